@@ -1,0 +1,123 @@
+// Package backend says what a backend is.
+//
+// A training step is the same list of operations every time; only the data and a few scalars change. So operations
+// do not run when they are called: a [Recorder] writes them down with every shape and place resolved, a [Backend]
+// compiles the recording into a [Program], and the program is run once a step.
+//
+// A recording has two parts. The group part runs once for each group of sequences of the batch (forward, loss,
+// backward), and what it adds to accumulators (gradients, sums of losses) is summed over the groups. The step part
+// then runs once (clipping, optimizer, averages). How the groups are cut, and in which order their sums are added,
+// depends on the batch alone and never on the number of workers, so the same data gives the same bits.
+//
+// Each operation is a struct whose comment is its formula; package cpu defines what it means, and package
+// conformance holds every backend to it.
+package backend
+
+import (
+	"errors"
+	"fmt"
+)
+
+// A Backend runs programs on one device.
+type Backend interface {
+	// Info says what the backend is and what it has.
+	Info() Info
+
+	// NewBuffer allocates n float32, all zero, that live until Free: weights, optimizer moments, averages. Programs
+	// share them by recording them with [Recorder.Parameter].
+	NewBuffer(n int) (Buffer, error)
+
+	// GroupSize returns how many sequences of the given length a group should hold, for a batch of that many
+	// sequences. It divides batch.
+	GroupSize(batch, length int) int
+
+	// Plan returns the memory that Compile would take for the recording.
+	Plan(*Recorder) (Memory, error)
+
+	// Compile turns a recording into a program. It returns the recording's own error if there is one, and a
+	// [*MemoryError] if the machine has not the memory for it.
+	Compile(*Recorder) (Program, error)
+
+	// Close stops the backend's workers. No program may run after it.
+	Close() error
+}
+
+// Info describes a backend and its device.
+type Info struct {
+	Name    string // "cpu", "metal"
+	Device  string // the processor, in its maker's words
+	Kernels string // which kernels were chosen: "avx512", "portable", …
+	Workers int    // threads or cores that run groups at the same time
+	Memory  int64  // bytes that programs and buffers may take together
+	Depth   int    // steps that may be in flight before their results are read; at least 1
+}
+
+// A Buffer is a device's memory for n float32.
+type Buffer interface {
+	Len() int
+	// Write copies src to the buffer, from offset on.
+	Write(offset int, src []float32) error
+	// Read copies the buffer, from offset on, to dst, after every step in flight has ended.
+	Read(offset int, dst []float32) error
+	Free()
+}
+
+// A Program is a compiled recording. It allocates nothing while it runs. Not for concurrent use.
+type Program interface {
+	// Memory is what the program holds, as planned, besides the buffers it shares.
+	Memory() Memory
+
+	// Run starts one step. It may return before the step has ended, but keeps nothing of s. The scalars are in the
+	// order in which they were recorded, the inputs likewise, each with the values of the whole batch.
+	Run(s Step) error
+
+	// Results waits for the oldest step whose results have not been taken, and copies the tensors marked with
+	// [Recorder.Result], one after the other, to dst.
+	Results(dst []float32) error
+
+	// Output copies what the last step wrote to an output, for the whole batch.
+	Output(t Tensor, dst []float32) error
+
+	Close()
+}
+
+// Step is what changes from one run of a program to the next.
+type Step struct {
+	Scalars []float32
+	Inputs  [][]int32
+}
+
+// Memory is the planned memory of a program in bytes.
+type Memory struct {
+	Buffers      int64 // weights, moments and averages that the recording uses, shared between programs
+	Accumulators int64 // gradients and sums, times the number of copies that are added up
+	Activations  int64 // the arenas of all workers
+	Workspace    int64 // packed weights, tables, scratch
+	Batch        int64 // inputs and outputs
+}
+
+// Total is the sum of all parts, shared buffers included.
+func (m Memory) Total() int64 {
+	return m.Buffers + m.Accumulators + m.Activations + m.Workspace + m.Batch
+}
+
+// Own is what the program itself holds: all but the shared buffers.
+func (m Memory) Own() int64 { return m.Total() - m.Buffers }
+
+// ErrMemory is what a [*MemoryError] wraps.
+var ErrMemory = errors.New("not enough memory")
+
+// MemoryError says that a program does not fit the device.
+type MemoryError struct {
+	Need Memory
+	Have int64 // bytes
+}
+
+func (e *MemoryError) Error() string {
+	const mib = 1 << 20
+	return fmt.Sprintf("not enough memory: the program needs %d MiB (activations %d, gradients %d, weights and moments %d, "+
+		"workspace %d, batch %d) and the device has %d MiB", e.Need.Total()/mib, e.Need.Activations/mib,
+		e.Need.Accumulators/mib, e.Need.Buffers/mib, e.Need.Workspace/mib, e.Need.Batch/mib, e.Have/mib)
+}
+
+func (e *MemoryError) Unwrap() error { return ErrMemory }

@@ -1,0 +1,206 @@
+package cpu
+
+import (
+	"math"
+
+	"coil/backend"
+	"coil/backend/cpu/gemm"
+)
+
+// blockFloats is about how many scores of one head are held at a time, few enough for a core's cache.
+const blockFloats = 1 << 16
+
+// tiling is how one head's scores are cut: blocks of rows, each of which sees the columns up to its own end.
+type tiling struct {
+	length, width int // positions, and the width of a head
+	rows          int // of a block, a multiple of the matmul's tile
+	stride        int // of a row of scores; not a multiple of a memory page
+}
+
+func (c *CPU) tiling(width, length int) tiling {
+	mr := c.gemm.TileRows()
+	stride := (length+15)/16*16 + 16
+	rows := max(1, min((length+mr-1)/mr, blockFloats/stride/mr)) * mr
+	return tiling{length, width, rows, stride}
+}
+
+// attentionScratch is what both passes need: panels of keys and values both ways, of the block's rows of two matrices,
+// and two blocks of scores.
+func (c *CPU) attentionScratch(width, length int) (int, gemm.Need) {
+	t := c.tiling(width, length)
+	panels := 2*round(c.gemm.PanelLen(width, length)) + round(c.gemm.PanelLen(length, width)) + round(c.gemm.PanelLen(t.rows, width))
+	return panels + 2*t.rows*t.stride, c.gemm.NeedMul(max(width, length, t.rows))
+}
+
+// round makes room end on a cache line.
+func round(n int) int { return (n + 15) / 16 * 16 }
+
+// cut takes n floats from the front of scratch.
+func cut(scratch *[]float32, n int) []float32 {
+	s := (*scratch)[:n]
+	*scratch = (*scratch)[round(n):]
+	return s
+}
+
+func (l *lowering) attention(o *backend.Attention) kernel {
+	qkv, out, logSum := l.matrix(o.QKV), l.matrix(o.Out), l.matrix(o.LogSum)
+	c, d := l.p.c, o.Out.Cols
+	t := c.tiling(d/o.Heads, o.Length)
+	return once(func(w *worker) {
+		xs, ys, ls := qkv.at(w), out.at(w), logSum.at(w)
+		for seq := 0; seq < qkv.rows; seq += t.length {
+			for h := range o.Heads {
+				x := xs[seq*qkv.stride+h*t.width:]
+				head := forwardHead{q: x, k: x[d:], v: x[2*d:], ld: qkv.stride,
+					out: ys[seq*out.stride+h*t.width:], ldOut: out.stride}
+				if ls != nil {
+					head.logSum, head.heads = ls[seq*o.Heads+h:], o.Heads
+				}
+				c.attendHead(w, t, &head)
+			}
+		}
+	})
+}
+
+// forwardHead is one head of one sequence.
+type forwardHead struct {
+	q, k, v []float32
+	ld      int
+	out     []float32
+	ldOut   int
+	logSum  []float32 // every heads-th; may be nil
+	heads   int
+}
+
+// attendHead is Out = softmax(Q·Kᵀ/√w)·V.
+func (c *CPU) attendHead(w *worker, t tiling, h *forwardHead) {
+	g, v := c.gemm, c.vec
+	mr, nr := g.TileRows(), g.PanelWidth()
+	scratch := w.scratch
+	keys := cut(&scratch, g.PanelLen(t.width, t.length))
+	values := cut(&scratch, g.PanelLen(t.length, t.width))
+	scores := cut(&scratch, t.rows*t.stride)
+	g.PanelsT(keys, h.k, h.ld, t.width, t.length)
+	g.Panels(values, h.v, h.ld, t.length, t.width)
+	scale := float32(1 / math.Sqrt(float64(t.width)))
+	for r0 := 0; r0 < t.length; r0 += t.rows {
+		r1 := min(t.length, r0+t.rows)
+		c.scores(w, t, h.q, h.ld, keys, r0, r1, scores)
+		for i := 0; i < r1-r0; i += mr {
+			e := min(r1-r0, i+mr)
+			for r := i; r < e; r++ {
+				n := r0 + r + 1
+				row := scores[r*t.stride:]
+				m := v.Max(row[:n]) * scale
+				s := v.Exp(row[:n], row[:n], scale, m)
+				clear(row[n : r0+e])
+				if h.logSum != nil {
+					h.logSum[(r0+r)*h.heads] = m + float32(math.Log(float64(s)))
+				}
+				row[t.stride-1] = 1 / s // kept in the gap behind the row
+			}
+			for j := 0; j < t.width; j += nr {
+				g.MulPanel(&w.gemm, scores, t.stride, i, e, r0+e, values[j*t.length:], min(nr, t.width-j), h.out[r0*h.ldOut+j:], h.ldOut, false)
+			}
+			for r := i; r < e; r++ {
+				y := h.out[(r0+r)*h.ldOut:][:t.width]
+				v.Scale(y, y, scores[r*t.stride+t.stride-1])
+			}
+		}
+	}
+}
+
+// scores is S[r0:r1, 0:r1] = Q[r0:r1]·Kᵀ, without the tiles above the diagonal, from panels of Kᵀ.
+func (c *CPU) scores(w *worker, t tiling, q []float32, ld int, keys []float32, r0, r1 int, s []float32) {
+	g := c.gemm
+	mr, nr := g.TileRows(), g.PanelWidth()
+	for j := 0; j < r1; j += nr {
+		i := max(0, j-r0) / mr * mr
+		g.MulPanel(&w.gemm, q[r0*ld:], ld, i, r1-r0, t.width, keys[j*t.width:], min(nr, r1-j), s[j:], t.stride, false)
+	}
+}
+
+func (l *lowering) attentionBackward(o *backend.AttentionBackward) kernel {
+	qkv, out, logSum, dout, dqkv := l.matrix(o.QKV), l.matrix(o.Out), l.matrix(o.LogSum), l.matrix(o.DOut), l.matrix(o.DQKV)
+	c, d := l.p.c, o.Out.Cols
+	t := c.tiling(d/o.Heads, o.Length)
+	return once(func(w *worker) {
+		xs, ys, ls, dys, dxs := qkv.at(w), out.at(w), logSum.at(w), dout.at(w), dqkv.at(w)
+		for seq := 0; seq < qkv.rows; seq += t.length {
+			for h := range o.Heads {
+				x, dx := xs[seq*qkv.stride+h*t.width:], dxs[seq*dqkv.stride+h*t.width:]
+				c.attendHeadBackward(w, t, &backwardHead{
+					forwardHead: forwardHead{q: x, k: x[d:], v: x[2*d:], ld: qkv.stride,
+						out: ys[seq*out.stride+h*t.width:], ldOut: out.stride, logSum: ls[seq*o.Heads+h:], heads: o.Heads},
+					dq: dx, dk: dx[d:], dv: dx[2*d:], ldGrad: dqkv.stride,
+					dout: dys[seq*dout.stride+h*t.width:], ldDout: dout.stride,
+				})
+			}
+		}
+	})
+}
+
+type backwardHead struct {
+	forwardHead
+	dq, dk, dv []float32
+	ldGrad     int
+	dout       []float32
+	ldDout     int
+}
+
+// attendHeadBackward follows the formulas of backend.AttentionBackward, a block of rows of P and DS at a time.
+func (c *CPU) attendHeadBackward(w *worker, t tiling, h *backwardHead) {
+	g, v := c.gemm, c.vec
+	mr, nr := g.TileRows(), g.PanelWidth()
+	scratch := w.scratch
+	keysT := cut(&scratch, g.PanelLen(t.width, t.length))
+	valuesT := cut(&scratch, g.PanelLen(t.width, t.length))
+	keys := cut(&scratch, g.PanelLen(t.length, t.width))
+	block := cut(&scratch, g.PanelLen(t.rows, t.width))
+	p, ds := cut(&scratch, t.rows*t.stride), cut(&scratch, t.rows*t.stride)
+	g.PanelsT(keysT, h.k, h.ld, t.width, t.length)
+	g.PanelsT(valuesT, h.v, h.ld, t.width, t.length)
+	g.Panels(keys, h.k, h.ld, t.length, t.width)
+	scale := float32(1 / math.Sqrt(float64(t.width)))
+	for i := range t.length {
+		clear(h.dk[i*h.ldGrad:][:t.width])
+		clear(h.dv[i*h.ldGrad:][:t.width])
+	}
+	for r0 := 0; r0 < t.length; r0 += t.rows {
+		r1 := min(t.length, r0+t.rows)
+		c.scores(w, t, h.q, h.ld, keysT, r0, r1, p)
+		c.scores(w, t, h.dout, h.ldDout, valuesT, r0, r1, ds)
+		for r := r0; r < r1; r++ {
+			n, end := r+1, min(t.length, (r/mr+1)*mr)
+			pr, dr := p[(r-r0)*t.stride:], ds[(r-r0)*t.stride:]
+			v.Exp(pr[:n], pr[:n], scale, h.logSum[r*h.heads])
+			delta := v.Dot(h.dout[r*h.ldDout:][:t.width], h.out[r*h.ldOut:][:t.width])
+			v.SoftmaxBackward(dr[:n], pr[:n], dr[:n], delta, scale)
+			clear(pr[n:end])
+			clear(dr[n:end])
+		}
+		for i := 0; i < r1-r0; i += mr {
+			e := min(r1-r0, i+mr)
+			for j := 0; j < t.width; j += nr {
+				g.MulPanel(&w.gemm, ds, t.stride, i, e, r0+e, keys[j*t.length:], min(nr, t.width-j), h.dq[r0*h.ldGrad+j:], h.ldGrad, false)
+			}
+		}
+		g.Panels(block, h.q[r0*h.ld:], h.ld, r1-r0, t.width)
+		c.transposed(w, t, ds, block, r0, r1, h.dk, h.ldGrad)
+		g.Panels(block, h.dout[r0*h.ldDout:], h.ldDout, r1-r0, t.width)
+		c.transposed(w, t, p, block, r0, r1, h.dv, h.ldGrad)
+	}
+}
+
+// transposed is dst[0:r1] += X[r0:r1, 0:r1]ᵀ·B[r0:r1], X lower triangular, from panels of B.
+func (c *CPU) transposed(w *worker, t tiling, x, panels []float32, r0, r1 int, dst []float32, ld int) {
+	g := c.gemm
+	mr, nr := g.TileRows(), g.PanelWidth()
+	k := r1 - r0
+	for i := 0; i < r1; i += mr {
+		first := max(0, i-r0) // rows above see nothing of these columns
+		for j := 0; j < t.width; j += nr {
+			g.MulPanelT(&w.gemm, x[first*t.stride+i:], t.stride, min(mr, r1-i), k-first, panels[j*k+first*nr:], min(nr, t.width-j), dst[i*ld+j:], ld, true)
+		}
+	}
+}

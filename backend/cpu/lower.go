@@ -1,0 +1,201 @@
+package cpu
+
+import (
+	"fmt"
+
+	"coil/backend"
+	"coil/backend/cpu/gemm"
+)
+
+// lowering turns operations into kernels.
+type lowering struct {
+	p      *program
+	packs  map[packKey]*packedWeight
+	inStep bool
+}
+
+func (l *lowering) lower(op backend.Op) (kernel, error) {
+	switch o := op.(type) {
+	case *backend.Matmul:
+		return l.matmul(o), nil
+	case *backend.Activate:
+		return l.activate(o), nil
+	case *backend.ActivateBackward:
+		return l.activateBackward(o), nil
+	case *backend.SwiGLU:
+		return l.swiglu(o), nil
+	case *backend.SwiGLUBackward:
+		return l.swigluBackward(o), nil
+	case *backend.LayerNorm:
+		return l.norm(o), nil
+	case *backend.LayerNormBackward:
+		return l.normBackward(o), nil
+	case *backend.Softmax:
+		return l.softmax(o), nil
+	case *backend.SoftmaxBackward:
+		return l.softmaxBackward(o), nil
+	case *backend.Attention:
+		return l.attention(o), nil
+	case *backend.AttentionBackward:
+		return l.attentionBackward(o), nil
+	case *backend.Rotary:
+		return l.rotary(o), nil
+	case *backend.Embedding:
+		return l.embedding(o), nil
+	case *backend.EmbeddingBackward:
+		return l.embeddingBackward(o), nil
+	case *backend.CrossEntropy:
+		return l.crossEntropy(o), nil
+	case *backend.Fill:
+		return l.fill(o), nil
+	case *backend.Add:
+		return l.add(o), nil
+	case *backend.ColumnSums:
+		return l.columnSums(o), nil
+	case *backend.Sum:
+		return l.sum(o), nil
+	case *backend.Cosine:
+		return l.cosine(o), nil
+	case *backend.CosineBackward:
+		return l.cosineBackward(o), nil
+	case *backend.ClipFactor:
+		return l.clipFactor(o), nil
+	case *backend.AdamW:
+		return l.adamw(o), nil
+	case *backend.Adafactor:
+		return l.adafactor(o), nil
+	case *backend.Average:
+		return l.average(o), nil
+	}
+	return kernel{}, fmt.Errorf("cpu: operation %s is not implemented", op.Name())
+}
+
+// scratchLen returns what op needs of a worker's scratch.
+func (c *CPU) scratchLen(r *backend.Recorder, op backend.Op) (vectors int, matmul gemm.Need) {
+	switch o := op.(type) {
+	case *backend.Matmul:
+		m, n, k := o.Shape()
+		if o.TransA {
+			return 0, c.gemm.NeedTN(m, n, k)
+		}
+		need := c.gemm.NeedMul(k)
+		if _, ok := weightOf(r, o); !ok {
+			vectors = c.gemm.PackedLen(k, n)
+		}
+		return vectors, need
+	case *backend.Attention:
+		return c.attentionScratch(o.Out.Cols/o.Heads, o.Length)
+	case *backend.AttentionBackward:
+		return c.attentionScratch(o.Out.Cols/o.Heads, o.Length)
+	case *backend.LayerNorm:
+		return o.X.Cols, gemm.Need{}
+	case *backend.CrossEntropy:
+		return o.Logits.Cols, gemm.Need{}
+	case *backend.SwiGLUBackward:
+		return o.DY.Cols, gemm.Need{}
+	case *backend.ActivateBackward:
+		return o.X.Cols, gemm.Need{}
+	case *backend.Adafactor:
+		return o.X.Rows + o.X.Cols, gemm.Need{}
+	}
+	return 0, gemm.Need{}
+}
+
+// matrix finds the elements of a tensor when a kernel runs.
+type matrix struct {
+	space  space
+	base   []float32 // fixed and window
+	offset int
+	window int // floats of one group
+	rows   int
+	cols   int
+	stride int
+}
+
+type space uint8
+
+const (
+	absent   space = iota
+	fixed          // base, wherever it runs
+	inLane         // the accumulators of the lane being run
+	inArena        // the temporaries of the worker
+	windowed       // the group's part of base
+)
+
+func (l *lowering) matrix(t backend.Tensor) matrix {
+	m := matrix{rows: t.Rows, cols: t.Cols, stride: t.Stride, offset: t.Offset}
+	if !t.Exists() {
+		return m
+	}
+	s, p := l.p.rec.Storages()[t.Storage-1], l.p
+	at := p.offsets[t.Storage-1] + t.Offset
+	switch s.Space {
+	case backend.Parameter, backend.Constant:
+		m.space, m.base = fixed, p.floats[t.Storage-1][t.Offset:]
+	case backend.Output:
+		m.space, m.base, m.window = windowed, p.floats[t.Storage-1], s.Len
+	case backend.Accumulator:
+		if m.space, m.offset = inLane, at; l.inStep {
+			m.space, m.base = fixed, p.lanes[0][at:]
+		}
+	case backend.Temporary:
+		if m.space, m.offset = inArena, at; s.Step {
+			m.space, m.base = fixed, p.arena[at:]
+		}
+	}
+	return m
+}
+
+func (m *matrix) exists() bool { return m.space != absent }
+
+// at returns the elements from the first on.
+func (m *matrix) at(w *worker) []float32 {
+	switch m.space {
+	case fixed:
+		return m.base
+	case inLane:
+		return w.lane[m.offset:]
+	case inArena:
+		return w.arena[m.offset:]
+	case windowed:
+		return m.base[w.group*m.window+m.offset:]
+	}
+	return nil
+}
+
+// row returns row i of the elements x = m.at(w).
+func (m *matrix) row(x []float32, i int) []float32 { return x[i*m.stride : i*m.stride+m.cols] }
+
+// flatten makes one long row of matrices of one shape without gaps, so that kernels have long vectors to work on.
+func flatten(ms ...*matrix) {
+	for _, m := range ms {
+		if m.exists() && m.stride != m.cols && m.rows > 1 {
+			return
+		}
+	}
+	for _, m := range ms {
+		m.cols *= m.rows
+		m.rows, m.stride = 1, m.cols
+	}
+}
+
+// index finds the values of an input when a kernel runs.
+type index struct {
+	base           []int32
+	offset, window int
+	n              int
+}
+
+func (l *lowering) index(x backend.Index) index {
+	return index{l.p.ints[x.Storage-1], x.Offset, l.p.rec.Storages()[x.Storage-1].Len, x.Len}
+}
+
+func (x *index) at(w *worker) []int32 { return x.base[w.group*x.window+x.offset:][:x.n] }
+
+// once is a kernel of one part.
+func once(f func(w *worker)) kernel { return kernel{parts: 1, run: func(w *worker, _ int) { f(w) }} }
+
+// spread is a kernel over the chunks of a long vector of n elements.
+func spread(n int, f func(w *worker, lo, hi int)) kernel {
+	return kernel{parts: (n + chunk - 1) / chunk, run: func(w *worker, part int) { f(w, part*chunk, min(n, (part+1)*chunk)) }}
+}

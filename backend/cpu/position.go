@@ -1,0 +1,122 @@
+package cpu
+
+import (
+	"fmt"
+	"math"
+
+	"coil/backend"
+)
+
+func (l *lowering) rotary(o *backend.Rotary) kernel {
+	x := l.matrix(o.X)
+	v, half := l.p.c.vec, o.Width/2
+	cos, sin := make([]float32, o.Length*half), make([]float32, o.Length*half)
+	for t := range o.Length {
+		for j := range half {
+			a := float64(t) * math.Pow(o.Base, -2*float64(j)/float64(o.Width))
+			if o.Inverse {
+				a = -a
+			}
+			cos[t*half+j], sin[t*half+j] = float32(math.Cos(a)), float32(math.Sin(a))
+		}
+	}
+	return once(func(w *worker) {
+		xs := x.at(w)
+		for i := range x.rows {
+			r, t := x.row(xs, i), i%o.Length*half
+			c, s := cos[t:t+half], sin[t:t+half]
+			for h := 0; h < len(r); h += o.Width {
+				v.Rotate(r[h:h+half], r[h+half:h+o.Width], c, s)
+			}
+		}
+	})
+}
+
+func (l *lowering) embedding(o *backend.Embedding) kernel {
+	table, positions, y, idx := l.matrix(o.Table), l.matrix(o.Positions), l.matrix(o.Y), l.index(o.Index)
+	v := l.p.c.vec
+	return once(func(w *worker) {
+		ts, ps, ys := table.at(w), positions.at(w), y.at(w)
+		for i, id := range idx.at(w) {
+			if id < 0 || int(id) >= table.rows {
+				w.err = fmt.Errorf("embedding: token %d at position %d of group %d is not in the vocabulary of %d", id, i, w.group, table.rows)
+				return
+			}
+			out, e := y.row(ys, i), table.row(ts, int(id))
+			if positions.exists() {
+				v.Add(out, e, positions.row(ps, i%positions.rows), 1, 1)
+			} else {
+				copy(out, e)
+			}
+		}
+	})
+}
+
+func (l *lowering) embeddingBackward(o *backend.EmbeddingBackward) kernel {
+	dy, dtable, dpos, idx := l.matrix(o.DY), l.matrix(o.DTable), l.matrix(o.DPositions), l.index(o.Index)
+	v := l.p.c.vec
+	return once(func(w *worker) {
+		dys, dts, dps := dy.at(w), dtable.at(w), dpos.at(w)
+		for i, id := range idx.at(w) {
+			d := dy.row(dys, i)
+			if dtable.exists() && id >= 0 && int(id) < dtable.rows { // a wrong one was reported by the forward pass
+				g := dtable.row(dts, int(id))
+				v.Add(g, g, d, 1, 1)
+			}
+			if dpos.exists() {
+				g := dpos.row(dps, i%dpos.rows)
+				v.Add(g, g, d, 1, 1)
+			}
+		}
+	})
+}
+
+func (l *lowering) crossEntropy(o *backend.CrossEntropy) kernel {
+	logits, loss, correct, grad, targets := l.matrix(o.Logits), l.matrix(o.Loss), l.matrix(o.Correct), l.matrix(o.DLogits), l.index(o.Targets)
+	v, scalars := l.p.c.vec, l.p.scalars
+	return once(func(w *worker) {
+		xs, ls, cs, gs := logits.at(w), loss.at(w), correct.at(w), grad.at(w)
+		scale := o.Weight * scalars[o.Scale]
+		for i, t := range targets.at(w) {
+			x, p := logits.row(xs, i), w.scratch[:logits.cols]
+			if grad.exists() {
+				p = grad.row(gs, i)
+			}
+			var nll, right float32
+			switch {
+			case t == backend.Ignore:
+				clear(p)
+			case t < 0 || int(t) >= len(x):
+				w.err = fmt.Errorf("cross-entropy: target %d at position %d of group %d is not one of %d classes", t, i, w.group, len(x))
+				return
+			default:
+				if correct.exists() {
+					right = first(x, int(t))
+				}
+				m, z := v.Max(x), x[t]
+				s := v.Exp(p, x, 1, m)
+				nll = float32(math.Log(float64(s))) + m - z
+				if grad.exists() {
+					v.Scale(p, p, scale/s)
+					p[t] -= scale
+				}
+			}
+			if loss.exists() {
+				ls[i] = nll
+			}
+			if correct.exists() {
+				cs[i] = right
+			}
+		}
+	})
+}
+
+// first returns 1 if x[t] is the first largest element, else 0.
+func first(x []float32, t int) float32 {
+	for i, v := range x {
+		if v > x[t] || v == x[t] && i < t || v != v {
+			return 0
+		}
+	}
+	return 1
+}

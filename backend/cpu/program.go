@@ -1,0 +1,339 @@
+package cpu
+
+import (
+	"fmt"
+	"slices"
+	"unsafe"
+
+	"coil/backend"
+	"coil/backend/cpu/gemm"
+)
+
+// maxLanes is how many copies of the accumulators there are at most, and with it how many workers can run groups at
+// the same time. Programs whose copies would take more than laneMemory bytes have fewer.
+const (
+	maxLanes   = 8
+	laneMemory = 512 << 20
+)
+
+// program is a compiled recording.
+type program struct {
+	c       *CPU
+	rec     *backend.Recorder
+	memory  backend.Memory
+	group   []kernel
+	step    []kernel
+	packed  []*packedWeight
+	workers []*worker
+	lanes   [][]float32 // copies of the accumulators
+	arena   []float32   // of the step part
+	floats  [][]float32 // outputs, by storage
+	ints    [][]int32   // inputs, by storage
+	offsets []int       // of accumulators in a lane, of temporaries in their arena; by storage
+	scalars []float32
+
+	results []float32
+	pending bool
+
+	runLane, reducePart, packPart func(worker, part int) // made once, so that a step allocates nothing
+	stepPart                      []func(worker, part int)
+}
+
+// kernel is a lowered operation. In the group part one worker runs all parts in turn; in the step part they are spread
+// over the workers, and end, if any, follows.
+type kernel struct {
+	parts int
+	run   func(w *worker, part int)
+	end   func(w *worker)
+}
+
+// worker is what one goroutine works with.
+type worker struct {
+	arena   []float32
+	lane    []float32
+	group   int // the group being run
+	gemm    gemm.Scratch
+	scratch []float32
+	err     error
+}
+
+// packedWeight is a weight that is packed when a step begins, since every group multiplies with it.
+type packedWeight struct {
+	view  backend.Tensor
+	trans bool
+	k, n  int
+
+	memory []float32
+	data   gemm.Packed
+}
+
+// layout is what Plan and Compile both need to know.
+type layout struct {
+	group, step  backend.Arena
+	accumulators int // floats in a lane
+	offsets      []int
+	lanes        int
+	memory       backend.Memory
+	scratch      int // floats of scratch a worker
+	gemm         gemm.Need
+}
+
+func (c *CPU) layout(r *backend.Recorder) (layout, error) {
+	var l layout
+	var err error
+	if l.group, l.step, err = backend.PlanArenas(r); err != nil {
+		return l, err
+	}
+	l.offsets = make([]int, len(r.Storages()))
+	for i, s := range r.Storages() {
+		bytes := int64(s.Len) * 4
+		switch s.Space {
+		case backend.Parameter:
+			if _, ok := s.Buffer.(*buffer); !ok {
+				return l, fmt.Errorf("cpu: a buffer of another backend")
+			}
+			l.memory.Buffers += bytes
+		case backend.Constant:
+			l.memory.Workspace += bytes
+		case backend.Accumulator:
+			l.offsets[i] = l.accumulators
+			l.accumulators += (s.Len + 15) / 16 * 16
+		case backend.Input, backend.Output:
+			l.memory.Batch += bytes * int64(r.Groups())
+		case backend.Temporary:
+			if s.Step {
+				l.offsets[i] = l.step.Offsets[i]
+			} else {
+				l.offsets[i] = l.group.Offsets[i]
+			}
+		}
+	}
+	l.lanes = min(r.Groups(), maxLanes)
+	for l.lanes > 2 && int64(l.lanes)*int64(l.accumulators)*4 > laneMemory {
+		l.lanes /= 2
+	}
+	workers := int64(min(c.info.Workers, l.lanes))
+	l.memory.Accumulators = int64(l.lanes) * int64(l.accumulators) * 4
+	l.memory.Activations = workers*int64(l.group.Len)*4 + int64(l.step.Len)*4
+	for _, op := range slices.Concat(r.Group(), r.Step()) {
+		vectors, matmul := c.scratchLen(r, op)
+		l.scratch = max(l.scratch, vectors)
+		l.gemm = l.gemm.Max(matmul)
+	}
+	l.memory.Workspace += (workers*int64(l.gemm.Len()) + int64(c.info.Workers)*int64(l.scratch)) * 4
+	seen := map[packKey]bool{}
+	for _, op := range r.Group() {
+		m, ok := op.(*backend.Matmul)
+		if !ok {
+			continue
+		}
+		if key, ok := weightOf(r, m); ok && !seen[key] {
+			seen[key] = true
+			_, n, k := m.Shape()
+			l.memory.Workspace += int64(c.gemm.PackedLen(k, n)) * 4
+		}
+	}
+	return l, nil
+}
+
+// packKey names a packed weight.
+type packKey struct {
+	view  backend.Tensor
+	trans bool
+}
+
+// weightOf returns which packed weight m multiplies with, if its B is a weight or constant.
+func weightOf(r *backend.Recorder, m *backend.Matmul) (packKey, bool) {
+	s := r.Storages()[m.B.Storage-1].Space
+	return packKey{m.B, m.TransB}, !m.TransA && (s == backend.Parameter || s == backend.Constant)
+}
+
+// Plan returns the memory that Compile would take.
+func (c *CPU) Plan(r *backend.Recorder) (backend.Memory, error) {
+	l, err := c.layout(r)
+	return l.memory, err
+}
+
+// Compile lowers every operation to a function over slices.
+func (c *CPU) Compile(r *backend.Recorder) (backend.Program, error) {
+	l, err := c.layout(r)
+	if err != nil {
+		return nil, err
+	}
+	if l.memory.Own()+c.shared > c.info.Memory {
+		need := l.memory
+		need.Buffers = c.shared
+		return nil, &backend.MemoryError{Need: need, Have: c.info.Memory}
+	}
+	p := &program{c: c, rec: r, memory: l.memory, offsets: l.offsets, arena: aligned(l.step.Len),
+		scalars: make([]float32, r.Scalars()+1), results: make([]float32, r.ResultLen()),
+		floats: make([][]float32, len(r.Storages())), ints: make([][]int32, len(r.Storages()))}
+	p.scalars[0] = 1
+	for i, s := range r.Storages() {
+		switch s.Space {
+		case backend.Input:
+			p.ints[i] = make([]int32, s.Len*r.Groups())
+		case backend.Output:
+			p.floats[i] = make([]float32, s.Len*r.Groups())
+		case backend.Parameter:
+			p.floats[i] = s.Buffer.(*buffer).data
+		case backend.Constant:
+			p.floats[i] = s.Data
+		}
+	}
+	for range l.lanes {
+		p.lanes = append(p.lanes, aligned(l.accumulators))
+	}
+	for range max(1, min(c.info.Workers, l.lanes)) {
+		p.workers = append(p.workers, &worker{arena: aligned(l.group.Len), scratch: aligned(l.scratch), gemm: gemm.NewScratch(l.gemm)})
+	}
+	for len(p.workers) < c.info.Workers { // these only help in the step part
+		p.workers = append(p.workers, &worker{scratch: aligned(l.scratch)})
+	}
+	lw := lowering{p: p, packs: map[packKey]*packedWeight{}}
+	for _, op := range r.Group() {
+		k, err := lw.lower(op)
+		if err != nil {
+			return nil, err
+		}
+		p.group = append(p.group, k)
+	}
+	lw.inStep = true
+	for _, op := range r.Step() {
+		k, err := lw.lower(op)
+		if err != nil {
+			return nil, err
+		}
+		p.step = append(p.step, k)
+		p.stepPart = append(p.stepPart, func(w, part int) { k.run(p.workers[w], part) })
+	}
+	p.runLane, p.reducePart, p.packPart = p.lane, p.reduce, p.pack
+	return p, nil
+}
+
+// aligned returns n floats that begin on a cache line.
+func aligned(n int) []float32 {
+	s := make([]float32, n+16)
+	off := int((64-uintptr(unsafe.Pointer(&s[0]))&63)&63) / 4
+	return s[off : off+n : off+n]
+}
+
+func (p *program) Memory() backend.Memory { return p.memory }
+
+func (p *program) Close() { *p = program{} }
+
+// Run runs one step to its end.
+func (p *program) Run(s backend.Step) error {
+	if p.pending {
+		return fmt.Errorf("cpu: run before the results of the last step were taken")
+	}
+	if err := p.rec.CheckStep(s); err != nil {
+		return fmt.Errorf("cpu: %w", err)
+	}
+	copy(p.scalars[1:], s.Scalars)
+	for i, st := range p.rec.Storages() {
+		if st.Space == backend.Input {
+			copy(p.ints[i], s.Inputs[st.Number])
+		}
+	}
+	pool := p.c.pool
+	pool.run(len(p.packed), p.packPart)
+	pool.run(len(p.lanes), p.runLane)
+	for _, w := range p.workers {
+		if w.err != nil {
+			err := w.err
+			w.err = nil
+			return err
+		}
+	}
+	if len(p.lanes) > 1 {
+		pool.run((len(p.lanes[0])+chunk-1)/chunk, p.reducePart)
+	}
+	w := p.workers[0]
+	w.lane = p.lanes[0]
+	for i, k := range p.step {
+		pool.run(k.parts, p.stepPart[i])
+		if k.end != nil {
+			k.end(w)
+		}
+	}
+	out := p.results
+	for _, t := range p.rec.Results() {
+		copy(out, p.host(t))
+		out = out[t.Size():]
+	}
+	p.pending = true
+	return nil
+}
+
+// host returns the elements of a dense result.
+func (p *program) host(t backend.Tensor) []float32 {
+	s := p.rec.Storages()[t.Storage-1]
+	base := p.floats[t.Storage-1]
+	switch s.Space {
+	case backend.Accumulator:
+		base = p.lanes[0][p.offsets[t.Storage-1]:]
+	case backend.Temporary:
+		base = p.arena[p.offsets[t.Storage-1]:]
+	}
+	return base[t.Offset : t.Offset+t.Size()]
+}
+
+func (p *program) Results(dst []float32) error {
+	if !p.pending {
+		return fmt.Errorf("cpu: results of a step that was not run")
+	}
+	if len(dst) != len(p.results) {
+		return fmt.Errorf("cpu: %d results asked, the program has %d", len(dst), len(p.results))
+	}
+	copy(dst, p.results)
+	p.pending = false
+	return nil
+}
+
+func (p *program) Output(t backend.Tensor, dst []float32) error {
+	all := p.floats[t.Storage-1]
+	if p.rec.Storages()[t.Storage-1].Space != backend.Output || len(dst) != len(all) {
+		return fmt.Errorf("cpu: output of %d values asked, the batch has %d", len(dst), len(all))
+	}
+	copy(dst, all)
+	return nil
+}
+
+// pack packs one weight.
+func (p *program) pack(_, part int) {
+	w := p.packed[part]
+	w.data = p.c.gemm.Pack(w.memory, w.trans, w.k, w.n, p.floats[w.view.Storage-1][w.view.Offset:], w.view.Stride)
+}
+
+// lane runs all groups of one lane, in their order.
+func (p *program) lane(worker, lane int) {
+	w := p.workers[worker]
+	w.lane = p.lanes[lane]
+	clear(w.lane)
+	for g := lane; g < p.rec.Groups(); g += len(p.lanes) {
+		w.group = g
+		for i := range p.group {
+			k := &p.group[i]
+			for part := range k.parts {
+				k.run(w, part)
+			}
+			if k.end != nil {
+				k.end(w)
+			}
+		}
+	}
+}
+
+// chunk is how many elements of a long vector one part works on.
+const chunk = 16384
+
+// reduce adds a chunk of all lanes to the first, in their order.
+func (p *program) reduce(_, part int) {
+	lo := part * chunk
+	hi := min(lo+chunk, len(p.lanes[0]))
+	dst := p.lanes[0][lo:hi]
+	for _, l := range p.lanes[1:] {
+		p.c.vec.Add(dst, dst, l[lo:hi], 1, 1)
+	}
+}

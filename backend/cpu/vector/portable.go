@@ -1,0 +1,221 @@
+package vector
+
+import "math"
+
+// Portable returns the kernels in plain Go.
+func Portable() *Kernels {
+	return &Kernels{
+		Name: "portable", Add: add, Dot: dot, Sum: sum, Max: maximum, Exp: expSum, Scale: scale,
+		GELU: gelu, GELUBackward: geluBackward, SwiGLU: swiglu, SwiGLUBackward: swigluBackward,
+		SoftmaxBackward: softmaxBackward, Norm: norm, Moments: moments, NormBackward: normBackward,
+		Rotate: rotate, AdamW: adamw,
+	}
+}
+
+const (
+	log2e    = 1.44269504088896341
+	ln2High  = 0.693359375
+	ln2Low   = -2.12194440e-4
+	geluC    = 0.7978845608028654 // √(2/π)
+	geluA    = 0.044715
+	expFloor = -87.3
+	expCeil  = 88.3
+)
+
+// exp is Cephes' expf: 2^n·p(r), x = n·ln 2 + r.
+func exp(x float32) float32 {
+	if x != x {
+		return x
+	}
+	x = min(max(x, expFloor), expCeil)
+	n := float32(math.Floor(float64(x*log2e + 0.5)))
+	x -= n * ln2High
+	x -= n * ln2Low
+	p := float32(1.9875691500e-4)
+	p = p*x + 1.3981999507e-3
+	p = p*x + 8.3334519073e-3
+	p = p*x + 4.1665795894e-2
+	p = p*x + 1.6666665459e-1
+	p = p*x + 5.0000001201e-1
+	p = p*x*x + x + 1
+	return p * math.Float32frombits(uint32(int32(n)+127)<<23)
+}
+
+func add(y, a, b []float32, alpha, beta float32) {
+	a, b = a[:len(y)], b[:len(y)]
+	for i := range y {
+		y[i] = alpha*a[i] + beta*b[i]
+	}
+}
+
+func dot(a, b []float32) float32 {
+	b = b[:len(a)]
+	var s [4]float32
+	i := 0
+	for ; i+4 <= len(a); i += 4 {
+		s[0] += a[i] * b[i]
+		s[1] += a[i+1] * b[i+1]
+		s[2] += a[i+2] * b[i+2]
+		s[3] += a[i+3] * b[i+3]
+	}
+	for ; i < len(a); i++ {
+		s[0] += a[i] * b[i]
+	}
+	return (s[0] + s[1]) + (s[2] + s[3])
+}
+
+func sum(x []float32) float32 {
+	var s [4]float32
+	i := 0
+	for ; i+4 <= len(x); i += 4 {
+		s[0] += x[i]
+		s[1] += x[i+1]
+		s[2] += x[i+2]
+		s[3] += x[i+3]
+	}
+	for ; i < len(x); i++ {
+		s[0] += x[i]
+	}
+	return (s[0] + s[1]) + (s[2] + s[3])
+}
+
+func maximum(x []float32) float32 {
+	m := x[0]
+	for _, v := range x[1:] {
+		m = max(m, v)
+	}
+	return m
+}
+
+func expSum(y, x []float32, scale, shift float32) float32 {
+	x = x[:len(y)]
+	for i := range y {
+		y[i] = exp(scale*x[i] - shift)
+	}
+	return sum(y)
+}
+
+func scale(y, x []float32, alpha float32) {
+	x = x[:len(y)]
+	for i := range y {
+		y[i] = alpha * x[i]
+	}
+}
+
+func sigmoid(x float32) float32 { return 1 / (1 + exp(-x)) }
+
+func gelu(y, x []float32) {
+	x = x[:len(y)]
+	for i, v := range x {
+		y[i] = v * sigmoid(2*geluC*v*(1+geluA*v*v))
+	}
+}
+
+func geluBackward(dx, y, dy, x []float32) {
+	y, dy, x = y[:len(dx)], dy[:len(dx)], x[:len(dx)]
+	for i, v := range x {
+		s := sigmoid(2 * geluC * v * (1 + geluA*v*v))
+		d := dy[i] * (s + v*s*(1-s)*2*geluC*(1+3*geluA*v*v))
+		y[i], dx[i] = v*s, d
+	}
+}
+
+func swiglu(y, g, u []float32) {
+	g, u = g[:len(y)], u[:len(y)]
+	for i := range y {
+		y[i] = g[i] * sigmoid(g[i]) * u[i]
+	}
+}
+
+func swigluBackward(dg, du, y, dy, g, u []float32) {
+	du, y, dy, g, u = du[:len(dg)], y[:len(dg)], dy[:len(dg)], g[:len(dg)], u[:len(dg)]
+	for i := range dg {
+		gi, ui, d := g[i], u[i], dy[i]
+		s := sigmoid(gi)
+		y[i] = gi * s * ui
+		dg[i] = d * ui * (s + gi*s*(1-s))
+		du[i] = d * gi * s
+	}
+}
+
+func softmaxBackward(dx, p, dp []float32, delta, scale float32) {
+	p, dp = p[:len(dx)], dp[:len(dx)]
+	for i := range dx {
+		dx[i] = scale * p[i] * (dp[i] - delta)
+	}
+}
+
+func norm(y, x, gain, bias []float32, mean, rstd float32) {
+	x, gain = x[:len(y)], gain[:len(y)]
+	if bias == nil {
+		for i := range y {
+			y[i] = (x[i] - mean) * rstd * gain[i]
+		}
+		return
+	}
+	bias = bias[:len(y)]
+	for i := range y {
+		y[i] = (x[i]-mean)*rstd*gain[i] + bias[i]
+	}
+}
+
+func moments(x []float32) (mean, variance float32) {
+	n := float32(len(x))
+	mean = sum(x) / n
+	var s float32
+	for _, v := range x {
+		s += (v - mean) * (v - mean)
+	}
+	return mean, s / n
+}
+
+func normBackward(dx, dgain, dbias, dy, x, gain []float32, mean, rstd float32, rms, accumulate bool) {
+	dy, x, gain = dy[:len(dx)], x[:len(dx)], gain[:len(dx)]
+	var sg, sgh float32
+	for i := range dx {
+		g := dy[i] * gain[i]
+		sg += g
+		sgh += g * (x[i] - mean) * rstd
+	}
+	if dgain != nil {
+		for i, d := range dy {
+			dgain[i] += d * (x[i] - mean) * rstd
+		}
+	}
+	if dbias != nil {
+		for i, d := range dy {
+			dbias[i] += d
+		}
+	}
+	n := float32(len(dx))
+	mg, mgh := sg/n, sgh/n
+	if rms {
+		mg = 0
+	}
+	for i := range dx {
+		d := rstd * (dy[i]*gain[i] - mg - (x[i]-mean)*rstd*mgh)
+		if accumulate {
+			d += dx[i]
+		}
+		dx[i] = d
+	}
+}
+
+func rotate(a, b, c, s []float32) {
+	b, c, s = b[:len(a)], c[:len(a)], s[:len(a)]
+	for i := range a {
+		x, y := a[i], b[i]
+		a[i], b[i] = x*c[i]-y*s[i], x*s[i]+y*c[i]
+	}
+}
+
+func adamw(x, m, v, g []float32, p AdamW) {
+	m, v, g = m[:len(x)], v[:len(x)], g[:len(x)]
+	for i := range x {
+		d := p.Factor * g[i]
+		mi := p.Beta1*m[i] + (1-p.Beta1)*d
+		vi := p.Beta2*v[i] + (1-p.Beta2)*d*d
+		m[i], v[i] = mi, vi
+		x[i] -= p.Rate * (p.Decay*x[i] + mi*p.C1/(float32(math.Sqrt(float64(vi*p.C2)))+p.Eps))
+	}
+}

@@ -1,0 +1,81 @@
+// Package vector has the elementwise and row kernels of the pure-Go backend: exp, GELU, softmax, layernorm and their
+// gradients, for any length.
+//
+// The comment of each field of [Kernels] is its formula. Slices of one call have the length of its first argument.
+// Results may be written over operands. exp is within 2 ulp (Cephes' expf polynomial) from −87 to 88; below it falls to
+// 0 or to the smallest normal numbers.
+package vector
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Kernels are the functions for one kind of processor.
+type Kernels struct {
+	Name string
+
+	// Add: y = alpha·a + beta·b.
+	Add func(y, a, b []float32, alpha, beta float32)
+	// Dot returns Σ a·b.
+	Dot func(a, b []float32) float32
+	// Sum returns Σ x.
+	Sum func(x []float32) float32
+	// Max returns the largest element.
+	Max func(x []float32) float32
+	// Exp: y = exp(scale·x − shift); returns Σ y.
+	Exp func(y, x []float32, scale, shift float32) float32
+	// Scale: y = alpha·x.
+	Scale func(y, x []float32, alpha float32)
+
+	// GELU: y = x/(1+exp(−2u)), u = √(2/π)·(x + 0.044715·x³).
+	GELU func(y, x []float32)
+	// GELUBackward: dx = dy·gelu'(x), and y = gelu(x).
+	GELUBackward func(dx, y, dy, x []float32)
+	// SwiGLU: y = g/(1+exp(−g))·u.
+	SwiGLU func(y, g, u []float32)
+	// SwiGLUBackward: with s = 1/(1+exp(−g)): dg = dy·u·(s + g·s·(1−s)), du = dy·g·s, and y = g·s·u.
+	SwiGLUBackward func(dg, du, y, dy, g, u []float32)
+
+	// SoftmaxBackward: dx = scale·p·(dp − delta).
+	SoftmaxBackward func(dx, p, dp []float32, delta, scale float32)
+
+	// Norm: y = (x − mean)·rstd·gain + bias; bias may be nil.
+	Norm func(y, x, gain, bias []float32, mean, rstd float32)
+	// Moments returns the mean of x and the mean of (x − mean)².
+	Moments func(x []float32) (mean, variance float32)
+	// NormBackward: with h = (x − mean)·rstd and g = dy·gain: dx (+)= rstd·(g − mean(g) − h·mean(g·h)), the first mean
+	// left out with rms; dgain += dy·h and dbias += dy where they are not nil.
+	NormBackward func(dx, dgain, dbias, dy, x, gain []float32, mean, rstd float32, rms, accumulate bool)
+
+	// Rotate: (a, b) = (a·c − b·s, a·s + b·c).
+	Rotate func(a, b, c, s []float32)
+
+	// AdamW: g' = factor·g; m = b1·m + (1−b1)·g'; v = b2·v + (1−b2)·g'²;
+	// x = x·(1 − rate·decay) − rate·(m·c1)/(√(v·c2) + eps).
+	AdamW func(x, m, v, g []float32, p AdamW)
+}
+
+// AdamW are the constants of one step; C1 and C2 are the inverses of the bias corrections.
+type AdamW struct {
+	Rate, Decay, Beta1, Beta2, C1, C2, Eps, Factor float32
+}
+
+// Choose returns the kernels with that name, or the best for "".
+func Choose(name string) (*Kernels, error) {
+	ks := All()
+	if name == "" {
+		return ks[0], nil
+	}
+	var names []string
+	for _, k := range ks {
+		if k.Name == name {
+			return k, nil
+		}
+		names = append(names, k.Name)
+	}
+	return nil, fmt.Errorf("no %q vector kernels on this processor; it has %s", name, strings.Join(names, ", "))
+}
+
+// All lists the kernels that run on this processor, best first; the last is portable Go.
+func All() []*Kernels { return append(native(), Portable()) }

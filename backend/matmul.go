@@ -1,0 +1,64 @@
+package backend
+
+import "fmt"
+
+// Matmul is C[m,n] = f(op(A)[m,k] · op(B)[k,n] + Bias[1,n]) + Residual[m,n], where op transposes if asked.
+//
+// With Accumulate the product is added to what C holds, and neither Bias, Activation nor Residual may be given. Pre,
+// if given, receives the argument of f. A and B may be strided; C, Pre and Residual must not overlap A or B, but
+// Residual may be C. Both A and B transposed is refused: no model needs it.
+type Matmul struct {
+	A, B, C        Tensor
+	TransA, TransB bool
+	Accumulate     bool
+	Bias           Tensor
+	Activation     Activation
+	Pre            Tensor
+	Residual       Tensor
+}
+
+func (o *Matmul) Name() string { return "matmul" }
+
+// Shape returns m, n and k.
+func (o *Matmul) Shape() (m, n, k int) {
+	m, k = o.A.Rows, o.A.Cols
+	if o.TransA {
+		m, k = k, m
+	}
+	if o.TransB {
+		return m, o.B.Rows, k
+	}
+	return m, o.B.Cols, k
+}
+
+func (o *Matmul) operands(v *operands) {
+	v.read(o.A, o.B, o.Bias, o.Residual)
+	v.output(o.Accumulate, o.C)
+	v.write(o.Pre)
+}
+
+func (o *Matmul) check() error {
+	m, n, k := o.Shape()
+	kb := o.B.Rows
+	if o.TransB {
+		kb = o.B.Cols
+	}
+	switch {
+	case o.TransA && o.TransB:
+		return fmt.Errorf("both operands transposed")
+	case k != kb:
+		return fmt.Errorf("A is %s (transposed %v) and B is %s (transposed %v): inner sizes %d and %d",
+			o.A.shape(), o.TransA, o.B.shape(), o.TransB, k, kb)
+	case o.Accumulate && (o.Bias.Exists() || o.Residual.Exists() || o.Pre.Exists() || o.Activation != Identity):
+		return fmt.Errorf("accumulate together with bias, activation or residual")
+	case o.Pre.Exists() && o.Activation == Identity:
+		return fmt.Errorf("Pre without an activation")
+	case o.C.overlaps(o.A) || o.C.overlaps(o.B) || o.Pre.overlaps(o.A) || o.Pre.overlaps(o.B) || o.Pre.overlaps(o.C):
+		return fmt.Errorf("an output overlaps an operand")
+	}
+	return firstError(
+		want("C", o.C, m, n),
+		wantIf("bias", o.Bias, 1, n),
+		wantIf("pre", o.Pre, m, n),
+		wantIf("residual", o.Residual, m, n))
+}

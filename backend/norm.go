@@ -1,0 +1,106 @@
+package backend
+
+import "fmt"
+
+// LayerNorm normalises each row: Y = (X − μ)·ρ ∘ Gain + Bias, μ = mean(X), ρ = 1/√(mean((X−μ)²) + Eps)
+// (Ba et al., arXiv 1607.06450). Stats[n,2], if given, receives μ and ρ of each row. Gain and Bias are [1,d]; Bias may
+// be missing. Y may be X.
+//
+// With RMS it is Y = X·ρ ∘ Gain, ρ = 1/√(mean(X²) + Eps) (Zhang and Sennrich, arXiv 1910.07467), μ counts as 0 and Bias
+// must be missing.
+type LayerNorm struct {
+	X, Gain, Bias Tensor
+	Y, Stats      Tensor
+	Eps           float32
+	RMS           bool
+}
+
+func (o *LayerNorm) Name() string { return normName(o.RMS) }
+
+func normName(rms bool) string {
+	if rms {
+		return "rmsnorm"
+	}
+	return "layernorm"
+}
+
+func (o *LayerNorm) operands(v *operands) {
+	v.read(o.X, o.Gain, o.Bias)
+	v.write(o.Y, o.Stats)
+}
+
+func (o *LayerNorm) check() error {
+	n, d := o.X.Rows, o.X.Cols
+	return firstError(
+		checkNorm(o.RMS, o.Bias, o.Eps),
+		want("Y", o.Y, n, d), want("gain", o.Gain, 1, d), wantIf("bias", o.Bias, 1, d),
+		wantIf("stats", o.Stats, n, 2), wantDense("stats", o.Stats))
+}
+
+func checkNorm(rms bool, bias Tensor, eps float32) error {
+	if rms && bias.Exists() {
+		return fmt.Errorf("rmsnorm has no bias")
+	}
+	if !(eps >= 0) {
+		return fmt.Errorf("eps is %g", eps)
+	}
+	return nil
+}
+
+// LayerNormBackward is the gradient of LayerNorm. With x̂ = (X − μ)·ρ and g = DY ∘ Gain, for each row:
+//
+//	DX = ρ·(g − mean(g) − x̂·mean(g ∘ x̂))      (rmsnorm: without mean(g))
+//	DGain += Σ_rows DY ∘ x̂,   DBias += Σ_rows DY
+//
+// With Accumulate DX is added to. DGain and DBias are always added to and may be missing. DX must not overlap X or DY.
+type LayerNormBackward struct {
+	X, Gain, Stats, DY Tensor
+	DX, DGain, DBias   Tensor
+	RMS                bool
+	Accumulate         bool
+}
+
+func (o *LayerNormBackward) Name() string { return normName(o.RMS) + " backward" }
+
+func (o *LayerNormBackward) operands(v *operands) {
+	v.read(o.X, o.Gain, o.Stats, o.DY)
+	v.output(o.Accumulate, o.DX)
+	v.update(o.DGain, o.DBias)
+}
+
+func (o *LayerNormBackward) check() error {
+	n, d := o.X.Rows, o.X.Cols
+	if o.DX.overlaps(o.X) || o.DX.overlaps(o.DY) {
+		return fmt.Errorf("DX overlaps X or DY")
+	}
+	return firstError(
+		checkNorm(o.RMS, o.DBias, 0),
+		want("DY", o.DY, n, d), want("DX", o.DX, n, d), want("gain", o.Gain, 1, d), want("stats", o.Stats, n, 2),
+		wantDense("stats", o.Stats), wantIf("DGain", o.DGain, 1, d), wantIf("DBias", o.DBias, 1, d))
+}
+
+// Softmax is Y[i,:] = exp(X[i,:] − max)/Σ exp(X[i,:] − max) for each row. Y may be X.
+type Softmax struct{ X, Y Tensor }
+
+func (o *Softmax) Name() string { return "softmax" }
+
+func (o *Softmax) operands(v *operands) {
+	v.read(o.X)
+	v.write(o.Y)
+}
+
+func (o *Softmax) check() error { return want("Y", o.Y, o.X.Rows, o.X.Cols) }
+
+// SoftmaxBackward is DX = Y ∘ (DY − Σ_j Y ∘ DY) for each row, from the softmax's own result Y. DX may be DY.
+type SoftmaxBackward struct{ Y, DY, DX Tensor }
+
+func (o *SoftmaxBackward) Name() string { return "softmax backward" }
+
+func (o *SoftmaxBackward) operands(v *operands) {
+	v.read(o.Y, o.DY)
+	v.write(o.DX)
+}
+
+func (o *SoftmaxBackward) check() error {
+	return firstError(want("DY", o.DY, o.Y.Rows, o.Y.Cols), want("DX", o.DX, o.Y.Rows, o.Y.Cols))
+}

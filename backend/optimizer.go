@@ -1,0 +1,115 @@
+package backend
+
+import "fmt"
+
+// ClipFactor turns a sum of squares into the gradient's norm and the factor that clips it:
+//
+//	Norm = √Squares,   Factor = min(1, Max/Norm), or 0 if the norm is NaN or infinite
+//
+// All tensors are [1,1]. Max ≤ 0 means no clipping. An optimizer with a factor of 0 leaves everything as it is, so a
+// diverged step harms nothing.
+type ClipFactor struct {
+	Squares, Norm, Factor Tensor
+	Max                   float32
+}
+
+func (o *ClipFactor) Name() string { return "clip factor" }
+
+func (o *ClipFactor) operands(v *operands) {
+	v.read(o.Squares)
+	v.write(o.Norm, o.Factor)
+}
+
+func (o *ClipFactor) check() error {
+	return firstError(want("squares", o.Squares, 1, 1), want("norm", o.Norm, 1, 1), want("factor", o.Factor, 1, 1))
+}
+
+// AdamW updates X with the gradient g = Factor·Grad (Loshchilov and Hutter, arXiv 1711.05101):
+//
+//	M = Beta1·M + (1−Beta1)·g,   V = Beta2·V + (1−Beta2)·g²
+//	X = X − Rate·(Decay·X + (M/Correct1) / (√(V/Correct2) + Eps))
+//
+// where Correct1 = 1−Beta1^t and Correct2 = 1−Beta2^t are given by the step. All tensors are dense and of one shape;
+// Factor is [1,1] or missing.
+type AdamW struct {
+	X, Grad, M, V, Factor    Tensor
+	Rate, Correct1, Correct2 Scalar
+	Beta1, Beta2, Eps, Decay float32
+}
+
+func (o *AdamW) Name() string { return "adamw" }
+
+func (o *AdamW) operands(v *operands) {
+	v.read(o.Grad, o.Factor)
+	v.update(o.X, o.M, o.V)
+	v.scalars = append(v.scalars, o.Rate, o.Correct1, o.Correct2)
+}
+
+func (o *AdamW) check() error {
+	r, c := o.X.Rows, o.X.Cols
+	return firstError(want("gradient", o.Grad, r, c), want("M", o.M, r, c), want("V", o.V, r, c),
+		wantDense("X", o.X), wantDense("gradient", o.Grad), wantDense("M", o.M), wantDense("V", o.V),
+		wantIf("factor", o.Factor, 1, 1), within("Beta1", o.Beta1, 0, 1), within("Beta2", o.Beta2, 0, 1))
+}
+
+func within(name string, x, lo, hi float32) error {
+	if !(x >= lo && x < hi) {
+		return fmt.Errorf("%s is %g, want at least %g and less than %g", name, x, lo, hi)
+	}
+	return nil
+}
+
+// Adafactor updates the matrix X[n,m] with the gradient g = Factor·Grad, keeping second moments per row and per column
+// only (Shazeer and Stern, arXiv 1804.04235, algorithm 4, without momentum). With s = g² + Eps and β given by the step:
+//
+//	RowV = β·RowV + (1−β)·mean over columns of s,   ColV = β·ColV + (1−β)·mean over rows of s
+//	u = g / √(RowV·ColVᵀ/mean(RowV)),   û = u / max(1, RMS(u)/Clip)
+//	X = X − Rate·(α·û + Decay·X),   α = max(Floor, RMS(X)) with ScaleByParameter, else 1
+//
+// RowV is [1,n], ColV [1,m]. For a vector (n = 1) RowV must be missing and u = g/√ColV.
+type Adafactor struct {
+	X, Grad, RowV, ColV, Factor Tensor
+	Rate, Beta                  Scalar
+	Eps, Clip, Floor, Decay     float32
+	ScaleByParameter            bool
+}
+
+func (o *Adafactor) Name() string { return "adafactor" }
+
+func (o *Adafactor) operands(v *operands) {
+	v.read(o.Grad, o.Factor)
+	v.update(o.X, o.RowV, o.ColV)
+	v.scalars = append(v.scalars, o.Rate, o.Beta)
+}
+
+func (o *Adafactor) check() error {
+	r, c := o.X.Rows, o.X.Cols
+	if r == 1 && o.RowV.Exists() || r > 1 && !o.RowV.Exists() {
+		return fmt.Errorf("X is %s and RowV %s: a matrix has one, a vector has none", o.X.shape(), o.RowV.shape())
+	}
+	if !(o.Clip > 0) {
+		return fmt.Errorf("clip is %g, want more than 0", o.Clip)
+	}
+	return firstError(want("gradient", o.Grad, r, c), wantIf("RowV", o.RowV, 1, r), want("ColV", o.ColV, 1, c),
+		wantIf("factor", o.Factor, 1, 1))
+}
+
+// Average is the exponential moving average Mean = Decay·Mean + (1−Decay)·X of dense tensors of one shape, or nothing
+// where Factor is 0. Decay is given by the step.
+type Average struct {
+	X, Mean, Factor Tensor
+	Decay           Scalar
+}
+
+func (o *Average) Name() string { return "average" }
+
+func (o *Average) operands(v *operands) {
+	v.read(o.X, o.Factor)
+	v.update(o.Mean)
+	v.scalars = append(v.scalars, o.Decay)
+}
+
+func (o *Average) check() error {
+	return firstError(want("mean", o.Mean, o.X.Rows, o.X.Cols), wantDense("X", o.X), wantDense("mean", o.Mean),
+		wantIf("factor", o.Factor, 1, 1))
+}

@@ -1,0 +1,114 @@
+package backend
+
+import (
+	"fmt"
+	"slices"
+)
+
+// Arena is where the temporaries of one part of a recording lie. Two whose lives overlap never share memory; the
+// others do.
+type Arena struct {
+	Len     int   // float32 values in all
+	Offsets []int // of each storage, by its index in Recorder.Storages; -1 for what is not in this arena
+}
+
+// align is 64 bytes: a cache line, and a vector register of the widest kind.
+const align = 16
+
+// life is the span of operations in which a storage holds a value.
+type life struct{ storage, size, first, last int }
+
+// PlanArenas places the temporaries of the group part and of the step part.
+func PlanArenas(r *Recorder) (group, step Arena, err error) {
+	if r.err != nil {
+		return Arena{}, Arena{}, r.err
+	}
+	pinned := make(map[int]bool)
+	for _, t := range r.results {
+		pinned[t.Storage-1] = true
+	}
+	return planArena(r.storages, r.group, pinned), planArena(r.storages, r.step, pinned), nil
+}
+
+func planArena(storages []Storage, ops []Op, pinned map[int]bool) Arena {
+	lives := make(map[int]*life)
+	for i, op := range ops {
+		reads, writes, _ := Operands(op)
+		for _, t := range append(reads, writes...) {
+			s := t.Storage - 1
+			if storages[s].Space != Temporary {
+				continue
+			}
+			l := lives[s]
+			if l == nil {
+				l = &life{s, (storages[s].Len + align - 1) / align * align, i, i}
+				lives[s] = l
+			}
+			l.last = i
+			if pinned[s] {
+				l.last = len(ops)
+			}
+		}
+	}
+	order := make([]*life, 0, len(lives))
+	for _, l := range lives {
+		order = append(order, l)
+	}
+	// Large blocks first leaves small gaps for small blocks; the rest of the order only makes it one order.
+	slices.SortFunc(order, func(a, b *life) int {
+		if a.size != b.size {
+			return b.size - a.size
+		}
+		if a.first != b.first {
+			return a.first - b.first
+		}
+		return a.storage - b.storage
+	})
+	a := Arena{Offsets: make([]int, len(storages))}
+	for i := range a.Offsets {
+		a.Offsets[i] = -1
+	}
+	var placed []*life // by offset
+	for _, l := range order {
+		at := 0
+		for _, p := range placed {
+			if p.last < l.first || l.last < p.first {
+				continue
+			}
+			if at+l.size <= a.Offsets[p.storage] {
+				break
+			}
+			at = max(at, a.Offsets[p.storage]+p.size)
+		}
+		a.Offsets[l.storage] = at
+		a.Len = max(a.Len, at+l.size)
+		i, _ := slices.BinarySearchFunc(placed, at, func(p *life, at int) int { return a.Offsets[p.storage] - at })
+		placed = slices.Insert(placed, i, l)
+	}
+	return a
+}
+
+// CheckStep returns an error unless s has what the recording asks for.
+func (r *Recorder) CheckStep(s Step) error {
+	if len(s.Scalars) != r.scalars {
+		return fmt.Errorf("step with %d scalars, the program has %d", len(s.Scalars), r.scalars)
+	}
+	if len(s.Inputs) != r.inputs {
+		return fmt.Errorf("step with %d inputs, the program has %d", len(s.Inputs), r.inputs)
+	}
+	for _, st := range r.storages {
+		if st.Space == Input && len(s.Inputs[st.Number]) != st.Len*r.groups {
+			return fmt.Errorf("input %d has %d values, the program wants %d", st.Number, len(s.Inputs[st.Number]), st.Len*r.groups)
+		}
+	}
+	return nil
+}
+
+// ResultLen is the number of values that [Program.Results] copies.
+func (r *Recorder) ResultLen() int {
+	n := 0
+	for _, t := range r.results {
+		n += t.Size()
+	}
+	return n
+}

@@ -1,0 +1,259 @@
+package backend
+
+import "fmt"
+
+// An Op is one operation of a recording. The operations are the structs of this package.
+type Op interface {
+	// Name is the operation's name in errors and tables.
+	Name() string
+	// check returns an error if a shape is wrong.
+	check() error
+	// operands tells v everything that the operation reads and writes.
+	operands(v *operands)
+}
+
+// operands collects what an operation touches.
+type operands struct {
+	reads, writes []Tensor
+	indices       []Index
+	scalars       []Scalar
+}
+
+func (v *operands) read(ts ...Tensor) {
+	for _, t := range ts {
+		if t.Exists() {
+			v.reads = append(v.reads, t)
+		}
+	}
+}
+
+func (v *operands) write(ts ...Tensor) {
+	for _, t := range ts {
+		if t.Exists() {
+			v.writes = append(v.writes, t)
+		}
+	}
+}
+
+// update is read and write.
+func (v *operands) update(ts ...Tensor) {
+	v.read(ts...)
+	v.write(ts...)
+}
+
+func (v *operands) output(accumulate bool, t Tensor) {
+	if accumulate {
+		v.read(t)
+	}
+	v.write(t)
+}
+
+// Operands returns the tensors that op reads and those that it writes; one that it does both to is in both lists.
+func Operands(op Op) (reads, writes []Tensor, indices []Index) {
+	var v operands
+	op.operands(&v)
+	return v.reads, v.writes, v.indices
+}
+
+// A Recorder writes down the operations of a program. The first error sticks: later calls do nothing, and
+// [Backend.Compile] returns it.
+type Recorder struct {
+	sequences int
+	groups    int
+	storages  []Storage
+	group     []Op
+	step      []Op
+	inStep    bool
+	scalars   int
+	inputs    int
+	outputs   int
+	results   []Tensor
+	err       error
+}
+
+// NewRecorder begins a recording for a batch of groups × sequences sequences.
+func NewRecorder(sequences, groups int) *Recorder {
+	r := &Recorder{sequences: sequences, groups: groups}
+	if sequences < 1 || groups < 1 {
+		r.fail(fmt.Errorf("recorder: %d groups of %d sequences: both must be at least 1", groups, sequences))
+	}
+	return r
+}
+
+// Sequences is the number of sequences in a group, Groups the number of groups in a batch.
+func (r *Recorder) Sequences() int { return r.sequences }
+
+// Groups is the number of groups in a batch.
+func (r *Recorder) Groups() int { return r.groups }
+
+// Err is the first error of the recording.
+func (r *Recorder) Err() error { return r.err }
+
+func (r *Recorder) fail(err error) {
+	if r.err == nil {
+		r.err = err
+	}
+}
+
+// BeginStep ends the group part: what is recorded from now on runs once a step, after the accumulators were summed.
+func (r *Recorder) BeginStep() { r.inStep = true }
+
+// Group returns the operations that run once for each group.
+func (r *Recorder) Group() []Op { return r.group }
+
+// Step returns the operations that run once a step.
+func (r *Recorder) Step() []Op { return r.step }
+
+// Storages returns the storages; tensor t lives in Storages()[t.Storage-1].
+func (r *Recorder) Storages() []Storage { return r.storages }
+
+// Scalars, Inputs: how many of each a [Step] must have.
+func (r *Recorder) Scalars() int { return r.scalars }
+
+// Inputs is the number of inputs that a [Step] must have.
+func (r *Recorder) Inputs() int { return r.inputs }
+
+// Results returns the tensors marked with Result.
+func (r *Recorder) Results() []Tensor { return r.results }
+
+func (r *Recorder) add(s Storage) int {
+	r.storages = append(r.storages, s)
+	return len(r.storages)
+}
+
+func (r *Recorder) matrix(s Storage, rows, cols int) Tensor {
+	if rows < 1 || cols < 1 {
+		r.fail(fmt.Errorf("recorder: %s of shape [%d,%d]", s.Space, rows, cols))
+		rows, cols = max(rows, 1), max(cols, 1)
+	}
+	s.Len = rows * cols
+	return Tensor{Storage: r.add(s), Rows: rows, Cols: cols, Stride: cols}
+}
+
+// Parameter makes the whole of b a tensor of one row.
+func (r *Recorder) Parameter(b Buffer) Tensor {
+	return r.matrix(Storage{Space: Parameter, Buffer: b}, 1, b.Len())
+}
+
+// Constant makes a tensor of data, which must not change any more.
+func (r *Recorder) Constant(rows, cols int, data []float32) Tensor {
+	if len(data) != rows*cols {
+		r.fail(fmt.Errorf("recorder: constant of shape [%d,%d] with %d values", rows, cols, len(data)))
+	}
+	return r.matrix(Storage{Space: Constant, Data: data}, rows, cols)
+}
+
+// Accumulator makes a tensor that is zero when a step begins and is summed over the groups.
+func (r *Recorder) Accumulator(rows, cols int) Tensor {
+	return r.matrix(Storage{Space: Accumulator}, rows, cols)
+}
+
+// Temporary makes a tensor of the current part. It has no value until an operation writes it.
+func (r *Recorder) Temporary(rows, cols int) Tensor {
+	return r.matrix(Storage{Space: Temporary, Step: r.inStep}, rows, cols)
+}
+
+// Input makes an index with perSequence values for each sequence of the batch.
+func (r *Recorder) Input(perSequence int) Index {
+	n := perSequence * r.sequences
+	if n < 1 {
+		r.fail(fmt.Errorf("recorder: input of %d values a sequence", perSequence))
+	}
+	r.inputs++
+	return Index{Storage: r.add(Storage{Space: Input, Len: n, Number: r.inputs - 1}), Len: n}
+}
+
+// Output makes a tensor with rowsPerSequence rows for each sequence, to be read with [Program.Output].
+func (r *Recorder) Output(rowsPerSequence, cols int) Tensor {
+	r.outputs++
+	return r.matrix(Storage{Space: Output, Number: r.outputs - 1}, rowsPerSequence*r.sequences, cols)
+}
+
+// Scalar makes a number that each step gives anew.
+func (r *Recorder) Scalar() Scalar {
+	r.scalars++
+	return Scalar(r.scalars)
+}
+
+// Result marks a tensor of the accumulators, parameters or step part to be read with [Program.Results] after a step.
+func (r *Recorder) Result(t Tensor) {
+	if !t.Exists() || !t.Dense() {
+		r.fail(fmt.Errorf("recorder: a result must be a dense tensor, not %s", t.shape()))
+		return
+	}
+	if s := r.storages[t.Storage-1]; s.Space == Output || s.Space == Temporary && !s.Step {
+		r.fail(fmt.Errorf("recorder: %s of the group part can't be a result", s.Space))
+	}
+	r.results = append(r.results, t)
+}
+
+// Record appends op to the current part.
+func (r *Recorder) Record(op Op) {
+	if r.err != nil {
+		return
+	}
+	if err := r.examine(op); err != nil {
+		r.fail(fmt.Errorf("%s: %w", op.Name(), err))
+		return
+	}
+	if r.inStep {
+		r.step = append(r.step, op)
+	} else {
+		r.group = append(r.group, op)
+	}
+}
+
+// examine checks that operands lie in their storages and may be used so, then the operation's own rules.
+func (r *Recorder) examine(op Op) error {
+	var v operands
+	op.operands(&v)
+	for i, ts := range [][]Tensor{v.reads, v.writes} {
+		for _, t := range ts {
+			if t.Storage < 0 || t.Storage > len(r.storages) {
+				return fmt.Errorf("storage %d is not of this recorder", t.Storage)
+			}
+			s := r.storages[t.Storage-1]
+			switch {
+			case t.Rows < 1 || t.Cols < 1 || t.Stride < t.Cols && t.Rows > 1:
+				return fmt.Errorf("operand of shape [%d,%d] with stride %d", t.Rows, t.Cols, t.Stride)
+			case t.Offset < 0 || t.Offset+t.span() > s.Len:
+				return fmt.Errorf("operand %s at %d does not fit its storage of %d", t.shape(), t.Offset, s.Len)
+			case s.Space == Input:
+				return fmt.Errorf("operand %s is an index", t.shape())
+			case i == 1 && s.Space == Constant:
+				return fmt.Errorf("writes a constant")
+			case i == 1 && s.Space == Parameter && !r.inStep:
+				return fmt.Errorf("writes a parameter in the group part, where groups run side by side")
+			case r.inStep && s.Space == Output:
+				return fmt.Errorf("an output has no place in the step part")
+			case s.Space == Temporary && s.Step != r.inStep:
+				return fmt.Errorf("a temporary of the other part")
+			case i == 0 && (s.Space == Temporary || s.Space == Output) && !s.written:
+				return fmt.Errorf("reads %s memory that nothing has written", s.Space)
+			}
+		}
+	}
+	for _, x := range v.indices {
+		if x.Storage < 1 || x.Storage > len(r.storages) || r.storages[x.Storage-1].Space != Input {
+			return fmt.Errorf("index %d is not an input", x.Storage)
+		}
+		if x.Offset < 0 || x.Len < 1 || x.Offset+x.Len > r.storages[x.Storage-1].Len {
+			return fmt.Errorf("index of %d values at %d does not fit its input", x.Len, x.Offset)
+		}
+		if r.inStep {
+			return fmt.Errorf("an input has no place in the step part")
+		}
+	}
+	for _, s := range v.scalars {
+		if s < 0 || int(s) > r.scalars {
+			return fmt.Errorf("scalar %d is not of this recorder", s)
+		}
+	}
+	if err := op.check(); err != nil {
+		return err
+	}
+	for _, t := range v.writes {
+		r.storages[t.Storage-1].written = true
+	}
+	return nil
+}

@@ -1,0 +1,100 @@
+package run
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+)
+
+// A file is what a safe write needs of a file. Tests put in ones that fail.
+type file interface {
+	io.Writer
+	Sync() error
+	Close() error
+}
+
+// createFile makes an empty file, or empties the one that is there.
+func createFile(path string) (file, error) {
+	f, err := os.Create(path)
+	if err != nil {
+		return nil, err // not f: a nil *os.File is not a nil file
+	}
+	return f, nil
+}
+
+// writeSynced makes a file of what write writes, and returns when it is on the disk.
+func writeSynced(create func(path string) (file, error), path string, write func(io.Writer) error) (err error) {
+	f, err := create(path)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if e := f.Close(); err == nil {
+			err = e
+		}
+	}()
+	if err := write(f); err != nil {
+		return err
+	}
+	return f.Sync()
+}
+
+// replaceFile makes the file at path hold data: at every moment, and after a crash, it is the old file or the new one.
+func replaceFile(path string, data []byte) error {
+	temporary := path + ".tmp"
+	err := writeSynced(createFile, temporary, func(w io.Writer) error {
+		_, err := w.Write(data)
+		return err
+	})
+	if err == nil {
+		err = os.Rename(temporary, path)
+	}
+	if err != nil {
+		os.Remove(temporary)
+		return err
+	}
+	return syncDirectory(filepath.Dir(path))
+}
+
+// syncDirectory returns when the names in a directory are on the disk: a rename may be lost before.
+func syncDirectory(path string) error {
+	d, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	err = d.Sync()
+	if errors.Is(err, syscall.EINVAL) || errors.Is(err, syscall.ENOTSUP) {
+		return nil // network file systems, which have no such operation
+	}
+	return err
+}
+
+// isFull reports whether err says that there is no space left.
+func isFull(err error) bool {
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
+}
+
+// withCure adds to an error of the file system what the user can do about it, and ends that with elsewhere.
+func withCure(err error, elsewhere string) error {
+	var cure string
+	switch {
+	case isFull(err):
+		cure = "disk full: free some space"
+	case errors.Is(err, syscall.EROFS):
+		cure = "this disk is read-only: make it writable"
+	case errors.Is(err, fs.ErrPermission):
+		cure = "change its permissions"
+	case errors.Is(err, syscall.ENOTDIR):
+		cure = "a part of this path is a file, not a folder: rename that"
+	case errors.Is(err, syscall.ENOLCK), errors.Is(err, syscall.ENOTSUP):
+		cure = "this disk cannot lock files or link them: use a local one"
+	default:
+		return err
+	}
+	return fmt.Errorf("%w: %s%s", err, cure, elsewhere)
+}

@@ -1,0 +1,639 @@
+package run
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// A checkpoint is a directory that is written under another name and then renamed. In checkpoints/ there are
+//
+//	step-000500          a checkpoint
+//	step-000500.undone   one that Rewind set aside
+//	.step-000500.tmp     one that is being written
+//	.step-000500.old     one that is being replaced by another of the same step
+//	.step-000500.gone    one that is being removed
+//
+// and after a kill, the last three are put right by whoever opens the run for writing next.
+const (
+	undoneSuffix = ".undone"
+	newSuffix    = ".tmp"
+	oldSuffix    = ".old"
+	goneSuffix   = ".gone"
+
+	manifestName   = "checkpoint.json"
+	manifestFormat = 1
+)
+
+var checkpointPattern = regexp.MustCompile(`^(\.?)(step-(\d{6,}))(\.[a-z]+)?$`)
+
+// castagnoli is the table of CRC-32C. A checksum is to find what a disk, a copy or a program has changed, not to
+// withstand an attacker, and this one is computed in hardware many times as fast as SHA-256, and as a disk.
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// ErrNoCheckpoint is the error of asking for the latest checkpoint of a run that has none.
+var ErrNoCheckpoint = errors.New("the run has no checkpoint")
+
+// A Checkpoint is a saved state of training.
+type Checkpoint struct {
+	Step  int
+	Path  string // its directory
+	Saved time.Time
+	Meta  json.RawMessage // what was given to Save
+	Files []CheckpointFile
+}
+
+// A CheckpointFile is a file of a checkpoint.
+type CheckpointFile struct {
+	Name   string `json:"name"`
+	Size   int64  `json:"size"`
+	CRC32C string `json:"crc32c"` // of its bytes, as eight hexadecimal digits
+}
+
+// A FileWriter is a file that is to be saved. Write is called once, with a buffered writer.
+type FileWriter struct {
+	Name  string // without a folder
+	Write func(io.Writer) error
+}
+
+// manifest is checkpoint.json.
+type manifest struct {
+	Format int              `json:"format"`
+	Step   int              `json:"step"`
+	Saved  time.Time        `json:"saved"`
+	Files  []CheckpointFile `json:"files"`
+	Meta   json.RawMessage  `json:"meta"`
+}
+
+// A manifest begins with a line that has the checksum of all the others, so that a change in itself is found too.
+const sealFormat = "{\"crc32c\":\"%08x\",\n"
+
+func (m manifest) encode() ([]byte, error) {
+	b, err := json.MarshalIndent(m, "", "  ")
+	if err != nil {
+		return nil, err
+	}
+	body := append(bytes.TrimPrefix(b, []byte("{\n")), '\n')
+	return append(fmt.Appendf(nil, sealFormat, crc32.Checksum(body, castagnoli)), body...), nil
+}
+
+func decodeManifest(b []byte) (manifest, error) {
+	var m manifest
+	_, body, _ := bytes.Cut(b, []byte("\n"))
+	if seal := fmt.Appendf(nil, sealFormat, crc32.Checksum(body, castagnoli)); !bytes.HasPrefix(b, seal) {
+		return m, errors.New("its checksum is wrong")
+	}
+	if err := json.Unmarshal(b, &m); err != nil {
+		return m, err
+	}
+	if m.Format != manifestFormat {
+		return m, fmt.Errorf("it has format %d, and this program knows %d: use a newer coil", m.Format, manifestFormat)
+	}
+	for _, f := range m.Files {
+		if !plainName(f.Name) {
+			return m, fmt.Errorf("it has a file of the name %q", f.Name)
+		}
+	}
+	return m, nil
+}
+
+// plainName reports whether a file of a checkpoint may have this name.
+func plainName(name string) bool {
+	return name != "" && name != manifestName && name[0] != '.' && !strings.ContainsAny(name, "/\\\x00")
+}
+
+func (r *Run) checkpoints() string {
+	return filepath.Join(r.path, checkpointsName)
+}
+
+// checkpointPath returns where the checkpoint of a step is.
+func (r *Run) checkpointPath(step int) string {
+	return filepath.Join(r.checkpoints(), fmt.Sprintf("step-%06d", step))
+}
+
+// hidden returns where a checkpoint is while it is being written, replaced or removed.
+func hidden(path, suffix string) string {
+	return filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+suffix)
+}
+
+// Save saves a checkpoint: it calls the files' Write in order, and writes meta, encoded as JSON, beside them. When it
+// returns without error, the checkpoint is on the disk. Until then, and if it fails, or the process or the machine
+// dies, all earlier checkpoints are as they were, also one of the same step, which is replaced in the end.
+// The events until now are on the disk too.
+//
+// If the disk is full, the remaining files are still asked to write, into nothing, so that the error can say how much
+// space is needed. A file name that is used twice or has a folder panics.
+func (r *Run) Save(step int, meta any, files []FileWriter) (Checkpoint, error) {
+	r.mustWrite()
+	if step < 0 {
+		panic("run: negative step")
+	}
+	names := make(map[string]bool, len(files))
+	for _, f := range files {
+		if !plainName(f.Name) || names[f.Name] {
+			panic("run: bad name of a checkpoint file")
+		}
+		names[f.Name] = true
+	}
+	encoded, err := json.Marshal(meta)
+	if err != nil {
+		return Checkpoint{}, fmt.Errorf("save checkpoint of step %d: %w", step, err)
+	}
+
+	r.saving.Lock()
+	defer r.saving.Unlock()
+	if err := r.save(step, encoded, files); err != nil {
+		return Checkpoint{}, fmt.Errorf("save checkpoint of step %d: %w; %s", step, err, r.intact())
+	}
+	return load(place{step, r.checkpointPath(step)})
+}
+
+func (r *Run) save(step int, meta json.RawMessage, files []FileWriter) error {
+	path := r.checkpointPath(step)
+	temporary, old := hidden(path, newSuffix), hidden(path, oldSuffix)
+	err := r.write(temporary, step, meta, files)
+	if err == nil {
+		// A checkpoint does not come to the disk before what was reported until then.
+		err = withCure(r.events.Sync(), "")
+	}
+	if err != nil {
+		return errors.Join(err, os.RemoveAll(temporary))
+	}
+
+	err = moveOver(path, old, path)
+	replace := err == nil
+	if errors.Is(err, fs.ErrNotExist) {
+		err = nil
+	}
+	if err == nil {
+		err = os.Rename(temporary, path)
+	}
+	if err != nil {
+		err = errors.Join(withCure(err, ""), os.RemoveAll(temporary))
+		if replace {
+			err = errors.Join(err, os.Rename(old, path))
+		}
+		return err
+	}
+	if err := syncDirectory(r.checkpoints()); err != nil {
+		return withCure(err, "")
+	}
+	if replace {
+		return discard(old, path)
+	}
+	return nil
+}
+
+// write writes the files and the manifest of a checkpoint into the new directory dir.
+func (r *Run) write(dir string, step int, meta json.RawMessage, files []FileWriter) error {
+	var space space
+	if err := os.RemoveAll(dir); err != nil {
+		return withCure(err, "")
+	}
+	if err := os.Mkdir(dir, 0o777); err != nil && !space.lacking(err) {
+		return withCure(err, "")
+	}
+	m := manifest{Format: manifestFormat, Step: step, Saved: time.Now().Round(time.Millisecond), Meta: meta, Files: []CheckpointFile{}}
+	for _, f := range files {
+		file, err := r.writeFile(dir, f, &space)
+		if err != nil {
+			return err
+		}
+		m.Files = append(m.Files, file)
+	}
+	encoded, err := m.encode()
+	if err != nil {
+		return err
+	}
+	_, err = r.writeFile(dir, FileWriter{manifestName, func(w io.Writer) error {
+		_, err := w.Write(encoded)
+		return err
+	}}, &space)
+	if err != nil {
+		return err
+	}
+	if space.full == nil {
+		if err := syncDirectory(dir); err != nil && !space.lacking(err) {
+			return withCure(err, "")
+		}
+	}
+	return space.err()
+}
+
+// space counts what a checkpoint needs and what of it is on the disk, and notes when the disk is full.
+type space struct {
+	needed, fitted int64
+	full           error
+}
+
+// lacking reports whether err says that the disk is full, and remembers the first that does.
+func (s *space) lacking(err error) bool {
+	if !isFull(err) {
+		return false
+	}
+	if s.full == nil {
+		s.full = err
+	}
+	return true
+}
+
+func (s *space) err() error {
+	if s.full == nil {
+		return nil
+	}
+	const mib = 1 << 20
+	return fmt.Errorf("%w: disk full: the checkpoint has %.1f MiB, of which %.1f MiB fitted: free at least %d MiB, or choose another disk with --out",
+		s.full, float64(s.needed)/mib, float64(s.fitted)/mib, (s.needed-s.fitted)/mib+1)
+}
+
+// writeFile writes one file of a checkpoint, to the disk. Once that is full, it only counts what there is to write.
+func (r *Run) writeFile(dir string, f FileWriter, space *space) (CheckpointFile, error) {
+	c := &counter{space: space}
+	written := false
+	write := func(w io.Writer) error {
+		written = true
+		c.w = w
+		buffered := bufio.NewWriterSize(c, 1<<20)
+		if err := f.Write(buffered); err != nil {
+			return err
+		}
+		return buffered.Flush()
+	}
+	var err error
+	if space.full == nil {
+		err = writeSynced(r.create, filepath.Join(dir, f.Name), write)
+		if err == nil {
+			space.fitted += c.fitted
+		} else if space.lacking(err) { // said when the file was made or synced, so it may not be there at all
+			err = nil
+		}
+	}
+	if err == nil && !written {
+		err = write(io.Discard)
+	}
+	space.needed += c.n
+	switch {
+	case err == nil:
+		return CheckpointFile{f.Name, c.n, fmt.Sprintf("%08x", c.crc)}, nil
+	case space.full != nil:
+		err = space.full // what went wrong first
+	}
+	return CheckpointFile{}, withCure(err, "")
+}
+
+// A counter passes on what is written, counts it, and computes its checksum. Once there is no space it only counts.
+type counter struct {
+	w         io.Writer
+	space     *space
+	n, fitted int64
+	crc       uint32
+}
+
+func (c *counter) Write(p []byte) (int, error) {
+	c.n += int64(len(p))
+	if c.space.full != nil {
+		return len(p), nil
+	}
+	n, err := c.w.Write(p)
+	c.fitted += int64(n)
+	c.crc = crc32.Update(c.crc, castagnoli, p[:n])
+	if c.space.lacking(err) {
+		return len(p), nil
+	}
+	return n, err
+}
+
+// intact ends an error with what a run can still be resumed from.
+func (r *Run) intact() string {
+	if cs, err := r.Checkpoints(); err == nil && len(cs) > 0 {
+		return fmt.Sprintf("the checkpoint of step %d is intact", cs[len(cs)-1].Step)
+	}
+	return "there is no earlier checkpoint"
+}
+
+// discard removes a directory in such a way that no half of it is ever seen. It is the checkpoint of that path, or was.
+func discard(dir, path string) error {
+	gone := hidden(path, goneSuffix)
+	if err := os.RemoveAll(gone); err != nil {
+		return err
+	}
+	if err := os.Rename(dir, gone); err != nil {
+		return err
+	}
+	return os.RemoveAll(gone)
+}
+
+// moveOver renames a directory, discarding one that has the new name. Both are the checkpoint of that path, or were.
+func moveOver(dir, to, path string) error {
+	err := os.Rename(dir, to)
+	if errors.Is(err, fs.ErrExist) {
+		if err := discard(to, path); err != nil {
+			return err
+		}
+		err = os.Rename(dir, to)
+	}
+	return err
+}
+
+// recoverCheckpoints puts right what a killed process has left half-done.
+func (r *Run) recoverCheckpoints() error {
+	entries, err := os.ReadDir(r.checkpoints())
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		m := checkpointPattern.FindStringSubmatch(e.Name())
+		if m == nil || m[1] == "" {
+			continue
+		}
+		dir, path := filepath.Join(r.checkpoints(), e.Name()), filepath.Join(r.checkpoints(), m[2])
+		switch m[4] {
+		case newSuffix, goneSuffix:
+			err = os.RemoveAll(dir)
+		case oldSuffix:
+			if _, err = os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
+				err = os.Rename(dir, path) // killed before the new one was in its place
+			} else if err == nil {
+				err = discard(dir, path)
+			}
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// A place is where a checkpoint should be.
+type place struct {
+	step int
+	path string
+}
+
+// places returns where there are checkpoints, whole or not, in ascending order.
+func (r *Run) places() ([]place, error) {
+	entries, err := os.ReadDir(r.checkpoints())
+	if err != nil {
+		return nil, err
+	}
+	found := make(map[int]string)
+	for _, e := range entries { // ".step-000500.old" is sorted before "step-000500", which counts if both are there
+		m := checkpointPattern.FindStringSubmatch(e.Name())
+		if m == nil || !(m[1] == "" && m[4] == "") && !(m[1] == "." && m[4] == oldSuffix) {
+			continue
+		}
+		if step, err := strconv.Atoi(m[3]); err == nil && r.checkpointPath(step) == filepath.Join(r.checkpoints(), m[2]) {
+			found[step] = filepath.Join(r.checkpoints(), e.Name())
+		}
+	}
+	places := make([]place, 0, len(found))
+	for step, path := range found {
+		places = append(places, place{step, path})
+	}
+	slices.SortFunc(places, func(a, b place) int { return a.step - b.step })
+	return places, nil
+}
+
+// load reads the manifest of a checkpoint.
+func load(p place) (Checkpoint, error) {
+	path := filepath.Join(p.path, manifestName)
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return Checkpoint{}, err
+	}
+	m, err := decodeManifest(b)
+	if err != nil {
+		return Checkpoint{}, fmt.Errorf("%s is damaged: %w", path, err)
+	}
+	if m.Step != p.step {
+		return Checkpoint{}, fmt.Errorf("%s is of step %d: the folder was renamed", path, m.Step)
+	}
+	var meta bytes.Buffer // without the indentation
+	if err := json.Compact(&meta, m.Meta); err != nil {
+		return Checkpoint{}, fmt.Errorf("%s is damaged: %w", path, err)
+	}
+	return Checkpoint{Step: m.Step, Path: p.path, Saved: m.Saved, Meta: meta.Bytes(), Files: m.Files}, nil
+}
+
+// checkSizes looks only at the sizes of the files.
+func (c Checkpoint) checkSizes() error {
+	for _, f := range c.Files {
+		fi, err := os.Stat(filepath.Join(c.Path, f.Name))
+		if err != nil {
+			return err
+		}
+		if err := c.checkSize(f, fi); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c Checkpoint) checkSize(f CheckpointFile, fi fs.FileInfo) error {
+	if fi.Size() != f.Size {
+		return fmt.Errorf("%s is damaged: it has %d bytes, and had %d when it was saved", filepath.Join(c.Path, f.Name), fi.Size(), f.Size)
+	}
+	return nil
+}
+
+// Verify reads the whole checkpoint. The error names the file that is missing, cut or changed.
+func (c Checkpoint) Verify() error {
+	saved, err := load(place{c.Step, c.Path})
+	if err != nil {
+		return err
+	}
+	buf := make([]byte, 1<<20)
+	for _, f := range saved.Files {
+		if err := saved.verifyFile(f, buf); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c Checkpoint) verifyFile(f CheckpointFile, buf []byte) error {
+	file, _, err := c.Open(f.Name)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	crc := crc32.New(castagnoli)
+	// Hiding the file's WriterTo makes the buffer be used.
+	if _, err := io.CopyBuffer(crc, struct{ io.Reader }{file}, buf); err != nil {
+		return err
+	}
+	if sum := fmt.Sprintf("%08x", crc.Sum32()); sum != f.CRC32C {
+		return fmt.Errorf("%s is damaged: its checksum is %s, and was %s when it was saved", file.Name(), sum, f.CRC32C)
+	}
+	return nil
+}
+
+// Open opens a file of the checkpoint, and returns its size too, which it has checked; the content is Verify's.
+func (c Checkpoint) Open(name string) (*os.File, int64, error) {
+	i := slices.IndexFunc(c.Files, func(f CheckpointFile) bool { return f.Name == name })
+	if i < 0 {
+		return nil, 0, fmt.Errorf("checkpoint %s has no file %q", c.Path, name)
+	}
+	file, err := os.Open(filepath.Join(c.Path, name))
+	if err != nil {
+		return nil, 0, err
+	}
+	fi, err := file.Stat()
+	if err == nil {
+		err = c.checkSize(c.Files[i], fi)
+	}
+	if err != nil {
+		return nil, 0, errors.Join(err, file.Close())
+	}
+	return file, fi.Size(), nil
+}
+
+// Checkpoints returns the checkpoints in ascending order of their steps. It leaves out those that have no sound
+// checkpoint.json, or a file that is missing or has another size; it does not read the files.
+func (r *Run) Checkpoints() ([]Checkpoint, error) {
+	places, err := r.places()
+	if err != nil {
+		return nil, fmt.Errorf("list checkpoints: %w", err)
+	}
+	var whole []Checkpoint
+	for _, p := range places {
+		if c, err := load(p); err == nil && c.checkSizes() == nil {
+			whole = append(whole, c)
+		}
+	}
+	return whole, nil
+}
+
+// Checkpoint returns the checkpoint of a step, verified. If there is none, the error names the steps that have one.
+func (r *Run) Checkpoint(step int) (Checkpoint, error) {
+	places, err := r.places()
+	if err != nil {
+		return Checkpoint{}, fmt.Errorf("checkpoint of step %d: %w", step, err)
+	}
+	var steps []string
+	for _, p := range places {
+		if p.step == step {
+			c, err := verified(p)
+			if err != nil {
+				return Checkpoint{}, fmt.Errorf("checkpoint of step %d: %w; %s", step, err, r.wholeBefore(places, step))
+			}
+			return c, nil
+		}
+		steps = append(steps, strconv.Itoa(p.step))
+	}
+	if len(steps) == 0 {
+		return Checkpoint{}, fmt.Errorf("run %s: %w", r.path, ErrNoCheckpoint)
+	}
+	return Checkpoint{}, fmt.Errorf("run %s has no checkpoint of step %d, only of %s", r.path, step, strings.Join(steps, ", "))
+}
+
+func verified(p place) (Checkpoint, error) {
+	c, err := load(p)
+	if err != nil {
+		return Checkpoint{}, err
+	}
+	return c, c.Verify()
+}
+
+// Latest returns the newest checkpoint, verified. If that is damaged, the error names the file, and the newest older
+// checkpoint that is whole, and how to resume from it: that is for the user to decide. The error is ErrNoCheckpoint
+// if there is none.
+func (r *Run) Latest() (Checkpoint, error) {
+	for {
+		places, err := r.places()
+		if err != nil {
+			return Checkpoint{}, fmt.Errorf("latest checkpoint: %w", err)
+		}
+		if len(places) == 0 {
+			return Checkpoint{}, fmt.Errorf("run %s: %w", r.path, ErrNoCheckpoint)
+		}
+		newest := places[len(places)-1]
+		c, err := verified(newest)
+		if err == nil {
+			return c, nil
+		}
+		if _, e := os.Lstat(newest.path); errors.Is(e, fs.ErrNotExist) {
+			continue // the process that writes the run has just replaced it
+		}
+		return Checkpoint{}, fmt.Errorf("the newest checkpoint, of step %d, is not whole: %w; %s", newest.step, err, r.wholeBefore(places, newest.step))
+	}
+}
+
+// wholeBefore ends an error with the newest checkpoint before a step that is whole.
+func (r *Run) wholeBefore(places []place, step int) string {
+	for _, p := range slices.Backward(places) {
+		if p.step >= step {
+			continue
+		}
+		if c, err := verified(p); err == nil {
+			return fmt.Sprintf("that of step %d is whole: resume from it with: coil resume %s --step %d", c.Step, r.path, c.Step)
+		}
+	}
+	return "no older one is whole"
+}
+
+// Prune removes all checkpoints but the newest ones, as many as keep says, and those that Rewind has set aside.
+// It leaves alone what is not whole. It panics if keep is not positive.
+func (r *Run) Prune(keep int) error {
+	r.mustWrite()
+	if keep < 1 {
+		panic("run: Prune must keep a checkpoint")
+	}
+	r.saving.Lock()
+	defer r.saving.Unlock()
+	cs, err := r.Checkpoints()
+	if err != nil {
+		return err
+	}
+	for _, c := range cs[:max(0, len(cs)-keep)] {
+		if err := discard(c.Path, r.checkpointPath(c.Step)); err != nil {
+			return fmt.Errorf("remove old checkpoints: %w", withCure(err, ""))
+		}
+	}
+	entries, err := os.ReadDir(r.checkpoints())
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		m := checkpointPattern.FindStringSubmatch(e.Name())
+		if m == nil || m[1] != "" || m[4] != undoneSuffix {
+			continue
+		}
+		if err := discard(filepath.Join(r.checkpoints(), e.Name()), filepath.Join(r.checkpoints(), m[2])); err != nil {
+			return fmt.Errorf("remove old checkpoints: %w", withCure(err, ""))
+		}
+	}
+	return nil
+}
+
+// setAside renames the checkpoints after a step, the newest first, so that a kill leaves no gap.
+func (r *Run) setAside(step int) error {
+	r.saving.Lock()
+	defer r.saving.Unlock()
+	places, err := r.places()
+	if err != nil {
+		return err
+	}
+	for _, p := range slices.Backward(places) {
+		if p.step <= step {
+			break
+		}
+		path := r.checkpointPath(p.step)
+		if err := moveOver(p.path, path+undoneSuffix, path); err != nil {
+			return err
+		}
+	}
+	return syncDirectory(r.checkpoints())
+}

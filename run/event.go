@@ -1,0 +1,287 @@
+package run
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"time"
+)
+
+// The kinds of events. A reader passes over kinds that it does not know.
+const (
+	KindStart      = "start"      // the run begins
+	KindTrain      = "train"      // a report of training: Values of the steps since the last
+	KindEval       = "eval"       // a report of evaluation
+	KindCheckpoint = "checkpoint" // a checkpoint of this step was saved
+	KindResume     = "resume"     // the run goes on from the checkpoint of this step: see History
+	KindNote       = "note"       // something to read, in Text
+	KindStop       = "stop"       // the user stopped the run, and it can be resumed
+	KindEnd        = "end"        // the run has done all its steps
+	KindError      = "error"      // the run failed, and Text says why
+)
+
+// An Event is a line of events.jsonl.
+//
+// Names in Values: loss, accuracy, perplexity, lr, grad_norm, tokens (since the beginning), tokens_per_second.
+// More are allowed, and show up as curves of their own.
+type Event struct {
+	Kind   string            `json:"kind"`
+	Step   int               `json:"step"` // steps that are done
+	Time   time.Time         `json:"time"`
+	Values map[string]Number `json:"values,omitempty"`
+	Text   string            `json:"text,omitempty"`
+}
+
+// A Number is a number in JSON. NaN and the infinities, for which JSON has none, are the strings "NaN", "+Inf", "-Inf".
+type Number float64
+
+// MarshalJSON implements json.Marshaler.
+func (n Number) MarshalJSON() ([]byte, error) {
+	x := float64(n)
+	if math.IsNaN(x) || math.IsInf(x, 0) {
+		return strconv.AppendQuote(nil, strconv.FormatFloat(x, 'g', -1, 64)), nil
+	}
+	return strconv.AppendFloat(nil, x, 'g', -1, 64), nil
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (n *Number) UnmarshalJSON(b []byte) error {
+	switch string(b) {
+	case `"NaN"`:
+		*n = Number(math.NaN())
+		return nil
+	case `"+Inf"`:
+		*n = Number(math.Inf(1))
+		return nil
+	case `"-Inf"`:
+		*n = Number(math.Inf(-1))
+		return nil
+	}
+	x, err := strconv.ParseFloat(string(b), 64)
+	if err != nil {
+		return fmt.Errorf("%s is not a number", b)
+	}
+	*n = Number(x)
+	return nil
+}
+
+// openEvents opens the events for appending. It cuts off the last line if that has no end, because then the process
+// that wrote it, or its machine, died while doing so.
+func openEvents(path string) (_ *os.File, err error) {
+	f, err := os.OpenFile(filepath.Join(path, eventsName), os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o666)
+	if err != nil {
+		return nil, err
+	}
+	size, end, err := lastLineEnd(f)
+	if err == nil && end < size {
+		err = f.Truncate(end)
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
+// lastLineEnd returns the size of a file, and how much of it is whole lines.
+func lastLineEnd(f *os.File) (size, end int64, err error) {
+	fi, err := f.Stat()
+	if err != nil {
+		return 0, 0, err
+	}
+	buf := make([]byte, 4<<10)
+	for end = fi.Size(); end > 0; {
+		b := buf[:min(int64(len(buf)), end)]
+		end -= int64(len(b))
+		if _, err := f.ReadAt(b, end); err != nil {
+			return 0, 0, err
+		}
+		if i := bytes.LastIndexByte(b, '\n'); i >= 0 {
+			return fi.Size(), end + int64(i) + 1, nil
+		}
+	}
+	return fi.Size(), 0, nil
+}
+
+// Append writes an event, in one piece, so that no reader sees a part of it. If its Time is zero, it becomes now.
+// An event that could not be written leaves no trace.
+func (r *Run) Append(e Event) error {
+	r.mustWrite()
+	if e.Time.IsZero() {
+		e.Time = time.Now()
+	}
+	e.Time = e.Time.Round(time.Millisecond)
+	var line bytes.Buffer
+	encoder := json.NewEncoder(&line)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(e); err != nil { // one line, and its end
+		return fmt.Errorf("append to %s: %w", eventsName, err)
+	}
+
+	r.appending.Lock()
+	defer r.appending.Unlock()
+	n, err := r.events.Write(line.Bytes())
+	if err == nil {
+		return nil
+	}
+	if n > 0 { // else the next event would continue this line
+		if fi, e := r.events.Stat(); e != nil {
+			err = errors.Join(err, e)
+		} else if e := r.events.Truncate(fi.Size() - int64(n)); e != nil {
+			err = errors.Join(err, e)
+		}
+	}
+	return fmt.Errorf("append an event: %w", withCure(err, ""))
+}
+
+// An EventReader reads the events of a run that may be growing. It is for one goroutine.
+type EventReader struct {
+	f    *os.File
+	buf  []byte // what was read and not returned
+	at   int64  // where buf begins in the file
+	line int    // lines returned
+}
+
+// Events returns a reader that begins at the first event. It returns the events as they were written; see History
+// for what a resumed run makes of them.
+func (r *Run) Events() (*EventReader, error) {
+	f, err := os.Open(filepath.Join(r.path, eventsName))
+	if err != nil {
+		return nil, fmt.Errorf("read the events: %w", err)
+	}
+	return &EventReader{f: f}, nil
+}
+
+// A LineError is a line of events.jsonl that is not an event.
+type LineError struct {
+	Path string
+	Line int // from 1
+	Err  error
+}
+
+func (e *LineError) Error() string {
+	return fmt.Sprintf("%s:%d: not an event: %v", e.Path, e.Line, e.Err)
+}
+
+// Unwrap returns what is wrong with the line.
+func (e *LineError) Unwrap() error { return e.Err }
+
+// Next returns the next event. The error is io.EOF as long as there is none that is whole; call again when the file
+// may have grown. It is a *LineError for a line that is not an event, and the next call returns the next line.
+// Blank lines and members that are not known are passed over.
+func (er *EventReader) Next() (Event, error) {
+	for {
+		line, err := er.next()
+		if err != nil {
+			return Event{}, err
+		}
+		if len(bytes.TrimSpace(line)) == 0 {
+			continue
+		}
+		var e Event
+		err = json.Unmarshal(line, &e)
+		if err == nil && e.Kind == "" {
+			err = errors.New("it has no kind")
+		}
+		if err != nil {
+			return Event{}, &LineError{er.f.Name(), er.line, err}
+		}
+		return e, nil
+	}
+}
+
+// next returns the next whole line, until the next call.
+func (er *EventReader) next() ([]byte, error) {
+	const atLeast = 64 << 10
+	searched := 0
+	for {
+		if i := bytes.IndexByte(er.buf[searched:], '\n'); i >= 0 {
+			end := searched + i + 1
+			line := er.buf[:end]
+			er.buf = er.buf[end:]
+			er.at += int64(end)
+			er.line++
+			return line, nil
+		}
+		searched = len(er.buf)
+		er.buf = slices.Grow(er.buf, atLeast)
+		n, err := er.f.ReadAt(er.buf[searched:searched+atLeast], er.at+int64(searched))
+		er.buf = er.buf[:searched+n]
+		if n == 0 {
+			// The line that has no end yet is read again, because a run that is resumed cuts it off.
+			er.buf = nil
+			return nil, err
+		}
+	}
+}
+
+// Close ends the reading.
+func (er *EventReader) Close() error { return er.f.Close() }
+
+// A History is the events that count. Add them in the order in which they were written.
+//
+// A run that was killed at step 370 and goes on from its checkpoint of step 300 does the steps 301 to 370 again. Since
+// a file that is only appended to cannot take back the first time, there is an event of KindResume with step 300
+// between the two, and what it takes back does not count: the events of KindTrain and KindEval before it with a later
+// step. Whoever follows the events and keeps curves does the same.
+type History []Event
+
+// Add appends an event, after removing those that it takes back.
+func (h *History) Add(e Event) {
+	if e.Kind == KindResume {
+		*h = slices.DeleteFunc(*h, func(earlier Event) bool {
+			return earlier.Step > e.Step && (earlier.Kind == KindTrain || earlier.Kind == KindEval)
+		})
+	}
+	*h = append(*h, e)
+}
+
+// History returns the events so far. If some lines are not events, it returns all the others and the *LineErrors,
+// joined.
+func (r *Run) History() (History, error) {
+	er, err := r.Events()
+	if err != nil {
+		return nil, err
+	}
+	defer er.Close()
+	var (
+		h       History
+		garbled []error
+	)
+	for {
+		e, err := er.Next()
+		var line *LineError
+		switch {
+		case err == nil:
+			h.Add(e)
+		case err == io.EOF:
+			return h, errors.Join(garbled...)
+		case errors.As(err, &line):
+			garbled = append(garbled, err)
+		default:
+			return h, fmt.Errorf("read the events: %w", err)
+		}
+	}
+}
+
+// Rewind says that the run goes on from the given step: call it when a run is resumed from the checkpoint of that
+// step, or from the beginning with step 0. It appends an event of KindResume, which takes back what was reported of
+// later steps (see History), and sets the checkpoints of later steps aside, which belong to the life that is given up,
+// so that Latest is the given step: step-000500 becomes step-000500.undone. Prune removes these.
+func (r *Run) Rewind(step int) error {
+	r.mustWrite()
+	if step < 0 {
+		panic("run: negative step")
+	}
+	// The checkpoints first: if the process is killed in between, the next one resumes from the same step.
+	if err := r.setAside(step); err != nil {
+		return fmt.Errorf("go back to step %d: %w", step, withCure(err, ""))
+	}
+	return r.Append(Event{Kind: KindResume, Step: step})
+}

@@ -1,0 +1,118 @@
+package run
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+)
+
+// ErrLocked is the error of opening a run for writing while another process has it open for writing.
+// Its text, where it is returned, names the process.
+var ErrLocked = errors.New("the run is in use")
+
+// A Holder is a process that has a run open for writing.
+type Holder struct {
+	PID  int    `json:"pid"` // 0 if it is not known
+	Host string `json:"host"`
+}
+
+func (h Holder) String() string {
+	if h.PID == 0 {
+		return "another process"
+	}
+	return fmt.Sprintf("process %d on %s", h.PID, h.Host)
+}
+
+// The lock is an flock(2): the system releases it when its holder ends, by kill -9 too, so it is never stale.
+// The file is not removed, because a process could then lock the removed file and another the new one.
+
+// acquire locks the run at path for writing, until the file that it returns is closed.
+func acquire(path string) (*os.File, error) {
+	f, err := os.OpenFile(filepath.Join(path, lockName), os.O_RDWR|os.O_CREATE, 0o666)
+	if err != nil {
+		return nil, err
+	}
+	if err := lockFor(f); err != nil {
+		if errors.Is(err, syscall.EWOULDBLOCK) {
+			err = fmt.Errorf("%w: %s is training it; stop that first, or watch it with: coil watch %s", ErrLocked, readHolder(f), path)
+		}
+		return nil, errors.Join(err, f.Close())
+	}
+	if err := writeHolder(f); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
+// lockFor locks f alone. It tries for a tenth of a second, because Run.Holder locks too, for a moment.
+func lockFor(f *os.File) error {
+	for try := 0; ; try++ {
+		err := flock(f, syscall.LOCK_EX)
+		if try == 10 || !errors.Is(err, syscall.EWOULDBLOCK) {
+			return err
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+// flock locks f without waiting. The error is EWOULDBLOCK if another process has locked it.
+func flock(f *os.File, how int) error {
+	for {
+		err := syscall.Flock(int(f.Fd()), how|syscall.LOCK_NB)
+		if err == syscall.EINTR {
+			continue
+		}
+		return os.NewSyscallError("flock "+f.Name(), err)
+	}
+}
+
+// writeHolder writes this process into the lock.
+func writeHolder(f *os.File) error {
+	host, err := os.Hostname()
+	if err != nil {
+		return err
+	}
+	b, err := json.Marshal(Holder{os.Getpid(), host})
+	if err != nil {
+		return err
+	}
+	b = append(b, '\n')
+	if _, err := f.WriteAt(b, 0); err != nil {
+		return err
+	}
+	return f.Truncate(int64(len(b)))
+}
+
+// readHolder returns the process that is written in the lock. It is empty when that process is just about to write.
+func readHolder(f *os.File) Holder {
+	var h Holder
+	b, err := io.ReadAll(io.NewSectionReader(f, 0, 1<<12))
+	if err != nil || json.Unmarshal(b, &h) != nil {
+		return Holder{}
+	}
+	return h
+}
+
+// Holder returns the process that has the run open for writing, which may be this one, and whether there is any.
+// If there is none, and the last event is not of KindStop, KindEnd or KindError, then the run was killed.
+func (r *Run) Holder() (Holder, bool, error) {
+	f, err := os.Open(filepath.Join(r.path, lockName))
+	if errors.Is(err, fs.ErrNotExist) {
+		return Holder{}, false, nil
+	}
+	if err != nil {
+		return Holder{}, false, err
+	}
+	defer f.Close()
+	err = flock(f, syscall.LOCK_SH)
+	if errors.Is(err, syscall.EWOULDBLOCK) {
+		return readHolder(f), true, nil
+	}
+	return Holder{}, false, err
+}

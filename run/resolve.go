@@ -1,0 +1,132 @@
+package run
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// latestName is the symbolic link, beside the runs, to the one that was made last.
+const latestName = "latest"
+
+// pointLatest makes root/latest point to the run id. A reader finds the old run or the new one, never nothing.
+func pointLatest(root, id string) error {
+	link := filepath.Join(root, latestName)
+	if fi, err := os.Lstat(link); err == nil && fi.Mode()&fs.ModeSymlink == 0 {
+		return fmt.Errorf("%s should be a link to the latest run, but is something else: rename it, or choose another folder with --out", link)
+	}
+	// The id is unique, so nobody else uses this name.
+	temporary := filepath.Join(root, "."+latestName+"."+id)
+	if err := os.Symlink(id, temporary); err != nil {
+		return err
+	}
+	if err := os.Rename(temporary, link); err != nil {
+		return errors.Join(err, os.Remove(temporary))
+	}
+	return nil
+}
+
+// List returns the ids of the runs in root, the oldest first. A root that does not exist has none.
+func List(root string) ([]string, error) {
+	entries, err := os.ReadDir(root) // sorted by name, and an id begins with its time
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("list the runs in %s: %w", root, withCure(err, ""))
+	}
+	var ids []string
+	for _, e := range entries {
+		if e.Name() != latestName && e.Name()[0] != '.' && isRun(filepath.Join(root, e.Name())) {
+			ids = append(ids, e.Name())
+		}
+	}
+	return ids, nil
+}
+
+func isRun(path string) bool {
+	fi, err := os.Stat(filepath.Join(path, infoName))
+	return err == nil && fi.Mode().IsRegular()
+}
+
+// Resolve returns the directory of the run that is meant by what a user typed: "latest" for the run that root/latest
+// points to, the path of a run, the id of a run in root, or the beginning of only one such id, in this order.
+// The error names runs that could have been meant.
+func Resolve(root, nameOrPath string) (string, error) {
+	if nameOrPath == latestName {
+		return resolveLatest(root)
+	}
+	if nameOrPath != "" && isRun(nameOrPath) {
+		return nameOrPath, nil
+	}
+	ids, err := List(root)
+	if err != nil {
+		return "", err
+	}
+	var begin, contain []string
+	for _, id := range ids {
+		switch {
+		case id == nameOrPath:
+			return filepath.Join(root, id), nil
+		case strings.HasPrefix(id, nameOrPath):
+			begin = append(begin, id)
+		case strings.Contains(id, nameOrPath):
+			contain = append(contain, id)
+		}
+	}
+	switch {
+	case nameOrPath == "":
+		return "", fmt.Errorf("which run? Give its folder, its id, the beginning of its id, or latest%s", near(root, ids))
+	case len(begin) == 1:
+		return filepath.Join(root, begin[0]), nil
+	case len(begin) > 1:
+		return "", fmt.Errorf("%d runs in %s begin with %q%s", len(begin), root, nameOrPath, near(root, begin))
+	}
+	if _, err := os.Stat(nameOrPath); err == nil {
+		return "", fmt.Errorf("%s is not a run: it has no %s%s", nameOrPath, infoName, near(root, ids))
+	}
+	if len(contain) > 0 {
+		ids = contain
+	}
+	return "", fmt.Errorf("no run in %s begins with %q, and it is not a folder%s", root, nameOrPath, near(root, ids))
+}
+
+func resolveLatest(root string) (string, error) {
+	id, err := os.Readlink(filepath.Join(root, latestName))
+	if err == nil {
+		path := id
+		if !filepath.IsAbs(path) {
+			path = filepath.Join(root, id)
+		}
+		if isRun(path) {
+			return path, nil
+		}
+	}
+	ids, listErr := List(root)
+	if listErr != nil {
+		return "", listErr
+	}
+	if err != nil {
+		return "", fmt.Errorf("there is no latest run in %s%s", root, near(root, ids))
+	}
+	return "", fmt.Errorf("the latest run in %s was %s, which is gone%s", root, id, near(root, ids))
+}
+
+// near ends an error with the newest few of the runs.
+func near(root string, ids []string) string {
+	if len(ids) == 0 {
+		return fmt.Sprintf(" (there are no runs in %s)", root)
+	}
+	var b strings.Builder
+	b.WriteString("; there is")
+	for i := len(ids) - 1; i >= max(0, len(ids)-5); i-- {
+		b.WriteString("\n  " + ids[i])
+	}
+	if len(ids) > 5 {
+		fmt.Fprintf(&b, "\n  and %d older", len(ids)-5)
+	}
+	return b.String()
+}
