@@ -560,12 +560,14 @@ func (r *Run) Latest() (Checkpoint, error) {
 			return Checkpoint{}, fmt.Errorf("run %s: %w", r.path, ErrNoCheckpoint)
 		}
 		newest := places[len(places)-1]
+		before, _ := os.Lstat(newest.path)
 		c, err := verified(newest)
 		if err == nil {
 			return c, nil
 		}
-		if _, e := os.Lstat(newest.path); errors.Is(e, fs.ErrNotExist) {
-			continue // the process that writes the run has just replaced it
+		now, statErr := os.Lstat(newest.path)
+		if errors.Is(statErr, fs.ErrNotExist) || statErr == nil && !os.SameFile(before, now) {
+			continue // the process that writes the run has replaced it meanwhile
 		}
 		return Checkpoint{}, fmt.Errorf("the newest checkpoint, of step %d, is not whole: %w; %s", newest.step, err, r.wholeBefore(places, newest.step))
 	}

@@ -48,7 +48,7 @@ func (n Number) MarshalJSON() ([]byte, error) {
 	if math.IsNaN(x) || math.IsInf(x, 0) {
 		return strconv.AppendQuote(nil, strconv.FormatFloat(x, 'g', -1, 64)), nil
 	}
-	return strconv.AppendFloat(nil, x, 'g', -1, 64), nil
+	return json.Marshal(x)
 }
 
 // UnmarshalJSON implements json.Unmarshaler.
@@ -131,11 +131,11 @@ func (r *Run) Append(e Event) error {
 		return nil
 	}
 	if n > 0 { // else the next event would continue this line
-		if fi, e := r.events.Stat(); e != nil {
-			err = errors.Join(err, e)
-		} else if e := r.events.Truncate(fi.Size() - int64(n)); e != nil {
-			err = errors.Join(err, e)
+		fi, undoErr := r.events.Stat()
+		if undoErr == nil {
+			undoErr = r.events.Truncate(fi.Size() - int64(n))
 		}
+		err = errors.Join(err, undoErr)
 	}
 	return fmt.Errorf("append an event: %w", withCure(err, ""))
 }

@@ -151,7 +151,7 @@ func createBelow(root, name string, config []byte, info Info) (*Run, error) {
 	}
 	r, err := fill(path, config, info)
 	if err != nil {
-		return nil, errors.Join(err, os.Remove(path))
+		return nil, errors.Join(err, os.RemoveAll(path))
 	}
 	if err := pointLatest(root, r.info.ID); err != nil {
 		return nil, errors.Join(err, r.Close(), os.RemoveAll(path))

@@ -27,16 +27,16 @@ import (
 // the mask are our reading, as the paper does not give them.
 type Addition struct {
 	// Digits is the number of digits of each operand, 1 to 9.
-	Digits int `toml:"digits"`
+	Digits int `toml:"digits" help:"digits of each operand, 1 to 9"`
 	// Operands lists the operand counts that training draws from, uniformly; each
 	// 2 to 256.
-	Operands []int `toml:"operands"`
+	Operands []int `toml:"operands" help:"operand counts that training mixes"`
 	// Evaluate lists operand counts for evaluation to report besides the trained
 	// ones. It may repeat those.
-	Evaluate []int `toml:"evaluate"`
+	Evaluate []int `toml:"evaluate" help:"operand counts that evaluation reports besides those"`
 	// Order says which digit of the answer comes first: the "most" or the "least"
 	// significant. Operands always begin with the most significant.
-	Order string `toml:"order"`
+	Order string `toml:"order" help:"which digit of the answer comes first: most or least significant"`
 }
 
 const (

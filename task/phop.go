@@ -29,20 +29,20 @@ import (
 type PHop struct {
 	// Letters is the size of the alphabet, 3 to 26. With two letters a sequence
 	// without repeats could only alternate.
-	Letters int `toml:"letters"`
+	Letters int `toml:"letters" help:"size of the alphabet, 3 to 26"`
 	// Length is the number of letters n of a sequence.
-	Length int `toml:"length"`
+	Length int `toml:"length" help:"letters of a sequence"`
 	// Hops is p.
-	Hops int `toml:"hops"`
+	Hops int `toml:"hops" help:"hops p to follow"`
 	// Sampler is "no-repeats": uniform among sequences in which neighbours differ
 	// (and some position with loss has p hops); a hop is then about Letters−1
 	// positions long, so answers lie close. Or "planted": exactly p hops from the
 	// last position, spread over the whole sequence, about n/p positions each.
-	Sampler string `toml:"sampler"`
+	Sampler string `toml:"sampler" help:"no-repeats (uniform, neighbours different) or planted (p hops over the whole sequence)"`
 	// Loss is "every": at each position that has p hops, or "last": only at the
 	// last position. The split divides whole sequences, so with "every" the early
 	// positions of a held-out sequence may end a prefix that training has seen.
-	Loss string `toml:"loss"`
+	Loss string `toml:"loss" help:"every: at each position that has p hops; last: at the last position only"`
 }
 
 const (

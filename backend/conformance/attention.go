@@ -1,0 +1,117 @@
+package conformance
+
+import (
+	"math"
+
+	"coil/backend"
+)
+
+// heads calls f for every head of every sequence with its first row and column.
+func heads(rows, cols, heads, length int, f func(row, col, width int)) {
+	for row := 0; row < rows; row += length {
+		for col := 0; col < cols; col += cols / heads {
+			f(row, col, cols/heads)
+		}
+	}
+}
+
+func (r *reference) attention(o *backend.Attention) {
+	qkv := r.read(o.QKV)
+	n, d := qkv.rows, qkv.cols/3
+	out, logSum := newMatrix(n, d), newMatrix(n, o.Heads)
+	heads(n, d, o.Heads, o.Length, func(row, col, width int) {
+		for i := range o.Length {
+			p := scores(qkv, row, col, width, i)
+			m := largest(p)
+			var sum total
+			for j := range p {
+				p[j] = p[j].minus(m).exp()
+				sum.add(p[j])
+			}
+			logSum.set(row+i, col/width, m.plus(sum.num().log()))
+			for k := range width {
+				var t total
+				for j := range p {
+					t.addProduct(p[j], qkv.at(row+j, 2*d+col+k))
+				}
+				out.set(row+i, col+k, t.num().over(sum.num()))
+			}
+		}
+	})
+	r.write(o.Out, out)
+	r.write(o.LogSum, logSum)
+}
+
+// scores is row i of S = Q·Kᵀ/√w, up to the diagonal.
+func scores(qkv matrix, row, col, width, i int) []num {
+	d := qkv.cols / 3
+	q := qkv.row(row + i)[col : col+width]
+	scale := number(1 / math.Sqrt(float64(width)))
+	s := make([]num, i+1)
+	for j := range s {
+		s[j] = dot(q, qkv.row(row + j)[d+col:][:width]).times(scale)
+	}
+	return s
+}
+
+func (r *reference) attentionBackward(o *backend.AttentionBackward) {
+	qkv, out, logSum, dout := r.read(o.QKV), r.read(o.Out), r.read(o.LogSum), r.read(o.DOut)
+	n, d := out.rows, out.cols
+	dqkv := newMatrix(n, 3*d)
+	heads(n, d, o.Heads, o.Length, func(row, col, width int) {
+		scale := number(1 / math.Sqrt(float64(width)))
+		dq, dk, dv := make([]total, o.Length*width), make([]total, o.Length*width), make([]total, o.Length*width)
+		for i := range o.Length {
+			do := dout.row(row + i)[col:][:width]
+			delta := dot(do, out.row(row + i)[col:][:width])
+			for j, s := range scores(qkv, row, col, width, i) {
+				p := s.minus(logSum.at(row+i, col/width)).exp()
+				dp := dot(do, qkv.row(row + j)[2*d+col:][:width])
+				ds := p.times(dp.minus(delta)).times(scale)
+				for k := range width {
+					dv[j*width+k].addProduct(p, do[k])
+					dq[i*width+k].addProduct(ds, qkv.at(row+j, d+col+k))
+					dk[j*width+k].addProduct(ds, qkv.at(row+i, col+k))
+				}
+			}
+		}
+		for i := range o.Length {
+			for k := range width {
+				dqkv.set(row+i, col+k, dq[i*width+k].num())
+				dqkv.set(row+i, d+col+k, dk[i*width+k].num())
+				dqkv.set(row+i, 2*d+col+k, dv[i*width+k].num())
+			}
+		}
+	})
+	r.write(o.DQKV, dqkv)
+}
+
+// The long sequences are several blocks of rows for a backend that holds 2¹⁶ scores at a time or fewer.
+func attentionCases(s *suite) {
+	for i, a := range []struct{ length, heads, width, sequences int }{
+		{1, 1, 1, 1}, {1, 3, 5, 4}, {2, 1, 1, 1}, {2, 2, 3, 3}, {3, 4, 2, 2}, {5, 1, 16, 2}, {7, 2, 33, 1}, {13, 1, 5, 1}, {14, 1, 32, 1},
+		{15, 2, 5, 2}, {16, 2, 16, 1}, {17, 1, 16, 2}, {28, 1, 8, 1}, {29, 2, 12, 1}, {31, 1, 3, 1}, {32, 1, 64, 1}, {33, 2, 16, 2},
+		{48, 1, 2, 1}, {65, 1, 33, 1}, {130, 2, 8, 1}, {257, 1, 5, 1}, {601, 1, 3, 1},
+	} {
+		n, d := a.length*a.sequences, a.heads*a.width
+		run := func(c *trial) {
+			c.pad = i % 3
+			qkv, out := c.in("QKV", n, 3*d), c.out("Out", n, d)
+			dout, dqkv := c.in("DOut", n, d), c.out("DQKV", n, 3*d)
+			c.pad = 0
+			logSum := c.out("LogSum", n, a.heads)
+			c.check(&backend.Attention{QKV: qkv, Out: out, LogSum: logSum, Heads: a.heads, Length: a.length},
+				&backend.AttentionBackward{QKV: qkv, Out: out, LogSum: logSum, DOut: dout, DQKV: dqkv, Heads: a.heads, Length: a.length})
+		}
+		run(s.inGroup("length=%d heads=%d width=%d sequences=%d", a.length, a.heads, a.width, a.sequences))
+		if i%5 == 0 {
+			run(s.inStep("length=%d heads=%d width=%d sequences=%d", a.length, a.heads, a.width, a.sequences))
+		}
+	}
+	c := s.inGroup("without LogSum")
+	c.check(&backend.Attention{QKV: c.in("QKV", 40, 48), Out: c.out("Out", 40, 16), Heads: 2, Length: 20})
+
+	c = s.inGroup("of large scores")
+	qkv, out, logSum := c.in("QKV", 20, 48, c.scaled(10)), c.out("Out", 20, 16), c.out("LogSum", 20, 2)
+	c.check(&backend.Attention{QKV: qkv, Out: out, LogSum: logSum, Heads: 2, Length: 20})
+}

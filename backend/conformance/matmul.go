@@ -1,0 +1,172 @@
+package conformance
+
+import (
+	"fmt"
+
+	"coil/backend"
+)
+
+func (r *reference) matmul(o *backend.Matmul) {
+	a, b := r.read(o.A), r.read(o.B)
+	if o.TransA {
+		a = a.transposed()
+	}
+	if !o.TransB {
+		b = b.transposed()
+	}
+	bias, residual, old := r.read(o.Bias), r.read(o.Residual), r.read(o.C)
+	c, pre := newMatrix(a.rows, b.rows), newMatrix(a.rows, b.rows)
+	for i := range c.rows {
+		for j := range c.cols {
+			var t total
+			if o.Accumulate {
+				t.add(old.at(i, j))
+			}
+			ai, bj := a.row(i), b.row(j)
+			for p := range ai {
+				t.addProduct(ai[p], bj[p])
+			}
+			x := t.num()
+			if bias.exists() {
+				x = x.plus(bias.at(0, j))
+			}
+			pre.set(i, j, x)
+			x, _ = function(o.Activation, x)
+			if residual.exists() {
+				x = x.plus(residual.at(i, j))
+			}
+			c.set(i, j, x)
+		}
+	}
+	r.write(o.Pre, pre)
+	r.write(o.C, c)
+}
+
+// The sizes are around the edges of tiles (4, 6, 8, 12, 14, 16, 32), of blocks of rows (108, 112) and of the inner
+// size (256, 384).
+var (
+	matmulRows  = []int{1, 2, 3, 5, 6, 7, 13, 14, 15, 17, 31, 33, 47, 65, 100, 108, 109, 113, 127, 225}
+	matmulCols  = []int{1, 12, 3, 17, 16, 47, 13, 32, 5, 33, 31, 15, 64, 7, 65, 2, 100, 11}
+	matmulInner = []int{7, 1, 64, 2, 33, 9, 257, 3, 17, 100, 385, 8, 31, 256, 5, 127, 384, 770, 513}
+)
+
+func matmulCases(s *suite) {
+	forms := []struct {
+		name           string
+		transA, transB bool
+	}{{"NN", false, false}, {"NT", false, true}, {"TN", true, false}}
+	variant := 0
+	for i, m := range matmulRows {
+		for rotation := range 3 {
+			n, k := matmulCols[(5*i+7*rotation)%len(matmulCols)], matmulInner[(7*i+5*rotation)%len(matmulInner)]
+			for _, f := range forms {
+				variant++
+				accumulate, weight, strided := variant&1 != 0, variant&2 != 0, variant&4 != 0
+				c := s.inGroup("%s m=%d n=%d k=%d accumulate=%v weight=%v strided=%v", f.name, m, n, k, accumulate, weight, strided)
+				c.matmul(m, n, k, f.transA, f.transB, accumulate, weight, strided)
+			}
+		}
+	}
+	for i, f := range forms {
+		for _, weight := range []bool{false, true} {
+			s.inStep("%s weight=%v", f.name, weight).matmul(30, 40, 50+i, f.transA, f.transB, weight, weight, true)
+		}
+	}
+	c := s.inGroup("gradient of a weight")
+	dw, part := c.sum("C", 20, 70), c.sum("strided C", 20, 30)
+	x, dy := c.in("A", 45, 20), c.in("B", 45, 70)
+	c.check(&backend.Matmul{A: x, B: dy, C: dw, TransA: true, Accumulate: true},
+		&backend.Matmul{A: x, B: dy.Columns(3, 33), C: part, TransA: true, Accumulate: true})
+
+	values := make([]float32, 9*35)
+	for i := range values {
+		values[i] = s.normal()
+	}
+	c = s.inGroup("B a constant, used twice")
+	b := c.Constant(9, 35, values)
+	c.check(&backend.Matmul{A: c.in("A", 4, 9), B: b, C: c.out("C", 4, 35)},
+		&backend.Matmul{A: c.in("A", 4, 35), B: b, C: c.out("C", 4, 9), TransB: true},
+		&backend.Matmul{A: c.in("A", 4, 9), B: b.Columns(2, 34), C: c.out("C", 4, 32)})
+}
+
+func (c *trial) matmul(m, n, k int, transA, transB, accumulate, weight, strided bool) {
+	c.Helper()
+	if strided {
+		c.pad = 3
+	}
+	shape := func(rows, cols int, transposed bool) (int, int) {
+		if transposed {
+			return cols, rows
+		}
+		return rows, cols
+	}
+	ar, ac := shape(m, k, transA)
+	br, bc := shape(k, n, transB)
+	op := &backend.Matmul{A: c.in("A", ar, ac), TransA: transA, TransB: transB, Accumulate: accumulate}
+	if weight {
+		op.B = c.weight("B", br, bc)
+	} else {
+		op.B = c.in("B", br, bc)
+	}
+	if accumulate {
+		op.C = c.inOut("C", m, n)
+	} else {
+		op.C = c.out("C", m, n)
+	}
+	c.check(op)
+}
+
+func epilogueCases(s *suite) {
+	variant := 0
+	for _, shape := range [][3]int{{3, 5, 4}, {29, 33, 17}, {130, 70, 21}} {
+		for _, f := range []backend.Activation{backend.Identity, backend.GELU, backend.ReLU} {
+			for _, residual := range []string{"none", "other", "C"} {
+				for _, bias := range []bool{false, true} {
+					for _, pre := range []bool{false, true} {
+						if pre && f == backend.Identity {
+							continue
+						}
+						variant++
+						label := fmt.Sprintf("m=%d n=%d k=%d f=%s residual=%s bias=%v pre=%v", shape[0], shape[1], shape[2], f, residual, bias, pre)
+						if variant%7 == 0 {
+							s.inStep("%s", label).epilogue(shape, variant, f, residual, bias, pre)
+						} else {
+							s.inGroup("%s", label).epilogue(shape, variant, f, residual, bias, pre)
+						}
+					}
+				}
+			}
+		}
+	}
+}
+
+func (c *trial) epilogue(shape [3]int, variant int, f backend.Activation, residual string, bias, pre bool) {
+	c.Helper()
+	m, n, k := shape[0], shape[1], shape[2]
+	c.pad = variant % 3
+	op := &backend.Matmul{Activation: f, A: c.in("A", m, k), B: c.weight("B", k, n)}
+	switch variant % 4 {
+	case 1:
+		op.B = c.in("B", k, n)
+	case 2:
+		op.B, op.TransB = c.weight("B", n, k), true
+	case 3:
+		op.A, op.TransA = c.in("A", k, m), true
+	}
+	switch residual {
+	case "none":
+		op.C = c.out("C", m, n)
+	case "other":
+		op.C, op.Residual = c.out("C", m, n), c.in("residual", m, n)
+	case "C":
+		op.C = c.inOut("C", m, n)
+		op.Residual = op.C
+	}
+	if bias {
+		op.Bias = c.weight("bias", 1, n)
+	}
+	if pre {
+		op.Pre = c.out("Pre", m, n)
+	}
+	c.check(op)
+}

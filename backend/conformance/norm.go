@@ -1,0 +1,193 @@
+package conformance
+
+import (
+	"fmt"
+
+	"coil/backend"
+)
+
+func (r *reference) norm(o *backend.LayerNorm) {
+	x, gain, bias := r.read(o.X), r.read(o.Gain), r.read(o.Bias)
+	y, stats := newMatrix(x.rows, x.cols), newMatrix(x.rows, 2)
+	for i := range x.rows {
+		var sum, squares total
+		for _, v := range x.row(i) {
+			sum.add(v)
+		}
+		mean := sum.mean()
+		if o.RMS {
+			mean = exact(0)
+		}
+		for _, v := range x.row(i) {
+			d := v.minus(mean)
+			squares.addProduct(d, d)
+		}
+		rho := exact(1).over(squares.mean().plus(exact(o.Eps)).sqrt())
+		stats.set(i, 0, mean)
+		stats.set(i, 1, rho)
+		for j, v := range x.row(i) {
+			h := v.minus(mean).times(rho).times(gain.at(0, j))
+			if bias.exists() {
+				h = h.plus(bias.at(0, j))
+			}
+			y.set(i, j, h)
+		}
+	}
+	r.write(o.Y, y)
+	r.write(o.Stats, stats)
+}
+
+func (r *reference) normBackward(o *backend.LayerNormBackward) {
+	x, gain, stats, dy := r.read(o.X), r.read(o.Gain), r.read(o.Stats), r.read(o.DY)
+	dx, dgain, dbias := r.read(o.DX), r.read(o.DGain), r.read(o.DBias)
+	for i := range x.rows {
+		mean, rho := stats.at(i, 0), stats.at(i, 1)
+		h, g := make([]num, x.cols), make([]num, x.cols)
+		var sumG, sumGH total
+		for j := range x.cols {
+			h[j] = x.at(i, j).minus(mean).times(rho)
+			g[j] = dy.at(i, j).times(gain.at(0, j))
+			sumG.add(g[j])
+			sumGH.addProduct(g[j], h[j])
+			if dgain.exists() {
+				dgain.increase(0, j, dy.at(i, j).times(h[j]))
+			}
+			if dbias.exists() {
+				dbias.increase(0, j, dy.at(i, j))
+			}
+		}
+		meanG := sumG.mean()
+		if o.RMS {
+			meanG = exact(0)
+		}
+		for j := range x.cols {
+			d := rho.times(g[j].minus(meanG).minus(h[j].times(sumGH.mean())))
+			if o.Accumulate {
+				d = d.plus(dx.at(i, j))
+			}
+			dx.set(i, j, d)
+		}
+	}
+	r.write(o.DX, dx)
+	r.write(o.DGain, dgain)
+	r.write(o.DBias, dbias)
+}
+
+func (r *reference) softmax(o *backend.Softmax) {
+	y := r.read(o.X)
+	for i := range y.rows {
+		p := y.row(i)
+		m := largest(p)
+		var sum total
+		for j := range p {
+			p[j] = p[j].minus(m).exp()
+			sum.add(p[j])
+		}
+		for j := range p {
+			p[j] = p[j].over(sum.num())
+		}
+	}
+	r.write(o.Y, y)
+}
+
+func (r *reference) softmaxBackward(o *backend.SoftmaxBackward) {
+	y, dx := r.read(o.Y), r.read(o.DY)
+	for i := range y.rows {
+		p, d := y.row(i), dx.row(i)
+		delta := dot(p, d)
+		for j := range p {
+			d[j] = p[j].times(d[j].minus(delta))
+		}
+	}
+	r.write(o.DX, dx)
+}
+
+func normCases(s *suite) {
+	for _, rms := range []bool{false, true} {
+		name := (&backend.LayerNorm{RMS: rms}).Name()
+		for i, shape := range [][2]int{{1, 1}, {2, 2}, {3, 3}, {4, 16}, {5, 17}, {2, 31}, {3, 64}, {7, 100}, {2, 257}, {1, 1030}} {
+			n, d := shape[0], shape[1]
+			for _, bias := range []bool{false, true} {
+				if rms && bias {
+					continue
+				}
+				s.inBoth(fmt.Sprintf("%s [%d,%d] bias=%v", name, n, d, bias), func(c *trial) {
+					c.pad = i % 3
+					op := backend.LayerNorm{X: c.in("X", n, d), Gain: c.weight("gain", 1, d), Y: c.out("Y", n, d), Eps: 1e-5, RMS: rms}
+					if bias {
+						op.Bias = c.weight("bias", 1, d)
+					}
+					c.pad = 0
+					stats := op
+					stats.Y, stats.Stats = c.out("Y", n, d), c.out("stats", n, 2)
+					c.check(&op, &stats)
+				})
+			}
+			for _, accumulate := range []bool{false, true} {
+				s.inBoth(fmt.Sprintf("%s backward [%d,%d] accumulate=%v", name, n, d, accumulate), func(c *trial) {
+					c.pad = i % 3
+					op := &backend.LayerNormBackward{X: c.in("X", n, d), Gain: c.weight("gain", 1, d), DY: c.in("DY", n, d), RMS: rms, Accumulate: accumulate}
+					if op.DX = c.out("DX", n, d); accumulate {
+						op.DX = c.inOut("DX", n, d)
+					}
+					if i%2 == 0 {
+						op.DGain = c.inOut("DGain", 1, d)
+					}
+					if i%3 != 1 && !rms {
+						op.DBias = c.inOut("DBias", 1, d)
+					}
+					c.pad = 0
+					op.Stats = c.stats(op.X, rms)
+					c.check(op)
+				})
+			}
+		}
+		c := s.inGroup("%s: gradients of parameters", name)
+		op := &backend.LayerNormBackward{X: c.in("X", 9, 40), Gain: c.weight("gain", 1, 40), DY: c.in("DY", 9, 40), DX: c.out("DX", 9, 40), RMS: rms,
+			DGain: c.sum("DGain", 1, 40)}
+		if !rms {
+			op.DBias = c.sum("DBias", 1, 40)
+		}
+		op.Stats = c.stats(op.X, rms)
+		c.check(op)
+
+		c = s.inGroup("%s in place", name)
+		x := c.inOut("X", 3, 50)
+		c.check(&backend.LayerNorm{X: x, Gain: c.weight("gain", 1, 50), Y: x, Eps: 1e-6, RMS: rms})
+
+		c = s.inGroup("%s far from zero", name)
+		far := func() float32 { return 100 + c.normal() }
+		c.check(&backend.LayerNorm{X: c.in("X", 3, 50, far), Gain: c.weight("gain", 1, 50), Y: c.out("Y", 3, 50), Eps: 1e-6, RMS: rms})
+
+		c = s.inGroup("%s of zeros", name)
+		c.check(&backend.LayerNorm{X: c.in("X", 3, 50, always(0)), Gain: c.weight("gain", 1, 50), Y: c.out("Y", 3, 50), Eps: 1e-6, RMS: rms})
+	}
+}
+
+// stats records the statistics that a norm's gradient needs.
+func (c *trial) stats(x backend.Tensor, rms bool) backend.Tensor {
+	stats := c.Temporary(x.Rows, 2)
+	c.Record(&backend.LayerNorm{X: x, Gain: c.weight("gain", 1, x.Cols), Y: c.Temporary(x.Rows, x.Cols), Stats: stats, Eps: 1e-5, RMS: rms})
+	return stats
+}
+
+func softmaxCases(s *suite) {
+	for i, shape := range elementwiseShapes {
+		n, d := shape[0], shape[1]
+		s.inBoth(fmt.Sprintf("[%d,%d]", n, d), func(c *trial) {
+			c.pad = i % 3
+			c.check(&backend.Softmax{X: c.in("X", n, d, c.scaled(3)), Y: c.out("Y", n, d)})
+		})
+		s.inBoth(fmt.Sprintf("backward [%d,%d]", n, d), func(c *trial) {
+			c.pad = i % 3
+			y := c.in("Y", n, d, func() float32 { return c.positive() / float32(d) })
+			c.check(&backend.SoftmaxBackward{Y: y, DY: c.in("DY", n, d), DX: c.out("DX", n, d)})
+		})
+	}
+	c := s.inGroup("in place")
+	x, dy := c.inOut("X", 5, 37), c.inOut("DY", 5, 37)
+	c.check(&backend.Softmax{X: x, Y: x}, &backend.SoftmaxBackward{Y: x, DY: dy, DX: dy})
+
+	c = s.inGroup("of large numbers")
+	c.check(&backend.Softmax{X: c.in("X", 4, 50, c.scaled(1e4)), Y: c.out("Y", 4, 50)})
+}

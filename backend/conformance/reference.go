@@ -1,0 +1,226 @@
+package conformance
+
+import (
+	"fmt"
+	"math"
+
+	"coil/backend"
+)
+
+// A reference evaluates a recording with plain loops in float64, straight from the formulas, and bounds the error that
+// float32 may make. It shares nothing with any backend.
+type reference struct {
+	rec      *backend.Recorder
+	step     backend.Step
+	group    int
+	storages [][]num // Input and Output: of the group being run
+	outputs  [][]num // of the whole batch, by storage
+}
+
+// newReference takes the parameters as the buffers hold them now.
+func newReference(rec *backend.Recorder, step backend.Step) (*reference, error) {
+	r := &reference{rec: rec, step: step, storages: make([][]num, len(rec.Storages())), outputs: make([][]num, len(rec.Storages()))}
+	for i, s := range rec.Storages() {
+		switch s.Space {
+		case backend.Parameter:
+			values := make([]float32, s.Len)
+			if err := s.Buffer.Read(0, values); err != nil {
+				return nil, err
+			}
+			r.storages[i] = exactly(values)
+		case backend.Constant:
+			r.storages[i] = exactly(s.Data)
+		case backend.Accumulator:
+			r.storages[i] = make([]num, s.Len)
+		}
+	}
+	return r, nil
+}
+
+func exactly(values []float32) []num {
+	xs := make([]num, len(values))
+	for i, v := range values {
+		xs[i] = exact(v)
+	}
+	return xs
+}
+
+// run evaluates every group and then the step part.
+func (r *reference) run() {
+	for r.group = range r.rec.Groups() {
+		r.forget(false)
+		for _, op := range r.rec.Group() {
+			r.evaluate(op)
+		}
+		for i, s := range r.rec.Storages() {
+			if s.Space == backend.Output {
+				r.outputs[i] = append(r.outputs[i], r.storages[i]...)
+			}
+		}
+	}
+	r.forget(true)
+	for _, op := range r.rec.Step() {
+		r.evaluate(op)
+	}
+}
+
+// forget makes what has no value yet NaN.
+func (r *reference) forget(step bool) {
+	for i, s := range r.rec.Storages() {
+		if s.Space == backend.Temporary && s.Step == step || s.Space == backend.Output && !step {
+			r.storages[i] = make([]num, s.Len)
+			for j := range r.storages[i] {
+				r.storages[i][j].v = math.NaN()
+			}
+		}
+	}
+}
+
+func (r *reference) evaluate(op backend.Op) {
+	switch o := op.(type) {
+	case *backend.Matmul:
+		r.matmul(o)
+	case *backend.Activate:
+		r.activate(o)
+	case *backend.ActivateBackward:
+		r.activateBackward(o)
+	case *backend.SwiGLU:
+		r.swiglu(o)
+	case *backend.SwiGLUBackward:
+		r.swigluBackward(o)
+	case *backend.LayerNorm:
+		r.norm(o)
+	case *backend.LayerNormBackward:
+		r.normBackward(o)
+	case *backend.Softmax:
+		r.softmax(o)
+	case *backend.SoftmaxBackward:
+		r.softmaxBackward(o)
+	case *backend.Attention:
+		r.attention(o)
+	case *backend.AttentionBackward:
+		r.attentionBackward(o)
+	case *backend.Rotary:
+		r.rotary(o)
+	case *backend.Embedding:
+		r.embedding(o)
+	case *backend.EmbeddingBackward:
+		r.embeddingBackward(o)
+	case *backend.CrossEntropy:
+		r.crossEntropy(o)
+	case *backend.Fill:
+		r.fill(o)
+	case *backend.Add:
+		r.add(o)
+	case *backend.ColumnSums:
+		r.columnSums(o)
+	case *backend.Sum:
+		r.sum(o)
+	case *backend.Cosine:
+		r.cosine(o)
+	case *backend.CosineBackward:
+		r.cosineBackward(o)
+	case *backend.ClipFactor:
+		r.clipFactor(o)
+	case *backend.AdamW:
+		r.adamw(o)
+	case *backend.Adafactor:
+		r.adafactor(o)
+	case *backend.Average:
+		r.average(o)
+	default:
+		panic(fmt.Sprintf("conformance: no reference for %s", op.Name()))
+	}
+}
+
+// matrix is a copy of an operand. The zero matrix is a missing one.
+type matrix struct {
+	rows, cols int
+	x          []num
+}
+
+func newMatrix(rows, cols int) matrix { return matrix{rows, cols, make([]num, rows*cols)} }
+
+func (m matrix) exists() bool         { return m.x != nil }
+func (m matrix) row(i int) []num      { return m.x[i*m.cols : (i+1)*m.cols] }
+func (m matrix) at(i, j int) num      { return m.x[i*m.cols+j] }
+func (m matrix) set(i, j int, x num)  { m.x[i*m.cols+j] = x }
+func (m matrix) increase(i, j int, x num) { m.set(i, j, m.at(i, j).plus(x)) }
+
+func (m matrix) transposed() matrix {
+	t := newMatrix(m.cols, m.rows)
+	for i := range m.rows {
+		for j := range m.cols {
+			t.set(j, i, m.at(i, j))
+		}
+	}
+	return t
+}
+
+// read copies a tensor's elements; a tensor that does not exist gives a matrix that does not.
+func (r *reference) read(t backend.Tensor) matrix {
+	if !t.Exists() {
+		return matrix{}
+	}
+	m := newMatrix(t.Rows, t.Cols)
+	for i := range t.Rows {
+		copy(m.row(i), r.storages[t.Storage-1][t.Offset+i*t.Stride:])
+	}
+	return m
+}
+
+// write copies m to a tensor, if both exist.
+func (r *reference) write(t backend.Tensor, m matrix) {
+	if !t.Exists() || !m.exists() {
+		return
+	}
+	for i := range t.Rows {
+		copy(r.storages[t.Storage-1][t.Offset+i*t.Stride:], m.row(i))
+	}
+}
+
+// update reads a tensor, lets f change it, and writes it back.
+func (r *reference) update(t backend.Tensor, f func(m matrix)) {
+	if t.Exists() {
+		m := r.read(t)
+		f(m)
+		r.write(t, m)
+	}
+}
+
+func (r *reference) scalar(s backend.Scalar) num {
+	if s == 0 {
+		return exact(1)
+	}
+	return exact(r.step.Scalars[s-1])
+}
+
+func (r *reference) index(x backend.Index) []int32 {
+	s := r.rec.Storages()[x.Storage-1]
+	return r.step.Inputs[s.Number][r.group*s.Len+x.Offset:][:x.Len]
+}
+
+// elementwise is f of each element.
+func elementwise(x matrix, f func(x num) num) matrix {
+	y := newMatrix(x.rows, x.cols)
+	for i := range x.x {
+		y.x[i] = f(x.x[i])
+	}
+	return y
+}
+
+func largest(xs []num) num {
+	m := xs[0]
+	for _, x := range xs[1:] {
+		m = m.atLeast(x)
+	}
+	return m
+}
+
+func dot(a, b []num) num {
+	var t total
+	for i := range a {
+		t.addProduct(a[i], b[i])
+	}
+	return t.num()
+}

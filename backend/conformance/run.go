@@ -1,0 +1,358 @@
+// Package conformance holds a backend to the formulas of package backend.
+//
+// Every case records operations on random operands, runs them, and evaluates the same recording with a reference: plain
+// loops in float64 that also bound the error of float32 (see tolerance.go). Whatever a program shows is compared: its
+// operands after the step, the room around strided ones, accumulators, outputs and parameters. The reference itself is
+// checked against finite differences in the package's own tests.
+package conformance
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"testing"
+
+	"coil/backend"
+)
+
+// Run runs the suite on b, which must be idle, and leaves it open.
+func Run(t *testing.T, b backend.Backend) {
+	for _, subject := range []struct {
+		name string
+		run  func(s *suite)
+	}{
+		{"matmul", matmulCases},
+		{"matmul epilogue", epilogueCases},
+		{"activation", activationCases},
+		{"swiglu", swigluCases},
+		{"norm", normCases},
+		{"softmax", softmaxCases},
+		{"attention", attentionCases},
+		{"rotary", rotaryCases},
+		{"embedding", embeddingCases},
+		{"cross-entropy", crossEntropyCases},
+		{"elementwise", elementwiseCases},
+		{"sums", sumCases},
+		{"cosine", cosineCases},
+		{"clip factor", clipCases},
+		{"adamw", adamwCases},
+		{"adafactor", adafactorCases},
+		{"average", averageCases},
+		{"buffers", bufferCases},
+		{"groups", groupCases},
+		{"bad steps", badStepCases},
+		{"training", trainingCases},
+	} {
+		t.Run(subject.name, func(t *testing.T) { subject.run(&suite{T: t, b: b, rng: rand.New(rand.NewPCG(1, 2))}) })
+	}
+}
+
+// suite is one subject of a backend under test.
+type suite struct {
+	*testing.T
+	b   backend.Backend
+	rng *rand.Rand
+}
+
+// A trial is a recording of a few operations on random operands.
+type trial struct {
+	*suite
+	*backend.Recorder
+	label string
+	step  bool
+	pad   int // columns to the left and to the right of operands recorded from now on
+
+	buffers []backend.Buffer
+	inputs  [][]int32
+	scalars []float32
+	names   map[int]string   // of storages
+	loaded  []backend.Tensor // temporaries with all that is around the operands
+}
+
+const trialGroups = 2
+
+// inGroup begins a trial of the group part, with other operands in each of the groups.
+func (s *suite) inGroup(format string, args ...any) *trial {
+	return &trial{suite: s, Recorder: backend.NewRecorder(1, trialGroups), label: fmt.Sprintf(format, args...), names: map[int]string{}}
+}
+
+// inStep begins a trial of the step part.
+func (s *suite) inStep(format string, args ...any) *trial {
+	c := &trial{suite: s, Recorder: backend.NewRecorder(1, 1), label: "step part, " + fmt.Sprintf(format, args...), step: true, names: map[int]string{}}
+	c.BeginStep()
+	return c
+}
+
+// inBoth runs f in a trial of either part.
+func (s *suite) inBoth(label string, f func(c *trial)) {
+	f(s.inGroup("%s", label))
+	f(s.inStep("%s", label))
+}
+
+// A source gives the values of an operand.
+type source func() float32
+
+func (s *suite) normal() float32 { return float32(s.rng.NormFloat64()) }
+
+func (s *suite) scaled(by float32) source { return func() float32 { return by * s.normal() } }
+
+func (s *suite) positive() float32 { return float32(s.rng.ExpFloat64()) }
+
+func nan() float32 { return float32(math.NaN()) }
+
+func always(v float32) source { return func() float32 { return v } }
+
+// list gives the values in turn, over and over.
+func list(values ...float32) source {
+	i := -1
+	return func() float32 {
+		i = (i + 1) % len(values)
+		return values[i]
+	}
+}
+
+// in is an operand that is only read. Around it is NaN, which would spoil every result that it leaks into.
+func (c *trial) in(name string, rows, cols int, value ...source) backend.Tensor {
+	return c.load(name, rows, cols, choose(value, c.normal), nan)
+}
+
+// out is an operand that is only written: what is there before must not matter, and what is around it must stay.
+func (c *trial) out(name string, rows, cols int) backend.Tensor {
+	return c.load(name, rows, cols, nan, c.normal)
+}
+
+// inOut is an operand that is read and written.
+func (c *trial) inOut(name string, rows, cols int, value ...source) backend.Tensor {
+	return c.load(name, rows, cols, choose(value, c.normal), c.normal)
+}
+
+func choose(value []source, otherwise source) source {
+	if len(value) > 0 {
+		return value[0]
+	}
+	return otherwise
+}
+
+// around makes the values of a matrix of padded rows.
+func (c *trial) around(rows, cols int, value, edge source) []float32 {
+	data := make([]float32, 0, rows*(cols+2*c.pad))
+	for range rows {
+		for j := range cols + 2*c.pad {
+			if j < c.pad || j >= c.pad+cols {
+				data = append(data, edge())
+			} else {
+				data = append(data, value())
+			}
+		}
+	}
+	return data
+}
+
+// load records how a temporary gets its values: from a parameter, and in the group part by an index that is different
+// for each group.
+func (c *trial) load(name string, rows, cols int, value, edge source) backend.Tensor {
+	stride := cols + 2*c.pad
+	from := c.matrix(c.parameter(name, c.around(rows*c.Groups(), cols, value, edge)), rows*c.Groups(), stride)
+	whole := c.Temporary(rows, stride)
+	c.names[whole.Storage] = name
+	c.loaded = append(c.loaded, whole)
+	if c.step {
+		c.Record(&backend.Add{A: from, Y: whole, Alpha: 1})
+	} else {
+		ids := make([]int32, rows*c.Groups())
+		for i := range ids {
+			ids[i] = int32(i)
+		}
+		c.Record(&backend.Embedding{Table: from, Index: c.index(ids), Y: whole})
+	}
+	return whole.Columns(c.pad, c.pad+cols)
+}
+
+func (c *trial) matrix(t backend.Tensor, rows, cols int) backend.Tensor {
+	t.Rows, t.Cols, t.Stride = rows, cols, cols
+	return t
+}
+
+// parameter is a buffer of these values, as one row.
+func (c *trial) parameter(name string, values []float32) backend.Tensor {
+	b := newBuffer(c.T, c.b, values)
+	c.buffers = append(c.buffers, b)
+	t := c.Parameter(b)
+	c.names[t.Storage] = name
+	return t
+}
+
+func newBuffer(t *testing.T, b backend.Backend, values []float32) backend.Buffer {
+	t.Helper()
+	buffer, err := b.NewBuffer(len(values))
+	if err == nil {
+		err = buffer.Write(0, values)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return buffer
+}
+
+// weight is a parameter that is read; state one that the step part changes.
+func (c *trial) weight(name string, rows, cols int, value ...source) backend.Tensor {
+	data := c.around(rows, cols, choose(value, c.normal), nan)
+	return c.matrix(c.parameter(name, data), rows, cols+2*c.pad).Columns(c.pad, c.pad+cols)
+}
+
+func (c *trial) state(name string, rows, cols int, value ...source) backend.Tensor {
+	data := c.around(rows, cols, choose(value, c.normal), c.normal)
+	return c.matrix(c.parameter(name, data), rows, cols+2*c.pad).Columns(c.pad, c.pad+cols)
+}
+
+// sum is an accumulator.
+func (c *trial) sum(name string, rows, cols int) backend.Tensor {
+	whole := c.Accumulator(rows, cols+2*c.pad)
+	c.names[whole.Storage] = name
+	c.Result(whole)
+	return whole.Columns(c.pad, c.pad+cols)
+}
+
+// output is an output, of rows rows in each group.
+func (c *trial) output(name string, rows, cols int) backend.Tensor {
+	t := c.Output(rows, cols)
+	c.names[t.Storage] = name
+	return t
+}
+
+// index is an input with the values of all groups.
+func (c *trial) index(values []int32) backend.Index {
+	c.inputs = append(c.inputs, values)
+	return c.Input(len(values) / c.Groups())
+}
+
+func (c *trial) number(v float32) backend.Scalar {
+	c.scalars = append(c.scalars, v)
+	return c.Scalar()
+}
+
+// check records ops and compares what a step makes of them with the reference.
+func (c *trial) check(ops ...backend.Op) {
+	c.Helper()
+	for _, op := range ops {
+		c.Record(op)
+	}
+	for _, whole := range c.loaded {
+		if c.step {
+			c.Result(whole)
+			continue
+		}
+		shown := c.output(c.names[whole.Storage], whole.Rows, whole.Cols)
+		c.Record(&backend.Add{A: whole, Y: shown, Alpha: 1})
+	}
+	p, err := c.b.Compile(c.Recorder)
+	if err != nil {
+		c.Fatalf("%s: %v", c.label, err)
+	}
+	defer p.Close()
+	c.runStep(p)
+	for _, b := range c.buffers {
+		b.Free()
+	}
+}
+
+// runStep runs the program once and compares everything that it shows with the reference.
+func (c *trial) runStep(p backend.Program) {
+	c.Helper()
+	step := backend.Step{Scalars: c.scalars, Inputs: c.inputs}
+	ref, err := newReference(c.Recorder, step)
+	if err != nil {
+		c.Fatalf("%s: %v", c.label, err)
+	}
+	if err := p.Run(step); err != nil {
+		c.Fatalf("%s: %v", c.label, err)
+	}
+	ref.run()
+	c.compareStep(p, ref)
+}
+
+func (c *trial) compareStep(p backend.Program, ref *reference) {
+	c.Helper()
+	results := make([]float32, c.ResultLen())
+	if err := p.Results(results); err != nil {
+		c.Fatalf("%s: %v", c.label, err)
+	}
+	for _, t := range c.Results() {
+		want := ref.read(t)
+		c.compare(c.names[t.Storage], results[:t.Size()], want.x, t.Cols)
+		results = results[t.Size():]
+	}
+	for i, s := range c.Storages() {
+		switch s.Space {
+		case backend.Output:
+			got := make([]float32, s.Len*c.Groups())
+			if err := p.Output(backend.Tensor{Storage: i + 1, Rows: 1, Cols: s.Len, Stride: s.Len}, got); err != nil {
+				c.Fatalf("%s: %v", c.label, err)
+			}
+			cols := c.columns(i + 1)
+			c.compare(c.names[i+1], got, ref.outputs[i], cols)
+		case backend.Parameter:
+			got := make([]float32, s.Len)
+			if err := s.Buffer.Read(0, got); err != nil {
+				c.Fatalf("%s: %v", c.label, err)
+			}
+			c.compare(c.names[i+1], got, ref.storages[i], c.columns(i+1))
+		}
+	}
+}
+
+// columns guesses the row length of a storage from the operation that touches all of it, for messages.
+func (c *trial) columns(storage int) int {
+	cols := c.Storages()[storage-1].Len
+	for _, ops := range [][]backend.Op{c.Group(), c.Step()} {
+		for _, op := range ops {
+			reads, writes, _ := backend.Operands(op)
+			for _, t := range append(reads, writes...) {
+				if t.Storage == storage && t.Rows > 1 {
+					cols = t.Stride
+				}
+			}
+		}
+	}
+	return cols
+}
+
+// compare reports the first and the worst element out of tolerance.
+func (c *trial) compare(name string, got []float32, want []num, cols int) {
+	c.Helper()
+	wrong, first, worst, excess := 0, 0, 0, 0.0
+	for i, g := range got {
+		x := excessOf(g, want[i])
+		if x == 0 {
+			continue
+		}
+		if wrong++; wrong == 1 {
+			first = i
+		}
+		if x > excess {
+			worst, excess = i, x
+		}
+	}
+	if wrong == 0 {
+		return
+	}
+	show := func(i int) string {
+		return fmt.Sprintf("[%d,%d] is %g, want %g ± %.2g", i/cols, i%cols, got[i], want[i].v, want[i].tolerance())
+	}
+	c.Errorf("%s: %s: %d of %d wrong; first %s; worst %s", c.label, name, wrong, len(got), show(first), show(worst))
+}
+
+// excessOf is 0 if got is within the tolerance of want, and else by how many times it is out.
+func excessOf(got float32, want num) float64 {
+	g, tolerance := float64(got), want.tolerance()
+	d := math.Abs(g - want.v)
+	switch {
+	case math.IsNaN(want.v) && math.IsNaN(g), g == want.v:
+		return 0
+	case math.IsNaN(d), math.IsInf(d, 0), math.IsNaN(tolerance), math.IsInf(tolerance, 0):
+		return math.Inf(1)
+	case d <= tolerance:
+		return 0
+	}
+	return d / max(tolerance, math.SmallestNonzeroFloat32)
+}

@@ -1,0 +1,213 @@
+// Package model is the transformer: configuration, parameters, and the recording of its forward pass.
+package model
+
+import (
+	"fmt"
+	"math"
+
+	"coil/backend"
+	"coil/loop"
+)
+
+// forward records one pass of the model.
+type forward struct {
+	*backend.Tape
+	m       *Model
+	weights backend.Tensor
+}
+
+// logitFloats is about how many logits the head holds at a time.
+const logitFloats = 1 << 18
+
+func (m *Model) begin(t *backend.Tape, weights backend.Tensor) *forward {
+	return &forward{Tape: t, m: m, weights: weights}
+}
+
+// parameter is the tensor of a parameter, or none if the model has not got it.
+func (f *forward) parameter(name string) backend.Tensor {
+	p, ok := f.m.byName[name]
+	if !ok {
+		return backend.Tensor{}
+	}
+	return p.view(f.weights)
+}
+
+// States records the pass from tokens to the states that the head reads: the last one, or with every one after each
+// loop of the looped block. The loop counts are those of a, which may differ from the model's own. weights is the arena
+// of parameters; for gradients it must be watched.
+func (m *Model) States(t *backend.Tape, weights backend.Tensor, tokens backend.Index, a loop.Architecture, every bool) []backend.Tensor {
+	f := m.begin(t, weights)
+	x := f.embed(tokens)
+	looped := a.Looped()
+	first := 0 // layer
+	for b, loops := range a.Loops[:looped] {
+		x = f.block(x, b*a.K, loops)
+		first = (b + 1) * a.K
+	}
+	states := f.loop(x, first, a.Loops[looped])
+	if !every {
+		states = states[len(states)-1:]
+	} else if k := m.Loops.Truncate; k > 0 && t.Training() && k < len(states) {
+		states = states[len(states)-k:] // the others have no gradient to pass on
+	}
+	for i, s := range states {
+		for b, loops := range a.Loops[looped+1:] {
+			s = f.block(s, (looped+1+b)*a.K, loops)
+		}
+		if m.Config.NormPlace != "post" {
+			s = f.norm(s, "norm")
+		}
+		states[i] = s
+	}
+	return states
+}
+
+// embed is the embedding of the tokens, with positions added where they are.
+func (f *forward) embed(tokens backend.Index) backend.Tensor {
+	var positions backend.Tensor
+	switch f.m.Config.Positions {
+	case "learned":
+		positions = f.parameter("positions.weight")
+	case "sinusoidal":
+		positions = f.Constant(f.m.Length, f.m.Config.Width, sinusoids(f.m.Length, f.m.Config.Width))
+	}
+	return f.Embedding(f.parameter("embedding.weight"), tokens, positions)
+}
+
+// sinusoids are sin(t·10000^(−2j/d)) at column 2j and the cosine at 2j+1 (Vaswani et al.), times 0.1 to be no larger
+// than the embedding that they are added to.
+func sinusoids(length, width int) []float32 {
+	x := make([]float32, length*width)
+	for t := range length {
+		for j := range width {
+			a := float64(t) * math.Pow(10000, -float64(j&^1)/float64(width))
+			if j%2 == 0 {
+				x[t*width+j] = float32(0.1 * math.Sin(a))
+			} else {
+				x[t*width+j] = float32(0.1 * math.Cos(a))
+			}
+		}
+	}
+	return x
+}
+
+// block is K layers from the first on, loops times.
+func (f *forward) block(x backend.Tensor, first, loops int) backend.Tensor {
+	for range loops {
+		x = f.Segment(x, func(x backend.Tensor) backend.Tensor { return f.layers(x, first) })
+	}
+	return x
+}
+
+func (f *forward) layers(x backend.Tensor, first int) backend.Tensor {
+	for i := range f.m.Architecture.K {
+		x = f.layer(x, first+i)
+	}
+	return x
+}
+
+// loop is the looped block; it returns the state after each loop.
+func (f *forward) loop(e backend.Tensor, first, loops int) []backend.Tensor {
+	input := e // what injection adds to the state
+	if f.m.Config.Injection == "linear" {
+		input = f.Linear(e, f.parameter("injection.input.weight"), backend.Tensor{}, false, backend.Identity, backend.Tensor{})
+	}
+	step := func(t int, s backend.Tensor) backend.Tensor {
+		switch {
+		case t == 0:
+			s = input
+		case f.m.Config.Injection == "add":
+			s = f.Add(s, input)
+		case f.m.Config.Injection == "linear":
+			s = f.Linear(s, f.parameter("injection.state.weight"), backend.Tensor{}, false, backend.Identity, input)
+		}
+		if f.m.Config.LoopEmbedding {
+			table := f.parameter("loop_embedding.weight")
+			row := min(t, table.Rows-1) // loops beyond those trained share the last
+			s = f.Add(s, table.RowRange(row, row+1))
+		}
+		return f.layers(s, first)
+	}
+	var states []backend.Tensor
+	s := input
+	for t := range loops {
+		run := func() { s = f.Segment(s, func(s backend.Tensor) backend.Tensor { return step(t, s) }) }
+		if k := f.m.Loops.Truncate; k > 0 && t < loops-k {
+			f.Detached(run)
+		} else {
+			run()
+		}
+		states = append(states, s)
+	}
+	return states
+}
+
+// layer is attention and feed-forward, each around a residual connection:
+//
+//	pre: x + f(n(x))   post: n(x + f(x))   sandwich: n₂(x + f(n₁(x)))
+func (f *forward) layer(x backend.Tensor, i int) backend.Tensor {
+	name := fmt.Sprintf("layers.%d.", i)
+	x = f.residual(x, name+"attention", f.attention)
+	return f.residual(x, name+"feedforward", f.feedforward)
+}
+
+// residual wraps one half of a layer; sublayer(h, name, x) is f(h) + x.
+func (f *forward) residual(x backend.Tensor, name string, sublayer func(h backend.Tensor, name string, x backend.Tensor) backend.Tensor) backend.Tensor {
+	switch f.m.Config.NormPlace {
+	case "post":
+		return f.norm(sublayer(x, name, x), name+".norm")
+	case "sandwich":
+		return f.norm(sublayer(f.norm(x, name+".norm"), name, x), name+".norm_out")
+	}
+	return sublayer(f.norm(x, name+".norm"), name, x)
+}
+
+func (f *forward) norm(x backend.Tensor, name string) backend.Tensor {
+	return f.Norm(x, f.parameter(name+".gain"), f.parameter(name+".bias"), eps, f.m.Config.Norm == "rmsnorm")
+}
+
+func (f *forward) linear(x backend.Tensor, name string, a backend.Activation, residual backend.Tensor) backend.Tensor {
+	return f.Linear(x, f.parameter(name+".weight"), f.parameter(name+".bias"), false, a, residual)
+}
+
+func (f *forward) attention(h backend.Tensor, name string, x backend.Tensor) backend.Tensor {
+	c := f.m.Config
+	qkv := f.linear(h, name+".qkv", backend.Identity, backend.Tensor{})
+	if c.Positions == "rotary" {
+		f.Rotary(qkv.Columns(0, 2*c.Width), c.Width/c.Heads, f.m.Length, c.RotaryBase)
+	}
+	return f.linear(f.Attention(qkv, c.Heads, f.m.Length), name+".out", backend.Identity, x)
+}
+
+func (f *forward) feedforward(h backend.Tensor, name string, x backend.Tensor) backend.Tensor {
+	var hidden backend.Tensor
+	switch f.m.Config.Activation {
+	case "swiglu":
+		hidden = f.SwiGLU(f.linear(h, name+".in", backend.Identity, backend.Tensor{}))
+	case "relu":
+		hidden = f.linear(h, name+".in", backend.ReLU, backend.Tensor{})
+	default:
+		hidden = f.linear(h, name+".in", backend.GELU, backend.Tensor{})
+	}
+	return f.linear(hidden, name+".out", backend.Identity, x)
+}
+
+// head returns the matrix of the head and whether it is to be transposed.
+func (f *forward) head() (w backend.Tensor, transpose bool) {
+	if f.m.Config.Tied {
+		return f.parameter("embedding.weight"), true
+	}
+	return f.parameter("head.weight"), false
+}
+
+// Loss records the cross-entropy of the head on a state: see [backend.Tape.CrossEntropy].
+func (m *Model) Loss(t *backend.Tape, weights, state backend.Tensor, targets backend.Index, loss, correct backend.Tensor, scale backend.Scalar, weight float32) {
+	w, transpose := m.begin(t, weights).head()
+	t.CrossEntropy(state, w, transpose, targets, loss, correct, scale, weight, logitFloats)
+}
+
+// Logits records the head on a state.
+func (m *Model) Logits(t *backend.Tape, weights, state, logits backend.Tensor) {
+	w, transpose := m.begin(t, weights).head()
+	t.Record(&backend.Matmul{A: state, B: w, C: logits, TransB: transpose})
+}

@@ -1,0 +1,225 @@
+package model
+
+import (
+	"fmt"
+	"math/rand/v2"
+
+	"coil/backend"
+	"coil/loop"
+)
+
+// Parameter is a weight matrix, or a vector as one row, at Offset in the arena of all parameters.
+type Parameter struct {
+	Name       string
+	Rows, Cols int
+	Offset     int
+	Decay      bool // matrices decay; biases and gains do not
+	init       func(data []float32, rng *rand.Rand)
+}
+
+// Size is the number of values.
+func (p Parameter) Size() int { return p.Rows * p.Cols }
+
+// view is the parameter as a tensor in an arena of parameters, or of their gradients.
+func (p Parameter) view(arena backend.Tensor) backend.Tensor {
+	arena.Offset, arena.Rows, arena.Cols, arena.Stride = arena.Offset+p.Offset, p.Rows, p.Cols, p.Cols
+	return arena
+}
+
+// Model is a configuration with the layout of its parameters.
+type Model struct {
+	Config       Config
+	Loops        Loops
+	Architecture loop.Architecture
+	Vocabulary   int
+	Length       int // positions of a sequence
+	Parameters   []Parameter
+	Decayed      int // the first so many values of the arena belong to parameters that decay
+	Size         int // values of the arena
+
+	byName map[string]Parameter
+}
+
+// New lays out the parameters of a model for sequences of length tokens of a vocabulary.
+func New(c Config, l Loops, vocabulary, length int) (*Model, error) {
+	a, err := c.Check(l)
+	if err != nil {
+		return nil, err
+	}
+	if vocabulary < 2 || length < 1 {
+		return nil, fmt.Errorf("model: a vocabulary of %d and sequences of %d tokens", vocabulary, length)
+	}
+	m := &Model{Config: c, Loops: l, Architecture: a, Vocabulary: vocabulary, Length: length, byName: map[string]Parameter{}}
+	m.layout()
+	return m, nil
+}
+
+// layout lists the parameters: first those that decay, so that each kind is one run of the arena.
+func (m *Model) layout() {
+	c, d := m.Config, m.Config.Width
+	normal := func(x []float32, rng *rand.Rand) {
+		for i := range x {
+			x[i] = float32(rng.NormFloat64() * c.InitStd)
+		}
+	}
+	constant := func(v float32) func([]float32, *rand.Rand) {
+		return func(x []float32, _ *rand.Rand) {
+			for i := range x {
+				x[i] = v
+			}
+		}
+	}
+	identity := func(x []float32, _ *rand.Rand) {
+		for i := range d {
+			x[i*d+i] = 1
+		}
+	}
+	var matrices, vectors []Parameter
+	matrix := func(name string, rows, cols int, init func([]float32, *rand.Rand)) {
+		matrices = append(matrices, Parameter{Name: name, Rows: rows, Cols: cols, Decay: true, init: init})
+	}
+	vector := func(name string, n int, v float32) {
+		vectors = append(vectors, Parameter{Name: name, Rows: 1, Cols: n, init: constant(v)})
+	}
+	linear := func(name string, in, out int) {
+		matrix(name+".weight", in, out, normal)
+		if c.Bias {
+			vector(name+".bias", out, 0)
+		}
+	}
+	norm := func(name string) {
+		vector(name+".gain", d, 1)
+		if c.Bias && c.Norm == "layernorm" {
+			vector(name+".bias", d, 0)
+		}
+	}
+	matrix("embedding.weight", m.Vocabulary, d, normal)
+	if c.Positions == "learned" {
+		matrix("positions.weight", m.Length, d, normal)
+	}
+	for i := range m.Architecture.Layers() {
+		name := fmt.Sprintf("layers.%d.", i)
+		norm(name + "attention.norm")
+		linear(name+"attention.qkv", d, 3*d)
+		linear(name+"attention.out", d, d)
+		if c.NormPlace == "sandwich" {
+			norm(name + "attention.norm_out")
+		}
+		norm(name + "feedforward.norm")
+		hidden := c.Hidden
+		if c.gated() {
+			hidden *= 2 // gate and up, side by side
+		}
+		linear(name+"feedforward.in", d, hidden)
+		linear(name+"feedforward.out", c.Hidden, d)
+		if c.NormPlace == "sandwich" {
+			norm(name + "feedforward.norm_out")
+		}
+	}
+	if c.Injection == "linear" { // begins as add
+		matrix("injection.state.weight", d, d, identity)
+		matrix("injection.input.weight", d, d, identity)
+	}
+	if c.LoopEmbedding {
+		matrix("loop_embedding.weight", m.maxLoops(), d, normal)
+	}
+	if c.NormPlace != "post" {
+		norm("norm")
+	}
+	if !c.Tied {
+		matrix("head.weight", d, m.Vocabulary, normal)
+	}
+	for _, p := range append(matrices, vectors...) {
+		p.Offset = m.Size
+		m.Size += p.Size()
+		if p.Decay {
+			m.Decayed = m.Size
+		}
+		m.Parameters = append(m.Parameters, p)
+		m.byName[p.Name] = p
+	}
+}
+
+// maxLoops is the largest loop count that is trained.
+func (m *Model) maxLoops() int { return max(m.Architecture.Count(), m.Loops.RandomMax) }
+
+// Initialize returns the first values of all parameters: matrices normal(0, init_std), biases 0, gains 1. Each
+// parameter has its own stream of the seed.
+func (m *Model) Initialize(seed uint64) []float32 {
+	x := make([]float32, m.Size)
+	for i, p := range m.Parameters {
+		p.init(x[p.Offset:p.Offset+p.Size()], rand.New(rand.NewPCG(seed, uint64(i)^0x696e6974))) // "init"
+	}
+	return x
+}
+
+// WeightGroup is one kind of weight matrix, a view for each layer in order.
+type WeightGroup struct {
+	Name  string
+	Views func(arena backend.Tensor) []backend.Tensor
+}
+
+// WeightGroups lists the kinds of weight matrices of a layer: what the regularizer compares.
+func (m *Model) WeightGroups() []WeightGroup {
+	d, f := m.Config.Width, m.Config.Hidden
+	var groups []WeightGroup
+	add := func(name, parameter string, lo, hi int) {
+		groups = append(groups, WeightGroup{name, func(arena backend.Tensor) []backend.Tensor {
+			var ts []backend.Tensor
+			for i := range m.Architecture.Layers() {
+				ts = append(ts, m.byName[fmt.Sprintf("layers.%d.%s.weight", i, parameter)].view(arena).Columns(lo, hi))
+			}
+			return ts
+		}})
+	}
+	add("attention.q", "attention.qkv", 0, d)
+	add("attention.k", "attention.qkv", d, 2*d)
+	add("attention.v", "attention.qkv", 2*d, 3*d)
+	add("attention.out", "attention.out", 0, d)
+	if m.Config.gated() {
+		add("feedforward.gate", "feedforward.in", 0, f)
+		add("feedforward.up", "feedforward.in", f, 2*f)
+	} else {
+		add("feedforward.in", "feedforward.in", 0, f)
+	}
+	add("feedforward.out", "feedforward.out", 0, d)
+	return groups
+}
+
+// Views returns the tensor of each parameter, by name, in an arena.
+func (m *Model) Views(arena backend.Tensor) []backend.Tensor {
+	var ts []backend.Tensor
+	for _, p := range m.Parameters {
+		ts = append(ts, p.view(arena))
+	}
+	return ts
+}
+
+// LayerParameters is the number of parameters of all layers, without embedding, positions and head.
+func (m *Model) LayerParameters() int {
+	n := 0
+	for _, p := range m.Parameters {
+		if len(p.Name) > 7 && p.Name[:7] == "layers." {
+			n += p.Size()
+		}
+	}
+	return n
+}
+
+// FLOPs of one token in a forward pass, of matmuls only (a multiplication and an addition are 2), counting the whole
+// square of attention; a training step takes three times as much.
+//
+//	depth·(8d² + 4d·h [6d·h with a gate] + 4·T·d) + 2·d·V + injection
+func (m *Model) FLOPs() int64 {
+	c, d, t := m.Config, int64(m.Config.Width), int64(m.Length)
+	h := int64(c.Hidden)
+	layer := 8*d*d + 4*d*h + 4*t*d
+	if c.gated() {
+		layer += 2 * d * h
+	}
+	n := int64(m.Architecture.Depth())*layer + 2*d*int64(m.Vocabulary)
+	if c.Injection == "linear" {
+		n += int64(m.Architecture.Count()) * 2 * d * d
+	}
+	return n
+}

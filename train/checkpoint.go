@@ -1,0 +1,186 @@
+package train
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+
+	"coil/backend"
+	"coil/model"
+	"coil/run"
+	"coil/run/safetensors"
+)
+
+// The files of a checkpoint. The names in weights and average are those of [model.Parameter].
+const (
+	weightsFile   = "model.safetensors"
+	averageFile   = "average.safetensors"
+	optimizerFile = "optimizer.safetensors"
+)
+
+// position is the rest of a training state. Data and loop counts are functions of the seed and the step, so these two
+// are also the position in the data and the state of every random stream.
+type position struct {
+	Seed      uint64  `json:"seed"`
+	Step      int     `json:"step"`
+	Tokens    float64 `json:"tokens"`
+	Optimizer string  `json:"optimizer"`
+	Loss      float64 `json:"loss"` // of the last step
+}
+
+// save writes a checkpoint, unless this step has one already.
+func (t *Trainer) save() error {
+	if t.saved == t.done {
+		return nil
+	}
+	meta := map[string]string{"format": "coil", "layers": t.Config.Model.Layers}
+	files := []run.FileWriter{
+		{Name: weightsFile, Write: func(w io.Writer) error { return writeParameters(w, t.Model, t.state.weights, meta) }},
+		{Name: optimizerFile, Write: func(w io.Writer) error {
+			var ts []safetensors.Tensor
+			for _, m := range t.state.moments {
+				x := make([]float32, m.buffer.Len())
+				if err := m.buffer.Read(0, x); err != nil {
+					return err
+				}
+				ts = append(ts, safetensors.Tensor{Name: m.name, Shape: []int{len(x)}, Data: x})
+			}
+			return safetensors.Write(w, ts, meta)
+		}},
+	}
+	if t.state.average != nil {
+		files = append(files, run.FileWriter{Name: averageFile, Write: func(w io.Writer) error {
+			return writeParameters(w, t.Model, t.state.average, meta)
+		}})
+	}
+	p := position{t.Config.Train.Seed, t.done, t.tokens, t.Config.Train.Optimizer, t.last.Loss}
+	if _, err := t.run.Save(t.done, p, files); err != nil {
+		return err
+	}
+	t.saved = t.done
+	if keep := t.Config.Checkpoint.Keep; keep > 0 {
+		if err := t.run.Prune(keep); err != nil {
+			return err
+		}
+	}
+	return t.event(Report{Event: run.Event{Kind: run.KindCheckpoint, Step: t.done}})
+}
+
+func writeParameters(w io.Writer, m *model.Model, b backend.Buffer, meta map[string]string) error {
+	x := make([]float32, m.Size)
+	if err := b.Read(0, x); err != nil {
+		return err
+	}
+	var ts []safetensors.Tensor
+	for _, p := range m.Parameters {
+		shape := []int{p.Rows, p.Cols}
+		if !p.Decay {
+			shape = shape[1:]
+		}
+		ts = append(ts, safetensors.Tensor{Name: p.Name, Shape: shape, Data: x[p.Offset : p.Offset+p.Size()]})
+	}
+	return safetensors.Write(w, ts, meta)
+}
+
+// ErrOtherModel is the error of a checkpoint that does not fit the configuration.
+var ErrOtherModel = errors.New("the checkpoint is of another model")
+
+// Resume loads a checkpoint into a new trainer.
+func (t *Trainer) Resume(c run.Checkpoint) error {
+	var p position
+	if err := json.Unmarshal(c.Meta, &p); err != nil {
+		return fmt.Errorf("checkpoint %s: %w", c.Path, err)
+	}
+	if p.Seed != t.Config.Train.Seed || p.Optimizer != t.Config.Train.Optimizer {
+		return fmt.Errorf("%w: %s was trained with train.seed = %d and train.optimizer = %q, the configuration says %d and %q",
+			ErrOtherModel, c.Path, p.Seed, p.Optimizer, t.Config.Train.Seed, t.Config.Train.Optimizer)
+	}
+	if err := LoadWeights(c, t.Model, t.state.weights, false); err != nil {
+		return err
+	}
+	if t.state.average != nil {
+		if err := LoadWeights(c, t.Model, t.state.average, true); err != nil {
+			return err
+		}
+	}
+	err := withFile(c, optimizerFile, func(f *safetensors.File) error {
+		for _, m := range t.state.moments {
+			if err := readInto(f, m.name, []int{m.buffer.Len()}, m.buffer, 0); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	t.done, t.tokens, t.saved, t.last = p.Step, p.Tokens, p.Step, Metrics{Loss: p.Loss}
+	return nil
+}
+
+// LoadWeights reads the weights of a checkpoint into a buffer: with average those that evaluation uses, if the
+// checkpoint has an average.
+func LoadWeights(c run.Checkpoint, m *model.Model, b backend.Buffer, average bool) error {
+	name := weightsFile
+	if average {
+		for _, f := range c.Files {
+			if f.Name == averageFile {
+				name = averageFile
+			}
+		}
+	}
+	return withFile(c, name, func(f *safetensors.File) error {
+		for _, p := range m.Parameters {
+			shape := []int{p.Rows, p.Cols}
+			if !p.Decay {
+				shape = shape[1:]
+			}
+			if err := readInto(f, p.Name, shape, b, p.Offset); err != nil {
+				return err
+			}
+		}
+		if n := len(f.Tensors()); n != len(m.Parameters) {
+			return fmt.Errorf("%w: it has %d tensors, the configuration's model %d", ErrOtherModel, n, len(m.Parameters))
+		}
+		return nil
+	})
+}
+
+func withFile(c run.Checkpoint, name string, read func(*safetensors.File) error) error {
+	file, size, err := c.Open(name)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	f, err := safetensors.Read(file, size)
+	if err == nil {
+		err = read(f)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", file.Name(), err)
+	}
+	return nil
+}
+
+// readInto reads a tensor of the given shape to a place in a buffer.
+func readInto(f *safetensors.File, name string, shape []int, b backend.Buffer, offset int) error {
+	info, ok := f.Lookup(name)
+	if !ok {
+		return fmt.Errorf("%w: no tensor %q", ErrOtherModel, name)
+	}
+	n := 1
+	same := len(info.Shape) == len(shape)
+	for i, s := range shape {
+		n *= s
+		same = same && info.Shape[i] == s
+	}
+	if !same {
+		return fmt.Errorf("%w: tensor %q has the shape %v, the configuration's %v", ErrOtherModel, name, info.Shape, shape)
+	}
+	x := make([]float32, n)
+	if err := f.Read(name, x); err != nil {
+		return err
+	}
+	return b.Write(offset, x)
+}

@@ -1,0 +1,385 @@
+package train
+
+import (
+	"bytes"
+	"embed"
+	"fmt"
+	"io/fs"
+	"maps"
+	"math"
+	"path"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+
+	"coil/model"
+	"coil/regularize"
+	"coil/task"
+
+	"github.com/BurntSushi/toml"
+)
+
+// Config is a training run: the tables of config.toml.
+type Config struct {
+	Model      model.Config      `toml:"model"`
+	Loops      model.Loops       `toml:"loops"`
+	Regularize regularize.Config `toml:"regularize"`
+	Task       Task              `toml:"task"`
+	Train      Options           `toml:"train"`
+	Evaluate   Evaluation        `toml:"evaluate"`
+	Checkpoint Checkpoints       `toml:"checkpoint"`
+}
+
+// Task is the [task] table: the name of a task, and a table for each.
+type Task struct {
+	Name     string        `toml:"name" help:"p-hop or addition"`
+	PHop     task.PHop     `toml:"p-hop"`
+	Addition task.Addition `toml:"addition"`
+}
+
+// New makes the task that the table names.
+func (t Task) New() (task.Task, error) {
+	switch t.Name {
+	case "p-hop":
+		return task.NewPHop(t.PHop)
+	case "addition":
+		return task.NewAddition(t.Addition)
+	}
+	return nil, fmt.Errorf("task.name is %q, want one of %s", t.Name, strings.Join(TaskNames(), ", "))
+}
+
+// TaskNames lists the tasks.
+func TaskNames() []string { return []string{"addition", "p-hop"} }
+
+// Options is the [train] table.
+type Options struct {
+	Steps       int     `toml:"steps" help:"optimizer steps"`
+	Batch       int     `toml:"batch" help:"sequences in a step"`
+	Seed        uint64  `toml:"seed" help:"of weights, data and loop counts"`
+	Optimizer   string  `toml:"optimizer" help:"adamw or adafactor"`
+	Rate        float64 `toml:"rate" help:"peak learning rate"`
+	Warmup      int     `toml:"warmup" help:"steps of linear warm-up"`
+	Schedule    string  `toml:"schedule" help:"after the warm-up: cosine, linear or constant"`
+	FinalRate   float64 `toml:"final_rate" help:"learning rate at the end, relative to the peak"`
+	Beta1       float64 `toml:"beta1" help:"adamw: decay of the first moment"`
+	Beta2       float64 `toml:"beta2" help:"adamw: decay of the second moment"`
+	Eps         float64 `toml:"eps" help:"adamw: added to the root of the second moment"`
+	WeightDecay float64 `toml:"weight_decay" help:"decay of weight matrices, times the learning rate"`
+	Clip        float64 `toml:"clip" help:"largest norm of the gradient; 0 is no limit"`
+	Average     float64 `toml:"average" help:"decay of an average of the weights, used in evaluation; 0 is none"`
+	Report      int     `toml:"report" help:"steps between reports in events.jsonl"`
+}
+
+// Evaluation is the [evaluate] table.
+type Evaluation struct {
+	Every    int `toml:"every" help:"steps between evaluations; 0 is only at the end"`
+	Examples int `toml:"examples" help:"held-out examples of each kind"`
+	Final    int `toml:"final" help:"held-out examples of each kind at the end"`
+}
+
+// Checkpoints is the [checkpoint] table.
+type Checkpoints struct {
+	Every int `toml:"every" help:"steps between checkpoints; 0 is only at the end"`
+	Keep  int `toml:"keep" help:"how many checkpoints to keep; 0 is all"`
+}
+
+// Default is what a configuration that says nothing gets.
+func Default() Config {
+	return Config{
+		Model: model.Default(),
+		Task: Task{Name: "p-hop",
+			PHop:     task.PHop{Letters: 4, Length: 64, Hops: 4, Sampler: "no-repeats", Loss: "every"},
+			Addition: task.Addition{Digits: 3, Operands: []int{2, 4, 8, 16, 32}, Evaluate: []int{8, 16, 24, 32}, Order: "most"}},
+		Regularize: regularize.Config{Block: 1},
+		Train: Options{Steps: 1000, Batch: 64, Seed: 1, Optimizer: "adamw", Rate: 1e-3, Warmup: 100, Schedule: "cosine",
+			Beta1: 0.9, Beta2: 0.98, Eps: 1e-8, WeightDecay: 0.01, Clip: 1, Report: 10},
+		Evaluate:   Evaluation{Every: 250, Examples: 256, Final: 2048},
+		Checkpoint: Checkpoints{Every: 500, Keep: 2},
+	}
+}
+
+// Check returns an error that names the key that is wrong.
+func (c Config) Check() error {
+	a, err := c.Model.Check(c.Loops)
+	if err != nil {
+		return err
+	}
+	if err := c.Regularize.Check(a.Layers(), a.Layers() != a.Depth()); err != nil {
+		return err
+	}
+	o := c.Train
+	atLeast := func(key string, v, least int) error {
+		if v < least {
+			return fmt.Errorf("%s is %d, want at least %d", key, v, least)
+		}
+		return nil
+	}
+	within := func(key string, v, lo, hi float64) error {
+		if !(v >= lo && v < hi) {
+			return fmt.Errorf("%s is %g, want at least %g and less than %g", key, v, lo, hi)
+		}
+		return nil
+	}
+	for _, err := range []error{
+		atLeast("train.steps", o.Steps, 1), atLeast("train.batch", o.Batch, 1), atLeast("train.warmup", o.Warmup, 0),
+		atLeast("train.report", o.Report, 1), atLeast("evaluate.every", c.Evaluate.Every, 0),
+		atLeast("evaluate.examples", c.Evaluate.Examples, 1), atLeast("evaluate.final", c.Evaluate.Final, 1),
+		atLeast("checkpoint.every", c.Checkpoint.Every, 0), atLeast("checkpoint.keep", c.Checkpoint.Keep, 0),
+		within("train.rate", o.Rate, 0, 1e6), within("train.final_rate", o.FinalRate, 0, 1.0000001),
+		within("train.beta1", o.Beta1, 0, 1), within("train.beta2", o.Beta2, 0, 1), within("train.average", o.Average, 0, 1),
+		within("train.eps", o.Eps, 0, math.Inf(1)), within("train.weight_decay", o.WeightDecay, 0, math.Inf(1)),
+		within("train.clip", o.Clip, 0, math.Inf(1)),
+	} {
+		if err != nil {
+			return err
+		}
+	}
+	if o.Optimizer != "adamw" && o.Optimizer != "adafactor" {
+		return fmt.Errorf("train.optimizer is %q, want adamw or adafactor", o.Optimizer)
+	}
+	if o.Schedule != "cosine" && o.Schedule != "linear" && o.Schedule != "constant" {
+		return fmt.Errorf("train.schedule is %q, want cosine, linear or constant", o.Schedule)
+	}
+	return nil
+}
+
+// RateAt is the learning rate of the step with that number, counted from 0: Rate·(step+1)/Warmup in the warm-up, then
+// from Rate to FinalRate·Rate along half a cosine or a line.
+func (o Options) RateAt(step int) float64 {
+	if step < o.Warmup {
+		return o.Rate * float64(step+1) / float64(o.Warmup)
+	}
+	x := min(1, float64(step-o.Warmup)/max(1, float64(o.Steps-o.Warmup)))
+	switch o.Schedule {
+	case "cosine":
+		return o.Rate * (o.FinalRate + (1-o.FinalRate)*(1+math.Cos(math.Pi*x))/2)
+	case "linear":
+		return o.Rate * (o.FinalRate + (1-o.FinalRate)*(1-x))
+	}
+	return o.Rate
+}
+
+// Parse lays the TOML text over c. A key that does not exist is an error that names the nearest one that does; source
+// is how errors call the text.
+func (c *Config) Parse(source string, text []byte) error {
+	md, err := toml.Decode(string(text), c)
+	if err != nil {
+		if pe, ok := err.(toml.ParseError); ok {
+			return fmt.Errorf("%s: line %d: %s", source, pe.Position.Line, pe.Message)
+		}
+		return fmt.Errorf("%s: %w", source, err)
+	}
+	for _, key := range md.Undecoded() {
+		return fmt.Errorf("%s: no key %q%s", source, key.String(), nearest(key.String()))
+	}
+	return nil
+}
+
+// Set lays one key over c, as in Set("train.steps", "500").
+func (c *Config) Set(key, value string) error {
+	for _, k := range c.Keys() {
+		if k.Name != key {
+			continue
+		}
+		if err := k.set(value); err != nil {
+			return fmt.Errorf("%s: %w", key, err)
+		}
+		return nil
+	}
+	return fmt.Errorf("no key %q%s", key, nearest(key))
+}
+
+// Encode writes c as TOML with every key.
+func (c Config) Encode() []byte {
+	var b bytes.Buffer
+	e := toml.NewEncoder(&b)
+	e.Indent = ""
+	if err := e.Encode(c); err != nil {
+		panic("train: a configuration that can't be written") // it has only numbers, strings and lists of numbers
+	}
+	return b.Bytes()
+}
+
+// Key is a key of the configuration.
+type Key struct {
+	Name string // "train.steps"
+	Help string
+	v    reflect.Value
+}
+
+// Keys lists all keys in the order of the file.
+func (c *Config) Keys() []Key { return keys("", reflect.ValueOf(c).Elem()) }
+
+func keys(prefix string, v reflect.Value) []Key {
+	var ks []Key
+	for i := range v.NumField() {
+		f := v.Type().Field(i)
+		name := prefix + f.Tag.Get("toml")
+		if f.Type.Kind() == reflect.Struct {
+			ks = append(ks, keys(name+".", v.Field(i))...)
+			continue
+		}
+		ks = append(ks, Key{name, f.Tag.Get("help"), v.Field(i)})
+	}
+	return ks
+}
+
+// Value is the key's value as Set takes it.
+func (k Key) Value() string {
+	if k.v.Kind() == reflect.Slice {
+		parts := make([]string, k.v.Len())
+		for i := range parts {
+			parts[i] = fmt.Sprint(k.v.Index(i))
+		}
+		return strings.Join(parts, ",")
+	}
+	return fmt.Sprint(k.v)
+}
+
+// Kind is what the value is: "int", "number", "text", "true or false", "list".
+func (k Key) Kind() string {
+	switch k.v.Kind() {
+	case reflect.Int, reflect.Uint64:
+		return "int"
+	case reflect.Float64:
+		return "number"
+	case reflect.Bool:
+		return "true or false"
+	case reflect.Slice:
+		return "list"
+	}
+	return "text"
+}
+
+func (k Key) set(s string) error {
+	bad := func() error { return fmt.Errorf("%q is not %s", s, k.article()) }
+	switch k.v.Kind() {
+	case reflect.String:
+		k.v.SetString(s)
+	case reflect.Int:
+		n, err := strconv.Atoi(s)
+		if err != nil {
+			return bad()
+		}
+		k.v.SetInt(int64(n))
+	case reflect.Uint64:
+		n, err := strconv.ParseUint(s, 10, 64)
+		if err != nil {
+			return bad()
+		}
+		k.v.SetUint(n)
+	case reflect.Float64:
+		x, err := strconv.ParseFloat(s, 64)
+		if err != nil {
+			return bad()
+		}
+		k.v.SetFloat(x)
+	case reflect.Bool:
+		b, err := strconv.ParseBool(s)
+		if err != nil {
+			return bad()
+		}
+		k.v.SetBool(b)
+	case reflect.Slice:
+		list := []int{}
+		for part := range strings.SplitSeq(s, ",") {
+			if part = strings.TrimSpace(part); part == "" && s == "" {
+				break
+			}
+			n, err := strconv.Atoi(part)
+			if err != nil {
+				return bad()
+			}
+			list = append(list, n)
+		}
+		k.v.Set(reflect.ValueOf(list))
+	}
+	return nil
+}
+
+func (k Key) article() string {
+	switch k.Kind() {
+	case "int":
+		return "a whole number"
+	case "number":
+		return "a number"
+	case "list":
+		return "a list of whole numbers, as in 2,4,8"
+	}
+	return k.Kind()
+}
+
+// nearest names the key that is spelled most like the wrong one.
+func nearest(wrong string) string {
+	var c Config
+	best, least := "", len(wrong)/2+2
+	for _, k := range c.Keys() {
+		d := distance(wrong, k.Name)
+		if i := strings.LastIndex(k.Name, "."); k.Name[i+1:] == wrong[strings.LastIndex(wrong, ".")+1:] {
+			d = min(d, 1) // the right key in the wrong table
+		}
+		if d < least {
+			best, least = k.Name, d
+		}
+	}
+	if best == "" {
+		return "; coil train --help lists them all"
+	}
+	return fmt.Sprintf("; did you mean %q?", best)
+}
+
+// distance is Levenshtein's: how many letters to insert, delete or change.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := diagonal
+			if a[i] != b[j] {
+				cost++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}
+
+//go:embed presets/*.toml
+var presetFiles embed.FS
+
+// DefaultPreset is what coil train trains if it is told nothing.
+const DefaultPreset = "default"
+
+// Presets maps the names of the embedded configurations to their texts.
+func Presets() map[string][]byte {
+	files, err := fs.Glob(presetFiles, "presets/*.toml")
+	if err != nil {
+		panic("train: presets") // the pattern is constant
+	}
+	presets := make(map[string][]byte, len(files))
+	for _, f := range files {
+		text, err := presetFiles.ReadFile(f)
+		if err != nil {
+			panic("train: presets")
+		}
+		presets[strings.TrimSuffix(path.Base(f), ".toml")] = text
+	}
+	return presets
+}
+
+// Preset returns the configuration with that name.
+func Preset(name string) (Config, error) {
+	c := Default()
+	text, ok := Presets()[name]
+	if !ok {
+		names := slices.Sorted(maps.Keys(Presets()))
+		return c, fmt.Errorf("no preset %q; there are %s", name, strings.Join(names, ", "))
+	}
+	return c, c.Parse("preset "+name, text)
+}

@@ -1,0 +1,250 @@
+package train
+
+import (
+	"fmt"
+	"math"
+
+	"coil/backend"
+	"coil/loop"
+	"coil/model"
+	"coil/regularize"
+)
+
+// state is what a run changes: the weights, the optimizer's moments and the average of the weights.
+type state struct {
+	weights backend.Buffer
+	moments []moment
+	average backend.Buffer // nil if there is none
+}
+
+// moment is one buffer of the optimizer, saved as one tensor.
+type moment struct {
+	name   string
+	buffer backend.Buffer
+}
+
+func newState(b backend.Backend, m *model.Model, o Options) (*state, error) {
+	var s state
+	var err error
+	alloc := func(n int) backend.Buffer {
+		if err != nil {
+			return nil
+		}
+		var buf backend.Buffer
+		buf, err = b.NewBuffer(n)
+		return buf
+	}
+	s.weights = alloc(m.Size)
+	if o.Optimizer == "adamw" {
+		s.moments = []moment{{"first_moment", alloc(m.Size)}, {"second_moment", alloc(m.Size)}}
+	} else {
+		rows, cols := factoredSizes(m)
+		s.moments = []moment{{"row_moment", alloc(rows)}, {"column_moment", alloc(cols)}}
+	}
+	if o.Average > 0 {
+		s.average = alloc(m.Size)
+	}
+	return &s, err
+}
+
+// evaluated is the buffer whose weights are evaluated.
+func (s *state) evaluated() backend.Buffer {
+	if s.average != nil {
+		return s.average
+	}
+	return s.weights
+}
+
+// factoredSizes are the lengths of all row and all column moments of Adafactor; a vector has a column moment only.
+func factoredSizes(m *model.Model) (rows, cols int) {
+	for _, p := range m.Parameters {
+		if p.Rows > 1 {
+			rows += p.Rows
+		}
+		cols += p.Cols
+	}
+	return rows, cols
+}
+
+// step is a compiled training step at one loop count.
+type step struct {
+	program backend.Program
+	memory  backend.Memory
+	scalars []float32
+	slots   slots
+	results []float32
+	losses  int // how many states have a loss
+	groups  int // of the regularizer
+}
+
+// slots are the numbers of the step's scalars, 0 for those that it has not got.
+type slots struct{ scale, rate, correct1, correct2, beta, average backend.Scalar }
+
+// recordStep records forward, loss, backward, regularizer, clipping, optimizer and average.
+//
+// Results: the sum of losses after each state, the number of right answers after the last, the gradient's norm, and R_G
+// of each group.
+func recordStep(b backend.Backend, m *model.Model, c Config, s *state, a loop.Architecture) (*backend.Recorder, *step) {
+	o := c.Train
+	g := b.GroupSize(o.Batch, m.Length)
+	r := backend.NewRecorder(g, o.Batch/g)
+	weights := r.Parameter(s.weights)
+	tokens, targets := r.Input(m.Length), r.Input(m.Length)
+	grads := r.Accumulator(1, m.Size)
+	st := &step{slots: slots{scale: r.Scalar(), rate: r.Scalar()}}
+
+	t := backend.NewTape(r, true)
+	t.Recompute = m.Loops.Recompute
+	t.Watch(weights, grads)
+	states := m.States(t, weights, tokens, a, m.Loops.EveryLoop)
+	st.losses = len(states)
+	sums := r.Accumulator(1, st.losses+1)
+	for i, x := range states {
+		loss, correct := r.Temporary(g*m.Length, 1), backend.Tensor{}
+		if i == len(states)-1 {
+			correct = r.Temporary(g*m.Length, 1)
+		}
+		m.Loss(t, weights, x, targets, loss, correct, st.slots.scale, 1/float32(len(states)))
+		r.Record(&backend.Sum{X: loss, Y: sums.Columns(i, i+1), Alpha: 1, Accumulate: true})
+		if correct.Exists() {
+			r.Record(&backend.Sum{X: correct, Y: sums.Columns(i+1, i+2), Alpha: 1, Accumulate: true})
+		}
+	}
+	t.Backward()
+
+	r.BeginStep()
+	r.Result(sums)
+	var similarity backend.Tensor
+	if c.Regularize.Active() {
+		var groups []regularize.Group
+		for _, wg := range m.WeightGroups() {
+			groups = append(groups, regularize.Group{Name: wg.Name, Weights: wg.Views(weights), Gradients: wg.Views(grads)})
+		}
+		similarity = regularize.Record(r, c.Regularize, groups)
+		st.groups = len(groups)
+	}
+	squares, norm, factor := r.Temporary(1, 1), r.Temporary(1, 1), r.Temporary(1, 1)
+	r.Record(&backend.Sum{X: grads, Y: squares, Alpha: 1, Squares: true})
+	r.Record(&backend.ClipFactor{Squares: squares, Norm: norm, Factor: factor, Max: float32(o.Clip)})
+	r.Result(norm)
+	if similarity.Exists() {
+		r.Result(similarity)
+	}
+	if o.Optimizer == "adamw" {
+		st.recordAdamW(r, m, o, s, weights, grads, factor)
+	} else {
+		st.recordAdafactor(r, m, o, s, weights, grads, factor)
+	}
+	if s.average != nil {
+		st.slots.average = r.Scalar()
+		r.Record(&backend.Average{X: weights, Mean: r.Parameter(s.average), Factor: factor, Decay: st.slots.average})
+	}
+	st.scalars = make([]float32, r.Scalars())
+	st.results = make([]float32, r.ResultLen())
+	return r, st
+}
+
+// recordAdamW takes the parameters in two runs: those that decay, and those that do not.
+func (st *step) recordAdamW(r *backend.Recorder, m *model.Model, o Options, s *state, weights, grads, factor backend.Tensor) {
+	st.slots.correct1, st.slots.correct2 = r.Scalar(), r.Scalar()
+	first, second := r.Parameter(s.moments[0].buffer), r.Parameter(s.moments[1].buffer)
+	for _, run := range []struct {
+		lo, hi int
+		decay  float64
+	}{{0, m.Decayed, o.WeightDecay}, {m.Decayed, m.Size, 0}} {
+		if run.lo == run.hi {
+			continue
+		}
+		part := func(t backend.Tensor) backend.Tensor { return t.Columns(run.lo, run.hi) }
+		r.Record(&backend.AdamW{X: part(weights), Grad: part(grads), M: part(first), V: part(second), Factor: factor,
+			Rate: st.slots.rate, Correct1: st.slots.correct1, Correct2: st.slots.correct2,
+			Beta1: float32(o.Beta1), Beta2: float32(o.Beta2), Eps: float32(o.Eps), Decay: float32(run.decay)})
+	}
+}
+
+// Adafactor's constants as its paper proposes; the floor of the parameter's scale too.
+const (
+	adafactorEps   = 1e-30
+	adafactorClip  = 1
+	adafactorPower = -0.8
+)
+
+func (st *step) recordAdafactor(r *backend.Recorder, m *model.Model, o Options, s *state, weights, grads, factor backend.Tensor) {
+	st.slots.beta = r.Scalar()
+	rowV, colV := r.Parameter(s.moments[0].buffer), r.Parameter(s.moments[1].buffer)
+	ws, gs := m.Views(weights), m.Views(grads)
+	row, col := 0, 0
+	for i, p := range m.Parameters {
+		op := &backend.Adafactor{X: ws[i], Grad: gs[i], ColV: colV.Columns(col, col+p.Cols), Factor: factor,
+			Rate: st.slots.rate, Beta: st.slots.beta, Eps: adafactorEps, Clip: adafactorClip}
+		col += p.Cols
+		if p.Rows > 1 {
+			op.RowV = rowV.Columns(row, row+p.Rows)
+			row += p.Rows
+		}
+		if p.Decay {
+			op.Decay = float32(o.WeightDecay)
+		}
+		r.Record(op)
+	}
+}
+
+// compileStep compiles the step at the loop counts of a.
+func compileStep(b backend.Backend, m *model.Model, c Config, s *state, a loop.Architecture) (*step, error) {
+	r, st := recordStep(b, m, c, s, a)
+	var err error
+	if st.program, err = b.Compile(r); err != nil {
+		return nil, fmt.Errorf("training step of %s: %w", a, err)
+	}
+	st.memory = st.program.Memory()
+	return st, nil
+}
+
+// start runs the step with that number, counted from 0, on a batch.
+func (st *step) start(o Options, number int, batch *batch) error {
+	put := func(s backend.Scalar, v float64) {
+		if s != 0 {
+			st.scalars[s-1] = float32(v)
+		}
+	}
+	t := float64(number + 1)
+	put(st.slots.scale, 1/float64(max(1, batch.count)))
+	put(st.slots.rate, o.RateAt(number))
+	put(st.slots.correct1, 1-math.Pow(o.Beta1, t))
+	put(st.slots.correct2, 1-math.Pow(o.Beta2, t))
+	put(st.slots.beta, 1-math.Pow(t, adafactorPower))
+	// The average begins as the weights and lengthens its memory as it goes.
+	put(st.slots.average, min(o.Average, t/(10+t)))
+	return st.program.Run(backend.Step{Scalars: st.scalars, Inputs: batch.inputs})
+}
+
+// Metrics is what a step says of itself.
+type Metrics struct {
+	Loss     float64   // mean over targets, and over the loops with a loss
+	Losses   []float64 // after each loop with a loss
+	Accuracy float64   // of the last loop, on the step's own batch
+	Norm     float64   // of the gradient before clipping
+	Penalty  float64   // of the regularizer
+	Cosines  []float64 // R_G of each weight group
+}
+
+// finish waits for the step and reads its results.
+func (st *step) finish(c Config, count int, m *Metrics) error {
+	if err := st.program.Results(st.results); err != nil {
+		return err
+	}
+	n := float64(max(1, count))
+	m.Loss, m.Losses, m.Cosines = 0, m.Losses[:0], m.Cosines[:0]
+	for _, l := range st.results[:st.losses] {
+		m.Losses = append(m.Losses, float64(l)/n)
+		m.Loss += float64(l) / n / float64(st.losses)
+	}
+	m.Accuracy = float64(st.results[st.losses]) / n
+	m.Norm = float64(st.results[st.losses+1])
+	values := st.results[st.losses+2:]
+	for _, v := range values {
+		m.Cosines = append(m.Cosines, float64(v))
+	}
+	m.Penalty = c.Regularize.Loss(values)
+	return nil
+}
