@@ -59,12 +59,12 @@ func (t *Tape) Segment(x Tensor, f func(Tensor) Tensor) Tensor {
 	t.Detached(func() { y = f(x) })
 	t.track(y)
 	t.node(func() {
-		begin := len(t.nodes)
-		z := f(x)
 		dy, ok := t.gradient(y)
 		if !ok {
 			return
 		}
+		begin := len(t.nodes)
+		z := f(x)
 		t.grads[z.Storage] = &gradient{dy, true}
 		t.unwind(begin)
 	})
@@ -252,12 +252,7 @@ func (t *Tape) pointwise(x, y Tensor, forward func(y Tensor), backward func(dy, 
 			dx = t.Temporary(x.Rows, x.Cols)
 		}
 		backward(dy, dx, again)
-		g := t.grads[x.Storage]
-		if g.t.Exists() {
-			t.addInto(x, dx, false)
-		} else {
-			g.t, g.written = dx, true
-		}
+		t.addInto(x, dx, true)
 		ran = true
 		return true
 	}

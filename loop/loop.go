@@ -102,7 +102,8 @@ func (a Architecture) Looped() int {
 // Count is the loop count of the looped block.
 func (a Architecture) Count() int { return a.Loops[a.Looped()] }
 
-// WithCount returns a with another loop count of the looped block.
+// WithCount returns a with another loop count of the looped block. Its own looped block may be another: of 1x(2,3,2)
+// with count 1 it is one with 2 loops.
 func (a Architecture) WithCount(loops int) Architecture {
 	at := a.Looped()
 	a.Loops = append([]int{}, a.Loops...)

@@ -3,6 +3,7 @@ package model
 import (
 	"fmt"
 	"math/rand/v2"
+	"strings"
 
 	"coil/backend"
 	"coil/loop"
@@ -141,7 +142,12 @@ func (m *Model) layout() {
 }
 
 // maxLoops is the largest loop count that is trained.
-func (m *Model) maxLoops() int { return max(m.Architecture.Count(), m.Loops.RandomMax) }
+func (m *Model) maxLoops() int {
+	if r, ok := m.Loops.Random(); ok {
+		return max(m.Architecture.Count(), r.Max)
+	}
+	return m.Architecture.Count()
+}
 
 // Initialize returns the first values of all parameters: matrices normal(0, init_std), biases 0, gains 1. Each
 // parameter has its own stream of the seed.
@@ -199,7 +205,7 @@ func (m *Model) Views(arena backend.Tensor) []backend.Tensor {
 func (m *Model) LayerParameters() int {
 	n := 0
 	for _, p := range m.Parameters {
-		if len(p.Name) > 7 && p.Name[:7] == "layers." {
+		if strings.HasPrefix(p.Name, "layers.") {
 			n += p.Size()
 		}
 	}

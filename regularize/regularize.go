@@ -16,6 +16,7 @@ package regularize
 
 import (
 	"fmt"
+	"math"
 
 	"coil/backend"
 )
@@ -36,6 +37,8 @@ func (c Config) Check(layers int, looped bool) error {
 		return nil
 	case c.Lambda < 0:
 		return fmt.Errorf("regularize.lambda is %g: a negative one would drive the blocks apart", c.Lambda)
+	case math.IsNaN(c.Lambda) || math.IsInf(c.Lambda, 0):
+		return fmt.Errorf("regularize.lambda is %g, want a number", c.Lambda)
 	case looped:
 		return fmt.Errorf("regularize.lambda is %g, but a looped model's blocks are equal already: use an unlooped one, as in 6x1", c.Lambda)
 	case c.Block < 1 || layers%c.Block != 0 || layers/c.Block < 2:

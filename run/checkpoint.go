@@ -46,6 +46,9 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 // ErrNoCheckpoint is the error of asking for the latest checkpoint of a run that has none.
 var ErrNoCheckpoint = errors.New("the run has no checkpoint")
 
+// ErrDamaged is the error of a checkpoint with a file that is missing, cut or changed.
+var ErrDamaged = errors.New("not whole")
+
 // A Checkpoint is a saved state of training.
 type Checkpoint struct {
 	Step  int
@@ -527,7 +530,7 @@ func (r *Run) Checkpoint(step int) (Checkpoint, error) {
 		if p.step == step {
 			c, err := verified(p)
 			if err != nil {
-				return Checkpoint{}, fmt.Errorf("checkpoint of step %d: %w; %s", step, err, r.wholeBefore(places, step))
+				return Checkpoint{}, fmt.Errorf("the checkpoint of step %d is %w: %w; %s", step, ErrDamaged, err, r.wholeBefore(places, step))
 			}
 			return c, nil
 		}
@@ -569,7 +572,7 @@ func (r *Run) Latest() (Checkpoint, error) {
 		if errors.Is(statErr, fs.ErrNotExist) || statErr == nil && !os.SameFile(before, now) {
 			continue // the process that writes the run has replaced it meanwhile
 		}
-		return Checkpoint{}, fmt.Errorf("the newest checkpoint, of step %d, is not whole: %w; %s", newest.step, err, r.wholeBefore(places, newest.step))
+		return Checkpoint{}, fmt.Errorf("the newest checkpoint, of step %d, is %w: %w; %s", newest.step, ErrDamaged, err, r.wholeBefore(places, newest.step))
 	}
 }
 

@@ -40,7 +40,7 @@ func acquire(path string) (*os.File, error) {
 	}
 	if err := lockFor(f); err != nil {
 		if errors.Is(err, syscall.EWOULDBLOCK) {
-			err = fmt.Errorf("%w: %s is training it; stop that first, or watch it with: coil watch %s", ErrLocked, readHolder(f), path)
+			err = fmt.Errorf("%w: %s is training it (%s); stop that first", ErrLocked, readHolder(f), path)
 		}
 		return nil, errors.Join(err, f.Close())
 	}

@@ -67,7 +67,7 @@ func TestLockOfAnotherProcess(t *testing.T) {
 	if !errors.Is(err, ErrLocked) {
 		t.Errorf("%v, want ErrLocked", err)
 	}
-	wantError(t, err, r.Path(), want.String(), "coil watch")
+	wantError(t, err, r.Path(), want.String(), "stop that first")
 	v := must(View(r.Path()))(t)
 	if h, held, err := v.Holder(); !held || h != want || err != nil {
 		t.Errorf("held by %v, %v, %v; want %v", h, held, err, want)

@@ -18,16 +18,15 @@ func function(f backend.Activation, x num) (y, d num) {
 		slope := c.times(one.plus(exact(3).times(ax2)))
 		return x.times(s), s.plus(x.times(s).times(one.minus(s)).times(slope))
 	case backend.ReLU:
+		if !(x.v > 0) {
+			y, d = num{x.v - x.v, 0}, num{x.v - x.v, 0} // 0, or NaN
+		} else {
+			y, d = x, exact(1)
+		}
 		if math.Abs(x.v) <= x.e { // it may be on either side
-			return num{max(x.v, 0), x.e}, num{0, 1}
+			y.e, d.e = x.e, 1
 		}
-		if x.v > 0 {
-			return x, exact(1)
-		}
-		if x.v <= 0 {
-			return exact(0), exact(0)
-		}
-		return x, x // NaN
+		return y, d
 	}
 	return x, exact(1)
 }

@@ -6,8 +6,8 @@ import (
 	"coil/backend"
 )
 
-// heads calls f for every head of every sequence with its first row and column.
-func heads(rows, cols, heads, length int, f func(row, col, width int)) {
+// eachHead calls f for every head of every sequence with its first row and column.
+func eachHead(rows, cols, heads, length int, f func(row, col, width int)) {
 	for row := 0; row < rows; row += length {
 		for col := 0; col < cols; col += cols / heads {
 			f(row, col, cols/heads)
@@ -19,7 +19,7 @@ func (r *reference) attention(o *backend.Attention) {
 	qkv := r.read(o.QKV)
 	n, d := qkv.rows, qkv.cols/3
 	out, logSum := newMatrix(n, d), newMatrix(n, o.Heads)
-	heads(n, d, o.Heads, o.Length, func(row, col, width int) {
+	eachHead(n, d, o.Heads, o.Length, func(row, col, width int) {
 		for i := range o.Length {
 			p := scores(qkv, row, col, width, i)
 			m := largest(p)
@@ -58,7 +58,7 @@ func (r *reference) attentionBackward(o *backend.AttentionBackward) {
 	qkv, out, logSum, dout := r.read(o.QKV), r.read(o.Out), r.read(o.LogSum), r.read(o.DOut)
 	n, d := out.rows, out.cols
 	dqkv := newMatrix(n, 3*d)
-	heads(n, d, o.Heads, o.Length, func(row, col, width int) {
+	eachHead(n, d, o.Heads, o.Length, func(row, col, width int) {
 		scale := number(1 / math.Sqrt(float64(width)))
 		dq, dk, dv := make([]total, o.Length*width), make([]total, o.Length*width), make([]total, o.Length*width)
 		for i := range o.Length {

@@ -141,10 +141,10 @@ type matrix struct {
 
 func newMatrix(rows, cols int) matrix { return matrix{rows, cols, make([]num, rows*cols)} }
 
-func (m matrix) exists() bool         { return m.x != nil }
-func (m matrix) row(i int) []num      { return m.x[i*m.cols : (i+1)*m.cols] }
-func (m matrix) at(i, j int) num      { return m.x[i*m.cols+j] }
-func (m matrix) set(i, j int, x num)  { m.x[i*m.cols+j] = x }
+func (m matrix) exists() bool             { return m.x != nil }
+func (m matrix) row(i int) []num          { return m.x[i*m.cols : (i+1)*m.cols] }
+func (m matrix) at(i, j int) num          { return m.x[i*m.cols+j] }
+func (m matrix) set(i, j int, x num)      { m.x[i*m.cols+j] = x }
 func (m matrix) increase(i, j int, x num) { m.set(i, j, m.at(i, j).plus(x)) }
 
 func (m matrix) transposed() matrix {

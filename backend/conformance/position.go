@@ -1,0 +1,118 @@
+package conformance
+
+import (
+	"fmt"
+	"math"
+
+	"coil/backend"
+)
+
+func (r *reference) rotary(o *backend.Rotary) {
+	r.update(o.X, func(x matrix) {
+		half := o.Width / 2
+		for i := range x.rows {
+			for h := 0; h < x.cols; h += o.Width {
+				for j := range half {
+					angle := float64(i%o.Length) * math.Pow(o.Base, -2*float64(j)/float64(o.Width))
+					if o.Inverse {
+						angle = -angle
+					}
+					cos, sin := rounded(math.Cos(angle), 0), rounded(math.Sin(angle), 0)
+					a, b := x.at(i, h+j), x.at(i, h+half+j)
+					x.set(i, h+j, a.times(cos).minus(b.times(sin)))
+					x.set(i, h+half+j, a.times(sin).plus(b.times(cos)))
+				}
+			}
+		}
+	})
+}
+
+func (r *reference) embedding(o *backend.Embedding) {
+	table, positions := r.read(o.Table), r.read(o.Positions)
+	y := newMatrix(o.Index.Len, table.cols)
+	for i, id := range r.index(o.Index) {
+		copy(y.row(i), table.row(int(id)))
+		if positions.exists() {
+			for j, p := range positions.row(i % positions.rows) {
+				y.increase(i, j, p)
+			}
+		}
+	}
+	r.write(o.Y, y)
+}
+
+func (r *reference) embeddingBackward(o *backend.EmbeddingBackward) {
+	dy := r.read(o.DY)
+	r.update(o.DTable, func(d matrix) {
+		for i, id := range r.index(o.Index) {
+			for j, x := range dy.row(i) {
+				d.increase(int(id), j, x)
+			}
+		}
+	})
+	r.update(o.DPositions, func(d matrix) {
+		for i := range dy.rows {
+			for j, x := range dy.row(i) {
+				d.increase(i%d.rows, j, x)
+			}
+		}
+	})
+}
+
+func rotaryCases(s *suite) {
+	for i, a := range []struct{ length, heads, width, sequences int }{
+		{1, 1, 2, 1}, {2, 3, 2, 2}, {5, 2, 6, 3}, {7, 1, 16, 1}, {33, 2, 32, 1}, {4, 1, 34, 2}, {300, 1, 66, 1},
+	} {
+		n, d := a.length*a.sequences, a.heads*a.width
+		label := fmt.Sprintf("length=%d heads=%d width=%d sequences=%d", a.length, a.heads, a.width, a.sequences)
+		op := backend.Rotary{Width: a.width, Length: a.length, Base: 10000}
+		for _, inverse := range []bool{false, true} {
+			s.inBoth(fmt.Sprintf("%s inverse=%v", label, inverse), func(c *trial) {
+				c.pad = i % 3
+				op := op
+				op.X, op.Inverse = c.inOut("X", n, d), inverse
+				c.check(&op)
+			})
+		}
+		// There and back is the identity; the difference shows it whatever the reference thinks of a turn.
+		c := s.inGroup("%s there and back", label)
+		before, after := c.in("X", n, d), c.Temporary(n, d)
+		there, back := op, op
+		there.X, back.X, back.Inverse = after, after, true
+		zero := c.output("turned there and back, less X", n, d)
+		c.check(&backend.Add{A: before, Y: after, Alpha: 1}, &there, &back, &backend.Add{A: after, B: before, Y: zero, Alpha: 1, Beta: -1})
+	}
+	c := s.inGroup("queries and keys of 3")
+	qkv := c.inOut("QKV", 12, 3*8)
+	c.check(&backend.Rotary{X: qkv.Columns(0, 16), Width: 4, Length: 6, Base: 500})
+}
+
+func embeddingCases(s *suite) {
+	for i, a := range []struct{ rows, width, vocabulary, length int }{
+		{1, 1, 1, 1}, {6, 3, 5, 3}, {20, 17, 4, 10}, {20, 16, 50, 5}, {33, 100, 7, 11}, {64, 33, 1, 64},
+	} {
+		ids := make([]int32, a.rows*trialGroups)
+		for j := range ids {
+			ids[j] = int32(s.rng.IntN(a.vocabulary))
+		}
+		for _, positions := range []bool{false, true} {
+			c := s.inGroup("rows=%d width=%d vocabulary=%d length=%d positions=%v", a.rows, a.width, a.vocabulary, a.length, positions)
+			c.pad = i % 3
+			x := c.index(ids)
+			op := &backend.Embedding{Table: c.weight("table", a.vocabulary, a.width), Index: x, Y: c.out("Y", a.rows, a.width)}
+			back := &backend.EmbeddingBackward{Index: x, DY: c.in("DY", a.rows, a.width), DTable: c.sum("DTable", a.vocabulary, a.width)}
+			only := &backend.EmbeddingBackward{Index: x, DY: back.DY}
+			if positions {
+				op.Positions = c.weight("positions", a.length, a.width)
+				back.DPositions = c.sum("DPositions", a.length, a.width)
+				only.DPositions = c.inOut("DPositions", a.length, a.width)
+			} else {
+				only.DTable = c.inOut("DTable", a.vocabulary, a.width)
+			}
+			c.check(op, back, only)
+		}
+	}
+	c := s.inGroup("part of an index, temporary table")
+	x := c.index([]int32{9, 2, 0, 9, 1, 1, 2, 9})
+	c.check(&backend.Embedding{Table: c.in("table", 3, 5), Index: x.Range(1, 3), Y: c.out("Y", 2, 5)})
+}

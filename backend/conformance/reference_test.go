@@ -1,0 +1,234 @@
+package conformance
+
+import (
+	"math"
+	"math/rand/v2"
+	"testing"
+
+	"coil/backend"
+)
+
+// memory is a backend that has buffers and nothing else: enough to record and to evaluate the reference.
+type memory struct{ backend.Backend }
+
+type block []float32
+
+func (memory) NewBuffer(n int) (backend.Buffer, error) { return block(make([]float32, n)), nil }
+
+func (b block) Len() int { return len(b) }
+
+func (b block) Write(offset int, src []float32) error {
+	copy(b[offset:], src)
+	return nil
+}
+
+func (b block) Read(offset int, dst []float32) error {
+	copy(dst, b[offset:])
+	return nil
+}
+
+func (b block) Free() {}
+
+func onPaper(t *testing.T, seed uint64) *suite {
+	return &suite{T: t, b: memory{}, rng: rand.New(rand.NewPCG(seed, 3))}
+}
+
+// evaluate runs the reference, with parameter storage k moved by h along a direction.
+func (c *trial) evaluate(k int, direction []float64, h float64) *reference {
+	c.Helper()
+	if c.Err() != nil {
+		c.Fatalf("%s: %v", c.label, c.Err())
+	}
+	ref, err := newReference(c.Recorder, backend.Step{Scalars: c.scalars, Inputs: c.inputs})
+	if err != nil {
+		c.Fatal(err)
+	}
+	for i, d := range direction {
+		ref.storages[k-1][i].v += h * d
+	}
+	ref.run()
+	return ref
+}
+
+// checkGradient compares the derivative of value along random directions of a parameter with central differences.
+func (c *trial) checkGradient(name string, parameter int, gradient []float64, value func(*reference) float64) {
+	c.Helper()
+	const h = 1e-5
+	direction := make([]float64, len(gradient))
+	var want, size float64
+	for i, g := range gradient {
+		direction[i] = c.rng.NormFloat64()
+		want += g * direction[i]
+		size += math.Abs(g * direction[i])
+	}
+	got := (value(c.evaluate(parameter, direction, h)) - value(c.evaluate(parameter, direction, -h))) / (2 * h)
+	// Central differences are wrong by h² times a third derivative, and by the cancellation of values of about 1.
+	if !(math.Abs(got-want) <= 1e-6*size+1e-8) {
+		c.Errorf("%s: gradient of %s: difference quotient %g, want %g", c.label, name, got, want)
+	}
+}
+
+func values(xs []num) []float64 {
+	vs := make([]float64, len(xs))
+	for i, x := range xs {
+		vs[i] = x.v
+	}
+	return vs
+}
+
+// gradientOf checks an operation that has a backward operation: forward computes y from parameters, backward adds the
+// gradients of Σ dy∘y to accumulators. The weights dy are the same for forward and backward.
+func gradientOf(t *testing.T, label string, forward func(c *trial, xs []backend.Tensor) backend.Tensor,
+	backward func(c *trial, xs []backend.Tensor, y, dy backend.Tensor) []backend.Tensor, shapes ...[2]int) {
+	t.Helper()
+	c := onPaper(t, 7).inGroup("%s", label)
+	c.Recorder = backend.NewRecorder(1, 1)
+	var xs []backend.Tensor
+	for _, shape := range shapes {
+		xs = append(xs, c.weight("x", shape[0], shape[1], c.scaled(0.7)))
+	}
+	y := forward(c, xs)
+	dy := c.weight("dy", y.Rows, y.Cols)
+	grads := backward(c, xs, y, dy)
+	value := func(r *reference) float64 {
+		sum, weights := 0.0, r.read(dy).x
+		for i, v := range r.read(y).x {
+			sum += v.v * weights[i].v
+		}
+		return sum
+	}
+	base := c.evaluate(0, nil, 0)
+	for i, g := range grads {
+		if g.Exists() {
+			c.checkGradient("operand", xs[i].Storage, values(base.read(g).x), value)
+		}
+	}
+}
+
+func TestActivationGradients(t *testing.T) {
+	for _, f := range []backend.Activation{backend.Identity, backend.GELU, backend.ReLU} {
+		gradientOf(t, f.String(), func(c *trial, xs []backend.Tensor) backend.Tensor {
+			y := c.Temporary(4, 9)
+			c.Record(&backend.Activate{Activation: f, X: xs[0], Y: y})
+			return y
+		}, func(c *trial, xs []backend.Tensor, _, dy backend.Tensor) []backend.Tensor {
+			dx := c.Temporary(4, 9)
+			c.Record(&backend.ActivateBackward{Activation: f, X: xs[0], DY: dy, DX: dx})
+			return []backend.Tensor{dx}
+		}, [2]int{4, 9})
+	}
+	gradientOf(t, "swiglu", func(c *trial, xs []backend.Tensor) backend.Tensor {
+		y := c.Temporary(4, 5)
+		c.Record(&backend.SwiGLU{X: xs[0], Y: y})
+		return y
+	}, func(c *trial, xs []backend.Tensor, _, dy backend.Tensor) []backend.Tensor {
+		dx := c.Temporary(4, 10)
+		c.Record(&backend.SwiGLUBackward{X: xs[0], DY: dy, DX: dx})
+		return []backend.Tensor{dx}
+	}, [2]int{4, 10})
+}
+
+func TestNormGradients(t *testing.T) {
+	for _, rms := range []bool{false, true} {
+		var stats backend.Tensor
+		gradientOf(t, (&backend.LayerNorm{RMS: rms}).Name(), func(c *trial, xs []backend.Tensor) backend.Tensor {
+			y := c.Temporary(3, 8)
+			stats = c.Temporary(3, 2)
+			op := &backend.LayerNorm{X: xs[0], Gain: xs[1], Y: y, Stats: stats, Eps: 0.01, RMS: rms}
+			if !rms {
+				op.Bias = xs[2]
+			}
+			c.Record(op)
+			return y
+		}, func(c *trial, xs []backend.Tensor, _, dy backend.Tensor) []backend.Tensor {
+			op := &backend.LayerNormBackward{X: xs[0], Gain: xs[1], Stats: stats, DY: dy, DX: c.Temporary(3, 8), DGain: c.Accumulator(1, 8), RMS: rms}
+			if !rms {
+				op.DBias = c.Accumulator(1, 8)
+			}
+			c.Record(op)
+			return []backend.Tensor{op.DX, op.DGain, op.DBias}
+		}, [2]int{3, 8}, [2]int{1, 8}, [2]int{1, 8})
+	}
+	gradientOf(t, "softmax", func(c *trial, xs []backend.Tensor) backend.Tensor {
+		y := c.Temporary(3, 6)
+		c.Record(&backend.Softmax{X: xs[0], Y: y})
+		return y
+	}, func(c *trial, _ []backend.Tensor, y, dy backend.Tensor) []backend.Tensor {
+		dx := c.Temporary(3, 6)
+		c.Record(&backend.SoftmaxBackward{Y: y, DY: dy, DX: dx})
+		return []backend.Tensor{dx}
+	}, [2]int{3, 6})
+}
+
+func TestAttentionGradients(t *testing.T) {
+	const n, d, heads, length = 10, 6, 2, 5
+	var logSum backend.Tensor
+	gradientOf(t, "attention", func(c *trial, xs []backend.Tensor) backend.Tensor {
+		y := c.Temporary(n, d)
+		logSum = c.Temporary(n, heads)
+		c.Record(&backend.Attention{QKV: xs[0], Out: y, LogSum: logSum, Heads: heads, Length: length})
+		return y
+	}, func(c *trial, xs []backend.Tensor, y, dy backend.Tensor) []backend.Tensor {
+		dx := c.Temporary(n, 3*d)
+		c.Record(&backend.AttentionBackward{QKV: xs[0], Out: y, LogSum: logSum, DOut: dy, DQKV: dx, Heads: heads, Length: length})
+		return []backend.Tensor{dx}
+	}, [2]int{n, 3 * d})
+	gradientOf(t, "rotary", func(c *trial, xs []backend.Tensor) backend.Tensor {
+		y := c.Temporary(n, 8)
+		c.Record(&backend.Add{A: xs[0], Y: y, Alpha: 1})
+		c.Record(&backend.Rotary{X: y, Width: 4, Length: length, Base: 100})
+		return y
+	}, func(c *trial, _ []backend.Tensor, _, dy backend.Tensor) []backend.Tensor {
+		dx := c.Temporary(n, 8)
+		c.Record(&backend.Add{A: dy, Y: dx, Alpha: 1})
+		c.Record(&backend.Rotary{X: dx, Width: 4, Length: length, Base: 100, Inverse: true})
+		return []backend.Tensor{dx}
+	}, [2]int{n, 8})
+}
+
+func TestEmbeddingGradients(t *testing.T) {
+	var ids backend.Index
+	gradientOf(t, "embedding", func(c *trial, xs []backend.Tensor) backend.Tensor {
+		y := c.Temporary(8, 3)
+		ids = c.index([]int32{0, 4, 1, 1, 3, 4, 1, 0})
+		c.Record(&backend.Embedding{Table: xs[0], Index: ids, Positions: xs[1], Y: y})
+		return y
+	}, func(c *trial, _ []backend.Tensor, _, dy backend.Tensor) []backend.Tensor {
+		dtable, dpositions := c.Accumulator(5, 3), c.Accumulator(4, 3)
+		c.Record(&backend.EmbeddingBackward{Index: ids, DY: dy, DTable: dtable, DPositions: dpositions})
+		return []backend.Tensor{dtable, dpositions}
+	}, [2]int{5, 3}, [2]int{4, 3})
+}
+
+func TestLossGradients(t *testing.T) {
+	// The loss of every row counts with Weight·Scale, so its weight in the sum must be that for each.
+	c := onPaper(t, 8).inGroup("cross-entropy")
+	c.Recorder = backend.NewRecorder(1, 1)
+	x, loss, grad := c.weight("logits", 4, 5), c.Temporary(4, 1), c.Temporary(4, 5)
+	c.Record(&backend.CrossEntropy{Logits: x, Targets: c.index([]int32{4, backend.Ignore, 0, 2}), Loss: loss, DLogits: grad, Scale: c.number(0.25), Weight: 3})
+	c.checkGradient("logits", x.Storage, values(c.evaluate(0, nil, 0).read(grad).x), func(r *reference) float64 {
+		sum := 0.0
+		for _, l := range r.read(loss).x {
+			sum += 0.75 * l.v
+		}
+		return sum
+	})
+	var norms backend.Tensor
+	gradientOf(t, "cosine", func(c *trial, xs []backend.Tensor) backend.Tensor {
+		y := c.Temporary(1, 1)
+		norms = c.Temporary(1, 3)
+		c.Record(&backend.Cosine{A: xs[0], B: xs[1], Y: y, Norms: norms, Alpha: 0.7})
+		return y
+	}, func(c *trial, xs []backend.Tensor, _, dy backend.Tensor) []backend.Tensor {
+		da, db := c.Accumulator(3, 4), c.Accumulator(3, 4)
+		c.Record(&backend.CosineBackward{A: xs[0], B: xs[1], Norms: norms, DA: da, DB: db, Alpha: 0.7})
+		scaled := func(d backend.Tensor) backend.Tensor {
+			y := c.Temporary(12, 1)
+			f := d.Flat()
+			f.Rows, f.Cols, f.Stride = 12, 1, 1
+			c.Record(&backend.Matmul{A: f, B: dy, C: y})
+			return y
+		}
+		return []backend.Tensor{scaled(da), scaled(db)}
+	}, [2]int{3, 4}, [2]int{3, 4})
+}

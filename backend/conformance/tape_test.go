@@ -1,0 +1,214 @@
+package conformance
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"coil/backend"
+)
+
+// checkTape builds a model twice, with gradients and without, and compares the gradients with differences of the loss
+// of the one without. build records the model and returns its parameters and the accumulator of its loss.
+func checkTape(t *testing.T, label string, seed uint64, recompute bool, build func(c *trial, tape *backend.Tape) ([]watched, backend.Tensor)) {
+	t.Helper()
+	record := func(train bool) (*trial, []watched, backend.Tensor) {
+		c := onPaper(t, seed).inGroup("%s, recompute=%v", label, recompute)
+		tape := backend.NewTape(c.Recorder, train)
+		tape.Recompute = recompute
+		params, loss := build(c, tape)
+		tape.Backward()
+		if c.Err() != nil {
+			t.Fatalf("%s: %v", c.label, c.Err())
+		}
+		return c, params, loss
+	}
+	trained, params, trainedLoss := record(true)
+	plain, plainParams, plainLoss := record(false)
+	of := func(loss backend.Tensor) func(r *reference) float64 {
+		return func(r *reference) float64 { return r.read(loss).x[0].v }
+	}
+	ref := trained.evaluate(0, nil, 0)
+	if a, b := of(trainedLoss)(ref), of(plainLoss)(plain.evaluate(0, nil, 0)); a != b || math.IsNaN(a) {
+		t.Errorf("%s: loss %g with gradients, %g without", trained.label, a, b)
+	}
+	for i, w := range params {
+		plain.checkGradient(trained.names[w.x.Storage], plainParams[i].x.Storage, values(ref.read(w.grad).x), of(plainLoss))
+	}
+}
+
+func TestTransformerGradients(t *testing.T) {
+	for _, recompute := range []bool{false, true} {
+		checkTape(t, "transformer", 1, recompute, func(c *trial, tape *backend.Tape) ([]watched, backend.Tensor) {
+			params := c.transformer(tape)
+			return params, c.sumNamed("loss sum")
+		})
+	}
+}
+
+// sumNamed finds an accumulator.
+func (c *trial) sumNamed(name string) backend.Tensor {
+	for i, s := range c.Storages() {
+		if s.Space == backend.Accumulator && c.names[i+1] == name {
+			return backend.Tensor{Storage: i + 1, Rows: 1, Cols: s.Len, Stride: s.Len}
+		}
+	}
+	panic("no accumulator " + name)
+}
+
+// TestRandomTapes records random graphs: whatever a tape does to keep little, the gradients are those of the loss.
+func TestRandomTapes(t *testing.T) {
+	for seed := range uint64(400) {
+		for _, recompute := range []bool{false, true} {
+			checkTape(t, fmt.Sprintf("random graph %d", seed), seed, recompute, randomGraph)
+			if t.Failed() {
+				t.Fatalf("seed %d", seed)
+			}
+		}
+	}
+}
+
+const graphWidth = 4
+
+// graph is a random model under construction.
+type graph struct {
+	*trial
+	tape   *backend.Tape
+	train  bool
+	shape  *rand.Rand // of the graph's structure
+	params []watched
+	byKind map[[2]int][]backend.Tensor // parameters by shape, to be shared
+	used   *[]backend.Tensor           // parameters of the segment being recorded
+	next   int                         // how many of them this recording of it has used
+}
+
+func randomGraph(c *trial, tape *backend.Tape) ([]watched, backend.Tensor) {
+	const length, vocabulary = 3, 5
+	g := &graph{trial: c, tape: tape, train: tape.Training(), shape: rand.New(rand.NewPCG(c.rng.Uint64(), 4)), byKind: map[[2]int][]backend.Tensor{}}
+	tokens := func() backend.Index {
+		ids := make([]int32, length*c.Groups())
+		for i := range ids {
+			ids[i] = int32(c.rng.IntN(vocabulary))
+		}
+		return c.index(ids)
+	}
+	nodes := []backend.Tensor{tape.Embedding(g.param(vocabulary, graphWidth), tokens(), backend.Tensor{})}
+	for range 1 + g.shape.IntN(7) {
+		nodes = append(nodes, g.node(nodes, true))
+	}
+	sum := c.sum("loss sum", 1, 1)
+	heads := 1 + c.rng.IntN(2)
+	for i := range heads {
+		x := nodes[len(nodes)-1]
+		if i > 0 {
+			x = pick(g, nodes)
+		}
+		w, transpose := g.param(graphWidth, vocabulary), false
+		if c.rng.IntN(2) == 0 {
+			w, transpose = g.param(vocabulary, graphWidth), true
+		}
+		loss := c.output("loss", length, 1)
+		tape.CrossEntropy(x, w, transpose, tokens(), loss, backend.Tensor{}, c.number(0.5), 0.5, 1+c.rng.IntN(4*vocabulary))
+		tape.Record(&backend.Sum{X: loss, Y: sum, Alpha: 0.25, Accumulate: true})
+	}
+	return g.params, sum
+}
+
+func pick(g *graph, nodes []backend.Tensor) backend.Tensor {
+	if g.shape.IntN(2) == 0 {
+		return nodes[len(nodes)-1]
+	}
+	return nodes[g.shape.IntN(len(nodes))]
+}
+
+// param is a new parameter, or one of before.
+func (g *graph) param(rows, cols int) backend.Tensor {
+	if g.used == nil {
+		return g.newParam(rows, cols)
+	}
+	if g.next == len(*g.used) {
+		*g.used = append(*g.used, g.newParam(rows, cols))
+	}
+	g.next++
+	return (*g.used)[g.next-1]
+}
+
+func (g *graph) newParam(rows, cols int) backend.Tensor {
+	shape := [2]int{rows, cols}
+	if old := g.byKind[shape]; len(old) > 0 && g.rng.IntN(3) == 0 {
+		return old[g.rng.IntN(len(old))]
+	}
+	w := g.watch(g.tape, g.train, "parameter", rows, cols, g.scaled(0.6))
+	g.params = append(g.params, w)
+	g.byKind[shape] = append(g.byKind[shape], w.x)
+	return w.x
+}
+
+func (g *graph) maybe(x backend.Tensor) backend.Tensor {
+	if g.shape.IntN(2) == 0 {
+		return backend.Tensor{}
+	}
+	return x
+}
+
+// node records a random operation on some of the nodes.
+func (g *graph) node(nodes []backend.Tensor, segments bool) backend.Tensor {
+	x, d, none := pick(g, nodes), graphWidth, backend.Tensor{}
+	f := []backend.Activation{backend.Identity, backend.GELU, backend.GELU}[g.shape.IntN(3)]
+	switch g.shape.IntN(9) {
+	case 0, 1:
+		residual := g.maybe(pick(g, nodes))
+		if g.shape.IntN(2) == 0 {
+			return g.tape.Linear(x, g.param(d, d), g.maybe(g.param(1, d)), true, f, residual)
+		}
+		return g.tape.Linear(x, g.param(d, d), g.maybe(g.param(1, d)), false, f, residual)
+	case 2: // of a part of the columns
+		h := g.tape.Linear(x, g.param(d, 2*d), none, false, f, none)
+		y := g.tape.Linear(h.Columns(0, d), g.param(d, d), none, false, f, none)
+		return g.tape.Linear(h.Columns(1, d+1), g.param(d, d), none, false, backend.Identity, y)
+	case 3:
+		if g.shape.IntN(2) == 0 {
+			return g.tape.Norm(x, g.param(1, d), none, 0.1, true)
+		}
+		return g.tape.Norm(x, g.param(1, d), g.maybe(g.param(1, d)), 0.1, false)
+	case 4:
+		h := g.tape.Linear(x, g.param(d, 2*d), none, false, f, none)
+		if g.shape.IntN(2) == 0 {
+			return g.tape.SwiGLU(h)
+		}
+		wide := g.tape.Linear(x, g.param(d, 3*d), none, false, backend.Identity, none)
+		return g.tape.Add(g.tape.SwiGLU(wide.Columns(0, 2*d)), g.tape.SwiGLU(h))
+	case 5:
+		qkv := g.tape.Linear(x, g.param(d, 3*d), none, false, backend.Identity, none)
+		if g.shape.IntN(2) == 0 {
+			g.tape.Rotary(qkv.Columns(0, 2*d), 2, 3, 10)
+		}
+		y := g.tape.Attention(qkv, 2, 3)
+		if g.shape.IntN(2) == 0 { // a second reader of the queries, keys and values
+			y = g.tape.Add(y, g.tape.Attention(qkv, 1, 3))
+		}
+		return y
+	case 6:
+		return g.tape.Add(x, pick(g, nodes))
+	case 7:
+		return g.tape.Add(x, g.param(1, d))
+	}
+	if !segments {
+		return g.tape.Add(x, x)
+	}
+	// A segment may be recorded again: it must be the same operations on the same parameters each time.
+	seed, used := g.shape.Uint64(), new([]backend.Tensor)
+	nodes = slices.Clone(nodes)
+	return g.tape.Segment(x, func(x backend.Tensor) backend.Tensor {
+		outer := *g
+		g.shape, g.used, g.next = rand.New(rand.NewPCG(seed, 5)), used, 0
+		inner := append(slices.Clone(nodes), x)
+		for range 1 + g.shape.IntN(3) {
+			inner = append(inner, g.node(inner, false))
+		}
+		g.shape, g.used, g.next = outer.shape, nil, 0
+		return inner[len(inner)-1]
+	})
+}

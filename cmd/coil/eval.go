@@ -1,0 +1,191 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"coil/backend"
+	"coil/eval"
+	"coil/model"
+	"coil/run"
+	"coil/train"
+
+	"github.com/spf13/cobra"
+)
+
+func newEval() *cobra.Command {
+	var out, loops string
+	var step, examples, batch int
+	var seed uint64
+	var asJSON bool
+	var where backendFlags
+	cmd := &cobra.Command{
+		Use:   "eval RUN",
+		Short: "Measure a trained model on held-out examples, at any number of loops",
+		Example: `  coil eval latest                     the newest run, as it was trained
+  coil eval latest --loops 1..16       after each of 16 loops
+  coil eval runs/RUN --loops 2,4,8 --examples 10000 --json`,
+		Long: "Measures the weights of a run's checkpoint on examples that training never draws.",
+		Args: exactArgs(1, "a run"),
+	}
+	f := cmd.Flags()
+	f.StringVar(&out, "out", defaultRoot, "`folder` of the runs")
+	f.StringVar(&loops, "loops", "", "`counts` of loops of the looped block: 4, or 1,2,4, or 1..16; as trained if not given")
+	f.IntVar(&step, "step", -1, "`step` of the checkpoint; the newest if not given")
+	f.IntVar(&examples, "examples", 2048, "`number` of held-out examples of each kind")
+	f.Uint64Var(&seed, "seed", train.HeldOutSeed, "`seed` of the examples")
+	f.IntVar(&batch, "batch", 64, "`number` of examples at a time")
+	f.BoolVar(&asJSON, "json", false, "print JSON")
+	where.add(cmd)
+	cmd.ValidArgsFunction = completeRuns
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if examples < 1 || batch < 1 {
+			return usageError{fmt.Errorf("--examples %d and --batch %d: both must be at least 1", examples, batch)}
+		}
+		counts, err := parseCounts(loops)
+		if err != nil {
+			return err
+		}
+		path, err := run.Resolve(out, args[0])
+		if err != nil {
+			return usageError{err}
+		}
+		r, err := run.View(path)
+		if err != nil {
+			return err
+		}
+		c, err := configOf(r)
+		if err != nil {
+			return err
+		}
+		checkpoint, err := checkpointOf(r, step)
+		if err != nil {
+			return err
+		}
+		b, err := where.open()
+		if err != nil {
+			return err
+		}
+		defer b.Close()
+		return evaluate(cmd, c, r, checkpoint, b, counts, seed, examples, min(batch, examples), asJSON)
+	}
+	return cmd
+}
+
+// evaluation is the result of coil eval as JSON.
+type evaluation struct {
+	Run     string        `json:"run"`
+	Step    int           `json:"step"`
+	Model   string        `json:"model"`
+	Task    string        `json:"task"`
+	Metric  string        `json:"metric"`
+	Results []eval.Result `json:"results"`
+}
+
+func evaluate(cmd *cobra.Command, c train.Config, r *run.Run, checkpoint run.Checkpoint, b backend.Backend, counts []int, seed uint64, examples, batch int, asJSON bool) error {
+	t, err := c.Task.New()
+	if err != nil {
+		return usageError{err}
+	}
+	m, err := model.New(c.Model, c.Loops, len(t.Vocabulary()), t.Length())
+	if err != nil {
+		return usageError{err}
+	}
+	weights, err := b.NewBuffer(m.Size)
+	if err != nil {
+		return err
+	}
+	defer weights.Free()
+	if err := train.LoadWeights(checkpoint, m, weights, true); err != nil {
+		return err
+	}
+	if counts == nil {
+		counts = []int{m.Architecture.Count()}
+	}
+	e, err := eval.New(b, m, t, weights, batch, counts)
+	if err != nil {
+		return err
+	}
+	defer e.Close()
+	stop := watchSignals(cmd.ErrOrStderr())
+	defer stop.end()
+	results, err := e.Run(seed, examples, stop.asked)
+	if errors.Is(err, eval.ErrStopped) {
+		return stop.err()
+	} else if err != nil {
+		return err
+	}
+	w := cmd.OutOrStdout()
+	if asJSON {
+		return writeJSON(w, evaluation{r.Path(), checkpoint.Step, m.Architecture.String(), t.Name(), eval.MetricName(t), results})
+	}
+	fmt.Fprintf(w, "%s · %s · %s · step %d · %s held-out examples\n", filepath.Base(r.Path()), m.Architecture, t.Name(), checkpoint.Step,
+		count(int64(results[0].Examples)))
+	fmt.Fprint(w, evaluationTable(m, t.ExactMatch(), results))
+	return nil
+}
+
+// evaluationTable has a line for each loop count, with the kinds beside each other where there are several.
+func evaluationTable(m *model.Model, exact bool, results []eval.Result) string {
+	head := []string{"loops", "depth", "loss", "accuracy"}
+	if exact {
+		head = append(head, "exact match")
+	}
+	for _, k := range results[0].Kinds {
+		head = append(head, k.Kind)
+	}
+	rows := [][]string{head}
+	trained := false
+	for _, r := range results {
+		a := m.Architecture.WithCount(r.Loops)
+		mark := ""
+		if r.Loops == m.Architecture.Count() && len(results) > 1 {
+			mark, trained = " *", true
+		}
+		row := []string{strconv.Itoa(r.Loops) + mark, strconv.Itoa(a.Depth()), fmt.Sprintf("%.4f", r.Loss), percent(r.Accuracy)}
+		if exact {
+			row = append(row, percent(r.Exact))
+		}
+		for _, k := range r.Kinds {
+			if exact {
+				row = append(row, percent(k.Exact))
+			} else {
+				row = append(row, percent(k.Accuracy))
+			}
+		}
+		rows = append(rows, row)
+	}
+	s := table(rows)
+	if trained {
+		s += "* as trained\n"
+	}
+	return s
+}
+
+// parseCounts reads "4", "1,2,4" or "1..16" as ascending loop counts.
+func parseCounts(s string) ([]int, error) {
+	if s == "" {
+		return nil, nil
+	}
+	bad := usageError{fmt.Errorf("--loops %s: want a count, counts in ascending order, or a range, as in 4, 1,2,4 or 1..16", s)}
+	const most = 1024
+	var counts []int
+	for part := range strings.SplitSeq(s, ",") {
+		lo, hi, isRange := strings.Cut(strings.TrimSpace(part), "..")
+		a, err := strconv.Atoi(lo)
+		b := a
+		if isRange && err == nil {
+			b, err = strconv.Atoi(hi)
+		}
+		if err != nil || a < 1 || b < a || b > most || len(counts) > 0 && a <= counts[len(counts)-1] {
+			return nil, bad
+		}
+		for n := a; n <= b; n++ {
+			counts = append(counts, n)
+		}
+	}
+	return counts, nil
+}

@@ -1,0 +1,111 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+
+	"coil/model"
+	"coil/train"
+
+	"github.com/spf13/cobra"
+)
+
+func presetNames() []string { return slices.Sorted(maps.Keys(train.Presets())) }
+
+// presetStatus is a line of coil presets.
+type presetStatus struct {
+	Name       string `json:"name"`
+	About      string `json:"about"`
+	Model      string `json:"model"`
+	Task       string `json:"task"`
+	Parameters int    `json:"parameters"`
+	Depth      int    `json:"depth"`
+	Steps      int    `json:"steps"`
+	FLOPs      int64  `json:"flops_per_token"` // of a forward pass
+}
+
+func newPresets() *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "presets [NAME]",
+		Short: "List the embedded configurations, or print one",
+		Example: `  coil presets
+  coil presets middle > my.toml     a configuration to change and train
+  coil train --preset middle`,
+		ValidArgs: presetNames(),
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 1 {
+				return usageError{fmt.Errorf("coil presets takes one preset, not %d arguments", len(args))}
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			w := cmd.OutOrStdout()
+			if len(args) == 1 {
+				if _, err := train.Preset(args[0]); err != nil {
+					return usageError{err}
+				}
+				_, err := w.Write(train.Presets()[args[0]])
+				return err
+			}
+			var list []presetStatus
+			for _, name := range presetNames() {
+				p, err := presetOf(name)
+				if err != nil {
+					return err
+				}
+				list = append(list, p)
+			}
+			if asJSON {
+				return writeJSON(w, list)
+			}
+			rows := [][]string{{"preset", "model", "task", "parameters", "depth", "steps"}}
+			for _, p := range list {
+				rows = append(rows, []string{p.Name, p.Model, p.Task, count(int64(p.Parameters)), fmt.Sprint(p.Depth), count(int64(p.Steps))})
+			}
+			fmt.Fprint(w, table(rows))
+			fmt.Fprintln(w)
+			for _, p := range list {
+				fmt.Fprintf(w, "%s: %s\n", p.Name, p.About)
+			}
+			return nil
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
+}
+
+func presetOf(name string) (presetStatus, error) {
+	c, err := train.Preset(name)
+	if err != nil {
+		return presetStatus{}, err
+	}
+	t, err := c.Task.New()
+	if err != nil {
+		return presetStatus{}, fmt.Errorf("preset %s: %w", name, err)
+	}
+	m, err := model.New(c.Model, c.Loops, len(t.Vocabulary()), t.Length())
+	if err != nil {
+		return presetStatus{}, fmt.Errorf("preset %s: %w", name, err)
+	}
+	return presetStatus{name, about(train.Presets()[name]), m.Architecture.String(), t.Name(), m.Size, m.Architecture.Depth(), c.Train.Steps, m.FLOPs()}, nil
+}
+
+// about is the comment that a preset begins with.
+func about(text []byte) string {
+	var words []string
+	for line := range strings.Lines(string(text)) {
+		comment, ok := strings.CutPrefix(line, "#")
+		if !ok {
+			break
+		}
+		words = append(words, strings.TrimSpace(comment))
+	}
+	return strings.Join(words, " ")
+}
+
+func writeJSONLine(w io.Writer, v any) error { return json.NewEncoder(w).Encode(v) }

@@ -1,0 +1,73 @@
+package model_test
+
+import (
+	"math"
+	"strings"
+	"testing"
+
+	"coil/model"
+)
+
+func TestDefaultIsValid(t *testing.T) {
+	a, err := model.Default().Check(model.Loops{})
+	if err != nil || a.String() != "1⊗4" {
+		t.Errorf("%v, %v", a, err)
+	}
+}
+
+// Each error names the key that is wrong.
+func TestCheckNamesTheKey(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		change func(c *model.Config, l *model.Loops)
+		keys   []string
+	}{
+		{"no loops", func(c *model.Config, _ *model.Loops) { c.Layers = "4" }, []string{"model.layers"}},
+		{"no layers", func(c *model.Config, _ *model.Loops) { c.Layers = "" }, []string{"model.layers"}},
+		{"width 0", func(c *model.Config, _ *model.Loops) { c.Width = 0 }, []string{"model.width"}},
+		{"heads 0", func(c *model.Config, _ *model.Loops) { c.Heads = 0 }, []string{"model.heads"}},
+		{"hidden -1", func(c *model.Config, _ *model.Loops) { c.Hidden = -1 }, []string{"model.hidden", "-1"}},
+		{"norm", func(c *model.Config, _ *model.Loops) { c.Norm = "batchnorm" }, []string{"model.norm ", "batchnorm", "rmsnorm"}},
+		{"norm place", func(c *model.Config, _ *model.Loops) { c.NormPlace = "both" }, []string{"model.norm_place", "sandwich"}},
+		{"activation", func(c *model.Config, _ *model.Loops) { c.Activation = "tanh" }, []string{"model.activation", "swiglu"}},
+		{"positions", func(c *model.Config, _ *model.Loops) { c.Positions = "alibi" }, []string{"model.positions", "sinusoidal"}},
+		{"injection", func(c *model.Config, _ *model.Loops) { c.Injection = "yes" }, []string{"model.injection", "linear"}},
+		{"heads and width", func(c *model.Config, _ *model.Loops) { c.Heads = 5 }, []string{"model.heads", "model.width", "64"}},
+		{"odd heads", func(c *model.Config, _ *model.Loops) { c.Width, c.Heads = 12, 4 }, []string{"model.positions", "rotary", "even"}},
+		{"rotary base", func(c *model.Config, _ *model.Loops) { c.RotaryBase = 1 }, []string{"model.rotary_base"}},
+		{"rotary base NaN", func(c *model.Config, _ *model.Loops) { c.RotaryBase = math.NaN() }, []string{"model.rotary_base"}},
+		{"init 0", func(c *model.Config, _ *model.Loops) { c.InitStd = 0 }, []string{"model.init_std"}},
+		{"init NaN", func(c *model.Config, _ *model.Loops) { c.InitStd = math.NaN() }, []string{"model.init_std"}},
+		{"truncate", func(c *model.Config, l *model.Loops) { c.Injection, l.Truncate = "add", -1 }, []string{"loops.truncate"}},
+		{"truncate without injection", func(_ *model.Config, l *model.Loops) { l.Truncate = 2 }, []string{"loops.truncate", "model.injection"}},
+		{"mean", func(_ *model.Config, l *model.Loops) { l.RandomMean, l.RandomMax = -1, 4 }, []string{"loops.random_mean"}},
+		{"mean NaN", func(_ *model.Config, l *model.Loops) { l.RandomMean, l.RandomMax = math.NaN(), 4 }, []string{"loops", "mean"}},
+		{"max", func(_ *model.Config, l *model.Loops) { l.RandomMax = -1 }, []string{"loops.random_max"}},
+		{"max below mean", func(_ *model.Config, l *model.Loops) { l.RandomMean, l.RandomMax = 4, 3 }, []string{"loops", "mean"}},
+		{"max missing", func(_ *model.Config, l *model.Loops) { l.RandomMean = 0.5 }, []string{"loops", "mean"}},
+	} {
+		config, loops := model.Default(), model.Loops{}
+		c.change(&config, &loops)
+		_, err := config.Check(loops)
+		if err == nil {
+			t.Errorf("%s: no error", c.name)
+			continue
+		}
+		for _, key := range c.keys {
+			if !strings.Contains(err.Error(), key) {
+				t.Errorf("%s: %q does not name %s", c.name, err, key)
+			}
+		}
+		if _, err := model.New(config, loops, 10, 4); err == nil {
+			t.Errorf("%s: New takes it", c.name)
+		}
+	}
+}
+
+func TestNewRefusesImpossibleSizes(t *testing.T) {
+	for _, size := range [][2]int{{1, 4}, {10, 0}} {
+		if _, err := model.New(model.Default(), model.Loops{}, size[0], size[1]); err == nil {
+			t.Errorf("a vocabulary of %d and %d tokens: no error", size[0], size[1])
+		}
+	}
+}

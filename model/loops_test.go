@@ -1,0 +1,150 @@
+package model_test
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+
+	"coil/backend"
+	"coil/loop"
+	"coil/model"
+	"coil/model/reference"
+)
+
+// evaluate runs the model without gradients on one batch, and returns the logits of each state.
+func evaluate(t *testing.T, m *model.Model, a loop.Architecture, every bool, arena []float32, tokens [][]int) [][]float32 {
+	t.Helper()
+	b := newCPU(t, 1)
+	r := backend.NewRecorder(sequences, groups)
+	weights, index := r.Parameter(newBuffer(t, b, arena)), r.Input(m.Length)
+	tape := backend.NewTape(r, false)
+	var outputs []backend.Tensor
+	for _, s := range m.States(tape, weights, index, a, every) {
+		o := r.Output(m.Length, m.Vocabulary)
+		m.Logits(tape, weights, s, o)
+		outputs = append(outputs, o)
+	}
+	p, err := b.Compile(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	if err := p.Run(backend.Step{Inputs: [][]int32{flat(tokens)}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Results(nil); err != nil {
+		t.Fatal(err)
+	}
+	all := make([][]float32, len(outputs))
+	for i, o := range outputs {
+		all[i] = make([]float32, groups*sequences*m.Length*m.Vocabulary)
+		if err := p.Output(o, all[i]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return all
+}
+
+// A model may be run with more or fewer loops than it was trained with, and one run gives what each of the counts on
+// the way would.
+func TestEvaluationAtOtherLoopCounts(t *testing.T) {
+	forEachCase(t, func(t *testing.T, c reference.Case) {
+		m := newModel(t, c)
+		arena := reference.Arena(m, 17)
+		tokens, _ := reference.Batch(c, groups*sequences, 18)
+		most := m.Architecture.Count() + 2
+		every := evaluate(t, m, m.Architecture.WithCount(most), true, arena, tokens)
+		if len(every) != most {
+			t.Fatalf("%d states for %d loops", len(every), most)
+		}
+		a := m.Architecture.WithCount(most)
+		r := reference.New(m, a, arena)
+		for i, seq := range tokens {
+			n := m.Length * m.Vocabulary
+			for l, want := range r.Logits(seq) {
+				if d := distance(every[l][i*n:(i+1)*n], want); !(d <= tolerance(m, a)) {
+					t.Errorf("sequence %d after %d loops: logits are off by %.2g, limit %.2g", i, l+1, d, tolerance(m, a))
+				}
+			}
+		}
+		for loops := 1; loops <= most; loops++ {
+			alone := evaluate(t, m, m.Architecture.WithCount(loops), false, arena, tokens)
+			if len(alone) != 1 || !slices.Equal(alone[0], every[loops-1]) {
+				t.Errorf("%d loops alone give other bits than on the way to %d", loops, most)
+			}
+		}
+	})
+}
+
+// matmulFLOPs counts those of a recording's group part, and attention's whole square as two products of d·T each row, or
+// four in its gradient.
+func matmulFLOPs(r *backend.Recorder) int64 {
+	var n int64
+	for _, op := range r.Group() {
+		switch o := op.(type) {
+		case *backend.Matmul:
+			m, cols, k := o.Shape()
+			n += 2 * int64(m) * int64(cols) * int64(k)
+		case *backend.Attention:
+			n += 2 * 2 * int64(o.Out.Size()) * int64(o.Length)
+		case *backend.AttentionBackward:
+			n += 4 * 2 * int64(o.Out.Size()) * int64(o.Length)
+		}
+	}
+	return n
+}
+
+// FLOPs is what the recorded operations do: once in a forward pass, three times in a training step that computes every
+// gradient and nothing twice.
+func TestFLOPs(t *testing.T) {
+	forEachCase(t, func(t *testing.T, c reference.Case) {
+		c.Loops = model.Loops{}
+		m := newModel(t, c)
+		b := newCPU(t, 1)
+		for _, train := range []bool{false, true} {
+			r := backend.NewRecorder(sequences, groups)
+			weights, tokens, targets := r.Parameter(newBuffer(t, b, make([]float32, m.Size))), r.Input(m.Length), r.Input(m.Length)
+			tape := backend.NewTape(r, train)
+			if train {
+				tape.Watch(weights, r.Accumulator(1, m.Size))
+			}
+			states := m.States(tape, weights, tokens, m.Architecture, false)
+			m.Loss(tape, weights, states[0], targets, r.Temporary(states[0].Rows, 1), backend.Tensor{}, 0, 1)
+			tape.Backward()
+			if r.Err() != nil {
+				t.Fatal(r.Err())
+			}
+			want := m.FLOPs() * int64(sequences*m.Length)
+			if train {
+				want *= 3
+			}
+			if got := matmulFLOPs(r); got != want {
+				t.Errorf("training %v: recorded %d, FLOPs say %d", train, got, want)
+			}
+		}
+	})
+}
+
+// A loop's number has a vector for each loop that is trained.
+func TestLoopEmbeddingHasARowForEachTrainedLoop(t *testing.T) {
+	for _, c := range []struct {
+		loops model.Loops
+		rows  int
+	}{
+		{model.Loops{}, 3},
+		{model.Loops{RandomMean: 2, RandomMax: 7}, 7},
+		{model.Loops{RandomMean: 1, RandomMax: 2}, 3},
+		{model.Loops{RandomMax: 7}, 3}, // not random
+	} {
+		config := model.Default()
+		config.Layers, config.LoopEmbedding = "1x3", true
+		m, err := model.New(config, c.loops, 10, 4)
+		if err != nil {
+			t.Fatal(err)
+		}
+		i := slices.IndexFunc(m.Parameters, func(p model.Parameter) bool { return p.Name == "loop_embedding.weight" })
+		if got := m.Parameters[i].Rows; got != c.rows {
+			t.Errorf("%s: %d rows, want %d", fmt.Sprintf("%+v", c.loops), got, c.rows)
+		}
+	}
+}

@@ -1,0 +1,164 @@
+package model_test
+
+import (
+	"math"
+	"slices"
+	"strings"
+	"testing"
+
+	"coil/backend"
+	"coil/model"
+	"coil/model/reference"
+)
+
+// The parameters fill the arena without gaps or overlaps, those that decay first.
+func TestParametersTileTheArena(t *testing.T) {
+	forEachCase(t, func(t *testing.T, c reference.Case) {
+		m := newModel(t, c)
+		at := 0
+		names := map[string]bool{}
+		for _, p := range m.Parameters {
+			if p.Offset != at || p.Size() != p.Rows*p.Cols || p.Size() < 1 {
+				t.Errorf("%s of %d values is at %d, want %d", p.Name, p.Size(), p.Offset, at)
+			}
+			at += p.Size()
+			if names[p.Name] {
+				t.Errorf("%s is there twice", p.Name)
+			}
+			names[p.Name] = true
+			if p.Decay != strings.HasSuffix(p.Name, ".weight") {
+				t.Errorf("%s: decay %v", p.Name, p.Decay)
+			}
+			if (p.Offset < m.Decayed) != p.Decay {
+				t.Errorf("%s is at %d, but the first %d values are those that decay", p.Name, p.Offset, m.Decayed)
+			}
+		}
+		if at != m.Size {
+			t.Errorf("the arena has %d values, the parameters %d", m.Size, at)
+		}
+	})
+}
+
+func TestLayerParameters(t *testing.T) {
+	for _, c := range []struct {
+		change func(*model.Config)
+		want   int
+	}{
+		// Of width d = 12 and h hidden units: 4d² + 2dh, biases 3d + d + h + d, two norms of 2d.
+		{func(c *model.Config) { c.Layers = "1x4" }, 4*144 + 2*12*20 + 5*12 + 20 + 4*12},
+		{func(c *model.Config) { c.Layers = "2x(1,3,1)" }, 6 * (4*144 + 2*12*20 + 5*12 + 20 + 4*12)},
+		{func(c *model.Config) { c.Layers, c.Bias = "2x2", false }, 2 * (4*144 + 2*12*20 + 2*12)},
+		{func(c *model.Config) {
+			c.Layers, c.Bias, c.Activation, c.Norm, c.NormPlace = "3x1", false, "swiglu", "rmsnorm", "sandwich"
+		}, 3 * (4*144 + 3*12*20 + 4*12)},
+		{func(c *model.Config) { c.Layers, c.Norm = "1x1", "rmsnorm" }, 4*144 + 2*12*20 + 5*12 + 20 + 2*12},
+	} {
+		config := model.Default()
+		config.Width, config.Heads, config.Hidden = 12, 3, 20
+		c.change(&config)
+		m, err := model.New(config, model.Loops{}, 10, 4)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := m.LayerParameters(); got != c.want {
+			t.Errorf("%+v: %d parameters, want %d", config, got, c.want)
+		}
+	}
+}
+
+// moments are the mean and standard deviation.
+func moments(x []float32) (mean, std float64) {
+	n := float64(len(x))
+	for _, v := range x {
+		mean += float64(v) / n
+	}
+	for _, v := range x {
+		std += (float64(v) - mean) * (float64(v) - mean) / n
+	}
+	return mean, math.Sqrt(std)
+}
+
+func TestInitialize(t *testing.T) {
+	c := model.Default()
+	c.Layers, c.NormPlace, c.Positions, c.Injection, c.LoopEmbedding, c.InitStd = "2x3", "sandwich", "learned", "linear", true, 0.03
+	m, err := model.New(c, model.Loops{}, 50, 20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := m.Initialize(1)
+	if len(x) != m.Size {
+		t.Fatalf("%d values, want %d", len(x), m.Size)
+	}
+	first := map[float32]string{} // the first value of each random parameter
+	for _, p := range m.Parameters {
+		w := x[p.Offset : p.Offset+p.Size()]
+		constant := func(want float32) {
+			if slices.ContainsFunc(w, func(v float32) bool { return v != want }) {
+				t.Errorf("%s begins as something else than %g", p.Name, want)
+			}
+		}
+		switch {
+		case strings.HasSuffix(p.Name, ".gain"):
+			constant(1)
+		case strings.HasSuffix(p.Name, ".bias"):
+			constant(0)
+		case strings.HasPrefix(p.Name, "injection."):
+			for i, v := range w {
+				if want := float32(0); i/p.Cols == i%p.Cols && v != 1 || i/p.Cols != i%p.Cols && v != want {
+					t.Errorf("%s[%d,%d] = %g is not of the identity", p.Name, i/p.Cols, i%p.Cols, v)
+				}
+			}
+		default:
+			// Five standard errors: of the mean σ/√n, of the standard deviation σ/√(2n).
+			mean, std := moments(w)
+			n := float64(len(w))
+			if math.Abs(mean) > 5*c.InitStd/math.Sqrt(n) || math.Abs(std-c.InitStd) > 5*c.InitStd/math.Sqrt(2*n) {
+				t.Errorf("%s of %d values: mean %.3g, standard deviation %.3g, want 0 and %g", p.Name, len(w), mean, std, c.InitStd)
+			}
+			if other, ok := first[w[0]]; ok {
+				t.Errorf("%s begins as %s does", p.Name, other)
+			}
+			first[w[0]] = p.Name
+		}
+	}
+	if !slices.Equal(x, m.Initialize(1)) {
+		t.Error("the same seed gives other values")
+	}
+	if slices.Equal(x, m.Initialize(2)) {
+		t.Error("another seed gives the same values")
+	}
+}
+
+// Each kind of weight is one part of the layers' matrices, and together they are all of them.
+func TestWeightGroupsCoverTheLayers(t *testing.T) {
+	forEachCase(t, func(t *testing.T, c reference.Case) {
+		m := newModel(t, c)
+		r := backend.NewRecorder(1, 1)
+		arena := r.Accumulator(1, m.Size)
+		seen := make([]int, m.Size)
+		for _, g := range m.WeightGroups() {
+			views := g.Views(arena)
+			if len(views) != m.Architecture.Layers() {
+				t.Fatalf("%s has %d views for %d layers", g.Name, len(views), m.Architecture.Layers())
+			}
+			for _, v := range views {
+				for i := range v.Rows {
+					for j := range v.Cols {
+						seen[v.Offset+i*v.Stride+j]++
+					}
+				}
+			}
+		}
+		for _, p := range m.Parameters {
+			want := 0
+			if p.Decay && strings.HasPrefix(p.Name, "layers.") {
+				want = 1
+			}
+			for i, n := range seen[p.Offset : p.Offset+p.Size()] {
+				if n != want {
+					t.Fatalf("value %d of %s is in %d groups, want %d", i, p.Name, n, want)
+				}
+			}
+		}
+	})
+}

@@ -1,0 +1,194 @@
+package model_test
+
+import (
+	"math"
+	"testing"
+
+	"coil/backend"
+	"coil/backend/cpu"
+	"coil/loop"
+	"coil/model"
+	"coil/model/reference"
+	"coil/regularize"
+)
+
+// How the trainers of these tests cut a batch: into more groups than the CPU backend keeps sums apart.
+const (
+	groups    = 9
+	sequences = 2 // of a group
+)
+
+// clip is the largest norm of a gradient, small enough to matter.
+const clip = 0.5
+
+// newCPU starts a backend for the length of the test; 0 workers are one for each processor.
+func newCPU(t testing.TB, workers int) *cpu.CPU {
+	t.Helper()
+	b, err := cpu.New(cpu.Options{Workers: workers})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := b.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return b
+}
+
+func newModel(t testing.TB, c reference.Case) *model.Model {
+	t.Helper()
+	m, err := model.New(c.Config, c.Loops, c.Vocabulary, c.Length)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+func newBuffer(t testing.TB, b backend.Backend, data []float32) backend.Buffer {
+	t.Helper()
+	buf, err := b.NewBuffer(len(data))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := buf.Write(0, data); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(buf.Free)
+	return buf
+}
+
+// trainer is a compiled training step, recorded as a training run does it.
+type trainer struct {
+	m          *model.Model
+	regularize regularize.Config
+	program    backend.Program
+	recorder   *backend.Recorder
+	logits     backend.Tensor // after the last loop
+	scalars    func(step int) []float32
+	results    []float32
+	steps      int
+}
+
+// An optimizer records the update of the weights of m, and returns the values of the scalars that it asked for. A nil
+// one leaves the weights as they are.
+type optimizer func(t testing.TB, b backend.Backend, r *backend.Recorder, m *model.Model, weights, gradient, factor backend.Tensor) func(step int) []float32
+
+func newTrainer(t testing.TB, b backend.Backend, m *model.Model, a loop.Architecture, reg regularize.Config, arena []float32, o optimizer) *trainer {
+	t.Helper()
+	r := backend.NewRecorder(sequences, groups)
+	tr := &trainer{m: m, regularize: reg, recorder: r}
+	tokens, targets, scale := r.Input(m.Length), r.Input(m.Length), r.Scalar()
+	weights, gradient := r.Parameter(newBuffer(t, b, arena)), r.Accumulator(1, m.Size)
+	loss := r.Accumulator(1, 1)
+	tape := backend.NewTape(r, true)
+	tape.Recompute = m.Loops.Recompute
+	tape.Watch(weights, gradient)
+	states := m.States(tape, weights, tokens, a, m.Loops.EveryLoop)
+	for _, s := range states {
+		rows, weight := r.Temporary(s.Rows, 1), 1/float32(len(states))
+		m.Loss(tape, weights, s, targets, rows, backend.Tensor{}, scale, weight)
+		r.Record(&backend.Sum{X: rows, Y: loss, Alpha: weight, Accumulate: true})
+	}
+	tr.logits = r.Output(m.Length, m.Vocabulary)
+	m.Logits(tape, weights, states[len(states)-1], tr.logits)
+	tape.Backward()
+
+	r.BeginStep()
+	r.Result(loss)
+	r.Result(gradient)
+	if reg.Active() {
+		var kinds []regularize.Group
+		for _, g := range m.WeightGroups() {
+			kinds = append(kinds, regularize.Group{Name: g.Name, Weights: g.Views(weights), Gradients: g.Views(gradient)})
+		}
+		r.Result(regularize.Record(r, reg, kinds))
+	}
+	tr.scalars = func(int) []float32 { return nil }
+	if o != nil {
+		squares, norm, factor := r.Temporary(1, 1), r.Temporary(1, 1), r.Temporary(1, 1)
+		r.Record(&backend.Sum{X: gradient, Y: squares, Alpha: 1, Squares: true})
+		r.Record(&backend.ClipFactor{Squares: squares, Norm: norm, Factor: factor, Max: clip})
+		tr.scalars = o(t, b, r, m, weights, gradient, factor)
+	}
+	p, err := b.Compile(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Close)
+	tr.program, tr.results = p, make([]float32, r.ResultLen())
+	return tr
+}
+
+// run is one step: the loss, regularizer included, and its gradient, valid until the next.
+func (tr *trainer) run(t testing.TB, tokens, targets [][]int) (float64, []float32) {
+	t.Helper()
+	x, y := flat(tokens), flat(targets)
+	count := 0
+	for _, v := range y {
+		if v != backend.Ignore {
+			count++
+		}
+	}
+	tr.steps++
+	scalars := append([]float32{1 / float32(count)}, tr.scalars(tr.steps)...)
+	if err := tr.program.Run(backend.Step{Scalars: scalars, Inputs: [][]int32{x, y}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := tr.program.Results(tr.results); err != nil {
+		t.Fatal(err)
+	}
+	n := 1 + tr.m.Size
+	return float64(tr.results[0])/float64(count) + tr.regularize.Loss(tr.results[n:]), tr.results[1:n]
+}
+
+func flat(rows [][]int) []int32 {
+	var x []int32
+	for _, row := range rows {
+		for _, v := range row {
+			x = append(x, int32(v))
+		}
+	}
+	return x
+}
+
+// adamW records what o says.
+func adamW(o reference.AdamW) optimizer {
+	return func(t testing.TB, b backend.Backend, r *backend.Recorder, m *model.Model, weights, gradient, factor backend.Tensor) func(int) []float32 {
+		rate, correct1, correct2 := r.Scalar(), r.Scalar(), r.Scalar()
+		first := r.Parameter(newBuffer(t, b, make([]float32, m.Size)))
+		second := r.Parameter(newBuffer(t, b, make([]float32, m.Size)))
+		update := func(from, to int, decay float64) {
+			part := func(x backend.Tensor) backend.Tensor { return x.Columns(from, to) }
+			r.Record(&backend.AdamW{X: part(weights), Grad: part(gradient), M: part(first), V: part(second), Factor: factor,
+				Rate: rate, Correct1: correct1, Correct2: correct2,
+				Beta1: float32(o.Beta1), Beta2: float32(o.Beta2), Eps: float32(o.Eps), Decay: float32(decay)})
+		}
+		update(0, m.Decayed, o.Decay)
+		update(m.Decayed, m.Size, 0)
+		return func(step int) []float32 {
+			n := float64(step)
+			return []float32{float32(o.Rate), float32(1 - math.Pow(o.Beta1, n)), float32(1 - math.Pow(o.Beta2, n))}
+		}
+	}
+}
+
+// adafactor records what o says; beta is how much of the old means each step keeps.
+func adafactor(o reference.Adafactor, beta func(step int) float64) optimizer {
+	return func(t testing.TB, b backend.Backend, r *backend.Recorder, m *model.Model, weights, gradient, factor backend.Tensor) func(int) []float32 {
+		rate, keep := r.Scalar(), r.Scalar()
+		ws, gs := m.Views(weights), m.Views(gradient)
+		for i, p := range m.Parameters {
+			op := &backend.Adafactor{X: ws[i], Grad: gs[i], ColV: r.Parameter(newBuffer(t, b, make([]float32, p.Cols))), Factor: factor,
+				Rate: rate, Beta: keep, Eps: float32(o.Eps), Clip: float32(o.Clip), Floor: float32(o.Floor), ScaleByParameter: o.ScaleByParameter}
+			if p.Rows > 1 {
+				op.RowV = r.Parameter(newBuffer(t, b, make([]float32, p.Rows)))
+			}
+			if p.Decay {
+				op.Decay = float32(o.Decay)
+			}
+			r.Record(op)
+		}
+		return func(step int) []float32 { return []float32{float32(o.Rate), float32(beta(step))} }
+	}
+}
