@@ -85,12 +85,14 @@ func (c Config) Check(l Loops) (loop.Architecture, error) {
 		return a, fmt.Errorf("model.heads is %d, which does not divide model.width = %d", c.Heads, c.Width)
 	case c.Positions == "rotary" && c.Width/c.Heads%2 != 0:
 		return a, fmt.Errorf("model.positions is rotary, which needs heads of even width; width %d / heads %d is %d", c.Width, c.Heads, c.Width/c.Heads)
-	case c.Positions == "rotary" && !(c.RotaryBase > 1):
+	case c.Positions == "rotary" && !(c.RotaryBase > 1 && c.RotaryBase < 1e30):
 		return a, fmt.Errorf("model.rotary_base is %g, want more than 1", c.RotaryBase)
 	case !(c.InitStd > 0 && c.InitStd < 100):
 		return a, fmt.Errorf("model.init_std is %g, want more than 0", c.InitStd)
 	case l.RandomMean < 0 || l.RandomMax < 0:
 		return a, fmt.Errorf("loops.random_mean is %g and loops.random_max %d, want neither below 0", l.RandomMean, l.RandomMax)
+	case l.RandomMax > 0 && l.RandomMean == 0:
+		return a, fmt.Errorf("loops.random_max is %d with loops.random_mean = 0, which keeps the loop count fixed: set both or neither", l.RandomMax)
 	case l.Truncate < 0:
 		return a, fmt.Errorf("loops.truncate is %d, want 0 (all loops) or more", l.Truncate)
 	case l.Truncate > 0 && c.Injection == "none":

@@ -39,7 +39,7 @@ func (m *Model) States(t *backend.Tape, weights backend.Tensor, tokens backend.I
 	f := m.begin(t, weights)
 	x := f.embed(tokens)
 	looped := m.Architecture.Looped() // a's own may be another: one loop of 1x(2,3,2) leaves 1x(2,1,2)
-	first := 0 // layer
+	first := 0                        // layer
 	for b, loops := range a.Loops[:looped] {
 		x = f.block(x, b*a.K, loops)
 		first = (b + 1) * a.K

@@ -29,7 +29,7 @@ func TestParametersTileTheArena(t *testing.T) {
 			if p.Decay != strings.HasSuffix(p.Name, ".weight") {
 				t.Errorf("%s: decay %v", p.Name, p.Decay)
 			}
-			if (p.Offset < m.Decayed) != p.Decay {
+			if (p.Offset+p.Size() <= m.Decayed) != p.Decay || (p.Offset < m.Decayed) != p.Decay {
 				t.Errorf("%s is at %d, but the first %d values are those that decay", p.Name, p.Offset, m.Decayed)
 			}
 		}

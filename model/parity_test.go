@@ -72,8 +72,8 @@ func (tr *trainer) logitsOf(t *testing.T) [][]float32 {
 	return slices.Collect(slices.Chunk(all, n))
 }
 
-// checkLoss compares losses; their sizes are of order one.
-func checkLoss(t *testing.T, what string, got, want, limit float64) {
+// check compares numbers of order one.
+func check(t *testing.T, what string, got, want, limit float64) {
 	t.Helper()
 	if off := math.Abs(got - want); !(off <= limit*(1+math.Abs(want))) {
 		t.Errorf("%s is %.9g, want %.9g: off by %.2g, limit %.2g", what, got, want, off, limit)
@@ -109,7 +109,7 @@ func TestParity(t *testing.T) {
 			wantLoss += r.Regularizer(c.Regularize.Lambda, c.Regularize.Block, want)
 		}
 		limit := tolerance(m, a)
-		checkLoss(t, "loss", loss, wantLoss, limit)
+		check(t, "loss", loss, wantLoss, limit)
 		checkGradient(t, m, gradient, want, limit)
 		for i, logits := range tr.logitsOf(t) {
 			all := r.Logits(tokens[i])
@@ -211,4 +211,25 @@ func TestRecomputeGivesTheSameBits(t *testing.T) {
 			t.Error("recompute gives other bits")
 		}
 	})
+}
+
+// What recompute is for: activations of one loop, however many there are, and a state for each.
+func TestRecomputeTakesLessMemory(t *testing.T) {
+	c := parityCases()[0]
+	c.Config.Layers = "2x12"
+	activations := func(recompute bool, count int) int64 {
+		c.Loops.Recompute = recompute
+		m := newModel(t, c)
+		arena := make([]float32, m.Size)
+		tr := newTrainer(t, newCPU(t, 1), m, m.Architecture.WithCount(count), c.Regularize, arena, nil)
+		return tr.program.Memory().Activations
+	}
+	if kept, again := activations(false, 12), activations(true, 12); again > kept/4 {
+		t.Errorf("%d bytes of activations with recompute, %d without", again, kept)
+	}
+	floats := (sequences*c.Length*c.Config.Width + 15) / 16 * 16 // of a state, to a whole cache line
+	state := int64(4 * floats)
+	if more := activations(true, 12) - activations(true, 11); more > state {
+		t.Errorf("a loop more takes %d bytes, its state is %d", more, state)
+	}
 }

@@ -66,7 +66,8 @@ type trainer struct {
 	recorder   *backend.Recorder
 	logits     backend.Tensor // after the last loop
 	scalars    func(step int) []float32
-	results    []float32
+	kinds      int       // of weights that are regularized
+	results    []float32 // loss, gradient, similarity of each kind; with an optimizer the gradient's norm and its factor
 	steps      int
 }
 
@@ -103,12 +104,15 @@ func newTrainer(t testing.TB, b backend.Backend, m *model.Model, a loop.Architec
 			kinds = append(kinds, regularize.Group{Name: g.Name, Weights: g.Views(weights), Gradients: g.Views(gradient)})
 		}
 		r.Result(regularize.Record(r, reg, kinds))
+		tr.kinds = len(kinds)
 	}
 	tr.scalars = func(int) []float32 { return nil }
 	if o != nil {
 		squares, norm, factor := r.Temporary(1, 1), r.Temporary(1, 1), r.Temporary(1, 1)
 		r.Record(&backend.Sum{X: gradient, Y: squares, Alpha: 1, Squares: true})
 		r.Record(&backend.ClipFactor{Squares: squares, Norm: norm, Factor: factor, Max: clip})
+		r.Result(norm)
+		r.Result(factor)
 		tr.scalars = o(t, b, r, m, weights, gradient, factor)
 	}
 	p, err := b.Compile(r)
@@ -139,7 +143,13 @@ func (tr *trainer) run(t testing.TB, tokens, targets [][]int) (float64, []float3
 		t.Fatal(err)
 	}
 	n := 1 + tr.m.Size
-	return float64(tr.results[0])/float64(count) + tr.regularize.Loss(tr.results[n:]), tr.results[1:n]
+	return float64(tr.results[0])/float64(count) + tr.regularize.Loss(tr.results[n:n+tr.kinds]), tr.results[1:n]
+}
+
+// clipped is the last gradient's norm and the factor that clips it.
+func (tr *trainer) clipped() (norm, factor float64) {
+	last := tr.results[len(tr.results)-2:]
+	return float64(last[0]), float64(last[1])
 }
 
 func flat(rows [][]int) []int32 {

@@ -34,10 +34,13 @@ func compareTraining(t *testing.T, c reference.Case, rate float64, o optimizer, 
 		if c.Regularize.Active() {
 			want += r.Regularizer(c.Regularize.Lambda, c.Regularize.Block, gradient)
 		}
-		checkLoss(t, fmt.Sprintf("loss of step %d", step), got, want, limit)
+		check(t, fmt.Sprintf("loss of step %d", step), got, want, limit)
 		losses = append(losses, want)
 		worst = max(worst, math.Abs(got-want)/limit)
 		norm := reference.Clip(gradient, clip)
+		gotNorm, factor := tr.clipped()
+		check(t, fmt.Sprintf("norm of step %d", step), gotNorm, norm, limit)
+		check(t, fmt.Sprintf("factor of step %d", step), factor, min(1, clip/norm), limit)
 		limit += rate * tolerance(m, a) * min(norm, clip) * math.Sqrt(float64(m.Size))
 		u(r.Weights, gradient, step+1)
 	}

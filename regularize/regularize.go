@@ -23,8 +23,8 @@ import (
 
 // Config is the [regularize] table. The zero value is no regularizer.
 type Config struct {
-	Lambda float64 `toml:"lambda"`
-	Block  int     `toml:"block"`
+	Lambda float64 `toml:"lambda" help:"weight λ of the penalty λ·(1 − mean cosine); 0 is none"`
+	Block  int     `toml:"block" help:"layers k of a block; neighbouring blocks are compared"`
 }
 
 // Active reports whether there is anything to do.
