@@ -35,6 +35,7 @@ func TestCheckNamesTheKey(t *testing.T) {
 		{"heads and width", func(c *model.Config, _ *model.Loops) { c.Heads = 5 }, []string{"model.heads", "model.width", "64"}},
 		{"odd heads", func(c *model.Config, _ *model.Loops) { c.Width, c.Heads = 12, 4 }, []string{"model.positions", "rotary", "even"}},
 		{"rotary base", func(c *model.Config, _ *model.Loops) { c.RotaryBase = 1 }, []string{"model.rotary_base"}},
+		{"rotary base infinite", func(c *model.Config, _ *model.Loops) { c.RotaryBase = math.Inf(1) }, []string{"model.rotary_base"}},
 		{"rotary base NaN", func(c *model.Config, _ *model.Loops) { c.RotaryBase = math.NaN() }, []string{"model.rotary_base"}},
 		{"init 0", func(c *model.Config, _ *model.Loops) { c.InitStd = 0 }, []string{"model.init_std"}},
 		{"init NaN", func(c *model.Config, _ *model.Loops) { c.InitStd = math.NaN() }, []string{"model.init_std"}},
@@ -43,6 +44,7 @@ func TestCheckNamesTheKey(t *testing.T) {
 		{"mean", func(_ *model.Config, l *model.Loops) { l.RandomMean, l.RandomMax = -1, 4 }, []string{"loops.random_mean"}},
 		{"mean NaN", func(_ *model.Config, l *model.Loops) { l.RandomMean, l.RandomMax = math.NaN(), 4 }, []string{"loops", "mean"}},
 		{"max", func(_ *model.Config, l *model.Loops) { l.RandomMax = -1 }, []string{"loops.random_max"}},
+		{"max without mean", func(_ *model.Config, l *model.Loops) { l.RandomMax = 7 }, []string{"loops.random_max", "loops.random_mean"}},
 		{"max below mean", func(_ *model.Config, l *model.Loops) { l.RandomMean, l.RandomMax = 4, 3 }, []string{"loops", "mean"}},
 		{"max missing", func(_ *model.Config, l *model.Loops) { l.RandomMean = 0.5 }, []string{"loops", "mean"}},
 	} {

@@ -134,7 +134,6 @@ func TestLoopEmbeddingHasARowForEachTrainedLoop(t *testing.T) {
 		{model.Loops{}, 3},
 		{model.Loops{RandomMean: 2, RandomMax: 7}, 7},
 		{model.Loops{RandomMean: 1, RandomMax: 2}, 3},
-		{model.Loops{RandomMax: 7}, 3}, // not random
 	} {
 		config := model.Default()
 		config.Layers, config.LoopEmbedding = "1x3", true
