@@ -2,21 +2,23 @@
 package eval
 
 import (
+	"errors"
 	"fmt"
 	"math"
 
 	"coil/backend"
 	"coil/model"
+	"coil/run"
 	"coil/task"
 )
 
 // Score is how well the model did on some examples.
 type Score struct {
-	Kind     string  `json:"kind,omitempty"` // "" for all kinds together
-	Examples int     `json:"examples"`
-	Loss     float64 `json:"loss"`     // mean over targets
-	Accuracy float64 `json:"accuracy"` // share of targets that the model says
-	Exact    float64 `json:"exact"`    // share of examples all of whose targets it says
+	Kind     string     `json:"kind,omitempty"` // "" for all kinds together
+	Examples int        `json:"examples"`
+	Loss     run.Number `json:"loss"`     // mean over targets; weights that have diverged may make it infinite or NaN
+	Accuracy float64    `json:"accuracy"` // share of targets that the model says
+	Exact    float64    `json:"exact"`    // share of examples all of whose targets it says
 }
 
 // Result is the score at one loop count: of all kinds together, each with the same weight, and of each.
@@ -63,10 +65,15 @@ type Evaluator struct {
 // gives them all: the states after fewer loops are those on the way. A batch's program reads the weights of the buffer
 // as they are when it runs.
 func New(b backend.Backend, m *model.Model, t task.Task, weights backend.Buffer, batch int, counts []int) (*Evaluator, error) {
-	for i, n := range counts {
-		if n < 1 || i > 0 && n <= counts[i-1] {
+	before := 0
+	for _, n := range counts {
+		if n <= before {
 			return nil, fmt.Errorf("evaluation at loop counts %v: want them ascending from 1", counts)
 		}
+		before = n
+	}
+	if before == 0 {
+		return nil, errors.New("evaluation at no loop count: want at least one, ascending from 1")
 	}
 	r, loss, correct := record(b, m, weights, batch, counts)
 	program, err := b.Compile(r)
@@ -135,22 +142,15 @@ func (e *Evaluator) Run(seed uint64, examples int, stop func() bool) ([]Result, 
 }
 
 // ErrStopped is the error of an evaluation that was asked to stop.
-var ErrStopped = fmt.Errorf("evaluation stopped")
+var ErrStopped = errors.New("evaluation stopped")
 
-// runBatch adds examples first..first+n of one kind to the tallies. The rest of the batch is without targets.
+// runBatch adds examples first..first+n of one kind to the tallies. What the rest of the batch holds does not count.
 func (e *Evaluator) runBatch(seed uint64, first, n, kind int, scores []tally) error {
 	length := e.task.Length()
-	for i := range e.batch {
-		t := e.targets[i*length : (i+1)*length]
-		if i >= n {
-			for j := range t {
-				t[j] = task.Ignore
-			}
-			continue
-		}
+	for i := range n {
 		e.sampler.SampleKind(seed, uint64(first+i), task.HeldOut, kind, &e.example)
 		copy(e.tokens[i*length:], e.example.Tokens)
-		copy(t, e.example.Targets)
+		copy(e.targets[i*length:], e.example.Targets)
 	}
 	if err := e.program.Run(backend.Step{Inputs: [][]int32{e.tokens, e.targets}}); err != nil {
 		return err
@@ -200,9 +200,9 @@ func (t *tally) add(targets []int32, loss, right []float32) {
 }
 
 func (t *tally) score(kind string) Score {
-	s := Score{Kind: kind, Examples: t.examples, Loss: math.NaN()}
+	s := Score{Kind: kind, Examples: t.examples, Loss: run.Number(math.NaN())}
 	if t.targets > 0 {
-		s.Loss, s.Accuracy = t.loss/float64(t.targets), float64(t.right)/float64(t.targets)
+		s.Loss, s.Accuracy = run.Number(t.loss/float64(t.targets)), float64(t.right)/float64(t.targets)
 	}
 	if t.examples > 0 {
 		s.Exact = float64(t.exact) / float64(t.examples)
@@ -215,7 +215,7 @@ func (r *Result) combine() {
 	n := float64(len(r.Kinds))
 	for _, k := range r.Kinds {
 		r.Examples += k.Examples
-		r.Loss += k.Loss / n
+		r.Loss += k.Loss / run.Number(n)
 		r.Accuracy += k.Accuracy / n
 		r.Exact += k.Exact / n
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"coil/backend"
 	"coil/model"
@@ -26,17 +27,37 @@ type position struct {
 	Step      int     `json:"step"`
 	Tokens    float64 `json:"tokens"`
 	Optimizer string  `json:"optimizer"`
-	Loss      float64 `json:"loss"` // of the last step
+	Loss      float64 `json:"loss"` // of the last step, as is the next
+	Norm      float64 `json:"grad_norm"`
 }
 
-// save writes a checkpoint, unless this step has one already.
+// checkpoint saves, and removes the checkpoints that are too old.
+func (t *Trainer) checkpoint() error {
+	if err := t.save(); err != nil {
+		return err
+	}
+	if keep := t.Config.Checkpoint.Keep; keep > 0 {
+		return t.run.Prune(keep)
+	}
+	return nil
+}
+
+// save writes a checkpoint, unless this step has one already. Weights that are not finite are refused, so that they
+// never take the place of a good checkpoint.
 func (t *Trainer) save() error {
 	if t.saved == t.done {
 		return nil
 	}
+	weights := make([]float32, t.Model.Size)
+	if err := t.state.weights.Read(0, weights); err != nil {
+		return err
+	}
+	if slices.ContainsFunc(weights, func(x float32) bool { return bad(float64(x)) }) {
+		return &DivergedError{Step: t.done, Loss: t.last.Loss, Norm: t.last.Norm, Overflow: true, Rate: t.Config.Train.RateAt(t.done - 1)}
+	}
 	meta := map[string]string{"format": "coil", "layers": t.Config.Model.Layers}
 	files := []run.FileWriter{
-		{Name: weightsFile, Write: func(w io.Writer) error { return writeParameters(w, t.Model, t.state.weights, meta) }},
+		{Name: weightsFile, Write: func(w io.Writer) error { return writeParameters(w, t.Model, weights, meta) }},
 		{Name: optimizerFile, Write: func(w io.Writer) error {
 			var ts []safetensors.Tensor
 			for _, m := range t.state.moments {
@@ -51,36 +72,35 @@ func (t *Trainer) save() error {
 	}
 	if t.state.average != nil {
 		files = append(files, run.FileWriter{Name: averageFile, Write: func(w io.Writer) error {
-			return writeParameters(w, t.Model, t.state.average, meta)
+			x := make([]float32, t.Model.Size)
+			if err := t.state.average.Read(0, x); err != nil {
+				return err
+			}
+			return writeParameters(w, t.Model, x, meta)
 		}})
 	}
-	p := position{t.Config.Train.Seed, t.done, t.tokens, t.Config.Train.Optimizer, t.last.Loss}
+	p := position{t.Config.Train.Seed, t.done, t.tokens, t.Config.Train.Optimizer, t.last.Loss, t.last.Norm}
 	if _, err := t.run.Save(t.done, p, files); err != nil {
 		return err
 	}
 	t.saved = t.done
-	if keep := t.Config.Checkpoint.Keep; keep > 0 {
-		if err := t.run.Prune(keep); err != nil {
-			return err
-		}
-	}
 	return t.event(Report{Event: run.Event{Kind: run.KindCheckpoint, Step: t.done}})
 }
 
-func writeParameters(w io.Writer, m *model.Model, b backend.Buffer, meta map[string]string) error {
-	x := make([]float32, m.Size)
-	if err := b.Read(0, x); err != nil {
-		return err
-	}
+func writeParameters(w io.Writer, m *model.Model, x []float32, meta map[string]string) error {
 	var ts []safetensors.Tensor
 	for _, p := range m.Parameters {
-		shape := []int{p.Rows, p.Cols}
-		if !p.Decay {
-			shape = shape[1:]
-		}
-		ts = append(ts, safetensors.Tensor{Name: p.Name, Shape: shape, Data: x[p.Offset : p.Offset+p.Size()]})
+		ts = append(ts, safetensors.Tensor{Name: p.Name, Shape: shapeOf(p), Data: x[p.Offset : p.Offset+p.Size()]})
 	}
 	return safetensors.Write(w, ts, meta)
+}
+
+// shapeOf is the shape of a parameter in a file: a vector has one dimension.
+func shapeOf(p model.Parameter) []int {
+	if !p.Decay {
+		return []int{p.Cols}
+	}
+	return []int{p.Rows, p.Cols}
 }
 
 // ErrOtherModel is the error of a checkpoint that does not fit the configuration.
@@ -115,7 +135,7 @@ func (t *Trainer) Resume(c run.Checkpoint) error {
 	if err != nil {
 		return err
 	}
-	t.done, t.tokens, t.saved, t.last = p.Step, p.Tokens, p.Step, Metrics{Loss: p.Loss}
+	t.done, t.tokens, t.saved, t.last = p.Step, p.Tokens, p.Step, Metrics{Loss: p.Loss, Norm: p.Norm}
 	return nil
 }
 
@@ -132,11 +152,7 @@ func LoadWeights(c run.Checkpoint, m *model.Model, b backend.Buffer, average boo
 	}
 	return withFile(c, name, func(f *safetensors.File) error {
 		for _, p := range m.Parameters {
-			shape := []int{p.Rows, p.Cols}
-			if !p.Decay {
-				shape = shape[1:]
-			}
-			if err := readInto(f, p.Name, shape, b, p.Offset); err != nil {
+			if err := readInto(f, p.Name, shapeOf(p), b, p.Offset); err != nil {
 				return err
 			}
 		}

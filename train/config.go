@@ -3,6 +3,7 @@ package train
 import (
 	"bytes"
 	"embed"
+	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
@@ -39,14 +40,19 @@ type Task struct {
 }
 
 // New makes the task that the table names.
-func (t Task) New() (task.Task, error) {
+func (t Task) New() (made task.Task, err error) {
 	switch t.Name {
 	case "p-hop":
-		return task.NewPHop(t.PHop)
+		made, err = task.NewPHop(t.PHop)
 	case "addition":
-		return task.NewAddition(t.Addition)
+		made, err = task.NewAddition(t.Addition)
+	default:
+		return nil, fmt.Errorf("task.name is %q, want %s", t.Name, strings.Join(TaskNames(), " or "))
 	}
-	return nil, fmt.Errorf("task.name is %q, want one of %s", t.Name, strings.Join(TaskNames(), ", "))
+	if err != nil {
+		return nil, fmt.Errorf("task.%w", err) // task.p-hop: …
+	}
+	return made, nil
 }
 
 // TaskNames lists the tasks.
@@ -99,6 +105,9 @@ func Default() Config {
 	}
 }
 
+// Limits of what Check takes; they only keep a slip of the finger from asking for the impossible.
+const maxBatch, maxWidth, maxHidden = 1 << 20, 1 << 20, 1 << 22
+
 // Check returns an error that names the key that is wrong.
 func (c Config) Check() error {
 	a, err := c.Model.Check(c.Loops)
@@ -115,9 +124,21 @@ func (c Config) Check() error {
 		}
 		return nil
 	}
+	atMost := func(key string, v, most int) error {
+		if v > most {
+			return fmt.Errorf("%s is %d, want at most %d", key, v, most)
+		}
+		return nil
+	}
 	within := func(key string, v, lo, hi float64) error {
-		if !(v >= lo && v < hi) {
-			return fmt.Errorf("%s is %g, want at least %g and less than %g", key, v, lo, hi)
+		if !(v >= lo && v <= hi) {
+			return fmt.Errorf("%s is %g, want %g to %g", key, v, lo, hi)
+		}
+		return nil
+	}
+	below1 := func(key string, v float64) error {
+		if !(v >= 0 && v < 1) {
+			return fmt.Errorf("%s is %g, want at least 0 and less than 1", key, v)
 		}
 		return nil
 	}
@@ -126,14 +147,19 @@ func (c Config) Check() error {
 		atLeast("train.report", o.Report, 1), atLeast("evaluate.every", c.Evaluate.Every, 0),
 		atLeast("evaluate.examples", c.Evaluate.Examples, 1), atLeast("evaluate.final", c.Evaluate.Final, 1),
 		atLeast("checkpoint.every", c.Checkpoint.Every, 0), atLeast("checkpoint.keep", c.Checkpoint.Keep, 0),
-		within("train.rate", o.Rate, 0, 1e6), within("train.final_rate", o.FinalRate, 0, 1.0000001),
-		within("train.beta1", o.Beta1, 0, 1), within("train.beta2", o.Beta2, 0, 1), within("train.average", o.Average, 0, 1),
-		within("train.eps", o.Eps, 0, math.Inf(1)), within("train.weight_decay", o.WeightDecay, 0, math.Inf(1)),
-		within("train.clip", o.Clip, 0, math.Inf(1)),
+		atMost("model.width", c.Model.Width, maxWidth), atMost("model.hidden", c.Model.Hidden, maxHidden),
+		atMost("train.batch", o.Batch, maxBatch),
+		within("train.rate", o.Rate, 0, 1e6), within("train.final_rate", o.FinalRate, 0, 1),
+		below1("train.beta1", o.Beta1), below1("train.beta2", o.Beta2), below1("train.average", o.Average),
+		within("train.eps", o.Eps, 1e-30, 1), // with 0, a weight that has never had a gradient would become 0/0
+		within("train.weight_decay", o.WeightDecay, 0, 1e6), within("train.clip", o.Clip, 0, 1e30),
 	} {
 		if err != nil {
 			return err
 		}
+	}
+	if o.Seed > math.MaxInt64 { // TOML has no larger number, so config.toml could not be read again
+		return fmt.Errorf("train.seed is out of range, want 0 to %d", math.MaxInt64)
 	}
 	if o.Optimizer != "adamw" && o.Optimizer != "adafactor" {
 		return fmt.Errorf("train.optimizer is %q, want adamw or adafactor", o.Optimizer)
@@ -141,7 +167,8 @@ func (c Config) Check() error {
 	if o.Schedule != "cosine" && o.Schedule != "linear" && o.Schedule != "constant" {
 		return fmt.Errorf("train.schedule is %q, want cosine, linear or constant", o.Schedule)
 	}
-	return nil
+	_, err = c.Task.New()
+	return err
 }
 
 // RateAt is the learning rate of the step with that number, counted from 0: Rate·(step+1)/Warmup in the warm-up, then
@@ -165,13 +192,13 @@ func (o Options) RateAt(step int) float64 {
 func (c *Config) Parse(source string, text []byte) error {
 	md, err := toml.Decode(string(text), c)
 	if err != nil {
-		if pe, ok := err.(toml.ParseError); ok {
+		if pe := (toml.ParseError{}); errors.As(err, &pe) {
 			return fmt.Errorf("%s: line %d: %s", source, pe.Position.Line, pe.Message)
 		}
-		return fmt.Errorf("%s: %w", source, err)
+		return fmt.Errorf("%s: %s", source, strings.TrimPrefix(err.Error(), "toml: ")) // it begins with the line
 	}
 	for _, key := range md.Undecoded() {
-		return fmt.Errorf("%s: no key %q%s", source, key.String(), nearest(key.String()))
+		return fmt.Errorf("%s: no key %q%s", source, key.String(), nearestKey(key.String()))
 	}
 	return nil
 }
@@ -187,7 +214,7 @@ func (c *Config) Set(key, value string) error {
 		}
 		return nil
 	}
-	return fmt.Errorf("no key %q%s", key, nearest(key))
+	return fmt.Errorf("no key %q%s", key, nearestKey(key))
 }
 
 // Encode writes c as TOML with every key.
@@ -310,23 +337,36 @@ func (k Key) article() string {
 	return k.Kind()
 }
 
-// nearest names the key that is spelled most like the wrong one.
-func nearest(wrong string) string {
+// nearestKey ends an error with the key or table that is spelled most like the wrong one.
+func nearestKey(wrong string) string {
 	var c Config
-	best, least := "", len(wrong)/2+2
+	var names []string
 	for _, k := range c.Keys() {
-		d := distance(wrong, k.Name)
-		if i := strings.LastIndex(k.Name, "."); k.Name[i+1:] == wrong[strings.LastIndex(wrong, ".")+1:] {
-			d = min(d, 1) // the right key in the wrong table
+		names = append(names, k.Name)
+		if table := k.Name[:strings.LastIndex(k.Name, ".")]; !slices.Contains(names, table) {
+			names = append(names, table)
+		}
+	}
+	if best := Nearest(wrong, names); best != "" {
+		return fmt.Sprintf("; did you mean %q?", best)
+	}
+	return "; coil train --help lists them all"
+}
+
+// Nearest returns the name that is spelled most like the wrong one, "" if none is much like it.
+func Nearest(wrong string, names []string) string {
+	wrong = strings.ToLower(wrong)
+	best, least := "", len(wrong)/2+1
+	for _, name := range names {
+		d := distance(wrong, name)
+		if i := strings.LastIndex(name, "."); name[i+1:] == wrong[strings.LastIndex(wrong, ".")+1:] {
+			d = min(d, 2) // the right key in the wrong table, or in none
 		}
 		if d < least {
-			best, least = k.Name, d
+			best, least = name, d
 		}
 	}
-	if best == "" {
-		return "; coil train --help lists them all"
-	}
-	return fmt.Sprintf("; did you mean %q?", best)
+	return best
 }
 
 // distance is Levenshtein's: how many letters to insert, delete or change.

@@ -23,28 +23,53 @@ type moment struct {
 	buffer backend.Buffer
 }
 
+// newState allocates all buffers, or none if the device has not the memory for all.
 func newState(b backend.Backend, m *model.Model, o Options) (*state, error) {
 	var s state
-	var err error
-	alloc := func(n int) backend.Buffer {
-		if err != nil {
-			return nil
-		}
-		var buf backend.Buffer
-		buf, err = b.NewBuffer(n)
-		return buf
+	type want struct {
+		n    int
+		into *backend.Buffer
 	}
-	s.weights = alloc(m.Size)
+	wanted := []want{{m.Size, &s.weights}}
 	if o.Optimizer == "adamw" {
-		s.moments = []moment{{"first_moment", alloc(m.Size)}, {"second_moment", alloc(m.Size)}}
+		s.moments = []moment{{name: "first_moment"}, {name: "second_moment"}}
+		wanted = append(wanted, want{m.Size, &s.moments[0].buffer}, want{m.Size, &s.moments[1].buffer})
 	} else {
 		rows, cols := factoredSizes(m)
-		s.moments = []moment{{"row_moment", alloc(rows)}, {"column_moment", alloc(cols)}}
+		s.moments = []moment{{name: "row_moment"}, {name: "column_moment"}}
+		wanted = append(wanted, want{rows, &s.moments[0].buffer}, want{cols, &s.moments[1].buffer})
 	}
 	if o.Average > 0 {
-		s.average = alloc(m.Size)
+		wanted = append(wanted, want{m.Size, &s.average})
 	}
-	return &s, err
+	var need int64
+	for _, w := range wanted {
+		need += int64(w.n) * 4
+	}
+	if have := b.Info().Memory; need > have {
+		return nil, &backend.MemoryError{Need: backend.Memory{Buffers: need}, Have: have}
+	}
+	for _, w := range wanted {
+		var err error
+		if *w.into, err = b.NewBuffer(w.n); err != nil {
+			s.free()
+			return nil, err
+		}
+	}
+	return &s, nil
+}
+
+// free frees the buffers that there are.
+func (s *state) free() {
+	buffers := []backend.Buffer{s.weights, s.average}
+	for _, m := range s.moments {
+		buffers = append(buffers, m.buffer)
+	}
+	for _, b := range buffers {
+		if b != nil {
+			b.Free()
+		}
+	}
 }
 
 // evaluated is the buffer whose weights are evaluated.

@@ -25,6 +25,7 @@ type Trainer struct {
 	run       *run.Run
 	state     *state
 	steps     map[int]*step // by loop count
+	cached    int           // how many of them are kept
 	evaluator *eval.Evaluator
 	batches   [2]*batch
 	done      int // steps that are done
@@ -64,17 +65,20 @@ func New(c Config, b backend.Backend, report func(Report)) (*Trainer, error) {
 	}
 	t := &Trainer{Config: c, Model: m, Task: tk, backend: b, report: report, steps: map[int]*step{}, saved: -1}
 	if t.state, err = newState(b, m, c.Train); err != nil {
-		return nil, err
+		return nil, t.advise(err)
 	}
 	if err := t.compile(); err != nil {
-		return nil, err
+		t.Close()
+		return nil, t.advise(err)
 	}
 	first := m.Initialize(c.Train.Seed)
 	if err := t.state.weights.Write(0, first); err != nil {
+		t.Close()
 		return nil, err
 	}
 	if t.state.average != nil {
 		if err := t.state.average.Write(0, first); err != nil {
+			t.Close()
 			return nil, err
 		}
 	}
@@ -86,35 +90,48 @@ func New(c Config, b backend.Backend, report func(Report)) (*Trainer, error) {
 
 // compile makes the evaluator and the step with the largest loop count, which needs the most memory.
 func (t *Trainer) compile() error {
-	most := t.Model.Architecture.Count()
+	most, counts := t.Model.Architecture.Count(), 1
 	if _, ok := t.Model.Loops.Random(); ok {
-		most = t.Model.Loops.RandomMax
+		most, counts = t.Model.Loops.RandomMax, t.Model.Loops.RandomMax
 	}
 	st, err := t.step(most)
 	if err != nil {
-		return t.advise(err)
+		return err
 	}
 	batch := min(t.Config.Train.Batch, max(1, t.Config.Evaluate.Examples))
 	plan, err := eval.Plan(t.backend, t.Model, t.state.evaluated(), batch, []int{t.Model.Architecture.Count()})
 	if err != nil {
 		return err
 	}
+	t.Memory = st.memory
+	add := func(m backend.Memory) {
+		t.Memory.Accumulators += m.Accumulators
+		t.Memory.Activations += m.Activations
+		t.Memory.Workspace += m.Workspace
+		t.Memory.Batch += m.Batch
+	}
+	add(plan)
+	if have := t.backend.Info().Memory; t.Memory.Total() > have {
+		return &backend.MemoryError{Need: t.Memory, Have: have}
+	}
 	t.evaluator, err = eval.New(t.backend, t.Model, t.Task, t.state.evaluated(), batch, []int{t.Model.Architecture.Count()})
 	if err != nil {
-		return t.advise(err)
+		return err
 	}
-	t.Memory = st.memory
-	t.Memory.Accumulators += plan.Accumulators
-	t.Memory.Activations += plan.Activations
-	t.Memory.Workspace += plan.Workspace
-	t.Memory.Batch += plan.Batch
+	for t.cached = 1; t.cached < min(counts, mostCached) && t.Memory.Total()+st.memory.Own() <= t.backend.Info().Memory; t.cached++ {
+		add(st.memory)
+	}
 	return nil
 }
 
 // advise says what to do about a lack of memory.
 func (t *Trainer) advise(err error) error {
-	if !errors.Is(err, backend.ErrMemory) {
+	lack := (*backend.MemoryError)(nil)
+	if !errors.As(err, &lack) {
 		return err
+	}
+	if lack.Need.Buffers > lack.Have {
+		return fmt.Errorf("%w; take a smaller model.width or model.hidden, or fewer layers", err)
 	}
 	advice := "take a smaller train.batch, model.width or sequence length"
 	if !t.Config.Loops.Recompute && t.Model.Architecture.Count() > 1 {
@@ -123,21 +140,19 @@ func (t *Trainer) advise(err error) error {
 	return fmt.Errorf("%w; %s", err, advice)
 }
 
-// cached is how many loop counts' programs are kept.
-const cached = 8
+// mostCached is how many loop counts' programs are kept, if there is the memory.
+const mostCached = 8
 
 // step returns the compiled step at a loop count.
 func (t *Trainer) step(loops int) (*step, error) {
 	if st := t.steps[loops]; st != nil {
 		return st, nil
 	}
-	if len(t.steps) >= cached {
-		for n, st := range t.steps { // the largest stays: its memory is planned for
-			if n != t.Model.Loops.RandomMax {
-				st.program.Close()
-				delete(t.steps, n)
-				break
-			}
+	if len(t.steps) >= t.cached {
+		for n, st := range t.steps { // any of them
+			st.program.Close()
+			delete(t.steps, n)
+			break
 		}
 	}
 	st, err := compileStep(t.backend, t.Model, t.Config, t.state, t.Model.Architecture.WithCount(loops))
@@ -156,52 +171,56 @@ func (t *Trainer) Close() {
 	if t.evaluator != nil {
 		t.evaluator.Close()
 	}
-	t.state.weights.Free()
-	for _, m := range t.state.moments {
-		m.buffer.Free()
-	}
-	if t.state.average != nil {
-		t.state.average.Free()
-	}
+	t.state.free()
 }
 
 // ErrStopped is the error of a run that was asked to stop and can be resumed.
 var ErrStopped = errors.New("stopped")
 
-// DivergedError says that a loss or gradient was not finite. The weights are those of before the step.
+// DivergedError says that a loss, a gradient or a weight was not finite. A step whose gradient is not finite changes
+// nothing, so the weights are those of before it.
 type DivergedError struct {
 	Step       int     // the step that went wrong, counted from 1
 	Loss, Norm float64 // of it
-	Last       Metrics // of the step before
+	Overflow   bool    // these were finite, and the weights after the step are not
+	Last       Metrics // of the step before; zero if there was none
 	Rate       float64
 }
 
 func (e *DivergedError) Error() string {
-	return fmt.Sprintf("diverged at step %d: loss %g, gradient norm %g (the step before had loss %.4g, gradient norm %.3g, at learning rate %.3g); "+
-		"take a lower train.rate, a longer train.warmup or a train.clip", e.Step, e.Loss, e.Norm, e.Last.Loss, e.Last.Norm, e.Rate)
+	s := fmt.Sprintf("diverged at step %d: loss %.4g, gradient norm %.3g", e.Step, e.Loss, e.Norm)
+	switch {
+	case e.Overflow:
+		s += ", and weights that are not finite after it"
+	case e.Step > 1:
+		s += fmt.Sprintf(" (the step before had loss %.4g, gradient norm %.3g)", e.Last.Loss, e.Last.Norm)
+	}
+	return fmt.Sprintf("%s, at learning rate %.3g; take a lower train.rate, a longer train.warmup or a tighter train.clip", s, e.Rate)
 }
 
-// Run trains to the end of the configuration, in a run directory. stop is asked after every step; when it returns true
-// the trainer saves a checkpoint and returns ErrStopped.
+// Run trains to the end of the configuration, in a run directory. stop, if not nil, is asked after every step and while
+// evaluating; when it returns true the trainer saves a checkpoint and returns ErrStopped.
 func (t *Trainer) Run(r *run.Run, stop func() bool) error {
 	t.run = r
-	kind := run.KindStart
-	if t.done > 0 {
-		kind = run.KindResume
-	}
-	if kind == run.KindStart { // Rewind has written the other
-		if err := t.event(Report{Event: run.Event{Kind: kind, Step: t.done}}); err != nil {
+	if t.done == 0 { // else Rewind has written that the run goes on
+		if err := t.event(Report{Event: run.Event{Kind: run.KindStart}}); err != nil {
 			return err
 		}
 	}
 	err := t.loop(stop)
-	if err != nil && !errors.Is(err, ErrStopped) {
-		// Nothing that was learnt is lost if it can be saved; the first error is the one to tell.
-		if d := (*DivergedError)(nil); errors.As(err, &d) {
-			err = errors.Join(err, t.save())
-		}
-		t.event(Report{Event: run.Event{Kind: run.KindError, Step: t.done, Text: err.Error()}})
+	if err == nil {
+		return nil
 	}
+	if errors.Is(err, ErrStopped) {
+		return errors.Join(err, t.event(Report{Event: run.Event{Kind: run.KindStop, Step: t.done}}))
+	}
+	// The weights of before a step whose gradient was not finite are there still, and not lost if they can be saved. But
+	// something may be wrong with them, so they push out no older checkpoint.
+	if d := (*DivergedError)(nil); errors.As(err, &d) && bad(d.Norm) {
+		err = errors.Join(err, t.save())
+	}
+	// If this fails too, the first error is the one to tell.
+	t.event(Report{Event: run.Event{Kind: run.KindError, Step: t.done, Text: err.Error()}})
 	return err
 }
 
@@ -249,47 +268,48 @@ func (t *Trainer) loop(stop func() bool) error {
 		w.add(&m, time.Since(begin).Seconds())
 
 		stopped := stop != nil && stop()
-		if t.done%c.Train.Report == 0 || t.done == c.Train.Steps || stopped {
+		if due(c.Train.Report, t.done) || t.done == c.Train.Steps || stopped {
 			if err := t.reportWindow(&w, &m, loops); err != nil {
 				return err
 			}
 		}
-		last := t.done == c.Train.Steps
-		if !last && c.Checkpoint.Every > 0 && t.done%c.Checkpoint.Every == 0 || last || stopped {
-			if err := t.save(); err != nil {
+		if t.done == c.Train.Steps {
+			break
+		}
+		// Before the checkpoint: a run that goes on from it has been evaluated, once.
+		if !stopped && due(c.Evaluate.Every, t.done) {
+			err := t.evaluate(c.Evaluate.Examples, stop)
+			stopped = errors.Is(err, ErrStopped)
+			if err != nil && !stopped {
 				return err
 			}
 		}
-		if stopped && !last {
-			if err := t.event(Report{Event: run.Event{Kind: run.KindStop, Step: t.done}}); err != nil {
+		if stopped || due(c.Checkpoint.Every, t.done) {
+			if err := t.checkpoint(); err != nil {
 				return err
 			}
+		}
+		if stopped {
 			return ErrStopped
-		}
-		if !last && c.Evaluate.Every > 0 && t.done%c.Evaluate.Every == 0 {
-			if err := t.evaluate(c.Evaluate.Examples, stop); err != nil && !errors.Is(err, eval.ErrStopped) {
-				return err
-			}
 		}
 	}
 	return t.finish(stop)
 }
+
+// due reports whether something happens at a step that happens every so many; 0 is never.
+func due(every, step int) bool { return every > 0 && step%every == 0 }
 
 // keep remembers the metrics of a good step.
 func (t *Trainer) keep(m *Metrics) {
 	t.last.Loss, t.last.Accuracy, t.last.Norm, t.last.Penalty = m.Loss, m.Accuracy, m.Norm, m.Penalty
 }
 
-// finish evaluates thoroughly when all steps are done.
+// finish saves, and evaluates thoroughly, when all steps are done.
 func (t *Trainer) finish(stop func() bool) error {
-	if t.saved != t.done {
-		if err := t.save(); err != nil {
-			return err
-		}
+	if err := t.checkpoint(); err != nil {
+		return err
 	}
-	if err := t.evaluate(t.Config.Evaluate.Final, stop); errors.Is(err, eval.ErrStopped) {
-		return ErrStopped
-	} else if err != nil {
+	if err := t.evaluate(t.Config.Evaluate.Final, stop); err != nil {
 		return err
 	}
 	return t.event(Report{Event: run.Event{Kind: run.KindEnd, Step: t.done}})
@@ -342,11 +362,13 @@ const HeldOutSeed = 0
 
 func (t *Trainer) evaluate(examples int, stop func() bool) error {
 	results, err := t.evaluator.Run(HeldOutSeed, examples, stop)
-	if err != nil {
+	if errors.Is(err, eval.ErrStopped) {
+		return ErrStopped
+	} else if err != nil {
 		return err
 	}
 	r := results[0]
-	v := map[string]run.Number{"loss": run.Number(r.Loss), "accuracy": run.Number(r.Accuracy), "exact": run.Number(r.Exact),
+	v := map[string]run.Number{"loss": r.Loss, "accuracy": run.Number(r.Accuracy), "exact": run.Number(r.Exact),
 		"examples": run.Number(r.Examples)}
 	for _, k := range r.Kinds {
 		v["accuracy "+k.Kind], v["exact "+k.Kind] = run.Number(k.Accuracy), run.Number(k.Exact)

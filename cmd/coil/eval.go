@@ -32,6 +32,7 @@ func newEval() *cobra.Command {
 		Args: exactArgs(1, "a run"),
 	}
 	f := cmd.Flags()
+	f.SortFlags = false
 	f.StringVar(&out, "out", defaultRoot, "`folder` of the runs")
 	f.StringVar(&loops, "loops", "", "`counts` of loops of the looped block: 4, or 1,2,4, or 1..16; as trained if not given")
 	f.IntVar(&step, "step", -1, "`step` of the checkpoint; the newest if not given")
@@ -100,30 +101,34 @@ func evaluate(cmd *cobra.Command, c train.Config, r *run.Run, checkpoint run.Che
 	}
 	defer weights.Free()
 	if err := train.LoadWeights(checkpoint, m, weights, true); err != nil {
-		return err
+		return adviseModel(err, r)
 	}
 	if counts == nil {
 		counts = []int{m.Architecture.Count()}
 	}
 	e, err := eval.New(b, m, t, weights, batch, counts)
-	if err != nil {
+	if errors.Is(err, backend.ErrMemory) {
+		return fmt.Errorf("%w; take a smaller --batch or fewer --loops", err)
+	} else if err != nil {
 		return err
 	}
 	defer e.Close()
-	stop := watchSignals(cmd.ErrOrStderr())
+	stop := watchSignals(cmd.ErrOrStderr(), "stopping: once more leaves at once")
 	defer stop.end()
+	w := cmd.OutOrStdout()
+	if !asJSON {
+		fmt.Fprintf(w, "%s · %s · %s · step %d · %s held-out examples\n", filepath.Base(r.Path()), m.Architecture, t.Name(), checkpoint.Step,
+			count(int64(examples*len(t.Kinds()))))
+	}
 	results, err := e.Run(seed, examples, stop.asked)
 	if errors.Is(err, eval.ErrStopped) {
 		return stop.err()
 	} else if err != nil {
 		return err
 	}
-	w := cmd.OutOrStdout()
 	if asJSON {
 		return writeJSON(w, evaluation{r.Path(), checkpoint.Step, m.Architecture.String(), t.Name(), eval.MetricName(t), results})
 	}
-	fmt.Fprintf(w, "%s · %s · %s · step %d · %s held-out examples\n", filepath.Base(r.Path()), m.Architecture, t.Name(), checkpoint.Step,
-		count(int64(results[0].Examples)))
 	fmt.Fprint(w, evaluationTable(m, t.ExactMatch(), results))
 	return nil
 }
@@ -170,8 +175,8 @@ func parseCounts(s string) ([]int, error) {
 	if s == "" {
 		return nil, nil
 	}
-	bad := usageError{fmt.Errorf("--loops %s: want a count, counts in ascending order, or a range, as in 4, 1,2,4 or 1..16", s)}
 	const most = 1024
+	bad := usageError{fmt.Errorf("--loops %s: want a count, counts in ascending order, or a range, as in 4, 1,2,4 or 1..16, up to %d", s, most)}
 	var counts []int
 	for part := range strings.SplitSeq(s, ",") {
 		lo, hi, isRange := strings.Cut(strings.TrimSpace(part), "..")

@@ -62,6 +62,30 @@ func duration(d time.Duration) string {
 	return fmt.Sprintf("%d s", s)
 }
 
+// columns is how wide a text is made.
+const columns = 100
+
+// wrap breaks a text that begins after indent columns into lines, and indents those after the first as much.
+func wrap(s string, indent int) string {
+	var b strings.Builder
+	at := indent
+	for i, word := range strings.Fields(s) {
+		n := len([]rune(word))
+		switch {
+		case i == 0:
+		case at+1+n > columns:
+			b.WriteString("\n" + strings.Repeat(" ", indent))
+			at = indent
+		default:
+			b.WriteString(" ")
+			at++
+		}
+		b.WriteString(word)
+		at += n
+	}
+	return b.String()
+}
+
 // table writes rows in columns; the first is flush left, the others flush right.
 func table(rows [][]string) string {
 	var widths []int

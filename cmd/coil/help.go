@@ -25,7 +25,7 @@ func help(cmd *cobra.Command, _ []string) {
 		fmt.Fprintf(w, "\nExamples:\n%s\n", cmd.Example)
 	}
 	if cmd.Long != "" {
-		fmt.Fprintf(w, "\n%s\n", cmd.Long)
+		fmt.Fprintf(w, "\n%s\n", wrap(cmd.Long, 0))
 	}
 	fmt.Fprintf(w, "\nUsage: %s\n", strings.TrimSuffix(cmd.UseLine(), " [flags]"))
 	if cmd.HasAvailableSubCommands() {
@@ -61,11 +61,11 @@ func printFlags(w io.Writer, title string, flags []*pflag.Flag) {
 		width = max(width, len(flagText(f)))
 	}
 	for _, f := range flags {
-		usage := f.Usage
-		if f.DefValue != "" && f.DefValue != "false" && f.DefValue != "0" {
+		_, usage := pflag.UnquoteUsage(f)
+		if f.Annotations[isKey] != nil || f.DefValue != "" && f.DefValue != "false" && f.DefValue != "0" && f.DefValue != "-1" {
 			usage += " [" + f.DefValue + "]"
 		}
-		fmt.Fprintf(w, "  %-*s  %s\n", width, flagText(f), usage)
+		fmt.Fprintf(w, "  %-*s  %s\n", width, flagText(f), wrap(usage, width+4))
 	}
 }
 
@@ -80,42 +80,39 @@ func flagText(f *pflag.Flag) string {
 	return s
 }
 
-// keyFlag is a flag that sets a key of a configuration, kept as text until the configuration is read.
+// setting is a key of the configuration with the value that a flag gave it.
+type setting struct{ key, value string }
+
+// keyFlag is a flag that sets a key of the configuration, kept as text until that is read.
 type keyFlag struct {
-	key    string
-	kind   string
-	value  string
-	shown  string // the default, for help
-	given  bool
-	values *[]*keyFlag // of the command, in the order given
+	key   string
+	kind  string
+	shown string     // the default, for help
+	given *[]setting // of the command, in their order
 }
 
 func (f *keyFlag) String() string { return f.shown }
-func (f *keyFlag) Type() string   { return f.kind }
+func (f *keyFlag) Type() string   { return strings.ReplaceAll(f.kind, " or ", "|") }
 
 func (f *keyFlag) Set(s string) error {
 	c := train.Default()
 	if err := c.Set(f.key, s); err != nil {
 		return fmt.Errorf("%s", strings.TrimPrefix(err.Error(), f.key+": "))
 	}
-	f.value = s
-	if !f.given {
-		f.given = true
-		*f.values = append(*f.values, f)
-	}
+	*f.given = append(*f.given, setting{f.key, s})
 	return nil
 }
 
 // addKeys adds a flag for every key of the configuration, and short names for the most used.
-func addKeys(cmd *cobra.Command) *[]*keyFlag {
-	values := new([]*keyFlag)
+func addKeys(cmd *cobra.Command) *[]setting {
+	given := new([]setting)
 	defaults, err := train.Preset(train.DefaultPreset)
 	if err != nil {
 		panic("coil: the default preset is wrong")
 	}
 	short := map[string]string{"model.layers": "model", "train.steps": "steps", "train.batch": "batch", "train.rate": "rate", "train.seed": "seed", "task.name": "task"}
 	for _, k := range defaults.Keys() {
-		f := &keyFlag{key: k.Name, kind: k.Kind(), shown: k.Value(), values: values}
+		f := &keyFlag{key: k.Name, kind: k.Kind(), shown: k.Value(), given: given}
 		usage := k.Help
 		if s := short[k.Name]; s != "" {
 			usage += " (also --" + s + ")"
@@ -125,24 +122,46 @@ func addKeys(cmd *cobra.Command) *[]*keyFlag {
 			cmd.Flags().Lookup(s).Hidden = true
 		}
 		cmd.Flags().Var(f, k.Name, usage)
-		flag := cmd.Flags().Lookup(k.Name)
-		flag.Annotations = map[string][]string{isKey: {}}
-		if k.Kind() == "true or false" {
-			flag.NoOptDefVal = "true"
-		}
+		cmd.Flags().Lookup(k.Name).Annotations = map[string][]string{isKey: {}}
 	}
 	cmd.Flags().SortFlags = false
-	return values
+	return given
 }
 
-// apply lays the flags over c.
-func apply(c *train.Config, flags []*keyFlag) error {
-	for _, f := range flags {
-		if err := c.Set(f.key, f.value); err != nil {
+// apply lays what flags set over c.
+func apply(c *train.Config, given []setting) error {
+	for _, s := range given {
+		if err := c.Set(s.key, s.value); err != nil {
 			return usageError{err}
 		}
 	}
 	return nil
+}
+
+func newCompletion() *cobra.Command {
+	shells := []string{"bash", "zsh", "fish"}
+	return &cobra.Command{
+		Use:   "completion SHELL",
+		Short: "Write the script that completes coil's commands and flags in a shell",
+		Example: `  coil completion bash > /etc/bash_completion.d/coil
+  coil completion zsh > "${fpath[1]}/_coil"
+  coil completion fish > ~/.config/fish/completions/coil.fish`,
+		Long:      "The shells are " + strings.Join(shells, ", ") + ". A script has an effect in shells that are started later.",
+		ValidArgs: shells,
+		Args:      exactArgs(1, "a shell"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			root, w := cmd.Root(), cmd.OutOrStdout()
+			switch args[0] {
+			case "bash":
+				return root.GenBashCompletionV2(w, true)
+			case "zsh":
+				return root.GenZshCompletion(w)
+			case "fish":
+				return root.GenFishCompletion(w, true)
+			}
+			return usageError{fmt.Errorf("no completion for %q; there is one for %s", args[0], strings.Join(shells, ", "))}
+		},
+	}
 }
 
 func newMan() *cobra.Command {

@@ -13,6 +13,7 @@ import (
 	"coil/train"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 // The exit codes, besides 128 + n for a run that was stopped by signal n.
@@ -40,10 +41,14 @@ func main() { os.Exit(execute(os.Args[1:], os.Stdout, os.Stderr)) }
 // execute runs a command line and returns the exit code.
 func execute(args []string, stdout, stderr io.Writer) int {
 	root := newRoot()
+	out := &output{Writer: stdout}
 	root.SetArgs(args)
-	root.SetOut(stdout)
+	root.SetOut(out)
 	root.SetErr(stderr)
 	err := root.Execute()
+	if err == nil && out.err != nil {
+		err = fmt.Errorf("the result could not be written: %w", out.err)
+	}
 	code := exitCode(err)
 	if s := (signalError{}); err != nil && !errors.As(err, &s) {
 		fmt.Fprintf(stderr, "coil: %s\n", err)
@@ -52,6 +57,20 @@ func execute(args []string, stdout, stderr io.Writer) int {
 		}
 	}
 	return code
+}
+
+// output remembers that a write failed: a result that reached nobody is no success.
+type output struct {
+	io.Writer
+	err error
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	n, err := o.Writer.Write(p)
+	if err != nil {
+		o.err = err
+	}
+	return n, err
 }
 
 func exitCode(err error) int {
@@ -77,9 +96,9 @@ func exitCode(err error) int {
 
 func newRoot() *cobra.Command {
 	root := &cobra.Command{
-		Use:   "coil",
+		Use:   "coil COMMAND",
 		Short: "Train looped transformers",
-		Long: "A looped transformer runs a block of k layers L times (k⊗L): the parameters of k layers, the depth of k·L.\n" +
+		Long: "A looped transformer runs a block of k layers L times (k⊗L): the parameters of k layers, the depth of k·L. " +
 			"coil trains such models in pure Go on any machine.",
 		Example: `  coil train                     train the default: one layer looped four times, on p-hop induction
   coil train --model 1x1         the same layer, run once
@@ -89,46 +108,55 @@ func newRoot() *cobra.Command {
 		SilenceErrors: true,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				return usageError{fmt.Errorf("no command %q%s", args[0], suggestion(cmd, args[0]))}
+				return noCommand(cmd, args[0])
 			}
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return usageError{fmt.Errorf("%w%s", err, flagSuggestion(err))}
+		return usageError{fmt.Errorf("%w%s", err, flagSuggestion(cmd, err))}
 	})
-	root.AddCommand(newTrain(), newResume(), newEval(), newTask(), newPresets(), newBackends(), newMan())
+	root.AddCommand(newTrain(), newResume(), newEval(), newTask(), newPresets(), newBackends(), newCompletion(), newMan())
+	root.SuggestionsMinimumDistance = 2
 	root.SetHelpFunc(help)
-	root.SetHelpCommand(&cobra.Command{Hidden: true, Use: "no-help"}) // --help is enough
+	root.SetHelpCommand(&cobra.Command{Use: "help [COMMAND]", Hidden: true, RunE: func(cmd *cobra.Command, args []string) error {
+		of, rest, err := root.Find(args)
+		if err != nil || len(rest) > 0 {
+			return noCommand(root, args[0])
+		}
+		return of.Help()
+	}})
 	return root
 }
 
-func suggestion(cmd *cobra.Command, wrong string) string {
-	if near := cmd.SuggestionsFor(wrong); len(near) > 0 {
-		return fmt.Sprintf("; did you mean %q?", near[0])
+func noCommand(root *cobra.Command, wrong string) error {
+	hint := ""
+	if near := root.SuggestionsFor(wrong); len(near) > 0 {
+		hint = fmt.Sprintf("; did you mean %q?", near[0])
 	}
-	return ""
+	return usageError{fmt.Errorf("no command %q%s", wrong, hint)}
 }
 
-// flagSuggestion helps with a configuration key that does not exist.
-func flagSuggestion(err error) string {
-	_, name, ok := strings.Cut(err.Error(), "unknown flag: --")
+// flagSuggestion ends the error of a flag that does not exist with the one that is spelled most like it.
+func flagSuggestion(cmd *cobra.Command, err error) string {
+	_, wrong, ok := strings.Cut(err.Error(), "unknown flag: --")
 	if !ok {
 		return ""
 	}
-	c := train.Default()
-	if _, hint, ok := strings.Cut(c.Set(name, "").Error(), ";"); ok {
-		return ";" + strings.ReplaceAll(hint, `mean "`, `mean "--`)
+	var names []string
+	cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
+	if best := train.Nearest(wrong, names); best != "" {
+		return fmt.Sprintf("; did you mean %q?", "--"+best)
 	}
-	return ""
+	return fmt.Sprintf("; %s --help lists them all", cmd.CommandPath())
 }
 
 // exactArgs is like cobra's, with an error that says what is wanted.
 func exactArgs(n int, what string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) != n {
-			return usageError{fmt.Errorf("%s takes %s, not %d arguments", cmd.CommandPath(), what, len(args))}
+			return usageError{fmt.Errorf("%s takes %s, not %s", cmd.Name(), what, plural(len(args), "argument"))}
 		}
 		return nil
 	}

@@ -39,7 +39,7 @@ func newPresets() *cobra.Command {
 		ValidArgs: presetNames(),
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 1 {
-				return usageError{fmt.Errorf("coil presets takes one preset, not %d arguments", len(args))}
+				return usageError{fmt.Errorf("presets takes one preset, not %d arguments", len(args))}
 			}
 			return nil
 		},
@@ -70,7 +70,7 @@ func newPresets() *cobra.Command {
 			fmt.Fprint(w, table(rows))
 			fmt.Fprintln(w)
 			for _, p := range list {
-				fmt.Fprintf(w, "%s: %s\n", p.Name, p.About)
+				fmt.Fprintf(w, "%s: %s\n", p.Name, wrap(p.About, len(p.Name)+2))
 			}
 			return nil
 		},

@@ -15,10 +15,13 @@ type interrupt struct {
 	c      chan os.Signal
 }
 
-// watchSignals begins to listen; end stops it.
-func watchSignals(w io.Writer) *interrupt {
+// watchSignals begins to listen; end stops it. first is what to say after the first signal.
+func watchSignals(w io.Writer, first string) *interrupt {
 	i := &interrupt{c: make(chan os.Signal, 2)}
-	signal.Notify(i.c, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	signal.Notify(i.c, os.Interrupt, syscall.SIGTERM)
+	if !signal.Ignored(syscall.SIGHUP) { // as under nohup: a closed terminal stops nothing
+		signal.Notify(i.c, syscall.SIGHUP)
+	}
 	go func() {
 		for s := range i.c {
 			n, ok := s.(syscall.Signal)
@@ -28,7 +31,7 @@ func watchSignals(w io.Writer) *interrupt {
 			if !i.number.CompareAndSwap(0, int32(n)) {
 				os.Exit(128 + int(n))
 			}
-			fmt.Fprintln(w, "\nstopping: the step and a checkpoint are finished first; once more leaves at once, without")
+			fmt.Fprintf(w, "\n%s\n", first)
 		}
 	}()
 	return i

@@ -25,7 +25,7 @@ func newTask() *cobra.Command {
 		Long: "The tasks are " + strings.Join(train.TaskNames(), " and ") + ".",
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 1 {
-				return usageError{fmt.Errorf("coil task takes one task, not %d arguments", len(args))}
+				return usageError{fmt.Errorf("task takes one task, not %d arguments", len(args))}
 			}
 			return nil
 		},
@@ -37,11 +37,11 @@ func newTask() *cobra.Command {
 	f.Uint64Var(&seed, "seed", 1, "`seed` of the examples")
 	f.BoolVar(&heldOut, "held-out", false, "held-out examples instead of training examples")
 	f.BoolVar(&asJSON, "json", false, "print tokens and targets as JSON, an example a line")
-	var values []*keyFlag
+	var given []setting
 	defaults := train.Default()
 	for _, k := range defaults.Keys() {
 		if strings.HasPrefix(k.Name, "task.") && k.Name != "task.name" {
-			f.Var(&keyFlag{key: k.Name, kind: k.Kind(), values: &values}, k.Name, k.Help)
+			f.Var(&keyFlag{key: k.Name, kind: k.Kind(), shown: k.Value(), given: &given}, k.Name, k.Help)
 		}
 	}
 	f.SortFlags = false
@@ -50,7 +50,7 @@ func newTask() *cobra.Command {
 		if err != nil {
 			return usageError{err}
 		}
-		if err := apply(&c, values); err != nil {
+		if err := apply(&c, given); err != nil {
 			return err
 		}
 		if len(args) == 1 {

@@ -12,6 +12,7 @@ import (
 	"coil/backend"
 	"coil/eval"
 	"coil/run"
+	"coil/task"
 	"coil/train"
 
 	"github.com/spf13/cobra"
@@ -31,12 +32,12 @@ func newTrain() *cobra.Command {
   coil train --model 1x1                     its baseline: the same layer, run once
   coil train --preset middle --steps 500     another preset, a shorter run
   coil train my.toml --train.rate 1e-3       a configuration file, with one key set anew
-  coil train --dry-run                       print the whole configuration and what it takes; train nothing`,
-		Long: "Trains the model of a preset or a configuration file, which is TOML; every key can be set by a flag of its name.\n" +
-			"The run lies in a folder of its own below --out. Ctrl-C saves a checkpoint and says how to go on.",
+  coil train --dry-run > my.toml             write the whole configuration; train nothing`,
+		Long: "Trains the model of a preset or a configuration file, which is TOML; every key can be set by a flag " +
+			"of its name. The run lies in a folder of its own below --out. Ctrl-C saves a checkpoint and says how to go on.",
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 1 {
-				return usageError{fmt.Errorf("coil train takes one configuration file, not %d arguments", len(args))}
+				return usageError{fmt.Errorf("train takes one configuration file, not %d arguments", len(args))}
 			}
 			return nil
 		},
@@ -47,7 +48,7 @@ func newTrain() *cobra.Command {
 	f.StringVar(&out, "out", defaultRoot, "`folder` that the run's folder is made in")
 	f.StringVar(&dir, "run-dir", "", "exactly this `folder` for the run, which must be empty or new")
 	f.BoolVar(&asJSON, "json", false, "print the result as JSON")
-	f.BoolVar(&dry, "dry-run", false, "print the configuration and what it takes, and stop")
+	f.BoolVar(&dry, "dry-run", false, "print the configuration, and on stderr what it takes; train nothing")
 	where.add(cmd)
 	keys := addKeys(cmd)
 	cmd.RegisterFlagCompletionFunc("preset", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
@@ -64,24 +65,22 @@ func newTrain() *cobra.Command {
 		if err := c.Check(); err != nil {
 			return usageError{err}
 		}
-		if _, err := c.Task.New(); err != nil {
-			return usageError{err}
-		}
 		b, err := where.open()
 		if err != nil {
 			return err
 		}
 		defer b.Close()
-		p := newProgress(cmd.ErrOrStderr(), c)
+		p := &progress{w: cmd.ErrOrStderr(), steps: c.Train.Steps}
 		t, err := train.New(c, b, p.report)
 		if err != nil {
 			return err
 		}
 		defer t.Close()
 		if dry {
-			describe(cmd.OutOrStdout(), source, t, b)
-			fmt.Fprintf(cmd.OutOrStdout(), "\n%s", c.Encode())
-			return nil
+			describe(cmd.ErrOrStderr(), source, t, b)
+			fmt.Fprintln(cmd.ErrOrStderr())
+			_, err := cmd.OutOrStdout().Write(c.Encode())
+			return err
 		}
 		info := run.Info{Args: os.Args, Backend: b.Info().Name, Device: b.Info().Device, Seed: c.Train.Seed,
 			Parameters: int64(t.Model.Size), Name: name}
@@ -109,7 +108,9 @@ func configuration(preset string, args []string) (c train.Config, source string,
 		return c, "", usageError{fmt.Errorf("--preset %s and %s: only one of them can be the configuration", preset, args[0])}
 	case len(args) == 1:
 		text, err := os.ReadFile(args[0])
-		if err != nil {
+		if _, isPreset := train.Presets()[args[0]]; err != nil && isPreset {
+			return c, "", usageError{fmt.Errorf("there is no file %s; the preset of that name is --preset %s", args[0], args[0])}
+		} else if err != nil {
 			return c, "", usageError{fmt.Errorf("configuration: %w", err)}
 		}
 		c = train.Default()
@@ -135,15 +136,16 @@ func newResume() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "resume RUN",
 		Short: "Go on with a run that was stopped",
-		Example: `  coil resume latest            the newest run
-  coil resume 2026-11-23_15     a run by the beginning of its name
-  coil resume runs/RUN --step 500   from an earlier checkpoint`,
-		Long: "Goes on from the run's newest checkpoint. Weights, moments, data and loop counts continue exactly: on the cpu\n" +
-			"backend the result is the same, bit for bit, as that of a run that was never stopped.",
+		Example: `  coil resume latest               the newest run
+  coil resume 2026-11-23_15        a run by the beginning of its name
+  coil resume latest --step 500    from an earlier checkpoint`,
+		Long: "Goes on from the run's newest checkpoint. Weights, moments, data and loop counts continue exactly: " +
+			"on the cpu backend the result is the same, bit for bit, as that of a run that was never stopped.",
 		Args: exactArgs(1, "a run"),
 	}
 	cmd.Flags().StringVar(&out, "out", defaultRoot, "`folder` of the runs")
-	cmd.Flags().IntVar(&step, "step", -1, "`step` of the checkpoint to go on from; the newest if not given")
+	cmd.Flags().IntVar(&step, "step", -1, "`step` of the checkpoint to go on from, 0 for the beginning; the newest if not given")
+	cmd.Flags().SortFlags = false
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the result as JSON")
 	where.add(cmd)
 	cmd.ValidArgsFunction = completeRuns
@@ -161,43 +163,61 @@ func newResume() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		checkpoint, err := checkpointOf(r, step)
-		if err != nil {
-			return err
+		var from run.Checkpoint // none is the beginning
+		if step != 0 {
+			from, err = checkpointOf(r, step)
+			if err != nil && (step > 0 || !errors.Is(err, run.ErrNoCheckpoint)) {
+				return err
+			}
+		}
+		if from.Step >= c.Train.Steps && ended(r) {
+			fmt.Fprintf(cmd.ErrOrStderr(), "nothing to do: all %d steps are done; for more of them, set train.steps in\n  %s\nand resume again\n",
+				c.Train.Steps, configPath(r))
+			if asJSON {
+				return writeJSON(cmd.OutOrStdout(), outcome{Run: r.Path(), Steps: from.Step, Done: true})
+			}
+			return nil
 		}
 		b, err := where.open()
 		if err != nil {
 			return err
 		}
 		defer b.Close()
-		p := newProgress(cmd.ErrOrStderr(), c)
+		p := &progress{w: cmd.ErrOrStderr(), steps: c.Train.Steps}
 		t, err := train.New(c, b, p.report)
 		if err != nil {
 			return err
 		}
 		defer t.Close()
-		if err := t.Resume(checkpoint); err != nil {
-			return err
+		if from.Path != "" {
+			if err := t.Resume(from); err != nil {
+				return adviseModel(err, r)
+			}
 		}
-		if err := r.Rewind(checkpoint.Step); err != nil {
+		if err := r.Rewind(from.Step); err != nil {
 			return err
 		}
 		describe(cmd.ErrOrStderr(), filepath.Base(r.Path()), t, b)
-		fmt.Fprintf(cmd.ErrOrStderr(), "resume   from step %d of %d\n\n", checkpoint.Step, c.Train.Steps)
+		fmt.Fprintf(cmd.ErrOrStderr(), "resume   from step %d of %d\n\n", from.Step, c.Train.Steps)
 		return drive(cmd, t, r, p, asJSON)
 	}
 	return cmd
 }
 
-// configOf reads the configuration of a run.
+func configPath(r *run.Run) string { return filepath.Join(r.Path(), "config.toml") }
+
+// configOf reads the configuration of a run, which its user may have changed.
 func configOf(r *run.Run) (train.Config, error) {
 	c := train.Default()
 	text, err := r.Config()
 	if err != nil {
 		return c, err
 	}
-	if err := c.Parse(filepath.Join(r.Path(), "config.toml"), text); err != nil {
+	if err := c.Parse(configPath(r), text); err != nil {
 		return c, usageError{err}
+	}
+	if err := c.Check(); err != nil {
+		return c, usageError{fmt.Errorf("%s: %w", configPath(r), err)}
 	}
 	return c, nil
 }
@@ -207,12 +227,34 @@ func checkpointOf(r *run.Run, step int) (run.Checkpoint, error) {
 	if step < 0 {
 		return r.Latest()
 	}
-	return r.Checkpoint(step)
+	c, err := r.Checkpoint(step)
+	if err != nil {
+		err = usageError{err} // of a damaged one exitCode makes more
+	}
+	return c, err
+}
+
+// adviseModel says what to do about a checkpoint that does not fit the run's configuration.
+func adviseModel(err error, r *run.Run) error {
+	if !errors.Is(err, train.ErrOtherModel) {
+		return err
+	}
+	return fmt.Errorf("%w; undo what was changed in %s", err, configPath(r))
+}
+
+// ended reports whether the last thing that the run did was to end.
+func ended(r *run.Run) bool {
+	h, _ := r.History() // lines that are garbled say nothing of it
+	return len(h) > 0 && h[len(h)-1].Kind == run.KindEnd
 }
 
 // completeRuns completes the names of runs.
-func completeRuns(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-	ids, err := run.List(defaultRoot)
+func completeRuns(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
+	out, err := cmd.Flags().GetString("out")
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveDefault
+	}
+	ids, err := run.List(out)
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveDefault
 	}
@@ -231,13 +273,21 @@ type outcome struct {
 
 // drive trains to the end, or until a signal, and prints the result.
 func drive(cmd *cobra.Command, t *train.Trainer, r *run.Run, p *progress, asJSON bool) error {
-	stop := watchSignals(cmd.ErrOrStderr())
+	p.task, p.last = t.Task, time.Now()
+	stop := watchSignals(cmd.ErrOrStderr(), "stopping: the step and a checkpoint are finished first; once more leaves at once, without")
 	defer stop.end()
 	begin := time.Now()
 	err := t.Run(r, stop.asked)
 	seconds := time.Since(begin).Seconds()
 	if err != nil && !errors.Is(err, train.ErrStopped) {
-		return err
+		where, from := "", ""
+		if d := (*train.DivergedError)(nil); errors.As(err, &d) {
+			where = " in " + configPath(r)
+			if cs, e := r.Checkpoints(); e == nil && len(cs) > 1 { // of the newest, the weights may be on their way already
+				from = fmt.Sprintf(" --step %d", cs[len(cs)-2].Step)
+			}
+		}
+		return fmt.Errorf("%w%s; then go on with\n  coil resume %s%s", err, where, r.Path(), from)
 	}
 	if asJSON {
 		o := outcome{r.Path(), t.Done(), err == nil, seconds, eval.MetricName(t.Task), nil}
@@ -248,6 +298,7 @@ func drive(cmd *cobra.Command, t *train.Trainer, r *run.Run, p *progress, asJSON
 			return e
 		}
 	} else if err == nil {
+		fmt.Fprintln(cmd.ErrOrStderr())
 		summary(cmd.OutOrStdout(), t, r, p, seconds)
 	}
 	if err != nil {
@@ -262,7 +313,7 @@ func describe(w io.Writer, source string, t *train.Trainer, b backend.Backend) {
 	m := t.Model
 	a, i := m.Architecture, b.Info()
 	fmt.Fprintf(w, "coil     %s\n", source)
-	fmt.Fprintf(w, "model    %s · %s parameters · effective depth %d · %dx params / %dx FLOPs of one layer · %sFLOPs a token\n", a,
+	fmt.Fprintf(w, "model    %s · %s parameters · depth %d · %dx params / %dx FLOPs of one layer · %sFLOPs a token\n", a,
 		count(int64(m.Size)), a.Depth(), a.Layers(), a.Depth(), scaled(float64(m.FLOPs())))
 	fmt.Fprintf(w, "task     %s · %s · sequences of %d tokens\n", t.Task.Name(), strings.Join(t.Task.Kinds(), ", "), t.Task.Length())
 	fmt.Fprintf(w, "backend  %s · %s\n", i.Name, describeDevice(i.Device, i.Kernels, i.Workers, i.Memory))
@@ -276,7 +327,7 @@ func summary(w io.Writer, t *train.Trainer, r *run.Run, p *progress, seconds flo
 	if res == nil {
 		return
 	}
-	fmt.Fprintf(w, "\n%s after %d steps, %s: held-out %s %s on %s examples (loss %.4f)\n", t.Model.Architecture, t.Done(),
+	fmt.Fprintf(w, "%s after %d steps, %s: held-out %s %s on %s examples (loss %.4f)\n", t.Model.Architecture, t.Done(),
 		duration(time.Duration(seconds*1e9)), eval.MetricName(t.Task), percent(res.Headline(t.Task)), count(int64(res.Examples)), res.Loss)
 	for _, k := range res.Kinds {
 		fmt.Fprintf(w, "  %-8s %s\n", k.Kind, percent(k.Headline(t.Task)))
@@ -289,29 +340,15 @@ func summary(w io.Writer, t *train.Trainer, r *run.Run, p *progress, seconds flo
 type progress struct {
 	w       io.Writer
 	steps   int
+	task    task.Task
 	last    time.Time // a line was printed
-	begun   time.Time
-	begin   int // step at which it began
 	perStep float64
 	result  *eval.Result
-	metric  func(*eval.Result) string
 	header  bool
 }
 
 // lineEvery is the least time between two lines of progress.
 const lineEvery = 2 * time.Second
-
-func newProgress(w io.Writer, c train.Config) *progress {
-	t, err := c.Task.New()
-	p := &progress{w: w, steps: c.Train.Steps, last: time.Now(), begun: time.Now(), begin: -1}
-	p.metric = func(r *eval.Result) string {
-		if err != nil {
-			return ""
-		}
-		return fmt.Sprintf("held-out %s %s", eval.MetricName(t), percent(r.Headline(t)))
-	}
-	return p
-}
 
 func (p *progress) report(r train.Report) {
 	e := r.Event
@@ -326,18 +363,25 @@ func (p *progress) report(r train.Report) {
 			return
 		}
 		p.last = time.Now()
-		if !p.header {
-			p.header = true
-			fmt.Fprintf(p.w, "%*s  %8s  %8s  %9s  %9s\n", 2*digits(p.steps)+1, "step", "loss", "accuracy", "tokens/s", "left")
-		}
+		p.head()
 		left := time.Duration(p.perStep * float64(p.steps-e.Step) * 1e9)
 		fmt.Fprintf(p.w, "%*d/%d  %8.4f  %8s  %9s  %9s\n", digits(p.steps), e.Step, p.steps, float64(e.Values["loss"]),
 			percent(float64(e.Values["accuracy"])), scaled(float64(e.Values["tokens_per_second"])), duration(left))
 	case run.KindEval:
 		p.result = r.Result
 		if e.Step != p.steps {
-			fmt.Fprintf(p.w, "%*d/%d  %s\n", digits(p.steps), e.Step, p.steps, p.metric(r.Result))
+			p.head()
+			fmt.Fprintf(p.w, "%*d/%d  held-out %s %s\n", digits(p.steps), e.Step, p.steps, eval.MetricName(p.task),
+				percent(r.Result.Headline(p.task)))
 		}
+	}
+}
+
+// head prints what the columns are, before the first line.
+func (p *progress) head() {
+	if !p.header {
+		p.header = true
+		fmt.Fprintf(p.w, "%*s  %8s  %8s  %9s  %9s\n", 2*digits(p.steps)+1, "step", "loss", "accuracy", "tokens/s", "left")
 	}
 }
 

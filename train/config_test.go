@@ -1,0 +1,252 @@
+package train
+
+import (
+	"math"
+	"slices"
+	"strings"
+	"testing"
+
+	"coil/model"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestPresets(t *testing.T) {
+	if err := Default().Check(); err != nil {
+		t.Errorf("what a configuration that says nothing gets: %v", err)
+	}
+	for name, text := range Presets() {
+		c, err := Preset(name)
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		if err := c.Check(); err != nil {
+			t.Errorf("preset %s: %v", name, err)
+			continue
+		}
+		tk, err := c.Task.New()
+		if err != nil {
+			t.Errorf("preset %s: %v", name, err)
+			continue
+		}
+		if _, err := model.New(c.Model, c.Loops, len(tk.Vocabulary()), tk.Length()); err != nil {
+			t.Errorf("preset %s: %v", name, err)
+		}
+		var again Config // all keys are written, so none is left to a default
+		if err := again.Parse(name, c.Encode()); err != nil {
+			t.Errorf("preset %s, written: %v", name, err)
+		}
+		if d := cmp.Diff(c, again); d != "" {
+			t.Errorf("preset %s, written and read: %s", name, d)
+		}
+		if !strings.HasPrefix(string(text), "# ") {
+			t.Errorf("preset %s does not begin with a comment that says what it is", name)
+		}
+	}
+	if _, err := Preset("defualt"); err == nil || !strings.Contains(err.Error(), "default, ") {
+		t.Errorf("an unknown preset: %v does not name those that there are", err)
+	}
+}
+
+// legal has a value for every key, none of them the default.
+var legal = map[string]string{
+	"model.layers": "2x(1,3,1)", "model.width": "48", "model.heads": "3", "model.hidden": "80", "model.norm": "rmsnorm",
+	"model.norm_place": "sandwich", "model.activation": "swiglu", "model.positions": "learned", "model.rotary_base": "500.5",
+	"model.bias": "false", "model.tied": "true", "model.init_std": "0.125", "model.injection": "linear",
+	"model.loop_embedding": "true",
+	"loops.random_mean":    "2.5", "loops.random_max": "7", "loops.truncate": "2", "loops.every_loop": "true", "loops.recompute": "true",
+	"regularize.lambda": "0", "regularize.block": "3",
+	"task.name": "addition", "task.p-hop.letters": "5", "task.p-hop.length": "33", "task.p-hop.hops": "2",
+	"task.p-hop.sampler": "planted", "task.p-hop.loss": "last", "task.addition.digits": "2", "task.addition.operands": "2,3",
+	"task.addition.evaluate": "", "task.addition.order": "least",
+	"train.steps": "77", "train.batch": "6", "train.seed": "9223372036854775807", "train.optimizer": "adafactor", "train.rate": "3e-05",
+	"train.warmup": "9", "train.schedule": "linear", "train.final_rate": "0.1", "train.beta1": "0.5", "train.beta2": "0.75",
+	"train.eps": "1e-12", "train.weight_decay": "0.25", "train.clip": "0", "train.average": "0.999", "train.report": "3",
+	"evaluate.every": "11", "evaluate.examples": "12", "evaluate.final": "13",
+	"checkpoint.every": "14", "checkpoint.keep": "15",
+}
+
+// Every key can be set, alone and with all others, and is written and read back.
+func TestSetEveryKey(t *testing.T) {
+	all := Default()
+	for _, k := range all.Keys() {
+		value, ok := legal[k.Name]
+		if !ok {
+			t.Fatalf("the test has no value for %s", k.Name)
+		}
+		one := Default()
+		for _, c := range []*Config{&one, &all} {
+			if err := c.Set(k.Name, value); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, other := range one.Keys() {
+			want := value
+			if other.Name != k.Name {
+				d := Default()
+				i := slices.IndexFunc(d.Keys(), func(x Key) bool { return x.Name == other.Name })
+				want = d.Keys()[i].Value()
+			}
+			if got := other.Value(); got != want {
+				t.Errorf("%s set to %q: %s is %q, want %q", k.Name, value, other.Name, got, want)
+			}
+		}
+		if k.Help == "" {
+			t.Errorf("%s has no help", k.Name)
+		}
+	}
+	if len(legal) != len(all.Keys()) {
+		t.Errorf("%d values for %d keys", len(legal), len(all.Keys()))
+	}
+	if err := all.Check(); err != nil {
+		t.Errorf("all set: %v", err)
+	}
+	var again Config
+	if err := again.Parse("written", all.Encode()); err != nil {
+		t.Fatal(err)
+	}
+	for i, k := range again.Keys() {
+		if want := all.Keys()[i].Value(); k.Value() != want {
+			t.Errorf("%s written and read is %q, want %q", k.Name, k.Value(), want)
+		}
+	}
+}
+
+func TestSetErrors(t *testing.T) {
+	for _, c := range []struct{ key, value, want string }{
+		{"train.steps", "1.5", `train.steps: "1.5" is not a whole number`},
+		{"train.seed", "-1", `train.seed: "-1" is not a whole number`},
+		{"train.rate", "fast", `train.rate: "fast" is not a number`},
+		{"model.bias", "perhaps", `model.bias: "perhaps" is not true or false`},
+		{"task.addition.operands", "2;4", `task.addition.operands: "2;4" is not a list of whole numbers, as in 2,4,8`},
+		{"task.addition.operands", "2,,4", `task.addition.operands: "2,,4" is not a list`},
+		{"train.step", "1", `no key "train.step"; did you mean "train.steps"?`},
+		{"evaluate.steps", "1", `no key "evaluate.steps"; did you mean "train.steps"?`},
+		{"nothing.like.it", "1", `no key "nothing.like.it"; coil train --help lists them all`},
+	} {
+		d := Default()
+		if err := d.Set(c.key, c.value); err == nil || !strings.HasPrefix(err.Error(), c.want) {
+			t.Errorf("%s = %s: %v, want %s", c.key, c.value, err, c.want)
+		}
+	}
+}
+
+func TestParseErrors(t *testing.T) {
+	for _, c := range []struct{ text, want string }{
+		{"[train]\nstep = 5\n", `my.toml: no key "train.step"; did you mean "train.steps"?`},
+		{"[model]\nrate = 5\n", `my.toml: no key "model.rate"; did you mean "train.rate"?`},
+		{"steps = 5\n", `my.toml: no key "steps"; did you mean "train.steps"?`},
+		{"[task.phop]\nletters = 5\n", `my.toml: no key "task.phop"; did you mean "task.p-hop"?`},
+		{"[Modle]\n", `my.toml: no key "Modle"; did you mean "model"?`},
+		{"[zzzzzzzz]\n", `my.toml: no key "zzzzzzzz"; coil train --help lists them all`},
+		{"[train]\n\nsteps = \"5\"\n", `my.toml: line 3 (last key "train.steps"): incompatible types`},
+		{"[train]\nsteps = 5.5\n", `my.toml: line 2 (last key "train.steps"): incompatible types`},
+		{"[task.addition]\noperands = 4\n", `my.toml: line 2 (last key "task.addition.operands"): incompatible types`},
+		{"[model]\nbias = 1\n", `my.toml: line 2 (last key "model.bias"): incompatible types`},
+		{"[train]\nsteps = 5\n[train]\n", "my.toml: line 3: "},
+		{"[train\n", "my.toml: line "},
+		{"[train]\nsteps = \n", "my.toml: line 2: "},
+	} {
+		d := Default()
+		if err := d.Parse("my.toml", []byte(c.text)); err == nil || !strings.HasPrefix(err.Error(), c.want) {
+			t.Errorf("%q: %v, want %s", c.text, err, c.want)
+		}
+	}
+}
+
+// Each error of Check names the key that is wrong.
+func TestCheckErrors(t *testing.T) {
+	for _, c := range []string{
+		"model.layers=4", "model.layers=0x2", "model.width=0", "model.width=1048577", "model.heads=3", "model.hidden=0",
+		"model.hidden=4194305", "model.norm=batchnorm", "model.norm_place=mid", "model.activation=tanh", "model.positions=alibi",
+		"model.rotary_base=1", "model.init_std=0", "model.init_std=NaN", "model.injection=some",
+		"loops.random_mean=-1", "loops.random_max=-1", "loops.truncate=-1", "loops.truncate=2",
+		"regularize.lambda=1", "regularize.lambda=-1", "regularize.lambda=NaN",
+		"task.name=chess", "train.steps=0", "train.batch=0", "train.batch=1048577", "train.seed=9223372036854775808",
+		"train.optimizer=sgd", "train.rate=-1", "train.rate=1e30", "train.rate=NaN", "train.warmup=-1", "train.schedule=step",
+		"train.final_rate=-0.1", "train.final_rate=1.1", "train.beta1=1", "train.beta2=-0.5", "train.beta2=NaN", "train.eps=0",
+		"train.weight_decay=-1", "train.weight_decay=Inf", "train.clip=-1", "train.clip=NaN", "train.average=1", "train.report=0",
+		"evaluate.every=-1", "evaluate.examples=0", "evaluate.final=0", "checkpoint.every=-1", "checkpoint.keep=-1",
+	} {
+		key, value, _ := strings.Cut(c, "=")
+		d := Default()
+		if err := d.Set(key, value); err != nil {
+			t.Fatal(err)
+		}
+		if err := d.Check(); err == nil || !strings.Contains(err.Error(), key) {
+			t.Errorf("%s: %v", c, err)
+		}
+	}
+	// The tasks' own errors name the table, and the key in it.
+	for _, c := range []struct{ key, value, table, in string }{
+		{"task.p-hop.letters", "2", "task.p-hop: ", "letters"},
+		{"task.p-hop.length", "1", "task.p-hop: ", "length"},
+		{"task.p-hop.hops", "60", "task.p-hop: ", "hops"},
+		{"task.p-hop.sampler", "x", "task.p-hop: ", "sampler"},
+		{"task.p-hop.loss", "x", "task.p-hop: ", "loss"},
+		{"task.addition.digits", "10", "task.addition: ", "digits"},
+		{"task.addition.operands", "", "task.addition: ", "operands"},
+		{"task.addition.evaluate", "1", "task.addition: ", "evaluate"},
+		{"task.addition.order", "x", "task.addition: ", "order"},
+	} {
+		d := Default()
+		d.Task.Name = strings.TrimSuffix(strings.TrimPrefix(c.table, "task."), ": ")
+		if err := d.Set(c.key, c.value); err != nil {
+			t.Fatal(err)
+		}
+		if err := d.Check(); err == nil || !strings.HasPrefix(err.Error(), c.table) || !strings.Contains(err.Error(), c.in) {
+			t.Errorf("%s = %q: %v", c.key, c.value, err)
+		}
+	}
+	regularized := Default()
+	regularized.Model.Layers, regularized.Regularize.Lambda, regularized.Regularize.Block = "6x1", 1, 4
+	if err := regularized.Check(); err == nil || !strings.Contains(err.Error(), "regularize.block") {
+		t.Errorf("blocks of 4 of 6 layers: %v", err)
+	}
+}
+
+func TestRateAt(t *testing.T) {
+	for _, c := range []struct {
+		schedule string
+		final    float64
+		want     map[int]float64 // at a step, relative to the peak
+	}{
+		{"constant", 0, map[int]float64{0: 0.25, 1: 0.5, 3: 1, 4: 1, 8: 1, 11: 1, 12: 1, 100: 1}},
+		{"linear", 0, map[int]float64{0: 0.25, 3: 1, 4: 1, 6: 0.75, 8: 0.5, 11: 0.125, 12: 0, 100: 0}},
+		{"linear", 0.5, map[int]float64{3: 1, 4: 1, 8: 0.75, 12: 0.5, 100: 0.5}},
+		{"cosine", 0, map[int]float64{0: 0.25, 3: 1, 4: 1, 6: 0.5 + math.Sqrt2/4, 8: 0.5, 10: 0.5 - math.Sqrt2/4, 12: 0, 100: 0}},
+		{"cosine", 0.1, map[int]float64{4: 1, 8: 0.55, 12: 0.1}},
+	} {
+		o := Options{Steps: 12, Warmup: 4, Rate: 3e-3, Schedule: c.schedule, FinalRate: c.final}
+		for step, want := range c.want {
+			if got := o.RateAt(step); math.Abs(got-want*o.Rate) > 1e-15 {
+				t.Errorf("%s to %g: rate %g at step %d, want %g", c.schedule, c.final, got, step, want*o.Rate)
+			}
+		}
+	}
+	for _, o := range []Options{{Steps: 5, Rate: 1, Schedule: "cosine"}, {Steps: 5, Warmup: 5, Rate: 1, Schedule: "cosine"}, {Steps: 5, Warmup: 9, Rate: 1, Schedule: "linear"}} {
+		for step := range o.Steps {
+			if r := o.RateAt(step); !(r > 0 && r <= 1) {
+				t.Errorf("%d steps of warm-up, %d in all: rate %g at step %d", o.Warmup, o.Steps, r, step)
+			}
+		}
+	}
+}
+
+func TestNearest(t *testing.T) {
+	for _, c := range []struct {
+		a, b string
+		want int
+	}{{"", "abc", 3}, {"abc", "", 3}, {"kitten", "sitting", 3}, {"flaw", "lawn", 2}, {"same", "same", 0}} {
+		if got := distance(c.a, c.b); got != c.want {
+			t.Errorf("from %q to %q are %d changes, want %d", c.a, c.b, got, c.want)
+		}
+	}
+	names := []string{"train.steps", "evaluate.every", "checkpoint.every"}
+	for wrong, want := range map[string]string{"train.stpes": "train.steps", "evalute.every": "evaluate.every", "checkpoints.every": "checkpoint.every", "x": "", "": ""} {
+		if got := Nearest(wrong, names); got != want {
+			t.Errorf("nearest to %q is %q, want %q", wrong, got, want)
+		}
+	}
+}

@@ -1,0 +1,716 @@
+package train
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"coil/backend"
+	"coil/backend/cpu"
+	"coil/run"
+	"coil/run/safetensors"
+	"coil/task"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// tiny is a run of a moment.
+func tiny() Config {
+	c := Default()
+	c.Model.Layers, c.Model.Width, c.Model.Heads, c.Model.Hidden, c.Model.InitStd = "1x2", 16, 2, 32, 0.1
+	c.Task.PHop = task.PHop{Letters: 3, Length: 16, Hops: 1, Sampler: "no-repeats", Loss: "every"}
+	c.Train.Steps, c.Train.Batch, c.Train.Rate, c.Train.Warmup, c.Train.Report = 12, 8, 1e-2, 4, 3
+	c.Evaluate = Evaluation{Every: 4, Examples: 8, Final: 8}
+	c.Checkpoint = Checkpoints{Every: 5, Keep: 0}
+	return c
+}
+
+func newBackend(t *testing.T, o cpu.Options) backend.Backend {
+	t.Helper()
+	b, err := cpu.New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { b.Close() })
+	return b
+}
+
+func newTrainer(t *testing.T, c Config, workers int) *Trainer {
+	t.Helper()
+	tr, err := New(c, newBackend(t, cpu.Options{Workers: workers}), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(tr.Close)
+	return tr
+}
+
+func newRun(t *testing.T, c Config) *run.Run {
+	t.Helper()
+	r, err := run.CreateAt(filepath.Join(t.TempDir(), "run"), c.Encode(), run.Info{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { r.Close() })
+	return r
+}
+
+// after returns a stop that is true from its n-th call on.
+func after(n int) func() bool {
+	return func() bool { n--; return n <= 0 }
+}
+
+// resume makes a trainer that goes on from the run's newest checkpoint.
+func resume(t *testing.T, c Config, r *run.Run, workers int) *Trainer {
+	t.Helper()
+	from, err := r.Latest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	tr := newTrainer(t, c, workers)
+	if err := tr.Resume(from); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Rewind(from.Step); err != nil {
+		t.Fatal(err)
+	}
+	return tr
+}
+
+// contents are the bytes of a checkpoint: its files and its meta.
+func contents(t *testing.T, c run.Checkpoint) map[string][]byte {
+	t.Helper()
+	all := map[string][]byte{}
+	var meta bytes.Buffer
+	if err := json.Compact(&meta, c.Meta); err != nil {
+		t.Fatal(err)
+	}
+	all["meta"] = meta.Bytes()
+	for _, f := range c.Files {
+		file, _, err := c.Open(f.Name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := io.ReadAll(file)
+		if err := errors.Join(err, file.Close()); err != nil {
+			t.Fatal(err)
+		}
+		all[f.Name] = b
+	}
+	return all
+}
+
+func latest(t *testing.T, r *run.Run) map[string][]byte {
+	t.Helper()
+	c, err := r.Latest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return contents(t, c)
+}
+
+func wantSame(t *testing.T, got, want map[string][]byte) {
+	t.Helper()
+	for name := range want {
+		if !bytes.Equal(got[name], want[name]) {
+			t.Errorf("%s differs from that of a run that was never stopped", name)
+		}
+	}
+	if len(got) != len(want) {
+		t.Errorf("%d files, want %d", len(got), len(want))
+	}
+}
+
+// reports are the values of the events of a kind, by step. Each step has one.
+func reports(t *testing.T, r *run.Run, kind string) map[int]map[string]run.Number {
+	t.Helper()
+	h, err := r.History()
+	if err != nil {
+		t.Fatal(err)
+	}
+	values := map[int]map[string]run.Number{}
+	for _, e := range h {
+		if e.Kind != kind {
+			continue
+		}
+		if values[e.Step] != nil {
+			t.Errorf("step %d has two events of kind %s", e.Step, kind)
+		}
+		values[e.Step] = e.Values
+	}
+	return values
+}
+
+// variants are runs that differ in what a checkpoint must hold.
+var variants = map[string]func(*Config){
+	"adamw":     func(*Config) {},
+	"adafactor": func(c *Config) { c.Train.Optimizer = "adafactor" },
+	"average":   func(c *Config) { c.Train.Average = 0.9 },
+	"random loops": func(c *Config) {
+		c.Loops.RandomMean, c.Loops.RandomMax, c.Model.LoopEmbedding = 2, 4, true
+	},
+	"regularizer": func(c *Config) { c.Model.Layers, c.Regularize.Lambda, c.Regularize.Block = "6x1", 1, 2 },
+	"every loop":  func(c *Config) { c.Loops.EveryLoop, c.Model.Tied = true, true },
+	"truncated, recomputed": func(c *Config) {
+		c.Model.Layers, c.Model.Injection, c.Loops.Truncate, c.Loops.Recompute = "1x4", "linear", 2, true
+	},
+	"addition, all else": func(c *Config) {
+		c.Task.Name = "addition"
+		c.Task.Addition = task.Addition{Digits: 2, Operands: []int{2, 3}, Evaluate: []int{4}, Order: "least"}
+		c.Model.Layers, c.Model.NormPlace, c.Model.Activation, c.Model.Positions = "1x(1,2,1)", "sandwich", "swiglu", "learned"
+		c.Train.Optimizer, c.Train.Average, c.Train.Schedule, c.Train.Clip = "adafactor", 0.5, "linear", 0
+		c.Loops.RandomMean, c.Loops.RandomMax = 1.5, 3
+	},
+}
+
+// A run that stops, and goes on in another process with another number of workers, ends with the bits of one that never
+// stopped, and says the same of itself.
+func TestResumeIsExact(t *testing.T) {
+	for name, change := range variants {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := tiny()
+			change(&c)
+			whole := newRun(t, c)
+			if err := newTrainer(t, c, 2).Run(whole, nil); err != nil {
+				t.Fatal(err)
+			}
+			want := latest(t, whole)
+
+			// stop is asked after each step, and before each batch of an evaluation.
+			r := newRun(t, c)
+			tr := newTrainer(t, c, 1)
+			if err := tr.Run(r, after(7)); !errors.Is(err, ErrStopped) {
+				t.Fatal(err)
+			}
+			if done := tr.Done(); done < 1 || done >= c.Train.Steps {
+				t.Fatalf("it stopped at step %d of %d", done, c.Train.Steps)
+			}
+			tr = resume(t, c, r, 3)
+			if err := tr.Run(r, after(2)); !errors.Is(err, ErrStopped) {
+				t.Fatal(err)
+			}
+			if err := resume(t, c, r, 2).Run(r, nil); err != nil {
+				t.Fatal(err)
+			}
+			wantSame(t, latest(t, r), want)
+
+			reports(t, r, run.KindTrain)
+			final := c.Train.Steps
+			if d := cmp.Diff(reports(t, whole, run.KindEval)[final], reports(t, r, run.KindEval)[final]); d != "" {
+				t.Errorf("the last evaluation differs: %s", d)
+			}
+		})
+	}
+}
+
+// A run that is killed goes on from its last checkpoint, and its history is that of one that was not.
+func TestResumeAfterKill(t *testing.T) {
+	c := tiny()
+	c.Train.Steps, c.Checkpoint.Every, c.Evaluate.Every, c.Train.Report = 20, 6, 3, 2
+	whole := newRun(t, c)
+	if err := newTrainer(t, c, 2).Run(whole, nil); err != nil {
+		t.Fatal(err)
+	}
+	r := newRun(t, c)
+	tr := newTrainer(t, c, 2)
+	killed := errors.New("killed")
+	func() {
+		defer func() {
+			if p := recover(); p != killed {
+				panic(p)
+			}
+		}()
+		tr.Run(r, func() bool { // in the evaluation of step 15, with a checkpoint of step 12
+			if tr.Done() == 15 {
+				panic(killed)
+			}
+			return false
+		})
+	}()
+	tr = resume(t, c, r, 2)
+	if tr.Done() != 12 {
+		t.Fatalf("it goes on from step %d", tr.Done())
+	}
+	if err := tr.Run(r, nil); err != nil {
+		t.Fatal(err)
+	}
+	wantSame(t, latest(t, r), latest(t, whole))
+	for _, kind := range []string{run.KindTrain, run.KindEval} {
+		got, want := reports(t, r, kind), reports(t, whole, kind)
+		for _, values := range [](map[int]map[string]run.Number){got, want} {
+			for _, v := range values {
+				delete(v, "tokens_per_second")
+			}
+		}
+		if d := cmp.Diff(want, got); d != "" {
+			t.Errorf("the events of kind %s differ: %s", kind, d)
+		}
+	}
+}
+
+// What happens in a run, in its order.
+func TestEvents(t *testing.T) {
+	c := tiny()
+	c.Train.Steps, c.Train.Report, c.Evaluate.Every, c.Checkpoint.Every, c.Checkpoint.Keep = 7, 3, 4, 2, 2
+	c.Loops.EveryLoop = true
+	var told []string
+	b := newBackend(t, cpu.Options{})
+	tr, err := New(c, b, func(r Report) { told = append(told, fmt.Sprint(r.Event.Kind, " ", r.Event.Step)) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tr.Close()
+	r := newRun(t, c)
+	if err := tr.Run(r, nil); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"start 0", "checkpoint 2", "train 3", "eval 4", "checkpoint 4", "train 6", "checkpoint 6", "train 7", "checkpoint 7", "eval 7", "end 7"}
+	if d := cmp.Diff(want, told); d != "" {
+		t.Errorf("it told %s", d)
+	}
+	h, err := r.History()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var written []string
+	for _, e := range h {
+		written = append(written, fmt.Sprint(e.Kind, " ", e.Step))
+	}
+	if d := cmp.Diff(want, written); d != "" {
+		t.Errorf("it wrote %s", d)
+	}
+	for _, name := range []string{"loss", "accuracy", "grad_norm", "lr", "tokens", "tokens_per_second", "loss_loop_1", "loss_loop_2"} {
+		if v, ok := h[2].Values[name]; !ok || bad(float64(v)) {
+			t.Errorf("a train event has %s = %v", name, v)
+		}
+	}
+	if got, want := h[2].Values["tokens"], run.Number(3*8*16); got != want {
+		t.Errorf("after 3 steps there were %v tokens, want %v", got, want)
+	}
+	cs, err := r.Checkpoints()
+	if err != nil || len(cs) != 2 || cs[0].Step != 6 || cs[1].Step != 7 {
+		t.Errorf("kept are %v, %v", cs, err)
+	}
+}
+
+// A stop while the last evaluation runs loses nothing: the run goes on with that.
+func TestStopInTheLastEvaluation(t *testing.T) {
+	c := tiny()
+	c.Evaluate.Every = 0
+	r := newRun(t, c)
+	tr := newTrainer(t, c, 2)
+	if err := tr.Run(r, after(c.Train.Steps+1)); !errors.Is(err, ErrStopped) {
+		t.Fatal(err)
+	}
+	if tr.Done() != c.Train.Steps {
+		t.Fatalf("it stopped at step %d", tr.Done())
+	}
+	h, err := r.History()
+	if err != nil || h[len(h)-1].Kind != run.KindStop {
+		t.Errorf("the last event is %v, %v", h[len(h)-1], err)
+	}
+	if err := resume(t, c, r, 2).Run(r, nil); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(reports(t, r, run.KindEval)); n != 1 {
+		t.Errorf("%d evaluations", n)
+	}
+}
+
+// poison changes weights of the newest checkpoint into ones of the size of x and saves that as the next step's.
+func poison(t *testing.T, c Config, r *run.Run, x float32, which string) {
+	t.Helper()
+	tr := resume(t, c, r, 1)
+	for _, p := range tr.Model.Parameters {
+		if !strings.HasPrefix(p.Name, which) {
+			continue
+		}
+		w := make([]float32, p.Size())
+		for i := range w {
+			w[i] = x * float32(1-i%3)
+		}
+		if err := tr.state.weights.Write(p.Offset, w); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tr.run, tr.done = r, tr.done+1
+	if err := tr.save(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func wantFinite(t *testing.T, tr *Trainer) {
+	t.Helper()
+	for _, b := range []backend.Buffer{tr.state.weights, tr.state.moments[0].buffer, tr.state.moments[1].buffer, tr.state.average} {
+		if b == nil {
+			continue
+		}
+		x := make([]float32, b.Len())
+		if err := b.Read(0, x); err != nil {
+			t.Fatal(err)
+		}
+		if i := slices.IndexFunc(x, func(x float32) bool { return bad(float64(x)) }); i >= 0 {
+			t.Errorf("value %d is %g", i, x[i])
+		}
+	}
+}
+
+// A step that is not finite ends the run, says so, and leaves the weights of before it.
+func TestDivergence(t *testing.T) {
+	for _, v := range []struct {
+		optimizer, which string
+		loss             bool // is bad
+	}{{"adamw", "", true}, {"adafactor", "", true}, {"adamw", "head.", false}, {"adafactor", "head.", false}} {
+		optimizer := v.optimizer
+		c := tiny()
+		c.Train.Optimizer, c.Train.Average, c.Checkpoint.Every = optimizer, 0.5, 3
+		r := newRun(t, c)
+		if err := newTrainer(t, c, 2).Run(r, after(3)); !errors.Is(err, ErrStopped) {
+			t.Fatal(err)
+		}
+		poison(t, c, r, 1e30, v.which)
+		before := latest(t, r)
+		tr := resume(t, c, r, 2)
+		err := tr.Run(r, nil)
+		var d *DivergedError
+		if !errors.As(err, &d) {
+			t.Fatalf("%s: %v", optimizer, err)
+		}
+		if d.Step != tr.Done()+1 || bad(d.Loss) != v.loss || !bad(d.Norm) || d.Last.Loss == 0 || d.Last.Norm == 0 {
+			t.Errorf("%s: %+v", optimizer, d)
+		}
+		for _, want := range []string{fmt.Sprintf("diverged at step %d: loss ", d.Step), "the step before had loss", "at learning rate", "train.rate"} {
+			if !strings.Contains(err.Error(), want) {
+				t.Errorf("%s: %q does not say %q", optimizer, err, want)
+			}
+		}
+		wantSame(t, latest(t, r), before)
+		wantFinite(t, tr)
+		h, err := r.History()
+		if last := h[len(h)-1]; err != nil || last.Kind != run.KindError || !strings.HasPrefix(last.Text, "diverged at step") {
+			t.Errorf("%s: the last event is %v, %v", optimizer, last, err)
+		}
+	}
+}
+
+// The weights of before a step that is not finite are saved, though no checkpoint was due, and push out no older one.
+func TestDivergenceSaves(t *testing.T) {
+	c := tiny()
+	c.Checkpoint, c.Evaluate.Every, c.Train.Steps = Checkpoints{Every: 3, Keep: 1}, 0, 100
+	r := newRun(t, c)
+	tr := newTrainer(t, c, 2)
+	w := make([]float32, tr.Model.Size)
+	for i := range w {
+		w[i] = 1e30
+	}
+	err := tr.Run(r, func() bool {
+		if tr.Done() == 5 {
+			if err := tr.state.weights.Write(0, w); err != nil {
+				t.Error(err)
+			}
+		}
+		return false
+	})
+	if d := (*DivergedError)(nil); !errors.As(err, &d) || d.Step != 6 {
+		t.Fatal(err)
+	}
+	cs, err := r.Checkpoints()
+	if err != nil || len(cs) != 2 || cs[0].Step != 3 || cs[1].Step != 5 {
+		t.Fatalf("saved are %v, %v", cs, err)
+	}
+	saved := cs[1]
+	f := newTrainer(t, c, 1)
+	if err := f.Resume(saved); err != nil {
+		t.Fatal(err)
+	}
+	wantFinite(t, f)
+}
+
+// Weights that are not finite never become a checkpoint, and never take the place of one.
+func TestOverflow(t *testing.T) {
+	c := tiny()
+	c.Checkpoint = Checkpoints{Every: 1, Keep: 1}
+	r := newRun(t, c)
+	tr := newTrainer(t, c, 2)
+	err := tr.Run(r, func() bool {
+		if tr.Done() == 3 {
+			if err := tr.state.weights.Write(7, []float32{float32(math.Inf(-1))}); err != nil {
+				t.Error(err)
+			}
+		}
+		return false
+	})
+	d := (*DivergedError)(nil)
+	if !errors.As(err, &d) || !d.Overflow || d.Step != 3 || !strings.Contains(err.Error(), "weights that are not finite") {
+		t.Fatal(err)
+	}
+	if cs, err := r.Checkpoints(); err != nil || len(cs) != 1 || cs[0].Step != 2 {
+		t.Errorf("there are %v, %v", cs, err)
+	}
+}
+
+// A checkpoint that does not fit the configuration is refused with what does not fit.
+func TestOtherModel(t *testing.T) {
+	c := tiny()
+	c.Train.Average = 0.5
+	r := newRun(t, c)
+	if err := newTrainer(t, c, 2).Run(r, after(1)); !errors.Is(err, ErrStopped) {
+		t.Fatal(err)
+	}
+	from, err := r.Latest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, o := range []struct {
+		change func(*Config)
+		want   []string
+	}{
+		{func(c *Config) { c.Model.Width = 32 }, []string{"model.safetensors", `tensor "embedding.weight"`, "[3 16]", "[3 32]"}},
+		{func(c *Config) { c.Task.PHop.Letters = 5 }, []string{"model.safetensors", `tensor "embedding.weight"`, "[3 16]", "[5 16]"}},
+		{func(c *Config) { c.Model.Layers = "2x1" }, []string{"model.safetensors", `no tensor "layers.1.`}},
+		{func(c *Config) { c.Model.Bias = false }, []string{"model.safetensors", "tensors, the configuration's model"}},
+		{func(c *Config) { c.Train.Seed = 2 }, []string{"train.seed = 1", "says 2"}},
+		{func(c *Config) { c.Train.Optimizer = "adafactor" }, []string{`train.optimizer = "adamw"`, `"adafactor"`}},
+	} {
+		other := c
+		o.change(&other)
+		err := newTrainer(t, other, 1).Resume(from)
+		if !errors.Is(err, ErrOtherModel) {
+			t.Errorf("%v: %v", o.want, err)
+			continue
+		}
+		for _, want := range o.want {
+			if !strings.Contains(err.Error(), want) {
+				t.Errorf("%q does not say %s", err, want)
+			}
+		}
+	}
+	// The number of steps, the rate and an average may change.
+	c.Train.Steps, c.Train.Rate, c.Train.Average = 14, 1e-3, 0
+	if err := newTrainer(t, c, 1).Resume(from); err != nil {
+		t.Error(err)
+	}
+}
+
+// The tensors of a checkpoint have the names and shapes of the model, and the weights of the buffer.
+func TestCheckpointFiles(t *testing.T) {
+	c := tiny()
+	c.Train.Average = 0.5
+	r := newRun(t, c)
+	tr := newTrainer(t, c, 2)
+	if err := tr.Run(r, nil); err != nil {
+		t.Fatal(err)
+	}
+	from, err := r.Latest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	weights := make([]float32, tr.Model.Size)
+	if err := tr.state.weights.Read(0, weights); err != nil {
+		t.Fatal(err)
+	}
+	err = withFile(from, weightsFile, func(f *safetensors.File) error {
+		for _, p := range tr.Model.Parameters {
+			x := make([]float32, p.Size())
+			if err := f.Read(p.Name, x); err != nil {
+				return err
+			}
+			if !slices.Equal(x, weights[p.Offset:p.Offset+p.Size()]) {
+				t.Errorf("%s has other values", p.Name)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	if err := tr.state.average.Read(0, weights); err != nil {
+		t.Fatal(err)
+	}
+	b, err := tr.backend.NewBuffer(tr.Model.Size)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Free()
+	if err := LoadWeights(from, tr.Model, b, true); err != nil {
+		t.Fatal(err)
+	}
+	loaded := make([]float32, tr.Model.Size)
+	if err := b.Read(0, loaded); err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(loaded, weights) {
+		t.Error("the average that is evaluated is not what was loaded")
+	}
+}
+
+// counting notes what is allocated.
+type counting struct {
+	backend.Backend
+	allocated int
+}
+
+func (c *counting) NewBuffer(n int) (backend.Buffer, error) {
+	c.allocated += n
+	return c.Backend.NewBuffer(n)
+}
+
+// What can't fit is refused with advice before anything large is allocated, and leaves nothing allocated.
+func TestMemory(t *testing.T) {
+	huge := tiny()
+	huge.Model.Width, huge.Model.Hidden = 65536, 262144
+	moments := tiny() // of which the weights alone would fit
+	moments.Model.Width, moments.Model.Hidden = 256, 512
+	long := tiny()
+	long.Task.PHop.Length, long.Train.Batch = 2048, 64
+	recomputed := long
+	recomputed.Loops.Recompute = true
+	b := &counting{Backend: newBackend(t, cpu.Options{Workers: 2, Memory: 4 << 20})}
+	for _, c := range []struct {
+		config    Config
+		allocated bool
+		want, not string
+	}{
+		{huge, false, "model.width or model.hidden", "recompute"},
+		{moments, false, "model.width or model.hidden", "recompute"},
+		{long, true, "set loops.recompute = true, or take a smaller train.batch", "model.hidden"},
+		{recomputed, true, "take a smaller train.batch", "recompute"},
+	} {
+		b.allocated = 0
+		_, err := New(c.config, b, nil)
+		if !errors.Is(err, backend.ErrMemory) || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), c.not) {
+			t.Errorf("%v, want %q", err, c.want)
+		}
+		if (b.allocated > 0) != c.allocated {
+			t.Errorf("%d values were allocated for %q", b.allocated, err)
+		}
+	}
+	small := tiny()
+	tr, err := New(small, b, nil)
+	if err != nil {
+		t.Fatalf("after what could not be: %v", err)
+	}
+	tr.Close()
+}
+
+// Random loop counts keep as many programs as there is memory for, and compute the same with fewer.
+func TestProgramsWithinMemory(t *testing.T) {
+	c := tiny()
+	c.Loops.RandomMean, c.Loops.RandomMax, c.Train.Steps = 3, 6, 15
+	roomy := newTrainer(t, c, 1)
+	if roomy.cached != 6 {
+		t.Fatalf("%d programs are kept", roomy.cached)
+	}
+	want := newRun(t, c)
+	if err := roomy.Run(want, nil); err != nil {
+		t.Fatal(err)
+	}
+	for kept := 1; kept < 3; kept++ {
+		memory := roomy.Memory.Total() - int64(roomy.cached-kept)*roomy.steps[6].memory.Own()
+		tr, err := New(c, newBackend(t, cpu.Options{Workers: 1, Memory: memory}), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer tr.Close()
+		if tr.cached != kept || tr.Memory.Total() > memory {
+			t.Errorf("%d programs of %d bytes are kept in %d", tr.cached, tr.Memory.Total(), memory)
+		}
+		r := newRun(t, c)
+		most := 0
+		if err := tr.Run(r, func() bool { most = max(most, len(tr.steps)); return false }); err != nil {
+			t.Fatal(err)
+		}
+		if most > kept {
+			t.Errorf("%d programs at a time, want %d", most, kept)
+		}
+		wantSame(t, latest(t, r), latest(t, want))
+	}
+}
+
+// A small looped model learns to look one hop back.
+func TestTrainingWorks(t *testing.T) {
+	for _, optimizer := range []string{"adamw", "adafactor"} {
+		c := tiny()
+		c.Train.Steps, c.Train.Batch, c.Train.Warmup, c.Train.Optimizer = 150, 32, 10, optimizer
+		c.Evaluate = Evaluation{Examples: 1, Final: 256}
+		r := newRun(t, c)
+		if err := newTrainer(t, c, 2).Run(r, nil); err != nil {
+			t.Fatal(err)
+		}
+		h, err := r.History()
+		if err != nil {
+			t.Fatal(err)
+		}
+		e := h[len(h)-2]
+		t.Logf("%s: held-out accuracy %.3f, loss %.3f", optimizer, float64(e.Values["accuracy"]), float64(e.Values["loss"]))
+		// The answer differs from the letter before it, so guessing among the other two is right half of the time.
+		if e.Kind != run.KindEval || e.Values["accuracy"] < 0.85 {
+			t.Errorf("%s: %v", optimizer, e.Values)
+		}
+	}
+}
+
+// In the first step the moments are the gradient's own, so each weight moves by the rate, and by its decay. (Of
+// adafactor that holds for vectors, whose moment is not factored.)
+func TestFirstStep(t *testing.T) {
+	for _, optimizer := range []string{"adamw", "adafactor"} {
+		c := tiny()
+		c.Train.Optimizer, c.Train.Steps, c.Train.Warmup, c.Train.WeightDecay, c.Train.Average = optimizer, 1, 2, 0.5, 0.9
+		tr := newTrainer(t, c, 2)
+		if err := tr.Run(newRun(t, c), nil); err != nil {
+			t.Fatal(err)
+		}
+		before, after, average := tr.Model.Initialize(c.Train.Seed), make([]float32, tr.Model.Size), make([]float32, tr.Model.Size)
+		if err := errors.Join(tr.state.weights.Read(0, after), tr.state.average.Read(0, average)); err != nil {
+			t.Fatal(err)
+		}
+		rate := c.Train.Rate / 2 // half of the warm-up
+		for _, p := range tr.Model.Parameters {
+			if p.Decay && optimizer == "adafactor" {
+				continue
+			}
+			moved := 0
+			for i := p.Offset; i < p.Offset+p.Size(); i++ {
+				by := float64(after[i] - before[i])
+				if p.Decay {
+					by += rate * c.Train.WeightDecay * float64(before[i])
+				}
+				if math.Abs(math.Abs(by)-rate) < 0.01*rate {
+					moved++
+				}
+				// The average begins short: of the first step it keeps 1/11.
+				if want := before[i]/11 + after[i]*10/11; math.Abs(float64(average[i]-want)) > 1e-6 {
+					t.Fatalf("%s: %s: from %g to %g the average is %g, want %g", optimizer, p.Name, before[i], after[i], average[i], want)
+				}
+			}
+			if moved < p.Size()/2 { // the others have hardly a gradient: a bias of keys, say
+				t.Errorf("%s: %s: %d of %d values moved by the rate", optimizer, p.Name, moved, p.Size())
+			}
+		}
+	}
+}
+
+// With a rate of 0 the weights stay as they began: nothing but the optimizer changes them.
+func TestRateZeroTrainsNothing(t *testing.T) {
+	c := tiny()
+	c.Train.Rate = 0
+	tr := newTrainer(t, c, 2)
+	if err := tr.Run(newRun(t, c), nil); err != nil {
+		t.Fatal(err)
+	}
+	w := make([]float32, tr.Model.Size)
+	if err := tr.state.weights.Read(0, w); err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(w, tr.Model.Initialize(c.Train.Seed)) {
+		t.Error("the weights have changed")
+	}
+}
