@@ -10,7 +10,7 @@ type Fill struct {
 
 func (o *Fill) Name() string         { return "fill" }
 func (o *Fill) operands(v *operands) { v.write(o.Y) }
-func (o *Fill) check() error         { return nil }
+func (o *Fill) check() error         { return wantAny("Y", o.Y) }
 
 // Add is Y = Alpha·A + Beta·B, elementwise; without B it is Y = Alpha·A. B may be a row [1,c], which is added to every
 // row. Y may be A or B.
@@ -68,7 +68,7 @@ func (o *Sum) operands(v *operands) {
 	v.output(o.Accumulate, o.Y)
 }
 
-func (o *Sum) check() error { return want("Y", o.Y, 1, 1) }
+func (o *Sum) check() error { return firstError(wantAny("X", o.X), want("Y", o.Y, 1, 1)) }
 
 // Cosine is Y[0,0] = Alpha·⟨A,B⟩/(‖A‖·‖B‖) over all elements, added to Y with Accumulate. It is 0 where a norm is 0.
 // Norms[1,3], if given, receives ⟨A,B⟩, ‖A‖², ‖B‖² for the gradient.

@@ -5,8 +5,8 @@ import "fmt"
 // Matmul is C[m,n] = f(op(A)[m,k] · op(B)[k,n] + Bias[1,n]) + Residual[m,n], where op transposes if asked.
 //
 // With Accumulate the product is added to what C holds, and neither Bias, Activation nor Residual may be given. Pre,
-// if given, receives the argument of f. A and B may be strided; C, Pre and Residual must not overlap A or B, but
-// Residual may be C. Both A and B transposed is refused: no model needs it.
+// if given, receives the argument of f. A and B may be strided; C and Pre must not overlap another operand, but Residual
+// may be C. Both A and B transposed is refused: no model needs it.
 type Matmul struct {
 	A, B, C        Tensor
 	TransA, TransB bool
@@ -47,12 +47,14 @@ func (o *Matmul) check() error {
 	case o.TransA && o.TransB:
 		return fmt.Errorf("both operands transposed")
 	case k != kb:
-		return fmt.Errorf("A is %s (transposed %v) and B is %s (transposed %v): inner sizes %d and %d",
-			o.A.shape(), o.TransA, o.B.shape(), o.TransB, k, kb)
+		return fmt.Errorf("inner sizes %d and %d: A is %s (transposed %v) and B is %s (transposed %v)",
+			k, kb, o.A.shape(), o.TransA, o.B.shape(), o.TransB)
 	case o.Accumulate && (o.Bias.Exists() || o.Residual.Exists() || o.Pre.Exists() || o.Activation != Identity):
 		return fmt.Errorf("accumulate together with bias, activation or residual")
 	case o.Pre.Exists() && o.Activation == Identity:
-		return fmt.Errorf("Pre without an activation")
+		return fmt.Errorf("the operand Pre without an activation")
+	case o.Residual != o.C && o.Residual.overlaps(o.C) || o.Residual.overlaps(o.Pre):
+		return fmt.Errorf("the residual overlaps an output, and is not C")
 	case o.C.overlaps(o.A) || o.C.overlaps(o.B) || o.Pre.overlaps(o.A) || o.Pre.overlaps(o.B) || o.Pre.overlaps(o.C):
 		return fmt.Errorf("an output overlaps an operand")
 	}

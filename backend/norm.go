@@ -52,7 +52,8 @@ func checkNorm(rms bool, bias Tensor, eps float32) error {
 //	DX = ρ·(g − mean(g) − x̂·mean(g ∘ x̂))      (rmsnorm: without mean(g))
 //	DGain += Σ_rows DY ∘ x̂,   DBias += Σ_rows DY
 //
-// With Accumulate DX is added to. DGain and DBias are always added to and may be missing. DX must not overlap X or DY.
+// With Accumulate DX is added to. DGain and DBias are always added to and may be missing. DX must not overlap X or DY,
+// nor DGain DBias.
 type LayerNormBackward struct {
 	X, Gain, Stats, DY Tensor
 	DX, DGain, DBias   Tensor
@@ -70,8 +71,8 @@ func (o *LayerNormBackward) operands(v *operands) {
 
 func (o *LayerNormBackward) check() error {
 	n, d := o.X.Rows, o.X.Cols
-	if o.DX.overlaps(o.X) || o.DX.overlaps(o.DY) {
-		return fmt.Errorf("DX overlaps X or DY")
+	if o.DX.overlaps(o.X) || o.DX.overlaps(o.DY) || o.DGain.overlaps(o.DBias) {
+		return fmt.Errorf("DX overlaps X or DY, or DGain DBias")
 	}
 	return firstError(
 		checkNorm(o.RMS, o.DBias, 0),

@@ -85,7 +85,7 @@ func (o *Adafactor) operands(v *operands) {
 func (o *Adafactor) check() error {
 	r, c := o.X.Rows, o.X.Cols
 	if r == 1 && o.RowV.Exists() || r > 1 && !o.RowV.Exists() {
-		return fmt.Errorf("X is %s and RowV %s: a matrix has one, a vector has none", o.X.shape(), o.RowV.shape())
+		return fmt.Errorf("a matrix has RowV, a vector has none: X is %s and RowV %s", o.X.shape(), o.RowV.shape())
 	}
 	if !(o.Clip > 0) {
 		return fmt.Errorf("clip is %g, want more than 0", o.Clip)

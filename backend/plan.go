@@ -25,6 +25,9 @@ func PlanArenas(r *Recorder) (group, step Arena, err error) {
 	}
 	pinned := make(map[int]bool)
 	for _, t := range r.results {
+		if s := r.storages[t.Storage-1]; s.Space == Temporary && !s.written {
+			return Arena{}, Arena{}, fmt.Errorf("recorder: nothing writes result %s", t.shape())
+		}
 		pinned[t.Storage-1] = true
 	}
 	return planArena(r.storages, r.group, pinned), planArena(r.storages, r.step, pinned), nil

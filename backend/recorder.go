@@ -181,6 +181,10 @@ func (r *Recorder) Result(t Tensor) {
 		r.fail(fmt.Errorf("recorder: a result must be a dense tensor, not %s", t.shape()))
 		return
 	}
+	if err := r.place(t); err != nil {
+		r.fail(fmt.Errorf("recorder: result: %w", err))
+		return
+	}
 	if s := r.storages[t.Storage-1]; s.Space == Output || s.Space == Temporary && !s.Step {
 		r.fail(fmt.Errorf("recorder: %s of the group part can't be a result", s.Space))
 	}
@@ -196,11 +200,32 @@ func (r *Recorder) Record(op Op) {
 		r.fail(fmt.Errorf("%s: %w", op.Name(), err))
 		return
 	}
+	ops := r.part()
+	*ops = append(*ops, op)
+}
+
+// part is the part that is being recorded.
+func (r *Recorder) part() *[]Op {
 	if r.inStep {
-		r.step = append(r.step, op)
-	} else {
-		r.group = append(r.group, op)
+		return &r.step
 	}
+	return &r.group
+}
+
+// place checks that t lies in its storage.
+func (r *Recorder) place(t Tensor) error {
+	if t.Storage < 0 || t.Storage > len(r.storages) {
+		return fmt.Errorf("storage %d is not of this recorder", t.Storage)
+	}
+	switch s := r.storages[t.Storage-1]; {
+	case t.Rows < 1 || t.Cols < 1 || t.Stride < t.Cols && t.Rows > 1:
+		return fmt.Errorf("operand of shape [%d,%d] with stride %d", t.Rows, t.Cols, t.Stride)
+	case t.Offset < 0 || t.Offset+t.span() > s.Len:
+		return fmt.Errorf("operand %s at %d does not fit its storage of %d", t.shape(), t.Offset, s.Len)
+	case s.Space == Input:
+		return fmt.Errorf("operand %s is an index", t.shape())
+	}
+	return nil
 }
 
 // examine checks that operands lie in their storages and may be used so, then the operation's own rules.
@@ -209,17 +234,10 @@ func (r *Recorder) examine(op Op) error {
 	op.operands(&v)
 	for i, ts := range [][]Tensor{v.reads, v.writes} {
 		for _, t := range ts {
-			if t.Storage < 0 || t.Storage > len(r.storages) {
-				return fmt.Errorf("storage %d is not of this recorder", t.Storage)
+			if err := r.place(t); err != nil {
+				return err
 			}
-			s := r.storages[t.Storage-1]
-			switch {
-			case t.Rows < 1 || t.Cols < 1 || t.Stride < t.Cols && t.Rows > 1:
-				return fmt.Errorf("operand of shape [%d,%d] with stride %d", t.Rows, t.Cols, t.Stride)
-			case t.Offset < 0 || t.Offset+t.span() > s.Len:
-				return fmt.Errorf("operand %s at %d does not fit its storage of %d", t.shape(), t.Offset, s.Len)
-			case s.Space == Input:
-				return fmt.Errorf("operand %s is an index", t.shape())
+			switch s := r.storages[t.Storage-1]; {
 			case i == 1 && s.Space == Constant:
 				return fmt.Errorf("writes a constant")
 			case i == 1 && s.Space == Parameter && !r.inStep:

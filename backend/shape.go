@@ -17,6 +17,13 @@ func wantIf(name string, t Tensor, rows, cols int) error {
 	return want(name, t, rows, cols)
 }
 
+func wantAny(name string, t Tensor) error {
+	if !t.Exists() {
+		return fmt.Errorf("%s is none", name)
+	}
+	return nil
+}
+
 func wantDense(name string, t Tensor) error {
 	if t.Exists() && !t.Dense() {
 		return fmt.Errorf("%s is strided, want its rows without gaps", name)

@@ -12,11 +12,17 @@ type Tape struct {
 	// Recompute makes Segment keep only the input of each segment and run it again before its backward pass.
 	Recompute bool
 
-	nodes   []func()
-	grads   map[int]*gradient     // by storage
-	values  map[int]func() Tensor // how to compute a dropped value again
-	readers map[int]int           // consumers so far whose backward pass has not run
-	forward bool                  // no gradients are wanted: only record
+	nodes   []node
+	grads   map[int]*gradient              // by storage
+	values  map[int]func(last bool) Tensor // how to compute a dropped value again; see value
+	pending map[int]int                    // by storage: nodes that may still add to its gradient
+	forward bool                           // no gradients are wanted: only record
+}
+
+// node is the backward pass of an operation, and the tensors whose gradients it may add to.
+type node struct {
+	back func()
+	to   []Tensor
 }
 
 // gradient is the gradient of a storage: a tensor over the whole of it.
@@ -27,7 +33,7 @@ type gradient struct {
 
 // NewTape begins a tape on r. With train false nothing is remembered and Backward does nothing.
 func NewTape(r *Recorder, train bool) *Tape {
-	return &Tape{Recorder: r, forward: !train, grads: map[int]*gradient{}, values: map[int]func() Tensor{}, readers: map[int]int{}}
+	return &Tape{Recorder: r, forward: !train, grads: map[int]*gradient{}, values: map[int]func(bool) Tensor{}, pending: map[int]int{}}
 }
 
 // Training reports whether the tape remembers gradients at this point.
@@ -56,7 +62,13 @@ func (t *Tape) Segment(x Tensor, f func(Tensor) Tensor) Tensor {
 		return f(x)
 	}
 	var y Tensor
+	begin := len(*t.part())
 	t.Detached(func() { y = f(x) })
+	var used []Tensor // x, and what else f reads
+	for _, op := range (*t.part())[begin:] {
+		reads, _, _ := Operands(op)
+		used = append(used, reads...)
+	}
 	t.track(y)
 	t.node(func() {
 		dy, ok := t.gradient(y)
@@ -67,7 +79,7 @@ func (t *Tape) Segment(x Tensor, f func(Tensor) Tensor) Tensor {
 		z := f(x)
 		t.grads[z.Storage] = &gradient{dy, true}
 		t.unwind(begin)
-	})
+	}, used...)
 	return y
 }
 
@@ -76,13 +88,22 @@ func (t *Tape) Backward() { t.unwind(0) }
 
 func (t *Tape) unwind(begin int) {
 	for len(t.nodes) > begin {
-		f := t.nodes[len(t.nodes)-1]
+		n := t.nodes[len(t.nodes)-1]
 		t.nodes = t.nodes[:len(t.nodes)-1]
-		f()
+		n.back()
+		for _, x := range n.to {
+			t.pending[x.Storage]--
+		}
 	}
 }
 
-func (t *Tape) node(f func()) { t.nodes = append(t.nodes, f) }
+// node remembers a backward pass, which may add to the gradients of the tensors to.
+func (t *Tape) node(back func(), to ...Tensor) {
+	t.nodes = append(t.nodes, node{back, to})
+	for _, x := range to {
+		t.pending[x.Storage]++
+	}
+}
 
 // track gives the storage of y a gradient, to be allocated when first written.
 func (t *Tape) track(y Tensor) { t.grads[y.Storage] = &gradient{} }
@@ -98,20 +119,6 @@ func (t *Tape) tracked(xs ...Tensor) bool {
 		}
 	}
 	return false
-}
-
-// reads notes that an operation with a backward pass uses the values of xs.
-func (t *Tape) reads(xs ...Tensor) {
-	for _, x := range xs {
-		t.readers[x.Storage]++
-	}
-}
-
-// done notes that a reader's backward pass has run.
-func (t *Tape) done(xs ...Tensor) {
-	for _, x := range xs {
-		t.readers[x.Storage]--
-	}
 }
 
 // gradient returns the gradient of x for reading; false if nothing has been added to it.
@@ -168,14 +175,16 @@ func (t *Tape) addInto(x, dy Tensor, last bool) {
 	}
 }
 
-// value returns a tensor with the value of x in the backward pass: x itself, or x computed again.
-func (t *Tape) value(x Tensor) Tensor {
+// value returns a tensor with the value of x in the backward pass: x itself, or x computed again. With last the node
+// that asks has added to the gradient of x all that it will: if no other will either, the value and the backward pass
+// of x may be one operation.
+func (t *Tape) value(x Tensor, last bool) Tensor {
 	f := t.values[x.Storage]
 	if f == nil {
 		return x
 	}
-	again := f()
-	t.values[x.Storage] = func() Tensor { return again }
+	again := f(last && t.pending[x.Storage] == 1)
+	t.values[x.Storage] = func(bool) Tensor { return again }
 	v := x
 	v.Storage, v.Offset = again.Storage, again.Offset+x.Offset
 	return v
@@ -204,10 +213,8 @@ func (t *Tape) Linear(x, w, bias Tensor, transpose bool, f Activation, residual 
 		op.Pre = z
 	}
 	t.Record(op)
-	t.reads(x)
 	t.track(z)
 	t.node(func() {
-		t.done(x)
 		dz, ok := t.gradient(z)
 		if !ok {
 			return
@@ -218,16 +225,16 @@ func (t *Tape) Linear(x, w, bias Tensor, transpose bool, f Activation, residual 
 		if dx, accumulate, ok := t.into(x); ok {
 			t.Record(&Matmul{A: dz, B: w, C: dx, TransB: !transpose, Accumulate: accumulate})
 		}
-		// After dx: a value of x computed again may take its own backward pass along.
+		// After dx: the value of x may take its backward pass along.
 		if dw, _, ok := t.into(w); ok {
-			if xv := t.value(x); transpose {
+			if xv := t.value(x, true); transpose {
 				t.Record(&Matmul{A: dz, B: xv, C: dw, TransA: true, Accumulate: true})
 			} else {
 				t.Record(&Matmul{A: xv, B: dz, C: dw, TransA: true, Accumulate: true})
 			}
 		}
 		t.addInto(residual, dz, true)
-	})
+	}, x, residual)
 	if f != Identity {
 		t.pointwise(z, y,
 			func(y Tensor) { t.Record(&Activate{Activation: f, X: z, Y: y}) },
@@ -237,8 +244,8 @@ func (t *Tape) Linear(x, w, bias Tensor, transpose bool, f Activation, residual 
 }
 
 // pointwise remembers that y = f(x) for an activation f that forward records again, and backward records the gradient
-// of, together with the value if y is given. If the one reader of y asks for its value when dy is complete, both come
-// from one operation.
+// of, together with the value if y is given. If the last to add to dy asks for the value of y, both come from one
+// operation.
 func (t *Tape) pointwise(x, y Tensor, forward func(y Tensor), backward func(dy, dx, y Tensor)) {
 	t.track(y)
 	var ran bool
@@ -256,14 +263,14 @@ func (t *Tape) pointwise(x, y Tensor, forward func(y Tensor), backward func(dy, 
 		ran = true
 		return true
 	}
-	t.values[y.Storage] = func() Tensor {
+	t.values[y.Storage] = func(last bool) Tensor {
 		again := t.Temporary(y.Rows, y.Cols)
-		if t.readers[y.Storage] > 0 || !back(again) {
+		if !last || !back(again) {
 			forward(again)
 		}
 		return again
 	}
-	t.node(func() { back(Tensor{}) })
+	t.node(func() { back(Tensor{}) }, x)
 }
 
 // SwiGLU records silu(g) ∘ u for x = [g, u].
@@ -289,26 +296,24 @@ func (t *Tape) Norm(x, gain, bias Tensor, eps float32, rms bool) Tensor {
 	op.Stats = t.Temporary(x.Rows, 2)
 	t.Record(op)
 	t.track(y)
-	t.reads(x)
-	t.values[y.Storage] = func() Tensor {
+	t.values[y.Storage] = func(bool) Tensor {
 		again := t.Temporary(y.Rows, y.Cols)
-		t.Record(&LayerNorm{X: t.value(x), Gain: gain, Bias: bias, Y: again, Eps: eps, RMS: rms})
+		t.Record(&LayerNorm{X: t.value(x, false), Gain: gain, Bias: bias, Y: again, Eps: eps, RMS: rms})
 		return again
 	}
 	t.node(func() {
-		t.done(x)
 		dy, ok := t.gradient(y)
 		if !ok {
 			return
 		}
-		b := &LayerNormBackward{X: t.value(x), Gain: gain, Stats: op.Stats, DY: dy, RMS: rms}
+		b := &LayerNormBackward{X: t.value(x, false), Gain: gain, Stats: op.Stats, DY: dy, RMS: rms}
 		b.DGain, _, _ = t.into(gain)
 		b.DBias, _, _ = t.into(bias)
 		if b.DX, b.Accumulate, ok = t.into(x); !ok {
 			b.DX = t.Temporary(x.Rows, x.Cols)
 		}
 		t.Record(b)
-	})
+	}, x)
 	return y
 }
 
@@ -338,7 +343,7 @@ func (t *Tape) Attention(qkv Tensor, heads, length int) Tensor {
 		if accumulate {
 			t.Record(&Add{A: dx, B: b.DQKV, Y: dx, Alpha: 1, Beta: 1})
 		}
-	})
+	}, qkv)
 	return y
 }
 
@@ -353,7 +358,7 @@ func (t *Tape) Rotary(x Tensor, width, length int, base float64) {
 				back.X, back.Inverse = dx, true
 				t.Record(&back)
 			}
-		})
+		}, x)
 	}
 }
 
@@ -394,7 +399,7 @@ func (t *Tape) Add(a, b Tensor) Tensor {
 				t.addInto(b, dy, false)
 			}
 			t.addInto(a, dy, true)
-		})
+		}, a, b)
 	}
 	return y
 }
@@ -444,6 +449,6 @@ func (t *Tape) CrossEntropy(x, w Tensor, transpose bool, targets Index, loss, co
 		}
 	}
 	if dx.Exists() {
-		t.node(func() { t.addInto(x, dx, true) })
+		t.node(func() { t.addInto(x, dx, true) }, x)
 	}
 }

@@ -23,7 +23,7 @@ func function(f backend.Activation, x num) (y, d num) {
 		} else {
 			y, d = x, exact(1)
 		}
-		if math.Abs(x.v) <= x.e { // it may be on either side
+		if x.e > 0 && math.Abs(x.v) <= x.e { // it may be on either side
 			y.e, d.e = x.e, 1
 		}
 		return y, d

@@ -31,16 +31,10 @@ func (r *reference) add(o *backend.Add) {
 
 func (r *reference) columnSums(o *backend.ColumnSums) {
 	x, y := r.read(o.X), r.read(o.Y)
-	for j := range x.cols {
-		var t total
-		if o.Accumulate {
-			t.add(y.at(0, j))
-		}
-		for i := range x.rows {
-			t.add(x.at(i, j))
-		}
-		y.set(0, j, t.num())
+	if !o.Accumulate {
+		y = newMatrix(1, x.cols)
 	}
+	addRows(y, x, func(int) int { return 0 })
 	r.write(o.Y, y)
 }
 

@@ -39,7 +39,7 @@ func (r *reference) norm(o *backend.LayerNorm) {
 
 func (r *reference) normBackward(o *backend.LayerNormBackward) {
 	x, gain, stats, dy := r.read(o.X), r.read(o.Gain), r.read(o.Stats), r.read(o.DY)
-	dx, dgain, dbias := r.read(o.DX), r.read(o.DGain), r.read(o.DBias)
+	dx, forGain := r.read(o.DX), newMatrix(x.rows, x.cols)
 	for i := range x.rows {
 		mean, rho := stats.at(i, 0), stats.at(i, 1)
 		h, g := make([]num, x.cols), make([]num, x.cols)
@@ -49,12 +49,7 @@ func (r *reference) normBackward(o *backend.LayerNormBackward) {
 			g[j] = dy.at(i, j).times(gain.at(0, j))
 			sumG.add(g[j])
 			sumGH.addProduct(g[j], h[j])
-			if dgain.exists() {
-				dgain.increase(0, j, dy.at(i, j).times(h[j]))
-			}
-			if dbias.exists() {
-				dbias.increase(0, j, dy.at(i, j))
-			}
+			forGain.set(i, j, dy.at(i, j).times(h[j]))
 		}
 		meanG := sumG.mean()
 		if o.RMS {
@@ -69,8 +64,9 @@ func (r *reference) normBackward(o *backend.LayerNormBackward) {
 		}
 	}
 	r.write(o.DX, dx)
-	r.write(o.DGain, dgain)
-	r.write(o.DBias, dbias)
+	first := func(int) int { return 0 }
+	r.update(o.DGain, func(d matrix) { addRows(d, forGain, first) })
+	r.update(o.DBias, func(d matrix) { addRows(d, dy, first) })
 }
 
 func (r *reference) softmax(o *backend.Softmax) {

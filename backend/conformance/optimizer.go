@@ -192,7 +192,7 @@ func adafactorCases(s *suite) {
 				n, d := shape[0], shape[1]
 				c := s.inStep("[%d,%d] factor=%s scale by parameter=%v", n, d, factor.name, scale)
 				op := &backend.Adafactor{ColV: c.state("ColV", 1, d, always(0)), Factor: c.factor(variant), Rate: c.Scalar(), Beta: c.Scalar(),
-					Eps: 1e-30, Clip: []float32{1, 0.5, 100}[variant%3], Floor: 1e-3, Decay: 0.01, ScaleByParameter: scale}
+					Eps: []float32{1e-30, 0.1}[variant%2], Clip: []float32{1, 0.5, 100}[variant%3], Floor: 1e-3, Decay: 0.01, ScaleByParameter: scale}
 				if n > 1 {
 					op.RowV = c.state("RowV", 1, n, always(0))
 				}

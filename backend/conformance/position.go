@@ -34,7 +34,7 @@ func (r *reference) embedding(o *backend.Embedding) {
 		copy(y.row(i), table.row(int(id)))
 		if positions.exists() {
 			for j, p := range positions.row(i % positions.rows) {
-				y.increase(i, j, p)
+				y.set(i, j, y.at(i, j).plus(p))
 			}
 		}
 	}
@@ -43,20 +43,9 @@ func (r *reference) embedding(o *backend.Embedding) {
 
 func (r *reference) embeddingBackward(o *backend.EmbeddingBackward) {
 	dy := r.read(o.DY)
-	r.update(o.DTable, func(d matrix) {
-		for i, id := range r.index(o.Index) {
-			for j, x := range dy.row(i) {
-				d.increase(int(id), j, x)
-			}
-		}
-	})
-	r.update(o.DPositions, func(d matrix) {
-		for i := range dy.rows {
-			for j, x := range dy.row(i) {
-				d.increase(i%d.rows, j, x)
-			}
-		}
-	})
+	ids := r.index(o.Index)
+	r.update(o.DTable, func(d matrix) { addRows(d, dy, func(i int) int { return int(ids[i]) }) })
+	r.update(o.DPositions, func(d matrix) { addRows(d, dy, func(i int) int { return i % d.rows }) })
 }
 
 func rotaryCases(s *suite) {

@@ -3,6 +3,7 @@ package conformance
 import (
 	"fmt"
 	"math"
+	"math/rand/v2"
 
 	"coil/backend"
 )
@@ -13,8 +14,9 @@ type reference struct {
 	rec      *backend.Recorder
 	step     backend.Step
 	group    int
-	storages [][]num // Input and Output: of the group being run
-	outputs  [][]num // of the whole batch, by storage
+	storages [][]num       // Input and Output: of the group being run
+	outputs  [][]num       // of the whole batch, by storage
+	settle   func(num) num // what later operations see of a result; nil: the result with its error
 }
 
 // newReference takes the parameters as the buffers hold them now.
@@ -30,8 +32,6 @@ func newReference(rec *backend.Recorder, step backend.Step) (*reference, error) 
 			r.storages[i] = exactly(values)
 		case backend.Constant:
 			r.storages[i] = exactly(s.Data)
-		case backend.Accumulator:
-			r.storages[i] = make([]num, s.Len)
 		}
 	}
 	return r, nil
@@ -45,17 +45,63 @@ func exactly(values []float32) []num {
 	return xs
 }
 
-// run evaluates every group and then the step part.
+// newSampledReference runs references whose results are moved at random, and takes the errors from how far they end up
+// from each other.
+func newSampledReference(rec *backend.Recorder, step backend.Step, rng *rand.Rand) (*reference, error) {
+	settled := func(settle func(num) num) (*reference, error) {
+		r, err := newReference(rec, step)
+		if err == nil {
+			r.settle = settle
+			r.run()
+		}
+		return r, err
+	}
+	r, err := settled(func(x num) num { return num{x.v, 0} })
+	for range samples {
+		if err != nil {
+			return nil, err
+		}
+		var moved *reference
+		moved, err = settled(func(x num) num { return num{x.v + (2*rng.Float64()-1)*x.e, 0} })
+		for i := range r.storages {
+			widen(r.storages[i], moved.storages[i])
+			widen(r.outputs[i], moved.outputs[i])
+		}
+	}
+	return r, err
+}
+
+func widen(xs, moved []num) {
+	for i := range xs {
+		xs[i].e = max(xs[i].e, deviation*math.Abs(moved[i].v-xs[i].v))
+	}
+}
+
+// run evaluates every group, sums up what each adds to accumulators, and evaluates the step part.
 func (r *reference) run() {
+	sums := make([][]total, len(r.storages))
 	for r.group = range r.rec.Groups() {
 		r.forget(false)
 		for _, op := range r.rec.Group() {
 			r.evaluate(op)
 		}
 		for i, s := range r.rec.Storages() {
-			if s.Space == backend.Output {
+			switch s.Space {
+			case backend.Output:
 				r.outputs[i] = append(r.outputs[i], r.storages[i]...)
+			case backend.Accumulator:
+				if sums[i] == nil {
+					sums[i] = make([]total, s.Len)
+				}
+				for j, x := range r.storages[i] {
+					sums[i][j].add(x)
+				}
 			}
+		}
+	}
+	for i, sum := range sums {
+		for j := range sum {
+			r.storages[i][j] = r.settled(sum[j].num())
 		}
 	}
 	r.forget(true)
@@ -64,9 +110,12 @@ func (r *reference) run() {
 	}
 }
 
-// forget makes what has no value yet NaN.
+// forget makes what has no value yet NaN, and accumulators 0 when a group begins.
 func (r *reference) forget(step bool) {
 	for i, s := range r.rec.Storages() {
+		if s.Space == backend.Accumulator && !step {
+			r.storages[i] = make([]num, s.Len)
+		}
 		if s.Space == backend.Temporary && s.Step == step || s.Space == backend.Output && !step {
 			r.storages[i] = make([]num, s.Len)
 			for j := range r.storages[i] {
@@ -141,11 +190,10 @@ type matrix struct {
 
 func newMatrix(rows, cols int) matrix { return matrix{rows, cols, make([]num, rows*cols)} }
 
-func (m matrix) exists() bool             { return m.x != nil }
-func (m matrix) row(i int) []num          { return m.x[i*m.cols : (i+1)*m.cols] }
-func (m matrix) at(i, j int) num          { return m.x[i*m.cols+j] }
-func (m matrix) set(i, j int, x num)      { m.x[i*m.cols+j] = x }
-func (m matrix) increase(i, j int, x num) { m.set(i, j, m.at(i, j).plus(x)) }
+func (m matrix) exists() bool        { return m.x != nil }
+func (m matrix) row(i int) []num     { return m.x[i*m.cols : (i+1)*m.cols] }
+func (m matrix) at(i, j int) num     { return m.x[i*m.cols+j] }
+func (m matrix) set(i, j int, x num) { m.x[i*m.cols+j] = x }
 
 func (m matrix) transposed() matrix {
 	t := newMatrix(m.cols, m.rows)
@@ -175,8 +223,18 @@ func (r *reference) write(t backend.Tensor, m matrix) {
 		return
 	}
 	for i := range t.Rows {
-		copy(r.storages[t.Storage-1][t.Offset+i*t.Stride:], m.row(i))
+		row := r.storages[t.Storage-1][t.Offset+i*t.Stride:]
+		for j, x := range m.row(i) {
+			row[j] = r.settled(x)
+		}
 	}
+}
+
+func (r *reference) settled(x num) num {
+	if r.settle == nil {
+		return x
+	}
+	return r.settle(x)
 }
 
 // update reads a tensor, lets f change it, and writes it back.
@@ -198,6 +256,22 @@ func (r *reference) scalar(s backend.Scalar) num {
 func (r *reference) index(x backend.Index) []int32 {
 	s := r.rec.Storages()[x.Storage-1]
 	return r.step.Inputs[s.Number][r.group*s.Len+x.Offset:][:x.Len]
+}
+
+// addRows adds row i of x to row to(i) of y, for all i.
+func addRows(y, x matrix, to func(i int) int) {
+	sums := make([]total, len(y.x))
+	for k := range sums {
+		sums[k].add(y.x[k])
+	}
+	for i := range x.rows {
+		for j, v := range x.row(i) {
+			sums[to(i)*y.cols+j].add(v)
+		}
+	}
+	for k := range sums {
+		y.x[k] = sums[k].num()
+	}
 }
 
 // elementwise is f of each element.

@@ -220,10 +220,10 @@ func (c *trial) output(name string, rows, cols int) backend.Tensor {
 	return t
 }
 
-// index is an input with the values of all groups.
+// index is an input with the values of the whole batch.
 func (c *trial) index(values []int32) backend.Index {
 	c.inputs = append(c.inputs, values)
-	return c.Input(len(values) / c.Groups())
+	return c.Input(len(values) / c.Groups() / c.Sequences())
 }
 
 func (c *trial) number(v float32) backend.Scalar {
@@ -268,6 +268,20 @@ func (c *trial) runStep(p backend.Program) {
 		c.Fatalf("%s: %v", c.label, err)
 	}
 	ref.run()
+	c.compareStep(p, ref)
+}
+
+// runDeepStep is runStep for a program of many operations behind each other.
+func (c *trial) runDeepStep(p backend.Program) {
+	c.Helper()
+	step := backend.Step{Scalars: c.scalars, Inputs: c.inputs}
+	ref, err := newSampledReference(c.Recorder, step, c.rng)
+	if err == nil {
+		err = p.Run(step)
+	}
+	if err != nil {
+		c.Fatalf("%s: %v", c.label, err)
+	}
 	c.compareStep(p, ref)
 }
 

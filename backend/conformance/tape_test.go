@@ -58,9 +58,55 @@ func (c *trial) sumNamed(name string) backend.Tensor {
 	panic("no accumulator " + name)
 }
 
+// TestDetached compares the gradients of a model with a detached part to those of the same model with a constant of the
+// same value in its place.
+func TestDetached(t *testing.T) {
+	gradients := func(constant []num) (grads [][]float64, detached []num) {
+		c := onPaper(t, 3).inGroup("detached")
+		c.Recorder = backend.NewRecorder(1, 1)
+		tape := backend.NewTape(c.Recorder, true)
+		var params []watched
+		param := func(rows, cols int) backend.Tensor {
+			params = append(params, c.watch(tape, true, "parameter", rows, cols, c.scaled(0.5)))
+			return params[len(params)-1].x
+		}
+		w1, w2, table, none := param(4, 4), param(4, 4), param(5, 4), backend.Tensor{}
+		x := tape.Linear(tape.Embedding(table, c.index([]int32{0, 3, 1}), none), w1, none, false, backend.GELU, none)
+		var y backend.Tensor
+		if constant == nil {
+			tape.Detached(func() {
+				y = tape.Linear(tape.Norm(x, w2.RowRange(0, 1), none, 0.1, true), w2, none, false, backend.GELU, x)
+			})
+		} else {
+			values := make([]float32, len(constant))
+			for i, v := range constant {
+				values[i] = float32(v.v)
+			}
+			y = c.Constant(3, 4, values)
+		}
+		z := tape.Linear(tape.Add(x, y), w1, none, true, backend.Identity, y)
+		tape.CrossEntropy(z, table, true, c.index([]int32{1, 2, 4}), none, none, 0, 1, 100)
+		tape.Backward()
+		ref := c.evaluate(0, nil, 0)
+		for _, w := range params {
+			grads = append(grads, values(ref.read(w.grad).x))
+		}
+		return grads, ref.read(y).x
+	}
+	got, detached := gradients(nil)
+	want, _ := gradients(detached)
+	for i := range want {
+		for j, g := range got[i] {
+			if !(math.Abs(g-want[i][j]) <= 1e-6) { // the constant is rounded to float32
+				t.Errorf("gradient %d of parameter %d: %g, want %g", j, i, g, want[i][j])
+			}
+		}
+	}
+}
+
 // TestRandomTapes records random graphs: whatever a tape does to keep little, the gradients are those of the loss.
 func TestRandomTapes(t *testing.T) {
-	for seed := range uint64(400) {
+	for seed := range uint64(500) {
 		for _, recompute := range []bool{false, true} {
 			checkTape(t, fmt.Sprintf("random graph %d", seed), seed, recompute, randomGraph)
 			if t.Failed() {
@@ -117,10 +163,8 @@ func randomGraph(c *trial, tape *backend.Tape) ([]watched, backend.Tensor) {
 }
 
 func pick(g *graph, nodes []backend.Tensor) backend.Tensor {
-	if g.shape.IntN(2) == 0 {
-		return nodes[len(nodes)-1]
-	}
-	return nodes[g.shape.IntN(len(nodes))]
+	last := nodes[max(0, len(nodes)-3):] // so that most nodes have several readers
+	return last[g.shape.IntN(len(last))]
 }
 
 // param is a new parameter, or one of before.
@@ -157,8 +201,10 @@ func (g *graph) maybe(x backend.Tensor) backend.Tensor {
 func (g *graph) node(nodes []backend.Tensor, segments bool) backend.Tensor {
 	x, d, none := pick(g, nodes), graphWidth, backend.Tensor{}
 	f := []backend.Activation{backend.Identity, backend.GELU, backend.GELU}[g.shape.IntN(3)]
-	switch g.shape.IntN(9) {
-	case 0, 1:
+	switch g.shape.IntN(11) {
+	case 0, 1: // its value is dropped
+		return g.tape.Linear(x, g.param(d, d), none, false, backend.GELU, none)
+	case 8:
 		residual := g.maybe(pick(g, nodes))
 		if g.shape.IntN(2) == 0 {
 			return g.tape.Linear(x, g.param(d, d), g.maybe(g.param(1, d)), true, f, residual)
@@ -172,7 +218,11 @@ func (g *graph) node(nodes []backend.Tensor, segments bool) backend.Tensor {
 		if g.shape.IntN(2) == 0 {
 			return g.tape.Norm(x, g.param(1, d), none, 0.1, true)
 		}
-		return g.tape.Norm(x, g.param(1, d), g.maybe(g.param(1, d)), 0.1, false)
+		gain, bias := g.param(1, d), g.maybe(g.param(1, d))
+		if bias == gain {
+			bias = none
+		}
+		return g.tape.Norm(x, gain, bias, 0.1, false)
 	case 4:
 		h := g.tape.Linear(x, g.param(d, 2*d), none, false, f, none)
 		if g.shape.IntN(2) == 0 {

@@ -28,12 +28,14 @@ const KernelVariable = "COIL_CPU"
 
 // CPU is a backend. Its goroutines, one for each worker but the caller's, live until Close.
 type CPU struct {
-	info   backend.Info
-	gemm   *gemm.Kernel
-	vec    *vector.Kernels
-	pool   *pool
-	mu     sync.Mutex
-	shared int64 // bytes of buffers
+	info backend.Info
+	gemm *gemm.Kernel
+	vec  *vector.Kernels
+	pool *pool
+
+	mu       sync.Mutex
+	buffers  int64 // bytes of buffers
+	programs int64 // bytes that programs hold besides
 }
 
 // New starts a backend.
@@ -91,6 +93,16 @@ func (c *CPU) GroupSize(batch, length int) int {
 	return 1
 }
 
+// fits returns an error if there is no room for need besides what is there; its Buffers are new ones. The caller holds
+// the lock.
+func (c *CPU) fits(need backend.Memory) error {
+	need.Buffers += c.buffers
+	if have := c.info.Memory - c.programs; need.Total() > have {
+		return &backend.MemoryError{Need: need, Have: have}
+	}
+	return nil
+}
+
 type buffer struct {
 	c    *CPU
 	data []float32
@@ -103,10 +115,10 @@ func (c *CPU) NewBuffer(n int) (backend.Buffer, error) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.shared+int64(n)*4 > c.info.Memory {
-		return nil, &backend.MemoryError{Need: backend.Memory{Buffers: c.shared + int64(n)*4}, Have: c.info.Memory}
+	if err := c.fits(backend.Memory{Buffers: int64(n) * 4}); err != nil {
+		return nil, err
 	}
-	c.shared += int64(n) * 4
+	c.buffers += int64(n) * 4
 	return &buffer{c, make([]float32, n)}, nil
 }
 
@@ -130,7 +142,7 @@ func (b *buffer) Read(offset int, dst []float32) error {
 
 func (b *buffer) Free() {
 	b.c.mu.Lock()
-	b.c.shared -= int64(len(b.data)) * 4
+	b.c.buffers -= int64(len(b.data)) * 4
 	b.c.mu.Unlock()
 	b.data = nil
 }

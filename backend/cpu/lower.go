@@ -11,6 +11,7 @@ import (
 type lowering struct {
 	p      *program
 	packs  map[packKey]*packedWeight
+	turns  map[turnKey][2][]float32
 	inStep bool
 }
 
@@ -71,18 +72,14 @@ func (l *lowering) lower(op backend.Op) (kernel, error) {
 }
 
 // scratchLen returns what op needs of a worker's scratch.
-func (c *CPU) scratchLen(r *backend.Recorder, op backend.Op) (vectors int, matmul gemm.Need) {
+func (c *CPU) scratchLen(r *backend.Recorder, op backend.Op, inStep bool) (vectors int, matmul gemm.Need) {
 	switch o := op.(type) {
 	case *backend.Matmul:
 		m, n, k := o.Shape()
 		if o.TransA {
-			return 0, c.gemm.NeedTN(m, n, k)
+			return c.matmulScratch(r, o, inStep), c.gemm.NeedTN(m, n, k)
 		}
-		need := c.gemm.NeedMul(k)
-		if _, ok := weightOf(r, o); !ok {
-			vectors = c.gemm.PackedLen(k, n)
-		}
-		return vectors, need
+		return c.matmulScratch(r, o, inStep), c.gemm.NeedMul(k)
 	case *backend.Attention:
 		return c.attentionScratch(o.Out.Cols/o.Heads, o.Length)
 	case *backend.AttentionBackward:

@@ -9,71 +9,95 @@ func (l *lowering) matmul(o *backend.Matmul) kernel {
 	a, b, c := l.matrix(o.A), l.matrix(o.B), l.matrix(o.C)
 	m, n, k := o.Shape()
 	g := l.p.c.gemm
+	epilogue, apart := l.epilogue(o), productApart(o)
 	if o.TransA {
-		epilogue := l.epilogueRows(o)
 		return once(func(w *worker) {
-			g.MulTN(&w.gemm, m, n, k, a.at(w), a.stride, b.at(w), b.stride, c.at(w), c.stride, o.Accumulate)
+			p, ld := c.at(w), c.stride
+			if apart {
+				p, ld = w.scratch, n
+			}
+			g.MulTN(&w.gemm, m, n, k, a.at(w), a.stride, b.at(w), b.stride, p, ld, o.Accumulate)
 			if epilogue != nil {
-				epilogue(w, 0, m)
+				epilogue(w, 0, m, p, ld)
 			}
 		})
 	}
-	epilogue := l.epilogueRows(o)
-	if key, ok := weightOf(l.p.rec, o); ok && !l.inStep {
+	// rows multiplies some rows at a time and runs the epilogue on them while they are in the cache.
+	rows := func(w *worker, b gemm.Packed, scratch []float32) {
+		as, cs, step := a.at(w), c.at(w), g.Rows()
+		for i := 0; i < m; i += step {
+			hi := min(m, i+step)
+			p, ld := cs[i*c.stride:], c.stride
+			if apart {
+				p, ld = scratch, n
+			}
+			g.Mul(&w.gemm, hi-i, as[i*a.stride:], a.stride, b, p, ld, o.Accumulate)
+			if epilogue != nil {
+				epilogue(w, i, hi, p, ld)
+			}
+		}
+	}
+	if key, ok := weightOf(l.p.rec, o, l.inStep); ok {
 		pw := l.packs[key]
 		if pw == nil {
 			pw = &packedWeight{view: o.B, trans: o.TransB, k: k, n: n, memory: aligned(g.PackedLen(k, n))}
 			l.packs[key] = pw
 			l.p.packed = append(l.p.packed, pw)
 		}
-		return once(func(w *worker) { mulRows(g, w, &a, pw.data, &c, m, o.Accumulate, epilogue) })
+		return once(func(w *worker) { rows(w, pw.data, w.scratch) })
 	}
 	return once(func(w *worker) { // B changes within the step: it is packed when it is used
-		p := g.Pack(w.scratch, o.TransB, k, n, b.at(w), b.stride)
-		mulRows(g, w, &a, p, &c, m, o.Accumulate, epilogue)
+		scratch := w.scratch
+		memory := cut(&scratch, g.PackedLen(k, n))
+		rows(w, g.Pack(memory, o.TransB, k, n, b.at(w), b.stride), scratch)
 	})
 }
 
-// mulRows multiplies some rows at a time and runs the epilogue on them while they are in the cache.
-func mulRows(g *gemm.Kernel, w *worker, a *matrix, b gemm.Packed, c *matrix, m int, accumulate bool, epilogue func(w *worker, lo, hi int)) {
-	as, cs, step := a.at(w), c.at(w), g.Rows()
-	for i := 0; i < m; i += step {
-		hi := min(m, i+step)
-		g.Mul(&w.gemm, hi-i, as[i*a.stride:], a.stride, b, cs[i*c.stride:], c.stride, accumulate)
-		if epilogue != nil {
-			epilogue(w, i, hi)
-		}
+// productApart reports whether the product needs room of its own: over C it would destroy the residual.
+func productApart(o *backend.Matmul) bool { return o.Residual.Exists() && o.Residual == o.C }
+
+// matmulScratch is the floats of a worker's scratch that matmul takes.
+func (c *CPU) matmulScratch(r *backend.Recorder, o *backend.Matmul, inStep bool) int {
+	m, n, k := o.Shape()
+	scratch := 0
+	if _, ok := weightOf(r, o, inStep); !ok && !o.TransA {
+		scratch = round(c.gemm.PackedLen(k, n))
 	}
+	if productApart(o) {
+		if !o.TransA {
+			m = min(m, c.gemm.Rows())
+		}
+		scratch += m * n
+	}
+	return scratch
 }
 
-// epilogueRows returns what is to be done to rows [lo,hi) of the product, or nil.
-func (l *lowering) epilogueRows(o *backend.Matmul) func(w *worker, lo, hi int) {
+// epilogue returns what is to be done to rows [lo,hi) of the product, or nil.
+func (l *lowering) epilogue(o *backend.Matmul) func(w *worker, lo, hi int, product []float32, ld int) {
 	if !o.Bias.Exists() && !o.Residual.Exists() && o.Activation == backend.Identity {
 		return nil
 	}
 	c, bias, pre, residual := l.matrix(o.C), l.matrix(o.Bias), l.matrix(o.Pre), l.matrix(o.Residual)
 	v := l.p.c.vec
 	f := l.function(o.Activation)
-	return func(w *worker, lo, hi int) {
+	return func(w *worker, lo, hi int, product []float32, ld int) {
 		cs, bs, ps, rs := c.at(w), bias.at(w), pre.at(w), residual.at(w)
 		for i := lo; i < hi; i++ {
-			y := c.row(cs, i)
+			y := product[(i-lo)*ld:][:c.cols] // a row of C, unless the product is apart
 			x := y
 			if pre.exists() {
 				x = pre.row(ps, i)
-				if bias.exists() {
-					v.Add(x, y, bs[:len(y)], 1, 1)
-				} else {
-					copy(x, y)
-				}
-			} else if bias.exists() {
-				v.Add(y, y, bs[:len(y)], 1, 1)
+			}
+			if bias.exists() {
+				v.Add(x, y, bs[:len(y)], 1, 1)
+			} else if pre.exists() {
+				copy(x, y)
 			}
 			if f != nil {
 				f(y, x)
 			}
 			if residual.exists() {
-				v.Add(y, y, residual.row(rs, i), 1, 1)
+				v.Add(c.row(cs, i), y, residual.row(rs, i), 1, 1)
 			}
 		}
 	}

@@ -18,9 +18,10 @@ type pool struct {
 func newPool(workers int) *pool {
 	p := &pool{workers: workers, wake: make([]chan struct{}, workers)}
 	for w := 1; w < workers; w++ {
-		p.wake[w] = make(chan struct{}, 1)
+		wake := make(chan struct{}, 1)
+		p.wake[w] = wake
 		go func() {
-			for range p.wake[w] {
+			for range wake {
 				p.work(w)
 				p.done.Done()
 			}

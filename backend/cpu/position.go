@@ -7,19 +7,43 @@ import (
 	"coil/backend"
 )
 
-func (l *lowering) rotary(o *backend.Rotary) kernel {
-	x := l.matrix(o.X)
-	v, half := l.p.c.vec, o.Width/2
-	cos, sin := make([]float32, o.Length*half), make([]float32, o.Length*half)
-	for t := range o.Length {
+// turnKey names a table of turns, which all rotary operations of a kind share.
+type turnKey struct {
+	width, length int
+	base          float64
+	inverse       bool
+}
+
+func turnOf(o *backend.Rotary) turnKey { return turnKey{o.Width, o.Length, o.Base, o.Inverse} }
+
+func (k turnKey) len() int { return k.length * k.width }
+
+// turns makes the cosines and the sines, each [length, width/2].
+func (k turnKey) turns() (cos, sin []float32) {
+	half := k.width / 2
+	table := make([]float32, k.len())
+	cos, sin = table[:k.length*half], table[k.length*half:]
+	for t := range k.length {
 		for j := range half {
-			a := float64(t) * math.Pow(o.Base, -2*float64(j)/float64(o.Width))
-			if o.Inverse {
+			a := float64(t) * math.Pow(k.base, -2*float64(j)/float64(k.width))
+			if k.inverse {
 				a = -a
 			}
 			cos[t*half+j], sin[t*half+j] = float32(math.Cos(a)), float32(math.Sin(a))
 		}
 	}
+	return cos, sin
+}
+
+func (l *lowering) rotary(o *backend.Rotary) kernel {
+	x := l.matrix(o.X)
+	v, half := l.p.c.vec, o.Width/2
+	table, ok := l.turns[turnOf(o)]
+	if !ok {
+		table[0], table[1] = turnOf(o).turns()
+		l.turns[turnOf(o)] = table
+	}
+	cos, sin := table[0], table[1]
 	return once(func(w *worker) {
 		xs := x.at(w)
 		for i := range x.rows {
@@ -95,7 +119,7 @@ func (l *lowering) crossEntropy(o *backend.CrossEntropy) kernel {
 				}
 				m, z := v.Max(x), x[t]
 				s := v.Exp(p, x, 1, m)
-				nll = float32(math.Log(float64(s))) + m - z
+				nll = float32(math.Log(float64(s)) + float64(m-z))
 				if grad.exists() {
 					v.Scale(p, p, scale/s)
 					p[t] -= scale

@@ -115,10 +115,15 @@ func (c *CPU) layout(r *backend.Recorder) (layout, error) {
 	workers := int64(min(c.info.Workers, l.lanes))
 	l.memory.Accumulators = int64(l.lanes) * int64(l.accumulators) * 4
 	l.memory.Activations = workers*int64(l.group.Len)*4 + int64(l.step.Len)*4
-	for _, op := range slices.Concat(r.Group(), r.Step()) {
-		vectors, matmul := c.scratchLen(r, op)
+	turns := map[turnKey]bool{}
+	for i, op := range slices.Concat(r.Group(), r.Step()) {
+		vectors, matmul := c.scratchLen(r, op, i >= len(r.Group()))
 		l.scratch = max(l.scratch, vectors)
 		l.gemm = l.gemm.Max(matmul)
+		if o, ok := op.(*backend.Rotary); ok && !turns[turnOf(o)] {
+			turns[turnOf(o)] = true
+			l.memory.Workspace += int64(turnOf(o).len()) * 4
+		}
 	}
 	l.memory.Workspace += (workers*int64(l.gemm.Len()) + int64(c.info.Workers)*int64(l.scratch)) * 4
 	seen := map[packKey]bool{}
@@ -127,7 +132,7 @@ func (c *CPU) layout(r *backend.Recorder) (layout, error) {
 		if !ok {
 			continue
 		}
-		if key, ok := weightOf(r, m); ok && !seen[key] {
+		if key, ok := weightOf(r, m, false); ok && !seen[key] {
 			seen[key] = true
 			_, n, k := m.Shape()
 			l.memory.Workspace += int64(c.gemm.PackedLen(k, n)) * 4
@@ -142,10 +147,11 @@ type packKey struct {
 	trans bool
 }
 
-// weightOf returns which packed weight m multiplies with, if its B is a weight or constant.
-func weightOf(r *backend.Recorder, m *backend.Matmul) (packKey, bool) {
+// weightOf returns which packed weight m multiplies with, if its B is a weight or constant. The step part has none: it
+// may change the weights.
+func weightOf(r *backend.Recorder, m *backend.Matmul, inStep bool) (packKey, bool) {
 	s := r.Storages()[m.B.Storage-1].Space
-	return packKey{m.B, m.TransB}, !m.TransA && (s == backend.Parameter || s == backend.Constant)
+	return packKey{m.B, m.TransB}, !inStep && !m.TransA && (s == backend.Parameter || s == backend.Constant)
 }
 
 // Plan returns the memory that Compile would take.
@@ -160,10 +166,8 @@ func (c *CPU) Compile(r *backend.Recorder) (backend.Program, error) {
 	if err != nil {
 		return nil, err
 	}
-	if l.memory.Own()+c.shared > c.info.Memory {
-		need := l.memory
-		need.Buffers = c.shared
-		return nil, &backend.MemoryError{Need: need, Have: c.info.Memory}
+	if err := c.take(l.memory); err != nil {
+		return nil, err
 	}
 	p := &program{c: c, rec: r, memory: l.memory, offsets: l.offsets, arena: aligned(l.step.Len),
 		scalars: make([]float32, r.Scalars()+1), results: make([]float32, r.ResultLen()),
@@ -190,10 +194,11 @@ func (c *CPU) Compile(r *backend.Recorder) (backend.Program, error) {
 	for len(p.workers) < c.info.Workers { // these only help in the step part
 		p.workers = append(p.workers, &worker{scratch: aligned(l.scratch)})
 	}
-	lw := lowering{p: p, packs: map[packKey]*packedWeight{}}
+	lw := lowering{p: p, packs: map[packKey]*packedWeight{}, turns: map[turnKey][2][]float32{}}
 	for _, op := range r.Group() {
 		k, err := lw.lower(op)
 		if err != nil {
+			p.Close()
 			return nil, err
 		}
 		p.group = append(p.group, k)
@@ -202,6 +207,7 @@ func (c *CPU) Compile(r *backend.Recorder) (backend.Program, error) {
 	for _, op := range r.Step() {
 		k, err := lw.lower(op)
 		if err != nil {
+			p.Close()
 			return nil, err
 		}
 		p.step = append(p.step, k)
@@ -209,6 +215,18 @@ func (c *CPU) Compile(r *backend.Recorder) (backend.Program, error) {
 	}
 	p.runLane, p.reducePart, p.packPart = p.lane, p.reduce, p.pack
 	return p, nil
+}
+
+// take notes the memory of a program, or returns an error if there is not enough.
+func (c *CPU) take(m backend.Memory) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	m.Buffers = 0 // they are there already
+	err := c.fits(m)
+	if err == nil {
+		c.programs += m.Own()
+	}
+	return err
 }
 
 // aligned returns n floats that begin on a cache line.
@@ -220,14 +238,22 @@ func aligned(n int) []float32 {
 
 func (p *program) Memory() backend.Memory { return p.memory }
 
-func (p *program) Close() { *p = program{} }
+func (p *program) Close() {
+	if p.c != nil {
+		p.c.mu.Lock()
+		p.c.programs -= p.memory.Own()
+		p.c.mu.Unlock()
+	}
+	*p = program{}
+}
 
 // Run runs one step to its end.
 func (p *program) Run(s backend.Step) error {
 	if p.pending {
 		return fmt.Errorf("cpu: run before the results of the last step were taken")
 	}
-	if err := p.rec.CheckStep(s); err != nil {
+	err := p.rec.CheckStep(s)
+	if err != nil {
 		return fmt.Errorf("cpu: %w", err)
 	}
 	copy(p.scalars[1:], s.Scalars)
@@ -240,11 +266,13 @@ func (p *program) Run(s backend.Step) error {
 	pool.run(len(p.packed), p.packPart)
 	pool.run(len(p.lanes), p.runLane)
 	for _, w := range p.workers {
-		if w.err != nil {
-			err := w.err
-			w.err = nil
-			return err
+		if err == nil {
+			err = w.err
 		}
+		w.err = nil
+	}
+	if err != nil {
+		return err
 	}
 	if len(p.lanes) > 1 {
 		pool.run((len(p.lanes[0])+chunk-1)/chunk, p.reducePart)

@@ -21,7 +21,7 @@ type Kernels struct {
 	Dot func(a, b []float32) float32
 	// Sum returns Σ x.
 	Sum func(x []float32) float32
-	// Max returns the largest element.
+	// Max returns the largest element; of those that are not NaN, or NaN.
 	Max func(x []float32) float32
 	// Exp: y = exp(scale·x − shift); returns Σ y.
 	Exp func(y, x []float32, scale, shift float32) float32

@@ -1,0 +1,395 @@
+package cpu_test
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"coil/backend"
+	"coil/backend/conformance"
+	"coil/backend/cpu"
+	"coil/backend/cpu/gemm"
+)
+
+func newCPU(t testing.TB, o cpu.Options) *cpu.CPU {
+	t.Helper()
+	c, err := cpu.New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return c
+}
+
+func TestConformance(t *testing.T) {
+	for _, k := range gemm.Kernels() {
+		for _, workers := range []int{1, 3} {
+			t.Run(fmt.Sprintf("%s with %d workers", k.Name, workers), func(t *testing.T) {
+				conformance.Run(t, newCPU(t, cpu.Options{Kernels: k.Name, Workers: workers}))
+			})
+		}
+	}
+}
+
+// recording is a program with every operation, over buffers of its own.
+type recording struct {
+	*backend.Recorder
+	backend backend.Backend
+	t       testing.TB
+	rng     *rand.Rand
+	buffers []backend.Buffer
+	inputs  [][]int32
+}
+
+func (r *recording) parameter(rows, cols int, scale float64) backend.Tensor {
+	r.t.Helper()
+	values := make([]float32, rows*cols)
+	for i := range values {
+		values[i] = float32(r.rng.NormFloat64() * scale)
+	}
+	b, err := r.backend.NewBuffer(len(values))
+	if err == nil {
+		err = b.Write(0, values)
+	}
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.buffers = append(r.buffers, b)
+	x := r.Parameter(b)
+	x.Rows, x.Cols, x.Stride = rows, cols, cols
+	return x
+}
+
+func (r *recording) input(n, limit int) backend.Index {
+	values := make([]int32, n*r.Sequences()*r.Groups())
+	for i := range values {
+		values[i] = int32(r.rng.IntN(limit))
+	}
+	r.inputs = append(r.inputs, values)
+	return r.Input(n)
+}
+
+const (
+	length, vocabulary, width, heads, hidden = 16, 40, 48, 3, 80
+)
+
+// everything records a model with every operation of the group part and every optimizer.
+func everything(t testing.TB, b backend.Backend, sequences, groups int) *recording {
+	r := &recording{Recorder: backend.NewRecorder(sequences, groups), backend: b, t: t, rng: rand.New(rand.NewPCG(5, 6))}
+	tape := backend.NewTape(r.Recorder, true)
+	var weights, grads []backend.Tensor
+	weight := func(rows, cols int) backend.Tensor {
+		w, g := r.parameter(rows, cols, 0.2), r.Accumulator(rows, cols)
+		tape.Watch(w, g)
+		weights, grads = append(weights, w), append(grads, g)
+		return w
+	}
+	none := backend.Tensor{}
+	x := tape.Embedding(weight(vocabulary, width), r.input(length, vocabulary), weight(length, width))
+	qkv := tape.Linear(tape.Norm(x, weight(1, width), weight(1, width), 1e-5, false), weight(width, 3*width), weight(1, 3*width), false, backend.Identity, none)
+	tape.Rotary(qkv.Columns(0, 2*width), width/heads, length, 1000)
+	x = tape.Linear(tape.Attention(qkv, heads, length), weight(width, width), none, false, backend.Identity, x)
+	x = tape.Linear(tape.SwiGLU(tape.Linear(x, weight(width, 2*hidden), none, false, backend.Identity, none)), weight(hidden, width), none, false, backend.Identity, x)
+	x = tape.Linear(tape.Linear(tape.Norm(x, weight(1, width), none, 1e-5, true), weight(width, hidden), none, false, backend.GELU, none), weight(width, hidden), none, true, backend.ReLU, x)
+	loss, correct := r.Output(length, 1), r.Output(length, 1)
+	tape.CrossEntropy(x, weight(width, vocabulary), false, r.input(length, vocabulary), loss, correct, r.Scalar(), 1, 8*vocabulary)
+	tape.Backward()
+
+	n := length * sequences
+	p, dp, da, db, norms := r.Temporary(n, width), r.Temporary(n, width), r.Temporary(n, width), r.Temporary(n, width), r.Temporary(1, 3)
+	sums := r.Accumulator(1, 4)
+	for _, op := range []backend.Op{
+		&backend.Softmax{X: x, Y: p},
+		&backend.SoftmaxBackward{Y: p, DY: x, DX: dp},
+		&backend.Activate{Activation: backend.GELU, X: dp, Y: dp},
+		&backend.Fill{Y: da},
+		&backend.Fill{Y: db, Value: 1},
+		&backend.Cosine{A: p, B: x, Y: sums.Columns(0, 1), Norms: norms, Alpha: 1, Accumulate: true},
+		&backend.CosineBackward{A: p, B: x, Norms: norms, DA: da, DB: db, Alpha: 1},
+		&backend.Sum{X: da, Y: sums.Columns(1, 2), Alpha: 1, Squares: true, Accumulate: true},
+		&backend.Sum{X: loss, Y: sums.Columns(2, 3), Alpha: 1, Accumulate: true},
+		&backend.Sum{X: correct, Y: sums.Columns(3, 4), Alpha: 1, Accumulate: true},
+	} {
+		r.Record(op)
+	}
+	r.BeginStep()
+	squares, norm, factor := r.Temporary(1, 1), r.Temporary(1, 1), r.Temporary(1, 1)
+	for i, g := range grads {
+		r.Record(&backend.Sum{X: g, Y: squares, Alpha: 1, Squares: true, Accumulate: i > 0})
+	}
+	r.Record(&backend.ClipFactor{Squares: squares, Norm: norm, Factor: factor, Max: 1})
+	rate, decay := r.Scalar(), r.Scalar()
+	for i, w := range weights {
+		state := func(rows, cols int) backend.Tensor { return r.parameter(rows, cols, 0) }
+		switch {
+		case i%2 == 0:
+			r.Record(&backend.AdamW{X: w, Grad: grads[i], M: state(w.Rows, w.Cols), V: state(w.Rows, w.Cols), Factor: factor, Rate: rate, Beta1: 0.9, Beta2: 0.99, Eps: 1e-8})
+		case w.Rows == 1:
+			r.Record(&backend.Adafactor{X: w, Grad: grads[i], ColV: state(1, w.Cols), Factor: factor, Rate: rate, Beta: decay, Eps: 1e-30, Clip: 1})
+		default:
+			r.Record(&backend.Adafactor{X: w, Grad: grads[i], RowV: state(1, w.Rows), ColV: state(1, w.Cols), Factor: factor, Rate: rate, Beta: decay, Eps: 1e-30, Clip: 1})
+		}
+		r.Record(&backend.Average{X: w, Mean: state(w.Rows, w.Cols), Factor: factor, Decay: decay})
+		r.Record(&backend.Matmul{A: w, B: grads[i], C: r.Temporary(w.Rows, w.Rows), TransB: true})
+	}
+	r.Result(sums)
+	r.Result(norm)
+	r.Result(grads[0])
+	return r
+}
+
+func (r *recording) compile() backend.Program {
+	r.t.Helper()
+	p, err := r.backend.Compile(r.Recorder)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return p
+}
+
+func (r *recording) step() backend.Step {
+	return backend.Step{Scalars: []float32{1 / float32(len(r.inputs[1])), 1e-2, 0.9}, Inputs: r.inputs}
+}
+
+// TestSameBits runs a program of many groups with different numbers of workers: the same data gives the same bits.
+func TestSameBits(t *testing.T) {
+	for _, k := range gemm.Kernels() {
+		var want []float32
+		for _, workers := range []int{1, 2, 3, 8} {
+			r := everything(t, newCPU(t, cpu.Options{Kernels: k.Name, Workers: workers}), 2, 21)
+			p := r.compile()
+			got := make([]float32, r.ResultLen())
+			for range 3 {
+				if err := p.Run(r.step()); err != nil {
+					t.Fatal(err)
+				}
+				if err := p.Results(got); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for _, b := range r.buffers {
+				values := make([]float32, b.Len())
+				if err := b.Read(0, values); err != nil {
+					t.Fatal(err)
+				}
+				got = append(got, values...)
+			}
+			if want == nil {
+				want = got
+			}
+			if !slices.Equal(got, want) {
+				t.Errorf("%s: %d workers and 1 differ", k.Name, workers)
+			}
+		}
+	}
+}
+
+func TestNoAllocation(t *testing.T) {
+	for _, workers := range []int{1, 3} {
+		r := everything(t, newCPU(t, cpu.Options{Workers: workers}), 2, 9)
+		p, step, results := r.compile(), r.step(), make([]float32, r.ResultLen())
+		allocated := testing.AllocsPerRun(5, func() {
+			if err := p.Run(step); err != nil {
+				t.Fatal(err)
+			}
+			if err := p.Results(results); err != nil {
+				t.Fatal(err)
+			}
+		})
+		if allocated != 0 {
+			t.Errorf("%d workers: %g allocations a step", workers, allocated)
+		}
+	}
+}
+
+func BenchmarkStep(b *testing.B) {
+	r := everything(b, newCPU(b, cpu.Options{}), 8, 16)
+	p, step, results := r.compile(), r.step(), make([]float32, r.ResultLen())
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := p.Run(step); err != nil {
+			b.Fatal(err)
+		}
+		if err := p.Results(results); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// TestPlan compares the plan with what Compile reports and with what it allocates.
+func TestPlan(t *testing.T) {
+	for _, workers := range []int{1, 3, 12} {
+		c := newCPU(t, cpu.Options{Workers: workers})
+		r := everything(t, c, 4, 10)
+		plan, err := c.Plan(r.Recorder)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		p := r.compile()
+		runtime.ReadMemStats(&after)
+		if p.Memory() != plan {
+			t.Errorf("%d workers: planned %+v, compiled %+v", workers, plan, p.Memory())
+		}
+		var buffers int64
+		for _, b := range r.buffers {
+			buffers += 4 * int64(b.Len())
+		}
+		if plan.Buffers != buffers {
+			t.Errorf("%d workers: planned %d bytes of buffers, there are %d", workers, plan.Buffers, buffers)
+		}
+		// The kernels themselves are closures and small tables: some hundred bytes an operation.
+		ops := int64(len(r.Group()) + len(r.Step()))
+		allocated := int64(after.TotalAlloc - before.TotalAlloc)
+		if allocated < plan.Own() || allocated > plan.Own()*11/10+ops*1000 {
+			t.Errorf("%d workers: planned %d bytes, allocated %d", workers, plan.Own(), allocated)
+		}
+	}
+}
+
+func TestNotEnoughMemory(t *testing.T) {
+	roomy := newCPU(t, cpu.Options{Workers: 2})
+	plan, err := roomy.Plan(everything(t, roomy, 4, 10).Recorder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	exact := newCPU(t, cpu.Options{Workers: 2, Memory: plan.Total()})
+	everything(t, exact, 4, 10).compile()
+
+	tight := newCPU(t, cpu.Options{Workers: 2, Memory: plan.Total() - 1})
+	_, err = tight.Compile(everything(t, tight, 4, 10).Recorder)
+	var memory *backend.MemoryError
+	if !errors.As(err, &memory) || !errors.Is(err, backend.ErrMemory) {
+		t.Fatalf("compile with a byte too few: %v", err)
+	}
+	if memory.Need != plan || memory.Have != plan.Total()-1 {
+		t.Errorf("need %+v and have %d, want %+v and %d", memory.Need, memory.Have, plan, plan.Total()-1)
+	}
+	if !strings.HasPrefix(err.Error(), "not enough memory: the program needs ") {
+		t.Errorf("text %q", err)
+	}
+	if _, err := tight.NewBuffer(1 << 30); !errors.Is(err, backend.ErrMemory) {
+		t.Errorf("a buffer of 4 GiB: %v", err)
+	}
+	// A second program has what the first leaves.
+	two := newCPU(t, cpu.Options{Workers: 2, Memory: 2*plan.Total() - 1})
+	first := everything(t, two, 4, 10)
+	p := first.compile()
+	if _, err := two.Compile(everything(t, two, 4, 10).Recorder); !errors.Is(err, backend.ErrMemory) {
+		t.Errorf("two programs in too little memory for both: %v", err)
+	}
+	p.Close()
+	p.Close()
+	first.compile()
+
+	// What is freed can be taken again.
+	small := newCPU(t, cpu.Options{Memory: 4000})
+	for range 3 {
+		b, err := small.NewBuffer(1000)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.Free()
+	}
+}
+
+func TestChoosingKernels(t *testing.T) {
+	for _, k := range gemm.Kernels() {
+		t.Setenv(cpu.KernelVariable, k.Name)
+		if got := newCPU(t, cpu.Options{}).Info().Kernels; got != k.Name {
+			t.Errorf("%s=%s gives %s", cpu.KernelVariable, k.Name, got)
+		}
+	}
+	t.Setenv(cpu.KernelVariable, "abacus")
+	_, err := cpu.New(cpu.Options{})
+	if err == nil || !strings.Contains(err.Error(), `COIL_CPU=abacus: no "abacus" kernels on this processor; it has `) || !strings.Contains(err.Error(), "portable") {
+		t.Errorf("COIL_CPU=abacus: %v", err)
+	}
+	if got := newCPU(t, cpu.Options{Kernels: "portable"}).Info().Kernels; got != "portable" {
+		t.Errorf("the option portable gives %s", got)
+	}
+	if _, err := cpu.New(cpu.Options{Kernels: "portable", Workers: -1}); err == nil {
+		t.Error("-1 workers: no error")
+	}
+}
+
+func TestCloseEndsWorkers(t *testing.T) {
+	expect := func(want int) {
+		t.Helper()
+		stacks := make([]byte, 1<<20)
+		got := -1
+		for range 1000 { // goroutines end a while after they are told to
+			if got = strings.Count(string(stacks[:runtime.Stack(stacks, true)]), "created by coil/backend/cpu.newPool"); got == want {
+				return
+			}
+			time.Sleep(time.Millisecond)
+		}
+		t.Errorf("%d workers' goroutines, want %d", got, want)
+	}
+	expect(0)
+	c, err := cpu.New(cpu.Options{Workers: 9})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := everything(t, c, 1, 9)
+	if err := r.compile().Run(r.step()); err != nil {
+		t.Fatal(err)
+	}
+	expect(8) // the caller is one of the nine
+	for range 2 {
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	expect(0)
+}
+
+func TestMisuse(t *testing.T) {
+	c := newCPU(t, cpu.Options{Workers: 2})
+	r := everything(t, c, 1, 2)
+	p := r.compile()
+	results := make([]float32, r.ResultLen())
+	if err := p.Run(r.step()); err != nil {
+		t.Fatal(err)
+	}
+	if p.Run(r.step()) == nil {
+		t.Error("run before the results were taken: no error")
+	}
+	if p.Results(results[1:]) == nil {
+		t.Error("too little room for the results: no error")
+	}
+	if err := p.Results(results); err != nil {
+		t.Error(err)
+	}
+	if p.Results(results) == nil {
+		t.Error("results taken twice: no error")
+	}
+	broken := backend.NewRecorder(1, 1)
+	broken.Record(&backend.Fill{Y: backend.Tensor{Storage: 3, Rows: 1, Cols: 1, Stride: 1}})
+	if _, err := c.Compile(broken); err == nil || err != broken.Err() {
+		t.Errorf("compiling a broken recording: %v, want %v", err, broken.Err())
+	}
+	if _, err := c.Plan(broken); err != broken.Err() {
+		t.Errorf("planning a broken recording: %v, want %v", err, broken.Err())
+	}
+	foreign := backend.NewRecorder(1, 1)
+	foreign.Parameter(elsewhere{})
+	if _, err := c.Compile(foreign); err == nil {
+		t.Error("a buffer of another backend: no error")
+	}
+}
+
+// elsewhere is a buffer of no backend.
+type elsewhere struct{ backend.Buffer }
+
+func (elsewhere) Len() int { return 1 }

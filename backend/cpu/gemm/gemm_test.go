@@ -1,0 +1,229 @@
+package gemm_test
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"testing"
+
+	"coil/backend/cpu/gemm"
+	"coil/backend/cpu/internal/cliff"
+)
+
+// matrix is a view of strided memory that ends with its last element, at a page that can't be touched. What lies
+// between the rows is NaN.
+type matrix struct {
+	x                []float32
+	rows, cols, step int
+}
+
+func newMatrix(t *testing.T, rng *rand.Rand, rows, cols int) matrix {
+	m := matrix{rows: rows, cols: cols, step: cols + rng.IntN(3)*rng.IntN(20)}
+	m.x = cliff.Floats(t, (rows-1)*m.step+cols)
+	for i := range m.x {
+		m.x[i] = float32(math.NaN())
+	}
+	for i := range rows {
+		for j := range cols {
+			m.x[i*m.step+j] = float32(rng.NormFloat64())
+		}
+	}
+	return m
+}
+
+func (m matrix) at(i, j int) float64 { return float64(m.x[i*m.step+j]) }
+
+// product checks C[m,n] = old + Σ_k a(i,k)·b(k,j), and that nothing is between the rows.
+func (m matrix) product(t *testing.T, label string, old []float32, k int, a, b func(i, j int) float64) {
+	t.Helper()
+	const unit = 1.0 / (1 << 24)
+	for i := range m.rows {
+		for j := range m.step {
+			if i*m.step+j >= len(m.x) {
+				continue
+			}
+			got := float64(m.x[i*m.step+j])
+			if j >= m.cols {
+				if !math.IsNaN(got) {
+					t.Fatalf("%s: wrote %g outside, at [%d,%d]", label, got, i, j)
+				}
+				continue
+			}
+			want, size := 0.0, 0.0
+			if old != nil {
+				want = float64(old[i*m.step+j])
+				size = math.Abs(want)
+			}
+			for p := range k {
+				v := a(i, p) * b(p, j)
+				want += v
+				size += math.Abs(v)
+			}
+			// The products' own rounding and the sum's: √k of k errors, four standard deviations.
+			if tolerance := (1 + 4*math.Sqrt(float64(k))) * unit * size; !(math.Abs(got-want) <= tolerance) {
+				t.Fatalf("%s: [%d,%d] is %g, want %g ± %.2g", label, i, j, got, want, tolerance)
+			}
+		}
+	}
+}
+
+// size draws small sizes, edges of tiles, and now and then more than a block of k or of rows.
+func size(rng *rand.Rand) int {
+	switch rng.IntN(6) {
+	case 0:
+		return 1 + rng.IntN(4)
+	case 1:
+		edges := []int{4, 6, 8, 12, 14, 16, 28, 32, 48, 64, 96, 112}
+		return edges[rng.IntN(len(edges))] + rng.IntN(3) - 1
+	case 2:
+		if rng.IntN(4) == 0 {
+			edges := []int{256, 384, 512, 768}
+			return edges[rng.IntN(len(edges))] + rng.IntN(5) - 2
+		}
+	}
+	return 1 + rng.IntN(70)
+}
+
+func TestMul(t *testing.T) {
+	for _, kernel := range gemm.Kernels() {
+		rng := rand.New(rand.NewPCG(1, 1))
+		for range 80 {
+			m, n, k := size(rng), size(rng), size(rng)
+			if m*n*k > 2_000_000 {
+				continue
+			}
+			for _, form := range []string{"NN", "NT", "TN"} {
+				for _, accumulate := range []bool{false, true} {
+					label := fmt.Sprintf("%s %s m=%d n=%d k=%d accumulate=%v", kernel.Name, form, m, n, k, accumulate)
+					c := newMatrix(t, rng, m, n)
+					var old []float32
+					if accumulate {
+						old = append(old, c.x...)
+					}
+					var s gemm.Scratch
+					if form == "TN" {
+						a, b := newMatrix(t, rng, k, m), newMatrix(t, rng, k, n)
+						kernel.MulTN(&s, m, n, k, a.x, a.step, b.x, b.step, c.x, c.step, accumulate)
+						c.product(t, label, old, k, func(i, p int) float64 { return a.at(p, i) }, b.at)
+						continue
+					}
+					a, b := newMatrix(t, rng, m, k), newMatrix(t, rng, k, n)
+					at := b.at
+					if form == "NT" {
+						b = newMatrix(t, rng, n, k)
+						at = func(p, j int) float64 { return b.at(j, p) }
+					}
+					packed := kernel.Pack(cliff.Floats(t, kernel.PackedLen(k, n)), form == "NT", k, n, b.x, b.step)
+					kernel.Mul(&s, m, a.x, a.step, packed, c.x, c.step, accumulate)
+					c.product(t, label, old, k, a.at, at)
+				}
+			}
+		}
+	}
+}
+
+func TestPanels(t *testing.T) {
+	for _, kernel := range gemm.Kernels() {
+		rng := rand.New(rand.NewPCG(2, 1))
+		for range 40 {
+			m, n, k := size(rng), size(rng), size(rng)
+			for variant := range 8 {
+				transposed, transA, accumulate := variant&1 != 0, variant&2 != 0, variant&4 != 0
+				label := fmt.Sprintf("%s panels m=%d n=%d k=%d transposed=%v, A transposed=%v accumulate=%v", kernel.Name, m, n, k, transposed, transA, accumulate)
+				panels := cliff.Floats(t, kernel.PanelLen(k, n))
+				b := newMatrix(t, rng, k, n)
+				at := b.at
+				if transposed {
+					b = newMatrix(t, rng, n, k)
+					at = func(p, j int) float64 { return b.at(j, p) }
+					kernel.PanelsT(panels, b.x, b.step, k, n)
+				} else {
+					kernel.Panels(panels, b.x, b.step, k, n)
+				}
+				c := newMatrix(t, rng, m, n)
+				var old []float32
+				if accumulate {
+					old = append(old, c.x...)
+				}
+				a := newMatrix(t, rng, m, k)
+				if transA {
+					a = newMatrix(t, rng, k, m)
+				}
+				s := gemm.NewScratch(kernel.NeedMul(k))
+				for j := 0; j < n; j += kernel.PanelWidth() {
+					w := min(kernel.PanelWidth(), n-j)
+					if transA {
+						kernel.MulPanelT(&s, a.x, a.step, m, k, panels[j*k:], w, c.x[j:], c.step, accumulate)
+						continue
+					}
+					split := rng.IntN(m+1) / kernel.TileRows() * kernel.TileRows()
+					kernel.MulPanel(&s, a.x, a.step, 0, split, k, panels[j*k:], w, c.x[j:], c.step, accumulate)
+					kernel.MulPanel(&s, a.x, a.step, split, m, k, panels[j*k:], w, c.x[j:], c.step, accumulate)
+				}
+				if transA {
+					c.product(t, label, old, k, func(i, p int) float64 { return a.at(p, i) }, at)
+				} else {
+					c.product(t, label, old, k, a.at, at)
+				}
+			}
+		}
+	}
+}
+
+// TestNeed checks that scratch of the size asked for is enough: nothing grows.
+func TestNeed(t *testing.T) {
+	for _, kernel := range gemm.Kernels() {
+		for _, shape := range [][3]int{{1, 1, 1}, {33, 65, 100}, {113, 47, 800}} {
+			m, n, k := shape[0], shape[1], shape[2]
+			a, b, c := make([]float32, m*k), make([]float32, k*n), make([]float32, m*n)
+			memory := make([]float32, kernel.PackedLen(k, n))
+			mul, tn := gemm.NewScratch(kernel.NeedMul(k)), gemm.NewScratch(kernel.NeedTN(m, n, k))
+			allocated := testing.AllocsPerRun(3, func() {
+				kernel.Mul(&mul, m, a, k, kernel.Pack(memory, false, k, n, b, n), c, n, false)
+				kernel.MulTN(&tn, m, n, k, a, m, b, n, c, n, false)
+			})
+			if allocated != 0 {
+				t.Errorf("%s m=%d n=%d k=%d: %g allocations", kernel.Name, m, n, k, allocated)
+			}
+		}
+	}
+}
+
+func TestSpecialValues(t *testing.T) {
+	inf := float32(math.Inf(1))
+	for _, kernel := range gemm.Kernels() {
+		for _, special := range []float32{float32(math.NaN()), inf, 1e-40} {
+			a, b, c := make([]float32, 3*5), make([]float32, 5*40), make([]float32, 3*40)
+			for i := range b {
+				b[i] = 1
+			}
+			a[1*5+2] = special
+			var s gemm.Scratch
+			kernel.Mul(&s, 3, a, 5, kernel.Pack(make([]float32, kernel.PackedLen(5, 40)), false, 5, 40, b, 40), c, 40, false)
+			for i, v := range c {
+				want := special
+				if i/40 != 1 {
+					want = 0
+				}
+				if v != want && (v == v || want == want) {
+					t.Fatalf("%s: [%d,%d] is %g with %g in row 1, want %g", kernel.Name, i/40, i%40, v, special, want)
+				}
+			}
+		}
+	}
+}
+
+func TestChoose(t *testing.T) {
+	for i, k := range gemm.Kernels() {
+		got, err := gemm.Choose(k.Name)
+		if err != nil || got.Name != k.Name {
+			t.Errorf("choose %s: %v, %v", k.Name, got, err)
+		}
+		if best, err := gemm.Choose(""); i == 0 && (err != nil || best.Name != k.Name) {
+			t.Errorf("the best is %v (%v), want %s", best, err, k.Name)
+		}
+	}
+	if _, err := gemm.Choose("abacus"); err == nil {
+		t.Error("abacus: no error")
+	}
+}

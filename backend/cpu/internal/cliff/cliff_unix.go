@@ -1,0 +1,34 @@
+//go:build unix
+
+// Package cliff gives tests memory that ends where the address space does, so that a kernel which reads or writes even
+// one value too far crashes.
+package cliff
+
+import (
+	"syscall"
+	"testing"
+	"unsafe"
+)
+
+// Floats returns n zeros, followed by a page that can't be touched.
+func Floats(t testing.TB, n int) []float32 {
+	t.Helper()
+	page := syscall.Getpagesize()
+	size := (max(n, 1)*4 + page - 1) / page * page
+	memory, err := syscall.Mmap(-1, 0, size+page, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_ANON|syscall.MAP_PRIVATE)
+	if err == nil {
+		err = syscall.Mprotect(memory[size:], syscall.PROT_NONE)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := syscall.Munmap(memory); err != nil {
+			t.Error(err)
+		}
+	})
+	if n == 0 {
+		return nil
+	}
+	return unsafe.Slice((*float32)(unsafe.Pointer(&memory[size-4*n])), n)
+}
