@@ -1,6 +1,9 @@
 package backend
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // An Op is one operation of a recording. The operations are the structs of this package.
 type Op interface {
@@ -242,6 +245,8 @@ func (r *Recorder) examine(op Op) error {
 				return fmt.Errorf("writes a constant")
 			case i == 1 && s.Space == Parameter && !r.inStep:
 				return fmt.Errorf("writes a parameter in the group part, where groups run side by side")
+			case i == 1 && s.Space == Accumulator && !r.inStep && !slices.Contains(v.reads, t):
+				return fmt.Errorf("writes over an accumulator in the group part, which may only add to it")
 			case r.inStep && s.Space == Output:
 				return fmt.Errorf("an output has no place in the step part")
 			case s.Space == Temporary && s.Step != r.inStep:

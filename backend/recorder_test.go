@@ -127,6 +127,15 @@ func TestFirstErrorSticks(t *testing.T) {
 	}
 }
 
+// TestGroupsOnlyAddToAccumulators: what one group wrote over would be lost, which one depends on the workers.
+func TestGroupsOnlyAddToAccumulators(t *testing.T) {
+	r := backend.NewRecorder(1, 2)
+	r.Record(&backend.Fill{Y: r.Accumulator(1, 4)})
+	if r.Err() == nil || !strings.Contains(r.Err().Error(), "accumulator") {
+		t.Errorf("error %v, want one about the accumulator", r.Err())
+	}
+}
+
 // TestPartsAndResults checks what a recording says of itself.
 func TestPartsAndResults(t *testing.T) {
 	r := backend.NewRecorder(3, 5)
@@ -135,7 +144,7 @@ func TestPartsAndResults(t *testing.T) {
 		t.Errorf("a group of 3 sequences: input of %d values, output of [%d,%d], want 12 and [6,6]", in.Len, out.Rows, out.Cols)
 	}
 	rate, sum := r.Scalar(), r.Accumulator(2, 2)
-	r.Record(&backend.Fill{Y: sum})
+	r.Record(&backend.Add{A: sum, Y: sum, Alpha: 1})
 	r.BeginStep()
 	w, mean, kept := r.Parameter(buffer{n: 4}), r.Parameter(buffer{n: 4}), r.Temporary(1, 4)
 	r.Record(&backend.Average{X: w, Mean: mean, Decay: rate})

@@ -5,28 +5,30 @@
 // in place through two strides. B that is used often is packed once, with [Kernel.Pack].
 package gemm
 
+//go:generate go run ./generate
+
 import (
 	"fmt"
 	"strings"
 	"unsafe"
 )
 
-// microKernel computes a whole tile; strides are in bytes. See gemm_amd64.s.
-type microKernel func(k int, a *float32, ars, acs int, b *float32, bcs int, c *float32, ldc int, acc int)
+// microKernel computes a tile of C: see generate/main.go.
+type microKernel func(k int, a *float32, ars, acs int, b, c *float32, ldc, cols, acc int)
 
-// packKernel copies k rows of np·w floats, a stride of ss bytes apart, to np panels of [k][w], ps bytes apart.
-type packKernel func(dst *float32, ps int, src *float32, ss, k, np int)
+// packKernel copies k rows, ss bytes apart, of np·width floats to np panels, ps bytes apart.
+type packKernel func(dst *float32, ps int, src *float32, ss, k, np, width int)
 
-// A Kernel is a micro-kernel with its tile of mr×nr and its block of kc.
+// A Kernel is a set of micro-kernels with tiles of up to mr×nr, and a block of kc.
 type Kernel struct {
 	Name      string
+	lanes     int // floats in a vector
 	mr, nr    int
 	kc        int
-	micro     microKernel
-	small     microKernel // the same tile with fewer rows, for remainders; may be nil
-	smallRows int
-	packMR    packKernel
-	packNR    packKernel
+	masks     bool // the micro-kernels write any number of columns, not only whole vectors
+	tiles     [][]microKernel
+	packA     packKernel                                       // panels of [k][width], width up to mr; may be nil
+	packB     packKernel                                       // panels of [k][nr], of which width columns are there; may be nil
 	transpose func(dst *float32, ds int, src *float32, ss int) // an 8x8 block; may be nil
 }
 
@@ -65,12 +67,12 @@ func (n Need) Max(o Need) Need { return Need{max(n.a, o.a), max(n.b, o.b), max(n
 func (n Need) Len() int { return n.a + n.b + n.tile + 3*16 }
 
 // NeedMul is what Mul, MulPanel and MulPanelT take with an inner size of k.
-func (kn *Kernel) NeedMul(k int) Need { return Need{a: kn.mr * k, tile: kn.mr * kn.nr} }
+func (kn *Kernel) NeedMul(k int) Need { return Need{tile: kn.mr * kn.nr} }
 
 // NeedTN is what MulTN takes.
 func (kn *Kernel) NeedTN(m, n, k int) Need {
 	_, size := kn.blocks(k)
-	return Need{(m + kn.mr - 1) / kn.mr * kn.mr * size, (n + kn.nr - 1) / kn.nr * kn.nr * size, kn.mr * kn.nr}
+	return Need{m * size, (n + kn.nr - 1) / kn.nr * kn.nr * size, kn.mr * kn.nr}
 }
 
 // NewScratch takes memory for n at once.
@@ -118,7 +120,7 @@ func (kn *Kernel) Pack(memory []float32, trans bool, k, n int, b []float32, ldb 
 	for kb := range p.blocks {
 		kk := min(p.size, k-kb*p.size)
 		if !trans {
-			pack(kn.packNR, nr, p.data[kb*p.panels*p.size*nr:], b, ldb, 0, n, kb*p.size, kk, p.size)
+			kn.packPanels(p.data[kb*p.panels*p.size*nr:], b[kb*p.size*ldb:], ldb, kk, n, p.size)
 			continue
 		}
 		for q := range p.panels {
@@ -147,19 +149,19 @@ func (kn *Kernel) Mul(s *Scratch, m int, a []float32, lda int, p Packed, c []flo
 
 // MulTN is C[m,n] (+)= Aᵀ·B with A[k,m] and B[k,n]: the gradient of a weight, summed over k tokens.
 func (kn *Kernel) MulTN(s *Scratch, m, n, k int, a []float32, lda int, b []float32, ldb int, c []float32, ldc int, accumulate bool) {
-	mr, nr := kn.mr, kn.nr
-	mp, np := (m+mr-1)/mr, (n+nr-1)/nr
+	nr := kn.nr
+	rows, np := kn.cut(m), (n+nr-1)/nr
 	blocks, size := kn.blocks(k)
-	ap, bp := grow(&s.a, mp*mr*size), grow(&s.b, np*nr*size)
+	ap, bp := grow(&s.a, m*size), grow(&s.b, np*nr*size)
 	for kb := range blocks {
 		k0 := kb * size
 		kk := min(size, k-k0)
-		pack(kn.packMR, mr, ap, a, lda, 0, m, k0, kk, size)
-		pack(kn.packNR, nr, bp, b, ldb, 0, n, k0, kk, size)
+		kn.packRows(ap, a[k0*lda:], lda, kk, size, rows)
+		kn.packPanels(bp, b[k0*ldb:], ldb, kk, n, size)
 		for p := range np {
-			for q := range mp {
-				kn.tile(s, kk, &ap[q*mr*size], 4, mr*4, bp[p*nr*size:], c, ldc, q*mr, min(mr, m-q*mr), p*nr, min(nr, n-p*nr),
-					accumulate || kb > 0)
+			for q := range rows.count {
+				i, h := rows.at(q)
+				kn.tile(s, kk, &ap[i*size], 4, h*4, bp[p*nr*size:], c[i*ldc+p*nr:], ldc, h, min(nr, n-p*nr), accumulate || kb > 0)
 			}
 		}
 	}
@@ -176,7 +178,7 @@ func (kn *Kernel) TileRows() int { return kn.mr }
 
 // Panels packs B[k,n] as one block: panel q holds columns q·nr.. as [k][nr].
 func (kn *Kernel) Panels(dst, b []float32, ldb, k, n int) {
-	pack(kn.packNR, kn.nr, dst, b, ldb, 0, n, 0, k, k)
+	kn.packPanels(dst, b, ldb, k, n, k)
 }
 
 // PanelsT packs op(B)[k,n] from B[n,k], as Panels does.
@@ -193,59 +195,58 @@ func (kn *Kernel) MulPanel(s *Scratch, a []float32, lda, i0, i1, k int, panel []
 
 // MulPanelT is C[0:m, 0:w] (+)= A[0:k, 0:m]ᵀ·panel.
 func (kn *Kernel) MulPanelT(s *Scratch, a []float32, lda, m, k int, panel []float32, w int, c []float32, ldc int, accumulate bool) {
-	mr := kn.mr
-	for i := 0; i < m; i += mr {
-		h := min(mr, m-i)
-		p, stride := &a[i], lda*4
-		if h < mr { // the kernel reads mr columns: copy the last ones, so that it stays within A
-			ap := grow(&s.a, mr*k)
-			for r := range k {
-				d := ap[r*mr : r*mr+mr]
-				clear(d[copy(d[:h], a[r*lda+i:r*lda+i+h]):])
-			}
-			p, stride = &ap[0], mr*4
-		}
-		kn.tile(s, k, p, 4, stride, panel, c, ldc, i, h, 0, w, accumulate)
+	for rows, q := kn.cut(m), 0; q < rows.count; q++ {
+		i, h := rows.at(q)
+		kn.tile(s, k, &a[i], 4, lda*4, panel, c[i*ldc:], ldc, h, w, accumulate)
 	}
 }
 
 // rows multiplies rows [i0,i1) of A, columns [k0,k0+kc), with one panel into columns [j0,j0+w) of C.
 func (kn *Kernel) rows(s *Scratch, a []float32, lda, i0, i1, k0, kc int, panel []float32, j0, w int, c []float32, ldc int, accumulate bool) {
-	mr := kn.mr
-	for i := i0; i < i1; i += mr {
-		h := min(mr, i1-i)
-		p, stride := &a[i*lda+k0], lda*4
-		if h < mr { // the kernel reads mr rows
-			ap := grow(&s.a, mr*kc)
-			for r := range h {
-				copy(ap[r*kc:r*kc+kc], a[(i+r)*lda+k0:])
-			}
-			clear(ap[h*kc:])
-			p, stride = &ap[0], kc*4
-		}
-		kn.tile(s, kc, p, stride, 4, panel, c, ldc, i, h, j0, w, accumulate)
+	for rows, q := kn.cut(i1-i0), 0; q < rows.count; q++ {
+		i, h := rows.at(q)
+		i += i0
+		kn.tile(s, kc, &a[i*lda+k0], lda*4, 4, panel, c[i*ldc+j0:], ldc, h, w, accumulate)
 	}
 }
 
-// tile computes h×w of one tile of C at (i,j); A must have mr rows to read.
-func (kn *Kernel) tile(s *Scratch, k int, a *float32, ars, acs int, panel []float32, c []float32, ldc, i, h, j, w int, accumulate bool) {
-	mr, nr := kn.mr, kn.nr
+// cut is n rows in as few tiles as there need be, all of nearly one height.
+type cut struct{ count, height, taller int }
+
+func (kn *Kernel) cut(n int) cut {
+	count := (n + kn.mr - 1) / kn.mr
+	if count == 0 {
+		return cut{}
+	}
+	return cut{count, n / count, n % count}
+}
+
+// at is the first row of tile q, and its height: the first few are one row taller.
+func (c cut) at(q int) (row, height int) {
+	if q < c.taller {
+		return q * (c.height + 1), c.height + 1
+	}
+	return q*c.height + c.taller, c.height
+}
+
+// tile computes the first h×w elements of c; A must have h rows.
+func (kn *Kernel) tile(s *Scratch, k int, a *float32, ars, acs int, panel []float32, c []float32, ldc, h, w int, accumulate bool) {
+	v := (w + kn.lanes - 1) / kn.lanes
+	micro := kn.tiles[v-1][h-1]
 	acc := 0
 	if accumulate {
 		acc = 1
 	}
-	if h == mr && w == nr {
-		kn.micro(k, a, ars, acs, &panel[0], nr*4, &c[i*ldc+j], ldc*4, acc)
+	_, _ = c[(h-1)*ldc+w-1], panel[(k-1)*kn.nr+v*kn.lanes-1]
+	if kn.masks || w == v*kn.lanes {
+		micro(k, a, ars, acs, &panel[0], &c[0], ldc*4, w, acc)
 		return
 	}
-	micro, rows := kn.micro, mr
-	if kn.small != nil && h <= kn.smallRows {
-		micro, rows = kn.small, kn.smallRows
-	}
-	t := grow(&s.tile, rows*nr)
-	micro(k, a, ars, acs, &panel[0], nr*4, &t[0], nr*4, 0)
+	wide := v * kn.lanes
+	t := grow(&s.tile, h*wide)
+	micro(k, a, ars, acs, &panel[0], &t[0], wide*4, wide, 0)
 	for r := range h {
-		d, src := c[(i+r)*ldc+j:(i+r)*ldc+j+w], t[r*nr:r*nr+w]
+		d, src := c[r*ldc:r*ldc+w], t[r*wide:r*wide+w]
 		if accumulate {
 			for x := range d {
 				d[x] += src[x]
@@ -256,20 +257,48 @@ func (kn *Kernel) tile(s *Scratch, k int, a *float32, ars, acs int, panel []floa
 	}
 }
 
-// pack copies x[k0:k0+kc, c0:c1] to panels of w columns, each [kc][w] and size·w apart, the last one padded with zeros.
-// It reads row by row, for the prefetcher's sake.
-func pack(f packKernel, w int, dst, x []float32, ld, c0, c1, k0, kc, size int) {
-	np, i := (c1-c0)/w, 0
-	if f != nil && np > 0 {
-		_, _ = dst[np*w*size-1], x[(k0+kc-1)*ld+c0+np*w-1]
-		f(&dst[0], w*size*4, &x[k0*ld+c0], ld*4, kc, np)
-		i = np
+// packPanels copies x[0:k, 0:n] to panels of nr columns, each [k][nr] and size·nr apart, the last one padded with zeros.
+func (kn *Kernel) packPanels(dst, x []float32, ld, k, n, size int) {
+	nr := kn.nr
+	whole := n / nr
+	if kn.packB != nil {
+		_ = x[(k-1)*ld+n-1]
+		if whole > 0 {
+			_ = dst[((whole-1)*size+k)*nr-1]
+			kn.packB(&dst[0], nr*size*4, &x[0], ld*4, k, whole, nr)
+		}
+		if whole*nr < n {
+			_ = dst[(whole*size+k)*nr-1]
+			kn.packB(&dst[whole*nr*size], 0, &x[whole*nr], ld*4, k, 1, n-whole*nr)
+		}
+		return
 	}
-	for ; c0+i*w < c1; i++ {
-		n := min(w, c1-c0-i*w)
-		for k := range kc {
-			d := dst[i*w*size+k*w:][:w]
-			clear(d[copy(d[:n], x[(k0+k)*ld+c0+i*w:]):])
+	for p := 0; p*nr < n; p++ {
+		w := min(nr, n-p*nr)
+		for r := range k {
+			d := dst[(p*size+r)*nr:][:nr]
+			clear(d[copy(d[:w], x[r*ld+p*nr:]):])
+		}
+	}
+}
+
+// packRows copies x[0:k, :] to a panel for each tile of c, [k][height] and size·height apart.
+func (kn *Kernel) packRows(dst, x []float32, ld, k, size int, c cut) {
+	if kn.packA != nil {
+		m, _ := c.at(c.count)
+		_, _ = dst[m*size-1], x[(k-1)*ld+m-1]
+		if c.taller > 0 {
+			h := c.height + 1
+			kn.packA(&dst[0], h*size*4, &x[0], ld*4, k, c.taller, h)
+		}
+		i, h := c.at(c.taller)
+		kn.packA(&dst[i*size], h*size*4, &x[i], ld*4, k, c.count-c.taller, h)
+		return
+	}
+	for q := range c.count {
+		i, h := c.at(q)
+		for r := range k {
+			copy(dst[i*size+r*h:][:h], x[r*ld+i:])
 		}
 	}
 }

@@ -1,0 +1,229 @@
+package main
+
+import "fmt"
+
+// amd64Kernel: DX counts k; AX, BX, CX are rows 0, 5 and 10 of A, R8 one row's bytes, R9 three rows', R10 a column's;
+// SI is B, DI is C, R12 a row of C. The sums come first, then B's row, then two registers for an element of A in turn.
+// K1 or the last register is the mask of the last vector of C.
+func amd64Kernel(w *writer, t tile, rows, vectors int) {
+	wide := t.lanes == 16
+	kind, registers := "Y", 16
+	if wide {
+		kind, registers = "Z", 32
+	}
+	sum := func(i, j int) string { return fmt.Sprintf("%s%d", kind, i*vectors+j) }
+	bRow := func(j int) string { return fmt.Sprintf("%s%d", kind, registers-4+j) }
+	element := func(i int) string { return fmt.Sprintf("%s%d", kind, registers-2+i%2) }
+
+	w.line("MOVQ k+0(FP), DX")
+	w.line("MOVQ a+8(FP), AX")
+	w.line("MOVQ ars+16(FP), R8")
+	w.line("MOVQ acs+24(FP), R10")
+	w.line("MOVQ b+32(FP), SI")
+	w.line("MOVQ c+40(FP), DI")
+	w.line("MOVQ ldc+48(FP), R12")
+	w.line("LEAQ (R8)(R8*2), R9")
+	bases := []string{"AX", "BX", "CX"}[:(rows+4)/5]
+	if rows > 5 {
+		w.line("LEAQ (R8)(R8*4), R11")
+		w.line("LEAQ (AX)(R11*1), BX")
+		if rows > 10 {
+			w.line("LEAQ (BX)(R11*1), CX")
+		}
+	}
+	if rows*vectors > 8 { // C arrives while the sums are made
+		w.line("MOVQ DI, R11")
+		for range rows {
+			w.line("PREFETCHT0 (R11)")
+			if vectors*t.lanes*4 > 64 {
+				w.line("PREFETCHT0 64(R11)")
+			}
+			w.line("ADDQ R12, R11")
+		}
+	}
+	for i := range rows {
+		for j := range vectors {
+			if wide {
+				w.line("VPXORD %[1]s, %[1]s, %[1]s", sum(i, j))
+			} else {
+				w.line("VXORPS %[1]s, %[1]s, %[1]s", sum(i, j))
+			}
+		}
+	}
+	w.label("loop")
+	for j := range vectors {
+		w.line("VMOVUPS %d(SI), %s", j*t.lanes*4, bRow(j))
+	}
+	w.line("ADDQ $%d, SI", t.vectors*t.lanes*4)
+	for i := range rows {
+		base := bases[i/5]
+		address := []string{"(%s)", "(%s)(R8*1)", "(%s)(R8*2)", "(%s)(R9*1)", "(%s)(R8*4)"}[i%5]
+		w.line("VBROADCASTSS "+address+", %s", base, element(i))
+		for j := range vectors {
+			w.line("VFMADD231PS %s, %s, %s", bRow(j), element(i), sum(i, j))
+		}
+		if i%5 == 4 || i == rows-1 {
+			w.line("ADDQ R10, %s", base)
+		}
+	}
+	w.line("DECQ DX")
+	w.line("JNZ  loop")
+
+	// Whole vectors, then the same with a mask on the last.
+	w.line("MOVQ cols+56(FP), CX")
+	w.line("MOVQ acc+64(FP), R13")
+	w.line("SUBQ $%d, CX", vectors*t.lanes)
+	w.line("JNE  part")
+	store := func(masked bool, accumulate bool) {
+		for i := range rows {
+			for j := range vectors {
+				place := fmt.Sprintf("%d(DI)", j*t.lanes*4)
+				last := masked && j == vectors-1
+				s := sum(i, j)
+				switch {
+				case !last:
+					if accumulate {
+						w.line("VADDPS %s, %[2]s, %[2]s", place, s)
+					}
+					w.line("VMOVUPS %s, %s", s, place)
+				case wide:
+					if accumulate {
+						w.line("VADDPS %s, %[2]s, K1, %[2]s", place, s)
+					}
+					w.line("VMOVUPS %s, K1, %s", s, place)
+				default:
+					if accumulate {
+						w.line("VMASKMOVPS %s, %s, %s", place, element(0), element(1))
+						w.line("VADDPS %s, %[2]s, %[2]s", element(1), s)
+					}
+					w.line("VMASKMOVPS %s, %s, %s", s, element(0), place)
+				}
+			}
+			if i < rows-1 {
+				w.line("ADDQ R12, DI")
+			}
+		}
+		w.line("VZEROUPPER")
+		w.line("RET")
+	}
+	both := func(masked bool, label string) {
+		w.line("TESTQ R13, R13")
+		w.line("JNZ  %s", label)
+		store(masked, false)
+		w.label(label)
+		store(masked, true)
+	}
+	both(false, "add")
+	w.label("part")
+	w.line("ADDQ $%d, CX // of the last vector", t.lanes)
+	if wide {
+		w.line("MOVL $1, R11")
+		w.line("SHLL CX, R11")
+		w.line("DECL R11")
+		w.line("KMOVW R11, K1")
+	} else {
+		w.line("LEAQ masks<>+32(SB), R11")
+		w.line("NEGQ CX")
+		w.line("VMOVUPS (R11)(CX*4), %s", element(0))
+	}
+	both(true, "addpart")
+}
+
+// amd64Packing: packA copies k rows, ss bytes apart, of np·width floats to np panels of [k][width], ps bytes apart;
+// width is at most one vector. packB does so for panels as wide as the tile, of which only width columns are there and
+// the others become 0; with np > 1 width is the whole. Both read row by row, for the prefetcher's sake.
+func amd64Packing(w *writer, t tile) {
+	wide := t.lanes == 16
+	kind := "Y"
+	if wide {
+		kind = "Z"
+	}
+	load := func(place, to string, j int) {
+		if wide {
+			w.line("VMOVUPS.Z %s, K%d, %s", place, j+1, to)
+		} else {
+			w.line("VMASKMOVPS %s, Y%d, %s", place, 14+j, to)
+		}
+	}
+	// mask j is of the lanes of vector j below R11, clamped.
+	mask := func(j int) {
+		w.line("MOVQ R11, CX")
+		w.line("SUBQ $%d, CX", j*t.lanes)
+		w.line("XORQ R13, R13")
+		w.line("CMPQ CX, R13")
+		w.line("CMOVQLT R13, CX")
+		w.line("MOVQ $%d, R13", t.lanes)
+		w.line("CMPQ CX, R13")
+		w.line("CMOVQGT R13, CX")
+		if wide {
+			w.line("MOVL $1, R13")
+			w.line("SHLL CX, R13")
+			w.line("DECL R13")
+			w.line("KMOVW R13, K%d", j+1)
+		} else {
+			w.line("LEAQ masks<>+32(SB), R13")
+			w.line("NEGQ CX")
+			w.line("VMOVUPS (R13)(CX*4), Y%d", 14+j)
+		}
+	}
+	begin := func(name string) {
+		fmt.Fprintf(w, "\n// func %s%s(dst *float32, ps int, src *float32, ss, k, np, width int)\nTEXT ·%s%s(SB), NOSPLIT, $0-56\n",
+			name, t.suffix, name, t.suffix)
+		w.line("MOVQ dst+0(FP), DI")
+		w.line("MOVQ ps+8(FP), R9")
+		w.line("MOVQ src+16(FP), SI")
+		w.line("MOVQ ss+24(FP), R8")
+		w.line("MOVQ k+32(FP), DX")
+		w.line("MOVQ np+40(FP), R10")
+		w.line("MOVQ width+48(FP), R11")
+	}
+	body := func(copyRow func(), step string) {
+		w.label("row")
+		w.line("MOVQ R10, CX")
+		w.line("MOVQ SI, AX")
+		w.line("MOVQ DI, BX")
+		w.label("panel")
+		copyRow()
+		w.line("ADDQ R11, AX")
+		w.line("ADDQ R9, BX")
+		w.line("DECQ CX")
+		w.line("JNZ  panel")
+		w.line("ADDQ R8, SI")
+		w.line("ADDQ %s, DI", step)
+		w.line("DECQ DX")
+		w.line("JNZ  row")
+		w.line("VZEROUPPER")
+		w.line("RET")
+	}
+	if !wide {
+		fmt.Fprintf(w, "\n// The mask of the first n lanes begins 4·(8 - n) bytes from the start.\n")
+		for i := range 16 {
+			fmt.Fprintf(w, "DATA masks<>+%d(SB)/4, $%#x\n", i*4, [2]uint32{0xffffffff, 0}[i/8])
+		}
+		fmt.Fprintf(w, "GLOBL masks<>(SB), RODATA|NOPTR, $64\n")
+	}
+	begin("packA")
+	mask(0)
+	w.line("SHLQ $2, R11")
+	body(func() {
+		load("(AX)", kind+"0", 0)
+		if wide {
+			w.line("VMOVUPS Z0, K1, (BX)")
+		} else {
+			w.line("VMASKMOVPS Y0, Y14, (BX)")
+		}
+	}, "R11")
+	begin("packB")
+	for j := range t.vectors {
+		mask(j)
+	}
+	w.line("SHLQ $2, R11")
+	body(func() {
+		for j := range t.vectors {
+			load(fmt.Sprintf("%d(AX)", j*t.lanes*4), fmt.Sprintf("%s%d", kind, j), j)
+		}
+		for j := range t.vectors {
+			w.line("VMOVUPS %s%d, %d(BX)", kind, j, j*t.lanes*4)
+		}
+	}, fmt.Sprintf("$%d", t.vectors*t.lanes*4))
+}

@@ -1,0 +1,8 @@
+//go:build !noasm
+
+package gemm
+
+// native lists this processor's kernels, best first. Every arm64 processor has NEON.
+func native() []*Kernel {
+	return []*Kernel{{Name: "neon", lanes: 4, mr: 8, nr: 12, kc: 256, tiles: neonTiles}}
+}

@@ -1,0 +1,119 @@
+package vector
+
+import "unsafe"
+
+//go:generate go run ./generate
+
+// assembly is a set of generated functions: their formulas stand in generate/kernels.go.
+type assembly struct {
+	name string
+
+	add             func(y, a, b *float32, n int, alpha, beta float32)
+	scale           func(y, x *float32, n int, alpha float32)
+	dot             func(a, b *float32, n int) float32
+	sum             func(x *float32, n int) float32
+	largest         func(x *float32, n int) float32
+	exp             func(y, x *float32, n int, scale, shift float32) float32
+	gelu            func(y, x *float32, n int)
+	geluBackward    func(dx, y, dy, x *float32, n int)
+	swiglu          func(y, g, u *float32, n int)
+	swigluBackward  func(dg, du, y, dy, g, u *float32, n int)
+	softmaxBackward func(dx, p, dp *float32, n int, delta, scale float32)
+	squares         func(x *float32, n int, mean float32) float32
+	norm            func(y, x, gain, bias *float32, n int, mean, rstd float32)
+	normSums        func(dgain, dbias, dy, x, gain *float32, n int, mean, rstd float32) (sum, sumh float32)
+	normInput       func(dx, dy, x, gain, old *float32, n int, mean, rstd, mg, mgh float32)
+	rotate          func(a, b, c, s *float32, n int)
+	adamw           func(x, m, v, g *float32, n int, rate, decay, beta1, beta2, alpha1, alpha2, c1, c2, eps, factor float32)
+}
+
+// start is the address of s, nil if that is empty. It panics if s has less than n elements.
+func start(s []float32, n int) *float32 { return unsafe.SliceData(s[:n]) }
+
+// optional is start for a slice that may be nil.
+func optional(s []float32, n int) *float32 {
+	if s == nil {
+		return nil
+	}
+	return start(s, n)
+}
+
+// kernels wraps the functions with the checks that make slices of the addresses.
+func (f *assembly) kernels() *Kernels {
+	return &Kernels{
+		Name: f.name,
+		Add: func(y, a, b []float32, alpha, beta float32) {
+			n := len(y)
+			f.add(start(y, n), start(a, n), start(b, n), n, alpha, beta)
+		},
+		Scale: func(y, x []float32, alpha float32) {
+			n := len(y)
+			f.scale(start(y, n), start(x, n), n, alpha)
+		},
+		Dot: func(a, b []float32) float32 {
+			n := len(a)
+			return f.dot(start(a, n), start(b, n), n)
+		},
+		Sum: func(x []float32) float32 { return f.sum(start(x, len(x)), len(x)) },
+		Max: func(x []float32) float32 {
+			_ = x[0]
+			return f.largest(start(x, len(x)), len(x))
+		},
+		Exp: func(y, x []float32, scale, shift float32) float32 {
+			n := len(y)
+			return f.exp(start(y, n), start(x, n), n, scale, -shift)
+		},
+		GELU: func(y, x []float32) {
+			n := len(y)
+			f.gelu(start(y, n), start(x, n), n)
+		},
+		GELUBackward: func(dx, y, dy, x []float32) {
+			n := len(dx)
+			f.geluBackward(start(dx, n), start(y, n), start(dy, n), start(x, n), n)
+		},
+		SwiGLU: func(y, g, u []float32) {
+			n := len(y)
+			f.swiglu(start(y, n), start(g, n), start(u, n), n)
+		},
+		SwiGLUBackward: func(dg, du, y, dy, g, u []float32) {
+			n := len(dg)
+			f.swigluBackward(start(dg, n), start(du, n), start(y, n), start(dy, n), start(g, n), start(u, n), n)
+		},
+		SoftmaxBackward: func(dx, p, dp []float32, delta, scale float32) {
+			n := len(dx)
+			f.softmaxBackward(start(dx, n), start(p, n), start(dp, n), n, delta, scale)
+		},
+		Norm: func(y, x, gain, bias []float32, mean, rstd float32) {
+			n := len(y)
+			f.norm(start(y, n), start(x, n), start(gain, n), optional(bias, n), n, mean, rstd)
+		},
+		Moments: func(x []float32) (mean, variance float32) {
+			n := len(x)
+			p := start(x, n)
+			mean = f.sum(p, n) / float32(n)
+			return mean, f.squares(p, n, mean) / float32(n)
+		},
+		NormBackward: func(dx, dgain, dbias, dy, x, gain []float32, mean, rstd float32, rms, accumulate bool) {
+			n := len(dx)
+			pdx, pdy, px, pg := start(dx, n), start(dy, n), start(x, n), start(gain, n)
+			sum, sumh := f.normSums(optional(dgain, n), optional(dbias, n), pdy, px, pg, n, mean, rstd)
+			if rms {
+				sum = 0
+			}
+			old := pdx
+			if !accumulate {
+				old = nil
+			}
+			f.normInput(pdx, pdy, px, pg, old, n, mean, rstd, sum/float32(n), sumh/float32(n))
+		},
+		Rotate: func(a, b, c, s []float32) {
+			n := len(a)
+			f.rotate(start(a, n), start(b, n), start(c, n), start(s, n), n)
+		},
+		AdamW: func(x, m, v, g []float32, p AdamW) {
+			n := len(x)
+			f.adamw(start(x, n), start(m, n), start(v, n), start(g, n), n, p.Rate, p.Decay, p.Beta1, p.Beta2,
+				1-p.Beta1, 1-p.Beta2, p.C1, p.C2, p.Eps, p.Factor)
+		},
+	}
+}
