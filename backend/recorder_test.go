@@ -109,7 +109,7 @@ func TestRecorderRules(t *testing.T) {
 // TestFirstErrorSticks records on after an error.
 func TestFirstErrorSticks(t *testing.T) {
 	r := backend.NewRecorder(1, 1)
-	x := r.Accumulator(2, 2)
+	x := r.Temporary(2, 2)
 	r.Record(&backend.Fill{Y: x})
 	r.Record(&backend.ColumnSums{X: x, Y: x})
 	first := r.Err()
