@@ -29,8 +29,9 @@ const (
 
 // An Event is a line of events.jsonl.
 //
-// Names in Values: loss, accuracy, perplexity, lr, grad_norm, tokens (since the beginning), tokens_per_second.
-// More are allowed, and show up as curves of their own.
+// Names in Values: loss, accuracy, perplexity, lr, grad_norm, tokens (since the beginning), tokens_per_second, data_wait
+// (the share of training's time, 0 to 1, that was spent waiting for batches). More are allowed, and show up as curves of
+// their own.
 type Event struct {
 	Kind   string            `json:"kind"`
 	Step   int               `json:"step"` // steps that are done

@@ -148,7 +148,7 @@ func (t *phop) countQuestions() tally {
 	seen := make(map[uint64]bool)
 	for i := 0; i < draws && !n.enough(); i++ {
 		s.draw(ex.Tokens)
-		if q := hashLetters(ex.Tokens); !seen[q] && s.answer(ex.Tokens, ex.Targets) {
+		if q := hashTokens(ex.Tokens); !seen[q] && s.answer(ex.Tokens, ex.Targets) {
 			seen[q] = true
 			n.add(q)
 		}
@@ -173,7 +173,7 @@ func (s *phopSampler) SampleKind(seed, index uint64, split Split, kind int, ex *
 	s.rng.seed(seed, index, questionStream)
 	for {
 		s.draw(ex.Tokens)
-		if inSplit(hashLetters(ex.Tokens), split) && s.answer(ex.Tokens, ex.Targets) {
+		if inSplit(hashTokens(ex.Tokens), split) && s.answer(ex.Tokens, ex.Targets) {
 			break
 		}
 	}
@@ -315,16 +315,6 @@ func (w *walker) all(v []int32, p int) []int32 {
 			w.hop[i] = w.hop[j]
 		}
 	}
-}
-
-// hashLetters is the hash of a p-hop question, which is the whole sequence:
-// FNV-1a over the letters, mixed so that the low bits depend on all of it.
-func hashLetters(v []int32) uint64 {
-	h := uint64(0xcbf29ce484222325)
-	for _, c := range v {
-		h = (h ^ uint64(c)) * 0x100000001b3
-	}
-	return mix(h)
 }
 
 // Explain shows the letters under a ruler, the targets, and the walk from the

@@ -326,7 +326,7 @@ func TestPHopSplit(t *testing.T) {
 	counts := make([]float64, 2)
 	for range 20000 {
 		s.draw(ex.Tokens)
-		h := hashLetters(ex.Tokens)
+		h := hashTokens(ex.Tokens)
 		if inSplit(h, Train) == inSplit(h, HeldOut) {
 			t.Fatal("in both splits or neither")
 		}
@@ -338,7 +338,7 @@ func TestPHopSplit(t *testing.T) {
 	}
 	fits(t, "share", counts, []float64{20000 * (HeldOutOneIn - 1) / HeldOutOneIn, 20000 / HeldOutOneIn})
 	// One letter, or their order, is enough to change the question.
-	if a, b, c := hashLetters(letters("abab")), hashLetters(letters("abac")), hashLetters(letters("baba")); a == b || a == c {
+	if a, b, c := hashTokens(letters("abab")), hashTokens(letters("abac")), hashTokens(letters("baba")); a == b || a == c {
 		t.Error("different questions with the same hash")
 	}
 }

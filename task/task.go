@@ -65,7 +65,7 @@ type Example struct {
 
 // Task is one family of questions. It is immutable and safe for concurrent use.
 type Task interface {
-	// Name is the task's name in configurations: "p-hop", "addition".
+	// Name is the task's name in configurations: "p-hop", "addition", "noise".
 	Name() string
 	// Length is the number of tokens of every sequence.
 	Length() int
@@ -140,6 +140,16 @@ func (t tally) enough() bool { return min(t[Train], t[HeldOut]) >= minQuestions 
 // inSplit reports whether the question with this hash belongs to split.
 func inSplit(question uint64, split Split) bool {
 	return (question%HeldOutOneIn == 0) == (split == HeldOut)
+}
+
+// hashTokens is the hash of a question that is the whole sequence: FNV-1a
+// over the tokens, mixed so that the low bits depend on all of it.
+func hashTokens(v []int32) uint64 {
+	h := uint64(0xcbf29ce484222325)
+	for _, k := range v {
+		h = (h ^ uint64(k)) * 0x100000001b3
+	}
+	return mix(h)
 }
 
 // mix is one step of SplitMix64 (Steele, Lea, Flood, OOPSLA 2014): a bijection

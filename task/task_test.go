@@ -57,6 +57,10 @@ func configured(t testing.TB) []named {
 		task, err := NewAddition(c)
 		add(c, task, err)
 	}
+	for _, c := range []Noise{{2, 12}, {64, 256}, {60000, 2}} {
+		task, err := NewNoise(c)
+		add(c, task, err)
+	}
 	return tasks
 }
 
@@ -202,8 +206,12 @@ func TestSamplesStayTheSame(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	four, err := NewNoise(Noise{10, 32})
+	if err != nil {
+		t.Fatal(err)
+	}
 	var got []string
-	for _, task := range []Task{one, two, three} {
+	for _, task := range []Task{one, two, three, four} {
 		ex := NewExample(task)
 		for _, split := range []Split{Train, HeldOut} {
 			task.NewSampler().Sample(7, 11, split, &ex)
@@ -217,6 +225,8 @@ func TestSamplesStayTheSame(t *testing.T) {
 		"0 cbadcaaacddaddddacbdbbbdcccdcdca _______________________________b",
 		"1 723+984+593+820=312················ _______________3120________________",
 		"1 812+419+639+641=251················ _______________2511________________",
+		"0 85644846215544707916880296899522 56448462155447079168802968995223",
+		"0 39516028131365672581878412333054 95160281313656725818784123330544",
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
@@ -226,14 +236,13 @@ func TestSamplesStayTheSame(t *testing.T) {
 func TestSplitsShareNoQuestion(t *testing.T) {
 	each(t, func(t *testing.T, task Task) {
 		question := func(ex Example) string {
-			q := Render(task, ex.Tokens)
-			if task.Name() == "addition" {
-				q, _, _ = strings.Cut(q, "=")
-				operands := strings.Split(q, "+")
-				slices.Sort(operands)
-				q = strings.Join(operands, "+")
+			if task.Name() != "addition" {
+				return fmt.Sprint(ex.Tokens)
 			}
-			return q
+			q, _, _ := strings.Cut(Render(task, ex.Tokens), "=")
+			operands := strings.Split(q, "+")
+			slices.Sort(operands)
+			return strings.Join(operands, "+")
 		}
 		s, ex := task.NewSampler(), NewExample(task)
 		splits := make(map[string]Split)
@@ -280,7 +289,13 @@ func TestExplainRefusesForeignExamples(t *testing.T) {
 				i := slices.IndexFunc(ex.Targets, func(k int32) bool { return k != Ignore })
 				ex.Targets[i]++
 			},
-			"mask":    func(ex *Example) { ex.Targets[0] = 0 },
+			"mask": func(ex *Example) {
+				if ex.Targets[0] == Ignore {
+					ex.Targets[0] = 0
+				} else {
+					ex.Targets[0] = Ignore
+				}
+			},
 			"kind":    func(ex *Example) { ex.Kind = len(task.Kinds()) },
 			"tokens":  func(ex *Example) { ex.Tokens = ex.Tokens[1:] },
 			"targets": func(ex *Example) { ex.Targets = nil },
@@ -378,4 +393,6 @@ func BenchmarkSample(b *testing.B) {
 		task, err := NewAddition(c)
 		sample(fmt.Sprintf("addition/digits=%d,operands<=%d", c.Digits, slices.Max(c.Operands)), task, err)
 	}
+	task, err := NewNoise(Noise{64, 256})
+	sample("noise/n=256", task, err)
 }

@@ -1,6 +1,10 @@
 package train
 
-import "coil/task"
+import (
+	"time"
+
+	"coil/task"
+)
 
 // batch is the data of one step. Which examples it has is a function of the seed and the step's number alone, so a
 // resumed run sees the data that an unbroken one would have.
@@ -31,4 +35,46 @@ func (b *batch) fill(seed uint64, step int) {
 			}
 		}
 	}
+}
+
+// feed fills the batches of consecutive steps, in their order, on a goroutine of its own: beside the steps that take
+// them, and ahead by as many as there are batches in rotation.
+type feed struct {
+	empty, full chan *batch // each has room for all batches
+	ended       chan struct{}
+}
+
+// startFeed begins with the step from and ends before the step to, or when it is stopped.
+func startFeed(batches []*batch, seed uint64, from, to int) *feed {
+	f := &feed{make(chan *batch, len(batches)), make(chan *batch, len(batches)), make(chan struct{})}
+	for _, b := range batches {
+		f.empty <- b
+	}
+	go func() {
+		defer close(f.ended)
+		for step := from; step < to; step++ {
+			b, ok := <-f.empty
+			if !ok {
+				return
+			}
+			b.fill(seed, step)
+			f.full <- b
+		}
+	}()
+	return f
+}
+
+// next returns the batch of the next step, and how long that took to come. The caller gives it back to empty.
+func (f *feed) next() (*batch, time.Duration) {
+	begin := time.Now()
+	b := <-f.full
+	return b, time.Since(begin)
+}
+
+// stop returns when the goroutine has ended; all it may still do is fill the batch that it has begun.
+func (f *feed) stop() {
+	close(f.empty)
+	for range f.empty { // what lies there is not to be filled any more
+	}
+	<-f.ended
 }

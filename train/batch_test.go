@@ -1,9 +1,15 @@
 package train
 
 import (
+	"errors"
+	"runtime"
 	"slices"
 	"testing"
+	"time"
 
+	"coil/backend"
+	"coil/backend/cpu"
+	"coil/run"
 	"coil/task"
 )
 
@@ -85,5 +91,191 @@ func TestHeldOutIsNotTrained(t *testing.T) {
 	}
 	if len(trained)+len(held) < 5000 { // of 100·101/2 pairs
 		t.Errorf("only %d pairs are trained on and %d held out", len(trained), len(held))
+	}
+}
+
+// The batches come in the order of the steps, whichever step is the first, and none is made beyond the last.
+func TestFeedOrder(t *testing.T) {
+	tk, err := tiny().Task.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := newBatch(tk, 6)
+	for _, rotation := range []int{1, 3} {
+		for _, from := range []int{0, 7, 19, 20} {
+			batches := make([]*batch, rotation)
+			for i := range batches {
+				batches[i] = newBatch(tk, 6)
+			}
+			f := startFeed(batches, 5, from, 20)
+			for step := from; step < 20; step++ {
+				b, _ := f.next()
+				want.fill(5, step)
+				if !slices.Equal(b.inputs[0], want.inputs[0]) || !slices.Equal(b.inputs[1], want.inputs[1]) || b.count != want.count {
+					t.Fatalf("%d in rotation, from step %d: step %d has another batch", rotation, from, step)
+				}
+				f.empty <- b
+			}
+			<-f.ended
+			if len(f.full) != 0 {
+				t.Errorf("%d in rotation, from step %d: there are batches of steps beyond the last", rotation, from)
+			}
+			f.stop()
+		}
+	}
+}
+
+// watching shows what the programs of a backend are run on, and may fail them.
+type watching struct {
+	backend.Backend
+	see func(backend.Step) error
+}
+
+func (w watching) Compile(r *backend.Recorder) (backend.Program, error) {
+	p, err := w.Backend.Compile(r)
+	return watched{p, w.see}, err
+}
+
+type watched struct {
+	backend.Program
+	see func(backend.Step) error
+}
+
+func (p watched) Run(s backend.Step) error {
+	if err := p.see(s); err != nil {
+		return err
+	}
+	return p.Program.Run(s)
+}
+
+// A resumed run begins with the batch of the step after the one that it was stopped at.
+func TestResumeContinuesTheData(t *testing.T) {
+	c := tiny()
+	c.Evaluate.Every = 0 // so that all runs of programs before the last evaluation are steps
+	var tokens [][]int32
+	b := watching{newBackend(t, cpu.Options{Workers: 2}), func(s backend.Step) error {
+		tokens = append(tokens, slices.Clone(s.Inputs[0]))
+		return nil
+	}}
+	r := newRun(t, c)
+	for _, steps := range []int{5, 2, c.Train.Steps} {
+		tr, err := New(c, b, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer tr.Close()
+		if from, err := r.Latest(); err == nil {
+			if err := errors.Join(tr.Resume(from), r.Rewind(from.Step)); err != nil {
+				t.Fatal(err)
+			}
+		} else if !errors.Is(err, run.ErrNoCheckpoint) {
+			t.Fatal(err)
+		}
+		if err := tr.Run(r, after(steps)); err != nil && !errors.Is(err, ErrStopped) {
+			t.Fatal(err)
+		}
+	}
+	tk, err := c.Task.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := newBatch(tk, c.Train.Batch)
+	for step := range c.Train.Steps {
+		if want.fill(c.Train.Seed, step); !slices.Equal(tokens[step], want.inputs[0]) {
+			t.Errorf("step %d was trained on another batch", step)
+		}
+	}
+}
+
+// However a run ends, nothing of its feed is left.
+func TestFeedEnds(t *testing.T) {
+	c := tiny()
+	c.Train.Steps, c.Evaluate.Every = 30, 0
+	failed := errors.New("failed")
+	for _, end := range []struct {
+		name string
+		want error
+		see  func(steps int) error // is told how many steps have begun
+		stop func() bool
+	}{
+		{"success", nil, func(int) error { return nil }, func() bool { return false }},
+		{"stop", ErrStopped, func(int) error { return nil }, after(4)},
+		{"error", failed, func(steps int) error {
+			if steps == 5 {
+				return failed
+			}
+			return nil
+		}, nil},
+		{"error in the first step", failed, func(int) error { return failed }, nil},
+		{"panic", failed, func(int) error { return nil }, func() bool { panic(failed) }},
+	} {
+		t.Run(end.name, func(t *testing.T) {
+			steps, before := 0, 0
+			b := watching{newBackend(t, cpu.Options{Workers: 2}), func(backend.Step) error {
+				if steps++; steps == 1 && runtime.NumGoroutine() != before+1 {
+					t.Errorf("in the first step there are %d goroutines, before there were %d", runtime.NumGoroutine(), before)
+				}
+				return end.see(steps)
+			}}
+			tr, err := New(c, b, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer tr.Close()
+			r := newRun(t, c)
+			before = runtime.NumGoroutine()
+			func() {
+				defer func() {
+					if p := recover(); p != nil {
+						err = p.(error)
+					}
+				}()
+				err = tr.Run(r, end.stop)
+			}()
+			if !errors.Is(err, end.want) {
+				t.Fatal(err)
+			}
+			deadline := time.Now().Add(5 * time.Second)
+			for runtime.NumGoroutine() > before && time.Now().Before(deadline) {
+				time.Sleep(time.Millisecond)
+			}
+			if n := runtime.NumGoroutine(); n > before {
+				t.Errorf("%d goroutines are left, before there were %d", n, before)
+			}
+		})
+	}
+}
+
+// slow takes its time.
+type slow struct{ task.Sampler }
+
+func (s slow) Sample(seed, index uint64, split task.Split, ex *task.Example) {
+	time.Sleep(2 * time.Millisecond)
+	s.Sampler.Sample(seed, index, split, ex)
+}
+
+// The share of the time that was spent waiting for batches is told, and is large where they are slow.
+func TestDataWait(t *testing.T) {
+	for _, isSlow := range []bool{false, true} {
+		c := tiny()
+		tr := newTrainer(t, c, 2)
+		if isSlow {
+			for _, b := range tr.batches {
+				b.sampler = slow{b.sampler}
+			}
+		}
+		r := newRun(t, c)
+		if err := tr.Run(r, nil); err != nil {
+			t.Fatal(err)
+		}
+		told := reports(t, r, run.KindTrain)
+		if len(told) != c.Train.Steps/c.Train.Report {
+			t.Errorf("%d reports", len(told))
+		}
+		for step, values := range told {
+			if w, ok := values["data_wait"]; !ok || !(w >= 0 && w <= 1) || isSlow && w < 0.2 {
+				t.Errorf("slow batches %v: up to step %d, data_wait is %v", isSlow, step, w)
+			}
+		}
 	}
 }

@@ -34,9 +34,10 @@ type Config struct {
 
 // Task is the [task] table: the name of a task, and a table for each.
 type Task struct {
-	Name     string        `toml:"name" help:"p-hop or addition"`
+	Name     string        `toml:"name" help:"p-hop, addition or noise"`
 	PHop     task.PHop     `toml:"p-hop"`
 	Addition task.Addition `toml:"addition"`
+	Noise    task.Noise    `toml:"noise"`
 }
 
 // New makes the task that the table names.
@@ -46,8 +47,10 @@ func (t Task) New() (made task.Task, err error) {
 		made, err = task.NewPHop(t.PHop)
 	case "addition":
 		made, err = task.NewAddition(t.Addition)
+	case "noise":
+		made, err = task.NewNoise(t.Noise)
 	default:
-		return nil, fmt.Errorf("task.name is %q, want %s", t.Name, strings.Join(TaskNames(), " or "))
+		return nil, fmt.Errorf("task.name is %q, want one of %s", t.Name, strings.Join(TaskNames(), ", "))
 	}
 	if err != nil {
 		return nil, fmt.Errorf("task.%w", err) // task.p-hop: …
@@ -56,7 +59,7 @@ func (t Task) New() (made task.Task, err error) {
 }
 
 // TaskNames lists the tasks.
-func TaskNames() []string { return []string{"addition", "p-hop"} }
+func TaskNames() []string { return []string{"addition", "noise", "p-hop"} }
 
 // Options is the [train] table.
 type Options struct {
@@ -96,7 +99,8 @@ func Default() Config {
 		Model: model.Default(),
 		Task: Task{Name: "p-hop",
 			PHop:     task.PHop{Letters: 4, Length: 64, Hops: 4, Sampler: "no-repeats", Loss: "every"},
-			Addition: task.Addition{Digits: 3, Operands: []int{2, 4, 8, 16, 32}, Evaluate: []int{8, 16, 24, 32}, Order: "most"}},
+			Addition: task.Addition{Digits: 3, Operands: []int{2, 4, 8, 16, 32}, Evaluate: []int{8, 16, 24, 32}, Order: "most"},
+			Noise:    task.Noise{Vocabulary: 64, Length: 64}},
 		Regularize: regularize.Config{Block: 1},
 		Train: Options{Steps: 1000, Batch: 64, Seed: 1, Optimizer: "adamw", Rate: 1e-3, Warmup: 100, Schedule: "cosine",
 			Beta1: 0.9, Beta2: 0.98, Eps: 1e-8, WeightDecay: 0.01, Clip: 1, Report: 10},

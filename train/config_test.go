@@ -49,6 +49,50 @@ func TestPresets(t *testing.T) {
 	}
 }
 
+// The presets for measuring do the work that they say: the parameters and matmuls of layers with biases, learned
+// positions and a head of its own without a bias, all in a vocabulary of 64.
+func TestBenchPresets(t *testing.T) {
+	const vocabulary = 64
+	for _, p := range []struct {
+		name                                       string
+		layers, depth, width, heads, length, batch int
+		parameters                                 int
+		gigaflops                                  float64 // of a training step
+	}{
+		{"bench-a", 1, 6, 256, 8, 256, 16, 888_576, 135.7},
+		{"bench-a1", 6, 6, 256, 8, 256, 16, 4_837_376, 135.7},
+		{"bench-b", 1, 6, 128, 4, 64, 64, 223_104, 31.6},
+		{"bench-b1", 6, 6, 128, 4, 64, 64, 1_214_464, 31.6},
+	} {
+		c, err := Preset(p.name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tk, err := c.Task.New()
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, err := model.New(c.Model, c.Loops, len(tk.Vocabulary()), tk.Length())
+		if err != nil {
+			t.Fatal(err)
+		}
+		a := m.Architecture
+		if tk.Name() != "noise" || m.Vocabulary != vocabulary || m.Length != p.length || c.Train.Batch != p.batch || c.Model.Heads != p.heads ||
+			a.Layers() != p.layers || a.Depth() != p.depth {
+			t.Errorf("%s: %s with %d tokens, length %d, batch %d, %d heads, %s", p.name, tk.Name(), m.Vocabulary, m.Length, c.Train.Batch, c.Model.Heads, a)
+		}
+		d := p.width
+		if want := vocabulary*d + p.length*d + p.layers*(12*d*d+13*d) + 2*d + d*vocabulary; m.Size != p.parameters || m.Size != want {
+			t.Errorf("%s: %d parameters, want %d, %d", p.name, m.Size, p.parameters, want)
+		}
+		tokens := int64(p.batch * p.length)
+		flops := m.FLOPs() * 3 * tokens
+		if want := 3 * tokens * int64(p.depth*(24*d*d+4*p.length*d)+2*d*vocabulary); flops != want || math.Abs(float64(flops)/1e9-p.gigaflops) > 0.05 {
+			t.Errorf("%s: %d FLOPs in a step, want %d, %g G", p.name, flops, want, p.gigaflops)
+		}
+	}
+}
+
 // legal has a value for every key, none of them the default.
 var legal = map[string]string{
 	"model.layers": "2x(1,3,1)", "model.width": "48", "model.heads": "3", "model.hidden": "80", "model.norm": "rmsnorm",
@@ -59,7 +103,7 @@ var legal = map[string]string{
 	"regularize.lambda": "0", "regularize.block": "3",
 	"task.name": "addition", "task.p-hop.letters": "5", "task.p-hop.length": "33", "task.p-hop.hops": "2",
 	"task.p-hop.sampler": "planted", "task.p-hop.loss": "last", "task.addition.digits": "2", "task.addition.operands": "2,3",
-	"task.addition.evaluate": "", "task.addition.order": "least",
+	"task.addition.evaluate": "", "task.addition.order": "least", "task.noise.vocabulary": "10", "task.noise.length": "20",
 	"train.steps": "77", "train.batch": "6", "train.seed": "9223372036854775807", "train.optimizer": "adafactor", "train.rate": "3e-05",
 	"train.warmup": "9", "train.schedule": "linear", "train.final_rate": "0.1", "train.beta1": "0.5", "train.beta2": "0.75",
 	"train.eps": "1e-12", "train.weight_decay": "0.25", "train.clip": "0", "train.average": "0.999", "train.report": "3",
@@ -189,6 +233,8 @@ func TestCheckErrors(t *testing.T) {
 		{"task.addition.operands", "", "task.addition: ", "operands"},
 		{"task.addition.evaluate", "1", "task.addition: ", "evaluate"},
 		{"task.addition.order", "x", "task.addition: ", "order"},
+		{"task.noise.vocabulary", "1", "task.noise: ", "vocabulary"},
+		{"task.noise.length", "0", "task.noise: ", "length"},
 	} {
 		d := Default()
 		d.Task.Name = strings.TrimSuffix(strings.TrimPrefix(c.table, "task."), ": ")

@@ -27,8 +27,8 @@ type Trainer struct {
 	steps     map[int]*step // by loop count
 	cached    int           // how many of them are kept
 	evaluator *eval.Evaluator
-	batches   [2]*batch
-	done      int // steps that are done
+	batches   [3]*batch // one that a step reads, one that waits for the next, one that is being filled
+	done      int       // steps that are done
 	tokens    float64
 	saved     int // step of the last checkpoint, -1 if there is none
 	report    func(Report)
@@ -231,6 +231,7 @@ type window struct {
 	losses         []float64
 	norm           float64
 	seconds        float64
+	waited         float64 // seconds of those that were spent waiting for batches
 }
 
 func (t *Trainer) loop(stop func() bool) error {
@@ -238,8 +239,8 @@ func (t *Trainer) loop(stop func() bool) error {
 	random, isRandom := c.Loops.Random()
 	var w window
 	var m Metrics
-	cur := 0
-	t.batches[cur].fill(c.Train.Seed, t.done)
+	data := startFeed(t.batches[:], c.Train.Seed, t.done, c.Train.Steps)
+	defer data.stop()
 	for t.done < c.Train.Steps {
 		begin := time.Now()
 		loops := t.Model.Architecture.Count()
@@ -250,13 +251,13 @@ func (t *Trainer) loop(stop func() bool) error {
 		if err != nil {
 			return t.advise(err)
 		}
-		b := t.batches[cur]
+		b, waited := data.next()
 		if err := st.start(c.Train, t.done, b); err != nil {
 			return err
 		}
-		cur = 1 - cur
-		t.batches[cur].fill(c.Train.Seed, t.done+1) // beside the step, where the backend returns early
-		if err := st.finish(c, b.count, &m); err != nil {
+		count := b.count
+		data.empty <- b // the backend keeps nothing of it
+		if err := st.finish(c, count, &m); err != nil {
 			return err
 		}
 		if bad(m.Loss) || bad(m.Norm) {
@@ -264,8 +265,8 @@ func (t *Trainer) loop(stop func() bool) error {
 		}
 		t.keep(&m)
 		t.done++
-		t.tokens += float64(len(b.inputs[0]))
-		w.add(&m, time.Since(begin).Seconds())
+		t.tokens += float64(t.batchTokens())
+		w.add(&m, time.Since(begin), waited)
 
 		stopped := stop != nil && stop()
 		if due(c.Train.Report, t.done) || t.done == c.Train.Steps || stopped {
@@ -296,6 +297,9 @@ func (t *Trainer) loop(stop func() bool) error {
 	return t.finish(stop)
 }
 
+// batchTokens are the tokens of a step.
+func (t *Trainer) batchTokens() int { return t.Config.Train.Batch * t.Model.Length }
+
 // due reports whether something happens at a step that happens every so many; 0 is never.
 func due(every, step int) bool { return every > 0 && step%every == 0 }
 
@@ -317,12 +321,13 @@ func (t *Trainer) finish(stop func() bool) error {
 
 func bad(x float64) bool { return math.IsNaN(x) || math.IsInf(x, 0) }
 
-func (w *window) add(m *Metrics, seconds float64) {
+func (w *window) add(m *Metrics, took, waited time.Duration) {
 	w.steps++
 	w.loss += m.Loss
 	w.accuracy += m.Accuracy
 	w.norm += m.Norm
-	w.seconds += seconds
+	w.seconds += took.Seconds()
+	w.waited += waited.Seconds()
 	if len(m.Losses) != len(w.losses) { // another loop count
 		w.losses = make([]float64, len(m.Losses))
 	}
@@ -336,7 +341,7 @@ func (t *Trainer) reportWindow(w *window, m *Metrics, loops int) error {
 	v := map[string]run.Number{
 		"loss": run.Number(w.loss / n), "accuracy": run.Number(w.accuracy / n), "grad_norm": run.Number(w.norm / n),
 		"lr": run.Number(c.Train.RateAt(t.done - 1)), "tokens": run.Number(t.tokens),
-		"tokens_per_second": run.Number(n * float64(len(t.batches[0].inputs[0])) / w.seconds),
+		"tokens_per_second": run.Number(n * float64(t.batchTokens()) / w.seconds), "data_wait": run.Number(w.waited / w.seconds),
 	}
 	if len(m.Losses) > 1 {
 		for i, l := range m.Losses {

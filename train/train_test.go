@@ -248,6 +248,7 @@ func TestResumeAfterKill(t *testing.T) {
 		for _, values := range [](map[int]map[string]run.Number){got, want} {
 			for _, v := range values {
 				delete(v, "tokens_per_second")
+				delete(v, "data_wait")
 			}
 		}
 		if d := cmp.Diff(want, got); d != "" {
@@ -287,7 +288,7 @@ func TestEvents(t *testing.T) {
 	if d := cmp.Diff(want, written); d != "" {
 		t.Errorf("it wrote %s", d)
 	}
-	for _, name := range []string{"loss", "accuracy", "grad_norm", "lr", "tokens", "tokens_per_second", "loss_loop_1", "loss_loop_2"} {
+	for _, name := range []string{"loss", "accuracy", "grad_norm", "lr", "tokens", "tokens_per_second", "data_wait", "loss_loop_1", "loss_loop_2"} {
 		if v, ok := h[2].Values[name]; !ok || bad(float64(v)) {
 			t.Errorf("a train event has %s = %v", name, v)
 		}

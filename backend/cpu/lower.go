@@ -13,6 +13,9 @@ type lowering struct {
 	packs  map[packKey]*packedWeight
 	turns  map[turnKey][2][]float32
 	inStep bool
+
+	touched []span // what operations so far have written of a lane
+	written []span // what a first operation writes over, so that it need not be zero before
 }
 
 func (l *lowering) lower(op backend.Op) (kernel, error) {

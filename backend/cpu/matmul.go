@@ -11,12 +11,13 @@ func (l *lowering) matmul(o *backend.Matmul) kernel {
 	g := l.p.c.gemm
 	epilogue, apart := l.epilogue(o), productApart(o)
 	if o.TransA {
+		over := l.writesFirst(o)
 		return once(func(w *worker) {
 			p, ld := c.at(w), c.stride
 			if apart {
 				p, ld = w.scratch, n
 			}
-			g.MulTN(&w.gemm, m, n, k, a.at(w), a.stride, b.at(w), b.stride, p, ld, o.Accumulate)
+			g.MulTN(&w.gemm, m, n, k, a.at(w), a.stride, b.at(w), b.stride, p, ld, o.Accumulate && !(over && w.first))
 			if epilogue != nil {
 				epilogue(w, 0, m, p, ld)
 			}

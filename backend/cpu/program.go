@@ -3,6 +3,7 @@ package cpu
 import (
 	"fmt"
 	"slices"
+	"time"
 	"unsafe"
 
 	"coil/backend"
@@ -26,6 +27,7 @@ type program struct {
 	packed  []*packedWeight
 	workers []*worker
 	lanes   [][]float32 // copies of the accumulators
+	zeroed  []span      // the parts of a lane that must be zero before its first group
 	arena   []float32   // of the step part
 	floats  [][]float32 // outputs, by storage
 	ints    [][]int32   // inputs, by storage
@@ -34,6 +36,11 @@ type program struct {
 
 	results []float32
 	pending bool
+
+	profiling         bool
+	packTime, addTime time.Duration   // packing weights, adding up lanes
+	stepTimes         []time.Duration // of each operation of the step part
+	stepCalls         int
 
 	runLane, reducePart, packPart func(worker, part int) // made once, so that a step allocates nothing
 	stepPart                      []func(worker, part int)
@@ -51,10 +58,14 @@ type kernel struct {
 type worker struct {
 	arena   []float32
 	lane    []float32
-	group   int // the group being run
+	group   int  // the group being run
+	first   bool // it is the first of its lane
 	gemm    gemm.Scratch
 	scratch []float32
 	err     error
+
+	times []time.Duration // of each operation of the group part, while profiling
+	calls int             // groups run while profiling
 }
 
 // packedWeight is a weight that is packed when a step begins, since every group multiplies with it.
@@ -202,7 +213,9 @@ func (c *CPU) Compile(r *backend.Recorder) (backend.Program, error) {
 			return nil, err
 		}
 		p.group = append(p.group, k)
+		lw.touch(op)
 	}
+	p.zeroed = complement(lw.written, l.accumulators)
 	lw.inStep = true
 	for _, op := range r.Step() {
 		k, err := lw.lower(op)
@@ -213,6 +226,7 @@ func (c *CPU) Compile(r *backend.Recorder) (backend.Program, error) {
 		p.step = append(p.step, k)
 		p.stepPart = append(p.stepPart, func(w, part int) { k.run(p.workers[w], part) })
 	}
+	p.stepTimes = make([]time.Duration, len(p.step))
 	p.runLane, p.reducePart, p.packPart = p.lane, p.reduce, p.pack
 	return p, nil
 }
@@ -263,7 +277,9 @@ func (p *program) Run(s backend.Step) error {
 		}
 	}
 	pool := p.c.pool
+	begin := time.Now()
 	pool.run(len(p.packed), p.packPart)
+	p.packTime += time.Since(begin)
 	pool.run(len(p.lanes), p.runLane)
 	for _, w := range p.workers {
 		if err == nil {
@@ -274,17 +290,22 @@ func (p *program) Run(s backend.Step) error {
 	if err != nil {
 		return err
 	}
+	begin = time.Now()
 	if len(p.lanes) > 1 {
 		pool.run((len(p.lanes[0])+chunk-1)/chunk, p.reducePart)
 	}
+	p.addTime += time.Since(begin)
 	w := p.workers[0]
 	w.lane = p.lanes[0]
 	for i, k := range p.step {
+		begin := time.Now()
 		pool.run(k.parts, p.stepPart[i])
 		if k.end != nil {
 			k.end(w)
 		}
+		p.stepTimes[i] += time.Since(begin)
 	}
+	p.stepCalls++
 	out := p.results
 	for _, t := range p.rec.Results() {
 		copy(out, p.host(t))
@@ -338,9 +359,16 @@ func (p *program) pack(_, part int) {
 func (p *program) lane(worker, lane int) {
 	w := p.workers[worker]
 	w.lane = p.lanes[lane]
-	clear(w.lane)
+	for _, s := range p.zeroed {
+		clear(w.lane[s.lo:s.hi])
+	}
 	for g := lane; g < p.rec.Groups(); g += len(p.lanes) {
-		w.group = g
+		w.group, w.first = g, g == lane
+		var last time.Time
+		if p.profiling {
+			last = time.Now()
+			w.calls++
+		}
 		for i := range p.group {
 			k := &p.group[i]
 			for part := range k.parts {
@@ -348,6 +376,11 @@ func (p *program) lane(worker, lane int) {
 			}
 			if k.end != nil {
 				k.end(w)
+			}
+			if p.profiling {
+				now := time.Now()
+				w.times[i] += now.Sub(last)
+				last = now
 			}
 		}
 	}

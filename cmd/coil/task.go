@@ -22,7 +22,7 @@ func newTask() *cobra.Command {
   coil task addition --examples 3 --task.addition.digits 2
   coil task p-hop --task.p-hop.sampler planted --task.p-hop.hops 8
   coil task --preset addition                    as a preset has it`,
-		Long: "The tasks are " + strings.Join(train.TaskNames(), " and ") + ".",
+		Long: "The tasks are " + strings.Join(train.TaskNames(), ", ") + ".",
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 1 {
 				return usageError{fmt.Errorf("task takes one task, not %d arguments", len(args))}

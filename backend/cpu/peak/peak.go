@@ -61,7 +61,7 @@ func scalar(turns int, sums *[8]float32) {
 // Triad returns the rate of y = a + b over vectors far larger than any cache, in byte/s, counting 12 bytes an element.
 // add is the kernel that does it.
 func Triad(add func(y, a, b []float32), d time.Duration) float64 {
-	const n = 4 << 20
+	const n = 8 << 20
 	y, a, b := make([]float32, n), make([]float32, n), make([]float32, n)
 	add(y, a, b) // the pages
 	var rates []float64
