@@ -267,13 +267,14 @@ type outcome struct {
 	Steps   int          `json:"steps"`
 	Done    bool         `json:"done"`
 	Seconds float64      `json:"seconds"`
+	Wait    float64      `json:"data_wait"` // share of the training time spent waiting for data
 	Metric  string       `json:"metric"`
 	HeldOut *eval.Result `json:"held_out,omitempty"`
 }
 
 // drive trains to the end, or until a signal, and prints the result.
 func drive(cmd *cobra.Command, t *train.Trainer, r *run.Run, p *progress, asJSON bool) error {
-	p.task, p.last = t.Task, time.Now()
+	p.task, p.last, p.step = t.Task, time.Now(), t.Done()
 	stop := watchSignals(cmd.ErrOrStderr(), "stopping: the step and a checkpoint are finished first; once more leaves at once, without")
 	defer stop.end()
 	begin := time.Now()
@@ -290,7 +291,7 @@ func drive(cmd *cobra.Command, t *train.Trainer, r *run.Run, p *progress, asJSON
 		return fmt.Errorf("%w%s; then go on with\n  coil resume %s%s", err, where, r.Path(), from)
 	}
 	if asJSON {
-		o := outcome{r.Path(), t.Done(), err == nil, seconds, eval.MetricName(t.Task), nil}
+		o := outcome{r.Path(), t.Done(), err == nil, seconds, p.wait(), eval.MetricName(t.Task), nil}
 		if err == nil {
 			o.HeldOut = p.result
 		}
@@ -332,6 +333,7 @@ func summary(w io.Writer, t *train.Trainer, r *run.Run, p *progress, seconds flo
 	for _, k := range res.Kinds {
 		fmt.Fprintf(w, "  %-8s %s\n", k.Kind, percent(k.Headline(t.Task)))
 	}
+	fmt.Fprintf(w, "data  %.2f %% of the training time spent waiting for it\n", 100*p.wait())
 	fmt.Fprintf(w, "run   %s\n", r.Path())
 	fmt.Fprintf(w, "next  coil eval %s --loops 1..%d   accuracy after each loop\n", r.Path(), 2*t.Model.Architecture.Count())
 }
@@ -343,9 +345,15 @@ type progress struct {
 	task    task.Task
 	last    time.Time // a line was printed
 	perStep float64
+	step    int     // of the last report
+	trained float64 // seconds, without evaluation and checkpoints
+	waited  float64 // of them, for data
 	result  *eval.Result
 	header  bool
 }
+
+// wait is the share of the training time spent waiting for data.
+func (p *progress) wait() float64 { return p.waited / max(p.trained, 1e-9) }
 
 // lineEvery is the least time between two lines of progress.
 const lineEvery = 2 * time.Second
@@ -359,6 +367,10 @@ func (p *progress) report(r train.Report) {
 			p.perStep = r.Seconds
 		}
 		p.perStep += 0.1 * (r.Seconds - p.perStep)
+		window := r.Seconds * float64(e.Step-p.step)
+		p.step = e.Step
+		p.trained += window
+		p.waited += window * float64(e.Values["data_wait"])
 		if time.Since(p.last) < lineEvery && e.Step != p.steps {
 			return
 		}
