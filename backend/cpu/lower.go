@@ -87,8 +87,6 @@ func (c *CPU) scratchLen(r *backend.Recorder, op backend.Op, inStep bool) (vecto
 		return c.attentionScratch(o.Out.Cols/o.Heads, o.Length)
 	case *backend.AttentionBackward:
 		return c.attentionScratch(o.Out.Cols/o.Heads, o.Length)
-	case *backend.LayerNorm:
-		return o.X.Cols, gemm.Need{}
 	case *backend.CrossEntropy:
 		return o.Logits.Cols, gemm.Need{}
 	case *backend.SwiGLUBackward:
@@ -96,7 +94,7 @@ func (c *CPU) scratchLen(r *backend.Recorder, op backend.Op, inStep bool) (vecto
 	case *backend.ActivateBackward:
 		return o.X.Cols, gemm.Need{}
 	case *backend.Adafactor:
-		return o.X.Rows + o.X.Cols, gemm.Need{}
+		return round(o.X.Rows) + 2*round(o.X.Cols), gemm.Need{}
 	}
 	return 0, gemm.Need{}
 }

@@ -110,11 +110,7 @@ func (l *lowering) function(a backend.Activation) func(y, x []float32) {
 	case backend.GELU:
 		return l.p.c.vec.GELU
 	case backend.ReLU:
-		return func(y, x []float32) {
-			for i, v := range x[:len(y)] {
-				y[i] = max(v, 0)
-			}
-		}
+		return l.p.c.vec.ReLU
 	}
 	return nil
 }
@@ -149,13 +145,7 @@ func (l *lowering) activateBackward(o *backend.ActivateBackward) kernel {
 			case backend.GELU:
 				v.GELUBackward(dxr, yr, dyr, xr)
 			case backend.ReLU:
-				for j, a := range xr {
-					d := dyr[j]
-					if a <= 0 {
-						d = 0
-					}
-					yr[j], dxr[j] = max(a, 0), d
-				}
+				v.ReLUBackward(dxr, yr, dyr, xr)
 			default:
 				copy(yr, xr)
 				copy(dxr, dyr)

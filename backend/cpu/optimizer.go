@@ -58,54 +58,45 @@ func (l *lowering) average(o *backend.Average) kernel {
 
 func (l *lowering) adafactor(o *backend.Adafactor) kernel {
 	x, g, rowV, colV, factor := l.matrix(o.X), l.matrix(o.Grad), l.matrix(o.RowV), l.matrix(o.ColV), l.matrix(o.Factor)
-	scalars := l.p.scalars
+	scalars, v := l.p.scalars, l.p.c.vec
 	n, m := x.rows, x.cols
-	rows, cols := make([]float64, n), make([]float64, m)
 	return once(func(w *worker) {
-		f := float64(factorOf(&factor, w))
+		f := factorOf(&factor, w)
 		if f == 0 {
 			return
 		}
 		xs, gs, cv := x.at(w), g.at(w), colV.at(w)[:m]
-		clear(rows)
+		scratch := w.scratch
+		rows, cols, u := cut(&scratch, n), cut(&scratch, m), cut(&scratch, m)
 		clear(cols)
 		var xx float64
 		for i := range n {
-			xr := x.row(xs, i)
-			for j, d := range g.row(gs, i) {
-				s := f*float64(d)*f*float64(d) + float64(o.Eps)
-				rows[i] += s
-				cols[j] += s
-				xx += float64(xr[j]) * float64(xr[j])
-			}
+			xr, gr := x.row(xs, i), g.row(gs, i)
+			rows[i] = f*f*v.Dot(gr, gr)/float32(m) + o.Eps
+			v.Multiply(u, gr, gr, f*f)
+			v.Add(cols, cols, u, 1, 1)
+			xx += float64(v.Dot(xr, xr))
 		}
-		beta := float64(scalars[o.Beta])
-		for j := range cv {
-			cv[j] = float32(beta*float64(cv[j]) + (1-beta)*cols[j]/float64(n))
+		// From here on cols is 1/√ColV, and rows f/√(RowV/mean): the update is their product with the gradient.
+		beta := scalars[o.Beta]
+		for j, s := range cols {
+			cv[j] = beta*cv[j] + (1-beta)*(s/float32(n)+o.Eps)
+			cols[j] = float32(1 / math.Sqrt(float64(cv[j])))
 		}
-		mean := 1.0
 		if rowV.exists() {
-			mean = 0
 			rv := rowV.at(w)[:n]
-			for i := range rv {
-				rv[i] = float32(beta*float64(rv[i]) + (1-beta)*rows[i]/float64(m))
-				mean += float64(rv[i])
+			v.Add(rv, rv, rows, beta, 1-beta)
+			mean := float64(v.Sum(rv)) / float64(n)
+			for i, r := range rv {
+				rows[i] = float32(float64(f) / math.Sqrt(float64(r)/mean))
 			}
-			mean /= float64(n)
-		}
-		update := func(i, j int, d float32) float64 {
-			v := float64(cv[j])
-			if rowV.exists() {
-				v *= float64(rowV.at(w)[i]) / mean
-			}
-			return f * float64(d) / math.Sqrt(v)
+		} else {
+			rows[0] = f
 		}
 		var uu float64
 		for i := range n {
-			for j, d := range g.row(gs, i) {
-				u := update(i, j, d)
-				uu += u * u
-			}
+			v.Multiply(u, g.row(gs, i), cols, rows[i])
+			uu += float64(v.Dot(u, u))
 		}
 		size := float64(n * m)
 		rate, alpha := float64(scalars[o.Rate]), 1.0
@@ -115,9 +106,8 @@ func (l *lowering) adafactor(o *backend.Adafactor) kernel {
 		alpha /= max(1, math.Sqrt(uu/size)/float64(o.Clip))
 		for i := range n {
 			xr := x.row(xs, i)
-			for j, d := range g.row(gs, i) {
-				xr[j] -= float32(rate * (alpha*update(i, j, d) + float64(o.Decay)*float64(xr[j])))
-			}
+			v.Multiply(u, g.row(gs, i), cols, rows[i])
+			v.Add(xr, xr, u, float32(1-rate*float64(o.Decay)), float32(-rate*alpha))
 		}
 	})
 }

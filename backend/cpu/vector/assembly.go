@@ -10,12 +10,15 @@ type assembly struct {
 
 	add             func(y, a, b *float32, n int, alpha, beta float32)
 	scale           func(y, x *float32, n int, alpha float32)
+	multiply        func(y, a, b *float32, n int, alpha float32)
 	dot             func(a, b *float32, n int) float32
 	sum             func(x *float32, n int) float32
 	largest         func(x *float32, n int) float32
 	exp             func(y, x *float32, n int, scale, shift float32) float32
 	gelu            func(y, x *float32, n int)
 	geluBackward    func(dx, y, dy, x *float32, n int)
+	relu            func(y, x *float32, n int)
+	reluBackward    func(dx, y, dy, x *float32, n int)
 	swiglu          func(y, g, u *float32, n int)
 	swigluBackward  func(dg, du, y, dy, g, u *float32, n int)
 	softmaxBackward func(dx, p, dp *float32, n int, delta, scale float32)
@@ -50,6 +53,10 @@ func (f *assembly) kernels() *Kernels {
 			n := len(y)
 			f.scale(start(y, n), start(x, n), n, alpha)
 		},
+		Multiply: func(y, a, b []float32, alpha float32) {
+			n := len(y)
+			f.multiply(start(y, n), start(a, n), start(b, n), n, alpha)
+		},
 		Dot: func(a, b []float32) float32 {
 			n := len(a)
 			return f.dot(start(a, n), start(b, n), n)
@@ -70,6 +77,14 @@ func (f *assembly) kernels() *Kernels {
 		GELUBackward: func(dx, y, dy, x []float32) {
 			n := len(dx)
 			f.geluBackward(start(dx, n), start(y, n), start(dy, n), start(x, n), n)
+		},
+		ReLU: func(y, x []float32) {
+			n := len(y)
+			f.relu(start(y, n), start(x, n), n)
+		},
+		ReLUBackward: func(dx, y, dy, x []float32) {
+			n := len(dx)
+			f.reluBackward(start(dx, n), start(y, n), start(dy, n), start(x, n), n)
 		},
 		SwiGLU: func(y, g, u []float32) {
 			n := len(y)

@@ -11,6 +11,9 @@ func addAVX2(y, a, b *float32, n int, alpha, beta float32)
 func scaleAVX2(y, x *float32, n int, alpha float32)
 
 //go:noescape
+func multiplyAVX2(y, a, b *float32, n int, alpha float32)
+
+//go:noescape
 func dotAVX2(a, b *float32, n int) (sum float32)
 
 //go:noescape
@@ -27,6 +30,12 @@ func geluAVX2(y, x *float32, n int)
 
 //go:noescape
 func geluBackwardAVX2(dx, y, dy, x *float32, n int)
+
+//go:noescape
+func reluAVX2(y, x *float32, n int)
+
+//go:noescape
+func reluBackwardAVX2(dx, y, dy, x *float32, n int)
 
 //go:noescape
 func swigluAVX2(y, g_, u *float32, n int)
@@ -59,12 +68,15 @@ var avx2 = assembly{
 	name:            "avx2",
 	add:             addAVX2,
 	scale:           scaleAVX2,
+	multiply:        multiplyAVX2,
 	dot:             dotAVX2,
 	sum:             sumAVX2,
 	largest:         largestAVX2,
 	exp:             expAVX2,
 	gelu:            geluAVX2,
 	geluBackward:    geluBackwardAVX2,
+	relu:            reluAVX2,
+	reluBackward:    reluBackwardAVX2,
 	swiglu:          swigluAVX2,
 	swigluBackward:  swigluBackwardAVX2,
 	softmaxBackward: softmaxBackwardAVX2,

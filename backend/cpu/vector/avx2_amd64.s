@@ -72,6 +72,42 @@ end3:
 	VZEROUPPER
 	RET
 
+// multiply: y = alpha·a·b
+//
+// func multiplyAVX2(y, a, b *float32, n int, alpha float32)
+TEXT ·multiplyAVX2(SB), NOSPLIT, $0-36
+	MOVQ y+0(FP), DI
+	MOVQ a+8(FP), SI
+	MOVQ b+16(FP), BX
+	MOVQ n+24(FP), CX
+	XORQ AX, AX
+	VBROADCASTSS alpha+32(FP), Y13
+	SUBQ $8, CX
+	JLT  done2
+loop1:
+	VMOVUPS (SI)(AX*1), Y0 // a
+	VMULPS Y13, Y0, Y1 // alpha·a
+	VMOVUPS (BX)(AX*1), Y2 // b
+	VMULPS Y2, Y1, Y1 // ·b
+	VMOVUPS Y1, (DI)(AX*1) // y
+	ADDQ $32, AX
+	SUBQ $8, CX
+	JGE  loop1
+done2:
+	ADDQ $8, CX
+	JZ   end3
+	LEAQ masks<>+32(SB), R10 // the lowest CX lanes
+	NEGQ CX
+	VMOVUPS (R10)(CX*4), Y14
+	VMASKMOVPS (SI)(AX*1), Y14, Y0 // a
+	VMULPS Y13, Y0, Y1 // alpha·a
+	VMASKMOVPS (BX)(AX*1), Y14, Y2 // b
+	VMULPS Y2, Y1, Y1 // ·b
+	VMASKMOVPS Y1, Y14, (DI)(AX*1) // y
+end3:
+	VZEROUPPER
+	RET
+
 // dot: Σ a·b
 //
 // func dotAVX2(a, b *float32, n int) (sum float32)
@@ -526,6 +562,80 @@ end3:
 	VZEROUPPER
 	RET
 
+// relu: y = max(x, 0)
+//
+// func reluAVX2(y, x *float32, n int)
+TEXT ·reluAVX2(SB), NOSPLIT, $0-24
+	MOVQ y+0(FP), DI
+	MOVQ x+8(FP), SI
+	MOVQ n+16(FP), CX
+	XORQ AX, AX
+	VBROADCASTSS constants<>+512(SB), Y13 // 0
+	SUBQ $8, CX
+	JLT  done2
+loop1:
+	VMOVUPS (SI)(AX*1), Y0 // x
+	VMAXPS Y0, Y13, Y1
+	VMOVUPS Y1, (DI)(AX*1) // y
+	ADDQ $32, AX
+	SUBQ $8, CX
+	JGE  loop1
+done2:
+	ADDQ $8, CX
+	JZ   end3
+	LEAQ masks<>+32(SB), R10 // the lowest CX lanes
+	NEGQ CX
+	VMOVUPS (R10)(CX*4), Y14
+	VMASKMOVPS (SI)(AX*1), Y14, Y0 // x
+	VMAXPS Y0, Y13, Y1
+	VMASKMOVPS Y1, Y14, (DI)(AX*1) // y
+end3:
+	VZEROUPPER
+	RET
+
+// reluBackward: y = max(x, 0), dx = dy where x > 0, else 0
+//
+// func reluBackwardAVX2(dx, y, dy, x *float32, n int)
+TEXT ·reluBackwardAVX2(SB), NOSPLIT, $0-40
+	MOVQ dx+0(FP), DI
+	MOVQ y+8(FP), SI
+	MOVQ dy+16(FP), BX
+	MOVQ x+24(FP), DX
+	MOVQ n+32(FP), CX
+	XORQ AX, AX
+	VBROADCASTSS constants<>+512(SB), Y13 // 0
+	SUBQ $8, CX
+	JLT  done2
+loop1:
+	VMOVUPS (DX)(AX*1), Y0 // x
+	VMOVUPS (BX)(AX*1), Y1 // dy
+	VMAXPS Y0, Y13, Y2 // y
+	VMOVUPS Y2, (SI)(AX*1) // y
+	VXORPS Y15, Y15, Y15
+	VCMPPS $14, Y15, Y0, Y15 // greater
+	VANDPS Y1, Y15, Y2 // dx
+	VMOVUPS Y2, (DI)(AX*1) // dx
+	ADDQ $32, AX
+	SUBQ $8, CX
+	JGE  loop1
+done2:
+	ADDQ $8, CX
+	JZ   end3
+	LEAQ masks<>+32(SB), R10 // the lowest CX lanes
+	NEGQ CX
+	VMOVUPS (R10)(CX*4), Y14
+	VMASKMOVPS (DX)(AX*1), Y14, Y0 // x
+	VMASKMOVPS (BX)(AX*1), Y14, Y1 // dy
+	VMAXPS Y0, Y13, Y2 // y
+	VMASKMOVPS Y2, Y14, (SI)(AX*1) // y
+	VXORPS Y15, Y15, Y15
+	VCMPPS $14, Y15, Y0, Y15 // greater
+	VANDPS Y1, Y15, Y2 // dx
+	VMASKMOVPS Y2, Y14, (DI)(AX*1) // dx
+end3:
+	VZEROUPPER
+	RET
+
 // swiglu: y = g/(1+exp(-g))·u
 //
 // func swigluAVX2(y, g_, u *float32, n int)
@@ -535,7 +645,7 @@ TEXT ·swigluAVX2(SB), NOSPLIT, $0-32
 	MOVQ u+16(FP), BX
 	MOVQ n+24(FP), CX
 	XORQ AX, AX
-	VBROADCASTSS constants<>+512(SB), Y12 // -1
+	VBROADCASTSS constants<>+544(SB), Y12 // -1
 	VBROADCASTSS constants<>+0(SB), Y11 // -87
 	VBROADCASTSS constants<>+32(SB), Y10 // 88
 	VBROADCASTSS constants<>+64(SB), Y9 // 1.44269504
@@ -624,7 +734,7 @@ TEXT ·swigluBackwardAVX2(SB), NOSPLIT, $0-56
 	MOVQ u+40(FP), R9
 	MOVQ n+48(FP), CX
 	XORQ AX, AX
-	VBROADCASTSS constants<>+512(SB), Y12 // -1
+	VBROADCASTSS constants<>+544(SB), Y12 // -1
 	VBROADCASTSS constants<>+0(SB), Y11 // -87
 	VBROADCASTSS constants<>+32(SB), Y10 // 88
 	VBROADCASTSS constants<>+64(SB), Y9 // 1.44269504
@@ -1274,15 +1384,23 @@ DATA constants<>+496(SB)/4, $0x3fcc422a
 DATA constants<>+500(SB)/4, $0x3fcc422a
 DATA constants<>+504(SB)/4, $0x3fcc422a
 DATA constants<>+508(SB)/4, $0x3fcc422a
-DATA constants<>+512(SB)/4, $0xbf800000 // -1
-DATA constants<>+516(SB)/4, $0xbf800000
-DATA constants<>+520(SB)/4, $0xbf800000
-DATA constants<>+524(SB)/4, $0xbf800000
-DATA constants<>+528(SB)/4, $0xbf800000
-DATA constants<>+532(SB)/4, $0xbf800000
-DATA constants<>+536(SB)/4, $0xbf800000
-DATA constants<>+540(SB)/4, $0xbf800000
-GLOBL constants<>(SB), RODATA|NOPTR, $544
+DATA constants<>+512(SB)/4, $0x00000000 // 0
+DATA constants<>+516(SB)/4, $0x00000000
+DATA constants<>+520(SB)/4, $0x00000000
+DATA constants<>+524(SB)/4, $0x00000000
+DATA constants<>+528(SB)/4, $0x00000000
+DATA constants<>+532(SB)/4, $0x00000000
+DATA constants<>+536(SB)/4, $0x00000000
+DATA constants<>+540(SB)/4, $0x00000000
+DATA constants<>+544(SB)/4, $0xbf800000 // -1
+DATA constants<>+548(SB)/4, $0xbf800000
+DATA constants<>+552(SB)/4, $0xbf800000
+DATA constants<>+556(SB)/4, $0xbf800000
+DATA constants<>+560(SB)/4, $0xbf800000
+DATA constants<>+564(SB)/4, $0xbf800000
+DATA constants<>+568(SB)/4, $0xbf800000
+DATA constants<>+572(SB)/4, $0xbf800000
+GLOBL constants<>(SB), RODATA|NOPTR, $576
 
 // The mask of the first n lanes begins 4·(8 - n) bytes from the start.
 DATA masks<>+0(SB)/4, $0xffffffff

@@ -11,6 +11,9 @@ func addAVX512(y, a, b *float32, n int, alpha, beta float32)
 func scaleAVX512(y, x *float32, n int, alpha float32)
 
 //go:noescape
+func multiplyAVX512(y, a, b *float32, n int, alpha float32)
+
+//go:noescape
 func dotAVX512(a, b *float32, n int) (sum float32)
 
 //go:noescape
@@ -27,6 +30,12 @@ func geluAVX512(y, x *float32, n int)
 
 //go:noescape
 func geluBackwardAVX512(dx, y, dy, x *float32, n int)
+
+//go:noescape
+func reluAVX512(y, x *float32, n int)
+
+//go:noescape
+func reluBackwardAVX512(dx, y, dy, x *float32, n int)
 
 //go:noescape
 func swigluAVX512(y, g_, u *float32, n int)
@@ -59,12 +68,15 @@ var avx512 = assembly{
 	name:            "avx512",
 	add:             addAVX512,
 	scale:           scaleAVX512,
+	multiply:        multiplyAVX512,
 	dot:             dotAVX512,
 	sum:             sumAVX512,
 	largest:         largestAVX512,
 	exp:             expAVX512,
 	gelu:            geluAVX512,
 	geluBackward:    geluBackwardAVX512,
+	relu:            reluAVX512,
+	reluBackward:    reluBackwardAVX512,
 	swiglu:          swigluAVX512,
 	swigluBackward:  swigluBackwardAVX512,
 	softmaxBackward: softmaxBackwardAVX512,

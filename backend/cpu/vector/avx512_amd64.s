@@ -74,6 +74,43 @@ end3:
 	VZEROUPPER
 	RET
 
+// multiply: y = alpha·a·b
+//
+// func multiplyAVX512(y, a, b *float32, n int, alpha float32)
+TEXT ·multiplyAVX512(SB), NOSPLIT, $0-36
+	MOVQ y+0(FP), DI
+	MOVQ a+8(FP), SI
+	MOVQ b+16(FP), BX
+	MOVQ n+24(FP), CX
+	XORQ AX, AX
+	VBROADCASTSS alpha+32(FP), Z30
+	SUBQ $16, CX
+	JLT  done2
+loop1:
+	VMOVUPS (SI)(AX*1), Z0 // a
+	VMULPS Z30, Z0, Z1 // alpha·a
+	VMOVUPS (BX)(AX*1), Z2 // b
+	VMULPS Z2, Z1, Z1 // ·b
+	VMOVUPS Z1, (DI)(AX*1) // y
+	ADDQ $64, AX
+	SUBQ $16, CX
+	JGE  loop1
+done2:
+	ADDQ $16, CX
+	JZ   end3
+	MOVL $1, R10 // the lowest CX lanes
+	SHLL CX, R10
+	DECL R10
+	KMOVW R10, K1
+	VMOVUPS.Z (SI)(AX*1), K1, Z0 // a
+	VMULPS Z30, Z0, Z1 // alpha·a
+	VMOVUPS.Z (BX)(AX*1), K1, Z2 // b
+	VMULPS Z2, Z1, Z1 // ·b
+	VMOVUPS Z1, K1, (DI)(AX*1) // y
+end3:
+	VZEROUPPER
+	RET
+
 // dot: Σ a·b
 //
 // func dotAVX512(a, b *float32, n int) (sum float32)
@@ -556,6 +593,82 @@ end3:
 	VZEROUPPER
 	RET
 
+// relu: y = max(x, 0)
+//
+// func reluAVX512(y, x *float32, n int)
+TEXT ·reluAVX512(SB), NOSPLIT, $0-24
+	MOVQ y+0(FP), DI
+	MOVQ x+8(FP), SI
+	MOVQ n+16(FP), CX
+	XORQ AX, AX
+	VBROADCASTSS constants<>+512(SB), Z30 // 0
+	SUBQ $16, CX
+	JLT  done2
+loop1:
+	VMOVUPS (SI)(AX*1), Z0 // x
+	VMAXPS Z0, Z30, Z1
+	VMOVUPS Z1, (DI)(AX*1) // y
+	ADDQ $64, AX
+	SUBQ $16, CX
+	JGE  loop1
+done2:
+	ADDQ $16, CX
+	JZ   end3
+	MOVL $1, R10 // the lowest CX lanes
+	SHLL CX, R10
+	DECL R10
+	KMOVW R10, K1
+	VMOVUPS.Z (SI)(AX*1), K1, Z0 // x
+	VMAXPS Z0, Z30, Z1
+	VMOVUPS Z1, K1, (DI)(AX*1) // y
+end3:
+	VZEROUPPER
+	RET
+
+// reluBackward: y = max(x, 0), dx = dy where x > 0, else 0
+//
+// func reluBackwardAVX512(dx, y, dy, x *float32, n int)
+TEXT ·reluBackwardAVX512(SB), NOSPLIT, $0-40
+	MOVQ dx+0(FP), DI
+	MOVQ y+8(FP), SI
+	MOVQ dy+16(FP), BX
+	MOVQ x+24(FP), DX
+	MOVQ n+32(FP), CX
+	XORQ AX, AX
+	VBROADCASTSS constants<>+512(SB), Z30 // 0
+	SUBQ $16, CX
+	JLT  done2
+loop1:
+	VMOVUPS (DX)(AX*1), Z0 // x
+	VMOVUPS (BX)(AX*1), Z1 // dy
+	VMAXPS Z0, Z30, Z2 // y
+	VMOVUPS Z2, (SI)(AX*1) // y
+	VPXORD Z31, Z31, Z31
+	VCMPPS $14, Z31, Z0, K2 // greater
+	VMOVAPS.Z Z1, K2, Z2 // dx
+	VMOVUPS Z2, (DI)(AX*1) // dx
+	ADDQ $64, AX
+	SUBQ $16, CX
+	JGE  loop1
+done2:
+	ADDQ $16, CX
+	JZ   end3
+	MOVL $1, R10 // the lowest CX lanes
+	SHLL CX, R10
+	DECL R10
+	KMOVW R10, K1
+	VMOVUPS.Z (DX)(AX*1), K1, Z0 // x
+	VMOVUPS.Z (BX)(AX*1), K1, Z1 // dy
+	VMAXPS Z0, Z30, Z2 // y
+	VMOVUPS Z2, K1, (SI)(AX*1) // y
+	VPXORD Z31, Z31, Z31
+	VCMPPS $14, Z31, Z0, K2 // greater
+	VMOVAPS.Z Z1, K2, Z2 // dx
+	VMOVUPS Z2, K1, (DI)(AX*1) // dx
+end3:
+	VZEROUPPER
+	RET
+
 // swiglu: y = g/(1+exp(-g))·u
 //
 // func swigluAVX512(y, g_, u *float32, n int)
@@ -565,7 +678,7 @@ TEXT ·swigluAVX512(SB), NOSPLIT, $0-32
 	MOVQ u+16(FP), BX
 	MOVQ n+24(FP), CX
 	XORQ AX, AX
-	VBROADCASTSS constants<>+512(SB), Z29 // -1
+	VBROADCASTSS constants<>+544(SB), Z29 // -1
 	VBROADCASTSS constants<>+0(SB), Z28 // -87
 	VBROADCASTSS constants<>+32(SB), Z27 // 88
 	VBROADCASTSS constants<>+64(SB), Z26 // 1.44269504
@@ -661,7 +774,7 @@ TEXT ·swigluBackwardAVX512(SB), NOSPLIT, $0-56
 	MOVQ u+40(FP), R9
 	MOVQ n+48(FP), CX
 	XORQ AX, AX
-	VBROADCASTSS constants<>+512(SB), Z29 // -1
+	VBROADCASTSS constants<>+544(SB), Z29 // -1
 	VBROADCASTSS constants<>+0(SB), Z28 // -87
 	VBROADCASTSS constants<>+32(SB), Z27 // 88
 	VBROADCASTSS constants<>+64(SB), Z26 // 1.44269504
@@ -1329,12 +1442,20 @@ DATA constants<>+496(SB)/4, $0x3fcc422a
 DATA constants<>+500(SB)/4, $0x3fcc422a
 DATA constants<>+504(SB)/4, $0x3fcc422a
 DATA constants<>+508(SB)/4, $0x3fcc422a
-DATA constants<>+512(SB)/4, $0xbf800000 // -1
-DATA constants<>+516(SB)/4, $0xbf800000
-DATA constants<>+520(SB)/4, $0xbf800000
-DATA constants<>+524(SB)/4, $0xbf800000
-DATA constants<>+528(SB)/4, $0xbf800000
-DATA constants<>+532(SB)/4, $0xbf800000
-DATA constants<>+536(SB)/4, $0xbf800000
-DATA constants<>+540(SB)/4, $0xbf800000
-GLOBL constants<>(SB), RODATA|NOPTR, $544
+DATA constants<>+512(SB)/4, $0x00000000 // 0
+DATA constants<>+516(SB)/4, $0x00000000
+DATA constants<>+520(SB)/4, $0x00000000
+DATA constants<>+524(SB)/4, $0x00000000
+DATA constants<>+528(SB)/4, $0x00000000
+DATA constants<>+532(SB)/4, $0x00000000
+DATA constants<>+536(SB)/4, $0x00000000
+DATA constants<>+540(SB)/4, $0x00000000
+DATA constants<>+544(SB)/4, $0xbf800000 // -1
+DATA constants<>+548(SB)/4, $0xbf800000
+DATA constants<>+552(SB)/4, $0xbf800000
+DATA constants<>+556(SB)/4, $0xbf800000
+DATA constants<>+560(SB)/4, $0xbf800000
+DATA constants<>+564(SB)/4, $0xbf800000
+DATA constants<>+568(SB)/4, $0xbf800000
+DATA constants<>+572(SB)/4, $0xbf800000
+GLOBL constants<>(SB), RODATA|NOPTR, $576

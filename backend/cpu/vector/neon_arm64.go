@@ -11,6 +11,9 @@ func addNEON(y, a, b *float32, n int, alpha, beta float32)
 func scaleNEON(y, x *float32, n int, alpha float32)
 
 //go:noescape
+func multiplyNEON(y, a, b *float32, n int, alpha float32)
+
+//go:noescape
 func dotNEON(a, b *float32, n int) (sum float32)
 
 //go:noescape
@@ -27,6 +30,12 @@ func geluNEON(y, x *float32, n int)
 
 //go:noescape
 func geluBackwardNEON(dx, y, dy, x *float32, n int)
+
+//go:noescape
+func reluNEON(y, x *float32, n int)
+
+//go:noescape
+func reluBackwardNEON(dx, y, dy, x *float32, n int)
 
 //go:noescape
 func swigluNEON(y, g_, u *float32, n int)
@@ -59,12 +68,15 @@ var neon = assembly{
 	name:            "neon",
 	add:             addNEON,
 	scale:           scaleNEON,
+	multiply:        multiplyNEON,
 	dot:             dotNEON,
 	sum:             sumNEON,
 	largest:         largestNEON,
 	exp:             expNEON,
 	gelu:            geluNEON,
 	geluBackward:    geluBackwardNEON,
+	relu:            reluNEON,
+	reluBackward:    reluBackwardNEON,
 	swiglu:          swigluNEON,
 	swigluBackward:  swigluBackwardNEON,
 	softmaxBackward: softmaxBackwardNEON,

@@ -81,6 +81,47 @@ one3:
 end4:
 	RET
 
+// multiply: y = alpha·a·b
+//
+// func multiplyNEON(y, a, b *float32, n int, alpha float32)
+TEXT ·multiplyNEON(SB), NOSPLIT, $0-36
+	MOVD y+0(FP), R0
+	MOVD a+8(FP), R1
+	MOVD b+16(FP), R2
+	MOVD n+24(FP), R8
+	MOVD $constants<>(SB), R9
+	FMOVS alpha+32(FP), F30
+	VDUP V30.S[0], V30.S4
+	SUBS $4, R8
+	BLT  done2
+loop1:
+	VLD1 (R1), [V0.S4] // a
+	WORD $0x6e3edc01 // FMUL V1.4S, V0.4S, V30.4S: alpha·a
+	VLD1 (R2), [V2.S4] // b
+	WORD $0x6e22dc21 // FMUL V1.4S, V1.4S, V2.4S: ·b
+	VST1 [V1.S4], (R0) // y
+	ADD  $16, R0
+	ADD  $16, R1
+	ADD  $16, R2
+	SUBS $4, R8
+	BGE  loop1
+done2:
+	ADD  $4, R8
+	CBZ  R8, end4
+one3:
+	FMOVS (R1), F0 // a
+	WORD $0x6e3edc01 // FMUL V1.4S, V0.4S, V30.4S: alpha·a
+	FMOVS (R2), F2 // b
+	WORD $0x6e22dc21 // FMUL V1.4S, V1.4S, V2.4S: ·b
+	FMOVS F1, (R0) // y
+	ADD  $4, R0
+	ADD  $4, R1
+	ADD  $4, R2
+	SUBS $1, R8
+	BNE  one3
+end4:
+	RET
+
 // dot: Σ a·b
 //
 // func dotNEON(a, b *float32, n int) (sum float32)
@@ -666,6 +707,88 @@ one3:
 end4:
 	RET
 
+// relu: y = max(x, 0)
+//
+// func reluNEON(y, x *float32, n int)
+TEXT ·reluNEON(SB), NOSPLIT, $0-24
+	MOVD y+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD n+16(FP), R8
+	MOVD $constants<>(SB), R9
+	FMOVS 512(R9), F30 // 0
+	VDUP V30.S[0], V30.S4
+	SUBS $4, R8
+	BLT  done2
+loop1:
+	VLD1 (R1), [V0.S4] // x
+	WORD $0x4e20f7c1 // FMAX V1.4S, V30.4S, V0.4S
+	VST1 [V1.S4], (R0) // y
+	ADD  $16, R0
+	ADD  $16, R1
+	SUBS $4, R8
+	BGE  loop1
+done2:
+	ADD  $4, R8
+	CBZ  R8, end4
+one3:
+	FMOVS (R1), F0 // x
+	WORD $0x4e20f7c1 // FMAX V1.4S, V30.4S, V0.4S
+	FMOVS F1, (R0) // y
+	ADD  $4, R0
+	ADD  $4, R1
+	SUBS $1, R8
+	BNE  one3
+end4:
+	RET
+
+// reluBackward: y = max(x, 0), dx = dy where x > 0, else 0
+//
+// func reluBackwardNEON(dx, y, dy, x *float32, n int)
+TEXT ·reluBackwardNEON(SB), NOSPLIT, $0-40
+	MOVD dx+0(FP), R0
+	MOVD y+8(FP), R1
+	MOVD dy+16(FP), R2
+	MOVD x+24(FP), R3
+	MOVD n+32(FP), R8
+	MOVD $constants<>(SB), R9
+	FMOVS 512(R9), F30 // 0
+	VDUP V30.S[0], V30.S4
+	SUBS $4, R8
+	BLT  done2
+loop1:
+	VLD1 (R3), [V0.S4] // x
+	VLD1 (R2), [V1.S4] // dy
+	WORD $0x4e20f7c2 // FMAX V2.4S, V30.4S, V0.4S: y
+	VST1 [V2.S4], (R1) // y
+	WORD $0x4ea0c81f // FCMGT #0.0 V31.4S, V0.4S
+	VAND V31.B16, V1.B16, V2.B16 // dx
+	VST1 [V2.S4], (R0) // dx
+	ADD  $16, R0
+	ADD  $16, R1
+	ADD  $16, R2
+	ADD  $16, R3
+	SUBS $4, R8
+	BGE  loop1
+done2:
+	ADD  $4, R8
+	CBZ  R8, end4
+one3:
+	FMOVS (R3), F0 // x
+	FMOVS (R2), F1 // dy
+	WORD $0x4e20f7c2 // FMAX V2.4S, V30.4S, V0.4S: y
+	FMOVS F2, (R1) // y
+	WORD $0x4ea0c81f // FCMGT #0.0 V31.4S, V0.4S
+	VAND V31.B16, V1.B16, V2.B16 // dx
+	FMOVS F2, (R0) // dx
+	ADD  $4, R0
+	ADD  $4, R1
+	ADD  $4, R2
+	ADD  $4, R3
+	SUBS $1, R8
+	BNE  one3
+end4:
+	RET
+
 // swiglu: y = g/(1+exp(-g))·u
 //
 // func swigluNEON(y, g_, u *float32, n int)
@@ -675,7 +798,7 @@ TEXT ·swigluNEON(SB), NOSPLIT, $0-32
 	MOVD u+16(FP), R2
 	MOVD n+24(FP), R8
 	MOVD $constants<>(SB), R9
-	FMOVS 512(R9), F29 // -1
+	FMOVS 544(R9), F29 // -1
 	VDUP V29.S[0], V29.S4
 	FMOVS 0(R9), F28 // -87
 	VDUP V28.S[0], V28.S4
@@ -801,7 +924,7 @@ TEXT ·swigluBackwardNEON(SB), NOSPLIT, $0-56
 	MOVD u+40(FP), R5
 	MOVD n+48(FP), R8
 	MOVD $constants<>(SB), R9
-	FMOVS 512(R9), F29 // -1
+	FMOVS 544(R9), F29 // -1
 	VDUP V29.S[0], V29.S4
 	FMOVS 0(R9), F28 // -87
 	VDUP V28.S[0], V28.S4
@@ -1541,12 +1664,20 @@ DATA constants<>+496(SB)/4, $0x3fcc422a
 DATA constants<>+500(SB)/4, $0x3fcc422a
 DATA constants<>+504(SB)/4, $0x3fcc422a
 DATA constants<>+508(SB)/4, $0x3fcc422a
-DATA constants<>+512(SB)/4, $0xbf800000 // -1
-DATA constants<>+516(SB)/4, $0xbf800000
-DATA constants<>+520(SB)/4, $0xbf800000
-DATA constants<>+524(SB)/4, $0xbf800000
-DATA constants<>+528(SB)/4, $0xbf800000
-DATA constants<>+532(SB)/4, $0xbf800000
-DATA constants<>+536(SB)/4, $0xbf800000
-DATA constants<>+540(SB)/4, $0xbf800000
-GLOBL constants<>(SB), RODATA|NOPTR, $544
+DATA constants<>+512(SB)/4, $0x00000000 // 0
+DATA constants<>+516(SB)/4, $0x00000000
+DATA constants<>+520(SB)/4, $0x00000000
+DATA constants<>+524(SB)/4, $0x00000000
+DATA constants<>+528(SB)/4, $0x00000000
+DATA constants<>+532(SB)/4, $0x00000000
+DATA constants<>+536(SB)/4, $0x00000000
+DATA constants<>+540(SB)/4, $0x00000000
+DATA constants<>+544(SB)/4, $0xbf800000 // -1
+DATA constants<>+548(SB)/4, $0xbf800000
+DATA constants<>+552(SB)/4, $0xbf800000
+DATA constants<>+556(SB)/4, $0xbf800000
+DATA constants<>+560(SB)/4, $0xbf800000
+DATA constants<>+564(SB)/4, $0xbf800000
+DATA constants<>+568(SB)/4, $0xbf800000
+DATA constants<>+572(SB)/4, $0xbf800000
+GLOBL constants<>(SB), RODATA|NOPTR, $576

@@ -5,8 +5,8 @@ import "math"
 // Portable returns the kernels in plain Go.
 func Portable() *Kernels {
 	return &Kernels{
-		Name: "portable", Add: add, Dot: dot, Sum: sum, Max: maximum, Exp: expSum, Scale: scale,
-		GELU: gelu, GELUBackward: geluBackward, SwiGLU: swiglu, SwiGLUBackward: swigluBackward,
+		Name: "portable", Add: add, Multiply: multiply, Dot: dot, Sum: sum, Max: maximum, Exp: expSum, Scale: scale,
+		GELU: gelu, GELUBackward: geluBackward, ReLU: relu, ReLUBackward: reluBackward, SwiGLU: swiglu, SwiGLUBackward: swigluBackward,
 		SoftmaxBackward: softmaxBackward, Norm: norm, Moments: moments, NormBackward: normBackward,
 		Rotate: rotate, AdamW: adamw,
 	}
@@ -45,6 +45,13 @@ func add(y, a, b []float32, alpha, beta float32) {
 	a, b = a[:len(y)], b[:len(y)]
 	for i := range y {
 		y[i] = alpha*a[i] + beta*b[i]
+	}
+}
+
+func multiply(y, a, b []float32, alpha float32) {
+	a, b = a[:len(y)], b[:len(y)]
+	for i := range y {
+		y[i] = alpha * a[i] * b[i]
 	}
 }
 
@@ -117,6 +124,24 @@ func geluBackward(dx, y, dy, x []float32) {
 		s := sigmoid(2 * geluC * v * (1 + geluA*v*v))
 		d := dy[i] * (s + v*s*(1-s)*2*geluC*(1+3*geluA*v*v))
 		y[i], dx[i] = v*s, d
+	}
+}
+
+func relu(y, x []float32) {
+	x = x[:len(y)]
+	for i, v := range x {
+		y[i] = max(v, 0)
+	}
+}
+
+func reluBackward(dx, y, dy, x []float32) {
+	y, dy, x = y[:len(dx)], dy[:len(dx)], x[:len(dx)]
+	for i, v := range x {
+		d := dy[i]
+		if !(v > 0) {
+			d = 0
+		}
+		y[i], dx[i] = max(v, 0), d
 	}
 }
 

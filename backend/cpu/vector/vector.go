@@ -17,6 +17,8 @@ type Kernels struct {
 
 	// Add: y = alpha·a + beta·b.
 	Add func(y, a, b []float32, alpha, beta float32)
+	// Multiply: y = alpha·a·b.
+	Multiply func(y, a, b []float32, alpha float32)
 	// Dot returns Σ a·b.
 	Dot func(a, b []float32) float32
 	// Sum returns Σ x.
@@ -32,6 +34,10 @@ type Kernels struct {
 	GELU func(y, x []float32)
 	// GELUBackward: dx = dy·gelu'(x), and y = gelu(x).
 	GELUBackward func(dx, y, dy, x []float32)
+	// ReLU: y = max(x, 0).
+	ReLU func(y, x []float32)
+	// ReLUBackward: dx = dy where x > 0, else 0, and y = max(x, 0).
+	ReLUBackward func(dx, y, dy, x []float32)
 	// SwiGLU: y = g/(1+exp(−g))·u.
 	SwiGLU func(y, g, u []float32)
 	// SwiGLUBackward: with s = 1/(1+exp(−g)): dg = dy·u·(s + g·s·(1−s)), du = dy·g·s, and y = g·s·u.

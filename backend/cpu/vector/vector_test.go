@@ -114,6 +114,17 @@ func operations() []operation {
 			each(func(x []float64) []float64 { y, _ := gelu(x[1]); return []float64{y} })},
 		{"gelu backward", 4, 2, func(k *vector.Kernels, x [][]float32) []float32 { k.GELUBackward(x[0], x[1], x[2], x[3]); return nil },
 			each(func(x []float64) []float64 { y, d := gelu(x[3]); return []float64{x[2] * d, y} })},
+		{"multiply", 3, 1, func(k *vector.Kernels, x [][]float32) []float32 { k.Multiply(x[0], x[1], x[2], 0.5); return nil },
+			each(func(x []float64) []float64 { return []float64{0.5 * x[1] * x[2]} })},
+		{"relu", 2, 1, func(k *vector.Kernels, x [][]float32) []float32 { k.ReLU(x[0], x[1]); return nil },
+			each(func(x []float64) []float64 { return []float64{max(x[1], 0)} })},
+		{"relu backward", 4, 2, func(k *vector.Kernels, x [][]float32) []float32 { k.ReLUBackward(x[0], x[1], x[2], x[3]); return nil },
+			each(func(x []float64) []float64 {
+				if x[3] > 0 {
+					return []float64{x[2], x[3]}
+				}
+				return []float64{0, 0}
+			})},
 		{"swiglu", 3, 1, func(k *vector.Kernels, x [][]float32) []float32 { k.SwiGLU(x[0], x[1], x[2]); return nil },
 			each(func(x []float64) []float64 { return []float64{x[1] * sigmoid(x[1]) * x[2]} })},
 		{"swiglu backward", 6, 3, func(k *vector.Kernels, x [][]float32) []float32 {
@@ -398,6 +409,8 @@ func TestSpecialValues(t *testing.T) {
 				isNaN("variance", variance)
 				k.GELU(y, x)
 				isNaN("gelu", y[i])
+				k.ReLU(y, x)
+				isNaN("relu", y[i])
 				k.SwiGLU(y, x, x)
 				isNaN("swiglu", y[i])
 				isNaN("sum of exp", k.Exp(y, x, 1, 0))

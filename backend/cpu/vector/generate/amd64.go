@@ -194,6 +194,20 @@ func (a *amd64) instruction(in instruction, place func(value) operand, to, u int
 		} else {
 			a.line("VROUNDPS $8, %s, %s%s", a.text(at(0)), d, note)
 		}
+	case "where":
+		x, v, zero := a.inRegister(at(0)), a.text(at(1)), a.spare()
+		if x == zero {
+			panicf("amd64: a condition must not be a constant")
+		}
+		if a.wide() {
+			a.line("VPXORD %[1]s, %[1]s, %[1]s", zero)
+			a.line("VCMPPS $14, %s, %s, K2 // greater", zero, x)
+			a.line("VMOVAPS.Z %s, K2, %s%s", v, d, note)
+			return
+		}
+		a.line("VXORPS %[1]s, %[1]s, %[1]s", zero)
+		a.line("VCMPPS $14, %s, %s, %s // greater", zero, x, zero)
+		a.line("VANDPS %s, %s, %s%s", v, zero, d, note)
 	case "scale":
 		if a.wide() {
 			a.line("VSCALEFPS %s, %s, %s%s", a.text(at(1)), a.text(at(0)), d, note)

@@ -154,6 +154,9 @@ func (a *arm64) instruction(in instruction, place func(value) operand, to, u int
 		a.word(0x6ea1f800, "FSQRT", to, r(0), -1, in.note)
 	case "round":
 		a.word(0x4e218800, "FRINTN", to, r(0), -1, in.note)
+	case "where":
+		a.word(0x4ea0c800, "FCMGT #0.0", spare, r(0), -1, "")
+		a.line("VAND V%d.B16, V%d.B16, V%d.B16 // %s", spare, r(1), to, in.note)
 	case "scale":
 		a.word(0x4e21a800, "FCVTNS", spare, r(1), -1, "")
 		a.line("VSHL $23, V%d.S4, V%d.S4", spare, spare)

@@ -214,7 +214,7 @@ func (b *body) allocate(each func(in instruction, reg map[value]int)) int {
 		return len(taken) - 1
 	}
 	for i, in := range b.instructions {
-		several := in.op == "inverse" || in.op == "scale" || in.op == "fma" || in.op == "fnma"
+		several := in.op == "inverse" || in.op == "scale" || in.op == "where" || in.op == "fma" || in.op == "fnma"
 		release := func() {
 			seen := map[value]bool{}
 			for _, v := range in.from {

@@ -123,6 +123,9 @@ func (b *body) clampHigh(high, x value, note string) value { return b.emit("min"
 func (b *body) round(x value, note string) value { return b.emit("round", note, x) }
 func (b *body) sqrt(x value, note string) value  { return b.emit("sqrt", note, x) }
 
+// where is v where x > 0, and 0 elsewhere.
+func (b *body) where(x, v value, note string) value { return b.emit("where", note, x, v) }
+
 // scale is x·2^n for a whole n.
 func (b *body) scale(x, n value, note string) value { return b.emit("scale", note, x, n) }
 

@@ -50,6 +50,12 @@ var kernels = []kernel{
 		body: func(b *body) { b.store("y", b.mul(b.load("x"), b.scalar("alpha"), "")) },
 	},
 	{
+		name: "multiply", formula: "y = alpha·a·b", slices: []string{"y", "a", "b"}, scalars: []string{"alpha"},
+		body: func(b *body) {
+			b.store("y", b.mul(b.mul(b.load("a"), b.scalar("alpha"), "alpha·a"), b.load("b"), "·b"))
+		},
+	},
+	{
 		name: "dot", formula: "Σ a·b", slices: []string{"a", "b"}, results: []string{"sum"}, unroll: 4,
 		body: func(b *body) { b.prod(0, b.load("a"), b.load("b")) },
 	},
@@ -90,6 +96,19 @@ var kernels = []kernel{
 			u := b.fma(xx, b.number(3*geluC*geluA), b.number(geluC), "2u'")
 			t := b.mul(b.sub(b.number(1), s, "1 - s"), y, "y·(1-s)")
 			b.store("dx", b.mul(b.fma(u, t, s, "s + y·(1-s)·2u'"), dy, "dx"))
+		},
+	},
+	{
+		name: "relu", formula: "y = max(x, 0)", slices: []string{"y", "x"},
+		body: func(b *body) { b.store("y", b.clampLow(b.number(0), b.load("x"), "")) },
+	},
+	{
+		name: "reluBackward", formula: "y = max(x, 0), dx = dy where x > 0, else 0", slices: []string{"dx", "y", "dy", "x"},
+		body: func(b *body) {
+			x := b.load("x")
+			dy := b.load("dy")
+			b.store("y", b.clampLow(b.number(0), x, "y"))
+			b.store("dx", b.where(x, dy, "dx"))
 		},
 	},
 	{
