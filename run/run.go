@@ -137,7 +137,7 @@ func Create(root, name string, config []byte, info Info) (*Run, error) {
 }
 
 func createBelow(root, name string, config []byte, info Info) (*Run, error) {
-	if err := checkName(name); err != nil {
+	if err := CheckName(name); err != nil {
 		return nil, err
 	}
 	if err := os.MkdirAll(root, 0o777); err != nil {
@@ -159,7 +159,8 @@ func createBelow(root, name string, config []byte, info Info) (*Run, error) {
 	return r, nil
 }
 
-func checkName(name string) error {
+// CheckName returns an error unless name, which may be empty, can be part of the name of a directory of runs.
+func CheckName(name string) error {
 	for _, c := range name {
 		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && !strings.ContainsRune("._-+", c) {
 			return fmt.Errorf("the name %q has the character %q: use letters, digits and . _ - +", name, c)

@@ -23,12 +23,12 @@ const (
 // position is the rest of a training state. Data and loop counts are functions of the seed and the step, so these two
 // are also the position in the data and the state of every random stream.
 type position struct {
-	Seed      uint64  `json:"seed"`
-	Step      int     `json:"step"`
-	Tokens    float64 `json:"tokens"`
-	Optimizer string  `json:"optimizer"`
-	Loss      float64 `json:"loss"` // of the last step, as is the next
-	Norm      float64 `json:"grad_norm"`
+	Step   int     `json:"step"`
+	Tokens float64 `json:"tokens"`
+	Loss   float64 `json:"loss"` // of the last step, as is the next
+	Norm   float64 `json:"grad_norm"`
+	// Config is what must not change on the way: see [Config.fixed].
+	Config map[string]string `json:"config"`
 }
 
 // checkpoint saves, and removes the checkpoints that are too old.
@@ -79,7 +79,7 @@ func (t *Trainer) save() error {
 			return writeParameters(w, t.Model, x, meta)
 		}})
 	}
-	p := position{t.Config.Train.Seed, t.done, t.tokens, t.Config.Train.Optimizer, t.last.Loss, t.last.Norm}
+	p := position{t.done, t.tokens, t.last.Loss, t.last.Norm, t.Config.fixed()}
 	if _, err := t.run.Save(t.done, p, files); err != nil {
 		return err
 	}
@@ -112,12 +112,11 @@ func (t *Trainer) Resume(c run.Checkpoint) error {
 	if err := json.Unmarshal(c.Meta, &p); err != nil {
 		return fmt.Errorf("checkpoint %s: %w", c.Path, err)
 	}
-	if p.Seed != t.Config.Train.Seed || p.Optimizer != t.Config.Train.Optimizer {
-		return fmt.Errorf("%w: %s was trained with train.seed = %d and train.optimizer = %q, the configuration says %d and %q",
-			ErrOtherModel, c.Path, p.Seed, p.Optimizer, t.Config.Train.Seed, t.Config.Train.Optimizer)
-	}
 	if err := LoadWeights(c, t.Model, t.state.weights, false); err != nil {
 		return err
+	}
+	if err := t.Config.agrees(p.Config); err != nil {
+		return fmt.Errorf("%w: %s was trained with %w", ErrOtherModel, c.Path, err)
 	}
 	if t.state.average != nil {
 		if err := LoadWeights(c, t.Model, t.state.average, true); err != nil {

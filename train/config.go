@@ -232,6 +232,36 @@ func (c Config) Encode() []byte {
 	return b.Bytes()
 }
 
+// fixed are the keys, with their values, without which a run would not go on as it began: those of the model, its loops,
+// regularizer and task, and what decides the data. The others, as the number of steps, may change.
+func (c *Config) fixed() map[string]string {
+	fixed := map[string]string{}
+	for _, k := range c.Keys() {
+		table, _, _ := strings.Cut(k.Name, ".")
+		switch {
+		case table == "model" || table == "loops" || table == "regularize",
+			k.Name == "task.name" || strings.HasPrefix(k.Name, "task."+c.Task.Name+"."),
+			k.Name == "train.seed" || k.Name == "train.batch" || k.Name == "train.optimizer":
+			fixed[k.Name] = k.Value()
+			if k.Kind() == "text" {
+				fixed[k.Name] = strconv.Quote(k.Value())
+			}
+		}
+	}
+	return fixed
+}
+
+// agrees returns an error that names the first fixed key that has another value than it had.
+func (c *Config) agrees(had map[string]string) error {
+	now := c.fixed()
+	for _, key := range slices.Sorted(maps.Keys(now)) {
+		if v, ok := had[key]; ok && v != now[key] {
+			return fmt.Errorf("%s = %s, the configuration says %s", key, v, now[key])
+		}
+	}
+	return nil
+}
+
 // Key is a key of the configuration.
 type Key struct {
 	Name string // "train.steps"

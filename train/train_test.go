@@ -480,6 +480,11 @@ func TestOtherModel(t *testing.T) {
 		{func(c *Config) { c.Model.Bias = false }, []string{"model.safetensors", "tensors, the configuration's model"}},
 		{func(c *Config) { c.Train.Seed = 2 }, []string{"train.seed = 1", "says 2"}},
 		{func(c *Config) { c.Train.Optimizer = "adafactor" }, []string{`train.optimizer = "adamw"`, `"adafactor"`}},
+		// These fit every tensor.
+		{func(c *Config) { c.Task.PHop.Hops++ }, []string{"task.p-hop.hops = 1", "says 2"}},
+		{func(c *Config) { c.Model.RotaryBase = 100 }, []string{"model.rotary_base = 10000", "says 100"}},
+		{func(c *Config) { c.Model.Activation = "relu" }, []string{`model.activation = "gelu"`, `says "relu"`}},
+		{func(c *Config) { c.Train.Batch++ }, []string{"train.batch = "}},
 	} {
 		other := c
 		o.change(&other)

@@ -65,6 +65,9 @@ func newTrain() *cobra.Command {
 		if err := c.Check(); err != nil {
 			return usageError{err}
 		}
+		if err := run.CheckName(name); err != nil {
+			return usageError{fmt.Errorf("--name %s: %w", name, err)}
+		}
 		b, err := where.open()
 		if err != nil {
 			return err

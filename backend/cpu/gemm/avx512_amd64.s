@@ -4,6 +4,16 @@
 
 #include "textflag.h"
 
+// C[i,j] = Σ_p A[i,p]·B[p,j], added to C if acc is not 0, for a tile of C that stays in registers:
+//
+//	func(k int, a *float32, ars, acs int, b, c *float32, ldc, cols, acc int)
+//
+// A[i,p] is at a + i·ars + p·acs, a row of B is a row of a packed panel, C[i,:] at c + i·ldc, all in bytes; cols of C's
+// columns are written.
+//
+// DX counts k; AX, BX, CX are rows 0, 5 and 10 of A, R8 one row's bytes, R9 three rows', R10 a column's; SI is B, DI is
+// C, R12 a row of C. Vector registers: the sums, row by row, from 0; B's row and the elements of A at the top.
+
 // A tile of 1×16.
 TEXT ·tile1x16AVX512(SB), NOSPLIT, $0-72
 	MOVQ k+0(FP), DX

@@ -4,6 +4,16 @@
 
 #include "textflag.h"
 
+// C[i,j] = Σ_p A[i,p]·B[p,j], added to C if acc is not 0, for a tile of C that stays in registers:
+//
+//	func(k int, a *float32, ars, acs int, b, c *float32, ldc, cols, acc int)
+//
+// A[i,p] is at a + i·ars + p·acs, a row of B is a row of a packed panel, C[i,:] at c + i·ldc, all in bytes; cols of C's
+// columns are written.
+//
+// R0 counts k; R1 and up are the rows of A, R10 a column's bytes; R11 is B, R12 is C, R13 a row of C. V0 and up are the
+// sums, row by row, V24 to V26 B's row, V27 and V28 the elements of A in turn.
+
 // A tile of 1×4.
 TEXT ·tile1x4NEON(SB), NOSPLIT, $0-72
 	MOVD k+0(FP), R0

@@ -4,6 +4,10 @@
 
 #include "textflag.h"
 
+// Each kernel is a loop over whole vectors and a masked tail. AX is the offset in bytes, CX the elements left, DI, SI,
+// BX, DX, R8, R9 the slices in the order of the arguments; sums are in the lowest vector registers, then what changes
+// from vector to vector, and constants from the top down. Y14 is the mask of the tail.
+
 // add: y = alpha·a + beta·b
 //
 // func addAVX2(y, a, b *float32, n int, alpha, beta float32)

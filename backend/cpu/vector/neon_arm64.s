@@ -4,6 +4,11 @@
 
 #include "textflag.h"
 
+// Each kernel is a loop over whole vectors, and one over single elements for the rest. R0 and up are the slices in the
+// order of the arguments, R8 is the elements left, R10 and up what slices that may be nil were at first; sums are in the
+// lowest vector registers, then what changes from vector to vector, and constants from the top down. Instructions that
+// Go's assembler has no name for are words, with their names beside them.
+
 // add: y = alpha·a + beta·b
 //
 // func addNEON(y, a, b *float32, n int, alpha, beta float32)

@@ -2,6 +2,10 @@ package main
 
 import "fmt"
 
+const aboutAMD64 = `// DX counts k; AX, BX, CX are rows 0, 5 and 10 of A, R8 one row's bytes, R9 three rows', R10 a column's; SI is B, DI is
+// C, R12 a row of C. Vector registers: the sums, row by row, from 0; B's row and the elements of A at the top.
+`
+
 // amd64Kernel: DX counts k; AX, BX, CX are rows 0, 5 and 10 of A, R8 one row's bytes, R9 three rows', R10 a column's;
 // SI is B, DI is C, R12 a row of C. The sums come first, then B's row, then two registers for an element of A in turn.
 // K1 or the last register is the mask of the last vector of C.

@@ -21,6 +21,7 @@ import (
 // tile is what an instruction set's registers hold: up to rows × vectors of lanes floats.
 type tile struct {
 	name    string // "avx512"
+	about   string // the comment at the head of the file: formula and registers
 	suffix  string // of the functions
 	arch    string
 	lanes   int
@@ -31,10 +32,20 @@ type tile struct {
 	packers bool
 }
 
+// contract is what every micro-kernel does.
+const contract = `// C[i,j] = Σ_p A[i,p]·B[p,j], added to C if acc is not 0, for a tile of C that stays in registers:
+//
+//	func(k int, a *float32, ars, acs int, b, c *float32, ldc, cols, acc int)
+//
+// A[i,p] is at a + i·ars + p·acs, a row of B is a row of a packed panel, C[i,:] at c + i·ldc, all in bytes; cols of C's
+// columns are written.
+//
+`
+
 var tiles = []tile{
-	{name: "avx512", suffix: "AVX512", arch: "amd64", lanes: 16, rows: 14, vectors: 2, kernel: amd64Kernel, packing: amd64Packing, packers: true},
-	{name: "avx2", suffix: "AVX2", arch: "amd64", lanes: 8, rows: 6, vectors: 2, kernel: amd64Kernel, packing: amd64Packing, packers: true},
-	{name: "neon", suffix: "NEON", arch: "arm64", lanes: 4, rows: 8, vectors: 3, kernel: arm64Kernel, packing: func(*writer, tile) {}},
+	{name: "avx512", suffix: "AVX512", arch: "amd64", lanes: 16, rows: 14, vectors: 2, about: contract + aboutAMD64, kernel: amd64Kernel, packing: amd64Packing, packers: true},
+	{name: "avx2", suffix: "AVX2", arch: "amd64", lanes: 8, rows: 6, vectors: 2, about: contract + aboutAMD64, kernel: amd64Kernel, packing: amd64Packing, packers: true},
+	{name: "neon", suffix: "NEON", arch: "arm64", lanes: 4, rows: 8, vectors: 3, about: contract + aboutARM64, kernel: arm64Kernel, packing: func(*writer, tile) {}},
 }
 
 type writer struct{ strings.Builder }
@@ -52,7 +63,7 @@ func (t tile) function(rows, vectors int) string {
 func main() {
 	for _, t := range tiles {
 		w := &writer{}
-		fmt.Fprintf(w, "%s\n#include \"textflag.h\"\n", header)
+		fmt.Fprintf(w, "%s\n#include \"textflag.h\"\n\n%s", header, t.about)
 		for v := 1; v <= t.vectors; v++ {
 			for r := 1; r <= t.rows; r++ {
 				fmt.Fprintf(w, "\n// A tile of %d×%d.\nTEXT ·%s(SB), NOSPLIT, $0-72\n", r, v*t.lanes, t.function(r, v))

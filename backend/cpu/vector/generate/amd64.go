@@ -2,10 +2,14 @@ package main
 
 import "fmt"
 
-var avx512 = machine{name: "avx512", suffix: "AVX512", arch: "amd64", lanes: 16, registers: 32, scratch: 1,
+const aboutAMD64 = `// Each kernel is a loop over whole vectors and a masked tail. AX is the offset in bytes, CX the elements left, DI, SI,
+// BX, DX, R8, R9 the slices in the order of the arguments; sums are in the lowest vector registers, then what changes
+// from vector to vector, and constants from the top down. `
+
+var avx512 = machine{name: "avx512", about: aboutAMD64 + "K1 is the mask of the tail.\n", suffix: "AVX512", arch: "amd64", lanes: 16, registers: 32, scratch: 1,
 	emitter: func(w *writer) emitter { return &amd64{w, "Z"} }}
 
-var avx2 = machine{name: "avx2", suffix: "AVX2", arch: "amd64", lanes: 8, registers: 16, scratch: 2, memory: true,
+var avx2 = machine{name: "avx2", about: aboutAMD64 + "Y14 is the mask of the tail.\n", suffix: "AVX2", arch: "amd64", lanes: 8, registers: 16, scratch: 2, memory: true,
 	emitter: func(w *writer) emitter { return &amd64{w, "Y"} }}
 
 // amd64 writes AVX-512 and AVX2. AX is the byte offset into the slices, CX the elements left, K1 or the last register

@@ -5,7 +5,13 @@ import (
 	"strings"
 )
 
-var neon = machine{name: "neon", suffix: "NEON", arch: "arm64", lanes: 4, registers: 32, scratch: 1,
+const aboutARM64 = `// Each kernel is a loop over whole vectors, and one over single elements for the rest. R0 and up are the slices in the
+// order of the arguments, R8 is the elements left, R10 and up what slices that may be nil were at first; sums are in the
+// lowest vector registers, then what changes from vector to vector, and constants from the top down. Instructions that
+// Go's assembler has no name for are words, with their names beside them.
+`
+
+var neon = machine{name: "neon", about: aboutARM64, suffix: "NEON", arch: "arm64", lanes: 4, registers: 32, scratch: 1,
 	emitter: func(w *writer) emitter { return &arm64{w} }}
 
 // arm64 writes NEON. R0 and up are the slices, advanced as the loop goes, R8 the elements left, R10 and up what the
