@@ -5,6 +5,7 @@ import (
 
 	"coil/backend"
 	"coil/backend/cpu/gemm"
+	"coil/backend/cpu/vector"
 )
 
 // blockFloats is about how many scores of one head are held at a time, few enough for a core's cache.
@@ -95,7 +96,7 @@ func (c *CPU) attendHead(w *worker, t tiling, h *forwardHead) {
 				s := v.Exp(row[:n], row[:n], scale, m)
 				clear(row[n : r0+e])
 				if h.logSum != nil {
-					h.logSum[(r0+r)*h.heads] = m + float32(math.Log(float64(s)))
+					h.logSum[(r0+r)*h.heads] = m + vector.Log(s)
 				}
 				row[t.stride-1] = 1 / s // kept in the gap behind the row
 			}

@@ -49,9 +49,7 @@ func (l *lowering) rotary(o *backend.Rotary) kernel {
 		for i := range x.rows {
 			r, t := x.row(xs, i), i%o.Length*half
 			c, s := cos[t:t+half], sin[t:t+half]
-			for h := 0; h < len(r); h += o.Width {
-				v.Rotate(r[h:h+half], r[h+half:h+o.Width], c, s)
-			}
+			v.Rotate(r, r[half:], c, s, len(r)/o.Width, o.Width)
 		}
 	})
 }

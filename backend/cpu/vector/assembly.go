@@ -26,7 +26,7 @@ type assembly struct {
 	norm            func(y, x, gain, bias *float32, n int, mean, rstd float32)
 	normSums        func(dgain, dbias, dy, x, gain *float32, n int, mean, rstd float32) (sum, sumh float32)
 	normInput       func(dx, dy, x, gain, old *float32, n int, mean, rstd, mg, mgh float32)
-	rotate          func(a, b, c, s *float32, n int)
+	rotate          func(a, b, c, s *float32, n, count, stride int)
 	adamw           func(x, m, v, g *float32, n int, rate, decay, beta1, beta2, alpha1, alpha2, c1, c2, eps, factor float32)
 }
 
@@ -121,9 +121,10 @@ func (f *assembly) kernels() *Kernels {
 			}
 			f.normInput(pdx, pdy, px, pg, old, n, mean, rstd, sum/float32(n), sumh/float32(n))
 		},
-		Rotate: func(a, b, c, s []float32) {
-			n := len(a)
-			f.rotate(start(a, n), start(b, n), start(c, n), start(s, n), n)
+		Rotate: func(a, b, c, s []float32, count, stride int) {
+			n := len(c)
+			last := (count-1)*stride + n
+			f.rotate(start(a, last), start(b, last), start(c, n), start(s, n), n, count, stride*4)
 		},
 		AdamW: func(x, m, v, g []float32, p AdamW) {
 			n := len(x)

@@ -1136,14 +1136,19 @@ end4:
 	VZEROUPPER
 	RET
 
-// rotate: (a, b) = (a·c - b·s, a·s + b·c)
+// rotate: (a, b) = (a·c - b·s, a·s + b·c), for count pairs of a and b that lie stride bytes apart
 //
-// func rotateAVX2(a, b, c, s *float32, n int)
-TEXT ·rotateAVX2(SB), NOSPLIT, $0-40
+// func rotateAVX2(a, b, c, s *float32, n, count, stride int)
+TEXT ·rotateAVX2(SB), NOSPLIT, $0-56
 	MOVQ a+0(FP), DI
 	MOVQ b+8(FP), SI
 	MOVQ c+16(FP), BX
 	MOVQ s+24(FP), DX
+	MOVQ n+32(FP), CX
+	XORQ AX, AX
+	MOVQ count+40(FP), R11
+	MOVQ stride+48(FP), R12
+repeat:
 	MOVQ n+32(FP), CX
 	XORQ AX, AX
 	SUBQ $8, CX
@@ -1179,6 +1184,10 @@ done2:
 	VFMADD231PS Y2, Y1, Y3 // + b·c
 	VMASKMOVPS Y3, Y14, (SI)(AX*1) // b
 end3:
+	ADDQ R12, DI
+	ADDQ R12, SI
+	DECQ R11
+	JNZ  repeat
 	VZEROUPPER
 	RET
 

@@ -59,7 +59,7 @@ func normSumsAVX512(dgain, dbias, dy, x, gain *float32, n int, mean, rstd float3
 func normInputAVX512(dx, dy, x, gain, old *float32, n int, mean, rstd, mg, mgh float32)
 
 //go:noescape
-func rotateAVX512(a, b, c, s *float32, n int)
+func rotateAVX512(a, b, c, s *float32, n, count, stride int)
 
 //go:noescape
 func adamwAVX512(x, m, v, g_ *float32, n int, rate, decay, beta1, beta2, alpha1, alpha2, c1, c2, eps, factor float32)

@@ -8,10 +8,24 @@ import "golang.org/x/sys/cpu"
 func native() []*Kernels {
 	var ks []*Kernels
 	if cpu.X86.HasAVX512F && cpu.X86.HasAVX512VL && cpu.X86.HasAVX512DQ && cpu.X86.HasAVX2 {
-		ks = append(ks, avx512.kernels())
+		ks = append(ks, withNarrowHeads(avx512.kernels(), avx2.kernels()))
 	}
 	if cpu.X86.HasAVX2 && cpu.X86.HasFMA {
 		ks = append(ks, avx2.kernels())
 	}
 	return ks
+}
+
+// withNarrowHeads turns pairs of at most 8 with the narrower registers: of half a register the wider ones would load
+// what the last store has just written beside it, and wait for that.
+func withNarrowHeads(wide, narrow *Kernels) *Kernels {
+	rotate := wide.Rotate
+	wide.Rotate = func(a, b, c, s []float32, count, stride int) {
+		if len(c) <= 8 {
+			narrow.Rotate(a, b, c, s, count, stride)
+			return
+		}
+		rotate(a, b, c, s, count, stride)
+	}
+	return wide
 }

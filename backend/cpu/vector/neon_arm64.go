@@ -59,7 +59,7 @@ func normSumsNEON(dgain, dbias, dy, x, gain *float32, n int, mean, rstd float32)
 func normInputNEON(dx, dy, x, gain, old *float32, n int, mean, rstd, mg, mgh float32)
 
 //go:noescape
-func rotateNEON(a, b, c, s *float32, n int)
+func rotateNEON(a, b, c, s *float32, n, count, stride int)
 
 //go:noescape
 func adamwNEON(x, m, v, g_ *float32, n int, rate, decay, beta1, beta2, alpha1, alpha2, c1, c2, eps, factor float32)

@@ -1395,16 +1395,21 @@ skip6:
 end5:
 	RET
 
-// rotate: (a, b) = (a·c - b·s, a·s + b·c)
+// rotate: (a, b) = (a·c - b·s, a·s + b·c), for count pairs of a and b that lie stride bytes apart
 //
-// func rotateNEON(a, b, c, s *float32, n int)
-TEXT ·rotateNEON(SB), NOSPLIT, $0-40
+// func rotateNEON(a, b, c, s *float32, n, count, stride int)
+TEXT ·rotateNEON(SB), NOSPLIT, $0-56
 	MOVD a+0(FP), R0
 	MOVD b+8(FP), R1
 	MOVD c+16(FP), R2
 	MOVD s+24(FP), R3
 	MOVD n+32(FP), R8
 	MOVD $constants<>(SB), R9
+	MOVD count+40(FP), R19
+	MOVD stride+48(FP), R20
+	LSL  $2, R8, R21
+repeat:
+	LSR  $2, R21, R8
 	SUBS $4, R8
 	BLT  done2
 loop1:
@@ -1445,6 +1450,14 @@ one3:
 	SUBS $1, R8
 	BNE  one3
 end4:
+	SUB  R21, R0
+	ADD  R20, R0
+	SUB  R21, R1
+	ADD  R20, R1
+	SUB  R21, R2
+	SUB  R21, R3
+	SUBS $1, R19
+	BNE  repeat
 	RET
 
 // adamw: d = factor·g, m = beta1·m + alpha1·d, v = beta2·v + alpha2·d²,

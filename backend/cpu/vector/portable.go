@@ -41,6 +41,32 @@ func exp(x float32) float32 {
 	return p * math.Float32frombits(uint32(int32(n)+127)<<23)
 }
 
+// Log is the natural logarithm of a positive number after Cephes' logf, within 2 ulp: with x = m·2^e and z = m−1,
+// log x = e·ln 2 + z − z²/2 + z³·p(z).
+func Log(x float32) float32 {
+	if !(x >= 0x1p-126 && x <= math.MaxFloat32) {
+		return float32(math.Log(float64(x)))
+	}
+	bits := math.Float32bits(x)
+	e := int32(bits>>23) - 126
+	m := math.Float32frombits(bits&0x007fffff | 0x3f000000) // in [½, 1)
+	if m < math.Sqrt2/2 {
+		m, e = 2*m, e-1
+	}
+	z, n := m-1, float32(e)
+	p := float32(7.0376836292e-2)
+	p = p*z - 1.1514610310e-1
+	p = p*z + 1.1676998740e-1
+	p = p*z - 1.2420140846e-1
+	p = p*z + 1.4249322787e-1
+	p = p*z - 1.6668057665e-1
+	p = p*z + 2.0000714765e-1
+	p = p*z - 2.4999993993e-1
+	p = p*z + 3.3333331174e-1
+	y := z * z * z * p
+	return z + (y - 0.5*z*z + n*ln2Low) + n*ln2High
+}
+
 func add(y, a, b []float32, alpha, beta float32) {
 	a, b = a[:len(y)], b[:len(y)]
 	for i := range y {
@@ -226,11 +252,14 @@ func normBackward(dx, dgain, dbias, dy, x, gain []float32, mean, rstd float32, r
 	}
 }
 
-func rotate(a, b, c, s []float32) {
-	b, c, s = b[:len(a)], c[:len(a)], s[:len(a)]
-	for i := range a {
-		x, y := a[i], b[i]
-		a[i], b[i] = x*c[i]-y*s[i], x*s[i]+y*c[i]
+func rotate(a, b, c, s []float32, count, stride int) {
+	s = s[:len(c)]
+	for k := range count {
+		a, b := a[k*stride:][:len(c)], b[k*stride:][:len(c)]
+		for i := range a {
+			x, y := a[i], b[i]
+			a[i], b[i] = x*c[i]-y*s[i], x*s[i]+y*c[i]
+		}
 	}
 }
 

@@ -54,8 +54,8 @@ type Kernels struct {
 	// left out with rms; dgain += dy·h and dbias += dy where they are not nil.
 	NormBackward func(dx, dgain, dbias, dy, x, gain []float32, mean, rstd float32, rms, accumulate bool)
 
-	// Rotate: (a, b) = (a·c − b·s, a·s + b·c).
-	Rotate func(a, b, c, s []float32)
+	// Rotate: (a, b) = (a·c − b·s, a·s + b·c) for count pairs a, b as long as c, each stride after the one before.
+	Rotate func(a, b, c, s []float32, count, stride int)
 
 	// AdamW: g' = factor·g; m = b1·m + (1−b1)·g'; v = b2·v + (1−b2)·g'²;
 	// x = x·(1 − rate·decay) − rate·(m·c1)/(√(v·c2) + eps).

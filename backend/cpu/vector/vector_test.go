@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"coil/backend/cpu/internal/cliff"
@@ -153,7 +154,10 @@ func operations() []operation {
 				}
 				return []float64{mean, s / float64(n)}
 			}},
-		{"rotate", 4, 2, func(k *vector.Kernels, x [][]float32) []float32 { k.Rotate(x[0], x[1], x[2], x[3]); return nil },
+		{"rotate", 4, 2, func(k *vector.Kernels, x [][]float32) []float32 {
+			k.Rotate(x[0], x[1], x[2], x[3], 1, len(x[0]))
+			return nil
+		},
 			each(func(x []float64) []float64 { return []float64{x[0]*x[2] - x[1]*x[3], x[0]*x[3] + x[1]*x[2]} })},
 		{"adamw", 4, 3, func(k *vector.Kernels, x [][]float32) []float32 {
 			for i, v := range x[2] {
@@ -498,5 +502,54 @@ func TestChoose(t *testing.T) {
 	}
 	if _, err := vector.Choose("abacus"); err == nil {
 		t.Error("abacus: no error")
+	}
+}
+
+// TestRotateManyPairs: count pairs are what one call for each would make, and what lies between them stays.
+func TestRotateManyPairs(t *testing.T) {
+	for _, k := range vector.All() {
+		for n := 1; n <= 35; n += 2 {
+			for count := 1; count <= 5; count++ {
+				stride := 2*n + count - 1 // pairs of a head of width 2n, and something after it
+				x, c, s := cliff.Floats(t, (count-1)*stride+2*n), cliff.Floats(t, n), cliff.Floats(t, n)
+				for i := range x {
+					x[i] = float32(i%17) - 8
+				}
+				for i := range c {
+					c[i], s[i] = float32(math.Cos(float64(i))), float32(math.Sin(float64(i)))
+				}
+				want := slices.Clone(x)
+				for i := range count {
+					k.Rotate(want[i*stride:], want[i*stride+n:], c, s, 1, 0)
+				}
+				if k.Rotate(x, x[n:], c, s, count, stride); !slices.Equal(x, want) {
+					t.Errorf("%s: %d pairs of %d are not what each alone is", k.Name, count, n)
+				}
+			}
+		}
+	}
+}
+
+// TestLog holds Log to 2 ulp for normal numbers, and to math.Log for the others.
+func TestLog(t *testing.T) {
+	worst, at := 0.0, float32(0)
+	sweep(0x1p-126, math.MaxFloat32, func(x []float32) {
+		for _, v := range x {
+			if v < 0 {
+				continue
+			}
+			if d := ulps(vector.Log(v), math.Log(float64(v))); d > worst {
+				worst, at = d, v
+			}
+		}
+	})
+	t.Logf("log is within %.2f ulp", worst)
+	if worst > 2 {
+		t.Errorf("log(%g) is %.2f ulp off", at, worst)
+	}
+	for _, x := range []float64{0, 1e-40, math.Inf(1), -1, math.NaN()} {
+		if got, want := vector.Log(float32(x)), float32(math.Log(float64(float32(x)))); got != want && (got == got || want == want) {
+			t.Errorf("log(%g) is %g, want %g", x, got, want)
+		}
 	}
 }

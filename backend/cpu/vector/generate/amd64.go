@@ -55,6 +55,22 @@ func (a *amd64) begin(k *kernel) {
 	a.line("XORQ AX, AX")
 }
 
+func (a *amd64) beginRepeat(k *kernel) {
+	a.line("MOVQ count+%d(FP), R11", k.countOffset())
+	a.line("MOVQ stride+%d(FP), R12", k.countOffset()+8)
+	fmt.Fprintf(a, "repeat:\n")
+	a.line("MOVQ n+%d(FP), CX", len(k.slices)*8)
+	a.line("XORQ AX, AX")
+}
+
+func (a *amd64) endRepeat(k *kernel) {
+	for _, s := range k.repeat {
+		a.line("ADDQ R12, %s", a.pointer(s))
+	}
+	a.line("DECQ R11")
+	a.line("JNZ  repeat")
+}
+
 func (a *amd64) constant(reg int, c constant, index int) {
 	if c.scalar != "" {
 		for i, s := range a.k.scalars {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -38,6 +39,26 @@ func (a *arm64) begin(k *kernel) {
 	}
 	a.line("MOVD n+%d(FP), R8", len(k.slices)*8)
 	a.line("MOVD $constants<>(SB), R9")
+}
+
+func (a *arm64) beginRepeat(k *kernel) {
+	a.line("MOVD count+%d(FP), R19", k.countOffset())
+	a.line("MOVD stride+%d(FP), R20", k.countOffset()+8)
+	a.line("LSL  $2, R8, R21")
+	fmt.Fprintf(a, "repeat:\n")
+	a.line("LSR  $2, R21, R8")
+}
+
+// endRepeat takes back what the loops have moved the slices on by.
+func (a *arm64) endRepeat(k *kernel) {
+	for i, s := range k.slices {
+		a.line("SUB  R21, R%d", i)
+		if slices.Contains(k.repeat, s) {
+			a.line("ADD  R20, R%d", i)
+		}
+	}
+	a.line("SUBS $1, R19")
+	a.line("BNE  repeat")
 }
 
 func (a *arm64) constant(reg int, c constant, index int) {

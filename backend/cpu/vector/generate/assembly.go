@@ -30,6 +30,8 @@ type emitter interface {
 	loop(u int) (again, done string)         // begin a loop over u vectors at a time
 	endLoop(u int, again, done string)       // and end it
 	tail() string                            // begin the rest, of less than a vector
+	beginRepeat(k *kernel)                   // what is done count times
+	endRepeat(k *kernel)
 	endTail(label string)
 	instruction(in instruction, r func(value) operand, to int, u int)
 	reduce(reg int, max bool)     // to the lowest lane
@@ -169,6 +171,9 @@ func function(w *writer, k *kernel, table *constants) {
 			}
 		}
 	}
+	if k.repeat != nil {
+		e.beginRepeat(k)
+	}
 	pass := func(u int) { b.write(e, places, accs, unroll, u) }
 	if unroll > 1 {
 		again, done := e.loop(unroll)
@@ -185,6 +190,9 @@ func function(w *writer, k *kernel, table *constants) {
 	pass(0)
 	w.masked = false
 	e.endTail(end)
+	if k.repeat != nil {
+		e.endRepeat(k)
+	}
 	for i, a := range b.accumulators {
 		for step := 1; step < unroll; step *= 2 {
 			for u := 0; u+step < unroll; u += 2 * step {
@@ -312,7 +320,11 @@ func (k *kernel) signature(m machine) string {
 	for _, s := range k.slices {
 		ps = append(ps, parameter(s))
 	}
-	s := k.function(m) + "(" + strings.Join(ps, ", ") + " *float32, n int"
+	s := k.function(m) + "(" + strings.Join(ps, ", ") + " *float32, n"
+	if k.repeat != nil {
+		s += ", count, stride"
+	}
+	s += " int"
 	if len(k.scalars) > 0 {
 		s += ", " + strings.Join(k.scalars, ", ") + " float32"
 	}
@@ -323,7 +335,15 @@ func (k *kernel) signature(m machine) string {
 	return s
 }
 
-func (k *kernel) scalarOffset(i int) int { return len(k.slices)*8 + 8 + 4*i }
+// countOffset is the place of count, which stride follows.
+func (k *kernel) countOffset() int { return len(k.slices)*8 + 8 }
+
+func (k *kernel) scalarOffset(i int) int {
+	if k.repeat != nil {
+		return k.countOffset() + 16 + 4*i
+	}
+	return k.countOffset() + 4*i
+}
 
 func (k *kernel) resultOffset(i int) int { return (k.scalarOffset(len(k.scalars))+7)/8*8 + 4*i }
 

@@ -181,7 +181,8 @@ var kernels = []kernel{
 		},
 	},
 	{
-		name: "rotate", formula: "(a, b) = (a·c - b·s, a·s + b·c)", slices: []string{"a", "b", "c", "s"},
+		name: "rotate", formula: "(a, b) = (a·c - b·s, a·s + b·c), for count pairs of a and b that lie stride bytes apart",
+		slices: []string{"a", "b", "c", "s"}, repeat: []string{"a", "b"},
 		body: func(b *body) {
 			x, y, c, s := b.load("a"), b.load("b"), b.load("c"), b.load("s")
 			b.store("a", b.fnma(y, s, b.mul(x, c, "a·c"), "- b·s"))
