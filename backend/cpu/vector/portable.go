@@ -47,13 +47,10 @@ func Log(x float32) float32 {
 	if !(x >= 0x1p-126 && x <= math.MaxFloat32) {
 		return float32(math.Log(float64(x)))
 	}
-	bits := math.Float32bits(x)
-	e := int32(bits>>23) - 126
-	m := math.Float32frombits(bits&0x007fffff | 0x3f000000) // in [½, 1)
-	if m < math.Sqrt2/2 {
-		m, e = 2*m, e-1
-	}
-	z, n := m-1, float32(e)
+	const half = 0x3f3504f3 // √½: m is from there to √2, found without a branch
+	bits := math.Float32bits(x) + 0x3f800000 - half
+	z := math.Float32frombits(bits&0x007fffff+half) - 1
+	n := float32(int32(bits>>23) - 127)
 	p := float32(7.0376836292e-2)
 	p = p*z - 1.1514610310e-1
 	p = p*z + 1.1676998740e-1
