@@ -3,7 +3,6 @@ package model
 import (
 	"fmt"
 	"math/rand/v2"
-	"strings"
 
 	"coil/backend"
 	"coil/loop"
@@ -199,17 +198,6 @@ func (m *Model) Views(arena backend.Tensor) []backend.Tensor {
 		ts = append(ts, p.view(arena))
 	}
 	return ts
-}
-
-// LayerParameters is the number of parameters of all layers, without embedding, positions and head.
-func (m *Model) LayerParameters() int {
-	n := 0
-	for _, p := range m.Parameters {
-		if strings.HasPrefix(p.Name, "layers.") {
-			n += p.Size()
-		}
-	}
-	return n
 }
 
 // FLOPs of one token in a forward pass, of matmuls only (a multiplication and an addition are 2), counting the whole

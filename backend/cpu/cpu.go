@@ -48,11 +48,9 @@ func New(o Options) (*CPU, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s=%s: %w", from, o.Kernels, err)
 	}
-	v := vector.Portable()
-	for _, k := range vector.All() {
-		if k.Name == g.Name {
-			v = k
-		}
+	v, err := vector.Choose(g.Name) // there are both for each name
+	if err != nil {
+		return nil, err
 	}
 	if o.Workers < 0 {
 		return nil, fmt.Errorf("%d workers: want at least 1, or 0 for one for each processor", o.Workers)

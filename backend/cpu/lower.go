@@ -71,7 +71,7 @@ func (l *lowering) lower(op backend.Op) (kernel, error) {
 	case *backend.Average:
 		return l.average(o), nil
 	}
-	return kernel{}, fmt.Errorf("cpu: operation %s is not implemented", op.Name())
+	return kernel{}, fmt.Errorf("cpu: no operation %s", op.Name())
 }
 
 // scratchLen returns what op needs of a worker's scratch.
