@@ -6,6 +6,7 @@
 package bench
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -202,15 +203,7 @@ func MeasureOperations(b *cpu.CPU, s *Subject, rounds int, d time.Duration) ([]O
 	for i := range ops {
 		ops[i].Share = ops[i].Seconds / total
 	}
-	slices.SortStableFunc(ops, func(a, b Operation) int {
-		switch {
-		case a.Seconds > b.Seconds:
-			return -1
-		case a.Seconds < b.Seconds:
-			return 1
-		}
-		return 0
-	})
+	slices.SortStableFunc(ops, func(a, b Operation) int { return cmp.Compare(b.Seconds, a.Seconds) })
 	return ops, nil
 }
 

@@ -44,7 +44,7 @@ func (m *Measure) Step() error {
 func (m *Measure) Program() backend.Program { return m.step.program }
 
 // Tokens of one step.
-func (m *Measure) Tokens() int { return m.t.Config.Train.Batch * m.t.Model.Length }
+func (m *Measure) Tokens() int { return m.t.batchTokens() }
 
 // FLOPs of one step: those of three forward passes.
 func (m *Measure) FLOPs() int64 { return 3 * m.t.Model.FLOPs() * int64(m.Tokens()) }

@@ -228,7 +228,6 @@ func (t *Trainer) Run(r *run.Run, stop func() bool) error {
 type window struct {
 	steps          int
 	loss, accuracy float64
-	losses         []float64
 	norm           float64
 	seconds        float64
 	waited         float64 // seconds of those that were spent waiting for batches
@@ -328,10 +327,6 @@ func (w *window) add(m *Metrics, took, waited time.Duration) {
 	w.norm += m.Norm
 	w.seconds += took.Seconds()
 	w.waited += waited.Seconds()
-	if len(m.Losses) != len(w.losses) { // another loop count
-		w.losses = make([]float64, len(m.Losses))
-	}
-	copy(w.losses, m.Losses)
 }
 
 // reportWindow writes the mean over the steps since the last report.

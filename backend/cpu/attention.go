@@ -20,7 +20,7 @@ type tiling struct {
 
 func (c *CPU) tiling(width, length int) tiling {
 	mr := c.gemm.TileRows()
-	stride := (length+15)/16*16 + 16
+	stride := round(length) + 16
 	rows := max(1, min((length+mr-1)/mr, blockFloats/stride/mr)) * mr
 	return tiling{length, width, rows, stride}
 }

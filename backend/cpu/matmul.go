@@ -41,7 +41,7 @@ func (l *lowering) matmul(o *backend.Matmul) kernel {
 	if key, ok := weightOf(l.p.rec, o, l.inStep); ok {
 		pw := l.packs[key]
 		if pw == nil {
-			pw = &packedWeight{view: o.B, trans: o.TransB, k: k, n: n, memory: aligned(g.PackedLen(k, n))}
+			pw = &packedWeight{view: o.B, trans: o.TransB, k: k, n: n, memory: gemm.Aligned(g.PackedLen(k, n))}
 			l.packs[key] = pw
 			l.p.packed = append(l.p.packed, pw)
 		}

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"time"
-	"unsafe"
 
 	"coil/backend"
 	"coil/backend/cpu/gemm"
@@ -108,7 +107,7 @@ func (c *CPU) layout(r *backend.Recorder) (layout, error) {
 			l.memory.Workspace += bytes
 		case backend.Accumulator:
 			l.offsets[i] = l.accumulators
-			l.accumulators += (s.Len + 15) / 16 * 16
+			l.accumulators += round(s.Len)
 		case backend.Input, backend.Output:
 			l.memory.Batch += bytes * int64(r.Groups())
 		case backend.Temporary:
@@ -180,7 +179,7 @@ func (c *CPU) Compile(r *backend.Recorder) (backend.Program, error) {
 	if err := c.take(l.memory); err != nil {
 		return nil, err
 	}
-	p := &program{c: c, rec: r, memory: l.memory, offsets: l.offsets, arena: aligned(l.step.Len),
+	p := &program{c: c, rec: r, memory: l.memory, offsets: l.offsets, arena: gemm.Aligned(l.step.Len),
 		scalars: make([]float32, r.Scalars()+1), results: make([]float32, r.ResultLen()),
 		floats: make([][]float32, len(r.Storages())), ints: make([][]int32, len(r.Storages()))}
 	p.scalars[0] = 1
@@ -197,13 +196,13 @@ func (c *CPU) Compile(r *backend.Recorder) (backend.Program, error) {
 		}
 	}
 	for range l.lanes {
-		p.lanes = append(p.lanes, aligned(l.accumulators))
+		p.lanes = append(p.lanes, gemm.Aligned(l.accumulators))
 	}
 	for range max(1, min(c.info.Workers, l.lanes)) {
-		p.workers = append(p.workers, &worker{arena: aligned(l.group.Len), scratch: aligned(l.scratch), gemm: gemm.NewScratch(l.gemm)})
+		p.workers = append(p.workers, &worker{arena: gemm.Aligned(l.group.Len), scratch: gemm.Aligned(l.scratch), gemm: gemm.NewScratch(l.gemm)})
 	}
 	for len(p.workers) < c.info.Workers { // these only help in the step part
-		p.workers = append(p.workers, &worker{scratch: aligned(l.scratch)})
+		p.workers = append(p.workers, &worker{scratch: gemm.Aligned(l.scratch)})
 	}
 	lw := lowering{p: p, packs: map[packKey]*packedWeight{}, turns: map[turnKey][2][]float32{}}
 	for _, op := range r.Group() {
@@ -241,13 +240,6 @@ func (c *CPU) take(m backend.Memory) error {
 		c.programs += m.Own()
 	}
 	return err
-}
-
-// aligned returns n floats that begin on a cache line.
-func aligned(n int) []float32 {
-	s := make([]float32, n+16)
-	off := int((64-uintptr(unsafe.Pointer(&s[0]))&63)&63) / 4
-	return s[off : off+n : off+n]
 }
 
 func (p *program) Memory() backend.Memory { return p.memory }

@@ -77,17 +77,22 @@ func (kn *Kernel) NeedTN(m, n, k int) Need {
 
 // NewScratch takes memory for n at once.
 func NewScratch(n Need) Scratch {
-	return Scratch{make([]float32, n.a+16), make([]float32, n.b+16), make([]float32, n.tile+16)}
+	return Scratch{Aligned(n.a), Aligned(n.b), Aligned(n.tile)}
 }
 
-// grow returns n floats that begin on a cache line.
-func grow(p *[]float32, n int) []float32 {
-	if cap(*p) < n+16 {
-		*p = make([]float32, n+16)
-	}
-	s := (*p)[:cap(*p)]
+// Aligned returns n floats that begin on a cache line; they take 16 floats more.
+func Aligned(n int) []float32 {
+	s := make([]float32, n+16)
 	off := int((64-uintptr(unsafe.Pointer(&s[0]))&63)&63) / 4
-	return s[off : off+n]
+	return s[off : off+n : off+n]
+}
+
+// grow returns n floats of *p, which it makes anew if it has less.
+func grow(p *[]float32, n int) []float32 {
+	if len(*p) < n {
+		*p = Aligned(n)
+	}
+	return (*p)[:n]
 }
 
 // blocks cuts k into equal blocks of at most kc, each a multiple of 8.

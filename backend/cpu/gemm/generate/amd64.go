@@ -6,9 +6,8 @@ const aboutAMD64 = `// DX counts k; AX, BX, CX are rows 0, 5 and 10 of A, R8 one
 // C, R12 a row of C. Vector registers: the sums, row by row, from 0; B's row and the elements of A at the top.
 `
 
-// amd64Kernel: DX counts k; AX, BX, CX are rows 0, 5 and 10 of A, R8 one row's bytes, R9 three rows', R10 a column's;
-// SI is B, DI is C, R12 a row of C. The sums come first, then B's row, then two registers for an element of A in turn.
-// K1 or the last register is the mask of the last vector of C.
+// amd64Kernel writes a tile with the registers of aboutAMD64. K1, or the first element's register, is the mask of the
+// last vector of C.
 func amd64Kernel(w *writer, t tile, rows, vectors int) {
 	wide := t.lanes == 16
 	kind, registers := "Y", 16

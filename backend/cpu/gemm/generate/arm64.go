@@ -9,8 +9,7 @@ const aboutARM64 = `// R0 counts k; R1 and up are the rows of A, R10 a column's 
 // sums, row by row, V24 to V26 B's row, V27 and V28 the elements of A in turn.
 `
 
-// arm64Kernel: R0 counts k; R1 and up are the rows of A, R10 a column's bytes, R11 is B, R12 is C, R13 a row of C. The
-// sums come first, then B's row from V24 on, then V27 and V28 for an element of A in turn. cols is whole vectors.
+// arm64Kernel writes a tile with the registers of aboutARM64, for whole vectors of columns.
 func arm64Kernel(w *writer, t tile, rows, vectors int) {
 	list := func(first int) string {
 		var s []string

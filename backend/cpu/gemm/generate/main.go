@@ -1,14 +1,6 @@
 // Command generate writes the micro-kernels of matmul in Go assembly: for each instruction set one for every number of
 // rows and of vectors that a tile can have, so that no remainder wastes a tile. Run it with go generate in the folder
 // above.
-//
-// A micro-kernel keeps a tile of C in registers and adds k products of a column of A and a row of B to it:
-//
-//	func(k int, a *float32, ars, acs int, b, c *float32, ldc, cols, acc int)
-//
-//	A[i,p] at a + i·ars + p·acs   strides in bytes: row-major, transposed and packed A are all read in place
-//	B[p,:] at b + p·panel         a row of a packed panel
-//	C[i,:] at c + i·ldc           the first cols elements are written, and added to if acc is not 0
 package main
 
 import (
@@ -28,8 +20,7 @@ type tile struct {
 	rows    int
 	vectors int
 	kernel  func(w *writer, t tile, rows, vectors int)
-	packing func(w *writer, t tile)
-	packers bool
+	packing func(w *writer, t tile) // nil: Go packs
 }
 
 // contract is what every micro-kernel does.
@@ -43,9 +34,9 @@ const contract = `// C[i,j] = Σ_p A[i,p]·B[p,j], added to C if acc is not 0, f
 `
 
 var tiles = []tile{
-	{name: "avx512", suffix: "AVX512", arch: "amd64", lanes: 16, rows: 14, vectors: 2, about: contract + aboutAMD64, kernel: amd64Kernel, packing: amd64Packing, packers: true},
-	{name: "avx2", suffix: "AVX2", arch: "amd64", lanes: 8, rows: 6, vectors: 2, about: contract + aboutAMD64, kernel: amd64Kernel, packing: amd64Packing, packers: true},
-	{name: "neon", suffix: "NEON", arch: "arm64", lanes: 4, rows: 8, vectors: 3, about: contract + aboutARM64, kernel: arm64Kernel, packing: func(*writer, tile) {}},
+	{name: "avx512", suffix: "AVX512", arch: "amd64", lanes: 16, rows: 14, vectors: 2, about: contract + aboutAMD64, kernel: amd64Kernel, packing: amd64Packing},
+	{name: "avx2", suffix: "AVX2", arch: "amd64", lanes: 8, rows: 6, vectors: 2, about: contract + aboutAMD64, kernel: amd64Kernel, packing: amd64Packing},
+	{name: "neon", suffix: "NEON", arch: "arm64", lanes: 4, rows: 8, vectors: 3, about: contract + aboutARM64, kernel: arm64Kernel},
 }
 
 type writer struct{ strings.Builder }
@@ -70,7 +61,9 @@ func main() {
 				t.kernel(w, t, r, v)
 			}
 		}
-		t.packing(w, t)
+		if t.packing != nil {
+			t.packing(w, t)
+		}
 		write(t.name+"_"+t.arch+".s", w.String())
 		code, err := format.Source([]byte(t.declarations()))
 		if err != nil {
@@ -88,7 +81,7 @@ func (t tile) declarations() string {
 			fmt.Fprintf(w, "\n//go:noescape\nfunc %s(k int, a *float32, ars, acs int, b, c *float32, ldc, cols, acc int)\n", t.function(r, v))
 		}
 	}
-	if t.packers {
+	if t.packing != nil {
 		fmt.Fprintf(w, "\n//go:noescape\nfunc packA%[1]s(dst *float32, ps int, src *float32, ss, k, np, width int)\n"+
 			"\n//go:noescape\nfunc packB%[1]s(dst *float32, ps int, src *float32, ss, k, np, width int)\n", t.suffix)
 	}

@@ -7,16 +7,17 @@ const aboutAMD64 = `// Each kernel is a loop over whole vectors and a masked tai
 // from vector to vector, and constants from the top down. `
 
 var avx512 = machine{name: "avx512", about: aboutAMD64 + "K1 is the mask of the tail.\n", suffix: "AVX512", arch: "amd64", lanes: 16, registers: 32, scratch: 1,
-	emitter: func(w *writer) emitter { return &amd64{w, "Z"} }}
+	emitter: func(w *writer) emitter { return &amd64{writer: w, kind: "Z"} }}
 
 var avx2 = machine{name: "avx2", about: aboutAMD64 + "Y14 is the mask of the tail.\n", suffix: "AVX2", arch: "amd64", lanes: 8, registers: 16, scratch: 2, memory: true,
-	emitter: func(w *writer) emitter { return &amd64{w, "Y"} }}
+	emitter: func(w *writer) emitter { return &amd64{writer: w, kind: "Y"} }}
 
 // amd64 writes AVX-512 and AVX2. AX is the byte offset into the slices, CX the elements left, K1 or the last register
 // the mask of the tail.
 type amd64 struct {
 	*writer
-	kind string
+	kind  string
+	after string // the label behind the tail
 }
 
 var pointers = []string{"DI", "SI", "BX", "DX", "R8", "R9"}
@@ -111,9 +112,9 @@ func (a *amd64) endLoop(u int, again, done string) {
 	a.line("ADDQ $%d, CX", u*a.m.lanes)
 }
 
-func (a *amd64) tail() string {
-	end := a.label("end")
-	a.line("JZ   %s", end)
+func (a *amd64) tail() {
+	a.after = a.label("end")
+	a.line("JZ   %s", a.after)
 	if a.wide() {
 		a.line("MOVL $1, R10 // the lowest CX lanes")
 		a.line("SHLL CX, R10")
@@ -124,10 +125,9 @@ func (a *amd64) tail() string {
 		a.line("NEGQ CX")
 		a.line("VMOVUPS (R10)(CX*4), %s", a.mask())
 	}
-	return end
 }
 
-func (a *amd64) endTail(label string) { fmt.Fprintf(a, "%s:\n", label) }
+func (a *amd64) endTail() { fmt.Fprintf(a, "%s:\n", a.after) }
 
 // text is an operand of an instruction: a register, or a constant in memory.
 func (a *amd64) text(o operand) string {
@@ -268,9 +268,9 @@ func (a *amd64) multiplyAdd(in instruction, x, y, z operand, to int, note string
 		}
 		a.line("%s231PS %s, %s, %s%s", name, a.text(y), a.inRegister(x), d, note)
 	case x.reg: // d = ±y·d + z
-		a.line("%s213PS %s, %s, %s%s", name, a.text(z), a.oneInMemory(y, z), d, note)
+		a.line("%s213PS %s, %s, %s%s", name, a.text(z), a.inRegister(y), d, note)
 	case y.reg:
-		a.line("%s213PS %s, %s, %s%s", name, a.text(z), a.oneInMemory(x, z), d, note)
+		a.line("%s213PS %s, %s, %s%s", name, a.text(z), a.inRegister(x), d, note)
 	default:
 		a.line("VMOVAPS %s, %s", a.text(z), d)
 		if x.reg < 0 {
@@ -279,9 +279,6 @@ func (a *amd64) multiplyAdd(in instruction, x, y, z operand, to int, note string
 		a.line("%s231PS %s, %s, %s%s", name, a.text(y), a.inRegister(x), d, note)
 	}
 }
-
-// oneInMemory is the factor y of an instruction that may read z from memory; y itself is then in a register.
-func (a *amd64) oneInMemory(y, z operand) string { return a.inRegister(y) }
 
 func (a *amd64) accumulate(in instruction, at func(int) operand, acc string) {
 	x := a.inRegister(at(0))

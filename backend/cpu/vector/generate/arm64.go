@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"slices"
-	"strings"
 )
 
 const aboutARM64 = `// Each kernel is a loop over whole vectors, and one over single elements for the rest. R0 and up are the slices in the
@@ -13,11 +12,14 @@ const aboutARM64 = `// Each kernel is a loop over whole vectors, and one over si
 `
 
 var neon = machine{name: "neon", about: aboutARM64, suffix: "NEON", arch: "arm64", lanes: 4, registers: 32, scratch: 1,
-	emitter: func(w *writer) emitter { return &arm64{w} }}
+	emitter: func(w *writer) emitter { return &arm64{writer: w} }}
 
 // arm64 writes NEON. R0 and up are the slices, advanced as the loop goes, R8 the elements left, R10 and up what the
 // slices that may be nil were at first. Instructions that Go's assembler has no name for are written as words.
-type arm64 struct{ *writer }
+type arm64 struct {
+	*writer
+	one, after string // the labels at the beginning of the tail and behind it
+}
 
 func (a *arm64) reg(i int) string { return fmt.Sprintf("V%d", i) }
 
@@ -104,21 +106,19 @@ func (a *arm64) advance() {
 }
 
 // tail takes the rest one element at a time, in the lowest lane.
-func (a *arm64) tail() string {
-	one, end := a.label("one"), a.label("end")
-	a.line("CBZ  R8, %s", end)
-	fmt.Fprintf(a, "%s:\n", one)
-	return one + " " + end
+func (a *arm64) tail() {
+	a.one, a.after = a.label("one"), a.label("end")
+	a.line("CBZ  R8, %s", a.after)
+	fmt.Fprintf(a, "%s:\n", a.one)
 }
 
-func (a *arm64) endTail(labels string) {
-	one, end, _ := strings.Cut(labels, " ")
+func (a *arm64) endTail() {
 	for i := range a.k.slices {
 		a.line("ADD  $4, R%d", i)
 	}
 	a.line("SUBS $1, R8")
-	a.line("BNE  %s", one)
-	fmt.Fprintf(a, "%s:\n", end)
+	a.line("BNE  %s", a.one)
+	fmt.Fprintf(a, "%s:\n", a.after)
 }
 
 // word writes an instruction with three registers of four floats each.

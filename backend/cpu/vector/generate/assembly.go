@@ -29,10 +29,10 @@ type emitter interface {
 	first(reg int, slice string)             // broadcast x[0]
 	loop(u int) (again, done string)         // begin a loop over u vectors at a time
 	endLoop(u int, again, done string)       // and end it
-	tail() string                            // begin the rest, of less than a vector
+	tail()                                   // begin the rest, of less than a vector
 	beginRepeat(k *kernel)                   // what is done count times
 	endRepeat(k *kernel)
-	endTail(label string)
+	endTail()
 	instruction(in instruction, r func(value) operand, to int, u int)
 	reduce(reg int, max bool)     // to the lowest lane
 	merge(to, from int, max bool) // of two accumulators
@@ -185,11 +185,11 @@ func function(w *writer, k *kernel, table *constants) {
 	again, done := e.loop(1)
 	pass(0)
 	e.endLoop(1, again, done)
-	end := e.tail()
+	e.tail()
 	w.masked = true
 	pass(0)
 	w.masked = false
-	e.endTail(end)
+	e.endTail()
 	if k.repeat != nil {
 		e.endRepeat(k)
 	}
