@@ -1,0 +1,200 @@
+package train
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+
+	"coil/run"
+	"coil/run/safetensors"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// A run that stops, and goes on in another process with another number of workers, ends with the bits of one that never
+// stopped, and says the same of itself.
+func TestResumeIsExact(t *testing.T) {
+	for name, change := range variants {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := tiny()
+			change(&c)
+			whole := newRun(t, c)
+			if err := newTrainer(t, c, 2).Run(whole, nil); err != nil {
+				t.Fatal(err)
+			}
+			want := latest(t, whole)
+
+			// stop is asked after each step, and before each batch of an evaluation.
+			r := newRun(t, c)
+			tr := newTrainer(t, c, 1)
+			if err := tr.Run(r, after(7)); !errors.Is(err, ErrStopped) {
+				t.Fatal(err)
+			}
+			if done := tr.Done(); done < 1 || done >= c.Train.Steps {
+				t.Fatalf("it stopped at step %d of %d", done, c.Train.Steps)
+			}
+			tr = resume(t, c, r, 3)
+			if err := tr.Run(r, after(2)); !errors.Is(err, ErrStopped) {
+				t.Fatal(err)
+			}
+			if err := resume(t, c, r, 2).Run(r, nil); err != nil {
+				t.Fatal(err)
+			}
+			wantSame(t, latest(t, r), want)
+
+			reports(t, r, run.KindTrain)
+			final := c.Train.Steps
+			if d := cmp.Diff(reports(t, whole, run.KindEval)[final], reports(t, r, run.KindEval)[final]); d != "" {
+				t.Errorf("the last evaluation differs: %s", d)
+			}
+		})
+	}
+}
+
+// A run that is killed goes on from its last checkpoint, and its history is that of one that was not.
+func TestResumeAfterKill(t *testing.T) {
+	c := tiny()
+	c.Train.Steps, c.Checkpoint.Every, c.Evaluate.Every, c.Train.Report = 20, 6, 3, 2
+	whole := newRun(t, c)
+	if err := newTrainer(t, c, 2).Run(whole, nil); err != nil {
+		t.Fatal(err)
+	}
+	r := newRun(t, c)
+	tr := newTrainer(t, c, 2)
+	killed := errors.New("killed")
+	func() {
+		defer func() {
+			if p := recover(); p != killed {
+				panic(p)
+			}
+		}()
+		tr.Run(r, func() bool { // in the evaluation of step 15, with a checkpoint of step 12
+			if tr.Done() == 15 {
+				panic(killed)
+			}
+			return false
+		})
+	}()
+	tr = resume(t, c, r, 2)
+	if tr.Done() != 12 {
+		t.Fatalf("it goes on from step %d", tr.Done())
+	}
+	if err := tr.Run(r, nil); err != nil {
+		t.Fatal(err)
+	}
+	wantSame(t, latest(t, r), latest(t, whole))
+	for _, kind := range []string{run.KindTrain, run.KindEval} {
+		got, want := reports(t, r, kind), reports(t, whole, kind)
+		for _, values := range [](map[int]map[string]run.Number){got, want} {
+			for _, v := range values {
+				delete(v, "tokens_per_second")
+				delete(v, "data_wait")
+			}
+		}
+		if d := cmp.Diff(want, got); d != "" {
+			t.Errorf("the events of kind %s differ: %s", kind, d)
+		}
+	}
+}
+
+// A checkpoint that does not fit the configuration is refused with what does not fit.
+func TestOtherModel(t *testing.T) {
+	c := tiny()
+	c.Train.Average = 0.5
+	r := newRun(t, c)
+	if err := newTrainer(t, c, 2).Run(r, after(1)); !errors.Is(err, ErrStopped) {
+		t.Fatal(err)
+	}
+	from, err := r.Latest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, o := range []struct {
+		change func(*Config)
+		want   []string
+	}{
+		{func(c *Config) { c.Model.Width = 32 }, []string{"model.safetensors", `tensor "embedding.weight"`, "[3 16]", "[3 32]"}},
+		{func(c *Config) { c.Task.PHop.Letters = 5 }, []string{"model.safetensors", `tensor "embedding.weight"`, "[3 16]", "[5 16]"}},
+		{func(c *Config) { c.Model.Layers = "2x1" }, []string{"model.safetensors", `no tensor "layers.1.`}},
+		{func(c *Config) { c.Model.Bias = false }, []string{"model.safetensors", "tensors, the configuration's model"}},
+		{func(c *Config) { c.Train.Seed = 2 }, []string{"train.seed = 1", "says 2"}},
+		{func(c *Config) { c.Train.Optimizer = "adafactor" }, []string{`train.optimizer = "adamw"`, `"adafactor"`}},
+		// These fit every tensor.
+		{func(c *Config) { c.Task.PHop.Hops++ }, []string{"task.p-hop.hops = 1", "says 2"}},
+		{func(c *Config) { c.Model.RotaryBase = 100 }, []string{"model.rotary_base = 10000", "says 100"}},
+		{func(c *Config) { c.Model.Activation = "relu" }, []string{`model.activation = "gelu"`, `says "relu"`}},
+		{func(c *Config) { c.Train.Batch++ }, []string{"train.batch = "}},
+	} {
+		other := c
+		o.change(&other)
+		err := newTrainer(t, other, 1).Resume(from)
+		if !errors.Is(err, ErrOtherModel) {
+			t.Errorf("%v: %v", o.want, err)
+			continue
+		}
+		for _, want := range o.want {
+			if !strings.Contains(err.Error(), want) {
+				t.Errorf("%q does not say %s", err, want)
+			}
+		}
+	}
+	// The number of steps, the rate and an average may change.
+	c.Train.Steps, c.Train.Rate, c.Train.Average = 14, 1e-3, 0
+	if err := newTrainer(t, c, 1).Resume(from); err != nil {
+		t.Error(err)
+	}
+}
+
+// The tensors of a checkpoint have the names and shapes of the model, and the weights of the buffer.
+func TestCheckpointFiles(t *testing.T) {
+	c := tiny()
+	c.Train.Average = 0.5
+	r := newRun(t, c)
+	tr := newTrainer(t, c, 2)
+	if err := tr.Run(r, nil); err != nil {
+		t.Fatal(err)
+	}
+	from, err := r.Latest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	weights := make([]float32, tr.Model.Size)
+	if err := tr.state.weights.Read(0, weights); err != nil {
+		t.Fatal(err)
+	}
+	err = withFile(from, weightsFile, func(f *safetensors.File) error {
+		for _, p := range tr.Model.Parameters {
+			x := make([]float32, p.Size())
+			if err := f.Read(p.Name, x); err != nil {
+				return err
+			}
+			if !slices.Equal(x, weights[p.Offset:p.Offset+p.Size()]) {
+				t.Errorf("%s has other values", p.Name)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	if err := tr.state.average.Read(0, weights); err != nil {
+		t.Fatal(err)
+	}
+	b, err := tr.backend.NewBuffer(tr.Model.Size)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Free()
+	if err := LoadWeights(from, tr.Model, b, true); err != nil {
+		t.Fatal(err)
+	}
+	loaded := make([]float32, tr.Model.Size)
+	if err := b.Read(0, loaded); err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(loaded, weights) {
+		t.Error("the average that is evaluated is not what was loaded")
+	}
+}
