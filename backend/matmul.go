@@ -7,6 +7,9 @@ import "fmt"
 // With Accumulate the product is added to what C holds, and neither Bias, Activation nor Residual may be given. Pre,
 // if given, receives the argument of f. A and B may be strided; C and Pre must not overlap another operand, but Residual
 // may be C. Both A and B transposed is refused: no model needs it.
+//
+// With TransA, Sums[1,n], if given, is added the sum of each column of B: where C is the gradient of a weight, B is that
+// of the layer's result and Sums that of its bias.
 type Matmul struct {
 	A, B, C        Tensor
 	TransA, TransB bool
@@ -15,6 +18,7 @@ type Matmul struct {
 	Activation     Activation
 	Pre            Tensor
 	Residual       Tensor
+	Sums           Tensor
 }
 
 func (o *Matmul) Name() string { return "matmul" }
@@ -35,6 +39,7 @@ func (o *Matmul) operands(v *operands) {
 	v.read(o.A, o.B, o.Bias, o.Residual)
 	v.output(o.Accumulate, o.C)
 	v.write(o.Pre)
+	v.update(o.Sums)
 }
 
 func (o *Matmul) check() error {
@@ -53,6 +58,10 @@ func (o *Matmul) check() error {
 		return fmt.Errorf("accumulate together with bias, activation or residual")
 	case o.Pre.Exists() && o.Activation == Identity:
 		return fmt.Errorf("the operand Pre without an activation")
+	case o.Sums.Exists() && !o.TransA:
+		return fmt.Errorf("sums of the columns of B without A transposed")
+	case o.Sums.overlaps(o.A) || o.Sums.overlaps(o.B) || o.Sums.overlaps(o.C):
+		return fmt.Errorf("the sums overlap an operand")
 	case o.Residual != o.C && o.Residual.overlaps(o.C) || o.Residual.overlaps(o.Pre):
 		return fmt.Errorf("the residual overlaps an output, and is not C")
 	case o.C.overlaps(o.A) || o.C.overlaps(o.B) || o.Pre.overlaps(o.A) || o.Pre.overlaps(o.B) || o.Pre.overlaps(o.C):
@@ -62,5 +71,6 @@ func (o *Matmul) check() error {
 		want("C", o.C, m, n),
 		wantIf("bias", o.Bias, 1, n),
 		wantIf("pre", o.Pre, m, n),
-		wantIf("residual", o.Residual, m, n))
+		wantIf("residual", o.Residual, m, n),
+		wantIf("sums", o.Sums, 1, n))
 }

@@ -54,9 +54,13 @@ func checkNorm(rms bool, bias Tensor, eps float32) error {
 //
 // With Accumulate DX is added to. DGain and DBias are always added to and may be missing. DX must not overlap X or DY,
 // nor DGain DBias.
+//
+// If Y is given, Y = x̂ ∘ Gain + Bias, so that LayerNorm's result need not be kept from the forward pass. Y must not
+// overlap X, DX or DY; Bias is for Y alone.
 type LayerNormBackward struct {
 	X, Gain, Stats, DY Tensor
 	DX, DGain, DBias   Tensor
+	Y, Bias            Tensor
 	RMS                bool
 	Accumulate         bool
 }
@@ -64,9 +68,10 @@ type LayerNormBackward struct {
 func (o *LayerNormBackward) Name() string { return normName(o.RMS) + " backward" }
 
 func (o *LayerNormBackward) operands(v *operands) {
-	v.read(o.X, o.Gain, o.Stats, o.DY)
+	v.read(o.X, o.Gain, o.Stats, o.DY, o.Bias)
 	v.output(o.Accumulate, o.DX)
 	v.update(o.DGain, o.DBias)
+	v.write(o.Y)
 }
 
 func (o *LayerNormBackward) check() error {
@@ -74,8 +79,12 @@ func (o *LayerNormBackward) check() error {
 	if o.DX.overlaps(o.X) || o.DX.overlaps(o.DY) || o.DGain.overlaps(o.DBias) {
 		return fmt.Errorf("DX overlaps X or DY, or DGain DBias")
 	}
+	if o.Y.overlaps(o.X) || o.Y.overlaps(o.DX) || o.Y.overlaps(o.DY) {
+		return fmt.Errorf("Y overlaps X, DX or DY")
+	}
 	return firstError(
-		checkNorm(o.RMS, o.DBias, 0),
+		checkNorm(o.RMS, o.DBias, 0), checkNorm(o.RMS, o.Bias, 0),
+		wantIf("Y", o.Y, n, d), wantIf("bias", o.Bias, 1, d),
 		want("DY", o.DY, n, d), want("DX", o.DX, n, d), want("gain", o.Gain, 1, d), want("stats", o.Stats, n, 2),
 		wantDense("stats", o.Stats), wantIf("DGain", o.DGain, 1, d), wantIf("DBias", o.DBias, 1, d))
 }

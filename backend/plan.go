@@ -18,8 +18,9 @@ const align = 16
 // life is the span of operations in which a storage holds a value.
 type life struct{ storage, size, first, last int }
 
-// PlanArenas places the temporaries of the group part and of the step part.
-func PlanArenas(r *Recorder) (group, step Arena, err error) {
+// PlanArenas places the temporaries of the group part and of the step part. size, if given, says how much room storage i
+// takes, in float32 values; otherwise it is its length.
+func PlanArenas(r *Recorder, size func(i int) int) (group, step Arena, err error) {
 	if r.err != nil {
 		return Arena{}, Arena{}, r.err
 	}
@@ -30,10 +31,13 @@ func PlanArenas(r *Recorder) (group, step Arena, err error) {
 		}
 		pinned[t.Storage-1] = true
 	}
-	return planArena(r.storages, r.group, pinned), planArena(r.storages, r.step, pinned), nil
+	if size == nil {
+		size = func(i int) int { return r.storages[i].Len }
+	}
+	return planArena(r.storages, r.group, pinned, size), planArena(r.storages, r.step, pinned, size), nil
 }
 
-func planArena(storages []Storage, ops []Op, pinned map[int]bool) Arena {
+func planArena(storages []Storage, ops []Op, pinned map[int]bool, size func(int) int) Arena {
 	lives := make(map[int]*life)
 	for i, op := range ops {
 		reads, writes, _ := Operands(op)
@@ -44,7 +48,7 @@ func planArena(storages []Storage, ops []Op, pinned map[int]bool) Arena {
 			}
 			l := lives[s]
 			if l == nil {
-				l = &life{s, (storages[s].Len + align - 1) / align * align, i, i}
+				l = &life{s, (size(s) + align - 1) / align * align, i, i}
 				lives[s] = l
 			}
 			l.last = i

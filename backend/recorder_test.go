@@ -122,7 +122,7 @@ func TestFirstErrorSticks(t *testing.T) {
 	if n := len(r.Group()); n != 1 {
 		t.Errorf("%d operations recorded, want those before the error: 1", n)
 	}
-	if _, _, err := backend.PlanArenas(r); err != first {
+	if _, _, err := backend.PlanArenas(r, nil); err != first {
 		t.Errorf("plan of a broken recording: %v, want %v", err, first)
 	}
 }
@@ -151,11 +151,11 @@ func TestPartsAndResults(t *testing.T) {
 	r.Result(sum.RowRange(1, 2))
 	r.Result(kept) // before it is written
 	r.Result(mean)
-	if _, _, err := backend.PlanArenas(r); err == nil {
+	if _, _, err := backend.PlanArenas(r, nil); err == nil {
 		t.Error("a result that nothing writes: no error")
 	}
 	r.Record(&backend.Add{A: w, Y: kept, Alpha: 1})
-	if _, step, err := backend.PlanArenas(r); err != nil || step.Offsets[kept.Storage-1] != 0 || step.Len != 16 {
+	if _, step, err := backend.PlanArenas(r, nil); err != nil || step.Offsets[kept.Storage-1] != 0 || step.Len != 16 {
 		t.Errorf("plan: %+v, %v", step, err)
 	}
 	if r.Err() != nil || len(r.Group()) != 1 || len(r.Step()) != 2 || r.Scalars() != 1 || r.Inputs() != 1 || r.ResultLen() != 10 {

@@ -219,18 +219,21 @@ func (t *Tape) Linear(x, w, bias Tensor, transpose bool, f Activation, residual 
 		if !ok {
 			return
 		}
-		if db, _, ok := t.into(bias); ok {
-			t.Record(&ColumnSums{X: dz, Y: db, Accumulate: true})
-		}
 		if dx, accumulate, ok := t.into(x); ok {
 			t.Record(&Matmul{A: dz, B: w, C: dx, TransB: !transpose, Accumulate: accumulate})
 		}
 		// After dx: the value of x may take its backward pass along.
-		if dw, _, ok := t.into(w); ok {
+		dw, _, learns := t.into(w)
+		db, _, biased := t.into(bias)
+		if biased && (transpose || !learns) {
+			t.Record(&ColumnSums{X: dz, Y: db, Accumulate: true})
+			db = Tensor{}
+		}
+		if learns {
 			if xv := t.value(x, true); transpose {
 				t.Record(&Matmul{A: dz, B: xv, C: dw, TransA: true, Accumulate: true})
 			} else {
-				t.Record(&Matmul{A: xv, B: dz, C: dw, TransA: true, Accumulate: true})
+				t.Record(&Matmul{A: xv, B: dz, C: dw, TransA: true, Accumulate: true, Sums: db})
 			}
 		}
 		t.addInto(residual, dz, true)
@@ -243,23 +246,30 @@ func (t *Tape) Linear(x, w, bias Tensor, transpose bool, f Activation, residual 
 	return y
 }
 
-// pointwise remembers that y = f(x) for an activation f that forward records again, and backward records the gradient
-// of, together with the value if y is given. If the last to add to dy asks for the value of y, both come from one
-// operation.
+// pointwise is backward for an activation, whose gradient can take the place of dy.
 func (t *Tape) pointwise(x, y Tensor, forward func(y Tensor), backward func(dy, dx, y Tensor)) {
 	t.track(y)
-	var ran bool
-	back := func(again Tensor) bool {
-		dy, ok := t.gradient(y)
-		if !ok || ran {
-			return false
-		}
+	t.backward(x, y, forward, func(dy, again Tensor) {
 		dx := dy
 		if x.Cols != y.Cols {
 			dx = t.Temporary(x.Rows, x.Cols)
 		}
 		backward(dy, dx, again)
 		t.addInto(x, dx, true)
+	})
+}
+
+// backward remembers that y = f(x) for an f that forward records again, into the tensor given, and backward records the
+// gradient of, together with the value if a tensor for it is given. If the last to add to dy asks for the value of y,
+// both come from one operation.
+func (t *Tape) backward(x, y Tensor, forward func(again Tensor), backward func(dy, again Tensor)) {
+	var ran bool
+	back := func(again Tensor) bool {
+		dy, ok := t.gradient(y)
+		if !ok || ran {
+			return false
+		}
+		backward(dy, again)
 		ran = true
 		return true
 	}
@@ -296,24 +306,23 @@ func (t *Tape) Norm(x, gain, bias Tensor, eps float32, rms bool) Tensor {
 	op.Stats = t.Temporary(x.Rows, 2)
 	t.Record(op)
 	t.track(y)
-	t.values[y.Storage] = func(bool) Tensor {
-		again := t.Temporary(y.Rows, y.Cols)
-		t.Record(&LayerNorm{X: t.value(x, false), Gain: gain, Bias: bias, Y: again, Eps: eps, RMS: rms})
-		return again
-	}
-	t.node(func() {
-		dy, ok := t.gradient(y)
-		if !ok {
-			return
-		}
-		b := &LayerNormBackward{X: t.value(x, false), Gain: gain, Stats: op.Stats, DY: dy, RMS: rms}
-		b.DGain, _, _ = t.into(gain)
-		b.DBias, _, _ = t.into(bias)
-		if b.DX, b.Accumulate, ok = t.into(x); !ok {
-			b.DX = t.Temporary(x.Rows, x.Cols)
-		}
-		t.Record(b)
-	}, x)
+	t.backward(x, y,
+		func(again Tensor) {
+			t.Record(&LayerNorm{X: t.value(x, false), Gain: gain, Bias: bias, Y: again, Eps: eps, RMS: rms})
+		},
+		func(dy, again Tensor) {
+			b := &LayerNormBackward{X: t.value(x, false), Gain: gain, Stats: op.Stats, DY: dy, RMS: rms, Y: again}
+			if again.Exists() {
+				b.Bias = bias
+			}
+			b.DGain, _, _ = t.into(gain)
+			b.DBias, _, _ = t.into(bias)
+			var ok bool
+			if b.DX, b.Accumulate, ok = t.into(x); !ok {
+				b.DX = t.Temporary(x.Rows, x.Cols)
+			}
+			t.Record(b)
+		})
 	return y
 }
 

@@ -40,6 +40,7 @@ func (r *reference) matmul(o *backend.Matmul) {
 	}
 	r.write(o.Pre, pre)
 	r.write(o.C, c)
+	r.update(o.Sums, func(sums matrix) { addRows(sums, r.read(o.B), func(int) int { return 0 }) })
 }
 
 // The sizes are around the edges of tiles (4, 6, 8, 12, 14, 16, 32), of blocks of rows (108, 112) and of the inner
@@ -75,7 +76,8 @@ func matmulCases(s *suite) {
 	c := s.inGroup("gradient of a weight")
 	dw, part := c.sum("C", 20, 70), c.sum("strided C", 20, 30)
 	x, dy := c.in("A", 45, 20), c.in("B", 45, 70)
-	c.check(&backend.Matmul{A: x, B: dy, C: dw, TransA: true, Accumulate: true},
+	db := c.sum("Sums", 1, 70)
+	c.check(&backend.Matmul{A: x, B: dy, C: dw, TransA: true, Accumulate: true, Sums: db},
 		&backend.Matmul{A: x, B: dy.Columns(3, 33), C: part, TransA: true, Accumulate: true})
 
 	values := make([]float32, 9*35)
@@ -112,6 +114,9 @@ func (c *trial) matmul(m, n, k int, transA, transB, accumulate, weight, strided 
 		op.C = c.inOut("C", m, n)
 	} else {
 		op.C = c.out("C", m, n)
+	}
+	if transA && (accumulate || strided) {
+		op.Sums = c.inOut("Sums", 1, n)
 	}
 	c.check(op)
 }

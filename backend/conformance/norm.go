@@ -38,8 +38,8 @@ func (r *reference) norm(o *backend.LayerNorm) {
 }
 
 func (r *reference) normBackward(o *backend.LayerNormBackward) {
-	x, gain, stats, dy := r.read(o.X), r.read(o.Gain), r.read(o.Stats), r.read(o.DY)
-	dx, forGain := r.read(o.DX), newMatrix(x.rows, x.cols)
+	x, gain, stats, dy, bias := r.read(o.X), r.read(o.Gain), r.read(o.Stats), r.read(o.DY), r.read(o.Bias)
+	dx, forGain, y := r.read(o.DX), newMatrix(x.rows, x.cols), newMatrix(x.rows, x.cols)
 	for i := range x.rows {
 		mean, rho := stats.at(i, 0), stats.at(i, 1)
 		h, g := make([]num, x.cols), make([]num, x.cols)
@@ -50,6 +50,11 @@ func (r *reference) normBackward(o *backend.LayerNormBackward) {
 			sumG.add(g[j])
 			sumGH.addProduct(g[j], h[j])
 			forGain.set(i, j, dy.at(i, j).times(h[j]))
+			again := h[j].times(gain.at(0, j))
+			if bias.exists() {
+				again = again.plus(bias.at(0, j))
+			}
+			y.set(i, j, again)
 		}
 		meanG := sumG.mean()
 		if o.RMS {
@@ -64,6 +69,7 @@ func (r *reference) normBackward(o *backend.LayerNormBackward) {
 		}
 	}
 	r.write(o.DX, dx)
+	r.write(o.Y, y)
 	first := func(int) int { return 0 }
 	r.update(o.DGain, func(d matrix) { addRows(d, forGain, first) })
 	r.update(o.DBias, func(d matrix) { addRows(d, dy, first) })
@@ -131,6 +137,12 @@ func normCases(s *suite) {
 					}
 					if i%3 != 1 && !rms {
 						op.DBias = c.inOut("DBias", 1, d)
+					}
+					if i%4 != 0 || accumulate {
+						op.Y = c.out("Y", n, d)
+						if i%3 != 2 && !rms {
+							op.Bias = c.weight("bias", 1, d)
+						}
 					}
 					c.pad = 0
 					op.Stats = c.stats(op.X, rms)

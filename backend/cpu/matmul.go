@@ -11,7 +11,7 @@ func (l *lowering) matmul(o *backend.Matmul) kernel {
 	g := l.p.c.gemm
 	epilogue, apart := l.epilogue(o), productApart(o)
 	if o.TransA {
-		over := l.writesFirst(o)
+		over, sums, v := l.writesFirst(o), l.matrix(o.Sums), l.p.c.vec
 		return once(func(w *worker) {
 			p, ld := c.at(w), c.stride
 			if apart {
@@ -20,6 +20,12 @@ func (l *lowering) matmul(o *backend.Matmul) kernel {
 			g.MulTN(&w.gemm, m, n, k, a.at(w), a.stride, b.at(w), b.stride, p, ld, o.Accumulate && !(over && w.first))
 			if epilogue != nil {
 				epilogue(w, 0, m, p, ld)
+			}
+			if sums.exists() {
+				bs, ys := b.at(w), sums.row(sums.at(w), 0)
+				for i := range k {
+					v.Add(ys, ys, b.row(bs, i), 1, 1)
+				}
 			}
 		})
 	}

@@ -31,12 +31,16 @@ func (l *lowering) norm(o *backend.LayerNorm) kernel {
 func (l *lowering) normBackward(o *backend.LayerNormBackward) kernel {
 	x, gain, stats, dy := l.matrix(o.X), l.matrix(o.Gain), l.matrix(o.Stats), l.matrix(o.DY)
 	dx, dgain, dbias := l.matrix(o.DX), l.matrix(o.DGain), l.matrix(o.DBias)
+	y, bias := l.matrix(o.Y), l.matrix(o.Bias)
 	v := l.p.c.vec
 	return once(func(w *worker) {
 		xs, gs, ss, dys, dxs := x.at(w), gain.at(w)[:x.cols], stats.at(w), dy.at(w), dx.at(w)
-		dgs, dbs := dgain.at(w), dbias.at(w)
+		dgs, dbs, ys, bs := dgain.at(w), dbias.at(w), y.at(w), bias.at(w)
 		for i := range x.rows {
 			v.NormBackward(dx.row(dxs, i), dgs, dbs, dy.row(dys, i), x.row(xs, i), gs, ss[2*i], ss[2*i+1], o.RMS, o.Accumulate)
+			if ys != nil {
+				v.Norm(y.row(ys, i), x.row(xs, i), gs, bs, ss[2*i], ss[2*i+1])
+			}
 		}
 	})
 }

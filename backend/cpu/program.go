@@ -91,7 +91,7 @@ type layout struct {
 func (c *CPU) layout(r *backend.Recorder) (layout, error) {
 	var l layout
 	var err error
-	if l.group, l.step, err = backend.PlanArenas(r); err != nil {
+	if l.group, l.step, err = backend.PlanArenas(r, nil); err != nil {
 		return l, err
 	}
 	l.offsets = make([]int, len(r.Storages()))
