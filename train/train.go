@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"coil/backend"
@@ -148,19 +149,27 @@ func (t *Trainer) step(loops int) (*step, error) {
 	if st := t.steps[loops]; st != nil {
 		return st, nil
 	}
-	if len(t.steps) >= t.cached {
-		for n, st := range t.steps { // any of them
-			st.program.Close()
-			delete(t.steps, n)
-			break
-		}
-	}
 	st, err := compileStep(t.backend, t.Model, t.Config, t.state, t.Model.Architecture.WithCount(loops))
 	if err != nil {
 		return nil, err
 	}
 	t.steps[loops] = st
 	return st, nil
+}
+
+// makeRoom frees a program if there are too many for one more loop count; false if all are in flight.
+func (t *Trainer) makeRoom(loops int, flying []inFlight) bool {
+	if t.steps[loops] != nil || len(t.steps) < t.cached {
+		return true
+	}
+	for n, st := range t.steps { // any that is not in flight
+		if !slices.ContainsFunc(flying, func(f inFlight) bool { return f.step == st }) {
+			st.program.Close()
+			delete(t.steps, n)
+			return true
+		}
+	}
+	return false
 }
 
 // Close frees the programs and buffers.
@@ -185,6 +194,8 @@ type DivergedError struct {
 	Overflow   bool    // these were finite, and the weights after the step are not
 	Last       Metrics // of the step before; zero if there was none
 	Rate       float64
+
+	passed bool // later steps have changed the weights since
 }
 
 func (e *DivergedError) Error() string {
@@ -216,7 +227,7 @@ func (t *Trainer) Run(r *run.Run, stop func() bool) error {
 	}
 	// The weights of before a step whose gradient was not finite are there still, and not lost if they can be saved. But
 	// something may be wrong with them, so they push out no older checkpoint.
-	if d := (*DivergedError)(nil); errors.As(err, &d) && bad(d.Norm) {
+	if d := (*DivergedError)(nil); errors.As(err, &d) && bad(d.Norm) && !d.passed {
 		err = errors.Join(err, t.save())
 	}
 	// If this fails too, the first error is the one to tell.
@@ -233,48 +244,60 @@ type window struct {
 	waited         float64 // seconds of those that were spent waiting for batches
 }
 
+// inFlight is a step that was started and whose results were not read.
+type inFlight struct {
+	step   *step
+	count  int // targets in its batch
+	loops  int
+	waited time.Duration // for the batch
+}
+
+// loop keeps as many steps in flight as the backend takes, so that the next is ready when one ends.
 func (t *Trainer) loop(stop func() bool) error {
 	c := t.Config
-	random, isRandom := c.Loops.Random()
 	var w window
 	var m Metrics
 	data := startFeed(t.batches[:], c.Train.Seed, t.done, c.Train.Steps)
 	defer data.stop()
+	var flying []inFlight
+	stopped := false
 	for t.done < c.Train.Steps {
 		begin := time.Now()
-		loops := t.Model.Architecture.Count()
-		if isRandom {
-			loops = random.Draw(c.Train.Seed, uint64(t.done))
+		for !stopped && t.mayStart(len(flying)) {
+			f, err := t.start(data, t.done+len(flying), flying)
+			if err != nil {
+				return err
+			}
+			if f.step == nil {
+				break
+			}
+			flying = append(flying, f)
 		}
-		st, err := t.step(loops)
-		if err != nil {
-			return t.advise(err)
-		}
-		b, waited := data.next()
-		if err := st.start(c.Train, t.done, b); err != nil {
-			return err
-		}
-		count := b.count
-		data.empty <- b // the backend keeps nothing of it
-		if err := st.finish(c, count, &m); err != nil {
+		f := flying[0]
+		flying = append(flying[:0], flying[1:]...)
+		if err := f.step.finish(c, f.count, &m); err != nil {
 			return err
 		}
 		if bad(m.Loss) || bad(m.Norm) {
-			return &DivergedError{Step: t.done + 1, Loss: m.Loss, Norm: m.Norm, Last: t.last, Rate: c.Train.RateAt(t.done)}
+			return &DivergedError{Step: t.done + 1, Loss: m.Loss, Norm: m.Norm, Last: t.last, Rate: c.Train.RateAt(t.done), passed: len(flying) > 0}
 		}
 		t.keep(&m)
 		t.done++
 		t.tokens += float64(t.batchTokens())
-		w.add(&m, time.Since(begin), waited)
+		w.add(&m, time.Since(begin), f.waited)
 
-		stopped := stop != nil && stop()
-		if due(c.Train.Report, t.done) || t.done == c.Train.Steps || stopped {
-			if err := t.reportWindow(&w, &m, loops); err != nil {
+		stopped = stopped || stop != nil && stop()
+		last := len(flying) == 0
+		if due(c.Train.Report, t.done) || t.done == c.Train.Steps || stopped && last {
+			if err := t.reportWindow(&w, &m, f.loops); err != nil {
 				return err
 			}
 		}
 		if t.done == c.Train.Steps {
 			break
+		}
+		if !last { // the weights are those of a later step
+			continue
 		}
 		// Before the checkpoint: a run that goes on from it has been evaluated, once.
 		if !stopped && due(c.Evaluate.Every, t.done) {
@@ -294,6 +317,44 @@ func (t *Trainer) loop(stop func() bool) error {
 		}
 	}
 	return t.finish(stop)
+}
+
+// mayStart reports whether another step may be started while so many are in flight: not past the end, nor past a step
+// after which the weights are read.
+func (t *Trainer) mayStart(flying int) bool {
+	c, next := t.Config, t.done+flying
+	switch {
+	case flying == 0:
+		return true
+	case flying >= t.backend.Info().Depth || next == c.Train.Steps:
+		return false
+	}
+	return !due(c.Evaluate.Every, next) && !due(c.Checkpoint.Every, next)
+}
+
+// start starts the step with that number. It starts none if its program would have to take the place of one in flight.
+func (t *Trainer) start(data *feed, number int, flying []inFlight) (inFlight, error) {
+	c := t.Config
+	f := inFlight{loops: t.Model.Architecture.Count()}
+	if random, ok := c.Loops.Random(); ok {
+		f.loops = random.Draw(c.Train.Seed, uint64(number))
+	}
+	if !t.makeRoom(f.loops, flying) {
+		return f, nil
+	}
+	st, err := t.step(f.loops)
+	if err != nil {
+		return f, t.advise(err)
+	}
+	var b *batch
+	b, f.waited = data.next()
+	f.count = b.count
+	if err := st.start(c.Train, number, b); err != nil {
+		return f, err
+	}
+	data.empty <- b // the backend keeps nothing of it
+	f.step = st
+	return f, nil
 }
 
 // batchTokens are the tokens of a step.
