@@ -17,11 +17,16 @@ type reference struct {
 	storages [][]num       // Input and Output: of the group being run
 	outputs  [][]num       // of the whole batch, by storage
 	settle   func(num) num // what later operations see of a result; nil: the result with its error
+	bfloat   []bool        // storages whose values are rounded to bfloat
 }
 
 // newReference takes the parameters as the buffers hold them now.
-func newReference(rec *backend.Recorder, step backend.Step) (*reference, error) {
-	r := &reference{rec: rec, step: step, storages: make([][]num, len(rec.Storages())), outputs: make([][]num, len(rec.Storages()))}
+func newReference(rec *backend.Recorder, step backend.Step, bfloat func(*backend.Recorder) []bool) (*reference, error) {
+	r := &reference{rec: rec, step: step, storages: make([][]num, len(rec.Storages())), outputs: make([][]num, len(rec.Storages())),
+		bfloat: make([]bool, len(rec.Storages()))}
+	if bfloat != nil {
+		r.bfloat = bfloat(rec)
+	}
 	for i, s := range rec.Storages() {
 		switch s.Space {
 		case backend.Parameter:
@@ -47,9 +52,9 @@ func exactly(values []float32) []num {
 
 // newSampledReference runs references whose results are moved at random, and takes the errors from how far they end up
 // from each other.
-func newSampledReference(rec *backend.Recorder, step backend.Step, rng *rand.Rand) (*reference, error) {
+func newSampledReference(rec *backend.Recorder, step backend.Step, bfloat func(*backend.Recorder) []bool, rng *rand.Rand) (*reference, error) {
 	settled := func(settle func(num) num) (*reference, error) {
-		r, err := newReference(rec, step)
+		r, err := newReference(rec, step, bfloat)
 		if err == nil {
 			r.settle = settle
 			r.run()
@@ -225,6 +230,9 @@ func (r *reference) write(t backend.Tensor, m matrix) {
 	for i := range t.Rows {
 		row := r.storages[t.Storage-1][t.Offset+i*t.Stride:]
 		for j, x := range m.row(i) {
+			if r.bfloat[t.Storage-1] {
+				x = x.toBFloat()
+			}
 			row[j] = r.settled(x)
 		}
 	}

@@ -30,7 +30,7 @@ func (b block) Read(offset int, dst []float32) error {
 func (b block) Free() {}
 
 func onPaper(t *testing.T, seed uint64) *suite {
-	return &suite{T: t, b: memory{}, rng: rand.New(rand.NewPCG(seed, 3))}
+	return &suite{failer: t, b: memory{}, rng: rand.New(rand.NewPCG(seed, 3))}
 }
 
 // evaluate runs the reference, with parameter storage k moved by h along a direction.
@@ -39,7 +39,7 @@ func (c *trial) evaluate(k int, direction []float64, h float64) *reference {
 	if c.Err() != nil {
 		c.Fatalf("%s: %v", c.label, c.Err())
 	}
-	ref, err := newReference(c.Recorder, backend.Step{Scalars: c.scalars, Inputs: c.inputs})
+	ref, err := newReference(c.Recorder, backend.Step{Scalars: c.scalars, Inputs: c.inputs}, nil)
 	if err != nil {
 		c.Fatal(err)
 	}

@@ -15,43 +15,113 @@ import (
 	"coil/backend"
 )
 
+// Options of the suite.
+type Options struct {
+	// BFloat says which storages of a recording the backend keeps in bfloat, with 8 bits of precision; nil: none.
+	BFloat func(*backend.Recorder) []bool
+	// Every skips all cases but every so many of a subject; 0 and 1 skip none.
+	Every int
+}
+
+// subjects are the parts of the suite.
+var subjects = []struct {
+	name string
+	run  func(s *suite)
+}{
+	{"matmul", matmulCases},
+	{"matmul epilogue", epilogueCases},
+	{"activation", activationCases},
+	{"swiglu", swigluCases},
+	{"norm", normCases},
+	{"softmax", softmaxCases},
+	{"attention", attentionCases},
+	{"rotary", rotaryCases},
+	{"embedding", embeddingCases},
+	{"cross-entropy", crossEntropyCases},
+	{"elementwise", elementwiseCases},
+	{"sums", sumCases},
+	{"cosine", cosineCases},
+	{"clip factor", clipCases},
+	{"adamw", adamwCases},
+	{"adafactor", adafactorCases},
+	{"average", averageCases},
+	{"buffers", bufferCases},
+	{"groups", groupCases},
+	{"bad steps", badStepCases},
+	{"training", trainingCases},
+}
+
 // Run runs the suite on b, which must be idle, and leaves it open.
-func Run(t *testing.T, b backend.Backend) {
-	for _, subject := range []struct {
-		name string
-		run  func(s *suite)
-	}{
-		{"matmul", matmulCases},
-		{"matmul epilogue", epilogueCases},
-		{"activation", activationCases},
-		{"swiglu", swigluCases},
-		{"norm", normCases},
-		{"softmax", softmaxCases},
-		{"attention", attentionCases},
-		{"rotary", rotaryCases},
-		{"embedding", embeddingCases},
-		{"cross-entropy", crossEntropyCases},
-		{"elementwise", elementwiseCases},
-		{"sums", sumCases},
-		{"cosine", cosineCases},
-		{"clip factor", clipCases},
-		{"adamw", adamwCases},
-		{"adafactor", adafactorCases},
-		{"average", averageCases},
-		{"buffers", bufferCases},
-		{"groups", groupCases},
-		{"bad steps", badStepCases},
-		{"training", trainingCases},
-	} {
-		t.Run(subject.name, func(t *testing.T) { subject.run(&suite{T: t, b: b, rng: rand.New(rand.NewPCG(1, 2))}) })
+func Run(t *testing.T, b backend.Backend, o Options) {
+	for _, subject := range subjects {
+		t.Run(subject.name, func(t *testing.T) { subject.run(newSuite(t, b, o)) })
 	}
 }
 
+func newSuite(t failer, b backend.Backend, o Options) *suite {
+	return &suite{failer: t, b: b, o: o, rng: rand.New(rand.NewPCG(1, 2))}
+}
+
+// failer is what the suite needs of a *testing.T.
+type failer interface {
+	Helper()
+	Error(args ...any)
+	Errorf(format string, args ...any)
+	Fatal(args ...any)
+	Fatalf(format string, args ...any)
+}
+
+// Finding is what [Check] found of one subject.
+type Finding struct {
+	Subject  string
+	Trials   int     // programs that were run and compared
+	Worst    float64 // largest error, as a share of what is tolerated
+	Failures []string
+}
+
+// Check runs the suite outside a test and reports each subject when it is done. It stops, between subjects, when report
+// returns false.
+func Check(b backend.Backend, o Options, report func(Finding) bool) {
+	for _, subject := range subjects {
+		c := &checker{}
+		s := newSuite(c, b, o)
+		c.run(func() { subject.run(s) })
+		if !report(Finding{subject.name, s.trials, s.worst, c.failures}) {
+			return
+		}
+	}
+}
+
+// checker is a failer that remembers.
+type checker struct{ failures []string }
+
+type stop struct{}
+
+// run calls f, until it ends or something is fatal.
+func (c *checker) run(f func()) {
+	defer func() {
+		if r := recover(); r != nil && r != (stop{}) {
+			panic(r)
+		}
+	}()
+	f()
+}
+
+func (c *checker) Helper()                      {}
+func (c *checker) Error(args ...any)            { c.failures = append(c.failures, fmt.Sprint(args...)) }
+func (c *checker) Errorf(f string, args ...any) { c.Error(fmt.Sprintf(f, args...)) }
+func (c *checker) Fatal(args ...any)            { c.Error(args...); panic(stop{}) }
+func (c *checker) Fatalf(f string, args ...any) { c.Errorf(f, args...); panic(stop{}) }
+
 // suite is one subject of a backend under test.
 type suite struct {
-	*testing.T
-	b   backend.Backend
-	rng *rand.Rand
+	failer
+	b      backend.Backend
+	o      Options
+	rng    *rand.Rand
+	cases  int     // begun
+	trials int     // of those, programs that were run
+	worst  float64 // error so far, as a share of the tolerance
 }
 
 // A trial is a recording of a few operations on random operands.
@@ -175,14 +245,14 @@ func (c *trial) matrix(t backend.Tensor, rows, cols int) backend.Tensor {
 
 // parameter is a buffer of these values, as one row.
 func (c *trial) parameter(name string, values []float32) backend.Tensor {
-	b := newBuffer(c.T, c.b, values)
+	b := newBuffer(c, c.b, values)
 	c.buffers = append(c.buffers, b)
 	t := c.Parameter(b)
 	c.names[t.Storage] = name
 	return t
 }
 
-func newBuffer(t *testing.T, b backend.Backend, values []float32) backend.Buffer {
+func newBuffer(t failer, b backend.Backend, values []float32) backend.Buffer {
 	t.Helper()
 	buffer, err := b.NewBuffer(len(values))
 	if err == nil {
@@ -234,6 +304,14 @@ func (c *trial) number(v float32) backend.Scalar {
 // check records ops and compares what a step makes of them with the reference.
 func (c *trial) check(ops ...backend.Op) {
 	c.Helper()
+	defer func() {
+		for _, b := range c.buffers {
+			b.Free()
+		}
+	}()
+	if c.cases++; c.o.Every > 1 && c.cases%c.o.Every != 1 {
+		return
+	}
 	for _, op := range ops {
 		c.Record(op)
 	}
@@ -251,16 +329,13 @@ func (c *trial) check(ops ...backend.Op) {
 	}
 	defer p.Close()
 	c.runStep(p)
-	for _, b := range c.buffers {
-		b.Free()
-	}
 }
 
 // runStep runs the program once and compares everything that it shows with the reference.
 func (c *trial) runStep(p backend.Program) {
 	c.Helper()
 	step := backend.Step{Scalars: c.scalars, Inputs: c.inputs}
-	ref, err := newReference(c.Recorder, step)
+	ref, err := newReference(c.Recorder, step, c.o.BFloat)
 	if err != nil {
 		c.Fatalf("%s: %v", c.label, err)
 	}
@@ -275,7 +350,7 @@ func (c *trial) runStep(p backend.Program) {
 func (c *trial) runDeepStep(p backend.Program) {
 	c.Helper()
 	step := backend.Step{Scalars: c.scalars, Inputs: c.inputs}
-	ref, err := newSampledReference(c.Recorder, step, c.rng)
+	ref, err := newSampledReference(c.Recorder, step, c.o.BFloat, c.rng)
 	if err == nil {
 		err = p.Run(step)
 	}
@@ -287,6 +362,7 @@ func (c *trial) runDeepStep(p backend.Program) {
 
 func (c *trial) compareStep(p backend.Program, ref *reference) {
 	c.Helper()
+	c.trials++
 	results := make([]float32, c.ResultLen())
 	if err := p.Results(results); err != nil {
 		c.Fatalf("%s: %v", c.label, err)
@@ -337,7 +413,7 @@ func (c *trial) compare(name string, got []float32, want []num, cols int) {
 	wrong, first, worst, excess := 0, 0, 0, 0.0
 	for i, g := range got {
 		x := excessOf(g, want[i])
-		if x == 0 {
+		if c.worst = max(c.worst, x); x <= 1 {
 			continue
 		}
 		if wrong++; wrong == 1 {
@@ -356,7 +432,7 @@ func (c *trial) compare(name string, got []float32, want []num, cols int) {
 	c.Errorf("%s: %s: %d of %d wrong; first %s; worst %s", c.label, name, wrong, len(got), show(first), show(worst))
 }
 
-// excessOf is 0 if got is within the tolerance of want, and else by how many times it is out.
+// excessOf is the error of got as a share of what is tolerated.
 func excessOf(got float32, want num) float64 {
 	g, tolerance := float64(got), want.tolerance()
 	d := math.Abs(g - want.v)
@@ -365,8 +441,6 @@ func excessOf(got float32, want num) float64 {
 		return 0
 	case math.IsNaN(d), math.IsInf(d, 0), math.IsNaN(tolerance), math.IsInf(tolerance, 0):
 		return math.Inf(1)
-	case d <= tolerance:
-		return 0
 	}
 	return d / max(tolerance, math.SmallestNonzeroFloat32)
 }

@@ -12,8 +12,12 @@ const (
 	// unit is the largest relative error of rounding to float32: 2⁻²⁴.
 	unit = 1.0 / (1 << 24)
 
-	// functionError is the relative error of exp, log, sin and cos: 2 ulp, and an ulp is at most 2 units.
-	functionError = 4 * unit
+	// functionError is the relative error of exp, log, sin and cos: 4 ulp, which is what Metal promises of its safe math,
+	// and an ulp is at most 2 units.
+	functionError = 8 * unit
+
+	// bfloatUnit is the largest relative error of rounding to bfloat: 2⁻⁸.
+	bfloatUnit = 1.0 / (1 << 8)
 
 	// tiny is the smallest normal float32 with room to spare: a device may flush smaller ones to zero, and exp may stop
 	// falling there.
@@ -52,6 +56,14 @@ func rounded(v, e float64) num {
 		return num{v, 0}
 	}
 	return num{v, e + unit*math.Abs(v)}
+}
+
+// toBFloat is x stored in bfloat.
+func (x num) toBFloat() num {
+	if b := math.Float32bits(float32(x.v)); x.e == 0 && b&0xffff == 0 {
+		return x
+	}
+	return num{x.v, x.e + bfloatUnit*(math.Abs(x.v)+x.e)}
 }
 
 // number is a constant of a formula.

@@ -34,7 +34,7 @@ func TestConformance(t *testing.T) {
 	for _, k := range gemm.Kernels() {
 		for _, workers := range []int{1, 3} {
 			t.Run(fmt.Sprintf("%s with %d workers", k.Name, workers), func(t *testing.T) {
-				conformance.Run(t, newCPU(t, cpu.Options{Kernels: k.Name, Workers: workers}))
+				conformance.Run(t, newCPU(t, cpu.Options{Kernels: k.Name, Workers: workers}), conformance.Options{})
 			})
 		}
 	}
