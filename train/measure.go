@@ -43,6 +43,9 @@ func (m *Measure) Step() error {
 // Program is the step's program.
 func (m *Measure) Program() backend.Program { return m.step.program }
 
+// Loss of the last step.
+func (m *Measure) Loss() float64 { return m.metrics.Loss }
+
 // Tokens of one step.
 func (m *Measure) Tokens() int { return m.t.batchTokens() }
 

@@ -86,12 +86,15 @@ func (r *reference) attentionBackward(o *backend.AttentionBackward) {
 	r.write(o.DQKV, dqkv)
 }
 
-// The long sequences are several blocks of rows for a backend that holds 2¹⁶ scores at a time or fewer.
+// The long sequences of narrow heads are several blocks of rows for a backend that holds 2¹⁶ scores at a time or fewer.
 func attentionCases(s *suite) {
 	for i, a := range []struct{ length, heads, width, sequences int }{
 		{1, 1, 1, 1}, {1, 3, 5, 4}, {2, 1, 1, 1}, {2, 2, 3, 3}, {3, 4, 2, 2}, {5, 1, 16, 2}, {7, 2, 33, 1}, {13, 1, 5, 1}, {14, 1, 32, 1},
 		{15, 2, 5, 2}, {16, 2, 16, 1}, {17, 1, 16, 2}, {28, 1, 8, 1}, {29, 2, 12, 1}, {31, 1, 3, 1}, {32, 1, 64, 1}, {33, 2, 16, 2},
 		{48, 1, 2, 1}, {65, 1, 33, 1}, {130, 2, 8, 1}, {257, 1, 5, 1}, {601, 1, 3, 1},
+		// Heads of usual widths around blocks of 16, 32 and 64 positions, with and without rows of whole vectors.
+		{1, 2, 32, 2}, {31, 2, 32, 2}, {32, 1, 32, 1}, {33, 1, 64, 1}, {63, 1, 16, 2}, {64, 1, 64, 1}, {64, 2, 16, 1}, {65, 1, 32, 2},
+		{65, 1, 64, 1}, {97, 2, 64, 1}, {128, 1, 32, 1}, {130, 1, 16, 1}, {130, 1, 32, 1}, {150, 1, 64, 1},
 	} {
 		n, d := a.length*a.sequences, a.heads*a.width
 		run := func(c *trial) {

@@ -94,8 +94,7 @@ func (r *reference) cosineBackward(o *backend.CosineBackward) {
 func elementwiseCases(s *suite) {
 	for i, shape := range elementwiseShapes {
 		n, d := shape[0], shape[1]
-		for pad := range 2 {
-			pad *= 1 + i%3
+		for _, pad := range []int{0, pads[i%len(pads)]} {
 			s.inBoth(fmt.Sprintf("fill [%d,%d] pad=%d", n, d, pad), func(c *trial) {
 				c.pad = pad
 				c.check(&backend.Fill{Y: c.out("Y", n, d), Value: 1.25})
@@ -125,10 +124,10 @@ func elementwiseCases(s *suite) {
 }
 
 func sumCases(s *suite) {
-	for i, shape := range append(elementwiseShapes, [2]int{200, 130}) {
+	for i, shape := range append(elementwiseShapes, [][2]int{{200, 130}, {300, 36}, {600, 5}}...) {
 		n, d := shape[0], shape[1]
 		s.inBoth(fmt.Sprintf("[%d,%d]", n, d), func(c *trial) {
-			c.pad = i % 3
+			c.pad = pads[i%len(pads)]
 			x := c.in("X", n, d)
 			ops := []backend.Op{
 				&backend.ColumnSums{X: x, Y: c.out("column sums", 1, d)},
@@ -157,10 +156,10 @@ func sumCases(s *suite) {
 }
 
 func cosineCases(s *suite) {
-	for i, shape := range append(elementwiseShapes, [2]int{40, 130}) {
+	for i, shape := range append(elementwiseShapes, [][2]int{{40, 130}, {300, 132}}...) {
 		n, d := shape[0], shape[1]
 		s.inBoth(fmt.Sprintf("[%d,%d]", n, d), func(c *trial) {
-			c.pad = i % 3
+			c.pad = pads[i%len(pads)]
 			a, b, da, db := c.in("A", n, d), c.in("B", n, d), c.inOut("DA", n, d), c.inOut("DB", n, d)
 			c.pad = 0
 			norms := c.out("norms", 1, 3)

@@ -54,7 +54,8 @@ func firstLargest(x []num, t int) num {
 }
 
 func crossEntropyCases(s *suite) {
-	for i, shape := range [][2]int{{1, 1}, {3, 2}, {4, 7}, {6, 10}, {5, 17}, {9, 33}, {2, 257}, {3, 1000}} {
+	for i, shape := range [][2]int{{1, 1}, {3, 2}, {4, 7}, {6, 10}, {5, 17}, {9, 33}, {2, 257}, {3, 1000},
+		{5, 64}, {3, 600}, {2, 3001}, {2, 5000}, {2, 9000}, {1, 8193}} {
 		n, classes := shape[0], shape[1]
 		targets := make([]int32, n*trialGroups)
 		for j := range targets {
@@ -65,7 +66,7 @@ func crossEntropyCases(s *suite) {
 		for variant := range 8 {
 			inPlace, scaled, wide := variant&1 != 0, variant&2 != 0, variant&4 != 0
 			c := s.inGroup("[%d,%d] in place=%v scale=%v large=%v", n, classes, inPlace, scaled, wide)
-			c.pad = i % 3
+			c.pad = pads[i%len(pads)]
 			value := c.scaled(2)
 			if wide {
 				value = c.scaled(1e4)
@@ -106,6 +107,10 @@ func crossEntropyCases(s *suite) {
 	special("ties", 4, []int32{0, 1, 1, 2}, 5, 5, 1, 5, 5, 1, 1, 5, 5, 1, 5, 5)
 	special("huge", 3, []int32{0, 1, 2}, 1e4, -1e4, 0, 1e4, -1e4, 0, 1e4, -1e4, 0)
 	special("NaN", 4, []int32{0, 1, 2, ignore}, nan(), 1, 2, 1, nan(), 5, 3, nan(), 9, nan(), nan(), nan())
+
+	many := make([]float32, 4*9000)
+	many[2*9000+7000], many[3*9000+8000] = nan(), 1
+	special("many ties", 4, []int32{0, 5, 0, 8000}, many...)
 
 	c := s.inGroup("parts of the targets, loss in parts of outputs")
 	logits, targets := c.in("logits", 6, 5), c.index([]int32{0, 1, 2, 3, 4, 0, 4, 4, -1, 2, 1, 0})

@@ -107,7 +107,8 @@ func (r *reference) softmaxBackward(o *backend.SoftmaxBackward) {
 func normCases(s *suite) {
 	for _, rms := range []bool{false, true} {
 		name := (&backend.LayerNorm{RMS: rms}).Name()
-		for i, shape := range [][2]int{{1, 1}, {2, 2}, {3, 3}, {4, 16}, {5, 17}, {2, 31}, {3, 64}, {7, 100}, {2, 257}, {1, 1030}} {
+		for i, shape := range [][2]int{{1, 1}, {2, 2}, {3, 3}, {4, 16}, {5, 17}, {2, 31}, {3, 64}, {7, 100}, {2, 257}, {1, 1030},
+			{2, 4099}, {1, 4200}, {1, 5000}, {2100, 5}, {600, 129}, {530, 132}, {2060, 8}, {3, 513}, {3, 1028}} {
 			n, d := shape[0], shape[1]
 			for _, bias := range []bool{false, true} {
 				if rms && bias {

@@ -186,17 +186,17 @@ func adamwCases(s *suite) {
 }
 
 func adafactorCases(s *suite) {
-	for _, shape := range [][2]int{{1, 1}, {1, 20}, {2, 3}, {20, 1}, {33, 17}, {5, 130}} {
+	for i, shape := range [][2]int{{1, 1}, {1, 20}, {2, 3}, {20, 1}, {33, 17}, {5, 132}, {150, 600}} {
 		for variant, factor := range factors {
 			for _, scale := range []bool{false, true} {
 				n, d := shape[0], shape[1]
 				c := s.inStep("[%d,%d] factor=%s scale by parameter=%v", n, d, factor.name, scale)
 				op := &backend.Adafactor{ColV: c.state("ColV", 1, d, always(0)), Factor: c.factor(variant), Rate: c.Scalar(), Beta: c.Scalar(),
-					Eps: []float32{1e-30, 0.1}[variant%2], Clip: []float32{1, 0.5, 100}[variant%3], Floor: 1e-3, Decay: 0.01, ScaleByParameter: scale}
+					Eps: []float32{1e-30, 0.1}[variant%2], Clip: []float32{1, 0.5, 100}[variant%3], Floor: 1e-3, Decay: []float32{0, 0.01}[i%2], ScaleByParameter: scale}
 				if n > 1 {
 					op.RowV = c.state("RowV", 1, n, always(0))
 				}
-				c.pad = variant % 2
+				c.pad = pads[(i+variant)%len(pads)]
 				op.X, op.Grad = c.state("X", n, d), c.in("gradient", n, d)
 				c.steps(3, func(t int) []float32 {
 					return []float32{0.01, 1 - float32(math.Pow(float64(t), -0.8))}

@@ -78,7 +78,7 @@ func rotaryCases(s *suite) {
 
 func embeddingCases(s *suite) {
 	for i, a := range []struct{ rows, width, vocabulary, length int }{
-		{1, 1, 1, 1}, {6, 3, 5, 3}, {20, 17, 4, 10}, {20, 16, 50, 5}, {33, 100, 7, 11}, {64, 33, 1, 64},
+		{1, 1, 1, 1}, {6, 3, 5, 3}, {20, 17, 4, 10}, {20, 16, 50, 5}, {33, 100, 7, 11}, {64, 33, 1, 64}, {300, 9, 2, 100}, {90, 132, 3, 45},
 	} {
 		ids := make([]int32, a.rows*trialGroups)
 		for j := range ids {
@@ -86,7 +86,7 @@ func embeddingCases(s *suite) {
 		}
 		for _, positions := range []bool{false, true} {
 			c := s.inGroup("rows=%d width=%d vocabulary=%d length=%d positions=%v", a.rows, a.width, a.vocabulary, a.length, positions)
-			c.pad = i % 3
+			c.pad = pads[i%len(pads)]
 			x := c.index(ids)
 			op := &backend.Embedding{Table: c.weight("table", a.vocabulary, a.width), Index: x, Y: c.out("Y", a.rows, a.width)}
 			back := &backend.EmbeddingBackward{Index: x, DY: c.in("DY", a.rows, a.width), DTable: c.sum("DTable", a.vocabulary, a.width)}

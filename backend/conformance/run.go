@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"coil/backend"
@@ -21,6 +22,14 @@ type Options struct {
 	BFloat func(*backend.Recorder) []bool
 	// Every skips all cases but every so many of a subject; 0 and 1 skip none.
 	Every int
+	// Subjects are the parts to run; nil: all.
+	Subjects []string
+	// First ends [Check] at the first failure.
+	First bool
+}
+
+func (o Options) wants(subject string) bool {
+	return o.Subjects == nil || slices.Contains(o.Subjects, subject)
 }
 
 // subjects are the parts of the suite.
@@ -54,6 +63,9 @@ var subjects = []struct {
 // Run runs the suite on b, which must be idle, and leaves it open.
 func Run(t *testing.T, b backend.Backend, o Options) {
 	for _, subject := range subjects {
+		if !o.wants(subject.name) {
+			continue
+		}
 		t.Run(subject.name, func(t *testing.T) { subject.run(newSuite(t, b, o)) })
 	}
 }
@@ -83,17 +95,23 @@ type Finding struct {
 // returns false.
 func Check(b backend.Backend, o Options, report func(Finding) bool) {
 	for _, subject := range subjects {
-		c := &checker{}
+		if !o.wants(subject.name) {
+			continue
+		}
+		c := &checker{first: o.First}
 		s := newSuite(c, b, o)
 		c.run(func() { subject.run(s) })
-		if !report(Finding{subject.name, s.trials, s.worst, c.failures}) {
+		if !report(Finding{subject.name, s.trials, s.worst, c.failures}) || o.First && c.failures != nil {
 			return
 		}
 	}
 }
 
 // checker is a failer that remembers.
-type checker struct{ failures []string }
+type checker struct {
+	failures []string
+	first    bool // stop at the first
+}
 
 type stop struct{}
 
@@ -107,8 +125,13 @@ func (c *checker) run(f func()) {
 	f()
 }
 
-func (c *checker) Helper()                      {}
-func (c *checker) Error(args ...any)            { c.failures = append(c.failures, fmt.Sprint(args...)) }
+func (c *checker) Helper() {}
+func (c *checker) Error(args ...any) {
+	c.failures = append(c.failures, fmt.Sprint(args...))
+	if c.first {
+		panic(stop{})
+	}
+}
 func (c *checker) Errorf(f string, args ...any) { c.Error(fmt.Sprintf(f, args...)) }
 func (c *checker) Fatal(args ...any)            { c.Error(args...); panic(stop{}) }
 func (c *checker) Fatalf(f string, args ...any) { c.Errorf(f, args...); panic(stop{}) }
@@ -208,11 +231,15 @@ func (c *trial) around(rows, cols int, value, edge source) []float32 {
 	data := make([]float32, 0, rows*(cols+2*c.pad))
 	for range rows {
 		for j := range cols + 2*c.pad {
-			if j < c.pad || j >= c.pad+cols {
-				data = append(data, edge())
-			} else {
-				data = append(data, value())
+			v := edge
+			if j >= c.pad && j < c.pad+cols {
+				v = value
 			}
+			x := v()
+			if c.o.BFloat != nil { // so that nothing is lost on the way in
+				x = math.Float32frombits(math.Float32bits(x) &^ 0xffff)
+			}
+			data = append(data, x)
 		}
 	}
 	return data

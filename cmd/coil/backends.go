@@ -2,13 +2,18 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
-	"runtime"
+	"os"
+	"path/filepath"
 	"strings"
 
 	"coil/backend"
 	"coil/backend/cpu"
+	"coil/doctor"
+	"coil/metal"
+	"coil/metal/bridge"
 
 	"github.com/spf13/cobra"
 )
@@ -17,35 +22,82 @@ import (
 type backendFlags struct {
 	name    string
 	workers int
+	bfloat  bool
 }
 
 func (f *backendFlags) add(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.name, "backend", "auto", "`name` of the backend: cpu, metal, or auto for the best there is")
 	cmd.Flags().IntVar(&f.workers, "workers", 0, "`number` of cores that the cpu backend uses; 0 is all")
+	cmd.Flags().BoolVar(&f.bfloat, "bfloat16", false, "keep activations in bfloat16 (metal only): half the memory, less precision")
 	cmd.RegisterFlagCompletionFunc("backend", cobra.FixedCompletions([]string{"cpu", "metal", "auto"}, cobra.ShellCompDirectiveNoFileComp))
 }
 
-// metalMissing says why there is no Metal backend here.
-func metalMissing() string {
-	if runtime.GOOS != "darwin" || runtime.GOARCH != "arm64" {
-		return fmt.Sprintf("needs a Mac with Apple silicon; this machine is %s/%s", runtime.GOOS, runtime.GOARCH)
-	}
-	return "this build of coil has no Metal backend"
-}
-
-// open starts the backend. It never falls back to another than the one that was asked for.
-func (f *backendFlags) open() (backend.Backend, error) {
+// open starts the backend. It never falls back to another than the one that was asked for. What auto chose, and why, it
+// says to w.
+func (f *backendFlags) open(w io.Writer) (backend.Backend, error) {
 	switch f.name {
-	case "cpu", "auto":
-		b, err := cpu.New(cpu.Options{Workers: f.workers})
-		if err != nil {
-			return nil, usageError{err}
-		}
-		return b, nil
+	case "cpu":
+		return f.openCPU()
 	case "metal":
-		return nil, usageError{fmt.Errorf("--backend metal: %s; there is cpu", metalMissing())}
+		b, err := f.openMetal(w)
+		if errors.Is(err, bridge.ErrUnavailable) {
+			return nil, usageError{fmt.Errorf("--backend metal: %w; there is cpu", err)}
+		}
+		return b, err
+	case "auto":
+		if f.workers > 0 { // only cpu has workers
+			return f.openCPU()
+		}
+		b, err := f.openMetal(w)
+		if err == nil {
+			return b, nil
+		}
+		if !errors.Is(err, bridge.ErrUnavailable) {
+			fmt.Fprintf(w, "not metal: %v; training on the cpu\n", err)
+		}
+		return f.openCPU()
 	}
 	return nil, usageError{fmt.Errorf("--backend %s: no such backend; there are cpu, metal and auto", f.name)}
+}
+
+func (f *backendFlags) openCPU() (backend.Backend, error) {
+	if f.bfloat {
+		return nil, usageError{fmt.Errorf("--bfloat16: the cpu backend computes in float32 only")}
+	}
+	b, err := cpu.New(cpu.Options{Workers: f.workers})
+	if err != nil {
+		return nil, usageError{err}
+	}
+	return b, nil
+}
+
+// openMetal starts the Metal backend, on a GPU that has been found to compute what it should.
+func (f *backendFlags) openMetal(w io.Writer) (backend.Backend, error) {
+	if f.workers > 0 {
+		return nil, usageError{fmt.Errorf("--workers %d: only the cpu backend has workers", f.workers)}
+	}
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return nil, fmt.Errorf("where to remember that the GPU was examined: %w", err)
+	}
+	said := false
+	examined, err := doctor.FirstRun(filepath.Join(cache, "coil"), bridge.Open, doctor.Options{Version: version(), Progress: func(any) {
+		if !said {
+			fmt.Fprintln(w, "first run on this GPU: comparing its kernels with the reference, once (coil doctor does it thoroughly)")
+			said = true
+		}
+	}})
+	if err != nil {
+		return nil, err
+	}
+	if examined {
+		fmt.Fprintln(w, "all kernels compute what they should")
+	}
+	d, err := bridge.Open()
+	if err != nil {
+		return nil, err
+	}
+	return metal.New(d, metal.Options{BFloat16: f.bfloat})
 }
 
 // backendStatus is a line of coil backends.
@@ -70,12 +122,20 @@ func newBackends() *cobra.Command {
   COIL_CPU=portable coil backends   choose the cpu backend's kernels: avx512, avx2, neon or portable`,
 		Args: exactArgs(0, "no arguments"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			list := []backendStatus{{Name: "cpu", Auto: true}, {Name: "metal", Why: metalMissing()}}
+			list := []backendStatus{{Name: "cpu"}, {Name: "metal"}}
+			if d, err := bridge.Open(); err != nil {
+				list[1].Why = strings.TrimPrefix(err.Error(), bridge.ErrUnavailable.Error()+": ")
+				list[0].Auto = true
+			} else {
+				x := d.Description()
+				list[1] = backendStatus{Name: "metal", Available: true, Device: x.Name, Memory: x.WorkingSet, Auto: true}
+				d.Close()
+			}
 			if b, err := cpu.New(cpu.Options{}); err != nil {
 				list[0].Why = err.Error()
 			} else {
 				i := b.Info()
-				list[0] = backendStatus{"cpu", true, "", i.Device, i.Kernels, i.Workers, i.Memory, true}
+				list[0] = backendStatus{"cpu", true, "", i.Device, i.Kernels, i.Workers, i.Memory, list[0].Auto}
 				b.Close()
 			}
 			w := cmd.OutOrStdout()

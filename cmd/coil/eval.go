@@ -66,7 +66,7 @@ func newEval() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		b, err := where.open()
+		b, err := where.open(cmd.ErrOrStderr())
 		if err != nil {
 			return err
 		}

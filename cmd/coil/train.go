@@ -68,7 +68,7 @@ func newTrain() *cobra.Command {
 		if err := run.CheckName(name); err != nil {
 			return usageError{fmt.Errorf("--name %s: %w", name, err)}
 		}
-		b, err := where.open()
+		b, err := where.open(cmd.ErrOrStderr())
 		if err != nil {
 			return err
 		}
@@ -181,7 +181,7 @@ func newResume() *cobra.Command {
 			}
 			return nil
 		}
-		b, err := where.open()
+		b, err := where.open(cmd.ErrOrStderr())
 		if err != nil {
 			return err
 		}

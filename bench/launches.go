@@ -1,0 +1,141 @@
+package bench
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"coil/backend"
+	"coil/metal"
+	"coil/train"
+)
+
+// Launches is what a training step asks of an Apple GPU, counted without one.
+type Launches struct {
+	Name     string       `json:"name"`
+	Model    string       `json:"model"`
+	Tokens   int          `json:"tokens"` // of a step
+	Layers   int          `json:"layers"` // that a step runs: layers times loops
+	Launches int          `json:"launches"`
+	PerLayer float64      `json:"launches_per_layer"` // of the looped block, forward and backward
+	Barriers int          `json:"barriers"`
+	FLOPs    int64        `json:"flops"`
+	Moved    int64        `json:"moved_bytes"`
+	Least    int64        `json:"least_bytes"`
+	Memory   int64        `json:"memory_bytes"`
+	Ops      []LaunchKind `json:"operations"`
+	Chips    []Prediction `json:"predictions"`
+}
+
+// LaunchKind sums up the launches of one operation and shape.
+type LaunchKind struct {
+	Name      string  `json:"name"`
+	Calls     int     `json:"calls"`
+	Launches  int     `json:"launches"` // of one call
+	FLOPs     int64   `json:"flops"`    // of one call
+	Moved     int64   `json:"moved_bytes"`
+	Least     int64   `json:"least_bytes"`
+	Ratio     float64 `json:"moved_over_least"`
+	Intensity float64 `json:"flops_per_byte"`
+}
+
+// Prediction is the time of a step that a chip's figures give.
+type Prediction struct {
+	Chip    metal.Chip `json:"chip"`
+	Seconds float64    `json:"seconds"`
+	Rate    float64    `json:"tokens_per_second"`
+	Share   float64    `json:"share_of_peak"`
+}
+
+// What a launch is taken to reach: seven tenths of the peak in matmuls, four fifths of the bandwidth, and microseconds that
+// it costs to begin after another. All three are what others have published of M1 to M3 (docs/metal.md); no program has
+// measured them here.
+const (
+	matmulShare     = 0.7
+	bandwidthShare  = 0.8
+	dependentLaunch = 1.6e-6
+)
+
+// CountLaunches lowers the training step of a configuration as the Metal backend does, on paper.
+func CountLaunches(name string, c train.Config, o metal.Options) (*Launches, error) {
+	b, err := metal.New(metal.OnPaper(metal.Chip{Name: "paper"}), o)
+	if err != nil {
+		return nil, err
+	}
+	defer b.Close()
+	s, err := NewSubject(name, c, b)
+	if err != nil {
+		return nil, err
+	}
+	defer s.Close()
+	l := &Launches{Name: name, Model: s.t.Model.Architecture.String(), Tokens: s.m.Tokens(), Memory: s.t.Memory.Total(),
+		Layers: s.t.Model.Architecture.Depth()}
+	costs := metal.Costs(s.m.Program())
+	kinds := map[string]*LaunchKind{}
+	for _, x := range costs {
+		name := kindOf(x)
+		k := kinds[name]
+		if k == nil {
+			k = &LaunchKind{Name: name, Launches: len(x.Kernels), FLOPs: x.FLOPs, Moved: x.Moved, Least: x.Least}
+			k.Ratio, k.Intensity = ratio(x.Moved, x.Least), ratio(x.FLOPs, x.Moved)
+			kinds[name] = k
+		}
+		k.Calls++
+		l.Launches += len(x.Kernels)
+		l.Barriers += x.Barriers
+		l.FLOPs += x.FLOPs
+		l.Moved += x.Moved
+		l.Least += x.Least
+	}
+	for _, k := range kinds {
+		l.Ops = append(l.Ops, *k)
+	}
+	// What one more loop adds is the looped block's own.
+	a := s.t.Model.Architecture
+	c.Model.Layers = a.WithCount(a.Count() + 1).String()
+	longer, err := NewSubject(name, c, b)
+	if err != nil {
+		return nil, err
+	}
+	defer longer.Close()
+	for _, x := range metal.Costs(longer.m.Program()) {
+		l.PerLayer += float64(len(x.Kernels))
+	}
+	l.PerLayer = (l.PerLayer - float64(l.Launches)) / float64(a.K)
+	slices.SortFunc(l.Ops, func(a, b LaunchKind) int {
+		return cmp.Or(-cmp.Compare(int64(a.Calls)*a.FLOPs, int64(b.Calls)*b.FLOPs), -cmp.Compare(int64(a.Calls)*a.Moved, int64(b.Calls)*b.Moved),
+			cmp.Compare(a.Name, b.Name))
+	})
+	for _, chip := range metal.Chips {
+		p := Prediction{Chip: chip}
+		for _, x := range costs {
+			p.Seconds += max(float64(x.FLOPs)/(matmulShare*chip.TFLOPS*1e12), float64(x.Moved)/(bandwidthShare*chip.Bandwidth*1e9)) +
+				float64(len(x.Kernels))*dependentLaunch
+		}
+		p.Rate = float64(l.Tokens) / p.Seconds
+		p.Share = float64(l.FLOPs) / p.Seconds / (chip.TFLOPS * 1e12)
+		l.Chips = append(l.Chips, p)
+	}
+	return l, nil
+}
+
+// kindOf names operations that cost the same.
+func kindOf(c metal.Cost) string {
+	if c.Op == nil {
+		return c.Kernels[0]
+	}
+	name := kind(backend.OpTime{Name: c.Op.Name(), Op: c.Op})
+	if m, ok := c.Op.(*backend.Matmul); ok {
+		rows, cols, inner := m.Shape()
+		return fmt.Sprintf("%s %d×%d×%d", name, rows, inner, cols)
+	}
+	_, written, _ := backend.Operands(c.Op)
+	return fmt.Sprintf("%s %d×%d", name, written[0].Rows, written[0].Cols)
+}
+
+func ratio(a, b int64) float64 {
+	if b == 0 {
+		return 0
+	}
+	return float64(a) / float64(b)
+}

@@ -1,0 +1,139 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"coil/doctor"
+	"coil/metal/bridge"
+
+	"github.com/spf13/cobra"
+)
+
+func newDoctor() *cobra.Command {
+	var asJSON, short bool
+	cmd := &cobra.Command{
+		Use:   "doctor",
+		Short: "Examine this Mac's GPU: is it fit for training, and how fast",
+		Example: `  coil doctor
+  coil doctor --short              a part of the suite, no measurements
+  coil doctor --json > report.json  to send with a bug report
+  MTL_DEBUG_LAYER=1 MTL_SHADER_VALIDATION=1 coil doctor   with Metal's own checks`,
+		Long: "Compiles every shader, compares every kernel with a float64 reference in float32 and bfloat16, measures kernels and\n" +
+			"training steps beside the chip's published peak, and ends with a verdict: exit code 0 if all is well, 1 if not.\n" +
+			"The first run with --backend metal does the short form by itself, once for each chip and version of the system.",
+		Args: exactArgs(0, "no arguments"),
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print the whole report as JSON")
+	cmd.Flags().BoolVar(&short, "short", false, "run a part of the suite and measure nothing")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		d, err := bridge.Open()
+		if errors.Is(err, bridge.ErrUnavailable) {
+			return usageError{err}
+		} else if err != nil {
+			return err
+		}
+		w := cmd.OutOrStdout()
+		if asJSON {
+			w = cmd.ErrOrStderr()
+		}
+		signals := watchSignals(cmd.ErrOrStderr(), "stopping after what is being examined; once more to end at once")
+		defer signals.end()
+		r, err := doctor.Examine(d, doctor.Options{Version: version(), Short: short, Stop: signals.asked, Progress: func(x any) { printFinding(w, x) }})
+		if err != nil {
+			return err
+		}
+		printVerdict(w, r)
+		if asJSON {
+			if err := writeJSON(cmd.OutOrStdout(), r); err != nil {
+				return err
+			}
+		}
+		switch {
+		case r.Stopped:
+			return signals.err()
+		case len(r.Problems) > 0:
+			return fmt.Errorf("this GPU is not fit for training: %s", plural(len(r.Problems), "problem"))
+		}
+		return nil
+	}
+	return cmd
+}
+
+// version is what this coil calls itself in reports.
+func version() string { return os.Args[0] }
+
+func printFinding(w io.Writer, x any) {
+	switch x := x.(type) {
+	case doctor.Shader:
+		if x.Error != "" {
+			fmt.Fprintf(w, "shader   %-16s FAILED\n%s\n", x.Name, x.Error)
+			return
+		}
+		fmt.Fprintf(w, "shader   %-16s compiled in %.2f s\n", x.Name, x.Seconds)
+	case doctor.Finding:
+		if len(x.Failures) > 0 {
+			fmt.Fprintf(w, "kernels  %-16s %-8s FAILED %d times in %s; the first:\n  %s\n", x.Subject, x.Precision, len(x.Failures),
+				plural(x.Trials, "trial"), x.Failures[0])
+			return
+		}
+		fmt.Fprintf(w, "kernels  %-16s %-8s %4d trials, largest error %.2f of what is tolerated, %.1f s\n", x.Subject, x.Precision, x.Trials, x.Worst, x.Seconds)
+	case doctor.Speed:
+		fmt.Fprintf(w, "speed    %-34s %8.1f µs  %10sB/s%s  %s\n", x.Name, 1e6*x.Seconds, scaled(x.Bytes), ofPeak(x.Bandwidth), flops(x.FLOPs, x.Share))
+	case doctor.StepTime:
+		fmt.Fprintf(w, "step     %-10s %7.2f ms, GPU %.2f ms, encoding %.2f ms for %d launches; %stokens/s, %s\n", x.Preset, 1e3*x.Seconds, 1e3*x.GPU,
+			1e3*x.Encode, x.Launches, scaled(x.Rate), flops(x.FLOPs, x.Share))
+	}
+}
+
+func flops(x, share float64) string {
+	if x == 0 {
+		return ""
+	}
+	return scaled(x) + "FLOP/s" + ofPeak(share)
+}
+
+func ofPeak(share float64) string {
+	if share == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" (%.0f %% of the peak)", 100*share)
+}
+
+func printVerdict(w io.Writer, r *doctor.Report) {
+	s, g := r.System, r.GPU
+	fmt.Fprintf(w, "\nchip     %s, family Apple%d", g.Name, g.Family)
+	if s.GPUCores > 0 {
+		fmt.Fprintf(w, ", %d GPU cores", s.GPUCores)
+	}
+	if g.Chip.TFLOPS > 0 {
+		fmt.Fprintf(w, "; published: %.1f TFLOP/s, %.0f GB/s", g.Chip.TFLOPS, g.Chip.Bandwidth)
+	}
+	fmt.Fprintf(w, "\nmemory   %s for the GPU, largest buffer %s, %d KiB a threadgroup", bytes(g.WorkingSet), bytes(g.MaxBuffer), g.ThreadgroupBytes>>10)
+	if s.Memory > 0 {
+		fmt.Fprintf(w, ", of %s", bytes(s.Memory))
+	}
+	fmt.Fprintf(w, "\nsystem   %s %s %s\n", s.OS, s.Build, s.Model)
+	lowPower := ""
+	if g.After.LowPower {
+		lowPower = ", low-power mode is on"
+	}
+	power := s.Power
+	if power == "" {
+		power = "unknown"
+	}
+	fmt.Fprintf(w, "power    %s%s; thermal state %s before, %s after\n\n", power, lowPower, g.Condition.Thermal, g.After.Thermal)
+	switch {
+	case r.Stopped:
+		fmt.Fprintf(w, "stopped after %.0f s\n", r.Seconds)
+	case len(r.Problems) == 0:
+		fmt.Fprintf(w, "all is well, after %.0f s\n", r.Seconds)
+	default:
+		fmt.Fprintln(w, "not fit for training:")
+		for _, p := range r.Problems {
+			fmt.Fprintf(w, "  %s\n", p)
+		}
+	}
+}

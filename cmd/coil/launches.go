@@ -1,0 +1,99 @@
+package main
+
+import (
+	"fmt"
+	"io"
+
+	"coil/bench"
+	"coil/metal"
+	"coil/train"
+
+	"github.com/spf13/cobra"
+)
+
+func newLaunches() *cobra.Command {
+	var asJSON, bfloat bool
+	var chip string
+	cmd := &cobra.Command{
+		Use:   "launches [PRESET|CONFIG.toml]...",
+		Short: "Count what a training step asks of an Apple GPU, on any machine",
+		Example: `  coil launches default bench-c
+  coil launches my.toml --chip "M3 Max"
+  coil launches --json`,
+		Long: "Lowers a training step as the Metal backend does and counts its launches, the bytes that they move against the least\n" +
+			"that the operations could, and their FLOPs. From these follows the time that a chip's published figures predict: no\n" +
+			"GPU is used, and nothing is measured.",
+		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+			return presetNames(), cobra.ShellCompDirectiveDefault
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	cmd.Flags().BoolVar(&bfloat, "bfloat16", false, "with activations in bfloat")
+	cmd.Flags().StringVar(&chip, "chip", "", "predict for this `chip` only, such as \"M1 Pro\"")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			args = []string{train.DefaultPreset}
+		}
+		if chip != "" {
+			if _, ok := metal.ChipNamed(chip); !ok {
+				return usageError{fmt.Errorf("--chip %s: not known; there are %s", chip, chipNames())}
+			}
+		}
+		var all []*bench.Launches
+		for _, name := range args {
+			c, err := benchConfiguration(name)
+			if err != nil {
+				return err
+			}
+			l, err := bench.CountLaunches(name, c, metal.Options{BFloat16: bfloat})
+			if err != nil {
+				return err
+			}
+			all = append(all, l)
+		}
+		if asJSON {
+			return writeJSON(cmd.OutOrStdout(), all)
+		}
+		for _, l := range all {
+			printLaunches(cmd.OutOrStdout(), l, chip)
+		}
+		return nil
+	}
+	return cmd
+}
+
+func chipNames() string {
+	names := ""
+	for i, c := range metal.Chips {
+		if i > 0 {
+			names += ", "
+		}
+		names += c.Name
+	}
+	return names
+}
+
+func printLaunches(w io.Writer, l *bench.Launches, chip string) {
+	rows := [][]string{{l.Name, "calls", "launches", "FLOP", "moves", "least", "ratio", "FLOP/byte"}}
+	for _, k := range l.Ops {
+		flops, intensity := "", ""
+		if k.FLOPs > 0 {
+			flops, intensity = scaled(float64(k.FLOPs)), fmt.Sprintf("%.0f", k.Intensity)
+		}
+		rows = append(rows, []string{k.Name, fmt.Sprint(k.Calls), fmt.Sprint(k.Launches), flops, bytes(k.Moved), bytes(k.Least),
+			fmt.Sprintf("%.2f", k.Ratio), intensity})
+	}
+	fmt.Fprintf(w, "%s, %s, %d tokens a step\n\n%s\n", l.Name, l.Model, l.Tokens, table(rows))
+	fmt.Fprintf(w, "%d launches, %.1f for each layer that runs, forward and backward; %d wait for those before them\n", l.Launches, l.PerLayer, l.Barriers)
+	fmt.Fprintf(w, "%sFLOP in matmuls, %s moved (%.2f times the least), %s of memory\n\n", scaled(float64(l.FLOPs)), bytes(l.Moved),
+		float64(l.Moved)/float64(l.Least), bytes(l.Memory))
+	rows = [][]string{{"predicted for", "TFLOP/s", "GB/s", "ms a step", "tokens/s", "of peak"}}
+	wanted, _ := metal.ChipNamed(chip)
+	for _, p := range l.Chips {
+		if chip == "" || p.Chip == wanted {
+			rows = append(rows, []string{p.Chip.Name, fmt.Sprint(p.Chip.TFLOPS), fmt.Sprint(p.Chip.Bandwidth), fmt.Sprintf("%.1f", 1e3*p.Seconds),
+				scaled(p.Rate), percent(p.Share)})
+		}
+	}
+	fmt.Fprintf(w, "%s\n", table(rows))
+}

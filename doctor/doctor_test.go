@@ -1,0 +1,107 @@
+package doctor
+
+import (
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"coil/metal"
+	"coil/metal/emulator"
+	"coil/metal/emulator/emulatortest"
+)
+
+// wrong is a GPU that gets a kernel wrong.
+type wrong struct {
+	metal.Device
+	from, to string
+}
+
+func (w wrong) Library(name, source string) (metal.Library, error) {
+	return w.Device.Library(name, strings.ReplaceAll(source, w.from, w.to))
+}
+
+func open(t *testing.T) metal.Device { return emulatortest.Open(t, emulator.Options{}) }
+
+func TestShort(t *testing.T) {
+	told := 0
+	r, err := Examine(open(t), Options{Short: true, Progress: func(any) { told++ }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(r.Problems) > 0 {
+		t.Errorf("problems: %q", r.Problems)
+	}
+	if told != len(r.Shaders)+len(r.Kernels) || len(r.Shaders) < 8 || len(r.Kernels) < 30 {
+		t.Errorf("%d shaders, %d findings, %d told", len(r.Shaders), len(r.Kernels), told)
+	}
+	trials := 0
+	for _, k := range r.Kernels {
+		if k.Worst > 1 {
+			t.Errorf("%s: error %.2f of what is tolerated, and no problem", k.Subject, k.Worst)
+		}
+		trials += k.Trials
+	}
+	if trials < 100 {
+		t.Errorf("only %d trials", trials)
+	}
+	if b, err := json.Marshal(r); err != nil || !strings.Contains(string(b), `"problems":[]`) {
+		t.Errorf("as JSON: %v\n%s", err, b)
+	}
+}
+
+func TestProblems(t *testing.T) {
+	for name, x := range map[string]struct{ from, to, says string }{
+		"a shader that does not compile": {"kernel void journal_copy", "kernel viod journal_copy", "journal does not compile"},
+		"a kernel that computes nonsense": {"0.044715f", "0.54715f", "activation, float32"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, err := Examine(wrong{open(t), x.from, x.to}, Options{Short: true})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !strings.Contains(strings.Join(r.Problems, "\n"), x.says) {
+				t.Errorf("problems %q do not say %q", r.Problems, x.says)
+			}
+		})
+	}
+}
+
+func TestStop(t *testing.T) {
+	r, err := Examine(open(t), Options{Short: true, Stop: func() bool { return true }})
+	if err != nil || !r.Stopped || len(r.Kernels) != 1 {
+		t.Errorf("%v, stopped %v after %d findings", err, r.Stopped, len(r.Kernels))
+	}
+}
+
+func TestFirstRun(t *testing.T) {
+	folder := filepath.Join(t.TempDir(), "coil")
+	opened := 0
+	first := func(d metal.Device) (bool, error) {
+		return FirstRun(folder, func() (metal.Device, error) { opened++; return d, nil }, Options{})
+	}
+	expect := func(label string, d metal.Device, want bool) {
+		t.Helper()
+		if examined, err := first(d); err != nil || examined != want {
+			t.Errorf("%s: examined %v, %v; want %v", label, examined, err, want)
+		}
+	}
+	if examined, err := first(wrong{open(t), "0.044715f", "0.54715f"}); err == nil || !examined || !strings.Contains(err.Error(), "coil doctor") {
+		t.Errorf("a wrong GPU: examined %v, %v", examined, err)
+	}
+	expect("after a wrong one", open(t), true)
+	expect("again", open(t), false)
+	verdicts, _ := filepath.Glob(filepath.Join(folder, "*"))
+	if len(verdicts) != 1 {
+		t.Fatalf("files %q, want one verdict", verdicts)
+	}
+	if err := os.WriteFile(verdicts[0], []byte(`{"chip": "em`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	expect("with a garbled verdict", open(t), true)
+	if _, err := FirstRun(folder, func() (metal.Device, error) { return nil, os.ErrNotExist }, Options{}); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("no device: %v", err)
+	}
+}

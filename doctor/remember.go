@@ -1,0 +1,108 @@
+package doctor
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"coil/metal"
+	"coil/shaders"
+)
+
+// Verdict is what a first run remembers of a GPU, for as long as chip, system and shaders are the same.
+type Verdict struct {
+	Chip     string    `json:"chip"`
+	Build    string    `json:"build"` // of the operating system
+	Shaders  string    `json:"shaders"`
+	Time     time.Time `json:"time"`
+	Problems []string  `json:"problems"`
+}
+
+// FirstRun examines a device shortly, unless it has been found well before. open opens the device; it is closed again.
+// folder is where verdicts are kept, which may be missing. examined says whether there was anything to do.
+func FirstRun(folder string, open func() (metal.Device, error), o Options) (examined bool, err error) {
+	d, err := open()
+	if err != nil {
+		return false, err
+	}
+	want := Verdict{Chip: d.Description().Name, Build: system().Build, Shaders: fingerprint()}
+	path := filepath.Join(folder, "metal-"+sum(want.Chip, want.Build, want.Shaders)+".json")
+	if known(path, want) {
+		return false, d.Close()
+	}
+	o.Short = true
+	r, err := Examine(d, o)
+	if err != nil {
+		return true, err
+	}
+	if r.Stopped {
+		return true, ErrStopped
+	}
+	if len(r.Problems) > 0 {
+		return true, fmt.Errorf("this GPU (%s, %s) does not compute what it should: %s; run `coil doctor` and send its report, and train with --backend cpu",
+			want.Chip, r.System.OS, r.Problems[0])
+	}
+	want.Time, want.Problems = r.Time, r.Problems
+	return true, remember(path, want)
+}
+
+// ErrStopped is the error of an examination that was asked to stop.
+var ErrStopped = errors.New("stopped")
+
+// known reports whether the file holds the verdict that the device is well. A file that can't be read is none.
+func known(path string, want Verdict) bool {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return false
+	}
+	var v Verdict
+	return json.Unmarshal(b, &v) == nil && v.Chip == want.Chip && v.Build == want.Build && v.Shaders == want.Shaders && len(v.Problems) == 0
+}
+
+// remember writes the verdict whole or not at all.
+func remember(path string, v Verdict) error {
+	b, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(filepath.Dir(path), "metal-*.tmp")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name()) // gone already if all is well
+	_, err = f.Write(append(b, '\n'))
+	if err = errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	err = os.Rename(f.Name(), path)
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	return err
+}
+
+// fingerprint of all shaders.
+func fingerprint() string {
+	var all []string
+	for _, name := range shaders.Names() {
+		all = append(all, shaders.Source(name))
+	}
+	return sum(all...)
+}
+
+func sum(parts ...string) string {
+	h := sha256.New()
+	for _, p := range parts {
+		fmt.Fprintf(h, "%d %s\n", len(p), p)
+	}
+	return hex.EncodeToString(h.Sum(nil))[:16]
+}

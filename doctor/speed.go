@@ -1,0 +1,247 @@
+package doctor
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"coil/backend"
+	"coil/metal"
+	"coil/train"
+)
+
+// Speed of one operation.
+type Speed struct {
+	Name      string  `json:"name"`
+	Seconds   float64 `json:"seconds"` // of one call, on the GPU
+	FLOPs     float64 `json:"flops_per_second,omitempty"`
+	Bytes     float64 `json:"bytes_per_second"` // that the operation must move at least
+	Share     float64 `json:"share_of_peak,omitempty"`
+	Bandwidth float64 `json:"share_of_bandwidth,omitempty"`
+}
+
+// StepTime is what a whole training step takes.
+type StepTime struct {
+	Preset   string  `json:"preset"`
+	Seconds  float64 `json:"seconds"`        // from one step to the next
+	GPU      float64 `json:"gpu_seconds"`    // of command buffers
+	Encode   float64 `json:"encode_seconds"` // of the CPU, to encode them
+	Launches int     `json:"launches"`
+	Rate     float64 `json:"tokens_per_second"`
+	FLOPs    float64 `json:"flops_per_second"`
+	Share    float64 `json:"share_of_peak,omitempty"`
+	Loss     float64 `json:"loss_after"` // of the last of the steps that were run
+}
+
+// subject records one operation; tokens, width and heads are those of a middle-sized model.
+type subject struct {
+	name   string
+	record func(r *backend.Recorder, a func(rows, cols int) backend.Tensor) backend.Op
+}
+
+const (
+	tokens = 4096
+	width  = 512
+	length = 512
+)
+
+var measured = []subject{
+	{"matmul NN", func(r *backend.Recorder, a func(int, int) backend.Tensor) backend.Op {
+		return &backend.Matmul{A: a(tokens, width), B: a(width, 4*width), C: a(tokens, 4*width)}
+	}},
+	{"matmul NT", func(r *backend.Recorder, a func(int, int) backend.Tensor) backend.Op {
+		return &backend.Matmul{A: a(tokens, 4*width), B: a(width, 4*width), C: a(tokens, width), TransB: true}
+	}},
+	{"matmul TN", func(r *backend.Recorder, a func(int, int) backend.Tensor) backend.Op {
+		return &backend.Matmul{A: a(tokens, width), B: a(tokens, 4*width), C: a(width, 4*width), TransA: true}
+	}},
+	{"matmul TN 64×64", func(r *backend.Recorder, a func(int, int) backend.Tensor) backend.Op {
+		return &backend.Matmul{A: a(tokens, 64), B: a(tokens, 64), C: a(64, 64), TransA: true}
+	}},
+	{"layernorm", func(r *backend.Recorder, a func(int, int) backend.Tensor) backend.Op {
+		return &backend.LayerNorm{X: a(tokens, width), Gain: a(1, width), Bias: a(1, width), Y: a(tokens, width), Stats: a(tokens, 2), Eps: 1e-5}
+	}},
+	{"layernorm backward", func(r *backend.Recorder, a func(int, int) backend.Tensor) backend.Op {
+		return &backend.LayerNormBackward{X: a(tokens, width), Gain: a(1, width), Stats: a(tokens, 2), DY: a(tokens, width), DX: a(tokens, width),
+			DGain: a(1, width), DBias: a(1, width)}
+	}},
+	{"softmax", func(r *backend.Recorder, a func(int, int) backend.Tensor) backend.Op {
+		return &backend.Softmax{X: a(tokens, length), Y: a(tokens, length)}
+	}},
+	{"gelu backward", func(r *backend.Recorder, a func(int, int) backend.Tensor) backend.Op {
+		return &backend.ActivateBackward{Activation: backend.GELU, X: a(tokens, 4*width), DY: a(tokens, 4*width), DX: a(tokens, 4*width)}
+	}},
+	{"attention, heads of 64", attention(64)},
+	{"attention, heads of 16", attention(16)},
+	{"attention, heads of 128", attention(128)},
+	{"attention backward, heads of 64", attentionBackward(64)},
+	{"attention backward, heads of 16", attentionBackward(16)},
+	{"attention backward, heads of 128", attentionBackward(128)},
+	{"rotary", func(r *backend.Recorder, a func(int, int) backend.Tensor) backend.Op {
+		return &backend.Rotary{X: a(tokens, 2*width), Width: 64, Length: length, Base: 1e4}
+	}},
+	{"add", func(r *backend.Recorder, a func(int, int) backend.Tensor) backend.Op {
+		return &backend.Add{A: a(tokens, 4*width), B: a(tokens, 4*width), Y: a(tokens, 4*width), Alpha: 1, Beta: 1}
+	}},
+	{"sum of squares", func(r *backend.Recorder, a func(int, int) backend.Tensor) backend.Op {
+		return &backend.Sum{X: a(tokens, 4*width), Y: a(1, 1), Alpha: 1, Squares: true}
+	}},
+	{"adamw", func(r *backend.Recorder, a func(int, int) backend.Tensor) backend.Op {
+		n := 4 << 20
+		return &backend.AdamW{X: a(1, n), Grad: a(1, n), M: a(1, n), V: a(1, n), Beta1: 0.9, Beta2: 0.99, Eps: 1e-8}
+	}},
+}
+
+func attention(head int) func(*backend.Recorder, func(int, int) backend.Tensor) backend.Op {
+	return func(r *backend.Recorder, a func(int, int) backend.Tensor) backend.Op {
+		heads := width / head
+		return &backend.Attention{QKV: a(tokens, 3*width), Out: a(tokens, width), LogSum: a(tokens, heads), Heads: heads, Length: length}
+	}
+}
+
+func attentionBackward(head int) func(*backend.Recorder, func(int, int) backend.Tensor) backend.Op {
+	return func(r *backend.Recorder, a func(int, int) backend.Tensor) backend.Op {
+		heads := width / head
+		return &backend.AttentionBackward{QKV: a(tokens, 3*width), Out: a(tokens, width), LogSum: a(tokens, heads), DOut: a(tokens, width),
+			DQKV: a(tokens, 3*width), Heads: heads, Length: length}
+	}
+}
+
+// repeat is how often an operation stands in the program that measures it, rounds how often that is run.
+const (
+	repeat = 10
+	rounds = 5
+)
+
+// measure measures operations and training steps.
+func (r *Report) measure(d *stopwatch, stopped func() bool, tell func(any)) error {
+	m, err := metal.New(keepOpen{d}, metal.Options{})
+	if err != nil {
+		return err
+	}
+	for _, s := range measured {
+		x, err := r.speed(m, s)
+		if err != nil {
+			r.problem("%s: %v", s.name, err)
+		} else {
+			r.Speeds = append(r.Speeds, x)
+			tell(x)
+		}
+		if stopped() {
+			return m.Close()
+		}
+	}
+	for _, preset := range []string{train.DefaultPreset, "bench-b", "bench-a"} {
+		x, err := r.step(m, d, preset)
+		if err != nil {
+			r.problem("training step of %s: %v", preset, err)
+		} else {
+			r.Steps = append(r.Steps, x)
+			tell(x)
+		}
+		if stopped() {
+			break
+		}
+	}
+	return m.Close()
+}
+
+func (r *Report) speed(m *metal.Metal, s subject) (Speed, error) {
+	rec := backend.NewRecorder(1, 1)
+	rec.BeginStep()
+	op := s.record(rec, func(rows, cols int) backend.Tensor {
+		t := rec.Temporary(rows, cols)
+		rec.Record(&backend.Fill{Y: t, Value: 0.01})
+		return t
+	})
+	for range repeat {
+		rec.Record(op)
+	}
+	p, err := m.Compile(rec)
+	if err != nil {
+		return Speed{}, err
+	}
+	defer p.Close()
+	// The program without the operation is measured too, and taken off.
+	empty := backend.NewRecorder(1, 1)
+	empty.BeginStep()
+	s.record(empty, func(rows, cols int) backend.Tensor {
+		t := empty.Temporary(rows, cols)
+		empty.Record(&backend.Fill{Y: t, Value: 0.01})
+		return t
+	})
+	q, err := m.Compile(empty)
+	if err != nil {
+		return Speed{}, err
+	}
+	defer q.Close()
+	var times []float64
+	for range rounds {
+		var t [2]float64
+		for i, p := range []backend.Program{p, q} {
+			if err := p.Run(backend.Step{}); err != nil {
+				return Speed{}, err
+			}
+			if err := p.Results(nil); err != nil {
+				return Speed{}, err
+			}
+			t[i] = metal.Seconds(p)
+		}
+		times = append(times, max(t[0]-t[1], 1e-9)/repeat)
+	}
+	slices.Sort(times)
+	x := Speed{Name: s.name, Seconds: times[len(times)/2]}
+	for _, c := range metal.Costs(p) {
+		if c.Op == op {
+			x.FLOPs, x.Bytes = float64(c.FLOPs)/x.Seconds, float64(c.Least)/x.Seconds
+			break
+		}
+	}
+	if chip := r.GPU.Chip; chip.TFLOPS > 0 {
+		x.Share, x.Bandwidth = x.FLOPs/(chip.TFLOPS*1e12), x.Bytes/(chip.Bandwidth*1e9)
+	}
+	return x, nil
+}
+
+// stepTime is for how long a training step is repeated.
+const stepTime = 3 * time.Second
+
+func (r *Report) step(m *metal.Metal, d *stopwatch, preset string) (StepTime, error) {
+	c, err := train.Preset(preset)
+	if err != nil {
+		return StepTime{}, err
+	}
+	t, err := train.New(c, m, nil)
+	if err != nil {
+		return StepTime{}, err
+	}
+	defer t.Close()
+	s, err := t.Measure()
+	if err != nil {
+		return StepTime{}, err
+	}
+	for range 3 { // to warm up, and to find where to cut command buffers
+		if err := s.Step(); err != nil {
+			return StepTime{}, err
+		}
+	}
+	x := StepTime{Preset: preset}
+	d.encode, d.launches = 0, 0
+	begin, n := time.Now(), 0
+	for ; n == 0 || time.Since(begin) < stepTime; n++ {
+		if err := s.Step(); err != nil {
+			return StepTime{}, err
+		}
+		x.GPU += metal.Seconds(s.Program())
+	}
+	per := float64(n)
+	x.Seconds, x.GPU, x.Encode, x.Launches = time.Since(begin).Seconds()/per, x.GPU/per, d.encode.Seconds()/per, d.launches/n
+	x.Rate, x.FLOPs, x.Loss = float64(s.Tokens())/x.Seconds, float64(s.FLOPs())/x.Seconds, s.Loss()
+	if x.Share = 0; r.GPU.Chip.TFLOPS > 0 {
+		x.Share = x.FLOPs / (r.GPU.Chip.TFLOPS * 1e12)
+	}
+	if x.GPU > x.Seconds*1.5 {
+		return x, fmt.Errorf("%.3g s of GPU time in steps of %.3g s", x.GPU, x.Seconds)
+	}
+	return x, nil
+}

@@ -1,0 +1,134 @@
+package metal
+
+import (
+	"math"
+
+	"coil/backend"
+)
+
+// scoreFloats is about how much scratch the scores of attention may take; those of one head they always may.
+var scoreFloats = 1 << 24
+
+// heads are some heads of some sequences whose scores are stored at the same time: each a matrix of pitch rows and columns,
+// which is whole tiles.
+type heads struct {
+	sequences, count int // of sequences, and of heads of each
+	row, column      int // of the first one in Out
+	length, width    int // positions of a sequence, columns of a head
+	pitch            int
+}
+
+// eachHeads calls f for so many heads at a time as scratch can hold kinds matrices of, and gives it their scratch.
+func (l *lowering) eachHeads(out backend.Tensor, count, length, kinds int, f func(h heads, scores []factor)) {
+	pitch := ceil(length, 64) * 64
+	if length <= 32 {
+		pitch = 32
+	}
+	fit := max(1, scoreFloats/(kinds*pitch*pitch))
+	h := heads{sequences: min(out.Rows/length, max(1, fit/count)), count: min(count, fit), length: length,
+		width: out.Cols / count, pitch: pitch}
+	scores := make([]factor, kinds)
+	for i := range scores {
+		scores[i] = factor{arg: l.temporary(h.sequences * h.count * pitch * pitch), stride: pitch, quads: true}
+	}
+	sequences, heads := h.sequences, h.count
+	for h.row = 0; h.row < out.Rows; h.row += h.sequences * length {
+		h.sequences = min(sequences, (out.Rows-h.row)/length)
+		for h.column = 0; h.column < out.Cols; h.column += h.count * h.width {
+			h.count = min(heads, (out.Cols-h.column)/h.width)
+			for i := range scores {
+				scores[i] = scores[i].repeated(h.count*pitch*pitch, pitch*pitch)
+			}
+			f(h, scores)
+		}
+	}
+}
+
+// of is the columns of x, from the given one on, that belong to the heads: as wide as Out for each of queries, keys and
+// values in QKV.
+func (h heads) of(x backend.Tensor, from int) backend.Tensor {
+	from += h.column
+	return x.Slice(h.row, h.row+h.sequences*h.length, from, from+h.count*h.width)
+}
+
+// operand is such columns as a batch of matrices, one for each head.
+func (l *lowering) operand(h heads, x backend.Tensor, from int, a access) factor {
+	return l.factor(h.of(x, from), a).repeated(h.length*x.Stride, h.width)
+}
+
+func (f factor) reading() factor { f.access = reads; return f }
+func (f factor) writing() factor { f.access = writes; return f }
+
+// scoresOf launches C = A·Bᵀ for each head, C being scores: nothing above the diagonal's tiles is computed.
+func (l *lowering) scoresOf(h heads, a, b, c factor) {
+	l.perHead(h, &product{m: h.length, n: h.length, k: h.width, transB: true, a: a, b: b, c: c.writing(), padded: true, triangle: lowerC})
+}
+
+// weighted launches C = S·B for each head, or Sᵀ·B, S being scores.
+func (l *lowering) weighted(h heads, s factor, transposed bool, b, c factor) {
+	p := &product{m: h.length, n: h.width, k: h.length, transA: transposed, a: s.reading(), b: b, c: c, triangle: lowerA}
+	if transposed {
+		p.triangle = upperA
+	}
+	l.perHead(h, p)
+}
+
+func (l *lowering) perHead(h heads, p *product) {
+	p.batch, p.inner = h.sequences*h.count, h.count
+	l.multiply(p, l.chip.cut(p.m, p.n, p.k, p.batch).tile)
+}
+
+// scoreRows launches a kernel that takes the rows of scores one by one.
+func (l *lowering) scoreRows(h heads, kernel string, withLogSum bool, out, dout backend.Tensor, logStride int, args ...arg) {
+	u := func(n int) uint32 { return uint32(n) }
+	l.add(launch{
+		file: "scores", kernel: kernel, constants: []Constant{boolConstant(0, withLogSum)}, args: args,
+		params: struct {
+			Length, Heads, Pitch, Plane, LogStride uint32
+			Scale                                  float32
+			Width, OutStride, DOutStride           uint32
+		}{
+			u(h.length), u(h.count), u(h.pitch), u(h.pitch * h.pitch), u(logStride),
+			float32(1 / math.Sqrt(float64(h.width))),
+			u(h.width), u(out.Stride), u(dout.Stride),
+		},
+		groups: [3]int{ceil(h.length, 4), h.count, h.sequences}, threads: one(128),
+	})
+}
+
+// logSums is the part of LogSum that belongs to the heads.
+func (h heads) logSums(x backend.Tensor) backend.Tensor {
+	first := h.column / h.width
+	return x.Slice(h.row, h.row+h.sequences*h.length, first, first+h.count)
+}
+
+// unfusedAttention is attention with heads of any width, whose scores are stored.
+func (l *lowering) unfusedAttention(o *backend.Attention) {
+	d := o.Out.Cols
+	l.eachHeads(o.Out, o.Heads, o.Length, 1, func(h heads, scores []factor) {
+		s, logSum := scores[0], l.none()
+		if o.LogSum.Exists() {
+			logSum = l.out(h.logSums(o.LogSum))
+		}
+		l.scoresOf(h, l.operand(h, o.QKV, 0, reads), l.operand(h, o.QKV, d, reads), s)
+		l.scoreRows(h, "attention_softmax", o.LogSum.Exists(), o.Out, o.Out, o.Heads, s.updated(), logSum)
+		l.weighted(h, s, false, l.operand(h, o.QKV, 2*d, reads), l.operand(h, o.Out, 0, writes))
+	})
+}
+
+// unfusedAttentionBackward is its gradient; the scores are computed again.
+func (l *lowering) unfusedAttentionBackward(o *backend.AttentionBackward) {
+	d := o.Out.Cols
+	l.eachHeads(o.Out, o.Heads, o.Length, 2, func(h heads, scores []factor) {
+		p, ds := scores[0], scores[1]
+		q, k, v := l.operand(h, o.QKV, 0, reads), l.operand(h, o.QKV, d, reads), l.operand(h, o.QKV, 2*d, reads)
+		dout := l.operand(h, o.DOut, 0, reads)
+		l.scoresOf(h, q, k, p)
+		l.scoresOf(h, dout, v, ds)
+		l.scoreRows(h, "attention_softmax_backward", true, o.Out, o.DOut, o.Heads, p.updated(), ds.updated(),
+			l.in(h.of(o.Out, 0)), l.in(h.of(o.DOut, 0)), l.in(h.logSums(o.LogSum)))
+		l.weighted(h, p, true, dout, l.operand(h, o.DQKV, 2*d, writes))
+		l.weighted(h, ds, false, k, l.operand(h, o.DQKV, 0, writes))
+		l.weighted(h, ds, true, q, l.operand(h, o.DQKV, d, writes))
+	})
+}

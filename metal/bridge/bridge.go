@@ -1,0 +1,10 @@
+// Package bridge is the GPU of a Mac: a metal.Device over Apple's Metal, and the only package that needs cgo.
+//
+// It takes from darwinkit the Objective-C runtime and libffi, and sends every message as a prepared message (see message):
+// darwinkit's own way of sending makes libffi keep addresses of memory that Go moves or frees.
+package bridge
+
+import "errors"
+
+// ErrUnavailable is wrapped by what Open returns in a build without Metal.
+var ErrUnavailable = errors.New("no Metal in this build")

@@ -1,0 +1,20 @@
+//go:build (darwin && arm64 && cgo) || standin
+
+package bridge
+
+// Values of Apple's enumerations.
+const (
+	storageModeShared      = 0          // MTLResourceStorageModeShared
+	languageVersion        = 3<<16 | 1  // MTLLanguageVersion3_1, the first with bfloat
+	mathModeSafe           = 0          // MTLMathModeSafe
+	dispatchTypeConcurrent = 1          // MTLDispatchTypeConcurrent
+	barrierScopeBuffers    = 1          // MTLBarrierScopeBuffers
+	statusCompleted        = 4          // MTLCommandBufferStatusCompleted; below, it has not ended
+	familyApple            = 1000       // MTLGPUFamilyApple1 is 1001
+	dataTypeFloat          = 3          // MTLDataTypeFloat
+	dataTypeInt            = 29         // MTLDataTypeInt
+	dataTypeUint           = 33         // MTLDataTypeUInt
+	dataTypeBool           = 53         // MTLDataTypeBool
+	activityUserInitiated  = 0x00ffffff // NSActivityUserInitiated
+	activityNoIdleSleep    = 1 << 20    // NSActivityIdleSystemSleepDisabled
+)

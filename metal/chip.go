@@ -1,0 +1,7 @@
+package metal
+
+// chip is what the choice of kernels depends on. It must not depend on anything else, so that one chip always computes the
+// same bits.
+type chip struct {
+	cores int // of the GPU; 0 if not known
+}

@@ -1,0 +1,87 @@
+package metal
+
+import "coil/backend"
+
+// Cost is what one operation of a program asks of the GPU.
+type Cost struct {
+	Op       backend.Op // nil for what belongs to none: clearing accumulators, the journal, copying results
+	Kernels  []string   // one for each launch
+	Barriers int        // launches that wait for those before
+	FLOPs    int64      // of matmuls, a multiplication and an addition being two
+	Moved    int64      // bytes that the launches read and write
+	Least    int64      // bytes of the operands, each read or written once
+}
+
+// Costs returns what each operation of a program costs, in the order of the launches; nil if p is not of this backend.
+//
+// Moved counts every argument of a launch once, and again as often as the launch returns to it after more bytes than a
+// cache holds.
+func Costs(p backend.Program) []Cost {
+	q, ok := p.(*program)
+	if !ok {
+		return nil
+	}
+	var costs []Cost
+	group := -2
+	for i, s := range q.steps {
+		last := len(costs) - 1
+		if last < 0 || s.op == nil || costs[last].Op != s.op || s.group != group {
+			costs = append(costs, Cost{Op: s.op, Least: q.least(s)})
+			last++
+		}
+		c := &costs[last]
+		c.Kernels = append(c.Kernels, s.kernel)
+		if q.launches[i].Barrier {
+			c.Barriers++
+		}
+		c.FLOPs += s.flops
+		c.Moved += s.moved()
+		group = s.group
+	}
+	return costs
+}
+
+// moved is how many bytes a launch reads and writes.
+func (x launch) moved() int64 {
+	n := x.again
+	for _, a := range x.args {
+		bytes := a.moved
+		if bytes == 0 {
+			bytes = a.length
+		}
+		for _, kind := range []access{reads, writes} {
+			if a.access&kind != 0 {
+				n += int64(bytes)
+			}
+		}
+	}
+	return n
+}
+
+// least is what the operation of a launch must move; for a launch of none, what it moves.
+func (p *program) least(s step) int64 {
+	if s.op == nil {
+		return s.launch.moved()
+	}
+	size := func(t backend.Tensor) int64 {
+		if p.bf16[t.Storage-1] {
+			return 2 * int64(t.Size())
+		}
+		return 4 * int64(t.Size())
+	}
+	var n int64
+	reads, writes, indices := backend.Operands(s.op)
+	for _, ts := range [][]backend.Tensor{reads, writes} {
+		seen := map[backend.Tensor]bool{}
+		for _, t := range ts {
+			if !seen[t] {
+				seen[t] = true
+				n += size(t)
+			}
+		}
+	}
+	for _, x := range indices {
+		n += 4 * int64(x.Len)
+	}
+	return n
+}

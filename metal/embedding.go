@@ -1,0 +1,70 @@
+package metal
+
+import "coil/backend"
+
+func (l *lowering) embedding(o *backend.Embedding) {
+	l.expect(o.Index, o.Table.Rows, false)
+	wide := l.wide(o.Table, o.Positions, o.Y)
+	x := launch{file: "embedding", kernel: "embedding",
+		constants: []Constant{boolConstant(0, wide), boolConstant(2, o.Positions.Exists())},
+		args:      []arg{l.in(o.Table), l.index(o.Index), l.in(o.Positions), l.out(o.Y)},
+		params: struct{ Rows, Cols, Table, Positions, Y, Length uint32 }{uint32(o.Y.Rows), uint32(o.Y.Cols),
+			stride(o.Table), stride(o.Positions), stride(o.Y), uint32(o.Positions.Rows)},
+	}
+	x.groups, x.threads = over(o.Y.Rows, o.Y.Cols, wide)
+	l.add(x)
+}
+
+// embeddingBackward takes one launch, and a second where a value may have several segments.
+func (l *lowering) embeddingBackward(o *backend.EmbeddingBackward) {
+	cols := o.DY.Cols
+	wide := l.wide(o.DY, o.DTable, o.DPositions)
+	p := struct {
+		Cols, DY, DTable, DPositions             uint32
+		Segments, Values, Firsts, Several, Order uint32
+		Length, Sequences                        uint32
+	}{Cols: uint32(cols), DY: stride(o.DY), DTable: stride(o.DTable), DPositions: stride(o.DPositions)}
+	sorted, partials := l.none(), l.none()
+	rows, several := 0, 0
+	if o.DTable.Exists() {
+		l.expect(o.Index, o.DTable.Rows, false)
+		var s *sortedIndex
+		s, sorted = l.sort(o.Index, o.DTable.Rows)
+		rows, several = s.segments, s.several
+		p.Segments, p.Values, p.Firsts = uint32(s.segments), uint32(s.valuesAt()), uint32(s.firstsAt())
+		p.Several, p.Order = uint32(s.several), uint32(s.positionsAt())
+		if several > 0 {
+			partials = l.temporary(s.partials * cols)
+		}
+	}
+	if o.DPositions.Exists() {
+		rows += o.DPositions.Rows
+		p.Length, p.Sequences = uint32(o.DPositions.Rows), uint32(o.DY.Rows/o.DPositions.Rows)
+	}
+	dy := l.in(o.DY)
+	x := launch{file: "embedding", kernel: "embedding_backward",
+		constants: []Constant{boolConstant(0, wide), boolConstant(1, o.DTable.Exists()), boolConstant(2, o.DPositions.Exists())},
+		args:      []arg{dy, sorted, l.inOut(o.DTable), l.inOut(o.DPositions), partials},
+		params:    p,
+	}
+	if several > 0 {
+		x.args[4] = partials.written()
+	}
+	if o.DTable.Exists() && o.DPositions.Exists() {
+		x.again = int64(dy.length)
+	}
+	x.groups, x.threads = over(rows, cols, wide)
+	l.add(x)
+	if several > 0 {
+		across := simdWidth
+		if wide {
+			across *= 4
+		}
+		l.add(launch{file: "embedding", kernel: "embedding_partials",
+			constants: []Constant{boolConstant(0, wide)},
+			args:      []arg{partials.read(), sorted, l.inOut(o.DTable)},
+			params:    p,
+			groups:    [3]int{ceil(cols, across), several, 1}, threads: one(8 * simdWidth),
+		})
+	}
+}

@@ -1,0 +1,317 @@
+//go:build linux && amd64
+
+package emulator
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/cpu"
+)
+
+// The run time and Metal's standard library, which are compiled with clang where the tests run, and all else that a library
+// in the cache depends on.
+//
+//go:embed runtime compile.go lex.go lint.go translate.go
+var sources embed.FS
+
+const shimFile = "metal_stdlib"
+
+// Code is made for a processor of this kind; older ones have no conversions of half.
+const march = "-march=x86-64-v3"
+
+var (
+	runtimeFlags = []string{
+		"-x", "c++", "-std=c++20", "-O2", march, "-fPIC", "-fno-exceptions", "-fno-rtti", "-fvisibility=hidden", "-shared", "-lm", "-lpthread",
+	}
+	// Metal 3.1 as C++ for OpenCL. OpenCL's own names, double and variables of the program are switched off.
+	metalFlags = []string{
+		"-cl-std=clc++2021", "-cl-no-stdinc", "--target=x86_64-linux-gnu",
+		"-Xclang", "-cl-ext=-cl_khr_fp64,-__opencl_c_fp64,-__opencl_c_program_scope_global_variables,-__opencl_c_device_enqueue",
+		"-U__OPENCL_CPP_VERSION__", "-D__METAL_VERSION__=310", "-D__METAL__=1", "-D__HAVE_BFLOAT__=1", "-cl-single-precision-constant",
+		"-fno-color-diagnostics", "-ferror-limit=8", "-Wno-unknown-attributes", "-Werror=return-type", "-Werror=uninitialized", "-Werror=sometimes-uninitialized",
+		// Metal 3 is C++14.
+		"-Wpre-c++17-compat", "-Werror=pre-c++17-compat", "-Werror=c++20-extensions",
+		march, "-fPIC", "-gline-tables-only", "-gdwarf-4", "-fno-vectorize",
+	}
+	fastFlags    = []string{"-O2"}
+	checkedFlags = []string{
+		"-O1", "-DMSL_CHECKED", "-fno-slp-vectorize", "-fsanitize=thread",
+		"-mllvm", "-tsan-instrument-atomics=0", "-mllvm", "-tsan-instrument-func-entry-exit=0", "-mllvm", "-tsan-instrument-read-before-write=1",
+		"-fsanitize=array-bounds,shift-exponent,integer-divide-by-zero,alignment,unreachable,return", "-ftrivial-auto-var-init=pattern",
+	}
+)
+
+// compiler turns Metal sources into libraries and keeps them in a folder, by a hash of all that they are made from. Any
+// number of processes may use one folder.
+type compiler struct {
+	clang   string
+	id      string // of the compiler and the sources of the run time
+	cache   string
+	include string // folder with the shim
+	empty   string // folder with headers of the same names and nothing in them
+	runtime string // the run time as a library
+}
+
+func newCompiler(cache string) (*compiler, error) {
+	if !cpu.X86.HasAVX2 || !cpu.X86.HasFMA {
+		return nil, fmt.Errorf("%w: it needs a processor with AVX2 and FMA", ErrUnavailable)
+	}
+	clang, err := exec.LookPath("clang-19")
+	if err != nil {
+		return nil, fmt.Errorf("%w: there is no clang-19 (apt-get install clang-19)", ErrUnavailable)
+	}
+	if clang, err = filepath.EvalSymlinks(clang); err != nil {
+		return nil, err
+	}
+	info, err := os.Stat(clang)
+	if err != nil {
+		return nil, err
+	}
+	if cache == "" {
+		cache = os.Getenv("COIL_EMULATOR_CACHE")
+	}
+	if cache == "" {
+		user, err := os.UserCacheDir()
+		if err != nil {
+			return nil, fmt.Errorf("no folder for compiled Metal sources, set COIL_EMULATOR_CACHE: %w", err)
+		}
+		cache = filepath.Join(user, "coil-emulator")
+	}
+	if cache, err = filepath.Abs(cache); err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(cache, 0o777); err != nil {
+		return nil, err
+	}
+	prune(cache)
+	c := &compiler{clang: clang, cache: cache}
+	h := []string{clang, fmt.Sprint(info.Size(), info.ModTime().UnixNano())}
+	err = fs.WalkDir(sources, ".", func(path string, e fs.DirEntry, err error) error {
+		if err == nil && !e.IsDir() {
+			var b []byte
+			b, err = sources.ReadFile(path)
+			h = append(h, path, string(b))
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	c.id = hash(h...)
+	return c, c.makeRuntime()
+}
+
+func hash(parts ...string) string {
+	h := sha256.New()
+	for _, p := range parts {
+		fmt.Fprintf(h, "%d %s", len(p), p)
+	}
+	return hex.EncodeToString(h.Sum(nil)[:16])
+}
+
+// makeRuntime writes the headers and compiles the run time, if that has not been done.
+func (c *compiler) makeRuntime() error {
+	dir := filepath.Join(c.cache, "runtime-"+c.id)
+	c.include, c.empty = filepath.Join(dir, "shim"), filepath.Join(dir, "empty")
+	c.runtime = filepath.Join(c.cache, "runtime-"+c.id+".so")
+	if _, err := os.Stat(c.runtime); err == nil {
+		touch(dir)
+		touch(c.runtime)
+		return nil
+	}
+	tmp, err := os.MkdirTemp(c.cache, "tmp-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(tmp)
+	content, err := fs.Sub(sources, "runtime")
+	if err != nil {
+		return err
+	}
+	if err := os.CopyFS(filepath.Join(tmp, "dir"), content); err != nil {
+		return err
+	}
+	headers, err := fs.ReadDir(content, "shim")
+	if err != nil {
+		return err
+	}
+	if err := os.Mkdir(filepath.Join(tmp, "dir", "empty"), 0o777); err != nil {
+		return err
+	}
+	for _, h := range headers {
+		if err := os.WriteFile(filepath.Join(tmp, "dir", "empty", h.Name()), nil, 0o666); err != nil {
+			return err
+		}
+	}
+	so := filepath.Join(tmp, "runtime.so")
+	args := append([]string{"dir/rt.cpp", "-o", so, "-Wl,-soname," + filepath.Base(c.runtime)}, runtimeFlags...)
+	// Flags come before the file that they are for.
+	args = append(args[1:], args[0])
+	if out, err := c.run(tmp, args...); err != nil {
+		return fmt.Errorf("the emulator's run time does not compile: %w\n%s", err, out.String())
+	}
+	if err := os.Rename(filepath.Join(tmp, "dir"), dir); err != nil {
+		if _, there := os.Stat(c.include); there != nil { // else another process was faster
+			return err
+		}
+	}
+	return os.Rename(so, c.runtime)
+}
+
+// run runs clang in a folder and returns what it says, output and errors together.
+func (c *compiler) run(dir string, args ...string) (*bytes.Buffer, error) {
+	var out bytes.Buffer
+	cmd := exec.Command(c.clang, args...)
+	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, &out, &out
+	return &out, cmd.Run()
+}
+
+// entry is what the cache knows of a source beside the library.
+type entry struct {
+	Unit  *unit         `json:",omitempty"`
+	Error *CompileError `json:",omitempty"`
+}
+
+// library compiles a source, or finds it compiled, and returns the file of the library.
+func (c *compiler) library(name, source string, checked bool) (string, *unit, error) {
+	key := filepath.Join(c.cache, hash(c.id, name, source, fmt.Sprint(checked)))
+	so := key + ".so"
+	var e entry
+	if b, err := os.ReadFile(key + ".json"); err == nil && json.Unmarshal(b, &e) == nil {
+		touch(key + ".json")
+		if e.Error != nil {
+			return "", nil, e.Error
+		}
+		if _, err := os.Stat(so); err == nil {
+			touch(so)
+			return so, e.Unit, nil
+		}
+	}
+	tmp, err := os.MkdirTemp(c.cache, "tmp-")
+	if err != nil {
+		return "", nil, err
+	}
+	defer os.RemoveAll(tmp)
+	u, err := c.build(tmp, name, source, checked)
+	e = entry{Unit: u}
+	if err != nil && !errors.As(err, &e.Error) {
+		return "", nil, err
+	}
+	b, jerr := json.Marshal(e)
+	if jerr == nil {
+		jerr = os.WriteFile(filepath.Join(tmp, "json"), b, 0o666)
+	}
+	if jerr == nil && err == nil {
+		jerr = os.Rename(filepath.Join(tmp, "k.so"), so)
+	}
+	if jerr == nil {
+		jerr = os.Rename(filepath.Join(tmp, "json"), key+".json")
+	}
+	if err == nil {
+		err = jerr
+	}
+	return so, u, err
+}
+
+// build makes k.so in the folder tmp.
+func (c *compiler) build(tmp, name, source string, checked bool) (*unit, error) {
+	flags := append([]string{"-x", "clcpp"}, metalFlags...)
+	if checked {
+		flags = append(flags, checkedFlags...)
+	} else {
+		flags = append(flags, fastFlags...)
+	}
+	file := strings.TrimSuffix(filepath.Base(name), ".metal") + ".metal"
+	if err := os.WriteFile(filepath.Join(tmp, file), []byte(source), 0o666); err != nil {
+		return nil, err
+	}
+	// With empty headers only the macros of the source itself are expanded.
+	pre, err := c.run(tmp, append(flags, "-E", "-I"+c.empty, "./"+file)...)
+	if err != nil {
+		return nil, compileError(name, pre.String(), err)
+	}
+	u := translate(strings.ReplaceAll(pre.String(), `"./`, `"`))
+	if len(u.diags) > 0 {
+		return nil, &CompileError{Name: name, Diags: u.diags}
+	}
+	if err := os.WriteFile(filepath.Join(tmp, "k.cl"), []byte(u.text), 0o666); err != nil {
+		return nil, err
+	}
+
+	type result struct {
+		out *bytes.Buffer
+		err error
+	}
+	syntax := make(chan result)
+	go func() {
+		out, err := c.run(tmp, append(flags, "-w", "-I"+c.include, "-fsyntax-only", "-Xclang", "-ast-dump", "k.cl")...)
+		syntax <- result{out, err}
+	}()
+	out, err := c.run(tmp, append(flags, "-I"+c.include, "-c", "k.cl", "-o", "k.o")...)
+	ast := <-syntax
+	if err != nil {
+		return nil, compileError(name, out.String(), err)
+	}
+	if ast.err != nil {
+		return nil, compileError(name, ast.out.String(), ast.err)
+	}
+	if diags := u.lintTree(ast.out.String()); len(diags) > 0 {
+		return nil, &CompileError{Name: name, Diags: diags}
+	}
+	if out, err := c.run(tmp, "-shared", "-Wl,-Bsymbolic", "-Wl,-z,now", "-Wl,--no-undefined", "-Wl,-rpath,$ORIGIN", "-o", "k.so", "k.o", c.runtime, "-lm"); err != nil {
+		return nil, fmt.Errorf("%s does not link: %w\n%s", name, err, out.String())
+	}
+	return u, nil
+}
+
+// compileError is a CompileError if clang found fault with the source, another one if it could not do its work.
+func compileError(name, out string, err error) error {
+	var exit *exec.ExitError
+	if errors.As(err, &exit) && exit.ExitCode() == 1 && strings.Contains(out, "error: ") && !strings.Contains(out, "PLEASE submit a bug report") {
+		return &CompileError{Name: name, Output: strings.TrimSpace(out)}
+	}
+	return fmt.Errorf("clang fails on %s: %w\n%s", name, err, out)
+}
+
+// touch notes that something in the cache is in use.
+func touch(path string) {
+	if info, err := os.Stat(path); err == nil && time.Since(info.ModTime()) > 24*time.Hour {
+		now := time.Now()
+		os.Chtimes(path, now, now) // else it is compiled again one day
+	}
+}
+
+var cachedRE = regexp.MustCompile(`^([0-9a-f]{32}\.(so|json)|runtime-[0-9a-f]{32}(\.so)?|tmp-[0-9]+)$`)
+
+// prune drops, once a day, what nobody has used for two weeks. A failure only costs space.
+func prune(cache string) {
+	marker := filepath.Join(cache, "pruned")
+	if info, err := os.Stat(marker); err == nil && time.Since(info.ModTime()) < 24*time.Hour {
+		return
+	}
+	if os.WriteFile(marker, nil, 0o666) != nil {
+		return
+	}
+	entries, err := os.ReadDir(cache)
+	if err != nil {
+		return
+	}
+	for _, e := range entries {
+		if info, err := e.Info(); err == nil && cachedRE.MatchString(e.Name()) && time.Since(info.ModTime()) > 14*24*time.Hour {
+			os.RemoveAll(filepath.Join(cache, e.Name()))
+		}
+	}
+}

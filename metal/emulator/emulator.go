@@ -1,0 +1,233 @@
+//go:build linux && amd64
+
+package emulator
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"slices"
+	"sync"
+	"time"
+	"unsafe"
+
+	"github.com/ebitengine/purego"
+
+	"coil/metal"
+)
+
+// What Metal allows.
+const (
+	maxThreads       = 1024 // in a threadgroup
+	threadgroupBytes = 32 << 10
+	maxBuffer        = 4 << 30
+)
+
+// Device is an emulated GPU.
+type Device struct {
+	o        Options
+	compiler *compiler
+	pool     uintptr // the run time's threads
+	dispatch uintptr // the run time's function
+
+	libraries []*library
+	pipelines []*pipeline
+	windows   func(l *metal.Launch, bind int) (length int, ok bool)
+
+	mu       sync.Mutex // guards what follows, for Poll
+	buffers  []*buffer
+	commands []*command // submitted, and their end not yet told; the first executed ones have ended
+	ticket   metal.Ticket
+	launches uint32 // that have run
+	call     call
+}
+
+// library is a compiled source.
+type library struct {
+	*unit
+	file    string
+	handle  uintptr
+	image   [2]uint64 // addresses of its begin and end
+	layouts map[string][]layout
+	lines   *lineTable // made when there is a fault
+}
+
+// layout is of what a parameter points to, 0 if that is void.
+type layout struct{ size, align uint64 }
+
+type pipeline struct {
+	lib       *library
+	kernel    *kernelDecl
+	layouts   []layout
+	entry     uintptr
+	constants []constantValue
+}
+
+var _ metal.Device = (*Device)(nil)
+
+// Open makes an emulated GPU. Where there can be none, the error wraps ErrUnavailable.
+func Open(o Options) (*Device, error) {
+	if o.Workers <= 0 {
+		o.Workers = runtime.GOMAXPROCS(0)
+	}
+	if o.TimeLimit <= 0 {
+		o.TimeLimit = time.Minute
+	}
+	c, err := newCompiler(o.Cache)
+	if err != nil {
+		return nil, err
+	}
+	// The run time stays loaded: it has become the process's handler of signals.
+	rt, err := purego.Dlopen(c.runtime, purego.RTLD_NOW|purego.RTLD_LOCAL)
+	if err != nil {
+		return nil, err
+	}
+	d := &Device{o: o, compiler: c}
+	if d.dispatch, err = purego.Dlsym(rt, "msl_dispatch"); err != nil {
+		return nil, err
+	}
+	if d.pool, err = callSymbol(rt, "msl_open", uintptr(o.Workers)); err != nil {
+		return nil, err
+	}
+	return d, nil
+}
+
+func callSymbol(handle uintptr, name string, args ...uintptr) (uintptr, error) {
+	f, err := purego.Dlsym(handle, name)
+	if err != nil {
+		return 0, err
+	}
+	r, _, _ := purego.SyscallN(f, args...)
+	return r, nil
+}
+
+// Description says what the device is.
+func (d *Device) Description() metal.Description {
+	return metal.Description{Name: "emulator", Family: 9, Unified: true, WorkingSet: maxBuffer, MaxBuffer: maxBuffer, ThreadgroupBytes: threadgroupBytes}
+}
+
+// Library compiles a source. Its error is a *CompileError if the source is at fault.
+func (d *Device) Library(name, source string) (metal.Library, error) {
+	file, u, err := d.compiler.library(name, source, d.o.Checked)
+	if err != nil {
+		return 0, err
+	}
+	l := &library{unit: u, file: file, layouts: map[string][]layout{}}
+	if l.handle, err = purego.Dlopen(file, purego.RTLD_NOW|purego.RTLD_LOCAL); err != nil {
+		return 0, err
+	}
+	d.libraries = append(d.libraries, l)
+	for i := range l.image {
+		at, err := callSymbol(l.handle, "msl_image", uintptr(i))
+		if err != nil {
+			return 0, err
+		}
+		l.image[i] = uint64(at)
+	}
+	for _, k := range u.Kernels {
+		for i := range k.Params {
+			both, err := callSymbol(l.handle, "msl_layout_"+k.Name, uintptr(i))
+			if err != nil {
+				return 0, err
+			}
+			l.layouts[k.Name] = append(l.layouts[k.Name], layout{uint64(both) >> 32, uint64(both) & (1<<32 - 1)})
+		}
+	}
+	return metal.Library(len(d.libraries)), nil
+}
+
+// Pipeline makes a kernel ready. Every function constant that the kernel reads must be set.
+func (d *Device) Pipeline(lib metal.Library, kernel string, constants []metal.Constant) (metal.Pipeline, error) {
+	if lib == 0 || int(lib) > len(d.libraries) {
+		return 0, fmt.Errorf("there is no library %d", lib)
+	}
+	p := &pipeline{lib: d.libraries[lib-1]}
+	for i := range p.lib.Kernels {
+		if p.lib.Kernels[i].Name == kernel {
+			p.kernel = &p.lib.Kernels[i]
+		}
+	}
+	if p.kernel == nil {
+		return 0, fmt.Errorf("there is no kernel %s", kernel)
+	}
+	p.layouts = p.lib.layouts[kernel]
+	var err error
+	if p.entry, err = purego.Dlsym(p.lib.handle, "msl_entry_"+kernel); err != nil {
+		return 0, err
+	}
+	set := map[int]bool{}
+	for _, c := range constants {
+		i := slices.IndexFunc(p.lib.Constants, func(x constantDecl) bool { return x.Index == c.Index })
+		switch {
+		case i < 0:
+			err = fmt.Errorf("kernel %s: the source has no function constant %d", kernel, c.Index)
+		case set[c.Index]:
+			err = fmt.Errorf("kernel %s: function constant %d is set twice", kernel, c.Index)
+		case p.lib.Constants[i].Type != c.Type:
+			err = fmt.Errorf("kernel %s: function constant %s has another type", kernel, p.lib.Constants[i].Name)
+		case c.Type == metal.ConstantBool && c.Bits > 1:
+			err = fmt.Errorf("kernel %s: function constant %s is a bool and has bits %#x", kernel, p.lib.Constants[i].Name, c.Bits)
+		}
+		if err != nil {
+			return 0, err
+		}
+		set[c.Index] = true
+		at, err := purego.Dlsym(p.lib.handle, fmt.Sprintf("msl_fc_%d", c.Index))
+		if err != nil {
+			return 0, err
+		}
+		v := constantValue{At: uint64(at), Bits: c.Bits, Size: 4}
+		if c.Type == metal.ConstantBool {
+			v.Size = 1
+		}
+		p.constants = append(p.constants, v)
+	}
+	for _, c := range p.lib.Constants {
+		if !set[c.Index] && slices.Contains(p.kernel.Uses, c.Index) {
+			return 0, fmt.Errorf("kernel %s reads function constant %d (%s), which is not set", kernel, c.Index, c.Name)
+		}
+	}
+	d.pipelines = append(d.pipelines, p)
+	return metal.Pipeline(len(d.pipelines)), nil
+}
+
+// MaxThreads is the largest threadgroup of a pipeline.
+func (d *Device) MaxThreads(p metal.Pipeline) int {
+	if n := d.pipelines[p-1].kernel.MaxThreads; n > 0 {
+		return n
+	}
+	return maxThreads
+}
+
+// SetWindows lets f say how many bytes a launch may touch from where a bind points to, so that a stray access is seen that
+// stays in the buffer. f is called in Submit, with Submit's own launches. Without f, and where ok is false, it may touch
+// all that follows in the buffer. Only a checked device looks.
+func (d *Device) SetWindows(f func(l *metal.Launch, bind int) (length int, ok bool)) { d.windows = f }
+
+// Condition is always good.
+func (d *Device) Condition() metal.Condition { return metal.Condition{Thermal: metal.ThermalNominal} }
+
+// Close frees everything.
+func (d *Device) Close() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.pool == 0 {
+		return nil
+	}
+	rt, err := purego.Dlopen(d.compiler.runtime, purego.RTLD_NOW|purego.RTLD_LOCAL)
+	if err == nil {
+		_, err = callSymbol(rt, "msl_close", d.pool)
+	}
+	d.pool = 0
+	for _, l := range d.libraries {
+		err = errors.Join(err, purego.Dlclose(l.handle))
+	}
+	for _, b := range d.buffers {
+		err = errors.Join(err, b.unmap())
+	}
+	d.libraries, d.pipelines, d.buffers, d.commands = nil, nil, nil, nil
+	return err
+}
+
+// addr is the address of what p points to, for the run time.
+func addr[T any](p *T) uint64 { return uint64(uintptr(unsafe.Pointer(p))) }

@@ -1,0 +1,140 @@
+//go:build linux && amd64
+
+package emulator
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+)
+
+// Kinds of faults, as in runtime/rt.cpp.
+const (
+	outOfBounds = 1 + iota
+	dataRace
+	groupRace
+	launchRace
+	unwritten
+	readOnly
+	barrierDivergence
+	simdDivergence
+	threadgroupMemory
+	undefinedBehaviour
+	stackOverflow
+	timeOver
+)
+
+var kinds = [...]string{
+	outOfBounds:        "out of bounds",
+	dataRace:           "data race",
+	groupRace:          "data race between threadgroups",
+	launchRace:         "missing barrier between launches",
+	unwritten:          "read of undefined memory",
+	readOnly:           "write to read-only memory",
+	barrierDivergence:  "barrier divergence",
+	simdDivergence:     "SIMD divergence",
+	threadgroupMemory:  "too much threadgroup memory",
+	undefinedBehaviour: "undefined behaviour",
+	stackOverflow:      "stack overflow",
+	timeOver:           "time-out",
+}
+
+// code is Metal's code for a command buffer that cannot go on after such a fault, 0 if it can.
+func (f *cFault) code() int {
+	switch f.Kind {
+	case outOfBounds, readOnly:
+		return codePageFault
+	case barrierDivergence, simdDivergence, threadgroupMemory, stackOverflow:
+		return codeInternal
+	case timeOver:
+		return codeTimeout
+	}
+	return 0
+}
+
+// describe puts a fault of a launch into words. place is the same for faults that need not be told twice.
+func (p *pipeline) describe(f *cFault, ran map[uint32]*pipeline) (text, place string) {
+	at := p.lib.place(f.PC, f.Site)
+	other := p
+	if f.Kind == launchRace {
+		other = ran[f.Launch2]
+	}
+	at2 := ""
+	if f.PC2 != 0 {
+		at2 = other.lib.place(f.PC2, f.Site2)
+	}
+
+	memory := "unknown memory"
+	switch {
+	case f.Buf == -1:
+		memory = "threadgroup memory"
+	case f.Buf >= 0:
+		memory = fmt.Sprintf("buffer %d", f.Buf)
+		for _, pr := range p.kernel.Params {
+			if pr.Attr == "buffer" && pr.Index == int(f.Buf) {
+				memory += " (" + pr.Name + ")"
+			}
+		}
+	}
+	verb := func(write bool) string {
+		if write {
+			return "write"
+		}
+		return "read"
+	}
+	note, _, _ := bytes.Cut(f.Text[:], []byte{0})
+	words := string(note)
+	thread := fmt.Sprintf("thread %d of threadgroup %d", f.Tid, f.Group)
+	access := fmt.Sprintf("%s of %d bytes at offset %d of %s by %s", verb(f.Write&1 != 0), f.Size, int64(f.Off), memory, thread)
+	switch f.Kind {
+	case outOfBounds, unwritten, readOnly:
+		if words != "" {
+			words = ", " + words
+		}
+		words = access + words
+	case dataRace:
+		words = fmt.Sprintf("%s, and %s by thread %d at %s, with no barrier between", access, verb(f.Write&2 != 0), f.Tid2, at2)
+	case groupRace:
+		words = fmt.Sprintf("%s, and %s by thread %d of another threadgroup at %s", access, verb(f.Write&2 != 0), f.Tid2, at2)
+	case launchRace:
+		if at2 != "" {
+			at2 = " at " + at2
+		}
+		words = fmt.Sprintf("%s, and %s by %s%s, in a launch before or after it", access, verb(f.Write&2 != 0), other.kernel.Name, at2)
+	case barrierDivergence, simdDivergence:
+		words += ": " + thread
+		if f.Tid2 != f.Tid {
+			words += fmt.Sprintf(" and thread %d", f.Tid2)
+			if at2 != "" {
+				words += " at " + at2
+			}
+		}
+	case threadgroupMemory:
+		words = fmt.Sprintf("%d bytes, there are %d", f.Size, threadgroupBytes)
+	default:
+		words += ": " + thread
+	}
+	text = fmt.Sprintf("%s: %s: %s: %s", p.kernel.Name, at, kinds[f.Kind], words)
+	return text, fmt.Sprint(f.Kind, at, at2, f.Launch2)
+}
+
+// place is the line of the source for an address of code. Where the compiler has merged calls and dropped their line, the
+// site tells it.
+func (l *library) place(pc uint64, site uint32) string {
+	if l.lines == nil {
+		l.lines = readLines(l.file)
+	}
+	if s := l.lines.at(pc); s != "" && !strings.HasPrefix(s, entryFile) {
+		return s
+	}
+	for _, f := range l.Files {
+		h := uint32(0)
+		for i := range len(f) {
+			h = h*31 + uint32(f[i])
+		}
+		if site != 0 && h<<20>>20 == site>>20 {
+			return fmt.Sprintf("%s:%d", f, site&(1<<20-1))
+		}
+	}
+	return "?"
+}

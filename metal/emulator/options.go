@@ -1,0 +1,67 @@
+// Package emulator runs Metal compute kernels on a Linux CPU, so that they can be proved without a Mac.
+//
+// A Metal source is compiled, unmodified, by clang as C++ for OpenCL with a metal_stdlib of our own, which checks address
+// spaces as strictly as Apple's compiler, and runs with every GPU thread as a fiber. The checked form watches every access
+// to memory: overruns, data races, reads of what nobody wrote, barriers and SIMD operations in divergent code, and launches
+// that want a barrier between them are errors with file and line.
+//
+// It says nothing about speed, about the precision of a GPU's arithmetic, or about what else Apple's compiler may reject.
+package emulator
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// ErrUnavailable is what Open's error wraps where the emulator cannot run. The error says what is missing.
+var ErrUnavailable = errors.New("the Metal emulator is not available")
+
+// Options of an emulator.
+type Options struct {
+	Checked   bool          // watch every access to memory; some twenty times slower
+	Order     Order         // of everything that Metal leaves open
+	Seed      uint64        // of a random order
+	Workers   int           // threads that run threadgroups; 0: as many as Go uses. Checked, it is always one
+	TimeLimit time.Duration // of a launch, as a GPU has one; 0: a minute
+	Cache     string        // folder of compiled sources; "": $COIL_EMULATOR_CACHE, or coil-emulator in the user's cache
+}
+
+// Order of what may happen in any order: threadgroups, SIMD-groups and threads of a launch, launches between two barriers,
+// and whether a command buffer runs as soon as it is submitted or as late as it is asked for.
+type Order uint8
+
+const (
+	Forward Order = iota // everything by number, at once
+	Reverse              // from the last to the first, as late as possible
+	Random               // by the seed
+)
+
+func (o Order) String() string { return [...]string{"forward", "reverse", "random"}[o] }
+
+// CompileError is a Metal source that is not accepted.
+type CompileError struct {
+	Name   string // of the library
+	Diags  []Diag // rules that the source breaks
+	Output string // what clang says
+}
+
+func (e *CompileError) Error() string {
+	var s strings.Builder
+	fmt.Fprintf(&s, "%s does not compile:\n", e.Name)
+	for _, d := range e.Diags {
+		fmt.Fprintln(&s, d)
+	}
+	s.WriteString(e.Output)
+	return strings.TrimSpace(s.String())
+}
+
+// Diag is one broken rule.
+type Diag struct {
+	File string
+	Line int
+	Text string
+}
+
+func (d Diag) String() string { return fmt.Sprintf("%s:%d: error: %s", d.File, d.Line, d.Text) }

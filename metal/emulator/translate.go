@@ -1,0 +1,634 @@
+//go:build linux && amd64
+
+package emulator
+
+import (
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"coil/metal"
+)
+
+// unit is a translated source. What a launch needs of it is kept beside the compiled library.
+type unit struct {
+	Files     []string // that the source names
+	Kernels   []kernelDecl
+	Constants []constantDecl
+
+	text  string
+	diags []Diag
+}
+
+// kernelDecl is a kernel as the host sees it.
+type kernelDecl struct {
+	Name       string
+	MaxThreads int // 0: no bound of its own
+	Params     []param
+	Uses       []int // indices of function constants
+
+	function string // C++ expression that names the function: "gemm<float, 8>"
+	generic  *kernelFunc
+}
+
+// param is a parameter of a kernel.
+type param struct {
+	Name  string
+	Type  string // as written: "device const float *"
+	Attr  string // buffer, thread_position_in_grid, …
+	Index int    // of a buffer
+	Const bool   // the kernel cannot write to it
+	Space string // device, constant
+}
+
+func (p *param) isReference() bool { return strings.HasSuffix(p.Type, "&") }
+
+// constantDecl is a function constant.
+type constantDecl struct {
+	Name  string
+	Index int
+	Type  metal.ConstantType
+}
+
+// kernelFunc is a function with the word kernel, maybe a template.
+type kernelFunc struct {
+	name, header string // header: "template < typename T , int N >", or ""
+	maxThreads   int
+	params       []param
+}
+
+// builtins are the input attributes of kernels, where the value is found, and whether it may have up to three components.
+var builtins = map[string]struct {
+	field string
+	vec   bool
+}{
+	"thread_position_in_grid":             {"pos_grid", true},
+	"thread_position_in_threadgroup":      {"pos_group", true},
+	"threadgroup_position_in_grid":        {"sh->group_pos", true},
+	"threads_per_threadgroup":             {"sh->group_size", true},
+	"dispatch_threads_per_threadgroup":    {"sh->group_size", true},
+	"threadgroups_per_grid":               {"sh->groups", true},
+	"threads_per_grid":                    {"sh->grid", true},
+	"thread_index_in_threadgroup":         {"idx_group", false},
+	"thread_index_in_simdgroup":           {"idx_simd", false},
+	"simdgroup_index_in_threadgroup":      {"simd_idx", false},
+	"threads_per_simdgroup":               {"sh->simd_width", false},
+	"thread_execution_width":              {"sh->simd_width", false},
+	"simdgroups_per_threadgroup":          {"sh->simd_count", false},
+	"dispatch_simdgroups_per_threadgroup": {"sh->simd_count", false},
+}
+
+var constantTypes = map[string]metal.ConstantType{
+	"bool": metal.ConstantBool, "int": metal.ConstantInt, "uint": metal.ConstantUint, "float": metal.ConstantFloat,
+}
+
+// entryFile is the file that diagnostics name for the entry points, which the translator adds.
+const entryFile = "entry-points"
+
+type translator struct {
+	all     []token
+	t       []token // without white space
+	at      []int   // their places in all
+	unit    *unit
+	kernels map[string]*kernelFunc
+	bodies  map[int]bool // places of the opening braces of kernels
+	groupID int
+}
+
+// translate rewrites preprocessed Metal source into what clang compiles as C++ for OpenCL. Lines stay where they are.
+func translate(pre string) *unit {
+	tr := &translator{all: lex(pre), unit: &unit{}, kernels: map[string]*kernelFunc{}, bodies: map[int]bool{}}
+	seen := map[string]bool{}
+	for i, t := range tr.all {
+		if t.kind != space {
+			tr.t, tr.at = append(tr.t, t), append(tr.at, i)
+		}
+		if !seen[t.file] {
+			seen[t.file] = true
+			tr.unit.Files = append(tr.unit.Files, t.file)
+		}
+	}
+	tr.lintTokens()
+	depth, start := 0, 0
+	for i := 0; i < len(tr.t); i++ {
+		switch s := tr.t[i].s; {
+		case s == "{":
+			depth++
+			if depth == 1 && i > start && tr.t[start].s == "namespace" {
+				depth, start = 0, i+1 // look inside
+			}
+		case s == "}":
+			depth = max(0, depth-1)
+			if depth == 0 {
+				start = i + 1
+			}
+		case depth > 0:
+		case s == ";":
+			start = i + 1
+		case s == "template" && !tr.is(i+1, "<"):
+			i = tr.instantiation(i)
+			start = i + 1
+		case s == "constant":
+			if j := tr.functionConstant(i); j > i {
+				i, start = j, j+1
+			}
+		case s == "kernel":
+			i = tr.kernel(start, i)
+			start = i + 1
+		}
+	}
+	tr.functionBodies()
+
+	var b strings.Builder
+	b.WriteString("#include <metal_stdlib>\n")
+	for _, t := range tr.all {
+		b.WriteString(t.s)
+	}
+	fmt.Fprintf(&b, "\n# 1 %q 3\n", entryFile)
+	b.WriteString("extern \"C\" { extern __attribute__((visibility(\"hidden\"))) constant char __ehdr_start, _end; }\n")
+	fmt.Fprintf(&b, "%s ulong msl_image(int i) { return (ulong)(i ? &_end : &__ehdr_start); }\n", export)
+	for _, c := range tr.unit.Constants {
+		fmt.Fprintf(&b, "__asm__(\".bss\\n.globl msl_fc_%d\\n.balign 4\\nmsl_fc_%d: .zero 4\\n.text\");\n", c.Index, c.Index)
+	}
+	called := map[string]bool{}
+	for i := range tr.unit.Kernels {
+		k := &tr.unit.Kernels[i]
+		if !called[k.generic.name] {
+			called[k.generic.name] = true
+			k.generic.writeCall(&b)
+		}
+		k.writeEntry(&b)
+	}
+	tr.unit.text = b.String()
+	return tr.unit
+}
+
+// is tells whether token i is one of words.
+func (tr *translator) is(i int, words ...string) bool {
+	for _, w := range words {
+		if i >= 0 && i < len(tr.t) && tr.t[i].s == w {
+			return true
+		}
+	}
+	return false
+}
+
+func (tr *translator) diag(i int, format string, a ...any) {
+	t := tr.t[min(i, len(tr.t)-1)]
+	tr.unit.diags = append(tr.unit.diags, Diag{t.file, t.line, fmt.Sprintf(format, a...)})
+}
+
+// match returns the place of the bracket that closes the one at i.
+func (tr *translator) match(i int) int {
+	depth := 0
+	for ; i < len(tr.t); i++ {
+		switch tr.t[i].s {
+		case "(", "[", "{":
+			depth++
+		case ")", "]", "}":
+			if depth--; depth == 0 {
+				return i
+			}
+		}
+	}
+	return len(tr.t) - 1
+}
+
+// angle returns the place of the > that closes the < at i.
+func (tr *translator) angle(i int) int {
+	depth := 0
+	for ; i < len(tr.t)-1; i++ {
+		switch tr.t[i].s {
+		case "<":
+			depth++
+		case ">":
+			if depth--; depth == 0 {
+				return i
+			}
+		case "(", "[", "{":
+			i = tr.match(i)
+		case ";":
+			return i
+		}
+	}
+	return len(tr.t) - 1
+}
+
+// text is the source of tokens a to b-1.
+func (tr *translator) text(a, b int) string {
+	var s []string
+	for _, t := range tr.t[a:b] {
+		s = append(s, t.s)
+	}
+	return strings.Join(s, " ")
+}
+
+func (tr *translator) set(i int, s string) { tr.all[tr.at[i]].s = s }
+
+func (tr *translator) blank(a, b int) {
+	for i := a; i < b; i++ {
+		tr.set(i, "")
+	}
+}
+
+func (tr *translator) isAttr(i int) bool { return tr.is(i, "[") && tr.is(i+1, "[") }
+
+// kernel reads the definition of a kernel. Its declaration begins at start, i is the word kernel.
+func (tr *translator) kernel(start, i int) int {
+	k := &kernelFunc{}
+	if tr.is(start, "template") {
+		k.header = tr.text(start, tr.angle(start+1)+1)
+	}
+	open := i
+	for j := start; j < i; j++ { // [[kernel, …]]: go on behind the attribute
+		if tr.isAttr(j) {
+			open = max(open, tr.match(j))
+		}
+	}
+	for open < len(tr.t) && !tr.is(open, "(", ";", "{") { // attributes may stand before the name
+		if tr.isAttr(open) {
+			open = tr.match(open)
+		}
+		open++
+	}
+	if !tr.is(open, "(") {
+		tr.diag(i, "kernel: no parameter list found")
+		return i
+	}
+	k.name = tr.t[open-1].s
+	if !tr.is(open-2, "void") {
+		tr.diag(i, "kernel %s must return void", k.name)
+	}
+	for j := start; j < open; j++ {
+		if tr.is(j, "max_total_threads_per_threadgroup") {
+			n, err := strconv.Atoi(tr.t[j+2].s)
+			if err != nil || n < 1 || n > maxThreads {
+				tr.diag(j, "kernel %s: the bound of threads must be a number from 1 to %d", k.name, maxThreads)
+			} else if n < 64 {
+				tr.diag(j, "kernel %s: Apple's compiler gets SIMD-group matrices wrong with a bound of 32 threads; use 64 or none", k.name)
+			}
+			k.maxThreads = n
+		}
+	}
+	end := tr.match(open)
+	seen, components := map[string]bool{}, 0
+	for a := open + 1; a < end; {
+		b, angle := a, 0
+		for ; b < end && (angle > 0 || !tr.is(b, ",")); b++ {
+			switch tr.t[b].s {
+			case "(", "[", "{":
+				b = tr.match(b)
+			case "<":
+				angle++
+			case ">":
+				angle--
+			}
+		}
+		k.params = append(k.params, tr.param(k.name, a, b, seen, &components))
+		a = b + 1
+	}
+	if !tr.is(end+1, "{") {
+		tr.diag(i, "kernel %s: declared but not defined here", k.name)
+		return end
+	}
+	if tr.kernels[k.name] != nil {
+		tr.diag(i, "two kernels are called %s; give one of them another name", k.name)
+	}
+	tr.kernels[k.name] = k
+	tr.bodies[end+1] = true
+	if k.header == "" {
+		tr.addKernel(i, k.name, k.name, k)
+	}
+	return tr.match(end + 1)
+}
+
+func (tr *translator) addKernel(i int, name, function string, k *kernelFunc) {
+	for _, o := range tr.unit.Kernels {
+		if o.Name == name && o.generic != k {
+			tr.diag(i, "two kernels are called %s", name)
+		}
+	}
+	tr.unit.Kernels = append(tr.unit.Kernels, kernelDecl{Name: name, MaxThreads: k.maxThreads, Params: k.params, function: function, generic: k})
+}
+
+var (
+	scalarRE     = regexp.MustCompile(`^(uint|ushort)([23])?$`)
+	identifierRE = regexp.MustCompile(`^[A-Za-z_]\w*$`)
+)
+
+// param reads the parameter of a kernel in tokens a to b-1. seen holds the attributes used so far, components is the number
+// that all positions and sizes must have.
+func (tr *translator) param(kernel string, a, b int, seen map[string]bool, components *int) param {
+	p := param{Index: -1}
+	typeEnd := b
+	for i := a; i < b; i++ {
+		if !tr.isAttr(i) {
+			continue
+		}
+		typeEnd = min(typeEnd, i)
+		p.Attr = tr.t[i+2].s
+		if tr.is(i+3, "(") {
+			n, err := strconv.Atoi(tr.t[i+4].s)
+			if err != nil || !tr.is(i+5, ")") {
+				tr.diag(i, "kernel %s: the index of an attribute must be a literal number", kernel)
+			}
+			p.Index = n
+		}
+		i = tr.match(i)
+	}
+	if typeEnd <= a+1 {
+		tr.diag(a, "kernel %s: parameter without a name or a type", kernel)
+		return p
+	}
+	p.Name = tr.t[typeEnd-1].s
+	p.Type = tr.text(a, typeEnd-1)
+	bad := func(format string, args ...any) {
+		tr.diag(a, "kernel %s, parameter %s: %s", kernel, p.Name, fmt.Sprintf(format, args...))
+	}
+	words := strings.Fields(p.Type)
+	pointer := len(words) > 0 && (words[len(words)-1] == "*" || words[len(words)-1] == "&")
+	for _, w := range words {
+		switch w {
+		case "device", "constant", "threadgroup", "thread":
+			p.Space = w
+		case "const":
+			p.Const = true
+		}
+	}
+	p.Const = p.Const || p.Space == "constant"
+	key := p.Attr
+	if p.Index >= 0 {
+		key = fmt.Sprintf("%s(%d)", key, p.Index)
+	}
+	if seen[key] && p.Attr != "" {
+		bad("[[%s]] is used twice", key)
+	}
+	seen[key] = true
+	switch in, ok := builtins[p.Attr]; {
+	case p.Attr == "":
+		bad("has no [[…]] attribute")
+	case p.Attr == "buffer":
+		if !pointer || p.Space != "device" && p.Space != "constant" {
+			bad("[[buffer]] needs a pointer or reference to device or constant memory")
+		}
+		if p.Index < 0 || p.Index > 30 {
+			bad("the index of a buffer is from 0 to 30")
+		}
+	case p.Attr == "threadgroup":
+		bad("no launch gives threadgroup memory; declare it in the body of the kernel")
+	case ok:
+		m := scalarRE.FindStringSubmatch(p.Type)
+		if m == nil || !in.vec && m[2] != "" {
+			bad("type %s does not suit [[%s]]", p.Type, p.Attr)
+			break
+		}
+		if in.vec {
+			n := 1
+			if m[2] != "" {
+				n = int(m[2][0] - '0')
+			}
+			if *components != 0 && *components != n {
+				bad("all positions and sizes must have the same number of components")
+			}
+			*components = n
+		}
+	default:
+		bad("unknown attribute [[%s]]", p.Attr)
+	}
+	return p
+}
+
+// instantiation reads template [[host_name("x")]] [[kernel]] … name<arguments> …;
+func (tr *translator) instantiation(i int) int {
+	end := i
+	for end < len(tr.t)-1 && !tr.is(end, ";") {
+		end++
+	}
+	host := ""
+	for j := i + 1; j < end; j++ {
+		if tr.isAttr(j) {
+			if tr.is(j+2, "host_name") {
+				for q := j + 4; tr.t[q].kind == literal; q++ { // macros leave several
+					part, _ := strconv.Unquote(tr.t[q].s)
+					host += part
+				}
+				if !identifierRE.MatchString(host) {
+					tr.diag(j, "host_name: %q is not an identifier", host)
+				}
+			}
+			c := tr.match(j)
+			tr.blank(j, c+1)
+			j = c
+		} else if tr.is(j, "kernel") {
+			tr.set(j, "")
+		} else if k := tr.kernels[tr.t[j].s]; k != nil && tr.is(j+1, "<") {
+			if host == "" {
+				tr.diag(i, "explicit instantiation of %s without [[host_name]]", k.name)
+			}
+			tr.addKernel(i, host, tr.text(j, tr.angle(j+1)+1), k)
+			return end
+		}
+	}
+	if host != "" {
+		tr.diag(i, "instantiation %q: no such kernel template above", host)
+	}
+	return end
+}
+
+// functionConstant makes constant T name [[function_constant(n)]]; memory that is set before a launch.
+func (tr *translator) functionConstant(i int) int {
+	end := i
+	for end < len(tr.t)-1 && !tr.is(end, ";", "{") {
+		end++
+	}
+	for j := i; j < end; j++ {
+		if !tr.isAttr(j) || !tr.is(j+2, "function_constant") {
+			continue
+		}
+		c := constantDecl{Name: tr.t[j-1].s}
+		var err error
+		if c.Index, err = strconv.Atoi(tr.t[j+4].s); err != nil || c.Index < 0 || c.Index > 65535 {
+			tr.diag(j, "function constant %s: the index must be a number from 0 to 65535", c.Name)
+		}
+		typ, ok := constantTypes[tr.text(i+1, j-1)]
+		if !ok {
+			tr.diag(j, "function constant %s: the type must be bool, int, uint or float", c.Name)
+		}
+		c.Type = typ
+		for _, o := range tr.unit.Constants {
+			if o.Index == c.Index {
+				tr.diag(j, "function constants %s and %s have the same index", o.Name, c.Name)
+			}
+		}
+		tr.unit.Constants = append(tr.unit.Constants, c)
+		tr.blank(j, tr.match(j)+1)
+		tr.set(j, fmt.Sprintf("__asm__(\"msl_fc_%d\")", c.Index))
+		tr.set(i, "extern constant")
+		return end
+	}
+	return i
+}
+
+// functionBodies looks into functions for static variables, which Metal lacks, and gives threadgroup variables of kernels a
+// place in the memory of the group.
+func (tr *translator) functionBodies() {
+	type scope struct {
+		function int // depth of braces inside a function
+		kernel   bool
+	}
+	var stack []scope
+	for i := 0; i < len(tr.t); i++ {
+		var in scope
+		if len(stack) > 0 {
+			in = stack[len(stack)-1]
+		}
+		switch tr.t[i].s {
+		case "{":
+			switch {
+			case in.function > 0:
+				in.function++
+			case tr.is(i-1, ")", "const", "thread", "device", "constant", "threadgroup"):
+				in = scope{1, tr.bodies[i]}
+			}
+			stack = append(stack, in)
+		case "}":
+			if len(stack) > 0 {
+				stack = stack[:len(stack)-1]
+			}
+		case "static":
+			if in.function > 0 {
+				tr.diag(i, "variables of functions cannot be static")
+			}
+		case "threadgroup":
+			if in.function == 0 || !tr.is(i-1, "{", "}", ";") {
+				continue
+			}
+			end, pointer := i, false
+			for ; end < len(tr.t)-1 && !tr.is(end, ";"); end++ {
+				switch tr.t[end].s {
+				case "*", "&":
+					pointer = true
+				case "[", "(":
+					end = tr.match(end)
+				case "<":
+					end = tr.angle(end)
+				}
+			}
+			if pointer {
+				continue
+			}
+			if !in.kernel || in.function > 1 {
+				tr.diag(i, "threadgroup variables must be declared in the outermost block of a kernel")
+			}
+			tr.threadgroupVariables(i, end)
+			i = end
+		}
+	}
+}
+
+// threadgroupVariables rewrites threadgroup T a[n], b; whose semicolon is at end.
+func (tr *translator) threadgroupVariables(i, end int) {
+	n := i + 1
+	for ; n < end; n++ { // to the first name: the identifier before [ , or ;
+		if tr.is(n, "<") {
+			n = tr.angle(n)
+		} else if tr.t[n].kind == identifier && tr.is(n+1, "[", ",", ";", "=") {
+			break
+		}
+	}
+	base := tr.text(i+1, n)
+	var out strings.Builder
+	for n < end {
+		name, dims := tr.t[n].s, n+1
+		for dims < end && tr.is(dims, "[") {
+			dims = tr.match(dims) + 1
+		}
+		next := dims
+		if tr.is(next, "=") {
+			tr.diag(n, "threadgroup variable %s cannot have an initializer", name)
+			for ; next < end && !tr.is(next, ","); next++ {
+				if tr.is(next, "(", "[", "{") {
+					next = tr.match(next)
+				}
+			}
+		}
+		tr.groupID++
+		fmt.Fprintf(&out, "typedef %[1]s _tgt_%[2]s %[3]s; threadgroup _tgt_%[2]s& %[2]s = *(threadgroup _tgt_%[2]s*)msl_tg_alloc(%[4]d, sizeof(_tgt_%[2]s), alignof(_tgt_%[2]s));",
+			base, name, tr.text(n+1, dims), tr.groupID)
+		n = next + 1
+	}
+	tr.blank(i, end+1)
+	tr.set(i, out.String())
+}
+
+const export = `extern "C" __attribute__((visibility("default")))`
+
+// writeCall writes the function that reads a kernel's arguments from a thread's context and calls it, and the one that
+// tells the layout of what its pointers point to: size·2³² + alignment.
+func (k *kernelFunc) writeCall(b *strings.Builder) {
+	call := k.name
+	if k.header != "" {
+		call += "<" + strings.Join(templateParams(k.header), ", ") + ">"
+	}
+	var args []string
+	var layout strings.Builder
+	for i, p := range k.params {
+		switch in := builtins[p.Attr]; {
+		case p.Attr == "buffer":
+			typ, deref := p.Type, ""
+			if p.isReference() {
+				typ, deref = strings.TrimSuffix(typ, "&")+"*", "*"
+			}
+			args = append(args, fmt.Sprintf("%s(%s)c->sh->buf[%d]", deref, typ, p.Index))
+			if !strings.Contains(" "+typ, " void ") {
+				fmt.Fprintf(&layout, "case %d: return sizeof(*(%s)0) << 32 | alignof(decltype(*(%s)0)); ", i, typ, typ)
+			}
+		case !in.vec:
+			args = append(args, fmt.Sprintf("(%s)c->%s", p.Type, in.field))
+		default:
+			m := scalarRE.FindStringSubmatch(p.Type)
+			switch {
+			case m == nil: // reported
+			case m[2] == "":
+				args = append(args, fmt.Sprintf("(%s)c->%s[0]", p.Type, in.field))
+			case m[2] == "2":
+				args = append(args, fmt.Sprintf("metal::%[1]s{(%[2]s)c->%[3]s[0], (%[2]s)c->%[3]s[1]}", p.Type, m[1], in.field))
+			default:
+				args = append(args, fmt.Sprintf("metal::%[1]s{(%[2]s)c->%[3]s[0], (%[2]s)c->%[3]s[1], (%[2]s)c->%[3]s[2]}", p.Type, m[1], in.field))
+			}
+		}
+	}
+	const unwatched = `__attribute__((nodebug, no_sanitize("thread", "undefined")))`
+	fmt.Fprintf(b, "%s %s static void _msl_call_%s(const device _msl_ctx* c) { %s(%s); }\n", k.header, unwatched, k.name, call, strings.Join(args, ", "))
+	fmt.Fprintf(b, "%s static ulong _msl_layout_%s(int i) { switch (i) { %s} return 0; }\n", k.header, k.name, layout.String())
+}
+
+// writeEntry writes the functions that the host finds by name.
+func (k *kernelDecl) writeEntry(b *strings.Builder) {
+	args := strings.TrimPrefix(k.function, k.generic.name)
+	fmt.Fprintf(b, "%s void msl_entry_%s(const device _msl_ctx* c) { _msl_call_%s%s(c); }\n", export, k.Name, k.generic.name, args)
+	fmt.Fprintf(b, "%s ulong msl_layout_%s(int i) { return _msl_layout_%s%s(i); }\n", export, k.Name, k.generic.name, args)
+}
+
+// templateParams lists the names in "template < typename T , int N = 4 >".
+func templateParams(header string) []string {
+	header = header[strings.IndexByte(header, '<')+1 : strings.LastIndexByte(header, '>')]
+	var names []string
+	depth, last, isDefault := 0, "", false
+	for _, w := range append(strings.Fields(header), ",") {
+		switch {
+		case w == "<" || w == "(":
+			depth++
+		case w == ">" || w == ")":
+			depth--
+		case w == "," && depth == 0:
+			names, last, isDefault = append(names, last), "", false
+		case w == "=":
+			isDefault = true
+		case !isDefault && depth == 0:
+			last = w
+		}
+	}
+	return names
+}

@@ -1,0 +1,32 @@
+package metal
+
+import "unsafe"
+
+// Window is how many bytes a launch that was submitted may touch from where a bind points to.
+func (m *Metal) Window(l *Launch, bind int) (length int, ok bool) {
+	for i := range m.flights {
+		p := m.flights[i].p
+		if j := place(p.launches, l); j >= 0 {
+			x := p.steps[j].launch
+			if bind < len(x.args) {
+				return int(x.args[bind].length), true
+			}
+			return len(bytesOf(x.params)), true
+		}
+		if place(p.marks, l) >= 0 {
+			return []int{4, controlBytes}[bind], true
+		}
+	}
+	return 0, false
+}
+
+// place is the index of the element that l points to, -1 if it is none of the list.
+func place(list []Launch, l *Launch) int {
+	if len(list) == 0 {
+		return -1
+	}
+	if d := uintptr(unsafe.Pointer(l)) - uintptr(unsafe.Pointer(&list[0])); d < uintptr(len(list))*unsafe.Sizeof(*l) {
+		return int(d / unsafe.Sizeof(*l))
+	}
+	return -1
+}

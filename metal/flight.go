@@ -1,0 +1,208 @@
+package metal
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// flight is a step that was started.
+type flight struct {
+	p        *program
+	number   uint32
+	slot     int
+	commands []command // its command buffers
+	ended    bool
+	seconds  float64 // of the GPU
+	err      error   // why not all of it could be submitted
+}
+
+// command is a submitted command buffer: launches [from, to) of its program.
+type command struct {
+	ticket   Ticket
+	from, to int
+	estimate float64 // seconds
+}
+
+// launchSeconds is what a launch costs before it computes anything, flopsRate and byteRate what a small Apple GPU reaches.
+// They only decide where the first steps are cut into command buffers; from then on measured times do.
+const (
+	launchSeconds = 3e-6
+	flopRate      = 1.5e12
+	byteRate      = 50e9
+)
+
+func (x launch) estimate() float64 {
+	return launchSeconds + max(float64(x.flops)/flopRate, float64(x.moved())/byteRate)
+}
+
+// cut divides the program's launches into command buffers of about the target's time.
+func (m *Metal) cut(p *program, commands []command) []command {
+	target := m.target.Seconds()
+	for range 20 { // until there are marks enough
+		commands = commands[:0]
+		from, sum := 0, 0.0
+		for i, e := range p.estimates {
+			if e *= m.pace; i > from && sum+e > target {
+				commands = append(commands, command{from: from, to: i, estimate: sum / m.pace})
+				from, sum = i, 0
+			}
+			sum += e
+		}
+		commands = append(commands, command{from: from, to: len(p.estimates), estimate: sum / m.pace})
+		if len(commands) <= maxCommands {
+			break
+		}
+		target *= 2
+	}
+	return commands
+}
+
+// submit starts, or starts again, the command buffers of a flight. If that fails, whoever waits for the flight will see.
+func (m *Metal) submit(f *flight) {
+	p := f.p
+	f.err, f.seconds = nil, 0
+	f.commands = m.cut(p, f.commands)
+	c := control{number: f.number, all: uint32(len(f.commands) - 1)}
+	for i, x := range f.commands {
+		if p.gate >= x.from && p.gate < x.to {
+			c.before = uint32(i)
+		}
+	}
+	p.writeControl(f.slot, c)
+	for i := range f.commands {
+		x := &f.commands[i]
+		p.lists[0], p.lists[1] = p.launches[x.from:x.to], p.marks[i:i+1]
+		t, err := m.device.Submit(p.lists[:], f.slot)
+		if err != nil {
+			f.commands, f.err = f.commands[:i], fmt.Errorf("command buffer %d of %d: %w", i+1, len(f.commands), err)
+			return
+		}
+		x.ticket = t
+	}
+}
+
+// wait waits for a command buffer and returns its GPU time.
+func (m *Metal) wait(x *command) (seconds float64, err error) {
+	if x.ticket == 0 {
+		return 0, nil
+	}
+	pause, begin := 20*time.Microsecond, time.Time{}
+	for {
+		s := m.device.Poll(x.ticket)
+		if s.Ended {
+			x.ticket = 0
+			if s.Err == nil && s.Seconds > 0 && x.estimate > 0 {
+				m.pace += (min(max(s.Seconds/x.estimate, 1e-3), 1e3) - m.pace) / 4
+			}
+			return s.Seconds, s.Err
+		}
+		if begin.IsZero() {
+			begin = time.Now()
+		} else if time.Since(begin) > m.options.Timeout {
+			return 0, errHung
+		}
+		time.Sleep(pause)
+		pause = min(pause*5/4, 300*time.Microsecond)
+	}
+}
+
+var errHung = errors.New("the GPU has not finished it in time")
+
+// settle waits until the first n flights have ended well. A flight that failed is run again, with those after it, if it
+// left the weights as they were.
+func (m *Metal) settle(n int) error {
+	for m.lost == nil {
+		i, err := m.waitAll(n)
+		if err == nil {
+			return nil
+		}
+		m.recover(i, err)
+	}
+	return m.lost
+}
+
+// waitAll waits for the first n flights; on failure it says which failed.
+func (m *Metal) waitAll(n int) (int, error) {
+	for i := range m.flights[:n] {
+		f := &m.flights[i]
+		if f.ended {
+			continue
+		}
+		for j := range f.commands {
+			seconds, err := m.wait(&f.commands[j])
+			if err != nil {
+				return i, m.describe(f, j, err)
+			}
+			f.seconds += seconds
+		}
+		if f.err != nil {
+			return i, f.err
+		}
+		f.ended = true
+		m.failures = 0
+	}
+	return 0, nil
+}
+
+// describe says which command buffer failed.
+func (m *Metal) describe(f *flight, j int, err error) error {
+	x := f.commands[j]
+	first, last := f.p.name(x.from), f.p.name(x.to-1)
+	return fmt.Errorf("command buffer %d of %d, launches %d to %d (%s … %s): %w", j+1, len(f.commands), x.from+1, x.to, first, last, err)
+}
+
+// attempts is how often a step is tried.
+const attempts = 4
+
+// recover deals with the failure of flight i: it submits that flight and those after it again, cut smaller, or says in
+// m.lost why that can't be.
+func (m *Metal) recover(i int, err error) {
+	hung := errors.Is(err, errHung)
+	for j := range m.flights[i:] { // nothing may still run when the queue is dropped
+		f := &m.flights[i+j]
+		for k := range f.commands {
+			if !hung {
+				_, err := m.wait(&f.commands[k])
+				hung = errors.Is(err, errHung)
+			}
+			f.commands[k].ticket = 0
+		}
+	}
+	var removed *CommandError
+	opened := m.marks()[journalOpen]
+	m.failures++
+	switch {
+	case hung:
+		m.lost = fmt.Errorf("metal: %w; waited %v. What the GPU holds can't be trusted: start again from the last checkpoint", err, m.options.Timeout)
+	case errors.As(err, &removed) && removed.Code == CommandDeviceRemoved:
+		m.lost = fmt.Errorf("metal: %w; the GPU is gone: start again from the last checkpoint", err)
+	case opened == m.flights[i].number || m.anyUngated(i):
+		m.lost = fmt.Errorf("metal: %w, while weights were being updated: they may be half old, half new; start again from the last checkpoint", err)
+	case m.failures >= attempts:
+		m.lost = fmt.Errorf("metal: %w; it failed %d times, with command buffers as short as %v. The weights are as they were before the step", err, m.failures, m.target)
+	}
+	if m.lost != nil {
+		return
+	}
+	m.target /= 2
+	if err := m.device.Reset(); err != nil {
+		m.lost = fmt.Errorf("metal: after %w, no new queue: %w", errors.Unwrap(err), err)
+		return
+	}
+	for j := range m.flights[i:] {
+		m.submit(&m.flights[i+j])
+	}
+}
+
+// anyUngated reports whether a flight from i on may have changed parameters without asking the gate.
+func (m *Metal) anyUngated(i int) bool {
+	for _, f := range m.flights[i:] {
+		if f.p.ungated {
+			return true
+		}
+	}
+	return false
+}
+
+func (m *Metal) marks() []uint32 { return uints(m.device.Bytes(m.journal)) }

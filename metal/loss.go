@@ -1,0 +1,37 @@
+package metal
+
+import "coil/backend"
+
+// How many classes a thread of cross-entropy holds, and of how many threads.
+const (
+	heldClasses   = 16
+	mostLossWidth = 512
+)
+
+func (l *lowering) crossEntropy(o *backend.CrossEntropy) {
+	rows, classes := o.Logits.Rows, o.Logits.Cols
+	l.expect(o.Targets, classes, true)
+	wide := l.wide(o.Logits, o.DLogits)
+	bySIMD := classes <= heldClasses*simdWidth
+	held, groups, threads := true, ceil(rows, groupThreads/simdWidth), groupThreads
+	if !bySIMD {
+		for groups, threads = rows, 128; threads < mostLossWidth && threads*heldClasses < classes; {
+			threads *= 2
+		}
+		held = threads*heldClasses >= classes
+	}
+	logits := l.in(o.Logits)
+	x := launch{file: "loss", kernel: "cross_entropy",
+		constants: []Constant{boolConstant(0, wide), boolConstant(1, bySIMD), boolConstant(2, held),
+			boolConstant(3, o.Loss.Exists()), boolConstant(4, o.Correct.Exists()), boolConstant(5, o.DLogits.Exists())},
+		args: []arg{logits, l.index(o.Targets), l.scalars(), l.out(o.Loss), l.out(o.Correct), l.out(o.DLogits)},
+		params: struct {
+			Rows, Classes, Logits, DLogits, Scale uint32
+			Weight                                float32
+		}{uint32(rows), uint32(classes), stride(o.Logits), stride(o.DLogits), uint32(o.Scale), o.Weight},
+		groups: one(groups), threads: one(threads)}
+	if !held && o.DLogits.Exists() {
+		x.again = int64(logits.length)
+	}
+	l.add(x)
+}

@@ -1,0 +1,293 @@
+package metal
+
+import (
+	"fmt"
+	"math"
+	"reflect"
+	"unsafe"
+
+	"coil/backend"
+)
+
+// region is a part of a program's memory: one device buffer each. Parameters have a region each, from firstParameter on.
+type region uint32
+
+const (
+	tables       region = iota + 1 // the constant arguments of launches, written once
+	batch                          // inputs and scalars of a step; slots
+	results                        // what Program.Results copies; slots
+	outputs                        // of the whole batch
+	accumulators                   // of gradients and sums
+	groupArena                     // temporaries of the group part
+	stepArena                      // temporaries of the step part
+	scratch                        // what one operation needs besides its operands
+	constants                      // of the recording
+	hostTable                      // what the host computes when it compiles
+	journal                        // which command buffers of a step have ended; see journal.go
+	firstParameter
+)
+
+// access says what a launch does to an argument.
+type access uint8
+
+const (
+	reads access = 1 << iota
+	writes
+)
+
+// arg is memory that a launch is given: bytes [from, from+length) of a region, moved by slot bytes for each slot.
+type arg struct {
+	region       region
+	from, length uint64
+	slot         uint32
+	access       access
+	moved        uint64 // bytes of the elements; 0: all of length
+	bf16         bool   // holds bfloat
+	operand      bool   // of the operation, not what the backend needs besides
+}
+
+// launch is one dispatch as the lowering of an operation describes it.
+//
+// Argument i is [[buffer(i)]]; params, if any, is a struct of 4-byte numbers and follows them as constant. The function
+// constant i says whether argument i holds bfloat; constants are those from firstConstant on.
+type launch struct {
+	file, kernel    string
+	constants       []Constant
+	args            []arg
+	params          any
+	groups, threads [3]int
+	flops           int64 // of the launch: multiplications and additions
+	again           int64 // bytes that it moves more than once
+}
+
+// firstConstant is the index of the first function constant that is a kernel's own.
+const firstConstant = 10
+
+// uintConstant and boolConstant are kernel constants, numbered from 0.
+func uintConstant(i int, v uint32) Constant {
+	return Constant{firstConstant + i, ConstantUint, v}
+}
+
+func boolConstant(i int, v bool) Constant {
+	c := Constant{firstConstant + i, ConstantBool, 0}
+	if v {
+		c.Bits = 1
+	}
+	return c
+}
+
+// step is a launch with its place in the recording.
+type step struct {
+	launch
+	op    backend.Op // nil for what belongs to no operation
+	group int        // of the batch; -1 in the step part
+}
+
+// lowering turns a recording into launches.
+type lowering struct {
+	rec     *backend.Recorder
+	chip    chip
+	offsets []uint64 // of each storage in its region, in bytes
+	regions []region // of each storage
+	bf16    []bool   // storages that hold bfloat
+	windows []uint64 // bytes of one group of each input and output
+
+	hostTables    map[any]arg // by what they hold; see table
+	hostTableData []float32
+
+	slotBytes   uint32 // of the batch region
+	scalarBytes uint64 // at the start of a slot
+	sorted      map[sortKey]*sortedIndex
+	checks      []indexCheck
+
+	group   int // being lowered; -1 in the step part
+	op      backend.Op
+	scratch uint64 // bytes in use by the operation
+	most    uint64 // bytes of scratch that any operation needs
+	steps   []step
+	err     error
+}
+
+// element is the number of bytes of one value of t.
+func (l *lowering) element(t backend.Tensor) uint64 {
+	if l.bf16[t.Storage-1] {
+		return 2
+	}
+	return 4
+}
+
+func (l *lowering) tensor(t backend.Tensor, a access) arg {
+	if !t.Exists() {
+		return l.none()
+	}
+	i, size := t.Storage-1, l.element(t)
+	span := uint64(t.Rows-1)*uint64(t.Stride) + uint64(t.Cols)
+	if span > math.MaxUint32 {
+		l.fail(fmt.Errorf("metal: %s: an operand of [%d,%d] spans %d values; a kernel counts to %d", l.op.Name(), t.Rows, t.Cols, span, uint32(math.MaxUint32)))
+	}
+	at := l.offsets[i] + uint64(t.Offset)*size
+	if l.group > 0 {
+		at += uint64(l.group) * l.windows[i]
+	}
+	return arg{region: l.regions[i], from: at, length: span * size, moved: uint64(t.Size()) * size, access: a, bf16: l.bf16[i], operand: true}
+}
+
+// in, out and inOut are operands of the operation that a launch reads, writes, or both.
+func (l *lowering) in(t backend.Tensor) arg    { return l.tensor(t, reads) }
+func (l *lowering) out(t backend.Tensor) arg   { return l.tensor(t, writes) }
+func (l *lowering) inOut(t backend.Tensor) arg { return l.tensor(t, reads|writes) }
+
+// outIf is out, or inOut if the operation adds to what is there.
+func (l *lowering) outIf(accumulate bool, t backend.Tensor) arg {
+	if accumulate {
+		return l.inOut(t)
+	}
+	return l.out(t)
+}
+
+// none stands for an operand that is missing: Metal wants something bound, and the kernel does not touch it.
+func (l *lowering) none() arg { return arg{region: tables, length: 4} }
+
+// index is an input of int32.
+func (l *lowering) index(x backend.Index) arg {
+	i := x.Storage - 1
+	at := l.offsets[i] + uint64(x.Offset)*4 + uint64(max(l.group, 0))*l.windows[i]
+	return arg{region: batch, from: at, length: uint64(x.Len) * 4, slot: l.slotBytes, access: reads, operand: true}
+}
+
+// scalars are the numbers of the step: element s is Scalar(s), element 0 is 1.
+func (l *lowering) scalars() arg {
+	return arg{region: batch, length: l.scalarBytes, slot: l.slotBytes, access: reads}
+}
+
+// temporary is scratch of n floats, for one operation's launches to hand each other. It is the same memory in each
+// launch of the operation; access is what the launch does to it.
+func (l *lowering) temporary(n int) arg {
+	at := l.scratch
+	l.scratch += (uint64(n)*4 + 255) / 256 * 256
+	l.most = max(l.most, l.scratch)
+	return arg{region: scratch, from: at, length: uint64(n) * 4}
+}
+
+// table is a table of floats that the host computes once: the key says which.
+func (l *lowering) table(key any, compute func() []float32) arg {
+	if a, ok := l.hostTables[key]; ok {
+		return a
+	}
+	data := compute()
+	a := arg{region: hostTable, from: uint64(len(l.hostTableData)) * 4, length: uint64(len(data)) * 4, access: reads}
+	l.hostTableData = append(l.hostTableData, data...)
+	for len(l.hostTableData)%64 != 0 { // 256 bytes
+		l.hostTableData = append(l.hostTableData, 0)
+	}
+	l.hostTables[key] = a
+	return a
+}
+
+func (a arg) read() arg    { a.access = reads; return a }
+func (a arg) written() arg { a.access = writes; return a }
+func (a arg) updated() arg { a.access = reads | writes; return a }
+
+// part is a piece of a temporary: n floats from the offset on.
+func (a arg) part(offset, n int) arg {
+	a.from += uint64(offset) * 4
+	a.length = uint64(n) * 4
+	return a
+}
+
+func (l *lowering) fail(err error) {
+	if l.err == nil {
+		l.err = err
+	}
+}
+
+// add appends a launch of the operation being lowered.
+func (l *lowering) add(x launch) {
+	if len(x.args)+1 > maxBinds || len(x.args) > firstConstant {
+		panic("metal: " + x.kernel + " has too many arguments")
+	}
+	for i, t := range x.threads {
+		x.threads[i], x.groups[i] = max(t, 1), max(x.groups[i], 1)
+	}
+	if n := x.threads[0] * x.threads[1] * x.threads[2]; n > 1024 {
+		panic(fmt.Sprintf("metal: %s with %d threads", x.kernel, n))
+	}
+	l.steps = append(l.steps, step{x, l.op, l.group})
+}
+
+// bytesOf is the memory of a struct of 4-byte numbers, which Go and Metal lay out alike.
+func bytesOf(params any) []byte {
+	v := reflect.ValueOf(params)
+	if v.Kind() != reflect.Struct {
+		panic("metal: arguments of a kernel must be a struct")
+	}
+	p := reflect.New(v.Type())
+	p.Elem().Set(v)
+	for i := range v.NumField() {
+		switch v.Field(i).Kind() {
+		case reflect.Uint32, reflect.Int32, reflect.Float32:
+		default:
+			panic(fmt.Sprintf("metal: field %s of %s is not a number of 4 bytes", v.Type().Field(i).Name, v.Type()))
+		}
+	}
+	return unsafe.Slice((*byte)(p.UnsafePointer()), v.Type().Size())
+}
+
+// lower appends the launches of an operation.
+func (l *lowering) lower(op backend.Op) {
+	l.op, l.scratch = op, 0
+	switch o := op.(type) {
+	case *backend.Matmul:
+		l.matmul(o)
+	case *backend.Activate:
+		l.activate(o)
+	case *backend.ActivateBackward:
+		l.activateBackward(o)
+	case *backend.SwiGLU:
+		l.swiglu(o)
+	case *backend.SwiGLUBackward:
+		l.swigluBackward(o)
+	case *backend.LayerNorm:
+		l.norm(o)
+	case *backend.LayerNormBackward:
+		l.normBackward(o)
+	case *backend.Softmax:
+		l.softmax(o)
+	case *backend.SoftmaxBackward:
+		l.softmaxBackward(o)
+	case *backend.Attention:
+		l.attention(o)
+	case *backend.AttentionBackward:
+		l.attentionBackward(o)
+	case *backend.Rotary:
+		l.rotary(o)
+	case *backend.Embedding:
+		l.embedding(o)
+	case *backend.EmbeddingBackward:
+		l.embeddingBackward(o)
+	case *backend.CrossEntropy:
+		l.crossEntropy(o)
+	case *backend.Fill:
+		l.fill(o)
+	case *backend.Add:
+		l.addition(o)
+	case *backend.ColumnSums:
+		l.columnSums(o)
+	case *backend.Sum:
+		l.sum(o)
+	case *backend.Cosine:
+		l.cosine(o)
+	case *backend.CosineBackward:
+		l.cosineBackward(o)
+	case *backend.ClipFactor:
+		l.clipFactor(o)
+	case *backend.AdamW:
+		l.adamw(o)
+	case *backend.Adafactor:
+		l.adafactor(o)
+	case *backend.Average:
+		l.average(o)
+	default:
+		l.fail(fmt.Errorf("metal: no operation %s", op.Name()))
+	}
+}

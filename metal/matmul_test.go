@@ -1,0 +1,218 @@
+package metal_test
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"coil/backend"
+	"coil/backend/cpu"
+	"coil/metal"
+	"coil/metal/emulator"
+	"coil/metal/emulator/emulatortest"
+)
+
+// pair is a Metal backend and the one that it is compared with.
+type pair struct {
+	*testing.T
+	metal, cpu backend.Backend
+	exact      bool // float32
+	rng        *rand.Rand
+}
+
+func newPair(t *testing.T, e emulator.Options, o metal.Options) *pair {
+	t.Helper()
+	d := emulatortest.Open(t, e)
+	m, err := metal.New(d, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.SetWindows(m.Window)
+	c, err := cpu.New(cpu.Options{Workers: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &pair{t, m, c, !o.BFloat16, rand.New(rand.NewPCG(1, 2))}
+}
+
+// comparison is a recording that both backends run.
+type comparison struct {
+	*pair
+	*backend.Recorder
+	loaded []backend.Tensor
+}
+
+func (p *pair) begin() *comparison {
+	return &comparison{pair: p, Recorder: backend.NewRecorder(1, 1)}
+}
+
+// load is a temporary of such values, with pad columns to either side that are compared as well.
+func (c *comparison) load(rows, cols, pad int, value func() float32) backend.Tensor {
+	data := make([]float32, rows*(cols+2*pad))
+	for i := range data {
+		data[i] = value()
+	}
+	x := c.Temporary(rows, cols+2*pad)
+	c.Record(&backend.Add{A: c.Constant(rows, cols+2*pad, data), Y: x, Alpha: 1})
+	c.loaded = append(c.loaded, x)
+	return x.Columns(pad, pad+cols)
+}
+
+// run records op, runs it on both backends, and compares all that was loaded: results may differ by tolerance of the
+// value or of 1. It returns the kernels that op became.
+func (c *comparison) run(label string, tolerance float64, op backend.Op) []string {
+	c.Helper()
+	c.Record(op)
+	var shown []backend.Tensor
+	for _, x := range c.loaded {
+		y := c.Output(x.Rows, x.Cols)
+		c.Record(&backend.Add{A: x, Y: y, Alpha: 1})
+		shown = append(shown, y)
+	}
+	var kernels []string
+	values := make([][][]float32, 2)
+	for i, b := range []backend.Backend{c.cpu, c.metal} {
+		p, err := b.Compile(c.Recorder)
+		if err == nil {
+			err = p.Run(backend.Step{})
+		}
+		if err == nil {
+			err = p.Results(nil)
+		}
+		if err != nil {
+			c.Fatalf("%s: %v", label, err)
+		}
+		for _, y := range shown {
+			v := make([]float32, y.Size())
+			if err := p.Output(y, v); err != nil {
+				c.Fatalf("%s: %v", label, err)
+			}
+			values[i] = append(values[i], v)
+		}
+		for _, cost := range metal.Costs(p) {
+			if cost.Op == op {
+				kernels = cost.Kernels
+			}
+		}
+		p.Close()
+	}
+	for i, y := range shown {
+		wrong := 0
+		for j, want := range values[0][i] {
+			got := values[1][i][j]
+			if d := math.Abs(float64(got - want)); !(d <= tolerance*max(1, math.Abs(float64(want)))) {
+				if wrong++; wrong == 1 {
+					c.Errorf("%s: operand %d [%d,%d] is %g, want %g", label, i, j/y.Cols, j%y.Cols, got, want)
+				}
+			}
+		}
+		if wrong > 1 {
+			c.Errorf("%s: operand %d: %d of %d wrong", label, i, wrong, y.Size())
+		}
+	}
+	return kernels
+}
+
+// small is -1, 0 or 1: sums of products of these are whole numbers, exact in either precision.
+func (p *pair) small() float32 { return float32(p.rng.IntN(3) - 1) }
+
+func (p *pair) normal() float32 { return float32(p.rng.NormFloat64()) }
+
+// epilogues of a matmul.
+var epilogues = []string{"plain", "accumulate", "bias", "gelu", "relu into its residual", "residual"}
+
+func (p *pair) matmul(layout string, m, n, k, pad int, epilogue string) (kernels []string) {
+	p.Helper()
+	c := p.begin()
+	op := &backend.Matmul{TransA: layout == "tn", TransB: layout == "nt"}
+	ar, ac, br, bc := m, k, k, n
+	if op.TransA {
+		ar, ac = k, m
+	}
+	if op.TransB {
+		br, bc = n, k
+	}
+	op.A, op.B, op.C = c.load(ar, ac, pad, p.small), c.load(br, bc, pad, p.small), c.load(m, n, pad, p.small)
+	tolerance := 0.0
+	switch epilogue {
+	case "accumulate":
+		op.Accumulate = true
+	case "bias":
+		op.Bias = c.load(1, n, 0, p.small)
+	case "gelu":
+		op.Activation, op.Pre, op.Bias = backend.GELU, c.load(m, n, pad, p.small), c.load(1, n, pad, p.small)
+		if tolerance = 1e-5; !p.exact {
+			tolerance = 1e-2
+		}
+	case "relu into its residual":
+		op.Activation, op.Residual, op.Bias = backend.ReLU, op.C, c.load(1, n, pad, p.small)
+	case "residual":
+		op.Residual = c.load(m, n, pad, p.small)
+	}
+	if op.TransA && !slices.Contains([]string{"bias", "residual"}, epilogue) {
+		op.Sums = c.load(1, n, pad, p.small)
+	}
+	return c.run(fmt.Sprintf("%s m=%d n=%d k=%d pad=%d %s", layout, m, n, k, pad, epilogue), tolerance, op)
+}
+
+// Sizes that lead to each way of cutting, whole and with edges, on a chip of so many cores.
+var matmulSizes = []struct {
+	cores, m, n, k int
+	tile           int
+	parts          bool
+}{
+	{1, 128, 128, 32, 64, false},
+	{1, 187, 119, 37, 64, false},
+	{1, 188, 116, 20, 64, false},
+	{8, 64, 32, 48, 32, false},
+	{8, 43, 75, 19, 32, false},
+	{64, 33, 850, 12, 32, false}, // two strips, the second one narrower
+	{8, 32, 64, 512, 32, true},
+	{8, 21, 38, 777, 32, true},
+	{8, 40, 44, 300, 32, true},
+	{1, 128, 64, 1024, 64, true},
+	{1, 126, 63, 1022, 64, true},
+}
+
+func TestMatmul(t *testing.T) {
+	for _, o := range []struct {
+		emulator.Options
+		every int // checked, only every so many cases are run
+	}{
+		{emulator.Options{}, 1},
+		{emulator.Options{Checked: true}, 5},
+		{emulator.Options{Checked: true, Order: emulator.Reverse}, 7},
+		{emulator.Options{Checked: true, Order: emulator.Random, Seed: 3}, 9},
+	} {
+		for _, bf16 := range []bool{false, true} {
+			t.Run(fmt.Sprintf("checked=%v order=%v bf16=%v", o.Checked, o.Order, bf16), func(t *testing.T) {
+				byCores := map[int]*pair{}
+				number := 0
+				for i, s := range matmulSizes {
+					p := byCores[s.cores]
+					if p == nil {
+						p = newPair(t, o.Options, metal.Options{Cores: s.cores, BFloat16: bf16})
+						byCores[s.cores] = p
+					}
+					for j, layout := range []string{"nn", "nt", "tn"} {
+						for e, epilogue := range epilogues {
+							if number++; number%o.every != 0 {
+								continue
+							}
+							want := []string{fmt.Sprintf("matmul_%s_%d", layout, s.tile)}
+							if s.parts {
+								want = append(want, "matmul_parts")
+							}
+							if got := p.matmul(layout, s.m, s.n, s.k, []int{0, 3, 4}[(i+j+e)%3], epilogue); !slices.Equal(got, want) {
+								t.Errorf("m=%d n=%d k=%d on %d cores: launches %s, want %s", s.m, s.n, s.k, s.cores, strings.Join(got, ", "), strings.Join(want, ", "))
+							}
+						}
+					}
+				}
+			})
+		}
+	}
+}

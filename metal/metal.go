@@ -1,0 +1,220 @@
+// Package metal is the backend for Apple GPUs.
+//
+// A recording becomes a list of launches, with pipelines, bindings, grids and barriers resolved, which is replayed once a
+// step. Everything that is decided about launches is decided here, above the Device interface, and so is tested without
+// a Mac on the emulator (package emulator); package bridge is the device on a Mac.
+package metal
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"coil/backend"
+	"coil/shaders"
+)
+
+// Options of the backend. The zero value is what a user gets.
+type Options struct {
+	BFloat16 bool          // keep activations in bfloat: half the memory and traffic, 8 bits of precision
+	Memory   int64         // bytes to use at most; 0: three quarters of what the device recommends
+	Target   time.Duration // GPU time of a command buffer; 0: 30 ms
+	Timeout  time.Duration // how long a command buffer may take; 0: 30 s
+	Cores    int           // of the GPU; 0: not known
+}
+
+// Metal is a backend.
+type Metal struct {
+	device  Device
+	options Options
+	info    backend.Info
+	max     int64 // bytes of a buffer
+
+	libraries map[string]Library
+	pipelines map[string]Pipeline
+
+	buffers  int64 // bytes of buffers
+	programs int64 // bytes that programs hold besides
+	journal  Buffer
+	number   uint32 // of the last step that was started
+
+	flights  []flight      // in the order in which they were started
+	pace     float64       // measured over estimated time of a command buffer
+	target   time.Duration // of a command buffer
+	lost     error         // why nothing can run any more
+	failures int           // in a row
+}
+
+// depth is how many steps may be in flight, slots how many the batch has room for: one more, so that the host can fill
+// one while the GPU works on the others.
+const (
+	depth = 2
+	slots = depth + 1
+)
+
+// minFamily is the first family of GPUs with matrices of SIMD-groups.
+const minFamily = 7
+
+// New starts the backend on a device, which it then owns.
+func New(d Device, o Options) (*Metal, error) {
+	what := d.Description()
+	if what.Family < minFamily {
+		return nil, fmt.Errorf("metal: %s is of family Apple%d; coil needs family Apple%d (M1) or later, for matrices of SIMD-groups", what.Name, what.Family, minFamily)
+	}
+	if o.Memory == 0 {
+		o.Memory = what.WorkingSet / 4 * 3
+	}
+	if o.Target == 0 {
+		o.Target = 30 * time.Millisecond
+	}
+	if o.Timeout == 0 {
+		o.Timeout = 30 * time.Second
+	}
+	m := &Metal{device: d, options: o, max: what.MaxBuffer, target: o.Target, pace: 1,
+		libraries: map[string]Library{}, pipelines: map[string]Pipeline{}}
+	m.info = backend.Info{Name: "metal", Device: what.Name, Kernels: "float32", Workers: 1, Memory: o.Memory, Depth: depth}
+	if o.BFloat16 {
+		m.info.Kernels = "bfloat16"
+	}
+	var err error
+	if m.journal, err = d.NewBuffer(journalBytes); err != nil {
+		return nil, errors.Join(fmt.Errorf("metal: %w", err), d.Close())
+	}
+	return m, nil
+}
+
+// Info describes the device.
+func (m *Metal) Info() backend.Info { return m.info }
+
+// Device is what the backend runs on.
+func (m *Metal) Device() Device { return m.device }
+
+// Close waits for what is in flight and gives the device back.
+func (m *Metal) Close() error {
+	m.settle(len(m.flights)) // whoever wanted the results has been told
+	m.flights = nil
+	return m.device.Close()
+}
+
+// groupTokens is how many tokens a group has at most. More do not make the GPU faster, and their activations take memory.
+const groupTokens = 1 << 15
+
+// GroupSize returns the whole batch, or its largest divisor with at most 32,768 tokens.
+func (m *Metal) GroupSize(batch, length int) int {
+	limit := max(1, min(batch, groupTokens/length))
+	for g := limit; g > 1; g-- {
+		if batch%g == 0 {
+			return g
+		}
+	}
+	return 1
+}
+
+// library returns a file of shaders, compiled when it is first asked for.
+func (m *Metal) library(file string) (Library, error) {
+	if lib, ok := m.libraries[file]; ok {
+		return lib, nil
+	}
+	lib, err := m.device.Library(file, shaders.Source(file))
+	if err != nil {
+		return 0, fmt.Errorf("metal: shader %s: %w", file, err)
+	}
+	m.libraries[file] = lib
+	return lib, nil
+}
+
+// pipeline returns the pipeline of a launch, made when it is first asked for.
+func (m *Metal) pipeline(x launch) (Pipeline, error) {
+	all := make([]Constant, 0, firstConstant+len(x.constants))
+	for i := range firstConstant {
+		c := Constant{Index: i, Type: ConstantBool}
+		if i < len(x.args) && x.args[i].bf16 {
+			c.Bits = 1
+		}
+		all = append(all, c)
+	}
+	all = append(all, x.constants...)
+	key := fmt.Sprint(x.file, "/", x.kernel, all)
+	p, ok := m.pipelines[key]
+	if !ok {
+		lib, err := m.library(x.file)
+		if err != nil {
+			return 0, err
+		}
+		if p, err = m.device.Pipeline(lib, x.kernel, all); err != nil {
+			return 0, fmt.Errorf("metal: kernel %s: %w", x.kernel, err)
+		}
+		m.pipelines[key] = p
+	}
+	if n := x.threads[0] * x.threads[1] * x.threads[2]; n > m.device.MaxThreads(p) {
+		return 0, fmt.Errorf("metal: kernel %s wants %d threads in a threadgroup and this device gives it %d", x.kernel, n, m.device.MaxThreads(p))
+	}
+	return p, nil
+}
+
+// fits returns an error if there is no room for need besides what is there; its Buffers are new ones.
+func (m *Metal) fits(need backend.Memory) error {
+	need.Buffers += m.buffers
+	if have := m.options.Memory - m.programs; need.Total() > have {
+		return &backend.MemoryError{Need: need, Have: have}
+	}
+	return nil
+}
+
+// buffer is parameters, moments or averages.
+type buffer struct {
+	m    *Metal
+	id   Buffer
+	data []float32
+}
+
+// NewBuffer allocates zeros.
+func (m *Metal) NewBuffer(n int) (backend.Buffer, error) {
+	if n < 1 {
+		return nil, fmt.Errorf("buffer of %d values", n)
+	}
+	bytes := int64(n) * 4
+	if bytes > m.max {
+		return nil, fmt.Errorf("metal: a buffer of %d MiB; the largest that this device has is %d MiB", bytes>>20, m.max>>20)
+	}
+	if err := m.fits(backend.Memory{Buffers: bytes}); err != nil {
+		return nil, err
+	}
+	id, err := m.device.NewBuffer(int(bytes))
+	if err != nil {
+		return nil, fmt.Errorf("metal: %w", err)
+	}
+	m.buffers += bytes
+	return &buffer{m, id, floats(m.device.Bytes(id))}, nil
+}
+
+func (b *buffer) Len() int { return len(b.data) }
+
+func (b *buffer) Write(offset int, src []float32) error {
+	if offset < 0 || offset+len(src) > len(b.data) {
+		return fmt.Errorf("buffer of %d values: write of %d at %d", len(b.data), len(src), offset)
+	}
+	if err := b.m.settle(len(b.m.flights)); err != nil {
+		return err
+	}
+	copy(b.data[offset:], src)
+	return nil
+}
+
+func (b *buffer) Read(offset int, dst []float32) error {
+	if offset < 0 || offset+len(dst) > len(b.data) {
+		return fmt.Errorf("buffer of %d values: read of %d at %d", len(b.data), len(dst), offset)
+	}
+	if err := b.m.settle(len(b.m.flights)); err != nil {
+		return err
+	}
+	copy(dst, b.data[offset:])
+	return nil
+}
+
+func (b *buffer) Free() {
+	b.m.settle(len(b.m.flights)) // an error is kept for whoever asks next
+	b.m.device.FreeBuffer(b.id)
+	b.m.buffers -= int64(len(b.data)) * 4
+	b.data = nil
+}

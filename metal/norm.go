@@ -1,0 +1,138 @@
+package metal
+
+import (
+	"fmt"
+
+	"coil/backend"
+)
+
+// A row of up to narrow columns is the work of one SIMD-group, and normSimds of them make a threadgroup.
+const (
+	narrow    = 128
+	normSimds = 8
+)
+
+// widest is the longest row of a norm: 512 threads hold 8 vectors of 4 columns each.
+const widest = 512 * 8 * 4
+
+// The gradients of gain and bias are added up from partial sums: at most so many, enough threadgroups to fill a large GPU,
+// and each of at least so many rows, which move more bytes than it does.
+const (
+	normBlocks = 256
+	normBlock  = 8
+)
+
+// team is who works on a row.
+type team struct {
+	whole   bool // a threadgroup, not a SIMD-group
+	threads int  // of the threadgroup
+	rows    int  // of the threadgroup at a time
+	held    int  // vectors of four columns that a thread holds
+}
+
+// normTeam is the team for rows of so many columns.
+func normTeam(cols int) team {
+	held := 8
+	switch {
+	case cols <= narrow:
+		return team{threads: 32 * normSimds, rows: normSimds, held: 1}
+	case cols <= 512:
+		held = 1
+	case cols <= 4096:
+		held = 2
+	}
+	return team{whole: true, threads: ceil(cols, 128*held) * 32, rows: 1, held: held}
+}
+
+func (t team) kernel(name string) string { return fmt.Sprintf("%s_%d", name, t.held) }
+
+func (l *lowering) checkWidth(cols int) {
+	if cols > widest {
+		l.fail(fmt.Errorf("metal: %s of rows of %d columns; the kernels take %d", l.op.Name(), cols, widest))
+	}
+}
+
+func (l *lowering) norm(o *backend.LayerNorm) {
+	x, y := o.X, o.Y
+	l.checkWidth(x.Cols)
+	t := normTeam(x.Cols)
+	l.add(launch{
+		file: "norm", kernel: t.kernel("norm"),
+		constants: []Constant{boolConstant(0, t.whole), boolConstant(1, l.wide(x, o.Gain, o.Bias, y)), boolConstant(2, o.RMS),
+			boolConstant(3, o.Bias.Exists()), boolConstant(4, o.Stats.Exists())},
+		args: []arg{l.in(x), l.in(o.Gain), l.in(o.Bias), l.out(y), l.out(o.Stats)},
+		params: struct {
+			Rows, Cols, X, Y uint32
+			Eps              float32
+		}{uint32(x.Rows), uint32(x.Cols), stride(x), stride(y), o.Eps},
+		groups: one(ceil(x.Rows, t.rows)), threads: one(t.threads),
+	})
+}
+
+func (l *lowering) normBackward(o *backend.LayerNormBackward) {
+	x := o.X
+	l.checkWidth(x.Cols)
+	t := normTeam(x.Cols)
+	withSums := o.DGain.Exists() || o.DBias.Exists()
+	block := t.rows
+	if withSums {
+		block = ceil(max(normBlock, ceil(x.Rows, normBlocks)), t.rows) * t.rows
+	}
+	blocks, width := ceil(x.Rows, block), ceil(x.Cols, 4)
+	sums := l.none()
+	if withSums {
+		sums = l.temporary(blocks * 2 * width * 4).written()
+	}
+	l.add(launch{
+		file: "norm", kernel: t.kernel("norm_backward"),
+		constants: []Constant{boolConstant(0, t.whole), boolConstant(1, l.wide(x, o.Gain, o.DY, o.DX, o.Y, o.Bias)), boolConstant(2, o.RMS),
+			boolConstant(3, o.Bias.Exists()), boolConstant(5, o.Y.Exists()), boolConstant(6, withSums), boolConstant(7, o.Accumulate)},
+		args: []arg{l.in(x), l.in(o.Gain), l.in(o.Stats), l.in(o.DY), l.outIf(o.Accumulate, o.DX), sums, l.out(o.Y), l.in(o.Bias)},
+		params: struct{ Rows, Cols, X, DY, DX, Y, Block, Width uint32 }{
+			uint32(x.Rows), uint32(x.Cols), stride(x), stride(o.DY), stride(o.DX), stride(o.Y), uint32(block), uint32(width)},
+		groups: one(blocks), threads: one(t.threads),
+	})
+	if !withSums {
+		return
+	}
+	l.add(launch{
+		file: "norm", kernel: "norm_sums",
+		args: []arg{sums.read(), l.inOut(o.DGain), l.inOut(o.DBias)},
+		params: struct{ Cols, Width, Blocks, Gain, Bias uint32 }{
+			uint32(x.Cols), uint32(4 * width), uint32(blocks), flag(o.DGain.Exists()), flag(o.DBias.Exists())},
+		groups: [3]int{ceil(x.Cols, 32), 2}, threads: one(32 * normSimds),
+	})
+}
+
+// softmaxTeam is the team for rows of so many columns, which it goes over as often as it needs.
+func softmaxTeam(cols int) team {
+	if cols <= narrow {
+		return team{threads: 32 * normSimds, rows: normSimds}
+	}
+	return team{whole: true, threads: min(ceil(cols, 128), normSimds) * 32, rows: 1}
+}
+
+func (l *lowering) softmax(o *backend.Softmax) {
+	x, y := o.X, o.Y
+	t := softmaxTeam(x.Cols)
+	l.add(launch{
+		file: "softmax", kernel: "softmax",
+		constants: []Constant{boolConstant(0, t.whole), boolConstant(1, l.wide(x, y))},
+		args:      []arg{l.in(x), l.out(y)},
+		params:    struct{ Rows, Cols, X, Y uint32 }{uint32(x.Rows), uint32(x.Cols), stride(x), stride(y)},
+		groups:    one(ceil(x.Rows, t.rows)), threads: one(t.threads),
+	})
+}
+
+func (l *lowering) softmaxBackward(o *backend.SoftmaxBackward) {
+	y, dy, dx := o.Y, o.DY, o.DX
+	t := softmaxTeam(y.Cols)
+	l.add(launch{
+		file: "softmax", kernel: "softmax_backward",
+		constants: []Constant{boolConstant(0, t.whole), boolConstant(1, l.wide(y, dy, dx))},
+		args:      []arg{l.in(y), l.in(dy), l.out(dx)},
+		params: struct{ Rows, Cols, Y, DY, DX uint32 }{
+			uint32(y.Rows), uint32(y.Cols), stride(y), stride(dy), stride(dx)},
+		groups: one(ceil(y.Rows, t.rows)), threads: one(t.threads),
+	})
+}

@@ -1,0 +1,86 @@
+// Embeddings and their gradients.
+
+constant bool wide [[function_constant(10)]];        // a thread takes 4 elements of a row, else one
+constant bool with_table [[function_constant(11)]];  // the gradient of the table is wanted
+constant bool with_positions [[function_constant(12)]];
+
+struct EmbeddingParams {
+  uint rows, cols, table, positions, y;  // the last three are strides
+  uint length;                           // of a sequence
+};
+
+kernel void embedding(device const void* table [[buffer(0)]],
+                      device const int* index [[buffer(1)]],
+                      device const void* positions [[buffer(2)]],
+                      device void* y [[buffer(3)]],
+                      constant EmbeddingParams& p [[buffer(4)]],
+                      uint2 at [[thread_position_in_grid]]) {
+  const uint i = at.y, j = wide ? at.x * 4 : at.x;
+  if (i >= p.rows || j >= p.cols) return;
+  float4 v = load_some(table, uint(index[i]) * p.table + j, bf16_0, wide);
+  if (with_positions) v += load_some(positions, i % p.length * p.positions + j, bf16_2, wide);
+  store_some(y, i * p.y + j, v, bf16_3, wide);
+}
+
+// sorted is as index.go lays it out: starts at 0, the other lists where the parameters say.
+struct EmbeddingBackwardParams {
+  uint cols, dy, dtable, dpositions;  // the last three are strides
+  uint segments, values, firsts, several, order;
+  uint length, sequences;
+};
+
+// A row of threads adds up the rows of one segment of the table's gradient, or of one position. What is the only segment
+// of its value goes to the gradient, the others to partials for embedding_partials.
+kernel void embedding_backward(device const void* dy [[buffer(0)]],
+                               device const int* sorted [[buffer(1)]],
+                               device void* dtable [[buffer(2)]],
+                               device void* dpositions [[buffer(3)]],
+                               device float* partials [[buffer(4)]],
+                               constant EmbeddingBackwardParams& p [[buffer(5)]],
+                               uint2 at [[thread_position_in_grid]]) {
+  const uint s = at.y, j = wide ? at.x * 4 : at.x;
+  if (j >= p.cols) return;
+  float4 sum = float4(0.0f);
+  if (with_table && s < p.segments) {
+    const uint from = uint(sorted[s]), to = uint(sorted[s + 1]);
+    if (from == to) return;
+    for (uint k = from; k < to; k++) sum += load_some(dy, uint(sorted[p.order + k]) * p.dy + j, bf16_0, wide);
+    if (s < uint(sorted[p.firsts + p.several])) {
+      store_some(partials, s * p.cols + j, sum, false, wide);
+    } else {
+      const uint to_row = uint(sorted[p.values + s]) * p.dtable + j;
+      store_some(dtable, to_row, load_some(dtable, to_row, bf16_2, wide) + sum, bf16_2, wide);
+    }
+  }
+  if (with_positions && s >= p.segments && s < p.segments + p.length) {
+    const uint t = s - p.segments;
+    for (uint k = 0; k < p.sequences; k++) sum += load_some(dy, (t + k * p.length) * p.dy + j, bf16_0, wide);
+    const uint to_row = t * p.dpositions + j;
+    store_some(dpositions, to_row, load_some(dpositions, to_row, bf16_3, wide) + sum, bf16_3, wide);
+  }
+}
+
+// A threadgroup of 8 SIMD-groups adds up the segments of one value, for as many columns as a SIMD-group takes.
+[[max_total_threads_per_threadgroup(256)]]
+kernel void embedding_partials(device const float* partials [[buffer(0)]],
+                               device const int* sorted [[buffer(1)]],
+                               device void* dtable [[buffer(2)]],
+                               constant EmbeddingBackwardParams& p [[buffer(3)]],
+                               uint2 group [[threadgroup_position_in_grid]],
+                               uint lane [[thread_index_in_simdgroup]],
+                               uint simd [[simdgroup_index_in_threadgroup]]) {
+  threadgroup float4 room[8][32];
+  const uint j = (group.x * 32 + lane) * (wide ? 4 : 1);
+  const uint first = uint(sorted[p.firsts + group.y]), end = uint(sorted[p.firsts + group.y + 1]);
+  if (first == end) return;  // the whole threadgroup
+  float4 sum = float4(0.0f);
+  if (j < p.cols)
+    for (uint s = first + simd; s < end; s += 8) sum += load_some(partials, s * p.cols + j, false, wide);
+  room[simd][lane] = sum;
+  threadgroup_barrier(mem_flags::mem_threadgroup);
+  if (simd == 0 && j < p.cols) {
+    for (uint k = 1; k < 8; k++) sum += room[k][lane];
+    const uint to_row = uint(sorted[p.values + first]) * p.dtable + j;
+    store_some(dtable, to_row, load_some(dtable, to_row, bf16_2, wide) + sum, bf16_2, wide);
+  }
+}

@@ -1,0 +1,161 @@
+// Cross-entropy: loss, right answers and gradient of a row of logits.
+
+constant bool wide [[function_constant(10)]];     // rows are whole vectors
+constant bool by_simd [[function_constant(11)]];  // a SIMD-group takes a row, else a threadgroup
+constant bool held [[function_constant(12)]];     // a thread keeps all it takes of a row, which is then read once
+constant bool with_loss [[function_constant(13)]];
+constant bool with_correct [[function_constant(14)]];
+constant bool with_gradient [[function_constant(15)]];
+
+struct CrossEntropyParams {
+  uint rows, classes;
+  uint logits, dlogits;  // strides
+  uint scale;            // number of a scalar
+  float weight;
+};
+
+// The threads of a row take it in quads: 4 neighbours of a row of vectors, else 4 elements as far apart as there are
+// threads. Either way the loads of neighbouring threads are of neighbouring elements.
+struct Quad {
+  uint first, gap;
+};
+
+static inline Quad quad(uint k, uint member, uint members) {
+  Quad q;
+  q.first = k * 4 * members + (wide ? 4 * member : member);
+  q.gap = wide ? 1 : members;
+  return q;
+}
+
+// -INFINITY behind the end, so that it counts for nothing.
+static inline float4 load_quad(device const void* x, uint from, Quad q, uint end) {
+  if (wide) {
+    if (q.first < end) return load4(x, from + q.first, bf16_0);
+    return float4(-INFINITY);
+  }
+  const uint i = q.first, j = i + q.gap, k = j + q.gap, l = k + q.gap;
+  return float4(i < end ? load(x, from + i, bf16_0) : -INFINITY, j < end ? load(x, from + j, bf16_0) : -INFINITY,
+                k < end ? load(x, from + k, bf16_0) : -INFINITY, l < end ? load(x, from + l, bf16_0) : -INFINITY);
+}
+
+static inline void store_quad(device void* y, uint from, Quad q, uint end, float4 v) {
+  if (wide) {
+    if (q.first < end) store4(y, from + q.first, v, bf16_5);
+    return;
+  }
+  const uint i = q.first, j = i + q.gap, k = j + q.gap, l = k + q.gap;
+  if (i < end) store(y, from + i, v.x, bf16_5);
+  if (j < end) store(y, from + j, v.y, bf16_5);
+  if (k < end) store(y, from + k, v.z, bf16_5);
+  if (l < end) store(y, from + l, v.w, bf16_5);
+}
+
+// 1 at the target, else 0.
+static inline float4 onehot(Quad q, uint target) {
+  const uint d = target - q.first;  // huge if it is before
+  return float4(float(d == 0), float(d == q.gap), float(d == 2 * q.gap), float(d == 3 * q.gap));
+}
+
+// Whether class j with logit x, rather than the target, is the first largest; NaN always is.
+static inline bool beats(float x, uint j, float chosen, uint target) {
+  return !(x < chosen || (x == chosen && j >= target));
+}
+
+static inline bool any_beats(float4 v, Quad q, float chosen, uint target) {
+  return beats(v.x, q.first, chosen, target) || beats(v.y, q.first + q.gap, chosen, target) ||
+         beats(v.z, q.first + 2 * q.gap, chosen, target) || beats(v.w, q.first + 3 * q.gap, chosen, target);
+}
+
+static inline float largest(float4 v) { return max(max(v.x, v.y), max(v.z, v.w)); }
+static inline float together(float4 v) { return (v.x + v.y) + (v.z + v.w); }
+
+static inline float row_max(float v, threadgroup float* room, Place at) { return by_simd ? simd_max(v) : group_max(v, room, at); }
+static inline float row_sum(float v, threadgroup float* room, Place at) { return by_simd ? simd_sum(v) : group_sum(v, room, at); }
+
+[[max_total_threads_per_threadgroup(512)]]
+kernel void cross_entropy(device const void* logits [[buffer(0)]],
+                          device const int* targets [[buffer(1)]],
+                          device const float* scalars [[buffer(2)]],
+                          device float* loss [[buffer(3)]],
+                          device float* correct [[buffer(4)]],
+                          device void* dlogits [[buffer(5)]],
+                          constant CrossEntropyParams& p [[buffer(6)]],
+                          uint group [[threadgroup_position_in_grid]],
+                          uint tid [[thread_index_in_threadgroup]],
+                          uint threads [[threads_per_threadgroup]],
+                          uint lane [[thread_index_in_simdgroup]],
+                          uint simd [[simdgroup_index_in_threadgroup]],
+                          uint simds [[simdgroups_per_threadgroup]]) {
+  threadgroup float room[32];
+  const Place at = Place{lane, simd, simds};
+  const uint row = by_simd ? group * simds + simd : group;
+  const uint member = by_simd ? lane : tid, members = by_simd ? 32 : threads;
+  if (row >= p.rows) return;
+  const uint from = row * p.logits, to = row * p.dlogits;
+  const int wanted = targets[row];
+  if (wanted < 0) {  // ignored, whatever the logits are
+    if (with_loss && member == 0) loss[row] = 0.0f;
+    if (with_correct && member == 0) correct[row] = 0.0f;
+    if (with_gradient)
+      for (uint k = 0; k * 4 * members < p.classes; k++) store_quad(dlogits, to, quad(k, member, members), p.classes, float4(0.0f));
+    return;
+  }
+  const uint target = uint(wanted);
+  const float chosen = load(logits, from + target, bf16_0);
+
+  // The largest logit m and the sum of exp(logit − m). A first m that is finite keeps exp(−∞ − m) from being NaN.
+  float m = -MAXFLOAT, s = 0.0f;
+  bool beaten = false;
+  float4 v[4];
+  if (held) {
+    for (uint k = 0; k < 4; k++) {
+      const Quad q = quad(k, member, members);
+      v[k] = load_quad(logits, from, q, p.classes);
+      m = max(m, largest(v[k]));
+      beaten = beaten || any_beats(v[k], q, chosen, target);
+    }
+    m = row_max(m, room, at);
+    for (uint k = 0; k < 4; k++) {
+      v[k] = exp(v[k] - m);
+      s += together(v[k]);
+    }
+  } else {
+    for (uint k = 0; k * 4 * members < p.classes; k++) {
+      const Quad q = quad(k, member, members);
+      const float4 x = load_quad(logits, from, q, p.classes);
+      const float most = max(m, largest(x));
+      s = s * exp(m - most) + together(exp(x - most));
+      m = most;
+      beaten = beaten || any_beats(x, q, chosen, target);
+    }
+    const float most = row_max(m, room, at);
+    s *= exp(m - most);
+    m = most;
+  }
+  s = row_sum(s, room, at);
+  if (with_correct) {
+    const float lost = row_max(beaten ? 1.0f : 0.0f, room, at);
+    if (member == 0) correct[row] = 1.0f - lost;
+  }
+  if (with_loss && member == 0) loss[row] = log(s) + (m - chosen);
+  if (!with_gradient) return;
+
+  // The gradient may be written over the logits: nobody may, before everybody has read the target's.
+  if (by_simd)
+    simdgroup_barrier(mem_flags::mem_device);
+  else
+    threadgroup_barrier(mem_flags::mem_device);
+  const float scale = p.weight * scalars[p.scale], share = 1.0f / s;
+  if (held) {
+    for (uint k = 0; k < 4; k++) {
+      const Quad q = quad(k, member, members);
+      store_quad(dlogits, to, q, p.classes, scale * (v[k] * share - onehot(q, target)));
+    }
+  } else {
+    for (uint k = 0; k * 4 * members < p.classes; k++) {
+      const Quad q = quad(k, member, members);
+      const float4 e = exp(load_quad(logits, from, q, p.classes) - m);
+      store_quad(dlogits, to, q, p.classes, scale * (e * share - onehot(q, target)));
+    }
+  }
+}

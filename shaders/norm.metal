@@ -1,0 +1,211 @@
+// Norms of rows: layernorm and rmsnorm.
+//
+// A row of up to 128 columns is the work of a SIMD-group, of which a threadgroup has several; a wider one that of a
+// threadgroup. Each thread holds its columns in registers from the first pass to the last: `held` times four of them,
+// which is why the kernels are templates.
+
+constant bool whole [[function_constant(10)]];  // a threadgroup takes a row, not a SIMD-group
+constant bool quads [[function_constant(11)]];  // all rows are whole vectors of four elements
+constant bool rms [[function_constant(12)]];
+constant bool with_bias [[function_constant(13)]];
+constant bool with_stats [[function_constant(14)]];
+constant bool with_y [[function_constant(15)]];
+constant bool with_sums [[function_constant(16)]];  // the gradients of gain and bias are wanted
+constant bool accumulate [[function_constant(17)]];
+
+enum { kSimds = 8 };  // SIMD-groups of a threadgroup that takes rows of up to 128 columns
+
+struct NormParams {
+  uint rows, cols;
+  uint x, y;  // strides
+  float eps;
+};
+
+// X may be Y.
+template <uint held>
+[[max_total_threads_per_threadgroup(512)]] kernel void norm(device const void* x [[buffer(0)]],
+                                                            device const void* gain [[buffer(1)]],
+                                                            device const void* bias [[buffer(2)]],
+                                                            device void* y [[buffer(3)]],
+                                                            device float* stats [[buffer(4)]],
+                                                            constant NormParams& p [[buffer(5)]],
+                                                            uint group [[threadgroup_position_in_grid]],
+                                                            uint lane [[thread_index_in_simdgroup]],
+                                                            uint simd [[simdgroup_index_in_threadgroup]],
+                                                            uint simds [[simdgroups_per_threadgroup]]) {
+  threadgroup float room[32];
+  const Place at = Place{lane, simd, simds};
+  const uint row = whole ? group : group * simds + simd;
+  if (row >= p.rows) return;  // never with a barrier ahead: then the grid has a threadgroup for each row
+  const uint first = whole ? 4 * (simd * 32 + lane) : 4 * lane, step = whole ? 128 * simds : 128;
+
+  float4 v[held];
+  float sum = 0.0f;
+  for (uint k = 0; k < held; k++) {
+    v[k] = load_row(x, row * p.x, first + k * step, p.cols, 0.0f, bf16_0, quads);
+    sum += sum_of(v[k]);
+  }
+  float mean = 0.0f;
+  if (!rms) {
+    mean = (whole ? group_sum(sum, room, at) : simd_sum(sum)) / float(p.cols);
+    for (uint k = 0; k < held; k++) {
+      const uint c = first + k * step;
+      v[k] = float4(c < p.cols ? v[k].x - mean : 0.0f, c + 1 < p.cols ? v[k].y - mean : 0.0f,
+                    c + 2 < p.cols ? v[k].z - mean : 0.0f, c + 3 < p.cols ? v[k].w - mean : 0.0f);
+    }
+  }
+  float squares = 0.0f;
+  for (uint k = 0; k < held; k++) squares += sum_of(v[k] * v[k]);
+  squares = whole ? group_sum(squares, room, at) : simd_sum(squares);
+  const float rho = 1.0f / sqrt(squares / float(p.cols) + p.eps);
+
+  if (with_stats && first == 0) {
+    stats[2 * row] = mean;
+    stats[2 * row + 1] = rho;
+  }
+  for (uint k = 0; k < held; k++) {
+    const uint c = first + k * step;
+    float4 h = v[k] * rho * load_row(gain, 0, c, p.cols, 0.0f, bf16_1, quads);
+    if (with_bias) h += load_row(bias, 0, c, p.cols, 0.0f, bf16_2, quads);
+    store_row(y, row * p.y, c, p.cols, h, bf16_3, quads);
+  }
+}
+
+struct NormBackwardParams {
+  uint rows, cols;
+  uint x, dy, dx, y;  // strides
+  uint block;         // rows of a threadgroup
+  uint width;         // of a row of sums, in vectors of four
+};
+
+// Two sums over the threads of a row. As group_sum, at once.
+static inline float2 row_sums(float a, float b, threadgroup float* room, uint lane, uint simd, uint simds) {
+  a = simd_sum(a);
+  b = simd_sum(b);
+  if (whole) {
+    if (lane == 0) {
+      room[simd] = a;
+      room[32 + simd] = b;
+    }
+    threadgroup_barrier(mem_flags::mem_threadgroup);
+    a = simd_sum(lane < simds ? room[lane] : 0.0f);
+    b = simd_sum(lane < simds ? room[32 + lane] : 0.0f);
+    threadgroup_barrier(mem_flags::mem_threadgroup);
+  }
+  return float2(a, b);
+}
+
+// sums receives, for each threadgroup, Σ DY ∘ x̂ and then Σ DY over its rows.
+template <uint held>
+[[max_total_threads_per_threadgroup(512)]] kernel void norm_backward(device const void* x [[buffer(0)]],
+                                                                     device const void* gain [[buffer(1)]],
+                                                                     device const float* stats [[buffer(2)]],
+                                                                     device const void* dy [[buffer(3)]],
+                                                                     device void* dx [[buffer(4)]],
+                                                                     device float4* sums [[buffer(5)]],
+                                                                     device void* y [[buffer(6)]],
+                                                                     device const void* bias [[buffer(7)]],
+                                                                     constant NormBackwardParams& p [[buffer(8)]],
+                                                                     uint group [[threadgroup_position_in_grid]],
+                                                                     uint lane [[thread_index_in_simdgroup]],
+                                                                     uint simd [[simdgroup_index_in_threadgroup]],
+                                                                     uint simds [[simdgroups_per_threadgroup]]) {
+  threadgroup float room[64];
+  threadgroup float4 parts[2 * kSimds * 32];
+  const uint first = whole ? 4 * (simd * 32 + lane) : 4 * lane, step = whole ? 128 * simds : 128;
+  const uint end = min((group + 1) * p.block, p.rows);
+
+  float4 w[held], dgain[held], dbias[held];
+  for (uint k = 0; k < held; k++) {
+    w[k] = load_row(gain, 0, first + k * step, p.cols, 0.0f, bf16_1, quads);
+    dgain[k] = float4(0.0f);
+    dbias[k] = float4(0.0f);
+  }
+  for (uint row = group * p.block + (whole ? 0 : simd); row < end; row += whole ? 1 : simds) {
+    const float mean = rms ? 0.0f : stats[2 * row], rho = stats[2 * row + 1];
+    float4 h[held], g[held];  // x̂ and DY ∘ Gain
+    float sum_g = 0.0f, sum_gh = 0.0f;
+    for (uint k = 0; k < held; k++) {
+      const uint c = first + k * step;
+      const float4 d = load_row(dy, row * p.dy, c, p.cols, 0.0f, bf16_3, quads);
+      h[k] = (load_row(x, row * p.x, c, p.cols, mean, bf16_0, quads) - mean) * rho;
+      g[k] = d * w[k];
+      sum_g += sum_of(g[k]);
+      sum_gh += sum_of(g[k] * h[k]);
+      if (with_sums) {
+        dgain[k] += d * h[k];
+        dbias[k] += d;
+      }
+      if (with_y) {
+        float4 v = h[k] * w[k];
+        if (with_bias) v += load_row(bias, 0, c, p.cols, 0.0f, bf16_7, quads);
+        store_row(y, row * p.y, c, p.cols, v, bf16_6, quads);
+      }
+    }
+    const float2 means = row_sums(rms ? 0.0f : sum_g, sum_gh, room, lane, simd, simds) / float(p.cols);
+    for (uint k = 0; k < held; k++) {
+      const uint c = first + k * step;
+      float4 d = rho * (g[k] - means.x - h[k] * means.y);
+      if (accumulate) d += load_row(dx, row * p.dx, c, p.cols, 0.0f, bf16_4, quads);
+      store_row(dx, row * p.dx, c, p.cols, d, bf16_4, quads);
+    }
+  }
+  if (!with_sums) return;
+  const uint to = 2 * group * p.width;
+  if (whole) {
+    for (uint k = 0; k < held; k++) {
+      const uint c = (first + k * step) / 4;
+      if (c < p.width) {
+        sums[to + c] = dgain[k];
+        sums[to + p.width + c] = dbias[k];
+      }
+    }
+    return;
+  }
+  // The first SIMD-group adds what all have for the gain, the second what they have for the bias.
+  parts[simd * 32 + lane] = dgain[0];
+  parts[(kSimds + simd) * 32 + lane] = dbias[0];
+  threadgroup_barrier(mem_flags::mem_threadgroup);
+  if (simd < 2 && lane < p.width) {
+    float4 sum = parts[simd * kSimds * 32 + lane];
+    for (uint s = 1; s < kSimds; s++) sum += parts[(simd * kSimds + s) * 32 + lane];
+    sums[to + simd * p.width + lane] = sum;
+  }
+}
+
+template [[host_name("norm_1")]] [[kernel]] decltype(norm<1>) norm<1>;
+template [[host_name("norm_2")]] [[kernel]] decltype(norm<2>) norm<2>;
+template [[host_name("norm_8")]] [[kernel]] decltype(norm<8>) norm<8>;
+template [[host_name("norm_backward_1")]] [[kernel]] decltype(norm_backward<1>) norm_backward<1>;
+template [[host_name("norm_backward_2")]] [[kernel]] decltype(norm_backward<2>) norm_backward<2>;
+template [[host_name("norm_backward_8")]] [[kernel]] decltype(norm_backward<8>) norm_backward<8>;
+
+struct NormSumsParams {
+  uint cols, width;  // of a row of sums, in floats
+  uint blocks;
+  uint gain, bias;  // whether it is wanted
+};
+
+// A threadgroup adds 32 columns of all blocks, to the gain's gradient or to the bias's: each SIMD-group some blocks.
+[[max_total_threads_per_threadgroup(256)]] kernel void norm_sums(device const float* sums [[buffer(0)]],
+                                                                 device float* dgain [[buffer(1)]],
+                                                                 device float* dbias [[buffer(2)]],
+                                                                 constant NormSumsParams& p [[buffer(3)]],
+                                                                 uint2 group [[threadgroup_position_in_grid]],
+                                                                 uint lane [[thread_index_in_simdgroup]],
+                                                                 uint simd [[simdgroup_index_in_threadgroup]]) {
+  threadgroup float parts[kSimds * 32];
+  const uint c = group.x * 32 + lane;
+  float sum = 0.0f;
+  if (c < p.cols)
+    for (uint b = simd; b < p.blocks; b += kSimds) sum += sums[(2 * b + group.y) * p.width + c];
+  parts[simd * 32 + lane] = sum;
+  threadgroup_barrier(mem_flags::mem_threadgroup);
+  if (simd != 0 || c >= p.cols) return;
+  for (uint s = 1; s < kSimds; s++) sum += parts[s * 32 + lane];
+  if (group.y == 0) {
+    if (p.gain != 0) dgain[c] += sum;
+  } else if (p.bias != 0) {
+    dbias[c] += sum;
+  }
+}

@@ -1,0 +1,294 @@
+// Optimizers. They leave everything as it is where the gradient's factor is 0, and where the gate is closed: an earlier
+// command buffer of the step has failed.
+
+constant bool wide [[function_constant(10)]];  // a thread takes vectors of 4 elements of a row, else single elements
+constant bool with_factor [[function_constant(11)]];
+constant bool by_parameter [[function_constant(12)]];  // Adafactor's ScaleByParameter
+
+constant uint kLines = 8;  // SIMD-groups of a threadgroup
+
+static inline float factor_of(device const float* factor) { return with_factor ? factor[0] : 1.0f; }
+
+static inline bool closed(device const float* factor, device const uint* gate) {
+  return gate[0] == 0 || factor_of(factor) == 0.0f;
+}
+
+static inline float together(float4 v) { return wide ? (v.x + v.y) + (v.z + v.w) : v.x; }
+
+struct AdamWParams {
+  uint size;
+  uint rate, correct1, correct2;  // numbers of scalars
+  float beta1, beta2, eps, decay;
+};
+
+kernel void adamw(device void* x [[buffer(0)]],
+                  device const void* grad [[buffer(1)]],
+                  device void* m [[buffer(2)]],
+                  device void* v [[buffer(3)]],
+                  device const float* factor [[buffer(4)]],
+                  device const float* scalars [[buffer(5)]],
+                  device const uint* gate [[buffer(6)]],
+                  constant AdamWParams& p [[buffer(7)]],
+                  uint tid [[thread_position_in_grid]]) {
+  const uint i = wide ? tid * 4 : tid;
+  if (i >= p.size || closed(factor, gate)) return;
+  const float rate = scalars[p.rate], correct1 = scalars[p.correct1], correct2 = scalars[p.correct2];
+  const float4 g = factor_of(factor) * load_some(grad, i, bf16_1, wide), w = load_some(x, i, bf16_0, wide);
+  const float4 first = p.beta1 * load_some(m, i, bf16_2, wide) + (1.0f - p.beta1) * g;
+  const float4 second = p.beta2 * load_some(v, i, bf16_3, wide) + (1.0f - p.beta2) * g * g;
+  store_some(m, i, first, bf16_2, wide);
+  store_some(v, i, second, bf16_3, wide);
+  store_some(x, i, w - rate * (p.decay * w + first / correct1 / (sqrt(second / correct2) + p.eps)), bf16_0, wide);
+}
+
+struct AverageParams {
+  uint size;
+  uint decay;  // number of a scalar
+};
+
+kernel void average(device const void* x [[buffer(0)]],
+                    device void* mean [[buffer(1)]],
+                    device const float* factor [[buffer(2)]],
+                    device const float* scalars [[buffer(3)]],
+                    device const uint* gate [[buffer(4)]],
+                    constant AverageParams& p [[buffer(5)]],
+                    uint tid [[thread_position_in_grid]]) {
+  const uint i = wide ? tid * 4 : tid;
+  if (i >= p.size || closed(factor, gate)) return;
+  const float decay = scalars[p.decay];
+  const float4 v = load_some(x, i, bf16_0, wide), m = load_some(mean, i, bf16_1, wide);
+  store_some(mean, i, decay * m + (1.0f - decay) * v, bf16_1, wide);
+}
+
+struct AdafactorParams {
+  uint rows, cols, x, grad;  // the last two are strides
+  uint height, across, all;  // of a tile; tiles side by side; and in all
+  // Where lists begin: see above adafactor_sums.
+  uint column_sums, tile_sums;
+  uint new_columns, tile_norms, new_mean;
+  uint rate, beta;  // numbers of scalars
+  float eps, clip, least, decay;
+};
+
+// How far to go along u, and what is left of x, once the sums of u² and x² are known.
+static inline float2 adafactor_step(float uu, float xx, device const float* scalars, constant AdafactorParams& p) {
+  const float size = float(p.rows) * float(p.cols), rate = scalars[p.rate];
+  float alpha = 1.0f;
+  if (by_parameter) alpha = max(p.least, sqrt(xx / size));
+  return float2(rate * alpha / max(1.0f, sqrt(uu / size) / p.clip), rate * p.decay);
+}
+
+// A vector: one threadgroup in two passes.
+[[max_total_threads_per_threadgroup(256)]]
+kernel void adafactor_vector(device void* x [[buffer(0)]],
+                             device const void* grad [[buffer(1)]],
+                             device void* col_v [[buffer(2)]],
+                             device const float* factor [[buffer(3)]],
+                             device const float* scalars [[buffer(4)]],
+                             device const uint* gate [[buffer(5)]],
+                             constant AdafactorParams& p [[buffer(6)]],
+                             uint tid [[thread_index_in_threadgroup]],
+                             uint lane [[thread_index_in_simdgroup]],
+                             uint simd [[simdgroup_index_in_threadgroup]],
+                             uint simds [[simdgroups_per_threadgroup]]) {
+  threadgroup float room[32];
+  if (closed(factor, gate)) return;
+  const Place at = Place{lane, simd, simds};
+  const uint step = wide ? 4 : 1;
+  const float f = factor_of(factor), beta = scalars[p.beta];
+  float4 uu = float4(0.0f), xx = uu;
+  for (uint j = tid * step; j < p.cols; j += 256 * step) {
+    const float4 g = f * load_some(grad, j, bf16_1, wide);
+    const float4 v = beta * load_some(col_v, j, bf16_2, wide) + (1.0f - beta) * (g * g + p.eps);
+    store_some(col_v, j, v, bf16_2, wide);
+    const float4 u = g / sqrt(v);
+    uu += u * u;
+    if (by_parameter) {
+      const float4 w = load_some(x, j, bf16_0, wide);
+      xx += w * w;
+    }
+  }
+  const float uu_all = group_sum(together(uu), room, at), xx_all = group_sum(together(xx), room, at);
+  const float2 along = adafactor_step(uu_all, xx_all, scalars, p);
+  for (uint j = tid * step; j < p.cols; j += 256 * step) {
+    const float4 w = load_some(x, j, bf16_0, wide);
+    const float4 u = f * load_some(grad, j, bf16_1, wide) / sqrt(load_some(col_v, j, bf16_2, wide));
+    store_some(x, j, w - (along.x * u + along.y * w), bf16_0, wide);
+  }
+}
+
+// A matrix: three launches over the same tiles. A tile is p.height rows of 4 vectors for each thread of a SIMD-group; its
+// SIMD-groups take its rows in turn. The first launch leaves in sums
+//
+//	Σg² of each row in each tile across, and from column_sums on of each column in each tile down
+//	from tile_sums on, of each tile: Σg²; the sum of its rows' old moments, once in a row of tiles; Σx²
+//
+// and the second in next
+//
+//	the new row moments, from new_columns on the new column moments
+//	from tile_norms on Σu² of each tile, and at new_mean the mean of the new row moments
+//
+// The third puts the new moments in the place of the old ones, which no tile needs any more, and updates X.
+
+// Column of the k-th vector of a thread.
+static inline uint tile_column(uint tile, uint k, uint lane) { return ((tile * 4 + k) * 32 + lane) * (wide ? 4 : 1); }
+
+[[max_total_threads_per_threadgroup(256)]]
+kernel void adafactor_sums(device const void* x [[buffer(0)]],
+                           device const void* grad [[buffer(1)]],
+                           device const float* row_v [[buffer(2)]],
+                           device const float* factor [[buffer(3)]],
+                           device float* sums [[buffer(4)]],
+                           constant AdafactorParams& p [[buffer(5)]],
+                           uint2 tile [[threadgroup_position_in_grid]],
+                           uint tid [[thread_index_in_threadgroup]],
+                           uint lane [[thread_index_in_simdgroup]],
+                           uint simd [[simdgroup_index_in_threadgroup]]) {
+  threadgroup float room[32];
+  threadgroup float4 columns[kLines][4][32];
+  const Place at = Place{lane, simd, kLines};
+  const float f = factor_of(factor);
+  const uint from = tile.y * p.height, to = min(from + p.height, p.rows);
+  float4 c[4] = {float4(0.0f), float4(0.0f), float4(0.0f), float4(0.0f)}, xx = float4(0.0f);
+  float gg = 0.0f, moments = 0.0f;
+  for (uint i = from + simd; i < to; i += kLines) {
+    float4 r = float4(0.0f);
+    for (uint k = 0; k < 4; k++) {
+      const uint j = tile_column(tile.x, k, lane);
+      if (j >= p.cols) continue;
+      const float4 g = f * load_some(grad, i * p.grad + j, bf16_1, wide);
+      c[k] += g * g;
+      r += g * g;
+      if (by_parameter) {
+        const float4 w = load_some(x, i * p.x + j, bf16_0, wide);
+        xx += w * w;
+      }
+    }
+    const float row = simd_sum(together(r));
+    if (lane == 0) {
+      sums[i * p.across + tile.x] = row;
+      gg += row;
+      if (tile.x == 0) moments += row_v[i];
+    }
+  }
+  for (uint k = 0; k < 4; k++) columns[simd][k][lane] = c[k];
+  gg = group_sum(gg, room, at);
+  moments = group_sum(moments, room, at);
+  const float squares = group_sum(together(xx), room, at);
+  if (tid == 0) {
+    const uint mine = p.tile_sums + 3 * (tile.y * p.across + tile.x);
+    sums[mine] = gg;
+    sums[mine + 1] = moments;
+    sums[mine + 2] = squares;
+  }
+  const uint j = tile_column(tile.x, simd, lane);  // of one vector for each of the first 4 SIMD-groups
+  if (simd >= 4 || j >= p.cols) return;
+  float4 column = columns[0][simd][lane];
+  for (uint line = 1; line < kLines; line++) column += columns[line][simd][lane];
+  store_some(sums, p.column_sums + tile.y * p.cols + j, column, false, wide);
+}
+
+[[max_total_threads_per_threadgroup(256)]]
+kernel void adafactor_norms(device const void* grad [[buffer(0)]],
+                            device const float* row_v [[buffer(1)]],
+                            device const float* col_v [[buffer(2)]],
+                            device const float* factor [[buffer(3)]],
+                            device const float* scalars [[buffer(4)]],
+                            device const float* sums [[buffer(5)]],
+                            device float* next [[buffer(6)]],
+                            constant AdafactorParams& p [[buffer(7)]],
+                            uint2 tile [[threadgroup_position_in_grid]],
+                            uint tid [[thread_index_in_threadgroup]],
+                            uint lane [[thread_index_in_simdgroup]],
+                            uint simd [[simdgroup_index_in_threadgroup]]) {
+  threadgroup float room[32];
+  threadgroup float4 columns[4][32];  // 1/√ of the new column moments
+  const Place at = Place{lane, simd, kLines};
+  const float f = factor_of(factor), beta = scalars[p.beta], rows = float(p.rows), cols = float(p.cols);
+  const uint j = tile_column(tile.x, simd, lane);
+  if (simd < 4 && j < p.cols) {
+    float4 s = float4(0.0f);
+    for (uint t = 0; t < p.all / p.across; t++) s += load_some(sums, p.column_sums + t * p.cols + j, false, wide);
+    const float4 v = beta * load_some(col_v, j, false, wide) + (1.0f - beta) * (s / rows + p.eps);
+    if (tile.y == 0) store_some(next, p.new_columns + j, v, false, wide);
+    columns[simd][lane] = 1.0f / sqrt(v);
+  }
+  float gg = 0.0f, moments = 0.0f;
+  for (uint t = tid; t < p.all; t += 32 * kLines) {
+    gg += sums[p.tile_sums + 3 * t];
+    moments += sums[p.tile_sums + 3 * t + 1];
+  }
+  gg = group_sum(gg, room, at);
+  moments = group_sum(moments, room, at);
+  const float mean = beta * (moments / rows) + (1.0f - beta) * (gg / rows / cols + p.eps);
+
+  const uint from = tile.y * p.height, to = min(from + p.height, p.rows);
+  float4 uu = float4(0.0f);
+  for (uint i = from + simd; i < to; i += kLines) {
+    float r = 0.0f;
+    for (uint t = lane; t < p.across; t += 32) r += sums[i * p.across + t];
+    const float v = beta * row_v[i] + (1.0f - beta) * (simd_sum(r) / cols + p.eps);
+    if (tile.x == 0 && lane == 0) next[i] = v;
+    const float by = f / sqrt(v / mean);
+    for (uint k = 0; k < 4; k++) {
+      const uint column = tile_column(tile.x, k, lane);
+      if (column >= p.cols) continue;
+      const float4 u = by * columns[k][lane] * load_some(grad, i * p.grad + column, bf16_0, wide);
+      uu += u * u;
+    }
+  }
+  const float norm = group_sum(together(uu), room, at);
+  if (tid > 0) return;
+  next[p.tile_norms + tile.y * p.across + tile.x] = norm;
+  if (tile.x == 0 && tile.y == 0) next[p.new_mean] = mean;
+}
+
+[[max_total_threads_per_threadgroup(256)]]
+kernel void adafactor_update(device void* x [[buffer(0)]],
+                             device const void* grad [[buffer(1)]],
+                             device float* row_v [[buffer(2)]],
+                             device float* col_v [[buffer(3)]],
+                             device const float* factor [[buffer(4)]],
+                             device const float* scalars [[buffer(5)]],
+                             device const uint* gate [[buffer(6)]],
+                             device const float* sums [[buffer(7)]],
+                             device const float* next [[buffer(8)]],
+                             constant AdafactorParams& p [[buffer(9)]],
+                             uint2 tile [[threadgroup_position_in_grid]],
+                             uint tid [[thread_index_in_threadgroup]],
+                             uint lane [[thread_index_in_simdgroup]],
+                             uint simd [[simdgroup_index_in_threadgroup]]) {
+  threadgroup float room[32];
+  if (closed(factor, gate)) return;
+  const Place at = Place{lane, simd, kLines};
+  float uu = 0.0f, xx = 0.0f;
+  for (uint t = tid; t < p.all; t += 32 * kLines) {
+    uu += next[p.tile_norms + t];
+    xx += sums[p.tile_sums + 3 * t + 2];
+  }
+  uu = group_sum(uu, room, at);
+  xx = group_sum(xx, room, at);
+  const float2 along = adafactor_step(uu, xx, scalars, p);
+  const float f = factor_of(factor), mean = next[p.new_mean];
+  float4 c[4];
+  for (uint k = 0; k < 4; k++) {
+    const uint j = tile_column(tile.x, k, lane);
+    c[k] = float4(0.0f);
+    if (j >= p.cols) continue;
+    const float4 v = load_some(next, p.new_columns + j, false, wide);
+    if (tile.y == 0 && simd == 0) store_some(col_v, j, v, false, wide);
+    c[k] = 1.0f / sqrt(v);
+  }
+  const uint from = tile.y * p.height, to = min(from + p.height, p.rows);
+  for (uint i = from + simd; i < to; i += kLines) {
+    const float v = next[i];
+    if (tile.x == 0 && lane == 0) row_v[i] = v;
+    const float by = along.x * f / sqrt(v / mean);
+    for (uint k = 0; k < 4; k++) {
+      const uint j = tile_column(tile.x, k, lane);
+      if (j >= p.cols) continue;
+      const float4 w = load_some(x, i * p.x + j, bf16_0, wide), g = load_some(grad, i * p.grad + j, bf16_1, wide);
+      store_some(x, i * p.x + j, w - (by * c[k] * g + along.y * w), bf16_0, wide);
+    }
+  }
+}

@@ -1,0 +1,128 @@
+#include <metal_stdlib>
+#include <metal_simdgroup_matrix>
+using namespace metal;
+
+// What every file of shaders begins with. Loops over function constants cost nothing: the compiler of the pipeline knows
+// them.
+
+// bf16_i says that buffer i holds bfloat instead of float. The backend sets all of them for every pipeline.
+constant bool bf16_0 [[function_constant(0)]];
+constant bool bf16_1 [[function_constant(1)]];
+constant bool bf16_2 [[function_constant(2)]];
+constant bool bf16_3 [[function_constant(3)]];
+constant bool bf16_4 [[function_constant(4)]];
+constant bool bf16_5 [[function_constant(5)]];
+constant bool bf16_6 [[function_constant(6)]];
+constant bool bf16_7 [[function_constant(7)]];
+constant bool bf16_8 [[function_constant(8)]];
+constant bool bf16_9 [[function_constant(9)]];
+
+// Element i of a buffer of float or bfloat; all arithmetic is in float.
+static inline float load(device const void* p, uint i, bool bf16) {
+  return bf16 ? float(((device const bfloat*)p)[i]) : ((device const float*)p)[i];
+}
+
+static inline void store(device void* p, uint i, float v, bool bf16) {
+  if (bf16)
+    ((device bfloat*)p)[i] = bfloat(v);
+  else
+    ((device float*)p)[i] = v;
+}
+
+// Elements i to i+3, i a multiple of 4 from an address that is one of four elements.
+static inline float4 load4(device const void* p, uint i, bool bf16) {
+  if (bf16) {
+    const bfloat4 v = ((device const bfloat4*)p)[i / 4];
+    return float4(float(v.x), float(v.y), float(v.z), float(v.w));
+  }
+  return ((device const float4*)p)[i / 4];
+}
+
+static inline void store4(device void* p, uint i, float4 v, bool bf16) {
+  if (bf16)
+    ((device bfloat4*)p)[i / 4] = bfloat4(bfloat(v.x), bfloat(v.y), bfloat(v.z), bfloat(v.w));
+  else
+    ((device float4*)p)[i / 4] = v;
+}
+
+// The same for kernels of which one variant takes vectors, and the other single elements: element i is then in all four
+// places of what is loaded, and the first of what is stored.
+static inline float4 load_some(device const void* p, uint i, bool bf16, bool wide) {
+  if (wide) return load4(p, i, bf16);
+  return float4(load(p, i, bf16));
+}
+
+static inline void store_some(device void* p, uint i, float4 v, bool bf16, bool wide) {
+  if (wide)
+    store4(p, i, v, bf16);
+  else
+    store(p, i, v.x, bf16);
+}
+
+// Columns c to c+3 of a row of n columns that begins at element i. With quads the row is whole vectors of four; otherwise
+// it may begin anywhere and end within the four. Columns behind the end are read as rest, and not written.
+static inline float4 load_row(device const void* p, uint i, uint c, uint n, float rest, bool bf16, bool quads) {
+  if (quads) return c < n ? load4(p, i + c, bf16) : float4(rest);
+  return float4(c < n ? load(p, i + c, bf16) : rest, c + 1 < n ? load(p, i + c + 1, bf16) : rest,
+                c + 2 < n ? load(p, i + c + 2, bf16) : rest, c + 3 < n ? load(p, i + c + 3, bf16) : rest);
+}
+
+static inline void store_row(device void* p, uint i, uint c, uint n, float4 v, bool bf16, bool quads) {
+  if (quads) {
+    if (c < n) store4(p, i + c, v, bf16);
+    return;
+  }
+  if (c < n) store(p, i + c, v.x, bf16);
+  if (c + 1 < n) store(p, i + c + 1, v.y, bf16);
+  if (c + 2 < n) store(p, i + c + 2, v.z, bf16);
+  if (c + 3 < n) store(p, i + c + 3, v.w, bf16);
+}
+
+static inline float sum_of(float4 v) { return (v.x + v.y) + (v.z + v.w); }
+
+// Where a thread stands in its threadgroup of whole SIMD-groups.
+struct Place {
+  uint lane;   // in its SIMD-group
+  uint simd;   // SIMD-group in the threadgroup
+  uint simds;  // of them
+};
+
+// The sum and the maximum over a threadgroup, for every thread, in a fixed order. room holds 32 floats and is free again
+// afterwards.
+static inline float group_sum(float v, threadgroup float* room, Place at) {
+  v = simd_sum(v);
+  if (at.lane == 0) room[at.simd] = v;
+  threadgroup_barrier(mem_flags::mem_threadgroup);
+  v = simd_sum(at.lane < at.simds ? room[at.lane] : 0.0f);
+  threadgroup_barrier(mem_flags::mem_threadgroup);
+  return v;
+}
+
+static inline float group_max(float v, threadgroup float* room, Place at) {
+  v = simd_max(v);
+  if (at.lane == 0) room[at.simd] = v;
+  threadgroup_barrier(mem_flags::mem_threadgroup);
+  v = simd_max(at.lane < at.simds ? room[at.lane] : -INFINITY);
+  threadgroup_barrier(mem_flags::mem_threadgroup);
+  return v;
+}
+
+// Activation functions as the backend numbers them; see backend.Activation.
+enum { kIdentity = 0, kGELU = 1, kReLU = 2 };
+
+static inline float sigmoid(float x) { return 1.0f / (1.0f + exp(-x)); }
+
+static inline float activate(uint f, float x) {
+  if (f == kGELU) return x * sigmoid(1.5957691216057308f * (x + 0.044715f * x * x * x));
+  if (f == kReLU) return x > 0.0f ? x : (x != x ? x : 0.0f);
+  return x;
+}
+
+static inline float activate_slope(uint f, float x) {
+  if (f == kGELU) {
+    const float s = sigmoid(1.5957691216057308f * (x + 0.044715f * x * x * x));
+    return s + x * s * (1.0f - s) * 1.5957691216057308f * (1.0f + 0.134145f * x * x);
+  }
+  if (f == kReLU) return x > 0.0f ? 1.0f : (x != x ? x : 0.0f);
+  return 1.0f;
+}

@@ -1,0 +1,94 @@
+// The softmax of attention whose scores are stored: matrices [length, pitch], one for each head of each sequence in turn.
+// A SIMD-group takes a row.
+
+struct Rows {
+  uint length, heads;  // of the scores, which may be some heads of all
+  uint pitch, plane;   // of a row of scores, and of a matrix of them; multiples of four
+  uint log_stride;     // of a row of log_sum
+  float scale;
+  uint width, out_stride, dout_stride;  // of a head, and of rows; in the backward pass
+};
+
+enum { kRows = 4, kBlock = 64 };  // rows of a threadgroup; the largest tile of the products that read the scores
+
+constant bool with_log_sum [[function_constant(10)]];
+
+// exp(x·scale − shift) of columns j to j+3, and 0 from column n on.
+static inline float4 exps(float4 x, uint j, uint n, float scale, float shift) {
+  return float4(j < n ? exp(x.x * scale - shift) : 0.0f, j + 1 < n ? exp(x.y * scale - shift) : 0.0f,
+                j + 2 < n ? exp(x.z * scale - shift) : 0.0f, j + 3 < n ? exp(x.w * scale - shift) : 0.0f);
+}
+
+// The products that read the triangle read whole tiles: as far as this, row i must hold zeros behind the diagonal.
+static inline uint filled(uint i, uint pitch) { return min((i / kBlock + 1) * kBlock, pitch); }
+
+// Row i of the scores becomes the softmax of its columns up to i.
+[[max_total_threads_per_threadgroup(128)]] kernel void attention_softmax(
+    device float* scores [[buffer(0)]],
+    device float* log_sum [[buffer(1)]],
+    constant Rows& p [[buffer(2)]],
+    uint3 group [[threadgroup_position_in_grid]],
+    uint simd [[simdgroup_index_in_threadgroup]],
+    uint lane [[thread_index_in_simdgroup]]) {
+  const uint i = group.x * kRows + simd, n = i + 1;
+  if (i >= p.length) return;
+  device float4* row = (device float4*)(scores + (group.z * p.heads + group.y) * p.plane + i * p.pitch);
+  float most = -INFINITY;
+  for (uint j = 4 * lane; j < n; j += 128) {
+    const float4 x = row[j / 4];
+    most = max(most, max(max(x.x, j + 1 < n ? x.y : x.x), max(j + 2 < n ? x.z : x.x, j + 3 < n ? x.w : x.x)));
+  }
+  const float shift = simd_max(most) * p.scale;
+  float sum = 0.0f;
+  for (uint j = 4 * lane; j < n; j += 128) {
+    const float4 e = exps(row[j / 4], j, n, p.scale, shift);
+    sum += (e.x + e.y) + (e.z + e.w);
+  }
+  sum = simd_sum(sum);
+  if (with_log_sum && lane == 0) log_sum[(group.z * p.length + i) * p.log_stride + group.y] = shift + log(sum);
+  // Computing the exponentials again is cheaper than writing them twice.
+  const uint end = filled(i, p.pitch);
+  for (uint j = 4 * lane; j < end; j += 128) {
+    float4 x = float4(0.0f);
+    if (j < n) x = exps(row[j / 4], j, n, p.scale, shift) / sum;
+    row[j / 4] = x;
+  }
+}
+
+// Row i of the scores becomes P = exp(scores·scale − log_sum), and that of grads, which holds DOut·Vᵀ, becomes
+// P ∘ (grads − δ)·scale with δ = Σ DOut_i ∘ Out_i.
+[[max_total_threads_per_threadgroup(128)]] kernel void attention_softmax_backward(
+    device float* scores [[buffer(0)]],
+    device float* grads [[buffer(1)]],
+    device const void* out [[buffer(2)]],
+    device const void* dout [[buffer(3)]],
+    device const float* log_sum [[buffer(4)]],
+    constant Rows& p [[buffer(5)]],
+    uint3 group [[threadgroup_position_in_grid]],
+    uint simd [[simdgroup_index_in_threadgroup]],
+    uint lane [[thread_index_in_simdgroup]]) {
+  const uint i = group.x * kRows + simd, n = i + 1;
+  if (i >= p.length) return;
+  const uint at = group.z * p.length + i;  // the row among those of all sequences
+  float delta = 0.0f;
+  for (uint c = lane; c < p.width; c += 32)
+    delta += load(out, at * p.out_stride + group.y * p.width + c, bf16_2) *
+             load(dout, at * p.dout_stride + group.y * p.width + c, bf16_3);
+  delta = simd_sum(delta);
+  const float shift = log_sum[at * p.log_stride + group.y];
+  const uint first = (group.z * p.heads + group.y) * p.plane + i * p.pitch;
+  device float4* row = (device float4*)(scores + first);
+  device float4* grad = (device float4*)(grads + first);
+  const uint end = filled(i, p.pitch);
+  for (uint j = 4 * lane; j < end; j += 128) {
+    float4 x = float4(0.0f), g = float4(0.0f);
+    if (j < n) {
+      x = exps(row[j / 4], j, n, p.scale, shift);
+      g = grad[j / 4] - delta;
+      // Behind the diagonal the products may be anything, and must not make a 0 of P a NaN.
+      g = float4(x.x * g.x, j + 1 < n ? x.y * g.y : 0.0f, j + 2 < n ? x.z * g.z : 0.0f, j + 3 < n ? x.w * g.w : 0.0f) * p.scale;
+    }
+    row[j / 4] = x;
+    grad[j / 4] = g;
+  }
+}
