@@ -118,11 +118,20 @@ func newFailing(t *testing.T) *failing {
 // short makes many command buffers of a step, so that a fault can hit any part of it.
 var short = metal.Options{Target: 20 * time.Microsecond}
 
+// trainAndClose trains the tiny model on d and closes it, for a test that needs many.
+func trainAndClose(t *testing.T, d metal.Device, o metal.Options) (trained, error) {
+	b := on(t, d, o)
+	defer b.Close()
+	c := tiny()
+	c.Train.Steps, c.Evaluate.Every = 4, 0
+	return trainOn(t, c, b, nil)
+}
+
 // commandsOf counts the command buffers of training c.
 func commandsOf(t *testing.T) (total int, want trained) {
 	t.Helper()
 	d := newFailing(t)
-	want, err := trainOn(t, tiny(), on(t, d, short), nil)
+	want, err := trainAndClose(t, d, short)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -133,7 +142,7 @@ func commandsOf(t *testing.T) (total int, want trained) {
 // says that they are lost; never with other weights.
 func TestFailedCommandBuffers(t *testing.T) {
 	total, want := commandsOf(t)
-	if total < 200 {
+	if total < 100 {
 		t.Fatalf("only %d command buffers", total)
 	}
 	repeated, lost := 0, 0
@@ -141,7 +150,7 @@ func TestFailedCommandBuffers(t *testing.T) {
 		&metal.CommandError{Code: metal.CommandTimeout, Text: "Caused GPU Timeout Error"},
 		&metal.CommandError{Code: metal.CommandOutOfMemory, Text: "Insufficient Memory"},
 	} {
-		for at := 20; at < total; at += max(1, total/23) {
+		for at := 8; at < total; at += max(1, total/17) {
 			d := newFailing(t)
 			d.fail = func(submit int) *fault {
 				if submit == at {
@@ -149,7 +158,7 @@ func TestFailedCommandBuffers(t *testing.T) {
 				}
 				return nil
 			}
-			got, err := trainOn(t, tiny(), on(t, d, short), nil)
+			got, err := trainAndClose(t, d, short)
 			switch {
 			case err == nil && d.resets == 1 && slices.Equal(got.weights, want.weights) && slices.Equal(got.losses, want.losses):
 				repeated++
@@ -170,15 +179,15 @@ func TestFailedCommandBuffers(t *testing.T) {
 func TestFailuresInARow(t *testing.T) {
 	for _, times := range []int{1, 2, 3, 4} {
 		d := newFailing(t)
-		left := times
+		failed := 0
 		d.fail = func(submit int) *fault {
-			if submit >= 60 && left > 0 {
-				left--
+			if submit >= 12 && failed < times && failed == d.resets { // once after each new queue
+				failed++
 				return &fault{err: &metal.CommandError{Code: 5, Text: "no luck"}}
 			}
 			return nil
 		}
-		_, err := trainOn(t, tiny(), on(t, d, metal.Options{Target: time.Millisecond}), nil)
+		_, err := trainAndClose(t, d, metal.Options{Target: 200 * time.Microsecond})
 		if times < 4 && err != nil {
 			t.Errorf("%d failures: %v", times, err)
 		}

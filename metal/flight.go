@@ -186,10 +186,11 @@ func (m *Metal) recover(i int, err error) {
 		return
 	}
 	m.target /= 2
-	if err := m.device.Reset(); err != nil {
-		m.lost = fmt.Errorf("metal: after %w, no new queue: %w", errors.Unwrap(err), err)
+	if again := m.device.Reset(); again != nil {
+		m.lost = fmt.Errorf("metal: %w; and then there was no new queue: %w", err, again)
 		return
 	}
+	clear(m.marks()[journalMarks:]) // those of this try must not stand for the next
 	for j := range m.flights[i:] {
 		m.submit(&m.flights[i+j])
 	}

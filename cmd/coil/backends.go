@@ -41,7 +41,7 @@ func (f *backendFlags) open(w io.Writer) (backend.Backend, error) {
 	case "metal":
 		b, err := f.openMetal(w)
 		if errors.Is(err, bridge.ErrUnavailable) {
-			return nil, usageError{fmt.Errorf("--backend metal: %w; there is cpu", err)}
+			return nil, usageError{fmt.Errorf("--backend metal: %s; there is cpu", why(err))}
 		}
 		return b, err
 	case "auto":
@@ -58,6 +58,11 @@ func (f *backendFlags) open(w io.Writer) (backend.Backend, error) {
 		return f.openCPU()
 	}
 	return nil, usageError{fmt.Errorf("--backend %s: no such backend; there are cpu, metal and auto", f.name)}
+}
+
+// why is an error of the bridge without what the caller says anyway.
+func why(err error) string {
+	return strings.TrimPrefix(err.Error(), bridge.ErrUnavailable.Error()+": ")
 }
 
 func (f *backendFlags) openCPU() (backend.Backend, error) {
@@ -124,7 +129,7 @@ func newBackends() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			list := []backendStatus{{Name: "cpu"}, {Name: "metal"}}
 			if d, err := bridge.Open(); err != nil {
-				list[1].Why = strings.TrimPrefix(err.Error(), bridge.ErrUnavailable.Error()+": ")
+				list[1].Why = why(err)
 				list[0].Auto = true
 			} else {
 				x := d.Description()

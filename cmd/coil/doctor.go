@@ -31,7 +31,7 @@ func newDoctor() *cobra.Command {
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		d, err := bridge.Open()
 		if errors.Is(err, bridge.ErrUnavailable) {
-			return usageError{err}
+			return usageError{errors.New(why(err))}
 		} else if err != nil {
 			return err
 		}

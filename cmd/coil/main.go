@@ -99,7 +99,7 @@ func newRoot() *cobra.Command {
 		Use:   "coil COMMAND",
 		Short: "Train looped transformers",
 		Long: "A looped transformer runs a block of k layers L times (k⊗L): the parameters of k layers, the depth of k·L. " +
-			"coil trains such models in pure Go on any machine.",
+			"coil trains such models in pure Go on any machine, and in Metal on a Mac with Apple silicon.",
 		Example: `  coil train                     train the default: one layer looped four times, on p-hop induction
   coil train --model 1x1         the same layer, run once
   coil eval latest --loops 1..8  accuracy after each loop
