@@ -7,35 +7,22 @@ import (
 	"coil/backend"
 )
 
-// attentionBlock is how many rows of a head a threadgroup of the fused kernels takes, and tile how many of the other side it
-// goes over at a time; shaders/attention.metal says why. Other widths have no fused kernels.
-func attentionBlock(width int, backward bool) (block, tile int, fused bool) {
+// attentionBlock is how many rows of a head a threadgroup of the fused kernels takes: those of its strips. There are no
+// fused kernels for other widths.
+func attentionBlock(width int, backward bool) (block int, fused bool) {
 	switch {
 	case width == 64 && backward:
-		return 32, 16, true
+		return 32, true
 	case width == 16 || width == 32 || width == 64:
-		return 64, 32, true
+		return 64, true
 	}
-	return 0, 0, false
+	return 0, false
 }
 
 // fused adds a launch of a kernel of fused attention, which does so many products of scores.
-func (l *lowering) fused(kernel string, products int, qkv, out, dout, dqkv backend.Tensor, heads, length, block, tile int, logSum bool, args ...arg) {
+func (l *lowering) fused(kernel string, products int, qkv, out, dout, dqkv backend.Tensor, heads, length, block int, logSum bool, args ...arg) {
 	d, width := qkv.Cols/3, qkv.Cols/3/heads
 	sequences, blocks := qkv.Rows/length, ceil(length, block)
-	// What the blocks read of the other side, less one reading of it.
-	rows := -length
-	for b := range blocks {
-		if kernel == "attention_dkv" {
-			rows += length - b*block/tile*tile
-		} else {
-			rows += min((b+1)*block, length)
-		}
-	}
-	other := int(2 * l.element(qkv)) // keys and values
-	if kernel == "attention_dkv" {   // queries and gradients
-		other = int(l.element(qkv) + l.element(dout))
-	}
 	l.add(launch{
 		file: "attention", kernel: fmt.Sprintf("%s_%d", kernel, width),
 		constants: []Constant{boolConstant(0, l.wide(qkv, out, dout, dqkv)), boolConstant(1, logSum)},
@@ -45,32 +32,31 @@ func (l *lowering) fused(kernel string, products int, qkv, out, dout, dqkv backe
 			Scale                               float32
 		}{uint32(length), uint32(heads), stride(qkv), stride(out), stride(dout), stride(dqkv), float32(1 / math.Sqrt(float64(width)))},
 		groups: [3]int{blocks, heads, sequences}, threads: one(128),
+		// What every block reads of the other side it finds in a cache: the blocks of a head run side by side.
 		flops: int64(products) * int64(sequences*d) * int64(length) * int64(length+1),
-		again: int64(sequences*d) * int64(rows*other),
 	})
 }
 
 func (l *lowering) attention(o *backend.Attention) {
-	block, tile, fused := attentionBlock(o.Out.Cols/o.Heads, false)
+	block, fused := attentionBlock(o.Out.Cols/o.Heads, false)
 	if !fused {
 		l.unfusedAttention(o)
 		return
 	}
-	l.fused("attention", 2, o.QKV, o.Out, backend.Tensor{}, backend.Tensor{}, o.Heads, o.Length, block, tile, o.LogSum.Exists(),
+	l.fused("attention", 2, o.QKV, o.Out, backend.Tensor{}, backend.Tensor{}, o.Heads, o.Length, block, o.LogSum.Exists(),
 		l.in(o.QKV), l.out(o.Out), l.out(o.LogSum))
 }
 
 func (l *lowering) attentionBackward(o *backend.AttentionBackward) {
-	block, tile, fused := attentionBlock(o.Out.Cols/o.Heads, true)
+	block, fused := attentionBlock(o.Out.Cols/o.Heads, true)
 	if !fused {
 		l.unfusedAttentionBackward(o)
 		return
 	}
 	d := o.Out.Cols
 	delta := l.temporary(o.Out.Rows * o.Heads)
-	// The first launch writes the columns of DQ, and the second those of DK and DV, which begin later.
-	l.fused("attention_dq", 3, o.QKV, o.Out, o.DOut, o.DQKV, o.Heads, o.Length, block, tile, true,
+	l.fused("attention_dq", 3, o.QKV, o.Out, o.DOut, o.DQKV, o.Heads, o.Length, block, true,
 		l.in(o.QKV), l.in(o.Out), l.in(o.LogSum), l.in(o.DOut), l.out(o.DQKV.Columns(0, d)), delta.written())
-	l.fused("attention_dkv", 4, o.QKV, backend.Tensor{}, o.DOut, o.DQKV, o.Heads, o.Length, block, tile, true,
-		l.in(o.QKV), l.in(o.LogSum), l.in(o.DOut), delta.read(), l.out(o.DQKV))
+	l.fused("attention_dkv", 4, o.QKV, backend.Tensor{}, o.DOut, o.DQKV, o.Heads, o.Length, block, true,
+		l.in(o.QKV), l.in(o.LogSum), l.in(o.DOut), delta.read(), l.out(o.DQKV.Columns(d, 3*d)))
 }

@@ -72,9 +72,9 @@ func TestUnfusedAttentionInPieces(t *testing.T) {
 	const plane = 32 * 32 // of the scores of a head
 	for _, s := range []struct{ fit, forward, backward int }{
 		{100, 3, 6},
-		{15, 3, 12}, // 5 sequences of 3 heads, or 2 and 2 and 1, of which scores of 7 heads fit twice
-		{6, 9, 30},  // 2, 2 and 1; then one by one
-		{4, 15, 60}, // one by one; then two heads and one
+		{15, 3, 18}, // the gradient needs two of each: those of 2, 2 and 1 sequences
+		{6, 9, 30},  // 2, 2 and 1; one by one
+		{4, 15, 60}, // one by one; two heads and one
 		{1, 45, 90}, // head by head
 	} {
 		restore := metal.SetScoreFloats(s.fit * plane)

@@ -2,12 +2,21 @@ package metal
 
 import "coil/backend"
 
+// rows says that a launch touches at most n rows of t, whose memory a is.
+func (a arg) rows(n int, t backend.Tensor) arg {
+	if !t.Exists() {
+		return a
+	}
+	a.moved = a.moved * uint64(min(n, t.Rows)) / uint64(t.Rows)
+	return a
+}
+
 func (l *lowering) embedding(o *backend.Embedding) {
 	l.expect(o.Index, o.Table.Rows, false)
 	wide := l.wide(o.Table, o.Positions, o.Y)
 	x := launch{file: "embedding", kernel: "embedding",
 		constants: []Constant{boolConstant(0, wide), boolConstant(2, o.Positions.Exists())},
-		args:      []arg{l.in(o.Table), l.index(o.Index), l.in(o.Positions), l.out(o.Y)},
+		args:      []arg{l.in(o.Table).rows(o.Y.Rows, o.Table), l.index(o.Index), l.in(o.Positions), l.out(o.Y)},
 		params: struct{ Rows, Cols, Table, Positions, Y, Length uint32 }{uint32(o.Y.Rows), uint32(o.Y.Cols),
 			stride(o.Table), stride(o.Positions), stride(o.Y), uint32(o.Positions.Rows)},
 	}
@@ -44,14 +53,14 @@ func (l *lowering) embeddingBackward(o *backend.EmbeddingBackward) {
 	dy := l.in(o.DY)
 	x := launch{file: "embedding", kernel: "embedding_backward",
 		constants: []Constant{boolConstant(0, wide), boolConstant(1, o.DTable.Exists()), boolConstant(2, o.DPositions.Exists())},
-		args:      []arg{dy, sorted, l.inOut(o.DTable), l.inOut(o.DPositions), partials},
+		args:      []arg{dy, sorted, l.inOut(o.DTable).rows(o.DY.Rows, o.DTable), l.inOut(o.DPositions), partials},
 		params:    p,
 	}
 	if several > 0 {
 		x.args[4] = partials.written()
 	}
 	if o.DTable.Exists() && o.DPositions.Exists() {
-		x.again = int64(dy.length)
+		x.again = int64(dy.moved)
 	}
 	x.groups, x.threads = over(rows, cols, wide)
 	l.add(x)
@@ -62,7 +71,7 @@ func (l *lowering) embeddingBackward(o *backend.EmbeddingBackward) {
 		}
 		l.add(launch{file: "embedding", kernel: "embedding_partials",
 			constants: []Constant{boolConstant(0, wide)},
-			args:      []arg{partials.read(), sorted, l.inOut(o.DTable)},
+			args:      []arg{partials.read(), sorted, l.inOut(o.DTable).rows(several, o.DTable)},
 			params:    p,
 			groups:    [3]int{ceil(cols, across), several, 1}, threads: one(8 * simdWidth),
 		})

@@ -31,7 +31,7 @@ func (l *lowering) crossEntropy(o *backend.CrossEntropy) {
 		}{uint32(rows), uint32(classes), stride(o.Logits), stride(o.DLogits), uint32(o.Scale), o.Weight},
 		groups: one(groups), threads: one(threads)}
 	if !held && o.DLogits.Exists() {
-		x.again = int64(logits.length)
+		x.again = int64(logits.moved)
 	}
 	l.add(x)
 }

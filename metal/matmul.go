@@ -203,7 +203,8 @@ const (
 	launchCost = 250_000
 	// An element that is written and read again takes a core as long as so many multiplications.
 	elementCost = 120
-	// Shorter parts would be mostly overhead, and more of them too much scratch.
+	// Shorter parts would be mostly overhead, and more of them too much scratch. Nor may the parts of C, written and read
+	// once, be more than half of what A and B are.
 	leastPart, mostParts, mostPartFloats = 128, 32, 1 << 24
 	// A chip that is not known counts as the smallest.
 	fewestCores = 8
@@ -229,7 +230,7 @@ func (c chip) cut(m, n, k, batch int) cut {
 		for wanted := 1; wanted <= mostParts; wanted *= 2 {
 			depth := ceil(ceil(k, wanted), innerDepth) * innerDepth
 			parts := ceil(k, depth)
-			if parts > 1 && (batch > 1 || depth < leastPart || parts*tiles*area > mostPartFloats) {
+			if parts > 1 && (batch > 1 || depth < leastPart || parts*tiles*area > mostPartFloats || 4*parts*m*n > (m+n)*k) {
 				break
 			}
 			cost := max(coreGroups, ceil(tiles*parts, cores)) * effort * (depth + tileDepth)

@@ -19,6 +19,7 @@ import (
 type pair struct {
 	*testing.T
 	metal, cpu backend.Backend
+	device     *emulator.Device
 	exact      bool // float32
 	rng        *rand.Rand
 }
@@ -35,7 +36,7 @@ func newPair(t *testing.T, e emulator.Options, o metal.Options) *pair {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &pair{t, m, c, !o.BFloat16, rand.New(rand.NewPCG(1, 2))}
+	return &pair{t, m, c, d, !o.BFloat16, rand.New(rand.NewPCG(1, 2))}
 }
 
 // comparison is a recording that both backends run.
@@ -76,6 +77,13 @@ func (c *comparison) run(label string, tolerance float64, op backend.Op) []strin
 	values := make([][][]float32, 2)
 	for i, b := range []backend.Backend{c.cpu, c.metal} {
 		p, err := b.Compile(c.Recorder)
+		if err == nil && b == c.metal {
+			for _, buffer := range metal.Passing(p) {
+				if buffer != 0 {
+					c.device.MarkUndefined(buffer, 0, len(c.device.Bytes(buffer)))
+				}
+			}
+		}
 		if err == nil {
 			err = p.Run(backend.Step{})
 		}

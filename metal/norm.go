@@ -57,7 +57,7 @@ func (l *lowering) norm(o *backend.LayerNorm) {
 	l.checkWidth(x.Cols)
 	t := normTeam(x.Cols)
 	l.add(launch{
-		file: "norm", kernel: t.kernel("norm"),
+		file: "norm", kernel: t.kernel("norm_forward"),
 		constants: []Constant{boolConstant(0, t.whole), boolConstant(1, l.wide(x, o.Gain, o.Bias, y)), boolConstant(2, o.RMS),
 			boolConstant(3, o.Bias.Exists()), boolConstant(4, o.Stats.Exists())},
 		args: []arg{l.in(x), l.in(o.Gain), l.in(o.Bias), l.out(y), l.out(o.Stats)},

@@ -170,6 +170,27 @@ func TestTraining(t *testing.T) {
 	}
 }
 
+// TestTrainingInBFloat: with activations in bfloat, training goes the same way to about their 8 bits.
+func TestTrainingInBFloat(t *testing.T) {
+	c := configurations()["looped"]
+	want, err := trainOn(t, c, onCPU(t), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := trainOn(t, c, emulated(t, metal.Options{BFloat16: true}), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if slices.Equal(got.losses, want.losses) || len(got.losses) != len(want.losses) {
+		t.Errorf("losses %v, want others than %v", got.losses, want.losses)
+	}
+	for i, l := range want.losses {
+		if d := math.Abs(got.losses[i]-l) / l; !(d < 1e-2) {
+			t.Errorf("step %d: loss %.6g, want about %.6g", i+1, got.losses[i], l)
+		}
+	}
+}
+
 // TestTrainingBits: neither the order in which threads, threadgroups and launches run, nor where command buffers are cut,
 // nor a stop in the middle changes a bit.
 func TestTrainingBits(t *testing.T) {

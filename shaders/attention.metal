@@ -150,15 +150,15 @@ template <uint w, uint strips, uint across>
                                                                  uint thread_in_group [[thread_index_in_threadgroup]],
                                                                  uint lane [[thread_index_in_simdgroup]],
                                                                  uint simd [[simdgroup_index_in_threadgroup]]) {
-  threadgroup float tile[across * (w + kPad)];
-  threadgroup float strip_room[kSimds * 8 * (across + kPad)];
+  threadgroup float4 tile_room[across * (w + kPad) / 4], strip_room[kSimds * 8 * (across + kPad) / 4];
   threadgroup float diagonals[kSimds * 64];
   const Head h = head_of<w>(group, p.length, p.heads);
   // The last blocks see the most keys: they go first.
   const uint start = (groups.x - 1 - group.x) * (kSimds * 8 * strips);
   const uint first = start + simd * 8 * strips, last = first + 8 * strips - 1;  // rows of the SIMD-group
   const uint r = lane / 4, c = lane % 4 * (across / 4);
-  threadgroup float* strip = strip_room + simd * 8 * (across + kPad);
+  threadgroup float* tile = (threadgroup float*)tile_room;
+  threadgroup float* strip = (threadgroup float*)strip_room + simd * 8 * (across + kPad);
   threadgroup float* diagonal = diagonals + simd * 64;
   threadgroup float* mine = tile + simd * 8 * (w + kPad);
   const uint queries = h.row * p.qkv + h.col, keys = queries + h.cols, values = keys + h.cols;
@@ -212,7 +212,6 @@ template <uint w, uint strips, uint across>
           simdgroup_multiply(scaled, d, o[s][k]);
           o[s][k] = scaled;
         }
-        simdgroup_barrier(mem_flags::mem_threadgroup);
       }
     }
     threadgroup_barrier(mem_flags::mem_threadgroup);
@@ -245,16 +244,15 @@ template <uint w, uint strips, uint across>
                                                                     uint thread_in_group [[thread_index_in_threadgroup]],
                                                                     uint lane [[thread_index_in_simdgroup]],
                                                                     uint simd [[simdgroup_index_in_threadgroup]]) {
-  threadgroup float tiles[2 * across * (w + kPad)];
-  threadgroup float strip_room[kSimds * 8 * (across + kPad)];
+  threadgroup float4 tile_room[2 * across * (w + kPad) / 4], strip_room[kSimds * 8 * (across + kPad) / 4];
   const Head h = head_of<w>(group, p.length, p.heads);
   const uint start = (groups.x - 1 - group.x) * (kSimds * 8 * strips);  // the longest go first
   const uint first = start + simd * 8 * strips, last = first + 8 * strips - 1;
   const uint r = lane / 4, c = lane % 4 * (across / 4);
-  threadgroup float* key_tile = tiles;
-  threadgroup float* value_tile = tiles + across * (w + kPad);
-  threadgroup float* strip = strip_room + simd * 8 * (across + kPad);
-  threadgroup float* mine = tiles + simd * 8 * (w + kPad);
+  threadgroup float* key_tile = (threadgroup float*)tile_room;
+  threadgroup float* value_tile = key_tile + across * (w + kPad);
+  threadgroup float* strip = (threadgroup float*)strip_room + simd * 8 * (across + kPad);
+  threadgroup float* mine = (threadgroup float*)tile_room + simd * 8 * (w + kPad);
   const uint queries = h.row * p.qkv + h.col, keys = queries + h.cols, values = keys + h.cols;
 
   simdgroup_float8x8 q[strips][w / 8], g[strips][w / 8], dq[strips][w / 8];
@@ -309,29 +307,29 @@ template <uint w, uint strips, uint across>
   }
 }
 
-// DK = DSᵀ·Q/√w and DV = Pᵀ·DOut for a block of keys: as above with rows and columns of the scores exchanged.
+// DK = DSᵀ·Q/√w and DV = Pᵀ·DOut for a block of keys: as above with rows and columns of the scores exchanged. dkv begins
+// at the columns of DK.
 template <uint w, uint strips, uint across>
 [[max_total_threads_per_threadgroup(128)]] kernel void attention_dkv(device const void* qkv [[buffer(0)]],
                                                                      device const float* log_sum [[buffer(1)]],
                                                                      device const void* dout [[buffer(2)]],
                                                                      device const float* delta [[buffer(3)]],
-                                                                     device void* dqkv [[buffer(4)]],
+                                                                     device void* dkv [[buffer(4)]],
                                                                      constant AttentionParams& p [[buffer(5)]],
                                                                      uint3 group [[threadgroup_position_in_grid]],
                                                                      uint thread_in_group [[thread_index_in_threadgroup]],
                                                                      uint lane [[thread_index_in_simdgroup]],
                                                                      uint simd [[simdgroup_index_in_threadgroup]]) {
-  threadgroup float tiles[2 * across * (w + kPad)];
-  threadgroup float strip_room[kSimds * 8 * (across + kPad)];
-  threadgroup float shifts[across], deltas[across];  // of the queries in the tile
+  threadgroup float4 tile_room[2 * across * (w + kPad) / 4], strip_room[kSimds * 8 * (across + kPad) / 4];
+  threadgroup float4 shifts[across / 4], deltas[across / 4];  // of the queries in the tile
   const Head h = head_of<w>(group, p.length, p.heads);
   const uint start = group.x * (kSimds * 8 * strips);
   const uint first = start + simd * 8 * strips;
   const uint r = lane / 4, c = lane % 4 * (across / 4);
-  threadgroup float* query_tile = tiles;
-  threadgroup float* grad_tile = tiles + across * (w + kPad);
-  threadgroup float* strip = strip_room + simd * 8 * (across + kPad);
-  threadgroup float* mine = tiles + simd * 8 * (w + kPad);
+  threadgroup float* query_tile = (threadgroup float*)tile_room;
+  threadgroup float* grad_tile = query_tile + across * (w + kPad);
+  threadgroup float* strip = (threadgroup float*)strip_room + simd * 8 * (across + kPad);
+  threadgroup float* mine = (threadgroup float*)tile_room + simd * 8 * (w + kPad);
   const uint queries = h.row * p.qkv + h.col, keys = queries + h.cols, values = keys + h.cols;
 
   simdgroup_float8x8 k[strips][w / 8], v[strips][w / 8], dk[strips][w / 8], dv[strips][w / 8];
@@ -354,8 +352,8 @@ template <uint w, uint strips, uint across>
       const uint at = i + thread_in_group;
       const bool there = at < p.length;
       // A query that does not exist has weights of 0.
-      shifts[thread_in_group] = there ? log_sum[(h.row + at) * p.heads + group.y] * kLog2E : INFINITY;
-      deltas[thread_in_group] = there ? delta[(h.row + at) * p.heads + group.y] : 0.0f;
+      ((threadgroup float*)shifts)[thread_in_group] = there ? log_sum[(h.row + at) * p.heads + group.y] * kLog2E : INFINITY;
+      ((threadgroup float*)deltas)[thread_in_group] = there ? delta[(h.row + at) * p.heads + group.y] : 0.0f;
     }
     threadgroup_barrier(mem_flags::mem_threadgroup);
     if (i + across <= first || first >= p.length) continue;  // a whole SIMD-group; the barriers are met in each turn
@@ -369,10 +367,9 @@ template <uint w, uint strips, uint across>
       spread<across>(e, grads[s], strip, lane);
       for (uint t = 0; t < across / 16; t++) {
         const uint n = c + 4 * t, q = i + n;
-        const float4 shift = *(threadgroup float4*)(shifts + n);
-        x[t] = exp2_of(fma(x[t], float4(scale), -shift));
+        x[t] = exp2_of(fma(x[t], float4(scale), -shifts[n / 4]));
         x[t] = float4(q >= j ? x[t].x : 0.0f, q + 1 >= j ? x[t].y : 0.0f, q + 2 >= j ? x[t].z : 0.0f, q + 3 >= j ? x[t].w : 0.0f);
-        e[t] = x[t] * (e[t] - *(threadgroup float4*)(deltas + n));
+        e[t] = x[t] * (e[t] - deltas[n / 4]);
       }
       gather<across>(weights[s], x, strip, lane);
       gather<across>(grads[s], e, strip, lane);
@@ -384,9 +381,9 @@ template <uint w, uint strips, uint across>
   threadgroup_barrier(mem_flags::mem_threadgroup);
   for (uint s = 0; s < strips; s++) {
     const uint at = first + 8 * s, valid = at < p.length ? p.length - at : 0;
-    const uint i = (h.row + at) * p.dqkv + h.col + h.cols;
-    store_strip<w>(dk[s], mine, dqkv, i, p.dqkv, valid, p.scale, lane, bf16_4);
-    store_strip<w>(dv[s], mine, dqkv, i + h.cols, p.dqkv, valid, 1.0f, lane, bf16_4);
+    const uint i = (h.row + at) * p.dqkv + h.col;
+    store_strip<w>(dk[s], mine, dkv, i, p.dqkv, valid, p.scale, lane, bf16_4);
+    store_strip<w>(dv[s], mine, dkv, i + h.cols, p.dqkv, valid, 1.0f, lane, bf16_4);
   }
 }
 

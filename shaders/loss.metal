@@ -108,14 +108,14 @@ kernel void cross_entropy(device const void* logits [[buffer(0)]],
   bool beaten = false;
   float4 v[4];
   if (held) {
-    for (uint k = 0; k < 4; k++) {
+    UNROLL for (uint k = 0; k < 4; k++) {
       const Quad q = quad(k, member, members);
       v[k] = load_quad(logits, from, q, p.classes);
       m = max(m, largest(v[k]));
       beaten = beaten || any_beats(v[k], q, chosen, target);
     }
     m = row_max(m, room, at);
-    for (uint k = 0; k < 4; k++) {
+    UNROLL for (uint k = 0; k < 4; k++) {
       v[k] = exp(v[k] - m);
       s += together(v[k]);
     }
@@ -147,7 +147,7 @@ kernel void cross_entropy(device const void* logits [[buffer(0)]],
     threadgroup_barrier(mem_flags::mem_device);
   const float scale = p.weight * scalars[p.scale], share = 1.0f / s;
   if (held) {
-    for (uint k = 0; k < 4; k++) {
+    UNROLL for (uint k = 0; k < 4; k++) {
       const Quad q = quad(k, member, members);
       store_quad(dlogits, to, q, p.classes, scale * (v[k] * share - onehot(q, target)));
     }

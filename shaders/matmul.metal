@@ -41,6 +41,9 @@ enum {
   kUpperA = 3,  // op(A) is upper triangular
 };
 
+// Matrices stay in registers only where each index into an array of them is known.
+#define UNROLL _Pragma("clang loop unroll(full)")
+
 enum { kDepth = 16, kThreads = 128, kPad = 4 };
 
 // Brings kDepth inner positions from k0 on of `side` rows (columns if the inner size runs down) from the first on into
@@ -135,8 +138,8 @@ template <int tile, bool trans_a, bool trans_b>
   if (triangle == kLowerA) end = min(p.k, row0 + tile);
 
   simdgroup_float8x8 acc[mats][mats];
-  for (int i = 0; i < mats; i++)
-    for (int j = 0; j < mats; j++) acc[i][j] = make_filled_simdgroup_matrix<float, 8, 8>(0.0f);
+  UNROLL for (int i = 0; i < mats; i++)
+    UNROLL for (int j = 0; j < mats; j++) acc[i][j] = make_filled_simdgroup_matrix<float, 8, 8>(0.0f);
   const uint simd_row = simd / 2 * half_tile, simd_col = simd % 2 * half_tile;
 
   // The first row of tiles also adds up the columns of B: each thread some rows of each piece of one column.
@@ -155,24 +158,27 @@ template <int tile, bool trans_a, bool trans_b>
       column += s;
     }
     for (int k = 0; k < kDepth; k += 8) {
+      // These fences move no data: they keep the compiler from mixing loads and products, which takes more registers.
+      simdgroup_barrier(mem_flags::mem_none);
       simdgroup_float8x8 ma[mats];
       simdgroup_float8x8 mb[mats];
-      for (int i = 0; i < mats; i++) {
+      UNROLL for (int i = 0; i < mats; i++) {
         const uint row = simd_row + 8 * i;
         if (trans_a)
           simdgroup_load(ma[i], tile_a + k * pitch_a + row, pitch_a, ulong2(0, 0), true);
         else
           simdgroup_load(ma[i], tile_a + row * pitch_a + k, pitch_a);
       }
-      for (int j = 0; j < mats; j++) {
+      UNROLL for (int j = 0; j < mats; j++) {
         const uint col = simd_col + 8 * j;
         if (trans_b)
           simdgroup_load(mb[j], tile_b + col * pitch_b + k, pitch_b, ulong2(0, 0), true);
         else
           simdgroup_load(mb[j], tile_b + k * pitch_b + col, pitch_b);
       }
-      for (int i = 0; i < mats; i++)
-        for (int j = 0; j < mats; j++) {
+      simdgroup_barrier(mem_flags::mem_none);
+      UNROLL for (int i = 0; i < mats; i++)
+        UNROLL for (int j = 0; j < mats; j++) {
           const int to = i % 2 == 0 ? j : mats - 1 - j;  // there and back: one operand of each product is the last one's
           simdgroup_multiply_accumulate(acc[i][to], ma[i], mb[to], acc[i][to]);
         }
@@ -197,16 +203,16 @@ template <int tile, bool trans_a, bool trans_b>
   const uint row1 = row0 + simd_row, col1 = col0 + simd_col;
   if (plain && (padded || (row0 + tile <= p.m && col0 + tile <= p.n))) {
     device float* out = (device float*)c + at_c + row1 * p.c_stride + col1;
-    for (int i = 0; i < mats; i++)
-      for (int j = 0; j < mats; j++) simdgroup_store(acc[i][j], out + 8 * i * p.c_stride + 8 * j, p.c_stride);
+    UNROLL for (int i = 0; i < mats; i++)
+      UNROLL for (int j = 0; j < mats; j++) simdgroup_store(acc[i][j], out + 8 * i * p.c_stride + 8 * j, p.c_stride);
     return;
   }
   // Each SIMD-group spreads eight rows of its quarter at a time over its threads.
   threadgroup_barrier(mem_flags::mem_threadgroup);
   constexpr int pitch = half_tile + kPad;
   threadgroup float* rows = tile_a + simd * 8 * pitch;
-  for (int i = 0; i < mats; i++) {
-    for (int j = 0; j < mats; j++) simdgroup_store(acc[i][j], rows + 8 * j, pitch);
+  UNROLL for (int i = 0; i < mats; i++) {
+    UNROLL for (int j = 0; j < mats; j++) simdgroup_store(acc[i][j], rows + 8 * j, pitch);
     simdgroup_barrier(mem_flags::mem_threadgroup);
     const uint step = quads_c ? 4 : 1;
     for (uint e = lane * step; e < uint(8 * half_tile); e += 32 * step) {

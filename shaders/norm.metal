@@ -23,16 +23,16 @@ struct NormParams {
 
 // X may be Y.
 template <uint held>
-[[max_total_threads_per_threadgroup(512)]] kernel void norm(device const void* x [[buffer(0)]],
-                                                            device const void* gain [[buffer(1)]],
-                                                            device const void* bias [[buffer(2)]],
-                                                            device void* y [[buffer(3)]],
-                                                            device float* stats [[buffer(4)]],
-                                                            constant NormParams& p [[buffer(5)]],
-                                                            uint group [[threadgroup_position_in_grid]],
-                                                            uint lane [[thread_index_in_simdgroup]],
-                                                            uint simd [[simdgroup_index_in_threadgroup]],
-                                                            uint simds [[simdgroups_per_threadgroup]]) {
+[[max_total_threads_per_threadgroup(512)]] kernel void norm_forward(device const void* x [[buffer(0)]],
+                                                                    device const void* gain [[buffer(1)]],
+                                                                    device const void* bias [[buffer(2)]],
+                                                                    device void* y [[buffer(3)]],
+                                                                    device float* stats [[buffer(4)]],
+                                                                    constant NormParams& p [[buffer(5)]],
+                                                                    uint group [[threadgroup_position_in_grid]],
+                                                                    uint lane [[thread_index_in_simdgroup]],
+                                                                    uint simd [[simdgroup_index_in_threadgroup]],
+                                                                    uint simds [[simdgroups_per_threadgroup]]) {
   threadgroup float room[32];
   const Place at = Place{lane, simd, simds};
   const uint row = whole ? group : group * simds + simd;
@@ -173,9 +173,9 @@ template <uint held>
   }
 }
 
-template [[host_name("norm_1")]] [[kernel]] decltype(norm<1>) norm<1>;
-template [[host_name("norm_2")]] [[kernel]] decltype(norm<2>) norm<2>;
-template [[host_name("norm_8")]] [[kernel]] decltype(norm<8>) norm<8>;
+template [[host_name("norm_forward_1")]] [[kernel]] decltype(norm_forward<1>) norm_forward<1>;
+template [[host_name("norm_forward_2")]] [[kernel]] decltype(norm_forward<2>) norm_forward<2>;
+template [[host_name("norm_forward_8")]] [[kernel]] decltype(norm_forward<8>) norm_forward<8>;
 template [[host_name("norm_backward_1")]] [[kernel]] decltype(norm_backward<1>) norm_backward<1>;
 template [[host_name("norm_backward_2")]] [[kernel]] decltype(norm_backward<2>) norm_backward<2>;
 template [[host_name("norm_backward_8")]] [[kernel]] decltype(norm_backward<8>) norm_backward<8>;

@@ -5,7 +5,7 @@ constant bool wide [[function_constant(10)]];  // a thread takes vectors of 4 el
 constant bool with_factor [[function_constant(11)]];
 constant bool by_parameter [[function_constant(12)]];  // Adafactor's ScaleByParameter
 
-constant uint kLines = 8;  // SIMD-groups of a threadgroup
+enum { kLines = 8 };  // SIMD-groups of a threadgroup
 
 static inline float factor_of(device const float* factor) { return with_factor ? factor[0] : 1.0f; }
 
@@ -153,7 +153,7 @@ kernel void adafactor_sums(device const void* x [[buffer(0)]],
   float gg = 0.0f, moments = 0.0f;
   for (uint i = from + simd; i < to; i += kLines) {
     float4 r = float4(0.0f);
-    for (uint k = 0; k < 4; k++) {
+    UNROLL for (uint k = 0; k < 4; k++) {
       const uint j = tile_column(tile.x, k, lane);
       if (j >= p.cols) continue;
       const float4 g = f * load_some(grad, i * p.grad + j, bf16_1, wide);
@@ -171,7 +171,7 @@ kernel void adafactor_sums(device const void* x [[buffer(0)]],
       if (tile.x == 0) moments += row_v[i];
     }
   }
-  for (uint k = 0; k < 4; k++) columns[simd][k][lane] = c[k];
+  UNROLL for (uint k = 0; k < 4; k++) columns[simd][k][lane] = c[k];
   gg = group_sum(gg, room, at);
   moments = group_sum(moments, room, at);
   const float squares = group_sum(together(xx), room, at);
@@ -230,7 +230,7 @@ kernel void adafactor_norms(device const void* grad [[buffer(0)]],
     const float v = beta * row_v[i] + (1.0f - beta) * (simd_sum(r) / cols + p.eps);
     if (tile.x == 0 && lane == 0) next[i] = v;
     const float by = f / sqrt(v / mean);
-    for (uint k = 0; k < 4; k++) {
+    UNROLL for (uint k = 0; k < 4; k++) {
       const uint column = tile_column(tile.x, k, lane);
       if (column >= p.cols) continue;
       const float4 u = by * columns[k][lane] * load_some(grad, i * p.grad + column, bf16_0, wide);
@@ -271,7 +271,7 @@ kernel void adafactor_update(device void* x [[buffer(0)]],
   const float2 along = adafactor_step(uu, xx, scalars, p);
   const float f = factor_of(factor), mean = next[p.new_mean];
   float4 c[4];
-  for (uint k = 0; k < 4; k++) {
+  UNROLL for (uint k = 0; k < 4; k++) {
     const uint j = tile_column(tile.x, k, lane);
     c[k] = float4(0.0f);
     if (j >= p.cols) continue;
@@ -284,7 +284,7 @@ kernel void adafactor_update(device void* x [[buffer(0)]],
     const float v = next[i];
     if (tile.x == 0 && lane == 0) row_v[i] = v;
     const float by = along.x * f / sqrt(v / mean);
-    for (uint k = 0; k < 4; k++) {
+    UNROLL for (uint k = 0; k < 4; k++) {
       const uint j = tile_column(tile.x, k, lane);
       if (j >= p.cols) continue;
       const float4 w = load_some(x, i * p.x + j, bf16_0, wide), g = load_some(grad, i * p.grad + j, bf16_1, wide);

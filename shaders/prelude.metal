@@ -5,6 +5,9 @@ using namespace metal;
 // What every file of shaders begins with. Loops over function constants cost nothing: the compiler of the pipeline knows
 // them.
 
+// For loops over a thread's own arrays, which must end up in registers.
+#define UNROLL _Pragma("clang loop unroll(full)")
+
 // bf16_i says that buffer i holds bfloat instead of float. The backend sets all of them for every pipeline.
 constant bool bf16_0 [[function_constant(0)]];
 constant bool bf16_1 [[function_constant(1)]];

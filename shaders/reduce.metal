@@ -6,7 +6,7 @@ constant bool squares [[function_constant(11)]];  // sum squares
 constant bool whole [[function_constant(12)]];    // one threadgroup takes everything and writes the result
 constant bool with_norms [[function_constant(13)]];
 
-constant uint kThreads = 256;  // of a threadgroup
+enum { kThreads = 256 };  // of a threadgroup
 
 static inline float together(float4 v) { return wide ? (v.x + v.y) + (v.z + v.w) : v.x; }
 
@@ -59,8 +59,8 @@ kernel void sum(device const void* x [[buffer(0)]],
   for (uint i = group * lines + tid / p.pieces.across; i < p.pieces.count; i += groups * lines) {
     const uint from = row(p.pieces, i) * p.stride, j = column(p.pieces, i, tid);
     float4 v[4];
-    for (uint k = 0; k < 4; k++) v[k] = piece(x, from, j, k, p.pieces, bf16_0);
-    for (uint k = 0; k < 4; k++) {
+    UNROLL for (uint k = 0; k < 4; k++) v[k] = piece(x, from, j, k, p.pieces, bf16_0);
+    UNROLL for (uint k = 0; k < 4; k++) {
       if (squares) v[k] *= v[k];
       s[k] += v[k];
     }
@@ -147,11 +147,11 @@ kernel void cosine(device const void* a [[buffer(0)]],
   for (uint i = group * lines + tid / p.pieces.across; i < p.pieces.count; i += groups * lines) {
     const uint r = row(p.pieces, i), j = column(p.pieces, i, tid);
     float4 v[4], w[4];
-    for (uint k = 0; k < 4; k++) {
+    UNROLL for (uint k = 0; k < 4; k++) {
       v[k] = piece(a, r * p.a, j, k, p.pieces, bf16_0);
       w[k] = piece(b, r * p.b, j, k, p.pieces, bf16_1);
     }
-    for (uint k = 0; k < 4; k++) {
+    UNROLL for (uint k = 0; k < 4; k++) {
       ab += v[k] * w[k];
       aa += v[k] * v[k];
       bb += w[k] * w[k];

@@ -95,6 +95,7 @@ func attentionCases(s *suite) {
 		// Heads of usual widths around blocks of 16, 32 and 64 positions, with and without rows of whole vectors.
 		{1, 2, 32, 2}, {31, 2, 32, 2}, {32, 1, 32, 1}, {33, 1, 64, 1}, {63, 1, 16, 2}, {64, 1, 64, 1}, {64, 2, 16, 1}, {65, 1, 32, 2},
 		{65, 1, 64, 1}, {97, 2, 64, 1}, {128, 1, 32, 1}, {130, 1, 16, 1}, {130, 1, 32, 1}, {150, 1, 64, 1},
+		{40, 2, 80, 2}, {33, 1, 128, 1}, {70, 2, 6, 2},
 	} {
 		n, d := a.length*a.sequences, a.heads*a.width
 		run := func(c *trial) {

@@ -73,6 +73,12 @@ func matmulCases(s *suite) {
 			s.inStep("%s weight=%v", f.name, weight).matmul(30, 40, 50+i, f.transA, f.transB, weight, weight, true)
 		}
 	}
+	// Enough for a GPU to take its large tiles, with edges and without, and an inner size that it splits.
+	for i, f := range forms {
+		s.inStep("%s of many tiles", f.name).matmul(830, 801, 3+i, f.transA, f.transB, i == 1, false, true)
+		s.inStep("%s of few tiles, and deep", f.name).matmul(40, 36, 1100+3*i, f.transA, f.transB, i != 1, i == 1, i == 0)
+	}
+	s.inStep("NN of whole tiles").matmul(832, 832, 16, false, false, false, true, false)
 	c := s.inGroup("gradient of a weight")
 	dw, part := c.sum("C", 20, 70), c.sum("strided C", 20, 30)
 	x, dy := c.in("A", 45, 20), c.in("B", 45, 70)

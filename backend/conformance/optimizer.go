@@ -119,7 +119,7 @@ func (r *reference) average(o *backend.Average) {
 func clipCases(s *suite) {
 	inf := float32inf
 	for _, squares := range []float32{0, 0.25, 4, 4.0001, 100, 1e-30, 1e30, -1, inf, nan()} {
-		for _, largest := range []float32{0, -1, 2} {
+		for _, largest := range []float32{0, -1, 0.5, 2} {
 			s.inBoth(fmt.Sprintf("squares=%g max=%g", squares, largest), func(c *trial) {
 				c.check(&backend.ClipFactor{Squares: c.in("squares", 1, 1, always(squares)), Norm: c.out("norm", 1, 1), Factor: c.out("factor", 1, 1), Max: largest})
 			})

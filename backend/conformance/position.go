@@ -79,6 +79,8 @@ func rotaryCases(s *suite) {
 func embeddingCases(s *suite) {
 	for i, a := range []struct{ rows, width, vocabulary, length int }{
 		{1, 1, 1, 1}, {6, 3, 5, 3}, {20, 17, 4, 10}, {20, 16, 50, 5}, {33, 100, 7, 11}, {64, 33, 1, 64}, {300, 9, 2, 100}, {90, 132, 3, 45},
+		// Many of each, few of each, and all alike.
+		{700, 5, 2, 100}, {33, 9, 1, 33}, {300, 9, 50, 100},
 	} {
 		ids := make([]int32, a.rows*trialGroups)
 		for j := range ids {

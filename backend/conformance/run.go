@@ -153,7 +153,9 @@ type trial struct {
 	*backend.Recorder
 	label string
 	step  bool
-	pad   int // columns to the left and to the right of operands recorded from now on
+	pad   int // columns to the left and, at least, to the right of operands recorded from now on
+
+	padded int // operands with such columns
 
 	buffers []backend.Buffer
 	inputs  [][]int32
@@ -226,13 +228,23 @@ func choose(value []source, otherwise source) source {
 	return otherwise
 }
 
+// edges are the columns to the left and to the right of the next operand. Some have more to the right than others, so
+// that no two strides of an operation are alike.
+func (c *trial) edges() (left, right int) {
+	if c.pad == 0 {
+		return 0, 0
+	}
+	c.padded++
+	return c.pad, c.pad + 4*(c.padded%5)
+}
+
 // around makes the values of a matrix of padded rows.
-func (c *trial) around(rows, cols int, value, edge source) []float32 {
-	data := make([]float32, 0, rows*(cols+2*c.pad))
+func (c *trial) around(rows, left, cols, right int, value, edge source) []float32 {
+	data := make([]float32, 0, rows*(left+cols+right))
 	for range rows {
-		for j := range cols + 2*c.pad {
+		for j := range left + cols + right {
 			v := edge
-			if j >= c.pad && j < c.pad+cols {
+			if j >= left && j < left+cols {
 				v = value
 			}
 			x := v()
@@ -248,8 +260,9 @@ func (c *trial) around(rows, cols int, value, edge source) []float32 {
 // load records how a temporary gets its values: from a parameter, and in the group part by an index that is different
 // for each group.
 func (c *trial) load(name string, rows, cols int, value, edge source) backend.Tensor {
-	stride := cols + 2*c.pad
-	from := c.matrix(c.parameter(name, c.around(rows*c.Groups(), cols, value, edge)), rows*c.Groups(), stride)
+	left, right := c.edges()
+	stride := left + cols + right
+	from := c.matrix(c.parameter(name, c.around(rows*c.Groups(), left, cols, right, value, edge)), rows*c.Groups(), stride)
 	whole := c.Temporary(rows, stride)
 	c.names[whole.Storage] = name
 	c.loaded = append(c.loaded, whole)
@@ -262,7 +275,7 @@ func (c *trial) load(name string, rows, cols int, value, edge source) backend.Te
 		}
 		c.Record(&backend.Embedding{Table: from, Index: c.index(ids), Y: whole})
 	}
-	return whole.Columns(c.pad, c.pad+cols)
+	return whole.Columns(left, left+cols)
 }
 
 func (c *trial) matrix(t backend.Tensor, rows, cols int) backend.Tensor {
@@ -293,21 +306,24 @@ func newBuffer(t failer, b backend.Backend, values []float32) backend.Buffer {
 
 // weight is a parameter that is read; state one that the step part changes.
 func (c *trial) weight(name string, rows, cols int, value ...source) backend.Tensor {
-	data := c.around(rows, cols, choose(value, c.normal), nan)
-	return c.matrix(c.parameter(name, data), rows, cols+2*c.pad).Columns(c.pad, c.pad+cols)
+	left, right := c.edges()
+	data := c.around(rows, left, cols, right, choose(value, c.normal), nan)
+	return c.matrix(c.parameter(name, data), rows, left+cols+right).Columns(left, left+cols)
 }
 
 func (c *trial) state(name string, rows, cols int, value ...source) backend.Tensor {
-	data := c.around(rows, cols, choose(value, c.normal), c.normal)
-	return c.matrix(c.parameter(name, data), rows, cols+2*c.pad).Columns(c.pad, c.pad+cols)
+	left, right := c.edges()
+	data := c.around(rows, left, cols, right, choose(value, c.normal), c.normal)
+	return c.matrix(c.parameter(name, data), rows, left+cols+right).Columns(left, left+cols)
 }
 
 // sum is an accumulator.
 func (c *trial) sum(name string, rows, cols int) backend.Tensor {
-	whole := c.Accumulator(rows, cols+2*c.pad)
+	left, right := c.edges()
+	whole := c.Accumulator(rows, left+cols+right)
 	c.names[whole.Storage] = name
 	c.Result(whole)
-	return whole.Columns(c.pad, c.pad+cols)
+	return whole.Columns(left, left+cols)
 }
 
 // output is an output, of rows rows in each group.

@@ -88,9 +88,12 @@ func TestLibrary(t *testing.T) {
 		if n := len(f.recorder.sources); n != 1 || f.recorder.sources[0] != source {
 			t.Errorf("%d sources, or another than was given", n)
 		}
-		const fault = "expected ';' – im Café"
+		const fault = "program_source:1:2: error: expected ';' – im Café"
 		if lib, err := f.Library("broken", "#error "+fault); lib != 0 || err == nil ||
-			err.Error() != "broken does not compile: program_source:1:2: error: "+fault {
+			err.Error() != "broken does not compile: "+fault {
+			t.Errorf("library %d, error %v", lib, err)
+		}
+		if lib, err := f.Library("broken", "#error "); lib != 0 || err == nil || err.Error() != "broken does not compile: Metal does not say why" {
 			t.Errorf("library %d, error %v", lib, err)
 		}
 	}

@@ -26,6 +26,7 @@ type recorder struct {
 	buffers   [][]byte
 	freed     int
 	commands  [][]metal.Launch
+	delay     time.Duration // of a command buffer
 }
 
 func (r *recorder) lock() func() { r.mu.Lock(); return r.mu.Unlock }
@@ -33,7 +34,7 @@ func (r *recorder) lock() func() { r.mu.Lock(); return r.mu.Unlock }
 func (r *recorder) Library(_, source string) (metal.Library, error) {
 	defer r.lock()()
 	if _, fault, bad := strings.Cut(source, "#error "); bad {
-		return 0, errors.New("program_source:1:2: error: " + fault)
+		return 0, errors.New(fault)
 	}
 	r.sources = append(r.sources, source)
 	return metal.Library(len(r.sources)), nil
@@ -73,6 +74,7 @@ func (r *recorder) FreeBuffer(b metal.Buffer) {
 
 func (r *recorder) Submit(lists [][]metal.Launch, _ int) (metal.Ticket, error) {
 	defer r.lock()()
+	time.Sleep(r.delay)
 	for _, list := range lists {
 		for _, l := range list {
 			if l.Binds > 0 {

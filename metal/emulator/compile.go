@@ -3,7 +3,6 @@
 package emulator
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"embed"
 	"encoding/hex"
@@ -15,7 +14,9 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/cpu"
@@ -44,13 +45,13 @@ var (
 		"-fno-color-diagnostics", "-ferror-limit=8", "-Wno-unknown-attributes", "-Werror=return-type", "-Werror=uninitialized", "-Werror=sometimes-uninitialized",
 		// Metal 3 is C++14.
 		"-Wpre-c++17-compat", "-Werror=pre-c++17-compat", "-Werror=c++20-extensions",
-		march, "-fPIC", "-gline-tables-only", "-gdwarf-4", "-fno-vectorize",
+		march, "-fPIC", "-fno-finite-loops", "-fstack-clash-protection", "-gline-tables-only", "-gdwarf-4", "-fno-vectorize",
 	}
 	fastFlags    = []string{"-O2"}
 	checkedFlags = []string{
 		"-O1", "-DMSL_CHECKED", "-fno-slp-vectorize", "-fsanitize=thread",
 		"-mllvm", "-tsan-instrument-atomics=0", "-mllvm", "-tsan-instrument-func-entry-exit=0", "-mllvm", "-tsan-instrument-read-before-write=1",
-		"-fsanitize=array-bounds,shift-exponent,integer-divide-by-zero,alignment,unreachable,return", "-ftrivial-auto-var-init=pattern",
+		"-fsanitize=array-bounds,integer-divide-by-zero,alignment,unreachable,return", "-ftrivial-auto-var-init=pattern",
 	}
 )
 
@@ -157,11 +158,8 @@ func (c *compiler) makeRuntime() error {
 		}
 	}
 	so := filepath.Join(tmp, "runtime.so")
-	args := append([]string{"dir/rt.cpp", "-o", so, "-Wl,-soname," + filepath.Base(c.runtime)}, runtimeFlags...)
-	// Flags come before the file that they are for.
-	args = append(args[1:], args[0])
-	if out, err := c.run(tmp, args...); err != nil {
-		return fmt.Errorf("the emulator's run time does not compile: %w\n%s", err, out.String())
+	if _, msg, err := c.run(tmp, slices.Concat(runtimeFlags, []string{"-Wl,-soname," + filepath.Base(c.runtime), "dir/rt.cpp", "-o", so})...); err != nil {
+		return fmt.Errorf("the emulator's run time does not compile: %w\n%s", err, msg)
 	}
 	if err := os.Rename(filepath.Join(tmp, "dir"), dir); err != nil {
 		if _, there := os.Stat(c.include); there != nil { // else another process was faster
@@ -171,12 +169,13 @@ func (c *compiler) makeRuntime() error {
 	return os.Rename(so, c.runtime)
 }
 
-// run runs clang in a folder and returns what it says, output and errors together.
-func (c *compiler) run(dir string, args ...string) (*bytes.Buffer, error) {
-	var out bytes.Buffer
+// run runs clang in a folder and returns its output and what it complains of.
+func (c *compiler) run(dir string, args ...string) (out, messages string, err error) {
+	var o, m strings.Builder
 	cmd := exec.Command(c.clang, args...)
-	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, &out, &out
-	return &out, cmd.Run()
+	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, &o, &m
+	err = cmd.Run()
+	return o.String(), m.String(), err
 }
 
 // entry is what the cache knows of a source beside the library.
@@ -228,22 +227,21 @@ func (c *compiler) library(name, source string, checked bool) (string, *unit, er
 
 // build makes k.so in the folder tmp.
 func (c *compiler) build(tmp, name, source string, checked bool) (*unit, error) {
-	flags := append([]string{"-x", "clcpp"}, metalFlags...)
+	flags := slices.Concat([]string{"-x", "clcpp"}, metalFlags, fastFlags)
 	if checked {
-		flags = append(flags, checkedFlags...)
-	} else {
-		flags = append(flags, fastFlags...)
+		flags = slices.Concat([]string{"-x", "clcpp"}, metalFlags, checkedFlags)
 	}
+	clang := func(args ...string) (string, string, error) { return c.run(tmp, slices.Concat(flags, args)...) }
 	file := strings.TrimSuffix(filepath.Base(name), ".metal") + ".metal"
 	if err := os.WriteFile(filepath.Join(tmp, file), []byte(source), 0o666); err != nil {
 		return nil, err
 	}
 	// With empty headers only the macros of the source itself are expanded.
-	pre, err := c.run(tmp, append(flags, "-E", "-I"+c.empty, "./"+file)...)
+	pre, msg, err := clang("-E", "-I"+c.empty, "./"+file)
 	if err != nil {
-		return nil, compileError(name, pre.String(), err)
+		return nil, compileError(name, msg, err)
 	}
-	u := translate(strings.ReplaceAll(pre.String(), `"./`, `"`))
+	u := translate(strings.ReplaceAll(pre, `"./`, `"`))
 	if len(u.diags) > 0 {
 		return nil, &CompileError{Name: name, Diags: u.diags}
 	}
@@ -251,36 +249,35 @@ func (c *compiler) build(tmp, name, source string, checked bool) (*unit, error) 
 		return nil, err
 	}
 
-	type result struct {
-		out *bytes.Buffer
-		err error
-	}
-	syntax := make(chan result)
-	go func() {
-		out, err := c.run(tmp, append(flags, "-w", "-I"+c.include, "-fsyntax-only", "-Xclang", "-ast-dump", "k.cl")...)
-		syntax <- result{out, err}
-	}()
-	out, err := c.run(tmp, append(flags, "-I"+c.include, "-c", "k.cl", "-o", "k.o")...)
-	ast := <-syntax
+	var dump, dumpMsg string
+	var dumpErr error
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		dump, dumpMsg, dumpErr = clang("-w", "-I"+c.include, "-fsyntax-only", "-Xclang", "-ast-dump", "k.cl")
+	})
+	_, msg, err = clang("-I"+c.include, "-c", "k.cl", "-o", "k.o")
+	wg.Wait()
 	if err != nil {
-		return nil, compileError(name, out.String(), err)
+		return nil, compileError(name, msg, err)
 	}
-	if ast.err != nil {
-		return nil, compileError(name, ast.out.String(), ast.err)
+	if dumpErr != nil {
+		return nil, compileError(name, dumpMsg, dumpErr)
 	}
-	if diags := u.lintTree(ast.out.String()); len(diags) > 0 {
+	if diags := u.lintTree(dump); len(diags) > 0 {
 		return nil, &CompileError{Name: name, Diags: diags}
 	}
-	if out, err := c.run(tmp, "-shared", "-Wl,-Bsymbolic", "-Wl,-z,now", "-Wl,--no-undefined", "-Wl,-rpath,$ORIGIN", "-o", "k.so", "k.o", c.runtime, "-lm"); err != nil {
-		return nil, fmt.Errorf("%s does not link: %w\n%s", name, err, out.String())
+	if _, msg, err := c.run(tmp, "-shared", "-Wl,-Bsymbolic", "-Wl,-z,now", "-Wl,--no-undefined", "-Wl,-rpath,$ORIGIN", "-o", "k.so", "k.o", c.runtime, "-lm"); err != nil {
+		return nil, fmt.Errorf("%s does not link: %w\n%s", name, err, msg)
 	}
 	return u, nil
 }
 
+var sourceErrorRE = regexp.MustCompile(`(?m)^[^:\n]+:\d+:\d+: (fatal )?error: `)
+
 // compileError is a CompileError if clang found fault with the source, another one if it could not do its work.
 func compileError(name, out string, err error) error {
 	var exit *exec.ExitError
-	if errors.As(err, &exit) && exit.ExitCode() == 1 && strings.Contains(out, "error: ") && !strings.Contains(out, "PLEASE submit a bug report") {
+	if errors.As(err, &exit) && exit.ExitCode() == 1 && sourceErrorRE.MatchString(out) {
 		return &CompileError{Name: name, Output: strings.TrimSpace(out)}
 	}
 	return fmt.Errorf("clang fails on %s: %w\n%s", name, err, out)

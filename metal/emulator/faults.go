@@ -39,29 +39,27 @@ var kinds = [...]string{
 	timeOver:           "time-out",
 }
 
-// code is Metal's code for a command buffer that cannot go on after such a fault, 0 if it can.
+// code is Metal's code for a command buffer that ends with such a fault.
 func (f *cFault) code() int {
 	switch f.Kind {
 	case outOfBounds, readOnly:
 		return codePageFault
-	case barrierDivergence, simdDivergence, threadgroupMemory, stackOverflow:
-		return codeInternal
 	case timeOver:
 		return codeTimeout
 	}
-	return 0
+	return codeInternal
 }
 
 // describe puts a fault of a launch into words. place is the same for faults that need not be told twice.
 func (p *pipeline) describe(f *cFault, ran map[uint32]*pipeline) (text, place string) {
-	at := p.lib.place(f.PC, f.Site)
+	at := p.place(f.PC, f.Site)
 	other := p
 	if f.Kind == launchRace {
 		other = ran[f.Launch2]
 	}
 	at2 := ""
 	if f.PC2 != 0 {
-		at2 = other.lib.place(f.PC2, f.Site2)
+		at2 = other.place(f.PC2, f.Site2)
 	}
 
 	memory := "unknown memory"
@@ -93,7 +91,11 @@ func (p *pipeline) describe(f *cFault, ran map[uint32]*pipeline) (text, place st
 		}
 		words = access + words
 	case dataRace:
-		words = fmt.Sprintf("%s, and %s by thread %d at %s, with no barrier between", access, verb(f.Write&2 != 0), f.Tid2, at2)
+		who := fmt.Sprintf("thread %d", f.Tid2)
+		if f.Tid2 == f.Tid { // the last of several
+			who = "others"
+		}
+		words = fmt.Sprintf("%s, and %s by %s at %s, with no barrier between", access, verb(f.Write&2 != 0), who, at2)
 	case groupRace:
 		words = fmt.Sprintf("%s, and %s by thread %d of another threadgroup at %s", access, verb(f.Write&2 != 0), f.Tid2, at2)
 	case launchRace:
@@ -118,23 +120,23 @@ func (p *pipeline) describe(f *cFault, ran map[uint32]*pipeline) (text, place st
 	return text, fmt.Sprint(f.Kind, at, at2, f.Launch2)
 }
 
-// place is the line of the source for an address of code. Where the compiler has merged calls and dropped their line, the
-// site tells it.
-func (l *library) place(pc uint64, site uint32) string {
-	if l.lines == nil {
-		l.lines = readLines(l.file)
+// place is the line of the source for an address of code. Where the compiler has merged calls and dropped their line the site
+// tells it; what belongs to no line, as a function's entry, has the kernel's.
+func (p *pipeline) place(pc uint64, site uint32) string {
+	if p.lib.lines == nil {
+		p.lib.lines = readLines(p.lib.file)
 	}
-	if s := l.lines.at(pc); s != "" && !strings.HasPrefix(s, entryFile) {
+	if s := p.lib.lines.at(pc); s != "" && !strings.HasPrefix(s, entryFile) {
 		return s
 	}
-	for _, f := range l.Files {
-		h := uint32(0)
+	for _, f := range p.lib.Files {
+		hash := uint32(0) // as _msl_site of the shim
 		for i := range len(f) {
-			h = h*31 + uint32(f[i])
+			hash = hash*31 + uint32(f[i])
 		}
-		if site != 0 && h<<20>>20 == site>>20 {
+		if site != 0 && hash<<20 == site>>20<<20 {
 			return fmt.Sprintf("%s:%d", f, site&(1<<20-1))
 		}
 	}
-	return "?"
+	return p.kernel.At
 }

@@ -54,6 +54,7 @@ type cDispatch struct {
 	Launch, Segment                uint32
 	LimitMS                        uint64
 	NConst, NMem, NFault, MaxFault uint32
+	Aborted, _                     uint32
 	Consts, Faults                 uint64
 	Bind                           [cBinds]cBind
 	Mem                            [cBinds]cMem
@@ -72,12 +73,13 @@ const (
 	codePageFault = 4
 )
 
-// run runs one launch. It returns what is wrong with it, and a code if nothing can run after it. segment is the number of
-// the first launch since the last barrier, ran the pipelines since then.
-func (d *Device) run(l *launch, segment uint32, ran map[uint32]*pipeline) (faults []string, code int) {
+// run runs one launch, which belongs to cmd. It reports whether more can run after it. segment is the number of the first
+// launch since the last barrier, ran the pipelines since then.
+func (d *Device) run(cmd *command, l *launch, segment uint32, ran map[uint32]*pipeline) bool {
 	d.launches++
 	if l.Pipeline == 0 || int(l.Pipeline) > len(d.pipelines) {
-		return []string{fmt.Sprintf("launch of pipeline %d, which does not exist", l.Pipeline)}, codeInternal
+		cmd.fail(codeInternal, fmt.Sprintf("launch of pipeline %d, which does not exist", l.Pipeline))
+		return false
 	}
 	p := d.pipelines[l.Pipeline-1]
 	ran[d.launches] = p
@@ -94,7 +96,8 @@ func (d *Device) run(l *launch, segment uint32, ran map[uint32]*pipeline) (fault
 		c.Consts = addr(&p.constants[0])
 	}
 	if faults := d.bind(c, p, l); faults != nil {
-		return faults, codeInternal
+		cmd.fail(codeInternal, faults...)
+		return false
 	}
 	// The run time sees these addresses; Go does not move what lies on the heap.
 	purego.SyscallN(d.dispatch, d.pool, uintptr(addr(c)))
@@ -107,11 +110,10 @@ func (d *Device) run(l *launch, segment uint32, ran map[uint32]*pipeline) (fault
 		text, place := p.describe(f, ran)
 		if !seen[place] {
 			seen[place] = true
-			faults = append(faults, text)
+			cmd.fail(f.code(), text)
 		}
-		code = max(code, f.code())
 	}
-	return faults, code
+	return c.Aborted == 0
 }
 
 // bind checks the geometry and the memory of a launch and fills in what the kernel will see.

@@ -81,7 +81,7 @@ func (d *Device) FreeBuffer(b metal.Buffer) {
 	x := d.mustBuffer(b)
 	for _, c := range d.commands {
 		if c.uses(b) {
-			c.faults = append(c.faults, fmt.Sprintf("buffer %d was freed while it was in flight", b))
+			c.fail(codeInternal, fmt.Sprintf("buffer %d was freed while it was in flight", b))
 		}
 	}
 	x.freed = true

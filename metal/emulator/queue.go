@@ -30,6 +30,11 @@ type launch struct {
 	window [len(metal.Launch{}.Bind)]uint64 // bytes that may be touched from there on
 }
 
+func (c *command) fail(code int, faults ...string) {
+	c.faults = append(c.faults, faults...)
+	c.code = max(c.code, code)
+}
+
 func (c *command) uses(b metal.Buffer) bool {
 	for i := range c.launches {
 		if slices.ContainsFunc(c.launches[i].Bind[:c.launches[i].Binds], func(x metal.Bind) bool { return x.Buffer == b }) {
@@ -88,7 +93,7 @@ func (d *Device) Poll(t metal.Ticket) metal.Progress {
 	d.commands = slices.Delete(d.commands, i, i+1)
 	p := metal.Progress{Ended: true, Seconds: c.seconds}
 	if c.faults != nil {
-		p.Err = &metal.CommandError{Code: max(c.code, codeInternal), Text: strings.Join(c.faults, "\n")}
+		p.Err = &metal.CommandError{Code: c.code, Text: strings.Join(c.faults, "\n")}
 	}
 	return p
 }
@@ -141,10 +146,7 @@ func (d *Device) execute(c *command) {
 		first := d.launches + 1
 		clear(ran)
 		for _, i := range order {
-			faults, code := d.run(&segment[i], first, ran)
-			c.faults = append(c.faults, faults...)
-			c.code = max(c.code, code)
-			if code != 0 {
+			if !d.run(c, &segment[i], first, ran) {
 				return
 			}
 		}

@@ -24,7 +24,8 @@ type unit struct {
 // kernelDecl is a kernel as the host sees it.
 type kernelDecl struct {
 	Name       string
-	MaxThreads int // 0: no bound of its own
+	At         string // file:line
+	MaxThreads int    // 0: no bound of its own
 	Params     []param
 	Uses       []int // indices of function constants
 
@@ -309,7 +310,7 @@ func (tr *translator) addKernel(i int, name, function string, k *kernelFunc) {
 			tr.diag(i, "two kernels are called %s", name)
 		}
 	}
-	tr.unit.Kernels = append(tr.unit.Kernels, kernelDecl{Name: name, MaxThreads: k.maxThreads, Params: k.params, function: function, generic: k})
+	tr.unit.Kernels = append(tr.unit.Kernels, kernelDecl{Name: name, At: fmt.Sprintf("%s:%d", tr.t[i].file, tr.t[i].line), MaxThreads: k.maxThreads, Params: k.params, function: function, generic: k})
 }
 
 var (

@@ -56,6 +56,13 @@ func Stray() int { return int(C.standin_stray()) }
 // Activities returns how many activities were begun and have not ended.
 func Activities() int { return int(C.standin_activities()) }
 
+// Sets returns how often encoders were given a pipeline, a buffer and an offset alone, since it was last asked.
+func Sets() [3]int {
+	var n [3]C.long
+	C.standin_sets(&n[0], &n[1], &n[2])
+	return [3]int{int(n[0]), int(n[1]), int(n[2])}
+}
+
 // Fail makes the command buffer fail that is committed after so many others.
 func Fail(after, code int, text string) {
 	s := C.CString(text)

@@ -5,6 +5,7 @@
 #include <math.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,7 +45,7 @@ struct Dispatch {
   u64 seed;
   u32 launch, segment;  // numbers of this launch and of the first one since the last barrier
   u64 limit_ms;
-  u32 nconst, nmem, nfault, fault_cap;
+  u32 nconst, nmem, nfault, fault_cap, aborted, pad;
   Const* consts;
   Fault* faults;
   Bind bind[BINDS];
@@ -64,7 +65,6 @@ struct SG { // one SIMD-group
   int lop[SIMD]; int lline[SIMD]; void* lpc[SIMD];
   alignas(64) float A[64], B[64], C[64], D[64];
 };
-struct Pool;
 struct Worker {
   void* main_sp; char* stacks;
   u32 cur_sg, cur_j; // current SIMD-group, permuted index of the current lane
@@ -73,17 +73,17 @@ struct Worker {
   SG sg[MAXT / SIMD];
   Shared sh;
   Ctx ctx[MAXT];
-  Dispatch* d; Pool* pool;
+  Dispatch* d;
   u32 nthreads, nsg, group_lin;
   int abort, stop; // stop: the time is over
   u16 tg_epoch_dev, tg_epoch_tg;
   u64 first_tid; // number of thread 0 of this group in the launch
-  char* arena; u64 arena_used, tg_bytes;
+  char* arena; u64 arena_used, tg_bytes, arena_dirty; // dirty: what a checked group has left behind
   u8* tgstate; Cell* tgshadow;
   struct { int id; u64 off; } tga[64]; u32 ntga;
   u32 last_read, last_write; // the binds last used
   u64 rng;
-  pthread_t thread; char* sigstack;
+  Worker* next; // in the list of those that nobody uses
 };
 enum { STACKS = MAXT * STK, SIGSTACK = 64 * 1024 };
 static __thread Worker* tlw __attribute__((tls_model("initial-exec")));
@@ -350,7 +350,7 @@ static u64 arena_take(Worker* w, u64 size, u64 align) {
   if (off + size + rz > ARENA || w->tg_bytes > TGMAX) return ~0ull;
   w->arena_used = off + size + rz;
   memset(w->arena + off, 0xff, size); // poison: NaN in every float format
-  if (w->d->checked) memset(w->tgstate + off, 1, size);
+  if (w->d->checked) { memset(w->tgstate + off, 1, size); w->arena_dirty = w->arena_used; }
   return off;
 }
 static void tg_too_big(Worker* w, void* pc) {
@@ -526,13 +526,10 @@ static NOINL void ub(const Loc* l, const char* what, u64 pc, bool fatal) {
   if (fatal) die(w);
 }
 API void __ubsan_handle_out_of_bounds(Loc* l, u64) { ub(l, "array index out of bounds", RA, true); }
-API void __ubsan_handle_shift_out_of_bounds(Loc* l, u64, u64) { ub(l, "shift amount out of range", RA, false); }
 API void __ubsan_handle_divrem_overflow(Loc* l, u64, u64) { ub(l, "integer division by zero or overflow", RA, true); }
 API void __ubsan_handle_type_mismatch_v1(Loc* l, u64 a) { ub(l, a ? "misaligned access" : "null pointer access", RA, true); }
-API void __ubsan_handle_pointer_overflow(Loc* l, u64, u64) { ub(l, "pointer arithmetic overflow", RA, false); }
 API void __ubsan_handle_missing_return(Loc* l) { ub(l, "missing return", RA, true); }
 API void __ubsan_handle_builtin_unreachable(Loc* l) { ub(l, "unreachable code", RA, true); }
-API void __ubsan_handle_float_cast_overflow(Loc* l, u64) { ub(l, "float to integer conversion out of range", RA, false); }
 
 // ---- compiler runtime bits missing from gcc 12 --------------------------------------------------------
 // Really float -> __bf16, which comes back in the low half of xmm0. Declared with float, because clang
@@ -542,22 +539,28 @@ extern "C" __attribute__((visibility("default"))) float __truncsfbf2(float f) { 
 // ---- scheduler ------------------------------------------------------------------------------------------------
 static void* map(u64 bytes) {
   void* p = mmap(0, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (p == MAP_FAILED) abort();
+  if (p == MAP_FAILED) { perror("metal emulator"); abort(); }
   return p;
 }
-enum { TGSHADOW = ARENA / 2 * sizeof(Cell) };
-static Worker* new_worker(Pool* p) {
-  Worker* w = (Worker*)map(sizeof(Worker));
-  w->pool = p;
+// What a worker needs is large and made of thousands of mappings, so all devices of a process share it.
+static Worker* idle_workers;
+static pthread_mutex_t idle_mu = PTHREAD_MUTEX_INITIALIZER;
+static Worker* take_worker() {
+  pthread_mutex_lock(&idle_mu);
+  Worker* w = idle_workers;
+  if (w) idle_workers = w->next;
+  pthread_mutex_unlock(&idle_mu);
+  if (w) return w;
+  w = (Worker*)map(sizeof(Worker));
   w->stacks = (char*)map(STACKS);
   for (u32 i = 0; i < MAXT; i++) mprotect(w->stacks + (u64)i * STK, 4096, PROT_NONE); // an overflow hits a guard page
-  w->arena = (char*)map(ARENA); w->tgstate = (u8*)map(ARENA); w->tgshadow = (Cell*)map(TGSHADOW);
-  w->sigstack = (char*)map(SIGSTACK);
+  w->arena = (char*)map(ARENA); w->tgstate = (u8*)map(ARENA); w->tgshadow = (Cell*)map(ARENA / 2 * sizeof(Cell));
   return w;
 }
-static void free_worker(Worker* w) {
-  munmap(w->stacks, STACKS); munmap(w->arena, ARENA); munmap(w->tgstate, ARENA); munmap(w->tgshadow, TGSHADOW); munmap(w->sigstack, SIGSTACK);
-  munmap(w, sizeof *w);
+static void leave_worker(Worker* w) {
+  pthread_mutex_lock(&idle_mu);
+  w->next = idle_workers; idle_workers = w;
+  pthread_mutex_unlock(&idle_mu);
 }
 static void permute(Worker* w, u8* p, u32 n, u32 order) {
   for (u32 i = 0; i < n; i++) p[i] = order == 1 ? n - 1 - i : i;
@@ -591,7 +594,8 @@ static void run_group(Worker* w, u32 gx, u32 gy, u32 gz) {
   w->rng = (d->seed + w->group_lin) * 0x9e3779b97f4a7c15ull | 1;
   w->tg_epoch_dev = w->tg_epoch_tg = 1;
   if (d->checked) { // forget the previous group's threadgroup memory
-    memset(w->tgstate, 0, w->arena_used); memset(w->tgshadow, 0, w->arena_used / 2 * sizeof(Cell));
+    memset(w->tgstate, 0, w->arena_dirty); memset(w->tgshadow, 0, w->arena_dirty / 2 * sizeof(Cell));
+    w->arena_dirty = 0;
   }
   w->arena_used = REDZONE; w->tg_bytes = 0; w->ntga = 0;
   u8 so[MAXT / SIMD]; permute(w, so, w->nsg, d->order);
@@ -670,7 +674,7 @@ static __thread bool worker_thread __attribute__((tls_model("initial-exec")));
 static void on_signal(int sig, siginfo_t* info, void* context) {
   Worker* w = tlw;
   greg_t* reg = ((ucontext_t*)context)->uc_mcontext.gregs;
-  u64 pc = reg[REG_RIP], sp = reg[REG_RSP], guard = (u64)info->si_addr - (u64)w->stacks;
+  u64 pc = reg[REG_RIP], sp = reg[REG_RSP];
   bool sent = info->si_code <= 0;
   if (sent && worker_thread && !w) return; // its work has just ended
   if (!w || (!sent && sp - (u64)w->stacks >= STACKS)) { // not in a fiber
@@ -683,7 +687,7 @@ static void on_signal(int sig, siginfo_t* info, void* context) {
     out_of_time(w, pc + 1, 0);
   } else if (sig == SIGFPE) {
     Fault e = {}; e.kind = K_UNDEFINED; e.pc = pc + 1; e.tid = cur_tid(w); strcpy(e.text, "integer division by zero or overflow"); report(w, e);
-  } else if (guard < STACKS) {
+  } else if ((u64)info->si_addr - (u64)w->stacks < STACKS) {
     Fault e = {}; e.kind = K_STACK; e.pc = pc + 1; e.tid = cur_tid(w); strcpy(e.text, "arrays of a thread too large, or calls without end"); report(w, e);
   } else bad(w, K_BOUNDS, (u64)info->si_addr, 0, reg[REG_ERR] & 2, pc + 1, "no memory there");
   w->abort = 1;
@@ -697,19 +701,20 @@ __attribute__((constructor)) static void catch_signals() {
 
 // ---- launches ---------------------------------------------------------------------------------------------------------
 enum { MAXW = 64 };
+struct Pool;
+struct Thread { Pool* pool; pthread_t id; u32 index; Worker* w; }; // w: while it works
 struct Pool {
   pthread_mutex_t mu; pthread_cond_t go, fin;
-  Dispatch* d; u64 next, total, mult; u32 gen, active, want, nworkers, limit; int stop, quit;
-  Worker* w[MAXW];
+  Dispatch* d; u64 next, total, mult; u32 gen, active, want, nthreads, limit; int stop, quit;
+  Thread t[MAXW];
 };
 static u64 group_at(Pool* p, u64 i) {
   if (p->d->order == 1) return p->total - 1 - i;
   if (p->d->order == 2) return (i * p->mult + p->d->seed % p->total) % p->total; // mult is coprime to total
   return i;
 }
-static void work(Worker* w, Dispatch* d) {
-  Pool* p = w->pool;
-  w->d = d; w->abort = w->stop = 0; w->nfree = MAXT; for (u32 i = 0; i < MAXT; i++) w->free_stk[i] = MAXT - 1 - i;
+static void work(Pool* p, Worker* w, Dispatch* d) {
+  w->d = d; w->abort = 0; w->nfree = MAXT; for (u32 i = 0; i < MAXT; i++) w->free_stk[i] = MAXT - 1 - i;
   w->last_read = w->last_write = 0;
   tlw = w;
   for (;;) {
@@ -722,24 +727,28 @@ static void work(Worker* w, Dispatch* d) {
   tlw = 0;
 }
 static void* worker_main(void* arg) {
-  Worker* w = (Worker*)arg; Pool* p = w->pool;
-  stack_t ss = {}; ss.ss_sp = w->sigstack; ss.ss_size = SIGSTACK;
+  Thread* t = (Thread*)arg; Pool* p = t->pool;
+  stack_t ss = {}; ss.ss_sp = map(SIGSTACK); ss.ss_size = SIGSTACK;
   sigaltstack(&ss, 0);
-  u32 id = 0, seen = 0;
   worker_thread = true;
+  u32 seen = 0;
   pthread_mutex_lock(&p->mu);
-  while (p->w[id] != w) id++;
   for (;;) {
-    while (!p->quit && (p->gen == seen || id >= p->want)) { seen = p->gen; pthread_cond_wait(&p->go, &p->mu); }
+    while (!p->quit && (p->gen == seen || t->index >= p->want)) { seen = p->gen; pthread_cond_wait(&p->go, &p->mu); }
     if (p->quit) break;
     seen = p->gen;
     Dispatch* d = p->d;
+    Worker* w = t->w = take_worker();
+    w->stop = 0;
     pthread_mutex_unlock(&p->mu);
-    work(w, d);
+    work(p, w, d);
     pthread_mutex_lock(&p->mu);
+    t->w = 0;
+    leave_worker(w);
     if (--p->active == 0) pthread_cond_signal(&p->fin);
   }
   pthread_mutex_unlock(&p->mu);
+  munmap(ss.ss_sp, SIGSTACK); // no signal comes after this
   return 0;
 }
 API Pool* msl_open(u32 workers) {
@@ -752,7 +761,7 @@ API Pool* msl_open(u32 workers) {
 }
 API void msl_close(Pool* p) {
   pthread_mutex_lock(&p->mu); p->quit = 1; pthread_cond_broadcast(&p->go); pthread_mutex_unlock(&p->mu);
-  for (u32 i = 0; i < p->nworkers; i++) { pthread_join(p->w[i]->thread, 0); free_worker(p->w[i]); }
+  for (u32 i = 0; i < p->nthreads; i++) pthread_join(p->t[i].id, 0);
   free(p);
 }
 static u64 gcd(u64 a, u64 b) { return b ? gcd(b, a % b) : a; }
@@ -764,20 +773,20 @@ static timespec in_ms(u64 ms) {
 }
 // Function constants are memory of the library, which several devices may have loaded.
 static pthread_mutex_t constants_mu[64];
-API int msl_dispatch(Pool* p, Dispatch* d) {
+API void msl_dispatch(Pool* p, Dispatch* d) {
   pthread_mutex_t* cm = &constants_mu[d->image >> 12 & 63];
   pthread_mutex_lock(cm);
   for (u32 i = 0; i < d->nconst; i++) memcpy((void*)d->consts[i].at, &d->consts[i].bits, d->consts[i].size);
   u32 nw = d->checked ? 1 : p->limit;
   pthread_mutex_lock(&p->mu);
-  while (p->nworkers < nw) { // the host's signals are not for the workers
-    Worker* w = p->w[p->nworkers] = new_worker(p);
+  while (p->nthreads < nw) { // the host's signals are not for them
+    Thread* t = &p->t[p->nthreads];
+    t->pool = p; t->index = p->nthreads++;
     sigset_t most, old; sigfillset(&most); for (int sig : caught) sigdelset(&most, sig);
     pthread_sigmask(SIG_SETMASK, &most, &old);
-    int err = pthread_create(&w->thread, 0, worker_main, w);
+    int err = pthread_create(&t->id, 0, worker_main, t);
     pthread_sigmask(SIG_SETMASK, &old, 0);
-    if (err) abort();
-    p->nworkers++;
+    if (err) { errno = err; perror("metal emulator"); abort(); }
   }
   u64 n = p->total = (u64)d->groups[0] * d->groups[1] * d->groups[2];
   p->d = d; p->next = 0; p->stop = 0; p->active = p->want = nw;
@@ -787,10 +796,10 @@ API int msl_dispatch(Pool* p, Dispatch* d) {
   for (timespec t = in_ms(d->limit_ms); p->active;)
     if (pthread_cond_timedwait(&p->fin, &p->mu, &t) == ETIMEDOUT && p->active) {
       __atomic_store_n(&p->stop, 1, __ATOMIC_RELAXED);
-      for (u32 i = 0; i < nw; i++) { __atomic_store_n(&p->w[i]->stop, 1, __ATOMIC_RELAXED); pthread_kill(p->w[i]->thread, SIGSEGV); }
+      for (u32 i = 0; i < nw; i++) if (Worker* w = p->t[i].w) { __atomic_store_n(&w->stop, 1, __ATOMIC_RELAXED); pthread_kill(p->t[i].id, SIGSEGV); }
       t = in_ms(5);
     }
+  d->aborted = p->stop;
   pthread_mutex_unlock(&p->mu);
   pthread_mutex_unlock(cm);
-  return d->nfault != 0;
 }

@@ -99,10 +99,10 @@ void standin_set_devices(int by_default, int list) { no_default = !by_default, i
 void standin_set_family(int f) { family = f; }
 void standin_set_memory(int enough) { no_memory = !enough; }
 
-static NSError *take_error(NSInteger code, char *fault) {
-  NSError *e = [NSError errorWithCode:code text:fault ? fault : "unknown"];
+// An empty fault is one for which there is no error.
+static void take_error(NSError **error, NSInteger code, char *fault) {
+  if (fault && *fault) *error = [NSError errorWithCode:code text:fault];
   free(fault);
-  return e;
 }
 
 // ---- Device
@@ -153,7 +153,7 @@ static Buffer *buffers;
   char *fault = 0;
   uint32_t name = gpu.library((char *)[source UTF8String], &fault);
   if (!name) {
-    *error = take_error(3, fault);
+    take_error(error, 3, fault);
     return nil;
   }
   Library *l = [Library new];
@@ -168,7 +168,7 @@ static Buffer *buffers;
   p->_name = gpu.pipeline(f->_library->_name, f->_kernel, f->_constants, f->_n, &p->_binds, &p->_threads, &fault);
   if (!p->_name) {
     [p release];
-    *error = take_error(2, fault);
+    take_error(error, 2, fault);
     return nil;
   }
   return p;
@@ -229,7 +229,7 @@ static Buffer *buffers;
   if (!strstr(_source, kernel)) {
     char *fault = malloc(100 + strlen(kernel));
     sprintf(fault, "Function %s was not found", kernel);
-    *error = take_error(5, fault);
+    take_error(error, 5, fault);
     return nil;
   }
   Function *f = [Function new];
@@ -415,6 +415,12 @@ static void start(void) {
 }
 @end
 
+static long pipelines_set, buffers_set, offsets_set;
+void standin_sets(long *pipelines, long *buffers, long *offsets) {
+  *pipelines = pipelines_set, *buffers = buffers_set, *offsets = offsets_set;
+  pipelines_set = buffers_set = offsets_set = 0;
+}
+
 static void must_be_open(Encoder *e) {
   if (e->_ended) standin_die("a message after endEncoding");
 }
@@ -429,6 +435,7 @@ static void must_be_open(Encoder *e) {
   must_be_open(self);
   expect(p, [Pipeline class], "setComputePipelineState:");
   _pipeline = p;
+  pipelines_set++;
 }
 - (void)setBuffer:(Buffer *)b offset:(NSUInteger)offset atIndex:(NSUInteger)i {
   must_be_open(self);
@@ -436,11 +443,13 @@ static void must_be_open(Encoder *e) {
   if (i >= standin_binds) standin_die("setBuffer: atIndex:%lu", i);
   _bound[i] = b;
   _offset[i] = offset;
+  buffers_set++;
 }
 - (void)setBufferOffset:(NSUInteger)offset atIndex:(NSUInteger)i {
   must_be_open(self);
   if (i >= standin_binds || !_bound[i]) standin_die("setBufferOffset: atIndex:%lu, where no buffer is", i);
   _offset[i] = offset;
+  offsets_set++;
 }
 - (void)memoryBarrierWithScope:(NSUInteger)scope {
   must_be_open(self);

@@ -37,6 +37,9 @@ long standin_live(void);
 long standin_stray(void);
 long standin_activities(void);
 
+// How often encoders were given a pipeline, a buffer, an offset alone, since this was last asked.
+void standin_sets(long *pipelines, long *buffers, long *offsets);
+
 // The command buffer that is committed after so many others fails, or never ends, nor does any after it in its queue.
 void standin_fail(int after, int code, const char *text);
 void standin_hang(int after);

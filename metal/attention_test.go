@@ -1,0 +1,97 @@
+package metal_test
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+
+	"coil/backend"
+	"coil/metal"
+	"coil/metal/emulator"
+)
+
+// orders are what the emulator may do in any order.
+var orders = []emulator.Options{
+	{},
+	{Checked: true},
+	{Checked: true, Order: emulator.Reverse},
+	{Checked: true, Order: emulator.Random, Seed: 5},
+}
+
+func TestFusedAttention(t *testing.T) {
+	// Lengths around the blocks of 32 and 64 rows and the tiles of 16 and 32; rows of whole vectors, with and without gaps,
+	// and others.
+	shapes := []struct{ length, sequences, heads, width, pad int }{
+		{1, 2, 1, 16, 0}, {15, 3, 2, 16, 2}, {64, 1, 1, 16, 4}, {129, 1, 2, 16, 0},
+		{9, 2, 3, 32, 4}, {32, 2, 1, 32, 2}, {70, 2, 2, 32, 0}, {128, 1, 1, 32, 6},
+		{16, 3, 1, 64, 4}, {33, 2, 2, 64, 2}, {65, 1, 1, 64, 0}, {100, 1, 2, 64, 8},
+	}
+	for _, e := range orders {
+		for _, bf16 := range []bool{false, true} {
+			t.Run(fmt.Sprintf("checked=%v order=%v bf16=%v", e.Checked, e.Order, bf16), func(t *testing.T) {
+				p := newPair(t, e, metal.Options{BFloat16: bf16})
+				for i, s := range shapes {
+					forward, backward := p.attention(s.length, s.sequences, s.heads, s.width, s.pad, i%2 == 0)
+					if forward != 1 || backward != 2 {
+						t.Errorf("%+v: %d launches forward and %d backward, want 1 and 2", s, forward, backward)
+					}
+				}
+			})
+		}
+	}
+}
+
+// TestSameBits runs what adds up many numbers in all orders.
+func TestSameBits(t *testing.T) {
+	var first []float32
+	for _, e := range orders {
+		p := newPair(t, e, metal.Options{})
+		c := p.begin()
+		const n, d, heads = 150, 64, 2
+		qkv, out, sums := c.load(n, 3*d, 0, p.normal), c.load(n, d, 0, p.normal), c.load(n, heads, 0, p.normal)
+		x, gain, stats := c.load(n, d, 0, p.normal), c.load(1, d, 0, p.normal), c.load(n, 2, 0, p.normal)
+		dx, dgain, dbias := c.load(n, d, 0, p.normal), c.load(1, d, 0, p.normal), c.load(1, d, 0, p.normal)
+		dqkv := c.load(n, 3*d, 0, p.normal)
+		c.Record(&backend.LayerNorm{X: x, Gain: gain, Y: out, Stats: stats, Eps: 1e-5})
+		c.Record(&backend.Attention{QKV: qkv, Out: out, LogSum: sums, Heads: heads, Length: n / 2})
+		c.Record(&backend.AttentionBackward{QKV: qkv, Out: out, LogSum: sums, DOut: x, DQKV: dqkv, Heads: heads, Length: n / 2})
+		c.Record(&backend.LayerNormBackward{X: x, Gain: gain, Stats: stats, DY: out, DX: dx, DGain: dgain, DBias: dbias})
+		values := c.outputs(c.loaded)
+		if first == nil {
+			first = values
+		} else if !slices.Equal(first, values) {
+			t.Errorf("checked=%v order=%v: other bits than in the first order", e.Checked, e.Order)
+		}
+	}
+}
+
+// outputs runs the recording on Metal and returns what the tensors hold then.
+func (c *comparison) outputs(of []backend.Tensor) []float32 {
+	c.Helper()
+	var shown []backend.Tensor
+	for _, x := range of {
+		y := c.Output(x.Rows, x.Cols)
+		c.Record(&backend.Add{A: x, Y: y, Alpha: 1})
+		shown = append(shown, y)
+	}
+	p, err := c.metal.Compile(c.Recorder)
+	if err != nil {
+		c.Fatal(err)
+	}
+	defer p.Close()
+	if err := p.Run(backend.Step{}); err != nil {
+		c.Fatal(err)
+	}
+	if err := p.Results(nil); err != nil {
+		c.Fatal(err)
+	}
+	var values []float32
+	for _, y := range shown {
+		v := make([]float32, y.Size())
+		if err := p.Output(y, v); err != nil {
+			c.Fatal(err)
+		}
+		values = append(values, v...)
+	}
+	return values
+}

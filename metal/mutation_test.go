@@ -1,0 +1,397 @@
+package metal_test
+
+import (
+	"bufio"
+	_ "embed"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"os/exec"
+	"regexp"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"coil/backend/conformance"
+	"coil/metal"
+	"coil/metal/emulator"
+	"coil/metal/emulator/emulatortest"
+	"coil/shaders"
+)
+
+// subjectsOf are the parts of the conformance suite that are most likely to notice a fault in a file of shaders. The
+// prelude is part of every file; these are those that use all of it.
+var subjectsOf = map[string][]string{
+	"prelude":     {"activation", "elementwise", "softmax", "norm", "cross-entropy"},
+	"elementwise": {"activation", "swiglu", "elementwise"},
+	"embedding":   {"embedding"},
+	"loss":        {"cross-entropy"},
+	"matmul":      {"matmul", "matmul epilogue", "attention"},
+	"norm":        {"norm"},
+	"optimizer":   {"adamw", "adafactor", "average", "bad steps"},
+	"reduce":      {"sums", "cosine", "clip factor"},
+	"rotary":      {"rotary"},
+	"scores":      {"attention"},
+	"attention":   {"attention"},
+	"softmax":     {"softmax"},
+	"journal":     {"groups", "bad steps"},
+}
+
+// trial of a mutant: a run of the suite, or of a part of it.
+type mutantTrial struct {
+	checked, bfloat bool
+	every           int
+	order           emulator.Order
+}
+
+// The first trials are quick, and notice most. What is listed as a survivor gets no others, unless its file is asked for.
+var mutantTrials = []mutantTrial{
+	{every: 9},
+	{checked: true, every: 9, order: emulator.Random},
+	{},
+	{bfloat: true, every: 4},
+	{checked: true, order: emulator.Reverse},
+	{bfloat: true},
+}
+
+const quickTrials = 2
+
+// mutatedFile is a file of shaders with all its mutants.
+type mutatedFile struct {
+	name    string
+	sources map[string]string // of every file that they are in
+	mutants []mutant
+}
+
+// mutateFile mutates a file of shaders, or the prelude in those of its subjects.
+func mutateFile(t *testing.T, name string) *mutatedFile {
+	const using = "using namespace metal;"
+	f := &mutatedFile{name: name, sources: map[string]string{}}
+	hosts := []string{name}
+	if name == "prelude" {
+		hosts = []string{"elementwise", "softmax", "norm", "loss"}
+	}
+	for _, host := range hosts {
+		prelude, text, ok := strings.Cut(shaders.Source(host), fmt.Sprintf("\n#line 1 %q\n", host+".metal"))
+		if !ok || !strings.Contains(prelude, using) {
+			t.Fatalf("%s: the source does not look as expected", host)
+		}
+		if name == "prelude" {
+			_, lines, _ := strings.Cut(prelude, "\n") // of the file, without the directive
+			prelude, f.mutants = mutate(lines)
+			prelude = "#line 1 \"prelude.metal\"\n" + prelude
+		} else {
+			text, f.mutants = mutate(text)
+		}
+		prelude = strings.Replace(prelude, using, fmt.Sprintf("%s constant uint mutant_ [[function_constant(%d)]];", using, mutantConstant), 1)
+		f.sources[host] = prelude + fmt.Sprintf("\n#line 1 %q\n", host+".metal") + text
+	}
+	return f
+}
+
+// mutated is a device whose shaders have one of their mutants. It fails for good at the first fault.
+type mutated struct {
+	*emulator.Device
+	file      *mutatedFile
+	mutant    uint32
+	libraries map[metal.Library]bool // with mutants
+	fault     error
+}
+
+func (d *mutated) Library(name, source string) (metal.Library, error) {
+	changed, ok := d.file.sources[name]
+	if !ok {
+		return d.Device.Library(name, source)
+	}
+	lib, err := d.Device.Library(name, changed)
+	d.libraries[lib] = true
+	return lib, err
+}
+
+func (d *mutated) Pipeline(lib metal.Library, kernel string, constants []metal.Constant) (metal.Pipeline, error) {
+	if d.libraries[lib] {
+		constants = append(constants, metal.Constant{Index: mutantConstant, Type: metal.ConstantUint, Bits: d.mutant})
+	}
+	return d.Device.Pipeline(lib, kernel, constants)
+}
+
+func (d *mutated) Submit(lists [][]metal.Launch, slot int) (metal.Ticket, error) {
+	if d.fault != nil {
+		return 0, d.fault
+	}
+	return d.Device.Submit(lists, slot)
+}
+
+func (d *mutated) Poll(t metal.Ticket) metal.Progress {
+	if d.fault != nil {
+		return metal.Progress{Ended: true, Err: d.fault}
+	}
+	p := d.Device.Poll(t)
+	if p.Err != nil { // nobody needs to try again
+		d.fault = &metal.CommandError{Code: metal.CommandDeviceRemoved, Text: p.Err.Error()}
+		p.Err = d.fault
+	}
+	return p
+}
+
+// run runs a trial of a mutant, 0 for none, and says what was noticed.
+func (f *mutatedFile) run(id uint32, x mutantTrial) (noticed string, err error) {
+	d, err := emulator.Open(emulator.Options{Checked: x.checked, Order: x.order, Seed: 3, Workers: 1, TimeLimit: 2 * time.Second})
+	if err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, d.Close()) }()
+	b, err := metal.New(&mutated{Device: d, file: f, mutant: id, libraries: map[metal.Library]bool{}}, metal.Options{BFloat16: x.bfloat})
+	if err != nil {
+		return "", err
+	}
+	d.SetWindows(b.Window)
+	o := conformance.Options{Every: x.every, Subjects: subjectsOf[f.name], First: true}
+	if x.bfloat {
+		o.BFloat = metal.BFloats
+	}
+	if f.name == "journal" {
+		if noticed := journalFault(b, d); noticed != "" {
+			return noticed, nil
+		}
+	}
+	conformance.Check(b, o, func(found conformance.Finding) bool {
+		if len(found.Failures) > 0 {
+			noticed = found.Subject + ": " + found.Failures[0]
+		}
+		return noticed == ""
+	})
+	return noticed, nil
+}
+
+// kill runs trials of a mutant until one notices it.
+func (f *mutatedFile) kill(m mutant, trials []mutantTrial) (noticed string, err error) {
+	if m.race { // the others would be in vain
+		trials = slices.DeleteFunc(slices.Clone(trials), func(x mutantTrial) bool { return !x.checked })
+	}
+	for i, x := range trials {
+		if noticed, err = f.run(m.id, x); noticed != "" || err != nil {
+			return fmt.Sprint(i, " ", noticed), err
+		}
+	}
+	return "", nil
+}
+
+//go:embed testdata/mutants.txt
+var survivorsText string
+
+// survivors are the mutants that may live, by name, with the reason.
+func survivors(t *testing.T) map[string]string {
+	all := map[string]string{}
+	for i, line := range strings.Split(survivorsText, "\n") {
+		if line == "" || line[0] == '#' {
+			continue
+		}
+		name, reason, ok := strings.Cut(line, " | ")
+		if !ok || reason == "" || all[name] != "" {
+			t.Fatalf("mutants.txt:%d: want a mutant, \" | \" and the reason, each mutant once", i+1)
+		}
+		all[name] = reason
+	}
+	return all
+}
+
+// TestMutants puts faults into the shaders and wants them noticed. It runs all of them if COIL_MUTANTS is "all", those of
+// some files if it is a list of names, and otherwise a few.
+func TestMutants(t *testing.T) {
+	if os.Getenv("COIL_MUTANTS_WORKER") != "" {
+		mutantWorker(t)
+		return
+	}
+	emulatortest.Open(t, emulator.Options{})
+	want := os.Getenv("COIL_MUTANTS")
+	names := append([]string{"prelude"}, shaders.Names()...)
+	every := 1
+	switch want {
+	case "":
+		every = 60
+	case "all":
+	default:
+		re := regexp.MustCompile(want)
+		names = slices.DeleteFunc(names, func(n string) bool { return !re.MatchString(n) })
+	}
+
+	// Compiled in parallel, so that no worker waits for it; and nothing is noticed where nothing is wrong.
+	files := map[string]*mutatedFile{}
+	for _, n := range names {
+		if len(subjectsOf[n]) == 0 {
+			t.Fatalf("which subjects are those of shader %s?", n)
+		}
+		files[n] = mutateFile(t, n)
+	}
+	start := time.Now()
+	var mu sync.Mutex
+	parallel(slices.Sorted(maps.Keys(files)), func(n string) {
+		for _, checked := range []bool{false, true} {
+			if noticed, err := files[n].run(0, mutantTrial{checked: checked, every: 50}); noticed != "" || err != nil {
+				mu.Lock()
+				t.Errorf("%s without a fault: %s %v", n, noticed, err)
+				mu.Unlock()
+			}
+		}
+	})
+	if t.Failed() {
+		t.FailNow()
+	}
+	t.Logf("compiled in %.1f s", time.Since(start).Seconds())
+
+	listed := survivors(t)
+	type job struct {
+		file string
+		m    mutant
+	}
+	var jobs []job
+	killed, alive, exists := map[string]int{}, map[string]int{}, map[string]bool{}
+	for _, n := range names {
+		for i, m := range files[n].mutants {
+			name := n + ".metal " + m.name
+			exists[name] = true
+			if (i+len(n))%every == 0 {
+				jobs = append(jobs, job{n, m})
+			}
+		}
+	}
+	if every == 1 {
+		for name := range listed {
+			if file, _, _ := strings.Cut(name, ".metal "); files[file] != nil && !exists[name] {
+				t.Errorf("mutants.txt lists %s, which does not exist", name)
+			}
+		}
+	}
+	idle := make(chan *worker, len(jobs))
+	seconds := map[string]float64{}
+	parallel(jobs, func(j job) {
+		var w *worker
+		select {
+		case w = <-idle:
+		default:
+			w = newWorker(t)
+		}
+		begin := time.Now()
+		name := j.file + ".metal " + j.m.name
+		trials := len(mutantTrials)
+		if listed[name] != "" && want == "all" {
+			trials = quickTrials
+		}
+		noticed := w.kill(j.file, j.m, trials)
+		if !w.dead {
+			idle <- w
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		seconds[j.file] += time.Since(begin).Seconds()
+		if testing.Verbose() {
+			t.Logf("%.2f s: %s:%d: %s: %.160s", time.Since(begin).Seconds(), j.file, j.m.line, name, noticed)
+		}
+		switch {
+		case noticed != "":
+			if killed[j.file]++; listed[name] != "" {
+				t.Errorf("mutants.txt lists %s, but it is noticed: %s", name, noticed)
+			}
+		case listed[name] != "":
+			alive[j.file]++
+		default:
+			t.Errorf("%s:%d: nothing notices %s", j.file, j.m.line, name)
+		}
+	})
+	for _, n := range names {
+		t.Logf("%s: %d mutants, %d killed, %d listed, %.1f s", n, len(files[n].mutants), killed[n], alive[n], seconds[n])
+	}
+}
+
+// parallel calls f for all of xs, on as many goroutines as there are processors.
+func parallel[T any](xs []T, f func(T)) {
+	next := make(chan T)
+	var wg sync.WaitGroup
+	for range max(2, runtime.GOMAXPROCS(0)) {
+		wg.Go(func() {
+			for x := range next {
+				f(x)
+			}
+		})
+	}
+	for _, x := range xs {
+		next <- x
+	}
+	close(next)
+	wg.Wait()
+}
+
+// worker is a process that tries mutants: some of them bring it down.
+type worker struct {
+	cmd  *exec.Cmd
+	in   io.WriteCloser
+	out  *bufio.Scanner
+	dead bool
+}
+
+const workerMark = "mutant: "
+
+func newWorker(t *testing.T) *worker {
+	w := &worker{cmd: exec.Command(os.Args[0], "-test.run=^TestMutants$")}
+	w.cmd.Env = append(os.Environ(), "COIL_MUTANTS_WORKER=1", "GOMAXPROCS=1", "GOTRACEBACK=none")
+	in, err := w.cmd.StdinPipe()
+	if err != nil {
+		t.Error(err)
+	}
+	out, err := w.cmd.StdoutPipe()
+	if err != nil {
+		t.Error(err)
+	}
+	w.in, w.out = in, bufio.NewScanner(out)
+	w.out.Buffer(nil, 1<<20)
+	if err := w.cmd.Start(); err != nil {
+		t.Error(err)
+	}
+	t.Cleanup(func() {
+		in.Close()
+		w.cmd.Wait() // however it ended
+	})
+	return w
+}
+
+// kill says what has noticed a mutant, "" if nothing did.
+func (w *worker) kill(file string, m mutant, trials int) string {
+	late := time.AfterFunc(2*time.Minute, func() { w.cmd.Process.Kill() })
+	defer late.Stop()
+	fmt.Fprintln(w.in, file, m.id, trials)
+	for w.out.Scan() {
+		if s, ok := strings.CutPrefix(w.out.Text(), workerMark); ok {
+			return s
+		}
+	}
+	w.dead = true
+	return "the process died"
+}
+
+// mutantWorker is the other side.
+func mutantWorker(t *testing.T) {
+	files := map[string]*mutatedFile{}
+	for {
+		var name string
+		var id, trials int
+		if _, err := fmt.Scanln(&name, &id, &trials); err != nil {
+			return
+		}
+		if files[name] == nil {
+			files[name] = mutateFile(t, name)
+		}
+		noticed, err := files[name].kill(files[name].mutants[id-1], mutantTrials[:trials])
+		if err != nil {
+			noticed = err.Error()
+		}
+		fmt.Println(workerMark + strings.Join(strings.Fields(noticed), " "))
+	}
+}
+
+func journalFault(b *metal.Metal, d *emulator.Device) string { return "" }
