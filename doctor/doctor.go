@@ -70,6 +70,8 @@ type Options struct {
 	Short bool
 	// Progress, if not nil, is told what was found as it is found: a Shader, Finding, Speed or StepTime.
 	Progress func(any)
+	every    int // for tests: how many cases the short form leaves out; 0: every
+
 	// Stop, if not nil, is asked from time to time; true ends the examination early.
 	Stop func() bool
 }
@@ -137,7 +139,9 @@ func (r *Report) examine(d *stopwatch, o Options, tell func(any)) error {
 		}
 		c := conformance.Options{}
 		if o.Short {
-			c.Every = every
+			if c.Every = o.every; c.Every == 0 {
+				c.Every = every
+			}
 		}
 		if bfloat {
 			c.BFloat = metal.BFloats

@@ -54,11 +54,11 @@ func TestShort(t *testing.T) {
 
 func TestProblems(t *testing.T) {
 	for name, x := range map[string]struct{ from, to, says string }{
-		"a shader that does not compile": {"kernel void journal_copy", "kernel viod journal_copy", "journal does not compile"},
+		"a shader that does not compile":  {"kernel void journal_copy", "kernel viod journal_copy", "journal does not compile"},
 		"a kernel that computes nonsense": {"0.044715f", "0.54715f", "activation, float32"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r, err := Examine(wrong{open(t), x.from, x.to}, Options{Short: true})
+			r, err := Examine(wrong{open(t), x.from, x.to}, Options{Short: true, every: 60})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -80,7 +80,7 @@ func TestFirstRun(t *testing.T) {
 	folder := filepath.Join(t.TempDir(), "coil")
 	opened := 0
 	first := func(d metal.Device) (bool, error) {
-		return FirstRun(folder, func() (metal.Device, error) { opened++; return d, nil }, Options{})
+		return FirstRun(folder, func() (metal.Device, error) { opened++; return d, nil }, Options{every: 60})
 	}
 	expect := func(label string, d metal.Device, want bool) {
 		t.Helper()

@@ -73,6 +73,7 @@ func (l *lowering) weighted(h heads, s factor, transposed bool, b, c factor) {
 	l.perHead(h, p)
 }
 
+// perHead launches a product for each head. These are many: none is split.
 func (l *lowering) perHead(h heads, p *product) {
 	p.batch, p.inner = h.sequences*h.count, h.count
 	l.multiply(p, l.chip.cut(p.m, p.n, p.k, p.batch).tile)

@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"coil/backend"
 	"coil/backend/conformance"
 	"coil/metal"
 	"coil/metal/emulator"
@@ -66,6 +67,8 @@ type mutatedFile struct {
 	name    string
 	sources map[string]string // of every file that they are in
 	mutants []mutant
+
+	failures []string // what failed command buffers do without a mutant
 }
 
 // mutateFile mutates a file of shaders, or the prelude in those of its subjects.
@@ -139,14 +142,29 @@ func (d *mutated) Poll(t metal.Ticket) metal.Progress {
 	return p
 }
 
-// run runs a trial of a mutant, 0 for none, and says what was noticed.
-func (f *mutatedFile) run(id uint32, x mutantTrial) (noticed string, err error) {
+// open opens the device of a trial with a mutant, 0 for none.
+func (f *mutatedFile) open(id uint32, x mutantTrial) (*mutated, error) {
 	d, err := emulator.Open(emulator.Options{Checked: x.checked, Order: x.order, Seed: 3, Workers: 1, TimeLimit: 2 * time.Second})
+	return &mutated{Device: d, file: f, mutant: id, libraries: map[metal.Library]bool{}}, err
+}
+
+// run runs a trial of a mutant and says what was noticed.
+func (f *mutatedFile) run(id uint32, x mutantTrial) (noticed string, err error) {
+	d, err := f.open(id, x)
 	if err != nil {
 		return "", err
 	}
-	defer func() { err = errors.Join(err, d.Close()) }()
-	b, err := metal.New(&mutated{Device: d, file: f, mutant: id, libraries: map[metal.Library]bool{}}, metal.Options{BFloat16: x.bfloat})
+	defer func() { err = errors.Join(err, d.Device.Close()) }()
+	if (f.name == "journal" || f.name == "optimizer") && !x.bfloat {
+		got, err := failures(d)
+		if f.failures == nil { // of id 0, which comes first
+			f.failures = got
+		}
+		if err != nil || !slices.Equal(got, f.failures) {
+			return fmt.Sprintf("failed command buffers: %v %.500v, want %.500v", err, got, f.failures), nil
+		}
+	}
+	b, err := metal.New(d, metal.Options{BFloat16: x.bfloat})
 	if err != nil {
 		return "", err
 	}
@@ -155,11 +173,6 @@ func (f *mutatedFile) run(id uint32, x mutantTrial) (noticed string, err error) 
 	if x.bfloat {
 		o.BFloat = metal.BFloats
 	}
-	if f.name == "journal" {
-		if noticed := journalFault(b, d); noticed != "" {
-			return noticed, nil
-		}
-	}
 	conformance.Check(b, o, func(found conformance.Finding) bool {
 		if len(found.Failures) > 0 {
 			noticed = found.Subject + ": " + found.Failures[0]
@@ -167,6 +180,89 @@ func (f *mutatedFile) run(id uint32, x mutantTrial) (noticed string, err error) 
 		return noticed == ""
 	})
 	return noticed, nil
+}
+
+// failures runs some steps that change weights in every way, again and again with another of their command buffers
+// failing, and returns what that makes of the weights.
+func failures(d *mutated) (outcomes []string, err error) {
+	total := 0
+	for at := 0; at <= total; at++ {
+		f := &failing{Device: d}
+		f.fail = func(submit int) *fault {
+			if submit == at {
+				return &fault{err: &metal.CommandError{Code: metal.CommandTimeout, Text: "too late"}}
+			}
+			return nil
+		}
+		b, err := metal.New(f, metal.Options{Target: 1})
+		if err != nil {
+			return nil, err
+		}
+		d.SetWindows(b.Window)
+		outcome, err := updates(b)
+		if d.fault != nil {
+			return nil, d.fault
+		}
+		if at == 0 {
+			total = f.submits
+		}
+		outcomes = append(outcomes, fmt.Sprint(outcome, f.resets, err))
+	}
+	return outcomes, nil
+}
+
+// updates runs three steps, two of them at once, and returns the weights.
+func updates(b *metal.Metal) (weights []float32, err error) {
+	state := []backend.Buffer{}
+	r := backend.NewRecorder(1, 1)
+	parameter := func(n int, value float32) backend.Tensor {
+		w, err := b.NewBuffer(n)
+		if err == nil {
+			err = w.Write(0, slices.Repeat([]float32{value}, n))
+		}
+		if err != nil {
+			panic(err)
+		}
+		state = append(state, w)
+		return r.Parameter(w)
+	}
+	x, grad := r.Temporary(2, 3), r.Accumulator(2, 3)
+	r.Record(&backend.Fill{Y: x, Value: 2})
+	r.Record(&backend.Add{A: grad, B: x, Y: grad, Alpha: 1, Beta: 0.5})
+	r.BeginStep()
+	flat := grad.Flat()
+	w, m, v := parameter(6, 1), parameter(6, 2), parameter(6, 3)
+	rate := r.Scalar()
+	r.Record(&backend.AdamW{X: w, Grad: flat, M: m, V: v, Rate: rate, Beta1: 0.9, Beta2: 0.99, Eps: 1e-3, Decay: 0.1})
+	r.Record(&backend.Average{X: flat, Mean: parameter(6, 4), Decay: rate})
+	r.Record(&backend.Adafactor{X: parameter(6, 5), Grad: flat, ColV: parameter(6, 6), Rate: rate, Beta: rate, Eps: 1e-30, Clip: 1})
+	matrix := parameter(6, 7)
+	matrix.Rows, matrix.Cols, matrix.Stride = 2, 3, 3
+	r.Record(&backend.Adafactor{X: matrix, Grad: grad, RowV: parameter(2, 8), ColV: parameter(3, 9), Rate: rate, Beta: rate, Eps: 1e-30, Clip: 1})
+	r.Result(grad)
+	p, err := b.Compile(r)
+	if err != nil {
+		return nil, err
+	}
+	defer p.Close()
+	results := make([]float32, r.ResultLen())
+	var errs []error
+	run := func(s float32) { errs = append(errs, p.Run(backend.Step{Scalars: []float32{s}})) }
+	take := func() { errs = append(errs, p.Results(results)); weights = append(weights, results...) }
+	run(0.5)
+	take()
+	run(0.25)
+	run(0.125)
+	take()
+	take()
+	for _, s := range state {
+		got := make([]float32, s.Len())
+		if err := s.Read(0, got); err == nil {
+			weights = append(weights, got...)
+		}
+		s.Free()
+	}
+	return weights, errors.Join(errs...)
 }
 
 // kill runs trials of a mutant until one notices it.
@@ -383,15 +479,18 @@ func mutantWorker(t *testing.T) {
 		if _, err := fmt.Scanln(&name, &id, &trials); err != nil {
 			return
 		}
-		if files[name] == nil {
-			files[name] = mutateFile(t, name)
+		f := files[name]
+		if f == nil {
+			f = mutateFile(t, name)
+			if noticed, err := f.run(0, mutantTrial{every: 50}); noticed != "" || err != nil {
+				t.Fatal(noticed, err)
+			}
+			files[name] = f
 		}
-		noticed, err := files[name].kill(files[name].mutants[id-1], mutantTrials[:trials])
+		noticed, err := f.kill(f.mutants[id-1], mutantTrials[:trials])
 		if err != nil {
 			noticed = err.Error()
 		}
 		fmt.Println(workerMark + strings.Join(strings.Fields(noticed), " "))
 	}
 }
-
-func journalFault(b *metal.Metal, d *emulator.Device) string { return "" }

@@ -125,9 +125,9 @@ func (m *Metal) layout(r *backend.Recorder) (*layout, error) {
 		}
 	}
 	out.sizes[tables] = max(out.sizes[tables], 256) // also what stands for missing operands
-	for i, n := range out.sizes {
+	for _, n := range out.sizes {
 		if int64(n) > m.max {
-			return nil, fmt.Errorf("metal: region %d of the program takes %d MiB; the largest buffer of this device is %d MiB: use a smaller batch", i, n>>20, m.max>>20)
+			return nil, fmt.Errorf("metal: a part of the program takes %d MiB and the largest buffer of this device is %d MiB: %w", n>>20, m.max>>20, backend.ErrMemory)
 		}
 	}
 	bytes := func(rs ...region) (n int64) {

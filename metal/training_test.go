@@ -1,6 +1,7 @@
 package metal_test
 
 import (
+	"errors"
 	"math"
 	"path/filepath"
 	"slices"
@@ -167,6 +168,32 @@ func TestTraining(t *testing.T) {
 				t.Errorf("weights are %.2g away", d)
 			}
 		})
+	}
+}
+
+// TestSmallMemory: where the whole batch does not fit, smaller groups do the same.
+func TestSmallMemory(t *testing.T) {
+	c := tiny()
+	c.Train.Steps, c.Evaluate.Every = 3, 0
+	want, err := trainOn(t, c, emulated(t, metal.Options{}), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tr, err := train.New(c, emulated(t, metal.Options{}), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	need := tr.Memory.Total()
+	tr.Close()
+	if _, err := train.New(c, emulated(t, metal.Options{Memory: need / 2}), nil); !errors.Is(err, backend.ErrMemory) {
+		t.Errorf("with half the memory: %v", err)
+	}
+	got, err := trainOn(t, c, emulated(t, metal.Options{Memory: need - 1}), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if slices.Equal(got.weights, want.weights) || !(far(want.weights, got.weights) < 1e-4) {
+		t.Errorf("weights are %.2g away, want little, but more than nothing", far(want.weights, got.weights))
 	}
 }
 

@@ -105,13 +105,12 @@ type step struct {
 // slots are the numbers of the step's scalars, 0 for those that it has not got.
 type slots struct{ scale, rate, correct1, correct2, beta, average backend.Scalar }
 
-// recordStep records forward, loss, backward, regularizer, clipping, optimizer and average.
+// recordStep records forward, loss, backward, regularizer, clipping, optimizer and average, for groups of g sequences.
 //
 // Results: the sum of losses after each state, the number of right answers after the last, the gradient's norm, and R_G
 // of each group.
-func recordStep(b backend.Backend, m *model.Model, c Config, s *state, a loop.Architecture) (*backend.Recorder, *step) {
+func recordStep(m *model.Model, c Config, g int, s *state, a loop.Architecture) (*backend.Recorder, *step) {
 	o := c.Train
-	g := b.GroupSize(o.Batch, m.Length)
 	r := backend.NewRecorder(g, o.Batch/g)
 	weights := r.Parameter(s.weights)
 	tokens, targets := r.Input(m.Length), r.Input(m.Length)
@@ -215,8 +214,8 @@ func (st *step) recordAdafactor(r *backend.Recorder, m *model.Model, o Options, 
 }
 
 // compileStep compiles the step at the loop counts of a.
-func compileStep(b backend.Backend, m *model.Model, c Config, s *state, a loop.Architecture) (*step, error) {
-	r, st := recordStep(b, m, c, s, a)
+func compileStep(b backend.Backend, m *model.Model, c Config, g int, s *state, a loop.Architecture) (*step, error) {
+	r, st := recordStep(m, c, g, s, a)
 	var err error
 	if st.program, err = b.Compile(r); err != nil {
 		return nil, fmt.Errorf("training step of %s: %w", a, err)

@@ -25,6 +25,7 @@ type Trainer struct {
 	backend   backend.Backend
 	run       *run.Run
 	state     *state
+	sequences int           // of a group
 	steps     map[int]*step // by loop count
 	cached    int           // how many of them are kept
 	evaluator *eval.Evaluator
@@ -89,8 +90,23 @@ func New(c Config, b backend.Backend, report func(Report)) (*Trainer, error) {
 	return t, nil
 }
 
-// compile makes the evaluator and the step with the largest loop count, which needs the most memory.
+// compile makes the evaluator and the step with the largest loop count, which needs the most memory; with smaller groups
+// of sequences than the backend likes best if those do not fit.
 func (t *Trainer) compile() error {
+	batch := t.Config.Train.Batch
+	t.sequences = t.backend.GroupSize(batch, t.Model.Length)
+	for {
+		err := t.compileGroups()
+		if t.sequences == 1 || !errors.Is(err, backend.ErrMemory) {
+			return err
+		}
+		t.closePrograms()
+		for t.sequences--; batch%t.sequences != 0; t.sequences-- {
+		}
+	}
+}
+
+func (t *Trainer) compileGroups() error {
 	most, counts := t.Model.Architecture.Count(), 1
 	if _, ok := t.Model.Loops.Random(); ok {
 		most, counts = t.Model.Loops.RandomMax, t.Model.Loops.RandomMax
@@ -149,7 +165,7 @@ func (t *Trainer) step(loops int) (*step, error) {
 	if st := t.steps[loops]; st != nil {
 		return st, nil
 	}
-	st, err := compileStep(t.backend, t.Model, t.Config, t.state, t.Model.Architecture.WithCount(loops))
+	st, err := compileStep(t.backend, t.Model, t.Config, t.sequences, t.state, t.Model.Architecture.WithCount(loops))
 	if err != nil {
 		return nil, err
 	}
@@ -174,13 +190,19 @@ func (t *Trainer) makeRoom(loops int, flying []inFlight) bool {
 
 // Close frees the programs and buffers.
 func (t *Trainer) Close() {
+	t.closePrograms()
+	t.state.free()
+}
+
+func (t *Trainer) closePrograms() {
 	for _, st := range t.steps {
 		st.program.Close()
 	}
+	clear(t.steps)
 	if t.evaluator != nil {
 		t.evaluator.Close()
+		t.evaluator = nil
 	}
-	t.state.free()
 }
 
 // ErrStopped is the error of a run that was asked to stop and can be resumed.

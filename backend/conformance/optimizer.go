@@ -131,6 +131,14 @@ func clipCases(s *suite) {
 // step t come from f.
 func (c *trial) steps(n int, f func(t int) []float32, ops ...backend.Op) {
 	c.Helper()
+	defer func() {
+		for _, b := range c.buffers {
+			b.Free()
+		}
+	}()
+	if c.skip() {
+		return
+	}
 	for _, op := range ops {
 		c.Record(op)
 	}
@@ -144,9 +152,6 @@ func (c *trial) steps(n int, f func(t int) []float32, ops ...backend.Op) {
 		c.label = fmt.Sprintf("%s, step %d", label, t)
 		c.scalars = f(t)
 		c.runStep(p)
-	}
-	for _, b := range c.buffers {
-		b.Free()
 	}
 }
 
@@ -186,7 +191,7 @@ func adamwCases(s *suite) {
 }
 
 func adafactorCases(s *suite) {
-	for i, shape := range [][2]int{{1, 1}, {1, 20}, {2, 3}, {20, 1}, {33, 17}, {5, 132}, {150, 600}} {
+	for i, shape := range [][2]int{{1, 1}, {1, 20}, {2, 3}, {20, 1}, {33, 17}, {5, 132}, {150, 600}, {1, 1030}} {
 		for variant, factor := range factors {
 			for _, scale := range []bool{false, true} {
 				n, d := shape[0], shape[1]
@@ -204,6 +209,23 @@ func adafactorCases(s *suite) {
 			}
 		}
 	}
+	// A vector and a matrix that take more than one round of the threads that sum them.
+	for _, shape := range [][2]int{{1, 1100}, {2, 32_899}} {
+		c := s.inStep("[%d,%d]", shape[0], shape[1])
+		op := &backend.Adafactor{X: c.state("X", shape[0], shape[1]), Grad: c.in("gradient", shape[0], shape[1]), ColV: c.state("ColV", 1, shape[1], c.positive),
+			Beta: c.Scalar(), Eps: 1e-30, Clip: 0.5, Floor: 1e-3, Decay: 0.1, ScaleByParameter: true}
+		if shape[0] > 1 {
+			op.RowV = c.state("RowV", 1, shape[0], c.positive)
+		}
+		c.steps(1, func(int) []float32 { return []float32{0.9} }, op)
+	}
+	for _, clip := range []float32{0.5, 100} {
+		c := s.inStep("wide matrix, clip %g", clip)
+		c.steps(1, func(int) []float32 { return []float32{0.01, 0.5} }, &backend.Adafactor{X: c.state("X", 2, 33_001), Grad: c.in("gradient", 2, 33_001),
+			RowV: c.state("RowV", 1, 2, c.positive), ColV: c.state("ColV", 1, 33_001, c.positive), Rate: c.Scalar(), Beta: c.Scalar(),
+			Eps: 0.1, Clip: clip, Floor: 1e-3, ScaleByParameter: true})
+	}
+
 	c := s.inStep("parameters below the floor")
 	op := &backend.Adafactor{X: c.state("X", 3, 4, c.scaled(1e-6)), Grad: c.in("gradient", 3, 4), RowV: c.state("RowV", 1, 3, c.positive), ColV: c.state("ColV", 1, 4, c.positive),
 		Eps: 1e-30, Clip: 1, Floor: 1e-3, ScaleByParameter: true}

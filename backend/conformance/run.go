@@ -352,7 +352,7 @@ func (c *trial) check(ops ...backend.Op) {
 			b.Free()
 		}
 	}()
-	if c.cases++; c.o.Every > 1 && c.cases%c.o.Every != 1 {
+	if c.skip() {
 		return
 	}
 	for _, op := range ops {
@@ -372,6 +372,12 @@ func (c *trial) check(ops ...backend.Op) {
 	}
 	defer p.Close()
 	c.runStep(p)
+}
+
+// skip counts a case and reports whether it is to be left out.
+func (s *suite) skip() bool {
+	s.cases++
+	return s.o.Every > 1 && s.cases%s.o.Every != 1
 }
 
 // runStep runs the program once and compares everything that it shows with the reference.
