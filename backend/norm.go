@@ -80,7 +80,7 @@ func (o *LayerNormBackward) check() error {
 		return fmt.Errorf("DX overlaps X or DY, or DGain DBias")
 	}
 	if o.Y.overlaps(o.X) || o.Y.overlaps(o.DX) || o.Y.overlaps(o.DY) {
-		return fmt.Errorf("Y overlaps X, DX or DY")
+		return fmt.Errorf("the operand Y overlaps X, DX or DY")
 	}
 	return firstError(
 		checkNorm(o.RMS, o.DBias, 0), checkNorm(o.RMS, o.Bias, 0),

@@ -30,7 +30,7 @@ type Device interface {
 
 	// Submit encodes the lists, one after the other, into one command buffer and commits it. Launches run in order
 	// where one has Barrier set, and in any order or at once between barriers; command buffers run in the order of
-	// their submission. It keeps nothing of lists and allocates nothing in Go.
+	// their submission. It keeps nothing of lists, and allocates at most a few words.
 	Submit(lists [][]Launch, slot int) (Ticket, error)
 
 	// Poll tells how far a submitted command buffer is. The answer that it has ended is given once: with it the ticket is

@@ -50,7 +50,7 @@ func (m *Metal) cut(p *program, commands []command) []command {
 			sum += e
 		}
 		commands = append(commands, command{from: from, to: len(p.estimates), estimate: sum / m.pace})
-		if len(commands) <= maxCommands {
+		if len(commands) <= MaxCommands {
 			break
 		}
 		target *= 2

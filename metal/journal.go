@@ -6,9 +6,11 @@ const (
 	journalOpen  = 1 // uint32 of the journal
 	journalDone  = 2
 	journalMarks = 4
-	maxCommands  = 1024 // command buffers in a step
-	journalBytes = (journalMarks + maxCommands) * 4
+	journalBytes = (journalMarks + MaxCommands) * 4
 )
+
+// MaxCommands is how many command buffers a step is cut into at most.
+const MaxCommands = 500
 
 // control is what the journal's kernels read of a step; it lies in the batch, behind the scalars.
 type control struct{ number, before, all uint32 }

@@ -188,13 +188,6 @@ func (a arg) read() arg    { a.access = reads; return a }
 func (a arg) written() arg { a.access = writes; return a }
 func (a arg) updated() arg { a.access = reads | writes; return a }
 
-// part is a piece of a temporary: n floats from the offset on.
-func (a arg) part(offset, n int) arg {
-	a.from += uint64(offset) * 4
-	a.length = uint64(n) * 4
-	return a
-}
-
 func (l *lowering) fail(err error) {
 	if l.err == nil {
 		l.err = err

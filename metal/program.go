@@ -221,7 +221,7 @@ func (m *Metal) Compile(r *backend.Recorder) (backend.Program, error) {
 		p.sorted = append(p.sorted, s)
 	}
 	count := len(l.steps)
-	for i := range maxCommands { // behind the step's own launches, to be resolved with them
+	for i := range MaxCommands { // behind the step's own launches, to be resolved with them
 		l.mark(i)
 	}
 	m.programs += p.memory.Own()
@@ -448,7 +448,7 @@ func (p *program) keep(c []command) { p.spare = append(p.spare, c) }
 func (p *program) spareCommands() []command {
 	n := len(p.spare)
 	if n == 0 {
-		return make([]command, 0, maxCommands)
+		return make([]command, 0, MaxCommands)
 	}
 	c := p.spare[n-1]
 	p.spare = p.spare[:n-1]

@@ -210,10 +210,10 @@ func adafactorCases(s *suite) {
 		}
 	}
 	// A vector and a matrix that take more than one round of the threads that sum them.
-	for _, shape := range [][2]int{{1, 1100}, {2, 32_899}} {
-		c := s.inStep("[%d,%d]", shape[0], shape[1])
+	for _, shape := range [][3]int{{1, 1100, 1}, {2, 32_899, 1}, {2, 32_899, 100}} {
+		c := s.inStep("[%d,%d] clip=%d", shape[0], shape[1], shape[2])
 		op := &backend.Adafactor{X: c.state("X", shape[0], shape[1]), Grad: c.in("gradient", shape[0], shape[1]), ColV: c.state("ColV", 1, shape[1], c.positive),
-			Beta: c.Scalar(), Eps: 1e-30, Clip: 0.5, Floor: 1e-3, Decay: 0.1, ScaleByParameter: true}
+			Beta: c.Scalar(), Eps: 1e-30, Clip: float32(shape[2]) / 2, Floor: 1e-3, Decay: 0.1, ScaleByParameter: true}
 		if shape[0] > 1 {
 			op.RowV = c.state("RowV", 1, shape[0], c.positive)
 		}

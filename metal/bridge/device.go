@@ -60,7 +60,7 @@ func newSetup() setup {
 		maxThreads:           newMessage("maxTotalThreadsPerThreadgroup", typeUint),
 		newBuffer:            newMessage("newBufferWithLength:options:", typeID, typeUint, typeUint),
 		contents:             newMessage("contents", typeID),
-		newCommandQueue:      newMessage("newCommandQueue", typeID),
+		newCommandQueue:      newMessage("newCommandQueueWithMaxCommandBufferCount:", typeID, typeUint),
 		localizedDescription: newMessage("localizedDescription", typeID),
 	}
 }
@@ -71,11 +71,15 @@ func open(o objc.Object) (*Device, error) {
 	d.encoding.run = d.encode
 	d.describe()
 	d.process.begin()
-	if d.queue = d.setup.newCommandQueue.send(o).object(); d.queue.IsNil() {
+	if d.queue = d.setup.newCommandQueue.send(o, maxInFlight).object(); d.queue.IsNil() {
 		return nil, errors.Join(errNoQueue, d.Close())
 	}
 	return d, nil
 }
+
+// maxInFlight is how many command buffers may be under way. With as many, Metal lets the next wait for ever, so it is more
+// than two steps have.
+const maxInFlight = 2*metal.MaxCommands + 64
 
 var errNoQueue = errors.New("no command queue from Metal")
 
@@ -217,7 +221,7 @@ func (d *Device) Reset() (err error) {
 	objc.WithAutoreleasePool(func() {
 		d.flights.drop()
 		release(&d.queue)
-		if d.queue = d.setup.newCommandQueue.send(d.object).object(); d.queue.IsNil() {
+		if d.queue = d.setup.newCommandQueue.send(d.object, maxInFlight).object(); d.queue.IsNil() {
 			err = errNoQueue
 		}
 	})

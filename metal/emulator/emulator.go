@@ -27,19 +27,19 @@ const (
 type Device struct {
 	o        Options
 	compiler *compiler
-	pool     uintptr // the run time's threads
-	dispatch uintptr // the run time's function
+	runtime  uintptr // its library
+	dispatch uintptr // its function
+	pool     uintptr // its threads
 
+	mu        sync.Mutex // guards what follows, since Poll may run launches at any time
 	libraries []*library
 	pipelines []*pipeline
 	windows   func(l *metal.Launch, bind int) (length int, ok bool)
-
-	mu       sync.Mutex // guards what follows, for Poll
-	buffers  []*buffer
-	commands []*command // submitted, and their end not yet told; the first executed ones have ended
-	ticket   metal.Ticket
-	launches uint32 // that have run
-	call     call
+	buffers   []*buffer
+	commands  []*command // submitted, and their end not yet told
+	ticket    metal.Ticket
+	launches  uint32 // that have run
+	call      call
 }
 
 // library is a compiled source.
@@ -82,7 +82,7 @@ func Open(o Options) (*Device, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &Device{o: o, compiler: c}
+	d := &Device{o: o, compiler: c, runtime: rt}
 	if d.dispatch, err = purego.Dlsym(rt, "msl_dispatch"); err != nil {
 		return nil, err
 	}
@@ -116,6 +116,8 @@ func (d *Device) Library(name, source string) (metal.Library, error) {
 	if l.handle, err = purego.Dlopen(file, purego.RTLD_NOW|purego.RTLD_LOCAL); err != nil {
 		return 0, err
 	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	d.libraries = append(d.libraries, l)
 	for i := range l.image {
 		at, err := callSymbol(l.handle, "msl_image", uintptr(i))
@@ -138,6 +140,8 @@ func (d *Device) Library(name, source string) (metal.Library, error) {
 
 // Pipeline makes a kernel ready. Every function constant that the kernel reads must be set.
 func (d *Device) Pipeline(lib metal.Library, kernel string, constants []metal.Constant) (metal.Pipeline, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	if lib == 0 || int(lib) > len(d.libraries) {
 		return 0, fmt.Errorf("there is no library %d", lib)
 	}
@@ -193,8 +197,14 @@ func (d *Device) Pipeline(lib metal.Library, kernel string, constants []metal.Co
 
 // MaxThreads is the largest threadgroup of a pipeline.
 func (d *Device) MaxThreads(p metal.Pipeline) int {
-	if n := d.pipelines[p-1].kernel.MaxThreads; n > 0 {
-		return n
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.pipelines[p-1].maxThreads()
+}
+
+func (p *pipeline) maxThreads() int {
+	if p.kernel.MaxThreads > 0 {
+		return p.kernel.MaxThreads
 	}
 	return maxThreads
 }
@@ -202,7 +212,11 @@ func (d *Device) MaxThreads(p metal.Pipeline) int {
 // SetWindows lets f say how many bytes a launch may touch from where a bind points to, so that a stray access is seen that
 // stays in the buffer. f is called in Submit, with Submit's own launches. Without f, and where ok is false, it may touch
 // all that follows in the buffer. Only a checked device looks.
-func (d *Device) SetWindows(f func(l *metal.Launch, bind int) (length int, ok bool)) { d.windows = f }
+func (d *Device) SetWindows(f func(l *metal.Launch, bind int) (length int, ok bool)) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.windows = f
+}
 
 // Condition is always good.
 func (d *Device) Condition() metal.Condition { return metal.Condition{Thermal: metal.ThermalNominal} }
@@ -214,10 +228,7 @@ func (d *Device) Close() error {
 	if d.pool == 0 {
 		return nil
 	}
-	rt, err := purego.Dlopen(d.compiler.runtime, purego.RTLD_NOW|purego.RTLD_LOCAL)
-	if err == nil {
-		_, err = callSymbol(rt, "msl_close", d.pool)
-	}
+	_, err := callSymbol(d.runtime, "msl_close", d.pool)
 	d.pool = 0
 	for _, l := range d.libraries {
 		err = errors.Join(err, purego.Dlclose(l.handle))

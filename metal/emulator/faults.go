@@ -83,7 +83,11 @@ func (p *pipeline) describe(f *cFault, ran map[uint32]*pipeline) (text, place st
 	note, _, _ := bytes.Cut(f.Text[:], []byte{0})
 	words := string(note)
 	thread := fmt.Sprintf("thread %d of threadgroup %d", f.Tid, f.Group)
-	access := fmt.Sprintf("%s of %d bytes at offset %d of %s by %s", verb(f.Write&1 != 0), f.Size, int64(f.Off), memory, thread)
+	access := verb(f.Write&1 != 0)
+	if f.Size > 0 { // the processor does not tell
+		access += fmt.Sprintf(" of %d bytes", f.Size)
+	}
+	access += fmt.Sprintf(" at offset %d of %s by %s", int64(f.Off), memory, thread)
 	switch f.Kind {
 	case outOfBounds, unwritten, readOnly:
 		if words != "" {

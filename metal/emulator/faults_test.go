@@ -24,6 +24,7 @@ var orders = []emulator.Order{emulator.Forward, emulator.Reverse, emulator.Rando
 
 // TestFaults runs kernels that are wrong, and some that look it.
 func TestFaults(t *testing.T) {
+	t.Parallel()
 	for _, order := range orders {
 		t.Run(order.String(), func(t *testing.T) {
 			g := open(t, emulator.Options{Checked: true, Order: order, Seed: 5})
@@ -77,6 +78,7 @@ func TestFaults(t *testing.T) {
 
 // TestFastFaults has faults that a fast device sees too, and survives.
 func TestFastFaults(t *testing.T) {
+	t.Parallel()
 	g := open(t, emulator.Options{Workers: 2, TimeLimit: 50 * time.Millisecond})
 	lib := g.library("faulty", read(t, "faulty"))
 	far, zero := g.buffer(uint32(1<<17)), g.buffer(4096)
@@ -110,6 +112,7 @@ func TestFastFaults(t *testing.T) {
 
 // TestBarriers leaves barriers between launches out.
 func TestBarriers(t *testing.T) {
+	t.Parallel()
 	for _, order := range orders {
 		t.Run(order.String(), func(t *testing.T) {
 			g := open(t, emulator.Options{Checked: true, Order: order, Seed: 1})
@@ -173,6 +176,7 @@ func TestBarriers(t *testing.T) {
 
 // TestWindows narrows binds inside one large buffer.
 func TestWindows(t *testing.T) {
+	t.Parallel()
 	for _, checked := range []bool{true, false} {
 		g := open(t, emulator.Options{Checked: checked})
 		lib := g.library("faulty", read(t, "faulty"))
@@ -203,6 +207,7 @@ func TestWindows(t *testing.T) {
 
 // TestBadLaunches has launches that Metal's debug layer would refuse.
 func TestBadLaunches(t *testing.T) {
+	t.Parallel()
 	g := open(t, emulator.Options{})
 	lib := g.library("norm", read(t, "norm"))
 	softmax := g.pipeline(lib, "softmax")

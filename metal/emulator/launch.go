@@ -7,8 +7,6 @@ import (
 	"runtime"
 
 	"github.com/ebitengine/purego"
-
-	"coil/metal"
 )
 
 // The types below are those of runtime/rt.cpp.
@@ -129,10 +127,7 @@ func (d *Device) bind(c *cDispatch, p *pipeline, l *launch) (faults []string) {
 			groups = 0
 		}
 	}
-	most := maxThreads
-	if p.kernel.MaxThreads > 0 {
-		most = p.kernel.MaxThreads
-	}
+	most := p.maxThreads()
 	switch {
 	case groups == 0 || threads == 0 || groups*threads >= 1<<32-1:
 		bad("%d threadgroups of %d threads", l.Groups, l.Threads)
@@ -212,5 +207,3 @@ func (d *Device) bindOne(c *cDispatch, pr *param, lay layout, l *launch) error {
 	c.Bind[pr.Index] = x
 	return nil
 }
-
-var _ metal.Device = (*Device)(nil)

@@ -5,7 +5,15 @@
 // to memory: overruns, data races, reads of what nobody wrote, barriers and SIMD operations in divergent code, and launches
 // that want a barrier between them are errors with file and line.
 //
-// It says nothing about speed, about the precision of a GPU's arithmetic, or about what else Apple's compiler may reject.
+// The rules that Metal sources must keep are in lint.go and translate.go, each with the message that an author sees. What
+// the emulator's library lacks is an error too; what it has must have Apple's signature.
+//
+// Not seen are: what else Apple's compiler may reject; the precision of a GPU's arithmetic, its order of sums and its
+// treatment of denormal numbers; registers, occupancy and speed; the order of memory between threadgroups. Memory is
+// watched by pairs of bytes, and of several readers the last one is remembered. A stray access that ends in something else
+// that is bound, or between two binds of one buffer without SetWindows, goes unseen, and so does all that a test does not
+// run. A fast device sees barriers and SIMD operations in divergent code, overruns of more than a buffer's end, divisions
+// by zero, and launches without end.
 package emulator
 
 import (

@@ -16,6 +16,7 @@ const (
 
 // TestSources has sources that Apple's compiler, or the rules of this one, reject, each with one line that is wrong.
 func TestSources(t *testing.T) {
+	t.Parallel()
 	g := open(t, emulator.Options{})
 	for _, c := range []struct{ source, want string }{
 		{begin + "device float* p = x + 1; auto q = p; q[i] = max(x[i], 0.0f); }", ""},
@@ -65,7 +66,7 @@ func TestSources(t *testing.T) {
 		{begin + "threadgroup float a[4] = {1}; x[0] = a[0]; }", "initializer"},
 		{"static float f() { threadgroup float a[4]; return a[0]; }", "outermost block of a kernel"},
 		{begin + "if (i > 0) { threadgroup float a[4]; x[0] = a[0]; } }", "outermost block of a kernel"},
-		{begin + "threadgroup atomic_float a; atomic_fetch_add_explicit(&a, 1.0f, memory_order_relaxed); }", "no matching function"},
+		{begin + "threadgroup uint a; atomic_fetch_add_explicit(&a, 1u, memory_order_relaxed); }", "no matching function"},
 
 		// The language.
 		{begin + "double d = 1; x[0] = d; }", "no double"},
@@ -116,6 +117,7 @@ func TestSources(t *testing.T) {
 
 // TestLines looks for the names and numbers that #line gives, in sources of several files.
 func TestLines(t *testing.T) {
+	t.Parallel()
 	const prelude = "#line 1 \"prelude.metal\"\n" + head + "static void put(device float* x, uint i) {\n  x[i] = 1;\n}\n"
 	source := func(body string) string {
 		return prelude + "#line 1 \"matmul.metal\"\n#define N 1\nkernel void k(device float* x [[buffer(0)]], uint i [[thread_position_in_grid]]) {\n" + body + "\n}\n"
@@ -143,6 +145,7 @@ func TestLines(t *testing.T) {
 
 // TestConstants gives the pipelines of one library different constants.
 func TestConstants(t *testing.T) {
+	t.Parallel()
 	const source = head + `
 constant bool flag [[function_constant(0)]];
 constant int whole [[function_constant(1)]];

@@ -51,7 +51,7 @@ struct Dispatch {
   Bind bind[BINDS];
   Mem mem[BINDS];
 };
-// ---- shared with the shim ----------------------------------------------------------------------------------------------
+// ---- shared with the shim --------------------------------------------------------------------------------------------
 struct Shared { u32 group_pos[3], group_size[3], groups[3], grid[3], simd_width, simd_count; u64 buf[BINDS]; };
 struct Ctx { u32 pos_grid[3], pos_group[3], idx_group, idx_simd, simd_idx, pad; const Shared* sh; };
 
@@ -60,9 +60,9 @@ struct SG { // one SIMD-group
   u32 run, n, simdwait, barwait, done; // bit masks in permuted index space
   u8 perm[SIMD], inv[SIMD];
   u16 sg_epoch_dev, sg_epoch_tg;
-  u32 full, mismatch; int wop, wline; void* wpc; // what the first waiting lane waits for
+  u32 full, mismatch; int wop; u32 wsite; void* wpc; // what the first waiting lane waits for
   u64 val[SIMD]; u32 arg[SIMD]; u64 res[SIMD];
-  int lop[SIMD]; int lline[SIMD]; void* lpc[SIMD];
+  int lop[SIMD]; u32 lsite[SIMD]; void* lpc[SIMD];
   alignas(64) float A[64], B[64], C[64], D[64];
 };
 struct Worker {
@@ -139,11 +139,11 @@ static void report(Worker* w, Fault e) {
 static NOINL void out_of_time(Worker* w, u64 pc, u32 site) {
   Fault e = {}; e.kind = K_TIME; e.pc = pc; e.site = site; e.tid = cur_tid(w); strcpy(e.text, "still running when its time was over"); report(w, e);
 }
-static inline void check_time(Worker* w, void* pc, int line) {
-  if (__builtin_expect(w->stop, 0)) { out_of_time(w, (u64)pc, line); die(w); }
+static inline void check_time(Worker* w, void* pc, u32 site) {
+  if (__builtin_expect(w->stop, 0)) { out_of_time(w, (u64)pc, site); die(w); }
 }
 
-// ---- fibers ---------------------------------------------------------------------------------
+// ---- fibers ----------------------------------------------------------------------------------------------------------
 static void fiber_main();
 static inline void* lane_sp(Worker* w, u32 tid) { // where to go to run that thread
   if (w->sp[tid]) return w->sp[tid];
@@ -219,7 +219,7 @@ static u64 comb(int op, int ty, u64 a, u64 b) {
   }
 }
 static void simd_error(Worker* w, SG& s, u32 lane, const char* msg, u32 other = 0) {
-  Fault e = {}; e.kind = K_SIMD; e.pc = (u64)s.lpc[lane]; e.site = s.lline[lane]; e.pc2 = (u64)s.lpc[other]; e.site2 = s.lline[other];
+  Fault e = {}; e.kind = K_SIMD; e.pc = (u64)s.lpc[lane]; e.site = s.lsite[lane]; e.pc2 = (u64)s.lpc[other]; e.site2 = s.lsite[other];
   u32 sgi = &s - w->sg; e.tid = sgi * SIMD + lane; e.tid2 = sgi * SIMD + other;
   strncpy(e.text, msg, sizeof e.text - 1); report(w, e);
 }
@@ -280,13 +280,13 @@ static void simd_complete(Worker* w, SG& s, u32 act) {
 }
 static inline u32 jmask_to_lanes(SG& s, u32 m) { u32 r = 0; for (; m; m &= m - 1) r |= 1u << s.perm[__builtin_ctz(m)]; return r; }
 
-static inline void rendezvous(Worker* w, int op, int line, void* pc) {
-  check_time(w, pc, line);
+static inline void rendezvous(Worker* w, int op, u32 site, void* pc) {
+  check_time(w, pc, site);
   SG& s = w->sg[w->cur_sg];
   u32 j = w->cur_j, lane = s.perm[j], b = 1u << j;
-  s.lop[lane] = op; s.lline[lane] = line; s.lpc[lane] = pc;
-  if (!s.simdwait) { s.wop = op; s.wline = line; s.wpc = pc; s.mismatch = 0; }
-  else s.mismatch |= (op ^ s.wop) | (line ^ s.wline) | (pc != s.wpc);
+  s.lop[lane] = op; s.lsite[lane] = site; s.lpc[lane] = pc;
+  if (!s.simdwait) { s.wop = op; s.wsite = site; s.wpc = pc; s.mismatch = 0; }
+  else s.mismatch |= (op ^ s.wop) | (site ^ s.wsite) | (pc != s.wpc);
   s.simdwait |= b;
   if (s.simdwait == s.full && !s.mismatch) { // the usual case: everybody is here
     simd_complete(w, s, s.full);
@@ -296,12 +296,12 @@ static inline void rendezvous(Worker* w, int op, int line, void* pc) {
   s.run &= ~b;
   yield_from(w);
 }
-API u64 msl_simd(int op, u64 v, u32 arg, int line) {
+API u64 msl_simd(int op, u64 v, u32 arg, u32 site) {
   Worker* w = tlw;
   SG& s = w->sg[w->cur_sg];
   u32 lane = s.perm[w->cur_j];
   s.val[lane] = v; s.arg[lane] = arg;
-  rendezvous(w, op, line, __builtin_return_address(0));
+  rendezvous(w, op, site, __builtin_return_address(0));
   return s.res[lane];
 }
 API u32 msl_lane() { // const for the compiler: it does not change while a thread runs
@@ -310,38 +310,38 @@ static const u8 mma_off[32] = {
 #define O(l) ((((l / 4) & 4) + ((l / 2) % 4)) * 8 + ((l / 4) & 2) * 2 + (l % 2) * 2)
   O(0), O(1), O(2), O(3), O(4), O(5), O(6), O(7), O(8), O(9), O(10), O(11), O(12), O(13), O(14), O(15),
   O(16), O(17), O(18), O(19), O(20), O(21), O(22), O(23), O(24), O(25), O(26), O(27), O(28), O(29), O(30), O(31)};
-API f2 msl_mma(f2 a, f2 b, f2 c, int line) {
+API f2 msl_mma(f2 a, f2 b, f2 c, u32 site) {
   Worker* w = tlw;
   SG& s = w->sg[w->cur_sg];
   u32 o = mma_off[s.perm[w->cur_j]];
   memcpy(s.A + o, &a, 8); memcpy(s.B + o, &b, 8); memcpy(s.C + o, &c, 8);
-  rendezvous(w, S_MMA, line, __builtin_return_address(0));
+  rendezvous(w, S_MMA, site, __builtin_return_address(0));
   f2 d; memcpy(&d, s.D + o, 8);
   return d;
 }
-API void msl_mma_check(bool transposed_origin, int line) { // simdgroup_load/store: the whole SIMD-group has to come here together
+API void msl_mma_check(bool transposed_origin, u32 site) { // simdgroup_load/store: the whole SIMD-group has to come here together
   Worker* w = tlw; SG& s = w->sg[w->cur_sg];
   if (s.n != SIMD || transposed_origin) {
-    u32 l = s.perm[w->cur_j]; s.lpc[l] = __builtin_return_address(0); s.lline[l] = line;
+    u32 l = s.perm[w->cur_j]; s.lpc[l] = __builtin_return_address(0); s.lsite[l] = site;
     simd_error(w, s, l, transposed_origin ? "transposed load or store of a matrix with an origin, which Apple does not define" : "load or store of a matrix in a SIMD-group of fewer than 32 threads", l); die(w);
   }
-  rendezvous(w, S_BAR, line, __builtin_return_address(0));
+  rendezvous(w, S_BAR, site, __builtin_return_address(0));
 }
-API void msl_barrier(int scope, int flags, int line) {
+API void msl_barrier(int scope, int flags, u32 site) {
   Worker* w = tlw;
   SG& s = w->sg[w->cur_sg];
   if (scope == 1) {
-    rendezvous(w, S_BAR | flags << 8, line, __builtin_return_address(0));
+    rendezvous(w, S_BAR | flags << 8, site, __builtin_return_address(0));
     return;
   }
-  check_time(w, __builtin_return_address(0), line);
+  check_time(w, __builtin_return_address(0), site);
   u32 lane = s.perm[w->cur_j], b = 1u << w->cur_j;
-  s.lline[lane] = line; s.lpc[lane] = __builtin_return_address(0); s.lop[lane] = flags;
+  s.lsite[lane] = site; s.lpc[lane] = __builtin_return_address(0); s.lop[lane] = flags;
   s.run &= ~b; s.barwait |= b;
   yield_from(w);
 }
 
-// ---- threadgroup memory --------------------------------------------------------------------------
+// ---- threadgroup memory ----------------------------------------------------------------------------------------------
 static u64 arena_take(Worker* w, u64 size, u64 align) {
   if (align < 16) align = 16;
   u64 off = (w->arena_used + align - 1) & ~(align - 1);
@@ -354,12 +354,12 @@ static u64 arena_take(Worker* w, u64 size, u64 align) {
   return off;
 }
 static void tg_too_big(Worker* w, void* pc) {
-  Fault e = {}; e.kind = K_MEMORY; e.pc = (u64)pc; e.size = w->tg_bytes; strcpy(e.text, "threadgroup memory exceeds 32 KiB"); report(w, e);
+  Fault e = {}; e.kind = K_MEMORY; e.pc = (u64)pc; e.size = w->tg_bytes; report(w, e);
 }
 API u64 msl_tg_alloc(int id, u64 size, u64 align) {
   Worker* w = tlw;
   for (u32 i = 0; i < w->ntga; i++) if (w->tga[i].id == id) return (u64)w->arena + w->tga[i].off;
-  u64 off = arena_take(w, size, align);
+  u64 off = w->ntga < 64 ? arena_take(w, size, align) : ~0ull;
   if (off == ~0ull) { tg_too_big(w, __builtin_return_address(0)); die(w); }
   w->tga[w->ntga++] = {id, off};
   return (u64)w->arena + off;
@@ -531,12 +531,12 @@ API void __ubsan_handle_type_mismatch_v1(Loc* l, u64 a) { ub(l, a ? "misaligned 
 API void __ubsan_handle_missing_return(Loc* l) { ub(l, "missing return", RA, true); }
 API void __ubsan_handle_builtin_unreachable(Loc* l) { ub(l, "unreachable code", RA, true); }
 
-// ---- compiler runtime bits missing from gcc 12 --------------------------------------------------------
+// ---- compiler runtime bits missing from gcc 12 -----------------------------------------------------------------------
 // Really float -> __bf16, which comes back in the low half of xmm0. Declared with float, because clang
 // turns the same code with a __bf16 result into a call of __truncsfbf2, that is, of itself.
 extern "C" __attribute__((visibility("default"))) float __truncsfbf2(float f) { u32 r = f2bf(f); float o; memcpy(&o, &r, 4); return o; }
 
-// ---- scheduler ------------------------------------------------------------------------------------------------
+// ---- scheduler -------------------------------------------------------------------------------------------------------
 static void* map(u64 bytes) {
   void* p = mmap(0, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (p == MAP_FAILED) { perror("metal emulator"); abort(); }
@@ -571,7 +571,7 @@ static bool settle(Worker* w, SG& s) {
   if (!s.simdwait) return false;
   u32 act = jmask_to_lanes(s, s.simdwait), f = __builtin_ctz(act);
   u32 same = 0;
-  for (u32 m = act; m; m &= m - 1) { u32 l = __builtin_ctz(m); if (s.lpc[l] == s.lpc[f] && s.lop[l] == s.lop[f] && s.lline[l] == s.lline[f]) same |= 1u << l; }
+  for (u32 m = act; m; m &= m - 1) { u32 l = __builtin_ctz(m); if (s.lpc[l] == s.lpc[f] && s.lop[l] == s.lop[f] && s.lsite[l] == s.lsite[f]) same |= 1u << l; }
   u32 barlanes = jmask_to_lanes(s, s.barwait), donelanes = jmask_to_lanes(s, s.done);
   if (same != act) { u32 o = __builtin_ctz(act & ~same); simd_error(w, s, f, "lanes of one SIMD-group wait at different SIMD operations", o); w->abort = 1; }
   else if (barlanes) { u32 o = __builtin_ctz(barlanes); simd_error(w, s, f, "SIMD operation in divergent code: other lanes wait at a threadgroup barrier", o); w->abort = 1; }
@@ -640,14 +640,14 @@ static void run_group(Worker* w, u32 gx, u32 gy, u32 gz) {
       SG& s = w->sg[q / SIMD]; u32 l = q % SIMD;
       if (s.barwait >> s.inv[l] & 1) {
         if (ft == ~0u) ft = q;
-        else { SG& a = w->sg[ft / SIMD]; if (a.lpc[ft % SIMD] != s.lpc[l] || a.lop[ft % SIMD] != s.lop[l] || a.lline[ft % SIMD] != s.lline[l]) { diff = true; if (bt == ~0u) bt = q; } }
+        else { SG& a = w->sg[ft / SIMD]; if (a.lpc[ft % SIMD] != s.lpc[l] || a.lop[ft % SIMD] != s.lop[l] || a.lsite[ft % SIMD] != s.lsite[l]) { diff = true; if (bt == ~0u) bt = q; } }
       } else if (bt == ~0u) bt = q;
     }
     if (any_done || diff) {
-      SG& a = w->sg[ft / SIMD]; Fault e = {}; e.kind = K_BARRIER; e.pc = (u64)a.lpc[ft % SIMD]; e.site = a.lline[ft % SIMD]; e.tid = ft; e.tid2 = bt;
+      SG& a = w->sg[ft / SIMD]; Fault e = {}; e.kind = K_BARRIER; e.pc = (u64)a.lpc[ft % SIMD]; e.site = a.lsite[ft % SIMD]; e.tid = ft; e.tid2 = bt;
       SG& b = w->sg[bt / SIMD];
       bool exited = b.done >> b.inv[bt % SIMD] & 1;
-      if (!exited) { e.pc2 = (u64)b.lpc[bt % SIMD]; e.site2 = b.lline[bt % SIMD]; }
+      if (!exited) { e.pc2 = (u64)b.lpc[bt % SIMD]; e.site2 = b.lsite[bt % SIMD]; }
       strcpy(e.text, exited ? "some threads returned without reaching the barrier" : "threads wait at different barriers");
       report(w, e); w->abort = 1; return;
     }
@@ -665,7 +665,7 @@ static void run_group(Worker* w, u32 gx, u32 gy, u32 gz) {
   }
 }
 
-// ---- hardware faults --------------------------------------------------------------------------------------------------
+// ---- hardware faults -------------------------------------------------------------------------------------------------
 // A fast library overruns into an inaccessible page, divides by zero or loops for ever: the thread's work is given up
 // and reported. Signals of other threads, that is Go's own, go where they went before.
 static const int caught[] = {SIGSEGV, SIGBUS, SIGFPE};
@@ -699,7 +699,7 @@ __attribute__((constructor)) static void catch_signals() {
   for (int sig : caught) sigaction(sig, &a, &old_action[sig]);
 }
 
-// ---- launches ---------------------------------------------------------------------------------------------------------
+// ---- launches --------------------------------------------------------------------------------------------------------
 enum { MAXW = 64 };
 struct Pool;
 struct Thread { Pool* pool; pthread_t id; u32 index; Worker* w; }; // w: while it works

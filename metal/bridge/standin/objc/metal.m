@@ -144,7 +144,8 @@ static Buffer *buffers;
 - (uint64_t)registryID {
   return 0xfedcba9876543210;
 }
-- (id)newCommandQueue {
+- (id)newCommandQueueWithMaxCommandBufferCount:(NSUInteger)most {
+  if (most < 1) standin_die("newCommandQueueWithMaxCommandBufferCount: of none");
   return [Queue new];
 }
 - (id)newLibraryWithSource:(NSString *)source options:(MTLCompileOptions *)o error:(NSError **)error {
