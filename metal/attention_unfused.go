@@ -7,7 +7,7 @@ import (
 )
 
 // scoreFloats is about how much scratch the scores of attention may take; those of one head they always may.
-var scoreFloats = 1 << 24
+const scoreFloats = 1 << 24
 
 // heads are some heads of some sequences whose scores are stored at the same time: each a matrix of pitch rows and columns,
 // which is whole tiles.
@@ -24,7 +24,7 @@ func (l *lowering) eachHeads(out backend.Tensor, count, length, kinds int, f fun
 	if length <= 32 {
 		pitch = 32
 	}
-	fit := max(1, scoreFloats/(kinds*pitch*pitch))
+	fit := max(1, l.chip.scores/(kinds*pitch*pitch))
 	h := heads{sequences: min(out.Rows/length, max(1, fit/count)), count: min(count, fit), length: length,
 		width: out.Cols / count, pitch: pitch}
 	scores := make([]factor, kinds)

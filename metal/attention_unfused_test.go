@@ -77,9 +77,8 @@ func TestUnfusedAttentionInPieces(t *testing.T) {
 		{4, 15, 60}, // one by one; two heads and one
 		{1, 45, 90}, // head by head
 	} {
-		restore := metal.SetScoreFloats(s.fit * plane)
+		p.metal.SetScoreFloats(s.fit * plane)
 		forward, backward := p.attention(20, 5, 3, 6, 0, true)
-		restore()
 		if forward != s.forward || backward != s.backward {
 			t.Errorf("with room for %d: %d and %d launches, want %d and %d", s.fit, forward, backward, s.forward, s.backward)
 		}

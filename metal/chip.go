@@ -3,5 +3,6 @@ package metal
 // chip is what the choice of kernels depends on. It must not depend on anything else, so that one chip always computes the
 // same bits.
 type chip struct {
-	cores int // of the GPU; 0 if not known
+	cores  int // of the GPU; 0 if not known
+	scores int // floats of scratch for the scores of attention
 }

@@ -2,12 +2,8 @@ package metal
 
 import "coil/backend"
 
-// SetScoreFloats makes unfused attention store fewer scores, until restore is called.
-func SetScoreFloats(n int) (restore func()) {
-	was := scoreFloats
-	scoreFloats = n
-	return func() { scoreFloats = was }
-}
+// SetScoreFloats makes unfused attention store fewer scores in the programs that are compiled from now on.
+func (m *Metal) SetScoreFloats(n int) { m.chip.scores = n }
 
 // Passing are the buffers of a program in which nothing outlives an operation, or none a step.
 func Passing(p backend.Program) []Buffer {

@@ -18,10 +18,11 @@ import (
 // pair is a Metal backend and the one that it is compared with.
 type pair struct {
 	*testing.T
-	metal, cpu backend.Backend
-	device     *emulator.Device
-	exact      bool // float32
-	rng        *rand.Rand
+	metal  *metal.Metal
+	cpu    backend.Backend
+	device *emulator.Device
+	exact  bool // float32
+	rng    *rand.Rand
 }
 
 func newPair(t *testing.T, e emulator.Options, o metal.Options) *pair {

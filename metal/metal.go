@@ -27,6 +27,7 @@ type Options struct {
 type Metal struct {
 	device  Device
 	options Options
+	chip    chip
 	info    backend.Info
 	max     int64 // bytes of a buffer
 
@@ -70,7 +71,7 @@ func New(d Device, o Options) (*Metal, error) {
 	if o.Timeout == 0 {
 		o.Timeout = 30 * time.Second
 	}
-	m := &Metal{device: d, options: o, max: what.MaxBuffer, target: o.Target, pace: 1,
+	m := &Metal{device: d, options: o, chip: chip{o.Cores, scoreFloats}, max: what.MaxBuffer, target: o.Target, pace: 1,
 		libraries: map[string]Library{}, pipelines: map[string]Pipeline{}}
 	m.info = backend.Info{Name: "metal", Device: what.Name, Kernels: "float32", Workers: 1, Memory: o.Memory, Depth: depth}
 	if o.BFloat16 {

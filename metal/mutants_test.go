@@ -229,6 +229,13 @@ func (m *mutating) body(from, to int) {
 			continue
 		}
 		s := m.w[i].s
+		if m.w[i].isName() && m.is(i+1, "<") && m.text[m.w[i].to] == '<' { // so must the arguments of a template
+			m.call(i)
+			for !m.is(i, ">") {
+				i++
+			}
+			continue
+		}
 		switch {
 		case s == "threadgroup_barrier" || s == "simdgroup_barrier":
 			m.barrier(i)

@@ -126,6 +126,6 @@ static inline float activate_slope(uint f, float x) {
     const float s = sigmoid(1.5957691216057308f * (x + 0.044715f * x * x * x));
     return s + x * s * (1.0f - s) * 1.5957691216057308f * (1.0f + 0.134145f * x * x);
   }
-  if (f == kReLU) return x > 0.0f ? 1.0f : (x != x ? x : 0.0f);
+  if (f == kReLU) return x > 0.0f ? 1.0f : 0.0f;
   return 1.0f;
 }

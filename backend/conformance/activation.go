@@ -110,9 +110,7 @@ func activationCases(s *suite) {
 			&backend.ActivateBackward{Activation: f, X: x, DY: c.in("DY", 1, 40), DX: c.out("DX", 1, 40), Y: c.out("Y", 1, 40)})
 
 		c = s.inGroup("%s of NaN", f)
-		x = c.in("X", 1, 19, list(1, nan(), -1))
-		c.check(&backend.Activate{Activation: f, X: x, Y: c.out("Y", 1, 19)},
-			&backend.ActivateBackward{Activation: f, X: x, DY: c.in("DY", 1, 19), DX: c.out("DX", 1, 19)})
+		c.check(&backend.Activate{Activation: f, X: c.in("X", 1, 19, list(1, nan(), -1)), Y: c.out("Y", 1, 19)})
 	}
 }
 

@@ -11,8 +11,8 @@
 // Not seen are: what else Apple's compiler may reject; the precision of a GPU's arithmetic, its order of sums and its
 // treatment of denormal numbers; registers, occupancy and speed; the order of memory between threadgroups. Memory is
 // watched by pairs of bytes, and of several readers the last one is remembered. A stray access that ends in something else
-// that is bound, or between two binds of one buffer without SetWindows, goes unseen, and so does all that a test does not
-// run. A fast device sees barriers and SIMD operations in divergent code, overruns of more than a buffer's end, divisions
+// that is bound goes unseen, without SetWindows also one that stays in the buffer, and so does all that a test does not
+// run. A fast device sees only barriers and SIMD operations in divergent code, accesses outside of whole buffers, divisions
 // by zero, and launches without end.
 package emulator
 
