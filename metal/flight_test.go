@@ -1,0 +1,69 @@
+package metal_test
+
+import (
+	"testing"
+
+	"coil/backend"
+	"coil/metal"
+)
+
+// slow is a GPU on which each launch takes some time, whatever it does.
+type slow struct {
+	metal.Device
+	launch  float64 // seconds
+	buffers []int   // launches of each command buffer of the last step
+	ended   map[metal.Ticket]int
+}
+
+func (d *slow) Submit(lists [][]metal.Launch, slot int) (metal.Ticket, error) {
+	t, err := d.Device.Submit(lists, slot)
+	n := 0
+	for _, l := range lists {
+		n += len(l)
+	}
+	d.ended[t] = n
+	d.buffers = append(d.buffers, n)
+	return t, err
+}
+
+func (d *slow) Poll(t metal.Ticket) metal.Progress {
+	p := d.Device.Poll(t)
+	p.Seconds = float64(d.ended[t]) * d.launch
+	return p
+}
+
+// TestCommandBufferTime: whatever a launch takes, command buffers come to take 20 to 50 ms.
+func TestCommandBufferTime(t *testing.T) {
+	for _, launch := range []float64{20e-6, 300e-6, 2e-3, 15e-3} {
+		d := &slow{Device: metal.OnPaper(metal.Chip{Name: "paper"}), launch: launch, ended: map[metal.Ticket]int{}}
+		b := on(t, d, metal.Options{})
+		r := backend.NewRecorder(1, 1)
+		r.BeginStep()
+		x := r.Temporary(1, 256)
+		r.Record(&backend.Fill{Y: x})
+		for range 1000 {
+			r.Record(&backend.Add{A: x, Y: x, Alpha: 1})
+		}
+		p, err := b.Compile(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 40 {
+			d.buffers = d.buffers[:0]
+			runOnce(t, p, backend.Step{})
+		}
+		for i, n := range d.buffers[:len(d.buffers)-1] { // the last is what is left
+			if s := float64(n) * launch; len(d.buffers) < metal.MaxCommands && (s < 0.020 || s > 0.050) {
+				t.Errorf("launches of %g s: command buffer %d takes %g s", launch, i, s)
+				break
+			}
+		}
+		if len(d.buffers) > metal.MaxCommands {
+			t.Errorf("launches of %g s: %d command buffers", launch, len(d.buffers))
+		}
+		if total := 1000 * launch; total > 0.2 && len(d.buffers) < 4 {
+			t.Errorf("a step of %g s in %d command buffers", total, len(d.buffers))
+		}
+		b.Close()
+	}
+}
