@@ -93,7 +93,7 @@ func (m *Metal) wait(x *command) (seconds float64, err error) {
 		if s.Ended {
 			x.ticket = 0
 			if s.Err == nil && s.Seconds > 0 && x.estimate > 0 {
-				m.pace += (min(max(s.Seconds/x.estimate, 1e-3), 1e3) - m.pace) / 4
+				m.pace += (min(max(s.Seconds/x.estimate, 1e-4), 1e5) - m.pace) / 4
 			}
 			return s.Seconds, s.Err
 		}
