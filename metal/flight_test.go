@@ -17,10 +17,7 @@ type slow struct {
 
 func (d *slow) Submit(lists [][]metal.Launch, slot int) (metal.Ticket, error) {
 	t, err := d.Device.Submit(lists, slot)
-	n := 0
-	for _, l := range lists {
-		n += len(l)
-	}
+	n := len(lists[0]) // the mark behind them takes nothing
 	d.ended[t] = n
 	d.buffers = append(d.buffers, n)
 	return t, err
