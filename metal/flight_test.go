@@ -31,7 +31,7 @@ func (d *slow) Poll(t metal.Ticket) metal.Progress {
 
 // TestCommandBufferTime: whatever a launch takes, command buffers come to take 20 to 50 ms.
 func TestCommandBufferTime(t *testing.T) {
-	for _, launch := range []float64{20e-6, 300e-6, 2e-3, 15e-3} {
+	for _, launch := range []float64{20e-6, 300e-6, 2e-3, 8e-3} {
 		d := &slow{Device: metal.OnPaper(metal.Chip{Name: "paper"}), launch: launch, ended: map[metal.Ticket]int{}}
 		b := on(t, d, metal.Options{})
 		r := backend.NewRecorder(1, 1)
