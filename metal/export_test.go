@@ -20,6 +20,20 @@ func (m *Metal) Window(l *Launch, bind int) (length int, ok bool) {
 	return 0, false
 }
 
+// Undefined are the buffers of the program of a launch that was submitted that hold nothing before its launches write it.
+func (m *Metal) Undefined(l *Launch) (buffers []Buffer) {
+	for i := range m.flights {
+		if p := m.flights[i].p; place(p.launches, l) >= 0 {
+			for _, r := range []region{results, outputs, accumulators, groupArena, stepArena, scratch} {
+				if p.buffers[r] != 0 {
+					buffers = append(buffers, p.buffers[r])
+				}
+			}
+		}
+	}
+	return buffers
+}
+
 // place is the index of the element that l points to, -1 if it is none of the list.
 func place(list []Launch, l *Launch) int {
 	if len(list) == 0 {

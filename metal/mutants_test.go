@@ -323,6 +323,9 @@ func (m *mutating) isCondition(i int) bool {
 func (m *mutating) barrier(i int) {
 	end := m.match[i+1] + 1 // the semicolon
 	name, flags := m.w[i].s, m.source(i+2, m.match[i+1])
+	if flags == "mem_flags::mem_none" { // it is for the compiler
+		return
+	}
 	cases := []string{""}
 	what := []string{"removed"}
 	for _, other := range []string{"mem_none", "mem_device", "mem_threadgroup"} {

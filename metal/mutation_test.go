@@ -99,7 +99,7 @@ func mutateFile(t *testing.T, name string) *mutatedFile {
 
 // mutated is a device whose shaders have one of their mutants. It fails for good at the first fault.
 type mutated struct {
-	*emulator.Device
+	strict
 	file      *mutatedFile
 	mutant    uint32
 	libraries map[metal.Library]bool // with mutants
@@ -127,7 +127,7 @@ func (d *mutated) Submit(lists [][]metal.Launch, slot int) (metal.Ticket, error)
 	if d.fault != nil {
 		return 0, d.fault
 	}
-	return d.Device.Submit(lists, slot)
+	return d.strict.Submit(lists, slot)
 }
 
 func (d *mutated) Poll(t metal.Ticket) metal.Progress {
@@ -145,7 +145,7 @@ func (d *mutated) Poll(t metal.Ticket) metal.Progress {
 // open opens the device of a trial with a mutant, 0 for none.
 func (f *mutatedFile) open(id uint32, x mutantTrial) (*mutated, error) {
 	d, err := emulator.Open(emulator.Options{Checked: x.checked, Order: x.order, Seed: 3, Workers: 1, TimeLimit: 2 * time.Second})
-	return &mutated{Device: d, file: f, mutant: id, libraries: map[metal.Library]bool{}}, err
+	return &mutated{strict: strict{Device: d}, file: f, mutant: id, libraries: map[metal.Library]bool{}}, err
 }
 
 // run runs a trial of a mutant and says what was noticed.
@@ -168,7 +168,7 @@ func (f *mutatedFile) run(id uint32, x mutantTrial) (noticed string, err error) 
 	if err != nil {
 		return "", err
 	}
-	d.SetWindows(b.Window)
+	d.watch(b)
 	o := conformance.Options{Every: x.every, Subjects: subjectsOf[f.name], First: true}
 	if x.bfloat {
 		o.BFloat = metal.BFloats
@@ -198,7 +198,7 @@ func failures(d *mutated) (outcomes []string, err error) {
 		if err != nil {
 			return nil, err
 		}
-		d.SetWindows(b.Window)
+		d.SetWindows(b.Window) // not watched: what a failed launch was to write is undefined
 		outcome, err := updates(b)
 		if d.fault != nil {
 			return nil, d.fault

@@ -115,7 +115,24 @@ func attentionCases(s *suite) {
 	c := s.inGroup("without LogSum")
 	c.check(&backend.Attention{QKV: c.in("QKV", 40, 48), Out: c.out("Out", 40, 16), Heads: 2, Length: 20})
 
-	c = s.inGroup("of large scores")
-	qkv, out, logSum := c.in("QKV", 20, 48, c.scaled(10)), c.out("Out", 20, 16), c.out("LogSum", 20, 2)
-	c.check(&backend.Attention{QKV: qkv, Out: out, LogSum: logSum, Heads: 2, Length: 20})
+	// Scores at which exp over- and underflows, unless the largest one is taken off.
+	for _, width := range []int{8, 16} {
+		for _, low := range []bool{false, true} {
+			c := s.inGroup("width=%d: large scores, all below zero=%v", width, low)
+			column := 0
+			value := func() float32 {
+				v := c.normal()
+				switch part := column % (6 * width) / (2 * width); {
+				case part < 2 && low: // queries, which are not far from each other, and keys
+					v += []float32{20, -20}[part]
+				default:
+					v *= 10
+				}
+				column++
+				return v
+			}
+			qkv, out, logSum := c.in("QKV", 40, 6*width, value), c.out("Out", 40, 2*width), c.out("LogSum", 40, 2)
+			c.check(&backend.Attention{QKV: qkv, Out: out, LogSum: logSum, Heads: 2, Length: 20})
+		}
+	}
 }

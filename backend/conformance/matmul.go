@@ -100,7 +100,7 @@ func matmulCases(s *suite) {
 func (c *trial) matmul(m, n, k int, transA, transB, accumulate, weight, strided bool) {
 	c.Helper()
 	if strided {
-		c.pad = 3
+		c.pad = 3 + m%2
 	}
 	shape := func(rows, cols int, transposed bool) (int, int) {
 		if transposed {
@@ -129,7 +129,7 @@ func (c *trial) matmul(m, n, k int, transA, transB, accumulate, weight, strided 
 
 func epilogueCases(s *suite) {
 	variant := 0
-	for _, shape := range [][3]int{{3, 5, 4}, {29, 33, 17}, {130, 70, 21}} {
+	for _, shape := range [][3]int{{3, 5, 4}, {35, 40, 24}, {6, 12, 800}, {29, 33, 17}, {130, 70, 21}} {
 		for _, f := range []backend.Activation{backend.Identity, backend.GELU, backend.ReLU} {
 			for _, residual := range []string{"none", "other", "C"} {
 				for _, bias := range []bool{false, true} {
@@ -149,12 +149,19 @@ func epilogueCases(s *suite) {
 			}
 		}
 	}
+	// A long inner size, which a GPU may divide among threadgroups.
+	for i, shape := range [][3]int{{36, 24, 900}, {33, 21, 901}} {
+		for variant, residual := range []string{"other", "C"} {
+			s.inGroup("m=%d n=%d k=%d f=gelu residual=%s bias and pre", shape[0], shape[1], shape[2], residual).
+				epilogue(shape, 2*i+variant, backend.GELU, residual, true, true)
+		}
+	}
 }
 
 func (c *trial) epilogue(shape [3]int, variant int, f backend.Activation, residual string, bias, pre bool) {
 	c.Helper()
 	m, n, k := shape[0], shape[1], shape[2]
-	c.pad = variant % 3
+	c.pad = pads[variant%len(pads)]
 	op := &backend.Matmul{Activation: f, A: c.in("A", m, k), B: c.weight("B", k, n)}
 	switch variant % 4 {
 	case 1:
