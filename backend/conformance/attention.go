@@ -135,4 +135,19 @@ func attentionCases(s *suite) {
 			c.check(&backend.Attention{QKV: qkv, Out: out, LogSum: logSum, Heads: 2, Length: 20})
 		}
 	}
+
+	// Keys that a query does not see, with scores beside which its own would vanish.
+	for _, width := range []int{8, 16} {
+		c := s.inGroup("width=%d: keys that grow", width)
+		i := 0
+		value := func() float32 {
+			row, part := i/(3*width), i%(3*width)/width
+			i++
+			if part == 1 {
+				return float32(40 * row)
+			}
+			return 1 + c.normal()/8
+		}
+		c.check(&backend.Attention{QKV: c.in("QKV", 24, 3*width, value), Out: c.out("Out", 24, width), LogSum: c.out("LogSum", 24, 1), Heads: 1, Length: 24})
+	}
 }
