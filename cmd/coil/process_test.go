@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -172,6 +173,11 @@ func configure(t *testing.T, path string, flags ...string) {
 // exit code; gone on with, the run becomes what it would have been.
 func TestSignalStops(t *testing.T) {
 	config := tinyFile(t)
+	if signal.Ignored(syscall.SIGHUP) { // under nohup; children inherit that, but no handler
+		c := make(chan os.Signal, 1)
+		signal.Notify(c, syscall.SIGHUP)
+		t.Cleanup(func() { signal.Stop(c) })
+	}
 	for _, s := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
 		t.Run(s.String(), func(t *testing.T) {
 			t.Parallel()
