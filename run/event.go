@@ -17,10 +17,13 @@ import (
 // The kinds of events. A reader passes over kinds that it does not know.
 const (
 	KindStart      = "start"      // the run begins
+	KindSetup      = "setup"      // training begins or goes on: Setup says with what
 	KindTrain      = "train"      // a report of training: Values of the steps since the last
 	KindEval       = "eval"       // a report of evaluation
 	KindCheckpoint = "checkpoint" // a checkpoint of this step was saved
 	KindResume     = "resume"     // the run goes on from the checkpoint of this step: see History
+	KindPause      = "pause"      // training waits after this step
+	KindContinue   = "continue"   // and goes on
 	KindNote       = "note"       // something to read, in Text
 	KindStop       = "stop"       // the user stopped the run, and it can be resumed
 	KindEnd        = "end"        // the run has done all its steps
@@ -38,6 +41,9 @@ type Event struct {
 	Time   time.Time         `json:"time"`
 	Values map[string]Number `json:"values,omitempty"`
 	Text   string            `json:"text,omitempty"`
+
+	Setup   *Setup   `json:"setup,omitempty"`   // of KindSetup
+	Samples []Sample `json:"samples,omitempty"` // of KindEval
 }
 
 // A Number is a number in JSON. NaN and the infinities, for which JSON has none, are the strings "NaN", "+Inf", "-Inf".
