@@ -8,6 +8,7 @@
 //	    events.jsonl   what happened, one JSON object a line: Event
 //	    checkpoints/
 //	      step-000500/ the files of one checkpoint, and checkpoint.json, their list with sizes and checksums
+//	    control.jsonl  what others ask of the process that trains the run: Request
 //	    run.lock       locked, by flock(2), by the process that writes the run
 //
 // One process at a time writes a run: the one that made it (Create, CreateAt) or resumed it (Open). Any number of
@@ -39,6 +40,7 @@ const (
 	infoName        = "run.json"
 	eventsName      = "events.jsonl"
 	checkpointsName = "checkpoints"
+	controlName     = "control.jsonl"
 	lockName        = "run.lock"
 )
 
@@ -119,6 +121,7 @@ type Run struct {
 	events *os.File // for appending; nil for View
 	create func(path string) (file, error)
 
+	requests  requests
 	appending sync.Mutex // one line at a time
 	saving    sync.Mutex // one change of checkpoints/ at a time
 }
@@ -308,7 +311,9 @@ func fill(path string, config []byte, info Info) (r *Run, err error) {
 		events.Close()
 		return nil, err
 	}
-	return &Run{path: path, info: info, lock: lock, events: events, create: createFile}, nil
+	r = &Run{path: path, info: info, lock: lock, events: events, create: createFile}
+	r.requests.from(path)
+	return r, nil
 }
 
 // Open opens an existing run for writing: to resume it. It removes what a killed process has left half-written.
@@ -335,6 +340,7 @@ func (r *Run) openForWriting() (err error) {
 	if r.events, err = openEvents(r.path); err != nil {
 		return errors.Join(err, r.lock.Close())
 	}
+	r.requests.from(r.path)
 	return nil
 }
 

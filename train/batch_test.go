@@ -196,9 +196,9 @@ func TestFeedEnds(t *testing.T) {
 		name string
 		want error
 		see  func(steps int) error // is told how many steps have begun
-		stop func() bool
+		next func() run.Command
 	}{
-		{"success", nil, func(int) error { return nil }, func() bool { return false }},
+		{"success", nil, func(int) error { return nil }, func() run.Command { return "" }},
 		{"stop", ErrStopped, func(int) error { return nil }, after(4)},
 		{"error", failed, func(steps int) error {
 			if steps == 5 {
@@ -207,7 +207,7 @@ func TestFeedEnds(t *testing.T) {
 			return nil
 		}, nil},
 		{"error in the first step", failed, func(int) error { return failed }, nil},
-		{"panic", failed, func(int) error { return nil }, func() bool { panic(failed) }},
+		{"panic", failed, func(int) error { return nil }, func() run.Command { panic(failed) }},
 	} {
 		t.Run(end.name, func(t *testing.T) {
 			steps, before := 0, 0
@@ -230,7 +230,7 @@ func TestFeedEnds(t *testing.T) {
 						err = p.(error)
 					}
 				}()
-				err = tr.Run(r, end.stop)
+				err = tr.Run(r, end.next)
 			}()
 			if !errors.Is(err, end.want) {
 				t.Fatal(err)

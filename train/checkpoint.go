@@ -48,6 +48,7 @@ func (t *Trainer) save() error {
 	if t.saved == t.done {
 		return nil
 	}
+	defer t.now.enter(t.now.enter(run.PhaseSaving))
 	weights := make([]float32, t.Model.Size)
 	if err := t.state.weights.Read(0, weights); err != nil {
 		return err

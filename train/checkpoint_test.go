@@ -70,12 +70,12 @@ func TestResumeAfterKill(t *testing.T) {
 				panic(p)
 			}
 		}()
-		tr.Run(r, func() bool { // in the evaluation of step 15, with a checkpoint of step 12
+		tr.Run(r, stopWhen(func() bool { // in the evaluation of step 15, with a checkpoint of step 12
 			if tr.Done() == 15 {
 				panic(killed)
 			}
 			return false
-		})
+		}))
 	}()
 	tr = resume(t, c, r, 2)
 	if tr.Done() != 12 {
@@ -91,6 +91,7 @@ func TestResumeAfterKill(t *testing.T) {
 			for _, v := range values {
 				delete(v, "tokens_per_second")
 				delete(v, "data_wait")
+				delete(v, "seconds")
 			}
 		}
 		if d := cmp.Diff(want, got); d != "" {

@@ -98,14 +98,14 @@ func TestDivergenceSaves(t *testing.T) {
 	for i := range w {
 		w[i] = 1e30
 	}
-	err := tr.Run(r, func() bool {
+	err := tr.Run(r, stopWhen(func() bool {
 		if tr.Done() == 5 {
 			if err := tr.state.weights.Write(0, w); err != nil {
 				t.Error(err)
 			}
 		}
 		return false
-	})
+	}))
 	if d := (*DivergedError)(nil); !errors.As(err, &d) || d.Step != 6 {
 		t.Fatal(err)
 	}
@@ -127,14 +127,14 @@ func TestOverflow(t *testing.T) {
 	c.Checkpoint = Checkpoints{Every: 1, Keep: 1}
 	r := newRun(t, c)
 	tr := newTrainer(t, c, 2)
-	err := tr.Run(r, func() bool {
+	err := tr.Run(r, stopWhen(func() bool {
 		if tr.Done() == 3 {
 			if err := tr.state.weights.Write(7, []float32{float32(math.Inf(-1))}); err != nil {
 				t.Error(err)
 			}
 		}
 		return false
-	})
+	}))
 	d := (*DivergedError)(nil)
 	if !errors.As(err, &d) || !d.Overflow || d.Step != 3 || !strings.Contains(err.Error(), "weights that are not finite") {
 		t.Fatal(err)

@@ -32,9 +32,12 @@ type Trainer struct {
 	batches   [3]*batch // one that a step reads, one that waits for the next, one that is being filled
 	done      int       // steps that are done
 	tokens    float64
-	saved     int // step of the last checkpoint, -1 if there is none
+	seconds   float64 // of training
+	saved     int     // step of the last checkpoint, -1 if there is none
 	report    func(Report)
 	last      Metrics // the last that were finite
+	steering  steering
+	now       now
 }
 
 // Report is what the trainer tells its caller as it goes.
@@ -231,16 +234,22 @@ func (e *DivergedError) Error() string {
 	return fmt.Sprintf("%s, at learning rate %.3g; take a lower train.rate, a longer train.warmup or a tighter train.clip", s, e.Rate)
 }
 
-// Run trains to the end of the configuration, in a run directory. stop, if not nil, is asked after every step and while
-// evaluating; when it returns true the trainer saves a checkpoint and returns ErrStopped.
-func (t *Trainer) Run(r *run.Run, stop func() bool) error {
-	t.run = r
+// Run trains to the end of the configuration, in a run directory. next, if not nil, is asked for commands after every step,
+// while evaluating and while training waits, until it returns none; so is the run's directory. When one is to stop, the
+// trainer saves a checkpoint and returns ErrStopped.
+func (t *Trainer) Run(r *run.Run, next func() run.Command) error {
+	t.run, t.steering = r, steering{next: next}
+	t.seconds = secondsSoFar(r)
+	defer t.now.enter(run.PhaseDone)
 	if t.done == 0 { // else Rewind has written that the run goes on
 		if err := t.event(Report{Event: run.Event{Kind: run.KindStart}}); err != nil {
 			return err
 		}
 	}
-	err := t.loop(stop)
+	if err := t.event(Report{Event: run.Event{Kind: run.KindSetup, Step: t.done, Setup: t.setup()}}); err != nil {
+		return err
+	}
+	err := t.loop()
 	if err == nil {
 		return nil
 	}
@@ -257,6 +266,17 @@ func (t *Trainer) Run(r *run.Run, stop func() bool) error {
 	return err
 }
 
+// secondsSoFar is how long a run has trained already, as its events tell.
+func secondsSoFar(r *run.Run) float64 {
+	h, _ := r.History() // lines that are garbled tell nothing
+	for _, e := range slices.Backward(h) {
+		if s, ok := e.Values["seconds"]; ok {
+			return float64(s)
+		}
+	}
+	return 0
+}
+
 // window sums the metrics of the steps between two reports.
 type window struct {
 	steps          int
@@ -265,6 +285,9 @@ type window struct {
 	seconds        float64
 	waited         float64 // seconds of those that were spent waiting for batches
 }
+
+// longestWindow is how many seconds of slow steps may pass without a report.
+const longestWindow = 5
 
 // inFlight is a step that was started and whose results were not read.
 type inFlight struct {
@@ -275,17 +298,19 @@ type inFlight struct {
 }
 
 // loop keeps as many steps in flight as the backend takes, so that the next is ready when one ends.
-func (t *Trainer) loop(stop func() bool) error {
+func (t *Trainer) loop() error {
 	c := t.Config
+	t.now.done(t.done)
+	t.now.enter(run.PhaseTraining)
 	var w window
 	var m Metrics
 	data := startFeed(t.batches[:], c.Train.Seed, t.done, c.Train.Steps)
 	defer data.stop()
 	var flying []inFlight
-	stopped := false
+	held := false // no step is started until what was asked is done
 	for t.done < c.Train.Steps {
 		begin := time.Now()
-		for !stopped && t.mayStart(len(flying)) {
+		for !held && t.mayStart(len(flying)) {
 			f, err := t.start(data, t.done+len(flying), flying)
 			if err != nil {
 				return err
@@ -305,12 +330,15 @@ func (t *Trainer) loop(stop func() bool) error {
 		}
 		t.keep(&m)
 		t.done++
+		t.now.done(t.done)
 		t.tokens += float64(t.batchTokens())
 		w.add(&m, time.Since(begin), f.waited)
-
-		stopped = stopped || stop != nil && stop()
+		if err := t.ask(); err != nil {
+			return err
+		}
+		held = t.steering.pending()
 		last := len(flying) == 0
-		if due(c.Train.Report, t.done) || t.done == c.Train.Steps || stopped && last {
+		if due(c.Train.Report, t.done) || t.done == c.Train.Steps || held && last || w.seconds > longestWindow {
 			if err := t.reportWindow(&w, &m, f.loops); err != nil {
 				return err
 			}
@@ -321,24 +349,12 @@ func (t *Trainer) loop(stop func() bool) error {
 		if !last { // the weights are those of a later step
 			continue
 		}
-		// Before the checkpoint: a run that goes on from it has been evaluated, once.
-		if !stopped && due(c.Evaluate.Every, t.done) {
-			err := t.evaluate(c.Evaluate.Examples, stop)
-			stopped = errors.Is(err, ErrStopped)
-			if err != nil && !stopped {
-				return err
-			}
+		if err := t.between(); err != nil {
+			return err
 		}
-		if stopped || due(c.Checkpoint.Every, t.done) {
-			if err := t.checkpoint(); err != nil {
-				return err
-			}
-		}
-		if stopped {
-			return ErrStopped
-		}
+		held = false
 	}
-	return t.finish(stop)
+	return t.finish()
 }
 
 // mayStart reports whether another step may be started while so many are in flight: not past the end, nor past a step
@@ -391,11 +407,11 @@ func (t *Trainer) keep(m *Metrics) {
 }
 
 // finish saves, and evaluates thoroughly, when all steps are done.
-func (t *Trainer) finish(stop func() bool) error {
+func (t *Trainer) finish() error {
 	if err := t.checkpoint(); err != nil {
 		return err
 	}
-	if err := t.evaluate(t.Config.Evaluate.Final, stop); err != nil {
+	if err := t.evaluate(t.Config.Evaluate.Final); err != nil {
 		return err
 	}
 	return t.event(Report{Event: run.Event{Kind: run.KindEnd, Step: t.done}})
@@ -416,10 +432,12 @@ func (w *window) add(m *Metrics, took, waited time.Duration) {
 func (t *Trainer) reportWindow(w *window, m *Metrics, loops int) error {
 	n := float64(w.steps)
 	c := t.Config
+	t.seconds += w.seconds
 	v := map[string]run.Number{
 		"loss": run.Number(w.loss / n), "accuracy": run.Number(w.accuracy / n), "grad_norm": run.Number(w.norm / n),
 		"lr": run.Number(c.Train.RateAt(t.done - 1)), "tokens": run.Number(t.tokens),
 		"tokens_per_second": run.Number(n * float64(t.batchTokens()) / w.seconds), "data_wait": run.Number(w.waited / w.seconds),
+		"seconds": run.Number(t.seconds),
 	}
 	if len(m.Losses) > 1 {
 		for i, l := range m.Losses {
@@ -443,8 +461,9 @@ func (t *Trainer) reportWindow(w *window, m *Metrics, loops int) error {
 // HeldOutSeed draws the held-out examples of evaluations while training: the same ones each time, and for every run.
 const HeldOutSeed = 0
 
-func (t *Trainer) evaluate(examples int, stop func() bool) error {
-	results, err := t.evaluator.Run(HeldOutSeed, examples, stop)
+func (t *Trainer) evaluate(examples int) error {
+	defer t.now.enter(t.now.enter(run.PhaseEvaluating))
+	results, err := t.evaluator.Run(HeldOutSeed, examples, t.stopAsked)
 	if errors.Is(err, eval.ErrStopped) {
 		return ErrStopped
 	} else if err != nil {

@@ -61,9 +61,19 @@ func newRun(t *testing.T, c Config) *run.Run {
 	return r
 }
 
-// after returns a stop that is true from its n-th call on.
-func after(n int) func() bool {
-	return func() bool { n--; return n <= 0 }
+// after asks to stop from its n-th call on.
+func after(n int) func() run.Command {
+	return stopWhen(func() bool { n--; return n <= 0 })
+}
+
+// stopWhen asks to stop when a condition is true.
+func stopWhen(stop func() bool) func() run.Command {
+	return func() run.Command {
+		if stop() {
+			return run.Stop
+		}
+		return ""
+	}
 }
 
 // resume makes a trainer that goes on from the run's newest checkpoint.
@@ -185,7 +195,7 @@ func TestEvents(t *testing.T) {
 	if err := tr.Run(r, nil); err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"start 0", "checkpoint 2", "train 3", "eval 4", "checkpoint 4", "train 6", "checkpoint 6", "train 7", "checkpoint 7", "eval 7", "end 7"}
+	want := []string{"start 0", "setup 0", "checkpoint 2", "train 3", "eval 4", "checkpoint 4", "train 6", "checkpoint 6", "train 7", "checkpoint 7", "eval 7", "end 7"}
 	if d := cmp.Diff(want, told); d != "" {
 		t.Errorf("it told %s", d)
 	}
@@ -200,12 +210,12 @@ func TestEvents(t *testing.T) {
 	if d := cmp.Diff(want, written); d != "" {
 		t.Errorf("it wrote %s", d)
 	}
-	for _, name := range []string{"loss", "accuracy", "grad_norm", "lr", "tokens", "tokens_per_second", "data_wait", "loss_loop_1", "loss_loop_2"} {
-		if v, ok := h[2].Values[name]; !ok || bad(float64(v)) {
+	for _, name := range []string{"loss", "accuracy", "grad_norm", "lr", "tokens", "tokens_per_second", "data_wait", "seconds", "loss_loop_1", "loss_loop_2"} {
+		if v, ok := h[3].Values[name]; !ok || bad(float64(v)) {
 			t.Errorf("a train event has %s = %v", name, v)
 		}
 	}
-	if got, want := h[2].Values["tokens"], run.Number(3*8*16); got != want {
+	if got, want := h[3].Values["tokens"], run.Number(3*8*16); got != want {
 		t.Errorf("after 3 steps there were %v tokens, want %v", got, want)
 	}
 	cs, err := r.Checkpoints()
@@ -311,7 +321,7 @@ func TestProgramsWithinMemory(t *testing.T) {
 		}
 		r := newRun(t, c)
 		most := 0
-		if err := tr.Run(r, func() bool { most = max(most, len(tr.steps)); return false }); err != nil {
+		if err := tr.Run(r, stopWhen(func() bool { most = max(most, len(tr.steps)); return false })); err != nil {
 			t.Fatal(err)
 		}
 		if most > kept {
