@@ -1,0 +1,342 @@
+package tui
+
+import (
+	"math"
+	"slices"
+	"sort"
+
+	"coil/tui/canvas"
+	"coil/tui/chart"
+	"coil/tui/curve"
+
+	tea "github.com/charmbracelet/bubbletea"
+)
+
+// plot is one chart of a panel.
+type plot struct {
+	name  string
+	lines func(r *record) []line
+	share bool // values are shares, shown in percent
+	log   bool // begins with a logarithmic axis
+}
+
+// line is a curve of a plot.
+type line struct {
+	of    *curves
+	name  string
+	marks bool
+}
+
+// axis is what charts have as their x.
+type axis int
+
+const (
+	bySteps axis = iota
+	bySeconds
+	byTokens
+	axes
+)
+
+func (a axis) String() string { return [axes]string{"steps", "time", "tokens"}[a] }
+
+func (a axis) of(p curve.Point) float64 {
+	switch a {
+	case bySeconds:
+		return p.Seconds
+	case byTokens:
+		return p.Tokens
+	}
+	return p.Step
+}
+
+func (a axis) format(x float64) string {
+	if a == bySeconds {
+		return shortDuration(x)
+	}
+	return chart.Number(x)
+}
+
+// chartState is how charts are looked at; all share the x axis, so that they can be compared.
+type chartState struct {
+	axis      axis
+	span, end float64 // the window on the x axis, as shares of all: how wide, and where it ends
+	hasCursor bool
+	cursor    float64 // on the x axis
+	smoothing int
+	log       map[string]bool // by plot
+	scratch   []curve.Point
+	chart     chart.Chart
+}
+
+// chartPlace is where a chart was drawn, with its window.
+type chartPlace struct {
+	x, y, w, h int
+	plot       plot
+	chart      chart.Chart
+	area       canvas.Area
+}
+
+func newChartState() chartState {
+	s := chartState{span: 1, end: 1, smoothing: 3, log: map[string]bool{}}
+	for _, p := range panels {
+		for _, plot := range p.plots {
+			s.log[plot.name] = plot.log
+		}
+	}
+	return s
+}
+
+// smoothings are the weights of the past.
+var smoothings = []float64{0, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995}
+
+// drawPlots draws a panel's charts, one above the other; those without room for four lines are left out.
+func (m *model) drawPlots(p *place, plots []plot, whole, a canvas.Area) {
+	n := max(1, min(len(plots), a.Height()/5))
+	if m.focus == p.id && n < len(plots) { // room for one: the one with the most to say is the first
+		plots = plots[:n]
+	}
+	for i := range n {
+		top := a.Height() * i / n
+		part := a.Sub(0, top, a.Width(), a.Height()*(i+1)/n-top)
+		at := chartPlace{x: p.x + (whole.Width()-a.Width())/2, y: p.y + (whole.Height()-a.Height())/2 + top, w: part.Width(), h: part.Height(), plot: plots[i]}
+		if n > 1 && part.Height() > 4 {
+			part.Text(0, 0, plots[i].name, canvas.Dim)
+			part = part.Sub(0, 1, part.Width(), part.Height()-1)
+		}
+		c := m.chart(plots[i])
+		c.Draw(part)
+		at.area = part
+		at.chart = *c
+		p.charts = append(p.charts, at)
+	}
+}
+
+// chart makes the chart of a plot: of every run that is shown, the one on top last.
+func (m *model) chart(p plot) *chart.Chart {
+	s := &m.charts
+	c := &chart.Chart{Cursor: s.cursor, HasCursor: s.hasCursor}
+	c.X = chart.Axis{Format: s.axis.format, Label: s.axis.String()}
+	c.X.Lo, c.X.Hi = m.window()
+	c.Y.Log = s.log[p.name]
+	if p.share && !c.Y.Log {
+		c.Y.Format = percentTick
+	}
+	for i := range m.runs {
+		i = (m.top + 1 + i) % len(m.runs)
+		for j, l := range p.lines(m.runs[i].record) {
+			style := canvas.Series(j)
+			if len(m.runs) > 1 {
+				style = canvas.Series(i)
+			}
+			c.Series = append(c.Series, m.series(m.runs[i], l, style, p)...)
+		}
+	}
+	return c
+}
+
+// series are the curve as it is, faint, and smoothed; or marks.
+func (m *model) series(w *watched, l line, style canvas.Style, p plot) []chart.Series {
+	k := l.of.byName[l.name]
+	if k == nil {
+		return nil
+	}
+	name := l.name
+	if l.marks {
+		name = "held-out"
+	}
+	if len(m.runs) > 1 {
+		name = w.name()
+	}
+	points := k.Points()
+	if l.marks {
+		return []chart.Series{{Name: name, Points: m.xy(points), Style: style, Marks: true}}
+	}
+	weight := smoothings[m.charts.smoothing]
+	if weight == 0 || len(points) < 3 {
+		return []chart.Series{{Name: name, Points: m.xy(points), Style: style}}
+	}
+	m.charts.scratch = curve.Smooth(points, 1-weight, m.charts.scratch[:0])
+	smooth := chart.Series{Name: name, Points: m.xy(m.charts.scratch), Style: style}
+	if len(m.runs) > 1 { // as they are, many runs hide each other
+		return []chart.Series{smooth}
+	}
+	return []chart.Series{{Points: m.xy(points), Style: canvas.Dim, Faint: true}, smooth}
+}
+
+func (m *model) xy(points []curve.Point) []chart.XY {
+	xy := make([]chart.XY, len(points))
+	for i, p := range points {
+		xy[i] = chart.XY{X: m.charts.axis.of(p), Y: p.Y}
+	}
+	return xy
+}
+
+// extent is the x axis of all runs.
+func (m *model) extent() (lo, hi float64) {
+	lo, hi = math.Inf(1), math.Inf(-1)
+	for _, w := range m.runs {
+		if k := w.train.byName["loss"]; k != nil {
+			if points := k.Points(); len(points) > 0 {
+				lo = min(lo, m.charts.axis.of(points[0]))
+				hi = max(hi, m.charts.axis.of(points[len(points)-1]))
+			}
+		}
+	}
+	if !(lo < hi) {
+		return 0, 0
+	}
+	return lo, hi
+}
+
+// window is the part of the x axis that charts show.
+func (m *model) window() (lo, hi float64) {
+	lo, hi = m.extent()
+	width := hi - lo
+	hi = lo + m.charts.end*width
+	return hi - m.charts.span*width, hi
+}
+
+// The narrowest window.
+const leastSpan = 1.0 / (1 << 12)
+
+// zoom makes the window wider or narrower, around the cursor if that is in it, else keeping its end.
+func (m *model) zoom(factor float64) tea.Cmd {
+	lo, hi := m.window()
+	at := 1.0
+	if s := m.charts; s.hasCursor && s.cursor >= lo && s.cursor <= hi && hi > lo {
+		at = (s.cursor - lo) / (hi - lo)
+	}
+	m.zoomTo(factor, at)
+	return nil
+}
+
+// zoomTo keeps the place at, a share of the window, where it is.
+func (m *model) zoomTo(factor, at float64) {
+	s := &m.charts
+	begin := s.end - s.span
+	span := min(1, max(leastSpan, s.span*factor))
+	begin += at * (s.span - span)
+	s.span = span
+	s.end = min(1, max(span, begin+span))
+}
+
+func (m *model) pan(by float64) tea.Cmd {
+	s := &m.charts
+	s.end = min(1, max(s.span, s.end+by*s.span))
+	return nil
+}
+
+// zoomAt zooms at a column of the screen.
+func (m *model) zoomAt(p place, x int, factor float64) tea.Cmd {
+	at := 0.5
+	lo, hi := m.window()
+	if v, ok := p.xAt(x); ok && hi > lo {
+		at = min(1, max(0, (v-lo)/(hi-lo)))
+	}
+	m.zoomTo(factor, at)
+	return nil
+}
+
+// cursorAt sets the cursor at a column of the screen.
+func (m *model) cursorAt(p place, x int) {
+	if v, ok := p.xAt(x); ok {
+		m.charts.hasCursor = true
+		m.charts.cursor = v
+		m.snap(0)
+	}
+}
+
+// xAt is the place on the x axis of a column of the screen.
+func (p place) xAt(x int) (float64, bool) {
+	for _, c := range p.charts {
+		if v, ok := c.chart.XAt(c.area, x-c.x); ok {
+			return v, true
+		}
+	}
+	return 0, false
+}
+
+// moveCursor moves the cursor by reports; the first time it appears at the newest.
+func (m *model) moveCursor(by int) tea.Cmd {
+	if !m.charts.hasCursor {
+		_, m.charts.cursor = m.window()
+		m.charts.hasCursor = true
+	}
+	m.snap(by)
+	return nil
+}
+
+// snap puts the cursor on the report next to it, or some reports further.
+func (m *model) snap(by int) {
+	k := m.shown().train.byName["loss"]
+	if k == nil || k.Len() == 0 {
+		m.charts.hasCursor = false
+		return
+	}
+	points, s := k.Points(), &m.charts
+	i := sort.Search(len(points), func(i int) bool { return s.axis.of(points[i]) >= s.cursor })
+	if i == len(points) || i > 0 && s.cursor-s.axis.of(points[i-1]) < s.axis.of(points[i])-s.cursor {
+		i--
+	}
+	i = min(len(points)-1, max(0, i+by))
+	s.cursor = s.axis.of(points[i])
+	lo, hi := m.extent()
+	if hi > lo { // keep it in the window
+		at := (s.cursor - lo) / (hi - lo)
+		s.end = min(1, max(s.end, at))
+		if at < s.end-s.span {
+			s.end = at + s.span
+		}
+	}
+}
+
+func (m *model) nextAxis() tea.Cmd {
+	s := &m.charts
+	s.axis = (s.axis + 1) % axes
+	s.span, s.end, s.hasCursor = 1, 1, false
+	return m.say("x axis: %s", s.axis)
+}
+
+// focusedPlots are those of the focused panel, or of the loss.
+func (m *model) focusedPlots() []plot {
+	if plots := panels[m.focus].plots; len(plots) > 0 {
+		return plots
+	}
+	return panels[lossID].plots
+}
+
+func (m *model) toggleLog() tea.Cmd {
+	p := m.focusedPlots()[0]
+	m.charts.log[p.name] = !m.charts.log[p.name]
+	return m.say("%s: %s axis", p.name, map[bool]string{true: "logarithmic", false: "linear"}[m.charts.log[p.name]])
+}
+
+func (m *model) smooth(by int) tea.Cmd {
+	s := &m.charts
+	s.smoothing = min(len(smoothings)-1, max(0, s.smoothing+by))
+	if s.smoothing == 0 {
+		return m.say("curves as they are")
+	}
+	return m.say("smoothing: %g of the past", smoothings[s.smoothing])
+}
+
+// lens are the curves of a value after each loop.
+func lens(c *curves, prefix string) []line {
+	var lines []line
+	for _, n := range loopsOf(c, prefix) {
+		lines = append(lines, line{of: c, name: loopName(prefix, n)})
+	}
+	return lines
+}
+
+// loopsOf are the loops that have a value of that name, in order.
+func loopsOf(c *curves, prefix string) []int {
+	var loops []int
+	for name := range c.newest {
+		if n, ok := loopOf(name, prefix); ok {
+			loops = append(loops, n)
+		}
+	}
+	slices.Sort(loops)
+	return loops
+}

@@ -1,0 +1,158 @@
+package tui
+
+import (
+	"fmt"
+
+	"coil/run"
+	"coil/tui/canvas"
+	"coil/tui/chart"
+)
+
+// drawLoops draws the architecture, which loop is running, and how well the model does after each loop.
+func (m *model) drawLoops(a canvas.Area) {
+	w := m.shown()
+	s := w.setup
+	if s.Model == "" {
+		a.TextCenter(a.Height()/2, "no data yet", canvas.Dim)
+		return
+	}
+	y := 0
+	if a.Height() >= 9 {
+		y = m.drawArchitecture(a, s)
+	}
+	loops := loopsOf(&w.held, w.metric())
+	prefix := w.metric()
+	if len(loops) == 0 {
+		a.Text(0, y, "accuracy after each loop: after the first evaluation", canvas.Dim)
+		return
+	}
+	rows := a.Sub(0, y, a.Width(), a.Height()-y)
+	const numbers = 19 // columns of loss and change
+	narrow := rows.Width() < numbers+24
+	bars := rows
+	if !narrow {
+		bars = rows.Sub(0, 0, rows.Width()-numbers, rows.Height())
+		rows.TextRight(0, "    loss   change", canvas.Dim)
+	}
+	bars.Text(0, 0, fmt.Sprintf("loop  held-out %s at step %d", w.metricName(), w.held.step), canvas.Dim)
+	first := m.held2(len(loops), rows.Height()-1)
+	for i, n := range loops[first:] {
+		v, _ := w.held.value(loopName(prefix, n))
+		style := canvas.Series(0)
+		label := fmt.Sprintf("%3d ", n)
+		if n == m.running() {
+			label = fmt.Sprintf("%3d▶", n)
+		}
+		if n == s.Loops[min(s.Looped, len(s.Loops)-1)] {
+			style = canvas.Accent
+		}
+		chart.Bars(bars.Sub(0, i+1, bars.Width(), 1), []chart.Bar{{Label: label, Value: v, Of: 1, Text: percent(v), Style: style}})
+		if !narrow {
+			loss, _ := w.held.value(loopName("loss", n))
+			text := fmt.Sprintf("%8s", chart.Number(loss))
+			if change, ok := w.held.value(loopName("change", n)); ok {
+				text += fmt.Sprintf("%9s", chart.Number(change))
+			} else {
+				text += fmt.Sprintf("%9s", "")
+			}
+			rows.TextRight(i+1, text, canvas.Plain)
+		}
+	}
+}
+
+// held2 is how far the list of loops is scrolled.
+func (m *model) held2(lines, height int) int { return m.held(loopsID, lines, height) }
+
+// running is the loop that is running in this process, 0 if none is.
+func (m *model) running() int {
+	if m.training() && m.moment.Phase == run.PhaseTraining {
+		return m.moment.Loop
+	}
+	return 0
+}
+
+// drawArchitecture draws the blocks as boxes that the data runs through, the looped one with its loops, and returns how
+// many lines that took:
+//
+//	      ╭──────────╮    ╭──────────╮    ╭──────────╮
+//	in ──▶│ 4 layers │──▶ │ 4 layers │──▶ │ 4 layers │──▶ out
+//	      ╰──────────╯    ╰─◀ 4x ────╯    ╰──────────╯
+//	                       ● ● ◉ ○
+func (m *model) drawArchitecture(a canvas.Area, s run.Setup) int {
+	moment := m.moment
+	running := m.training() && moment.Phase == run.PhaseTraining
+	layers := fmt.Sprintf(" %d layers ", s.LayersPerBlock)
+	if s.LayersPerBlock == 1 {
+		layers = " 1 layer "
+	}
+	const arrow = " ─▶ "
+	width := len(layers) + 2
+	need := len("in") + len(s.Loops)*(width+4) + 4 + len("out")
+	if need > a.Width() { // the number alone
+		layers = fmt.Sprintf(" %d ", s.LayersPerBlock)
+		width = len(layers) + 4
+		need = len("in") + len(s.Loops)*(width+4) + 4 + len("out")
+	}
+	y := 0
+	if need > a.Width() {
+		a.Text(0, 0, s.Model, canvas.Strong)
+		y = 1
+	} else {
+		x := a.Text(0, 1, "in", canvas.Dim)
+		for i, loops := range s.Loops {
+			x = a.Text(x, 1, arrow, canvas.Dim)
+			style := canvas.Border
+			active := running && i == s.Looped && moment.Loop > 0
+			if active {
+				style = canvas.Accent
+			}
+			box := a.Sub(x, 0, width, 3)
+			inside := box.Box("", style)
+			inside.TextCenter(0, layers, canvas.Plain)
+			if loops > 1 {
+				back := fmt.Sprintf("◀ %dx ", loops)
+				a.Text(x+1, 2, back, canvas.Strong)
+			}
+			x += width
+		}
+		x = a.Text(x, 1, arrow, canvas.Dim)
+		a.Text(x, 1, "out", canvas.Dim)
+		y = 3
+	}
+	depth := 0
+	for _, n := range s.Loops {
+		depth += n * s.LayersPerBlock
+	}
+	text := fmt.Sprintf("%dx params / %dx FLOPs of one layer", s.LayersPerBlock*len(s.Loops), depth)
+	if running {
+		m.drawRunning(a.Sub(0, y, a.Width(), 1), s)
+	} else {
+		a.Text(0, y, text, canvas.Dim)
+		return y + 1
+	}
+	a.TextRight(y, text, canvas.Dim)
+	return y + 1
+}
+
+// drawRunning draws a dot for each loop, the one that is running full.
+func (m *model) drawRunning(a canvas.Area, s run.Setup) {
+	x := 0
+	for n := range s.Loops[s.Looped] {
+		if x > a.Width()/3 {
+			x = a.Text(x, 0, "… ", canvas.Dim)
+			break
+		}
+		if n+1 == m.moment.Loop {
+			x = a.Text(x, 0, "● ", canvas.Accent)
+		} else {
+			x = a.Text(x, 0, "○ ", canvas.Dim)
+		}
+	}
+	if m.moment.Loop > 0 {
+		way := "forward"
+		if m.moment.Backward {
+			way = "backward"
+		}
+		a.Text(x, 0, fmt.Sprintf("loop %d %s", m.moment.Loop, way), canvas.Dim)
+	}
+}

@@ -1,0 +1,418 @@
+package tui
+
+import (
+	"fmt"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"time"
+
+	"coil/run"
+	"coil/tui/canvas"
+
+	tea "github.com/charmbracelet/bubbletea"
+)
+
+// model is the state of the dashboard.
+type model struct {
+	o       Options
+	clock   func() time.Time
+	now     time.Time // of the last poll
+	runs    []*watched
+	top     int // of runs: the one that panels of a single run show
+	outcome Outcome
+	fault   error
+
+	width, height int
+	canvas        *canvas.Canvas
+	places        []place // of the panels of the last frame
+	frame         string
+	dirty         bool
+
+	theme     *canvas.Theme
+	focus     panelID
+	full      bool // the focused panel alone
+	scrolled  [panelCount]int
+	charts    chartState
+	help      bool
+	popup     *popup
+	filter    string
+	filtering bool
+	message   string // in the bottom line
+	messageAt time.Time
+
+	moment  run.Now // of the training in this process
+	stopped bool    // it was asked to stop
+	done    bool    // it has ended
+}
+
+func newModel(o Options, clock func() time.Time) *model {
+	m := &model{o: o, clock: clock, now: clock(), canvas: canvas.New(0, 0), theme: o.Style.Theme, dirty: true, charts: newChartState()}
+	if m.theme == nil {
+		m.theme = canvas.Themes()[0]
+	}
+	for _, r := range o.Runs {
+		m.runs = append(m.runs, watch(r))
+	}
+	if o.Training != nil {
+		m.runs = append(m.runs, watch(nil))
+	}
+	return m
+}
+
+func (m *model) close() {
+	for _, w := range m.runs {
+		w.close()
+	}
+}
+
+// shown is the run that panels of a single run show.
+func (m *model) shown() *watched { return m.runs[m.top] }
+
+// Messages of the dashboard to itself.
+type (
+	tick    struct{}
+	trained struct{} // training in this process has ended
+)
+
+func (m *model) Init() tea.Cmd {
+	if t := m.o.Training; t != nil {
+		begin := func() tea.Msg {
+			time.Sleep(2 * time.Second / framesPerSecond) // the first frame goes first
+			t.Start()
+			<-t.Done
+			return trained{}
+		}
+		return tea.Batch(nextTick(0), begin)
+	}
+	return nextTick(0)
+}
+
+func nextTick(after time.Duration) tea.Cmd {
+	return tea.Tick(after, func(time.Time) tea.Msg { return tick{} })
+}
+
+func (m *model) update(msg tea.Msg) tea.Cmd {
+	switch msg := msg.(type) {
+	case tea.WindowSizeMsg:
+		m.width, m.height = max(0, msg.Width), max(0, msg.Height)
+		m.dirty = true
+	case tick:
+		return m.poll()
+	case trained:
+		return m.ended()
+	case tea.KeyMsg:
+		m.dirty = true
+		return m.key(msg)
+	case tea.MouseMsg:
+		return m.mouse(msg)
+	}
+	return nil
+}
+
+// poll looks at what is new. While there is much to read it comes back at once, between keys.
+func (m *model) poll() tea.Cmd {
+	m.now = m.clock()
+	after := pollEvery
+	if t := m.o.Training; t != nil {
+		if m.runs[0].run == nil {
+			m.runs[0].run = t.Run()
+		}
+		if now := t.Now(); now != m.moment {
+			m.moment, m.dirty = now, true
+		}
+	}
+	for _, w := range m.runs {
+		m.dirty = w.poll(m.now) || m.dirty
+		if w.more {
+			after = time.Millisecond
+		}
+	}
+	if m.shown().alive && m.now.Second() != m.messageAt.Second() { // clocks go on
+		m.dirty = true
+	}
+	if m.message != "" && m.now.Sub(m.messageAt) > 8*time.Second {
+		m.message, m.dirty = "", true
+	}
+	return nextTick(after)
+}
+
+// ended is what happens when training in this process has ended.
+func (m *model) ended() tea.Cmd {
+	m.done, m.dirty = true, true
+	m.runs[0].run = m.o.Training.Run()
+	m.runs[0].poll(m.clock())
+	if m.stopped || m.runs[0].run == nil || m.runs[0].ended == run.KindError { // the rest is said on the normal screen
+		return tea.Quit
+	}
+	return nil
+}
+
+// training reports whether a run is trained in this process now.
+func (m *model) training() bool { return m.o.Training != nil && !m.done }
+
+func (m *model) key(msg tea.KeyMsg) tea.Cmd {
+	key := msg.String()
+	switch {
+	case key == "ctrl+c":
+		return m.interrupt()
+	case m.popup != nil:
+		return m.popupKey(key)
+	case m.filtering:
+		m.filterKey(msg)
+		return nil
+	}
+	if m.help && (key == "q" || key == "enter") {
+		m.help = false
+		return nil
+	}
+	if b, ok := find(key); ok {
+		return b.do(m, key)
+	}
+	return nil
+}
+
+// say shows a message in the bottom line for a while.
+func (m *model) say(format string, args ...any) tea.Cmd {
+	m.message, m.messageAt, m.dirty = fmt.Sprintf(format, args...), m.clock(), true
+	return nil
+}
+
+// send sends a command to the run that is shown.
+func (m *model) send(c run.Command) tea.Cmd {
+	w := m.shown()
+	switch {
+	case m.training():
+		m.o.Training.Control.Send(c)
+	case m.o.Training != nil:
+		return m.say("training is over: %s", w.state())
+	default:
+		if err := w.run.Send(c); err != nil {
+			return m.say("%v", err)
+		}
+	}
+	if c == run.Stop {
+		m.stopped = true
+	}
+	return m.say("%s", map[run.Command]string{run.Pause: "pausing after this step", run.Continue: "going on", run.Save: "a checkpoint is saved after this step",
+		run.Evaluate: "an evaluation follows this step", run.Stop: "stopping: this step and a checkpoint come first"}[c])
+}
+
+// pause pauses training, or continues.
+func (m *model) pause() tea.Cmd {
+	paused := m.shown().phase == run.PhasePaused
+	if m.training() {
+		paused = m.moment.Phase == run.PhasePaused
+	}
+	if paused {
+		return m.send(run.Continue)
+	}
+	return m.send(run.Pause)
+}
+
+// interrupt is Ctrl-C.
+func (m *model) interrupt() tea.Cmd {
+	switch {
+	case !m.training():
+		return tea.Quit
+	case m.stopped:
+		m.outcome = AtOnce
+		return tea.Quit
+	}
+	return tea.Batch(m.send(run.Stop), m.say("stopping: the step and a checkpoint are finished first; Ctrl-C again leaves at once, without"))
+}
+
+// leave closes the dashboard, but asks what is to become of training in this process.
+func (m *model) leave() tea.Cmd {
+	if !m.training() {
+		return tea.Quit
+	}
+	m.popup = &popup{title: "leave", text: "training goes on in this window's process", choices: []choice{
+		{"s", "stop: save a checkpoint and leave", func(m *model) tea.Cmd { return m.send(run.Stop) }},
+		{"d", "leave it in the background", (*model).detach},
+		{"c", "stay", nil},
+	}}
+	return nil
+}
+
+func (m *model) askStop() tea.Cmd {
+	m.popup = &popup{title: "stop", text: "it can be taken up again with coil resume", choices: []choice{
+		{"s", "stop training, after saving a checkpoint", func(m *model) tea.Cmd { return m.send(run.Stop) }},
+		{"c", "go on", nil},
+	}}
+	return nil
+}
+
+// detach leaves training in the background: it stops here, and the caller lets another process resume it, exactly.
+func (m *model) detach() tea.Cmd {
+	if !m.training() {
+		return tea.Quit // it is in the background already
+	}
+	m.outcome = Detach
+	m.send(run.Stop)
+	return m.say("moving to the background: this step and a checkpoint come first")
+}
+
+func (m *model) nextRun(by int) tea.Cmd {
+	if len(m.runs) == 1 {
+		return m.say("only one run is shown: coil watch RUN RUN … shows several")
+	}
+	m.top = (m.top + by + len(m.runs)) % len(m.runs)
+	return nil
+}
+
+func (m *model) nextTheme() tea.Cmd {
+	themes := canvas.Themes()
+	i := slices.Index(themes, m.theme)
+	m.theme = themes[(i+1)%len(themes)]
+	return m.say("theme %s", m.theme.Name)
+}
+
+func (m *model) toggleHelp() tea.Cmd {
+	m.help = !m.help
+	m.scrolled[helpID] = 0
+	return nil
+}
+
+// out goes one layer out.
+func (m *model) out() tea.Cmd {
+	switch {
+	case m.help:
+		m.help = false
+	case m.filter != "":
+		m.filter = ""
+	case m.full:
+		m.full = false
+	case m.charts.hasCursor:
+		m.charts.hasCursor = false
+	default:
+		m.charts.span, m.charts.end = 1, 1
+	}
+	return nil
+}
+
+func (m *model) startFilter() tea.Cmd {
+	m.filtering = true
+	return nil
+}
+
+func (m *model) filterKey(msg tea.KeyMsg) {
+	switch msg.Type {
+	case tea.KeyEnter:
+		m.filtering = false
+	case tea.KeyEsc:
+		m.filtering, m.filter = false, ""
+	case tea.KeyBackspace:
+		if r := []rune(m.filter); len(r) > 0 {
+			m.filter = string(r[:len(r)-1])
+		}
+	case tea.KeyRunes, tea.KeySpace:
+		if len(m.filter) < 200 {
+			m.filter += string(msg.Runes)
+		}
+	}
+	m.scrolled[logID], m.scrolled[valuesID] = 0, 0
+}
+
+// matches reports whether a text passes the filter.
+func (m *model) matches(s string) bool {
+	return m.filter == "" || strings.Contains(strings.ToLower(s), strings.ToLower(m.filter))
+}
+
+func (m *model) scroll(by int) tea.Cmd {
+	id := m.focus
+	if m.help {
+		id = helpID
+	}
+	m.scrolled[id] = max(0, m.scrolled[id]+by) // panels hold it below their own length
+	return nil
+}
+
+func (m *model) toggleFull() tea.Cmd {
+	m.full = !m.full
+	return nil
+}
+
+func (m *model) showPanel(n int) tea.Cmd {
+	m.full = !m.full || m.focus != panelID(n)
+	m.focus = panelID(n)
+	return nil
+}
+
+// focusBy moves the focus among the panels on the screen, or on a full screen among all.
+func (m *model) focusBy(by int) tea.Cmd {
+	ids := make([]panelID, 0, panelCount)
+	for _, p := range m.places {
+		ids = append(ids, p.id)
+	}
+	if len(ids) < 2 {
+		ids = ids[:0]
+		for id := range panelID(numbered) {
+			ids = append(ids, id)
+		}
+	}
+	slices.Sort(ids)
+	i := max(0, slices.Index(ids, m.focus))
+	m.focus = ids[((i+by)%len(ids)+len(ids))%len(ids)]
+	return nil
+}
+
+// mouse handles the mouse.
+func (m *model) mouse(msg tea.MouseMsg) tea.Cmd {
+	if msg.Action != tea.MouseActionPress {
+		return nil
+	}
+	m.dirty = true
+	if msg.Button == tea.MouseButtonRight {
+		return m.out()
+	}
+	i := slices.IndexFunc(m.places, func(p place) bool { return p.has(msg.X, msg.Y) })
+	if i < 0 || m.help || m.popup != nil {
+		if m.help && msg.Button == tea.MouseButtonWheelDown {
+			return m.scroll(3)
+		} else if m.help && msg.Button == tea.MouseButtonWheelUp {
+			return m.scroll(-3)
+		}
+		return nil
+	}
+	p := m.places[i]
+	again := m.focus == p.id
+	m.focus = p.id
+	isChart := len(panels[p.id].plots) > 0
+	switch {
+	case isChart && (msg.Button == tea.MouseButtonWheelUp || msg.Button == tea.MouseButtonWheelDown):
+		factor := 0.8
+		if msg.Button == tea.MouseButtonWheelDown {
+			factor = 1 / factor
+		}
+		return m.zoomAt(p, msg.X, factor)
+	case msg.Button == tea.MouseButtonWheelUp:
+		return m.scroll(-3)
+	case msg.Button == tea.MouseButtonWheelDown:
+		return m.scroll(3)
+	case msg.Button != tea.MouseButtonLeft:
+	case isChart:
+		m.cursorAt(p, msg.X)
+	case again:
+		return m.toggleFull()
+	}
+	return nil
+}
+
+// view draws the frame, if anything has changed.
+func (m *model) view() string {
+	if m.dirty {
+		m.draw()
+		m.frame = m.canvas.ANSI(m.theme, m.o.Style.Depth)
+		m.dirty = false
+	}
+	return m.frame
+}
+
+// fail remembers a fault of the dashboard, which ends it.
+func (m *model) fail(v any) tea.Cmd {
+	if m.fault == nil {
+		m.fault = fmt.Errorf("the dashboard failed: %v\n%s", v, debug.Stack())
+	}
+	return tea.Quit
+}

@@ -1,0 +1,108 @@
+// Package tui is the dashboard: a picture of a run's events, and the keys that steer the run.
+package tui
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"coil/run"
+	"coil/tui/canvas"
+
+	tea "github.com/charmbracelet/bubbletea"
+)
+
+// Options say what a dashboard shows, and how.
+type Options struct {
+	Runs     []*run.Run // to watch; none with Training
+	Training *Training  // in this process, nil for none
+	Style    Style
+}
+
+// Style is how a dashboard looks.
+type Style struct {
+	Theme *canvas.Theme // nil for the first of canvas.Themes
+	Depth canvas.Depth
+	ASCII bool // no characters but ASCII
+}
+
+// Training is a run that is trained in this process, on another goroutine.
+type Training struct {
+	Start   func()          // begins it; called once, when the first frame is on the screen
+	Run     func() *run.Run // nil as long as it is not made
+	Now     func() run.Now  // what it is doing
+	Done    <-chan struct{} // closed when it has ended
+	Log     func() []string // what was written to standard output and error meanwhile
+	Control *run.Control    // steers it
+}
+
+// Outcome is how the user left a dashboard.
+type Outcome int
+
+const (
+	Left   Outcome = iota // nothing is asked
+	Detach                // training has stopped, and is to go on in the background
+	AtOnce                // without waiting for training
+)
+
+// Least is the smallest terminal on which a command opens the dashboard by itself; once open, it takes any size.
+const LeastWidth, LeastHeight = 60, 16
+
+// framesPerSecond is how often the screen is drawn at most; pollEvery is how often the runs are looked at.
+const (
+	framesPerSecond = 15
+	pollEvery       = 200 * time.Millisecond
+)
+
+// Run shows a dashboard on the terminal until the user leaves it. While it runs, nothing else may write to the terminal.
+//
+// A fault of the dashboard ends it with an error, and training, if there is any, goes on.
+func Run(o Options, terminal *os.File, stop <-chan struct{}) (Outcome, error) {
+	m := newModel(o, time.Now)
+	defer m.close()
+	p := tea.NewProgram(guarded{m}, tea.WithAltScreen(), tea.WithMouseCellMotion(), tea.WithFPS(framesPerSecond),
+		tea.WithoutSignalHandler(), tea.WithInput(os.Stdin), tea.WithOutput(terminal))
+	ended := make(chan struct{})
+	go func() { // ends with this function
+		select {
+		case <-stop:
+			p.Kill()
+		case <-ended:
+		}
+	}()
+	_, err := p.Run()
+	close(ended)
+	switch {
+	case m.fault != nil:
+		return Left, m.fault
+	case errors.Is(err, tea.ErrProgramKilled):
+		return AtOnce, nil
+	case err != nil:
+		return Left, fmt.Errorf("dashboard: %w", err)
+	}
+	return m.outcome, nil
+}
+
+// guarded turns a panic of the dashboard into its end.
+type guarded struct{ *model }
+
+func (g guarded) Init() (cmd tea.Cmd) { return g.model.Init() }
+
+func (g guarded) Update(msg tea.Msg) (_ tea.Model, cmd tea.Cmd) {
+	defer func() {
+		if v := recover(); v != nil {
+			cmd = g.fail(v)
+		}
+	}()
+	return g, g.model.update(msg)
+}
+
+func (g guarded) View() (frame string) {
+	defer func() {
+		if v := recover(); v != nil {
+			g.fail(v)
+		}
+	}()
+	return g.view()
+}

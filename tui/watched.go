@@ -1,0 +1,88 @@
+package tui
+
+import (
+	"path/filepath"
+	"strings"
+	"time"
+
+	"coil/run"
+)
+
+// watched is one run that is shown.
+type watched struct {
+	*record
+	run    *run.Run // nil while the run of this process is not made yet
+	reader *run.EventReader
+	err    error // why nothing more can be read
+	more   bool  // there may be more to read at once
+
+	alive   bool // a process trains it
+	checked time.Time
+}
+
+// How long a poll may read, and how often it asks whether a process trains the run.
+const (
+	readBudget = 50 * time.Millisecond
+	checkEvery = 2 * time.Second
+)
+
+func watch(r *run.Run) *watched { return &watched{record: newRecord(), run: r} }
+
+// poll reads what is new.
+func (w *watched) poll(now time.Time) (changed bool) {
+	if w.run == nil || w.err != nil {
+		return false
+	}
+	if w.reader == nil {
+		if w.reader, w.err = w.run.Events(); w.err != nil {
+			return true
+		}
+	}
+	changed, w.more, w.err = w.follow(w.reader, readBudget)
+	if now.Sub(w.checked) >= checkEvery || changed && w.ended != "" {
+		w.checked = now
+		_, alive, err := w.run.Holder()
+		alive = alive && err == nil
+		changed = changed || alive != w.alive
+		w.alive = alive
+	}
+	return changed || w.err != nil
+}
+
+func (w *watched) close() {
+	if w.reader != nil {
+		w.reader.Close()
+	}
+}
+
+// state says in a word or two how the run is doing.
+func (w *watched) state() string {
+	switch {
+	case w.run == nil:
+		return "preparing"
+	case w.ended == run.KindEnd:
+		return "finished"
+	case w.ended == run.KindError:
+		return "failed"
+	case w.ended == run.KindStop:
+		return "stopped"
+	case !w.alive:
+		return "killed"
+	}
+	return string(w.phase)
+}
+
+// name is what the run is called among others: its name, or else the random part of its id.
+func (w *watched) name() string {
+	if w.run == nil {
+		return "this run"
+	}
+	i := w.run.Info()
+	if i.Name != "" {
+		return i.Name
+	}
+	if parts := strings.Split(i.ID, "_"); len(parts) >= 3 {
+		return parts[2]
+	}
+	return filepath.Base(w.run.Path())
+}
