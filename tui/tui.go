@@ -46,7 +46,7 @@ const (
 	AtOnce                // without waiting for training
 )
 
-// Least is the smallest terminal on which a command opens the dashboard by itself; once open, it takes any size.
+// The smallest terminal on which a command opens the dashboard by itself; once open, it takes any size.
 const LeastWidth, LeastHeight = 60, 16
 
 // framesPerSecond is how often the screen is drawn at most; pollEvery is how often the runs are looked at.

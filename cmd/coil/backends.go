@@ -169,7 +169,7 @@ func describeDevice(device, kernels string, workers int, memory int64) string {
 	if workers > 0 {
 		parts = append(parts, plural(workers, "worker"))
 	}
-	return strings.Join(append(parts, bytes(memory)+" of memory"), " · ")
+	return strings.Join(append(parts, byteSize(memory)+" of memory"), " · ")
 }
 
 func writeJSON(w io.Writer, v any) error {

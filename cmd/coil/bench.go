@@ -224,11 +224,11 @@ func printMeasurements(w io.Writer, m *measurements) {
 		rows := [][]string{{"step", "model", "ms", "tokens/s", "FLOP/s", "of peak", "memory"}}
 		for _, s := range m.Steps {
 			rows = append(rows, []string{s.Name, s.Model, fmt.Sprintf("%.1f", 1e3*s.Seconds.Median), scaled(s.Rate.Median), scaled(s.Speed.Median),
-				share(s.Share), bytes(s.Memory)})
+				share(s.Share), byteSize(s.Memory)})
 		}
 		fmt.Fprintf(w, "\nWhole training steps\n%s", table(rows))
 		if m.Resident > 0 {
-			fmt.Fprintf(w, "resident memory of this process at most %s\n", bytes(m.Resident))
+			fmt.Fprintf(w, "resident memory of this process at most %s\n", byteSize(m.Resident))
 		}
 	}
 }

@@ -123,9 +123,9 @@ func printVerdict(w io.Writer, r *doctor.Report) {
 	if g.Chip.TFLOPS > 0 {
 		fmt.Fprintf(w, "; published: %.1f TFLOP/s, %.0f GB/s", g.Chip.TFLOPS, g.Chip.Bandwidth)
 	}
-	fmt.Fprintf(w, "\nmemory   %s for the GPU, largest buffer %s, %d KiB a threadgroup", bytes(g.WorkingSet), bytes(g.MaxBuffer), g.ThreadgroupBytes>>10)
+	fmt.Fprintf(w, "\nmemory   %s for the GPU, largest buffer %s, %d KiB a threadgroup", byteSize(g.WorkingSet), byteSize(g.MaxBuffer), g.ThreadgroupBytes>>10)
 	if s.Memory > 0 {
-		fmt.Fprintf(w, ", of %s", bytes(s.Memory))
+		fmt.Fprintf(w, ", of %s", byteSize(s.Memory))
 	}
 	fmt.Fprintf(w, "\nsystem   %s %s %s\n", s.OS, s.Build, s.Model)
 	lowPower := ""

@@ -29,7 +29,7 @@ func scaled(x float64) string {
 	return fmt.Sprintf("%.3g ", x)
 }
 
-func bytes(n int64) string {
+func byteSize(n int64) string {
 	switch {
 	case n >= 10<<30:
 		return fmt.Sprintf("%.0f GiB", float64(n)/(1<<30))

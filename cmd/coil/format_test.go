@@ -10,7 +10,7 @@ func TestNumbers(t *testing.T) {
 	for got, want := range map[string]string{
 		count(0): "0", count(999): "999", count(1000): "1 000", count(-1234567): "-1 234 567",
 		scaled(0): "0 ", scaled(512): "512 ", scaled(28912): "28.9 k", scaled(1.5e6): "1.5 M", scaled(2e9): "2 G", scaled(3e12): "3 T",
-		bytes(512): "0 KiB", bytes(2 << 10): "2 KiB", bytes(5 << 20): "5 MiB", bytes(3 << 29): "1.5 GiB", bytes(24 << 30): "24 GiB",
+		byteSize(512): "0 KiB", byteSize(2 << 10): "2 KiB", byteSize(5 << 20): "5 MiB", byteSize(3 << 29): "1.5 GiB", byteSize(24 << 30): "24 GiB",
 		plural(1, "worker"): "1 worker", plural(2, "worker"): "2 workers", percent(0.9987): "99.9 %",
 		duration(0): "0 s", duration(59*time.Second + 600*time.Millisecond): "1 m 00 s", duration(185 * time.Second): "3 m 05 s",
 		duration(127 * time.Minute): "2 h 07 m",

@@ -80,13 +80,13 @@ func printLaunches(w io.Writer, l *bench.Launches, chip string) {
 		if k.FLOPs > 0 {
 			flops, intensity = scaled(float64(k.FLOPs)), fmt.Sprintf("%.0f", k.Intensity)
 		}
-		rows = append(rows, []string{k.Name, fmt.Sprint(k.Calls), fmt.Sprint(k.Launches), flops, bytes(k.Moved), bytes(k.Least),
+		rows = append(rows, []string{k.Name, fmt.Sprint(k.Calls), fmt.Sprint(k.Launches), flops, byteSize(k.Moved), byteSize(k.Least),
 			fmt.Sprintf("%.2f", k.Ratio), intensity})
 	}
 	fmt.Fprintf(w, "%s, %s, %d tokens a step\n\n%s\n", l.Name, l.Model, l.Tokens, table(rows))
 	fmt.Fprintf(w, "%d launches, %.1f for each layer that runs, forward and backward; %d wait for those before them\n", l.Launches, l.PerLayer, l.Barriers)
-	fmt.Fprintf(w, "%sFLOP in matmuls, %s moved (%.2f times the least), %s of memory\n\n", scaled(float64(l.FLOPs)), bytes(l.Moved),
-		float64(l.Moved)/float64(l.Least), bytes(l.Memory))
+	fmt.Fprintf(w, "%sFLOP in matmuls, %s moved (%.2f times the least), %s of memory\n\n", scaled(float64(l.FLOPs)), byteSize(l.Moved),
+		float64(l.Moved)/float64(l.Least), byteSize(l.Memory))
 	rows = [][]string{{"predicted for", "TFLOP/s", "GB/s", "ms a step", "tokens/s", "of peak"}}
 	wanted, _ := metal.ChipNamed(chip)
 	for _, p := range l.Chips {

@@ -50,13 +50,18 @@ func execute(args []string, stdout, stderr io.Writer) int {
 		err = fmt.Errorf("the result could not be written: %w", out.err)
 	}
 	code := exitCode(err)
-	if s := (signalError{}); err != nil && !errors.As(err, &s) {
+	if err != nil && !said(err) {
 		fmt.Fprintf(stderr, "coil: %s\n", err)
 		if code == exitUsage && !strings.Contains(err.Error(), "--help") {
 			fmt.Fprintf(stderr, "coil --help and coil COMMAND --help show what there is\n")
 		}
 	}
 	return code
+}
+
+// said reports whether there is nothing more to say of an error.
+func said(err error) bool {
+	return errors.As(err, &signalError{}) || errors.As(err, &silentError{})
 }
 
 // output remembers that a write failed: a result that reached nobody is no success.
@@ -77,11 +82,14 @@ func exitCode(err error) int {
 	var usage usageError
 	var diverged *train.DivergedError
 	var signal signalError
+	var silent silentError
 	switch {
 	case err == nil:
 		return exitOK
 	case errors.As(err, &signal):
 		return 128 + signal.number
+	case errors.As(err, &silent):
+		return silent.code
 	case errors.As(err, &diverged):
 		return exitDiverged
 	case errors.Is(err, train.ErrOtherModel), errors.Is(err, run.ErrDamaged):
@@ -117,7 +125,7 @@ func newRoot() *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usageError{fmt.Errorf("%w%s", err, flagSuggestion(cmd, err))}
 	})
-	root.AddCommand(newTrain(), newResume(), newEval(), newTask(), newPresets(), newBackends(), newBench(), newLaunches(), newDoctor(), newCompletion(), newMan())
+	root.AddCommand(newTrain(), newResume(), newWatch(), newEval(), newTask(), newPresets(), newBackends(), newBench(), newLaunches(), newDoctor(), newCompletion(), newMan())
 	root.SuggestionsMinimumDistance = 2
 	root.SetHelpFunc(help)
 	root.SetHelpCommand(&cobra.Command{Use: "help [COMMAND]", Hidden: true, RunE: func(cmd *cobra.Command, args []string) error {

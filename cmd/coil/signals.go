@@ -13,11 +13,13 @@ import (
 type interrupt struct {
 	number atomic.Int32 // of the first signal
 	c      chan os.Signal
+	first  func()         // after the first signal, unless nil
+	second func(code int) // after the second
 }
 
 // watchSignals begins to listen; end stops it. first is what to say after the first signal.
 func watchSignals(w io.Writer, first string) *interrupt {
-	i := &interrupt{c: make(chan os.Signal, 2)}
+	i := &interrupt{c: make(chan os.Signal, 2), second: os.Exit}
 	signal.Notify(i.c, os.Interrupt, syscall.SIGTERM)
 	if !signal.Ignored(syscall.SIGHUP) { // as under nohup: a closed terminal stops nothing
 		signal.Notify(i.c, syscall.SIGHUP)
@@ -29,9 +31,12 @@ func watchSignals(w io.Writer, first string) *interrupt {
 				continue
 			}
 			if !i.number.CompareAndSwap(0, int32(n)) {
-				os.Exit(128 + int(n))
+				i.second(128 + int(n))
 			}
 			fmt.Fprintf(w, "\n%s\n", first)
+			if i.first != nil {
+				i.first()
+			}
 		}
 	}()
 	return i
@@ -44,5 +49,11 @@ func (i *interrupt) end() {
 	close(i.c)
 }
 
-// err is the error of a run that was stopped.
-func (i *interrupt) err() error { return signalError{int(i.number.Load())} }
+// err is the error of a run that was stopped: by a signal, or as Ctrl-C does.
+func (i *interrupt) err() error {
+	n := int(i.number.Load())
+	if n == 0 {
+		n = int(syscall.SIGINT)
+	}
+	return signalError{n}
+}

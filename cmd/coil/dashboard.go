@@ -1,0 +1,186 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"runtime/debug"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"coil/run"
+	"coil/tui"
+
+	"golang.org/x/sys/unix"
+)
+
+// inDashboard trains on another goroutine, and shows the dashboard on this one. When that is closed, whatever was to be
+// told is told on the normal screen.
+func (s *session) inDashboard() error {
+	style, err := s.front.look.style()
+	if err != nil {
+		return err
+	}
+	screen, err := takeScreen()
+	if err != nil {
+		return err
+	}
+	said := &later{}
+	p := &progress{w: said}
+	p.silent.Store(true)
+	stop := watchSignals(said, stopping)
+	defer stop.end()
+	atOnce := make(chan struct{})
+	stop.first = func() { s.control.Send(run.Stop) }
+	stop.second = func(int) { close(atOnce); stop.second = os.Exit }
+
+	var made atomic.Pointer[job]
+	done := make(chan struct{})
+	begin := time.Now()
+	var failure error
+	train := func() {
+		defer close(done)
+		defer func() {
+			if v := recover(); v != nil { // else the terminal would stay as the dashboard has it
+				failure = fmt.Errorf("a fault of coil: %v\n%s", v, debug.Stack())
+			}
+		}()
+		var j *job
+		if j, failure = s.prepare(said, p.report); failure != nil {
+			j.close()
+			return
+		}
+		made.Store(j)
+		failure = j.t.Run(j.r, s.control.Next)
+	}
+	outcome, fault := tui.Run(tui.Options{Style: style, Training: &tui.Training{
+		Start: func() { go train() },
+		Run: func() *run.Run {
+			if j := made.Load(); j != nil {
+				return j.r
+			}
+			return nil
+		},
+		Now: func() run.Now {
+			if j := made.Load(); j != nil {
+				return j.t.Now()
+			}
+			return run.Now{Phase: run.PhasePreparing}
+		},
+		Done: done, Log: screen.log, Control: &s.control,
+	}}, screen.terminal, atOnce)
+	took := time.Since(begin)
+	w := s.cmd.ErrOrStderr()
+	screen.giveBack(w)
+	said.to(w)
+	if outcome == tui.AtOnce {
+		return stop.err()
+	}
+	if fault != nil {
+		fmt.Fprintf(w, "%v\ntraining goes on; Ctrl-C stops it\n\n", fault)
+	}
+	p.silent.Store(false)
+	<-done
+	j := made.Load()
+	if j == nil {
+		return failure
+	}
+	defer j.close()
+	if outcome == tui.Detach && failure != nil && strings.Contains(failure.Error(), "stopped") {
+		return s.moveToBackground(j)
+	}
+	return s.finish(j, p, failure, took, stop)
+}
+
+// later keeps what is written until it is told where it goes.
+type later struct {
+	mu   sync.Mutex
+	kept bytes.Buffer
+	w    io.Writer
+}
+
+func (l *later) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.w != nil {
+		return l.w.Write(b)
+	}
+	return l.kept.Write(b)
+}
+
+func (l *later) to(w io.Writer) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.w = w
+	w.Write(l.kept.Bytes())
+}
+
+// screen is the terminal that the dashboard has for itself: what anything else in this process writes to standard output
+// and error meanwhile goes to a file, and to the dashboard's log.
+type screen struct {
+	terminal       *os.File
+	stdout, stderr int // as they were
+	file           *os.File
+	read           int64
+	lines          []string
+}
+
+func takeScreen() (*screen, error) {
+	s := &screen{}
+	var err error
+	if s.file, err = os.CreateTemp("", "coil-output-*"); err != nil {
+		return nil, fmt.Errorf("a file for what is written beside the dashboard: %w", err)
+	}
+	os.Remove(s.file.Name()) // it is there as long as it is open
+	if s.stdout, err = unix.Dup(1); err == nil {
+		s.stderr, err = unix.Dup(2)
+	}
+	if err == nil {
+		err = unix.Dup2(int(s.file.Fd()), 1)
+	}
+	if err == nil {
+		err = unix.Dup2(int(s.file.Fd()), 2)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("take the terminal: %w", err)
+	}
+	s.terminal = os.NewFile(uintptr(s.stdout), "/dev/stdout")
+	return s, nil
+}
+
+// mostLines is how many lines the log keeps.
+const mostLines = 200
+
+// log is what was written meanwhile.
+func (s *screen) log() []string {
+	var b [16 << 10]byte
+	for {
+		n, _ := s.file.ReadAt(b[:], s.read)
+		end := bytes.LastIndexByte(b[:n], '\n')
+		if end < 0 {
+			if n < len(b) {
+				return s.lines
+			}
+			end = n - 1 // a line without end
+		}
+		s.read += int64(end) + 1
+		for line := range strings.SplitSeq(strings.TrimSuffix(string(b[:end+1]), "\n"), "\n") {
+			s.lines = append(s.lines, line)
+		}
+		s.lines = s.lines[max(0, len(s.lines)-mostLines):]
+	}
+}
+
+// giveBack makes standard output and error what they were, and writes to w what was written meanwhile.
+func (s *screen) giveBack(w io.Writer) {
+	unix.Dup2(s.stdout, 1)
+	unix.Dup2(s.stderr, 2)
+	s.file.Seek(0, io.SeekStart)
+	io.Copy(w, s.file)
+	s.file.Close()
+	s.terminal.Close()
+	unix.Close(s.stderr)
+}

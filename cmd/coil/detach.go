@@ -1,0 +1,136 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+
+	"coil/run"
+
+	"github.com/spf13/pflag"
+)
+
+// A run in the background is the same command in a process of its own, in a session of its own so that no terminal can
+// end it. This variable, in its environment, is the path of its log, which is where its output goes; and it has a pipe on
+// descriptor 3, on which it tells the process that started it that the run has begun.
+const detachedEnv = "COIL_DETACHED_LOG"
+
+const detachedPipe = 3
+
+// logName is what the log is called in the run's folder.
+const logName = "log.txt"
+
+// began is what is told.
+type began struct {
+	Run string `json:"run"`
+	PID int    `json:"pid"`
+}
+
+// inBackground starts the command again, without --detach, in the background.
+func (s *session) inBackground() error {
+	args := slices.DeleteFunc(slices.Clone(os.Args[1:]), func(a string) bool { return a == "--detach" || strings.HasPrefix(a, "--detach=") })
+	return startDetached(s, args)
+}
+
+// moveToBackground goes on in the background with a run that was stopped here.
+func (s *session) moveToBackground(j *job) error {
+	args := []string{"resume", j.r.Path()}
+	s.cmd.Flags().Visit(func(f *pflag.Flag) {
+		if f.Name == "backend" || f.Name == "workers" || f.Name == "bfloat16" {
+			args = append(args, "--"+f.Name+"="+f.Value.String())
+		}
+	})
+	j.close()
+	*j = job{}
+	return startDetached(s, args)
+}
+
+// startDetached starts the background process, and waits until its run has begun or it has failed.
+func startDetached(s *session, args []string) error {
+	program, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(s.folder, 0o777); err != nil {
+		return fmt.Errorf("the log of a run in the background: %w", err)
+	}
+	log, err := os.CreateTemp(s.folder, ".log-*")
+	if err != nil {
+		return fmt.Errorf("the log of a run in the background: %w", err)
+	}
+	defer log.Close()
+	told, pipe, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	defer told.Close()
+	c := exec.Command(program, args...)
+	c.Env = append(os.Environ(), detachedEnv+"="+log.Name())
+	c.Stdout, c.Stderr, c.ExtraFiles = log, log, []*os.File{pipe}
+	c.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	err = c.Start()
+	pipe.Close()
+	if err != nil {
+		os.Remove(log.Name())
+		return err
+	}
+	text, err := io.ReadAll(told) // ends when the run has begun, or the process has
+	if err != nil {
+		return err
+	}
+	var b began
+	if json.Unmarshal(text, &b) != nil {
+		return failedDetached(c, log, s.cmd.ErrOrStderr())
+	}
+	w := s.cmd.OutOrStdout()
+	if s.front.asJSON {
+		return writeJSON(w, b)
+	}
+	fmt.Fprintf(w, "run    %s, in the background: process %d\n", b.Run, b.PID)
+	fmt.Fprintf(w, "watch  coil watch %s\nstop   coil steer %s stop\n", b.Run, b.Run)
+	return nil
+}
+
+// silentError is an error of which everything is said already.
+type silentError struct{ code int }
+
+func (e silentError) Error() string { return fmt.Sprintf("exit code %d", e.code) }
+
+// failedDetached says what a background process said that has ended before its run began.
+func failedDetached(c *exec.Cmd, log *os.File, w io.Writer) error {
+	defer os.Remove(log.Name())
+	err := c.Wait()
+	if _, e := log.Seek(0, io.SeekStart); e == nil {
+		io.Copy(w, log)
+	}
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		return silentError{max(1, exit.ExitCode())}
+	}
+	return errors.Join(errors.New("the background process has ended without a word"), err)
+}
+
+// announceRun does the background process's part: the log moves into the run's folder, and no hang-up ends the run.
+func announceRun(r *run.Run) {
+	log := os.Getenv(detachedEnv)
+	signal.Ignore(syscall.SIGHUP)
+	if err := os.Rename(log, filepath.Join(r.Path(), logName)); err != nil { // the log stays where it is
+		fmt.Fprintf(os.Stderr, "coil: %v\n", err)
+	}
+	var line bytes.Buffer
+	if err := json.NewEncoder(&line).Encode(began{r.Path(), os.Getpid()}); err != nil {
+		return
+	}
+	pipe := os.NewFile(detachedPipe, "pipe")
+	pipe.Write(line.Bytes()) // whoever started this may be gone
+	pipe.Close()
+}

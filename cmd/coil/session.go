@@ -1,0 +1,177 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"coil/backend"
+	"coil/eval"
+	"coil/run"
+	"coil/train"
+
+	"github.com/spf13/cobra"
+)
+
+// frontFlags are the flags of how a run is shown while it is trained.
+type frontFlags struct {
+	asJSON, noTUI, detach bool
+	look                  lookFlags
+}
+
+func (f *frontFlags) add(cmd *cobra.Command) {
+	cmd.Flags().BoolVar(&f.asJSON, "json", false, "print the result as JSON; no dashboard")
+	cmd.Flags().BoolVar(&f.noTUI, "no-tui", false, "lines of progress instead of the dashboard")
+	cmd.Flags().BoolVar(&f.detach, "detach", false, "train in the background: coil watch shows it, coil steer steers it")
+	f.look.add(cmd)
+}
+
+// session is what coil train and coil resume have in common: a run is made ready, trained, and told about.
+type session struct {
+	cmd     *cobra.Command
+	front   frontFlags
+	folder  string // of the runs, or of the run
+	control run.Control
+	// prepare makes everything ready; what it tells goes to w, what training reports to report.
+	prepare func(w io.Writer, report func(train.Report)) (*job, error)
+}
+
+// job is a run that is being trained. Parts may be missing if making it ready has failed.
+type job struct {
+	b backend.Backend
+	t *train.Trainer
+	r *run.Run
+}
+
+func (j *job) close() {
+	if j == nil {
+		return
+	}
+	if j.t != nil {
+		j.t.Close()
+	}
+	if j.r != nil {
+		j.r.Close()
+	}
+	if j.b != nil {
+		j.b.Close()
+	}
+}
+
+// run trains: in the background, in the dashboard, or with lines of progress.
+func (s *session) run() error {
+	err := s.front.look.check()
+	switch {
+	case err != nil:
+		return err
+	case s.front.detach:
+		return s.inBackground()
+	case !s.front.noTUI && !s.front.asJSON && canShow():
+		return s.inDashboard()
+	}
+	return s.inLines()
+}
+
+const stopping = "stopping: the step and a checkpoint are finished first; once more leaves at once, without"
+
+// inLines trains with lines of progress.
+func (s *session) inLines() error {
+	w := s.cmd.ErrOrStderr()
+	p := &progress{w: w}
+	report := p.report
+	var j *job
+	if os.Getenv(detachedEnv) != "" {
+		report = func(r train.Report) {
+			p.report(r)
+			if r.Event.Kind == run.KindSetup { // the run has begun
+				announceRun(j.r)
+			}
+		}
+	}
+	j, err := s.prepare(w, report)
+	defer j.close()
+	if err != nil {
+		return err
+	}
+	stop := watchSignals(w, stopping)
+	defer stop.end()
+	stop.first = func() { s.control.Send(run.Stop) }
+	begin := time.Now()
+	err = j.t.Run(j.r, s.control.Next)
+	return s.finish(j, p, err, time.Since(begin), stop)
+}
+
+// finish tells how training has ended.
+func (s *session) finish(j *job, p *progress, err error, took time.Duration, stop *interrupt) error {
+	cmd, t, r := s.cmd, j.t, j.r
+	if err != nil && !errors.Is(err, train.ErrStopped) {
+		where, from := "", ""
+		if d := (*train.DivergedError)(nil); errors.As(err, &d) {
+			where = " in " + configPath(r.Path())
+			if cs, e := r.Checkpoints(); e == nil && len(cs) > 1 { // of the newest, the weights may be on their way already
+				from = fmt.Sprintf(" --step %d", cs[len(cs)-2].Step)
+			}
+		}
+		return fmt.Errorf("%w%s; then go on with\n  coil resume %s%s", err, where, r.Path(), from)
+	}
+	if s.front.asJSON {
+		o := outcome{r.Path(), t.Done(), err == nil, took.Seconds(), p.wait(), eval.MetricName(t.Task), nil}
+		if err == nil {
+			o.HeldOut = p.result
+		}
+		if e := writeJSON(cmd.OutOrStdout(), o); e != nil {
+			return e
+		}
+	} else if err == nil {
+		fmt.Fprintln(cmd.ErrOrStderr())
+		summary(cmd.OutOrStdout(), t, r, p, took)
+	}
+	if err != nil {
+		fmt.Fprintf(cmd.ErrOrStderr(), "stopped at step %d of %d; go on with\n  coil resume %s\n", t.Done(), t.Config.Train.Steps, r.Path())
+		return stop.err()
+	}
+	return nil
+}
+
+// outcome is the result of a run as JSON.
+type outcome struct {
+	Run     string       `json:"run"`
+	Steps   int          `json:"steps"`
+	Done    bool         `json:"done"`
+	Seconds float64      `json:"seconds"`
+	Wait    float64      `json:"data_wait"` // share of the training time spent waiting for data
+	Metric  string       `json:"metric"`
+	HeldOut *eval.Result `json:"held_out,omitempty"`
+}
+
+// describe prints what is about to be trained.
+func describe(w io.Writer, source string, t *train.Trainer, b backend.Backend) {
+	m := t.Model
+	a, i := m.Architecture, b.Info()
+	fmt.Fprintf(w, "coil     %s\n", source)
+	fmt.Fprintf(w, "model    %s · %s parameters · depth %d · %dx params / %dx FLOPs of one layer · %sFLOPs a token\n", a,
+		count(int64(m.Size)), a.Depth(), a.Layers(), a.Depth(), scaled(float64(m.FLOPs())))
+	fmt.Fprintf(w, "task     %s · %s · sequences of %d tokens\n", t.Task.Name(), strings.Join(t.Task.Kinds(), ", "), t.Task.Length())
+	fmt.Fprintf(w, "backend  %s · %s\n", i.Name, describeDevice(i.Device, i.Kernels, i.Workers, i.Memory))
+	fmt.Fprintf(w, "memory   %s: weights and moments %s, gradients %s, activations %s, workspace %s\n", byteSize(t.Memory.Total()),
+		byteSize(t.Memory.Buffers), byteSize(t.Memory.Accumulators), byteSize(t.Memory.Activations), byteSize(t.Memory.Workspace+t.Memory.Batch))
+}
+
+// summary prints the result, where the run lies, and what to try next.
+func summary(w io.Writer, t *train.Trainer, r *run.Run, p *progress, took time.Duration) {
+	res := p.result
+	if res == nil {
+		return
+	}
+	fmt.Fprintf(w, "%s after %d steps, %s: held-out %s %s on %s examples (loss %.4f)\n", t.Model.Architecture, t.Done(),
+		duration(took), eval.MetricName(t.Task), percent(res.Headline(t.Task)), count(int64(res.Examples)), res.Loss)
+	for _, k := range res.Kinds {
+		fmt.Fprintf(w, "  %-8s %s\n", k.Kind, percent(k.Headline(t.Task)))
+	}
+	fmt.Fprintf(w, "data  %.2f %% of the training time spent waiting for it\n", 100*p.wait())
+	fmt.Fprintf(w, "run   %s\n", r.Path())
+	fmt.Fprintf(w, "next  coil eval %s --loops 1..%d   accuracy after each loop\n", r.Path(), 2*t.Model.Architecture.Count())
+}

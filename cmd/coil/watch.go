@@ -1,0 +1,197 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"coil/run"
+	"coil/tui"
+	"coil/tui/canvas"
+	"coil/tui/terminal"
+
+	"github.com/spf13/cobra"
+)
+
+func newWatch() *cobra.Command {
+	var out, picture, size string
+	var once, lines bool
+	var look lookFlags
+	cmd := &cobra.Command{
+		Use:   "watch [RUN…]",
+		Short: "Show runs in the dashboard while they are trained, or afterwards, and steer them",
+		Example: `  coil watch                              the newest run
+  coil watch 2026-11-23_18 2026-11-23_19  two runs, one over the other
+  coil watch latest --once                the dashboard once, as text
+  coil watch latest --picture run.svg --size 140x44
+  coil watch latest --no-tui              follow it with lines of progress`,
+		Long: "A run that is trained, here or in the background, is shown as it goes, and keys pause it, save a checkpoint, " +
+			"evaluate and stop it; closing the dashboard does not. Without a terminal, lines of progress are printed until the run ends.\n",
+		ValidArgsFunction: completeRuns,
+	}
+	f := cmd.Flags()
+	f.SortFlags = false
+	f.StringVar(&out, "out", defaultRoot, "`folder` of the runs")
+	f.BoolVar(&lines, "no-tui", false, "lines of progress instead of the dashboard")
+	f.BoolVar(&once, "once", false, "print the dashboard once, as text")
+	f.StringVar(&picture, "picture", "", "draw the dashboard once, to this SVG `file`")
+	f.StringVar(&size, "size", "", "`columns x lines` for --once and --picture, as in 120x40; those of the terminal if not given")
+	look.add(cmd)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		style, err := look.style()
+		if err != nil {
+			return err
+		}
+		if len(args) == 0 {
+			args = []string{"latest"}
+		}
+		if len(args) > mostWatched {
+			return usageError{fmt.Errorf("%d runs: at most %d can be told apart in one picture", len(args), mostWatched)}
+		}
+		var runs []*run.Run
+		for _, name := range args {
+			path, err := run.Resolve(out, name)
+			if err != nil {
+				return usageError{err}
+			}
+			r, err := run.View(path)
+			if err != nil {
+				return err
+			}
+			runs = append(runs, r)
+		}
+		o := tui.Options{Runs: runs, Style: style}
+		switch {
+		case once || picture != "":
+			return draw(cmd.OutOrStdout(), o, picture, size)
+		case size != "":
+			return usageError{errors.New("--size is for --once and --picture")}
+		case lines || !canWatch():
+			if len(runs) > 1 {
+				return usageError{errors.New("without the dashboard, one run can be followed; --once shows several as text")}
+			}
+			return follow(cmd.OutOrStdout(), cmd.ErrOrStderr(), runs[0])
+		}
+		_, err = tui.Run(o, os.Stdout, nil)
+		return err
+	}
+	return cmd
+}
+
+// mostWatched is how many runs have colours of their own.
+const mostWatched = 8
+
+// canWatch reports whether the dashboard can be shown when it was asked for: on any terminal that is none for machines.
+func canWatch() bool {
+	if terminal.Dumb() {
+		return false
+	}
+	_, _, in := terminal.Size(os.Stdin)
+	w, h, ok := terminal.Size(os.Stdout)
+	return in && ok && w >= leastWatch && h >= 5
+}
+
+const leastWatch = 20
+
+// draw draws the dashboard once.
+func draw(w io.Writer, o tui.Options, picture, size string) error {
+	width, height, ok := terminal.Size(os.Stdout)
+	if !ok {
+		width, height = 120, 40
+	}
+	if size != "" {
+		var err error
+		if width, height, err = parseSize(size); err != nil {
+			return usageError{fmt.Errorf("--size %s: %w", size, err)}
+		}
+	}
+	c, err := tui.Picture(o, width, height)
+	if err != nil {
+		return err
+	}
+	theme := o.Style.Theme
+	if theme == nil {
+		theme = canvas.Themes()[0]
+	}
+	if picture != "" {
+		if err := os.WriteFile(picture, c.SVG(theme), 0o666); err != nil {
+			return fmt.Errorf("the picture: %w", err)
+		}
+		return nil
+	}
+	if !ok { // to a file or a pipe
+		_, err = io.WriteString(w, c.Plain())
+		return err
+	}
+	_, err = fmt.Fprintln(w, c.ANSI(theme, o.Style.Depth))
+	return err
+}
+
+// parseSize reads columns x lines.
+func parseSize(s string) (w, h int, err error) {
+	a, b, ok := strings.Cut(s, "x")
+	w, e1 := strconv.Atoi(a)
+	h, e2 := strconv.Atoi(b)
+	if !ok || e1 != nil || e2 != nil || w < 20 || h < 5 || w > 1000 || h > 1000 {
+		return 0, 0, errors.New("want columns x lines, as in 120x40, of 20x5 to 1000x1000")
+	}
+	return w, h, nil
+}
+
+// followPoll is how often a run that is followed is looked at.
+const followPoll = 250 * time.Millisecond
+
+// follow prints lines of progress, from the beginning, until the run has ended.
+func follow(w, stderr io.Writer, r *run.Run) error {
+	stop := watchSignals(io.Discard, "")
+	defer stop.end()
+	events, err := r.Events()
+	if err != nil {
+		return err
+	}
+	defer events.Close()
+	p := &progress{w: w}
+	last := ""
+	for !stop.asked() {
+		e, err := events.Next()
+		var garbled *run.LineError
+		switch {
+		case err == nil:
+			p.event(e)
+			last = endOf(e)
+			continue
+		case errors.As(err, &garbled):
+			fmt.Fprintf(stderr, "%v\n", err)
+			continue
+		case !errors.Is(err, io.EOF):
+			return err
+		}
+		if _, alive, err := r.Holder(); err == nil && !alive {
+			if last == "" {
+				last = "the process that trained it was killed; go on with\n  coil resume " + r.Path()
+			}
+			fmt.Fprintf(w, "%s: %s\n", filepath.Base(r.Path()), last)
+			return nil
+		}
+		time.Sleep(followPoll)
+	}
+	return nil
+}
+
+// endOf says how an event ends a run, "" if it does not.
+func endOf(e run.Event) string {
+	switch e.Kind {
+	case run.KindEnd:
+		return fmt.Sprintf("all %d steps are done", e.Step)
+	case run.KindStop:
+		return fmt.Sprintf("stopped after step %d", e.Step)
+	case run.KindError:
+		return "failed: " + e.Text
+	}
+	return ""
+}
