@@ -25,7 +25,11 @@ type Score struct {
 type Result struct {
 	Loops int `json:"loops"`
 	Score
-	Kinds []Score `json:"kinds,omitempty"`
+	// Change is how far the last of these loops moved the residual stream: ‖s_i − s_{i−1}‖ / ‖s_{i−1}‖, where s_i is the
+	// looped block's state after loop i, s_0 the one before the first, and ‖·‖ the root of the sum of squares over all
+	// positions with a target of all examples. It is NaN or infinite if s_{i−1} is 0 everywhere.
+	Change run.Number `json:"change"`
+	Kinds  []Score    `json:"kinds,omitempty"`
 }
 
 // Headline is the score by which the task is judged.
@@ -44,22 +48,43 @@ func MetricName(t task.Task) string {
 	return "accuracy"
 }
 
+// mostLens is at how many loop counts Lens looks at most.
+const mostLens = 16
+
+// Lens returns the loop counts at which to look into a model of that many loops: all, or 16 of them spread evenly, the
+// first and the last included.
+func Lens(loops int) []int {
+	n := min(loops, mostLens)
+	counts := make([]int, n)
+	for i := range counts {
+		counts[i] = loops
+		if i < n-1 {
+			counts[i] = 1 + i*(loops-1)/(n-1)
+		}
+	}
+	return counts
+}
+
 // Evaluator runs one model's forward pass. Not for concurrent use.
 type Evaluator struct {
 	task    task.Task
 	counts  []int // loop counts, ascending
 	batch   int
 	program backend.Program
-	loss    []backend.Tensor // outputs, for each count
-	correct []backend.Tensor
+	outputs
 
 	sampler task.Sampler
 	example task.Example
 	tokens  []int32
 	targets []int32
+	counted []int32
 	out     []float32
 	right   []float32
+	sums    []float32 // of the changes
 }
+
+// outputs are, for each count, the loss and the correctness of every position.
+type outputs struct{ loss, correct []backend.Tensor }
 
 // New compiles the forward pass for batches of the given size, at the loop counts given in ascending order. One pass
 // gives them all: the states after fewer loops are those on the way. A batch's program reads the weights of the buffer
@@ -75,37 +100,43 @@ func New(b backend.Backend, m *model.Model, t task.Task, weights backend.Buffer,
 	if before == 0 {
 		return nil, errors.New("evaluation at no loop count: want at least one, ascending from 1")
 	}
-	r, loss, correct := record(b, m, weights, batch, counts)
+	r, outputs := record(b, m, weights, batch, counts)
 	program, err := b.Compile(r)
 	if err != nil {
 		return nil, fmt.Errorf("evaluation of %s: %w", m.Architecture.WithCount(counts[len(counts)-1]), err)
 	}
 	n := batch * m.Length
-	return &Evaluator{task: t, counts: counts, batch: batch, program: program, loss: loss, correct: correct,
-		sampler: t.NewSampler(), example: task.NewExample(t), tokens: make([]int32, n), targets: make([]int32, n),
-		out: make([]float32, n), right: make([]float32, n)}, nil
+	return &Evaluator{task: t, counts: counts, batch: batch, program: program, outputs: outputs,
+		sampler: t.NewSampler(), example: task.NewExample(t), tokens: make([]int32, n), targets: make([]int32, n), counted: make([]int32, n),
+		out: make([]float32, n), right: make([]float32, n), sums: make([]float32, r.ResultLen())}, nil
 }
 
-// record writes the loss and the correctness of every position to an output for each count.
-func record(b backend.Backend, m *model.Model, weights backend.Buffer, batch int, counts []int) (r *backend.Recorder, loss, correct []backend.Tensor) {
+// record writes, for each count, the loss and the correctness of every position to outputs and the change to the results.
+// What follows a loop is recorded right behind it, so that no more states are held than two.
+func record(b backend.Backend, m *model.Model, weights backend.Buffer, batch int, counts []int) (*backend.Recorder, outputs) {
 	g := b.GroupSize(batch, m.Length)
-	r = backend.NewRecorder(g, batch/g)
+	r := backend.NewRecorder(g, batch/g)
 	w := r.Parameter(weights)
-	tokens, targets := r.Input(m.Length), r.Input(m.Length)
+	tokens, targets, counted := r.Input(m.Length), r.Input(m.Length), r.Input(m.Length)
 	tape := backend.NewTape(r, false)
-	most := counts[len(counts)-1]
-	states := m.States(tape, w, tokens, m.Architecture.WithCount(most), len(counts) > 1)
-	for _, n := range counts {
-		l, c := r.Output(m.Length, 1), r.Output(m.Length, 1)
-		m.Loss(tape, w, states[n-1-most+len(states)], targets, l, c, 0, 1)
-		loss, correct = append(loss, l), append(correct, c)
-	}
-	return r, loss, correct
+	a := m.Architecture.WithCount(counts[len(counts)-1])
+	c := newChange(r, counted, m.Config.Width, len(counts))
+	var o outputs
+	m.EachLoop(tape, w, tokens, a, func(loop int, before, after backend.Tensor) {
+		i := len(o.loss)
+		if loop != counts[i] {
+			return
+		}
+		c.record(i, before, after)
+		o.loss, o.correct = append(o.loss, r.Output(m.Length, 1)), append(o.correct, r.Output(m.Length, 1))
+		m.Loss(tape, w, m.Ending(tape, w, after, a), targets, o.loss[i], o.correct[i], 0, 1)
+	})
+	return r, o
 }
 
 // Plan is the memory that New would take.
 func Plan(b backend.Backend, m *model.Model, weights backend.Buffer, batch int, counts []int) (backend.Memory, error) {
-	r, _, _ := record(b, m, weights, batch, counts)
+	r, _ := record(b, m, weights, batch, counts)
 	return b.Plan(r)
 }
 
@@ -120,6 +151,7 @@ func (e *Evaluator) Run(seed uint64, examples int, stop func() bool) ([]Result, 
 	for i, n := range e.counts {
 		results[i] = Result{Loops: n}
 	}
+	changes := make([]squares, len(e.counts))
 	for k, name := range kinds {
 		scores := make([]tally, len(e.counts))
 		for first := 0; first < examples; first += e.batch {
@@ -127,7 +159,7 @@ func (e *Evaluator) Run(seed uint64, examples int, stop func() bool) ([]Result, 
 				return nil, ErrStopped
 			}
 			n := min(e.batch, examples-first)
-			if err := e.runBatch(seed, first, n, k, scores); err != nil {
+			if err := e.runBatch(seed, first, n, k, scores, changes); err != nil {
 				return nil, err
 			}
 		}
@@ -137,6 +169,7 @@ func (e *Evaluator) Run(seed uint64, examples int, stop func() bool) ([]Result, 
 	}
 	for i := range results {
 		results[i].combine()
+		results[i].Change = changes[i].change()
 	}
 	return results, nil
 }
@@ -145,20 +178,28 @@ func (e *Evaluator) Run(seed uint64, examples int, stop func() bool) ([]Result, 
 var ErrStopped = errors.New("evaluation stopped")
 
 // runBatch adds examples first..first+n of one kind to the tallies. What the rest of the batch holds does not count.
-func (e *Evaluator) runBatch(seed uint64, first, n, kind int, scores []tally) error {
+func (e *Evaluator) runBatch(seed uint64, first, n, kind int, scores []tally, changes []squares) error {
 	length := e.task.Length()
+	clear(e.counted)
 	for i := range n {
 		e.sampler.SampleKind(seed, uint64(first+i), task.HeldOut, kind, &e.example)
 		copy(e.tokens[i*length:], e.example.Tokens)
 		copy(e.targets[i*length:], e.example.Targets)
+		for j, target := range e.example.Targets {
+			if target != task.Ignore {
+				e.counted[i*length+j] = 1
+			}
+		}
 	}
-	if err := e.program.Run(backend.Step{Inputs: [][]int32{e.tokens, e.targets}}); err != nil {
+	if err := e.program.Run(backend.Step{Inputs: [][]int32{e.tokens, e.targets, e.counted}}); err != nil {
 		return err
 	}
-	if err := e.program.Results(nil); err != nil {
+	if err := e.program.Results(e.sums); err != nil {
 		return err
 	}
 	for c := range e.counts {
+		changes[c].moved += float64(e.sums[2*c])
+		changes[c].state += float64(e.sums[2*c+1])
 		if err := e.program.Output(e.loss[c], e.out); err != nil {
 			return err
 		}

@@ -36,30 +36,42 @@ func (f *forward) parameter(name string) backend.Tensor {
 // loop of the looped block. The loop counts are those of a, which may differ from the model's own. weights is the arena
 // of parameters; for gradients it must be watched.
 func (m *Model) States(t *backend.Tape, weights backend.Tensor, tokens backend.Index, a loop.Architecture, every bool) []backend.Tensor {
-	f := m.begin(t, weights)
-	x := f.embed(tokens)
-	looped := m.Architecture.Looped() // a's own may be another: one loop of 1x(2,3,2) leaves 1x(2,1,2)
-	first := 0                        // layer
-	for b, loops := range a.Loops[:looped] {
-		x = f.block(x, b*a.K, loops)
-		first = (b + 1) * a.K
-	}
-	states := f.loop(x, first, a.Loops[looped])
+	var states []backend.Tensor
+	m.EachLoop(t, weights, tokens, a, func(_ int, _, s backend.Tensor) { states = append(states, s) })
 	if !every {
 		states = states[len(states)-1:]
 	} else if k := m.Loops.Truncate; k > 0 && t.Training() && k < len(states) {
 		states = states[len(states)-k:] // the others have no gradient to pass on
 	}
 	for i, s := range states {
-		for b, loops := range a.Loops[looped+1:] {
-			s = f.block(s, (looped+1+b)*a.K, loops)
-		}
-		if m.Config.NormPlace != "post" {
-			s = f.norm(s, "norm")
-		}
-		states[i] = s
+		states[i] = m.Ending(t, weights, s, a)
 	}
 	return states
+}
+
+// EachLoop records the pass from tokens to the end of the looped block, and calls f after each of its loops, numbered
+// from 1, with the residual stream before and after it.
+func (m *Model) EachLoop(t *backend.Tape, weights backend.Tensor, tokens backend.Index, a loop.Architecture, f func(i int, before, after backend.Tensor)) {
+	p := m.begin(t, weights)
+	x := p.embed(tokens)
+	looped := m.Architecture.Looped() // a's own may be another: one loop of 1x(2,3,2) leaves 1x(2,1,2)
+	for b, loops := range a.Loops[:looped] {
+		x = p.block(x, b*a.K, loops)
+	}
+	p.loop(x, looped*a.K, a.Loops[looped], f)
+}
+
+// Ending records what comes between the looped block and the head: the blocks after it and the last norm.
+func (m *Model) Ending(t *backend.Tape, weights, state backend.Tensor, a loop.Architecture) backend.Tensor {
+	p := m.begin(t, weights)
+	looped := m.Architecture.Looped()
+	for b, loops := range a.Loops[looped+1:] {
+		state = p.block(state, (looped+1+b)*a.K, loops)
+	}
+	if m.Config.NormPlace != "post" {
+		state = p.norm(state, "norm")
+	}
+	return state
 }
 
 // embed is the embedding of the tokens, with positions added where they are.
@@ -106,8 +118,8 @@ func (f *forward) layers(x backend.Tensor, first int) backend.Tensor {
 	return x
 }
 
-// loop is the looped block; it returns the state after each loop.
-func (f *forward) loop(e backend.Tensor, first, loops int) []backend.Tensor {
+// loop is the looped block; it calls each after each loop, as EachLoop does.
+func (f *forward) loop(e backend.Tensor, first, loops int, each func(i int, before, after backend.Tensor)) {
 	input := e // what injection adds to the state
 	if f.m.Config.Injection == "linear" {
 		input = f.Linear(e, f.parameter("injection.input.weight"), backend.Tensor{}, false, backend.Identity, backend.Tensor{})
@@ -128,18 +140,17 @@ func (f *forward) loop(e backend.Tensor, first, loops int) []backend.Tensor {
 		}
 		return f.layers(s, first)
 	}
-	var states []backend.Tensor
 	s := input
 	for t := range loops {
+		before := s
 		run := func() { s = f.Segment(s, func(s backend.Tensor) backend.Tensor { return step(t, s) }) }
 		if k := f.m.Loops.Truncate; k > 0 && t < loops-k {
 			f.Detached(run)
 		} else {
 			run()
 		}
-		states = append(states, s)
+		each(t+1, before, s)
 	}
-	return states
 }
 
 // layer is attention and feed-forward, each around a residual connection:

@@ -32,9 +32,18 @@ const (
 
 // An Event is a line of events.jsonl.
 //
-// Names in Values: loss, accuracy, perplexity, lr, grad_norm, tokens (since the beginning), tokens_per_second, data_wait
-// (the share of training's time, 0 to 1, that was spent waiting for batches). More are allowed, and show up as curves of
-// their own.
+// Names in the Values of a train event: loss, accuracy, perplexity, lr, grad_norm, tokens (since the beginning),
+// tokens_per_second, data_wait (the share of training's time, 0 to 1, that was spent waiting for batches); loops (of the
+// last step, if they are drawn), loss_loop_<i> (of the last step, if every loop has a loss), regularizer and
+// cosine_<group>.
+//
+// Names in the Values of an eval event: loss, accuracy and exact (the share of examples without a mistake), of all kinds
+// of examples together, and "accuracy <kind>" and "exact <kind>" of each if there are several; examples, their number;
+// and for loops i of the looped block, the last one among them, loss_loop_<i>, accuracy_loop_<i> and exact_loop_<i>, as if
+// the block had ended there, and change_loop_<i>, how far the loop moved the residual stream: ‖s_i − s_{i−1}‖ / ‖s_{i−1}‖,
+// where s_i is the state after loop i and s_0 that before the first.
+//
+// More names are allowed, and show up as curves of their own.
 type Event struct {
 	Kind   string            `json:"kind"`
 	Step   int               `json:"step"` // steps that are done

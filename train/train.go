@@ -119,7 +119,8 @@ func (t *Trainer) compileGroups() error {
 		return err
 	}
 	batch := min(t.Config.Train.Batch, max(1, t.Config.Evaluate.Examples))
-	plan, err := eval.Plan(t.backend, t.Model, t.state.evaluated(), batch, []int{t.Model.Architecture.Count()})
+	lens := eval.Lens(t.Model.Architecture.Count())
+	plan, err := eval.Plan(t.backend, t.Model, t.state.evaluated(), batch, lens)
 	if err != nil {
 		return err
 	}
@@ -134,7 +135,7 @@ func (t *Trainer) compileGroups() error {
 	if have := t.backend.Info().Memory; t.Memory.Total() > have {
 		return &backend.MemoryError{Need: t.Memory, Have: have}
 	}
-	t.evaluator, err = eval.New(t.backend, t.Model, t.Task, t.state.evaluated(), batch, []int{t.Model.Architecture.Count()})
+	t.evaluator, err = eval.New(t.backend, t.Model, t.Task, t.state.evaluated(), batch, lens)
 	if err != nil {
 		return err
 	}
@@ -469,11 +470,16 @@ func (t *Trainer) evaluate(examples int) error {
 	} else if err != nil {
 		return err
 	}
-	r := results[0]
+	r := results[len(results)-1]
 	v := map[string]run.Number{"loss": r.Loss, "accuracy": run.Number(r.Accuracy), "exact": run.Number(r.Exact),
 		"examples": run.Number(r.Examples)}
 	for _, k := range r.Kinds {
 		v["accuracy "+k.Kind], v["exact "+k.Kind] = run.Number(k.Accuracy), run.Number(k.Exact)
+	}
+	for _, r := range results {
+		after := func(name string) string { return fmt.Sprintf("%s_loop_%d", name, r.Loops) }
+		v[after("loss")], v[after("accuracy")], v[after("exact")] = r.Loss, run.Number(r.Accuracy), run.Number(r.Exact)
+		v[after("change")] = r.Change
 	}
 	return t.event(Report{Event: run.Event{Kind: run.KindEval, Step: t.done, Values: v}, Result: &r})
 }

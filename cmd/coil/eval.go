@@ -28,7 +28,8 @@ func newEval() *cobra.Command {
 		Example: `  coil eval latest                     the newest run, as it was trained
   coil eval latest --loops 1..16       after each of 16 loops
   coil eval runs/RUN --loops 2,4,8 --examples 10000 --json`,
-		Long: "Measures the weights of a run's checkpoint on examples that training never draws.",
+		Long: "Measures the weights of a run's checkpoint on examples that training never draws. The column change tells how far the last of " +
+			"the loops moved the residual stream, as a part of its length.",
 		Args: exactArgs(1, "a run"),
 	}
 	f := cmd.Flags()
@@ -139,6 +140,7 @@ func evaluationTable(m *model.Model, exact bool, results []eval.Result) string {
 	if exact {
 		head = append(head, "exact match")
 	}
+	head = append(head, "change")
 	for _, k := range results[0].Kinds {
 		head = append(head, k.Kind)
 	}
@@ -154,6 +156,7 @@ func evaluationTable(m *model.Model, exact bool, results []eval.Result) string {
 		if exact {
 			row = append(row, percent(r.Exact))
 		}
+		row = append(row, fmt.Sprintf("%.3f", r.Change))
 		for _, k := range r.Kinds {
 			if exact {
 				row = append(row, percent(k.Exact))

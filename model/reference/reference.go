@@ -165,14 +165,21 @@ func (p *pass) head(s Matrix) (Matrix, Back) {
 	}
 }
 
-// Logits are those of one sequence after each loop of the looped block.
-func (m *Model) Logits(tokens []int) []Matrix {
+// States are those of the looped block for one sequence: before its first loop, and after each.
+func (m *Model) States(tokens []int) []Matrix {
 	p := &pass{Model: m, weights: m.Weights}
 	input, _ := p.enter(tokens)
 	states, _ := p.loop(0, m.Counts[m.Looped], nil, input)
-	logits := make([]Matrix, len(states))
-	for i, s := range states {
-		logits[i], _ = p.leave(s)
+	return append([]Matrix{input}, states...)
+}
+
+// Logits are those of one sequence after each loop of the looped block.
+func (m *Model) Logits(tokens []int) []Matrix {
+	p := &pass{Model: m, weights: m.Weights}
+	var logits []Matrix
+	for _, s := range m.States(tokens)[1:] {
+		l, _ := p.leave(s)
+		logits = append(logits, l)
 	}
 	return logits
 }

@@ -1,0 +1,89 @@
+package train
+
+import (
+	"fmt"
+	"testing"
+
+	"coil/backend"
+	"coil/backend/cpu"
+	"coil/eval"
+	"coil/run"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// checkpointed is the buffer of the weights of a run's newest checkpoint, as coil eval takes them.
+func checkpointed(t *testing.T, tr *Trainer, r *run.Run, b backend.Backend) backend.Buffer {
+	t.Helper()
+	from, err := r.Latest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	weights, err := b.NewBuffer(tr.Model.Size)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := LoadWeights(from, tr.Model, weights, true); err != nil {
+		t.Fatal(err)
+	}
+	return weights
+}
+
+// An event of evaluation has what coil eval says of the same weights, after each loop.
+func TestLensOfAnEvaluation(t *testing.T) {
+	for name, vary := range variants {
+		t.Run(name, func(t *testing.T) {
+			c := tiny()
+			vary(&c)
+			c.Evaluate.Every, c.Evaluate.Final = 0, 13 // not whole batches
+			r := newRun(t, c)
+			tr := newTrainer(t, c, 2)
+			if err := tr.Run(r, nil); err != nil {
+				t.Fatal(err)
+			}
+			got := reports(t, r, run.KindEval)[c.Train.Steps]
+
+			b := newBackend(t, cpu.Options{Workers: 1})
+			loops := tr.Model.Architecture.Count()
+			e, err := eval.New(b, tr.Model, tr.Task, checkpointed(t, tr, r, b), c.Train.Batch, eval.Lens(loops))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer e.Close()
+			results, err := e.Run(HeldOutSeed, c.Evaluate.Final, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			last := results[loops-1]
+			want := map[string]run.Number{"loss": last.Loss, "accuracy": run.Number(last.Accuracy), "exact": run.Number(last.Exact),
+				"examples": run.Number(last.Examples)}
+			for _, k := range last.Kinds {
+				want["accuracy "+k.Kind], want["exact "+k.Kind] = run.Number(k.Accuracy), run.Number(k.Exact)
+			}
+			for i, r := range results {
+				want[fmt.Sprint("loss_loop_", i+1)], want[fmt.Sprint("accuracy_loop_", i+1)] = r.Loss, run.Number(r.Accuracy)
+				want[fmt.Sprint("exact_loop_", i+1)], want[fmt.Sprint("change_loop_", i+1)] = run.Number(r.Exact), r.Change
+			}
+			if d := cmp.Diff(want, got); d != "" {
+				t.Errorf("the event differs from coil eval: %s", d)
+			}
+			if loops > 1 && got["loss_loop_1"] == got["loss"] {
+				t.Errorf("the losses after the first loop and the last are both %v", got["loss"])
+			}
+		})
+	}
+}
+
+// What an evaluation takes is part of the planned memory.
+func TestLensIsPlanned(t *testing.T) {
+	c := tiny()
+	c.Model.Layers = "1x40"
+	tr := newTrainer(t, c, 1)
+	plan, err := eval.Plan(tr.backend, tr.Model, tr.state.evaluated(), c.Train.Batch, eval.Lens(40))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := tr.Memory.Batch, tr.steps[40].memory.Batch+plan.Batch; got != want {
+		t.Errorf("%d bytes of inputs and outputs are planned, want %d", got, want)
+	}
+}
