@@ -1,10 +1,10 @@
 package run
 
-// Sample is a held-out example with the model's answer.
+// A Sample is a held-out example with what the model said to it.
 type Sample struct {
-	Kind     string `json:"kind,omitempty"`
+	Kind     string `json:"kind"`
 	Question string `json:"question"`
 	Want     string `json:"want"`
 	Said     string `json:"said"`
-	Right    bool   `json:"right"`
+	Right    bool   `json:"right"` // it said all that was wanted
 }

@@ -25,7 +25,9 @@ import (
 	"io"
 	"math/bits"
 	"math/rand/v2"
+	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // Split names one of the two disjoint sets of questions.
@@ -101,12 +103,19 @@ func NewExample(t Task) Example {
 	return Example{Tokens: make([]int32, t.Length()), Targets: make([]int32, t.Length())}
 }
 
-// Render joins the texts of tokens. It also takes targets: Ignore becomes "_".
-// A number that is no token becomes "?".
+// Render joins the texts of tokens, with spaces between if some text of the vocabulary has several characters. It also
+// takes targets: Ignore becomes "_". A number that is no token becomes "?".
 func Render(t Task, tokens []int32) string {
 	vocabulary := t.Vocabulary()
+	space := ""
+	if slices.ContainsFunc(vocabulary, func(s string) bool { return utf8.RuneCountInString(s) > 1 }) {
+		space = " "
+	}
 	var b strings.Builder
-	for _, k := range tokens {
+	for i, k := range tokens {
+		if i > 0 {
+			b.WriteString(space)
+		}
 		switch {
 		case k == Ignore:
 			b.WriteByte('_')

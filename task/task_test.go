@@ -317,6 +317,12 @@ func TestRender(t *testing.T) {
 	if got := Render(task, []int32{1, plusToken, 9, equalsToken, padToken, Ignore, 13, -2}); got != "1+9=·_??" {
 		t.Error(got)
 	}
+	if task, err = NewNoise(Noise{11, 12}); err != nil {
+		t.Fatal(err)
+	}
+	if got := Render(task, []int32{1, 10, Ignore, 9}); got != "1 10 _ 9" {
+		t.Error(got)
+	}
 }
 
 func TestSplitString(t *testing.T) {

@@ -83,7 +83,49 @@ func TestLensIsPlanned(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, want := tr.Memory.Batch, tr.steps[40].memory.Batch+plan.Batch; got != want {
+	samples, err := eval.PlanSamples(tr.backend, tr.Model, tr.Task, tr.state.evaluated(), HeldOutSeed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := tr.Memory.Batch, tr.steps[40].memory.Batch+plan.Batch+samples.Batch; got != want {
 		t.Errorf("%d bytes of inputs and outputs are planned, want %d", got, want)
+	}
+}
+
+// An event of evaluation has samples: those of the weights that were evaluated.
+func TestSamplesOfAnEvaluation(t *testing.T) {
+	for _, name := range []string{"average", "addition, all else"} {
+		c := tiny()
+		variants[name](&c)
+		r := newRun(t, c)
+		tr := newTrainer(t, c, 2)
+		if err := tr.Run(r, nil); err != nil {
+			t.Fatal(err)
+		}
+		h, err := r.History()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []run.Sample
+		for _, e := range h {
+			if e.Kind == run.KindEval {
+				got = e.Samples
+				if len(got) != 4 {
+					t.Errorf("%s: %d samples at step %d", name, len(got), e.Step)
+				}
+			}
+		}
+		s, err := eval.NewSamples(tr.backend, tr.Model, tr.Task, checkpointed(t, tr, r, tr.backend), HeldOutSeed)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		want, err := s.Run()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d := cmp.Diff(want, got); d != "" {
+			t.Errorf("%s: %s", name, d)
+		}
 	}
 }

@@ -29,6 +29,7 @@ type Trainer struct {
 	steps     map[int]*step // by loop count
 	cached    int           // how many of them are kept
 	evaluator *eval.Evaluator
+	samples   *eval.Samples
 	batches   [3]*batch // one that a step reads, one that waits for the next, one that is being filled
 	done      int       // steps that are done
 	tokens    float64
@@ -118,12 +119,6 @@ func (t *Trainer) compileGroups() error {
 	if err != nil {
 		return err
 	}
-	batch := min(t.Config.Train.Batch, max(1, t.Config.Evaluate.Examples))
-	lens := eval.Lens(t.Model.Architecture.Count())
-	plan, err := eval.Plan(t.backend, t.Model, t.state.evaluated(), batch, lens)
-	if err != nil {
-		return err
-	}
 	t.Memory = st.memory
 	add := func(m backend.Memory) {
 		t.Memory.Accumulators += m.Accumulators
@@ -131,18 +126,36 @@ func (t *Trainer) compileGroups() error {
 		t.Memory.Workspace += m.Workspace
 		t.Memory.Batch += m.Batch
 	}
-	add(plan)
-	if have := t.backend.Info().Memory; t.Memory.Total() > have {
-		return &backend.MemoryError{Need: t.Memory, Have: have}
-	}
-	t.evaluator, err = eval.New(t.backend, t.Model, t.Task, t.state.evaluated(), batch, lens)
-	if err != nil {
+	if err := t.compileEvaluation(add); err != nil {
 		return err
 	}
 	for t.cached = 1; t.cached < min(counts, mostCached) && t.Memory.Total()+st.memory.Own() <= t.backend.Info().Memory; t.cached++ {
 		add(st.memory)
 	}
 	return nil
+}
+
+// compileEvaluation makes what evaluations run, after adding its memory to that of training, if that is not too much.
+func (t *Trainer) compileEvaluation(add func(backend.Memory)) error {
+	weights, lens := t.state.evaluated(), eval.Lens(t.Model.Architecture.Count())
+	batch := min(t.Config.Train.Batch, max(1, t.Config.Evaluate.Examples))
+	plan, err := eval.Plan(t.backend, t.Model, weights, batch, lens)
+	if err != nil {
+		return err
+	}
+	add(plan)
+	if plan, err = eval.PlanSamples(t.backend, t.Model, t.Task, weights, HeldOutSeed); err != nil {
+		return err
+	}
+	add(plan)
+	if have := t.backend.Info().Memory; t.Memory.Total() > have {
+		return &backend.MemoryError{Need: t.Memory, Have: have}
+	}
+	if t.evaluator, err = eval.New(t.backend, t.Model, t.Task, weights, batch, lens); err != nil {
+		return err
+	}
+	t.samples, err = eval.NewSamples(t.backend, t.Model, t.Task, weights, HeldOutSeed)
+	return err
 }
 
 // advise says what to do about a lack of memory.
@@ -206,6 +219,10 @@ func (t *Trainer) closePrograms() {
 	if t.evaluator != nil {
 		t.evaluator.Close()
 		t.evaluator = nil
+	}
+	if t.samples != nil {
+		t.samples.Close()
+		t.samples = nil
 	}
 }
 
@@ -470,6 +487,10 @@ func (t *Trainer) evaluate(examples int) error {
 	} else if err != nil {
 		return err
 	}
+	samples, err := t.samples.Run()
+	if err != nil {
+		return err
+	}
 	r := results[len(results)-1]
 	v := map[string]run.Number{"loss": r.Loss, "accuracy": run.Number(r.Accuracy), "exact": run.Number(r.Exact),
 		"examples": run.Number(r.Examples)}
@@ -481,7 +502,7 @@ func (t *Trainer) evaluate(examples int) error {
 		v[after("loss")], v[after("accuracy")], v[after("exact")] = r.Loss, run.Number(r.Accuracy), run.Number(r.Exact)
 		v[after("change")] = r.Change
 	}
-	return t.event(Report{Event: run.Event{Kind: run.KindEval, Step: t.done, Values: v}, Result: &r})
+	return t.event(Report{Event: run.Event{Kind: run.KindEval, Step: t.done, Values: v, Samples: samples}, Result: &r})
 }
 
 // event writes an event and tells the caller.

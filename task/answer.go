@@ -1,0 +1,17 @@
+package task
+
+// LastAnswer returns the positions [from, to) of the targets that a person reads as the last answer of ex. Where an
+// example counts as a whole (ExactMatch) these are all of its targets; else each target is an answer of its own.
+func LastAnswer(t Task, ex Example) (from, to int) {
+	to = len(ex.Targets)
+	for to > 1 && ex.Targets[to-1] == Ignore {
+		to--
+	}
+	from = to - 1
+	if t.ExactMatch() {
+		for from > 0 && ex.Targets[from-1] != Ignore {
+			from--
+		}
+	}
+	return from, to
+}
