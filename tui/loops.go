@@ -34,7 +34,7 @@ func (m *model) drawLoops(a canvas.Area) {
 		bars = rows.Sub(0, 0, rows.Width()-numbers, rows.Height())
 		rows.TextRight(0, "    loss   change", canvas.Dim)
 	}
-	bars.Text(0, 0, fmt.Sprintf("loop  held-out %s at step %d", w.metricName(), w.held.step), canvas.Dim)
+	bars.Text(0, 0, fmt.Sprintf("loop  %s · step %d", w.metricName(), w.held.step), canvas.Dim)
 	first := m.held2(len(loops), rows.Height()-1)
 	for i, n := range loops[first:] {
 		v, _ := w.held.value(loopName(prefix, n))
