@@ -48,18 +48,18 @@ type trained struct {
 }
 
 // trainOn trains c on b in a run directory; the error is that of training.
-func trainOn(t *testing.T, c train.Config, b backend.Backend, stop func() bool) (trained, error) {
+func trainOn(t *testing.T, c train.Config, b backend.Backend, next func() run.Command) (trained, error) {
 	t.Helper()
 	r, err := run.CreateAt(filepath.Join(t.TempDir(), "run"), c.Encode(), run.Info{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	return trainIn(t, r, c, b, stop)
+	return trainIn(t, r, c, b, next)
 }
 
 // trainIn goes on in r from its newest checkpoint, if it has one.
-func trainIn(t *testing.T, r *run.Run, c train.Config, b backend.Backend, stop func() bool) (trained, error) {
+func trainIn(t *testing.T, r *run.Run, c train.Config, b backend.Backend, next func() run.Command) (trained, error) {
 	t.Helper()
 	var out trained
 	tr, err := train.New(c, b, func(e train.Report) {
@@ -79,7 +79,7 @@ func trainIn(t *testing.T, r *run.Run, c train.Config, b backend.Backend, stop f
 			t.Fatal(err)
 		}
 	}
-	if err := tr.Run(r, stop); err != nil {
+	if err := tr.Run(r, next); err != nil {
 		return out, err
 	}
 	last, err := r.Latest()
@@ -252,7 +252,13 @@ func TestTrainingBits(t *testing.T) {
 		}
 		defer r.Close()
 		n := 0
-		if _, err := trainIn(t, r, c, emulated(t, metal.Options{}), func() bool { n++; return n == 5 }); err == nil {
+		stop := func() run.Command {
+			if n++; n < 5 {
+				return ""
+			}
+			return run.Stop
+		}
+		if _, err := trainIn(t, r, c, emulated(t, metal.Options{}), stop); err == nil {
 			t.Fatal("not stopped")
 		}
 		got, err := trainIn(t, r, c, emulated(t, metal.Options{}), nil)

@@ -264,7 +264,7 @@ func (t *Trainer) Run(r *run.Run, next func() run.Command) error {
 			return err
 		}
 	}
-	if err := t.event(Report{Event: run.Event{Kind: run.KindSetup, Step: t.done, Setup: t.setup()}}); err != nil {
+	if err := t.event(Report{Event: run.Event{Kind: run.KindSetup, Step: t.done, Setup: t.setup(), Values: map[string]run.Number{"seconds": run.Number(t.seconds)}}}); err != nil {
 		return err
 	}
 	err := t.loop()

@@ -105,7 +105,7 @@ func find(key string) (binding, bool) {
 // Keys is the table of keys as Markdown: docs/keys.md.
 func Keys() string {
 	var b strings.Builder
-	b.WriteString("# Keys of the dashboard\n\nThis page is written by `go test ./tui -run Keys -update`, from the table that the dashboard itself uses.\n")
+	b.WriteString("# Keys of the dashboard\n\nThis page is written by `go test ./tui -run KeysPage -update`, from the table that the dashboard itself uses.\n")
 	for _, g := range groups {
 		fmt.Fprintf(&b, "\n## %s\n\n| key | does |\n|---|---|\n", g.name)
 		for _, k := range g.bindings {

@@ -35,7 +35,7 @@ func (m *model) drawLoops(a canvas.Area) {
 		rows.TextRight(0, "    loss   change", canvas.Dim)
 	}
 	bars.Text(0, 0, fmt.Sprintf("loop  %s · step %d", w.metricName(), w.held.step), canvas.Dim)
-	first := m.held2(len(loops), rows.Height()-1)
+	first := m.held(loopsID, len(loops), rows.Height()-1)
 	for i, n := range loops[first:] {
 		v, _ := w.held.value(loopName(prefix, n))
 		style := canvas.Series(0)
@@ -43,7 +43,7 @@ func (m *model) drawLoops(a canvas.Area) {
 		if n == m.running() {
 			label = fmt.Sprintf("%3d▶", n)
 		}
-		if n == s.Loops[min(s.Looped, len(s.Loops)-1)] {
+		if n == s.Count() {
 			style = canvas.Accent
 		}
 		chart.Bars(bars.Sub(0, i+1, bars.Width(), 1), []chart.Bar{{Label: label, Value: v, Of: 1, Text: percent(v), Style: style}})
@@ -59,9 +59,6 @@ func (m *model) drawLoops(a canvas.Area) {
 		}
 	}
 }
-
-// held2 is how far the list of loops is scrolled.
-func (m *model) held2(lines, height int) int { return m.held(loopsID, lines, height) }
 
 // running is the loop that is running in this process, 0 if none is.
 func (m *model) running() int {
@@ -119,11 +116,7 @@ func (m *model) drawArchitecture(a canvas.Area, s run.Setup) int {
 		a.Text(x, 1, "out", canvas.Dim)
 		y = 3
 	}
-	depth := 0
-	for _, n := range s.Loops {
-		depth += n * s.LayersPerBlock
-	}
-	text := fmt.Sprintf("%dx params / %dx FLOPs of one layer", s.LayersPerBlock*len(s.Loops), depth)
+	text := fmt.Sprintf("%dx params / %dx FLOPs of one layer", s.LayersPerBlock*len(s.Loops), s.Depth())
 	if running {
 		m.drawRunning(a.Sub(0, y, a.Width(), 1), s)
 	} else {
@@ -137,7 +130,7 @@ func (m *model) drawArchitecture(a canvas.Area, s run.Setup) int {
 // drawRunning draws a dot for each loop, the one that is running full.
 func (m *model) drawRunning(a canvas.Area, s run.Setup) {
 	x := 0
-	for n := range s.Loops[s.Looped] {
+	for n := range s.Count() {
 		if x > a.Width()/3 {
 			x = a.Text(x, 0, "… ", canvas.Dim)
 			break

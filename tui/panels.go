@@ -420,22 +420,39 @@ func (m *model) drawLog(a canvas.Area) {
 // stampWidth is how wide the time of a line of the log is.
 const stampWidth = 9
 
-// wrap breaks a line into lines of a width.
+// wrap breaks a line into lines of a width, at spaces where there are any.
 func (l logLine) wrap(width int) []logLine {
 	if width > stampWidth*3 {
 		width -= stampWidth
 	}
 	var rows []logLine
 	for text := range strings.SplitSeq(l.text, "\n") {
-		runes := []rune(text)
-		for first := true; first || len(runes) > 0; first = false {
-			n := min(len(runes), max(1, width))
-			rows = append(rows, logLine{l.time, l.kind, string(runes[:n])})
+		for first, rest := true, []rune(text); first || len(rest) > 0; first = false {
+			n := min(len(rest), max(1, width))
+			if n < len(rest) {
+				if space := lastSpace(rest[:n+1]); space > 0 {
+					n = space
+				}
+			}
+			rows = append(rows, logLine{l.time, l.kind, string(rest[:n])})
 			l.time = time.Time{} // only with the first
-			runes = runes[n:]
+			rest = rest[n:]
+			if len(rest) > 0 && rest[0] == ' ' {
+				rest = rest[1:]
+			}
 		}
 	}
 	return rows
+}
+
+// lastSpace is the index of the last space, −1 if there is none.
+func lastSpace(s []rune) int {
+	for i := len(s) - 1; i >= 0; i-- {
+		if s[i] == ' ' {
+			return i
+		}
+	}
+	return -1
 }
 
 // drawHelp draws the table of keys.

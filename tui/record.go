@@ -32,7 +32,6 @@ type record struct {
 	best    float64 // tokens a second
 	perStep float64 // seconds, smoothed
 	seconds float64 // of training
-	fresh   bool    // nothing was reported since training began or went on
 	started time.Time
 	newest  time.Time
 	passed  int // lines that are no events
@@ -116,7 +115,8 @@ func (r *record) add(e run.Event) {
 		if e.Setup != nil {
 			r.setup = *e.Setup
 		}
-		r.phase, r.fresh = run.PhaseTraining, true
+		r.phase, r.seconds = run.PhaseTraining, float64(e.Values["seconds"])
+		r.train.step = e.Step
 	case run.KindTrain:
 		r.addTrain(e)
 	case run.KindEval:
@@ -150,14 +150,14 @@ func (r *record) addTrain(e run.Event) {
 	if v, ok := e.Values["seconds"]; ok {
 		seconds = float64(v)
 	}
-	if steps := float64(e.Step - r.train.step); steps > 0 && seconds > r.seconds && !r.fresh {
+	if steps := float64(e.Step - r.train.step); steps > 0 && seconds > r.seconds {
 		took := (seconds - r.seconds) / steps
 		if r.perStep == 0 {
 			r.perStep = took
 		}
 		r.perStep += 0.1 * (took - r.perStep)
 	}
-	r.fresh, r.seconds = false, seconds
+	r.seconds = seconds
 	r.best = max(r.best, float64(e.Values["tokens_per_second"]))
 	r.train.add(e, seconds, float64(e.Values["tokens"]))
 }

@@ -25,7 +25,12 @@ func help(cmd *cobra.Command, _ []string) {
 		fmt.Fprintf(w, "\nExamples:\n%s\n", cmd.Example)
 	}
 	if cmd.Long != "" {
-		fmt.Fprintf(w, "\n%s\n", wrap(cmd.Long, 0))
+		for paragraph := range strings.SplitSeq(strings.TrimSpace(cmd.Long), "\n\n") {
+			if !strings.Contains(paragraph, "\n") { // else it is a table
+				paragraph = wrap(paragraph, 0)
+			}
+			fmt.Fprintf(w, "\n%s\n", paragraph)
+		}
 	}
 	fmt.Fprintf(w, "\nUsage: %s\n", strings.TrimSuffix(cmd.UseLine(), " [flags]"))
 	if cmd.HasAvailableSubCommands() {

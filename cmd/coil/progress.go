@@ -24,7 +24,6 @@ type progress struct {
 	trained float64   // seconds, without evaluation and checkpoints
 	waited  float64   // of them, for data, since this process began
 	seconds float64   // of them, since this process began
-	fresh   bool      // nothing was reported since training began or went on
 	header  bool
 }
 
@@ -49,7 +48,7 @@ func (p *progress) event(e run.Event) {
 		if e.Setup != nil {
 			p.setup = *e.Setup
 		}
-		p.fresh, p.step, p.last = true, e.Step, e.Time
+		p.step, p.last, p.trained = e.Step, e.Time, float64(e.Values["seconds"])
 	case run.KindTrain:
 		p.train(e)
 	case run.KindEval:

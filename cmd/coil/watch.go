@@ -31,7 +31,7 @@ func newWatch() *cobra.Command {
   coil watch latest --picture run.svg --size 140x44
   coil watch latest --no-tui              follow it with lines of progress`,
 		Long: "A run that is trained, here or in the background, is shown as it goes, and keys pause it, save a checkpoint, " +
-			"evaluate and stop it; closing the dashboard does not. Without a terminal, lines of progress are printed until the run ends.\n",
+			"evaluate and stop it; closing the dashboard does not. Without a terminal, lines of progress are printed until the run ends.\n" + tui.KeysText(),
 		ValidArgsFunction: completeRuns,
 	}
 	f := cmd.Flags()

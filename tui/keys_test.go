@@ -1,0 +1,48 @@
+package tui
+
+import (
+	"flag"
+	"os"
+	"strings"
+	"testing"
+)
+
+var update = flag.Bool("update", false, "write the golden files and docs/keys.md anew")
+
+// The page of keys is what the table says.
+func TestKeysPage(t *testing.T) {
+	const path = "../docs/keys.md"
+	if *update {
+		if err := os.WriteFile(path, []byte(Keys()), 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	page, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(page) != Keys() {
+		t.Errorf("%s is not what the table says: go test ./tui -run KeysPage -update", path)
+	}
+}
+
+// No key is in the table twice, and every key of it does something.
+func TestKeysAreUnique(t *testing.T) {
+	seen := map[string]string{}
+	for _, g := range groups {
+		for _, b := range g.bindings {
+			if b.help == "" || b.name == "" || strings.Contains(b.help, "|") {
+				t.Errorf("%s: %q has no proper help", g.name, b.keys)
+			}
+			if len(b.keys) > 0 && b.do == nil {
+				t.Errorf("%q does nothing", b.keys)
+			}
+			for _, k := range b.keys {
+				if seen[k] != "" {
+					t.Errorf("%q is both %q and %q", k, seen[k], b.help)
+				}
+				seen[k] = b.help
+			}
+		}
+	}
+}
