@@ -141,10 +141,12 @@ func (m *model) series(w *watched, l line, style canvas.Style, p plot) []chart.S
 		return nil
 	}
 	name := l.name
-	if l.marks {
+	switch {
+	case l.marks && len(m.runs) > 1: // one name for each run
+		name = ""
+	case l.marks:
 		name = "held-out"
-	}
-	if len(m.runs) > 1 {
+	case len(m.runs) > 1:
 		name = w.name()
 	}
 	points := k.Points()

@@ -117,21 +117,19 @@ func (m *model) drawArchitecture(a canvas.Area, s run.Setup) int {
 		y = 3
 	}
 	text := fmt.Sprintf("%dx params / %dx FLOPs of one layer", s.LayersPerBlock*len(s.Loops), s.Depth())
-	if running {
-		m.drawRunning(a.Sub(0, y, a.Width(), 1), s)
-	} else {
+	if !running {
 		a.Text(0, y, text, canvas.Dim)
-		return y + 1
+	} else if x := m.drawRunning(a.Sub(0, y, a.Width(), 1), s); x+2+len(text) <= a.Width() {
+		a.TextRight(y, text, canvas.Dim)
 	}
-	a.TextRight(y, text, canvas.Dim)
 	return y + 1
 }
 
-// drawRunning draws a dot for each loop, the one that is running full.
-func (m *model) drawRunning(a canvas.Area, s run.Setup) {
+// drawRunning draws a dot for each loop, the one that is running full, and returns the column after them.
+func (m *model) drawRunning(a canvas.Area, s run.Setup) int {
 	x := 0
 	for n := range s.Count() {
-		if x > a.Width()/3 {
+		if x >= a.Width()/3 {
 			x = a.Text(x, 0, "… ", canvas.Dim)
 			break
 		}
@@ -146,6 +144,7 @@ func (m *model) drawRunning(a canvas.Area, s run.Setup) {
 		if m.moment.Backward {
 			way = "backward"
 		}
-		a.Text(x, 0, fmt.Sprintf("loop %d %s", m.moment.Loop, way), canvas.Dim)
+		x = a.Text(x, 0, fmt.Sprintf("loop %d %s", m.moment.Loop, way), canvas.Dim)
 	}
+	return x
 }

@@ -2,6 +2,7 @@ package tui
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -287,7 +288,10 @@ func conditions(c curves) (string, canvas.Style) {
 	style := canvas.Plain
 	if v, ok := c.value("thermal"); ok {
 		names := []string{"nominal", "fair", "serious", "critical"}
-		i := int(min(3, max(0, v)))
+		i := 0
+		if v > 0 { // and not NaN
+			i = int(min(3, v))
+		}
 		parts = append(parts, "heat "+names[i])
 		if i > 0 {
 			style = canvas.Warn
@@ -380,18 +384,11 @@ func (m *model) drawLog(a canvas.Area) {
 	if w.err != nil {
 		lines = append(lines[:len(lines):len(lines)], logLine{time: m.now, kind: run.KindError, text: w.err.Error()})
 	}
-	var rows []logLine // as wide as the panel
-	for _, l := range lines {
-		if m.matches(l.text) {
-			rows = append(rows, l.wrap(a.Width())...)
-		}
-	}
+	rows := m.newestRows(lines, a.Width(), a.Height())
 	if len(rows) == 0 {
 		a.TextCenter(a.Height()/2, "nothing yet", canvas.Dim)
 		return
 	}
-	back := m.held(logID, len(rows), a.Height())
-	rows = rows[max(0, len(rows)-a.Height()-back) : len(rows)-back]
 	for y, l := range rows {
 		x := 0
 		if a.Width() > stampWidth*3 {
@@ -415,6 +412,22 @@ func (m *model) drawLog(a canvas.Area) {
 		}
 		a.Text(x, y, l.text, style)
 	}
+}
+
+// newestRows are the last rows of the lines that pass the filter, as wide as the panel, up to where it is scrolled.
+func (m *model) newestRows(lines []logLine, width, height int) []logLine {
+	var upwards []logLine
+	for i := len(lines) - 1; i >= 0 && len(upwards) < height+m.scrolled[logID]; i-- {
+		if m.matches(lines[i].text) {
+			rows := lines[i].wrap(width)
+			slices.Reverse(rows)
+			upwards = append(upwards, rows...)
+		}
+	}
+	back := m.held(logID, len(upwards), height)
+	rows := upwards[back:min(len(upwards), back+height)]
+	slices.Reverse(rows)
+	return rows
 }
 
 // stampWidth is how wide the time of a line of the log is.

@@ -139,7 +139,8 @@ func (c *Canvas) glyph(r rune) rune {
 	if r >= 0x2500 && r < 0x2600 || r >= 0x2800 && r < 0x2900 { // boxes, blocks and Braille: most of what is drawn
 		return r
 	}
-	if !unicode.IsPrint(r) || narrow.RuneWidth(r) != 1 {
+	// Of the others those that every terminal draws alone, in one column, from the left to the right.
+	if r >= 0x590 && (r < 0x2000 || r >= 0x2c00) || !unicode.IsPrint(r) || unicode.IsMark(r) || narrow.RuneWidth(r) != 1 {
 		return '?'
 	}
 	return r

@@ -134,7 +134,7 @@ func (c *Chart) height(x scale) (scale, bool) {
 	case lo > hi:
 		return s, false
 	case s.log && lo == hi:
-		return scale{lo / 2, hi * 2, true}, true
+		return scale{math.Max(lo/2, math.SmallestNonzeroFloat64), math.Min(hi*2, math.MaxFloat64), true}, true
 	case s.log:
 		return scale{lo, hi, true}, true
 	case lo == hi:
@@ -167,7 +167,7 @@ func (c *Chart) layout(a canvas.Area) frame {
 	}
 	f.left = min(f.left, a.Width()/2)
 	f.plot = a.Sub(f.left, 0, a.Width()-f.left, rows)
-	f.xTicks = ticks(f.x, max(2, f.plot.Width()/12))
+	f.xTicks = ticks(f.x, max(2, f.plot.Width()/9))
 	return f
 }
 

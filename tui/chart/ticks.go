@@ -38,7 +38,7 @@ func ticks(s scale, n int) []float64 {
 		return Nice(s.lo, s.hi, n)
 	}
 	lo, hi := math.Log10(s.lo), math.Log10(s.hi)
-	if hi-lo < 1.5 { // less than two powers of ten
+	if !(hi-lo >= 1.5) || math.IsInf(hi-lo, 0) { // less than two powers of ten
 		return Nice(s.lo, s.hi, n)
 	}
 	every := math.Max(1, math.Ceil((hi-lo)/float64(n)))
