@@ -103,6 +103,13 @@ func (m *model) update(msg tea.Msg) tea.Cmd {
 		return m.ended()
 	case tea.KeyMsg:
 		m.dirty = true
+		if msg.Type == tea.KeyRunes && len(msg.Runes) > 1 && !m.filtering { // keys that arrived together
+			var all []tea.Cmd
+			for _, r := range msg.Runes {
+				all = append(all, m.key(tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune{r}}))
+			}
+			return tea.Batch(all...)
+		}
 		return m.key(msg)
 	case tea.MouseMsg:
 		return m.mouse(msg)
@@ -120,6 +127,9 @@ func (m *model) poll() tea.Cmd {
 		}
 		if now := t.Now(); now != m.moment {
 			m.moment, m.dirty = now, true
+		}
+		if m.done && t.Signaled() { // nobody may be there to press a key
+			return tea.Quit
 		}
 	}
 	for _, w := range m.runs {
@@ -142,7 +152,7 @@ func (m *model) ended() tea.Cmd {
 	m.done, m.dirty = true, true
 	m.runs[0].run = m.o.Training.Run()
 	m.runs[0].poll(m.clock())
-	if m.stopped || m.runs[0].run == nil || m.runs[0].ended == run.KindError { // the rest is said on the normal screen
+	if w := m.runs[0]; w.run == nil || w.ended != run.KindEnd { // the rest is said on the normal screen
 		return tea.Quit
 	}
 	return nil
@@ -202,7 +212,7 @@ func (m *model) send(c run.Command) tea.Cmd {
 func (m *model) pause() tea.Cmd {
 	paused := m.shown().phase == run.PhasePaused
 	if m.training() {
-		paused = m.moment.Phase == run.PhasePaused
+		paused = paused || m.moment.Phase == run.PhasePaused // whichever was heard of first
 	}
 	if paused {
 		return m.send(run.Continue)

@@ -13,7 +13,7 @@ import (
 
 // Bounds that keep the memory of a watched run constant, whatever its events hold.
 const (
-	curvePoints = 4096
+	curvePoints = 2048
 	mostCurves  = 256 // of training, and of evaluation
 	mostLines   = 2000
 	mostSamples = 64

@@ -29,12 +29,13 @@ type Style struct {
 
 // Training is a run that is trained in this process, on another goroutine.
 type Training struct {
-	Start   func()          // begins it; called once, when the first frame is on the screen
-	Run     func() *run.Run // nil as long as it is not made
-	Now     func() run.Now  // what it is doing
-	Done    <-chan struct{} // closed when it has ended
-	Log     func() []string // what was written to standard output and error meanwhile
-	Control *run.Control    // steers it
+	Start    func()          // begins it; called once, when the first frame is on the screen
+	Run      func() *run.Run // nil as long as it is not made
+	Now      func() run.Now  // what it is doing
+	Done     <-chan struct{} // closed when it has ended
+	Signaled func() bool     // a signal has asked this process to stop
+	Log      func() []string // what was written to standard output and error meanwhile
+	Control  *run.Control    // steers it
 }
 
 // Outcome is how the user left a dashboard.

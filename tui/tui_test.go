@@ -162,7 +162,7 @@ func TestSteering(t *testing.T) {
 	has(t, m, "stop training, after saving a checkpoint")
 	press(m, "c")
 	hasNot(t, m, "stop training, after saving a checkpoint")
-	press(m, "t", "s")
+	press(m, "ts") // both at once
 	for _, want := range []run.Command{run.Pause, run.Save, run.Evaluate, run.Stop} {
 		if q, ok, err := r.NextRequest(); q.Command != want || !ok || err != nil {
 			t.Errorf("asked is %v, %v, %v, want %s", q, ok, err, want)
@@ -182,7 +182,7 @@ func TestSteering(t *testing.T) {
 func TestTrainingHere(t *testing.T) {
 	var control run.Control
 	var made *run.Run
-	o := Options{Style: style(), Training: &Training{Start: func() {}, Run: func() *run.Run { return made }, Control: &control,
+	o := Options{Style: style(), Training: &Training{Start: func() {}, Signaled: func() bool { return false }, Run: func() *run.Run { return made }, Control: &control,
 		Now: func() run.Now { return run.Now{Phase: run.PhaseTraining, Step: 600, Loop: 3} }, Log: func() []string { return []string{"a word from a library"} }}}
 	m := open(t, o, 120, 40)
 	has(t, m, "preparing")
@@ -225,7 +225,7 @@ func TestTrainingHere(t *testing.T) {
 // When all steps are done the dashboard stays, for there is something to see.
 func TestStaysAtTheEnd(t *testing.T) {
 	r := newRun(t, "", append(story(1200, 1200), run.Event{Kind: run.KindEnd, Step: 1200, Time: begin}))
-	o := Options{Style: style(), Training: &Training{Start: func() {}, Run: func() *run.Run { return r }, Control: new(run.Control),
+	o := Options{Style: style(), Training: &Training{Start: func() {}, Signaled: func() bool { return false }, Run: func() *run.Run { return r }, Control: new(run.Control),
 		Now: func() run.Now { return run.Now{Phase: run.PhaseDone} }, Log: func() []string { return nil }}}
 	m := open(t, o, 120, 40)
 	if m.update(trained{}) != nil {

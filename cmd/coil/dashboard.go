@@ -70,7 +70,7 @@ func (s *session) inDashboard() error {
 			}
 			return run.Now{Phase: run.PhasePreparing}
 		},
-		Done: done, Log: screen.log, Control: &s.control,
+		Done: done, Signaled: stop.asked, Log: screen.log, Control: &s.control,
 	}}, screen.terminal, atOnce)
 	took := time.Since(begin)
 	w := s.cmd.ErrOrStderr()

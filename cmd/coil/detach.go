@@ -56,9 +56,9 @@ func (s *session) moveToBackground(j *job) error {
 
 // startDetached starts the background process, and waits until its run has begun or it has failed.
 func startDetached(s *session, args []string) error {
-	program, err := os.Executable()
+	program, err := exec.LookPath(os.Args[0]) // as this process was called
 	if err != nil {
-		return err
+		return fmt.Errorf("this program is not where it was: %w", err)
 	}
 	if err := os.MkdirAll(s.folder, 0o777); err != nil {
 		return fmt.Errorf("the log of a run in the background: %w", err)

@@ -169,15 +169,21 @@ func configure(t *testing.T, path string, flags ...string) {
 	}
 }
 
-// A first signal ends the run after the step, with a checkpoint, a word on how to go on, and 128 and its number as the
-// exit code; gone on with, the run becomes what it would have been.
-func TestSignalStops(t *testing.T) {
-	config := tinyFile(t)
-	if signal.Ignored(syscall.SIGHUP) { // under nohup; children inherit that, but no handler
+// heedHangUp lets children be ended by SIGHUP though these tests were started under nohup, which children inherit; they
+// inherit no handler.
+func heedHangUp(t *testing.T) {
+	if signal.Ignored(syscall.SIGHUP) {
 		c := make(chan os.Signal, 1)
 		signal.Notify(c, syscall.SIGHUP)
 		t.Cleanup(func() { signal.Stop(c) })
 	}
+}
+
+// A first signal ends the run after the step, with a checkpoint, a word on how to go on, and 128 and its number as the
+// exit code; gone on with, the run becomes what it would have been.
+func TestSignalStops(t *testing.T) {
+	config := tinyFile(t)
+	heedHangUp(t)
 	for _, s := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
 		t.Run(s.String(), func(t *testing.T) {
 			t.Parallel()

@@ -77,7 +77,14 @@ func newWatch() *cobra.Command {
 			}
 			return follow(cmd.OutOrStdout(), cmd.ErrOrStderr(), runs[0])
 		}
-		_, err = tui.Run(o, os.Stdout, nil)
+		leave := make(chan struct{})
+		signals := watchSignals(io.Discard, "")
+		defer signals.end()
+		signals.first = func() { close(leave) }
+		outcome, err := tui.Run(o, os.Stdout, leave)
+		if outcome == tui.AtOnce {
+			return signals.err()
+		}
 		return err
 	}
 	return cmd

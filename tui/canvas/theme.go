@@ -73,26 +73,28 @@ const (
 // a line's end. It has no line break at the end.
 func (c *Canvas) ANSI(t *Theme, d Depth) string {
 	var codes [styleCount]string
-	for s := range codes {
-		codes[s] = t.Colors[s].code(d, Style(s) == Dim || Style(s) == Border)
+	var bare [styleCount]bool
+	for s, k := range t.Colors {
+		codes[s] = k.code(d, Style(s) == Dim || Style(s) == Border)
+		bare[s] = k.BG < 0 && !k.Reverse && !k.Underline
 	}
 	b := make([]byte, 0, len(c.cells)*2)
 	for y := range c.height {
 		if y > 0 {
 			b = append(b, '\n')
 		}
-		last := ""
+		last := state{bare: true}
 		for _, k := range c.cells[y*c.width : (y+1)*c.width] {
 			code := codes[k.style]
-			if k.r == ' ' && !t.Colors[k.style].Reverse { // a space has no colour of its own
-				code = ""
+			if k.r == ' ' && bare[k.style] && last.bare { // a space has no colour of its own
+				code = last.code
 			}
-			if code != last {
-				if last != "" {
+			if code != last.code {
+				if last.code != "" {
 					b = append(b, "\x1b[m"...)
 				}
 				b = append(b, code...)
-				last = code
+				last = state{code, bare[k.style]}
 			}
 			if k.r < 0x80 {
 				b = append(b, byte(k.r))
@@ -100,11 +102,17 @@ func (c *Canvas) ANSI(t *Theme, d Depth) string {
 				b = append(b, string(k.r)...)
 			}
 		}
-		if last != "" {
+		if last.code != "" {
 			b = append(b, "\x1b[m"...)
 		}
 	}
 	return string(b)
+}
+
+// state is what the terminal was told: a code, and whether a space looks the same with it as without.
+type state struct {
+	code string
+	bare bool
 }
 
 // code is the escape sequence of a colour.

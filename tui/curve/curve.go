@@ -122,7 +122,8 @@ func Smooth(points []Point, past float64, dst []Point) []Point {
 		spacing = points[n-1].Step - points[max(0, n-1-leastPoints/2)].Step
 		spacing /= float64(min(n-1, leastPoints/2))
 	}
-	var m, n, before float64
+	var m, n, before, distance float64
+	power := past
 	for _, p := range points {
 		if gap(p.Y) {
 			dst = append(dst, p)
@@ -130,7 +131,10 @@ func Smooth(points []Point, past float64, dst []Point) []Point {
 		}
 		w := past
 		if n > 0 && spacing > 0 {
-			w = math.Pow(past, (p.Step-before)/spacing)
+			if d := p.Step - before; d != distance { // most are the same
+				distance, power = d, math.Pow(past, d/spacing)
+			}
+			w = power
 		}
 		m, n = w*m+(1-w)*p.Y, w*n+(1-w)
 		before = p.Step

@@ -1,0 +1,470 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"coil/run"
+
+	"github.com/creack/pty"
+	"golang.org/x/term"
+)
+
+// onTerminal is a process on a terminal of its own.
+type onTerminal struct {
+	*exec.Cmd
+	terminal *os.File // the other side
+	mu       sync.Mutex
+	screen   bytes.Buffer // everything that was written
+	ended    chan struct{}
+}
+
+// startOnTerminal starts a program on a terminal that answers nothing.
+func startOnTerminal(t *testing.T, w, h int, env []string, args ...string) *onTerminal {
+	t.Helper()
+	p := &onTerminal{Cmd: exec.CommandContext(t.Context(), args[0], args[1:]...), ended: make(chan struct{})}
+	p.Env = append(os.Environ(), "TERM=xterm-256color", "CI=", "NO_COLOR=", "LC_ALL=C.UTF-8")
+	p.Env = append(p.Env, env...)
+	opened, err := pty.StartWithSize(p.Cmd, &pty.Winsize{Rows: uint16(h), Cols: uint16(w)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	// One that is read without blocking, so that closing it hangs up at once.
+	fd, err := syscall.Dup(int(opened.Fd()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	opened.Close()
+	if err := syscall.SetNonblock(fd, true); err != nil {
+		t.Fatal(err)
+	}
+	p.terminal = os.NewFile(uintptr(fd), "terminal")
+	read := make(chan struct{})
+	go func() {
+		io.Copy(p, p.terminal)
+		close(read)
+	}()
+	go func() {
+		p.Wait()
+		select { // what it wrote last
+		case <-read:
+		case <-time.After(time.Second):
+		}
+		close(p.ended)
+	}()
+	t.Cleanup(func() {
+		p.Process.Kill()
+		<-p.ended
+		p.terminal.Close()
+	})
+	return p
+}
+
+func (p *onTerminal) Write(b []byte) (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.screen.Write(b)
+}
+
+func (p *onTerminal) shown() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.screen.String()
+}
+
+// await waits until a text was written; it is an error if the process ends before.
+func (p *onTerminal) await(t *testing.T, text string) {
+	t.Helper()
+	for !strings.Contains(p.shown(), text) {
+		select {
+		case <-p.ended:
+			if strings.Contains(p.shown(), text) {
+				return
+			}
+			t.Fatalf("it ended with %v before it wrote %q: %q", p.ProcessState, text, p.shown())
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+}
+
+func (p *onTerminal) press(t *testing.T, keys string) {
+	t.Helper()
+	if _, err := p.terminal.WriteString(keys); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// state is what the terminal is set to.
+func (p *onTerminal) state(t *testing.T) (s term.State) {
+	t.Helper()
+	c, err := p.terminal.SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Control(func(fd uintptr) {
+		now, err := term.GetState(int(fd))
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		s = *now
+	}); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func (p *onTerminal) wantExit(t *testing.T, code int) {
+	t.Helper()
+	<-p.ended
+	if got := p.ProcessState.ExitCode(); got != code {
+		t.Errorf("it ended with %d, want %d: %q", got, code, p.shown())
+	}
+}
+
+// tail is what is on the normal screen after the dashboard.
+func (p *onTerminal) tail(t *testing.T) string {
+	t.Helper()
+	const leave = "\x1b[?1049l"
+	_, after, ok := strings.Cut(p.shown(), leave)
+	if !ok {
+		t.Fatalf("it did not leave the alternate screen: %q", p.shown())
+	}
+	return after
+}
+
+// No command asks the terminal for anything before it draws: a terminal that does not answer would hold it up for seconds.
+func TestNoQuestions(t *testing.T) {
+	for _, args := range [][]string{{"--help"}, {"presets"}, {"train", "--dry-run"}} {
+		p := startOnTerminal(t, 100, 30, nil, append([]string{"coil"}, args...)...)
+		p.wantExit(t, exitOK)
+		if s := p.shown(); strings.Contains(s, "\x1b") || s == "" {
+			t.Errorf("%v writes %q", args, s)
+		}
+	}
+}
+
+const forever = "100000000"
+
+// On a terminal coil train opens the dashboard; keys steer the run, and what is to be told is on the normal screen afterwards.
+func TestTrainInDashboard(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "run")
+	p := startOnTerminal(t, 120, 40, nil, "coil", "train", tinyFile(t), "--run-dir", path, "--steps", forever, "--train.report", "1", "--batch", "1024")
+	before := p.state(t)
+	p.await(t, "\x1b[?1049h")
+	p.await(t, "1⊗2")
+	p.await(t, "tokens/s")
+	p.press(t, "p")
+	p.await(t, "paused")
+	r := view(t, path)
+	kinds := func() string {
+		h, err := r.History()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var s []string
+		for _, e := range h {
+			s = append(s, e.Kind)
+		}
+		return strings.Join(s, " ")
+	}
+	if s := kinds(); !strings.HasSuffix(s, "pause") {
+		t.Errorf("events are …%s", s[max(0, len(s)-100):])
+	}
+	p.press(t, "p")
+	p.press(t, "e")
+	p.await(t, "samples")
+	for !strings.Contains(kinds(), "continue") || !strings.Contains(kinds(), "eval") {
+		time.Sleep(5 * time.Millisecond)
+	}
+	p.press(t, "q")
+	p.await(t, "leave it in the background")
+	p.press(t, "s")
+	p.wantExit(t, 130)
+	if s := p.tail(t); !strings.Contains(s, "stopped at step") || !strings.Contains(s, "coil resume "+path) || !strings.Contains(s, "model    1⊗2") {
+		t.Errorf("on the normal screen is %q", s)
+	}
+	if after := p.state(t); after != before {
+		t.Errorf("the terminal is not what it was: %v, %v", after, before)
+	}
+	if _, err := r.Latest(); err != nil {
+		t.Error(err)
+	}
+}
+
+// Ctrl-C is a key there: once stops, twice leaves at once.
+func TestCtrlCInDashboard(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "run")
+	p := startOnTerminal(t, 120, 40, nil, "coil", "train", tinyFile(t), "--run-dir", path, "--steps", forever, "--batch", "1024")
+	p.await(t, "tokens/s")
+	p.press(t, "\x03")
+	p.wantExit(t, 130)
+	if _, err := view(t, path).Latest(); err != nil {
+		t.Error(err)
+	}
+	path = filepath.Join(t.TempDir(), "second")
+	p = startOnTerminal(t, 120, 40, nil, "coil", "train", tinyFile(t), "--run-dir", path, "--batch", "524288", "--steps", "2") // two long steps
+	p.await(t, "training")
+	p.press(t, "\x03")
+	p.await(t, "Ctrl-C again leaves at once")
+	p.press(t, "\x03")
+	p.wantExit(t, 130)
+	p.tail(t)
+	if cs, err := view(t, path).Checkpoints(); err != nil || len(cs) != 0 {
+		t.Errorf("there are checkpoints %v, %v", cs, err)
+	}
+}
+
+// A terminal that is closed stops the run, which saves a checkpoint.
+func TestTerminalIsClosed(t *testing.T) {
+	heedHangUp(t)
+	path := filepath.Join(t.TempDir(), "run")
+	p := startOnTerminal(t, 120, 40, nil, "coil", "train", tinyFile(t), "--run-dir", path, "--steps", forever, "--batch", "1024")
+	p.await(t, "tokens/s")
+	p.terminal.Close()
+	<-p.ended
+	r := view(t, path)
+	if _, err := r.Latest(); err != nil {
+		t.Errorf("%v; it ended with %v", err, p.ProcessState)
+	}
+	if h, err := r.History(); err != nil || h[len(h)-1].Kind != run.KindStop {
+		t.Errorf("the last event is %v, %v", h[len(h)-1], err)
+	}
+}
+
+// A run that fails closes the dashboard, and says why on the normal screen.
+func TestFailureInDashboard(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "run")
+	p := startOnTerminal(t, 120, 40, nil, "coil", "train", tinyFile(t), "--run-dir", path, "--rate", "1e6", "--train.clip", "0", "--train.warmup", "0", "--steps", "1000")
+	p.wantExit(t, exitDiverged)
+	if s := p.tail(t); !strings.Contains(s, "coil: diverged at step") {
+		t.Errorf("on the normal screen is %q", s)
+	}
+	p = startOnTerminal(t, 120, 40, nil, "coil", "train", tinyFile(t), "--run-dir", path)
+	p.wantExit(t, exitFailed)
+	if s := p.tail(t); !strings.Contains(s, "the folder is in use") {
+		t.Errorf("on the normal screen is %q", s)
+	}
+}
+
+// Lines of progress where no dashboard is wanted, or can be.
+func TestNoDashboard(t *testing.T) {
+	for name, k := range map[string]struct {
+		w, h int
+		env  []string
+		args []string
+	}{
+		"--no-tui":  {120, 40, nil, []string{"--no-tui"}},
+		"--json":    {120, 40, nil, []string{"--json"}},
+		"CI":        {120, 40, []string{"CI=true"}, nil},
+		"TERM=dumb": {120, 40, []string{"TERM=dumb"}, nil},
+		"tiny":      {59, 40, nil, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := startOnTerminal(t, k.w, k.h, k.env, append([]string{"coil", "train", tinyFile(t), "--run-dir", filepath.Join(t.TempDir(), "run")}, k.args...)...)
+			p.wantExit(t, exitOK)
+			if s := p.shown(); strings.Contains(s, "\x1b") || !strings.Contains(s, "12/12") {
+				t.Errorf("it writes %q", s)
+			}
+		})
+	}
+}
+
+// coil watch shows a run of another process, and leaving it leaves the run alone.
+func TestWatch(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "run")
+	trainer := start(t, "coil", "train", tinyFile(t), "--run-dir", path, "--steps", forever, "--train.report", "1", "--batch", "1024")
+	trainer.await(t, "a step was done", func() bool { return steps(path) > 0 })
+	p := startOnTerminal(t, 120, 40, nil, "coil", "watch", path)
+	p.await(t, "training")
+	p.press(t, "q")
+	p.wantExit(t, exitOK)
+	before := steps(path)
+	trainer.await(t, "steps were done after it", func() bool { return steps(path) > before+5 })
+	p = startOnTerminal(t, 120, 40, nil, "coil", "watch", path)
+	p.await(t, "training")
+	p.press(t, "ts")
+	trainer.wantExit(t, 130)
+	p.await(t, "stopped")
+	p.press(t, "q")
+	p.wantExit(t, exitOK)
+}
+
+// mustProcess is what a process of its own prints.
+func mustProcess(t *testing.T, args ...string) string {
+	t.Helper()
+	p := start(t, "coil", args...)
+	p.wantExit(t, exitOK)
+	return p.stdout.String()
+}
+
+// What a detached run does when nobody watches is what it would have done.
+func TestDetach(t *testing.T) {
+	config := tinyFile(t)
+	path := filepath.Join(t.TempDir(), "run")
+	b := parseJSON[began](t, mustProcess(t, "train", config, "--run-dir", path, "--detach", "--json", "--checkpoint.every", "0", "--train.schedule", "constant", "--steps", forever, "--train.report", "1"))
+	t.Cleanup(func() { syscall.Kill(b.PID, syscall.SIGKILL) })
+	if b.Run != path {
+		t.Errorf("it says %+v", b)
+	}
+	if pgid, err := syscall.Getpgid(b.PID); err != nil || pgid != b.PID {
+		t.Errorf("its group is %d, %v: it is not in a session of its own", pgid, err)
+	}
+	if err := syscall.Kill(b.PID, syscall.SIGHUP); err != nil { // means nothing to it
+		t.Fatal(err)
+	}
+	r := view(t, path)
+	before := steps(path)
+	for steps(path) < before+5 {
+		time.Sleep(5 * time.Millisecond)
+	}
+	if err := r.Send(run.Stop); err != nil {
+		t.Fatal(err)
+	}
+	for alive := true; alive; _, alive, _ = r.Holder() {
+		time.Sleep(5 * time.Millisecond)
+	}
+	c, err := r.Latest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if log, err := os.ReadFile(filepath.Join(path, logName)); err != nil || !strings.Contains(string(log), "model    1⊗2") {
+		t.Errorf("its log is %q, %v", log, err)
+	}
+	n := strconv.Itoa(c.Step + 3)
+	configure(t, path, "--steps", n)
+	done := parseJSON[began](t, mustProcess(t, "resume", path, "--detach", "--json"))
+	for alive := true; alive; _, alive, _ = r.Holder() {
+		time.Sleep(5 * time.Millisecond)
+	}
+	if done.PID == b.PID {
+		t.Error("it is the same process")
+	}
+	whole := filepath.Join(t.TempDir(), "whole")
+	mustCoil(t, "train", config, "--run-dir", whole, "--checkpoint.every", "0", "--train.schedule", "constant", "--steps", n)
+	wantSame(t, path, whole)
+}
+
+// What keeps a run from beginning in the background is said in front, with the same exit code.
+func TestDetachFails(t *testing.T) {
+	folder := t.TempDir()
+	config := tinyFile(t)
+	path := filepath.Join(folder, "run")
+	mustCoil(t, "train", config, "--run-dir", path)
+	for _, k := range []struct {
+		args []string
+		code int
+		want string
+	}{
+		{[]string{"train", config, "--run-dir", path, "--detach"}, exitFailed, "the folder is in use"},
+		{[]string{"train", config, "--out", folder, "--detach", "--model", "nonsense"}, exitUsage, "nonsense"},
+		{[]string{"resume", path, "--detach", "--step", "5"}, exitUsage, "no checkpoint of step 5"},
+	} {
+		p := start(t, "coil", k.args...)
+		p.wantExit(t, k.code)
+		if s := p.stderr.String(); !strings.Contains(s, k.want) || p.stdout.String() != "" || strings.Count(s, "coil:") != 1 {
+			t.Errorf("%v: %q, %q", k.args, p.stdout.String(), s)
+		}
+	}
+	if left, err := filepath.Glob(filepath.Join(folder, ".log-*")); err != nil || len(left) > 0 {
+		t.Errorf("left are %v, %v", left, err)
+	}
+}
+
+// From the dashboard a run moves to the background, and goes on there as if nothing had been.
+func TestMoveToBackground(t *testing.T) {
+	config := tinyFile(t)
+	path := filepath.Join(t.TempDir(), "run")
+	p := startOnTerminal(t, 120, 40, nil, "coil", "train", config, "--run-dir", path, "--steps", "30000", "--train.report", "1", "--checkpoint.every", "0", "--batch", "1024")
+	p.await(t, "tokens/s")
+	p.press(t, "d")
+	p.wantExit(t, exitOK)
+	if s := p.tail(t); !strings.Contains(s, "in the background: process") {
+		t.Fatalf("on the normal screen is %q", s)
+	}
+	r := view(t, path)
+	before := steps(path)
+	for steps(path) < before+5 {
+		time.Sleep(5 * time.Millisecond)
+	}
+	if err := r.Send(run.Stop); err != nil && !errors.Is(err, run.ErrNotTrained) {
+		t.Fatal(err)
+	}
+	for alive := true; alive; _, alive, _ = r.Holder() {
+		time.Sleep(5 * time.Millisecond)
+	}
+	h, err := r.History()
+	if err != nil || h[len(h)-1].Kind != run.KindStop {
+		t.Errorf("the last event is %v, %v", h[len(h)-1], err)
+	}
+}
+
+// The dashboard in a real terminal multiplexer.
+func TestTmux(t *testing.T) {
+	if _, err := exec.LookPath("tmux"); err != nil {
+		if os.Getenv("COIL_REQUIRE") == "all" {
+			t.Fatal("tmux is not installed: apt-get install tmux")
+		}
+		t.Skip("tmux is not installed: apt-get install tmux")
+	}
+	socket := filepath.Join(t.TempDir(), "tmux")
+	tmux := func(args ...string) string {
+		t.Helper()
+		out, err := exec.Command("tmux", append([]string{"-S", socket, "-u", "-f", "/dev/null"}, args...)...).CombinedOutput()
+		if err != nil {
+			t.Fatalf("tmux %v: %v: %s", args, err, out)
+		}
+		return string(out)
+	}
+	path := filepath.Join(t.TempDir(), "run")
+	program, err := exec.LookPath("coil")
+	if err != nil {
+		t.Fatal(err)
+	}
+	tmux("new-session", "-d", "-x", "110", "-y", "34", "-e", "CI=", "-e", "LC_ALL=C.UTF-8",
+		program+" train "+tinyFile(t)+" --run-dir "+path+" --steps "+forever+" --train.report 1 --batch 1024; echo the code is $?; read wait")
+	t.Cleanup(func() { exec.Command("tmux", "-S", socket, "kill-server").Run() })
+	await := func(what string, so func(screen string) bool) string {
+		t.Helper()
+		deadline := time.Now().Add(time.Minute)
+		for {
+			s := tmux("capture-pane", "-p")
+			if so(s) {
+				return s
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("%s is not on the screen:\n%s", what, s)
+			}
+			time.Sleep(20 * time.Millisecond)
+		}
+	}
+	s := await("the dashboard", func(s string) bool { return strings.Contains(s, "1 loss") && strings.Contains(s, "tokens/s") })
+	if n := strings.Count(strings.TrimRight(s, "\n"), "\n") + 1; n != 34 {
+		t.Errorf("%d lines:\n%s", n, s)
+	}
+	tmux("send-keys", "?")
+	await("help", func(s string) bool { return strings.Contains(s, "pause training, or continue") })
+	tmux("send-keys", "Escape")
+	await("the loss again", func(s string) bool { return strings.Contains(s, "1 loss") })
+	tmux("resize-window", "-x", "70", "-y", "18")
+	await("the smaller dashboard", func(s string) bool {
+		return strings.Contains(s, "3 loops") && !strings.Contains(s, "9 log") && len([]rune(strings.Split(s, "\n")[2])) == 70
+	})
+	tmux("send-keys", "t")
+	await("the question", func(s string) bool { return strings.Contains(s, "stop training, after saving") })
+	tmux("send-keys", "s")
+	await("the end", func(s string) bool {
+		return strings.Contains(s, "stopped at step") && strings.Contains(s, "the code is 130")
+	})
+}
