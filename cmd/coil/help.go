@@ -26,7 +26,7 @@ func help(cmd *cobra.Command, _ []string) {
 	}
 	if cmd.Long != "" {
 		for paragraph := range strings.SplitSeq(strings.TrimSpace(cmd.Long), "\n\n") {
-			if !strings.Contains(paragraph, "\n") { // else it is a table
+			if !strings.Contains(paragraph, "\n  ") { // else it is a table
 				paragraph = wrap(paragraph, 0)
 			}
 			fmt.Fprintf(w, "\n%s\n", paragraph)
