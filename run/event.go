@@ -162,6 +162,8 @@ type EventReader struct {
 	buf  []byte // what was read and not returned
 	at   int64  // where buf begins in the file
 	line int    // lines returned
+	text []byte // of the last line
+	cut  int    // bytes after it, when the file was at its end
 }
 
 // Events returns a reader that begins at the first event. It returns the events as they were written; see History
@@ -200,6 +202,7 @@ func (er *EventReader) Next() (Event, error) {
 		if len(bytes.TrimSpace(line)) == 0 {
 			continue
 		}
+		er.text = line
 		var e Event
 		err = json.Unmarshal(line, &e)
 		if err == nil && e.Kind == "" {
@@ -231,11 +234,18 @@ func (er *EventReader) next() ([]byte, error) {
 		er.buf = er.buf[:searched+n]
 		if n == 0 {
 			// The line that has no end yet is read again, because a run that is resumed cuts it off.
-			er.buf = nil
+			er.buf, er.cut = nil, searched
 			return nil, err
 		}
 	}
 }
+
+// Line returns the line of the last event as it was written, until the next call of Next.
+func (er *EventReader) Line() []byte { return er.text }
+
+// Cut returns how many bytes there are after the last whole line, when Next has returned io.EOF: of an event that a
+// process was writing when it was killed.
+func (er *EventReader) Cut() int { return er.cut }
 
 // Close ends the reading.
 func (er *EventReader) Close() error { return er.f.Close() }

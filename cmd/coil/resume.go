@@ -160,14 +160,19 @@ func ended(path string) bool {
 }
 
 // completeRuns completes the names of runs.
-func completeRuns(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
-	out, err := cmd.Flags().GetString("out")
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveDefault
+var completeRuns = completeRunsIn("out")
+
+// completeRunsIn completes the names of runs in the folder that a flag names.
+func completeRunsIn(flag string) cobra.CompletionFunc {
+	return func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
+		root, err := cmd.Flags().GetString(flag)
+		if err != nil {
+			return nil, cobra.ShellCompDirectiveDefault
+		}
+		ids, err := run.List(root)
+		if err != nil {
+			return nil, cobra.ShellCompDirectiveDefault
+		}
+		return append([]string{"latest"}, ids...), cobra.ShellCompDirectiveDefault
 	}
-	ids, err := run.List(out)
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveDefault
-	}
-	return append([]string{"latest"}, ids...), cobra.ShellCompDirectiveDefault
 }

@@ -1,0 +1,294 @@
+package report
+
+import (
+	"bytes"
+	"fmt"
+	"html"
+	"image/color"
+	"math"
+	"strings"
+
+	"gonum.org/v1/plot/vg"
+	"gonum.org/v1/plot/vg/draw"
+	"gonum.org/v1/plot/vg/vgimg"
+	"gonum.org/v1/plot/vg/vgsvg"
+)
+
+// palette is Okabe and Ito's, whose colours every kind of colour vision tells apart; those that are strong on white first.
+var palette = []color.RGBA{
+	{0x00, 0x72, 0xB2, 255}, {0xD5, 0x5E, 0x00, 255}, {0x00, 0x9E, 0x73, 255}, {0xCC, 0x79, 0xA7, 255},
+	{0xE6, 0x9F, 0x00, 255}, {0x56, 0xB4, 0xE9, 255}, {0x00, 0x00, 0x00, 255}, {0xF0, 0xE4, 0x42, 255},
+}
+
+// series is the colour of the i-th of some things without an order.
+func series(i int) color.RGBA { return palette[i%len(palette)] }
+
+// shade is the colour of the i-th of n things in an order: from the palette's light blue over its blue to its black.
+func shade(i, n int) color.RGBA {
+	ramp := []color.RGBA{palette[5], palette[0], palette[6]}
+	if n < 2 {
+		return ramp[1]
+	}
+	at := float64(i) / float64(n-1) * float64(len(ramp)-1)
+	k := min(int(at), len(ramp)-2)
+	mix := func(a, b uint8) uint8 { return uint8(math.Round(float64(a) + (at-float64(k))*(float64(b)-float64(a)))) }
+	a, b := ramp[k], ramp[k+1]
+	return color.RGBA{mix(a.R, b.R), mix(a.G, b.G), mix(a.B, b.B), 255}
+}
+
+// chart is a plot of lines.
+type chart struct {
+	name    string // of its files
+	title   string
+	x       string // what the x axis is
+	scale   scale  // of the y axis
+	zero    bool   // the y axis begins at 0
+	one     bool   // and ends at 1
+	log     bool   // the y axis may be logarithmic: it is if the values span many orders
+	caption string
+	lines   []line
+}
+
+// line is one line of a chart.
+type line struct {
+	label  string // in the legend; "" for none
+	points []point
+	color  color.RGBA
+	kind   lineKind
+}
+
+type lineKind int
+
+const (
+	solid  lineKind = iota
+	faint           // behind the others
+	marked          // thin, with a mark at each point
+)
+
+// largest is the most that is drawn; what is beyond is a gap, so that one number can't ruin an axis' arithmetic.
+const largest = 1e30
+
+func drawable(y float64) bool { return math.Abs(y) <= largest } // false for NaN
+
+// bounds are the least and greatest of what is drawn; ok is false if there is nothing.
+func (c *chart) bounds() (x, y [2]float64, ok bool) {
+	for _, l := range c.lines {
+		for _, p := range l.points {
+			if !drawable(p.y) || !drawable(p.x) {
+				continue
+			}
+			if !ok {
+				x, y, ok = [2]float64{p.x, p.x}, [2]float64{p.y, p.y}, true
+			}
+			x = [2]float64{min(x[0], p.x), max(x[1], p.x)}
+			y = [2]float64{min(y[0], p.y), max(y[1], p.y)}
+		}
+	}
+	return x, y, ok
+}
+
+// gaps counts the points that have no place in the plot.
+func (c *chart) gaps() int {
+	n := 0
+	for _, l := range c.lines {
+		for _, p := range l.points {
+			if l.kind != solid && !drawable(p.y) {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// widen makes room between equal ends, as much as the numbers' precision needs.
+func widen(b [2]float64) [2]float64 {
+	if least := max(math.Abs(b[0]), math.Abs(b[1])) * 1e-6; b[1]-b[0] <= least {
+		d := max(least, math.Abs(b[0])/10)
+		if d == 0 {
+			d = 1
+		}
+		return [2]float64{b[0] - d, b[1] + d}
+	}
+	return b
+}
+
+// logarithmic reports whether values in these bounds are drawn on a logarithmic axis.
+func (c *chart) logarithmic(y [2]float64) bool { return c.log && y[0] > 0 && y[1]/y[0] >= 50 }
+
+// The size of a plot in points, and the pixels of a point in a picture.
+const (
+	plotWidth, plotHeight = 420, 280
+	pixels                = 3
+)
+
+// linear are the ends of a linear y axis.
+func (c *chart) linear(y [2]float64) [2]float64 {
+	if c.zero {
+		y[0] = min(0, y[0])
+	}
+	if c.one {
+		y[1] = max(1, y[1])
+	}
+	low := y[0]
+	y = widen(y)
+	room := (y[1] - y[0]) / 40
+	if c.zero && low == 0 {
+		return [2]float64{0, y[1] + room}
+	}
+	return [2]float64{y[0] - room, y[1] + room}
+}
+
+// draw draws the title, the legend, the axes and the lines. The chart needs a point to draw.
+func (c *chart) draw(to draw.Canvas) {
+	to.SetColor(color.White)
+	to.Fill(to.Rectangle.Path())
+	to = draw.Crop(to, 8, -16, 8, -8)
+	to.FillText(style(12, true, color.Black), vg.Point{X: to.Min.X, Y: to.Max.Y - 11}, c.heading())
+	to.Max.Y -= 18
+	to.Max.Y -= c.legend(to)
+	a := c.axes(to)
+	a.draw()
+	for _, kind := range []lineKind{faint, solid, marked} {
+		for _, l := range c.lines {
+			if l.kind == kind {
+				l.draw(a)
+			}
+		}
+	}
+}
+
+func (c *chart) heading() string {
+	if _, y, _ := c.bounds(); c.logarithmic(y) {
+		return c.title + " (log scale)"
+	}
+	return c.title
+}
+
+// The legend's measures, in points.
+const (
+	legendSample = 14 // the piece of line before each label
+	legendRow    = 13
+	legendRows   = 4
+)
+
+// legend draws the lines' labels in rows and returns the height that they take.
+func (c *chart) legend(to draw.Canvas) vg.Length {
+	s := style(10, false, color.Gray{0x22})
+	at := vg.Point{X: to.Min.X, Y: to.Max.Y - 9}
+	rows, left := 0, 0
+	for _, l := range c.lines {
+		if l.label == "" {
+			continue
+		}
+		label := legible(l.label)
+		width := legendSample + 4 + s.Width(label) + 12
+		full := rows == 0 || at.X+width > to.Max.X
+		if left > 0 || full && rows == legendRows {
+			left++
+			continue
+		}
+		if full {
+			if rows++; rows > 1 {
+				at = vg.Point{X: to.Min.X, Y: at.Y - legendRow}
+			}
+		}
+		to.StrokeLine2(l.stroke(2), at.X, at.Y+3, at.X+legendSample, at.Y+3)
+		if l.kind == marked {
+			to.DrawGlyph(l.glyph(), vg.Point{X: at.X + legendSample/2, Y: at.Y + 3})
+		}
+		to.FillText(s, vg.Point{X: at.X + legendSample + 4, Y: at.Y}, label)
+		at.X += width
+	}
+	if left > 0 {
+		rows++
+		to.FillText(s, vg.Point{X: to.Min.X, Y: at.Y - legendRow}, fmt.Sprintf("and %d more", left))
+	}
+	return vg.Length(rows)*legendRow + 6
+}
+
+// legible is a label as the fonts of a picture can show it.
+func legible(label string) string {
+	return strings.ReplaceAll(strings.ReplaceAll(printable(label, 40), "⊗", "x"), "\n", " ")
+}
+
+func (l line) stroke(width vg.Length) draw.LineStyle {
+	return draw.LineStyle{Color: l.color, Width: width}
+}
+
+func (l line) glyph() draw.GlyphStyle {
+	return draw.GlyphStyle{Color: l.color, Radius: 2.5, Shape: draw.CircleGlyph{}}
+}
+
+// mostMarks is how many marks a line bears before they hide it.
+const mostMarks = 40
+
+// draw draws the pieces of the line between its gaps.
+func (l line) draw(a axes) {
+	width, marks := vg.Length(1.6), false
+	switch l.kind {
+	case faint:
+		width = 0.7
+		l.color = lighter(l.color)
+	case marked:
+		width, marks = 1, len(l.points) <= mostMarks
+	}
+	var piece []vg.Point
+	end := func() {
+		if len(piece) == 1 && !marks { // it would not be seen
+			a.to.DrawGlyph(draw.GlyphStyle{Color: l.color, Radius: width, Shape: draw.CircleGlyph{}}, piece[0])
+		} else if len(piece) > 1 {
+			a.to.StrokeLines(l.stroke(width), piece)
+		}
+		piece = piece[:0]
+	}
+	for _, q := range thin(l.points) {
+		if !drawable(q.y) {
+			end()
+			continue
+		}
+		piece = append(piece, a.at(q))
+		if marks {
+			a.to.DrawGlyph(l.glyph(), piece[len(piece)-1])
+		}
+	}
+	end()
+}
+
+// lighter mixes a colour with white.
+func lighter(c color.RGBA) color.RGBA {
+	mix := func(v uint8) uint8 { return uint8(255 - (255-int(v))*2/5) }
+	return color.RGBA{mix(c.R), mix(c.G), mix(c.B), 255}
+}
+
+// picture returns the chart as PNG.
+func (c *chart) picture() ([]byte, error) {
+	canvas := vgimg.NewWith(vgimg.UseWH(plotWidth, plotHeight), vgimg.UseDPI(72*pixels))
+	c.draw(draw.New(canvas))
+	var b bytes.Buffer
+	_, err := vgimg.PngCanvas{Canvas: canvas}.WriteTo(&b)
+	return b.Bytes(), err
+}
+
+// svg returns the inside of the chart as SVG, for svgFile and svgInline to wrap.
+func (c *chart) svg() (string, error) {
+	canvas := vgsvg.New(plotWidth, plotHeight)
+	c.draw(draw.New(canvas))
+	var b bytes.Buffer
+	if _, err := canvas.WriteTo(&b); err != nil {
+		return "", err
+	}
+	_, body, _ := strings.Cut(b.String(), "<svg")
+	_, body, _ = strings.Cut(body, ">\n")
+	// Where Liberation Sans is not installed, those that have its widths.
+	return strings.ReplaceAll(body, "font-family:Liberation Sans;font-variant:normal;", "font-family:Liberation Sans,Arial,Helvetica,sans-serif;"), nil
+}
+
+// svgFile makes a file of what svg returned.
+func svgFile(body string) []byte {
+	return fmt.Appendf(nil, "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%d\" viewBox=\"0 0 %[1]d %[2]d\">\n%s", plotWidth, plotHeight, body)
+}
+
+// svgInline makes an element of a page of what svg returned.
+func svgInline(title, body string) string {
+	return fmt.Sprintf("<svg role=\"img\" aria-label=\"%s\" viewBox=\"0 0 %d %d\">\n%s", html.EscapeString(title), plotWidth, plotHeight, body)
+}

@@ -1,0 +1,264 @@
+package report
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// named is how a value of training is called, and drawn.
+type named struct {
+	value, file, title string
+	scale              scale
+	zero, log          bool
+	noisy              bool // it is shown smoothed too
+}
+
+// trained are the values of training that have a plot of their own, besides loss and accuracy, in order.
+var trained = []named{
+	{value: "perplexity", file: "perplexity", title: "Perplexity", log: true, noisy: true},
+	{value: "lr", file: "learning-rate", title: "Learning rate", zero: true},
+	{value: "grad_norm", file: "gradient-norm", title: "Gradient norm", log: true, noisy: true},
+	{value: "tokens_per_second", file: "tokens-per-second", title: "Tokens per second of training", zero: true, noisy: true},
+	{value: "memory", file: "memory", title: "Memory in use", scale: memory, zero: true},
+	{value: "regularizer", file: "regularizer", title: "Regularizer"},
+	{value: "loops", file: "loops", title: "Loops drawn", zero: true, noisy: true},
+	{value: "data_wait", file: "data-wait", title: "Share of the time spent waiting for data", scale: shares, zero: true, noisy: true},
+	{value: "temperature", file: "temperature", title: "Temperature, °C"},
+}
+
+// plotted reports whether a value of training is in a plot or a table elsewhere, or says nothing as a curve.
+func plotted(name string) bool {
+	for _, n := range trained {
+		if n.value == name {
+			return true
+		}
+	}
+	switch name {
+	case "loss", "accuracy", "tokens", "seconds", "memory_peak", "thermal", "low_power", "on_battery":
+		return true
+	}
+	_, _, looped := loopOf(name)
+	return looped || strings.HasPrefix(name, "time_") || strings.HasPrefix(name, "cosine_")
+}
+
+// loopOf takes a name such as accuracy_loop_3 apart.
+func loopOf(name string) (prefix string, loop int, ok bool) {
+	prefix, digits, ok := strings.Cut(name, "_loop_")
+	loop, err := strconv.Atoi(digits)
+	return prefix, loop, ok && err == nil && loop > 0
+}
+
+// loopsOf are the loops of which there is a value with that prefix, in order.
+func loopsOf[V any](values map[string]V, prefix string) []int {
+	var loops []int
+	for name := range values {
+		if p, n, ok := loopOf(name); ok && p == prefix {
+			loops = append(loops, n)
+		}
+	}
+	slices.Sort(loops)
+	return slices.Compact(loops)
+}
+
+func atLoop(prefix string, loop int) string { return fmt.Sprintf("%s_loop_%d", prefix, loop) }
+
+// mostExtra is how many values that this version does not know get a plot.
+const mostExtra = 12
+
+// overlays are the plots with all runs in them.
+func overlays(records []*Record, labels []string) []chart {
+	o := overlay{records, labels}
+	charts := []chart{o.loss(), o.accuracy()}
+	if slices.ContainsFunc(records, func(r *Record) bool { return r.metric() == "exact" }) {
+		charts = append(charts, o.heldOut("exact-match", "Held-out exact match", "exact", shares))
+	}
+	if len(records) > 1 {
+		charts = append(charts, o.lens())
+	}
+	for _, n := range trained {
+		charts = append(charts, o.trained(n))
+	}
+	extra, left := o.extra()
+	for i, name := range extra {
+		charts = append(charts, o.trained(named{value: name, file: fmt.Sprintf("value-%d", i+1), title: printable(name, 40)}))
+	}
+	charts = drawn(charts)
+	if left > 0 && len(charts) > 0 {
+		c := &charts[len(charts)-1]
+		c.caption = strings.TrimSpace(c.caption + fmt.Sprintf(" There are %s without a plot.", plural(left, "more value")))
+	}
+	return charts
+}
+
+// drawn are the charts that have something to draw.
+func drawn(charts []chart) []chart {
+	return slices.DeleteFunc(charts, func(c chart) bool {
+		_, _, ok := c.bounds()
+		return !ok
+	})
+}
+
+// overlay makes plots with all runs in them.
+type overlay struct {
+	records []*Record
+	labels  []string
+}
+
+// curve are the lines of a value of training: as it is, and if it is noisy that faint, and smoothed.
+func (o overlay) curve(i int, name, label string, noisy bool) []line {
+	points := o.records[i].train[name]
+	if !noisy || len(points) < leastSmoothed {
+		return []line{{label: label, points: points, color: series(i)}}
+	}
+	mean := line{label: label, points: smooth(points), color: series(i)}
+	if len(o.records) > 3 { // as they are, they would hide each other
+		return []line{mean}
+	}
+	return []line{{points: points, color: series(i), kind: faint}, mean}
+}
+
+func (o overlay) trained(n named) chart {
+	c := chart{name: n.file, title: n.title, x: bySteps, scale: n.scale, zero: n.zero, log: n.log}
+	for i := range o.records {
+		label := o.labels[i]
+		if len(o.records) == 1 {
+			label = ""
+		}
+		c.lines = append(c.lines, o.curve(i, n.value, label, n.noisy)...)
+	}
+	return c
+}
+
+// both are the lines of a value of training and of its like on held-out examples.
+func (o overlay) both(c chart, name string) chart {
+	for i, r := range o.records {
+		label, held, color := o.labels[i], "", series(i)
+		if len(o.records) == 1 {
+			label, held, color = "training", "held-out", series(i+1)
+		}
+		c.lines = append(c.lines, o.curve(i, name, label, true)...)
+		c.lines = append(c.lines, line{label: held, points: r.heldOut(name), color: color, kind: marked})
+	}
+	if len(o.records) > 1 {
+		c.caption = "Marks are of held-out examples."
+	}
+	return c
+}
+
+func (o overlay) loss() chart {
+	return o.both(chart{name: "loss", title: "Loss", x: bySteps, log: true}, "loss")
+}
+
+func (o overlay) accuracy() chart {
+	return o.both(chart{name: "accuracy", title: "Accuracy", x: bySteps, scale: shares, zero: true, one: true}, "accuracy")
+}
+
+func (o overlay) heldOut(file, title, name string, s scale) chart {
+	c := chart{name: file, title: title, x: bySteps, scale: s, zero: true, one: true}
+	for i, r := range o.records {
+		label := o.labels[i]
+		if len(o.records) == 1 {
+			label = ""
+		}
+		c.lines = append(c.lines, line{label: label, points: r.heldOut(name), color: series(i), kind: marked})
+	}
+	return c
+}
+
+// lens is what the last evaluation of each run tells of each loop.
+func (o overlay) lens() chart {
+	c := chart{name: "last-by-loop", title: "After each loop, at the end", x: byLoops, scale: shares, zero: true, one: true}
+	for i, r := range o.records {
+		l := line{label: o.labels[i], color: series(i), kind: marked}
+		values := r.evaluation().Values
+		for _, n := range loopsOf(values, r.metric()) {
+			l.points = append(l.points, point{float64(n), float64(values[atLoop(r.metric(), n)])})
+		}
+		c.lines = append(c.lines, l)
+	}
+	c.caption = "What the model says where the looped block ends after that loop: " + metrics(o.records) + "."
+	return c
+}
+
+// metrics names what the runs' tasks are judged by.
+func metrics(records []*Record) string {
+	names := map[string]bool{}
+	for _, r := range records {
+		names[r.setup.Metric] = true
+	}
+	return strings.Join(slices.Sorted(maps.Keys(names)), " or ")
+}
+
+// extra are the values of training that this version does not know, and how many more there are.
+func (o overlay) extra() (names []string, left int) {
+	all := map[string]bool{}
+	for _, r := range o.records {
+		for name := range r.train {
+			if !plotted(name) {
+				all[name] = true
+			}
+		}
+	}
+	names = slices.Sorted(maps.Keys(all))
+	return names[:min(len(names), mostExtra)], max(0, len(names)-mostExtra)
+}
+
+// details are the plots of a run for itself. Their files' names begin with prefix.
+func details(r *Record, prefix string) []chart {
+	metric := r.setup.Metric
+	charts := []chart{
+		byLoop(chart{name: "metric-by-loop", title: "Held-out " + metric + " after each loop", scale: shares, zero: true, one: true}, heldOutValues(r), r.metric(), marked),
+		byLoop(chart{name: "change-by-loop", title: "Change of the state in each loop", zero: true,
+			caption: "The norm of the change over the norm of the state before."}, heldOutValues(r), "change", marked),
+		byLoop(chart{name: "training-loss-by-loop", title: "Training loss after each loop", log: true}, r.train, "loss", solid),
+		byName(chart{name: "kinds", title: "Held-out " + metric + " by kind", scale: shares, zero: true, one: true}, heldOutValues(r), r.metric()+" ", marked),
+		byName(chart{name: "cosine", title: "Cosine between neighbouring layers"}, r.train, "cosine_", solid),
+	}
+	charts = drawn(charts)
+	for i := range charts {
+		charts[i].name = prefix + charts[i].name
+		charts[i].x = bySteps
+	}
+	return charts
+}
+
+// heldOutValues are the curves of all values of evaluations.
+func heldOutValues(r *Record) map[string][]point {
+	curves := map[string][]point{}
+	for _, e := range r.evals {
+		for name, y := range e.Values {
+			curves[name] = append(curves[name], point{float64(e.Step), float64(y)})
+		}
+	}
+	return curves
+}
+
+// byLoop has a line for each loop, the later the darker.
+func byLoop(c chart, curves map[string][]point, prefix string, kind lineKind) chart {
+	loops := loopsOf(curves, prefix)
+	for i, n := range loops {
+		c.lines = append(c.lines, line{label: fmt.Sprint("loop ", n), points: calm(curves[atLoop(prefix, n)], kind), color: shade(i, len(loops)), kind: kind})
+	}
+	return c
+}
+
+// byName has a line for each value whose name begins with prefix, called by the rest of it.
+func byName(c chart, curves map[string][]point, prefix string, kind lineKind) chart {
+	for _, name := range slices.Sorted(maps.Keys(curves)) {
+		if rest, ok := strings.CutPrefix(name, prefix); ok {
+			c.lines = append(c.lines, line{label: rest, points: calm(curves[name], kind), color: series(len(c.lines)), kind: kind})
+		}
+	}
+	return c
+}
+
+// calm smooths what has no marks, the reports of training, where it is many.
+func calm(points []point, kind lineKind) []point {
+	if kind == marked || len(points) < leastSmoothed {
+		return points
+	}
+	return smooth(points)
+}
