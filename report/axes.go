@@ -128,7 +128,7 @@ func (c *chart) axes(to draw.Canvas) axes {
 	}
 	width := vg.Length(0)
 	for _, v := range a.y.ticks(yTicks) {
-		width = max(width, small().Width(a.y.label(v)))
+		width = max(width, axisStyle().Width(a.y.label(v)))
 	}
 	a.to = draw.Crop(to, width+5, 0, 28, 0)
 	return a
@@ -141,7 +141,7 @@ const xTicks, yTicks = 6, 6
 func (a axes) draw() {
 	grey := draw.LineStyle{Color: color.Gray{0x99}, Width: 0.5}
 	rule := draw.LineStyle{Color: color.Gray{0xE4}, Width: 0.5}
-	right, below := small(), small()
+	right, below := axisStyle(), axisStyle()
 	right.XAlign, right.YAlign = draw.XRight, draw.YCenter
 	below.XAlign = draw.XCenter
 	c := a.to
@@ -168,8 +168,8 @@ func style(size vg.Length, bold bool, c color.Color) text.Style {
 	return text.Style{Color: c, Font: f, Handler: text.Plain{Fonts: fonts()}}
 }
 
-// small is the style of the axes' texts.
-func small() text.Style { return style(10, false, color.Gray{0x44}) }
+// axisStyle is the style of the axes' texts.
+func axisStyle() text.Style { return style(10, false, color.Gray{0x44}) }
 
 // fonts are the two that plots use. plot.DefaultTextHandler would bring ten more into the program, 4 MB.
 var fonts = sync.OnceValue(func() *font.Cache {

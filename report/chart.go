@@ -47,6 +47,8 @@ type chart struct {
 	log     bool   // the y axis may be logarithmic: it is if the values span many orders
 	caption string
 	lines   []line
+	gaps    int    // in what the lines show
+	body    string // what svg has drawn
 }
 
 // line is one line of a chart.
@@ -65,8 +67,9 @@ const (
 	marked          // thin, with a mark at each point
 )
 
-// largest is the most that is drawn; what is beyond is a gap, so that one number can't ruin an axis' arithmetic.
-const largest = 1e30
+// largest is the most that is drawn; what is beyond is a gap. smallest is what counts as nothing. So no number can ruin
+// an axis' arithmetic.
+const largest, smallest = 1e30, 1e-30
 
 func drawable(y float64) bool { return math.Abs(y) <= largest } // false for NaN
 
@@ -87,38 +90,36 @@ func (c *chart) bounds() (x, y [2]float64, ok bool) {
 	return x, y, ok
 }
 
-// gaps counts the points that have no place in the plot.
-func (c *chart) gaps() int {
+// gaps counts the points that have no place in a plot.
+func gaps(points []point) int {
 	n := 0
-	for _, l := range c.lines {
-		for _, p := range l.points {
-			if l.kind != solid && !drawable(p.y) {
-				n++
-			}
+	for _, p := range points {
+		if !drawable(p.y) {
+			n++
 		}
 	}
 	return n
 }
 
-// widen makes room between equal ends, as much as the numbers' precision needs.
+// widen makes room between ends that are equal, or nearly so.
 func widen(b [2]float64) [2]float64 {
-	if least := max(math.Abs(b[0]), math.Abs(b[1])) * 1e-6; b[1]-b[0] <= least {
-		d := max(least, math.Abs(b[0])/10)
-		if d == 0 {
-			d = 1
-		}
-		return [2]float64{b[0] - d, b[1] + d}
+	size := max(math.Abs(b[0]), math.Abs(b[1]))
+	switch {
+	case b[1]-b[0] > max(size*1e-6, smallest):
+		return b
+	case size < smallest:
+		return [2]float64{b[0] - 1, b[1] + 1}
 	}
-	return b
+	return [2]float64{b[0] - size/10, b[1] + size/10}
 }
 
 // logarithmic reports whether values in these bounds are drawn on a logarithmic axis.
-func (c *chart) logarithmic(y [2]float64) bool { return c.log && y[0] > 0 && y[1]/y[0] >= 50 }
+func (c *chart) logarithmic(y [2]float64) bool { return c.log && y[0] > smallest && y[1]/y[0] >= 50 }
 
 // The size of a plot in points, and the pixels of a point in a picture.
 const (
 	plotWidth, plotHeight = 420, 280
-	pixels                = 3
+	pixels                = 2
 )
 
 // linear are the ends of a linear y axis.
@@ -219,6 +220,9 @@ func (l line) glyph() draw.GlyphStyle {
 	return draw.GlyphStyle{Color: l.color, Radius: 2.5, Shape: draw.CircleGlyph{}}
 }
 
+// longest is how many points are drawn in one stroke: the time that a picture takes grows with the square of it.
+const longest = 24
+
 // mostMarks is how many marks a line bears before they hide it.
 const mostMarks = 40
 
@@ -245,6 +249,11 @@ func (l line) draw(a axes) {
 		if !drawable(q.y) {
 			end()
 			continue
+		}
+		if len(piece) == longest {
+			last := piece[longest-1]
+			end()
+			piece = append(piece, last)
 		}
 		piece = append(piece, a.at(q))
 		if marks {

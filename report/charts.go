@@ -68,29 +68,27 @@ func atLoop(prefix string, loop int) string { return fmt.Sprintf("%s_loop_%d", p
 // mostExtra is how many values that this version does not know get a plot.
 const mostExtra = 12
 
-// overlays are the plots with all runs in them.
-func overlays(records []*Record, labels []string) []chart {
+// overlays are the plots with all runs in them: of what the runs have learnt, and of how their training went.
+func overlays(records []*Record, labels []string) (results, training []chart) {
 	o := overlay{records, labels}
-	charts := []chart{o.loss(), o.accuracy()}
+	results = []chart{o.loss(), o.accuracy()}
 	if slices.ContainsFunc(records, func(r *Record) bool { return r.metric() == "exact" }) {
-		charts = append(charts, o.heldOut("exact-match", "Held-out exact match", "exact", shares))
+		results = append(results, o.exactMatch())
 	}
 	if len(records) > 1 {
-		charts = append(charts, o.lens())
+		results = append(results, o.lens())
 	}
 	for _, n := range trained {
-		charts = append(charts, o.trained(n))
+		training = append(training, o.trained(n))
 	}
-	extra, left := o.extra()
-	for i, name := range extra {
-		charts = append(charts, o.trained(named{value: name, file: fmt.Sprintf("value-%d", i+1), title: printable(name, 40)}))
+	extra := o.extra()
+	for i, name := range extra[:min(len(extra), mostExtra)] {
+		training = append(training, o.trained(named{value: name, file: fmt.Sprintf("value-%d", i+1), title: printable(name, 40)}))
 	}
-	charts = drawn(charts)
-	if left > 0 && len(charts) > 0 {
-		c := &charts[len(charts)-1]
-		c.caption = strings.TrimSpace(c.caption + fmt.Sprintf(" There are %s without a plot.", plural(left, "more value")))
+	if left := len(extra) - mostExtra; left > 0 {
+		training[len(training)-1].caption = fmt.Sprintf("There are %s without a plot.", plural(left, "more value"))
 	}
-	return charts
+	return drawn(results), drawn(training)
 }
 
 // drawn are the charts that have something to draw.
@@ -128,6 +126,7 @@ func (o overlay) trained(n named) chart {
 			label = ""
 		}
 		c.lines = append(c.lines, o.curve(i, n.value, label, n.noisy)...)
+		c.gaps += gaps(o.records[i].train[n.value])
 	}
 	return c
 }
@@ -140,7 +139,9 @@ func (o overlay) both(c chart, name string) chart {
 			label, held, color = "training", "held-out", series(i+1)
 		}
 		c.lines = append(c.lines, o.curve(i, name, label, true)...)
-		c.lines = append(c.lines, line{label: held, points: r.heldOut(name), color: color, kind: marked})
+		evals := r.heldOut(name)
+		c.lines = append(c.lines, line{label: held, points: evals, color: color, kind: marked})
+		c.gaps += gaps(r.train[name]) + gaps(evals)
 	}
 	if len(o.records) > 1 {
 		c.caption = "Marks are of held-out examples."
@@ -156,14 +157,16 @@ func (o overlay) accuracy() chart {
 	return o.both(chart{name: "accuracy", title: "Accuracy", x: bySteps, scale: shares, zero: true, one: true}, "accuracy")
 }
 
-func (o overlay) heldOut(file, title, name string, s scale) chart {
-	c := chart{name: file, title: title, x: bySteps, scale: s, zero: true, one: true}
+func (o overlay) exactMatch() chart {
+	c := chart{name: "exact-match", title: "Held-out exact match", x: bySteps, scale: shares, zero: true, one: true}
 	for i, r := range o.records {
 		label := o.labels[i]
 		if len(o.records) == 1 {
 			label = ""
 		}
-		c.lines = append(c.lines, line{label: label, points: r.heldOut(name), color: series(i), kind: marked})
+		points := r.heldOut("exact")
+		c.lines = append(c.lines, line{label: label, points: points, color: series(i), kind: marked})
+		c.gaps += gaps(points)
 	}
 	return c
 }
@@ -192,18 +195,17 @@ func metrics(records []*Record) string {
 	return strings.Join(slices.Sorted(maps.Keys(names)), " or ")
 }
 
-// extra are the values of training that this version does not know, and how many more there are.
-func (o overlay) extra() (names []string, left int) {
+// extra are the values of training that this version does not know, and that are numbers.
+func (o overlay) extra() []string {
 	all := map[string]bool{}
 	for _, r := range o.records {
-		for name := range r.train {
-			if !plotted(name) {
+		for name, points := range r.train {
+			if !plotted(name) && gaps(points) < len(points) {
 				all[name] = true
 			}
 		}
 	}
-	names = slices.Sorted(maps.Keys(all))
-	return names[:min(len(names), mostExtra)], max(0, len(names)-mostExtra)
+	return slices.Sorted(maps.Keys(all))
 }
 
 // details are the plots of a run for itself. Their files' names begin with prefix.
@@ -217,7 +219,7 @@ func details(r *Record, prefix string) []chart {
 		byName(chart{name: "kinds", title: "Held-out " + metric + " by kind", scale: shares, zero: true, one: true}, heldOutValues(r), r.metric()+" ", marked),
 		byName(chart{name: "cosine", title: "Cosine between neighbouring layers"}, r.train, "cosine_", solid),
 	}
-	charts = drawn(charts)
+	charts = slices.DeleteFunc(drawn(charts), func(c chart) bool { return len(c.lines) < 2 }) // what one line shows is in another plot
 	for i := range charts {
 		charts[i].name = prefix + charts[i].name
 		charts[i].x = bySteps

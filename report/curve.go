@@ -41,17 +41,16 @@ func thin(points []point) []point {
 // leastSmoothed is how many points a line has that is worth smoothing.
 const leastSmoothed = 50
 
-// smooth is the mean of the points around each, a sixtieth of the line to either side, fewer at its ends; at no more
-// places than a plot can show. Gaps do not count, and stay where there is nothing else.
+// smooth is the mean of the points around each, a sixtieth of the line to either side; at no more places than a plot can
+// show. Gaps do not count, and stay where there is nothing else.
 func smooth(points []point) []point {
-	most := max(1, len(points)/60)
+	reach := max(1, len(points)/60)
 	n := min(len(points), buckets)
 	means := make([]point, n)
 	for k := range means {
 		i := k * (len(points) - 1) / max(1, n-1)
-		around := min(most, i, len(points)-1-i)
 		sum, m := 0.0, 0
-		for _, p := range points[i-around : i+around+1] {
+		for _, p := range points[max(0, i-reach):min(len(points), i+reach+1)] {
 			if drawable(p.y) {
 				sum += p.y
 				m++

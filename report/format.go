@@ -59,6 +59,9 @@ func scaled(x float64) string {
 
 // size writes bytes.
 func size(n float64) string {
+	if n == 0 {
+		return "0"
+	}
 	for _, u := range []struct {
 		size float64
 		name string

@@ -46,6 +46,7 @@ type section struct {
 	Facts            []fact
 	Headlines        []headline
 	Figures          []figure
+	Training         []figure // of how training went, if this is the only run
 	Tables           []table
 	Samples          *table
 	Log              *table
@@ -114,63 +115,77 @@ func bar(c cell) cell {
 
 // render makes the files of a report.
 func render(records []*Record) ([]file, error) {
-	labels := labelsOf(records)
-	p := page{Title: title(records), Tables: comparison(records, labels)}
-	var files []file
-	add := func(charts []chart) ([]figure, error) {
-		var figures []figure
-		for i := range charts {
-			f, plots, err := charts[i].render()
-			if err != nil {
-				return nil, fmt.Errorf("plot %s: %w", charts[i].name, err)
-			}
-			figures, files = append(figures, f), append(files, plots...)
-		}
-		return figures, nil
-	}
-	var err error
-	if p.Figures, err = add(overlays(records, labels)); err != nil {
+	p, charts, err := newPage(records)
+	if err != nil {
 		return nil, err
 	}
-	for i, r := range records {
-		s := sectionOf(r)
-		s.Number = i + 1
-		prefix := ""
-		if len(records) > 1 {
-			s.Color, prefix = hex(series(i)), fmt.Sprintf("run-%d-", i+1)
+	var files []file
+	for _, c := range charts {
+		picture, err := c.picture()
+		if err != nil {
+			return nil, fmt.Errorf("plot %s: %w", c.name, err)
 		}
-		if s.Figures, err = add(details(r, prefix)); err != nil {
-			return nil, err
-		}
-		p.Runs = append(p.Runs, s)
+		files = append(files, file{c.name + ".svg", svgFile(c.body)}, file{c.name + ".png", picture})
 	}
 	for _, f := range files {
 		p.Files += f.name + " "
 	}
-	var b bytes.Buffer
-	if err := pageTemplate.Execute(&b, p); err != nil {
-		return nil, err
-	}
-	return append(files, file{indexName, b.Bytes()}), nil
+	index, err := p.encode()
+	return append(files, file{indexName, index}), err
 }
 
-// render makes the chart's files, and its place in the page.
-func (c *chart) render() (figure, []file, error) {
-	body, err := c.svg()
-	if err != nil {
-		return figure{}, nil, err
+func (p *page) encode() ([]byte, error) {
+	var b bytes.Buffer
+	err := pageTemplate.Execute(&b, p)
+	return b.Bytes(), err
+}
+
+// newPage makes the page, and returns the plots in it.
+func newPage(records []*Record) (*page, []chart, error) {
+	labels := labelsOf(records)
+	p := &page{Title: title(records), Tables: comparison(records, labels)}
+	var all []chart
+	var failed error
+	draw := func(charts []chart) []figure {
+		f, err := figures(charts)
+		failed = cmp.Or(failed, err)
+		all = append(all, charts...)
+		return f
 	}
-	png, err := c.picture()
-	if err != nil {
-		return figure{}, nil, err
+	results, training := overlays(records, labels)
+	if len(records) == 1 {
+		s := sectionOf(records[0])
+		s.Figures, s.Training = draw(append(results, details(records[0], "")...)), draw(training)
+		p.Runs = []section{s}
+		return p, all, failed
 	}
-	caption := c.caption
-	if n := c.gaps(); n > 0 {
-		caption = strings.TrimSpace(fmt.Sprintf("%s %s of no finite number.", caption, plural(n, "gap")))
+	p.Figures = draw(append(results, training...))
+	for i, r := range records {
+		s := sectionOf(r)
+		s.Number, s.Color = i+1, hex(series(i))
+		s.Figures = draw(details(r, fmt.Sprintf("run-%d-", i+1)))
+		p.Runs = append(p.Runs, s)
 	}
-	// What svgInline makes is markup by a library that escapes its texts.
-	return figure{c.name, caption, template.HTML(svgInline(c.title, body))},
-		[]file{{c.name + ".svg", svgFile(body)}, {c.name + ".png", png}}, nil
+	return p, all, failed
+}
+
+// figures draws charts for a page, and keeps in them what is drawn.
+func figures(charts []chart) ([]figure, error) {
+	var figures []figure
+	for i := range charts {
+		c := &charts[i]
+		var err error
+		if c.body, err = c.svg(); err != nil {
+			return nil, fmt.Errorf("plot %s: %w", c.name, err)
+		}
+		caption := c.caption
+		if c.gaps > 0 {
+			caption = strings.TrimSpace(fmt.Sprintf("%s %s of no finite number.", caption, plural(c.gaps, "gap")))
+		}
+		// This is markup of a library that escapes its texts.
+		figures = append(figures, figure{c.name, caption, template.HTML(svgInline(c.title, c.body))})
+	}
+	return figures, nil
 }
 
 func hex(c color.RGBA) string { return fmt.Sprintf("#%02x%02x%02x", c.R, c.G, c.B) }
@@ -204,6 +219,9 @@ func labelsOf(records []*Record) []string {
 		for i, r := range records {
 			labels[i] += " " + r.setup.Model
 		}
+	}
+	for i := range labels {
+		labels[i] = printable(labels[i], 100)
 	}
 	return labels
 }

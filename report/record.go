@@ -247,7 +247,9 @@ func (rec *Record) completeSetup() {
 	s.Parameters = cmp.Or(s.Parameters, rec.Info.Parameters)
 	s.Backend = cmp.Or(s.Backend, rec.Info.Backend)
 	s.Device = cmp.Or(s.Device, rec.Info.Device)
-	s.Metric = cmp.Or(s.Metric, "accuracy")
+	if s.Metric != exactMatch {
+		s.Metric = "accuracy"
+	}
 	for key, n := range map[string]*int{"train.steps": &s.Steps, "train.batch": &s.Batch} {
 		if *n == 0 {
 			fmt.Sscan(rec.keys[key], n) // a garbled one stays 0, which is unknown
@@ -255,9 +257,11 @@ func (rec *Record) completeSetup() {
 	}
 }
 
+const exactMatch = "exact match"
+
 // metric is the name, in the values of evaluations, of what the task is judged by.
 func (rec *Record) metric() string {
-	if rec.setup.Metric == "exact match" {
+	if rec.setup.Metric == exactMatch {
 		return "exact"
 	}
 	return "accuracy"

@@ -142,7 +142,7 @@ func headlines(r *Record) []headline {
 	if s.HeldOut != nil {
 		add("held-out "+s.Metric, optional(s.HeldOut, percent), at(r.evaluation().Step))
 	}
-	if s.Best != nil && *s.Best != *s.HeldOut {
+	if s.Best != nil && (s.HeldOut == nil || *s.Best != *s.HeldOut) {
 		add("best", optional(s.Best, percent), at(s.BestStep))
 	}
 	if s.HeldOutLoss != nil {
@@ -198,6 +198,9 @@ func loops(r *Record) table {
 			row = append(row, valueOf(v, atLoop(name, n), write))
 		}
 		t.Rows = append(t.Rows, row)
+	}
+	if len(t.Rows) < 2 {
+		t.Rows = nil // it is the evaluation itself
 	}
 	return t
 }
