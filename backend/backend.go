@@ -42,6 +42,18 @@ type Backend interface {
 	Close() error
 }
 
+// A Monitor is a [Backend] whose device tells how it is doing.
+type Monitor interface {
+	Condition() Condition
+}
+
+// Condition is how a device is doing.
+type Condition struct {
+	Memory   int64 // bytes that buffers and programs have
+	Thermal  int   // 0 nominal, 1 fair, 2 serious, 3 critical; −1 if it is not known
+	LowPower bool  // the user has chosen to save power
+}
+
 // Info describes a backend and its device.
 type Info struct {
 	Name    string // "cpu", "metal"

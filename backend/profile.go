@@ -32,3 +32,26 @@ func FLOPs(op Op) int64 {
 	}
 	return 0
 }
+
+// Parts are the kinds of work that a step's time is split by: see [OpTime.Part].
+var Parts = []string{"matmul", "attention", "norm", "elementwise", "loss", "optimizer", "other"}
+
+// Part is the one of [Parts] that the operation belongs to. What is no operation, such as packing weights and adding up the
+// gradients of groups, is other.
+func (t OpTime) Part() string {
+	switch t.Op.(type) {
+	case *Matmul:
+		return "matmul"
+	case *Attention, *AttentionBackward, *Softmax, *SoftmaxBackward:
+		return "attention"
+	case *LayerNorm, *LayerNormBackward:
+		return "norm"
+	case *Activate, *ActivateBackward, *SwiGLU, *SwiGLUBackward, *Add, *Fill, *ColumnSums, *Rotary, *Embedding, *EmbeddingBackward:
+		return "elementwise"
+	case *CrossEntropy:
+		return "loss"
+	case *AdamW, *Adafactor, *Average, *ClipFactor, *Sum, *Cosine, *CosineBackward:
+		return "optimizer"
+	}
+	return "other"
+}

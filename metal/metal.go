@@ -90,6 +90,12 @@ func (m *Metal) Info() backend.Info { return m.info }
 // Device is what the backend runs on.
 func (m *Metal) Device() Device { return m.device }
 
+// Condition is how the device is doing.
+func (m *Metal) Condition() backend.Condition {
+	c := m.device.Condition()
+	return backend.Condition{Memory: m.buffers + m.programs, Thermal: int(c.Thermal) - int(ThermalNominal), LowPower: c.LowPower}
+}
+
 // Close waits for what is in flight and gives the device back.
 func (m *Metal) Close() error {
 	m.settle(len(m.flights)) // whoever wanted the results has been told

@@ -4,6 +4,7 @@ package train
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"time"
@@ -39,6 +40,7 @@ type Trainer struct {
 	last      Metrics // the last that were finite
 	steering  steering
 	now       now
+	observer  observer
 }
 
 // Report is what the trainer tells its caller as it goes.
@@ -313,6 +315,8 @@ type inFlight struct {
 	count  int // targets in its batch
 	loops  int
 	waited time.Duration // for the batch
+
+	profiled bool // its operations are measured
 }
 
 // loop keeps as many steps in flight as the backend takes, so that the next is ready when one ends.
@@ -342,6 +346,9 @@ func (t *Trainer) loop() error {
 		flying = append(flying[:0], flying[1:]...)
 		if err := f.step.finish(c, f.count, &m); err != nil {
 			return err
+		}
+		if f.profiled {
+			t.observer.profiled(f.step)
 		}
 		if bad(m.Loss) || bad(m.Norm) {
 			return &DivergedError{Step: t.done + 1, Loss: m.Loss, Norm: m.Norm, Last: t.last, Rate: c.Train.RateAt(t.done), passed: len(flying) > 0}
@@ -405,6 +412,9 @@ func (t *Trainer) start(data *feed, number int, flying []inFlight) (inFlight, er
 	var b *batch
 	b, f.waited = data.next()
 	f.count = b.count
+	if f.profiled = due(c.Train.Report, number+1); f.profiled { // one step of each report
+		t.observer.profile(st)
+	}
 	if err := st.start(c.Train, number, b); err != nil {
 		return f, err
 	}
@@ -457,6 +467,9 @@ func (t *Trainer) reportWindow(w *window, m *Metrics, loops int) error {
 		"tokens_per_second": run.Number(n * float64(t.batchTokens()) / w.seconds), "data_wait": run.Number(w.waited / w.seconds),
 		"seconds": run.Number(t.seconds),
 	}
+	t.observer.machine(t.backend, v)
+	maps.Copy(v, t.observer.shares)
+	t.observer.shares = nil
 	if len(m.Losses) > 1 {
 		for i, l := range m.Losses {
 			v[fmt.Sprintf("loss_loop_%d", loops-len(m.Losses)+i+1)] = run.Number(l)

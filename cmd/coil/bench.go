@@ -9,6 +9,7 @@ import (
 
 	"coil/backend/cpu"
 	"coil/bench"
+	"coil/machine"
 	"coil/train"
 
 	"github.com/spf13/cobra"
@@ -146,7 +147,7 @@ func measure(progress io.Writer, b *cpu.CPU, subjects []*bench.Subject, parts []
 		if m.Steps, err = bench.MeasureSteps(b, subjects, rounds, d); err != nil {
 			return nil, err
 		}
-		m.Resident = peakResident()
+		m.Resident = machine.Read().Peak
 	}
 	if wanted("machine") {
 		say("the machine")

@@ -1,0 +1,20 @@
+// Package machine reads what the computer tells of itself while a program runs: memory, heat and power.
+package machine
+
+// Reading is what was read. What the system does not tell is zero.
+type Reading struct {
+	Resident    int64   // bytes of this process that are in memory
+	Peak        int64   // the most that ever were
+	Temperature float64 // °C, of the hottest part of the processor
+	Power       Power
+}
+
+// Power is where the computer's power comes from.
+type Power int
+
+// The sources of power.
+const (
+	PowerUnknown Power = iota
+	Mains
+	Battery
+)

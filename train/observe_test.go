@@ -1,0 +1,54 @@
+package train
+
+import (
+	"math"
+	"strings"
+	"testing"
+
+	"coil/backend"
+	"coil/run"
+)
+
+// Every report of whole windows tells what the time of its last step went to, and how the machine is doing.
+func TestReportsTellOfTheMachine(t *testing.T) {
+	c := tiny()
+	r := newRun(t, c)
+	if err := newTrainer(t, c, 2).Run(r, nil); err != nil {
+		t.Fatal(err)
+	}
+	for step, v := range reports(t, r, run.KindTrain) {
+		sum := 0.0
+		for name, x := range v {
+			if strings.HasPrefix(name, "time_") {
+				sum += float64(x)
+			}
+		}
+		if math.Abs(sum-1) > 1e-9 || v["time_matmul"] <= 0 || v["time_optimizer"] <= 0 {
+			t.Errorf("step %d: the shares %v sum to %g", step, v, sum)
+		}
+		if v["memory_peak"] <= 0 {
+			t.Errorf("step %d tells of no memory: %v", step, v)
+		}
+	}
+}
+
+// Each operation belongs to a part.
+func TestParts(t *testing.T) {
+	c := tiny()
+	c.Regularize.Lambda, c.Model.Layers, c.Model.Activation = 1, "2x1", "swiglu"
+	tr := newTrainer(t, c, 1)
+	rec, _ := recordStep(tr.Model, c, 1, tr.state, tr.Model.Architecture)
+	seen := map[string]bool{}
+	for _, ops := range [][]backend.Op{rec.Group(), rec.Step()} {
+		for _, op := range ops {
+			part := backend.OpTime{Op: op}.Part()
+			if part == "other" {
+				t.Errorf("%s belongs nowhere", op.Name())
+			}
+			seen[part] = true
+		}
+	}
+	if len(seen) != len(backend.Parts)-1 {
+		t.Errorf("seen are %v of %v", seen, backend.Parts)
+	}
+}
