@@ -1,0 +1,33 @@
+package main
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"coil/run"
+)
+
+// A script steers a run of another process.
+func TestSteer(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "run")
+	trainer := start(t, "coil", "train", tinyFile(t), "--run-dir", path, "--steps", forever, "--batch", "1024", "--checkpoint.every", "0")
+	trainer.await(t, "the run began", func() bool { return steps(path) >= 0 })
+	for _, k := range []struct{ command, want string }{
+		{"pause", "paused after step "}, {"evaluate", "evaluated after step "}, {"checkpoint", "saved a checkpoint after step "}, {"continue", "training continues after step "},
+	} {
+		if s := mustCoil(t, "steer", path, k.command); !strings.HasPrefix(s, k.want) {
+			t.Errorf("%s: %s", k.command, s)
+		}
+	}
+	if e := parseJSON[run.Event](t, mustCoil(t, "steer", path, "stop", "--json")); e.Kind != run.KindStop {
+		t.Errorf("the answer to stop is %+v", e)
+	}
+	trainer.wantExit(t, 130)
+	if _, stderr, code := coil(t, "steer", path, "pause"); code != exitFailed || !strings.Contains(stderr, "no process trains the run") {
+		t.Errorf("to nobody: %d, %s", code, stderr)
+	}
+	if _, stderr, code := coil(t, "steer", path, "explode"); code != exitUsage || !strings.Contains(stderr, `no command "explode"; a run takes pause, continue, checkpoint, evaluate, stop`) {
+		t.Errorf("nonsense: %d, %s", code, stderr)
+	}
+}
