@@ -164,6 +164,9 @@ type EventReader struct {
 	buf  []byte // what was read and not returned
 	at   int64  // where buf begins in the file
 	line int    // lines returned
+
+	tooLong bool // what is being read is the rest of a line that is too long
+
 	text []byte // of the last line
 	cut  int    // bytes after it, when the file was at its end
 }
@@ -198,7 +201,9 @@ func (e *LineError) Unwrap() error { return e.Err }
 func (er *EventReader) Next() (Event, error) {
 	for {
 		line, err := er.next()
-		if err != nil {
+		if err == errTooLong {
+			return Event{}, &LineError{er.f.Name(), er.line, err}
+		} else if err != nil {
 			return Event{}, err
 		}
 		if len(bytes.TrimSpace(line)) == 0 {
@@ -217,17 +222,30 @@ func (er *EventReader) Next() (Event, error) {
 	}
 }
 
+// longestLine is how long a line may be, so that a file of something else does not fill the memory.
+const longestLine = 16 << 20
+
+var errTooLong = fmt.Errorf("it is longer than %d MiB", longestLine>>20)
+
 // next returns the next whole line, until the next call.
 func (er *EventReader) next() ([]byte, error) {
 	const atLeast = 64 << 10
 	searched := 0
 	for {
+		if len(er.buf) > longestLine && bytes.IndexByte(er.buf[searched:], '\n') < 0 { // pass over it piece by piece
+			er.at += int64(len(er.buf))
+			er.buf, er.tooLong, searched = nil, true, 0
+		}
 		if i := bytes.IndexByte(er.buf[searched:], '\n'); i >= 0 {
 			end := searched + i + 1
 			line := er.buf[:end]
 			er.buf = er.buf[end:]
 			er.at += int64(end)
 			er.line++
+			if er.tooLong {
+				er.tooLong = false
+				return nil, errTooLong
+			}
 			return line, nil
 		}
 		searched = len(er.buf)

@@ -447,3 +447,48 @@ func BenchmarkAppend(b *testing.B) {
 		}
 	}
 }
+
+// A line without end takes no more memory than a long one may, and the events after it are read.
+func TestLineWithoutEnd(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "run")
+	r, err := CreateAt(path, nil, Info{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	f, err := os.OpenFile(filepath.Join(path, eventsName), os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	er, err := r.Events()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer er.Close()
+	piece := bytes.Repeat([]byte("x"), 1<<20)
+	for range 40 {
+		if _, err := f.Write(piece); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := er.Next(); err != io.EOF {
+			t.Fatal(err)
+		}
+		if cap(er.buf) > 2*longestLine {
+			t.Fatalf("%d bytes are kept", cap(er.buf))
+		}
+	}
+	if _, err := f.WriteString("\n"); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Append(Event{Kind: KindNote, Text: "after it"}); err != nil {
+		t.Fatal(err)
+	}
+	line := (*LineError)(nil)
+	if _, err := er.Next(); !errors.As(err, &line) || line.Line != 1 || !strings.Contains(err.Error(), "longer than 16 MiB") {
+		t.Fatal(err)
+	}
+	if e, err := er.Next(); err != nil || e.Text != "after it" {
+		t.Fatalf("%v, %v", e, err)
+	}
+}
