@@ -38,7 +38,7 @@ func (m *model) drawLoops(a canvas.Area) {
 	first := m.held(loopsID, len(loops), rows.Height()-1)
 	for i, n := range loops[first:] {
 		v, _ := w.held.value(loopName(prefix, n))
-		style := canvas.Series(0)
+		style := canvas.Series(5)
 		label := fmt.Sprintf("%3d ", n)
 		if n == m.running() {
 			label = fmt.Sprintf("%3d▶", n)

@@ -161,7 +161,7 @@ func (c *Chart) layout(a canvas.Area) frame {
 		return f
 	}
 	rows := a.Height() - 1 // the last is for the labels of x
-	f.yTicks = ticks(f.y, max(2, rows/2))
+	f.yTicks = ticks(f.y, max(3, rows/2))
 	for _, t := range f.yTicks {
 		f.left = max(f.left, len([]rune(label(c.Y, t)))+1)
 	}
