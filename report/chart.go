@@ -65,6 +65,7 @@ const (
 	solid  lineKind = iota
 	faint           // behind the others
 	marked          // thin, with a mark at each point
+	marks           // without a line, and no more than can be told apart
 )
 
 // largest is the most that is drawn; what is beyond is a gap. smallest is what counts as nothing. So no number can ruin
@@ -149,7 +150,7 @@ func (c *chart) draw(to draw.Canvas) {
 	to.Max.Y -= c.legend(to)
 	a := c.axes(to)
 	a.draw()
-	for _, kind := range []lineKind{faint, solid, marked} {
+	for _, kind := range []lineKind{faint, solid, marked, marks} {
 		for _, l := range c.lines {
 			if l.kind == kind {
 				l.draw(a)
@@ -228,19 +229,22 @@ const mostMarks = 40
 
 // draw draws the pieces of the line between its gaps.
 func (l line) draw(a axes) {
-	width, marks := vg.Length(1.6), false
+	width, bears := vg.Length(1.6), false // a mark at each point
 	switch l.kind {
 	case faint:
 		width = 0.7
 		l.color = lighter(l.color)
 	case marked:
-		width, marks = 1, len(l.points) <= mostMarks
+		width, bears = 1, len(l.points) <= mostMarks
+	case marks:
+		width, bears = 0, true
+		l.points = some(l.points)
 	}
 	var piece []vg.Point
 	end := func() {
-		if len(piece) == 1 && !marks { // it would not be seen
+		if len(piece) == 1 && !bears { // it would not be seen
 			a.to.DrawGlyph(draw.GlyphStyle{Color: l.color, Radius: width, Shape: draw.CircleGlyph{}}, piece[0])
-		} else if len(piece) > 1 {
+		} else if len(piece) > 1 && width > 0 {
 			a.to.StrokeLines(l.stroke(width), piece)
 		}
 		piece = piece[:0]
@@ -256,11 +260,21 @@ func (l line) draw(a axes) {
 			piece = append(piece, last)
 		}
 		piece = append(piece, a.at(q))
-		if marks {
+		if bears {
 			a.to.DrawGlyph(l.glyph(), piece[len(piece)-1])
 		}
 	}
 	end()
+}
+
+// some are not too many of the points, the last among them.
+func some(points []point) []point {
+	every := (len(points) + mostMarks - 1) / mostMarks
+	var few []point
+	for i := len(points) - 1; i >= 0; i -= every {
+		few = append(few, points[i])
+	}
+	return few
 }
 
 // lighter mixes a colour with white.

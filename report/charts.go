@@ -134,13 +134,13 @@ func (o overlay) trained(n named) chart {
 // both are the lines of a value of training and of its like on held-out examples.
 func (o overlay) both(c chart, name string) chart {
 	for i, r := range o.records {
-		label, held, color := o.labels[i], "", series(i)
+		label, held, color, kind := o.labels[i], "", series(i), marks
 		if len(o.records) == 1 {
-			label, held, color = "training", "held-out", series(i+1)
+			label, held, color, kind = "training", "held-out", series(i+1), marked
 		}
 		c.lines = append(c.lines, o.curve(i, name, label, true)...)
 		evals := r.heldOut(name)
-		c.lines = append(c.lines, line{label: held, points: evals, color: color, kind: marked})
+		c.lines = append(c.lines, line{label: held, points: evals, color: color, kind: kind})
 		c.gaps += gaps(r.train[name]) + gaps(evals)
 	}
 	if len(o.records) > 1 {
@@ -213,7 +213,7 @@ func details(r *Record, prefix string) []chart {
 	metric := r.setup.Metric
 	charts := []chart{
 		byLoop(chart{name: "metric-by-loop", title: "Held-out " + metric + " after each loop", scale: shares, zero: true, one: true}, heldOutValues(r), r.metric(), marked),
-		byLoop(chart{name: "change-by-loop", title: "Change of the state in each loop", zero: true,
+		byLoop(chart{name: "change-by-loop", title: "Change of the state in each loop", zero: true, log: true,
 			caption: "The norm of the change over the norm of the state before."}, heldOutValues(r), "change", marked),
 		byLoop(chart{name: "training-loss-by-loop", title: "Training loss after each loop", log: true}, r.train, "loss", solid),
 		byName(chart{name: "kinds", title: "Held-out " + metric + " by kind", scale: shares, zero: true, one: true}, heldOutValues(r), r.metric()+" ", marked),

@@ -25,13 +25,15 @@ func plural(n int, what string) string {
 	return fmt.Sprintf("%s %ss", count(int64(n)), what)
 }
 
-// decimal writes a number with up to four digits: 0.0005, 1.234, 1.2e-06.
+// decimal writes a number with up to four digits, three if it is small: 0.000431, 1.234, 1.2e-06.
 func decimal(x float64) string {
 	switch a := math.Abs(x); {
 	case math.IsNaN(x) || math.IsInf(x, 0):
 		return strconv.FormatFloat(x, 'g', -1, 64)
 	case a >= 1000 && a < 1e15:
 		return count(int64(math.Round(x)))
+	case a < 0.01:
+		return strconv.FormatFloat(x, 'g', 3, 64)
 	default:
 		return strconv.FormatFloat(x, 'g', 4, 64)
 	}

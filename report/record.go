@@ -236,6 +236,13 @@ func flatten(tables map[string]any, prefix string, keys map[string]string) {
 			continue
 		}
 		keys[prefix+name] = fmt.Sprint(v)
+		if list, ok := v.([]any); ok {
+			var items []string
+			for _, item := range list {
+				items = append(items, fmt.Sprint(item))
+			}
+			keys[prefix+name] = strings.Join(items, ", ")
+		}
 	}
 }
 

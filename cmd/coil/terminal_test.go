@@ -30,7 +30,7 @@ type onTerminal struct {
 }
 
 // startOnTerminal starts a program on a terminal that answers nothing.
-func startOnTerminal(t *testing.T, w, h int, env []string, args ...string) *onTerminal {
+func startOnTerminal(t testing.TB, w, h int, env []string, args ...string) *onTerminal {
 	t.Helper()
 	p := &onTerminal{Cmd: exec.CommandContext(t.Context(), args[0], args[1:]...), ended: make(chan struct{})}
 	p.Env = append(os.Environ(), "TERM=xterm-256color", "CI=", "NO_COLOR=", "LC_ALL=C.UTF-8")
@@ -83,7 +83,7 @@ func (p *onTerminal) shown() string {
 }
 
 // await waits until a text was written; it is an error if the process ends before.
-func (p *onTerminal) await(t *testing.T, text string) {
+func (p *onTerminal) await(t testing.TB, text string) {
 	t.Helper()
 	for !strings.Contains(p.shown(), text) {
 		select {
@@ -97,7 +97,7 @@ func (p *onTerminal) await(t *testing.T, text string) {
 	}
 }
 
-func (p *onTerminal) press(t *testing.T, keys string) {
+func (p *onTerminal) press(t testing.TB, keys string) {
 	t.Helper()
 	if _, err := p.terminal.WriteString(keys); err != nil {
 		t.Fatal(err)
