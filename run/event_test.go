@@ -492,3 +492,25 @@ func TestLineWithoutEnd(t *testing.T) {
 		t.Fatalf("%v, %v", e, err)
 	}
 }
+
+// A reader of events can have their lines, and be told of one that has no end.
+func TestLines(t *testing.T) {
+	r := newRun(t)
+	write(t, r, `{"kind":"note","text":"a","later":1}`+"\n\n"+`{"kind":"note","text":"b"}`+"\n"+`{"kind":"no`)
+	er := reader(t, r)
+	wantNote(t, er, "a")
+	if got, want := string(er.Line()), `{"kind":"note","text":"a","later":1}`+"\n"; got != want {
+		t.Errorf("the line is %q, want %q", got, want)
+	}
+	wantNote(t, er, "b")
+	wantEOF(t, er)
+	if er.Cut() != len(`{"kind":"no`) {
+		t.Errorf("%d bytes without an end", er.Cut())
+	}
+	write(t, r, `te","text":"c"}`+"\n")
+	wantNote(t, er, "c")
+	wantEOF(t, er)
+	if er.Cut() != 0 {
+		t.Errorf("%d bytes without an end, of whole lines", er.Cut())
+	}
+}
