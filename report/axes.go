@@ -43,12 +43,7 @@ func (a axis) norm(v float64) vg.Length {
 // ticks are about n round values on the axis.
 func (a axis) ticks(n int) []float64 {
 	if a.log {
-		every := max(1, math.Ceil(math.Log10(a.hi/a.lo)/float64(n)))
-		var ticks []float64
-		for e := math.Ceil(math.Log10(a.lo) - 1e-9); e <= math.Log10(a.hi)+1e-9; e += every {
-			ticks = append(ticks, math.Pow(10, e))
-		}
-		return ticks
+		return a.logTicks(n)
 	}
 	unit := 1.0
 	if a.scale == memory {
@@ -62,6 +57,24 @@ func (a axis) ticks(n int) []float64 {
 	ticks := nice(a.lo/unit, a.hi/unit, least, n)
 	for i := range ticks {
 		ticks[i] *= unit
+	}
+	return ticks
+}
+
+// logTicks are the powers of ten on the axis, with their multiples of 2 and 5 if they are few, and not all if they are many.
+func (a axis) logTicks(n int) []float64 {
+	lo, hi := math.Log10(a.lo), math.Log10(a.hi)
+	factors := []float64{1}
+	if hi-lo < 2.5 {
+		factors = []float64{1, 2, 5}
+	}
+	var ticks []float64
+	for e := math.Floor(lo); e <= hi; e += max(1, math.Ceil((hi-lo)/float64(n))) {
+		for _, f := range factors {
+			if v := f * math.Pow(10, e); v >= a.lo && v <= a.hi {
+				ticks = append(ticks, v)
+			}
+		}
 	}
 	return ticks
 }

@@ -56,6 +56,7 @@ type line struct {
 	label  string // in the legend; "" for none
 	points []point
 	color  color.RGBA
+	row    int // lines of the same colour differ in their dashes by it
 	kind   lineKind
 }
 
@@ -179,7 +180,7 @@ func (c *chart) legend(to draw.Canvas) vg.Length {
 	at := vg.Point{X: to.Min.X, Y: to.Max.Y - 9}
 	rows, left := 0, 0
 	for _, l := range c.lines {
-		if l.label == "" {
+		if l.label == "" || gaps(l.points) == len(l.points) {
 			continue
 		}
 		label := legible(l.label)
@@ -214,7 +215,8 @@ func legible(label string) string {
 }
 
 func (l line) stroke(width vg.Length) draw.LineStyle {
-	return draw.LineStyle{Color: l.color, Width: width}
+	dashes := [][]vg.Length{nil, {5, 2}, {1.5, 1.5}}
+	return draw.LineStyle{Color: l.color, Width: width, Dashes: dashes[l.row%len(dashes)]}
 }
 
 func (l line) glyph() draw.GlyphStyle {

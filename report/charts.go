@@ -29,8 +29,8 @@ var trained = []named{
 	{value: "temperature", file: "temperature", title: "Temperature, °C"},
 }
 
-// plotted reports whether a value of training is in a plot or a table elsewhere, or says nothing as a curve.
-func plotted(name string) bool {
+// shown reports whether a value of training is in a plot or a table, or says nothing as a curve.
+func shown(name string) bool {
 	for _, n := range trained {
 		if n.value == name {
 			return true
@@ -40,8 +40,21 @@ func plotted(name string) bool {
 	case "loss", "accuracy", "tokens", "seconds", "memory_peak", "thermal", "low_power", "on_battery":
 		return true
 	}
-	_, _, looped := loopOf(name)
-	return looped || strings.HasPrefix(name, "time_") || strings.HasPrefix(name, "cosine_")
+	prefix, _, looped := loopOf(name)
+	return looped && prefix == "loss" || strings.HasPrefix(name, "time_") || strings.HasPrefix(name, "cosine_")
+}
+
+// shownHeldOut reports the same of a value of evaluations.
+func shownHeldOut(name string) bool {
+	prefix, _, looped := loopOf(name)
+	if !looped {
+		prefix, _, _ = strings.Cut(name, " ") // of a kind
+	}
+	switch prefix {
+	case "loss", "accuracy", "exact", "examples":
+		return true
+	}
+	return looped && prefix == "change"
 }
 
 // loopOf takes a name such as accuracy_loop_3 apart.
@@ -73,7 +86,7 @@ func overlays(records []*Record, labels []string) (results, training []chart) {
 	o := overlay{records, labels}
 	results = []chart{o.loss(), o.accuracy()}
 	if slices.ContainsFunc(records, func(r *Record) bool { return r.metric() == "exact" }) {
-		results = append(results, o.exactMatch())
+		results = append(results, o.heldOut(chart{name: "exact-match", title: "Held-out exact match", scale: shares, zero: true, one: true}, "exact"))
 	}
 	if len(records) > 1 {
 		results = append(results, o.lens())
@@ -81,13 +94,7 @@ func overlays(records []*Record, labels []string) (results, training []chart) {
 	for _, n := range trained {
 		training = append(training, o.trained(n))
 	}
-	extra := o.extra()
-	for i, name := range extra[:min(len(extra), mostExtra)] {
-		training = append(training, o.trained(named{value: name, file: fmt.Sprintf("value-%d", i+1), title: printable(name, 40)}))
-	}
-	if left := len(extra) - mostExtra; left > 0 {
-		training[len(training)-1].caption = fmt.Sprintf("There are %s without a plot.", plural(left, "more value"))
-	}
+	training = append(training, o.extra()...)
 	return drawn(results), drawn(training)
 }
 
@@ -107,26 +114,23 @@ type overlay struct {
 
 // curve are the lines of a value of training: as it is, and if it is noisy that faint, and smoothed.
 func (o overlay) curve(i int, name, label string, noisy bool) []line {
-	points := o.records[i].train[name]
-	if !noisy || len(points) < leastSmoothed {
-		return []line{{label: label, points: points, color: series(i)}}
+	l := line{label: label, points: o.records[i].train[name], color: series(i), row: i / len(palette)}
+	if !noisy || len(l.points) < leastSmoothed {
+		return []line{l}
 	}
-	mean := line{label: label, points: smooth(points), color: series(i)}
+	raw := line{points: l.points, color: l.color, kind: faint}
+	l.points = smooth(l.points)
 	if len(o.records) > 3 { // as they are, they would hide each other
-		return []line{mean}
+		return []line{l}
 	}
-	return []line{{points: points, color: series(i), kind: faint}, mean}
+	return []line{raw, l}
 }
 
 func (o overlay) trained(n named) chart {
 	c := chart{name: n.file, title: n.title, x: bySteps, scale: n.scale, zero: n.zero, log: n.log}
-	for i := range o.records {
-		label := o.labels[i]
-		if len(o.records) == 1 {
-			label = ""
-		}
-		c.lines = append(c.lines, o.curve(i, n.value, label, n.noisy)...)
-		c.gaps += gaps(o.records[i].train[n.value])
+	for i, r := range o.records {
+		c.lines = append(c.lines, o.curve(i, n.value, o.label(i), n.noisy)...)
+		c.gaps += gaps(r.train[n.value])
 	}
 	return c
 }
@@ -157,25 +161,30 @@ func (o overlay) accuracy() chart {
 	return o.both(chart{name: "accuracy", title: "Accuracy", x: bySteps, scale: shares, zero: true, one: true}, "accuracy")
 }
 
-func (o overlay) exactMatch() chart {
-	c := chart{name: "exact-match", title: "Held-out exact match", x: bySteps, scale: shares, zero: true, one: true}
+// heldOut are the lines of a value of evaluations.
+func (o overlay) heldOut(c chart, name string) chart {
+	c.x = bySteps
 	for i, r := range o.records {
-		label := o.labels[i]
-		if len(o.records) == 1 {
-			label = ""
-		}
-		points := r.heldOut("exact")
-		c.lines = append(c.lines, line{label: label, points: points, color: series(i), kind: marked})
+		points := r.heldOut(name)
+		c.lines = append(c.lines, line{label: o.label(i), points: points, color: series(i), row: i / len(palette), kind: marked})
 		c.gaps += gaps(points)
 	}
 	return c
+}
+
+// label is what a run's line is called, where it is the only line of the run.
+func (o overlay) label(i int) string {
+	if len(o.records) == 1 {
+		return ""
+	}
+	return o.labels[i]
 }
 
 // lens is what the last evaluation of each run tells of each loop.
 func (o overlay) lens() chart {
 	c := chart{name: "last-by-loop", title: "After each loop, at the end", x: byLoops, scale: shares, zero: true, one: true}
 	for i, r := range o.records {
-		l := line{label: o.labels[i], color: series(i), kind: marked}
+		l := line{label: o.labels[i], color: series(i), row: i / len(palette), kind: marked}
 		values := r.evaluation().Values
 		for _, n := range loopsOf(values, r.metric()) {
 			l.points = append(l.points, point{float64(n), float64(values[atLoop(r.metric(), n)])})
@@ -195,17 +204,39 @@ func metrics(records []*Record) string {
 	return strings.Join(slices.Sorted(maps.Keys(names)), " or ")
 }
 
-// extra are the values of training that this version does not know, and that are numbers.
-func (o overlay) extra() []string {
-	all := map[string]bool{}
+// extra are plots of the values that this version does not know.
+func (o overlay) extra() []chart {
+	train, heldOut := map[string]bool{}, map[string]bool{}
 	for _, r := range o.records {
-		for name, points := range r.train {
-			if !plotted(name) && gaps(points) < len(points) {
-				all[name] = true
+		for name := range r.train {
+			train[name] = !shown(name)
+		}
+		for _, e := range r.evals {
+			for name := range e.Values {
+				heldOut[name] = !shownHeldOut(name)
 			}
 		}
 	}
-	return slices.Sorted(maps.Keys(all))
+	var charts []chart
+	for _, name := range slices.Sorted(maps.Keys(train)) {
+		if train[name] {
+			charts = append(charts, o.trained(named{value: name, title: printable(name, 40)}))
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(heldOut)) {
+		if heldOut[name] {
+			charts = append(charts, o.heldOut(chart{title: "Held-out " + printable(name, 40)}, name))
+		}
+	}
+	charts = drawn(charts)
+	if left := len(charts) - mostExtra; left > 0 {
+		charts = charts[:mostExtra]
+		charts[mostExtra-1].caption = fmt.Sprintf("There are %s without a plot.", plural(left, "more value"))
+	}
+	for i := range charts {
+		charts[i].name = fmt.Sprintf("value-%d", i+1)
+	}
+	return charts
 }
 
 // details are the plots of a run for itself. Their files' names begin with prefix.

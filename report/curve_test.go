@@ -111,6 +111,8 @@ func TestTicks(t *testing.T) {
 		{axis{lo: 0, hi: 1200, scale: whole}, []float64{0, 200, 400, 600, 800, 1000, 1200}},
 		{axis{lo: 0, hi: 45 << 20, scale: memory}, []float64{0, 10 << 20, 20 << 20, 30 << 20, 40 << 20}},
 		{axis{lo: 0.0009, hi: 2, log: true}, []float64{0.001, 0.01, 0.1, 1}},
+		{axis{lo: 0.11, hi: 6, log: true}, []float64{0.2, 0.5, 1, 2, 5}},
+		{axis{lo: 1e-9, hi: 2e9, log: true}, []float64{1e-9, 1e-5, 1e-1, 1e3, 1e7}},
 	} {
 		got := c.a.ticks(yTicks)
 		if len(got) != len(c.want) {

@@ -50,11 +50,11 @@ func write(path string, records []*Record) error {
 	}
 	parent, name := filepath.Split(path)
 	if err := os.MkdirAll(parent, 0o777); err != nil {
-		return err
+		return elsewhere(err)
 	}
 	temporary, err := os.MkdirTemp(parent, "."+name+".")
 	if err != nil {
-		return err
+		return elsewhere(err)
 	}
 	defer os.RemoveAll(temporary)
 	made := filepath.Join(temporary, "new")
@@ -94,7 +94,7 @@ func replaceable(path string) error {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("%w; give another folder with --out", err)
+		return elsewhere(err)
 	}
 	page, err := os.ReadFile(filepath.Join(path, indexName))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -112,3 +112,5 @@ func replaceable(path string) error {
 	}
 	return nil
 }
+
+func elsewhere(err error) error { return fmt.Errorf("%w; give another folder with --out", err) }

@@ -91,13 +91,17 @@ func TestRefuse(t *testing.T) {
 		spoil func(folder string)
 		want  string
 	}{
-		"a file":           {func(f string) { put(t, f) }, "not a directory"},
-		"something else":   {func(f string) { put(t, filepath.Join(f, "notes.txt")) }, "holds notes.txt and is no report of coil"},
-		"another page":     {func(f string) { put(t, filepath.Join(f, "index.html")) }, "holds index.html and is no report of coil"},
-		"a file too many":  {func(f string) { report1(t, f); put(t, filepath.Join(f, "notes.txt")) }, "holds notes.txt, which is no part of the report"},
-		"a plot too many":  {func(f string) { report1(t, f); put(t, filepath.Join(f, "mine.svg")) }, "holds mine.svg, which is no part of the report"},
-		"a folder as plot": {func(f string) { report1(t, f); os.Remove(f + "/loss.svg"); put(t, filepath.Join(f, "loss.svg", "x")) }, "holds loss.svg, which"},
-		"a parent":         {func(f string) { put(t, filepath.Dir(f)) }, "not a directory"},
+		"a file":          {func(f string) { put(t, f) }, "not a directory"},
+		"something else":  {func(f string) { put(t, filepath.Join(f, "notes.txt")) }, "holds notes.txt and is no report of coil"},
+		"another page":    {func(f string) { put(t, filepath.Join(f, "index.html")) }, "holds index.html and is no report of coil"},
+		"a file too many": {func(f string) { writeSmall(t, f); put(t, filepath.Join(f, "notes.txt")) }, "holds notes.txt, which is no part of the report"},
+		"a plot too many": {func(f string) { writeSmall(t, f); put(t, filepath.Join(f, "mine.svg")) }, "holds mine.svg, which is no part of the report"},
+		"a folder as plot": {func(f string) {
+			writeSmall(t, f)
+			os.Remove(f + "/loss.svg")
+			put(t, filepath.Join(f, "loss.svg", "x"))
+		}, "holds loss.svg, which"},
+		"a parent": {func(f string) { put(t, filepath.Dir(f)) }, "not a directory"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			folder := filepath.Join(t.TempDir(), "a", "b")
@@ -113,7 +117,7 @@ func TestRefuse(t *testing.T) {
 	}
 }
 
-func report1(t *testing.T, folder string) {
+func writeSmall(t *testing.T, folder string) {
 	t.Helper()
 	if _, err := Write(folder, []*Record{small(t, run.KindStop)}); err != nil {
 		t.Fatal(err)

@@ -267,6 +267,9 @@ func comparison(records []*Record, labels []string) []table {
 			exact(float64(s.Parameters), count(s.Parameters)), depth, exact(float64(s.Steps), count(int64(s.Steps))),
 			exact(float64(s.Seconds), duration(float64(s.Seconds))), optional(s.Loss, decimal), held, optional(s.Best, percent)})
 	}
+	if len(records) > len(palette) {
+		results.Note = "In plots, the lines of runs with the same colour differ in their dashes."
+	}
 	differences := table{Title: "Configuration", Note: "The keys that differ.", Head: append([]string{"key"}, labels...)}
 	for _, key := range differing(records) {
 		row := []cell{words(key)}

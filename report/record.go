@@ -81,7 +81,6 @@ type reading struct {
 	garbled int
 	kinds   map[string]int // that are not known
 	members map[string]int
-	values  map[string]bool
 }
 
 // mostGarbled is how many garbled lines are told one by one.

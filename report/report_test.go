@@ -39,10 +39,10 @@ func report(t *testing.T, runs ...*run.Run) made {
 	for _, r := range runs {
 		records = append(records, Read(r))
 	}
-	return write1(t, records)
+	return written(t, records)
 }
 
-func write1(t *testing.T, records []*Record) made {
+func written(t *testing.T, records []*Record) made {
 	t.Helper()
 	folder := filepath.Join(t.ArtifactDir(), "report")
 	index, err := Write(folder, records)
@@ -236,7 +236,7 @@ func TestResumedRun(t *testing.T) {
 
 func TestStatus(t *testing.T) {
 	s := looped(1, 4)
-	begun := []run.Event{{Kind: run.KindStart}, {Kind: run.KindSetup, Setup: &s}, train(s, 10, 0)}
+	begun := []run.Event{{Kind: run.KindStart}, {Kind: run.KindSetup, Setup: &s}, {Kind: run.KindCheckpoint, Step: 10}}
 	for _, c := range []struct {
 		last []run.Event
 		held bool
@@ -264,7 +264,7 @@ func TestStatus(t *testing.T) {
 		if got := rec.Summary().Status; got != c.want {
 			t.Errorf("after %v it is %s, want %s", c.last, got, c.want)
 		}
-		m := write1(t, []*Record{rec})
+		m := written(t, []*Record{rec})
 		m.has(t, string(c.want), c.text)
 		if c.held {
 			r.Close()
@@ -302,7 +302,8 @@ func TestScantRuns(t *testing.T) {
 			[]string{"the last line of events.jsonl, 13 bytes without an end", "crashed at step 10"}},
 		"of a newer version": {story{config: config, events: []run.Event{train(s, 10, 0)}}, func(t *testing.T, path string) {
 			spill(t, path, `{"kind":"dream","step":11,"time":"2026-11-24T09:31:00+01:00","sheep":3}`+"\n"+
-				`{"kind":"train","step":20,"time":"2026-11-24T09:31:01+01:00","values":{"loss":0.5,"sharpness":12},"mood":"good"}`+"\n")
+				`{"kind":"train","step":20,"time":"2026-11-24T09:31:01+01:00","values":{"loss":0.5,"sharpness":12,"entropy_loop_1":2},"mood":"good"}`+"\n"+
+				`{"kind":"eval","step":20,"time":"2026-11-24T09:31:01+01:00","values":{"loss":0.5,"calibration":0.1}}`+"\n")
 		}, []string{"1 event of the unknown kind \"dream\"", "the unknown member \"mood\" of 1 event", "the unknown member \"sheep\" of 1 event"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -316,7 +317,7 @@ func TestScantRuns(t *testing.T) {
 				t.Errorf("passed over: %v", passed)
 			}
 			if name == "of a newer version" {
-				m.hasPlots(t, "value-1")
+				m.hasPlots(t, "value-1", "value-2", "value-3")
 			}
 		})
 	}
@@ -389,14 +390,14 @@ func TestHostileTexts(t *testing.T) {
 // Many runs share each plot, and their differences a table.
 func TestOverlay(t *testing.T) {
 	var runs []*run.Run
-	for i := range 8 {
+	for i := range 9 {
 		s := looped(1, i+1)
 		s.Steps = 1200 + i
 		runs = append(runs, story{id: fmt.Sprintf("2026-11-24_09-30-0%d_ab%d0", i, i), config: strings.Replace(config, "1x4", fmt.Sprint("1x", i+1), 1), setup: s,
 			events: usual(s, 600+50*i, float64(i)/3)}.tell(t))
 	}
 	m := report(t, runs...)
-	m.has(t, "8 runs", "Results", "Configuration", "The keys that differ. key ab00 1⊗1", "model.layers 1x1 1x2 1x3 1x4 1x5 1x6 1x7 1x8", "ab70 1⊗8 crashed 50000 8 950")
+	m.has(t, "9 runs", "Results", "differ in their dashes", "Configuration", "The keys that differ. key ab00 1⊗1", "model.layers 1x1 1x2 1x3 1x4 1x5 1x6 1x7 1x8 1x9", "ab70 1⊗8 crashed 50000 8 950")
 	m.hasPlots(t, "loss", "accuracy", "last-by-loop", "run-8-metric-by-loop")
 	if strings.Contains(m.text, "train.rate 0.001") {
 		t.Error("a key that does not differ is in the table")
@@ -404,6 +405,9 @@ func TestOverlay(t *testing.T) {
 	svg, err := os.ReadFile(filepath.Join(m.folder, "loss.svg"))
 	if err != nil {
 		t.Fatal(err)
+	}
+	if !bytes.Contains(svg, []byte("stroke-dasharray:5,2")) {
+		t.Error("the ninth run looks like the first")
 	}
 	for i := range runs {
 		if !bytes.Contains(svg, fmt.Appendf(nil, ">ab%d0 1x%d<", i, i+1)) || !bytes.Contains(svg, []byte(strings.ToUpper(hex(series(i))))) {
