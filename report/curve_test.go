@@ -2,17 +2,23 @@ package report
 
 import (
 	"math"
+	"math/rand/v2"
 	"slices"
 	"testing"
 
 	"pgregory.net/rapid"
 )
 
-// curves draws lines with gaps.
-var curves = rapid.Map(rapid.SliceOfN(rapid.OneOf(rapid.Float64Range(-1e6, 1e6), rapid.SampledFrom([]float64{0, math.NaN(), math.Inf(1)})), 0, 3000), func(ys []float64) []point {
-	points := make([]point, len(ys))
-	for i, y := range ys {
-		points[i] = point{float64(10 * i), y}
+// curves draws lines of any length, with gaps.
+var curves = rapid.Custom(func(t *rapid.T) []point {
+	random := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 0))
+	gaps := rapid.SampledFrom([]float64{0, 0.1, 0.999}).Draw(t, "gaps")
+	points := make([]point, rapid.OneOf(rapid.IntRange(0, 2000), rapid.SampledFrom([]int{2*buckets, 2*buckets + 1, 4321})).Draw(t, "points"))
+	for i := range points {
+		points[i] = point{float64(10 * i), 1e6 * random.NormFloat64()}
+		if random.Float64() < gaps {
+			points[i].y = math.NaN()
+		}
 	}
 	return points
 })
