@@ -195,8 +195,10 @@ func (c *chart) legend(to draw.Canvas) vg.Length {
 				at = vg.Point{X: to.Min.X, Y: at.Y - legendRow}
 			}
 		}
-		to.StrokeLine2(l.stroke(2), at.X, at.Y+3, at.X+legendSample, at.Y+3)
-		if l.kind == marked {
+		if l.kind != marks {
+			to.StrokeLine2(l.stroke(2), at.X, at.Y+3, at.X+legendSample, at.Y+3)
+		}
+		if l.kind >= marked {
 			to.DrawGlyph(l.glyph(), vg.Point{X: at.X + legendSample/2, Y: at.Y + 3})
 		}
 		to.FillText(s, vg.Point{X: at.X + legendSample + 4, Y: at.Y}, label)

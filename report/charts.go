@@ -141,6 +141,8 @@ func (o overlay) both(c chart, name string) chart {
 		label, held, color, kind := o.labels[i], "", series(i), marks
 		if len(o.records) == 1 {
 			label, held, color, kind = "training", "held-out", series(i+1), marked
+		} else if len(r.train[name]) == 0 {
+			held = label
 		}
 		c.lines = append(c.lines, o.curve(i, name, label, true)...)
 		evals := r.heldOut(name)

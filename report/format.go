@@ -98,11 +98,11 @@ func moment(t time.Time) string {
 	return t.Format("2006-01-02 15:04:05")
 }
 
-// printable makes text of a run fit for a page or a plot: its control characters become dots, and what is longer than a
-// number of characters loses its middle.
+// printable makes text of a run fit for a page or a plot: its control characters, and those that turn text around, become
+// dots, and what is longer than a number of characters loses its middle.
 func printable(s string, most int) string {
 	s = strings.Map(func(c rune) rune {
-		if unicode.IsControl(c) && !strings.ContainsRune("\n\r\t", c) {
+		if unicode.IsControl(c) && !strings.ContainsRune("\n\r\t", c) || unicode.Is(unicode.Bidi_Control, c) {
 			return '·'
 		}
 		return c

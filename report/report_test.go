@@ -380,6 +380,9 @@ func TestHostileTexts(t *testing.T) {
 	b := story{id: "<i>onclick=alert(1)", config: "[model]\nlayers = \"<u>\"\n\"<u>\" = 1\n", events: events}.tell(t)
 	m := report(t, a)
 	m.has(t, "</script><script>alert(1)</script><img src=x onerror=alert(2)>&lt;\"'`{{.}}]]>--></pre></svg>", "1 event of the unknown kind")
+	if strings.Contains(m.page, "\u202e") {
+		t.Error("the page has text that turns what follows around")
+	}
 	if len(m.page) > 1<<19 {
 		t.Errorf("the page has %d bytes", len(m.page))
 	}
