@@ -13,7 +13,7 @@ import (
 var curves = rapid.Custom(func(t *rapid.T) []point {
 	random := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 0))
 	gaps := rapid.SampledFrom([]float64{0, 0.1, 0.999}).Draw(t, "gaps")
-	points := make([]point, rapid.OneOf(rapid.IntRange(0, 2000), rapid.SampledFrom([]int{2*buckets, 2*buckets + 1, 4321})).Draw(t, "points"))
+	points := make([]point, rapid.OneOf(rapid.IntRange(0, 2000), rapid.SampledFrom([]int{2 * buckets, 2*buckets + 1, 4321})).Draw(t, "points"))
 	for i := range points {
 		points[i] = point{float64(10 * i), 1e6 * random.NormFloat64()}
 		if random.Float64() < gaps {
