@@ -71,6 +71,8 @@ type Recorder struct {
 	inputs    int
 	outputs   int
 	results   []Tensor
+	where     Place // of what is recorded now
+	marks     []Mark
 	err       error
 }
 
@@ -205,6 +207,9 @@ func (r *Recorder) Record(op Op) {
 	}
 	ops := r.part()
 	*ops = append(*ops, op)
+	if !r.inStep {
+		r.mark()
+	}
 }
 
 // part is the part that is being recorded.

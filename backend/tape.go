@@ -23,6 +23,7 @@ type Tape struct {
 type node struct {
 	back func()
 	to   []Tensor
+	loop int // that the operation belongs to
 }
 
 // gradient is the gradient of a storage: a tensor over the whole of it.
@@ -56,6 +57,14 @@ func (t *Tape) Detached(f func()) {
 	t.forward = was
 }
 
+// Loop records f as loop i of the looped block, counted from 1: what f records, and its backward pass, has that [Place].
+func (t *Tape) Loop(i int, f func()) {
+	was := t.where
+	t.where.Loop = i
+	f()
+	t.where = was
+}
+
 // Segment records f(x). With Recompute, f's temporaries are not kept: f is recorded again before its backward pass.
 func (t *Tape) Segment(x Tensor, f func(Tensor) Tensor) Tensor {
 	if t.forward || !t.Recompute {
@@ -87,19 +96,22 @@ func (t *Tape) Segment(x Tensor, f func(Tensor) Tensor) Tensor {
 func (t *Tape) Backward() { t.unwind(0) }
 
 func (t *Tape) unwind(begin int) {
+	was := t.where
 	for len(t.nodes) > begin {
 		n := t.nodes[len(t.nodes)-1]
 		t.nodes = t.nodes[:len(t.nodes)-1]
+		t.where = Place{Loop: n.loop, Backward: true}
 		n.back()
 		for _, x := range n.to {
 			t.pending[x.Storage]--
 		}
 	}
+	t.where = was
 }
 
 // node remembers a backward pass, which may add to the gradients of the tensors to.
 func (t *Tape) node(back func(), to ...Tensor) {
-	t.nodes = append(t.nodes, node{back, to})
+	t.nodes = append(t.nodes, node{back, to, t.where.Loop})
 	for _, x := range to {
 		t.pending[x.Storage]++
 	}

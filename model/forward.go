@@ -145,9 +145,9 @@ func (f *forward) loop(e backend.Tensor, first, loops int, each func(i int, befo
 		before := s
 		run := func() { s = f.Segment(s, func(s backend.Tensor) backend.Tensor { return step(t, s) }) }
 		if k := f.m.Loops.Truncate; k > 0 && t < loops-k {
-			f.Detached(run)
+			f.Loop(t+1, func() { f.Detached(run) })
 		} else {
-			run()
+			f.Loop(t+1, run)
 		}
 		each(t+1, before, s)
 	}

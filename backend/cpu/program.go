@@ -3,6 +3,7 @@ package cpu
 import (
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"coil/backend"
@@ -62,6 +63,8 @@ type worker struct {
 	gemm    gemm.Scratch
 	scratch []float32
 	err     error
+
+	position atomic.Int32 // see program.Position; here because a worker's memory is its own
 
 	times []time.Duration // of each operation of the group part, while profiling
 	calls int             // groups run while profiling
@@ -204,6 +207,7 @@ func (c *CPU) Compile(r *backend.Recorder) (backend.Program, error) {
 	for len(p.workers) < c.info.Workers { // these only help in the step part
 		p.workers = append(p.workers, &worker{scratch: gemm.Aligned(l.scratch)})
 	}
+	p.workers[0].position.Store(-1)
 	lw := lowering{p: p, packs: map[packKey]*packedWeight{}, turns: map[turnKey][2][]float32{}}
 	for _, op := range r.Group() {
 		k, err := lw.lower(op)
@@ -268,6 +272,7 @@ func (p *program) Run(s backend.Step) error {
 			copy(p.ints[i], s.Inputs[st.Number])
 		}
 	}
+	defer p.workers[0].position.Store(-1)
 	pool := p.c.pool
 	begin := time.Now()
 	pool.run(len(p.packed), p.packPart)
@@ -288,6 +293,7 @@ func (p *program) Run(s backend.Step) error {
 	}
 	p.addTime += time.Since(begin)
 	w := p.workers[0]
+	w.position.Store(int32(len(p.group)))
 	w.lane = p.lanes[0]
 	for i, k := range p.step {
 		begin := time.Now()
@@ -341,6 +347,9 @@ func (p *program) Output(t backend.Tensor, dst []float32) error {
 	return nil
 }
 
+// Position is where the first worker is: see [backend.Positioner].
+func (p *program) Position() int { return int(p.workers[0].position.Load()) }
+
 // pack packs one weight.
 func (p *program) pack(_, part int) {
 	w := p.packed[part]
@@ -362,6 +371,7 @@ func (p *program) lane(worker, lane int) {
 			w.calls++
 		}
 		for i := range p.group {
+			w.position.Store(int32(i))
 			k := &p.group[i]
 			for part := range k.parts {
 				k.run(w, part)

@@ -1,0 +1,78 @@
+package model_test
+
+import (
+	"testing"
+
+	"coil/backend"
+	"coil/model/reference"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// The operations of each loop are marked: the loops in their order, what follows them, and the same backward as far as
+// gradients go.
+func TestPlacesOfLoops(t *testing.T) {
+	forEachCase(t, func(t *testing.T, c reference.Case) {
+		for _, recompute := range []bool{false, true} {
+			c.Loops.Recompute = recompute
+			m := newModel(t, c)
+			a := c.Architecture(m)
+			loops := a.Loops[m.Architecture.Looped()]
+			r := newTrainer(t, newCPU(t, 1), m, a, c.Regularize, reference.Arena(m, 1), nil).recorder
+
+			var want []backend.Place
+			for i := 1; i <= loops; i++ {
+				want = append(want, backend.Place{Loop: i})
+			}
+			want = append(want, backend.Place{})
+			if c.Config.NormPlace != "post" || m.Architecture.Looped() < len(a.Loops)-1 { // else the head's gradient is the state's
+				want = append(want, backend.Place{Backward: true})
+			}
+			last := 1
+			if k := c.Loops.Truncate; k > 0 {
+				last = max(1, loops-k+1)
+			}
+			for i := loops; i >= last; i-- {
+				want = append(want, backend.Place{Loop: i, Backward: true})
+			}
+			want = append(want, backend.Place{Backward: true})
+			var got []backend.Place
+			for _, mark := range r.Marks() {
+				got = append(got, mark.Place)
+			}
+			if d := cmp.Diff(want, got); d != "" {
+				t.Errorf("recompute %v: %s", recompute, d)
+			}
+		}
+	})
+}
+
+// Each operation has the place of the part of the model that it computes: of a model with one layer, the attention of a
+// loop is in that loop, and its backward pass too.
+func TestPlaceOfAttention(t *testing.T) {
+	for _, recompute := range []bool{false, true} {
+		c := reference.Cases()[0] // 1x4
+		c.Loops.Recompute = recompute
+		m := newModel(t, c)
+		r := newTrainer(t, newCPU(t, 1), m, m.Architecture, c.Regularize, reference.Arena(m, 1), nil).recorder
+		var forward, backward []backend.Place
+		for i, op := range r.Group() {
+			switch op.(type) {
+			case *backend.Attention:
+				forward = append(forward, backend.PlaceAt(r.Marks(), i))
+			case *backend.AttentionBackward:
+				backward = append(backward, backend.PlaceAt(r.Marks(), i))
+			}
+		}
+		var want, back []backend.Place
+		for i := range 4 {
+			want, back = append(want, backend.Place{Loop: i + 1}), append(back, backend.Place{Loop: 4 - i, Backward: true})
+		}
+		if recompute { // each is run again right before its backward pass
+			want = append(want, back...)
+		}
+		if d := cmp.Diff(want, forward) + cmp.Diff(back, backward); d != "" {
+			t.Errorf("recompute %v: %s", recompute, d)
+		}
+	}
+}
