@@ -220,7 +220,7 @@ func (c *Chart) drawAxes(a canvas.Area, f frame) {
 	}
 	free := f.plot.Height()
 	for _, t := range f.yTicks { // from below
-		y := row(f.y.at(t), f.plot.Height())
+		y := cellRow(f, t)
 		if y < 0 || y >= free {
 			continue
 		}
@@ -246,11 +246,6 @@ func (c *Chart) drawAxes(a canvas.Area, f frame) {
 			next = bottom.Text(at, 0, text, canvas.Dim) + 2
 		}
 	}
-}
-
-// row is the row of a value at a height of 0…1, from above.
-func row(at float64, height int) int {
-	return int(math.Floor((1 - at) * float64(height-1) * (1 + 1e-12)))
 }
 
 // trace sets the dots of a line: of each column of dots all from the least to the greatest value in it, and the way from
