@@ -3,9 +3,11 @@ package train
 import (
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 
+	"coil/backend"
 	"coil/eval"
 	"coil/run"
 )
@@ -140,6 +142,9 @@ func (t *Trainer) wait() error {
 type now struct {
 	phase atomic.Int32 // index of phases
 	step  atomic.Int64
+
+	mu      sync.Mutex // held while running is asked, so that it is not closed meanwhile
+	running *step      // nil if none is, or it is to be closed
 }
 
 var phases = []run.Phase{run.PhasePreparing, run.PhaseTraining, run.PhaseEvaluating, run.PhaseSaving, run.PhasePaused, run.PhaseDone}
@@ -156,9 +161,27 @@ func (n *now) enter(p run.Phase) (before run.Phase) {
 
 func (n *now) done(steps int) { n.step.Store(int64(steps)) }
 
+// runs says which step runs; nil if none, and that must be said before one is closed.
+func (n *now) runs(st *step) {
+	n.mu.Lock()
+	n.running = st
+	n.mu.Unlock()
+}
+
+// place is the part of the model that the running step is at.
+func (n *now) place() backend.Place {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.running == nil {
+		return backend.Place{}
+	}
+	return n.running.place()
+}
+
 // Now is what the trainer is doing. It may be called from any goroutine.
 func (t *Trainer) Now() run.Now {
-	return run.Now{Phase: phases[t.now.phase.Load()], Step: int(t.now.step.Load())}
+	at := t.now.place()
+	return run.Now{Phase: phases[t.now.phase.Load()], Step: int(t.now.step.Load()), Loop: at.Loop, Backward: at.Backward}
 }
 
 // setup says what is trained.

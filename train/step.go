@@ -98,6 +98,8 @@ type step struct {
 	scalars []float32
 	slots   slots
 	results []float32
+	marks   []backend.Mark
+	ops     int // in the part that runs for each group
 	losses  int // how many states have a loss
 	groups  int // of the regularizer
 }
@@ -221,7 +223,19 @@ func compileStep(b backend.Backend, m *model.Model, c Config, g int, s *state, a
 		return nil, fmt.Errorf("training step of %s: %w", a, err)
 	}
 	st.memory = st.program.Memory()
+	st.marks, st.ops = r.Marks(), len(r.Group())
 	return st, nil
+}
+
+// place is the part of the model that the step is at, as far as the backend can tell. It may be asked from any goroutine
+// as long as the program is open.
+func (st *step) place() backend.Place {
+	if p, ok := st.program.(backend.Positioner); ok {
+		if op := p.Position(); op >= 0 && op < st.ops {
+			return backend.PlaceAt(st.marks, op)
+		}
+	}
+	return backend.Place{}
 }
 
 // start runs the step with that number, counted from 0, on a batch.

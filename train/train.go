@@ -199,6 +199,7 @@ func (t *Trainer) makeRoom(loops int, flying []inFlight) bool {
 	}
 	for n, st := range t.steps { // any that is not in flight
 		if !slices.ContainsFunc(flying, func(f inFlight) bool { return f.step == st }) {
+			t.now.runs(nil)
 			st.program.Close()
 			delete(t.steps, n)
 			return true
@@ -214,6 +215,7 @@ func (t *Trainer) Close() {
 }
 
 func (t *Trainer) closePrograms() {
+	t.now.runs(nil)
 	for _, st := range t.steps {
 		st.program.Close()
 	}
@@ -344,6 +346,7 @@ func (t *Trainer) loop() error {
 		}
 		f := flying[0]
 		flying = append(flying[:0], flying[1:]...)
+		t.now.runs(f.step)
 		if err := f.step.finish(c, f.count, &m); err != nil {
 			return err
 		}
@@ -414,6 +417,9 @@ func (t *Trainer) start(data *feed, number int, flying []inFlight) (inFlight, er
 	f.count = b.count
 	if f.profiled = due(c.Train.Report, number+1); f.profiled { // one step of each report
 		t.observer.profile(st)
+	}
+	if len(flying) == 0 {
+		t.now.runs(st)
 	}
 	if err := st.start(c.Train, number, b); err != nil {
 		return f, err
