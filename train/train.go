@@ -309,7 +309,7 @@ type window struct {
 }
 
 // longestWindow is how many seconds of slow steps may pass without a report.
-const longestWindow = 5
+const longestWindow = 2
 
 // inFlight is a step that was started and whose results were not read.
 type inFlight struct {

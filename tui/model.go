@@ -40,6 +40,7 @@ type model struct {
 	filtering bool
 	message   string // in the bottom line
 	messageAt time.Time
+	drawn     time.Time // second of the last frame
 
 	moment  run.Now // of the training in this process
 	stopped bool    // it was asked to stop
@@ -138,8 +139,8 @@ func (m *model) poll() tea.Cmd {
 			after = time.Millisecond
 		}
 	}
-	if m.shown().alive && m.now.Second() != m.messageAt.Second() { // clocks go on
-		m.dirty = true
+	if second := m.now.Truncate(time.Second); m.training() && !second.Equal(m.drawn) { // the clock goes on
+		m.drawn, m.dirty = second, true
 	}
 	if m.message != "" && m.now.Sub(m.messageAt) > 8*time.Second {
 		m.message, m.dirty = "", true

@@ -99,11 +99,18 @@ func (m *model) headline(w *watched) []string {
 
 // drawProgress draws steps, a bar, the newest figures and times; what has no room is left out, the least important first.
 func (m *model) drawProgress(a canvas.Area, w *watched) {
-	steps := fmt.Sprintf("%d", w.step)
+	done, elapsed := w.step, w.seconds
+	if m.training() { // between two reports
+		done = max(done, m.moment.Step)
+		if m.moment.Phase == run.PhaseTraining && !w.newest.IsZero() {
+			elapsed += max(0, m.now.Sub(w.newest).Seconds())
+		}
+	}
+	steps := fmt.Sprintf("%d", done)
 	share := 0.0
 	if n := w.setup.Steps; n > 0 {
-		steps = fmt.Sprintf("%d/%d", w.step, n)
-		share = min(1, float64(w.step)/float64(n))
+		steps = fmt.Sprintf("%d/%d", done, n)
+		share = min(1, float64(done)/float64(n))
 	}
 	var parts []string
 	if v, ok := w.held.value(w.metric()); ok {
@@ -115,7 +122,7 @@ func (m *model) drawProgress(a canvas.Area, w *watched) {
 	if v, ok := w.train.value("tokens_per_second"); ok {
 		parts = append(parts, chart.Number(v)+" tokens/s")
 	}
-	times := duration(time.Duration(w.seconds * float64(time.Second)))
+	times := duration(time.Duration(elapsed * float64(time.Second)))
 	if left := w.left(); left > 0 && w.ended == "" {
 		times += " · " + duration(left) + " left"
 	}
