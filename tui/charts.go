@@ -65,7 +65,6 @@ type chartState struct {
 	smoothing int
 	log       map[string]bool // by plot
 	scratch   []curve.Point
-	chart     chart.Chart
 }
 
 // chartPlace is where a chart was drawn, with its window.
@@ -320,15 +319,6 @@ func (m *model) smooth(by int) tea.Cmd {
 		return m.say("curves as they are")
 	}
 	return m.say("smoothing: %g of the past", smoothings[s.smoothing])
-}
-
-// lens are the curves of a value after each loop.
-func lens(c *curves, prefix string) []line {
-	var lines []line
-	for _, n := range loopsOf(c, prefix) {
-		lines = append(lines, line{of: c, name: loopName(prefix, n)})
-	}
-	return lines
 }
 
 // loopsOf are the loops that have a value of that name, in order.

@@ -2,10 +2,12 @@ package tui
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"coil/run"
+	"coil/tui/canvas"
 )
 
 // logLine is a line of the log.
@@ -59,4 +61,103 @@ func (r *record) metricName() string {
 		return "exact match"
 	}
 	return "accuracy"
+}
+
+// drawLog draws the newest lines of the log, or older ones when scrolled.
+func (m *model) drawLog(a canvas.Area) {
+	w := m.shown()
+	lines := w.lines
+	if m.o.Training != nil {
+		for _, text := range m.o.Training.Log() {
+			lines = append(lines[:len(lines):len(lines)], logLine{text: text})
+		}
+	}
+	if w.passed > 0 {
+		lines = append(lines[:len(lines):len(lines)], logLine{time: w.newest, kind: run.KindError, text: fmt.Sprintf("%d lines of events.jsonl are no events, and were passed over", w.passed)})
+	}
+	if w.err != nil {
+		lines = append(lines[:len(lines):len(lines)], logLine{time: m.now, kind: run.KindError, text: w.err.Error()})
+	}
+	rows := m.newestRows(lines, a.Width(), a.Height())
+	if len(rows) == 0 {
+		a.TextCenter(a.Height()/2, "nothing yet", canvas.Dim)
+		return
+	}
+	for y, l := range rows {
+		x := 0
+		if a.Width() > stampWidth*3 {
+			if !l.time.IsZero() {
+				a.Text(0, y, l.time.Local().Format("15:04:05"), canvas.Dim)
+			}
+			x = stampWidth
+		}
+		style := canvas.Plain
+		switch l.kind {
+		case run.KindError:
+			style = canvas.Bad
+		case run.KindEval:
+			style = canvas.Accent
+		case run.KindPause, run.KindStop, run.KindResume:
+			style = canvas.Warn
+		case run.KindEnd:
+			style = canvas.Good
+		case run.KindCheckpoint:
+			style = canvas.Dim
+		}
+		a.Text(x, y, l.text, style)
+	}
+}
+
+// newestRows are the last rows of the lines that pass the filter, as wide as the panel, up to where it is scrolled.
+func (m *model) newestRows(lines []logLine, width, height int) []logLine {
+	var upwards []logLine
+	for i := len(lines) - 1; i >= 0 && len(upwards) < height+m.scrolled[logID]; i-- {
+		if m.matches(lines[i].text) {
+			rows := lines[i].wrap(width)
+			slices.Reverse(rows)
+			upwards = append(upwards, rows...)
+		}
+	}
+	back := m.held(logID, len(upwards), height)
+	rows := upwards[back:min(len(upwards), back+height)]
+	slices.Reverse(rows)
+	return rows
+}
+
+// stampWidth is how wide the time of a line of the log is.
+const stampWidth = 9
+
+// wrap breaks a line into lines of a width, at spaces where there are any.
+func (l logLine) wrap(width int) []logLine {
+	if width > stampWidth*3 {
+		width -= stampWidth
+	}
+	var rows []logLine
+	for text := range strings.SplitSeq(l.text, "\n") {
+		for first, rest := true, []rune(text); first || len(rest) > 0; first = false {
+			n := min(len(rest), max(1, width))
+			if n < len(rest) {
+				if space := lastSpace(rest[:n+1]); space > 0 {
+					n = space
+				}
+			}
+			rows = append(rows, logLine{l.time, l.kind, string(rest[:n])})
+			l.time = time.Time{} // only with the first
+			rest = rest[n:]
+			if len(rest) > 0 && rest[0] == ' ' {
+				rest = rest[1:]
+			}
+		}
+	}
+	return rows
+}
+
+// lastSpace is the index of the last space, −1 if there is none.
+func lastSpace(s []rune) int {
+	for i := len(s) - 1; i >= 0; i-- {
+		if s[i] == ' ' {
+			return i
+		}
+	}
+	return -1
 }

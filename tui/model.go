@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"runtime/debug"
 	"slices"
-	"strings"
 	"time"
 
 	"coil/run"
@@ -189,81 +188,6 @@ func (m *model) say(format string, args ...any) tea.Cmd {
 	return nil
 }
 
-// send sends a command to the run that is shown.
-func (m *model) send(c run.Command) tea.Cmd {
-	w := m.shown()
-	switch {
-	case m.training():
-		m.o.Training.Control.Send(c)
-	case m.o.Training != nil:
-		return m.say("training is over: %s", w.state())
-	default:
-		if err := w.run.Send(c); err != nil {
-			return m.say("%v", err)
-		}
-	}
-	if c == run.Stop {
-		m.stopped = true
-	}
-	return m.say("%s", map[run.Command]string{run.Pause: "pausing after this step", run.Continue: "going on", run.Save: "a checkpoint is saved after this step",
-		run.Evaluate: "an evaluation follows this step", run.Stop: "stopping: this step and a checkpoint come first"}[c])
-}
-
-// pause pauses training, or continues.
-func (m *model) pause() tea.Cmd {
-	paused := m.shown().phase == run.PhasePaused
-	if m.training() {
-		paused = paused || m.moment.Phase == run.PhasePaused // whichever was heard of first
-	}
-	if paused {
-		return m.send(run.Continue)
-	}
-	return m.send(run.Pause)
-}
-
-// interrupt is Ctrl-C.
-func (m *model) interrupt() tea.Cmd {
-	switch {
-	case !m.training():
-		return tea.Quit
-	case m.stopped:
-		m.outcome = AtOnce
-		return tea.Quit
-	}
-	return tea.Batch(m.send(run.Stop), m.say("stopping: the step and a checkpoint are finished first; Ctrl-C again leaves at once, without"))
-}
-
-// leave closes the dashboard, but asks what is to become of training in this process.
-func (m *model) leave() tea.Cmd {
-	if !m.training() {
-		return tea.Quit
-	}
-	m.popup = &popup{title: "leave", text: "training goes on in this window's process", choices: []choice{
-		{"s", "stop: save a checkpoint and leave", func(m *model) tea.Cmd { return m.send(run.Stop) }},
-		{"d", "leave it in the background", (*model).detach},
-		{"c", "stay", nil},
-	}}
-	return nil
-}
-
-func (m *model) askStop() tea.Cmd {
-	m.popup = &popup{title: "stop", text: "it can be taken up again with coil resume", choices: []choice{
-		{"s", "stop training, after saving a checkpoint", func(m *model) tea.Cmd { return m.send(run.Stop) }},
-		{"c", "go on", nil},
-	}}
-	return nil
-}
-
-// detach leaves training in the background: it stops here, and the caller lets another process resume it, exactly.
-func (m *model) detach() tea.Cmd {
-	if !m.training() {
-		return tea.Quit // it is in the background already
-	}
-	m.outcome = Detach
-	m.send(run.Stop)
-	return m.say("moving to the background: this step and a checkpoint come first")
-}
-
 func (m *model) nextRun(by int) tea.Cmd {
 	if len(m.runs) == 1 {
 		return m.say("only one run is shown: coil watch RUN RUN … shows several")
@@ -302,34 +226,6 @@ func (m *model) out() tea.Cmd {
 	return nil
 }
 
-func (m *model) startFilter() tea.Cmd {
-	m.filtering = true
-	return nil
-}
-
-func (m *model) filterKey(msg tea.KeyMsg) {
-	switch msg.Type {
-	case tea.KeyEnter:
-		m.filtering = false
-	case tea.KeyEsc:
-		m.filtering, m.filter = false, ""
-	case tea.KeyBackspace:
-		if r := []rune(m.filter); len(r) > 0 {
-			m.filter = string(r[:len(r)-1])
-		}
-	case tea.KeyRunes, tea.KeySpace:
-		if len(m.filter) < 200 {
-			m.filter += string(msg.Runes)
-		}
-	}
-	m.scrolled[logID], m.scrolled[valuesID] = 0, 0
-}
-
-// matches reports whether a text passes the filter.
-func (m *model) matches(s string) bool {
-	return m.filter == "" || strings.Contains(strings.ToLower(s), strings.ToLower(m.filter))
-}
-
 func (m *model) scroll(by int) tea.Cmd {
 	id := m.focus
 	if m.help {
@@ -365,48 +261,6 @@ func (m *model) focusBy(by int) tea.Cmd {
 	slices.Sort(ids)
 	i := max(0, slices.Index(ids, m.focus))
 	m.focus = ids[((i+by)%len(ids)+len(ids))%len(ids)]
-	return nil
-}
-
-// mouse handles the mouse.
-func (m *model) mouse(msg tea.MouseMsg) tea.Cmd {
-	if msg.Action != tea.MouseActionPress {
-		return nil
-	}
-	m.dirty = true
-	if msg.Button == tea.MouseButtonRight {
-		return m.out()
-	}
-	i := slices.IndexFunc(m.places, func(p place) bool { return p.has(msg.X, msg.Y) })
-	if i < 0 || m.help || m.popup != nil {
-		if m.help && msg.Button == tea.MouseButtonWheelDown {
-			return m.scroll(3)
-		} else if m.help && msg.Button == tea.MouseButtonWheelUp {
-			return m.scroll(-3)
-		}
-		return nil
-	}
-	p := m.places[i]
-	again := m.focus == p.id
-	m.focus = p.id
-	isChart := len(panels[p.id].plots) > 0
-	switch {
-	case isChart && (msg.Button == tea.MouseButtonWheelUp || msg.Button == tea.MouseButtonWheelDown):
-		factor := 0.8
-		if msg.Button == tea.MouseButtonWheelDown {
-			factor = 1 / factor
-		}
-		return m.zoomAt(p, msg.X, factor)
-	case msg.Button == tea.MouseButtonWheelUp:
-		return m.scroll(-3)
-	case msg.Button == tea.MouseButtonWheelDown:
-		return m.scroll(3)
-	case msg.Button != tea.MouseButtonLeft:
-	case isChart:
-		m.cursorAt(p, msg.X)
-	case again:
-		return m.toggleFull()
-	}
 	return nil
 }
 

@@ -1,0 +1,71 @@
+package tui
+
+import (
+	"fmt"
+	"strings"
+
+	"coil/tui/canvas"
+	"coil/tui/chart"
+)
+
+// drawMachine draws memory against the plan and the limit, heat and power.
+func (m *model) drawMachine(a canvas.Area) {
+	w := m.shown()
+	s := w.setup
+	var bars []chart.Bar
+	limit := float64(s.MemoryLimit)
+	if s.Memory > 0 {
+		bars = append(bars, chart.Bar{Label: "planned", Value: float64(s.Memory), Of: limit, Text: size(float64(s.Memory)), Style: canvas.Series(0)})
+	}
+	if v, ok := w.train.value("memory"); ok {
+		bars = append(bars, chart.Bar{Label: "in use", Value: v, Of: limit, Text: size(v), Style: canvas.Series(1)})
+	}
+	if v, ok := w.train.value("memory_peak"); ok {
+		bars = append(bars, chart.Bar{Label: "at most", Value: v, Of: limit, Text: size(v), Style: canvas.Series(2)})
+	}
+	chart.Bars(a.Sub(0, 0, a.Width(), len(bars)), bars)
+	y := len(bars)
+	if limit > 0 {
+		a.Text(0, y, "limit "+size(limit), canvas.Dim)
+		y++
+	}
+	parts, style := conditions(w.train)
+	if parts != "" {
+		a.Text(0, y, parts, style)
+		y++
+	}
+	if y == 0 {
+		a.TextCenter(a.Height()/2, "no data yet", canvas.Dim)
+	}
+	a.Text(0, y, s.Device, canvas.Dim)
+}
+
+// conditions says what the system tells of heat and power.
+func conditions(c curves) (string, canvas.Style) {
+	var parts []string
+	style := canvas.Plain
+	if v, ok := c.value("thermal"); ok {
+		names := []string{"nominal", "fair", "serious", "critical"}
+		i := 0
+		if v > 0 { // and not NaN
+			i = int(min(3, v))
+		}
+		parts = append(parts, "heat "+names[i])
+		if i > 0 {
+			style = canvas.Warn
+		}
+		if i > 1 {
+			style = canvas.Bad
+		}
+	}
+	if v, ok := c.value("temperature"); ok {
+		parts = append(parts, fmt.Sprintf("%.0f °C", v))
+	}
+	if v, _ := c.value("low_power"); v > 0 {
+		parts, style = append(parts, "low-power mode"), canvas.Warn
+	}
+	if v, ok := c.value("on_battery"); ok {
+		parts = append(parts, map[bool]string{true: "on battery", false: "mains power"}[v > 0])
+	}
+	return strings.Join(parts, " · "), style
+}

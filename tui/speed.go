@@ -1,0 +1,46 @@
+package tui
+
+import (
+	"fmt"
+
+	"coil/tui/canvas"
+	"coil/tui/chart"
+)
+
+// parts of a step's time, as events name them.
+var timeParts = []string{"matmul", "attention", "norm", "elementwise", "loss", "optimizer", "other"}
+
+// drawSpeed draws the tokens a second, against the best, and what a step's time went to.
+func (m *model) drawSpeed(a canvas.Area) {
+	w := m.shown()
+	now, ok := w.train.value("tokens_per_second")
+	if !ok {
+		a.TextCenter(a.Height()/2, "no data yet", canvas.Dim)
+		return
+	}
+	x := a.Text(0, 0, chart.Number(now), canvas.Strong)
+	x = a.Text(x, 0, " tokens/s", canvas.Plain)
+	if w.best > 0 {
+		style := canvas.Dim
+		if now < 0.8*w.best { // heat, or others on the machine
+			style = canvas.Warn
+		}
+		x = a.Text(x, 0, fmt.Sprintf("  %.0f %% of the best %s", 100*now/w.best, chart.Number(w.best)), style)
+	}
+	if wait, ok := w.train.value("data_wait"); ok && wait > 0.005 {
+		a.Text(x, 0, fmt.Sprintf("  %.1f %% waiting for data", 100*wait), canvas.Warn)
+	}
+	points := w.train.byName["tokens_per_second"].Points()
+	var recent []float64
+	for _, p := range points[max(0, len(points)-a.Width()):] {
+		recent = append(recent, p.Y)
+	}
+	chart.Spark(a.Sub(0, 1, a.Width(), 1), recent, canvas.Series(0))
+	var bars []chart.Bar
+	for i, part := range timeParts {
+		if v, ok := w.train.value("time_" + part); ok && v >= 0.005 {
+			bars = append(bars, chart.Bar{Label: part, Value: v, Of: 1, Text: fmt.Sprintf("%.0f %%", 100*v), Style: canvas.Series(i)})
+		}
+	}
+	chart.Bars(a.Sub(0, 2, a.Width(), a.Height()-2), bars)
+}

@@ -1,0 +1,82 @@
+package tui
+
+import (
+	"coil/run"
+
+	tea "github.com/charmbracelet/bubbletea"
+)
+
+// send sends a command to the run that is shown.
+func (m *model) send(c run.Command) tea.Cmd {
+	w := m.shown()
+	switch {
+	case m.training():
+		m.o.Training.Control.Send(c)
+	case m.o.Training != nil:
+		return m.say("training is over: %s", w.state())
+	default:
+		if err := w.run.Send(c); err != nil {
+			return m.say("%v", err)
+		}
+	}
+	if c == run.Stop {
+		m.stopped = true
+	}
+	return m.say("%s", map[run.Command]string{run.Pause: "pausing after this step", run.Continue: "going on", run.Save: "a checkpoint is saved after this step",
+		run.Evaluate: "an evaluation follows this step", run.Stop: "stopping: this step and a checkpoint come first"}[c])
+}
+
+// pause pauses training, or continues.
+func (m *model) pause() tea.Cmd {
+	paused := m.shown().phase == run.PhasePaused
+	if m.training() {
+		paused = paused || m.moment.Phase == run.PhasePaused // whichever was heard of first
+	}
+	if paused {
+		return m.send(run.Continue)
+	}
+	return m.send(run.Pause)
+}
+
+// interrupt is Ctrl-C.
+func (m *model) interrupt() tea.Cmd {
+	switch {
+	case !m.training():
+		return tea.Quit
+	case m.stopped:
+		m.outcome = AtOnce
+		return tea.Quit
+	}
+	return tea.Batch(m.send(run.Stop), m.say("stopping: the step and a checkpoint are finished first; Ctrl-C again leaves at once, without"))
+}
+
+// leave closes the dashboard, but asks what is to become of training in this process.
+func (m *model) leave() tea.Cmd {
+	if !m.training() {
+		return tea.Quit
+	}
+	m.popup = &popup{title: "leave", text: "training goes on in this window's process", choices: []choice{
+		{"s", "stop: save a checkpoint and leave", func(m *model) tea.Cmd { return m.send(run.Stop) }},
+		{"d", "leave it in the background", (*model).detach},
+		{"c", "stay", nil},
+	}}
+	return nil
+}
+
+func (m *model) askStop() tea.Cmd {
+	m.popup = &popup{title: "stop", text: "it can be taken up again with coil resume", choices: []choice{
+		{"s", "stop training, after saving a checkpoint", func(m *model) tea.Cmd { return m.send(run.Stop) }},
+		{"c", "go on", nil},
+	}}
+	return nil
+}
+
+// detach leaves training in the background: it stops here, and the caller lets another process resume it, exactly.
+func (m *model) detach() tea.Cmd {
+	if !m.training() {
+		return tea.Quit // it is in the background already
+	}
+	m.outcome = Detach
+	m.send(run.Stop)
+	return m.say("moving to the background: this step and a checkpoint come first")
+}
