@@ -130,6 +130,7 @@ func (m *Metal) waitAll(n int) (int, error) {
 			continue
 		}
 		for j := range f.commands {
+			f.p.position.Store(int32(f.p.steps[f.commands[j].from].at))
 			seconds, err := m.wait(&f.commands[j])
 			if err != nil {
 				return i, m.describe(f, j, err)
@@ -140,6 +141,7 @@ func (m *Metal) waitAll(n int) (int, error) {
 			return i, f.err
 		}
 		f.ended = true
+		f.p.position.Store(-1)
 		m.failures = 0
 	}
 	return 0, nil

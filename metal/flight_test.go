@@ -1,6 +1,7 @@
 package metal_test
 
 import (
+	"slices"
 	"testing"
 
 	"coil/backend"
@@ -62,5 +63,49 @@ func TestCommandBufferTime(t *testing.T) {
 			t.Errorf("a step of %g s in %d command buffers", total, len(d.buffers))
 		}
 		b.Close()
+	}
+}
+
+// asked is a device of which someone asks, whenever it is polled, where the program is.
+type asked struct {
+	metal.Device
+	ask func()
+}
+
+func (d *asked) Poll(t metal.Ticket) metal.Progress {
+	d.ask()
+	return d.Device.Poll(t)
+}
+
+// TestPosition: while a command buffer is waited for, a program is at the operation that begins it, in each group anew.
+func TestPosition(t *testing.T) {
+	d := &asked{Device: metal.OnPaper(metal.Chip{Name: "paper"})}
+	b := on(t, d, metal.Options{Target: 1}) // a command buffer for each launch
+	defer b.Close()
+	r := backend.NewRecorder(1, 2)
+	x := r.Temporary(1, 256)
+	for range 5 {
+		r.Record(&backend.Fill{Y: x})
+	}
+	r.BeginStep()
+	r.Record(&backend.Fill{Y: r.Temporary(1, 1)})
+	p, err := b.Compile(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	position := p.(backend.Positioner).Position
+	var seen []int
+	d.ask = func() { seen = append(seen, position()) }
+	for range 2 {
+		seen = nil
+		if at := position(); at >= 0 {
+			t.Errorf("between steps it is at %d", at)
+		}
+		runOnce(t, p, backend.Step{})
+		want := []int{0, 1, 2, 3, 4, 0, 1, 2, 3, 4, 5}
+		if seen = slices.Compact(seen); !slices.Equal(seen, want) {
+			t.Errorf("positions %v, want %v", seen, want)
+		}
 	}
 }

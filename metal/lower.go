@@ -81,6 +81,7 @@ type step struct {
 	launch
 	op    backend.Op // nil for what belongs to no operation
 	group int        // of the batch; -1 in the step part
+	at    int        // see program.Position
 }
 
 // lowering turns a recording into launches.
@@ -102,6 +103,7 @@ type lowering struct {
 
 	group   int // being lowered; -1 in the step part
 	op      backend.Op
+	at      int    // its number in the group part; that part's length in the step part
 	scratch uint64 // bytes in use by the operation
 	most    uint64 // bytes of scratch that any operation needs
 	steps   []step
@@ -205,7 +207,7 @@ func (l *lowering) add(x launch) {
 	if n := x.threads[0] * x.threads[1] * x.threads[2]; n > 1024 {
 		panic(fmt.Sprintf("metal: %s with %d threads", x.kernel, n))
 	}
-	l.steps = append(l.steps, step{x, l.op, l.group})
+	l.steps = append(l.steps, step{x, l.op, l.group, l.at})
 }
 
 // bytesOf is the memory of a struct of 4-byte numbers, which Go and Metal lay out alike.

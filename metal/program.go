@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"unsafe"
 
 	"coil/backend"
@@ -36,6 +37,8 @@ type program struct {
 	spare [][]command // of flights that have ended
 
 	seconds float64 // of the GPU, for the last step
+
+	position atomic.Int32 // see Position
 }
 
 // layout is a lowered recording, before it has memory.
@@ -150,11 +153,12 @@ func (l *layout) lowerAll(accumulated uint64) {
 	}
 	for g := range l.rec.Groups() {
 		l.group = g
-		for _, op := range l.rec.Group() {
+		for i, op := range l.rec.Group() {
+			l.at = i
 			l.lower(op)
 		}
 	}
-	l.group, l.op = -1, nil
+	l.group, l.op, l.at = -1, nil, len(l.rec.Group())
 	for _, op := range l.rec.Step() {
 		if l.changesParameter(op) {
 			if l.gate < 0 {
@@ -220,6 +224,7 @@ func (m *Metal) Compile(r *backend.Recorder) (backend.Program, error) {
 	for _, s := range l.sorted {
 		p.sorted = append(p.sorted, s)
 	}
+	p.position.Store(-1)
 	count := len(l.steps)
 	for i := range MaxCommands { // behind the step's own launches, to be resolved with them
 		l.mark(i)
@@ -441,6 +446,9 @@ func Seconds(p backend.Program) float64 {
 	}
 	return 0
 }
+
+// Position is the operation with which the command buffer begins that was last waited for: see [backend.Positioner].
+func (p *program) Position() int { return int(p.position.Load()) }
 
 // keep and spareCommands hand a flight's list of command buffers on, so that a step allocates nothing.
 func (p *program) keep(c []command) { p.spare = append(p.spare, c) }
