@@ -26,14 +26,21 @@ const (
 	Accent
 	Select
 	Key
-	series0
-	styleCount = series0 + seriesCount
+	Series0
+	Series1
+	Series2
+	Series3
+	Series4
+	Series5
+	Series6
+	Series7
+	styleCount
 )
 
-const seriesCount = 8
+const seriesCount = int(styleCount - Series0)
 
 // Series is the style of the i-th of several curves.
-func Series(i int) Style { return series0 + Style((i%seriesCount+seriesCount)%seriesCount) }
+func Series(i int) Style { return Series0 + Style((i%seriesCount+seriesCount)%seriesCount) }
 
 // cell is one character.
 type cell struct {
@@ -104,6 +111,9 @@ func (a Area) Sub(x, y, w, h int) Area {
 	x, y = min(x, a.w), min(y, a.h)
 	return Area{a.canvas, a.x + x, a.y + y, max(0, min(w, a.w-x)), max(0, min(h, a.h-y))}
 }
+
+// Inset is a without n columns and rows at each edge.
+func (a Area) Inset(n int) Area { return a.Sub(n, n, a.w-2*n, a.h-2*n) }
 
 // SplitX splits a into its first columns and the others.
 func (a Area) SplitX(left int) (Area, Area) {

@@ -6,138 +6,173 @@ import (
 	"strings"
 )
 
-// The size of a cell of a picture.
+// The size of a cell of a picture in pixels, such that the dots of Braille are a regular grid.
 const (
-	cellWidth  = 8.4
-	cellHeight = 17.0
-	fontSize   = 14
-	margin     = 14
+	cellWidth  = 9
+	cellHeight = 18
+	fontSize   = 15 // a character of most monospaced fonts is 0.6 of that wide
+	margin     = 12
+	air        = 2 // above and below blocks, so that bars are apart
 )
 
 // SVG is the canvas as a picture that needs nothing else. Lines, blocks and Braille dots are drawn, so that they meet
 // whatever font a viewer has; a run of other characters of one style is a text that is set to its width.
 func (c *Canvas) SVG(t *Theme) []byte {
-	var b bytes.Buffer
-	w, h := float64(c.width)*cellWidth+2*margin, float64(c.height)*cellHeight+2*margin
-	background, foreground := "#16181d", "#d6d8de"
+	p := picture{theme: t, background: "#16181d", foreground: "#d6d8de"}
+	edge := "#33363d"
 	if t.Light {
-		background, foreground = "#ffffff", "#24262b"
+		p.background, p.foreground, edge = "#ffffff", "#24262b", "#d5d7dc"
 	}
-	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" width="%.0f" height="%.0f" viewBox="0 0 %.0f %.0f">`+"\n", w, h, w, h)
-	fmt.Fprintf(&b, `<rect width="100%%" height="100%%" rx="8" fill="%s"/>`+"\n", background)
-	fmt.Fprintf(&b, `<g font-family="ui-monospace,SFMono-Regular,Menlo,Consolas,'DejaVu Sans Mono',monospace" font-size="%d" fill="%s">`+"\n", fontSize, foreground)
+	w, h := c.width*cellWidth+2*margin, c.height*cellHeight+2*margin
+	fmt.Fprintf(&p, `<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" viewBox="0 0 %d %d">`+"\n", w, h, w, h)
+	fmt.Fprintf(&p, `<rect x="0.5" y="0.5" width="%d" height="%d" rx="8" fill="%s" stroke="%s"/>`+"\n", w-1, h-1, p.background, edge)
+	fmt.Fprintf(&p, `<g font-family="ui-monospace,SFMono-Regular,Menlo,Consolas,'DejaVu Sans Mono',monospace" font-size="%d" fill="%s">`+"\n", fontSize, p.foreground)
 	for y := range c.height {
-		line := c.cells[y*c.width : (y+1)*c.width]
-		for x := 0; x < len(line); {
-			n := 1
-			for x+n < len(line) && line[x+n].style == line[x].style && drawn(line[x+n].r) == drawn(line[x].r) {
-				n++
-			}
-			writeRun(&b, t, line[x:x+n], x, y, foreground, background)
-			x += n
-		}
+		p.line(c.cells[y*c.width:(y+1)*c.width], margin+y*cellHeight)
 	}
-	b.WriteString("</g>\n</svg>\n")
-	return b.Bytes()
+	p.WriteString("</g>\n</svg>\n")
+	return p.Bytes()
+}
+
+// picture is an SVG that is being written.
+type picture struct {
+	bytes.Buffer
+	theme                  *Theme
+	background, foreground string
+}
+
+// line writes a line of cells in runs of one style that are all drawn or all written. A run goes on over a single space.
+func (p *picture) line(line []cell, top int) {
+	blank := func(i int) bool {
+		return i >= len(line) || line[i].r == ' ' && !p.theme.Colors[line[i].style].seenBlank()
+	}
+	for x := 0; x < len(line); {
+		if blank(x) {
+			x++
+			continue
+		}
+		n := 1
+		for x+n < len(line) && (line[x+n].style == line[x].style && drawn(line[x+n].r) == drawn(line[x].r) || blank(x+n)) && !(blank(x+n) && blank(x+n+1)) {
+			n++
+		}
+		if blank(x + n - 1) { // before another style
+			n--
+		}
+		p.run(line[x:x+n], margin+x*cellWidth, top)
+		x += n
+	}
 }
 
 // drawn reports whether a character is drawn and not written.
 func drawn(r rune) bool {
-	return r >= 0x2800 && r < 0x2900 || r >= 0x2581 && r <= 0x258f || r == '░' || strings.ContainsRune("─│╭╮╰╯", r)
+	return r >= 0x2800 && r < 0x2900 || r >= '▁' && r <= '▏' || r == '░' || strings.ContainsRune("─│╭╮╰╯", r)
 }
 
-// writeRun writes cells of one style from column x of line y on.
-func writeRun(b *bytes.Buffer, t *Theme, cells []cell, x, y int, foreground, background string) {
-	k := t.Colors[cells[0].style]
-	fill := foreground
+// run writes cells of one style.
+func (p *picture) run(cells []cell, left, top int) {
+	k := p.theme.Colors[cells[0].style]
+	fill, behind := p.foreground, ""
 	if k.FG >= 0 {
-		r, g, bl := rgb(k.FG)
-		fill = fmt.Sprintf("#%02x%02x%02x", r, g, bl)
+		fill = hex(k.FG)
 	}
-	left, top := margin+float64(x)*cellWidth, margin+float64(y)*cellHeight
+	if k.BG >= 0 {
+		behind = hex(k.BG)
+	}
 	if k.Reverse {
-		fmt.Fprintf(b, `<rect x="%.1f" y="%.1f" width="%.1f" height="%.1f" fill="%s"/>`+"\n", left, top, float64(len(cells))*cellWidth, cellHeight, fill)
-		fill = background
+		fill, behind = p.background, fill
+	}
+	if behind != "" {
+		fmt.Fprintf(p, `<rect x="%d" y="%d" width="%d" height="%d" fill="%s"/>`+"\n", left, top, len(cells)*cellWidth, cellHeight, behind)
 	}
 	if drawn(cells[0].r) {
-		writeShapes(b, cells, left, top, fill)
+		p.shapes(cells, left, top, fill)
 		return
 	}
-	var text strings.Builder
+	p.text(cells, left, top, fill, k)
+}
+
+func (p *picture) text(cells []cell, left, top int, fill string, k Color) {
+	var b strings.Builder
 	for _, c := range cells {
-		text.WriteRune(c.r)
+		b.WriteRune(c.r)
 	}
-	whole := text.String()
-	trimmed := strings.TrimLeft(whole, " ")
-	left += float64(len(whole)-len(trimmed)) * cellWidth // spaces are one byte
-	trimmed = strings.TrimRight(trimmed, " ")
-	if trimmed == "" {
+	text := strings.TrimLeft(b.String(), " ")
+	left += (b.Len() - len(text)) * cellWidth // spaces are one byte
+	text = strings.TrimRight(text, " ")
+	if text == "" {
 		return
 	}
-	weight := ""
+	look := ""
+	if fill != p.foreground {
+		look = fmt.Sprintf(` fill="%s"`, fill)
+	}
 	if k.Bold {
-		weight = ` font-weight="bold"`
+		look += ` font-weight="bold"`
 	}
-	if fill != foreground {
-		weight += fmt.Sprintf(` fill="%s"`, fill)
+	if k.Faint {
+		look += ` opacity="0.6"`
 	}
-	fmt.Fprintf(b, `<text xml:space="preserve" x="%.1f" y="%.1f" textLength="%.1f" lengthAdjust="spacingAndGlyphs"%s>%s</text>`+"\n",
-		left, top+cellHeight*0.76, float64(len([]rune(trimmed)))*cellWidth, weight, escape.Replace(trimmed))
+	if k.Underline {
+		look += ` text-decoration="underline"`
+	}
+	fmt.Fprintf(p, `<text xml:space="preserve" x="%d" y="%d" textLength="%d" lengthAdjust="spacingAndGlyphs"%s>%s</text>`+"\n",
+		left, top+cellHeight*3/4, len([]rune(text))*cellWidth, look, escape.Replace(text))
+}
+
+func hex(n int) string {
+	r, g, b := rgb(n)
+	return fmt.Sprintf("#%02x%02x%02x", r, g, b)
 }
 
 var escape = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, "&quot;")
 
-// writeShapes draws lines, blocks and dots, all of them in one path.
-func writeShapes(b *bytes.Buffer, cells []cell, left, top float64, fill string) {
-	var lines, areas, shade strings.Builder
+// shapes draws lines, blocks and dots, each kind in one path.
+func (p *picture) shapes(cells []cell, left, top int, fill string) {
+	var lines, dots, blocks, shade strings.Builder
 	for i, c := range cells {
-		x, y := left+float64(i)*cellWidth, top
+		x, y := left+i*cellWidth, top
 		right, bottom := x+cellWidth, y+cellHeight
-		mx, my := x+cellWidth/2, y+cellHeight/2
+		mx, my := float64(x)+cellWidth/2.0, float64(y)+cellHeight/2.0+0.5 // the middle of a pixel, so that lines are sharp
 		switch r := c.r; {
+		case r == ' ':
 		case r == '─':
-			fmt.Fprintf(&lines, "M%.1f %.1fH%.1f", x, my, right)
+			fmt.Fprintf(&lines, "M%d %gH%d", x, my, right)
 		case r == '│':
-			fmt.Fprintf(&lines, "M%.1f %.1fV%.1f", mx, y, bottom)
+			fmt.Fprintf(&lines, "M%g %dV%d", mx, y, bottom)
 		case r == '╭':
-			fmt.Fprintf(&lines, "M%.1f %.1fQ%.1f %.1f %.1f %.1f", mx, bottom, mx, my, right, my)
+			fmt.Fprintf(&lines, "M%g %dQ%g %g %d %g", mx, bottom, mx, my, right, my)
 		case r == '╮':
-			fmt.Fprintf(&lines, "M%.1f %.1fQ%.1f %.1f %.1f %.1f", mx, bottom, mx, my, x, my)
+			fmt.Fprintf(&lines, "M%g %dQ%g %g %d %g", mx, bottom, mx, my, x, my)
 		case r == '╰':
-			fmt.Fprintf(&lines, "M%.1f %.1fQ%.1f %.1f %.1f %.1f", mx, y, mx, my, right, my)
+			fmt.Fprintf(&lines, "M%g %dQ%g %g %d %g", mx, y, mx, my, right, my)
 		case r == '╯':
-			fmt.Fprintf(&lines, "M%.1f %.1fQ%.1f %.1f %.1f %.1f", mx, y, mx, my, x, my)
-		case r >= 0x2800: // Braille: bits of the left column from above, then the right one, then the lowest row
+			fmt.Fprintf(&lines, "M%g %dQ%g %g %d %g", mx, y, mx, my, x, my)
+		case r >= 0x2800:
 			for bit, at := range brailleDots {
 				if (r-0x2800)>>bit&1 == 1 {
-					cx, cy := x+cellWidth*(0.27+0.46*float64(at[0])), y+cellHeight*(0.14+0.24*float64(at[1]))
-					fmt.Fprintf(&areas, "M%.1f %.1fh1.9v1.9h-1.9z", cx-0.95, cy-0.95)
+					fmt.Fprintf(&dots, "M%g %gh0", float64(x)+cellWidth*(0.25+0.5*at[0]), float64(y)+cellHeight*(0.125+0.25*at[1]))
 				}
 			}
 		case r == '░':
-			fmt.Fprintf(&shade, "M%.1f %.1fh%.1fv%.1fh-%.1fz", x, y+2, cellWidth, cellHeight-4, cellWidth)
+			fmt.Fprintf(&shade, "M%d %dh%dv%dh-%dz", x, y+air, cellWidth, cellHeight-2*air, cellWidth)
 		case r <= '█': // ▁ to █, from below
-			high := cellHeight * float64(r-'▁'+1) / 8
-			if r == '█' {
-				high = cellHeight - 4
-				bottom -= 2
-			}
-			fmt.Fprintf(&areas, "M%.1f %.1fh%.1fv%.1fh-%.1fz", x, bottom-high, cellWidth, high, cellWidth)
+			high := (cellHeight - 2*air) * float64(r-'▁'+1) / 8
+			fmt.Fprintf(&blocks, "M%d %dv-%gh%dv%gz", x, bottom-air, high, cellWidth, high)
 		default: // ▉ to ▏, from the left
 			wide := cellWidth * float64('▏'-r+1) / 8
-			fmt.Fprintf(&areas, "M%.1f %.1fh%.1fv%.1fh-%.1fz", x, y+2, wide, cellHeight-4, wide)
+			fmt.Fprintf(&blocks, "M%d %dh%gv%dh-%gz", x, y+air, wide, cellHeight-2*air, wide)
 		}
 	}
-	if lines.Len() > 0 {
-		fmt.Fprintf(b, `<path d="%s" stroke="%s" fill="none"/>`+"\n", lines.String(), fill)
-	}
-	if areas.Len() > 0 {
-		fmt.Fprintf(b, `<path d="%s" fill="%s"/>`+"\n", areas.String(), fill)
-	}
-	if shade.Len() > 0 {
-		fmt.Fprintf(b, `<path d="%s" fill="%s" opacity="0.25"/>`+"\n", shade.String(), fill)
+	for _, part := range []struct {
+		path *strings.Builder
+		look string
+	}{{&lines, `fill="none" stroke="%s"`}, {&dots, `fill="none" stroke="%s" stroke-width="2.7" stroke-linecap="round"`}, {&blocks, `fill="%s"`}, {&shade, `fill="%s" opacity="0.25"`}} {
+		if part.path.Len() > 0 {
+			fmt.Fprintf(p, `<path d="%s" `+part.look+"/>\n", part.path.String(), fill)
+		}
 	}
 }
 
-// brailleDots are the column and row of each bit.
-var brailleDots = [8][2]int{{0, 0}, {0, 1}, {0, 2}, {1, 0}, {1, 1}, {1, 2}, {0, 3}, {1, 3}}
+// brailleDots are the column and row of each bit: those of the left column from above, then of the right one, then the
+// lowest row.
+var brailleDots = [8][2]float64{{0, 0}, {0, 1}, {0, 2}, {1, 0}, {1, 1}, {1, 2}, {0, 3}, {1, 3}}

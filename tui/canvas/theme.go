@@ -4,11 +4,13 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
-// Color is how a style looks. FG and BG are numbers of the palette of 256 colours, −1 for the terminal's own.
+// Color is how a style looks. Colours are numbers of the palette of 256, −1 for the terminal's own.
 type Color struct {
 	FG, BG                 int
+	Basic                  int // FG where there are only the first 16
 	Bold, Faint, Underline bool
 	Reverse                bool
 }
@@ -20,28 +22,43 @@ type Theme struct {
 	Colors [styleCount]Color
 }
 
-// fg is a colour on the terminal's own background.
-func fg(n int) Color { return Color{FG: n, BG: -1} }
+// hue is a colour of 256, and what it is of 16: the nearest of those would be grey too often.
+type hue struct{ fine, basic int }
 
-func bold(n int) Color { return Color{FG: n, BG: -1, Bold: true} }
+func (h hue) color() Color { return Color{FG: h.fine, BG: -1, Basic: h.basic} }
 
-// theme makes a theme: of dim text, border, accent, good, bad, warn, and the series.
-func theme(name string, light bool, dim, border, accent, good, bad, warn int, series [seriesCount]int) *Theme {
+func (h hue) bold() Color {
+	k := h.color()
+	k.Bold = true
+	return k
+}
+
+// theme makes a theme of greys for dim text and borders, of what is good, bad and a warning, and of the series, of which
+// the first is the accent.
+func theme(name string, light bool, dim, border int, good, bad, warn hue, series [seriesCount]hue) *Theme {
+	const brightBlack = 8
+	own, accent := hue{-1, -1}, series[0]
 	t := &Theme{Name: name, Light: light}
-	t.Colors = [styleCount]Color{Plain: fg(-1), Dim: fg(dim), Strong: bold(-1), Border: fg(border), Focus: bold(accent), Title: bold(-1),
-		Good: fg(good), Bad: bold(bad), Warn: fg(warn), Accent: fg(accent), Select: {FG: -1, BG: -1, Reverse: true}, Key: bold(accent)}
-	for i, n := range series {
-		t.Colors[series0+Style(i)] = fg(n)
+	t.Colors = [styleCount]Color{Plain: own.color(), Dim: hue{dim, brightBlack}.color(), Strong: own.bold(),
+		Border: hue{border, brightBlack}.color(), Focus: accent.bold(), Title: own.bold(), Good: good.color(), Bad: bad.bold(),
+		Warn: warn.color(), Accent: accent.color(), Select: {FG: -1, BG: -1, Basic: -1, Reverse: true}, Key: accent.bold()}
+	for i, h := range series {
+		t.Colors[Series0+Style(i)] = h.color()
 	}
 	return t
 }
 
-// The colours of the last two are those that Okabe and Ito chose to be told apart by everybody, as near as the palette has them.
+// The series of the last two are in the order and near the hues of the palette of Okabe and Ito, and so chosen that they
+// stay apart for all kinds of colour blindness; colour_test.go measures that.
 var themes = []*Theme{
-	theme("dark", false, 245, 240, 80, 114, 203, 221, [seriesCount]int{80, 215, 114, 177, 221, 111, 210, 151}),
-	theme("light", true, 243, 248, 25, 28, 160, 130, [seriesCount]int{25, 166, 28, 90, 136, 31, 125, 64}),
-	theme("dark-safe", false, 245, 240, 74, 36, 208, 220, [seriesCount]int{74, 214, 36, 175, 227, 32, 208, 255}),
-	theme("light-safe", true, 243, 248, 25, 29, 166, 136, [seriesCount]int{25, 166, 29, 132, 136, 38, 172, 16}),
+	theme("dark", false, 245, 240, hue{114, 10}, hue{203, 9}, hue{221, 11},
+		[seriesCount]hue{{80, 14}, {215, 3}, {71, 2}, {134, 13}, {228, 11}, {75, 12}, {204, 9}, {253, 15}}),
+	theme("light", true, 243, 248, hue{28, 2}, hue{160, 1}, hue{130, 3},
+		[seriesCount]hue{{25, 4}, {166, 9}, {28, 2}, {134, 5}, {94, 3}, {37, 6}, {161, 1}, {236, 0}}),
+	theme("dark-safe", false, 245, 240, hue{36, 14}, hue{202, 9}, hue{227, 11},
+		[seriesCount]hue{{81, 14}, {202, 9}, {36, 2}, {133, 13}, {214, 3}, {27, 12}, {227, 11}, {250, 15}}),
+	theme("light-safe", true, 243, 248, hue{29, 6}, hue{160, 1}, hue{130, 3},
+		[seriesCount]hue{{20, 4}, {160, 1}, {36, 2}, {134, 5}, {172, 3}, {39, 6}, {16, 0}, {242, 8}}),
 }
 
 // Themes returns the themes; the first is the default.
@@ -73,47 +90,39 @@ const (
 // a line's end. It has no line break at the end.
 func (c *Canvas) ANSI(t *Theme, d Depth) string {
 	var codes [styleCount]string
-	var bare [styleCount]bool
-	for s, k := range t.Colors {
-		codes[s] = k.code(d, Style(s) == Dim || Style(s) == Border)
-		bare[s] = k.BG < 0 && !k.Reverse && !k.Underline
+	for s := range codes {
+		codes[s] = t.Colors[s].code(d, Style(s) == Dim || Style(s) == Border)
 	}
-	b := make([]byte, 0, len(c.cells)*2)
+	b := make([]byte, 0, 4*len(c.cells))
 	for y := range c.height {
 		if y > 0 {
 			b = append(b, '\n')
 		}
-		last := state{bare: true}
+		last := Plain
 		for _, k := range c.cells[y*c.width : (y+1)*c.width] {
-			code := codes[k.style]
-			if k.r == ' ' && bare[k.style] && last.bare { // a space has no colour of its own
-				code = last.code
-			}
-			if code != last.code {
-				if last.code != "" {
-					b = append(b, "\x1b[m"...)
+			blank := k.r == ' ' && !t.Colors[k.style].seenBlank() && !t.Colors[last].seenBlank() // looks the same in both styles
+			if k.style != last && !blank {
+				if codes[last] != codes[k.style] {
+					if codes[last] != "" {
+						b = append(b, reset...)
+					}
+					b = append(b, codes[k.style]...)
 				}
-				b = append(b, code...)
-				last = state{code, bare[k.style]}
+				last = k.style
 			}
-			if k.r < 0x80 {
-				b = append(b, byte(k.r))
-			} else {
-				b = append(b, string(k.r)...)
-			}
+			b = utf8.AppendRune(b, k.r)
 		}
-		if last.code != "" {
-			b = append(b, "\x1b[m"...)
+		if codes[last] != "" {
+			b = append(b, reset...)
 		}
 	}
 	return string(b)
 }
 
-// state is what the terminal was told: a code, and whether a space looks the same with it as without.
-type state struct {
-	code string
-	bare bool
-}
+const reset = "\x1b[m"
+
+// seenBlank reports whether a space has a look.
+func (k Color) seenBlank() bool { return k.Reverse || k.Underline || k.BG >= 0 }
 
 // code is the escape sequence of a colour.
 func (k Color) code(d Depth, dim bool) string {
@@ -127,23 +136,26 @@ func (k Color) code(d Depth, dim bool) string {
 	add(k.Faint || d == NoColor && dim, "2")
 	add(k.Underline, "4")
 	add(k.Reverse, "7")
-	for _, part := range []struct{ n, base int }{{k.FG, 30}, {k.BG, 40}} {
-		switch {
-		case d == NoColor || part.n < 0:
-		case d == Color256:
-			p = append(p, strconv.Itoa(part.base+8), "5", strconv.Itoa(part.n))
-		default:
-			n := nearest16(part.n)
-			if n >= 8 {
-				part.base += 60 - 8
-			}
-			p = append(p, strconv.Itoa(part.base+n))
-		}
+	switch d {
+	case Color256:
+		add(k.FG >= 0, "38;5;"+strconv.Itoa(k.FG))
+		add(k.BG >= 0, "48;5;"+strconv.Itoa(k.BG))
+	case Color16:
+		add(k.Basic >= 0, basicCode(30, k.Basic))
+		add(k.BG >= 0, basicCode(40, nearest16(k.BG)))
 	}
 	if len(p) == 0 {
 		return ""
 	}
 	return "\x1b[" + strings.Join(p, ";") + "m"
+}
+
+// basicCode is the code of one of the first 16 colours; base is 30 for text, and 40 for what is behind it.
+func basicCode(base, n int) string {
+	if n >= 8 {
+		base += 60 - 8
+	}
+	return strconv.Itoa(base + n)
 }
 
 // rgb is a colour of the palette of 256.
@@ -172,6 +184,9 @@ var basic = [16][3]int{{0, 0, 0}, {205, 0, 0}, {0, 205, 0}, {205, 205, 0}, {0, 0
 
 // nearest16 is the colour of the first 16 that is nearest.
 func nearest16(n int) int {
+	if n < 0 {
+		return n
+	}
 	r, g, b := rgb(n)
 	best, at := 1<<30, 0
 	for i, p := range basic {
