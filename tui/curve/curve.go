@@ -7,10 +7,21 @@ import "math"
 type Point struct {
 	Step, Seconds, Tokens float64
 	Y                     float64 // may be NaN or infinite, which is a gap
+
+	mean  float64 // of the points that this one stands for since others were given up; nothing if count is 0
+	count float64
 }
 
-// Curve keeps at most a fixed number of points. Those it has to give up are thinned where they are oldest: of each two
-// neighbouring pairs the lowest and the highest point stay, so that no peak is lost.
+// stands is the mean of the points that p stands for, and how many they are.
+func (p Point) stands() (mean, count float64) {
+	if p.count == 0 {
+		return p.Y, 1
+	}
+	return p.mean, p.count
+}
+
+// Curve keeps at most a fixed number of points. Where they are oldest it gives some up: of each four neighbours the lowest,
+// the highest and a gap stay, so that no peak is lost.
 type Curve struct {
 	points []Point
 	limit  int
@@ -36,20 +47,19 @@ func (c *Curve) Last() (Point, bool) {
 	return c.points[len(c.points)-1], true
 }
 
-// Add adds a point. One of an earlier step than the last, which no run that is whole has, takes the later ones back.
+// Add adds a point. One of no later step than the last, which no run that is whole has, takes the later ones back. A step
+// that is no number is dropped.
 func (c *Curve) Add(p Point) {
-	if math.IsNaN(p.Step) {
+	if gap(p.Step) {
 		return
 	}
-	if last, ok := c.Last(); ok && p.Step <= last.Step {
-		c.Rewind(p.Step - 1)
-		if last, ok := c.Last(); ok && p.Step <= last.Step { // a step of no whole number
-			return
-		}
+	for last, ok := c.Last(); ok && last.Step >= p.Step; last, ok = c.Last() {
+		c.points = c.points[:len(c.points)-1]
 	}
 	if len(c.points) == c.limit {
 		c.thin()
 	}
+	p.mean, p.count = 0, 0
 	c.points = append(c.points, p)
 }
 
@@ -60,38 +70,50 @@ func (c *Curve) Rewind(step float64) {
 	}
 }
 
-// thin halves the older half.
+// thin gives up points of the older half.
 func (c *Curve) thin() {
 	const four = 4
 	old := len(c.points) / 2 / four * four
-	kept := c.points[:0]
+	kept := c.points[:0] // grows more slowly than what is read
 	for i := 0; i < old; i += four {
-		a, b := extremes(c.points[i : i+four])
-		kept = append(kept, a, b) // these overwrite what was read before
+		kept = appendExtremes(kept, c.points[i:i+four])
 	}
 	c.points = append(kept, c.points[old:]...)
 }
 
-// extremes are the lowest and the highest of the points, in their order. A gap is lower and higher than anything.
-func extremes(points []Point) (first, second Point) {
-	lo, hi := 0, 0
+// appendExtremes appends the lowest, the highest and the first gap of the points, in their order. They stand for all.
+func appendExtremes(kept, points []Point) []Point {
+	lo, hi, none := -1, -1, -1
+	var sum, count float64
 	for i, p := range points {
-		switch {
-		case gap(p.Y):
-			if !gap(points[lo].Y) {
-				lo = i
+		if gap(p.Y) {
+			if none < 0 {
+				none = i
 			}
-		case !gap(points[lo].Y) && p.Y < points[lo].Y:
+			continue
+		}
+		if lo < 0 || p.Y < points[lo].Y {
 			lo = i
 		}
-		if gap(points[hi].Y) && hi != lo || !gap(p.Y) && (gap(points[hi].Y) || p.Y > points[hi].Y) {
+		if hi < 0 || p.Y >= points[hi].Y { // of equal points the ends
 			hi = i
 		}
+		mean, n := p.stands()
+		sum, count = sum+mean*n, count+n
 	}
-	if lo == hi { // all the same: keep the ends
-		lo, hi = 0, len(points)-1
+	if lo != hi {
+		count /= 2
+		sum /= 2
 	}
-	return points[min(lo, hi)], points[max(lo, hi)]
+	for i, p := range points {
+		if i == lo || i == hi {
+			p.mean, p.count = sum/count, count
+		}
+		if i == lo || i == hi || i == none {
+			kept = append(kept, p)
+		}
+	}
+	return kept
 }
 
 func gap(y float64) bool { return math.IsNaN(y) || math.IsInf(y, 0) }
@@ -114,13 +136,18 @@ func (c *Curve) Bounds() (lo, hi float64, ok bool) {
 //
 //	m ← w·m + (1−w)·y,   n ← w·n + (1−w),   m/n
 //
-// with w = past^(Δstep/d), d being the distance of the newest points, so that thinned points count as what they stand for.
-// Gaps stay gaps and change nothing.
-func Smooth(points []Point, past float64, dst []Point) []Point {
+// with w = (1−alpha)^(Δstep/d), d being the distance of the newest points: alpha is the weight of the newest of evenly
+// spaced points, 1 for no smoothing. A point that stands for others counts with their mean, so that a curve that has given
+// up points looks as before. Gaps stay gaps and change nothing.
+func Smooth(points []Point, alpha float64, dst []Point) []Point {
+	past := 1 - min(1, max(0, alpha))
+	if past == 0 {
+		return append(dst, points...)
+	}
 	spacing := 1.0
 	if n := len(points); n > 1 {
-		spacing = points[n-1].Step - points[max(0, n-1-leastPoints/2)].Step
-		spacing /= float64(min(n-1, leastPoints/2))
+		first := max(0, n-1-leastPoints/2)
+		spacing = (points[n-1].Step - points[first].Step) / float64(n-1-first)
 	}
 	var m, n, before, distance float64
 	power := past
@@ -136,7 +163,8 @@ func Smooth(points []Point, past float64, dst []Point) []Point {
 			}
 			w = power
 		}
-		m, n = w*m+(1-w)*p.Y, w*n+(1-w)
+		y, _ := p.stands()
+		m, n = w*m+(1-w)*y, w*n+(1-w)
 		before = p.Step
 		if n > 0 {
 			p.Y = m / n

@@ -2,6 +2,7 @@ package curve
 
 import (
 	"math"
+	"math/rand/v2"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -43,7 +44,7 @@ func TestCurveKeepsExtremesAndTheNewest(t *testing.T) {
 				lo, hi = min(lo, p.Y), max(hi, p.Y)
 			}
 		}
-		if a, b, ok := c.Bounds(); ok != (lo <= hi) || ok && b != hi {
+		if a, b, ok := c.Bounds(); ok != (lo <= hi) || ok && (a != lo || b != hi) {
 			t.Fatalf("bounds %g %g %t, want %g %g", a, b, ok, lo, hi)
 		}
 		newest := c.Points()[max(0, c.Len()-24):]
@@ -55,18 +56,37 @@ func TestCurveKeepsExtremesAndTheNewest(t *testing.T) {
 	})
 }
 
-// A gap among four points may take the place of their lowest, and of no other.
-func TestCurveKeepsTheLowestWithoutGaps(t *testing.T) {
+// However many points are given up, a gap between them is still there.
+func TestCurveKeepsGaps(t *testing.T) {
 	c := New(64)
 	for i := range 10000 {
-		y := math.Sin(float64(i))
-		if i == 77 {
-			y = -5
+		p := Point{Step: float64(i), Y: math.Sin(float64(i))}
+		if i >= 4000 && i < 6000 {
+			p.Y = math.NaN()
 		}
-		c.Add(Point{Step: float64(i), Y: y})
+		c.Add(p)
 	}
-	if lo, _, _ := c.Bounds(); lo != -5 {
-		t.Errorf("the lowest is %g", lo)
+	gaps := 0
+	for _, p := range c.Points() {
+		if gap(p.Y) {
+			gaps++
+		} else if p.Step >= 4000 && p.Step < 6000 {
+			t.Errorf("step %g is %g", p.Step, p.Y)
+		}
+	}
+	if gaps == 0 {
+		t.Error("the gap is gone")
+	}
+}
+
+func TestAddDropsStepsThatAreNone(t *testing.T) {
+	c := New(64)
+	c.Add(Point{Step: 1})
+	for _, step := range []float64{math.NaN(), math.Inf(1), math.Inf(-1)} {
+		c.Add(Point{Step: step})
+	}
+	if c.Len() != 1 {
+		t.Errorf("%d points", c.Len())
 	}
 }
 
@@ -101,9 +121,50 @@ func TestSmooth(t *testing.T) {
 			t.Errorf("point %d is %g, want %g", i, g, w)
 		}
 	}
-	for _, p := range Smooth(points, 0, nil) {
+	for _, p := range Smooth(points, 1, nil) {
 		if p.Step == 4 && p.Y != 4 {
 			t.Errorf("without smoothing %v", p)
+		}
+	}
+	alone := Smooth(points[:1], 0.01, nil)
+	if y := alone[0].Y; math.Abs(y-2) > 1e-12 {
+		t.Errorf("the first point is smoothed to %g", y)
+	}
+}
+
+// alpha is the weight of the newest point.
+func TestSmoothForgetsSlowlyWithALittleAlpha(t *testing.T) {
+	var step []Point
+	for i := range 2000 {
+		step = append(step, Point{Step: float64(i), Y: float64(i / 1000)})
+	}
+	for _, alpha := range []float64{0.5, 0.1, 0.01} {
+		got := Smooth(step, alpha, nil)[999+20].Y
+		if want := 1 - math.Pow(1-alpha, 20); math.Abs(got-want) > 1e-3 {
+			t.Errorf("20 steps after a step, with alpha %g: %g, want %g", alpha, got, want)
+		}
+	}
+}
+
+// A curve that has given most of its points up is smoothed to where the whole one is, also if its noise is lopsided: the
+// middle between extremes is far above the mean then.
+func TestSmoothOfThinnedPoints(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	c, whole := New(512), New(1<<16)
+	for i := range 1 << 15 {
+		y := 3*math.Exp(-float64(i)/8000) + 0.3*random.ExpFloat64()
+		p := Point{Step: float64(i), Y: y}
+		c.Add(p)
+		whole.Add(p)
+	}
+	want := map[float64]float64{}
+	for _, p := range Smooth(whole.Points(), 0.005, nil) {
+		want[p.Step] = p.Y
+	}
+	thinned := Smooth(c.Points(), 0.005, nil)
+	for _, p := range thinned[len(thinned)/8:] {
+		if w := want[p.Step]; math.Abs(p.Y-w) > 0.15 {
+			t.Errorf("step %g: %g, want %g", p.Step, p.Y, w)
 		}
 	}
 }
