@@ -114,7 +114,7 @@ func (m *model) drawPlots(p *place, plots []plot, whole, a canvas.Area) {
 func (m *model) chart(p plot) *chart.Chart {
 	s := &m.charts
 	c := &chart.Chart{Cursor: s.cursor, HasCursor: s.hasCursor}
-	c.X = chart.Axis{Format: s.axis.format, Label: s.axis.String()}
+	c.X = chart.Axis{Format: s.axis.format, Label: s.axis.String(), Time: s.axis == bySeconds}
 	c.X.Lo, c.X.Hi = m.window()
 	c.Y.Log = s.log[p.name]
 	if p.share && !c.Y.Log {

@@ -6,12 +6,12 @@ import (
 	"coil/tui/canvas"
 )
 
-// Bar is a horizontal bar, of which Value/Of is full.
+// Bar is a horizontal bar, of which Value/Of is full; none of it if that is not a positive number.
 type Bar struct {
 	Label string
 	Value float64
-	Of    float64
-	Text  string // after the bar
+	Of    float64 // positive
+	Text  string  // after the bar
 	Style canvas.Style
 }
 
@@ -41,12 +41,13 @@ func Bars(a canvas.Area, bars []Bar) {
 	}
 }
 
-// bar fills a share of a row, in eighths of a cell.
+// bar fills a share of a row, in eighths of a cell; of what is more than nothing at least one.
 func bar(a canvas.Area, share float64, s canvas.Style) {
-	if !(share > 0) {
+	if !(share > 0) || math.IsInf(share, 0) {
 		return
 	}
 	eighths := int(math.Round(math.Min(share, 1) * float64(8*a.Width())))
+	eighths = max(1, eighths)
 	for x := range eighths / 8 {
 		a.Set(x, 0, '█', s)
 	}
@@ -55,23 +56,20 @@ func bar(a canvas.Area, share float64, s canvas.Style) {
 	}
 }
 
-// Spark draws values as a row of columns, in eighths of a cell; more values than columns are cut at the left.
+// Spark draws values as a row of columns, in eighths of a cell, from the least to the greatest; more values than columns
+// are cut at the left, and what is no number is a gap.
 func Spark(a canvas.Area, values []float64, s canvas.Style) {
 	values = values[max(0, len(values)-a.Width()):]
 	lo, hi := math.Inf(1), math.Inf(-1)
 	for _, v := range values {
-		if !math.IsNaN(v) && !math.IsInf(v, 0) {
-			lo, hi = min(lo, v), max(hi, v)
+		if finite(v) {
+			lo, hi = widen(lo, hi, v)
 		}
 	}
+	height := scale{lo: lo, hi: hi}
 	for x, v := range values {
-		if math.IsNaN(v) || math.IsInf(v, 0) {
-			continue
+		if finite(v) {
+			a.Set(x, 0, '▁'+rune(height.at(v)*7+0.5), s)
 		}
-		level := 3
-		if hi > lo {
-			level = int((v/(hi-lo)-lo/(hi-lo))*7 + 0.5)
-		}
-		a.Set(x, 0, '▁'+rune(min(7, max(0, level))), s)
 	}
 }

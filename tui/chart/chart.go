@@ -23,6 +23,7 @@ type Series struct {
 type Axis struct {
 	Lo, Hi float64              // the window; if they are equal it fits the data
 	Log    bool                 // logarithmic; values that are not positive are gaps
+	Time   bool                 // in seconds, so that round values are whole minutes and hours
 	Format func(float64) string // of labels; nil for Number
 	Label  string
 }
@@ -53,96 +54,28 @@ const (
 
 // frame is where the parts of a chart are in its area, and its ranges.
 type frame struct {
-	plot           canvas.Area
-	left           int // column of the plot
-	x, y           scale
-	xTicks, yTicks []float64
-	empty          bool
+	plot             canvas.Area
+	axes             bool
+	left             int // column of the plot
+	x, y             scale
+	xTicks, yTicks   []float64
+	xLabels, yLabels []string
+	empty            bool
 }
 
-// scale maps values to 0…1.
-type scale struct {
-	lo, hi float64
-	log    bool
-}
+// columns and rows are the numbers of dots.
+func (f *frame) columns() int { return 2 * f.plot.Width() }
+func (f *frame) rows() int    { return 4 * f.plot.Height() }
 
-func (s scale) at(v float64) float64 {
-	lo, hi := s.lo, s.hi
-	if s.log {
-		lo, hi, v = math.Log(lo), math.Log(hi), math.Log(v)
-	}
-	if hi == lo {
-		return 0.5
-	}
-	return v/(hi-lo) - lo/(hi-lo) // no overflow for the largest numbers
-}
+// column is the column of dots of a value, −1 or the number of columns if it is beside the plot.
+func (f *frame) column(x float64) int { return f.x.dot(x, f.columns()) }
 
-func (s scale) value(at float64) float64 {
-	if s.log {
-		return math.Exp(math.Log(s.lo) + at*(math.Log(s.hi)-math.Log(s.lo)))
-	}
-	return s.lo*(1-at) + s.hi*at
-}
+// row is the row of dots of a value, counted from above.
+func (f *frame) row(y float64) int { return f.rows() - 1 - f.y.dot(y, f.rows()) }
 
-// shows reports whether a value is a number that the scale has a place for.
-func (s scale) shows(v float64) bool {
-	return !math.IsNaN(v) && !math.IsInf(v, 0) && (!s.log || v > 0)
-}
-
-// window is the visible range of x.
-func (c *Chart) window() (scale, bool) {
-	s := scale{lo: c.X.Lo, hi: c.X.Hi}
-	if s.lo < s.hi {
-		return s, true
-	}
-	lo, hi := math.Inf(1), math.Inf(-1)
-	for _, k := range c.Series {
-		for _, p := range k.Points {
-			if s.shows(p.X) {
-				lo, hi = min(lo, p.X), max(hi, p.X)
-			}
-		}
-	}
-	if lo > hi {
-		return s, false
-	}
-	if lo == hi {
-		lo, hi = lo-0.5, hi+0.5
-	}
-	return scale{lo: lo, hi: hi}, true
-}
-
-// height is the visible range of y: that of what the window shows, with a little air.
-func (c *Chart) height(x scale) (scale, bool) {
-	s := scale{c.Y.Lo, c.Y.Hi, c.Y.Log}
-	if s.lo < s.hi && (!s.log || s.lo > 0) {
-		return s, true
-	}
-	lo, hi := math.Inf(1), math.Inf(-1)
-	for _, k := range c.Series {
-		for i, p := range k.Points {
-			inside := p.X >= x.lo && p.X <= x.hi
-			if !inside && !k.Marks { // a line that only crosses the window
-				inside = i+1 < len(k.Points) && p.X < x.lo && k.Points[i+1].X > x.hi
-			}
-			if inside && s.shows(p.Y) {
-				lo, hi = min(lo, p.Y), max(hi, p.Y)
-			}
-		}
-	}
-	switch {
-	case lo > hi:
-		return s, false
-	case s.log && lo == hi:
-		return scale{math.Max(lo/2, math.SmallestNonzeroFloat64), math.Min(hi*2, math.MaxFloat64), true}, true
-	case s.log:
-		return scale{lo, hi, true}, true
-	case lo == hi:
-		air := math.Max(math.Abs(lo)/10, 1e-12)
-		return scale{lo: lo - air, hi: hi + air}, true
-	}
-	air := hi/32 - lo/32
-	return scale{lo: math.Max(lo-air, -math.MaxFloat64), hi: math.Min(hi+air, math.MaxFloat64)}, true
+// edge is from where on values belong to the next column of dots.
+func (f *frame) edge(column int) float64 {
+	return f.x.value((float64(column) + 0.5) / float64(f.columns()-1))
 }
 
 // layout decides on ranges, ticks and places.
@@ -157,25 +90,52 @@ func (c *Chart) layout(a canvas.Area) frame {
 		f.empty = true
 		return f
 	}
-	if a.Width() < leastAxes || a.Height() < leastRows {
+	f.axes = a.Width() >= leastAxes && a.Height() >= leastRows
+	if !f.axes {
 		return f
 	}
-	rows := a.Height() - 1 // the last is for the labels of x
-	f.yTicks = ticks(f.y, max(3, rows/2))
-	for _, t := range f.yTicks {
-		f.left = max(f.left, len([]rune(label(c.Y, t)))+1)
+	height := a.Height() - 1 // the last row is for the labels of x
+	f.plot = a.Sub(0, 0, a.Width(), height)
+	f.yTicks, f.yLabels = c.yTicks(&f)
+	for _, l := range f.yLabels {
+		f.left = max(f.left, len([]rune(l))+1)
 	}
 	f.left = min(f.left, a.Width()/2)
-	f.plot = a.Sub(f.left, 0, a.Width()-f.left, rows)
-	f.xTicks = ticks(f.x, max(2, f.plot.Width()/9))
+	f.plot = a.Sub(f.left, 0, a.Width()-f.left, height)
+	f.xTicks, f.xLabels = c.xTicks(&f)
 	return f
 }
 
-func label(a Axis, v float64) string {
-	if a.Format != nil {
-		return a.Format(v)
+// yTicks are round values at every third row or so, never in neighbouring rows.
+func (c *Chart) yTicks(f *frame) (ticks []float64, labels []string) {
+	for n := max(3, f.plot.Height()/3); n > 0; n-- {
+		ticks = c.Y.ticks(f.y, n)
+		room := true
+		for i := 1; i < len(ticks); i++ {
+			room = room && f.row(ticks[i-1])/4-f.row(ticks[i])/4 >= 2
+		}
+		if room {
+			break
+		}
 	}
-	return Number(v)
+	return ticks, c.Y.labels(ticks)
+}
+
+// xTicks are as many round values as there is room for their labels, with two columns between them.
+func (c *Chart) xTicks(f *frame) (ticks []float64, labels []string) {
+	for n := max(2, f.plot.Width()/8); n > 0; n-- {
+		ticks = c.X.ticks(f.x, n)
+		labels = c.X.labels(ticks)
+		room := true
+		for i := 1; i < len(ticks); i++ {
+			before := f.column(ticks[i-1])/2 + (len([]rune(labels[i-1]))+1)/2
+			room = room && f.column(ticks[i])/2-len([]rune(labels[i]))/2 >= before+2
+		}
+		if room {
+			break
+		}
+	}
+	return ticks, labels
 }
 
 // Draw draws the chart.
@@ -188,7 +148,9 @@ func (c *Chart) Draw(a canvas.Area) {
 		a.TextCenter(a.Height()/2, "no data yet", canvas.Dim)
 		return
 	}
-	c.drawAxes(a, f)
+	if f.axes {
+		c.drawAxes(a, &f)
+	}
 	c.width = f.plot.Width()
 	if n := c.width * f.plot.Height(); cap(c.dots) < n {
 		c.dots = make([]dots, n)
@@ -196,128 +158,116 @@ func (c *Chart) Draw(a canvas.Area) {
 		c.dots = c.dots[:n]
 		clear(c.dots)
 	}
-	for _, s := range c.Series {
-		if !s.Marks {
-			c.trace(s, f)
+	for i := range c.Series {
+		if !c.Series[i].marks() {
+			c.trace(&c.Series[i], &f)
 		}
 	}
 	c.flush(f.plot)
-	for _, s := range c.Series {
-		if s.Marks {
-			c.mark(s, f)
+	for i := range c.Series {
+		if c.Series[i].marks() {
+			c.mark(&c.Series[i], &f)
 		}
 	}
 	if c.HasCursor {
-		c.drawCursor(f)
+		c.drawCursor(&f)
 	}
-	c.drawLegend(f)
+	c.drawLegend(&f)
 }
 
-// drawAxes draws ticks and their labels; of labels that would touch, the later is left out.
-func (c *Chart) drawAxes(a canvas.Area, f frame) {
-	if f.left == 0 {
-		return
-	}
+// marks reports whether the points are marked: a single one would hardly be seen otherwise.
+func (s *Series) marks() bool { return s.Marks || len(s.Points) == 1 }
+
+// drawAxes draws grid lines and labels. A label that would touch one before is left out.
+func (c *Chart) drawAxes(a canvas.Area, f *frame) {
 	free := f.plot.Height()
-	for _, t := range f.yTicks { // from below
-		y := cellRow(f, t)
-		if y < 0 || y >= free {
+	for i, t := range f.yTicks { // from below
+		y := f.row(t) / 4
+		if y >= free {
 			continue
 		}
 		free = y
-		a.Sub(0, y, f.left-1, 1).TextRight(0, label(c.Y, t), canvas.Dim)
-		f.plot.Set(0, y, '┊', canvas.Border)
-		for x := range f.plot.Width() {
-			if x%4 == 0 {
-				f.plot.Set(x, y, '·', canvas.Border)
-			}
+		a.Sub(0, y, f.left-1, 1).TextRight(0, f.yLabels[i], canvas.Dim)
+		for x := 0; x < f.plot.Width(); x += 4 {
+			f.plot.Set(x, y, '·', canvas.Border)
 		}
 	}
 	bottom, next := a.Sub(0, a.Height()-1, a.Width(), 1), 0
 	end := a.Width()
-	if name := c.X.Label; name != "" && f.plot.Width() > 3*len(name)+12 {
-		bottom.TextRight(0, name, canvas.Dim)
-		end -= len([]rune(name)) + 1
+	if name := []rune(c.X.Label); len(name) > 0 && f.plot.Width() > 3*len(name)+12 {
+		bottom.TextRight(0, c.X.Label, canvas.Dim)
+		end -= len(name) + 1
 	}
-	for _, t := range f.xTicks {
-		text := label(c.X, t)
-		at := f.left + int(f.x.at(t)*float64(f.plot.Width()-1)+0.5) - len([]rune(text))/2
-		if at >= next && at+len([]rune(text)) <= end {
-			next = bottom.Text(at, 0, text, canvas.Dim) + 2
+	for i, t := range f.xTicks {
+		n := len([]rune(f.xLabels[i]))
+		at := f.left + f.column(t)/2 - n/2
+		if at >= next && at+n <= end {
+			next = bottom.Text(at, 0, f.xLabels[i], canvas.Dim) + 2
 		}
 	}
 }
 
 // trace sets the dots of a line: of each column of dots all from the least to the greatest value in it, and the way from
 // the column before.
-func (c *Chart) trace(s Series, f frame) {
-	columns, rows := 2*f.plot.Width(), 4*f.plot.Height()
-	place := func(v float64) int { // of a value, in rows of dots from above
-		at := (1 - f.y.at(v)) * float64(rows-1)
-		return int(math.Round(math.Min(math.Max(at, -1), float64(rows))))
-	}
-	column, lo, hi, last := -1, 0, 0, 0
-	var before *XY // the point before, if there is no gap
+func (c *Chart) trace(s *Series, f *frame) {
+	var last XY // of the line, if connected
+	connected := false
+	column, lo, hi := -1, 0.0, 0.0 // what is gathered, if column is not negative
+	edge := 0.0
 	finish := func() {
 		if column >= 0 {
-			c.vertical(column, lo, hi, rows, s.Style)
+			c.vertical(column, f.row(hi), f.row(lo), s.Style)
+			column = -1
 		}
 	}
-	for i := range s.Points {
-		p := &s.Points[i]
+	for _, p := range s.Points {
 		if !f.y.shows(p.Y) || !f.x.shows(p.X) {
 			finish()
-			column, before = -1, nil
+			connected = false
 			continue
 		}
-		x := int(math.Floor(f.x.at(p.X)*float64(columns-1) + 0.5))
-		y := place(p.Y)
-		if x < 0 || x >= columns {
-			if x < 0 {
-				before = p
-				continue
-			}
-			if before != nil { // to the edge
-				from := int(math.Floor(f.x.at(before.X)*float64(columns-1) + 0.5))
-				finish()
-				c.slope(from, place(before.Y), x, y, columns, rows, s.Style)
-			}
+		if column >= 0 && p.X < edge {
+			lo, hi = widen(lo, hi, p.Y)
+			last = p
+			continue
+		}
+		finish()
+		if connected && last.X <= f.x.hi && p.X >= f.x.lo {
+			c.slope(last, p, f, s.Style)
+		}
+		if p.X > f.x.hi {
 			return
 		}
-		switch {
-		case x == column:
-			lo, hi = min(lo, y), max(hi, y)
-		case column >= 0:
-			finish()
-			c.slope(column, last, x, y, columns, rows, s.Style)
-			lo, hi = y, y
-		default:
-			if before != nil {
-				c.slope(int(math.Floor(f.x.at(before.X)*float64(columns-1)+0.5)), place(before.Y), x, y, columns, rows, s.Style)
-			}
-			lo, hi = y, y
+		if p.X >= f.x.lo {
+			column, lo, hi = f.column(p.X), p.Y, p.Y
+			edge = f.edge(column)
 		}
-		column, last, before = x, y, p
+		last, connected = p, true
 	}
 	finish()
 }
 
-// slope sets the dots between two columns of dots, of which each is drawn as a piece that goes straight up or down.
-func (c *Chart) slope(x0, y0, x1, y1, columns, rows int, s canvas.Style) {
-	n := x1 - x0
-	if n <= 0 {
+// place is where a point is, in dots from the left and from below, if need be far away.
+func (f *frame) place(p XY) (x, y float64) {
+	const far = 1e9
+	return min(far, max(-far, f.x.at(p.X)*float64(f.columns()-1))), min(far, max(-far, f.y.at(p.Y)*float64(f.rows()-1)))
+}
+
+// slope sets the dots of a straight line: in each column of dots a piece that goes straight up or down.
+func (c *Chart) slope(from, to XY, f *frame, s canvas.Style) {
+	x0, y0 := f.place(from)
+	x1, y1 := f.place(to)
+	if x1 <= x0 {
 		return
 	}
-	for x := max(x0, 0); x <= min(x1, columns-1); x++ {
-		from := y0 + int(math.Round(float64(y1-y0)*(float64(x-x0)-0.5)/float64(n)))
-		to := y0 + int(math.Round(float64(y1-y0)*(float64(x-x0)+0.5)/float64(n)))
-		if x == x0 {
-			from = y0
-		}
-		if x == x1 {
-			to = y1
-		}
-		c.vertical(x, min(from, to), max(from, to), rows, s)
+	row := func(x float64) int { // of dots from above
+		part := min(1, max(0, (x-x0)/(x1-x0)))
+		return f.rows() - 1 - int(math.Floor(y0*(1-part)+y1*part+0.5))
+	}
+	end := min(f.columns()-1, int(x1+0.5))
+	for x := max(0, int(x0+0.5)); x <= end; x++ {
+		y, next := row(float64(x)-0.5), row(float64(x)+0.5)
+		c.vertical(x, min(y, next), max(y, next), s)
 	}
 }
 
@@ -325,7 +275,8 @@ func (c *Chart) slope(x0, y0, x1, y1, columns, rows int, s canvas.Style) {
 var brailleBits = [4][2]uint8{{0x01, 0x08}, {0x02, 0x10}, {0x04, 0x20}, {0x40, 0x80}}
 
 // vertical sets the dots of a column from row lo to row hi.
-func (c *Chart) vertical(x, lo, hi, rows int, s canvas.Style) {
+func (c *Chart) vertical(x, lo, hi int, s canvas.Style) {
+	rows := len(c.dots) / c.width * 4
 	for y := max(lo, 0); y <= min(hi, rows-1); y++ {
 		d := &c.dots[y/4*c.width+x/2]
 		if d.style != s && d.bits != 0 { // the colour of a cell is that of the last curve in it
@@ -363,19 +314,18 @@ func asciiDots(bits uint8) rune {
 }
 
 // mark draws a mark at each point.
-func (c *Chart) mark(s Series, f frame) {
+func (c *Chart) mark(s *Series, f *frame) {
 	for _, p := range s.Points {
-		if !f.y.shows(p.Y) || !f.x.shows(p.X) || p.X < f.x.lo || p.X > f.x.hi {
+		if !f.y.shows(p.Y) || !(p.X >= f.x.lo && p.X <= f.x.hi) {
 			continue
 		}
-		f.plot.Set(int(f.x.at(p.X)*float64(f.plot.Width()-1)+0.5), cellRow(f, p.Y), '●', s.Style)
+		x, y := f.column(p.X)/2, f.row(p.Y)
+		if y < 0 || y >= f.rows() {
+			continue
+		}
+		f.plot.Set(x, y/4, '●', s.Style)
+		c.dots[y/4*c.width+x].bits = 0xff // for the legend
 	}
-}
-
-// cellRow is the row of cells that has the dot of a value.
-func cellRow(f frame, v float64) int {
-	rows := 4 * f.plot.Height()
-	return int(math.Round((1-f.y.at(v))*float64(rows-1))) / 4
 }
 
 // XAt is the value on the x axis at a column of the area that the chart is drawn on; ok is false beside the plot.
@@ -385,5 +335,5 @@ func (c *Chart) XAt(a canvas.Area, column int) (x float64, ok bool) {
 	if f.empty || column < 0 || column >= f.plot.Width() {
 		return 0, false
 	}
-	return f.x.value((float64(column)) / float64(max(1, f.plot.Width()-1))), true
+	return f.x.value((2*float64(column) + 0.5) / float64(f.columns()-1)), true
 }

@@ -8,11 +8,11 @@ import (
 )
 
 // drawCursor draws a line at the cursor.
-func (c *Chart) drawCursor(f frame) {
+func (c *Chart) drawCursor(f *frame) {
 	if !(c.Cursor >= f.x.lo && c.Cursor <= f.x.hi) {
 		return
 	}
-	x := int(f.x.at(c.Cursor)*float64(f.plot.Width()-1) + 0.5)
+	x := f.column(c.Cursor) / 2
 	for y := range f.plot.Height() {
 		f.plot.Set(x, y, '│', canvas.Focus)
 	}
@@ -24,14 +24,16 @@ type entry struct {
 	style canvas.Style
 }
 
-// drawLegend draws the names of the series, with their values at the cursor, in the corner that is freer.
-func (c *Chart) drawLegend(f frame) {
+func (e entry) width() int { return len([]rune(e.text)) }
+
+// entries are the names of the series, with their values at the cursor.
+func (c *Chart) entries() []entry {
 	var entries []entry
 	if c.HasCursor {
-		entries = append(entries, entry{c.X.Label + " " + label(c.X, c.Cursor), canvas.Focus})
+		entries = append(entries, entry{c.X.Label + " " + c.X.label(c.Cursor), canvas.Focus})
 	}
-	width := 0
-	for _, s := range c.Series {
+	for i := range c.Series {
+		s := &c.Series[i]
 		if s.Name == "" {
 			continue
 		}
@@ -40,58 +42,84 @@ func (c *Chart) drawLegend(f frame) {
 			text = "● " + s.Name
 		}
 		if c.HasCursor {
-			if v, ok := nearest(s.Points, c.Cursor); ok {
-				text += " " + label(c.Y, v)
+			if v, ok := s.near(c.Cursor); ok {
+				text += " " + c.Y.label(v)
 			} else {
 				text += " –"
 			}
 		}
 		entries = append(entries, entry{text, s.Style})
 	}
-	if len(entries) < 2 && !c.HasCursor { // the panel's title says it
+	return entries
+}
+
+// drawLegend draws the legend in a corner, or in a row, whichever hides the least. A single curve needs none: the panel's
+// title says what it is.
+func (c *Chart) drawLegend(f *frame) {
+	entries := c.entries()
+	if len(entries) < 2 && !c.HasCursor || f.plot.Width() < leastLegend {
 		return
 	}
+	widest, together := 0, 2*len(entries)
 	for _, e := range entries {
-		width = max(width, len([]rune(e.text)))
+		widest = max(widest, e.width())
+		together += e.width()
 	}
-	p := f.plot
-	if p.Width() < leastLegend || p.Width() < width+6 || p.Height() < len(entries)+3 {
+	w, h := f.plot.Width(), f.plot.Height()
+	best, at := math.MaxInt, canvas.Area{}
+	for _, k := range [6]struct{ x, y, w, h int }{
+		{w - widest - 2, 0, widest + 2, len(entries)}, {w - widest - 2, h - len(entries), widest + 2, len(entries)},
+		{0, 0, widest + 2, len(entries)}, {0, h - len(entries), widest + 2, len(entries)},
+		{w - together, 0, together, 1}, {w - together, h - 1, together, 1},
+	} {
+		if k.x < 0 || k.w > w-4 || k.h > h-3 {
+			continue
+		}
+		if n := c.hidden(k.x, k.y, k.w, k.h); n < best {
+			best, at = n, f.plot.Sub(k.x, k.y, k.w, k.h)
+		}
+	}
+	if best == math.MaxInt {
 		return
 	}
-	top, left := c.freeCorner(p, width, len(entries))
+	at.Fill(' ', canvas.Plain)
+	x := 1
 	for i, e := range entries {
-		p.Sub(left, top+i, width+2, 1).Fill(' ', canvas.Plain)
-		p.Text(left+1, top+i, e.text, e.style)
+		if at.Height() > 1 || len(entries) == 1 {
+			at.Text(1, i, e.text, e.style)
+		} else {
+			x = at.Text(x, 0, e.text, e.style) + 2
+		}
 	}
 }
 
-// freeCorner is the corner, of those at the right and then at the left, with the fewest dots in w×h cells.
-func (c *Chart) freeCorner(p canvas.Area, w, h int) (top, left int) {
-	best := math.MaxInt
-	for _, at := range [4][2]int{{0, p.Width() - w - 2}, {p.Height() - h, p.Width() - w - 2}, {0, 1}, {p.Height() - h, 1}} {
-		n := 0
-		for y := at[0]; y < at[0]+h; y++ {
-			for x := at[1]; x < min(p.Width(), at[1]+w+2); x++ {
-				if d := c.dots[y*c.width+x]; d.bits != 0 {
-					n++
-				}
+// hidden is how many cells of curves a rectangle covers.
+func (c *Chart) hidden(x, y, w, h int) int {
+	n := 0
+	for row := y; row < y+h; row++ {
+		for _, d := range c.dots[row*c.width+x : row*c.width+x+w] {
+			if d.bits != 0 {
+				n++
 			}
 		}
-		if n < best {
-			best, top, left = n, at[0], at[1]
-		}
 	}
-	return top, left
+	return n
 }
 
-// nearest is the value of the point nearest to x.
-func nearest(points []XY, x float64) (float64, bool) {
-	i := sort.Search(len(points), func(i int) bool { return points[i].X >= x })
-	if i == len(points) || i > 0 && x-points[i-1].X < points[i].X-x {
+// near is the value of the point nearest to x; ok is false if x is further beyond the ends than points are apart there.
+func (s *Series) near(x float64) (y float64, ok bool) {
+	p := s.Points
+	n := len(p)
+	i := sort.Search(n, func(i int) bool { return p[i].X >= x })
+	switch {
+	case n == 0:
+		return 0, false
+	case n == 1:
+		i = 0
+	case i == 0 && p[0].X-x > p[1].X-p[0].X, i == n && x-p[n-1].X > p[n-1].X-p[n-2].X:
+		return 0, false
+	case i == n || i > 0 && x-p[i-1].X < p[i].X-x:
 		i--
 	}
-	if i < 0 {
-		return 0, false
-	}
-	return points[i].Y, true
+	return p[i].Y, true
 }

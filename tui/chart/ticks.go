@@ -3,6 +3,7 @@ package chart
 import (
 	"math"
 	"strconv"
+	"strings"
 )
 
 // Nice returns about n round values, of the form 1, 2 or 5 times a power of ten, from lo to hi.
@@ -11,76 +12,136 @@ func Nice(lo, hi float64, n int) []float64 {
 	if !(span > 0) || math.IsInf(span, 0) || n < 1 {
 		return nil
 	}
-	step := math.Pow(10, math.Floor(math.Log10(span/float64(n))))
-	for _, f := range []float64{1, 2, 5, 10} {
-		if span/(step*f) <= float64(n) {
-			step *= f
-			break
+	power := math.Pow(10, math.Floor(math.Log10(span/float64(n))))
+	return multiples(lo, hi, nearestStep(span/float64(n), power, 2*power, 5*power, 10*power), n)
+}
+
+// nearestStep is the step that is nearest to the wanted one, by their ratio.
+func nearestStep(want float64, steps ...float64) float64 {
+	best := steps[0]
+	for _, s := range steps {
+		if math.Abs(math.Log(s/want)) < math.Abs(math.Log(best/want)) {
+			best = s
 		}
 	}
-	if !(step > 0) || lo+step == lo || hi-step == hi { // finer than the numbers are
+	return best
+}
+
+// multiples of a step from lo to hi; none if the step is finer than the numbers are, and no more than some times n.
+func multiples(lo, hi, step float64, n int) []float64 {
+	if !(step > 0) || lo+step == lo || hi-step == hi {
 		return nil
 	}
 	var t []float64
-	for k := math.Ceil(lo / step); k*step <= hi+step*1e-9 && len(t) <= 4*n; k++ {
-		v := k * step
-		if math.Abs(v) < step*1e-9 {
-			v = 0
+	for k := math.Ceil(lo/step - 1e-9); len(t) <= 4*n; k++ {
+		v := k*step + 0 // no −0
+		if !finite(v) || v > hi+step*1e-9 {
+			break
 		}
 		t = append(t, v)
 	}
 	return t
 }
 
+// clockSteps are round times in seconds.
+var clockSteps = []float64{1, 2, 5, 10, 15, 30, 60, 2 * 60, 5 * 60, 10 * 60, 15 * 60, 30 * 60,
+	3600, 2 * 3600, 3 * 3600, 6 * 3600, 12 * 3600, day, 2 * day, 5 * day, 10 * day}
+
+const day = 24 * 3600
+
 // ticks are about n round values of a scale.
-func ticks(s scale, n int) []float64 {
-	if !s.log {
-		return Nice(s.lo, s.hi, n)
+func (a Axis) ticks(s scale, n int) []float64 {
+	want := s.hi/float64(n) - s.lo/float64(n)
+	switch {
+	case s.log && s.hi/s.lo >= 30: // of powers of ten, and between them if there are few
+		return decades(s, n)
+	case a.Time && want >= 1 && want <= 10*day:
+		return multiples(s.lo, s.hi, nearestStep(want, clockSteps...), n)
 	}
+	return Nice(s.lo, s.hi, n)
+}
+
+// decades are about n powers of ten, or also twice and five times these.
+func decades(s scale, n int) []float64 {
 	lo, hi := math.Log10(s.lo), math.Log10(s.hi)
-	if !(hi-lo >= 1.5) || math.IsInf(hi-lo, 0) { // less than two powers of ten
-		return Nice(s.lo, s.hi, n)
+	every, factors := 1.0, []float64{1}
+	switch whole := hi - lo; {
+	case 2*whole <= float64(n):
+		factors = []float64{1, 2, 5}
+	case whole > float64(n):
+		every = math.Ceil(whole / float64(n))
 	}
-	every := math.Max(1, math.Ceil((hi-lo)/float64(n)))
 	var t []float64
-	for e := math.Ceil(lo - 1e-9); e <= hi+1e-9; e += every {
-		t = append(t, math.Pow(10, e))
+	for e := every * math.Floor(lo/every); e <= hi; e += every {
+		for _, f := range factors {
+			if v := f * math.Pow(10, e); v >= s.lo*(1-1e-9) && v <= s.hi*(1+1e-9) {
+				t = append(t, v)
+			}
+		}
 	}
 	return t
 }
 
+func (a Axis) label(v float64) string {
+	if a.Format != nil {
+		return a.Format(v)
+	}
+	return Number(v)
+}
+
+// labels are those of ticks. If all are plain numbers, they have as many digits after the point as the longest.
+func (a Axis) labels(ticks []float64) []string {
+	labels := make([]string, len(ticks))
+	digits := 0
+	for i, t := range ticks {
+		labels[i] = a.label(t)
+		_, after, _ := strings.Cut(labels[i], ".")
+		digits = max(digits, len(after))
+	}
+	if digits == 0 || !plain(strings.Join(labels, "")) {
+		return labels
+	}
+	for i, l := range labels {
+		if whole, after, _ := strings.Cut(l, "."); l != "0" {
+			labels[i] = whole + "." + after + strings.Repeat("0", digits-len(after))
+		}
+	}
+	return labels
+}
+
+// plain reports whether a text is only of digits, points and signs.
+func plain(s string) bool { return strings.Trim(s, "-.0123456789") == "" }
+
 // Number writes a number in few characters: 0.0012, 15k, 1.3M, 4e-07.
 func Number(x float64) string {
-	a := math.Abs(x)
-	switch {
-	case math.IsNaN(x) || math.IsInf(x, 0):
+	if !finite(x) {
 		return strconv.FormatFloat(x, 'g', -1, 64)
-	case x == 0:
+	}
+	x = round(x)
+	switch a := math.Abs(x); {
+	case a == 0:
 		return "0"
 	case a >= 1e15 || a < 1e-4:
 		return strconv.FormatFloat(x, 'g', 3, 64)
+	case a >= 1e12:
+		return short(x/1e12) + "T"
+	case a >= 1e9:
+		return short(x/1e9) + "G"
+	case a >= 1e6:
+		return short(x/1e6) + "M"
+	case a >= 1e4:
+		return short(x/1e3) + "k"
 	}
-	for _, u := range []struct {
-		size float64
-		name string
-	}{{1e12, "T"}, {1e9, "G"}, {1e6, "M"}, {1e4, "k"}} {
-		if a >= u.size {
-			if u.size == 1e4 {
-				u.size = 1e3
-			}
-			return strconv.FormatFloat(round(x/u.size), 'f', -1, 64) + u.name
-		}
-	}
-	return strconv.FormatFloat(round(x), 'f', -1, 64)
+	return short(x)
 }
 
-// round keeps four digits, or all of those before the point.
+// short writes a number of at most four digits.
+func short(x float64) string { return strconv.FormatFloat(round(x), 'f', -1, 64) }
+
+// round keeps four digits.
 func round(x float64) float64 {
-	if math.Abs(x) >= 1000 {
-		return math.Round(x)
-	}
 	y, err := strconv.ParseFloat(strconv.FormatFloat(x, 'g', 4, 64), 64)
-	if err != nil {
+	if err != nil { // beyond the largest number
 		return x
 	}
 	return y
