@@ -76,7 +76,7 @@ type chartPlace struct {
 }
 
 func newChartState() chartState {
-	s := chartState{span: 1, end: 1, smoothing: 3, log: map[string]bool{}}
+	s := chartState{span: 1, end: 1, smoothing: 2, log: map[string]bool{}}
 	for _, p := range panels {
 		for _, plot := range p.plots {
 			s.log[plot.name] = plot.log

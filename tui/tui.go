@@ -56,14 +56,14 @@ const (
 	pollEvery       = 200 * time.Millisecond
 )
 
-// Run shows a dashboard on the terminal until the user leaves it. While it runs, nothing else may write to the terminal.
+// Run shows a dashboard on a terminal until the user leaves it, or stop is closed. While it runs, nothing else may write to the terminal.
 //
 // A fault of the dashboard ends it with an error, and training, if there is any, goes on.
-func Run(o Options, terminal *os.File, stop <-chan struct{}) (Outcome, error) {
+func Run(o Options, keyboard, screen *os.File, stop <-chan struct{}) (Outcome, error) {
 	m := newModel(o, time.Now)
 	defer m.close()
 	p := tea.NewProgram(guarded{m}, tea.WithAltScreen(), tea.WithMouseCellMotion(), tea.WithFPS(framesPerSecond),
-		tea.WithoutSignalHandler(), tea.WithInput(os.Stdin), tea.WithOutput(terminal))
+		tea.WithoutSignalHandler(), tea.WithInput(keyboard), tea.WithOutput(screen))
 	ended := make(chan struct{})
 	go func() { // ends with this function
 		select {

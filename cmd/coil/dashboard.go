@@ -71,7 +71,7 @@ func (s *session) inDashboard() error {
 			return run.Now{Phase: run.PhasePreparing}
 		},
 		Done: done, Signaled: stop.asked, Log: screen.log, Control: &s.control,
-	}}, screen.terminal, atOnce)
+	}}, os.Stdin, screen.terminal, atOnce)
 	took := time.Since(begin)
 	w := s.cmd.ErrOrStderr()
 	screen.giveBack(w)

@@ -81,7 +81,7 @@ func newWatch() *cobra.Command {
 		signals := watchSignals(io.Discard, "")
 		defer signals.end()
 		signals.first = func() { close(leave) }
-		outcome, err := tui.Run(o, os.Stdout, leave)
+		outcome, err := tui.Run(o, os.Stdin, os.Stdout, leave)
 		if outcome == tui.AtOnce {
 			return signals.err()
 		}
