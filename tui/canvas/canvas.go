@@ -161,7 +161,7 @@ var asciiGlyphs = map[rune]rune{
 	'│': '|', '─': '-', '╭': '+', '╮': '+', '╰': '+', '╯': '+', '┤': '|', '├': '|', '┬': '-', '┴': '+', '┼': '+', '└': '+',
 	'⊗': 'x', '…': '~', '·': '.', '–': '-', '▶': '>', '◀': '<', '↑': '^', '↓': 'v', '←': '<', '→': '>', '✓': '+', '✗': 'x',
 	'●': 'o', '○': '.', '█': '#', '░': '.', '▏': ' ', '▎': ' ', '▍': ' ', '▌': '-', '▋': '-', '▊': '=', '▉': '#',
-	'▁': '_', '▂': '_', '▃': '.', '▄': '-', '▅': '-', '▆': '=', '▇': '#', '°': '\'', '×': 'x', '┊': ':',
+	'▲': '^', '▼': 'v', '◉': 'O', '−': '-', '▁': '_', '▂': '_', '▃': '.', '▄': '-', '▅': '-', '▆': '=', '▇': '#', '°': '\'', '×': 'x', '┊': ':',
 }
 
 func ascii(r rune) rune {
@@ -201,8 +201,12 @@ func (a Area) Fill(r rune, s Style) {
 	}
 }
 
-// Box draws a border with a title in its upper edge, and returns what is inside of it.
+// Box draws a border with a title in its upper edge, and returns what is inside of it. An area too small for a border has
+// none.
 func (a Area) Box(title string, s Style) Area {
+	if a.w < 2 || a.h < 2 {
+		return a
+	}
 	right, bottom := a.w-1, a.h-1
 	for x := 1; x < right; x++ {
 		a.Set(x, 0, '─', s)
@@ -221,7 +225,11 @@ func (a Area) Box(title string, s Style) Area {
 		if s == Focus {
 			style = Focus
 		}
-		a.Sub(2, 0, a.w-4, 1).Text(0, 0, " "+title+" ", style)
+		text, room := []rune(title), a.w-6
+		if len(text) > room {
+			text = append(text[:room-1], '…')
+		}
+		a.Text(2, 0, " "+string(text)+" ", style)
 	}
 	return a.Sub(1, 1, a.w-2, a.h-2)
 }
