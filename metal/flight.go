@@ -130,18 +130,22 @@ func (m *Metal) waitAll(n int) (int, error) {
 			continue
 		}
 		for j := range f.commands {
-			f.p.position.Store(int32(f.p.steps[f.commands[j].from].at))
+			f.p.position.Store(int32(min(f.p.steps[f.commands[j].from].at, len(f.p.rec.Group()))))
 			seconds, err := m.wait(&f.commands[j])
 			if err != nil {
 				return i, m.describe(f, j, err)
 			}
 			f.seconds += seconds
+			f.p.spend(&f.commands[j], seconds)
 		}
 		if f.err != nil {
 			return i, f.err
 		}
 		f.ended = true
 		f.p.position.Store(-1)
+		if f.p.profiling {
+			f.p.profiled++
+		}
 		m.failures = 0
 	}
 	return 0, nil

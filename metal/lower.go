@@ -81,7 +81,7 @@ type step struct {
 	launch
 	op    backend.Op // nil for what belongs to no operation
 	group int        // of the batch; -1 in the step part
-	at    int        // see program.Position
+	at    int        // the operation's number in the recording, the step part's after the group part's
 }
 
 // lowering turns a recording into launches.
@@ -103,7 +103,7 @@ type lowering struct {
 
 	group   int // being lowered; -1 in the step part
 	op      backend.Op
-	at      int    // its number in the group part; that part's length in the step part
+	at      int    // see step
 	scratch uint64 // bytes in use by the operation
 	most    uint64 // bytes of scratch that any operation needs
 	steps   []step

@@ -39,6 +39,10 @@ type program struct {
 	seconds float64 // of the GPU, for the last step
 
 	position atomic.Int32 // see Position
+
+	profiling bool
+	times     []float64 // seconds of each launch, while profiling
+	profiled  int       // steps that these are of
 }
 
 // layout is a lowered recording, before it has memory.
@@ -158,8 +162,9 @@ func (l *layout) lowerAll(accumulated uint64) {
 			l.lower(op)
 		}
 	}
-	l.group, l.op, l.at = -1, nil, len(l.rec.Group())
-	for _, op := range l.rec.Step() {
+	l.group, l.op = -1, nil
+	for i, op := range l.rec.Step() {
+		l.at = len(l.rec.Group()) + i
 		if l.changesParameter(op) {
 			if l.gate < 0 {
 				l.op = nil
@@ -170,7 +175,7 @@ func (l *layout) lowerAll(accumulated uint64) {
 		}
 		l.lower(op)
 	}
-	l.op = nil
+	l.op, l.at = nil, len(l.rec.Group())
 	at, slot := uint64(0), uint32(roundUp(uint64(l.rec.ResultLen())*4))
 	for _, t := range l.rec.Results() {
 		from := l.in(t)
