@@ -129,3 +129,28 @@ func TestSamplesOfAnEvaluation(t *testing.T) {
 		}
 	}
 }
+
+// Reports, and the profiles and evaluations that they need, leave no trace in the weights.
+func TestLookingChangesNothing(t *testing.T) {
+	for name, vary := range variants {
+		var want map[string][]byte
+		for _, look := range []bool{false, true} {
+			c := tiny()
+			vary(&c)
+			c.Train.Report, c.Evaluate.Every, c.Checkpoint.Every = 2*c.Train.Steps, 0, 0
+			if look {
+				c.Train.Report, c.Evaluate.Every = 1, 1
+			}
+			r := newRun(t, c)
+			if err := newTrainer(t, c, 2).Run(r, nil); err != nil {
+				t.Fatal(err)
+			}
+			got := latest(t, r)
+			delete(got, "meta")
+			if want == nil {
+				want = got
+			}
+			t.Run(name, func(t *testing.T) { wantSame(t, got, want) })
+		}
+	}
+}
