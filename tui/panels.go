@@ -43,6 +43,6 @@ func (m *model) panelTitle(id panelID) string {
 
 // held is how far a panel is scrolled, no further than its content.
 func (m *model) held(id panelID, lines, height int) int {
-	m.scrolled[id] = min(m.scrolled[id], max(0, lines-height))
+	m.scrolled[id] = min(m.scrolled[id], max(0, lines-max(0, height)))
 	return m.scrolled[id]
 }
