@@ -85,14 +85,23 @@ func (p *onTerminal) shown() string {
 // await waits until a text was written; it is an error if the process ends before.
 func (p *onTerminal) await(t testing.TB, text string) {
 	t.Helper()
-	for !strings.Contains(p.shown(), text) {
+	seen := 0 // looked through only once: waiting must not take the processor from what is measured
+	found := func() bool {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		written := p.screen.Bytes()
+		from := max(0, seen-len(text))
+		seen = len(written)
+		return bytes.Contains(written[from:], []byte(text))
+	}
+	for !found() {
 		select {
 		case <-p.ended:
-			if strings.Contains(p.shown(), text) {
+			if found() {
 				return
 			}
 			t.Fatalf("it ended with %v before it wrote %q: %q", p.ProcessState, text, p.shown())
-		case <-time.After(5 * time.Millisecond):
+		case <-time.After(20 * time.Millisecond):
 		}
 	}
 }
