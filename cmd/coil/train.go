@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 
 	"coil/run"
 	"coil/train"
@@ -69,6 +70,9 @@ func newTrain() *cobra.Command {
 		}
 		info := run.Info{Args: os.Args, Seed: c.Train.Seed, Name: name}
 		s := session{cmd: cmd, front: front, folder: out}
+		if dir != "" {
+			s.folder = filepath.Dir(dir)
+		}
 		s.prepare = func(w io.Writer, report func(train.Report)) (*job, error) {
 			b, err := where.open(w)
 			if err != nil {
