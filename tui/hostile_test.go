@@ -216,21 +216,6 @@ func TestMemoryIsBounded(t *testing.T) {
 	runtime.KeepAlive(r)
 }
 
-// A panic in the dashboard ends it with an error.
-func TestFaultEnds(t *testing.T) {
-	m := open(t, Options{Runs: []*run.Run{newRun(t, "", nil)}, Style: style()}, 80, 24)
-	m.runs = nil // a fault
-	m.dirty = true
-	g := guarded{m}
-	g.View()
-	if m.fault == nil || !strings.Contains(m.fault.Error(), "the dashboard failed") {
-		t.Errorf("the fault is %v", m.fault)
-	}
-	if _, cmd := g.Update(keyMsg("p")); cmd == nil {
-		t.Error("it does not end")
-	}
-}
-
 func BenchmarkFrame(b *testing.B) {
 	m := newModel(Options{Style: style(), Runs: []*run.Run{nil}}, clock)
 	for step := 10; step < 40000; step += 10 {

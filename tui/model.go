@@ -40,6 +40,7 @@ type model struct {
 	message   string // in the bottom line
 	messageAt time.Time
 	drawn     time.Time // second of the last frame
+	touched   time.Time // the last key or mouse event
 
 	moment  run.Now // of the training in this process
 	stopped bool    // it was asked to stop
@@ -102,7 +103,7 @@ func (m *model) update(msg tea.Msg) tea.Cmd {
 	case trained:
 		return m.ended()
 	case tea.KeyMsg:
-		m.dirty = true
+		m.dirty, m.touched = true, m.clock()
 		if msg.Type == tea.KeyRunes && len(msg.Runes) > 1 && !m.filtering { // keys that arrived together
 			var all []tea.Cmd
 			for _, r := range msg.Runes {
@@ -112,6 +113,7 @@ func (m *model) update(msg tea.Msg) tea.Cmd {
 		}
 		return m.key(msg)
 	case tea.MouseMsg:
+		m.touched = m.clock()
 		return m.mouse(msg)
 	}
 	return nil
@@ -121,6 +123,9 @@ func (m *model) update(msg tea.Msg) tea.Cmd {
 func (m *model) poll() tea.Cmd {
 	m.now = m.clock()
 	after := pollEvery
+	if m.now.Sub(m.touched) > restAfter && m.runs[0].run != nil {
+		after = restEvery
+	}
 	if t := m.o.Training; t != nil {
 		if m.runs[0].run == nil {
 			m.runs[0].run = t.Run()

@@ -50,10 +50,13 @@ const (
 // The smallest terminal on which a command opens the dashboard by itself; once open, it takes any size.
 const LeastWidth, LeastHeight = 60, 16
 
-// framesPerSecond is how often the screen is drawn at most; pollEvery is how often the runs are looked at.
+// framesPerSecond is how often the screen is drawn at most. The runs are looked at pollEvery while somebody presses keys, and
+// restEvery when nobody has for restAfter: each look takes a core from training for a moment.
 const (
 	framesPerSecond = 15
 	pollEvery       = 200 * time.Millisecond
+	restEvery       = time.Second
+	restAfter       = 10 * time.Second
 )
 
 // Run shows a dashboard on a terminal until the user leaves it, or stop is closed. While it runs, nothing else may write to the terminal.
@@ -62,7 +65,7 @@ const (
 func Run(o Options, keyboard, screen *os.File, stop <-chan struct{}) (Outcome, error) {
 	m := newModel(o, time.Now)
 	defer m.close()
-	p := tea.NewProgram(guarded{m}, tea.WithAltScreen(), tea.WithMouseCellMotion(), tea.WithFPS(framesPerSecond),
+	p := tea.NewProgram(&program{model: m, screen: screen}, tea.WithAltScreen(), tea.WithMouseCellMotion(), tea.WithFPS(rendererTicks),
 		tea.WithoutSignalHandler(), tea.WithInput(keyboard), tea.WithOutput(screen))
 	ended := make(chan struct{})
 	go func() { // ends with this function
@@ -83,27 +86,4 @@ func Run(o Options, keyboard, screen *os.File, stop <-chan struct{}) (Outcome, e
 		return Left, fmt.Errorf("dashboard: %w", err)
 	}
 	return m.outcome, nil
-}
-
-// guarded turns a panic of the dashboard into its end.
-type guarded struct{ *model }
-
-func (g guarded) Init() (cmd tea.Cmd) { return g.model.Init() }
-
-func (g guarded) Update(msg tea.Msg) (_ tea.Model, cmd tea.Cmd) {
-	defer func() {
-		if v := recover(); v != nil {
-			cmd = g.fail(v)
-		}
-	}()
-	return g, g.model.update(msg)
-}
-
-func (g guarded) View() (frame string) {
-	defer func() {
-		if v := recover(); v != nil {
-			g.fail(v)
-		}
-	}()
-	return g.view()
 }

@@ -1,0 +1,80 @@
+package tui
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+	"time"
+
+	"coil/run"
+
+	tea "github.com/charmbracelet/bubbletea"
+)
+
+// paints opens a program of which one can see what it writes, at a time that the test sets.
+func paints(t *testing.T) (p *program, screen *bytes.Buffer, now *time.Time) {
+	t.Helper()
+	m := open(t, Options{Runs: []*run.Run{newRun(t, "", nil)}, Style: style()}, 80, 24)
+	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	m.clock = func() time.Time { return at }
+	screen = &bytes.Buffer{}
+	return &program{model: m, screen: screen}, screen, &at
+}
+
+// A frame is painted whole at first and after a resize, and then its new lines only, at most so many times a second.
+func TestPaint(t *testing.T) {
+	p, screen, now := paints(t)
+	painted := func(msg tea.Msg) int {
+		screen.Reset()
+		p.Update(msg)
+		if got := p.View(); got != p.frame {
+			t.Error("the renderer gets another frame than was drawn")
+		}
+		return strings.Count(screen.String(), ";1H")
+	}
+	size := tea.WindowSizeMsg{Width: 80, Height: 24}
+	if n := painted(size); n != 24 {
+		t.Errorf("%d lines at first", n)
+	}
+	if n := painted(keyMsg("x")); n != 0 {
+		t.Errorf("%d lines at once after the first frame", n)
+	}
+	if !p.waiting {
+		t.Error("no next frame is waited for")
+	}
+	*now = now.Add(time.Second / framesPerSecond)
+	if n := painted(redraw{}); n < 1 || n > 12 {
+		t.Errorf("%d lines after a key that changes the footer and the axes", n)
+	}
+	*now = now.Add(time.Second)
+	if n := painted(keyMsg("q")); n != 0 { // leaves; nothing changes
+		t.Errorf("%d lines without a change", n)
+	}
+	*now = now.Add(time.Second)
+	if n := painted(size); n != 24 {
+		t.Errorf("%d lines after a resize", n)
+	}
+	*now = now.Add(time.Second)
+	if n := painted(tea.ResumeMsg{}); n != 24 {
+		t.Errorf("%d lines after the program was suspended", n)
+	}
+}
+
+// A panic in the dashboard ends it with an error, in drawing too.
+func TestFaultEnds(t *testing.T) {
+	p, _, _ := paints(t)
+	p.runs = nil // a fault
+	p.dirty = true
+	p.View()
+	if p.fault == nil || !strings.Contains(p.fault.Error(), "the dashboard failed") {
+		t.Errorf("the fault is %v", p.fault)
+	}
+	if _, cmd := p.Update(tick{}); cmd == nil || cmd() != tea.Quit() {
+		t.Error("it does not end")
+	}
+	p, _, _ = paints(t)
+	p.runs = nil
+	if _, cmd := p.Update(keyMsg("p")); cmd == nil || p.fault == nil {
+		t.Error("a fault of a key does not end it")
+	}
+}
