@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"time"
 
@@ -13,8 +14,8 @@ import (
 // program is a model that paints its own frames, and ends when it panics.
 //
 // bubbletea's renderer looks for a new frame so many times a second, whether there is one or not, and each time takes a core
-// from training for longer than drawing does: at 15 a second a training step takes 2.7 % longer, at one a second 0.3 %. So it is
-// left with one, and repeats what was painted here, when there was something new.
+// from training for longer than drawing does: at 15 a second a training step takes 2.7 % longer. So it looks once a second, at a
+// frame that is always the same, and its writing of it, after a resize, does not reach the terminal: see [output].
 type program struct {
 	*model
 	screen  io.Writer
@@ -23,8 +24,23 @@ type program struct {
 	waiting bool // for the time of the next frame
 }
 
-// rendererTicks is how many times a second bubbletea's renderer looks.
-const rendererTicks = 1
+// rendererTicks is how many times a second bubbletea's renderer looks, and rendererFrame what it sees.
+const (
+	rendererTicks = 1
+	rendererFrame = " "
+)
+
+// output is the terminal as bubbletea's renderer writes to it: what sets the terminal gets there, frames don't. These begin
+// with the cursor's way home.
+type output struct{ *os.File }
+
+func (o output) Write(b []byte) (int, error) {
+	const home = "\x1b[H"
+	if len(b) > len(home) && string(b[:len(home)]) == home {
+		return len(b), nil
+	}
+	return o.File.Write(b)
+}
 
 // redraw is the message that it is time for the next frame.
 type redraw struct{}
@@ -59,7 +75,7 @@ func (p *program) wait() time.Duration {
 	return time.Second/framesPerSecond - p.clock().Sub(p.painted)
 }
 
-func (p *program) View() (frame string) {
+func (p *program) View() string {
 	defer func() {
 		if v := recover(); v != nil {
 			p.fail(v)
@@ -68,7 +84,7 @@ func (p *program) View() (frame string) {
 	if p.dirty && p.width > 0 && p.wait() <= 0 {
 		p.paint(p.view())
 	}
-	return p.frame
+	return rendererFrame
 }
 
 // paint writes the lines of a frame that are not on the screen yet.

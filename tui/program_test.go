@@ -2,6 +2,8 @@ package tui
 
 import (
 	"bytes"
+	"io"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -27,9 +29,7 @@ func TestPaint(t *testing.T) {
 	painted := func(msg tea.Msg) int {
 		screen.Reset()
 		p.Update(msg)
-		if got := p.View(); got != p.frame {
-			t.Error("the renderer gets another frame than was drawn")
-		}
+		p.View()
 		return strings.Count(screen.String(), ";1H")
 	}
 	size := tea.WindowSizeMsg{Width: 80, Height: 24}
@@ -57,6 +57,38 @@ func TestPaint(t *testing.T) {
 	*now = now.Add(time.Second)
 	if n := painted(tea.ResumeMsg{}); n != 24 {
 		t.Errorf("%d lines after the program was suspended", n)
+	}
+}
+
+// The renderer's frames do not reach the terminal, and what sets the terminal does.
+func TestOutput(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown, _, _ := paints(t)
+	p := tea.NewProgram(shown, tea.WithAltScreen(), tea.WithFPS(60), tea.WithoutSignalHandler(), tea.WithInput(nil), tea.WithOutput(output{w}))
+	go func() {
+		time.Sleep(100 * time.Millisecond) // several looks of the renderer
+		p.Send(tea.WindowSizeMsg{Width: 80, Height: 24})
+		time.Sleep(100 * time.Millisecond)
+		p.Quit()
+	}()
+	if _, err := p.Run(); err != nil {
+		t.Fatal(err)
+	}
+	w.Close()
+	written, err := io.ReadAll(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"\x1b[?1049h", "\x1b[?25l", "\x1b[?1049l", "\x1b[?25h"} {
+		if !strings.Contains(string(written), want) {
+			t.Errorf("%q is not among %q", want, written)
+		}
+	}
+	if strings.Contains(string(written), "\x1b[H ") || strings.Contains(string(written), "\x1b[H\r") {
+		t.Errorf("a frame is among %q", written)
 	}
 }
 

@@ -66,7 +66,7 @@ func Run(o Options, keyboard, screen *os.File, stop <-chan struct{}) (Outcome, e
 	m := newModel(o, time.Now)
 	defer m.close()
 	p := tea.NewProgram(&program{model: m, screen: screen}, tea.WithAltScreen(), tea.WithMouseCellMotion(), tea.WithFPS(rendererTicks),
-		tea.WithoutSignalHandler(), tea.WithInput(keyboard), tea.WithOutput(screen))
+		tea.WithoutSignalHandler(), tea.WithInput(keyboard), tea.WithOutput(output{screen}))
 	ended := make(chan struct{})
 	go func() { // ends with this function
 		select {
