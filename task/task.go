@@ -16,6 +16,10 @@
 // questions is the task's own. Held-out samples therefore cost about sixteen
 // draws, training samples about one.
 //
+// A task may hash less than the whole question, so that questions that are much alike
+// are in the same split, and keep in training what there is too little of to divide:
+// i-GSM hashes the solution's template, and holds out none of the shortest.
+//
 // A split with a handful of questions measures nothing, so a constructor refuses
 // a task in which either split has fewer than 100 different questions.
 package task
@@ -67,7 +71,7 @@ type Example struct {
 
 // Task is one family of questions. It is immutable and safe for concurrent use.
 type Task interface {
-	// Name is the task's name in configurations: "p-hop", "addition", "noise".
+	// Name is the task's name in configurations: "p-hop", "addition", "i-gsm", "noise".
 	Name() string
 	// Length is the number of tokens of every sequence.
 	Length() int
@@ -92,7 +96,8 @@ type Task interface {
 type Sampler interface {
 	// Sample writes into ex the example of (seed, index, split): always the same
 	// one, whatever was sampled before. Its kind is uniform among those trained,
-	// and it is what SampleKind gives for that kind.
+	// unless the task has a law of its own, and it is what SampleKind gives for
+	// that kind.
 	Sample(seed, index uint64, split Split, ex *Example)
 	// SampleKind is Sample for a given kind, trained or not.
 	SampleKind(seed, index uint64, split Split, kind int, ex *Example)

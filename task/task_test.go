@@ -57,6 +57,15 @@ func configured(t testing.TB) []named {
 		task, err := NewAddition(c)
 		add(c, task, err)
 	}
+	for _, c := range []IGSM{
+		{7, 4, 4, 20, 15, lightLaw, nil, wholeNames, 128},
+		{7, 4, 4, 20, 15, lightLaw, []int{20, 6}, letterNames, 0},
+		{5, 3, 2, 6, 6, lightLaw, nil, wholeNames, 0},
+		{23, 2, 3, 9, 7, fixedLaw, []int{12}, letterNames, 0},
+	} {
+		task, err := NewIGSM(c)
+		add(c, task, err)
+	}
 	for _, c := range []Noise{{2, 12}, {64, 256}, {60000, 2}} {
 		task, err := NewNoise(c)
 		add(c, task, err)
@@ -210,12 +219,23 @@ func TestSamplesStayTheSame(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	five, err := NewIGSM(IGSM{7, 4, 4, 20, 15, lightLaw, []int{18}, wholeNames, 0})
+	if err != nil {
+		t.Fatal(err)
+	}
+	six, err := NewIGSM(IGSM{5, 3, 2, 6, 6, lightLaw, nil, letterNames, 0})
+	if err != nil {
+		t.Fatal(err)
+	}
 	var got []string
-	for _, task := range []Task{one, two, three, four} {
+	for _, task := range []Task{one, two, three, four, five, six} {
 		ex := NewExample(task)
 		for _, split := range []Split{Train, HeldOut} {
 			task.NewSampler().Sample(7, 11, split, &ex)
 			got = append(got, text(task, ex))
+			if task.Name() == "i-gsm" { // so long are the paddings
+				got[len(got)-1] = strings.NewReplacer("· ", "", "_ ", "").Replace(text(task, ex))
+			}
 		}
 	}
 	want := []string{
@@ -227,6 +247,12 @@ func TestSamplesStayTheSame(t *testing.T) {
 		"1 812+419+639+641=251················ _______________2511________________",
 		"0 85644846215544707916880296899522 56448462155447079168802968995223",
 		"0 39516028131365672581878412333054 95160281313656725818784123330544",
+		"0 E#L := G#J + C#G + J#M . J#N := 1 . A#E := G#J . F#J := 0 . B#F := 3 . C#E := 3 . J#M := 5 . C#G := J#M . G#L := 2 . E#K := B#G . " +
+			"L#O := 3 * G#J . G#J := J#M + C#G + 0 . B#E := 3 * G#L . B#G := G#L . A#E ? 3",
+		"2 A#H := 6 * F#K . F#K := F#L . F#L := L#P . L#P := L#O - H#J . D#F := A#F - L#O + 0 . A#F := 2 . H#J := L#O + 4 . K#O := L#O + 3 . " +
+			"H#K := 4 . J#P := L#O + A#H . L#O := 3 * A#F . J#P ? 3",
+		"0 A # C := D # F . D # F := 2 . B # D := B # C . B # C := 0 . C # E := B # C + B # D + 2 . C # E ? 2",
+		"1 B # D := 3 * A # D . D # F := A # C + 3 . C # E := B # D . A # C := 1 * ( C # E - B # D ) . A # D := 0 . D # F ? 3",
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))

@@ -1,0 +1,433 @@
+package task
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+)
+
+// IGSM configures i-GSM, arithmetic over a graph of quantities: definitions in random order, of which only some are
+// needed, and a question,
+//
+//	E#J := E#I .  I#N := 2 * ( J#P + E#J ) .  E#I := 4 .  F#K := E#J - E#I .  J#P := E#J + 3 .  I#N ?
+//
+// all modulo Modulus. The answer is I#N = 2·(J#P + E#J) = 2·(0 + 4) = 1 modulo 7. It is one token, and the only target;
+// there is no chain of thought.
+//
+// The quantities are the edges of a graph of entities in Levels levels, which go from one level to the next: E#I is how
+// many I an E has. The letters of a level are fixed (A to D, E to H and so on, at width 4); which of them and which edges
+// a problem has is random. A definition is a constant; or one to three quantities, added, or the difference of two, and
+// perhaps a constant as the last summand or as a factor of all that, in brackets.
+//
+// # Operations
+//
+// A definition of k operands, the constant among them, takes max(1, k−1) operations, and a problem as many as the
+// definitions that its answer needs. Their number s is drawn first, as Law says. The law of the problems of s operations
+// is that of Ye et al. without abstract quantities:
+//
+//   - Sizes: the necessary definitions are m, uniform from n to s, n the larger of two uniform draws from 1 to s. The
+//     fewest entities w0 of a level and the most w1 are the smaller and the larger of two draws from 2 to Width, in which
+//     w has probability ∝ exp(−(r − x_w)²), with r = (s−1)/(Edges−1) and x_w evenly from 0.2 to 0.8. The edges are e, the
+//     smaller of two uniform draws from (Levels−1)·w0 to Edges, but no more than (Levels−1)·w1². If m > e then m is e.
+//     Sizes with which s operations are impossible are drawn anew.
+//   - Graph: every level has w0 entities. While e edges have no room, one is added in a random level of less than w1;
+//     and then as long as a coin says so, whose bias is drawn for the problem, and e edges reach more. Each entity below
+//     the first level gets a random parent; random other edges make up the e.
+//   - Necessary definitions, of m of the edges, in the order in which they are solved: each is an operand of the next, so
+//     all are needed for the last, which is asked for. Operations are added to random definitions up to s in all, so that
+//     none has more than four operands; the others are drawn from what is solved before.
+//   - Distractors, of all other edges. With probability 1/2 one is made of the distractors so made before, else of any
+//     definitions before it. It has one operand, and with probability 1/2 each a second, a third and a fourth.
+//
+// Where there is a choice, a constant is among the operands with probability 1/2 or more, and always among four. With
+// others it is a summand or a factor with even odds, and two quantities are a sum or a difference. Constants are uniform,
+// but no factor is 0. The order of the definitions, and of the operands in each, is uniform.
+//
+// If the modulus is prime all answers but 0 are equally likely: all constants but the factors may be multiplied by the
+// same number, with which the answer is multiplied, and the law stays. 0 is likelier, as in b := a, c := b − a.
+//
+// # The split
+//
+// What is held out is solution templates, lest a model learn them by heart. A template is what the answer needs without
+// names and the constants' values: the number of operations, and for the quantity asked for and in turn for all that it
+// is made of, whether there is a constant, and as summand or factor, and whether there is a sum or a difference. The order
+// of summands, of the definitions, and of the solution's steps have no part in it, nor has whether the same quantity is
+// used twice or two that are made alike. Ye et al. hash the text of a solution in which names and numbers are replaced; two
+// problems with the same text have the same template here, so that no template of theirs is in both splits either.
+//
+// There are too few templates of less than 5 operations to hold any out (one of 1, three of 2, 180 of 4), so those belong
+// to training, and held-out problems are harder on the whole than the problems trained on.
+//
+// # Kinds
+//
+// The kinds are ranges of the number of operations, each for an equal share of the held-out problems, so that the mean
+// over them is the accuracy on all. A number of operations at which two ranges meet is in both kinds. In training the first
+// has the problems of less than 5 operations as well.
+//
+// Sources: Saunshi et al., arXiv 2502.17416 (four levels, symbols, modulo 7, no abstract quantities, and an example; it
+// prints no brackets, but its solution computes them); Ye et al., "Physics of language models: part 2.1", arXiv
+// 2407.20311, and their code (the generator; 15 operations and 20 edges are their iGSM-med). Theirs has two or three levels
+// at times, and four quantities in a sum, which the example has not. The tokens are our reading. Saunshi et al. built a
+// version of their own and refer to Ye et al. for all else; it is not quite this one, as their example has an entity below
+// the first level without a parent, and a needed definition that is no operand of the next.
+type IGSM struct {
+	// Modulus is what all arithmetic is modulo, 2 to 100.
+	Modulus int `toml:"modulus" help:"what the arithmetic is modulo, 2 to 100"`
+	// Levels is the number of levels of entities, at least 2. Levels·Width letters are needed, and there are 26.
+	Levels int `toml:"levels" help:"levels of entities, at least 2; levels times width is at most 26"`
+	// Width is the most entities of a level, at least 2.
+	Width int `toml:"width" help:"most entities of a level, at least 2"`
+	// Edges is the most edges of the graph, so the most definitions of a problem: (Levels−1)·Width to (Levels−1)·Width².
+	Edges int `toml:"edges" help:"most edges of the graph, so most definitions of a problem"`
+	// Operations is the most operations of a problem, 5 to 64.
+	Operations int `toml:"operations" help:"most operations of a problem, 5 to 64"`
+	// Law says how many operations a problem has: "light", the smaller of two uniform draws from 1 to Operations, so that
+	// few are likelier; or "fixed", Operations.
+	Law string `toml:"law" help:"how many operations problems have: light (up to the most, few are likelier) or fixed (the most)"`
+	// Evaluate lists numbers of operations that evaluation reports besides, each a kind, 5 to 64. They may be more than
+	// Operations.
+	Evaluate []int `toml:"evaluate" help:"numbers of operations that evaluation reports besides, 5 to 64"`
+	// Names says how E#I is read: "whole", as one token; or "letters", as three, so that names have something in common
+	// but sequences are nearly twice as long.
+	Names string `toml:"names" help:"how E#I is read: whole (one token) or letters (three)"`
+	// Length is the number of tokens of a sequence. Shorter problems are padded on the left, so that the question always
+	// ends, and the answer is asked for, at the last position; longer ones are drawn anew, with as many operations. 0 is
+	// room for the longest.
+	Length int `toml:"length" help:"tokens of a sequence; longer problems are drawn anew, and 0 is room for every one"`
+}
+
+const (
+	lightLaw      = "light"
+	fixedLaw      = "fixed"
+	wholeNames    = "whole"
+	letterNames   = "letters"
+	maxModulus    = 100
+	maxLetters    = 26
+	maxOperations = 64
+	maxIGSM       = 1 << 16 // tokens
+
+	// leastHeldOut is the fewest operations of a held-out problem.
+	leastHeldOut = 5
+	// mostKinds is into how many kinds the law of the operations is divided at most.
+	mostKinds = 5
+	// mostOperands is the most operands of a definition, and mostSummands that of the quantities among them.
+	mostOperands = 4
+	mostSummands = mostOperands - 1
+	// minFit is the smallest acceptable share of the problems, of each number of operations, that fit into a sequence.
+	// Below it sampling is mostly redrawing, and the problems that are left are no longer like all.
+	minFit = 0.9
+)
+
+// NewIGSM returns the task configured by c.
+func NewIGSM(c IGSM) (Task, error) {
+	if c.Modulus < 2 || c.Modulus > maxModulus {
+		return nil, fmt.Errorf("i-gsm: modulus = %d, want 2 to %d", c.Modulus, maxModulus)
+	}
+	if c.Levels < 2 || c.Levels > maxLetters/2 {
+		return nil, fmt.Errorf("i-gsm: levels = %d, want 2 to %d", c.Levels, maxLetters/2)
+	}
+	if most := maxLetters / c.Levels; c.Width < 2 || c.Width > most {
+		return nil, fmt.Errorf("i-gsm: width = %d, want 2 to %d with levels = %d: there are %d letters to name entities",
+			c.Width, most, c.Levels, maxLetters)
+	}
+	if least, most := (c.Levels-1)*c.Width, (c.Levels-1)*c.Width*c.Width; c.Edges < least || c.Edges > most {
+		return nil, fmt.Errorf("i-gsm: edges = %d, want %d to %d with levels = %d, width = %d: from one for each entity below the first level to all that there may be",
+			c.Edges, least, most, c.Levels, c.Width)
+	}
+	if c.Law != lightLaw && c.Law != fixedLaw {
+		return nil, fmt.Errorf("i-gsm: law = %q, want %q or %q", c.Law, lightLaw, fixedLaw)
+	}
+	if c.Names != wholeNames && c.Names != letterNames {
+		return nil, fmt.Errorf("i-gsm: names = %q, want %q or %q", c.Names, wholeNames, letterNames)
+	}
+	possible := operationsOf(c.Edges)
+	check := func(what string, ops int) error {
+		if ops < leastHeldOut || ops > maxOperations {
+			return fmt.Errorf("i-gsm: %s, want %d to %d operations: with fewer there are too few solution templates to hold any out",
+				what, leastHeldOut, maxOperations)
+		}
+		if ops > possible {
+			return fmt.Errorf("i-gsm: %s, want at most %d operations with edges = %d: so many definitions take no more; or take more edges",
+				what, possible, c.Edges)
+		}
+		return nil
+	}
+	if err := check(fmt.Sprintf("operations = %d", c.Operations), c.Operations); err != nil {
+		return nil, err
+	}
+	for i, n := range c.Evaluate {
+		if err := check(fmt.Sprintf("evaluate = %v: %d", c.Evaluate, n), n); err != nil {
+			return nil, err
+		}
+		if slices.Contains(c.Evaluate[:i], n) {
+			return nil, fmt.Errorf("i-gsm: evaluate = %v: %d stands twice, want each once", c.Evaluate, n)
+		}
+	}
+	c.Evaluate = slices.Clone(c.Evaluate)
+	t := &igsm{IGSM: c, longest: c.longest()}
+	if c.Length < 0 || c.Length > maxIGSM {
+		return nil, fmt.Errorf("i-gsm: length = %d, want 0 to %d", c.Length, maxIGSM)
+	}
+	t.length = c.Length
+	if t.length == 0 {
+		t.length = t.longest
+	}
+	t.nameTokens()
+	t.makeLaw()
+	t.makeKinds()
+	t.makeWeights()
+	for s := 1; s < len(t.drawn); s++ {
+		if !t.drawn[s] {
+			continue
+		}
+		n, fit := t.examine(s)
+		if s >= leastHeldOut && !n.enough() {
+			return nil, fmt.Errorf("i-gsm: operations: %d of them with edges = %d leave only %d training and %d held-out solution templates, want at least %d of each: take more edges or other numbers of operations",
+				s, c.Edges, n[Train], n[HeldOut], minQuestions)
+		}
+		if fit < minFit {
+			return nil, fmt.Errorf("i-gsm: length = %d fits a share of only %.2g of the problems with %d operations, want %g: take a longer sequence (0 is room for all, %d tokens), fewer edges or fewer operations",
+				c.Length, fit, s, minFit, t.longest)
+		}
+	}
+	return t, nil
+}
+
+// mostOperations is the most operations of the i-th necessary definition, from 0, of which the operands can only be those
+// before it and a constant.
+func mostOperations(i int) int { return max(1, min(i+1, mostOperands)-1) }
+
+// operationsOf is the most operations of m definitions.
+func operationsOf(m int) int {
+	n := 0
+	for i := range m {
+		n += mostOperations(i)
+	}
+	return n
+}
+
+// definitionsFor is the fewest definitions that take s operations.
+func definitionsFor(s int) int {
+	m := 1
+	for operationsOf(m) < s {
+		m++
+	}
+	return m
+}
+
+// igsm is the task. The tokens are the numbers below the modulus, the symbols, and the names or letters.
+type igsm struct {
+	IGSM
+	length, longest int // tokens of a sequence, and of the longest problem
+	vocabulary      []string
+	names           []string // of the quantities; that from entity a of level i to b of the next is (i·Width + a)·Width + b
+
+	cumulative []uint64   // [most operations + 1]: the weight of up to s operations
+	drawn      []bool     // by number of operations: whether there are problems of so many
+	kinds      []igsmKind // those trained, then the others
+	trained    int        // kinds
+	widths     [][]uint64 // by operations: the cumulative weights of the widths from 2
+}
+
+// Symbols, from token Modulus on.
+const (
+	defineSymbol int32 = iota
+	plusSymbol
+	minusSymbol
+	timesSymbol
+	openSymbol
+	closeSymbol
+	stopSymbol
+	askSymbol
+	padSymbol
+	nameSymbol // the first name; or #, then the letters
+)
+
+func (t *igsm) symbol(k int32) int32 { return int32(t.Modulus) + k }
+
+func (t *igsm) nameTokens() {
+	letter := func(level, entity int) string { return string(rune('A' + level*t.Width + entity)) }
+	for i := range t.Levels - 1 {
+		for a := range t.Width {
+			for b := range t.Width {
+				t.names = append(t.names, letter(i, a)+"#"+letter(i+1, b))
+			}
+		}
+	}
+	for n := range t.Modulus {
+		t.vocabulary = append(t.vocabulary, strconv.Itoa(n))
+	}
+	t.vocabulary = append(t.vocabulary, ":=", "+", "-", "*", "(", ")", ".", "?", "·")
+	if t.Names == wholeNames {
+		t.vocabulary = append(t.vocabulary, t.names...)
+		return
+	}
+	t.vocabulary = append(t.vocabulary, "#")
+	for i := range t.Levels {
+		for a := range t.Width {
+			t.vocabulary = append(t.vocabulary, letter(i, a))
+		}
+	}
+}
+
+// nameLength is the number of tokens of a name.
+func (c IGSM) nameLength() int {
+	if c.Names == wholeNames {
+		return 1
+	}
+	return 3
+}
+
+// longest is the length of a problem with all edges, each defined by as many operands as there can be.
+func (c IGSM) longest() int {
+	n := c.nameLength() + 1
+	for i := range c.Edges {
+		d := definition{quantities: min(i, mostSummands), constant: factor}
+		if i == 0 {
+			d.constant = summand
+		}
+		n += d.length(c.nameLength())
+	}
+	return n
+}
+
+// makeLaw sets the weights of the numbers of operations.
+func (t *igsm) makeLaw() {
+	t.cumulative = make([]uint64, t.Operations+1)
+	for s := 1; s <= t.Operations; s++ {
+		var weight uint64
+		switch {
+		case t.Law == lightLaw:
+			weight = uint64(2*(t.Operations-s) + 1) // of Operations² pairs, so many have s as the smaller
+		case s == t.Operations:
+			weight = 1
+		}
+		t.cumulative[s] = t.cumulative[s-1] + weight
+	}
+}
+
+// An igsmKind is a range of a line that is as long as the weight of all numbers of operations times the number of trained
+// kinds. On it the numbers of operations follow each other, each as long as its own weight times that number. So all
+// ranges are whole, and a uniform place in one has a number of operations by the law.
+type igsmKind struct {
+	name         string
+	train, held  uint64 // where the range begins, in either split
+	end          uint64
+	operations   int // if not 0, there is no range: so many
+	fewest, most int // operations, in training
+}
+
+// makeKinds divides the law into the largest number of kinds, mostKinds or fewer, that differ in their operations.
+func (t *igsm) makeKinds() {
+	small := t.cumulative[leastHeldOut-1]
+	held := t.cumulative[t.Operations] - small // every kind's, times the number of kinds
+	for t.trained = mostKinds; t.trained > 0; t.trained-- {
+		t.kinds = t.kinds[:0]
+		alike := false
+		for k := range uint64(t.trained) {
+			kind := igsmKind{held: uint64(t.trained)*small + k*held}
+			kind.end = kind.held + held
+			if k > 0 {
+				kind.train = kind.held
+			}
+			kind.fewest, kind.most = t.operations(kind.train), t.operations(kind.end-1)
+			switch {
+			case kind.fewest < leastHeldOut:
+				kind.name = fmt.Sprintf("ops≤%d", kind.most)
+			case kind.fewest < kind.most:
+				kind.name = fmt.Sprintf("ops=%d-%d", kind.fewest, kind.most)
+			default:
+				kind.name = fmt.Sprintf("ops=%d", kind.most)
+			}
+			if k > 0 {
+				before := t.kinds[k-1]
+				alike = alike || kind.most == before.most && kind.fewest == t.operations(before.held)
+			}
+			t.kinds = append(t.kinds, kind)
+		}
+		if !alike {
+			break
+		}
+	}
+	for _, s := range slices.Sorted(slices.Values(t.Evaluate)) {
+		kind := igsmKind{name: fmt.Sprintf("ops=%d", s), operations: s, fewest: s, most: s}
+		if !slices.ContainsFunc(t.kinds, func(k igsmKind) bool { return k.name == kind.name }) {
+			t.kinds = append(t.kinds, kind)
+		}
+	}
+	t.drawn = make([]bool, maxOperations+1)
+	for _, kind := range t.kinds {
+		for s := kind.fewest; s <= kind.most; s++ {
+			t.drawn[s] = true
+		}
+	}
+}
+
+// operations is the number of operations at the place x of the line that igsmKind describes.
+func (t *igsm) operations(x uint64) int {
+	s := 1
+	for uint64(t.trained)*t.cumulative[s] <= x {
+		s++
+	}
+	return s
+}
+
+// makeWeights tabulates the laws of the width, as integers: so far rounded, they are the same whatever way a processor
+// computes them.
+func (t *igsm) makeWeights() {
+	t.widths = make([][]uint64, len(t.drawn))
+	for s := 1; s < len(t.drawn); s++ {
+		r := float64(s-1) / float64(t.Edges-1)
+		total := uint64(0)
+		for w := 2; w <= t.Width; w++ {
+			x := 0.5
+			if t.Width > 2 {
+				x = 0.2 + 0.6*float64(w-2)/float64(t.Width-2)
+			}
+			total += uint64(math.Round(math.Exp(-(r-x)*(r-x)) * (1 << 24)))
+			t.widths[s] = append(t.widths[s], total)
+		}
+	}
+}
+
+// examine draws problems of s operations, until both splits have shown enough templates, and returns how many different
+// ones there were and what share of the first problems fits into a sequence. Where there are barely enough templates,
+// about 1600 in all, so many draws find nearly every one.
+func (t *igsm) examine(s int) (n tally, fit float64) {
+	const draws, problems = 1 << 18, 256
+	z := t.newSampler()
+	z.rng.seed(0, uint64(s), questionStream)
+	seen := make(map[uint64]bool)
+	for i := 0; i < problems || s >= leastHeldOut && i < draws && !n.enough(); i++ {
+		e := z.necessary(s)
+		if q := z.template(s); !seen[q] {
+			seen[q] = true
+			n.add(q)
+		}
+		if i < problems {
+			z.rest(e)
+			if z.question.length(t.nameLength()) <= t.length {
+				fit += 1. / problems
+			}
+		}
+	}
+	return n, fit
+}
+
+func (t *igsm) Name() string         { return "i-gsm" }
+func (t *igsm) Length() int          { return t.length }
+func (t *igsm) Vocabulary() []string { return slices.Clone(t.vocabulary) }
+
+func (t *igsm) Kinds() []string {
+	names := make([]string, len(t.kinds))
+	for k, kind := range t.kinds {
+		names[k] = kind.name
+	}
+	return names
+}
+
+// ExactMatch is false: an example has one target.
+func (t *igsm) ExactMatch() bool { return false }
+
+func (t *igsm) NewSampler() Sampler { return t.newSampler() }
