@@ -34,9 +34,10 @@ type Config struct {
 
 // Task is the [task] table: the name of a task, and a table for each.
 type Task struct {
-	Name     string        `toml:"name" help:"p-hop, addition or noise"`
+	Name     string        `toml:"name" help:"p-hop, addition, i-gsm or noise"`
 	PHop     task.PHop     `toml:"p-hop"`
 	Addition task.Addition `toml:"addition"`
+	IGSM     task.IGSM     `toml:"i-gsm"`
 	Noise    task.Noise    `toml:"noise"`
 }
 
@@ -47,6 +48,8 @@ func (t Task) New() (made task.Task, err error) {
 		made, err = task.NewPHop(t.PHop)
 	case "addition":
 		made, err = task.NewAddition(t.Addition)
+	case "i-gsm":
+		made, err = task.NewIGSM(t.IGSM)
 	case "noise":
 		made, err = task.NewNoise(t.Noise)
 	default:
@@ -59,7 +62,7 @@ func (t Task) New() (made task.Task, err error) {
 }
 
 // TaskNames lists the tasks.
-func TaskNames() []string { return []string{"addition", "noise", "p-hop"} }
+func TaskNames() []string { return []string{"addition", "i-gsm", "noise", "p-hop"} }
 
 // Options is the [train] table.
 type Options struct {
@@ -100,7 +103,9 @@ func Default() Config {
 		Task: Task{Name: "p-hop",
 			PHop:     task.PHop{Letters: 4, Length: 64, Hops: 4, Sampler: "no-repeats", Loss: "every"},
 			Addition: task.Addition{Digits: 3, Operands: []int{2, 4, 8, 16, 32}, Evaluate: []int{8, 16, 24, 32}, Order: "most"},
-			Noise:    task.Noise{Vocabulary: 64, Length: 64}},
+			IGSM: task.IGSM{Modulus: 7, Levels: 4, Width: 4, Edges: 20, Operations: 15, Law: "light", Evaluate: []int{},
+				Names: "whole"},
+			Noise: task.Noise{Vocabulary: 64, Length: 64}},
 		Regularize: regularize.Config{Block: 1},
 		Train: Options{Steps: 1000, Batch: 64, Seed: 1, Optimizer: "adamw", Rate: 1e-3, Warmup: 100, Schedule: "cosine",
 			Beta1: 0.9, Beta2: 0.98, Eps: 1e-8, WeightDecay: 0.01, Clip: 1, Report: 10},

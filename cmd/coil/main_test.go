@@ -162,6 +162,7 @@ func TestEveryKeyHasAFlag(t *testing.T) {
 		"model.injection": "add", "model.heads": "2", "model.width": "32", "model.init_std": "0.5", "loops.random_mean": "2.5", "loops.random_max": "7", "loops.truncate": "2",
 		"regularize.lambda": "1", "task.name": "addition", "task.p-hop.sampler": "planted", "task.p-hop.loss": "last",
 		"task.p-hop.letters": "5", "task.p-hop.hops": "3", "task.addition.operands": "2,3", "task.addition.evaluate": "4", "task.addition.order": "least",
+		"task.i-gsm.law": "fixed", "task.i-gsm.names": "letters", "task.i-gsm.evaluate": "20",
 		"train.optimizer": "adafactor", "train.schedule": "linear", "train.final_rate": "0.5", "train.beta1": "0.5", "train.beta2": "0.5", "train.average": "0.5",
 	}
 	with := map[string][2]string{ // what only makes sense with another

@@ -20,6 +20,7 @@ func newTask() *cobra.Command {
 		Short: "Print examples of a task that a person can follow",
 		Example: `  coil task p-hop
   coil task addition --examples 3 --task.addition.digits 2
+  coil task i-gsm --held-out
   coil task p-hop --task.p-hop.sampler planted --task.p-hop.hops 8
   coil task --preset addition                    as a preset has it`,
 		Long: "The tasks are " + strings.Join(train.TaskNames(), ", ") + ".",
