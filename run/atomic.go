@@ -43,8 +43,8 @@ func writeSynced(create func(path string) (file, error), path string, write func
 	return f.Sync()
 }
 
-// replaceFile makes the file at path hold data: at every moment, and after a crash, it is the old file or the new one.
-func replaceFile(path string, data []byte) error {
+// ReplaceFile makes the file at path hold data: at every moment, and after a crash, it is the old file or the new one.
+func ReplaceFile(path string, data []byte) error {
 	temporary := path + ".tmp"
 	err := writeSynced(createFile, temporary, func(w io.Writer) error {
 		_, err := w.Write(data)

@@ -292,7 +292,7 @@ func fill(path string, config []byte, info Info) (r *Run, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := replaceFile(filepath.Join(path, configName), config); err != nil {
+	if err := ReplaceFile(filepath.Join(path, configName), config); err != nil {
 		return nil, err
 	}
 	if err := os.Mkdir(filepath.Join(path, checkpointsName), 0o777); err != nil {
@@ -303,7 +303,7 @@ func fill(path string, config []byte, info Info) (r *Run, err error) {
 		return nil, err
 	}
 	// Last, because a directory with this file is a run.
-	if err := replaceFile(filepath.Join(path, infoName), append(encoded, '\n')); err != nil {
+	if err := ReplaceFile(filepath.Join(path, infoName), append(encoded, '\n')); err != nil {
 		events.Close()
 		return nil, err
 	}

@@ -1,0 +1,501 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"coil/backend"
+	"coil/experiment"
+	"coil/run"
+	"coil/train"
+
+	"github.com/spf13/cobra"
+)
+
+// experimentFlags are the flags of coil experiment.
+type experimentFlags struct {
+	size, out, seeds, executor   string
+	sets                         []string
+	jobs                         int
+	dry, results, retry, asJSON  bool
+	image, claim, mount, program string
+	where                        backendFlags
+}
+
+func newExperiment() *cobra.Command {
+	var o experimentFlags
+	cmd := &cobra.Command{
+		Use:   "experiment [NAME | GRID.toml]",
+		Short: "Train a grid of models under equal conditions, and put the results in a table",
+		Example: `  coil experiment                          what there is, and what each will cost on this machine
+  coil experiment p-hop --dry-run          its cells; trains nothing
+  coil experiment p-hop                    train what is left of it, and print the table
+  coil experiment p-hop --results          what it has come to so far
+  coil experiment addition --seeds 1..5    more seeds: what is finished stays
+  coil experiment my-grid.toml             a grid of your own
+  coil experiment p-hop --size paper --executor slurm`,
+		Long: "An experiment asks one question of many models: a grid of cells, each an ordinary run in a folder of its own, that differ only in " +
+			"what the question is about, with several seeds each. Ctrl-C saves every cell that is trained, and the same command goes on; a finished cell is " +
+			"never trained again. On a CPU cells run side by side, one on each core. --executor slurm and kubernetes write a manifest for an engine that " +
+			"trains the cells elsewhere, in a folder that its machines share; the results are gathered from the folder, whoever trained them.",
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 1 {
+				return usageError{fmt.Errorf("experiment takes one name or file, not %d arguments", len(args))}
+			}
+			return nil
+		},
+		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+			return experiment.Names("laptop"), cobra.ShellCompDirectiveDefault
+		},
+	}
+	f := cmd.Flags()
+	f.SortFlags = false
+	f.StringVar(&o.size, "size", "laptop", "laptop: minutes to an hour on two cores; paper: the paper's own sizes, for a GPU")
+	f.StringVar(&o.seeds, "seeds", "", "other `seeds` than the experiment's: 1,2,3 or 1..5")
+	f.StringArrayVar(&o.sets, "set", nil, "set a `key=value` of every cell's configuration, as in --set train.steps=500")
+	f.StringVar(&o.out, "out", "experiments", "`folder` that the experiment's folder is in")
+	f.BoolVar(&o.dry, "dry-run", false, "list the cells and what they cost; train nothing")
+	f.BoolVar(&o.results, "results", false, "print what it has come to so far; train nothing")
+	f.BoolVar(&o.retry, "retry", false, "train cells again that have failed")
+	f.IntVar(&o.jobs, "jobs", 0, "`number` of cells at a time; one for each core if not given, as far as memory goes")
+	f.BoolVar(&o.asJSON, "json", false, "print JSON")
+	o.where.add(cmd)
+	f.StringVar(&o.executor, "executor", "local", "who trains the cells: local, slurm or kubernetes")
+	f.StringVar(&o.program, "program", "coil", "slurm, kubernetes: the `path` of coil there")
+	f.StringVar(&o.image, "image", "", "kubernetes: an `image` that has coil")
+	f.StringVar(&o.claim, "claim", "", "kubernetes: the PersistentVolumeClaim `name` that holds the folder of --out")
+	f.StringVar(&o.mount, "mount", "/experiments", "kubernetes: the `path` where pods have it")
+	cmd.RegisterFlagCompletionFunc("size", cobra.FixedCompletions([]string{"laptop", "paper"}, cobra.ShellCompDirectiveNoFileComp))
+	cmd.RegisterFlagCompletionFunc("executor", cobra.FixedCompletions([]string{"local", "slurm", "kubernetes"}, cobra.ShellCompDirectiveNoFileComp))
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return o.list(cmd)
+		}
+		return o.run(cmd, args[0])
+	}
+	cmd.AddCommand(newExperimentCell())
+	return cmd
+}
+
+// newExperimentCell is the command of one cell, which executors run.
+func newExperimentCell() *cobra.Command {
+	var where backendFlags
+	cmd := &cobra.Command{
+		Use:   "cell FOLDER CELL",
+		Short: "Train one cell of an experiment to its end: what an executor runs",
+		Example: `  coil experiment cell experiments/p-hop-laptop 1x4_s1
+  coil experiment cell experiments/p-hop-laptop 7      by its number, from 0`,
+		Long: "Begins the cell, goes on with it, or does nothing if it is finished. SIGTERM and Ctrl-C save a checkpoint first.",
+		Args: exactArgs(2, "the folder of an experiment and a cell"),
+	}
+	cmd.Flags().SortFlags = false
+	where.add(cmd)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		f, err := experiment.Open(args[0])
+		if err != nil {
+			return usageError{err}
+		}
+		var c experiment.Cell
+		if n, e := strconv.Atoi(args[1]); e == nil {
+			if n < 0 || n >= len(f.Cells) {
+				return usageError{fmt.Errorf("cell %d: %s has cells 0 to %d", n, args[0], len(f.Cells)-1)}
+			}
+			c = f.Cells[n]
+		} else if c, err = f.Cell(args[1]); err != nil {
+			return usageError{err}
+		}
+		w := cmd.ErrOrStderr()
+		b, err := where.open(w)
+		if err != nil {
+			return err
+		}
+		defer b.Close()
+		stop := watchSignals(w, stopping)
+		defer stop.end()
+		var control run.Control
+		stop.first = func() { control.Send(run.Stop) }
+		p := &progress{w: w}
+		fmt.Fprintf(w, "%s\n", c.Title())
+		err = f.Train(c, b, p.report, control.Next)
+		if errors.Is(err, train.ErrStopped) {
+			return stop.err()
+		}
+		return err
+	}
+	return cmd
+}
+
+// grid reads the experiment that the command line names, with what it changes of it.
+func (o *experimentFlags) grid(name string) (experiment.Grid, error) {
+	var g experiment.Grid
+	var err error
+	if strings.HasSuffix(name, ".toml") {
+		text, e := os.ReadFile(name)
+		if e != nil {
+			return g, usageError{fmt.Errorf("the grid: %w", e)}
+		}
+		if g, err = experiment.Parse(name, text); err == nil && g.Name == "" {
+			g.Name = strings.TrimSuffix(filepath.Base(name), ".toml")
+		}
+	} else {
+		g, err = experiment.Named(name, o.size)
+	}
+	if err != nil {
+		return g, usageError{err}
+	}
+	if o.seeds != "" {
+		if g.Seeds, err = parseSeeds(o.seeds); err != nil {
+			return g, err
+		}
+	}
+	for _, s := range o.sets {
+		key, value, ok := strings.Cut(s, "=")
+		if !ok {
+			return g, usageError{fmt.Errorf("--set %s: want key=value, as in train.steps=500", s)}
+		}
+		if err := g.Config.Set(key, value); err != nil {
+			return g, usageError{fmt.Errorf("--set %s: %w", s, err)}
+		}
+	}
+	if _, err := g.Cells(); err != nil {
+		return g, usageError{err}
+	}
+	return g, nil
+}
+
+// parseSeeds reads "1,2,3" or "1..5".
+func parseSeeds(s string) ([]uint64, error) {
+	var seeds []uint64
+	bad := usageError{fmt.Errorf("--seeds %s: want seeds, or a range, as in 1,2,3 or 1..5", s)}
+	for part := range strings.SplitSeq(s, ",") {
+		lo, hi, isRange := strings.Cut(strings.TrimSpace(part), "..")
+		a, err := strconv.ParseUint(lo, 10, 63)
+		b := a
+		if isRange && err == nil {
+			b, err = strconv.ParseUint(hi, 10, 63)
+		}
+		if err != nil || b < a || b-a >= 10_000 {
+			return nil, bad
+		}
+		for ; a <= b; a++ {
+			seeds = append(seeds, a)
+		}
+	}
+	return seeds, nil
+}
+
+// list prints the experiments that there are, with what each will cost here.
+func (o *experimentFlags) list(cmd *cobra.Command) error {
+	b, err := o.where.open(cmd.ErrOrStderr())
+	if err != nil {
+		return err
+	}
+	defer b.Close()
+	i := b.Info()
+	if !o.asJSON {
+		fmt.Fprintf(cmd.ErrOrStderr(), "measuring training steps on %s …\n", describeDevice(i.Device, i.Kernels, i.Workers, i.Memory))
+	}
+	type entry struct {
+		Name     string  `json:"name"`
+		Size     string  `json:"size"`
+		Title    string  `json:"title"`
+		Question string  `json:"question"`
+		Cells    int     `json:"cells"`
+		Finished int     `json:"finished"`
+		FLOPs    float64 `json:"flops"`
+		Seconds  float64 `json:"seconds_left"`
+	}
+	var entries []entry
+	rows := [][]string{{"experiment", "size", "cells", "finished", "FLOPs", "time left here"}}
+	for _, size := range experiment.Sizes() {
+		for _, name := range experiment.Names(size) {
+			g, err := experiment.Named(name, size)
+			if err != nil {
+				return err
+			}
+			cells, err := g.Cells()
+			if err != nil {
+				return err
+			}
+			cost, err := experiment.Estimate(cells, b, finishedIn(filepath.Join(o.out, g.Name)))
+			if err != nil {
+				return err
+			}
+			entries = append(entries, entry{name, size, g.Title, g.Question, cost.Cells, cost.Cells - cost.Left, cost.Work, cost.Seconds})
+			rows = append(rows, []string{name, size, strconv.Itoa(cost.Cells), strconv.Itoa(cost.Cells - cost.Left), scaled(cost.Work), "about " + roughly(cost.Seconds)})
+		}
+	}
+	if o.asJSON {
+		return writeJSON(cmd.OutOrStdout(), entries)
+	}
+	for i, line := range strings.Split(strings.TrimSuffix(table(rows), "\n"), "\n") {
+		title := ""
+		if i > 0 {
+			title = entries[i-1].Title
+		}
+		fmt.Fprintln(cmd.OutOrStdout(), strings.TrimRight(line+"  "+title, " "))
+	}
+	return nil
+}
+
+// finishedIn tells which cells are finished in the folder of an experiment, if there is one.
+func finishedIn(path string) func(experiment.Cell) bool {
+	f, err := experiment.Open(path)
+	if err != nil {
+		return nil
+	}
+	return func(c experiment.Cell) bool {
+		state, _, err := f.State(c)
+		return err == nil && state == experiment.Done
+	}
+}
+
+// roughly is a duration of which no more is known than its size.
+func roughly(seconds float64) string {
+	switch {
+	case seconds < 1:
+		return "0 s"
+	case seconds < 90:
+		return fmt.Sprintf("%.0f s", seconds)
+	case seconds < 90*60:
+		return fmt.Sprintf("%.0f min", seconds/60)
+	case seconds < 48*3600:
+		return fmt.Sprintf("%.0f h", seconds/3600)
+	}
+	return fmt.Sprintf("%.0f days", seconds/86400)
+}
+
+func (o *experimentFlags) run(cmd *cobra.Command, name string) error {
+	g, err := o.grid(name)
+	if err != nil {
+		return err
+	}
+	if o.results {
+		f, err := experiment.Open(filepath.Join(o.out, g.Name))
+		if err != nil {
+			return usageError{fmt.Errorf("%w; coil experiment %s begins it", err, name)}
+		}
+		return o.tell(cmd, f)
+	}
+	b, err := o.where.open(cmd.ErrOrStderr())
+	if err != nil {
+		return err
+	}
+	cells, err := g.Cells()
+	if err == nil {
+		err = o.announce(cmd.ErrOrStderr(), g, cells, b)
+	}
+	jobs := o.jobs
+	info := b.Info()
+	b.Close() // the cells have their own
+	if err != nil || o.dry {
+		return err
+	}
+	f, err := experiment.Make(o.out, g)
+	if err != nil {
+		return usageError{err}
+	}
+	switch o.executor {
+	case "slurm", "kubernetes":
+		return o.manifest(cmd, f)
+	case "local":
+	default:
+		return usageError{fmt.Errorf("--executor %s: there are local, slurm and kubernetes", o.executor)}
+	}
+	if jobs == 0 {
+		jobs = max(1, info.Workers) // one on a GPU
+	}
+	return o.local(cmd, f, jobs, info)
+}
+
+// announce tells what is about to be trained, and what it will cost.
+func (o *experimentFlags) announce(w io.Writer, g experiment.Grid, cells []experiment.Cell, b backend.Backend) error {
+	done := finishedIn(filepath.Join(o.out, g.Name))
+	cost, err := experiment.Estimate(cells, b, done)
+	if err != nil {
+		return err
+	}
+	i := b.Info()
+	fmt.Fprintf(w, "experiment  %s · %s\n", g.Name, g.Title)
+	if g.Question != "" {
+		fmt.Fprintf(w, "question    %s\n", wrap(g.Question, 12))
+	}
+	fmt.Fprintf(w, "cells       %d, %d of them finished\n", cost.Cells, cost.Cells-cost.Left)
+	fmt.Fprintf(w, "cost        %sFLOPs in all; what is left takes about %s on %s\n", scaled(cost.Work), roughly(cost.Seconds),
+		describeDevice(i.Device, i.Kernels, i.Workers, i.Memory))
+	fmt.Fprintf(w, "folder      %s\n\n", filepath.Join(o.out, g.Name))
+	if !o.dry {
+		return nil
+	}
+	rows := [][]string{{"cell", "parameters", "depth", "FLOPs", "state"}}
+	for _, c := range cells {
+		work, err := c.Work()
+		if err != nil {
+			return err
+		}
+		parameters, err := c.Parameters()
+		if err != nil {
+			return err
+		}
+		state := "waiting"
+		if done != nil && done(c) {
+			state = "finished"
+		}
+		rows = append(rows, []string{c.Title(), count(parameters), strconv.Itoa(c.Architecture().Depth()), scaled(work), state})
+	}
+	_, err = io.WriteString(w, table(rows))
+	return err
+}
+
+// local trains in processes of this machine.
+func (o *experimentFlags) local(cmd *cobra.Command, f *experiment.Folder, jobs int, info backend.Info) error {
+	program, err := exec.LookPath(os.Args[0]) // as this process was called
+	if err != nil {
+		return fmt.Errorf("this program is not where it was: %w", err)
+	}
+	w := cmd.ErrOrStderr()
+	stopAsked, atOnce := make(chan struct{}), make(chan struct{})
+	stop := watchSignals(w, "stopping: every cell that is trained saves a checkpoint first; once more leaves at once, without")
+	defer stop.end()
+	stop.first = func() { close(stopAsked) }
+	stop.second = func(int) { close(atOnce); stop.second = os.Exit }
+	lines := &cellLines{w: w, begin: time.Now()}
+	l := experiment.Local{Jobs: jobs, Workers: info.Workers, Retry: o.retry, Report: lines.report,
+		Command: func(c experiment.Cell, workers int) *exec.Cmd {
+			args := []string{"experiment", "cell", f.Path, c.Name, "--backend", info.Name}
+			if info.Workers > 0 {
+				args = append(args, "--workers", strconv.Itoa(workers))
+			}
+			if o.where.bfloat {
+				args = append(args, "--bfloat16")
+			}
+			return exec.Command(program, args...)
+		}}
+	err = l.Run(f, stopAsked, atOnce)
+	if errors.Is(err, experiment.ErrStopped) {
+		fmt.Fprintf(w, "stopped; the same command goes on\n")
+		return stop.err()
+	}
+	return errors.Join(o.tell(cmd, f), err)
+}
+
+// cellLines prints a line for each cell that ends, and now and then how the others are doing.
+type cellLines struct {
+	w     io.Writer
+	begin time.Time
+	told  map[string]experiment.State
+	last  time.Time
+}
+
+// silence is how long no line may come.
+const silence = 30 * time.Second
+
+func (l *cellLines) report(p experiment.Progress) {
+	first := l.told == nil
+	if first {
+		l.told = map[string]experiment.State{}
+		l.last = time.Now()
+	}
+	left := ""
+	if p.Left > 0 {
+		left = "   about " + roughly(p.Left.Seconds()) + " left"
+	}
+	for _, s := range p.Cells {
+		if before, ok := l.told[s.Cell.Name]; ok && before == s.State {
+			continue
+		}
+		l.told[s.Cell.Name] = s.State
+		if first {
+			continue
+		}
+		switch s.State {
+		case experiment.Done:
+			fmt.Fprintf(l.w, "%3d/%d  %-32s %8s%s\n", p.Done, p.N, s.Cell.Title(), percent(s.Metric), left)
+		case experiment.Failed:
+			fmt.Fprintf(l.w, "failed %-32s %s\n", s.Cell.Title(), s.Text)
+		default:
+			continue
+		}
+		l.last = time.Now()
+	}
+	if time.Since(l.last) > silence {
+		l.last = time.Now()
+		var running []string
+		for _, s := range p.Cells {
+			if s.State == experiment.Running {
+				running = append(running, fmt.Sprintf("%s at step %d/%d", s.Cell.Title(), s.Step, s.Cell.Config.Train.Steps))
+			}
+		}
+		fmt.Fprintf(l.w, "%5.1f %% of the work · %s%s\n", 100*p.Share, strings.Join(running, ", "), left)
+	}
+}
+
+// tell writes the results to the folder, and prints the table.
+func (o *experimentFlags) tell(cmd *cobra.Command, f *experiment.Folder) error {
+	r, err := f.Gather()
+	if err != nil {
+		return err
+	}
+	files, err := f.Write(r)
+	if err != nil {
+		return err
+	}
+	w := cmd.OutOrStdout()
+	if o.asJSON {
+		text, err := r.JSON()
+		if err != nil {
+			return err
+		}
+		_, err = w.Write(text)
+		return err
+	}
+	if r.Finished == 0 {
+		fmt.Fprintf(w, "no cell of %s is finished yet\n", f.Path)
+	} else {
+		fmt.Fprintf(w, "\n%s: %d of %d cells finished; %s on held-out examples, mean ± spread over seeds, and the most\n", r.Name, r.Finished, r.Cells, r.Metric)
+		for i, t := range r.Tables() {
+			if i > 0 {
+				fmt.Fprintln(w)
+			}
+			io.WriteString(w, table(t))
+		}
+		fmt.Fprintf(w, "\nresults  %s\n", strings.Join(files, "  "))
+	}
+	for _, x := range r.Failed {
+		fmt.Fprintf(w, "failed   %s: %s\n", x.Cell, x.Why)
+	}
+	if len(r.Failed) > 0 {
+		return fmt.Errorf("%s failed; --retry trains them again", plural(len(r.Failed), "cell"))
+	}
+	return nil
+}
+
+// manifest writes what another engine takes.
+func (o *experimentFlags) manifest(cmd *cobra.Command, f *experiment.Folder) error {
+	c := experiment.Cluster{Program: o.program, Jobs: o.jobs, CPUs: max(1, o.where.workers), Image: o.image, Claim: o.claim, Mount: o.mount}
+	if o.where.name != "auto" {
+		c.Args = append(c.Args, "--backend", o.where.name)
+	}
+	w := cmd.OutOrStdout()
+	if o.executor == "slurm" {
+		path, err := f.Slurm(c)
+		if err != nil {
+			return usageError{err}
+		}
+		fmt.Fprintf(w, "sbatch %s\n", path)
+		return nil
+	}
+	path, err := f.Kubernetes(c)
+	if err != nil {
+		return usageError{fmt.Errorf("%w: --image and --claim", err)}
+	}
+	fmt.Fprintf(w, "kubectl create -f %s\n", path)
+	return nil
+}

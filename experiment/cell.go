@@ -1,0 +1,241 @@
+package experiment
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"os"
+
+	"coil/backend"
+	"coil/eval"
+	"coil/model"
+	"coil/regularize"
+	"coil/run"
+	"coil/train"
+)
+
+// Measures is what is known of a finished cell.
+type Measures struct {
+	Model      string  `json:"model"`
+	Layers     int     `json:"layers"` // parameters relative to one layer
+	Depth      int     `json:"depth"`  // FLOPs relative to one layer
+	Parameters int64   `json:"parameters"`
+	FLOPs      int64   `json:"flops_per_token"` // of a forward pass
+	Steps      int     `json:"steps"`
+	Tokens     int64   `json:"tokens"`  // seen in training
+	Seconds    float64 `json:"seconds"` // of training
+	Backend    string  `json:"backend"`
+	Device     string  `json:"device"`
+
+	Metric  string        `json:"metric"` // by which the task is judged: accuracy or exact match
+	HeldOut eval.Result   `json:"held_out"`
+	Loops   []eval.Result `json:"loops,omitempty"` // at other loop counts too
+	// Similarity is the cosine between neighbouring blocks, by kind of weight, of unlooped models: regularize.Similarity.
+	Similarity map[string]run.Number `json:"similarity,omitempty"`
+	History    []Moment              `json:"history"`
+}
+
+// Moment is an evaluation on the way.
+type Moment struct {
+	Step   int        `json:"step"`
+	Loss   run.Number `json:"loss"`
+	Metric float64    `json:"metric"`
+}
+
+// ErrBusy is the error of a cell that another process trains.
+var ErrBusy = errors.New("another process trains it")
+
+// Train brings a cell to its end: it begins it, goes on with it, or only measures it, and does nothing if it is finished.
+// next is as of [train.Trainer.Run]; report is told what happens. The error is ErrBusy if another process has the cell.
+func (f *Folder) Train(c Cell, b backend.Backend, report func(train.Report), next func() run.Command) error {
+	state, who, err := f.State(c)
+	switch {
+	case err != nil:
+		return err
+	case state == Done:
+		return nil
+	case state == Running:
+		return fmt.Errorf("%s: %w (%s)", c.Title(), ErrBusy, who)
+	}
+	t, err := train.New(c.Config, b, report)
+	if err != nil {
+		return err
+	}
+	defer t.Close()
+	r, err := f.begin(c, t, b)
+	if errors.Is(err, run.ErrLocked) {
+		return fmt.Errorf("%s: %w", c.Title(), ErrBusy)
+	} else if err != nil {
+		return err
+	}
+	defer r.Close()
+	if t.Done() < c.Config.Train.Steps || !ended(r) {
+		if err := t.Run(r, next); err != nil {
+			return err
+		}
+	}
+	m, err := f.measure(c, t, r, b)
+	if err != nil {
+		return err
+	}
+	return writeMeasures(r.Path(), m)
+}
+
+// begin makes the cell's run, or opens it where it was left.
+func (f *Folder) begin(c Cell, t *train.Trainer, b backend.Backend) (*run.Run, error) {
+	path := f.RunPath(c)
+	if _, err := run.View(path); err != nil {
+		i := b.Info()
+		return run.CreateAt(path, c.Config.Encode(), run.Info{Name: c.Name, Args: os.Args, Seed: c.Seed,
+			Backend: i.Name, Device: i.Device, Parameters: int64(t.Model.Size)})
+	}
+	r, err := run.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := resume(c, t, r); err != nil {
+		r.Close()
+		return nil, err
+	}
+	return r, nil
+}
+
+// resume sets the trainer to where the run was left, after looking whether it is the run of this cell.
+func resume(c Cell, t *train.Trainer, r *run.Run) error {
+	text, err := r.Config()
+	if err != nil {
+		return err
+	}
+	had := train.Default()
+	if err := had.Parse(r.Path(), text); err != nil {
+		return err
+	}
+	if err := sameConfig(had, c.Config); err != nil {
+		return fmt.Errorf("the run in %s has %w", r.Path(), err)
+	}
+	from, err := r.Latest()
+	if err != nil && !errors.Is(err, run.ErrNoCheckpoint) {
+		return err
+	}
+	if from.Path != "" {
+		if err := t.Resume(from); err != nil {
+			return err
+		}
+	}
+	if ended(r) {
+		return nil
+	}
+	return r.Rewind(from.Step)
+}
+
+// ended reports whether the run has done all its steps, and said so.
+func ended(r *run.Run) bool {
+	h, _ := r.History()
+	return len(h) > 0 && h[len(h)-1].Kind == run.KindEnd
+}
+
+// measure measures the weights that training has ended with.
+func (f *Folder) measure(c Cell, t *train.Trainer, r *run.Run, b backend.Backend) (Measures, error) {
+	m, i := t.Model, b.Info()
+	a := m.Architecture
+	out := Measures{Model: a.String(), Layers: a.Layers(), Depth: a.Depth(), Parameters: int64(m.Size), FLOPs: m.FLOPs(),
+		Steps: c.Config.Train.Steps, Tokens: int64(c.Config.Train.Steps) * int64(c.Config.Train.Batch) * int64(m.Length),
+		Backend: i.Name, Device: i.Device, Metric: eval.MetricName(t.Task)}
+	h, _ := r.History() // lines that are garbled say nothing
+	for _, e := range h {
+		if s, ok := e.Values["seconds"]; ok {
+			out.Seconds = float64(s)
+		}
+		if e.Kind == run.KindEval {
+			name := "accuracy"
+			if t.Task.ExactMatch() {
+				name = "exact"
+			}
+			out.History = append(out.History, Moment{e.Step, e.Values["loss"], float64(e.Values[name])})
+		}
+	}
+	checkpoint, err := r.Latest()
+	if err != nil {
+		return out, err
+	}
+	weights, err := b.NewBuffer(m.Size)
+	if err != nil {
+		return out, err
+	}
+	defer weights.Free()
+	if err := train.LoadWeights(checkpoint, m, weights, true); err != nil {
+		return out, err
+	}
+	results, err := heldOut(c, t, b, weights, loopCounts(a.Count(), f.Grid.Measure.Loops))
+	if err != nil {
+		return out, err
+	}
+	for _, res := range results {
+		if res.Loops == a.Count() {
+			out.HeldOut = res
+		}
+	}
+	if len(results) > 1 {
+		out.Loops = results
+	}
+	if f.Grid.Measure.Similarity && a.Layers() == a.Depth() && a.Layers() > 1 {
+		out.Similarity, err = similarity(m, weights, max(1, c.Config.Regularize.Block))
+	}
+	return out, err
+}
+
+// loopCounts are those at which a model of so many loops is evaluated.
+func loopCounts(loops, times int) []int {
+	if times == 0 || loops == 1 {
+		return []int{loops}
+	}
+	var counts []int
+	for n := 1; n <= loops*times; n++ {
+		counts = append(counts, n)
+	}
+	return counts
+}
+
+// heldOut evaluates on the examples of training's last evaluation.
+func heldOut(c Cell, t *train.Trainer, b backend.Backend, weights backend.Buffer, counts []int) ([]eval.Result, error) {
+	examples := c.Config.Evaluate.Final
+	e, err := eval.New(b, t.Model, t.Task, weights, min(examples, c.Config.Train.Batch), counts)
+	if err != nil {
+		return nil, err
+	}
+	defer e.Close()
+	return e.Run(train.HeldOutSeed, examples, nil)
+}
+
+// similarity is the mean cosine between neighbouring blocks of k layers, by kind of weight, and their mean.
+func similarity(m *model.Model, weights backend.Buffer, k int) (map[string]run.Number, error) {
+	x := make([]float32, m.Size)
+	if err := weights.Read(0, x); err != nil {
+		return nil, err
+	}
+	arena := backend.Tensor{Storage: 1, Rows: 1, Cols: m.Size, Stride: m.Size}
+	values := map[string]run.Number{}
+	var sum float64
+	groups := m.WeightGroups()
+	for _, g := range groups {
+		var layers [][]float32
+		for _, v := range g.Views(arena) {
+			w := make([]float32, 0, v.Size())
+			for row := range v.Rows {
+				at := v.Offset + row*v.Stride
+				w = append(w, x[at:at+v.Cols]...)
+			}
+			layers = append(layers, w)
+		}
+		r := regularize.Similarity(k, layers)
+		values[g.Name] = run.Number(r)
+		sum += r
+	}
+	if mean := sum / float64(len(groups)); !math.IsNaN(mean) {
+		values[meanSimilarity] = run.Number(mean)
+	}
+	return values, nil
+}
+
+// meanSimilarity is the name of the mean over the kinds of weights.
+const meanSimilarity = "mean"

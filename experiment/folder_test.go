@@ -1,0 +1,296 @@
+package experiment
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"coil/backend"
+	"coil/backend/cpu"
+	"coil/run"
+	"coil/train"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func newBackend(t *testing.T) backend.Backend {
+	t.Helper()
+	b, err := cpu.New(cpu.Options{Workers: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { b.Close() })
+	return b
+}
+
+func made(t *testing.T, root, text string) *Folder {
+	t.Helper()
+	f, err := Make(root, parsed(t, text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+func trainAll(t *testing.T, f *Folder) {
+	t.Helper()
+	b := newBackend(t)
+	for _, c := range f.Cells {
+		if err := f.Train(c, b, nil, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func gathered(t *testing.T, f *Folder) *Results {
+	t.Helper()
+	r, err := f.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// A cell that was stopped goes on, and ends as one that was not; a finished one is not touched again.
+func TestTrainGoesOn(t *testing.T) {
+	whole, f := made(t, t.TempDir(), tiny), made(t, t.TempDir(), tiny)
+	trainAll(t, whole)
+	b := newBackend(t)
+	for _, c := range f.Cells {
+		asked := 0
+		stop := func() run.Command {
+			if asked++; asked == 7 {
+				return run.Stop
+			}
+			return ""
+		}
+		if err := f.Train(c, b, nil, stop); !errors.Is(err, train.ErrStopped) {
+			t.Fatalf("%v", err)
+		}
+		if s, _, err := f.State(c); err != nil || s != Waiting {
+			t.Errorf("%s is %v, %v", c.Name, s, err)
+		}
+	}
+	if r := gathered(t, f); r.Finished != 0 || len(r.Rows) != 0 {
+		t.Errorf("%d cells are finished: %v", r.Finished, r.Rows)
+	}
+	trainAll(t, f)
+	for _, c := range f.Cells {
+		if s, _, err := f.State(c); err != nil || s != Done {
+			t.Errorf("%s is %v, %v", c.Name, s, err)
+		}
+		a, err := readMeasures(whole.RunPath(c))
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, err := readMeasures(f.RunPath(c))
+		if err != nil {
+			t.Fatal(err)
+		}
+		a.Seconds, m.Seconds = 0, 0
+		if d := cmp.Diff(a, m); d != "" {
+			t.Errorf("%s: %s", c.Name, d)
+		}
+	}
+	before := map[string]os.FileInfo{}
+	look := func(check bool) {
+		for _, c := range f.Cells {
+			for _, name := range []string{"events.jsonl", measuresName} {
+				path := filepath.Join(f.RunPath(c), name)
+				fi, err := os.Stat(path)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if was := before[path]; check && (was.ModTime() != fi.ModTime() || was.Size() != fi.Size()) {
+					t.Errorf("%s was written again", path)
+				}
+				before[path] = fi
+			}
+		}
+	}
+	look(false)
+	trainAll(t, f)
+	look(true)
+	// What was killed between the end of training and the measures is only measured.
+	c := f.Cells[0]
+	if err := os.Remove(filepath.Join(f.RunPath(c), measuresName)); err != nil {
+		t.Fatal(err)
+	}
+	trainAll(t, f)
+	if events := filepath.Join(f.RunPath(c), "events.jsonl"); before[events].Size() != sizeOf(t, events) {
+		t.Error("it was trained again")
+	}
+}
+
+func sizeOf(t *testing.T, path string) int64 {
+	t.Helper()
+	fi, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fi.Size()
+}
+
+// Seeds and values can be added to an experiment, but a cell can't become another one.
+func TestChangedGrid(t *testing.T) {
+	root := t.TempDir()
+	made(t, root, tiny)
+	f := made(t, root, strings.Replace(tiny, "seeds = [1, 2]", "seeds = [2, 3]", 1))
+	if again, err := Open(f.Path); err != nil || again.Cells[1].Seed != 3 {
+		t.Errorf("%v, %v", again, err)
+	}
+	_, err := Make(root, parsed(t, strings.Replace(tiny, "batch = 8", "batch = 9", 1)))
+	if err == nil || !strings.Contains(err.Error(), "train.batch = 8 there, and 9 here") {
+		t.Errorf("%v", err)
+	}
+	other := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(other, "tiny", "photos"), 0o777); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Make(other, parsed(t, tiny)); err == nil || !strings.Contains(err.Error(), "holds photos and no grid.toml") {
+		t.Errorf("%v", err)
+	}
+	if _, err := Open(other); err == nil || !strings.Contains(err.Error(), "not the folder of an experiment") {
+		t.Errorf("%v", err)
+	}
+	// A run that somebody put in the place of a cell.
+	c := f.Cells[0]
+	changed := c
+	changed.Config.Train.Batch = 9
+	b := newBackend(t)
+	if err := f.Train(changed, b, nil, func() run.Command { return run.Stop }); !errors.Is(err, train.ErrStopped) {
+		t.Fatal(err)
+	}
+	if err := f.Train(c, b, nil, nil); err == nil || !strings.Contains(err.Error(), "train.batch = 9 there, and 8 here") {
+		t.Errorf("%v", err)
+	}
+}
+
+// A cell that another process trains is left to it.
+func TestBusy(t *testing.T) {
+	f := made(t, t.TempDir(), tiny)
+	c := f.Cells[0]
+	r, err := run.CreateAt(f.RunPath(c), c.Config.Encode(), run.Info{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if s, who, err := f.State(c); s != Running || !strings.Contains(who, "process") || err != nil {
+		t.Errorf("%v, %q, %v", s, who, err)
+	}
+	if err := f.Train(c, newBackend(t), nil, nil); !errors.Is(err, ErrBusy) {
+		t.Errorf("%v", err)
+	}
+}
+
+// A cell that diverges has failed, and says why; the others count.
+func TestFailedCell(t *testing.T) {
+	f := made(t, t.TempDir(), strings.NewReplacer(`seeds = [1, 2]`, `seeds = [1]`, "[measure]", `[[axis]]
+name = "rate"
+key = "train.rate"
+values = [0.01, 1e6]
+[measure]`, "warmup = 4", "warmup = 0\nclip = 0.0\nsteps = 200", "steps = 12\n", "").Replace(tiny))
+	b := newBackend(t)
+	failed := 0
+	for _, c := range f.Cells {
+		if err := f.Train(c, b, nil, nil); err != nil {
+			failed++
+			if s, why, err := f.State(c); s != Failed || !strings.Contains(why, "diverged") || err != nil {
+				t.Errorf("%v, %q, %v", s, why, err)
+			}
+		}
+	}
+	r := gathered(t, f)
+	if failed != 3 || len(r.Failed) != 3 || r.Finished != 3 || len(r.Rows) != 3 {
+		t.Errorf("%d have failed: %+v", failed, r)
+	}
+}
+
+// The table has the poster's columns.
+func TestTable(t *testing.T) {
+	f := made(t, t.TempDir(), tiny)
+	trainAll(t, f)
+	r := gathered(t, f)
+	table := r.Table()
+	var first []string
+	for _, row := range table {
+		first = append(first, row[0]+" "+row[1])
+	}
+	if d := cmp.Diff([]string{"model params/FLOPs", "2⊗1 2x/2x", "1⊗1 1x/1x", "1⊗2 1x/2x"}, first); d != "" {
+		t.Error(d)
+	}
+	if d := cmp.Diff([]string{"model", "params/FLOPs", "accuracy, %", "max", "gap %", "similarity"}, table[0]); d != "" {
+		t.Error(d)
+	}
+	loops := r.LoopTable()
+	if d := cmp.Diff([]string{"model", "accuracy after loops:", "1", "2", "3", "4"}, loops[0]); d != "" {
+		t.Error(d)
+	}
+	if len(loops) != 2 || !strings.HasSuffix(loops[1][3], "*") {
+		t.Errorf("%v", loops)
+	}
+	if len(r.Fits) != 2 || r.Fits[0].Points != 4 || r.Fits[1].Points != 4 {
+		t.Errorf("fits are %+v", r.Fits)
+	}
+	paths, err := f.Write(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range paths {
+		if sizeOf(t, p) == 0 {
+			t.Errorf("%s is empty", p)
+		}
+	}
+	lines, err := r.CSV()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(string(lines), "\n"); n != 1+4+2*4 { // a line of each unlooped cell, and one for each loop count of the others
+		t.Errorf("%d lines:\n%s", n, lines)
+	}
+}
+
+// Processes of the program stand in for cells: what matters is when they are started, stopped and told of.
+func TestLocal(t *testing.T) {
+	f := made(t, t.TempDir(), tiny)
+	var most, running int
+	var seen Progress
+	l := Local{Jobs: 2, Workers: 2, Report: func(p Progress) { seen = p }, Command: func(c Cell, workers int) *exec.Cmd {
+		if running++; running > most {
+			most = running
+		}
+		if workers != 1 {
+			t.Errorf("%d workers", workers)
+		}
+		return exec.Command("sh", "-c", "echo "+c.Name+"; exit 3")
+	}}
+	err := l.Run(f, nil, nil)
+	if err == nil || strings.Count(err.Error(), "exit status 3") != 6 || running != 6 {
+		t.Errorf("%d started: %v", running, err)
+	}
+	if seen.N != 6 || seen.Done != 0 {
+		t.Errorf("%+v", seen)
+	}
+	for _, c := range f.Cells {
+		if text, err := os.ReadFile(f.logPath(c)); err != nil || string(text) != c.Name+"\n" {
+			t.Errorf("%s: %q, %v", c.Name, text, err)
+		}
+	}
+	stop := make(chan struct{})
+	close(stop)
+	l.Command = func(Cell, int) *exec.Cmd { return exec.Command("sleep", "1000") }
+	if err := l.Run(f, stop, nil); !errors.Is(err, ErrStopped) {
+		t.Errorf("%v", err)
+	}
+	never, atOnce := make(chan struct{}), make(chan struct{})
+	close(atOnce)
+	l.Command = func(Cell, int) *exec.Cmd { return exec.Command("sh", "-c", "trap '' TERM; sleep 1000") }
+	done := make(chan error)
+	go func() { done <- l.Run(f, never, atOnce) }()
+	if err := <-done; !errors.Is(err, ErrStopped) {
+		t.Errorf("killed: %v", err)
+	}
+}

@@ -1,0 +1,300 @@
+// Package experiment asks one question of many models that are trained under equal conditions.
+//
+// A [Grid] is the question: a configuration, axes along which it varies, and seeds. Each combination is a [Cell], which is
+// an ordinary run. A [Folder] keeps them on disk, so that an experiment can be stopped, taken up again, and worked on from
+// several machines that share the folder; what is finished is never trained again. [Gather] turns the folder into a
+// [Table], whoever trained the cells.
+package experiment
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"coil/loop"
+	"coil/train"
+
+	"github.com/BurntSushi/toml"
+)
+
+// Grid is an experiment, as a TOML file says it:
+//
+//	title    = "Loops instead of layers"
+//	question = "Does 1⊗4 do what 4⊗1 does?"
+//	seeds    = [1, 2, 3]
+//
+//	[[axis]]
+//	name   = "model"
+//	key    = "model.layers"
+//	values = ["1x1", "1x4", "4x1"]
+//
+//	[config.train]          # laid over the default configuration, as in a file for coil train
+//	steps = 1500
+type Grid struct {
+	Name     string       `toml:"name"` // of its folder; that of the file if it has none
+	Title    string       `toml:"title"`
+	Question string       `toml:"question"`
+	Seeds    []uint64     `toml:"seeds"`
+	Axes     []Axis       `toml:"axis"`
+	Measure  Measurement  `toml:"measure"`
+	Config   train.Config `toml:"config"`
+}
+
+// Axis is one way in which the cells differ. It has a key with values, or choices that set several keys.
+type Axis struct {
+	Name   string `toml:"name"` // the head of its column
+	Key    string `toml:"key"`
+	Values []any  `toml:"values"`
+	// Across puts the values beside each other in the table, not below.
+	Across  bool     `toml:"across"`
+	Choices []Choice `toml:"choice"`
+}
+
+// Choice is a point of an axis.
+type Choice struct {
+	Name string         `toml:"name"`
+	Set  map[string]any `toml:"set"` // values of keys
+}
+
+// Measurement is what is measured of a cell besides held-out accuracy.
+type Measurement struct {
+	// Loops evaluates looped models at 1 to Loops times the loops that they were trained with.
+	Loops int `toml:"loops"`
+	// Fit fits accuracy = α·log(depth) + β to the looped and to the unlooped models: [Fit].
+	Fit bool `toml:"fit"`
+	// Curve plots held-out accuracy against held-out loss along training.
+	Curve bool `toml:"curve"`
+	// Similarity tells the cosine between neighbouring blocks of unlooped models, by kind of weight.
+	Similarity bool `toml:"similarity"`
+}
+
+// Limits, which only keep a slip of the pen from asking for the impossible.
+const (
+	mostCells     = 10_000
+	mostLoopTimes = 16
+)
+
+// Point is a place on an axis: how it is called, and the keys that it sets.
+type Point struct {
+	Label string
+	Set   []Setting
+}
+
+// Setting is a key and its value, as [train.Config.Set] takes them.
+type Setting struct{ Key, Value string }
+
+// Cell is one model to train.
+type Cell struct {
+	Name   string // of its folder
+	Labels []string
+	Seed   uint64
+	Config train.Config
+}
+
+// Title is how the cell is called among others.
+func (c Cell) Title() string {
+	return strings.Join(append(slices.Clone(c.Labels), fmt.Sprintf("seed %d", c.Seed)), " · ")
+}
+
+// Parse reads a grid; source is how errors call the text.
+func Parse(source string, text []byte) (Grid, error) {
+	g := Grid{Config: train.Default()}
+	md, err := toml.Decode(string(text), &g)
+	if err != nil {
+		if pe := (toml.ParseError{}); errors.As(err, &pe) {
+			return g, fmt.Errorf("%s: line %d: %s", source, pe.Position.Line, pe.Message)
+		}
+		return g, fmt.Errorf("%s: %s", source, strings.TrimPrefix(err.Error(), "toml: "))
+	}
+	if unknown := md.Undecoded(); len(unknown) > 0 {
+		return g, fmt.Errorf("%s: no key %q: a grid has name, title, question, seeds, axis, measure and config", source, unknown[0].String())
+	}
+	if _, err := g.Cells(); err != nil {
+		return g, fmt.Errorf("%s: %w", source, err)
+	}
+	return g, nil
+}
+
+// Encode writes the grid as Parse reads it.
+func (g Grid) Encode() []byte {
+	var b bytes.Buffer
+	e := toml.NewEncoder(&b)
+	e.Indent = ""
+	if err := e.Encode(g); err != nil {
+		panic("experiment: a grid that can't be written") // it was read from TOML
+	}
+	return b.Bytes()
+}
+
+// points are the places on the axis.
+func (a Axis) points() ([]Point, error) {
+	what := a.Name
+	if what == "" {
+		what = a.Key
+	}
+	bad := func(format string, args ...any) ([]Point, error) {
+		return nil, fmt.Errorf("axis %q: %w", what, fmt.Errorf(format, args...))
+	}
+	if (a.Key == "") != (len(a.Values) == 0) || (len(a.Values) == 0) == (len(a.Choices) == 0) {
+		return bad("want a key and values, or choices")
+	}
+	var points []Point
+	for _, v := range a.Values {
+		s := text(v)
+		label := s
+		if l, err := loop.Parse(s); a.Key == "model.layers" && err == nil {
+			label = l.String()
+		}
+		points = append(points, Point{label, []Setting{{a.Key, s}}})
+	}
+	for i, c := range a.Choices {
+		if c.Name == "" {
+			return bad("choice %d has no name", i+1)
+		}
+		p := Point{Label: c.Name}
+		for k, v := range c.Set {
+			p.Set = append(p.Set, Setting{k, text(v)})
+		}
+		slices.SortFunc(p.Set, func(a, b Setting) int { return strings.Compare(a.Key, b.Key) })
+		points = append(points, p)
+	}
+	for i, p := range points {
+		for _, q := range points[:i] {
+			if p.Label == q.Label {
+				return bad("%q is there twice", p.Label)
+			}
+		}
+		for _, s := range p.Set {
+			if s.Key == "train.seed" {
+				return bad("train.seed is set by seeds, not by an axis")
+			}
+		}
+	}
+	return points, nil
+}
+
+// text is a TOML value as [train.Config.Set] takes it.
+func text(v any) string {
+	if list, ok := v.([]any); ok {
+		parts := make([]string, len(list))
+		for i, x := range list {
+			parts[i] = text(x)
+		}
+		return strings.Join(parts, ",")
+	}
+	return fmt.Sprint(v)
+}
+
+// Cells lists the cells, all seeds of a combination after each other, or says what is wrong with the first that is
+// impossible: nothing is trained of a grid that can't be finished.
+func (g Grid) Cells() ([]Cell, error) {
+	if len(g.Seeds) == 0 {
+		return nil, errors.New("no seeds: want at least one, as in seeds = [1, 2, 3]")
+	}
+	for i, s := range g.Seeds {
+		if slices.Contains(g.Seeds[:i], s) {
+			return nil, fmt.Errorf("seed %d is there twice", s)
+		}
+	}
+	if g.Measure.Loops < 0 || g.Measure.Loops > mostLoopTimes {
+		return nil, fmt.Errorf("measure.loops is %d, want 0 to %d times the trained loops", g.Measure.Loops, mostLoopTimes)
+	}
+	axes := make([][]Point, len(g.Axes))
+	n := len(g.Seeds)
+	for i, a := range g.Axes {
+		var err error
+		if axes[i], err = a.points(); err != nil {
+			return nil, err
+		}
+		if n *= len(axes[i]); n > mostCells {
+			return nil, fmt.Errorf("more than %d cells", mostCells)
+		}
+	}
+	var cells []Cell
+	taken := map[string]string{}
+	for combination := range combinations(axes) {
+		c := g.Config
+		var labels []string
+		for _, p := range combination {
+			labels = append(labels, p.Label)
+			for _, s := range p.Set {
+				if err := c.Set(s.Key, s.Value); err != nil {
+					return nil, fmt.Errorf("%s: %w", strings.Join(labels, " · "), err)
+				}
+			}
+		}
+		if err := c.Check(); err != nil {
+			if len(labels) > 0 {
+				err = fmt.Errorf("%s: %w", strings.Join(labels, " · "), err)
+			}
+			return nil, err
+		}
+		for _, seed := range g.Seeds {
+			cell := Cell{Labels: labels, Seed: seed, Config: c}
+			cell.Config.Train.Seed = seed
+			if err := cell.Config.Check(); err != nil { // the seed
+				return nil, err
+			}
+			cell.Name = folderName(combination, seed)
+			if before, ok := taken[cell.Name]; ok {
+				return nil, fmt.Errorf("%s and %s would have the same folder %s: give them names that differ in letters or digits", before, cell.Title(), cell.Name)
+			}
+			taken[cell.Name] = cell.Title()
+			cells = append(cells, cell)
+		}
+	}
+	return cells, nil
+}
+
+// combinations are all choices of one point from each axis; the last axis varies first.
+func combinations(axes [][]Point) func(yield func([]Point) bool) {
+	return func(yield func([]Point) bool) {
+		at := make([]int, len(axes))
+		for {
+			points := make([]Point, len(axes))
+			for i, k := range at {
+				points[i] = axes[i][k]
+			}
+			if !yield(points) {
+				return
+			}
+			i := len(axes) - 1
+			for ; i >= 0; i-- {
+				if at[i]++; at[i] < len(axes[i]) {
+					break
+				}
+				at[i] = 0
+			}
+			if i < 0 {
+				return
+			}
+		}
+	}
+}
+
+// folderName is a name of letters, digits and . _ - for a cell, such as 1x4_s1.
+func folderName(combination []Point, seed uint64) string {
+	var parts []string
+	for _, p := range combination {
+		name := strings.NewReplacer("⊗", "x", "λ", "lambda", "(", "-", ")", "", ",", "-", " ", "").Replace(p.Label)
+		name = strings.Map(func(r rune) rune {
+			if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune(".-+", r) {
+				return r
+			}
+			return '-'
+		}, name)
+		parts = append(parts, strings.Trim(name, "-."))
+	}
+	return strings.Join(append(parts, fmt.Sprintf("s%d", seed)), "_")
+}
+
+// Architecture of the cell.
+func (c Cell) Architecture() loop.Architecture {
+	a, err := loop.Parse(c.Config.Model.Layers)
+	if err != nil {
+		panic("experiment: a cell that was not checked")
+	}
+	return a
+}

@@ -1,0 +1,173 @@
+package experiment
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// tiny is a grid whose cells take a fraction of a second.
+const tiny = `
+name = "tiny"
+title = "A tiny grid"
+question = "Is it quick?"
+seeds = [1, 2]
+
+[[axis]]
+name = "model"
+key = "model.layers"
+values = ["2x1", "1x1", "1x2"]
+
+[measure]
+loops = 2
+fit = true
+similarity = true
+
+[config.model]
+width = 16
+heads = 2
+hidden = 32
+init_std = 0.1
+
+[config.task.p-hop]
+letters = 3
+length = 16
+hops = 1
+
+[config.train]
+steps = 12
+batch = 8
+rate = 1e-2
+warmup = 4
+report = 3
+
+[config.evaluate]
+every = 4
+examples = 8
+final = 8
+
+[config.checkpoint]
+every = 5
+`
+
+func parsed(t *testing.T, text string) Grid {
+	t.Helper()
+	g, err := Parse("grid", []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return g
+}
+
+func TestCells(t *testing.T) {
+	g := parsed(t, tiny)
+	cells, err := g.Cells()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names, titles []string
+	for _, c := range cells {
+		names, titles = append(names, c.Name), append(titles, c.Title())
+		if c.Config.Train.Seed != c.Seed {
+			t.Errorf("%s trains with seed %d", c.Title(), c.Config.Train.Seed)
+		}
+	}
+	if d := cmp.Diff([]string{"2x1_s1", "2x1_s2", "1x1_s1", "1x1_s2", "1x2_s1", "1x2_s2"}, names); d != "" {
+		t.Error(d)
+	}
+	if titles[4] != "1⊗2 · seed 1" || cells[4].Config.Model.Layers != "1x2" {
+		t.Errorf("%s has %s", titles[4], cells[4].Config.Model.Layers)
+	}
+}
+
+// A grid that is written can be read, and has the same cells.
+func TestEncode(t *testing.T) {
+	for _, size := range Sizes() {
+		for _, name := range Names(size) {
+			g, err := Named(name, size)
+			if err != nil {
+				t.Fatal(err)
+			}
+			again := parsed(t, string(g.Encode()))
+			a, err := g.Cells()
+			if err != nil {
+				t.Fatal(err)
+			}
+			b, err := again.Cells()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if d := cmp.Diff(a, b); d != "" {
+				t.Errorf("%s, %s: %s", name, size, d)
+			}
+			if g.Title == "" || g.Question == "" || g.Name != name+"-"+size {
+				t.Errorf("%s, %s has title %q, question %q and name %q", name, size, g.Title, g.Question, g.Name)
+			}
+		}
+	}
+}
+
+// What is impossible is an error before anything is trained, that names the cell and the key.
+func TestImpossible(t *testing.T) {
+	for _, k := range []struct{ from, to, want string }{
+		{`"1x2"]`, `"1x2", "1x"]`, "1x: "},
+		{`"1x2"]`, `"1x2", "1⊗2"]`, `axis "model": "1⊗2" is there twice`},
+		{`heads = 2`, `heads = 3`, "2⊗1: model.heads is 3, which does not divide model.width = 16"},
+		{`hops = 1`, `hops = 100`, "2⊗1: task.p-hop: hops = 100, want at most"},
+		{`[config.task.p-hop]`, "[config.task]\nname = \"chess\"\n[config.task.p-hop]", `task.name is "chess", want one of`},
+		{`seeds = [1, 2]`, `seeds = []`, "no seeds"},
+		{`seeds = [1, 2]`, `seeds = [1, 1]`, "seed 1 is there twice"},
+		{`seeds = [1, 2]`, `seeds = [-1]`, "train.seed is out of range"},
+		{`key = "model.layers"`, `key = "model.layer"`, `no key "model.layer"; did you mean "model.layers"?`},
+		{`key = "model.layers"`, `key = "train.seed"`, "train.seed is set by seeds"},
+		{`key = "model.layers"`, ``, "want a key and values, or choices"},
+		{`steps = 12`, `stepps = 12`, `no key "config.train.stepps"`},
+		{`loops = 2`, `loops = 99`, "measure.loops is 99, want 0 to 16"},
+		{`loops = 2`, `loop = 2`, `no key "measure.loop"`},
+		{`steps = 12`, `steps = `, "line "},
+		{"[measure]", "[[axis]]\nname = \"x\"\n[[axis.choice]]\nset = {\"train.rate\" = 1e-3}\n[measure]", "choice 1 has no name"},
+		{"[measure]", "[[axis]]\nname = \"x\"\n[[axis.choice]]\nname = \"a b\"\n[[axis.choice]]\nname = \"ab\"\n[measure]", "would have the same folder"},
+	} {
+		if !strings.Contains(tiny, k.from) {
+			t.Fatalf("there is no %q", k.from)
+		}
+		_, err := Parse("grid.toml", []byte(strings.Replace(tiny, k.from, k.to, 1)))
+		if err == nil || !strings.Contains(err.Error(), k.want) || !strings.HasPrefix(err.Error(), "grid.toml: ") {
+			t.Errorf("%q: the error is %v, want %q", k.to, err, k.want)
+		}
+	}
+	if _, err := Named("phop", "laptop"); err == nil || !strings.Contains(err.Error(), `did you mean "p-hop"?`) {
+		t.Errorf("%v", err)
+	}
+	if _, err := Named("p-hop", "huge"); err == nil || !strings.Contains(err.Error(), "there are laptop and paper") {
+		t.Errorf("%v", err)
+	}
+}
+
+// Axes multiply; choices set several keys.
+func TestAxes(t *testing.T) {
+	g := parsed(t, strings.Replace(tiny, "[measure]", `[[axis]]
+name = "λ, block"
+across = true
+[[axis.choice]]
+name = "none"
+[[axis.choice]]
+name = "λ1 k1"
+set = {"train.weight_decay" = 0.5, "task.addition.operands" = [2, 3]}
+[measure]`, 1))
+	cells, err := g.Cells()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(cells) != 12 {
+		t.Fatalf("%d cells", len(cells))
+	}
+	c := cells[2]
+	if c.Name != "2x1_lambda1k1_s1" || c.Config.Train.WeightDecay != 0.5 || !cmp.Equal(c.Config.Task.Addition.Operands, []int{2, 3}) {
+		t.Errorf("%s: %+v", c.Name, c.Config)
+	}
+	if w := cells[0].Config.Train.WeightDecay; w == 0.5 {
+		t.Error("a choice leaks into the cells of another")
+	}
+}

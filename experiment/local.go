@@ -1,0 +1,189 @@
+package experiment
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"os/exec"
+	"slices"
+	"syscall"
+	"time"
+)
+
+// Local trains cells in processes of this machine, several at a time.
+type Local struct {
+	// Command is the command that trains a cell on so many cores, and ends with code 0 when it is finished.
+	Command func(c Cell, workers int) *exec.Cmd
+	Jobs    int  // processes at a time
+	Workers int  // cores of all of them together; 0 if they have none to share
+	Retry   bool // cells that have failed too
+	Report  func(Progress)
+}
+
+// job is a process that trains a cell.
+type job struct {
+	cell  Cell
+	cmd   *exec.Cmd
+	ended chan struct{}
+	err   error // when it has ended
+}
+
+// signal signals the process, and those that it has started.
+func (j *job) signal(s syscall.Signal) {
+	select {
+	case <-j.ended: // its number may be another's
+	default:
+		syscall.Kill(-j.cmd.Process.Pid, s)
+	}
+}
+
+// pollEvery is how often the cells are looked at.
+const pollEvery = 500 * time.Millisecond
+
+// ErrStopped is the error of an experiment that was asked to stop, and can be taken up again.
+var ErrStopped = errors.New("stopped")
+
+// Run trains what is left of the folder. When stop is closed, the processes save and end, and Run returns ErrStopped; when
+// atOnce is closed, they are killed. Cells that other processes train are left to them.
+func (l Local) Run(f *Folder, stop, atOnce <-chan struct{}) error {
+	m, err := f.Monitor()
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	p, err := m.Poll()
+	if err != nil {
+		return err
+	}
+	left, err := l.order(p)
+	if err != nil {
+		return err
+	}
+	var jobs []*job
+	var failures []error
+	defer func() { // whatever happens, no process stays behind
+		for _, j := range jobs {
+			j.signal(syscall.SIGTERM)
+		}
+		for _, j := range jobs {
+			<-j.ended
+		}
+	}()
+	stopped := false
+	tick := time.NewTicker(pollEvery)
+	defer tick.Stop()
+	for {
+		for !stopped && len(jobs) < l.Jobs && len(left) > 0 {
+			c := left[0]
+			left = left[1:]
+			if state, _, err := f.State(c); err != nil {
+				return err
+			} else if state == Done || state == Running {
+				continue
+			}
+			j, err := l.start(f, c, max(1, l.Workers/max(1, min(l.Jobs, len(jobs)+1+len(left)))))
+			if err != nil {
+				return err
+			}
+			jobs = append(jobs, j)
+		}
+		if p, err = m.Poll(); err != nil {
+			return err
+		}
+		l.Report(p)
+		if len(jobs) == 0 {
+			if stopped {
+				return ErrStopped
+			}
+			return errors.Join(failures...)
+		}
+		select {
+		case <-tick.C:
+		case <-stop:
+			stop, stopped = nil, true
+			for _, j := range jobs {
+				j.signal(syscall.SIGTERM)
+			}
+		case <-atOnce:
+			atOnce, stopped = nil, true
+			for _, j := range jobs {
+				j.signal(syscall.SIGKILL)
+			}
+		}
+		jobs = slices.DeleteFunc(jobs, func(j *job) bool {
+			select {
+			case <-j.ended:
+				failures = append(failures, l.failure(f, j, stopped))
+				return true
+			default:
+				return false
+			}
+		})
+	}
+}
+
+// order is the cells that are left: those of the first seed first, so that there is soon something to see of each model,
+// and of those the longest first, so that no core is idle at the end.
+func (l Local) order(p Progress) ([]Cell, error) {
+	type weighed struct {
+		Cell
+		seed int
+		work float64
+	}
+	var left []weighed
+	seeds := map[uint64]int{}
+	for _, s := range p.Cells {
+		if _, ok := seeds[s.Cell.Seed]; !ok {
+			seeds[s.Cell.Seed] = len(seeds)
+		}
+		if s.State == Done || s.State == Running || s.State == Failed && !l.Retry {
+			continue
+		}
+		work, err := s.Cell.Work()
+		if err != nil {
+			return nil, err
+		}
+		left = append(left, weighed{s.Cell, seeds[s.Cell.Seed], work})
+	}
+	slices.SortStableFunc(left, func(a, b weighed) int {
+		return cmp.Or(cmp.Compare(a.seed, b.seed), cmp.Compare(b.work, a.work))
+	})
+	cells := make([]Cell, len(left))
+	for i, w := range left {
+		cells[i] = w.Cell
+	}
+	return cells, nil
+}
+
+// start starts a process, in a group of its own: a Ctrl-C is for the experiment, which tells its processes. What it writes
+// goes to a file in the folder.
+func (l Local) start(f *Folder, c Cell, workers int) (*job, error) {
+	cmd := l.Command(c, workers)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	log, err := f.log(c)
+	if err != nil {
+		return nil, err
+	}
+	defer log.Close()
+	cmd.Stdout, cmd.Stderr = log, log
+	if err := cmd.Start(); err != nil {
+		return nil, fmt.Errorf("train %s: %w", c.Title(), err)
+	}
+	j := &job{cell: c, cmd: cmd, ended: make(chan struct{})}
+	go func() { // ends with the process
+		j.err = cmd.Wait()
+		close(j.ended)
+	}()
+	return j, nil
+}
+
+// failure is why a process ended without finishing its cell; nil if it was asked to.
+func (l Local) failure(f *Folder, j *job, stopped bool) error {
+	if j.err == nil || stopped {
+		return nil
+	}
+	if state, _, err := f.State(j.cell); err == nil && state == Running { // by another process, which was quicker
+		return nil
+	}
+	return fmt.Errorf("%s: %w; see %s", j.cell.Title(), j.err, f.logPath(j.cell))
+}

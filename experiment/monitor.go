@@ -1,0 +1,152 @@
+package experiment
+
+import (
+	"errors"
+	"io"
+	"time"
+
+	"coil/run"
+)
+
+// A Monitor follows the cells of a folder, whoever trains them. For one goroutine.
+type Monitor struct {
+	folder *Folder
+	cells  []*followed
+	begin  time.Time
+	before float64 // work that was done when it began
+}
+
+// followed is a cell that is followed.
+type followed struct {
+	Status
+	work   float64
+	reader *run.EventReader
+}
+
+// Status is how a cell is doing.
+type Status struct {
+	Cell  Cell
+	State State
+	Text  string // why it failed, or who trains it
+	Step  int
+	// Loss is of the last report, Metric of the last evaluation on held-out examples; each counts if its Has is set.
+	Loss, Metric       float64
+	HasLoss, HasMetric bool
+}
+
+// Progress is how an experiment is doing.
+type Progress struct {
+	Cells                    []Status
+	Done, Failed, Running, N int
+	Share                    float64       // of the work that is done
+	Left                     time.Duration // 0 if it is not known yet
+}
+
+// Monitor begins to follow the cells.
+func (f *Folder) Monitor() (*Monitor, error) {
+	m := &Monitor{folder: f, begin: time.Now()}
+	for _, c := range f.Cells {
+		work, err := c.Work()
+		if err != nil {
+			return nil, err
+		}
+		m.cells = append(m.cells, &followed{Status: Status{Cell: c}, work: work})
+	}
+	p, err := m.Poll()
+	m.before = p.Share
+	return m, err
+}
+
+// Close frees what following takes.
+func (m *Monitor) Close() {
+	for _, c := range m.cells {
+		if c.reader != nil {
+			c.reader.Close()
+		}
+	}
+}
+
+// Poll looks at what is new.
+func (m *Monitor) Poll() (Progress, error) {
+	p := Progress{N: len(m.cells)}
+	var done, all float64
+	for _, c := range m.cells {
+		if err := m.look(c); err != nil {
+			return p, err
+		}
+		switch c.State {
+		case Done:
+			p.Done++
+		case Failed:
+			p.Failed++
+		case Running:
+			p.Running++
+		}
+		all += c.work
+		if c.State == Done || c.State == Failed {
+			done += c.work
+		} else {
+			done += c.work * float64(c.Step) / float64(c.Cell.Config.Train.Steps)
+		}
+		p.Cells = append(p.Cells, c.Status)
+	}
+	if all > 0 {
+		p.Share = done / all
+	}
+	if took := time.Since(m.begin); p.Share > m.before && took > 3*time.Second {
+		p.Left = time.Duration(float64(took) * (1 - p.Share) / (p.Share - m.before))
+	}
+	return p, nil
+}
+
+// look reads what a cell's run has to tell.
+func (m *Monitor) look(c *followed) error {
+	if c.State == Done {
+		return nil
+	}
+	var err error
+	if c.State, c.Text, err = m.folder.State(c.Cell); err != nil {
+		return err
+	}
+	if c.reader == nil {
+		r, err := run.View(m.folder.RunPath(c.Cell))
+		if err != nil {
+			return nil // it has not begun
+		}
+		if c.reader, err = r.Events(); err != nil {
+			return err
+		}
+	}
+	for {
+		e, err := c.reader.Next()
+		var garbled *run.LineError
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil
+		case errors.As(err, &garbled):
+			continue
+		case err != nil:
+			return err
+		}
+		c.add(e, c.Cell.metric())
+	}
+}
+
+// add takes an event.
+func (s *Status) add(e run.Event, metric string) {
+	s.Step = e.Step
+	switch e.Kind {
+	case run.KindTrain:
+		s.Loss, s.HasLoss = float64(e.Values["loss"]), true
+	case run.KindEval:
+		s.Metric, s.HasMetric = float64(e.Values[metric]), true
+	}
+}
+
+// metric is the name of the value in evaluations by which the cell's task is judged.
+func (c Cell) metric() string {
+	if t, err := c.Config.Task.New(); err == nil && t.ExactMatch() {
+		return "exact"
+	}
+	return "accuracy"
+}

@@ -1,0 +1,496 @@
+package experiment
+
+import (
+	"encoding/csv"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	"coil/eval"
+	"coil/run"
+
+	"gonum.org/v1/gonum/stat"
+)
+
+// Results is what a folder's cells have come to.
+type Results struct {
+	Name     string   `json:"name"`
+	Title    string   `json:"title"`
+	Question string   `json:"question"`
+	Metric   string   `json:"metric"`
+	Finished int      `json:"finished"` // cells
+	Cells    int      `json:"cells"`
+	Axes     []string `json:"axes"` // heads of the labels of rows
+	// Columns are what is measured: a kind of held-out examples, at a point of the axes that go across; "" if there is one only.
+	Columns []string  `json:"columns"`
+	Rows    []Row     `json:"rows"`
+	Fits    []Fit     `json:"fits,omitempty"`
+	Failed  []Failure `json:"failed,omitempty"`
+
+	finished []finished
+	grid     Grid
+}
+
+// Failure is a cell that has failed.
+type Failure struct {
+	Cell string `json:"cell"`
+	Why  string `json:"why"`
+}
+
+// Row is the cells of one combination, of all seeds.
+type Row struct {
+	Labels []string `json:"labels"`
+	Layers int      `json:"layers"` // parameters relative to one layer
+	Depth  int      `json:"depth"`  // FLOPs relative to one layer
+	Stats  []Stat   `json:"stats"`  // a value for each column
+	// Gap is, for a looped model, how much of the way from the model of equal parameters to that of equal FLOPs its mean goes,
+	// by column: [Gap]. It is empty if the grid lacks one of them.
+	Gap []run.Number `json:"gap,omitempty"`
+	// Similarity is the mean over seeds of the cosine between neighbouring blocks, by kind of weight.
+	Similarity map[string]run.Number `json:"similarity,omitempty"`
+
+	key string // the labels but that of the model
+}
+
+// Stat is a metric over seeds.
+type Stat struct {
+	Values []float64  `json:"values"` // by seed, as far as cells are finished
+	Mean   run.Number `json:"mean"`
+	Spread run.Number `json:"spread"` // the sample standard deviation, NaN for a single seed
+	Max    run.Number `json:"max"`
+}
+
+func newStat(values []float64) Stat {
+	s := Stat{Values: values, Mean: run.Number(math.NaN()), Spread: run.Number(math.NaN()), Max: run.Number(math.NaN())}
+	if len(values) > 0 {
+		s.Mean, s.Max = run.Number(stat.Mean(values, nil)), run.Number(slices.Max(values))
+	}
+	if len(values) > 1 {
+		s.Spread = run.Number(stat.StdDev(values, nil))
+	}
+	return s
+}
+
+// Gap is how much of the way from a worse value to a better one another has come, in percent (Saunshi et al., arXiv
+// 2502.17416): (x − low) / (high − low). It is NaN if low and high are less than least apart: there is no way to speak of.
+func Gap(x, low, high, least float64) float64 {
+	if !(math.Abs(high-low) >= least) {
+		return math.NaN()
+	}
+	return 100 * (x - low) / (high - low)
+}
+
+// leastGap is the least difference of accuracies between which a gap is told: one point.
+const leastGap = 0.01
+
+// finished is a finished cell, with where it stands in the table.
+type finished struct {
+	cell   Cell
+	row    []string // labels of axes that go down
+	across []string // and across
+	m      Measures
+}
+
+// Gather reads the finished cells of a folder.
+func (f *Folder) Gather() (*Results, error) {
+	r := &Results{Name: f.Grid.Name, Title: f.Grid.Title, Question: f.Grid.Question, Cells: len(f.Cells), grid: f.Grid}
+	for _, a := range f.Grid.Axes {
+		if !a.Across {
+			r.Axes = append(r.Axes, a.head())
+		}
+	}
+	for _, c := range f.Cells {
+		m, err := readMeasures(f.RunPath(c))
+		if errors.Is(err, fs.ErrNotExist) {
+			if state, why, err := f.State(c); err == nil && state == Failed {
+				r.Failed = append(r.Failed, Failure{c.Title(), why})
+			}
+			continue
+		} else if err != nil {
+			return nil, err
+		}
+		done := finished{cell: c, m: m}
+		for i, a := range f.Grid.Axes {
+			if a.Across {
+				done.across = append(done.across, c.Labels[i])
+			} else {
+				done.row = append(done.row, c.Labels[i])
+			}
+		}
+		r.Finished++
+		r.Metric = m.Metric
+		r.finished = append(r.finished, done)
+	}
+	r.columns()
+	r.rows()
+	r.gaps()
+	if f.Grid.Measure.Fit {
+		r.fits()
+	}
+	return r, nil
+}
+
+// head is what the axis is called.
+func (a Axis) head() string {
+	if a.Name != "" {
+		return a.Name
+	}
+	return a.Key[strings.LastIndex(a.Key, ".")+1:]
+}
+
+// kindsOf are the kinds of examples that a result has, "" being all of them together.
+func kindsOf(r eval.Result) []string {
+	kinds := []string{""}
+	for _, k := range r.Kinds {
+		kinds = append(kinds, k.Kind)
+	}
+	return kinds
+}
+
+// value is the metric of a kind.
+func value(metric string, r eval.Result, kind string) (float64, bool) {
+	s := r.Score
+	if kind != "" {
+		i := slices.IndexFunc(r.Kinds, func(s eval.Score) bool { return s.Kind == kind })
+		if i < 0 {
+			return 0, false
+		}
+		s = r.Kinds[i]
+	}
+	if metric == "exact match" {
+		return s.Exact, true
+	}
+	return s.Accuracy, true
+}
+
+// column is how a column is called.
+func column(across []string, kind string) string {
+	parts := slices.Clone(across)
+	if kind != "" {
+		parts = append(parts, kind)
+	}
+	return strings.Join(parts, " · ")
+}
+
+func (r *Results) columns() {
+	for _, c := range r.finished {
+		for _, k := range kindsOf(c.m.HeldOut) {
+			if name := column(c.across, k); !slices.Contains(r.Columns, name) {
+				r.Columns = append(r.Columns, name)
+			}
+		}
+	}
+}
+
+func (r *Results) rows() {
+	at := map[string]int{}
+	values := map[string][][]float64{}
+	for _, c := range r.finished {
+		name := strings.Join(c.row, "\x00")
+		if _, ok := at[name]; !ok {
+			at[name] = len(r.Rows)
+			r.Rows = append(r.Rows, Row{Labels: c.row, Layers: c.m.Layers, Depth: c.m.Depth, key: r.withoutModel(c.row)})
+			values[name] = make([][]float64, len(r.Columns))
+		}
+		for _, k := range kindsOf(c.m.HeldOut) {
+			i := slices.Index(r.Columns, column(c.across, k))
+			if v, ok := value(c.m.Metric, c.m.HeldOut, k); ok {
+				values[name][i] = append(values[name][i], v)
+			}
+		}
+	}
+	for name, i := range at {
+		for _, v := range values[name] {
+			r.Rows[i].Stats = append(r.Rows[i].Stats, newStat(v))
+		}
+		r.Rows[i].Similarity = r.similarity(r.Rows[i].Labels)
+	}
+}
+
+// withoutModel joins the labels but that of the axis of models.
+func (r *Results) withoutModel(labels []string) string {
+	var parts []string
+	i := 0
+	for _, a := range r.grid.Axes {
+		if a.Across {
+			continue
+		}
+		if a.Key != "model.layers" {
+			parts = append(parts, labels[i])
+		}
+		i++
+	}
+	return strings.Join(parts, "\x00")
+}
+
+// similarity is the mean over the seeds of a row.
+func (r *Results) similarity(labels []string) map[string]run.Number {
+	sum, n := map[string]float64{}, map[string]float64{}
+	for _, c := range r.finished {
+		if slices.Equal(c.row, labels) {
+			for name, v := range c.m.Similarity {
+				sum[name] += float64(v)
+				n[name]++
+			}
+		}
+	}
+	if len(sum) == 0 {
+		return nil
+	}
+	mean := map[string]run.Number{}
+	for name := range sum {
+		mean[name] = run.Number(sum[name] / n[name])
+	}
+	return mean
+}
+
+// gaps compares each looped row with the unlooped ones of as many parameters and of as many FLOPs.
+func (r *Results) gaps() {
+	unlooped := func(of Row, layers int) *Row {
+		for i, b := range r.Rows {
+			if b.key == of.key && b.Layers == layers && b.Depth == layers {
+				return &r.Rows[i]
+			}
+		}
+		return nil
+	}
+	for i, row := range r.Rows {
+		low, high := unlooped(row, row.Layers), unlooped(row, row.Depth)
+		if row.Layers == row.Depth || low == nil || high == nil {
+			continue
+		}
+		for j, s := range row.Stats {
+			r.Rows[i].Gap = append(r.Rows[i].Gap, run.Number(Gap(float64(s.Mean), float64(low.Stats[j].Mean), float64(high.Stats[j].Mean), leastGap)))
+		}
+	}
+}
+
+// Tables are the tables there are: [Results.Table], accuracy at other loop counts, similarity by kind of weight, and fits.
+func (r *Results) Tables() [][][]string {
+	var tables [][][]string
+	for _, t := range [][][]string{r.Table(), r.LoopTable(), r.SimilarityTable(), r.FitTable()} {
+		if len(t) > 1 {
+			tables = append(tables, t)
+		}
+	}
+	return tables
+}
+
+// mostCounts is how many loop counts a table has.
+const mostCounts = 16
+
+// LoopTable is the mean metric over seeds of looped models at other loop counts than trained, which are marked.
+func (r *Results) LoopTable() [][]string {
+	counts := map[int]bool{}
+	for _, c := range r.finished {
+		for _, l := range c.m.Loops {
+			counts[l.Loops] = true
+		}
+	}
+	columns := thin(slices.Sorted(maps.Keys(counts)), mostCounts)
+	if len(columns) == 0 {
+		return nil
+	}
+	head := append(slices.Clone(r.Axes), r.Metric+" after loops:")
+	for _, n := range columns {
+		head = append(head, strconv.Itoa(n))
+	}
+	rows := [][]string{head}
+	for _, row := range r.Rows {
+		cells := append(slices.Clone(row.Labels), "")
+		any := false
+		for _, n := range columns {
+			mean, trained := r.atLoops(row, n)
+			text := percent(run.Number(mean))
+			if trained {
+				text += "*"
+			}
+			any = any || !math.IsNaN(mean)
+			cells = append(cells, text)
+		}
+		if any {
+			rows = append(rows, cells)
+		}
+	}
+	return rows
+}
+
+// thin leaves out of a list what is more than n, evenly, but neither the first nor the last.
+func thin(list []int, n int) []int {
+	if len(list) <= n {
+		return list
+	}
+	var few []int
+	for i := range n {
+		few = append(few, list[i*(len(list)-1)/(n-1)])
+	}
+	return few
+}
+
+// atLoops is the mean metric of a row's cells at a loop count, over all that go across, NaN if there is none; trained says that
+// they were trained with it.
+func (r *Results) atLoops(row Row, count int) (mean float64, trained bool) {
+	var values []float64
+	for _, c := range r.finished {
+		if !slices.Equal(c.row, row.Labels) {
+			continue
+		}
+		for _, l := range c.m.Loops {
+			if v, _ := value(c.m.Metric, l, ""); l.Loops == count {
+				values = append(values, v)
+				trained = trained || count == c.m.HeldOut.Loops
+			}
+		}
+	}
+	if len(values) == 0 {
+		return math.NaN(), false
+	}
+	return stat.Mean(values, nil), trained
+}
+
+// SimilarityTable is the mean cosine between neighbouring blocks over seeds, by kind of weight.
+func (r *Results) SimilarityTable() [][]string {
+	groups := map[string]bool{}
+	for _, row := range r.Rows {
+		for g := range row.Similarity {
+			groups[g] = g != meanSimilarity
+		}
+	}
+	if len(groups) == 0 {
+		return nil
+	}
+	delete(groups, meanSimilarity)
+	names := slices.Sorted(maps.Keys(groups))
+	rows := [][]string{append(append(slices.Clone(r.Axes), "similarity of"), names...)}
+	for _, row := range r.Rows {
+		if row.Similarity == nil {
+			continue
+		}
+		cells := append(slices.Clone(row.Labels), "")
+		for _, g := range names {
+			cells = append(cells, fmt.Sprintf("%.3f", row.Similarity[g]))
+		}
+		rows = append(rows, cells)
+	}
+	return rows
+}
+
+// Table is the rows as text: the poster's columns, then for each column the mean and spread over seeds, and the maximum; the
+// gap, if there is any, and the similarity.
+func (r *Results) Table() [][]string {
+	head := append(slices.Clone(r.Axes), "params/FLOPs")
+	gaps := slices.ContainsFunc(r.Rows, func(row Row) bool { return row.Gap != nil })
+	alike := slices.ContainsFunc(r.Rows, func(row Row) bool { return row.Similarity != nil })
+	for _, c := range r.Columns {
+		if c == "" {
+			c = r.Metric
+			if len(r.Columns) > 1 {
+				c = "all"
+			}
+		}
+		head = append(head, c+", %", "max")
+		if gaps {
+			head = append(head, "gap %")
+		}
+	}
+	if alike {
+		head = append(head, "similarity")
+	}
+	rows := [][]string{head}
+	for _, row := range r.Rows {
+		cells := append(slices.Clone(row.Labels), fmt.Sprintf("%dx/%dx", row.Layers, row.Depth))
+		for j, s := range row.Stats {
+			cells = append(cells, s.String(), percent(s.Max))
+			if gaps {
+				gap := ""
+				if row.Gap != nil && !math.IsNaN(float64(row.Gap[j])) {
+					gap = fmt.Sprintf("%.0f", row.Gap[j])
+				}
+				cells = append(cells, gap)
+			}
+		}
+		if alike {
+			text := ""
+			if v, ok := row.Similarity[meanSimilarity]; ok {
+				text = fmt.Sprintf("%.3f", v)
+			}
+			cells = append(cells, text)
+		}
+		rows = append(rows, cells)
+	}
+	return rows
+}
+
+// String is the mean and the spread, in percent.
+func (s Stat) String() string {
+	switch {
+	case len(s.Values) == 0:
+		return "–"
+	case len(s.Values) == 1:
+		return percent(s.Mean)
+	}
+	return fmt.Sprintf("%s ± %s", percent(s.Mean), percent(s.Spread))
+}
+
+func percent(x run.Number) string {
+	if math.IsNaN(float64(x)) {
+		return "–"
+	}
+	return fmt.Sprintf("%.1f", 100*x)
+}
+
+// Markdown is a table for a page.
+func Markdown(rows [][]string) string {
+	var b strings.Builder
+	for i, row := range rows {
+		fmt.Fprintf(&b, "| %s |\n", strings.Join(row, " | "))
+		if i == 0 {
+			b.WriteString("|" + strings.Repeat("---|", len(row)) + "\n")
+		}
+	}
+	return b.String()
+}
+
+// CSV has a line for each cell, loop count and kind of examples.
+func (r *Results) CSV() ([]byte, error) {
+	var b strings.Builder
+	w := csv.NewWriter(&b)
+	head := []string{"cell"}
+	for _, a := range r.grid.Axes {
+		head = append(head, a.head())
+	}
+	w.Write(append(head, "seed", "architecture", "layers", "depth", "parameters", "steps", "seconds", "loops", "examples_of", "examples", "loss", "accuracy", "exact"))
+	number := func(x float64) string { return strconv.FormatFloat(x, 'g', -1, 64) }
+	for _, c := range r.finished {
+		results := c.m.Loops
+		if results == nil {
+			results = []eval.Result{c.m.HeldOut}
+		}
+		for _, res := range results {
+			for _, s := range append([]eval.Score{res.Score}, res.Kinds...) {
+				kind := s.Kind
+				if kind == "" {
+					kind = "all"
+				}
+				line := append([]string{c.cell.Name}, c.cell.Labels...)
+				w.Write(append(line, strconv.FormatUint(c.cell.Seed, 10), c.m.Model, strconv.Itoa(c.m.Layers), strconv.Itoa(c.m.Depth),
+					strconv.FormatInt(c.m.Parameters, 10), strconv.Itoa(c.m.Steps), number(c.m.Seconds), strconv.Itoa(res.Loops),
+					kind, strconv.Itoa(s.Examples), number(float64(s.Loss)), number(s.Accuracy), number(s.Exact)))
+			}
+		}
+	}
+	w.Flush()
+	return []byte(b.String()), w.Error()
+}
+
+// JSON is the results whole.
+func (r *Results) JSON() ([]byte, error) {
+	text, err := json.MarshalIndent(r, "", "  ")
+	return append(text, '\n'), err
+}
