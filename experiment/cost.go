@@ -5,45 +5,19 @@ import (
 	"time"
 
 	"coil/backend"
-	"coil/model"
 	"coil/train"
 )
 
 // Work is how many FLOPs the cell takes: three forward passes for each token of training, one for each token of evaluation.
-func (c Cell) Work() (float64, error) {
-	m, err := c.model()
-	if err != nil {
-		return 0, err
-	}
-	t, err := c.Config.Task.New()
-	if err != nil {
-		return 0, err
-	}
+func (c Cell) Work() float64 {
 	o, e := c.Config.Train, c.Config.Evaluate
 	sequences := 3 * float64(o.Steps) * float64(o.Batch)
 	examples := float64(e.Final) * 2 // at the end of training, and when it is measured
 	if e.Every > 0 {
 		examples += float64(o.Steps/e.Every) * float64(e.Examples)
 	}
-	sequences += examples * float64(len(t.Kinds()))
-	return sequences * float64(m.Length) * float64(m.FLOPs()), nil
-}
-
-// Parameters is how many the cell's model has.
-func (c Cell) Parameters() (int64, error) {
-	m, err := c.model()
-	if err != nil {
-		return 0, err
-	}
-	return int64(m.Size), nil
-}
-
-func (c Cell) model() (*model.Model, error) {
-	t, err := c.Config.Task.New()
-	if err != nil {
-		return nil, err
-	}
-	return model.New(c.Config.Model, c.Config.Loops, len(t.Vocabulary()), t.Length())
+	sequences += examples * float64(c.kinds)
+	return sequences * float64(c.model.Length) * float64(c.model.FLOPs())
 }
 
 // Cost is what an experiment takes.
@@ -66,21 +40,16 @@ func Estimate(cells []Cell, b backend.Backend, done func(Cell) bool) (Cost, erro
 	cost := Cost{Cells: len(cells)}
 	rates := map[string]float64{}
 	for _, c := range cells {
-		work, err := c.Work()
-		if err != nil {
-			return cost, err
-		}
+		work := c.Work()
 		cost.Work += work
 		if done != nil && done(c) {
 			continue
 		}
 		cost.Left++
-		m, err := c.model()
-		if err != nil {
-			return cost, err
-		}
+		m := c.model
 		kind := fmt.Sprint(c.Config.Model.Width, c.Config.Model.Hidden, c.Config.Model.Heads, m.Length, m.Vocabulary)
 		if rates[kind] == 0 {
+			var err error
 			if rates[kind], err = speed(c, b); err != nil {
 				return cost, fmt.Errorf("%s: %w", c.Title(), err)
 			}
@@ -92,12 +61,8 @@ func Estimate(cells []Cell, b backend.Backend, done func(Cell) bool) (Cost, erro
 
 // speed measures the FLOPs a second of a cell's training steps, with fewer sequences than it has.
 func speed(c Cell, b backend.Backend) (float64, error) {
-	m, err := c.model()
-	if err != nil {
-		return 0, err
-	}
 	config := c.Config
-	config.Train.Batch = max(1, min(config.Train.Batch, sampleTokens/m.Length))
+	config.Train.Batch = max(1, min(config.Train.Batch, sampleTokens/c.model.Length))
 	config.Evaluate.Examples = 1
 	t, err := train.New(config, b, nil)
 	if err != nil {

@@ -26,7 +26,7 @@ func newBackend(t *testing.T) backend.Backend {
 	return b
 }
 
-func made(t *testing.T, root, text string) *Folder {
+func makeFolder(t *testing.T, root, text string) *Folder {
 	t.Helper()
 	f, err := Make(root, parsed(t, text))
 	if err != nil {
@@ -56,7 +56,7 @@ func gathered(t *testing.T, f *Folder) *Results {
 
 // A cell that was stopped goes on, and ends as one that was not; a finished one is not touched again.
 func TestTrainGoesOn(t *testing.T) {
-	whole, f := made(t, t.TempDir(), tiny), made(t, t.TempDir(), tiny)
+	whole, f := makeFolder(t, t.TempDir(), tiny), makeFolder(t, t.TempDir(), tiny)
 	trainAll(t, whole)
 	b := newBackend(t)
 	for _, c := range f.Cells {
@@ -137,8 +137,8 @@ func sizeOf(t *testing.T, path string) int64 {
 // Seeds and values can be added to an experiment, but a cell can't become another one.
 func TestChangedGrid(t *testing.T) {
 	root := t.TempDir()
-	made(t, root, tiny)
-	f := made(t, root, strings.Replace(tiny, "seeds = [1, 2]", "seeds = [2, 3]", 1))
+	makeFolder(t, root, tiny)
+	f := makeFolder(t, root, strings.Replace(tiny, "seeds = [1, 2]", "seeds = [2, 3]", 1))
 	if again, err := Open(f.Path); err != nil || again.Cells[1].Seed != 3 {
 		t.Errorf("%v, %v", again, err)
 	}
@@ -171,7 +171,7 @@ func TestChangedGrid(t *testing.T) {
 
 // A cell that another process trains is left to it.
 func TestBusy(t *testing.T) {
-	f := made(t, t.TempDir(), tiny)
+	f := makeFolder(t, t.TempDir(), tiny)
 	c := f.Cells[0]
 	r, err := run.CreateAt(f.RunPath(c), c.Config.Encode(), run.Info{})
 	if err != nil {
@@ -188,7 +188,7 @@ func TestBusy(t *testing.T) {
 
 // A cell that diverges has failed, and says why; the others count.
 func TestFailedCell(t *testing.T) {
-	f := made(t, t.TempDir(), strings.NewReplacer(`seeds = [1, 2]`, `seeds = [1]`, "[measure]", `[[axis]]
+	f := makeFolder(t, t.TempDir(), strings.NewReplacer(`seeds = [1, 2]`, `seeds = [1]`, "[measure]", `[[axis]]
 name = "rate"
 key = "train.rate"
 values = [0.01, 1e6]
@@ -211,7 +211,7 @@ values = [0.01, 1e6]
 
 // The table has the poster's columns.
 func TestTable(t *testing.T) {
-	f := made(t, t.TempDir(), tiny)
+	f := makeFolder(t, t.TempDir(), tiny)
 	trainAll(t, f)
 	r := gathered(t, f)
 	table := r.Table()
@@ -255,7 +255,7 @@ func TestTable(t *testing.T) {
 
 // Processes of the program stand in for cells: what matters is when they are started, stopped and told of.
 func TestLocal(t *testing.T) {
-	f := made(t, t.TempDir(), tiny)
+	f := makeFolder(t, t.TempDir(), tiny)
 	var most, running int
 	var seen Progress
 	l := Local{Jobs: 2, Workers: 2, Report: func(p Progress) { seen = p }, Command: func(c Cell, workers int) *exec.Cmd {

@@ -14,6 +14,8 @@ import (
 	"strings"
 
 	"coil/loop"
+	"coil/model"
+	"coil/task"
 	"coil/train"
 
 	"github.com/BurntSushi/toml"
@@ -91,6 +93,10 @@ type Cell struct {
 	Labels []string
 	Seed   uint64
 	Config train.Config
+
+	model *model.Model
+	kinds int  // of held-out examples
+	exact bool // the task is judged by exact match
 }
 
 // Title is how the cell is called among others.
@@ -225,18 +231,17 @@ func (g Grid) Cells() ([]Cell, error) {
 				}
 			}
 		}
-		if err := c.Check(); err != nil {
+		c.Train.Seed = slices.Max(g.Seeds) // the one that may be too large
+		t, m, err := made(c)
+		if err != nil {
 			if len(labels) > 0 {
 				err = fmt.Errorf("%s: %w", strings.Join(labels, " · "), err)
 			}
 			return nil, err
 		}
 		for _, seed := range g.Seeds {
-			cell := Cell{Labels: labels, Seed: seed, Config: c}
+			cell := Cell{Labels: labels, Seed: seed, Config: c, model: m, kinds: len(t.Kinds()), exact: t.ExactMatch()}
 			cell.Config.Train.Seed = seed
-			if err := cell.Config.Check(); err != nil { // the seed
-				return nil, err
-			}
 			cell.Name = folderName(combination, seed)
 			if before, ok := taken[cell.Name]; ok {
 				return nil, fmt.Errorf("%s and %s would have the same folder %s: give them names that differ in letters or digits", before, cell.Title(), cell.Name)
@@ -246,6 +251,19 @@ func (g Grid) Cells() ([]Cell, error) {
 		}
 	}
 	return cells, nil
+}
+
+// made makes the task and the model of a configuration, after checking it.
+func made(c train.Config) (task.Task, *model.Model, error) {
+	if err := c.Check(); err != nil {
+		return nil, nil, err
+	}
+	t, err := c.Task.New()
+	if err != nil {
+		return nil, nil, err
+	}
+	m, err := model.New(c.Model, c.Loops, len(t.Vocabulary()), t.Length())
+	return t, m, err
 }
 
 // combinations are all choices of one point from each axis; the last axis varies first.
@@ -290,11 +308,5 @@ func folderName(combination []Point, seed uint64) string {
 	return strings.Join(append(parts, fmt.Sprintf("s%d", seed)), "_")
 }
 
-// Architecture of the cell.
-func (c Cell) Architecture() loop.Architecture {
-	a, err := loop.Parse(c.Config.Model.Layers)
-	if err != nil {
-		panic("experiment: a cell that was not checked")
-	}
-	return a
-}
+// Model is the cell's model.
+func (c Cell) Model() *model.Model { return c.model }

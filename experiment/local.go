@@ -55,10 +55,7 @@ func (l Local) Run(f *Folder, stop, atOnce <-chan struct{}) error {
 	if err != nil {
 		return err
 	}
-	left, err := l.order(p)
-	if err != nil {
-		return err
-	}
+	left := l.order(p)
 	var jobs []*job
 	var failures []error
 	defer func() { // whatever happens, no process stays behind
@@ -124,7 +121,7 @@ func (l Local) Run(f *Folder, stop, atOnce <-chan struct{}) error {
 
 // order is the cells that are left: those of the first seed first, so that there is soon something to see of each model,
 // and of those the longest first, so that no core is idle at the end.
-func (l Local) order(p Progress) ([]Cell, error) {
+func (l Local) order(p Progress) []Cell {
 	type weighed struct {
 		Cell
 		seed int
@@ -139,11 +136,7 @@ func (l Local) order(p Progress) ([]Cell, error) {
 		if s.State == Done || s.State == Running || s.State == Failed && !l.Retry {
 			continue
 		}
-		work, err := s.Cell.Work()
-		if err != nil {
-			return nil, err
-		}
-		left = append(left, weighed{s.Cell, seeds[s.Cell.Seed], work})
+		left = append(left, weighed{s.Cell, seeds[s.Cell.Seed], s.Cell.Work()})
 	}
 	slices.SortStableFunc(left, func(a, b weighed) int {
 		return cmp.Or(cmp.Compare(a.seed, b.seed), cmp.Compare(b.work, a.work))
@@ -152,7 +145,7 @@ func (l Local) order(p Progress) ([]Cell, error) {
 	for i, w := range left {
 		cells[i] = w.Cell
 	}
-	return cells, nil
+	return cells
 }
 
 // start starts a process, in a group of its own: a Ctrl-C is for the experiment, which tells its processes. What it writes

@@ -46,11 +46,7 @@ type Progress struct {
 func (f *Folder) Monitor() (*Monitor, error) {
 	m := &Monitor{folder: f, begin: time.Now()}
 	for _, c := range f.Cells {
-		work, err := c.Work()
-		if err != nil {
-			return nil, err
-		}
-		m.cells = append(m.cells, &followed{Status: Status{Cell: c}, work: work})
+		m.cells = append(m.cells, &followed{Status: Status{Cell: c}, work: c.Work()})
 	}
 	p, err := m.Poll()
 	m.before = p.Share
@@ -145,7 +141,7 @@ func (s *Status) add(e run.Event, metric string) {
 
 // metric is the name of the value in evaluations by which the cell's task is judged.
 func (c Cell) metric() string {
-	if t, err := c.Config.Task.New(); err == nil && t.ExactMatch() {
+	if c.exact {
 		return "exact"
 	}
 	return "accuracy"

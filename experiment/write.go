@@ -2,14 +2,18 @@ package experiment
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
+	"slices"
 
+	"coil/report"
 	"coil/run"
 )
 
-// Write writes the results beside the cells: results.json and results.csv, and results.md, the tables for a page. It returns their
-// paths.
+// Write writes the results beside the cells: results.json and results.csv, results.md with the tables for a page, and plots as
+// SVG and PNG. It returns the paths.
 func (f *Folder) Write(r *Results) ([]string, error) {
 	var page bytes.Buffer
 	fmt.Fprintf(&page, "# %s\n\n%s\n\n%d of %d cells finished; %s on held-out examples in percent, mean ± standard deviation over seeds, and the most.\n",
@@ -25,11 +29,27 @@ func (f *Folder) Write(r *Results) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	var paths []string
-	for _, file := range []struct {
+	type file struct {
 		name string
 		text []byte
-	}{{"results.md", page.Bytes()}, {"results.csv", lines}, {"results.json", text}} {
+	}
+	files := []file{{"results.md", page.Bytes()}, {"results.csv", lines}, {"results.json", text}}
+	plots := r.Plots()
+	for _, name := range slices.Sorted(maps.Keys(plots)) {
+		svg, err := plots[name].SVG()
+		if errors.Is(err, report.ErrNoPoint) {
+			continue
+		} else if err != nil {
+			return nil, fmt.Errorf("plot %s: %w", name, err)
+		}
+		png, err := plots[name].PNG()
+		if err != nil {
+			return nil, fmt.Errorf("plot %s: %w", name, err)
+		}
+		files = append(files, file{name + ".svg", svg}, file{name + ".png", png})
+	}
+	var paths []string
+	for _, file := range files {
 		path := filepath.Join(f.Path, file.name)
 		if err := run.ReplaceFile(path, file.text); err != nil {
 			return nil, err

@@ -128,6 +128,9 @@ func (a axes) at(p point) vg.Point {
 func (c *chart) axes(to draw.Canvas) axes {
 	x, y, _ := c.bounds()
 	a := axes{to: to, xLabel: c.x, x: axis{scale: whole}, y: axis{scale: c.scale, log: c.logarithmic(y)}}
+	if c.xPlain {
+		a.x.scale = plain
+	}
 	if c.x == bySteps {
 		x[0] = min(0, x[0])
 	}

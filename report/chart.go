@@ -41,6 +41,7 @@ type chart struct {
 	name    string // of its files
 	title   string
 	x       string // what the x axis is
+	xPlain  bool   // and it is not of whole numbers
 	scale   scale  // of the y axis
 	zero    bool   // the y axis begins at 0
 	one     bool   // and ends at 1

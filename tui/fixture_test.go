@@ -85,6 +85,9 @@ func open(t *testing.T, o Options, w, h int) *model {
 	m := newModel(o, clock)
 	t.Cleanup(m.close)
 	m.width, m.height = w, h
+	if o.Experiment != nil {
+		m.followCells()
+	}
 	for _, r := range m.runs {
 		for more := true; more; more = r.more {
 			r.poll(clock())

@@ -25,7 +25,7 @@ func (m *model) drawHeader(a canvas.Area) {
 	right := " " + state + " "
 	room := a.Width() - len([]rune(right))
 	x := a.Sub(0, 0, room, 1).Text(0, 0, " coil ", canvas.Title)
-	for i, part := range m.headline(w) {
+	for i, part := range append(m.experimentHeadline(), m.headline(w)...) {
 		if i > 0 {
 			part = " · " + part
 		}

@@ -47,6 +47,7 @@ var groups = []group{
 		{keys: []string{"tab"}, name: "Tab", help: "next panel", hint: "panel", do: func(m *model, _ string) tea.Cmd { return m.focusBy(1) }},
 		{keys: []string{"shift+tab"}, name: "Shift-Tab", help: "panel before", do: func(m *model, _ string) tea.Cmd { return m.focusBy(-1) }},
 		{keys: []string{"1", "2", "3", "4", "5", "6", "7", "8", "9"}, name: "1 … 9", help: "a panel on the full screen", do: func(m *model, key string) tea.Cmd { return m.showPanel(int(key[0] - '1')) }},
+		{keys: []string{"g"}, name: "g", help: "the cells of an experiment on the full screen, and back", do: plain((*model).showCells)},
 		{keys: []string{"enter"}, name: "Enter", help: "this panel on the full screen, and back", hint: "full", do: plain((*model).toggleFull)},
 		{keys: []string{"up", "k"}, name: "↑ k", help: "scroll up", do: func(m *model, _ string) tea.Cmd { return m.scroll(-1) }},
 		{keys: []string{"down", "j"}, name: "↓ j", help: "scroll down", do: func(m *model, _ string) tea.Cmd { return m.scroll(1) }},

@@ -19,8 +19,9 @@ const (
 	logID
 	numbered = int(iota)
 
-	helpID     = panelID(numbered)
-	panelCount = numbered + 1
+	cellsID    = panelID(numbered)
+	helpID     = cellsID + 1
+	panelCount = numbered + 2
 )
 
 // panel is a part of the screen with one subject.
@@ -58,8 +59,16 @@ var arrangements = []arrangement{
 	{60, 16, []int{1, 1}, [][]panelID{{lossID}, {loopsID}}},
 }
 
+// experimentArrangements are those of an experiment.
+var experimentArrangements = []arrangement{
+	{150, 36, []int{5, 4, 4}, [][]panelID{{lossID, accuracyID, ratesID}, {cellsID, loopsID}, {speedID, valuesID, logID}}},
+	{100, 30, []int{5, 4}, [][]panelID{{lossID, accuracyID, ratesID}, {cellsID, loopsID, logID}}},
+	{76, 20, []int{1, 1}, [][]panelID{{lossID, accuracyID}, {cellsID, loopsID}}},
+	{60, 16, []int{1, 1}, [][]panelID{{lossID}, {cellsID}}},
+}
+
 // arrange gives places to the panels that fit on w×h cells; the focused one alone if full is set, or if there is no room for more.
-func arrange(w, h int, focus panelID, full bool) []place {
+func arrange(arrangements []arrangement, w, h int, focus panelID, full bool) []place {
 	if !full {
 		for _, a := range arrangements {
 			if w >= a.width && h+frameLines >= a.height {
@@ -133,7 +142,11 @@ func (m *model) draw() {
 	if m.help {
 		m.drawHelp(body)
 	} else {
-		m.places = arrange(body.Width(), body.Height(), m.focus, m.full)
+		all := arrangements
+		if m.o.Experiment != nil {
+			all = experimentArrangements
+		}
+		m.places = arrange(all, body.Width(), body.Height(), m.focus, m.full)
 		for i := range m.places {
 			p := &m.places[i]
 			m.drawPanel(p, body.Sub(p.x, p.y, p.w, p.h))

@@ -42,6 +42,8 @@ type model struct {
 	drawn     time.Time // second of the last frame
 	touched   time.Time // the last key or mouse event
 
+	experiment Experiment
+
 	moment  run.Now // of the training in this process
 	stopped bool    // it was asked to stop
 	done    bool    // it has ended
@@ -55,7 +57,7 @@ func newModel(o Options, clock func() time.Time) *model {
 	for _, r := range o.Runs {
 		m.runs = append(m.runs, watch(r))
 	}
-	if o.Training != nil {
+	if o.Training != nil || o.Experiment != nil {
 		m.runs = append(m.runs, watch(nil))
 	}
 	return m
@@ -136,6 +138,9 @@ func (m *model) poll() tea.Cmd {
 		if m.done && t.Signaled() { // nobody may be there to press a key
 			return tea.Quit
 		}
+	}
+	if m.o.Experiment != nil {
+		m.followCells()
 	}
 	for _, w := range m.runs {
 		m.dirty = w.poll(m.now) || m.dirty

@@ -22,10 +22,14 @@ var panels = [panelCount]panel{
 	machineID: {title: "machine", least: 4, share: 1, draw: (*model).drawMachine},
 	valuesID:  {title: "values", least: 4, share: 2, draw: (*model).drawValues},
 	logID:     {title: "log", least: 3, share: 2, draw: (*model).drawLog},
+	cellsID:   {title: "cells", least: 6, share: 3, draw: (*model).drawCells},
 }
 
 func (m *model) panelTitle(id panelID) string {
 	t := fmt.Sprintf("%d %s", id+1, panels[id].title)
+	if id == cellsID {
+		t = "g " + panels[id].title
+	}
 	r := m.shown()
 	switch {
 	case id == accuracyID && r.metric() == "exact":

@@ -47,10 +47,10 @@ type redraw struct{}
 
 func (p *program) Init() tea.Cmd { return p.model.Init() }
 
-func (p *program) Update(msg tea.Msg) (_ tea.Model, cmd tea.Cmd) {
+func (p *program) Update(msg tea.Msg) (m tea.Model, cmd tea.Cmd) {
 	defer func() {
 		if v := recover(); v != nil {
-			cmd = p.fail(v)
+			m, cmd = p, p.fail(v)
 		}
 	}()
 	switch msg.(type) {

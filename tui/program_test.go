@@ -106,7 +106,7 @@ func TestFaultEnds(t *testing.T) {
 	}
 	p, _, _ = paints(t)
 	p.runs = nil
-	if _, cmd := p.Update(keyMsg("p")); cmd == nil || p.fault == nil {
+	if m, cmd := p.Update(keyMsg("p")); m != p || cmd == nil || p.fault == nil {
 		t.Error("a fault of a key does not end it")
 	}
 }

@@ -14,6 +14,8 @@ func (m *model) send(c run.Command) tea.Cmd {
 		m.o.Training.Control.Send(c)
 	case m.o.Training != nil:
 		return m.say("training is over: %s", w.state())
+	case w.run == nil:
+		return m.say("no run has begun yet")
 	default:
 		if err := w.run.Send(c); err != nil {
 			return m.say("%v", err)

@@ -17,6 +17,9 @@ import (
 type Options struct {
 	Runs     []*run.Run // to watch; none with Training
 	Training *Training  // in this process, nil for none
+	// Experiment tells how an experiment is doing, nil if there is none; the runs are then those of its cells. It is called
+	// often, and must be quick.
+	Experiment func() Experiment
 	Style    Style
 }
 

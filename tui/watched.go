@@ -12,6 +12,7 @@ import (
 type watched struct {
 	*record
 	run    *run.Run // nil while the run of this process is not made yet
+	cell   string   // the path by which an experiment knows it
 	reader *run.EventReader
 	err    error // why nothing more can be read
 	more   bool  // there may be more to read at once

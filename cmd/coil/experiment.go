@@ -336,19 +336,11 @@ func (o *experimentFlags) announce(w io.Writer, g experiment.Grid, cells []exper
 	}
 	rows := [][]string{{"cell", "parameters", "depth", "FLOPs", "state"}}
 	for _, c := range cells {
-		work, err := c.Work()
-		if err != nil {
-			return err
-		}
-		parameters, err := c.Parameters()
-		if err != nil {
-			return err
-		}
 		state := "waiting"
 		if done != nil && done(c) {
 			state = "finished"
 		}
-		rows = append(rows, []string{c.Title(), count(parameters), strconv.Itoa(c.Architecture().Depth()), scaled(work), state})
+		rows = append(rows, []string{c.Title(), count(int64(c.Model().Size)), strconv.Itoa(c.Model().Architecture.Depth()), scaled(c.Work()), state})
 	}
 	_, err = io.WriteString(w, table(rows))
 	return err
