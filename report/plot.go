@@ -64,7 +64,7 @@ func (p Plot) chart() (*chart, error) {
 		for i := range points {
 			points[i] = point{l.X[i], l.Y[i]}
 		}
-		c.lines = append(c.lines, line{label: l.Label, points: points, color: series(l.Color), kind: lineKind(l.Style)})
+		c.lines = append(c.lines, line{label: l.Label, points: points, color: series(l.Color), row: l.Color, kind: lineKind(l.Style)})
 	}
 	if _, _, ok := c.bounds(); !ok {
 		return nil, ErrNoPoint

@@ -53,7 +53,7 @@ func (m *model) headline(w *watched) []string {
 		parts[3] += " " + s.Kernels
 	}
 	if s.Workers > 0 {
-		parts = append(parts, fmt.Sprintf("%d workers", s.Workers))
+		parts = append(parts, plural(s.Workers, "worker"))
 	}
 	return append(parts, s.Device)
 }

@@ -4,17 +4,21 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"coil/backend"
 	"coil/experiment"
 	"coil/run"
 	"coil/train"
+	"coil/tui"
 
 	"github.com/spf13/cobra"
 )
@@ -25,6 +29,8 @@ type experimentFlags struct {
 	sets                         []string
 	jobs                         int
 	dry, results, retry, asJSON  bool
+	noTUI                        bool
+	look                         lookFlags
 	image, claim, mount, program string
 	where                        backendFlags
 }
@@ -43,7 +49,7 @@ func newExperiment() *cobra.Command {
   coil experiment p-hop --size paper --executor slurm`,
 		Long: "An experiment asks one question of many models: a grid of cells, each an ordinary run in a folder of its own, that differ only in " +
 			"what the question is about, with several seeds each. Ctrl-C saves every cell that is trained, and the same command goes on; a finished cell is " +
-			"never trained again. On a CPU cells run side by side, one on each core. --executor slurm and kubernetes write a manifest for an engine that " +
+			"never trained again. On a terminal the dashboard shows the cells; leaving it leaves lines of progress. On a CPU cells run side by side, one on each core. --executor slurm and kubernetes write a manifest for an engine that " +
 			"trains the cells elsewhere, in a folder that its machines share; the results are gathered from the folder, whoever trained them.",
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 1 {
@@ -65,7 +71,9 @@ func newExperiment() *cobra.Command {
 	f.BoolVar(&o.results, "results", false, "print what it has come to so far; train nothing")
 	f.BoolVar(&o.retry, "retry", false, "train cells again that have failed")
 	f.IntVar(&o.jobs, "jobs", 0, "`number` of cells at a time; one for each core if not given, as far as memory goes")
-	f.BoolVar(&o.asJSON, "json", false, "print JSON")
+	f.BoolVar(&o.asJSON, "json", false, "print JSON; no dashboard")
+	f.BoolVar(&o.noTUI, "no-tui", false, "lines of progress instead of the dashboard")
+	o.look.add(cmd)
 	o.where.add(cmd)
 	f.StringVar(&o.executor, "executor", "local", "who trains the cells: local, slurm or kubernetes")
 	f.StringVar(&o.program, "program", "coil", "slurm, kubernetes: the `path` of coil there")
@@ -358,7 +366,7 @@ func (o *experimentFlags) local(cmd *cobra.Command, f *experiment.Folder, jobs i
 	defer stop.end()
 	stop.first = func() { close(stopAsked) }
 	stop.second = func(int) { close(atOnce); stop.second = os.Exit }
-	lines := &cellLines{w: w, begin: time.Now()}
+	lines := &cellLines{w: w}
 	l := experiment.Local{Jobs: jobs, Workers: info.Workers, Retry: o.retry, Report: lines.report,
 		Command: func(c experiment.Cell, workers int) *exec.Cmd {
 			args := []string{"experiment", "cell", f.Path, c.Name, "--backend", info.Name}
@@ -370,7 +378,11 @@ func (o *experimentFlags) local(cmd *cobra.Command, f *experiment.Folder, jobs i
 			}
 			return exec.Command(program, args...)
 		}}
-	err = l.Run(f, stopAsked, atOnce)
+	if !o.noTUI && !o.asJSON && canShow() {
+		err = o.inDashboard(w, f, &l, stop, stopAsked, atOnce)
+	} else {
+		err = l.Run(f, stopAsked, atOnce)
+	}
 	if errors.Is(err, experiment.ErrStopped) {
 		fmt.Fprintf(w, "stopped; the same command goes on\n")
 		return stop.err()
@@ -378,12 +390,68 @@ func (o *experimentFlags) local(cmd *cobra.Command, f *experiment.Folder, jobs i
 	return errors.Join(o.tell(cmd, f), err)
 }
 
+// inDashboard trains on another goroutine and shows the cells in the dashboard on this one, until all are finished or the user
+// leaves; then lines of progress go on.
+func (o *experimentFlags) inDashboard(w io.Writer, f *experiment.Folder, l *experiment.Local, stop *interrupt, stopAsked, atOnce chan struct{}) error {
+	style, err := o.look.style()
+	if err != nil {
+		return err
+	}
+	var newest atomic.Pointer[experiment.Progress]
+	newest.Store(&experiment.Progress{})
+	var showing atomic.Bool
+	showing.Store(true)
+	lines := l.Report
+	l.Report = func(p experiment.Progress) {
+		newest.Store(&p)
+		if !showing.Load() {
+			lines(p)
+		}
+	}
+	leave, ended := make(chan struct{}), make(chan error, 1)
+	close := sync.OnceFunc(func() { close(leave) })
+	first := stop.first
+	stop.first = func() { close(); first() } // what is told belongs on the normal screen
+	go func() {
+		ended <- l.Run(f, stopAsked, atOnce)
+		close()
+	}()
+	_, fault := tui.Run(tui.Options{Style: style, Experiment: func() tui.Experiment { return experimentOf(f, newest.Load()) }}, os.Stdin, os.Stdout, leave)
+	showing.Store(false)
+	if fault != nil {
+		fmt.Fprintf(w, "%v\n", fault)
+	}
+	select {
+	case err := <-ended:
+		return err
+	default:
+	}
+	if !stop.asked() {
+		fmt.Fprintf(w, "training goes on; Ctrl-C stops it\n")
+	}
+	return <-ended
+}
+
+// experimentOf is what the dashboard shows of an experiment.
+func experimentOf(f *experiment.Folder, p *experiment.Progress) tui.Experiment {
+	e := tui.Experiment{Name: f.Grid.Name, Left: p.Left}
+	states := map[experiment.State]tui.CellState{experiment.Waiting: tui.CellWaits, experiment.Running: tui.CellRuns, experiment.Failed: tui.CellFailed, experiment.Done: tui.CellDone}
+	for _, s := range p.Cells {
+		c := tui.Cell{Title: s.Cell.Title(), Path: f.RunPath(s.Cell), State: states[s.State], Value: math.NaN(),
+			Share: float64(s.Step) / float64(s.Cell.Config.Train.Steps)}
+		if s.HasMetric {
+			c.Value = s.Metric
+		}
+		e.Cells = append(e.Cells, c)
+	}
+	return e
+}
+
 // cellLines prints a line for each cell that ends, and now and then how the others are doing.
 type cellLines struct {
-	w     io.Writer
-	begin time.Time
-	told  map[string]experiment.State
-	last  time.Time
+	w    io.Writer
+	told map[string]experiment.State
+	last time.Time
 }
 
 // silence is how long no line may come.
