@@ -3,6 +3,8 @@ package model
 import (
 	"fmt"
 	"math/rand/v2"
+	"strconv"
+	"strings"
 
 	"coil/backend"
 	"coil/loop"
@@ -19,6 +21,20 @@ type Parameter struct {
 
 // Size is the number of values.
 func (p Parameter) Size() int { return p.Rows * p.Cols }
+
+// Counterpart is the name of the parameter that is in layer layers[i] what p is in layer i; p's own outside the layers.
+func (p Parameter) Counterpart(layers []int) string {
+	inLayer, ok := strings.CutPrefix(p.Name, "layers.")
+	if !ok {
+		return p.Name
+	}
+	number, rest, _ := strings.Cut(inLayer, ".")
+	i, err := strconv.Atoi(number)
+	if err != nil {
+		panic("model: the name of a layer's parameter")
+	}
+	return fmt.Sprintf("layers.%d.%s", layers[i], rest)
+}
 
 // view is the parameter as a tensor in an arena of parameters, or of their gradients.
 func (p Parameter) view(arena backend.Tensor) backend.Tensor {

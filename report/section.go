@@ -105,6 +105,9 @@ func facts(r *Record) []fact {
 	if s.Parameters > 0 {
 		add("model", count(s.Parameters)+" parameters", depth, ratio, flops)
 	}
+	if o := r.Info.Origin; o != nil {
+		add("first weights", o.String())
+	}
 	length, batch := "", ""
 	if s.Length > 0 {
 		length = fmt.Sprintf("sequences of %d tokens", s.Length)

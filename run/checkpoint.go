@@ -590,7 +590,8 @@ func (r *Run) wholeBefore(places []place, step int) string {
 }
 
 // Prune removes all checkpoints but the newest ones, as many as keep says, and those that Rewind has set aside.
-// It leaves alone what is not whole. It panics if keep is not positive.
+// It leaves alone what is not whole, and the checkpoint of step 0: a run has one if its first weights came from another
+// run, and only there they are safe. It panics if keep is not positive.
 func (r *Run) Prune(keep int) error {
 	r.mustWrite()
 	if keep < 1 {
@@ -603,6 +604,9 @@ func (r *Run) Prune(keep int) error {
 		return err
 	}
 	for _, c := range cs[:max(0, len(cs)-keep)] {
+		if c.Step == 0 {
+			continue
+		}
 		if err := discard(c.Path, r.checkpointPath(c.Step)); err != nil {
 			return fmt.Errorf("remove old checkpoints: %w", withCure(err, ""))
 		}

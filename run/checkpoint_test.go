@@ -506,6 +506,17 @@ func TestPrune(t *testing.T) {
 			t.Errorf("keep %d: %v %s", c.keep, inCheckpoints(t, r), diff)
 		}
 	}
+	// Step 0 stays.
+	saveSteps(t, r, 0)
+	if err := r.Prune(1); err != nil {
+		t.Fatal(err)
+	}
+	if got := wholeSteps(t, r); !slices.Equal(got, []int{0, 5}) {
+		t.Errorf("with a checkpoint of step 0 there are %v", got)
+	}
+	if err := os.RemoveAll(r.checkpointPath(0)); err != nil {
+		t.Fatal(err)
+	}
 	// One that is damaged does not count as kept.
 	saveSteps(t, r, 6, 7)
 	if err := os.Remove(filepath.Join(r.checkpointPath(7), "model")); err != nil {

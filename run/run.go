@@ -62,6 +62,32 @@ type Info struct {
 	Device     string `json:"device"` // as a person calls it: "Apple M3 Max, 40 GPU cores"
 	Seed       uint64 `json:"seed"`
 	Parameters int64  `json:"parameters"`
+
+	Origin *Origin `json:"origin,omitempty"` // nil if the first weights are those of the seed
+}
+
+// Origin is where a run's first weights came from. They are in the run's own checkpoint of step 0, so nobody needs the
+// other run any more.
+type Origin struct {
+	Run   string `json:"run"`             // its directory
+	Step  int    `json:"step"`            // of its checkpoint
+	Model string `json:"model"`           // "1⊗4"
+	Grown string `json:"grown,omitempty"` // how layers were added: "middle in blocks of 2"
+
+	// Changed are the keys of the model, but for its layers, that had other values there, with those.
+	Changed []string `json:"changed,omitempty"`
+}
+
+// String is "step 1200 of runs/2026-11-23_15-20-31_ab12, 1⊗4, grown by unroll".
+func (o Origin) String() string {
+	s := fmt.Sprintf("step %d of %s, %s", o.Step, o.Run, o.Model)
+	if o.Grown != "" {
+		s += ", grown by " + o.Grown
+	}
+	if o.Changed != nil {
+		s += ", which had " + strings.Join(o.Changed, ", ")
+	}
+	return s
 }
 
 // complete fills in what the program knows by itself and the caller has left empty.
@@ -392,6 +418,11 @@ func (r *Run) Path() string { return r.path }
 func (r *Run) Info() Info {
 	info := r.info
 	info.Args = slices.Clone(info.Args)
+	if info.Origin != nil {
+		origin := *info.Origin
+		origin.Changed = slices.Clone(origin.Changed)
+		info.Origin = &origin
+	}
 	return info
 }
 

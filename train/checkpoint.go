@@ -144,11 +144,7 @@ func (t *Trainer) Resume(c run.Checkpoint) error {
 func LoadWeights(c run.Checkpoint, m *model.Model, b backend.Buffer, average bool) error {
 	name := weightsFile
 	if average {
-		for _, f := range c.Files {
-			if f.Name == averageFile {
-				name = averageFile
-			}
-		}
+		name = evaluatedFile(c)
 	}
 	return withFile(c, name, func(f *safetensors.File) error {
 		for _, p := range m.Parameters {
@@ -161,6 +157,14 @@ func LoadWeights(c run.Checkpoint, m *model.Model, b backend.Buffer, average boo
 		}
 		return nil
 	})
+}
+
+// evaluatedFile is the file with the weights that evaluation uses.
+func evaluatedFile(c run.Checkpoint) string {
+	if slices.ContainsFunc(c.Files, func(f run.CheckpointFile) bool { return f.Name == averageFile }) {
+		return averageFile
+	}
+	return weightsFile
 }
 
 func withFile(c run.Checkpoint, name string, read func(*safetensors.File) error) error {
@@ -181,9 +185,17 @@ func withFile(c run.Checkpoint, name string, read func(*safetensors.File) error)
 
 // readInto reads a tensor of the given shape to a place in a buffer.
 func readInto(f *safetensors.File, name string, shape []int, b backend.Buffer, offset int) error {
+	x, err := readTensor(f, name, shape)
+	if err != nil {
+		return err
+	}
+	return b.Write(offset, x)
+}
+
+func readTensor(f *safetensors.File, name string, shape []int) ([]float32, error) {
 	info, ok := f.Lookup(name)
 	if !ok {
-		return fmt.Errorf("%w: no tensor %q", ErrOtherModel, name)
+		return nil, fmt.Errorf("%w: no tensor %q", ErrOtherModel, name)
 	}
 	n := 1
 	same := len(info.Shape) == len(shape)
@@ -192,11 +204,8 @@ func readInto(f *safetensors.File, name string, shape []int, b backend.Buffer, o
 		same = same && info.Shape[i] == s
 	}
 	if !same {
-		return fmt.Errorf("%w: tensor %q has the shape %v, the configuration's %v", ErrOtherModel, name, info.Shape, shape)
+		return nil, fmt.Errorf("%w: tensor %q has the shape %v, the configuration's %v", ErrOtherModel, name, info.Shape, shape)
 	}
 	x := make([]float32, n)
-	if err := f.Read(name, x); err != nil {
-		return err
-	}
-	return b.Write(offset, x)
+	return x, f.Read(name, x)
 }

@@ -59,6 +59,14 @@ func newState(b backend.Backend, m *model.Model, o Options) (*state, error) {
 	return &s, nil
 }
 
+// begin writes the first weights, which are their own average.
+func (s *state) begin(weights []float32) error {
+	if err := s.weights.Write(0, weights); err != nil || s.average == nil {
+		return err
+	}
+	return s.average.Write(0, weights)
+}
+
 // free frees the buffers that there are.
 func (s *state) free() {
 	buffers := []backend.Buffer{s.weights, s.average}

@@ -22,6 +22,7 @@ type Trainer struct {
 	Model  *model.Model
 	Task   task.Task
 	Memory backend.Memory // of training and evaluation together
+	Origin *run.Origin    // of the first weights, if Begin has given them
 
 	backend   backend.Backend
 	run       *run.Run
@@ -79,16 +80,9 @@ func New(c Config, b backend.Backend, report func(Report)) (*Trainer, error) {
 		t.Close()
 		return nil, t.advise(err)
 	}
-	first := m.Initialize(c.Train.Seed)
-	if err := t.state.weights.Write(0, first); err != nil {
+	if err := t.state.begin(m.Initialize(c.Train.Seed)); err != nil {
 		t.Close()
 		return nil, err
-	}
-	if t.state.average != nil {
-		if err := t.state.average.Write(0, first); err != nil {
-			t.Close()
-			return nil, err
-		}
 	}
 	for i := range t.batches {
 		t.batches[i] = newBatch(tk, c.Train.Batch)
@@ -271,7 +265,10 @@ func (t *Trainer) Run(r *run.Run, next func() run.Command) error {
 	if err := t.event(Report{Event: run.Event{Kind: run.KindSetup, Step: t.done, Setup: t.setup(), Values: map[string]run.Number{"seconds": run.Number(t.seconds)}}}); err != nil {
 		return err
 	}
-	err := t.loop()
+	err := t.keepOrigin()
+	if err == nil {
+		err = t.loop()
+	}
 	if err == nil {
 		return nil
 	}
@@ -286,6 +283,17 @@ func (t *Trainer) Run(r *run.Run, next func() run.Command) error {
 	// If this fails too, the first error is the one to tell.
 	t.event(Report{Event: run.Event{Kind: run.KindError, Step: t.done, Text: err.Error()}})
 	return err
+}
+
+// keepOrigin saves weights that came from another run before they change: nothing else could bring them back.
+func (t *Trainer) keepOrigin() error {
+	if t.Origin == nil || t.done > 0 {
+		return nil
+	}
+	if err := t.event(Report{Event: run.Event{Kind: run.KindNote, Text: "begins with the weights of " + t.Origin.String()}}); err != nil {
+		return err
+	}
+	return t.save()
 }
 
 // secondsSoFar is how long a run has trained already, as its events tell.

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"coil/backend"
+	"coil/loop"
 	"coil/run"
 	"coil/train"
 
@@ -94,7 +95,7 @@ func exitCode(err error) int {
 		return exitDiverged
 	case errors.Is(err, train.ErrOtherModel), errors.Is(err, run.ErrDamaged):
 		return exitMismatch
-	case errors.As(err, &usage):
+	case errors.As(err, &usage), errors.Is(err, loop.ErrGrowth):
 		return exitUsage
 	case errors.Is(err, backend.ErrMemory):
 		return exitFailed

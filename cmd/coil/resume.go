@@ -69,13 +69,17 @@ func look(path string, step int) (c train.Config, from run.Checkpoint, err error
 	return point(r, step)
 }
 
-// point is where a run goes on: its configuration, and the checkpoint, none being the beginning.
+// point is where a run goes on: its configuration, and the checkpoint, none being the beginning with the seed's weights.
 func point(r *run.Run, step int) (c train.Config, from run.Checkpoint, err error) {
-	if c, err = configOf(r); err != nil || step == 0 {
+	origin := r.Info().Origin
+	if c, err = configOf(r); err != nil || step == 0 && origin == nil {
 		return c, from, err
 	}
 	from, err = checkpointOf(r, step)
-	if step < 0 && errors.Is(err, run.ErrNoCheckpoint) {
+	switch {
+	case origin != nil && errors.Is(err, run.ErrNoCheckpoint):
+		err = fmt.Errorf("%w, not even of the weights that it began with, those of %s: begin anew with coil train --from", err, origin)
+	case step < 0 && errors.Is(err, run.ErrNoCheckpoint):
 		err = nil
 	}
 	return c, from, err

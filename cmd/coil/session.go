@@ -155,6 +155,9 @@ func describe(w io.Writer, source string, t *train.Trainer, b backend.Backend) {
 	fmt.Fprintf(w, "model    %s · %s parameters · depth %d · %dx params / %dx FLOPs of one layer · %sFLOPs a token\n", a,
 		count(int64(m.Size)), a.Depth(), a.Layers(), a.Depth(), scaled(float64(m.FLOPs())))
 	fmt.Fprintf(w, "task     %s · %s · sequences of %d tokens\n", t.Task.Name(), strings.Join(t.Task.Kinds(), ", "), t.Task.Length())
+	if t.Origin != nil {
+		fmt.Fprintf(w, "weights  %s\n", t.Origin)
+	}
 	fmt.Fprintf(w, "backend  %s · %s\n", i.Name, describeDevice(i.Device, i.Kernels, i.Workers, i.Memory))
 	fmt.Fprintf(w, "memory   %s: weights and moments %s, gradients %s, activations %s, workspace %s\n", byteSize(t.Memory.Total()),
 		byteSize(t.Memory.Buffers), byteSize(t.Memory.Accumulators), byteSize(t.Memory.Activations), byteSize(t.Memory.Workspace+t.Memory.Batch))

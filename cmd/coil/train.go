@@ -20,6 +20,7 @@ func newTrain() *cobra.Command {
 	var dry bool
 	var front frontFlags
 	var where backendFlags
+	var origin originFlags
 	cmd := &cobra.Command{
 		Use:   "train [CONFIG.toml]",
 		Short: "Train a model",
@@ -27,11 +28,13 @@ func newTrain() *cobra.Command {
   coil train --model 1x1                     its baseline: the same layer, run once
   coil train --preset middle --steps 500     another preset, a shorter run
   coil train my.toml --train.rate 1e-3       a configuration file, with one key set anew
+  coil train --from latest --rate 3e-4       on from another run's weights, as a run of its own
+  coil train --from RUN --model 6x1 --grow middle  the same, with more layers
   coil train --detach                        in the background: see coil watch
   coil train --dry-run > my.toml             write the whole configuration; train nothing`,
 		Long: "Trains the model of a preset or a configuration file, which is TOML; every key can be set by a flag " +
 			"of its name. The run lies in a folder of its own below --out. On a terminal the dashboard opens: ? shows its keys. " +
-			"Ctrl-C saves a checkpoint and says how to go on.",
+			"Ctrl-C saves a checkpoint and says how to go on." + originHelp,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 1 {
 				return usageError{fmt.Errorf("train takes one configuration file, not %d arguments", len(args))}
@@ -44,6 +47,7 @@ func newTrain() *cobra.Command {
 	f.StringVar(&name, "name", "", "`name` to remember the run by")
 	f.StringVar(&out, "out", defaultRoot, "`folder` that the run's folder is made in")
 	f.StringVar(&dir, "run-dir", "", "exactly this `folder` for the run, which must be empty or new")
+	origin.add(cmd)
 	front.add(cmd)
 	f.BoolVar(&dry, "dry-run", false, "print the configuration, and on stderr what it takes; train nothing")
 	where.add(cmd)
@@ -52,7 +56,11 @@ func newTrain() *cobra.Command {
 		return presetNames(), cobra.ShellCompDirectiveNoFileComp
 	})
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		c, source, err := configuration(preset, args)
+		from, err := origin.find(out)
+		if err != nil {
+			return err
+		}
+		c, source, err := from.configuration(preset, args)
 		if err != nil {
 			return err
 		}
@@ -66,7 +74,7 @@ func newTrain() *cobra.Command {
 			return usageError{fmt.Errorf("--name %s: %w", name, err)}
 		}
 		if dry {
-			return dryRun(cmd, c, source, where)
+			return dryRun(cmd, c, source, where, from)
 		}
 		info := run.Info{Args: os.Args, Seed: c.Train.Seed, Name: name}
 		s := session{cmd: cmd, front: front, folder: out}
@@ -82,7 +90,10 @@ func newTrain() *cobra.Command {
 			if j.t, err = train.New(c, b, report); err != nil {
 				return j, err
 			}
-			info.Backend, info.Device, info.Parameters = b.Info().Name, b.Info().Device, int64(j.t.Model.Size)
+			if err := from.begin(j.t); err != nil {
+				return j, err
+			}
+			info.Backend, info.Device, info.Parameters, info.Origin = b.Info().Name, b.Info().Device, int64(j.t.Model.Size), j.t.Origin
 			if dir != "" {
 				j.r, err = run.CreateAt(dir, c.Encode(), info)
 			} else {
@@ -101,7 +112,7 @@ func newTrain() *cobra.Command {
 }
 
 // dryRun prints the configuration, and what training it would take.
-func dryRun(cmd *cobra.Command, c train.Config, source string, where backendFlags) error {
+func dryRun(cmd *cobra.Command, c train.Config, source string, where backendFlags, from *origin) error {
 	b, err := where.open(cmd.ErrOrStderr())
 	if err != nil {
 		return err
@@ -112,6 +123,9 @@ func dryRun(cmd *cobra.Command, c train.Config, source string, where backendFlag
 		return err
 	}
 	defer t.Close()
+	if err := from.begin(t); err != nil {
+		return err
+	}
 	describe(cmd.ErrOrStderr(), source, t, b)
 	fmt.Fprintln(cmd.ErrOrStderr())
 	_, err = cmd.OutOrStdout().Write(c.Encode())

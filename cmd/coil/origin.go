@@ -1,0 +1,94 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"coil/loop"
+	"coil/run"
+	"coil/train"
+
+	"github.com/spf13/cobra"
+)
+
+// originHelp is the part of train's help on the flags of originFlags.
+const originHelp = `
+
+With --from, a run begins with the weights of another, those that evaluation uses, and with a fresh optimizer; without a
+preset or file it has the other's configuration too. The model must be the same, but for the loops of its blocks, which may
+be any, and for more layers, which --grow makes of those that there are:
+
+  middle  the middle block of --grow-block layers again, behind itself (MidAS, arXiv 2409.19044)
+  last    the last block again (gradual stacking)
+  whole   all layers again (progressive stacking)
+  unroll  a layer for each that runs: k⊗L becomes k·L⊗1, which computes the same
+
+The first weights are saved in the run's checkpoint of step 0, run.json tells where they came from, and coil resume needs
+the other run no more.`
+
+// originFlags are the flags of the run whose weights another begins with.
+type originFlags struct {
+	from   string
+	step   int
+	growth loop.Growth
+}
+
+func (o *originFlags) add(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringVar(&o.from, "from", "", "begin with the weights of this `run`")
+	f.IntVar(&o.step, "from-step", -1, "`step` of its checkpoint; the newest if not given")
+	f.StringVar(&o.growth.Method, "grow", "", "`method` by which layers are added to its own: "+strings.Join(loop.Methods(), ", "))
+	f.IntVar(&o.growth.Block, "grow-block", 0, "`number` of layers that middle and last add at a time; 1 if not given")
+	cmd.RegisterFlagCompletionFunc("from", completeRuns)
+	cmd.RegisterFlagCompletionFunc("grow", cobra.FixedCompletions(loop.Methods(), cobra.ShellCompDirectiveNoFileComp))
+}
+
+// origin is a checkpoint to begin from.
+type origin struct {
+	run        *run.Run
+	checkpoint run.Checkpoint
+	growth     loop.Growth
+}
+
+// find finds the checkpoint that the flags name, nil if they name none.
+func (o *originFlags) find(root string) (*origin, error) {
+	if o.from == "" {
+		switch {
+		case o.step >= 0:
+			return nil, usageError{fmt.Errorf("--from-step %d without --from: of which run?", o.step)}
+		case o.growth != loop.Growth{}:
+			return nil, usageError{fmt.Errorf("--grow and --grow-block need --from: the run whose layers are to grow")}
+		}
+		return nil, nil
+	}
+	if err := o.growth.Check(); err != nil {
+		return nil, err
+	}
+	path, err := run.Resolve(root, o.from)
+	if err != nil {
+		return nil, usageError{fmt.Errorf("--from: %w", err)}
+	}
+	r, err := run.View(path)
+	if err != nil {
+		return nil, err
+	}
+	c, err := checkpointOf(r, o.step)
+	return &origin{r, c, o.growth}, err
+}
+
+// configuration is what the command line names, or else that of the run.
+func (o *origin) configuration(preset string, args []string) (c train.Config, source string, err error) {
+	if o == nil || preset != "" || len(args) > 0 {
+		return configuration(preset, args)
+	}
+	c, err = configOf(o.run)
+	return c, configPath(o.run.Path()), err
+}
+
+// begin gives the trainer the checkpoint's weights, if there is one.
+func (o *origin) begin(t *train.Trainer) error {
+	if o == nil {
+		return nil
+	}
+	return t.Begin(o.checkpoint, o.growth)
+}

@@ -1,0 +1,134 @@
+package train
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"coil/loop"
+	"coil/model"
+	"coil/run"
+	"coil/run/safetensors"
+)
+
+// loopEmbedding has a row for each loop, and so the one shape that follows the loop count.
+const loopEmbedding = "loop_embedding.weight"
+
+// Begin gives a trainer that has not trained the weights of a checkpoint of another run: those that evaluation uses
+// there. Steps and moments begin anew. Layers that the checkpoint has not got are grown from its own, as g says. All
+// other parameters must have the shapes that they have there; only of the vectors for loop numbers, a model of fewer loops
+// takes the first, and one of more repeats the last, as evaluation at other loop counts does.
+//
+// Run then saves these weights as the checkpoint of step 0, and the other run is needed no more. The error of a tensor
+// that does not fit is ErrOtherModel, that of a growth which does not end at the model [loop.ErrGrowth].
+func (t *Trainer) Begin(c run.Checkpoint, g loop.Growth) error {
+	had, err := configAt(c)
+	if err != nil {
+		return err
+	}
+	a, err := loop.Parse(had["model.layers"])
+	if err != nil {
+		return fmt.Errorf("checkpoint %s: model.%w", c.Path, err)
+	}
+	to := t.Model.Architecture
+	if had, want := a.Layers(), to.Layers(); g == (loop.Growth{}) && had != want {
+		advice := ""
+		if had < want {
+			advice = "; layers can be added by " + strings.Join(loop.Methods(), ", ")
+		}
+		return fmt.Errorf("%w: %s is of %s, the configuration of %s: %d layers, not %d%s", ErrOtherModel, c.Path, a, to, want, had, advice)
+	}
+	layers, err := a.Grow(to, g)
+	if err != nil {
+		return err
+	}
+	if g.Method == "unroll" {
+		if err := t.unrolls(had); err != nil {
+			return err
+		}
+	}
+	arena := make([]float32, t.Model.Size)
+	if err := withFile(c, evaluatedFile(c), func(f *safetensors.File) error { return inherit(f, t.Model, layers, arena) }); err != nil {
+		return err
+	}
+	if err := t.state.begin(arena); err != nil {
+		return err
+	}
+	path, err := filepath.Abs(filepath.Dir(filepath.Dir(c.Path)))
+	if err != nil {
+		return err
+	}
+	t.Origin = &run.Origin{Run: path, Step: c.Step, Model: a.String(), Grown: g.String(), Changed: t.changed(had)}
+	return nil
+}
+
+// configAt is what the configuration was at a checkpoint: the values of [Config.fixed], texts without quotes.
+func configAt(c run.Checkpoint) (map[string]string, error) {
+	var p position
+	if err := json.Unmarshal(c.Meta, &p); err != nil {
+		return nil, fmt.Errorf("checkpoint %s: %w", c.Path, err)
+	}
+	for key, v := range p.Config {
+		if text, err := strconv.Unquote(v); err == nil {
+			p.Config[key] = text
+		}
+	}
+	return p.Config, nil
+}
+
+// unrolls returns an error if a loop is more than its layers, before or after.
+func (t *Trainer) unrolls(had map[string]string) error {
+	for _, v := range []map[string]string{had, {"model.injection": t.Config.Model.Injection, "model.loop_embedding": strconv.FormatBool(t.Config.Model.LoopEmbedding)}} {
+		if v["model.injection"] != "none" || v["model.loop_embedding"] == "true" {
+			return fmt.Errorf("%w: with model.injection = %q and model.loop_embedding = %s a loop is more than its layers, and can't be unrolled",
+				loop.ErrGrowth, v["model.injection"], v["model.loop_embedding"])
+		}
+	}
+	return nil
+}
+
+// changed lists the keys of the model that had another value, with that; layers aside.
+func (t *Trainer) changed(had map[string]string) []string {
+	var changed []string
+	now := t.Config.fixed()
+	for _, key := range slices.Sorted(maps.Keys(now)) {
+		v := now[key]
+		if text, err := strconv.Unquote(v); err == nil {
+			v = text
+		}
+		if strings.HasPrefix(key, "model.") && key != "model.layers" && had[key] != v {
+			changed = append(changed, fmt.Sprintf("%s = %s", key, had[key]))
+		}
+	}
+	return changed
+}
+
+// inherit reads the parameters of m from a file in which layer layers[i] is what layer i of m begins as.
+func inherit(f *safetensors.File, m *model.Model, layers []int, arena []float32) error {
+	taken := map[string]bool{}
+	for _, p := range m.Parameters {
+		name, into := p.Counterpart(layers), arena[p.Offset:p.Offset+p.Size()]
+		taken[name] = true
+		shape := shapeOf(p)
+		if info, ok := f.Lookup(name); ok && name == loopEmbedding && len(info.Shape) == 2 && info.Shape[0] > 0 {
+			shape[0] = info.Shape[0]
+		}
+		x, err := readTensor(f, name, shape)
+		if err != nil {
+			return err
+		}
+		for n := copy(into, x); n < len(into); {
+			n += copy(into[n:], x[len(x)-p.Cols:])
+		}
+	}
+	for _, info := range f.Tensors() {
+		if !taken[info.Name] {
+			return fmt.Errorf("%w: tensor %q of the shape %v is not in the configuration's", ErrOtherModel, info.Name, info.Shape)
+		}
+	}
+	return nil
+}
