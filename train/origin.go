@@ -40,7 +40,7 @@ func (t *Trainer) Begin(c run.Checkpoint, g loop.Growth) error {
 		if had < want {
 			advice = "; layers can be added by " + strings.Join(loop.Methods(), ", ")
 		}
-		return fmt.Errorf("%w: %s is of %s, the configuration of %s: %d layers, not %d%s", ErrOtherModel, c.Path, a, to, want, had, advice)
+		return fmt.Errorf("%w: %s is of %s, the configuration of %s (layers: %d, not %d)%s", ErrOtherModel, c.Path, a, to, want, had, advice)
 	}
 	layers, err := a.Grow(to, g)
 	if err != nil {
