@@ -8,14 +8,16 @@ const Ignore = -1
 // CrossEntropy compares each row of Logits[n,V] with its target class t:
 //
 //	Loss[i] = log Σ_j exp(Logits[i,j]) − Logits[i,t],   Correct[i] = 1 if t is the first largest logit, else 0
-//	DLogits[i,:] = Weight·Scale·(softmax(Logits[i,:]) − onehot(t))
+//	DLogits[i,:] = Weight·Scale·RowWeights[i]·(softmax(Logits[i,:]) − onehot(t))
 //
-// All three are 0 where the target is Ignore. Each may be missing; DLogits may be Logits. Loss and Correct are [n,1].
+// All three are 0 where the target is Ignore. Each may be missing; DLogits may be Logits. Loss and Correct are [n,1], and
+// so are RowWeights, which count as 1 if they are missing.
 // A target that is neither Ignore nor a class is an error of the run. Scale is usually one over the number of targets
 // in the batch, so that the loss is their mean.
 type CrossEntropy struct {
 	Logits        Tensor
 	Targets       Index
+	RowWeights    Tensor
 	Loss, Correct Tensor
 	DLogits       Tensor
 	Scale         Scalar
@@ -25,7 +27,7 @@ type CrossEntropy struct {
 func (o *CrossEntropy) Name() string { return "cross-entropy" }
 
 func (o *CrossEntropy) operands(v *operands) {
-	v.read(o.Logits)
+	v.read(o.Logits, o.RowWeights)
 	v.indices = append(v.indices, o.Targets)
 	v.write(o.Loss, o.Correct, o.DLogits)
 	v.scalars = append(v.scalars, o.Scale)
@@ -36,6 +38,6 @@ func (o *CrossEntropy) check() error {
 	if o.Targets.Len != n {
 		return fmt.Errorf("%d targets for %d rows of logits", o.Targets.Len, n)
 	}
-	return firstError(wantIf("loss", o.Loss, n, 1), wantIf("correct", o.Correct, n, 1),
+	return firstError(wantIf("row weights", o.RowWeights, n, 1), wantDense("row weights", o.RowWeights), wantIf("loss", o.Loss, n, 1), wantIf("correct", o.Correct, n, 1),
 		wantDense("loss", o.Loss), wantDense("correct", o.Correct), wantIf("DLogits", o.DLogits, n, o.Logits.Cols))
 }

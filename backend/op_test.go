@@ -51,7 +51,9 @@ func (s scene) valid() []backend.Op {
 		&backend.Rotary{X: m(6, 8), Width: 4, Length: 3, Base: 10},
 		&backend.Embedding{Table: m(7, 3), Index: s.index(6), Positions: m(3, 3), Y: m(6, 3)},
 		&backend.EmbeddingBackward{Index: s.index(6), DY: m(6, 3), DTable: m(7, 3), DPositions: m(3, 3)},
-		&backend.CrossEntropy{Logits: m(4, 3), Targets: s.index(4), Loss: m(4, 1), Correct: m(4, 1), DLogits: m(4, 3), Scale: s.Scalar()},
+		&backend.CrossEntropy{Logits: m(4, 3), Targets: s.index(4), RowWeights: m(4, 1), Loss: m(4, 1), Correct: m(4, 1), DLogits: m(4, 3), Scale: s.Scalar()},
+		&backend.Exit{Z: m(8, 1), P: m(8, 1), Targets: s.index(4)},
+		&backend.ExitLoss{Z: m(8, 1), P: m(8, 1), Losses: m(8, 1), Targets: s.index(4), Loss: m(4, 1), Entropy: m(4, 1), DZ: m(8, 1), Scale: s.Scalar()},
 		&backend.Fill{Y: m(2, 3)},
 		&backend.Add{A: m(2, 3), B: m(2, 3), Y: m(2, 3)},
 		&backend.Add{A: m(4, 3), B: m(1, 3), Y: m(4, 3)},
@@ -80,7 +82,7 @@ var optional = map[string]bool{
 	"matmul.Bias": true, "matmul.Pre": true, "matmul.Residual": true, "activation backward.Y": true, "swiglu backward.Y": true,
 	"layernorm.Bias": true, "layernorm.Stats": true, "rmsnorm.Stats": true, "layernorm backward.DGain": true, "layernorm backward.DBias": true,
 	"rmsnorm backward.DGain": true, "attention.LogSum": true, "embedding.Positions": true, "embedding backward.DTable": true,
-	"embedding backward.DPositions": true, "cross-entropy.Loss": true, "cross-entropy.Correct": true, "cross-entropy.DLogits": true, "add.B": true,
+	"embedding backward.DPositions": true, "cross-entropy.Loss": true, "cross-entropy.Correct": true, "cross-entropy.DLogits": true, "cross-entropy.RowWeights": true, "add.B": true,
 	"cosine.Norms": true, "adamw.Factor": true, "adafactor.Factor": true, "average.Factor": true,
 }
 
@@ -190,6 +192,23 @@ func TestRules(t *testing.T) {
 		}},
 		{"cross-entropy: loss is strided", func(s scene) backend.Op {
 			return &backend.CrossEntropy{Logits: s.tensor(2, 3), Targets: s.index(2), Loss: s.tensor(2, 2).Columns(0, 1)}
+		}},
+		{"cross-entropy: row weights is strided", func(s scene) backend.Op {
+			return &backend.CrossEntropy{Logits: s.tensor(2, 3), Targets: s.index(2), RowWeights: s.tensor(2, 2).Columns(0, 1)}
+		}},
+		{"exit: Z is [7,1], want [T·n,1] for 4 targets", func(s scene) backend.Op {
+			return &backend.Exit{Z: s.tensor(7, 1), P: s.tensor(7, 1), Targets: s.index(4)}
+		}},
+		{"exit: Z is strided", func(s scene) backend.Op {
+			return &backend.Exit{Z: s.tensor(4, 2).Columns(0, 1), P: s.tensor(4, 1), Targets: s.index(4)}
+		}},
+		{"exit: P overlaps Z", func(s scene) backend.Op {
+			z := s.tensor(4, 1)
+			return &backend.Exit{Z: z, P: z, Targets: s.index(4)}
+		}},
+		{"exit loss: an output overlaps", func(s scene) backend.Op {
+			z := s.tensor(4, 1)
+			return &backend.ExitLoss{Z: z, P: s.tensor(4, 1), Losses: s.tensor(4, 1), Targets: s.index(4), Loss: s.tensor(4, 1), Entropy: s.tensor(4, 1), DZ: z}
 		}},
 		{"cosine backward: the gradients overlap", func(s scene) backend.Op {
 			d := s.tensor(2, 3)

@@ -48,7 +48,7 @@ func (t OpTime) Part() string {
 		return "norm"
 	case *Activate, *ActivateBackward, *SwiGLU, *SwiGLUBackward, *Add, *Fill, *ColumnSums, *Rotary, *Embedding, *EmbeddingBackward:
 		return "elementwise"
-	case *CrossEntropy:
+	case *CrossEntropy, *Exit, *ExitLoss:
 		return "loss"
 	case *AdamW, *Adafactor, *Average, *ClipFactor, *Sum, *Cosine, *CosineBackward:
 		return "optimizer"

@@ -231,23 +231,7 @@ func (t *Tape) Linear(x, w, bias Tensor, transpose bool, f Activation, residual 
 		if !ok {
 			return
 		}
-		if dx, accumulate, ok := t.into(x); ok {
-			t.Record(&Matmul{A: dz, B: w, C: dx, TransB: !transpose, Accumulate: accumulate})
-		}
-		// After dx: the value of x may take its backward pass along.
-		dw, _, learns := t.into(w)
-		db, _, biased := t.into(bias)
-		if biased && (transpose || !learns) {
-			t.Record(&ColumnSums{X: dz, Y: db, Accumulate: true})
-			db = Tensor{}
-		}
-		if learns {
-			if xv := t.value(x, true); transpose {
-				t.Record(&Matmul{A: dz, B: xv, C: dw, TransA: true, Accumulate: true})
-			} else {
-				t.Record(&Matmul{A: xv, B: dz, C: dw, TransA: true, Accumulate: true, Sums: db})
-			}
-		}
+		t.linearBackward(x, w, bias, dz, transpose)
 		t.addInto(residual, dz, true)
 	}, x, residual)
 	if f != Identity {
@@ -256,6 +240,27 @@ func (t *Tape) Linear(x, w, bias Tensor, transpose bool, f Activation, residual 
 			func(dy, dx, y Tensor) { t.Record(&ActivateBackward{Activation: f, X: z, DY: dy, DX: dx, Y: y}) })
 	}
 	return y
+}
+
+// linearBackward records what the gradient dz of x·w + bias adds to those of x, w and bias.
+func (t *Tape) linearBackward(x, w, bias, dz Tensor, transpose bool) {
+	if dx, accumulate, ok := t.into(x); ok {
+		t.Record(&Matmul{A: dz, B: w, C: dx, TransB: !transpose, Accumulate: accumulate})
+	}
+	// After dx: the value of x may take its backward pass along.
+	dw, _, learns := t.into(w)
+	db, _, biased := t.into(bias)
+	if biased && (transpose || !learns) {
+		t.Record(&ColumnSums{X: dz, Y: db, Accumulate: true})
+		db = Tensor{}
+	}
+	if learns {
+		if xv := t.value(x, true); transpose {
+			t.Record(&Matmul{A: dz, B: xv, C: dw, TransA: true, Accumulate: true})
+		} else {
+			t.Record(&Matmul{A: xv, B: dz, C: dw, TransA: true, Accumulate: true, Sums: db})
+		}
+	}
 }
 
 // pointwise is backward for an activation, whose gradient can take the place of dy.
@@ -429,6 +434,11 @@ func (t *Tape) Add(a, b Tensor) Tensor {
 // times its gradient. loss and correct receive each row's; both may be missing. Not more than about chunk logits are
 // held at a time: with training, the gradient of each chunk of rows is taken at once.
 func (t *Tape) CrossEntropy(x, w Tensor, transpose bool, targets Index, loss, correct Tensor, scale Scalar, weight float32, chunk int) {
+	t.crossEntropy(x, w, transpose, targets, loss, correct, scale, weight, Tensor{}, chunk)
+}
+
+// crossEntropy is CrossEntropy with weights of the rows' gradients, which may be missing.
+func (t *Tape) crossEntropy(x, w Tensor, transpose bool, targets Index, loss, correct Tensor, scale Scalar, weight float32, rowWeights Tensor, chunk int) {
 	classes := w.Cols
 	if transpose {
 		classes = w.Rows
@@ -450,6 +460,9 @@ func (t *Tape) CrossEntropy(x, w Tensor, transpose bool, targets Index, loss, co
 		}
 		if correct.Exists() {
 			op.Correct = correct.RowRange(lo, hi)
+		}
+		if rowWeights.Exists() {
+			op.RowWeights = rowWeights.RowRange(lo, hi)
 		}
 		if train {
 			op.DLogits = logits

@@ -9,12 +9,16 @@ import (
 func (r *reference) crossEntropy(o *backend.CrossEntropy) {
 	logits := r.read(o.Logits)
 	loss, correct, grad := newMatrix(logits.rows, 1), newMatrix(logits.rows, 1), newMatrix(logits.rows, logits.cols)
-	scale := exact(o.Weight).times(r.scalar(o.Scale))
+	weight, weights := exact(o.Weight).times(r.scalar(o.Scale)), r.read(o.RowWeights)
 	for i, t := range r.index(o.Targets) {
 		if t == backend.Ignore {
 			continue
 		}
 		x, p := logits.row(i), grad.row(i)
+		scale := weight
+		if weights.exists() {
+			scale = scale.times(weights.at(i, 0))
+		}
 		m := largest(x)
 		var sum total
 		for j := range x {
@@ -79,6 +83,9 @@ func crossEntropyCases(s *suite) {
 				op.Scale = c.number(1.0 / 3)
 			}
 			c.pad = 0
+			if variant%4 == i%4 {
+				op.RowWeights = c.in("row weights", n, 1)
+			}
 			if variant%3 == 0 {
 				op.Loss, op.Correct = c.output("loss", n, 1), c.output("correct", n, 1)
 			} else {

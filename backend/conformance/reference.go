@@ -162,6 +162,10 @@ func (r *reference) evaluate(op backend.Op) {
 		r.embeddingBackward(o)
 	case *backend.CrossEntropy:
 		r.crossEntropy(o)
+	case *backend.Exit:
+		r.exit(o)
+	case *backend.ExitLoss:
+		r.exitLoss(o)
 	case *backend.Fill:
 		r.fill(o)
 	case *backend.Add:

@@ -214,6 +214,15 @@ func TestLossGradients(t *testing.T) {
 		}
 		return sum
 	})
+	c = onPaper(t, 8).inGroup("weighted cross-entropy")
+	c.Recorder = backend.NewRecorder(1, 1)
+	x, loss, grad = c.weight("logits", 3, 5), c.Temporary(3, 1), c.Temporary(3, 5)
+	weights := c.weight("row weights", 3, 1, list(2, 0.5, -1))
+	c.Record(&backend.CrossEntropy{Logits: x, Targets: c.index([]int32{4, 0, 2}), RowWeights: weights, Loss: loss, DLogits: grad, Weight: 1})
+	c.checkGradient("logits", x.Storage, values(c.evaluate(0, nil, 0).read(grad).x), func(r *reference) float64 {
+		l := r.read(loss).x
+		return 2*l[0].v + 0.5*l[1].v - l[2].v
+	})
 	var norms backend.Tensor
 	gradientOf(t, "cosine", func(c *trial, xs []backend.Tensor) backend.Tensor {
 		y := c.Temporary(1, 1)
@@ -232,4 +241,52 @@ func TestLossGradients(t *testing.T) {
 		}
 		return []backend.Tensor{scaled(da), scaled(db)}
 	}, [2]int{3, 4}, [2]int{3, 4})
+}
+
+// The distribution adds up to one, the loss and the entropy are those of its definition, and the gradient is theirs.
+func TestExit(t *testing.T) {
+	const n, loops, beta = 4, 5, 0.3
+	c := onPaper(t, 9).inGroup("exit")
+	c.Recorder = backend.NewRecorder(1, 1)
+	z, losses := c.weight("Z", n*loops, 1), c.weight("losses", n*loops, 1, c.positive)
+	targets := c.index([]int32{4, backend.Ignore, 0, 2})
+	p, loss, entropy, dz := c.Temporary(n*loops, 1), c.Temporary(n, 1), c.Temporary(n, 1), c.Temporary(n*loops, 1)
+	c.Record(&backend.Exit{Z: z, Targets: targets, P: p})
+	c.Record(&backend.ExitLoss{Z: z, P: p, Losses: losses, Targets: targets, Loss: loss, Entropy: entropy, DZ: dz, Beta: beta, Scale: c.number(0.25), Weight: 3})
+	base := c.evaluate(0, nil, 0)
+	for i := range n {
+		var sum, e, h float64
+		for l := range loops {
+			q := base.read(p).at(l*n+i, 0).v
+			sum += q
+			e += q * base.read(losses).at(l*n+i, 0).v
+			if q > 0 {
+				h -= q * math.Log(q)
+			}
+		}
+		want := 1.0
+		if i == 1 { // ignored
+			want = 0
+		}
+		if math.Abs(sum-want) > 1e-12 {
+			t.Errorf("position %d: the distribution adds up to %g, want %g", i, sum, want)
+		}
+		if math.Abs(base.read(loss).at(i, 0).v-e) > 1e-12 || math.Abs(base.read(entropy).at(i, 0).v-h) > 1e-12 {
+			t.Errorf("position %d: loss %g and entropy %g, want %g and %g", i, base.read(loss).at(i, 0).v, base.read(entropy).at(i, 0).v, e, h)
+		}
+	}
+	value := func(r *reference) float64 {
+		sum := 0.0
+		for i := range n {
+			sum += 0.75 * (r.read(loss).at(i, 0).v - float64(float32(beta))*r.read(entropy).at(i, 0).v)
+		}
+		return sum
+	}
+	c.checkGradient("Z", z.Storage, values(base.read(dz).x), value)
+	// What CrossEntropy weights its rows by is the gradient of each loss.
+	weights := values(base.read(p).x)
+	for i := range weights {
+		weights[i] *= 0.75
+	}
+	c.checkGradient("losses", losses.Storage, weights, value)
 }

@@ -47,6 +47,7 @@ var subjects = []struct {
 	{"rotary", rotaryCases},
 	{"embedding", embeddingCases},
 	{"cross-entropy", crossEntropyCases},
+	{"exit", exitCases},
 	{"elementwise", elementwiseCases},
 	{"sums", sumCases},
 	{"cosine", cosineCases},

@@ -48,6 +48,43 @@ func TestTransformerGradients(t *testing.T) {
 	}
 }
 
+// A gate on the states of a looped layer, whose losses are expected over the loops: everything learns from it.
+func TestExitGradients(t *testing.T) {
+	const length, width, vocabulary, beta = 3, 4, 5, 0.2
+	for loops := 1; loops <= 4; loops++ {
+		for _, recompute := range []bool{false, true} {
+			checkTape(t, fmt.Sprintf("%d loops", loops), 5, recompute, func(c *trial, tape *backend.Tape) ([]watched, backend.Tensor) {
+				var params []watched
+				param := func(rows, cols int) backend.Tensor {
+					params = append(params, c.watch(tape, tape.Training(), "parameter", rows, cols, c.scaled(0.7)))
+					return params[len(params)-1].x
+				}
+				none := backend.Tensor{}
+				layer, gain, out, head := param(width, width), param(1, width), param(1, width), param(vocabulary, width)
+				gate, bias := param(width, 1), param(1, 1)
+				ones := c.Constant(1, width, []float32{1, 1, 1, 1})
+				s := tape.Embedding(param(vocabulary, width), c.index([]int32{0, 3, 1, 2, 4, 0}), none)
+				var states, gates []backend.Tensor
+				for range loops {
+					s = tape.Segment(s, func(s backend.Tensor) backend.Tensor {
+						return tape.Linear(tape.Norm(s, gain, none, 0.1, true), layer, none, false, backend.GELU, s)
+					})
+					states, gates = append(states, s), append(gates, tape.Norm(s, ones, none, 0.1, false))
+				}
+				e, scale := tape.Exits(gates, gate, bias, c.index([]int32{1, 2, 4, 0, backend.Ignore, 3})), c.number(0.5)
+				for i, s := range states {
+					e.CrossEntropy(i+1, tape.Norm(s, out, none, 0.1, true), head, true, none, scale, 2*vocabulary)
+				}
+				loss, entropy, sum := c.Temporary(length, 1), c.Temporary(length, 1), c.sum("loss sum", 1, 1)
+				e.Loss(loss, entropy, beta, scale)
+				tape.Record(&backend.Sum{X: loss, Y: sum, Alpha: 0.5, Accumulate: true})
+				tape.Record(&backend.Sum{X: entropy, Y: sum, Alpha: -0.5 * beta, Accumulate: true})
+				return params, sum
+			})
+		}
+	}
+}
+
 // sumNamed finds an accumulator.
 func (c *trial) sumNamed(name string) backend.Tensor {
 	for i, s := range c.Storages() {

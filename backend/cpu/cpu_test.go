@@ -101,7 +101,13 @@ func everything(t testing.TB, b backend.Backend, sequences, groups int) *recordi
 	x = tape.Linear(tape.SwiGLU(tape.Linear(x, weight(width, 2*hidden), none, false, backend.Identity, none)), weight(hidden, width), none, false, backend.Identity, x)
 	x = tape.Linear(tape.Linear(tape.Norm(x, weight(1, width), none, 1e-5, true), weight(width, hidden), none, false, backend.GELU, none), weight(width, hidden), none, true, backend.ReLU, x)
 	loss, correct := r.Output(length, 1), r.Output(length, 1)
-	tape.CrossEntropy(x, weight(width, vocabulary), false, r.input(length, vocabulary), loss, correct, r.Scalar(), 1, 8*vocabulary)
+	head, targets := weight(width, vocabulary), r.input(length, vocabulary)
+	tape.CrossEntropy(x, head, false, targets, loss, correct, r.Scalar(), 1, 8*vocabulary)
+	exits := tape.Exits([]backend.Tensor{x, x}, weight(width, 1), weight(1, 1), targets)
+	for i := range 2 {
+		exits.CrossEntropy(i+1, x, head, false, none, 0, length*sequences*vocabulary)
+	}
+	exits.Loss(r.Temporary(length*sequences, 1), r.Temporary(length*sequences, 1), 0.1, 0)
 	tape.Backward()
 
 	n := length * sequences

@@ -50,6 +50,10 @@ func (l *lowering) lower(op backend.Op) (kernel, error) {
 		return l.embeddingBackward(o), nil
 	case *backend.CrossEntropy:
 		return l.crossEntropy(o), nil
+	case *backend.Exit:
+		return l.exit(o), nil
+	case *backend.ExitLoss:
+		return l.exitLoss(o), nil
 	case *backend.Fill:
 		return l.fill(o), nil
 	case *backend.Add:

@@ -95,9 +95,10 @@ func (l *lowering) embeddingBackward(o *backend.EmbeddingBackward) kernel {
 
 func (l *lowering) crossEntropy(o *backend.CrossEntropy) kernel {
 	logits, loss, correct, grad, targets := l.matrix(o.Logits), l.matrix(o.Loss), l.matrix(o.Correct), l.matrix(o.DLogits), l.index(o.Targets)
+	weights := l.matrix(o.RowWeights)
 	v, scalars := l.p.c.vec, l.p.scalars
 	return once(func(w *worker) {
-		xs, ls, cs, gs := logits.at(w), loss.at(w), correct.at(w), grad.at(w)
+		xs, ls, cs, gs, ws := logits.at(w), loss.at(w), correct.at(w), grad.at(w), weights.at(w)
 		scale := o.Weight * scalars[o.Scale]
 		for i, t := range targets.at(w) {
 			x, p := logits.row(xs, i), w.scratch[:logits.cols]
@@ -119,6 +120,10 @@ func (l *lowering) crossEntropy(o *backend.CrossEntropy) kernel {
 				s := v.Exp(p, x, 1, m)
 				nll = float32(math.Log(float64(s)) + float64(m-z))
 				if grad.exists() {
+					scale := scale
+					if weights.exists() {
+						scale *= ws[i]
+					}
 					v.Scale(p, p, scale/s)
 					p[t] -= scale
 				}

@@ -1,0 +1,134 @@
+package backend
+
+import "fmt"
+
+// Exit is the distribution over the T loops after which each of n positions leaves a looped model that has a gate for it
+// (Ouro, arXiv 2510.25741). Z[T·n,1] are the gate's logits, those of all positions loop after loop: Z_t[i] = Z[t·n+i]. With
+// λ_t = 1/(1+exp(−Z_t)), for each position
+//
+//	P_t = λ_t·Π_{j<t} (1 − λ_j) for t < T,   P_T = Π_{j<T} (1 − λ_j)
+//
+// and 0 where the target is Ignore. The logits after the last loop have no say. Z and P have no gaps between rows.
+type Exit struct {
+	Z, P    Tensor
+	Targets Index
+}
+
+func (o *Exit) Name() string { return "exit" }
+
+// Loops is T.
+func (o *Exit) Loops() int { return o.Z.Rows / o.Targets.Len }
+
+func (o *Exit) operands(v *operands) {
+	v.read(o.Z)
+	v.indices = append(v.indices, o.Targets)
+	v.write(o.P)
+}
+
+func (o *Exit) check() error {
+	if o.P.overlaps(o.Z) {
+		return fmt.Errorf("P overlaps Z")
+	}
+	return checkExit(o.Z, o.P, o.Targets)
+}
+
+func checkExit(z, p Tensor, targets Index) error {
+	if targets.Len < 1 || z.Rows%targets.Len != 0 {
+		return fmt.Errorf("Z is %s, want [T·n,1] for %d targets", z.shape(), targets.Len)
+	}
+	return firstError(want("Z", z, z.Rows, 1), want("P", p, z.Rows, 1), wantDense("Z", z), wantDense("P", p))
+}
+
+// ExitLoss is the expected loss over the distribution P of Exit, its entropy, and the gradient that the gate gets from both
+// (Stage I of arXiv 2510.25741). Losses[T·n,1] are those after each loop, in the order of Z. For each position
+//
+//	Loss = Σ_t P_t·Losses_t,   Entropy = −Σ_t P_t·ln P_t
+//	DZ = Weight·Scale·∂(Loss − Beta·Entropy)/∂Z
+//
+// and 0 where the target is Ignore. With U_t = Loss − Beta·Entropy of a position that has come to loop t, so that
+// U_T = Losses_T and
+//
+//	U_t = λ_t·(Losses_t + Beta·ln λ_t) + (1 − λ_t)·(U_{t+1} + Beta·ln(1 − λ_t))
+//
+// the gradient is DZ_t = Weight·Scale·P_t·(1 − λ_t)·(Losses_t + Beta·Z_t − U_{t+1}), and DZ_T = 0. Loss and Entropy are
+// [n,1]; no tensor has gaps between rows.
+type ExitLoss struct {
+	Z, P, Losses  Tensor
+	Targets       Index
+	Loss, Entropy Tensor
+	DZ            Tensor
+	Beta, Weight  float32
+	Scale         Scalar
+}
+
+func (o *ExitLoss) Name() string { return "exit loss" }
+
+// Loops is T.
+func (o *ExitLoss) Loops() int { return o.Z.Rows / o.Targets.Len }
+
+func (o *ExitLoss) operands(v *operands) {
+	v.read(o.Z, o.P, o.Losses)
+	v.indices = append(v.indices, o.Targets)
+	v.write(o.Loss, o.Entropy, o.DZ)
+	v.scalars = append(v.scalars, o.Scale)
+}
+
+func (o *ExitLoss) check() error {
+	for _, x := range []Tensor{o.Z, o.P, o.Losses} {
+		if o.DZ.overlaps(x) || o.Loss.overlaps(x) || o.Entropy.overlaps(x) {
+			return fmt.Errorf("an output overlaps an operand")
+		}
+	}
+	n := o.Targets.Len
+	return firstError(checkExit(o.Z, o.P, o.Targets),
+		want("losses", o.Losses, o.Z.Rows, 1), want("DZ", o.DZ, o.Z.Rows, 1), want("loss", o.Loss, n, 1), want("entropy", o.Entropy, n, 1),
+		wantDense("losses", o.Losses), wantDense("DZ", o.DZ), wantDense("loss", o.Loss), wantDense("entropy", o.Entropy))
+}
+
+// Exits is a learned exit on a tape: what [Exit] and [ExitLoss] say, for a gate that is a linear layer.
+type Exits struct {
+	P      Tensor // [T·n,1]: the distribution
+	Losses Tensor // [T·n,1], once CrossEntropy was recorded for each loop
+
+	t       *Tape
+	xs      []Tensor
+	w, bias Tensor
+	z       Tensor
+	targets Index
+}
+
+// Exits records the gate's logits x·w + bias of the states after each loop, all [n,d], and the distribution that they make.
+func (t *Tape) Exits(xs []Tensor, w, bias Tensor, targets Index) *Exits {
+	n := len(xs) * targets.Len
+	e := &Exits{t: t, xs: xs, w: w, bias: bias, targets: targets, z: t.Temporary(n, 1), P: t.Temporary(n, 1), Losses: t.Temporary(n, 1)}
+	for i, x := range xs {
+		t.Record(&Matmul{A: x, B: w, C: e.of(e.z, i), Bias: bias})
+	}
+	t.Record(&Exit{Z: e.z, P: e.P, Targets: targets})
+	return e
+}
+
+// of is the part of x that belongs to loop i, counted from 0.
+func (e *Exits) of(x Tensor, i int) Tensor { return x.RowRange(i*e.targets.Len, (i+1)*e.targets.Len) }
+
+// After is the part of P, or of Losses, that belongs to loop i, counted from 1.
+func (e *Exits) After(x Tensor, i int) Tensor { return e.of(x, i-1) }
+
+// CrossEntropy is [Tape.CrossEntropy] of the head on the state after loop i, counted from 1. Each position's gradient is
+// weighted by its P, as that of the expected loss is.
+func (e *Exits) CrossEntropy(i int, x, w Tensor, transpose bool, correct Tensor, scale Scalar, chunk int) {
+	e.t.crossEntropy(x, w, transpose, e.targets, e.After(e.Losses, i), correct, scale, 1, e.After(e.P, i), chunk)
+}
+
+// Loss records the expected loss and the entropy of each position, when CrossEntropy was recorded for each loop, and adds
+// scale times the gradient of Loss − beta·Entropy to the gate and, through it, to the states.
+func (e *Exits) Loss(loss, entropy Tensor, beta float32, scale Scalar) {
+	t := e.t
+	dz := t.Temporary(e.z.Rows, 1)
+	t.Record(&ExitLoss{Z: e.z, P: e.P, Losses: e.Losses, Targets: e.targets, Loss: loss, Entropy: entropy, DZ: dz, Beta: beta, Weight: 1, Scale: scale})
+	for i, x := range e.xs[:len(e.xs)-1] { // after the last loop the gate has no say
+		if t.tracked(x, e.w, e.bias) {
+			t.node(func() { t.linearBackward(x, e.w, e.bias, e.of(dz, i), false) }, x)
+		}
+	}
+}
