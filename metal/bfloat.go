@@ -44,7 +44,11 @@ func exact(op backend.Op) []backend.Tensor {
 		}
 		return []backend.Tensor{o.LogSum}
 	case *backend.CrossEntropy:
-		return []backend.Tensor{o.Loss, o.Correct}
+		return []backend.Tensor{o.RowWeights, o.Loss, o.Correct}
+	case *backend.Exit:
+		return []backend.Tensor{o.Z, o.P}
+	case *backend.ExitLoss:
+		return []backend.Tensor{o.Z, o.P, o.Losses, o.Loss, o.Entropy, o.DZ}
 	case *backend.Sum:
 		return []backend.Tensor{o.Y}
 	case *backend.ColumnSums:

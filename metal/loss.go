@@ -23,8 +23,8 @@ func (l *lowering) crossEntropy(o *backend.CrossEntropy) {
 	logits := l.in(o.Logits)
 	x := launch{file: "loss", kernel: "cross_entropy",
 		constants: []Constant{boolConstant(0, wide), boolConstant(1, bySIMD), boolConstant(2, held),
-			boolConstant(3, o.Loss.Exists()), boolConstant(4, o.Correct.Exists()), boolConstant(5, o.DLogits.Exists())},
-		args: []arg{logits, l.index(o.Targets), l.scalars(), l.out(o.Loss), l.out(o.Correct), l.out(o.DLogits)},
+			boolConstant(3, o.Loss.Exists()), boolConstant(4, o.Correct.Exists()), boolConstant(5, o.DLogits.Exists()), boolConstant(6, o.RowWeights.Exists())},
+		args: []arg{logits, l.index(o.Targets), l.scalars(), l.out(o.Loss), l.out(o.Correct), l.out(o.DLogits), l.in(o.RowWeights)},
 		params: struct {
 			Rows, Classes, Logits, DLogits, Scale uint32
 			Weight                                float32

@@ -262,6 +262,10 @@ func (l *lowering) lower(op backend.Op) {
 		l.embeddingBackward(o)
 	case *backend.CrossEntropy:
 		l.crossEntropy(o)
+	case *backend.Exit:
+		l.exit(o)
+	case *backend.ExitLoss:
+		l.exitLoss(o)
 	case *backend.Fill:
 		l.fill(o)
 	case *backend.Add:

@@ -32,6 +32,7 @@ var subjectsOf = map[string][]string{
 	"elementwise": {"activation", "swiglu", "elementwise"},
 	"embedding":   {"embedding"},
 	"loss":        {"cross-entropy"},
+	"exit":        {"exit"},
 	"matmul":      {"matmul", "matmul epilogue", "attention"},
 	"norm":        {"norm"},
 	"optimizer":   {"adamw", "adafactor", "average", "bad steps"},

@@ -6,6 +6,7 @@ constant bool held [[function_constant(12)]];     // a thread keeps all it takes
 constant bool with_loss [[function_constant(13)]];
 constant bool with_correct [[function_constant(14)]];
 constant bool with_gradient [[function_constant(15)]];
+constant bool weighted [[function_constant(16)]];  // rows have weights
 
 struct CrossEntropyParams {
   uint rows, classes;
@@ -79,7 +80,8 @@ kernel void cross_entropy(device const void* logits [[buffer(0)]],
                           device float* loss [[buffer(3)]],
                           device float* correct [[buffer(4)]],
                           device void* dlogits [[buffer(5)]],
-                          constant CrossEntropyParams& p [[buffer(6)]],
+                          device const float* weights [[buffer(6)]],
+                          constant CrossEntropyParams& p [[buffer(7)]],
                           uint group [[threadgroup_position_in_grid]],
                           uint tid [[thread_index_in_threadgroup]],
                           uint threads [[threads_per_threadgroup]],
@@ -145,7 +147,9 @@ kernel void cross_entropy(device const void* logits [[buffer(0)]],
     simdgroup_barrier(mem_flags::mem_device);
   else
     threadgroup_barrier(mem_flags::mem_device);
-  const float scale = p.weight * scalars[p.scale], share = 1.0f / s;
+  const float share = 1.0f / s;
+  float scale = p.weight * scalars[p.scale];
+  if (weighted) scale *= weights[row];
   if (held) {
     UNROLL for (uint k = 0; k < 4; k++) {
       const Quad q = quad(k, member, members);

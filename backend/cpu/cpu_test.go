@@ -103,16 +103,15 @@ func everything(t testing.TB, b backend.Backend, sequences, groups int) *recordi
 	loss, correct := r.Output(length, 1), r.Output(length, 1)
 	head, targets := weight(width, vocabulary), r.input(length, vocabulary)
 	tape.CrossEntropy(x, head, false, targets, loss, correct, r.Scalar(), 1, 8*vocabulary)
-	exits := tape.Exits([]backend.Tensor{x, x}, weight(width, 1), weight(1, 1), targets)
-	for i := range 2 {
-		exits.CrossEntropy(i+1, x, head, false, none, 0, length*sequences*vocabulary)
-	}
-	exits.Loss(r.Temporary(length*sequences, 1), r.Temporary(length*sequences, 1), 0.1, 0)
 	tape.Backward()
 
 	n := length * sequences
 	p, dp, da, db, norms := r.Temporary(n, width), r.Temporary(n, width), r.Temporary(n, width), r.Temporary(n, width), r.Temporary(1, 3)
 	sums := r.Accumulator(1, 4)
+	column := func(t backend.Tensor, from, rows int) backend.Tensor { // of its first values
+		t.Offset, t.Rows, t.Cols, t.Stride = t.Offset+from, rows, 1, 1
+		return t
+	}
 	for _, op := range []backend.Op{
 		&backend.Softmax{X: x, Y: p},
 		&backend.SoftmaxBackward{Y: p, DY: x, DX: dp},
@@ -124,6 +123,9 @@ func everything(t testing.TB, b backend.Backend, sequences, groups int) *recordi
 		&backend.Sum{X: da, Y: sums.Columns(1, 2), Alpha: 1, Squares: true, Accumulate: true},
 		&backend.Sum{X: loss, Y: sums.Columns(2, 3), Alpha: 1, Accumulate: true},
 		&backend.Sum{X: correct, Y: sums.Columns(3, 4), Alpha: 1, Accumulate: true},
+		&backend.Exit{Z: column(x, 0, 2*n), Targets: targets, P: column(p, 0, 2*n)},
+		&backend.ExitLoss{Z: column(x, 0, 2*n), P: column(p, 0, 2*n), Losses: column(x, 2*n, 2*n), Targets: targets,
+			Loss: column(da, 0, n), Entropy: column(da, n, n), DZ: column(db, 0, 2*n), Weight: 1},
 	} {
 		r.Record(op)
 	}
