@@ -141,7 +141,10 @@ func configurations() map[string]train.Config {
 
 	factored := tiny()
 	factored.Train.Optimizer, factored.Train.Rate = "adafactor", 1e-2
-	return map[string]train.Config{"looped": looped, "middle-looped": middle, "regularized": regularized, "adafactor": factored}
+
+	exit := tiny()
+	exit.Model.Layers, exit.Loops.Exit, exit.Loops.ExitBeta = "1x3", "learned", 0.1
+	return map[string]train.Config{"looped": looped, "middle-looped": middle, "regularized": regularized, "adafactor": factored, "learned exit": exit}
 }
 
 // TestTraining: ten steps on the emulated GPU are ten steps on the CPU, but for rounding.

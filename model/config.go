@@ -1,6 +1,7 @@
 package model
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -34,7 +35,12 @@ type Loops struct {
 	Truncate   int     `toml:"truncate" help:"let gradients pass only through the last so many loops; 0 is all"`
 	EveryLoop  bool    `toml:"every_loop" help:"take the mean of the losses after every loop, not the loss after the last"`
 	Recompute  bool    `toml:"recompute" help:"keep only the state between loops and run each again in the backward pass"`
+	Exit       string  `toml:"exit" help:"none, or learned: a gate after each loop says how likely each position is done, and the loss is the expected one"`
+	ExitBeta   float64 `toml:"exit_beta" help:"weight, in the loss, of the entropy of a learned exit, which keeps all from leaving after the same loop"`
 }
+
+// LearnedExit reports whether the model has a gate after each loop.
+func (l Loops) LearnedExit() bool { return l.Exit == "learned" }
 
 // Random returns the distribution of loop counts, if there is one.
 func (l Loops) Random() (loop.Random, bool) {
@@ -75,6 +81,7 @@ func (c Config) Check(l Loops) (loop.Architecture, error) {
 		among("activation", c.Activation, "gelu", "relu", "swiglu"),
 		among("positions", c.Positions, "rotary", "learned", "sinusoidal", "none"),
 		among("injection", c.Injection, "none", "add", "linear"),
+		l.checkExit(a),
 	} {
 		if err != nil {
 			return a, err
@@ -105,6 +112,25 @@ func (c Config) Check(l Loops) (loop.Architecture, error) {
 		}
 	}
 	return a, nil
+}
+
+// checkExit returns an error unless a learned exit, if there is one, has something to learn. No Exit at all is none.
+func (l Loops) checkExit(a loop.Architecture) error {
+	switch {
+	case l.Exit != "" && l.Exit != "none" && l.Exit != "learned":
+		return fmt.Errorf("loops.exit is %q, want one of none, learned", l.Exit)
+	case !(l.ExitBeta >= 0 && l.ExitBeta < 1e6):
+		return fmt.Errorf("loops.exit_beta is %g, want at least 0", l.ExitBeta)
+	case !l.LearnedExit():
+		return nil
+	case max(a.Count(), l.RandomMax) < 2:
+		return fmt.Errorf("loops.exit is learned with model.layers = %s, which has no loop to leave early: give it 2 loops or more", a)
+	case l.EveryLoop:
+		return errors.New("loops.exit is learned with loops.every_loop = true: both say how much the loss of each loop counts; set one of them")
+	case l.Truncate > 0:
+		return fmt.Errorf("loops.exit is learned with loops.truncate = %d: a loop that gets no gradient can't learn to be the last; set one of them", l.Truncate)
+	}
+	return nil
 }
 
 // gated reports whether the feed-forward layer has a gate beside its hidden units.

@@ -46,6 +46,13 @@ func TestCheckNamesTheKey(t *testing.T) {
 		{"max", func(_ *model.Config, l *model.Loops) { l.RandomMax = -1 }, []string{"loops.random_max"}},
 		{"max without mean", func(_ *model.Config, l *model.Loops) { l.RandomMax = 7 }, []string{"loops.random_max", "loops.random_mean"}},
 		{"max below mean", func(_ *model.Config, l *model.Loops) { l.RandomMean, l.RandomMax = 4, 3 }, []string{"loops", "mean"}},
+		{"exit", func(_ *model.Config, l *model.Loops) { l.Exit = "early" }, []string{"loops.exit ", "early", "learned"}},
+		{"exit beta", func(_ *model.Config, l *model.Loops) { l.ExitBeta = -1 }, []string{"loops.exit_beta", "-1"}},
+		{"exit beta NaN", func(_ *model.Config, l *model.Loops) { l.ExitBeta = math.NaN() }, []string{"loops.exit_beta"}},
+		{"exit of one loop", func(c *model.Config, l *model.Loops) { c.Layers, l.Exit = "3x1", "learned" }, []string{"loops.exit ", "model.layers = 3⊗1"}},
+		{"exit and every loop", func(_ *model.Config, l *model.Loops) { l.Exit, l.EveryLoop = "learned", true }, []string{"loops.exit ", "loops.every_loop"}},
+		{"exit and truncate", func(c *model.Config, l *model.Loops) { c.Injection, l.Exit, l.Truncate = "add", "learned", 2 },
+			[]string{"loops.exit ", "loops.truncate = 2"}},
 		{"max missing", func(_ *model.Config, l *model.Loops) { l.RandomMean = 0.5 }, []string{"loops", "mean"}},
 	} {
 		config, loops := model.Default(), model.Loops{}

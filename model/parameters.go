@@ -139,6 +139,10 @@ func (m *Model) layout() {
 	if c.LoopEmbedding {
 		matrix("loop_embedding.weight", m.maxLoops(), d, normal)
 	}
+	if m.Loops.LearnedExit() {
+		matrix("exit.weight", d, 1, normal)
+		vector("exit.bias", 1, 0)
+	}
 	if c.NormPlace != "post" {
 		norm("norm")
 	}

@@ -25,7 +25,8 @@ func TestPlacesOfLoops(t *testing.T) {
 				want = append(want, backend.Place{Loop: i})
 			}
 			want = append(want, backend.Place{})
-			if c.Config.NormPlace != "post" || m.Architecture.Looped() < len(a.Loops)-1 { // else the head's gradient is the state's
+			// Else the head's gradient is the state's.
+			if c.Config.NormPlace != "post" || m.Architecture.Looped() < len(a.Loops)-1 || c.Loops.LearnedExit() {
 				want = append(want, backend.Place{Backward: true})
 			}
 			last := 1

@@ -85,14 +85,23 @@ func newTrainer(t testing.TB, b backend.Backend, m *model.Model, a loop.Architec
 	tape := backend.NewTape(r, true)
 	tape.Recompute = m.Loops.Recompute
 	tape.Watch(weights, gradient)
-	states := m.States(tape, weights, tokens, a, m.Loops.EveryLoop)
-	for _, s := range states {
-		rows, weight := r.Temporary(s.Rows, 1), 1/float32(len(states))
-		m.Loss(tape, weights, s, targets, rows, backend.Tensor{}, scale, weight)
-		r.Record(&backend.Sum{X: rows, Y: loss, Alpha: weight, Accumulate: true})
+	var last backend.Tensor
+	if m.Loops.LearnedExit() {
+		x := m.ExitLoss(tape, weights, tokens, targets, a, scale)
+		r.Record(&backend.Sum{X: x.Loss, Y: loss, Alpha: 1, Accumulate: true})
+		r.Record(&backend.Sum{X: x.Entropy, Y: loss, Alpha: float32(-m.Loops.ExitBeta), Accumulate: true})
+		last = x.State
+	} else {
+		states := m.States(tape, weights, tokens, a, m.Loops.EveryLoop)
+		for _, s := range states {
+			rows, weight := r.Temporary(s.Rows, 1), 1/float32(len(states))
+			m.Loss(tape, weights, s, targets, rows, backend.Tensor{}, scale, weight)
+			r.Record(&backend.Sum{X: rows, Y: loss, Alpha: weight, Accumulate: true})
+		}
+		last = states[len(states)-1]
 	}
 	tr.logits = r.Output(m.Length, m.Vocabulary)
-	m.Logits(tape, weights, states[len(states)-1], tr.logits)
+	m.Logits(tape, weights, last, tr.logits)
 	tape.Backward()
 
 	r.BeginStep()

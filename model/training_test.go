@@ -66,7 +66,7 @@ func casesNamed(t *testing.T, names ...string) []reference.Case {
 }
 
 func TestTenStepsOfAdamW(t *testing.T) {
-	for _, c := range casesNamed(t, "looped", "middle", "regularized by 2", "random loops", "truncated linear", "every loop") {
+	for _, c := range casesNamed(t, "looped", "middle", "regularized by 2", "random loops", "truncated linear", "every loop", "learned exit", "learned exit of the middle") {
 		t.Run(strings.ReplaceAll(c.Name, " ", "-"), func(t *testing.T) {
 			t.Parallel()
 			// Eps is well above what is rounding in an element of the gradient: the sign of that is nobody's.

@@ -100,6 +100,7 @@ type Checkpoints struct {
 func Default() Config {
 	return Config{
 		Model: model.Default(),
+		Loops: model.Loops{Exit: "none", ExitBeta: 0.05},
 		Task: Task{Name: "p-hop",
 			PHop:     task.PHop{Letters: 4, Length: 64, Hops: 4, Sampler: "no-repeats", Loss: "every"},
 			Addition: task.Addition{Digits: 3, Operands: []int{2, 4, 8, 16, 32}, Evaluate: []int{8, 16, 24, 32}, Order: "most"},

@@ -15,13 +15,18 @@ import (
 	"coil/run/safetensors"
 )
 
-// loopEmbedding has a row for each loop, and so the one shape that follows the loop count.
-const loopEmbedding = "loop_embedding.weight"
+// loopEmbedding has a row for each loop, and so the one shape that follows the loop count. What begins with exitGate reads
+// what a model computes and has no part in it, so it may begin as in any run, or be left behind.
+const (
+	loopEmbedding = "loop_embedding.weight"
+	exitGate      = "exit."
+)
 
 // Begin gives a trainer that has not trained the weights of a checkpoint of another run: those that evaluation uses
 // there. Steps and moments begin anew. Layers that the checkpoint has not got are grown from its own, as g says. All
 // other parameters must have the shapes that they have there; only of the vectors for loop numbers, a model of fewer loops
-// takes the first, and one of more repeats the last, as evaluation at other loop counts does.
+// takes the first, and one of more repeats the last, as evaluation at other loop counts does. A learned exit that is not
+// there begins as in any run, and one that is not wanted is left behind.
 //
 // Run then saves these weights as the checkpoint of step 0, and the other run is needed no more. The error of a tensor
 // that does not fit is ErrOtherModel, that of a growth which does not end at the model [loop.ErrGrowth].
@@ -51,7 +56,7 @@ func (t *Trainer) Begin(c run.Checkpoint, g loop.Growth) error {
 			return err
 		}
 	}
-	arena := make([]float32, t.Model.Size)
+	arena := t.Model.Initialize(t.Config.Train.Seed)
 	if err := withFile(c, evaluatedFile(c), func(f *safetensors.File) error { return inherit(f, t.Model, layers, arena) }); err != nil {
 		return err
 	}
@@ -114,7 +119,11 @@ func inherit(f *safetensors.File, m *model.Model, layers []int, arena []float32)
 		name, into := p.Counterpart(layers), arena[p.Offset:p.Offset+p.Size()]
 		taken[name] = true
 		shape := shapeOf(p)
-		if info, ok := f.Lookup(name); ok && name == loopEmbedding && len(info.Shape) == 2 && info.Shape[0] > 0 {
+		info, ok := f.Lookup(name)
+		if !ok && strings.HasPrefix(name, exitGate) {
+			continue
+		}
+		if ok && name == loopEmbedding && len(info.Shape) == 2 && info.Shape[0] > 0 {
 			shape[0] = info.Shape[0]
 		}
 		x, err := readTensor(f, name, shape)
@@ -126,7 +135,7 @@ func inherit(f *safetensors.File, m *model.Model, layers []int, arena []float32)
 		}
 	}
 	for _, info := range f.Tensors() {
-		if !taken[info.Name] {
+		if !taken[info.Name] && !strings.HasPrefix(info.Name, exitGate) {
 			return fmt.Errorf("%w: tensor %q of the shape %v is not in the configuration's", ErrOtherModel, info.Name, info.Shape)
 		}
 	}

@@ -172,6 +172,42 @@ func TestBeginStacks(t *testing.T) {
 	}
 }
 
+// A gate is taken along where there is one, begins as in a fresh run where there was none, and is left behind where none is
+// wanted; the rest of the model is the same.
+func TestBeginWithAnExit(t *testing.T) {
+	plain, gated := tiny(), tiny()
+	gated.Loops.Exit = "learned"
+	for _, c := range []struct {
+		from, to Config
+		gate     func(old, fresh *Trainer) []float32
+	}{
+		{gated, gated, func(old, _ *Trainer) []float32 { return old.parameter(t, "exit.weight") }},
+		{plain, gated, func(_, fresh *Trainer) []float32 { return fresh.parameter(t, "exit.weight") }},
+		{gated, plain, nil},
+	} {
+		old, from := trained(t, c.from)
+		tr := begun(t, c.to, from, loop.Growth{})
+		if c.gate != nil && !slices.Equal(tr.parameter(t, "exit.weight"), c.gate(old, newTrainer(t, c.to, 1))) {
+			t.Errorf("exit %s to %s: another gate", c.from.Loops.Exit, c.to.Loops.Exit)
+		}
+		if a := tr.Model.Architecture; !slices.Equal(tr.logits(t, a), old.logits(t, a)) {
+			t.Errorf("exit %s to %s: other logits", c.from.Loops.Exit, c.to.Loops.Exit)
+		}
+	}
+}
+
+// parameter is the values of one parameter.
+func (tr *Trainer) parameter(t *testing.T, name string) []float32 {
+	t.Helper()
+	for _, p := range tr.Model.Parameters {
+		if p.Name == name {
+			return values(t, tr.state.weights)[p.Offset : p.Offset+p.Size()]
+		}
+	}
+	t.Fatalf("no parameter %s", name)
+	return nil
+}
+
 // What does not fit is refused with the first tensor and both shapes, and the trainer keeps its weights.
 func TestBeginErrors(t *testing.T) {
 	c := tiny()

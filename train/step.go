@@ -109,6 +109,7 @@ type step struct {
 	marks   []backend.Mark
 	ops     int // in the part that runs for each group
 	losses  int // how many states have a loss
+	exits   bool
 	groups  int // of the regularizer
 }
 
@@ -117,8 +118,8 @@ type slots struct{ scale, rate, correct1, correct2, beta, average backend.Scalar
 
 // recordStep records forward, loss, backward, regularizer, clipping, optimizer and average, for groups of g sequences.
 //
-// Results: the sum of losses after each state, the number of right answers after the last, the gradient's norm, and R_G
-// of each group.
+// Results: the sum of losses after each state, the number of right answers after the last, those of [recordExit] with a
+// learned exit, the gradient's norm, and R_G of each group.
 func recordStep(m *model.Model, c Config, g int, s *state, a loop.Architecture) (*backend.Recorder, *step) {
 	o := c.Train
 	r := backend.NewRecorder(g, o.Batch/g)
@@ -130,18 +131,23 @@ func recordStep(m *model.Model, c Config, g int, s *state, a loop.Architecture) 
 	t := backend.NewTape(r, true)
 	t.Recompute = m.Loops.Recompute
 	t.Watch(weights, grads)
-	states := m.States(t, weights, tokens, a, m.Loops.EveryLoop)
-	st.losses = len(states)
-	sums := r.Accumulator(1, st.losses+1)
-	for i, x := range states {
-		loss, correct := r.Temporary(g*m.Length, 1), backend.Tensor{}
-		if i == len(states)-1 {
-			correct = r.Temporary(g*m.Length, 1)
-		}
-		m.Loss(t, weights, x, targets, loss, correct, st.slots.scale, 1/float32(len(states)))
-		r.Record(&backend.Sum{X: loss, Y: sums.Columns(i, i+1), Alpha: 1, Accumulate: true})
-		if correct.Exists() {
-			r.Record(&backend.Sum{X: correct, Y: sums.Columns(i+1, i+2), Alpha: 1, Accumulate: true})
+	var sums backend.Tensor
+	if m.Loops.LearnedExit() {
+		sums = st.recordExit(t, m, weights, tokens, targets, a)
+	} else {
+		states := m.States(t, weights, tokens, a, m.Loops.EveryLoop)
+		st.losses = len(states)
+		sums = r.Accumulator(1, st.losses+1)
+		for i, x := range states {
+			loss, correct := r.Temporary(g*m.Length, 1), backend.Tensor{}
+			if i == len(states)-1 {
+				correct = r.Temporary(g*m.Length, 1)
+			}
+			m.Loss(t, weights, x, targets, loss, correct, st.slots.scale, 1/float32(len(states)))
+			r.Record(&backend.Sum{X: loss, Y: sums.Columns(i, i+1), Alpha: 1, Accumulate: true})
+			if correct.Exists() {
+				r.Record(&backend.Sum{X: correct, Y: sums.Columns(i+1, i+2), Alpha: 1, Accumulate: true})
+			}
 		}
 	}
 	t.Backward()
@@ -176,6 +182,28 @@ func recordStep(m *model.Model, c Config, g int, s *state, a loop.Architecture) 
 	st.scalars = make([]float32, r.Scalars())
 	st.results = make([]float32, r.ResultLen())
 	return r, st
+}
+
+// recordExit records forward and loss of a model with a learned exit, and returns sums over the positions: the losses after
+// each loop, the right answers after the last, the expected loss, the entropy, and the probability of leaving after each loop.
+func (st *step) recordExit(t *backend.Tape, m *model.Model, weights backend.Tensor, tokens, targets backend.Index, a loop.Architecture) backend.Tensor {
+	x := m.ExitLoss(t, weights, tokens, targets, a, st.slots.scale)
+	st.exits, st.losses = true, a.Loops[m.Architecture.Looped()]
+	sums, n := t.Accumulator(1, 2*st.losses+3), 0
+	sum := func(x backend.Tensor) {
+		t.Record(&backend.Sum{X: x, Y: sums.Columns(n, n+1), Alpha: 1, Accumulate: true})
+		n++
+	}
+	for i := range st.losses {
+		sum(x.Exits.After(x.Exits.Losses, i+1))
+	}
+	sum(x.Correct)
+	sum(x.Loss)
+	sum(x.Entropy)
+	for i := range st.losses {
+		sum(x.Exits.After(x.Exits.P, i+1))
+	}
+	return sums
 }
 
 // recordAdamW takes the parameters in two runs: those that decay, and those that do not.
@@ -266,12 +294,24 @@ func (st *step) start(o Options, number int, batch *batch) error {
 
 // Metrics is what a step says of itself.
 type Metrics struct {
-	Loss     float64   // mean over targets, and over the loops with a loss
+	Loss     float64   // mean over targets, and over the loops with a loss; with a learned exit, the expected one
 	Losses   []float64 // after each loop with a loss
 	Accuracy float64   // of the last loop, on the step's own batch
 	Norm     float64   // of the gradient before clipping
 	Penalty  float64   // of the regularizer
 	Cosines  []float64 // R_G of each weight group
+
+	Exits   []float64 // of a learned exit: the mean probability of leaving after each loop; else none
+	Entropy float64   // of that, the mean over positions
+}
+
+// ExitLoop is the mean number of loops after which a learned exit leaves.
+func (m *Metrics) ExitLoop() float64 {
+	var mean float64
+	for i, p := range m.Exits {
+		mean += float64(i+1) * p
+	}
+	return mean
 }
 
 // finish waits for the step and reads its results.
@@ -280,14 +320,26 @@ func (st *step) finish(c Config, count int, m *Metrics) error {
 		return err
 	}
 	n := float64(max(1, count))
-	m.Loss, m.Losses, m.Cosines = 0, m.Losses[:0], m.Cosines[:0]
-	for _, l := range st.results[:st.losses] {
-		m.Losses = append(m.Losses, float64(l)/n)
-		m.Loss += float64(l) / n / float64(st.losses)
+	m.Loss, m.Losses, m.Cosines, m.Exits = 0, m.Losses[:0], m.Cosines[:0], m.Exits[:0]
+	values := st.results
+	next := func() float64 {
+		v := values[0]
+		values = values[1:]
+		return float64(v)
 	}
-	m.Accuracy = float64(st.results[st.losses]) / n
-	m.Norm = float64(st.results[st.losses+1])
-	values := st.results[st.losses+2:]
+	for range st.losses {
+		l := next() / n
+		m.Losses = append(m.Losses, l)
+		m.Loss += l / float64(st.losses)
+	}
+	m.Accuracy = next() / n
+	if st.exits {
+		m.Loss, m.Entropy = next()/n, next()/n
+		for range st.losses {
+			m.Exits = append(m.Exits, next()/n)
+		}
+	}
+	m.Norm = next()
 	for _, v := range values {
 		m.Cosines = append(m.Cosines, float64(v))
 	}

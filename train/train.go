@@ -489,6 +489,12 @@ func (t *Trainer) reportWindow(w *window, m *Metrics, loops int) error {
 			v[fmt.Sprintf("loss_loop_%d", loops-len(m.Losses)+i+1)] = run.Number(l)
 		}
 	}
+	if len(m.Exits) > 0 {
+		v["exit_loop"], v["exit_entropy"] = run.Number(m.ExitLoop()), run.Number(m.Entropy)
+		for i, p := range m.Exits {
+			v[fmt.Sprintf("exit_loop_%d", i+1)] = run.Number(p)
+		}
+	}
 	if _, ok := c.Loops.Random(); ok {
 		v["loops"] = run.Number(loops)
 	}

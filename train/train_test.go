@@ -167,6 +167,9 @@ var variants = map[string]func(*Config){
 	},
 	"regularizer": func(c *Config) { c.Model.Layers, c.Regularize.Lambda, c.Regularize.Block = "6x1", 1, 2 },
 	"every loop":  func(c *Config) { c.Loops.EveryLoop, c.Model.Tied = true, true },
+	"learned exit": func(c *Config) {
+		c.Loops.Exit, c.Loops.RandomMean, c.Loops.RandomMax = "learned", 2, 4
+	},
 	"truncated, recomputed": func(c *Config) {
 		c.Model.Layers, c.Model.Injection, c.Loops.Truncate, c.Loops.Recompute = "1x4", "linear", 2, true
 	},

@@ -17,7 +17,7 @@ import (
 )
 
 func newEval() *cobra.Command {
-	var out, loops string
+	var out, loops, exit string
 	var step, examples, batch int
 	var seed uint64
 	var asJSON bool
@@ -27,15 +27,20 @@ func newEval() *cobra.Command {
 		Short: "Measure a trained model on held-out examples, at any number of loops",
 		Example: `  coil eval latest                     the newest run, as it was trained
   coil eval latest --loops 1..16       after each of 16 loops
+  coil eval latest --exit 0.5,0.9      with a learned exit, each position leaving on its own
   coil eval runs/RUN --loops 2,4,8 --examples 10000 --json`,
 		Long: "Measures the weights of a run's checkpoint on examples that training never draws. The column change tells how far the last of " +
-			"the loops moved the residual stream, as a part of its length.",
+			"the loops moved the residual stream, as a part of its length.\n\n" +
+			"--exit is for models with a learned exit (loops.exit = learned): with a probability q, a position leaves after the first loop " +
+			"by which its gate would have left with that probability. The table tells after how many loops they do, in the mean, and what " +
+			"they say there.",
 		Args: exactArgs(1, "a run"),
 	}
 	f := cmd.Flags()
 	f.SortFlags = false
 	f.StringVar(&out, "out", defaultRoot, "`folder` of the runs")
 	f.StringVar(&loops, "loops", "", "`counts` of loops of the looped block: 4, or 1,2,4, or 1..16; as trained if not given")
+	f.StringVar(&exit, "exit", "", "`probabilities` at which a learned exit leaves: 0.9, or 0.5,0.9,1")
 	f.IntVar(&step, "step", -1, "`step` of the checkpoint; the newest if not given")
 	f.IntVar(&examples, "examples", 2048, "`number` of held-out examples of each kind")
 	f.Uint64Var(&seed, "seed", train.HeldOutSeed, "`seed` of the examples")
@@ -50,6 +55,13 @@ func newEval() *cobra.Command {
 		counts, err := parseCounts(loops)
 		if err != nil {
 			return err
+		}
+		thresholds, err := parseThresholds(exit)
+		if err != nil {
+			return err
+		}
+		if loops != "" && exit != "" {
+			return usageError{errors.New("--loops and --exit: the exit decides after how many loops; give one of them")}
 		}
 		path, err := run.Resolve(out, args[0])
 		if err != nil {
@@ -72,7 +84,10 @@ func newEval() *cobra.Command {
 			return err
 		}
 		defer b.Close()
-		return evaluate(cmd, c, r, checkpoint, b, counts, seed, examples, min(batch, examples), asJSON)
+		if thresholds != nil && !c.Loops.LearnedExit() {
+			return usageError{fmt.Errorf("--exit %s: the run has no learned exit; train one with --loops.exit learned", exit)}
+		}
+		return evaluate(cmd, c, r, checkpoint, b, counts, thresholds, seed, examples, min(batch, examples), asJSON)
 	}
 	return cmd
 }
@@ -84,10 +99,12 @@ type evaluation struct {
 	Model   string        `json:"model"`
 	Task    string        `json:"task"`
 	Metric  string        `json:"metric"`
-	Results []eval.Result `json:"results"`
+	Results []eval.Result `json:"results,omitempty"`
+	Exits   []eval.Exit   `json:"exits,omitempty"`
 }
 
-func evaluate(cmd *cobra.Command, c train.Config, r *run.Run, checkpoint run.Checkpoint, b backend.Backend, counts []int, seed uint64, examples, batch int, asJSON bool) error {
+func evaluate(cmd *cobra.Command, c train.Config, r *run.Run, checkpoint run.Checkpoint, b backend.Backend, counts []int, thresholds []float64,
+	seed uint64, examples, batch int, asJSON bool) error {
 	t, err := c.Task.New()
 	if err != nil {
 		return usageError{err}
@@ -107,13 +124,18 @@ func evaluate(cmd *cobra.Command, c train.Config, r *run.Run, checkpoint run.Che
 	if counts == nil {
 		counts = []int{m.Architecture.Count()}
 	}
-	e, err := eval.New(b, m, t, weights, batch, counts)
+	var e *eval.Evaluator
+	var g *eval.Gate
+	if thresholds == nil {
+		e, err = eval.New(b, m, t, weights, batch, counts)
+	} else {
+		g, err = eval.NewGate(b, m, t, weights, batch)
+	}
 	if errors.Is(err, backend.ErrMemory) {
 		return fmt.Errorf("%w; take a smaller --batch or fewer --loops", err)
 	} else if err != nil {
 		return err
 	}
-	defer e.Close()
 	stop := watchSignals(cmd.ErrOrStderr(), "stopping: once more leaves at once")
 	defer stop.end()
 	w := cmd.OutOrStdout()
@@ -121,17 +143,70 @@ func evaluate(cmd *cobra.Command, c train.Config, r *run.Run, checkpoint run.Che
 		fmt.Fprintf(w, "%s · %s · %s · step %d · %s held-out examples\n", filepath.Base(r.Path()), m.Architecture, t.Name(), checkpoint.Step,
 			count(int64(examples*len(t.Kinds()))))
 	}
-	results, err := e.Run(seed, examples, stop.asked)
-	if errors.Is(err, eval.ErrStopped) {
+	x := evaluation{Run: r.Path(), Step: checkpoint.Step, Model: m.Architecture.String(), Task: t.Name(), Metric: eval.MetricName(t)}
+	if g == nil {
+		defer e.Close()
+		x.Results, err = e.Run(seed, examples, stop.asked)
+	} else {
+		defer g.Close()
+		x.Exits, err = g.Sweep(seed, examples, thresholds, stop.asked)
+	}
+	switch {
+	case errors.Is(err, eval.ErrStopped):
 		return stop.err()
-	} else if err != nil {
+	case err != nil:
 		return err
+	case asJSON:
+		return writeJSON(w, x)
+	case g == nil:
+		fmt.Fprint(w, evaluationTable(m, t.ExactMatch(), x.Results))
+	default:
+		fmt.Fprint(w, exitTable(t.ExactMatch(), x.Exits))
 	}
-	if asJSON {
-		return writeJSON(w, evaluation{r.Path(), checkpoint.Step, m.Architecture.String(), t.Name(), eval.MetricName(t), results})
-	}
-	fmt.Fprint(w, evaluationTable(m, t.ExactMatch(), results))
 	return nil
+}
+
+// exitTable has a line for each threshold of a learned exit, with the kinds beside each other where there are several.
+func exitTable(exact bool, exits []eval.Exit) string {
+	head := []string{"exit at", "loops", "loss", "accuracy"}
+	if exact {
+		head = append(head, "exact match")
+	}
+	for _, k := range exits[0].Kinds {
+		head = append(head, k.Kind)
+	}
+	rows := [][]string{head}
+	for _, x := range exits {
+		row := []string{strconv.FormatFloat(x.Threshold, 'g', -1, 64), fmt.Sprintf("%.2f", x.Loops), fmt.Sprintf("%.4f", x.Loss), percent(x.Accuracy)}
+		if exact {
+			row = append(row, percent(x.Exact))
+		}
+		for _, k := range x.Kinds {
+			score := k.Accuracy
+			if exact {
+				score = k.Exact
+			}
+			row = append(row, fmt.Sprintf("%s after %.2f", percent(score), k.Loops))
+		}
+		rows = append(rows, row)
+	}
+	return table(rows)
+}
+
+// parseThresholds reads "0.5,0.9": probabilities above 0.
+func parseThresholds(s string) ([]float64, error) {
+	if s == "" {
+		return nil, nil
+	}
+	var thresholds []float64
+	for part := range strings.SplitSeq(s, ",") {
+		q, err := strconv.ParseFloat(strings.TrimSpace(part), 64)
+		if err != nil || !(q > 0 && q <= 1) {
+			return nil, usageError{fmt.Errorf("--exit %s: want probabilities above 0, as in 0.9 or 0.5,0.9,1", s)}
+		}
+		thresholds = append(thresholds, q)
+	}
+	return thresholds, nil
 }
 
 // evaluationTable has a line for each loop count, with the kinds beside each other where there are several.

@@ -159,7 +159,7 @@ func TestEveryKeyHasAFlag(t *testing.T) {
 	}
 	set := map[string]string{
 		"model.layers": "1x3", "model.norm": "rmsnorm", "model.norm_place": "post", "model.activation": "relu", "model.positions": "none",
-		"model.injection": "add", "model.heads": "2", "model.width": "32", "model.init_std": "0.5", "loops.random_mean": "2.5", "loops.random_max": "7", "loops.truncate": "2",
+		"model.injection": "add", "model.heads": "2", "model.width": "32", "model.init_std": "0.5", "loops.random_mean": "2.5", "loops.random_max": "7", "loops.truncate": "2", "loops.exit": "learned",
 		"regularize.lambda": "1", "task.name": "addition", "task.p-hop.sampler": "planted", "task.p-hop.loss": "last",
 		"task.p-hop.letters": "5", "task.p-hop.hops": "3", "task.addition.operands": "2,3", "task.addition.evaluate": "4", "task.addition.order": "least",
 		"task.i-gsm.law": "fixed", "task.i-gsm.names": "letters", "task.i-gsm.evaluate": "20",
@@ -269,6 +269,11 @@ func TestJSON(t *testing.T) {
 	if d := cmp.Diff(*o.HeldOut, e.Results[1]); d != "" {
 		t.Errorf("train and eval measure differently: %s", d)
 	}
+	mustCoil(t, "train", config, "--loops.exit", "learned", "--no-tui")
+	x := parseJSON[evaluation](t, mustCoil(t, "eval", "latest", "--json", "--exit", "0.5,1", "--examples", "8"))
+	if x.Results != nil || len(x.Exits) != 2 || x.Exits[1].Threshold != 1 || x.Exits[1].Examples != 8 || x.Exits[1].Loops != 2 || x.Exits[0].Loops > 2 {
+		t.Errorf("eval --exit: %+v", x)
+	}
 	presets := parseJSON[[]presetStatus](t, mustCoil(t, "presets", "--json"))
 	if len(presets) != len(train.Presets()) || presets[0].About == "" || presets[0].Parameters == 0 || presets[0].Depth == 0 || presets[0].FLOPs == 0 || presets[0].Steps == 0 {
 		t.Errorf("presets: %+v", presets)
@@ -289,6 +294,19 @@ func TestJSON(t *testing.T) {
 	for _, line := range lines {
 		if x := parseJSON[exampleJSON](t, line); len(x.Tokens) != len(x.Targets) || len(x.Tokens) == 0 || x.Text == "" || x.Kind == "" {
 			t.Errorf("task: %+v", x)
+		}
+	}
+}
+
+func TestParseThresholds(t *testing.T) {
+	for s, want := range map[string][]float64{"": nil, "0.5": {0.5}, "1": {1}, "0.9, 0.5,1": {0.9, 0.5, 1}, "1e-3": {0.001}} {
+		if got, err := parseThresholds(s); err != nil || !slices.Equal(got, want) {
+			t.Errorf("%q is %v, %v", s, got, err)
+		}
+	}
+	for _, s := range []string{"0", "-0.5", "1.5", "NaN", "x", ",", "0.5,", "0.5;0.9"} {
+		if got, err := parseThresholds(s); exitCode(err) != exitUsage || !strings.Contains(err.Error(), "--exit "+s+": ") {
+			t.Errorf("%q is %v, %v", s, got, err)
 		}
 	}
 }

@@ -67,6 +67,18 @@ func Cases() []Case {
 		c.Config.Injection = "add"
 		c.Loops = model.Loops{EveryLoop: true, Recompute: true}
 	})
+	add("learned exit", "1x4", func(c *Case) { c.Loops = model.Loops{Exit: "learned", ExitBeta: 0.3} })
+	add("learned exit of the middle", "1x(1,3,2)", func(c *Case) {
+		c.Config.Injection, c.Config.Norm, c.Config.Bias, c.Config.Tied = "add", "rmsnorm", false, true
+		c.Loops = model.Loops{Exit: "learned", ExitBeta: 0.05, Recompute: true}
+	})
+	add("learned exit of random loops", "2x2", func(c *Case) {
+		c.Config.NormPlace, c.Config.LoopEmbedding, c.Count = "post", true, 3
+		c.Loops = model.Loops{Exit: "learned", RandomMean: 2, RandomMax: 5}
+	})
+	add("learned exit of one loop", "1x2", func(c *Case) {
+		c.Loops, c.Count = model.Loops{Exit: "learned", ExitBeta: 0.3}, 1
+	})
 	add("fewer loops than the other blocks", "1x(2,3,2)", func(c *Case) { c.Config.Injection, c.Count = "add", 1 })
 	add("post relu learned", "2x2", func(c *Case) {
 		c.Config.NormPlace, c.Config.Activation, c.Config.Positions = "post", "relu", "learned"

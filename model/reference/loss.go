@@ -6,7 +6,8 @@ import "math"
 const Ignore = -1
 
 // Loss is the training loss of a batch: the mean over all targets of the cross-entropy after the last loop, or of its
-// mean over every loop, or with truncation over every loop of the window.
+// mean over every loop, or with truncation over every loop of the window; with a learned exit that of each position over the
+// loops after which it leaves, less β times the entropy.
 func (m *Model) Loss(tokens, targets [][]int) float64 { return m.loss(tokens, targets, nil) }
 
 // Gradient is the loss with its gradient.
@@ -43,6 +44,13 @@ func (p *pass) loss(tokens, targets []int, scale float64) float64 {
 		s = p.constant(tokens, window)
 	}
 	states, backLoop := p.loop(window, loops, s, input)
+	if p.Loops.LearnedExit() {
+		loss, dstates := p.exitLoss(states, targets, scale)
+		if p.gradient != nil {
+			backEnter(backLoop(dstates))
+		}
+		return loss
+	}
 	dstates := make([]Matrix, len(states))
 	first := len(states) - 1 // with a loss
 	if p.Loops.EveryLoop {

@@ -1,0 +1,213 @@
+package eval
+
+import (
+	"errors"
+	"fmt"
+
+	"coil/backend"
+	"coil/model"
+	"coil/task"
+)
+
+// Gate runs a model with a learned exit on held-out examples: one pass gives what the model says after each loop, and how
+// likely its gate has each position leave there. All positions run all loops, so that whoever leaves early has seen the
+// states of those that did not. Not for concurrent use.
+type Gate struct {
+	task    task.Task
+	batch   int
+	program backend.Program
+	outputs
+	p backend.Tensor // of each group, those of all its positions loop after loop
+
+	sampler task.Sampler
+	tokens  []int32
+	targets []int32
+	all     struct { // what the outputs hold, of the whole batch
+		p             []float32
+		loss, correct [][]float32
+	}
+	exits []Exits // of the examples of a batch: views of that
+}
+
+// Exits is what the gate makes of one example. P, Loss and Correct are of each loop and position, [loop][position]; where the
+// target is task.Ignore they are 0.
+type Exits struct {
+	Kind    int // index of the task's Kinds
+	Targets []int32
+	P       [][]float32 // probability of leaving after the loop
+	Loss    [][]float32
+	Correct [][]float32 // 1 if the model says the target after the loop
+}
+
+// NewGate compiles the pass for batches of the given size, at the model's own loop count. It reads the weights of the buffer
+// as they are when it runs.
+func NewGate(b backend.Backend, m *model.Model, t task.Task, weights backend.Buffer, batch int) (*Gate, error) {
+	if !m.Loops.LearnedExit() {
+		return nil, errors.New("the model has no learned exit: loops.exit is none")
+	}
+	loops := m.Architecture.Count()
+	sequences := b.GroupSize(batch, m.Length)
+	r := backend.NewRecorder(sequences, batch/sequences)
+	w, tokens, targets := r.Parameter(weights), r.Input(m.Length), r.Input(m.Length)
+	tape := backend.NewTape(r, false)
+	var states []backend.Tensor
+	var o outputs
+	m.EachLoop(tape, w, tokens, m.Architecture, func(_ int, _, s backend.Tensor) {
+		states = append(states, s)
+		loss, correct := r.Output(m.Length, 1), r.Output(m.Length, 1)
+		o.loss, o.correct = append(o.loss, loss), append(o.correct, correct)
+		m.Loss(tape, w, m.Ending(tape, w, s, m.Architecture), targets, loss, correct, 0, 1)
+	})
+	p := r.Output(loops*m.Length, 1)
+	tape.Record(&backend.Add{A: m.Exits(tape, w, states, targets).P, Y: p, Alpha: 1})
+	program, err := b.Compile(r)
+	if err != nil {
+		return nil, fmt.Errorf("exits of %s: %w", m.Architecture, err)
+	}
+	n := batch * m.Length
+	g := &Gate{task: t, batch: batch, program: program, outputs: o, p: p,
+		sampler: t.NewSampler(), tokens: make([]int32, n), targets: make([]int32, n), exits: make([]Exits, batch)}
+	g.all.p = make([]float32, loops*n)
+	for range loops {
+		g.all.loss, g.all.correct = append(g.all.loss, make([]float32, n)), append(g.all.correct, make([]float32, n))
+	}
+	for i := range g.exits {
+		x, lo, hi := &g.exits[i], i*m.Length, (i+1)*m.Length
+		x.Targets = g.targets[lo:hi]
+		for l := range loops {
+			at := (i/sequences*loops+l)*sequences*m.Length + i%sequences*m.Length
+			x.P = append(x.P, g.all.p[at:at+m.Length])
+			x.Loss, x.Correct = append(x.Loss, g.all.loss[l][lo:hi]), append(x.Correct, g.all.correct[l][lo:hi])
+		}
+	}
+	return g, nil
+}
+
+// Close frees the program.
+func (g *Gate) Close() { g.program.Close() }
+
+// Each calls f with the first examples held-out examples of each kind that the seed draws; what it is given is valid until it
+// returns. stop, if not nil, is asked between batches; when it returns true Each ends with ErrStopped.
+func (g *Gate) Each(seed uint64, examples int, stop func() bool, f func(x *Exits)) error {
+	ex, length := task.NewExample(g.task), g.task.Length()
+	for kind := range g.task.Kinds() {
+		for first := 0; first < examples; first += g.batch {
+			if stop != nil && stop() {
+				return ErrStopped
+			}
+			n := min(g.batch, examples-first)
+			for i := range n {
+				g.sampler.SampleKind(seed, uint64(first+i), task.HeldOut, kind, &ex)
+				copy(g.tokens[i*length:], ex.Tokens)
+				copy(g.targets[i*length:], ex.Targets)
+			}
+			if err := g.run(); err != nil {
+				return err
+			}
+			for i := range n {
+				g.exits[i].Kind = kind
+				f(&g.exits[i])
+			}
+		}
+	}
+	return nil
+}
+
+// run fills the exits with what the model makes of the tokens.
+func (g *Gate) run() error {
+	if err := g.program.Run(backend.Step{Inputs: [][]int32{g.tokens, g.targets}}); err != nil {
+		return err
+	}
+	if err := g.program.Results(nil); err != nil {
+		return err
+	}
+	for l := range g.loss {
+		if err := g.program.Output(g.loss[l], g.all.loss[l]); err != nil {
+			return err
+		}
+		if err := g.program.Output(g.correct[l], g.all.correct[l]); err != nil {
+			return err
+		}
+	}
+	return g.program.Output(g.p, g.all.p)
+}
+
+// ExitScore is how well a model did whose positions leave on their own, and after how many loops.
+type ExitScore struct {
+	Loops float64 `json:"loops"` // mean over targets
+	Score
+}
+
+// Exit is the score at a threshold: of all kinds together, each with the same weight, and of each.
+type Exit struct {
+	Threshold float64 `json:"threshold"`
+	ExitScore
+	Kinds []ExitScore `json:"kinds,omitempty"`
+}
+
+// Sweep measures Q-exit (arXiv 2510.25741): with threshold q a position leaves after the first loop t with
+// p_1 + … + p_t ≥ q, and the model says there what it would say if t were the last loop. The examples are those of Each.
+func (g *Gate) Sweep(seed uint64, examples int, thresholds []float64, stop func() bool) ([]Exit, error) {
+	for _, q := range thresholds {
+		if !(q > 0 && q <= 1) {
+			return nil, fmt.Errorf("exit at a probability of %g: want more than 0, and at most 1", q)
+		}
+	}
+	kinds, length := g.task.Kinds(), g.task.Length()
+	type count struct {
+		tally
+		loops int
+	}
+	counts := make([][]count, len(thresholds)) // [threshold][kind]
+	for i := range counts {
+		counts[i] = make([]count, len(kinds))
+	}
+	loss, right := make([]float32, length), make([]float32, length)
+	err := g.Each(seed, examples, stop, func(x *Exits) {
+		for i, q := range thresholds {
+			c := &counts[i][x.Kind]
+			for at, target := range x.Targets {
+				if target == task.Ignore {
+					continue
+				}
+				l := x.leaves(at, q)
+				loss[at], right[at] = x.Loss[l][at], x.Correct[l][at]
+				c.loops += l + 1
+			}
+			c.add(x.Targets, loss, right)
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	exits := make([]Exit, len(thresholds))
+	for i, q := range thresholds {
+		var all Result // its mean over the kinds
+		var loops float64
+		exits[i].Threshold = q
+		for k, name := range kinds {
+			c := counts[i][k]
+			s := ExitScore{float64(c.loops) / max(1, float64(c.targets)), c.score(name)}
+			exits[i].Kinds = append(exits[i].Kinds, s)
+			all.Kinds = append(all.Kinds, s.Score)
+			loops += s.Loops / float64(len(kinds))
+		}
+		all.combine()
+		exits[i].ExitScore = ExitScore{loops, all.Score}
+		if len(kinds) == 1 {
+			exits[i].Kinds = nil
+		}
+	}
+	return exits, nil
+}
+
+// leaves is the loop, counted from 0, after which a position leaves: the last one too if rounding keeps the sum below q.
+func (x *Exits) leaves(at int, q float64) int {
+	var sum float64
+	for l := range x.P[:len(x.P)-1] {
+		if sum += float64(x.P[l][at]); sum >= q {
+			return l
+		}
+	}
+	return len(x.P) - 1
+}
