@@ -36,10 +36,10 @@ const (
 // tokens_per_second, seconds (of training since the beginning, without evaluations, checkpoints and pauses), data_wait (the
 // share of training's time, 0 to 1, that was spent waiting for batches); loops (of the last step, if they are drawn),
 // loss_loop_<i> (of the last step, if every loop has a loss); of a learned exit in the last step exit_loop_<i>, the mean
-// probability of leaving after loop i, exit_loop, the mean loop, and exit_entropy (nats; loss is then the expected loss,
-// without it); regularizer and cosine_<group>; time_<part>, the shares of a
-// step's time that kinds of operations took; memory and memory_peak (bytes); and where the system tells, temperature (°C),
-// thermal (0 nominal, 1 fair, 2 serious, 3 critical), low_power and on_battery (0 or 1).
+// probability of leaving after loop i, exit_loop, the mean loop, and exit_entropy (in nats; loss is the expected one, without
+// it); regularizer and cosine_<group>; time_<part>, the shares of a step's time that kinds of operations took; memory and
+// memory_peak (bytes); and where the system tells, temperature (°C), thermal (0 nominal, 1 fair, 2 serious, 3 critical),
+// low_power and on_battery (0 or 1).
 //
 // Names in the Values of an eval event: loss, accuracy and exact (the share of examples without a mistake), of all kinds
 // of examples together, and "accuracy <kind>" and "exact <kind>" of each if there are several; examples, their number;

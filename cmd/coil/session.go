@@ -177,4 +177,7 @@ func summary(w io.Writer, t *train.Trainer, r *run.Run, p *progress, took time.D
 	fmt.Fprintf(w, "data  %.2f %% of the training time spent waiting for it\n", 100*p.wait())
 	fmt.Fprintf(w, "run   %s\n", r.Path())
 	fmt.Fprintf(w, "next  coil eval %s --loops 1..%d   accuracy after each loop\n", r.Path(), 2*t.Model.Architecture.Count())
+	if t.Config.Loops.LearnedExit() {
+		fmt.Fprintf(w, "      coil eval %s --exit 0.1,0.5,0.9   after as many loops as each position takes\n", r.Path())
+	}
 }
