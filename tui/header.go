@@ -53,7 +53,7 @@ func (m *model) headline(w *watched) []string {
 		parts[3] += " " + s.Kernels
 	}
 	if s.Workers > 0 {
-		parts = append(parts, plural(s.Workers, "worker"))
+		parts = append(parts, workers(s.Workers))
 	}
 	return append(parts, s.Device)
 }
@@ -129,3 +129,10 @@ func (m *model) drawFooter(a canvas.Area) {
 
 // steerable reports whether there is a process to steer.
 func (m *model) steerable() bool { return m.training() || m.o.Training == nil && m.shown().alive }
+
+func workers(n int) string {
+	if n == 1 {
+		return "1 worker"
+	}
+	return fmt.Sprintf("%d workers", n)
+}
