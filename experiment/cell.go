@@ -30,6 +30,7 @@ type Measures struct {
 	Metric  string        `json:"metric"` // by which the task is judged: accuracy or exact match
 	HeldOut eval.Result   `json:"held_out"`
 	Loops   []eval.Result `json:"loops,omitempty"` // at other loop counts too
+	Exits   []eval.Exit   `json:"exits,omitempty"` // of a learned exit, at the grid's thresholds
 	// Similarity is the cosine between neighbouring blocks, by kind of weight, of unlooped models: regularize.Similarity.
 	Similarity map[string]run.Number `json:"similarity,omitempty"`
 	History    []Moment              `json:"history"`
@@ -178,6 +179,11 @@ func (f *Folder) measure(c Cell, t *train.Trainer, r *run.Run, b backend.Backend
 	if len(results) > 1 {
 		out.Loops = results
 	}
+	if q := f.Grid.Measure.Exits; len(q) > 0 && m.Loops.LearnedExit() {
+		if out.Exits, err = exits(c, t, b, weights, q); err != nil {
+			return out, err
+		}
+	}
 	if f.Grid.Measure.Similarity && a.Layers() == a.Depth() && a.Layers() > 1 {
 		out.Similarity, err = similarity(m, weights, max(1, c.Config.Regularize.Block))
 	}
@@ -205,6 +211,17 @@ func heldOut(c Cell, t *train.Trainer, b backend.Backend, weights backend.Buffer
 	}
 	defer e.Close()
 	return e.Run(train.HeldOutSeed, examples, nil)
+}
+
+// exits measures a learned exit on the same examples.
+func exits(c Cell, t *train.Trainer, b backend.Backend, weights backend.Buffer, thresholds []float64) ([]eval.Exit, error) {
+	examples := c.Config.Evaluate.Final
+	g, err := eval.NewGate(b, t.Model, t.Task, weights, min(examples, c.Config.Train.Batch))
+	if err != nil {
+		return nil, err
+	}
+	defer g.Close()
+	return g.Sweep(train.HeldOutSeed, examples, thresholds, nil)
 }
 
 // similarity is the mean cosine between neighbouring blocks of k layers, by kind of weight, and their mean.

@@ -66,6 +66,8 @@ type Measurement struct {
 	Loops int `toml:"loops"`
 	// Fit fits accuracy = α·log(depth) + β to the looped and to the unlooped models: [Fit].
 	Fit bool `toml:"fit"`
+	// Exits measures models with a learned exit at these thresholds q: eval.Gate.Sweep.
+	Exits []float64 `toml:"exits"`
 	// Curve plots held-out accuracy against held-out loss along training.
 	Curve bool `toml:"curve"`
 	// Similarity tells the cosine between neighbouring blocks of unlooped models, by kind of weight.
@@ -206,6 +208,11 @@ func (g Grid) Cells() ([]Cell, error) {
 	}
 	if g.Measure.Loops < 0 || g.Measure.Loops > mostLoopTimes {
 		return nil, fmt.Errorf("measure.loops is %d, want 0 to %d times the trained loops", g.Measure.Loops, mostLoopTimes)
+	}
+	for _, q := range g.Measure.Exits {
+		if !(q > 0 && q <= 1) {
+			return nil, fmt.Errorf("measure.exits has %g, want thresholds of more than 0, and at most 1", q)
+		}
 	}
 	axes := make([][]Point, len(g.Axes))
 	n := len(g.Seeds)

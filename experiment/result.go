@@ -274,7 +274,7 @@ func (r *Results) gaps() {
 // Tables are the tables there are: [Results.Table], accuracy at other loop counts, similarity by kind of weight, and fits.
 func (r *Results) Tables() [][][]string {
 	var tables [][][]string
-	for _, t := range [][][]string{r.Table(), r.LoopTable(), r.SimilarityTable(), r.FitTable()} {
+	for _, t := range [][][]string{r.Table(), r.LoopTable(), r.ExitTable(), r.SimilarityTable(), r.FitTable()} {
 		if len(t) > 1 {
 			tables = append(tables, t)
 		}
@@ -319,6 +319,38 @@ func (r *Results) LoopTable() [][]string {
 		}
 	}
 	return rows
+}
+
+// ExitTable is, for models with a learned exit, what each threshold costs and saves: the mean over seeds of the loops that a
+// position runs, and of the metric there.
+func (r *Results) ExitTable() [][]string {
+	var rows [][]string
+	for _, row := range r.Rows {
+		sums := map[float64][3]float64{} // loops, metric, cells
+		full := 0
+		for _, c := range r.finished {
+			if !slices.Equal(c.row, row.Labels) {
+				continue
+			}
+			for _, x := range c.m.Exits {
+				v, _ := value(c.m.Metric, eval.Result{Score: x.Score}, "")
+				s := sums[x.Threshold]
+				sums[x.Threshold] = [3]float64{s[0] + x.Loops, s[1] + v, s[2] + 1}
+				full = c.m.HeldOut.Loops
+			}
+		}
+		for _, q := range slices.Sorted(maps.Keys(sums)) {
+			s := sums[q]
+			loops := s[0] / s[2]
+			rows = append(rows, append(slices.Clone(row.Labels), fmt.Sprint(q), fmt.Sprintf("%.2f of %d", loops, full),
+				fmt.Sprintf("%.0f %%", 100*(1-loops/float64(full))), percent(run.Number(s[1]/s[2]))))
+		}
+	}
+	if rows == nil {
+		return nil
+	}
+	head := append(slices.Clone(r.Axes), "exit at q", "loops", "saved", r.Metric+", %")
+	return append([][]string{head}, rows...)
 }
 
 // thin leaves out of a list what is more than n, evenly, but neither the first nor the last.
