@@ -58,12 +58,18 @@ func (f *Folder) Train(c Cell, b backend.Backend, report func(train.Report), nex
 	case state == Running:
 		return fmt.Errorf("%s: %w (%s)", c.Title(), ErrBusy, who)
 	}
+	from, err := f.trainEarly(c, b, report, next)
+	if errors.Is(err, run.ErrLocked) {
+		return fmt.Errorf("%s: %w", c.Title(), ErrBusy)
+	} else if err != nil {
+		return err
+	}
 	t, err := train.New(c.Config, b, report)
 	if err != nil {
 		return err
 	}
 	defer t.Close()
-	r, err := f.begin(c, t, b)
+	r, err := f.begin(c, from, t, b)
 	if errors.Is(err, run.ErrLocked) {
 		return fmt.Errorf("%s: %w", c.Title(), ErrBusy)
 	} else if err != nil {
@@ -82,13 +88,18 @@ func (f *Folder) Train(c Cell, b backend.Backend, report func(train.Report), nex
 	return writeMeasures(r.Path(), m)
 }
 
-// begin makes the cell's run, or opens it where it was left.
-func (f *Folder) begin(c Cell, t *train.Trainer, b backend.Backend) (*run.Run, error) {
+// begin makes the cell's run, with grown weights if there is a checkpoint that it comes from, or opens it where it was left.
+func (f *Folder) begin(c Cell, from run.Checkpoint, t *train.Trainer, b backend.Backend) (*run.Run, error) {
 	path := f.RunPath(c)
 	if _, err := run.View(path); err != nil {
+		if from.Path != "" {
+			if err := t.Begin(from, c.grow.growth()); err != nil {
+				return nil, err
+			}
+		}
 		i := b.Info()
 		return run.CreateAt(path, c.Config.Encode(), run.Info{Name: c.Name, Args: os.Args, Seed: c.Seed,
-			Backend: i.Name, Device: i.Device, Parameters: int64(t.Model.Size)})
+			Backend: i.Name, Device: i.Device, Parameters: int64(t.Model.Size), Origin: t.Origin})
 	}
 	r, err := run.Open(path)
 	if err != nil {
@@ -122,6 +133,8 @@ func resume(c Cell, t *train.Trainer, r *run.Run) error {
 		if err := t.Resume(from); err != nil {
 			return err
 		}
+	} else if r.Info().Origin != nil {
+		return fmt.Errorf("the run in %s was killed before it had saved the weights that it began with; remove it, and it begins anew", r.Path())
 	}
 	if ended(r) {
 		return nil

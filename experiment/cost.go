@@ -17,7 +17,11 @@ func (c Cell) Work() float64 {
 		examples += float64(o.Steps/e.Every) * float64(e.Examples)
 	}
 	sequences += examples * float64(c.kinds)
-	return sequences * float64(c.model.Length) * float64(c.model.FLOPs())
+	work := sequences * float64(c.model.Length) * float64(c.model.FLOPs())
+	for _, stage := range c.early {
+		work += stage.Work()
+	}
+	return work
 }
 
 // Cost is what an experiment takes.

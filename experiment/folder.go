@@ -170,6 +170,11 @@ func (f *Folder) State(c Cell) (State, string, error) {
 	path := f.RunPath(c)
 	r, err := run.View(path)
 	if errors.Is(err, fs.ErrNotExist) || err != nil && isBeingMade(path) {
+		for _, stage := range c.early {
+			if s, who, err := f.State(stage); err != nil || s == Running || s == Failed {
+				return s, who, err
+			}
+		}
 		return Waiting, "", nil
 	} else if err != nil {
 		return Waiting, "", err

@@ -294,3 +294,65 @@ func TestLocal(t *testing.T) {
 		t.Errorf("killed: %v", err)
 	}
 }
+
+// A grown cell is trained in stages, goes on in any of them, and ends as one that was not stopped.
+func TestGrowing(t *testing.T) {
+	text := strings.Replace(strings.Replace(tiny, `values = ["2x1", "1x1", "1x2"]`, `values = ["4x1"]`, 1), "[measure]", `[[axis]]
+name = "layers"
+[[axis.choice]]
+name = "whole"
+[[axis.choice]]
+name = "grown"
+grow = { method = "middle", stages = [{ layers = "1x1", steps = 4 }, { layers = "3x1", steps = 6 }] }
+[measure]`, 1)
+	whole := makeFolder(t, t.TempDir(), text)
+	trainAll(t, whole)
+	f := makeFolder(t, t.TempDir(), text)
+	b := newBackend(t)
+	c := f.Cells[2]
+	if c.Name != "4x1_grown_s1" || len(c.early) != 2 || c.Work() <= f.Cells[0].Work() {
+		t.Fatalf("%s has %d stages", c.Name, len(c.early))
+	}
+	for stops := 0; ; stops++ {
+		asked := 0
+		err := f.Train(c, b, nil, func() run.Command {
+			if asked++; asked == 5 {
+				return run.Stop
+			}
+			return ""
+		})
+		if err == nil && stops < 3 {
+			t.Errorf("it was stopped only %d times", stops)
+		}
+		if err == nil {
+			break
+		}
+		if !errors.Is(err, train.ErrStopped) {
+			t.Fatal(err)
+		}
+	}
+	a, err := readMeasures(whole.RunPath(c))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := readMeasures(f.RunPath(c))
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.Seconds, m.Seconds = 0, 0
+	if d := cmp.Diff(a, m); d != "" {
+		t.Error(d)
+	}
+	if r, err := run.View(f.RunPath(c)); err != nil || r.Info().Origin == nil || r.Info().Origin.Model != "3⊗1" {
+		t.Errorf("it does not tell where it came from: %v", err)
+	}
+	for _, bad := range []struct{ from, to, want string }{
+		{`"3x1", steps = 6`, `"5x1", steps = 6`, "stage 2: impossible growth"},
+		{`"3x1", steps = 6`, `"3x1", steps = 0`, "stage 2: train.steps is 0"},
+		{`method = "middle"`, `method = "up"`, `no method "up"`},
+	} {
+		if _, err := Parse("grid", []byte(strings.Replace(text, bad.from, bad.to, 1))); err == nil || !strings.Contains(err.Error(), bad.want) {
+			t.Errorf("%v, want %q", err, bad.want)
+		}
+	}
+}

@@ -57,7 +57,8 @@ type Axis struct {
 // Choice is a point of an axis.
 type Choice struct {
 	Name string         `toml:"name"`
-	Set  map[string]any `toml:"set"` // values of keys
+	Set  map[string]any `toml:"set"`  // values of keys
+	Grow *Growing       `toml:"grow"` // nil for a model that has all its layers from the beginning
 }
 
 // Measurement is what is measured of a cell besides held-out accuracy.
@@ -84,6 +85,7 @@ const (
 type Point struct {
 	Label string
 	Set   []Setting
+	Grow  *Growing
 }
 
 // Setting is a key and its value, as [train.Config.Set] takes them.
@@ -95,6 +97,9 @@ type Cell struct {
 	Labels []string
 	Seed   uint64
 	Config train.Config
+
+	grow  *Growing
+	early []Cell // the stages before the last, which is the cell itself
 
 	model *model.Model
 	kinds int  // of held-out examples
@@ -155,13 +160,13 @@ func (a Axis) points() ([]Point, error) {
 		if l, err := loop.Parse(s); a.Key == "model.layers" && err == nil {
 			label = l.String()
 		}
-		points = append(points, Point{label, []Setting{{a.Key, s}}})
+		points = append(points, Point{Label: label, Set: []Setting{{a.Key, s}}})
 	}
 	for i, c := range a.Choices {
 		if c.Name == "" {
 			return bad("choice %d has no name", i+1)
 		}
-		p := Point{Label: c.Name}
+		p := Point{Label: c.Name, Grow: c.Grow}
 		for k, v := range c.Set {
 			p.Set = append(p.Set, Setting{k, text(v)})
 		}
@@ -250,6 +255,12 @@ func (g Grid) Cells() ([]Cell, error) {
 			cell := Cell{Labels: labels, Seed: seed, Config: c, model: m, kinds: len(t.Kinds()), exact: t.ExactMatch()}
 			cell.Config.Train.Seed = seed
 			cell.Name = folderName(combination, seed)
+			if cell.early, err = cell.stages(combination); err != nil {
+				return nil, fmt.Errorf("%s: %w", cell.Title(), err)
+			}
+			if len(cell.early) > 0 {
+				cell.grow = cell.early[0].grow
+			}
 			if before, ok := taken[cell.Name]; ok {
 				return nil, fmt.Errorf("%s and %s would have the same folder %s: give them names that differ in letters or digits", before, cell.Title(), cell.Name)
 			}

@@ -77,6 +77,14 @@ func newStat(values []float64) Stat {
 	return s
 }
 
+// spread is the standard deviation over seeds as far as it is known.
+func (s Stat) spread() float64 {
+	if math.IsNaN(float64(s.Spread)) {
+		return 0
+	}
+	return float64(s.Spread)
+}
+
 // Gap is how much of the way from a worse value to a better one another has come, in percent (Saunshi et al., arXiv
 // 2502.17416): (x − low) / (high − low). It is NaN if low and high are less than least apart: there is no way to speak of.
 func Gap(x, low, high, least float64) float64 {
@@ -86,7 +94,8 @@ func Gap(x, low, high, least float64) float64 {
 	return 100 * (x - low) / (high - low)
 }
 
-// leastGap is the least difference of accuracies between which a gap is told: one point.
+// leastGap is the least difference of accuracies between which a gap is told: one point, or what the two spread over seeds if
+// that is more.
 const leastGap = 0.01
 
 // finished is a finished cell, with where it stands in the table.
@@ -266,7 +275,8 @@ func (r *Results) gaps() {
 			continue
 		}
 		for j, s := range row.Stats {
-			r.Rows[i].Gap = append(r.Rows[i].Gap, run.Number(Gap(float64(s.Mean), float64(low.Stats[j].Mean), float64(high.Stats[j].Mean), leastGap)))
+			a, b := low.Stats[j], high.Stats[j]
+			r.Rows[i].Gap = append(r.Rows[i].Gap, run.Number(Gap(float64(s.Mean), float64(a.Mean), float64(b.Mean), max(leastGap, a.spread()+b.spread()))))
 		}
 	}
 }

@@ -99,18 +99,17 @@ func table(rows [][]string) string {
 	}
 	var b strings.Builder
 	for _, r := range rows {
+		var line strings.Builder
 		for i, c := range r {
 			gap := strings.Repeat(" ", widths[i]-len([]rune(c)))
 			switch {
-			case i == 0 && len(r) == 1:
-				b.WriteString(c)
 			case i == 0:
-				b.WriteString(c + gap)
+				line.WriteString(c + gap)
 			default:
-				b.WriteString("  " + gap + c)
+				line.WriteString("  " + gap + c)
 			}
 		}
-		b.WriteString("\n")
+		b.WriteString(strings.TrimRight(line.String(), " ") + "\n")
 	}
 	return b.String()
 }

@@ -1,0 +1,104 @@
+package experiment
+
+import (
+	"errors"
+	"fmt"
+
+	"coil/backend"
+	"coil/loop"
+	"coil/run"
+	"coil/train"
+)
+
+// Growing trains a cell in stages: small models first, each of which begins with the layers of the one before, grown as
+// [loop.Growth] says; the last stage is the cell's own configuration.
+type Growing struct {
+	Method string  `toml:"method"`
+	Block  int     `toml:"block"`
+	Stages []Stage `toml:"stages"` // the first ones, without the last
+}
+
+// Stage is a model that is trained on the way: the cell's configuration with these layers and steps.
+type Stage struct {
+	Layers string `toml:"layers"`
+	Steps  int    `toml:"steps"`
+}
+
+func (g Growing) growth() loop.Growth { return loop.Growth{Method: g.Method, Block: g.Block} }
+
+// stages are the cells that come before c, or why it can't be grown so.
+func (c Cell) stages(combination []Point) ([]Cell, error) {
+	var grow *Growing
+	for _, p := range combination {
+		if p.Grow != nil && grow != nil {
+			return nil, errors.New("two of its choices let it grow: only one can")
+		} else if p.Grow != nil {
+			grow = p.Grow
+		}
+	}
+	if grow == nil {
+		return nil, nil
+	}
+	if len(grow.Stages) == 0 {
+		return nil, errors.New("grow has no stages, as in stages = [{ layers = \"2x1\", steps = 500 }]")
+	}
+	var early []Cell
+	for i, s := range grow.Stages {
+		stage := Cell{Name: fmt.Sprintf("%s_stage%d", c.Name, i+1), Labels: append(c.Labels[:len(c.Labels):len(c.Labels)], fmt.Sprintf("stage %d", i+1)),
+			Seed: c.Seed, Config: c.Config, grow: grow}
+		stage.Config.Model.Layers, stage.Config.Train.Steps = s.Layers, s.Steps
+		t, m, err := made(stage.Config)
+		if err != nil {
+			return nil, fmt.Errorf("stage %d: %w", i+1, err)
+		}
+		stage.model, stage.kinds, stage.exact = m, len(t.Kinds()), t.ExactMatch()
+		early = append(early, stage)
+	}
+	for i, stage := range early {
+		next := c
+		if i+1 < len(early) {
+			next = early[i+1]
+		}
+		if _, err := stage.model.Architecture.Grow(next.model.Architecture, grow.growth()); err != nil {
+			return nil, fmt.Errorf("stage %d: %w", i+1, err)
+		}
+	}
+	return early, nil
+}
+
+// trainEarly trains the stages before the last, as far as that has not been done, and returns the checkpoint that the last
+// stage begins with.
+func (f *Folder) trainEarly(c Cell, b backend.Backend, report func(train.Report), next func() run.Command) (run.Checkpoint, error) {
+	var from run.Checkpoint
+	for _, stage := range c.early {
+		if err := f.trainStage(stage, from, b, report, next); err != nil {
+			return from, err
+		}
+		r, err := run.View(f.RunPath(stage))
+		if err != nil {
+			return from, err
+		}
+		if from, err = r.Latest(); err != nil {
+			return from, err
+		}
+	}
+	return from, nil
+}
+
+// trainStage brings a stage to its end.
+func (f *Folder) trainStage(stage Cell, from run.Checkpoint, b backend.Backend, report func(train.Report), next func() run.Command) error {
+	if r, err := run.View(f.RunPath(stage)); err == nil && ended(r) {
+		return nil
+	}
+	t, err := train.New(stage.Config, b, report)
+	if err != nil {
+		return err
+	}
+	defer t.Close()
+	r, err := f.begin(stage, from, t, b)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	return t.Run(r, next)
+}
