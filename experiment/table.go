@@ -1,0 +1,233 @@
+package experiment
+
+import (
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	"coil/eval"
+	"coil/run"
+
+	"gonum.org/v1/gonum/stat"
+)
+
+// Tables are the tables there are: [Results.Table], accuracy at other loop counts, similarity by kind of weight, and fits.
+func (r *Results) Tables() [][][]string {
+	var tables [][][]string
+	for _, t := range [][][]string{r.Table(), r.LoopTable(), r.ExitTable(), r.SimilarityTable(), r.FitTable()} {
+		if len(t) > 1 {
+			tables = append(tables, t)
+		}
+	}
+	return tables
+}
+
+// mostCounts is how many loop counts a table has.
+const mostCounts = 16
+
+// LoopTable is the mean metric over seeds of looped models at other loop counts than trained, which are marked.
+func (r *Results) LoopTable() [][]string {
+	counts := map[int]bool{}
+	for _, c := range r.finished {
+		for _, l := range c.m.Loops {
+			counts[l.Loops] = true
+		}
+	}
+	columns := thin(slices.Sorted(maps.Keys(counts)), mostCounts)
+	if len(columns) == 0 {
+		return nil
+	}
+	head := append(slices.Clone(r.Axes), r.Metric+" after loops:")
+	for _, n := range columns {
+		head = append(head, strconv.Itoa(n))
+	}
+	rows := [][]string{head}
+	for _, row := range r.Rows {
+		cells := append(slices.Clone(row.Labels), "")
+		any := false
+		for _, n := range columns {
+			mean, trained := r.atLoops(row, n)
+			text := percent(run.Number(mean))
+			if trained {
+				text += "*"
+			}
+			any = any || !math.IsNaN(mean)
+			cells = append(cells, text)
+		}
+		if any {
+			rows = append(rows, cells)
+		}
+	}
+	return rows
+}
+
+// ExitTable is, for models with a learned exit, what each threshold costs and saves: the mean over seeds of the loops that a
+// position runs, and of the metric there.
+func (r *Results) ExitTable() [][]string {
+	var rows [][]string
+	for _, row := range r.Rows {
+		sums := map[float64][3]float64{} // loops, metric, cells
+		full := 0
+		for _, c := range r.finished {
+			if !slices.Equal(c.row, row.Labels) {
+				continue
+			}
+			for _, x := range c.m.Exits {
+				v, _ := value(c.m.Metric, eval.Result{Score: x.Score}, "")
+				s := sums[x.Threshold]
+				sums[x.Threshold] = [3]float64{s[0] + x.Loops, s[1] + v, s[2] + 1}
+				full = c.m.HeldOut.Loops
+			}
+		}
+		for _, q := range slices.Sorted(maps.Keys(sums)) {
+			s := sums[q]
+			loops := s[0] / s[2]
+			rows = append(rows, append(slices.Clone(row.Labels), fmt.Sprint(q), fmt.Sprintf("%.2f of %d", loops, full),
+				fmt.Sprintf("%.0f %%", 100*(1-loops/float64(full))), percent(run.Number(s[1]/s[2]))))
+		}
+	}
+	if rows == nil {
+		return nil
+	}
+	head := append(slices.Clone(r.Axes), "exit at q", "loops", "saved", r.Metric+", %")
+	return append([][]string{head}, rows...)
+}
+
+// thin leaves out of a list what is more than n, evenly, but neither the first nor the last.
+func thin(list []int, n int) []int {
+	if len(list) <= n {
+		return list
+	}
+	var few []int
+	for i := range n {
+		few = append(few, list[i*(len(list)-1)/(n-1)])
+	}
+	return few
+}
+
+// atLoops is the mean metric of a row's cells at a loop count, over all that go across, NaN if there is none; trained says that
+// they were trained with it.
+func (r *Results) atLoops(row Row, count int) (mean float64, trained bool) {
+	var values []float64
+	for _, c := range r.finished {
+		if !slices.Equal(c.row, row.Labels) {
+			continue
+		}
+		for _, l := range c.m.Loops {
+			if v, _ := value(c.m.Metric, l, ""); l.Loops == count {
+				values = append(values, v)
+				trained = trained || count == c.m.HeldOut.Loops
+			}
+		}
+	}
+	if len(values) == 0 {
+		return math.NaN(), false
+	}
+	return stat.Mean(values, nil), trained
+}
+
+// SimilarityTable is the mean cosine between neighbouring blocks over seeds, by kind of weight.
+func (r *Results) SimilarityTable() [][]string {
+	groups := map[string]bool{}
+	for _, row := range r.Rows {
+		for g := range row.Similarity {
+			groups[g] = g != meanSimilarity
+		}
+	}
+	if len(groups) == 0 {
+		return nil
+	}
+	delete(groups, meanSimilarity)
+	names := slices.Sorted(maps.Keys(groups))
+	rows := [][]string{append(append(slices.Clone(r.Axes), "similarity of"), names...)}
+	for _, row := range r.Rows {
+		if row.Similarity == nil {
+			continue
+		}
+		cells := append(slices.Clone(row.Labels), "")
+		for _, g := range names {
+			cells = append(cells, fmt.Sprintf("%.3f", row.Similarity[g]))
+		}
+		rows = append(rows, cells)
+	}
+	return rows
+}
+
+// Table is the rows as text: the poster's columns, then for each column the mean and spread over seeds, and the maximum; the
+// gap, if there is any, and the similarity.
+func (r *Results) Table() [][]string {
+	head := append(slices.Clone(r.Axes), "params/FLOPs")
+	gaps := slices.ContainsFunc(r.Rows, func(row Row) bool { return row.Gap != nil })
+	alike := slices.ContainsFunc(r.Rows, func(row Row) bool { return row.Similarity != nil })
+	for _, c := range r.Columns {
+		if c == "" {
+			c = r.Metric
+			if len(r.Columns) > 1 {
+				c = "all"
+			}
+		}
+		head = append(head, c+", %", "max")
+		if gaps {
+			head = append(head, "gap %")
+		}
+	}
+	if alike {
+		head = append(head, "similarity")
+	}
+	rows := [][]string{head}
+	for _, row := range r.Rows {
+		cells := append(slices.Clone(row.Labels), fmt.Sprintf("%dx/%dx", row.Layers, row.Depth))
+		for j, s := range row.Stats {
+			cells = append(cells, s.String(), percent(s.Max))
+			if gaps {
+				gap := ""
+				if row.Gap != nil && !math.IsNaN(float64(row.Gap[j])) {
+					gap = fmt.Sprintf("%.0f", row.Gap[j])
+				}
+				cells = append(cells, gap)
+			}
+		}
+		if alike {
+			text := ""
+			if v, ok := row.Similarity[meanSimilarity]; ok {
+				text = fmt.Sprintf("%.3f", v)
+			}
+			cells = append(cells, text)
+		}
+		rows = append(rows, cells)
+	}
+	return rows
+}
+
+// String is the mean and the spread, in percent.
+func (s Stat) String() string {
+	switch {
+	case len(s.Values) == 0:
+		return "–"
+	case len(s.Values) == 1:
+		return percent(s.Mean)
+	}
+	return fmt.Sprintf("%s ± %s", percent(s.Mean), percent(s.Spread))
+}
+
+func percent(x run.Number) string {
+	if math.IsNaN(float64(x)) {
+		return "–"
+	}
+	return fmt.Sprintf("%.1f", 100*x)
+}
+
+// Markdown is a table for a page.
+func Markdown(rows [][]string) string {
+	var b strings.Builder
+	for i, row := range rows {
+		fmt.Fprintf(&b, "| %s |\n", strings.Join(row, " | "))
+		if i == 0 {
+			b.WriteString("|" + strings.Repeat("---|", len(row)) + "\n")
+		}
+	}
+	return b.String()
+}
