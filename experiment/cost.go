@@ -30,6 +30,7 @@ type Cost struct {
 	Left    int     // cells that are not finished
 	Work    float64 // FLOPs of all cells
 	Seconds float64 // for those that are left, if they use the machine as the measured steps did
+	Memory  int64   // bytes that a cell takes at most, as far as the measured steps tell
 }
 
 // sampleTokens is about how many tokens a measured step has, and sampleTime how long a size of model is measured.
@@ -53,40 +54,41 @@ func Estimate(cells []Cell, b backend.Backend, done func(Cell) bool) (Cost, erro
 		m := c.model
 		kind := fmt.Sprint(c.Config.Model.Width, c.Config.Model.Hidden, c.Config.Model.Heads, m.Length, m.Vocabulary)
 		if rates[kind] == 0 {
-			var err error
-			if rates[kind], err = speed(c, b); err != nil {
+			rate, memory, err := speed(c, b)
+			if err != nil {
 				return cost, fmt.Errorf("%s: %w", c.Title(), err)
 			}
+			rates[kind], cost.Memory = rate, max(cost.Memory, memory)
 		}
 		cost.Seconds += work / rates[kind]
 	}
 	return cost, nil
 }
 
-// speed measures the FLOPs a second of a cell's training steps, with fewer sequences than it has.
-func speed(c Cell, b backend.Backend) (float64, error) {
+// speed measures the FLOPs a second of a cell's training steps, with fewer sequences than it has, and the memory that it takes.
+func speed(c Cell, b backend.Backend) (rate float64, memory int64, err error) {
 	config := c.Config
 	config.Train.Batch = max(1, min(config.Train.Batch, sampleTokens/c.model.Length))
 	config.Evaluate.Examples = 1
 	t, err := train.New(config, b, nil)
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	defer t.Close()
 	measure, err := t.Measure()
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	if err := measure.Step(); err != nil { // to warm up
-		return 0, err
+		return 0, 0, err
 	}
 	begin := time.Now()
 	for n := 1; ; n++ {
 		if err := measure.Step(); err != nil {
-			return 0, err
+			return 0, 0, err
 		}
 		if took := time.Since(begin); took >= sampleTime {
-			return float64(n) * float64(measure.FLOPs()) / took.Seconds(), nil
+			return float64(n) * float64(measure.FLOPs()) / took.Seconds(), t.Memory.Total(), nil
 		}
 	}
 }

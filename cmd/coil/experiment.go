@@ -281,6 +281,9 @@ func roughly(seconds float64) string {
 }
 
 func (o *experimentFlags) run(cmd *cobra.Command, name string) error {
+	if o.jobs < 0 {
+		return usageError{fmt.Errorf("--jobs %d: want at least 1, or 0 for as many as there are cores", o.jobs)}
+	}
 	g, err := o.grid(name)
 	if err != nil {
 		return err
@@ -297,10 +300,10 @@ func (o *experimentFlags) run(cmd *cobra.Command, name string) error {
 		return err
 	}
 	cells, err := g.Cells()
+	var cost experiment.Cost
 	if err == nil {
-		err = o.announce(cmd.ErrOrStderr(), g, cells, b)
+		cost, err = o.announce(cmd.ErrOrStderr(), g, cells, b)
 	}
-	jobs := o.jobs
 	info := b.Info()
 	b.Close() // the cells have their own
 	if err != nil || o.dry {
@@ -317,18 +320,23 @@ func (o *experimentFlags) run(cmd *cobra.Command, name string) error {
 	default:
 		return usageError{fmt.Errorf("--executor %s: there are local, slurm and kubernetes", o.executor)}
 	}
+	jobs := o.jobs
 	if jobs == 0 {
 		jobs = max(1, info.Workers) // one on a GPU
+		if fit := info.Memory / 2 / max(1, cost.Memory); int64(jobs) > fit {
+			jobs = max(1, int(fit))
+			fmt.Fprintf(cmd.ErrOrStderr(), "%s at a time, of %s each: the memory allows no more\n", plural(jobs, "cell"), byteSize(cost.Memory))
+		}
 	}
 	return o.local(cmd, f, jobs, info)
 }
 
 // announce tells what is about to be trained, and what it will cost.
-func (o *experimentFlags) announce(w io.Writer, g experiment.Grid, cells []experiment.Cell, b backend.Backend) error {
+func (o *experimentFlags) announce(w io.Writer, g experiment.Grid, cells []experiment.Cell, b backend.Backend) (experiment.Cost, error) {
 	done := finishedIn(filepath.Join(o.out, g.Name))
 	cost, err := experiment.Estimate(cells, b, done)
 	if err != nil {
-		return err
+		return cost, err
 	}
 	i := b.Info()
 	fmt.Fprintf(w, "experiment  %s · %s\n", g.Name, g.Title)
@@ -340,7 +348,7 @@ func (o *experimentFlags) announce(w io.Writer, g experiment.Grid, cells []exper
 		describeDevice(i.Device, i.Kernels, i.Workers, i.Memory))
 	fmt.Fprintf(w, "folder      %s\n\n", filepath.Join(o.out, g.Name))
 	if !o.dry {
-		return nil
+		return cost, nil
 	}
 	rows := [][]string{{"cell", "parameters", "depth", "FLOPs", "state"}}
 	for _, c := range cells {
@@ -351,7 +359,7 @@ func (o *experimentFlags) announce(w io.Writer, g experiment.Grid, cells []exper
 		rows = append(rows, []string{c.Title(), count(int64(c.Model().Size)), strconv.Itoa(c.Model().Architecture.Depth()), scaled(c.Work()), state})
 	}
 	_, err = io.WriteString(w, table(rows))
-	return err
+	return cost, err
 }
 
 // local trains in processes of this machine.

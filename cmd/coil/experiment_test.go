@@ -27,7 +27,7 @@ letters = 3
 length = 16
 hops = 1
 [config.train]
-steps = 3000
+steps = 1200
 batch = 8
 report = 1
 [config.evaluate]
@@ -50,7 +50,9 @@ func TestExperimentGoesOn(t *testing.T) {
 	if err := os.WriteFile(grid, []byte(long), 0o666); err != nil {
 		t.Fatal(err)
 	}
-	args := func(out string) []string { return []string{"experiment", grid, "--jobs", "2", "--out", filepath.Join(root, out)} }
+	args := func(out string) []string {
+		return []string{"experiment", grid, "--jobs", "2", "--out", filepath.Join(root, out)}
+	}
 	mustProcess(t, args("whole")...)
 	folder := filepath.Join(root, "cut", "long")
 
