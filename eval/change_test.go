@@ -73,10 +73,10 @@ func TestChange(t *testing.T) {
 }
 
 // A lens looks at the first loop and the last, at all if they are few, and else at steps that differ by one at most.
-func TestLens(t *testing.T) {
+func TestLensCounts(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		loops := rapid.IntRange(1, 1<<14).Draw(t, "loops")
-		counts := Lens(loops)
+		counts := LensCounts(loops)
 		if len(counts) != min(loops, 16) || counts[0] != 1 || counts[len(counts)-1] != loops {
 			t.Fatalf("%d loops: %v", loops, counts)
 		}
@@ -88,7 +88,7 @@ func TestLens(t *testing.T) {
 			t.Fatalf("%d loops: %v", loops, counts)
 		}
 	})
-	if got := fmt.Sprint(Lens(4)); got != "[1 2 3 4]" {
+	if got := fmt.Sprint(LensCounts(4)); got != "[1 2 3 4]" {
 		t.Errorf("4 loops: %s", got)
 	}
 }

@@ -48,12 +48,12 @@ func MetricName(t task.Task) string {
 	return "accuracy"
 }
 
-// mostLens is at how many loop counts Lens looks at most.
+// mostLens is at how many loop counts LensCounts looks at most.
 const mostLens = 16
 
-// Lens returns the loop counts at which to look into a model of that many loops: all, or 16 of them spread evenly, the
+// LensCounts returns the loop counts at which to look into a model of that many loops: all, or 16 of them spread evenly, the
 // first and the last included.
-func Lens(loops int) []int {
+func LensCounts(loops int) []int {
 	n := min(loops, mostLens)
 	counts := make([]int, n)
 	for i := range counts {

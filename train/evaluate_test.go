@@ -45,7 +45,7 @@ func TestLensOfAnEvaluation(t *testing.T) {
 
 			b := newBackend(t, cpu.Options{Workers: 1})
 			loops := tr.Model.Architecture.Count()
-			e, err := eval.New(b, tr.Model, tr.Task, checkpointed(t, tr, r, b), c.Train.Batch, eval.Lens(loops))
+			e, err := eval.New(b, tr.Model, tr.Task, checkpointed(t, tr, r, b), c.Train.Batch, eval.LensCounts(loops))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -79,7 +79,7 @@ func TestLensIsPlanned(t *testing.T) {
 	c := tiny()
 	c.Model.Layers = "1x40"
 	tr := newTrainer(t, c, 1)
-	plan, err := eval.Plan(tr.backend, tr.Model, tr.state.evaluated(), c.Train.Batch, eval.Lens(40))
+	plan, err := eval.Plan(tr.backend, tr.Model, tr.state.evaluated(), c.Train.Batch, eval.LensCounts(40))
 	if err != nil {
 		t.Fatal(err)
 	}

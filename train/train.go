@@ -133,7 +133,7 @@ func (t *Trainer) compileGroups() error {
 
 // compileEvaluation makes what evaluations run, after adding its memory to that of training, if that is not too much.
 func (t *Trainer) compileEvaluation(add func(backend.Memory)) error {
-	weights, lens := t.state.evaluated(), eval.Lens(t.Model.Architecture.Count())
+	weights, lens := t.state.evaluated(), eval.LensCounts(t.Model.Architecture.Count())
 	batch := min(t.Config.Train.Batch, max(1, t.Config.Evaluate.Examples))
 	plan, err := eval.Plan(t.backend, t.Model, weights, batch, lens)
 	if err != nil {

@@ -1,0 +1,336 @@
+package eval
+
+import (
+	"errors"
+	"fmt"
+	"math"
+
+	"coil/backend"
+	"coil/model"
+	"coil/task"
+)
+
+// Looker runs a model on held-out examples and shows, for every target, what the model would say if it ended after each loop,
+// and how the loop moved its state: the loop lens. Not for concurrent use.
+type Looker struct {
+	task           task.Task
+	loops, batch   int
+	width, classes int
+	program        backend.Program
+	states, logits []backend.Tensor // of each loop; the states begin with that before the first
+	sampler        task.Sampler
+	example        task.Example
+	tokens         []int32
+	targets        []int32
+	allStates      [][]float32
+	allLogits      [][]float32
+	look           Look
+}
+
+// Look is one target of one example. Index 0 of P is no loop's: the uniform distribution, from which the first loop's is told
+// apart; so are index 0 of Change and Cosine, which say nothing.
+type Look struct {
+	Kind    int // index of the task's Kinds
+	Example int // of its kind
+	Target  int32
+	P       [][]float64 // [loop][class]: softmax of the logits after the loop
+	Change  []float64   // ‖s_t − s_{t−1}‖ / ‖s_t‖, s_0 being the state before the first loop
+	Cosine  []float64   // ⟨s_t, s_{t−1}⟩ / (‖s_t‖·‖s_{t−1}‖)
+}
+
+// NewLooker compiles a pass of so many loops for batches of the given size, which holds the states and the logits of all loops.
+// It reads the weights of the buffer as they are when it runs.
+func NewLooker(b backend.Backend, m *model.Model, t task.Task, weights backend.Buffer, batch, loops int) (*Looker, error) {
+	if loops < 1 {
+		return nil, errors.New("look after no loop: want at least one")
+	}
+	g := b.GroupSize(batch, m.Length)
+	r := backend.NewRecorder(g, batch/g)
+	w, tokens := r.Parameter(weights), r.Input(m.Length)
+	tape := backend.NewTape(r, false)
+	a := m.Architecture.WithCount(loops)
+	l := &Looker{task: t, loops: loops, batch: batch, width: m.Config.Width, classes: m.Vocabulary, sampler: t.NewSampler(), example: task.NewExample(t)}
+	keep := func(s backend.Tensor) {
+		out := r.Output(m.Length, m.Config.Width)
+		tape.Record(&backend.Add{A: s, Y: out, Alpha: 1})
+		l.states = append(l.states, out)
+	}
+	m.EachLoop(tape, w, tokens, a, func(i int, before, after backend.Tensor) {
+		if i == 1 {
+			keep(before)
+		}
+		keep(after)
+		logits := r.Output(m.Length, m.Vocabulary)
+		m.Logits(tape, w, m.Ending(tape, w, after, a), logits)
+		l.logits = append(l.logits, logits)
+	})
+	var err error
+	if l.program, err = b.Compile(r); err != nil {
+		return nil, fmt.Errorf("the lens of %s: %w", a, err)
+	}
+	n := batch * m.Length
+	l.tokens, l.targets = make([]int32, n), make([]int32, n)
+	for range l.states {
+		l.allStates = append(l.allStates, make([]float32, n*l.width))
+	}
+	for range l.logits {
+		l.allLogits = append(l.allLogits, make([]float32, n*l.classes))
+	}
+	l.look.Change, l.look.Cosine = make([]float64, loops+1), make([]float64, loops+1)
+	for i := range loops + 1 {
+		l.look.P = append(l.look.P, make([]float64, l.classes))
+		if i == 0 {
+			for c := range l.classes {
+				l.look.P[0][c] = 1 / float64(l.classes)
+			}
+		}
+	}
+	return l, nil
+}
+
+// Close frees the program.
+func (l *Looker) Close() { l.program.Close() }
+
+// Each calls f with every target of the first examples held-out examples of each kind that the seed draws, those of an example
+// after each other. What f is given is valid until it returns. stop, if not nil, is asked between batches; when it returns true
+// Each ends with ErrStopped.
+func (l *Looker) Each(seed uint64, examples int, stop func() bool, f func(x *Look)) error {
+	length := l.task.Length()
+	for kind := range l.task.Kinds() {
+		for first := 0; first < examples; first += l.batch {
+			if stop != nil && stop() {
+				return ErrStopped
+			}
+			n := min(l.batch, examples-first)
+			for i := range n {
+				l.sampler.SampleKind(seed, uint64(first+i), task.HeldOut, kind, &l.example)
+				copy(l.tokens[i*length:], l.example.Tokens)
+				copy(l.targets[i*length:], l.example.Targets)
+			}
+			if err := l.run(); err != nil {
+				return err
+			}
+			for i := range n * length {
+				if l.targets[i] != task.Ignore {
+					l.at(i)
+					l.look.Kind, l.look.Example = kind, first+i/length
+					f(&l.look)
+				}
+			}
+		}
+	}
+	return nil
+}
+
+func (l *Looker) run() error {
+	if err := l.program.Run(backend.Step{Inputs: [][]int32{l.tokens}}); err != nil {
+		return err
+	}
+	if err := l.program.Results(nil); err != nil {
+		return err
+	}
+	for i, s := range l.states {
+		if err := l.program.Output(s, l.allStates[i]); err != nil {
+			return err
+		}
+	}
+	for i, x := range l.logits {
+		if err := l.program.Output(x, l.allLogits[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// at fills the look with the position i of the batch.
+func (l *Looker) at(i int) {
+	l.look.Target = l.targets[i]
+	for t := 1; t <= l.loops; t++ {
+		softmax(l.allLogits[t-1][i*l.classes:(i+1)*l.classes], l.look.P[t])
+		var moved, now, before, both float64
+		s0, s1 := l.allStates[t-1][i*l.width:(i+1)*l.width], l.allStates[t][i*l.width:(i+1)*l.width]
+		for j := range s1 {
+			a, b := float64(s0[j]), float64(s1[j])
+			moved += (b - a) * (b - a)
+			now += b * b
+			before += a * a
+			both += a * b
+		}
+		l.look.Change[t], l.look.Cosine[t] = math.Sqrt(moved/now), both/math.Sqrt(now*before)
+	}
+}
+
+// softmax writes exp(x_i) / Σ exp(x_j) to p.
+func softmax(x []float32, p []float64) {
+	most := math.Inf(-1)
+	for _, v := range x {
+		most = max(most, float64(v))
+	}
+	var sum float64
+	for i, v := range x {
+		p[i] = math.Exp(float64(v) - most)
+		sum += p[i]
+	}
+	for i := range p {
+		p[i] /= sum
+	}
+}
+
+// entropy is −Σ p·ln p, in nats.
+func entropy(p []float64) float64 {
+	var h float64
+	for _, x := range p {
+		if x > 0 {
+			h -= x * math.Log(x)
+		}
+	}
+	return h
+}
+
+// least is what a probability that rounding has made 0 counts as, so that means stay finite.
+const least = 1e-300
+
+// divergence is KL(p ‖ q) = Σ p·ln(p/q), in nats.
+func divergence(p, q []float64) float64 {
+	var d float64
+	for i, x := range p {
+		if x > 0 {
+			d += x * math.Log(x/max(q[i], least))
+		}
+	}
+	return d
+}
+
+// said is the most likely class.
+func said(p []float64) int32 {
+	best := 0
+	for i, x := range p {
+		if x > p[best] {
+			best = i
+		}
+	}
+	return int32(best)
+}
+
+// View is what the lens shows after one loop: means over all targets, each kind with the same weight.
+type View struct {
+	Loops    int     `json:"loops"`
+	Loss     float64 `json:"loss"`
+	Accuracy float64 `json:"accuracy"`
+	Exact    float64 `json:"exact"`    // share of examples of which every target is right
+	Entropy  float64 `json:"entropy"`  // of the output, nats
+	ToFinal  float64 `json:"kl_final"` // KL(p_t ‖ p_T), nats
+	Moved    float64 `json:"kl_last"`  // KL(p_{t−1} ‖ p_t), p_0 being uniform
+	Flips    float64 `json:"flips"`    // share of answers that differ from those after the loop before
+	ToRight  float64 `json:"to_right"` // share that became right
+	ToWrong  float64 `json:"to_wrong"` // share that were right and are no more
+	Change   float64 `json:"change"`   // mean of ‖s_t − s_{t−1}‖ / ‖s_t‖
+	Cosine   float64 `json:"cosine"`   // mean cosine of s_t and s_{t−1}
+}
+
+// Lens collects looks. The zero value is no lens: use NewLens.
+type Lens struct {
+	loops int
+	kinds []lensKind
+	exits []exitSum
+}
+
+// lensKind are the sums over the looks of a kind.
+type lensKind struct {
+	targets, examples float64
+	last              int // the example of the last look
+	right             []bool
+	sums              []View
+}
+
+// NewLens collects looks after so many loops, of a task with so many kinds, and the given exits.
+func NewLens(loops, kinds int, exits []ExitRule) *Lens {
+	l := &Lens{loops: loops, kinds: make([]lensKind, kinds)}
+	for k := range l.kinds {
+		l.kinds[k] = lensKind{last: -1, right: make([]bool, loops+1), sums: make([]View, loops+1)}
+	}
+	for _, e := range exits {
+		l.exits = append(l.exits, newExitSum(e, kinds))
+	}
+	return l
+}
+
+// Add takes a look.
+func (l *Lens) Add(x *Look) {
+	k := &l.kinds[x.Kind]
+	if x.Example != k.last {
+		k.endExample()
+		k.last = x.Example
+		k.examples++
+		for t := range k.right {
+			k.right[t] = true
+		}
+	}
+	k.targets++
+	final := x.P[l.loops]
+	for t := 1; t <= l.loops; t++ {
+		v, p, before := &k.sums[t], x.P[t], x.P[t-1]
+		now, was := said(p), said(before)
+		v.Loss -= math.Log(max(p[x.Target], least))
+		v.Entropy += entropy(p)
+		v.ToFinal += divergence(p, final)
+		v.Moved += divergence(before, p)
+		v.Change += x.Change[t]
+		v.Cosine += x.Cosine[t]
+		if now == x.Target {
+			v.Accuracy++
+		} else {
+			k.right[t] = false
+		}
+		if t > 1 && now != was {
+			v.Flips++
+			switch x.Target {
+			case now:
+				v.ToRight++
+			case was:
+				v.ToWrong++
+			}
+		}
+	}
+	for i := range l.exits {
+		l.exits[i].add(x)
+	}
+}
+
+// endExample counts the example that the looks were of.
+func (k *lensKind) endExample() {
+	if k.last < 0 {
+		return
+	}
+	for t := range k.right {
+		if k.right[t] {
+			k.sums[t].Exact++
+		}
+	}
+}
+
+// Views are the means after each loop, when all looks were taken.
+func (l *Lens) Views() []View {
+	views := make([]View, l.loops)
+	for i := range l.kinds {
+		k := &l.kinds[i]
+		k.endExample()
+		k.last = -1
+		for t := 1; t <= l.loops; t++ {
+			v, s, n := &views[t-1], k.sums[t], k.targets*float64(len(l.kinds))
+			v.Loops = t
+			v.Loss += s.Loss / n
+			v.Accuracy += s.Accuracy / n
+			v.Exact += s.Exact / k.examples / float64(len(l.kinds))
+			v.Entropy += s.Entropy / n
+			v.ToFinal += s.ToFinal / n
+			v.Moved += s.Moved / n
+			v.Flips += s.Flips / n
+			v.ToRight += s.ToRight / n
+			v.ToWrong += s.ToWrong / n
+			v.Change += s.Change / n
+			v.Cosine += s.Cosine / n
+		}
+	}
+	return views
+}
