@@ -1,6 +1,9 @@
 package report
 
-import "errors"
+import (
+	"errors"
+	"strings"
+)
 
 // Plot is a plot of something else than a run: of an experiment, say.
 type Plot struct {
@@ -52,7 +55,7 @@ func (p Plot) PNG() ([]byte, error) {
 }
 
 func (p Plot) chart() (*chart, error) {
-	c := &chart{title: p.Title, x: p.X, xPlain: !p.Whole}
+	c := &chart{title: strings.ReplaceAll(p.Title, "⊗", "x"), x: p.X, xPlain: !p.Whole} // the font has no ⊗
 	if p.Share {
 		c.scale, c.zero, c.one = shares, true, true
 	}

@@ -126,7 +126,7 @@ func newRoot() *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usageError{fmt.Errorf("%w%s", err, flagSuggestion(cmd, err))}
 	})
-	root.AddCommand(newTrain(), newResume(), newWatch(), newSteer(), newEval(), newReport(), newExperiment(), newTask(), newPresets(), newBackends(), newBench(), newLaunches(), newDoctor(), newCompletion(), newMan())
+	root.AddCommand(newTrain(), newResume(), newWatch(), newSteer(), newEval(), newLens(), newReport(), newExperiment(), newTask(), newPresets(), newBackends(), newBench(), newLaunches(), newDoctor(), newCompletion(), newMan())
 	root.SuggestionsMinimumDistance = 2
 	root.SetHelpFunc(help)
 	root.SetHelpCommand(&cobra.Command{Use: "help [COMMAND]", Hidden: true, RunE: func(cmd *cobra.Command, args []string) error {

@@ -1,0 +1,315 @@
+package main
+
+import (
+	"encoding/csv"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"coil/backend"
+	"coil/eval"
+	"coil/model"
+	"coil/report"
+	"coil/run"
+	"coil/train"
+
+	"github.com/spf13/cobra"
+)
+
+func newLens() *cobra.Command {
+	var runs, folder string
+	var step, examples, batch, loops int
+	var seed uint64
+	var asJSON bool
+	var where backendFlags
+	cmd := &cobra.Command{
+		Use:   "lens RUN",
+		Short: "Look into a model after each loop, and try when it could stop",
+		Example: `  coil lens latest                     after each loop that the newest run was trained with
+  coil lens latest --loops 16          and after more
+  coil lens latest --out lens          tables and plots in a folder`,
+		Long: `Applies what follows the looped block to its state after every loop, at the targets of held-out examples, and prints
+means over them: loss, accuracy, the entropy of the output, how far it is from that after the last loop (KL to last) and from that
+after the loop before (KL), how many answers change and how many become right or wrong, and how far the loop moved the state,
+‖s_t − s_{t−1}‖ / ‖s_t‖, and the cosine between the two.
+
+Then what it would cost and save if each position stopped on its own, by rules that need no training (Geiping et al., arXiv
+2502.05171): when the state hardly moves (latent-diff), when the entropy of the output, the output, or the output without its
+tail hardly changes (entropy-diff, kl, minp-kl), or when the answer has been the same for so many loops (argmax-stability). Thresholds
+that the source uses are marked. A fixed number of loops, and an oracle that stops at the first right answer, stand beside them.`,
+		Args: exactArgs(1, "a run"),
+	}
+	f := cmd.Flags()
+	f.SortFlags = false
+	f.StringVar(&runs, "runs", defaultRoot, "`folder` of the runs")
+	f.StringVar(&folder, "out", "", "write lens.csv, exits.csv, lens.json and plots to this `folder`")
+	f.IntVar(&loops, "loops", 0, "`number` of loops to look at; as trained if not given")
+	f.IntVar(&step, "step", -1, "`step` of the checkpoint; the newest if not given")
+	f.IntVar(&examples, "examples", 512, "`number` of held-out examples of each kind")
+	f.Uint64Var(&seed, "seed", train.HeldOutSeed, "`seed` of the examples")
+	f.IntVar(&batch, "batch", 16, "`number` of examples at a time")
+	f.BoolVar(&asJSON, "json", false, "print JSON")
+	where.add(cmd)
+	cmd.ValidArgsFunction = completeRunsIn("runs")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		const most = 1024
+		if examples < 1 || batch < 1 || loops < 0 || loops > most {
+			return usageError{fmt.Errorf("--examples %d, --batch %d, --loops %d: want at least 1 each, and at most %d loops", examples, batch, loops, most)}
+		}
+		path, err := run.Resolve(runs, args[0])
+		if err != nil {
+			return usageError{err}
+		}
+		r, err := run.View(path)
+		if err != nil {
+			return err
+		}
+		c, err := configOf(r)
+		if err != nil {
+			return err
+		}
+		checkpoint, err := checkpointOf(r, step)
+		if err != nil {
+			return err
+		}
+		b, err := where.open(cmd.ErrOrStderr())
+		if err != nil {
+			return err
+		}
+		defer b.Close()
+		x, err := lookInto(cmd, c, r, checkpoint, b, loops, seed, examples, min(batch, examples))
+		if err != nil {
+			return err
+		}
+		if folder != "" {
+			if err := x.write(folder); err != nil {
+				return err
+			}
+		}
+		if asJSON {
+			return writeJSON(cmd.OutOrStdout(), x)
+		}
+		x.print(cmd)
+		if folder != "" {
+			fmt.Fprintf(cmd.OutOrStdout(), "\nwritten to %s\n", folder)
+		}
+		return nil
+	}
+	return cmd
+}
+
+// lensView is the result of coil lens.
+type lensView struct {
+	Run     string          `json:"run"`
+	Step    int             `json:"step"`
+	Model   string          `json:"model"`
+	Trained int             `json:"trained_loops"`
+	Task    string          `json:"task"`
+	Metric  string          `json:"metric"`
+	Loops   []eval.View     `json:"loops"`
+	Exits   []eval.ExitView `json:"exits"`
+
+	exact    bool
+	examples int
+}
+
+// lookInto looks at held-out examples.
+func lookInto(cmd *cobra.Command, c train.Config, r *run.Run, checkpoint run.Checkpoint, b backend.Backend, loops int, seed uint64, examples, batch int) (*lensView, error) {
+	t, err := c.Task.New()
+	if err != nil {
+		return nil, usageError{err}
+	}
+	m, err := model.New(c.Model, c.Loops, len(t.Vocabulary()), t.Length())
+	if err != nil {
+		return nil, usageError{err}
+	}
+	weights, err := b.NewBuffer(m.Size)
+	if err != nil {
+		return nil, err
+	}
+	defer weights.Free()
+	if err := train.LoadWeights(checkpoint, m, weights, true); err != nil {
+		return nil, adviseModel(err, r)
+	}
+	if loops == 0 {
+		loops = m.Architecture.Count()
+	}
+	k, err := eval.NewLooker(b, m, t, weights, batch, loops)
+	if errors.Is(err, backend.ErrMemory) {
+		return nil, fmt.Errorf("%w; take a smaller --batch or fewer --loops", err)
+	} else if err != nil {
+		return nil, err
+	}
+	defer k.Close()
+	stop := watchSignals(cmd.ErrOrStderr(), "stopping: once more leaves at once")
+	defer stop.end()
+	l := eval.NewLens(loops, len(t.Kinds()), eval.ExitRules(loops))
+	if err := k.Each(seed, examples, stop.asked, l.Add); errors.Is(err, eval.ErrStopped) {
+		return nil, stop.err()
+	} else if err != nil {
+		return nil, err
+	}
+	return &lensView{Run: r.Path(), Step: checkpoint.Step, Model: m.Architecture.String(), Trained: m.Architecture.Count(), Task: t.Name(),
+		Metric: eval.MetricName(t), Loops: l.Views(), Exits: l.Exits(), exact: t.ExactMatch(), examples: examples * len(t.Kinds())}, nil
+}
+
+func (x *lensView) print(cmd *cobra.Command) {
+	w := cmd.OutOrStdout()
+	fmt.Fprintf(w, "%s · %s · %s · step %d · %s held-out examples\n", filepath.Base(x.Run), x.Model, x.Task, x.Step, count(int64(x.examples)))
+	fmt.Fprint(w, table(x.loopRows(percent, "%.4f")))
+	if len(x.Loops) > x.Trained {
+		fmt.Fprintln(w, "* as trained")
+	}
+	fmt.Fprintf(w, "\n%s", table(x.exitRows()))
+	fmt.Fprintln(w, "* the threshold of the rule's source")
+}
+
+// loopRows has a line for each loop.
+func (x *lensView) loopRows(share func(float64) string, number string) [][]string {
+	head := []string{"loop", "loss", "accuracy"}
+	if x.exact {
+		head = append(head, "exact match")
+	}
+	rows := [][]string{append(head, "entropy", "KL to last", "KL", "flips", "to right", "to wrong", "change", "cosine")}
+	plain := func(v float64) string { return fmt.Sprintf(number, v) }
+	for _, v := range x.Loops {
+		name := strconv.Itoa(v.Loops)
+		if v.Loops == x.Trained && len(x.Loops) > x.Trained {
+			name += " *"
+		}
+		row := []string{name, plain(v.Loss), share(v.Accuracy)}
+		if x.exact {
+			row = append(row, share(v.Exact))
+		}
+		rows = append(rows, append(row, plain(v.Entropy), plain(v.ToFinal), plain(v.Moved), share(v.Flips), share(v.ToRight), share(v.ToWrong), plain(v.Change), plain(v.Cosine)))
+	}
+	return rows
+}
+
+// exitRows has a line for each rule and threshold: loops run, what that saves, and what it costs.
+func (x *lensView) exitRows() [][]string {
+	last := x.Loops[len(x.Loops)-1]
+	full := x.headline(last.Accuracy, last.Exact)
+	rows := [][]string{{"exit", "threshold", "loops", "saved", x.Metric, "against all loops"}}
+	for _, e := range x.Exits {
+		threshold := strconv.FormatFloat(e.Threshold, 'g', -1, 64)
+		switch {
+		case e.Rule == "oracle":
+			threshold = ""
+		case e.Default():
+			threshold += " *"
+		default:
+			threshold += "  "
+		}
+		v := x.headline(e.Accuracy, e.Exact)
+		rows = append(rows, []string{e.Rule, threshold, fmt.Sprintf("%.2f", e.Loops), percent(1 - e.Loops/float64(len(x.Loops))), percent(v), points(v - full)})
+	}
+	return rows
+}
+
+// points is a difference of shares, in points, without a sign if it is none.
+func points(d float64) string {
+	s := fmt.Sprintf("%+.1f", 100*d)
+	if s == "+0.0" || s == "-0.0" {
+		return "0.0"
+	}
+	return s
+}
+
+// headline is the metric by which the task is judged.
+func (x *lensView) headline(accuracy, exact float64) float64 {
+	if x.exact {
+		return exact
+	}
+	return accuracy
+}
+
+// write writes tables and plots to a folder.
+func (x *lensView) write(folder string) error {
+	if err := os.MkdirAll(folder, 0o777); err != nil {
+		return fmt.Errorf("--out: %w", err)
+	}
+	full := func(v float64) string { return strconv.FormatFloat(v, 'g', -1, 64) }
+	exits := [][]string{{"rule", "threshold", "loops", "accuracy", "exact"}}
+	for _, e := range x.Exits {
+		exits = append(exits, []string{e.Rule, full(e.Threshold), full(e.Loops), full(e.Accuracy), full(e.Exact)})
+	}
+	loops := x.loopRows(full, "%v")
+	for _, row := range loops {
+		row[0] = strings.TrimSuffix(row[0], " *")
+	}
+	text, err := json.MarshalIndent(x, "", "  ")
+	if err != nil {
+		return err
+	}
+	files := map[string][]byte{"lens.csv": lines(loops), "exits.csv": lines(exits), "lens.json": append(text, '\n')}
+	for name, p := range x.plots() {
+		if files[name+".svg"], err = p.SVG(); err != nil {
+			return fmt.Errorf("plot %s: %w", name, err)
+		}
+		if files[name+".png"], err = p.PNG(); err != nil {
+			return fmt.Errorf("plot %s: %w", name, err)
+		}
+	}
+	for name, b := range files {
+		if err := run.ReplaceFile(filepath.Join(folder, name), b); err != nil {
+			return fmt.Errorf("--out: %w", err)
+		}
+	}
+	return nil
+}
+
+// lines are rows as CSV.
+func lines(rows [][]string) []byte {
+	var b strings.Builder
+	w := csv.NewWriter(&b)
+	w.WriteAll(rows) // a builder takes everything
+	return []byte(b.String())
+}
+
+// plots are the metric against loops, the measures of change against loops, and the metric against the loops that each exit
+// rule runs.
+func (x *lensView) plots() map[string]report.Plot {
+	line := func(label string, color int, of func(eval.View) float64) report.Line {
+		l := report.Line{Label: label, Color: color}
+		for _, v := range x.Loops {
+			l.X, l.Y = append(l.X, float64(v.Loops)), append(l.Y, of(v))
+		}
+		if len(l.X) == 1 {
+			l.Style = report.Marks
+		}
+		return l
+	}
+	plots := map[string]report.Plot{
+		"lens": {Title: x.Model + " · " + x.Task + " · " + x.Metric, X: "loop", Whole: true, Share: true, Lines: []report.Line{
+			line(x.Metric, 0, func(v eval.View) float64 { return x.headline(v.Accuracy, v.Exact) }),
+			line("answers that change", 1, func(v eval.View) float64 { return v.Flips })}},
+		"change": {Title: x.Model + " · " + x.Task + " · what a loop changes", X: "loop", Whole: true, Lines: []report.Line{
+			line("loss", 0, func(v eval.View) float64 { return v.Loss }), line("entropy", 1, func(v eval.View) float64 { return v.Entropy }),
+			line("KL to the last loop", 2, func(v eval.View) float64 { return v.ToFinal }), line("change of the state", 3, func(v eval.View) float64 { return v.Change }),
+			line("cosine", 4, func(v eval.View) float64 { return v.Cosine })}},
+	}
+	exits := report.Plot{Title: x.Model + " · " + x.Task + " · " + x.Metric + " at the exit", X: "loops run, mean", Share: true}
+	var rules []string
+	for _, e := range x.Exits {
+		if !slices.Contains(rules, e.Rule) {
+			rules = append(rules, e.Rule)
+		}
+	}
+	for i, rule := range rules {
+		l := report.Line{Label: rule, Color: i, Style: report.Marked}
+		for _, e := range x.Exits {
+			if e.Rule == rule {
+				l.X, l.Y = append(l.X, e.Loops), append(l.Y, x.headline(e.Accuracy, e.Exact))
+			}
+		}
+		exits.Lines = append(exits.Lines, l)
+	}
+	plots["exits"] = exits
+	return plots
+}
