@@ -226,10 +226,10 @@ func TestTable(t *testing.T) {
 		t.Error(d)
 	}
 	loops := r.LoopTable()
-	if d := cmp.Diff([]string{"model", "accuracy after loops:", "1", "2", "3", "4"}, loops[0]); d != "" {
+	if d := cmp.Diff([]string{"model", "1", "2", "3", "4"}, loops[0]); d != "" {
 		t.Error(d)
 	}
-	if len(loops) != 2 || !strings.HasSuffix(loops[1][3], "*") {
+	if len(loops) != 2 || !strings.HasSuffix(loops[1][2], "*") {
 		t.Errorf("%v", loops)
 	}
 	if len(r.Fits) != 2 || r.Fits[0].Points != 4 || r.Fits[1].Points != 4 {

@@ -14,11 +14,23 @@ import (
 	"gonum.org/v1/gonum/stat"
 )
 
-// Tables are the tables there are: [Results.Table], accuracy at other loop counts, similarity by kind of weight, and fits.
-func (r *Results) Tables() [][][]string {
-	var tables [][][]string
-	for _, t := range [][][]string{r.Table(), r.LoopTable(), r.ExitTable(), r.SimilarityTable(), r.FitTable()} {
-		if len(t) > 1 {
+// Table is rows of text, the first of which is the head.
+type Table struct {
+	Title string // "" for the first
+	Rows  [][]string
+}
+
+// Tables are the tables there are: [Results.Table], accuracy at other loop counts, exits, similarity by kind of weight, and fits.
+func (r *Results) Tables() []Table {
+	var tables []Table
+	for _, t := range []Table{
+		{"", r.Table()},
+		{r.Metric + " after so many loops, %; * as trained", r.LoopTable()},
+		{"a learned exit at the probability q", r.ExitTable()},
+		{"similarity of neighbouring blocks, by kind of weight", r.SimilarityTable()},
+		{r.Metric + " = α·ln(depth) + β", r.FitTable()},
+	} {
+		if len(t.Rows) > 1 {
 			tables = append(tables, t)
 		}
 	}
@@ -40,13 +52,13 @@ func (r *Results) LoopTable() [][]string {
 	if len(columns) == 0 {
 		return nil
 	}
-	head := append(slices.Clone(r.Axes), r.Metric+" after loops:")
+	head := slices.Clone(r.Axes)
 	for _, n := range columns {
 		head = append(head, strconv.Itoa(n))
 	}
 	rows := [][]string{head}
 	for _, row := range r.Rows {
-		cells := append(slices.Clone(row.Labels), "")
+		cells := slices.Clone(row.Labels)
 		any := false
 		for _, n := range columns {
 			mean, trained := r.atLoops(row, n)
@@ -92,7 +104,7 @@ func (r *Results) ExitTable() [][]string {
 	if rows == nil {
 		return nil
 	}
-	head := append(slices.Clone(r.Axes), "exit at q", "loops", "saved", r.Metric+", %")
+	head := append(slices.Clone(r.Axes), "q", "loops", "saved", r.Metric+", %")
 	return append([][]string{head}, rows...)
 }
 
@@ -142,12 +154,12 @@ func (r *Results) SimilarityTable() [][]string {
 	}
 	delete(groups, meanSimilarity)
 	names := slices.Sorted(maps.Keys(groups))
-	rows := [][]string{append(append(slices.Clone(r.Axes), "similarity of"), names...)}
+	rows := [][]string{append(slices.Clone(r.Axes), names...)}
 	for _, row := range r.Rows {
 		if row.Similarity == nil {
 			continue
 		}
-		cells := append(slices.Clone(row.Labels), "")
+		cells := slices.Clone(row.Labels)
 		for _, g := range names {
 			cells = append(cells, fmt.Sprintf("%.3f", row.Similarity[g]))
 		}

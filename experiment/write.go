@@ -19,7 +19,10 @@ func (f *Folder) Write(r *Results) ([]string, error) {
 	fmt.Fprintf(&page, "# %s\n\n%s\n\n%d of %d cells finished; %s on held-out examples in percent, mean ± standard deviation over seeds, and the most.\n",
 		r.Title, r.Question, r.Finished, r.Cells, r.Metric)
 	for _, t := range r.Tables() {
-		fmt.Fprintf(&page, "\n%s", Markdown(t))
+		if t.Title != "" {
+			fmt.Fprintf(&page, "\n%s:\n", t.Title)
+		}
+		fmt.Fprintf(&page, "\n%s", Markdown(t.Rows))
 	}
 	text, err := r.JSON()
 	if err != nil {

@@ -528,13 +528,17 @@ func (o *experimentFlags) tell(cmd *cobra.Command, f *experiment.Folder) error {
 		fmt.Fprintf(w, "no cell of %s is finished yet\n", f.Path)
 	} else {
 		fmt.Fprintf(w, "\n%s: %d of %d cells finished; %s on held-out examples, mean ± spread over seeds, and the most\n", r.Name, r.Finished, r.Cells, r.Metric)
-		for i, t := range r.Tables() {
-			if i > 0 {
-				fmt.Fprintln(w)
+		for _, t := range r.Tables() {
+			if t.Title != "" {
+				fmt.Fprintf(w, "\n%s\n", t.Title)
 			}
-			io.WriteString(w, table(t))
+			io.WriteString(w, table(t.Rows))
 		}
-		fmt.Fprintf(w, "\nresults  %s\n", strings.Join(files, "  "))
+		var names []string
+		for _, f := range files {
+			names = append(names, filepath.Base(f))
+		}
+		fmt.Fprintf(w, "\nresults  %s\n", wrap(f.Path+": "+strings.Join(names, ", "), 9))
 	}
 	for _, x := range r.Failed {
 		fmt.Fprintf(w, "failed   %s: %s\n", x.Cell, x.Why)

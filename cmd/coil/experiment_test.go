@@ -90,7 +90,7 @@ func TestExperimentGoesOn(t *testing.T) {
 	}
 	table := func(out string) string {
 		r := mustProcess(t, append(args(out), "--results")...)
-		r, _, _ = strings.Cut(r, "results  ")
+		r, _, _ = strings.Cut(r, "\nresults  ")
 		return r
 	}
 	if a, b := table("whole"), table("cut"); a != b {
