@@ -33,7 +33,7 @@ func NewNoise(c Noise) (Task, error) {
 		return nil, fmt.Errorf("noise: length = %d, want 1 to %d", c.Length, maxNoise)
 	}
 	t := &noise{c}
-	if n := t.countQuestions(); !n.enough() {
+	if n := countSequences(c.Length, c.Vocabulary); !n.enough() {
 		return nil, fmt.Errorf("noise: vocabulary = %d, length = %d leave only %d training and %d held-out questions, want at least %d of each: take a larger vocabulary or a longer sequence",
 			c.Vocabulary, c.Length, n[Train], n[HeldOut], minQuestions)
 	}
@@ -60,26 +60,6 @@ func (t *noise) Kinds() []string { return []string{"noise"} }
 func (t *noise) ExactMatch() bool { return false }
 
 func (t *noise) NewSampler() Sampler { return &noiseSampler{noise: t} }
-
-// countQuestions goes through the sequences one by one, as an odometer does,
-// until both splits have enough or there are no more.
-func (t *noise) countQuestions() tally {
-	var n tally
-	v := make([]int32, t.Length())
-	for !n.enough() {
-		n.add(hashTokens(v))
-		i := 0
-		for i < len(v) && int(v[i]) == t.Noise.Vocabulary-1 {
-			v[i] = 0
-			i++
-		}
-		if i == len(v) {
-			break
-		}
-		v[i]++
-	}
-	return n
-}
 
 type noiseSampler struct {
 	*noise

@@ -71,7 +71,8 @@ type Example struct {
 
 // Task is one family of questions. It is immutable and safe for concurrent use.
 type Task interface {
-	// Name is the task's name in configurations: "p-hop", "addition", "i-gsm", "noise".
+	// Name is the task's name in configurations: "p-hop", "addition", "i-gsm",
+	// "group-word", "assignment", "noise".
 	Name() string
 	// Length is the number of tokens of every sequence.
 	Length() int
@@ -150,6 +151,27 @@ func (t *tally) add(question uint64) {
 }
 
 func (t tally) enough() bool { return min(t[Train], t[HeldOut]) >= minQuestions }
+
+// countSequences counts the questions that are sequences of n tokens, each any
+// of so many: it goes through them one by one, as an odometer does, until both
+// splits have enough or there are no more.
+func countSequences(n, tokens int) tally {
+	var count tally
+	v := make([]int32, n)
+	for !count.enough() {
+		count.add(hashTokens(v))
+		i := 0
+		for i < len(v) && int(v[i]) == tokens-1 {
+			v[i] = 0
+			i++
+		}
+		if i == len(v) {
+			break
+		}
+		v[i]++
+	}
+	return count
+}
 
 // inSplit reports whether the question with this hash belongs to split.
 func inSplit(question uint64, split Split) bool {

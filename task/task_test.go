@@ -66,6 +66,18 @@ func configured(t testing.TB) []named {
 		task, err := NewIGSM(c)
 		add(c, task, err)
 	}
+	for _, c := range []GroupWord{
+		{"S5", []int{16}, nil, lossEvery}, {"S3", []int{5, 8}, []int{12}, lossLast}, {"Z7", []int{6}, nil, lossEvery}, {"A4xZ5", []int{4}, []int{9}, lossEvery},
+	} {
+		task, err := NewGroupWord(c)
+		add(c, task, err)
+	}
+	for _, c := range []Assignment{
+		{5, 25, []int{0, 1}, nil, bothFormat, 0, lossLast}, {5, 25, []int{1}, []int{0}, codeFormat, 5, lossEvery}, {2, 3, []int{0, 3}, nil, mathFormat, 1, lossLast},
+	} {
+		task, err := NewAssignment(c)
+		add(c, task, err)
+	}
 	for _, c := range []Noise{{2, 12}, {64, 256}, {60000, 2}} {
 		task, err := NewNoise(c)
 		add(c, task, err)

@@ -34,11 +34,13 @@ type Config struct {
 
 // Task is the [task] table: the name of a task, and a table for each.
 type Task struct {
-	Name     string        `toml:"name" help:"p-hop, addition, i-gsm or noise"`
-	PHop     task.PHop     `toml:"p-hop"`
-	Addition task.Addition `toml:"addition"`
-	IGSM     task.IGSM     `toml:"i-gsm"`
-	Noise    task.Noise    `toml:"noise"`
+	Name       string          `toml:"name" help:"p-hop, addition, i-gsm, group-word, assignment or noise"`
+	PHop       task.PHop       `toml:"p-hop"`
+	Addition   task.Addition   `toml:"addition"`
+	IGSM       task.IGSM       `toml:"i-gsm"`
+	GroupWord  task.GroupWord  `toml:"group-word"`
+	Assignment task.Assignment `toml:"assignment"`
+	Noise      task.Noise      `toml:"noise"`
 }
 
 // New makes the task that the table names.
@@ -50,6 +52,10 @@ func (t Task) New() (made task.Task, err error) {
 		made, err = task.NewAddition(t.Addition)
 	case "i-gsm":
 		made, err = task.NewIGSM(t.IGSM)
+	case "group-word":
+		made, err = task.NewGroupWord(t.GroupWord)
+	case "assignment":
+		made, err = task.NewAssignment(t.Assignment)
 	case "noise":
 		made, err = task.NewNoise(t.Noise)
 	default:
@@ -62,7 +68,9 @@ func (t Task) New() (made task.Task, err error) {
 }
 
 // TaskNames lists the tasks.
-func TaskNames() []string { return []string{"addition", "i-gsm", "noise", "p-hop"} }
+func TaskNames() []string {
+	return []string{"addition", "assignment", "group-word", "i-gsm", "noise", "p-hop"}
+}
 
 // Options is the [train] table.
 type Options struct {
@@ -106,7 +114,9 @@ func Default() Config {
 			Addition: task.Addition{Digits: 3, Operands: []int{2, 4, 8, 16, 32}, Evaluate: []int{8, 16, 24, 32}, Order: "most"},
 			IGSM: task.IGSM{Modulus: 7, Levels: 4, Width: 4, Edges: 20, Operations: 15, Law: "light", Evaluate: []int{},
 				Names: "whole"},
-			Noise: task.Noise{Vocabulary: 64, Length: 64}},
+			GroupWord:  task.GroupWord{Group: "S3", Lengths: []int{8}, Evaluate: []int{}, Loss: "every"},
+			Assignment: task.Assignment{Variables: 5, Values: 25, Depth: []int{0, 1}, Evaluate: []int{}, Format: "both", Loss: "last"},
+			Noise:      task.Noise{Vocabulary: 64, Length: 64}},
 		Regularize: regularize.Config{Block: 1},
 		Train: Options{Steps: 1000, Batch: 64, Seed: 1, Optimizer: "adamw", Rate: 1e-3, Warmup: 100, Schedule: "cosine",
 			Beta1: 0.9, Beta2: 0.98, Eps: 1e-8, WeightDecay: 0.01, Clip: 1, Report: 10},

@@ -1,0 +1,464 @@
+package task
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Assignment configures variable assignment, a reasoning primitive: some letters
+// are assigned numbers, and the question is what one of them stands for. With
+// depth 1 as many letters again are assigned one of the first letters each, all
+// different, and one of these is asked for; depth d adds such aliases of aliases
+// d times. As text it reads, with 3 variables and depth 1,
+//
+//	The following is a set of simple mathematical equations.
+//
+//	n=22
+//	r=16
+//	c=7
+//	a=r
+//	v=c
+//	h=n
+//	What is the numerical value of v?
+//	Answer:
+//
+// or the same as a short Python program, and the answer is 7. A model reads and
+// says whole words: each letter, number, line end and fixed phrase is a token, and
+// phrases that differ between the two formats are different tokens,
+//
+//	math n = 22 ; r = 16 ; c = 7 ; a = r ; v = c ; h = n ; math? v :
+//
+// and the target is at the last of them. With shots, that many questions of the
+// same kind go before, each with its answer. What is shorter than the longest kind
+// is followed by padding, without loss. With V the variables, D the largest depth
+// and S the shots
+//
+//	Length = (S+1)·(4V(D+1) + 4) + S
+//
+// The law: letters are uniform without repeats out of 26, numbers uniform and
+// independent in 1 … Values, the letters of each depth stand together, in uniform
+// order, after those that they refer to, which goes one to one, uniformly; and
+// the one asked for is uniform among those of the last depth. So to guess one of
+// the numbers that are there is right with probability
+//
+//	1/V + (1 − 1/V)/Values
+//
+// by position and by chance of equal numbers: 23.2 % with 5 variables and 25
+// values.
+//
+// The split does not see the format, nor the order of lines within a depth: a
+// question is the set of its lines and the letter asked for. Shots are of the same
+// split as the question that follows them.
+//
+// Source: the reasoning primitives of Saunshi et al., "On the inductive bias of
+// stacking towards improving reasoning", arXiv 2409.19044, also used in arXiv
+// 2502.17416: language models, trained on other text, are asked for depths 0 and 1
+// with 5 variables, 25 values and 5 shots, and guessing is put at 1/V. The tokens,
+// the mask and depths above 1 are ours.
+type Assignment struct {
+	// Variables is V, the number of variables of each depth, at least 2; all depths
+	// together have at most the 26 letters.
+	Variables int `toml:"variables" help:"variables of each depth, 2 or more; all depths together at most 26"`
+	// Values says that numbers go from 1 to it, at least 2.
+	Values int `toml:"values" help:"numbers go from 1 to this"`
+	// Depth lists the depths that training draws from, uniformly, each at least 0.
+	Depth []int `toml:"depth" help:"depths that training mixes: 0 asks for a variable that has a number, 1 for an alias of one, 2 for an alias of that, …"`
+	// Evaluate lists depths for evaluation to report besides the trained ones. It may
+	// repeat those.
+	Evaluate []int `toml:"evaluate" help:"depths that evaluation reports besides those"`
+	// Format is "math", "code", or "both": each as often as the other.
+	Format string `toml:"format" help:"math (equations), code (a program) or both"`
+	// Shots is S, the number of questions with answers that go before.
+	Shots int `toml:"shots" help:"questions with answers that go before the question"`
+	// Loss is "every": at each answer, those of the shots too, or "last": only at the
+	// answer of the last question. Without shots they are the same.
+	Loss string `toml:"loss" help:"every: at each answer, those of the shots too; last: at the last answer only"`
+}
+
+const (
+	mathFormat = "math"
+	codeFormat = "code"
+	bothFormat = "both"
+
+	minVariables = 2
+	minValues    = 2
+
+	// These catch slips of the pen; nothing in the sampler needs them.
+	maxValues = 1 << 16
+	maxShots  = 1 << 8
+)
+
+// Tokens 0 to 25 are the letters; those from valueToken on are the numbers from 1.
+const (
+	isToken   int32 = 26 + iota // between the sides of an assignment
+	endToken                    // of an assignment
+	mathToken                   // what a question begins with, …
+	codeToken
+	mathAskToken // … the words before the letter asked for …
+	codeAskToken
+	answerToken // … and those after it
+	blankToken  // padding
+	valueToken
+)
+
+// NewAssignment returns the task configured by c.
+func NewAssignment(c Assignment) (Task, error) {
+	if c.Variables < minVariables || c.Variables > len(alphabet) {
+		return nil, fmt.Errorf("assignment: variables = %d, want %d to %d", c.Variables, minVariables, len(alphabet))
+	}
+	if c.Values < minValues || c.Values > maxValues {
+		return nil, fmt.Errorf("assignment: values = %d, want %d to %d", c.Values, minValues, maxValues)
+	}
+	if len(c.Depth) == 0 {
+		return nil, fmt.Errorf("assignment: depth = [], want at least one depth")
+	}
+	deepest := len(alphabet)/c.Variables - 1
+	for _, list := range []struct {
+		key    string
+		depths []int
+	}{{"depth", c.Depth}, {"evaluate", c.Evaluate}} {
+		for i, d := range list.depths {
+			if d < 0 || d > deepest {
+				return nil, fmt.Errorf("assignment: %s = %v: %d, want 0 to %d with variables = %d: each depth takes as many letters, and there are %d; or take fewer variables",
+					list.key, list.depths, d, deepest, c.Variables, len(alphabet))
+			}
+			if slices.Contains(list.depths[:i], d) {
+				return nil, fmt.Errorf("assignment: %s = %v: %d stands twice, want each once", list.key, list.depths, d)
+			}
+		}
+	}
+	if c.Shots < 0 || c.Shots > maxShots {
+		return nil, fmt.Errorf("assignment: shots = %d, want 0 to %d", c.Shots, maxShots)
+	}
+	if c.Loss != lossEvery && c.Loss != lossLast {
+		return nil, fmt.Errorf("assignment: loss = %q, want %q or %q", c.Loss, lossEvery, lossLast)
+	}
+	t := &assignment{variables: c.Variables, values: c.Values, shots: c.Shots, every: c.Loss == lossEvery}
+	t.texts = append(strings.Split(alphabet, ""), "=", ";", "math", "code", "math?", "code?", ":", "·")
+	for v := range c.Values {
+		t.texts = append(t.texts, strconv.Itoa(v+1))
+	}
+	switch c.Format {
+	case mathFormat:
+		t.formats = []format{mathematics}
+	case codeFormat:
+		t.formats = []format{program}
+	case bothFormat:
+		t.formats = []format{mathematics, program}
+	default:
+		return nil, fmt.Errorf("assignment: format = %q, want %q, %q or %q", c.Format, mathFormat, codeFormat, bothFormat)
+	}
+	t.depths = slices.Concat(c.Depth, c.Evaluate)
+	slices.Sort(t.depths)
+	t.depths = slices.Compact(t.depths)
+	for kind := range t.Kinds() {
+		if depth, _ := t.kind(kind); slices.Contains(c.Depth, depth) {
+			t.trained = append(t.trained, kind)
+		}
+	}
+	// Of questions there are enough: the fewest, C(26,2)·2·2² = 2600, are those with
+	// two variables and two values at depth 0.
+	return t, nil
+}
+
+// format is a way to write a question: its tokens, and its text.
+type format struct {
+	name       string
+	begin, ask int32
+
+	opening, is, asking string
+}
+
+// ending is the words after the letter asked for, in both formats.
+const ending = "?\nAnswer:"
+
+var (
+	mathematics = format{mathFormat, mathToken, mathAskToken,
+		"The following is a set of simple mathematical equations.\n\n", "=",
+		"What is the numerical value of "}
+	program = format{codeFormat, codeToken, codeAskToken,
+		"The following is a very short Python program. Use the program to resolve the value of the variable in the question.\nProgram:\n", " = ",
+		"\nQuestion:\nWhat is the value of "}
+)
+
+type assignment struct {
+	variables int // of each depth
+	values    int
+	depths    []int // ascending
+	formats   []format
+	trained   []int // kinds that training draws from
+	shots     int
+	every     bool
+	texts     []string // of the tokens
+}
+
+func (t *assignment) Name() string { return "assignment" }
+
+// size is the number of tokens of a question of that depth, without its answer.
+func (t *assignment) size(depth int) int { return 4*t.variables*(depth+1) + 4 }
+
+func (t *assignment) Length() int {
+	return (t.shots+1)*t.size(t.depths[len(t.depths)-1]) + t.shots
+}
+
+func (t *assignment) Vocabulary() []string { return slices.Clone(t.texts) }
+
+// Kinds is every depth in every format.
+func (t *assignment) Kinds() []string {
+	var kinds []string
+	for _, depth := range t.depths {
+		for _, f := range t.formats {
+			kinds = append(kinds, fmt.Sprintf("depth %d %s", depth, f.name))
+		}
+	}
+	return kinds
+}
+
+func (t *assignment) kind(k int) (depth int, f *format) {
+	return t.depths[k/len(t.formats)], &t.formats[k%len(t.formats)]
+}
+
+// ExactMatch is false: each answer is of a question of its own.
+func (t *assignment) ExactMatch() bool { return false }
+
+func (t *assignment) NewSampler() Sampler {
+	lines := t.variables * (t.depths[len(t.depths)-1] + 1)
+	return &assignmentSampler{assignment: t, left: make([]int32, lines), right: make([]int32, lines)}
+}
+
+type assignmentSampler struct {
+	*assignment
+	rng         rng
+	left, right []int32 // scratch: the lines of a question
+}
+
+func (s *assignmentSampler) Sample(seed, index uint64, split Split, ex *Example) {
+	s.rng.seed(seed, index, kindStream)
+	kind := s.trained[s.rng.below(uint64(len(s.trained)))]
+	s.SampleKind(seed, index, split, kind, ex)
+}
+
+func (s *assignmentSampler) SampleKind(seed, index uint64, split Split, kind int, ex *Example) {
+	depth, f := s.kind(kind)
+	s.rng.seed(seed, index, questionStream+uint64(kind))
+	lines := s.variables * (depth + 1)
+	q := assignmentQuestion{left: s.left[:lines], right: s.right[:lines]}
+	end := 0 // of what is written
+	for i := range s.shots + 1 {
+		for {
+			s.draw(&q)
+			if inSplit(q.hash(), split) {
+				break
+			}
+		}
+		end = s.write(end, f, q, i < s.shots, ex)
+	}
+	s.pad(end, ex)
+	ex.Kind = kind
+}
+
+// assignmentQuestion is lines of assignments, and the letter asked for.
+type assignmentQuestion struct {
+	left, right []int32 // tokens of the sides of each line
+	asked       int32
+}
+
+// draw draws a question of as many lines as q has.
+func (s *assignmentSampler) draw(q *assignmentQuestion) {
+	var letters [len(alphabet)]int32
+	for i := range letters {
+		letters[i] = int32(i)
+	}
+	for i := range q.left {
+		j := i + int(s.rng.below(uint64(len(letters)-i)))
+		letters[i], letters[j] = letters[j], letters[i]
+		q.left[i] = letters[i]
+	}
+	for i := range s.variables {
+		q.right[i] = valueToken + int32(s.rng.below(uint64(s.values)))
+	}
+	for from := s.variables; from < len(q.left); from += s.variables {
+		block := q.right[from:][:s.variables]
+		copy(block, q.left[from-s.variables:])
+		for i := len(block) - 1; i > 0; i-- {
+			j := s.rng.below(uint64(i + 1))
+			block[i], block[j] = block[j], block[i]
+		}
+	}
+	q.asked = q.left[len(q.left)-1-int(s.rng.below(uint64(s.variables)))]
+}
+
+// hash is the hash of a question: the set of its lines, and the letter asked for.
+func (q assignmentQuestion) hash() uint64 {
+	h := uint64(0)
+	for i, x := range q.left {
+		h += mix(uint64(x)<<32 | uint64(q.right[i]))
+	}
+	return mix(h + mix(uint64(q.asked)))
+}
+
+// answer is the token of the number that the letter asked for stands for.
+func (q assignmentQuestion) answer() int32 {
+	var stands [len(alphabet)]int32
+	for i, x := range q.left {
+		stands[x] = q.right[i]
+		if q.right[i] < valueToken {
+			stands[x] = stands[q.right[i]]
+		}
+	}
+	return stands[q.asked]
+}
+
+// write writes q, and if it is a shot its answer, behind the first end tokens of
+// ex, and returns the new end.
+func (t *assignment) write(end int, f *format, q assignmentQuestion, shot bool, ex *Example) int {
+	put := func(token int32) {
+		ex.Tokens[end], ex.Targets[end] = token, Ignore
+		end++
+	}
+	put(f.begin)
+	for i, x := range q.left {
+		put(x)
+		put(isToken)
+		put(q.right[i])
+		put(endToken)
+	}
+	put(f.ask)
+	put(q.asked)
+	put(answerToken)
+	answer := q.answer()
+	if t.every || !shot {
+		ex.Targets[end-1] = answer
+	}
+	if shot {
+		put(answer)
+	}
+	return end
+}
+
+// pad completes an example of which end tokens are written.
+func (t *assignment) pad(end int, ex *Example) {
+	for i := end; i < len(ex.Tokens); i++ {
+		ex.Tokens[i], ex.Targets[i] = blankToken, Ignore
+	}
+}
+
+// Explain shows the question as text, after the shots if there are any, then the
+// way to the answer, and what the model reads and is asked for.
+func (t *assignment) Explain(w io.Writer, ex Example) error {
+	questions, err := t.parse(ex)
+	if err != nil {
+		return err
+	}
+	depth, f := t.kind(ex.Kind)
+	var b bytes.Buffer
+	for i, q := range questions {
+		b.WriteString(f.opening)
+		for i, x := range q.left {
+			fmt.Fprintf(&b, "%s%s%s\n", t.texts[x], f.is, t.texts[q.right[i]])
+		}
+		fmt.Fprintf(&b, "%s%s%s", f.asking, t.texts[q.asked], ending)
+		if i < t.shots {
+			fmt.Fprintf(&b, " %s\n", t.texts[q.answer()])
+		}
+		b.WriteString("\n")
+	}
+
+	q := questions[t.shots]
+	fmt.Fprintf(&b, "\nanswer  %s", t.texts[q.asked])
+	for x := q.asked; x < valueToken; {
+		x = q.right[slices.Index(q.left, x)]
+		fmt.Fprintf(&b, " = %s", t.texts[x])
+	}
+	b.WriteString("\n")
+
+	end := (t.shots+1)*t.size(depth) + t.shots
+	const width = 72
+	tokens, targets := "", ""
+	flush := func() {
+		fmt.Fprintf(&b, "\ntokens %s\ntargets%s\n", tokens, targets)
+		tokens, targets = "", ""
+	}
+	for i, k := range ex.Tokens[:end] {
+		token, target := t.texts[k], "_"
+		if ex.Targets[i] != Ignore {
+			target = t.texts[ex.Targets[i]]
+		}
+		column := max(len(token), len(target))
+		if len(tokens)+1+column > width {
+			flush()
+		}
+		tokens += fmt.Sprintf(" %*s", column, token)
+		targets += fmt.Sprintf(" %*s", column, target)
+	}
+	flush()
+	if end < t.Length() {
+		fmt.Fprintf(&b, "\nand padding up to position %d, without loss\n", t.Length())
+	}
+	_, err = w.Write(b.Bytes())
+	return err
+}
+
+// parse reads the questions back, and fails if ex is not what the sampler could
+// have made.
+func (t *assignment) parse(ex Example) ([]assignmentQuestion, error) {
+	n := t.Length()
+	if len(ex.Tokens) != n || len(ex.Targets) != n {
+		return nil, fmt.Errorf("assignment: an example has %d tokens and targets, not %d and %d", n, len(ex.Tokens), len(ex.Targets))
+	}
+	if kinds := len(t.depths) * len(t.formats); ex.Kind < 0 || ex.Kind >= kinds {
+		return nil, fmt.Errorf("assignment: kind %d, want 0 to %d", ex.Kind, kinds-1)
+	}
+	depth, f := t.kind(ex.Kind)
+	questions := make([]assignmentQuestion, t.shots+1)
+	want, end := NewExample(t), 0
+	for i := range questions {
+		q := &questions[i]
+		for line := range t.variables * (depth + 1) {
+			at := end + 1 + 4*line
+			q.left, q.right = append(q.left, ex.Tokens[at]), append(q.right, ex.Tokens[at+2])
+		}
+		q.asked = ex.Tokens[end+t.size(depth)-2]
+		if err := t.check(*q); err != nil {
+			return nil, fmt.Errorf("assignment: question %d of %d: %w", i+1, len(questions), err)
+		}
+		end = t.write(end, f, *q, i < t.shots, &want)
+	}
+	t.pad(end, &want)
+	for i, k := range want.Tokens {
+		if ex.Tokens[i] != k {
+			return nil, fmt.Errorf("assignment: token %d at position %d, want %d", ex.Tokens[i], i+1, k)
+		}
+		if ex.Targets[i] != want.Targets[i] {
+			return nil, fmt.Errorf("assignment: target %d at position %d, want %d", ex.Targets[i], i+1, want.Targets[i])
+		}
+	}
+	return questions, nil
+}
+
+// check verifies that q is a question: letters are assigned once, those of depth
+// 0 numbers, those of a depth above all letters of the one below, and the one
+// asked for is of the last depth.
+func (t *assignment) check(q assignmentQuestion) error {
+	for i, x := range q.left {
+		if x < 0 || int(x) >= len(alphabet) || slices.Contains(q.left[:i], x) {
+			return fmt.Errorf("token %d is on the left of line %d, want a letter that isn't in those before", x, i+1)
+		}
+		below := q.left[max(0, i/t.variables-1)*t.variables:][:t.variables]
+		same := q.right[i/t.variables*t.variables : i]
+		switch x := q.right[i]; {
+		case i < t.variables && (x < valueToken || int(x-valueToken) >= t.values):
+			return fmt.Errorf("token %d is on the right of line %d, want a number", x, i+1)
+		case i >= t.variables && (!slices.Contains(below, x) || slices.Contains(same, x)):
+			return fmt.Errorf("token %d is on the right of line %d, want a letter of the depth below that has no alias yet", x, i+1)
+		}
+	}
+	if !slices.Contains(q.left[len(q.left)-t.variables:], q.asked) {
+		return fmt.Errorf("token %d is asked for, want a letter of the last depth", q.asked)
+	}
+	return nil
+}
