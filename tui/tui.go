@@ -20,7 +20,7 @@ type Options struct {
 	// Experiment tells how an experiment is doing, nil if there is none; the runs are then those of its cells. It is called
 	// often, and must be quick.
 	Experiment func() Experiment
-	Style    Style
+	Style      Style
 }
 
 // Style is how a dashboard looks.
