@@ -27,14 +27,14 @@ func (o *Exit) operands(v *operands) {
 
 func (o *Exit) check() error {
 	if o.P.overlaps(o.Z) {
-		return fmt.Errorf("P overlaps Z")
+		return fmt.Errorf("the output overlaps the operand")
 	}
 	return checkExit(o.Z, o.P, o.Targets)
 }
 
 func checkExit(z, p Tensor, targets Index) error {
 	if targets.Len < 1 || z.Rows%targets.Len != 0 {
-		return fmt.Errorf("Z is %s, want [T·n,1] for %d targets", z.shape(), targets.Len)
+		return fmt.Errorf("the logits are %s, want [T·n,1] for %d targets", z.shape(), targets.Len)
 	}
 	return firstError(want("Z", z, z.Rows, 1), want("P", p, z.Rows, 1), wantDense("Z", z), wantDense("P", p))
 }

@@ -196,13 +196,13 @@ func TestRules(t *testing.T) {
 		{"cross-entropy: row weights is strided", func(s scene) backend.Op {
 			return &backend.CrossEntropy{Logits: s.tensor(2, 3), Targets: s.index(2), RowWeights: s.tensor(2, 2).Columns(0, 1)}
 		}},
-		{"exit: Z is [7,1], want [T·n,1] for 4 targets", func(s scene) backend.Op {
+		{"exit: the logits are [7,1], want [T·n,1] for 4 targets", func(s scene) backend.Op {
 			return &backend.Exit{Z: s.tensor(7, 1), P: s.tensor(7, 1), Targets: s.index(4)}
 		}},
 		{"exit: Z is strided", func(s scene) backend.Op {
 			return &backend.Exit{Z: s.tensor(4, 2).Columns(0, 1), P: s.tensor(4, 1), Targets: s.index(4)}
 		}},
-		{"exit: P overlaps Z", func(s scene) backend.Op {
+		{"exit: the output overlaps", func(s scene) backend.Op {
 			z := s.tensor(4, 1)
 			return &backend.Exit{Z: z, P: z, Targets: s.index(4)}
 		}},
