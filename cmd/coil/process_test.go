@@ -172,11 +172,9 @@ func configure(t *testing.T, path string, flags ...string) {
 // heedHangUp lets children be ended by SIGHUP though these tests were started under nohup, which children inherit; they
 // inherit no handler.
 func heedHangUp(t *testing.T) {
-	if signal.Ignored(syscall.SIGHUP) {
-		c := make(chan os.Signal, 1)
-		signal.Notify(c, syscall.SIGHUP)
-		t.Cleanup(func() { signal.Stop(c) })
-	}
+	c := make(chan os.Signal, 1)
+	signal.Notify(c, syscall.SIGHUP) // always: once it was heeded, signal.Ignored does not tell that it is ignored again
+	t.Cleanup(func() { signal.Stop(c) })
 }
 
 // A first signal ends the run after the step, with a checkpoint, a word on how to go on, and 128 and its number as the
