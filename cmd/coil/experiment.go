@@ -63,9 +63,10 @@ func newExperiment() *cobra.Command {
 	}
 	f := cmd.Flags()
 	f.SortFlags = false
-	f.StringVar(&o.size, "size", "laptop", "laptop: minutes to an hour on two cores; paper: the paper's own sizes, for a GPU")
+	f.StringVar(&o.size, "size", "laptop", "`size`: laptop, minutes to an hour on two cores; or paper, the paper's own, for a GPU")
 	f.StringVar(&o.seeds, "seeds", "", "other `seeds` than the experiment's: 1,2,3 or 1..5")
 	f.StringArrayVar(&o.sets, "set", nil, "set a `key=value` of every cell's configuration, as in --set train.steps=500")
+	f.Lookup("set").DefValue = ""
 	f.StringVar(&o.out, "out", "experiments", "`folder` that the experiment's folder is in")
 	f.BoolVar(&o.dry, "dry-run", false, "list the cells and what they cost; train nothing")
 	f.BoolVar(&o.results, "results", false, "print what it has come to so far; train nothing")
@@ -75,7 +76,7 @@ func newExperiment() *cobra.Command {
 	f.BoolVar(&o.noTUI, "no-tui", false, "lines of progress instead of the dashboard")
 	o.look.add(cmd)
 	o.where.add(cmd)
-	f.StringVar(&o.executor, "executor", "local", "who trains the cells: local, slurm or kubernetes")
+	f.StringVar(&o.executor, "executor", "local", "`who` trains the cells: local, slurm or kubernetes")
 	f.StringVar(&o.program, "program", "coil", "slurm, kubernetes: the `path` of coil there")
 	f.StringVar(&o.image, "image", "", "kubernetes: an `image` that has coil")
 	f.StringVar(&o.claim, "claim", "", "kubernetes: the PersistentVolumeClaim `name` that holds the folder of --out")
