@@ -569,8 +569,9 @@ func (r *Run) Latest() (Checkpoint, error) {
 			return c, nil
 		}
 		now, statErr := os.Lstat(newest.path)
-		if errors.Is(statErr, fs.ErrNotExist) || statErr == nil && !os.SameFile(before, now) {
-			continue // the process that writes the run has replaced it meanwhile
+		replaced := statErr == nil && (!os.SameFile(before, now) || !before.ModTime().Equal(now.ModTime())) // a number of a file may come again
+		if errors.Is(statErr, fs.ErrNotExist) || replaced {
+			continue // by the process that writes the run, meanwhile
 		}
 		return Checkpoint{}, fmt.Errorf("the newest checkpoint, of step %d, is %w: %w; %s", newest.step, ErrDamaged, err, r.wholeBefore(places, newest.step))
 	}
