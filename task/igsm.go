@@ -59,6 +59,17 @@ import (
 // There are too few templates of less than 5 operations to hold any out (one of 1, three of 2, 180 of 4), so those belong
 // to training, and held-out problems are harder on the whole than the problems trained on.
 //
+// # Questions
+//
+// One target in a sequence is little to learn from. With Ask "every" a problem ends with a question for each quantity, in
+// random order, and last the one that evaluation is about:
+//
+//	... I#N := 2 * ( J#P + E#J ) .  J#P ?  E#I ?  F#K ?  E#J ?  I#N ?
+//
+// In training each has its answer as target, but for those of which the solution template is held out. Held-out problems
+// have the same questions and only the last one's target. No answer is among the tokens, so that one can't be read from
+// another.
+//
 // # Kinds
 //
 // The kinds are ranges of the number of operations, each for an equal share of the held-out problems, so that the mean
@@ -82,6 +93,9 @@ type IGSM struct {
 	Edges int `toml:"edges" help:"most edges of the graph, so most definitions of a problem"`
 	// Operations is the most operations of a problem, 5 to 64.
 	Operations int `toml:"operations" help:"most operations of a problem, 5 to 64"`
+	// Operands is the most operands of a definition, the constant among them, 2 to 4. The law is of 4; with fewer a definition
+	// has no room for more operations sooner, and a distractor for another operand.
+	Operands int `toml:"operands" help:"most operands of a definition, its constant among them, 2 to 4"`
 	// Law says how many operations a problem has: "light", the smaller of two uniform draws from 1 to Operations, so that
 	// few are likelier; or "fixed", Operations.
 	Law string `toml:"law" help:"how many operations problems have: light (up to the most, few are likelier) or fixed (the most)"`
@@ -91,6 +105,9 @@ type IGSM struct {
 	// Names says how E#I is read: "whole", as one token; or "letters", as three, so that names have something in common
 	// but sequences are nearly twice as long.
 	Names string `toml:"names" help:"how E#I is read: whole (one token) or letters (three)"`
+	// Ask says for what a problem asks: "one" quantity, or "every" one, in training with a target for each. With every the
+	// question that evaluation is about is the last.
+	Ask string `toml:"ask" help:"for what a problem asks: one quantity, or every one, to learn more from each"`
 	// Length is the number of tokens of a sequence. Shorter problems are padded on the left, so that the question always
 	// ends, and the answer is asked for, at the last position; longer ones are drawn anew, with as many operations. 0 is
 	// room for the longest.
@@ -102,6 +119,8 @@ const (
 	fixedLaw      = "fixed"
 	wholeNames    = "whole"
 	letterNames   = "letters"
+	askOne        = "one"
+	askEvery      = "every"
 	maxModulus    = 100
 	maxLetters    = 26
 	maxOperations = 64
@@ -111,7 +130,7 @@ const (
 	leastHeldOut = 5
 	// mostKinds is into how many kinds the law of the operations is divided at most.
 	mostKinds = 5
-	// mostOperands is the most operands of a definition, and mostSummands that of the quantities among them.
+	// mostOperands is the most operands that a definition can have, and mostSummands that of the quantities among them.
 	mostOperands = 4
 	mostSummands = mostOperands - 1
 	// minFit is the smallest acceptable share of the problems, of each number of operations, that fit into a sequence.
@@ -141,15 +160,21 @@ func NewIGSM(c IGSM) (Task, error) {
 	if c.Names != wholeNames && c.Names != letterNames {
 		return nil, fmt.Errorf("i-gsm: names = %q, want %q or %q", c.Names, wholeNames, letterNames)
 	}
-	possible := operationsOf(c.Edges)
+	if c.Ask != askOne && c.Ask != askEvery {
+		return nil, fmt.Errorf("i-gsm: ask = %q, want %q or %q", c.Ask, askOne, askEvery)
+	}
+	if c.Operands < 2 || c.Operands > mostOperands {
+		return nil, fmt.Errorf("i-gsm: operands = %d, want 2 to %d", c.Operands, mostOperands)
+	}
+	possible := c.operationsOf(c.Edges)
 	check := func(what string, ops int) error {
 		if ops < leastHeldOut || ops > maxOperations {
 			return fmt.Errorf("i-gsm: %s, want %d to %d operations: with fewer there are too few solution templates to hold any out",
 				what, leastHeldOut, maxOperations)
 		}
 		if ops > possible {
-			return fmt.Errorf("i-gsm: %s, want at most %d operations with edges = %d: so many definitions take no more; or take more edges",
-				what, possible, c.Edges)
+			return fmt.Errorf("i-gsm: %s, want at most %d operations with edges = %d, operands = %d: so many definitions take no more; or take more edges",
+				what, possible, c.Edges, c.Operands)
 		}
 		return nil
 	}
@@ -196,21 +221,21 @@ func NewIGSM(c IGSM) (Task, error) {
 
 // mostOperations is the most operations of the i-th necessary definition, from 0, of which the operands can only be those
 // before it and a constant.
-func mostOperations(i int) int { return max(1, min(i+1, mostOperands)-1) }
+func (c IGSM) mostOperations(i int) int { return max(1, min(i+1, c.Operands)-1) }
 
 // operationsOf is the most operations of m definitions.
-func operationsOf(m int) int {
+func (c IGSM) operationsOf(m int) int {
 	n := 0
 	for i := range m {
-		n += mostOperations(i)
+		n += c.mostOperations(i)
 	}
 	return n
 }
 
 // definitionsFor is the fewest definitions that take s operations.
-func definitionsFor(s int) int {
+func (c IGSM) definitionsFor(s int) int {
 	m := 1
-	for operationsOf(m) < s {
+	for c.operationsOf(m) < s {
 		m++
 	}
 	return m
@@ -279,11 +304,19 @@ func (c IGSM) nameLength() int {
 	return 3
 }
 
+// questions is how many a problem of so many definitions has.
+func (c IGSM) questions(definitions int) int {
+	if c.Ask == askEvery {
+		return definitions
+	}
+	return 1
+}
+
 // longest is the length of a problem with all edges, each defined by as many operands as there can be.
 func (c IGSM) longest() int {
-	n := c.nameLength() + 1
+	n := c.questions(c.Edges) * (c.nameLength() + 1)
 	for i := range c.Edges {
-		d := definition{quantities: min(i, mostSummands), constant: factor}
+		d := definition{quantities: min(i, c.Operands-1), constant: factor}
 		if i == 0 {
 			d.constant = summand
 		}
@@ -407,7 +440,7 @@ func (t *igsm) examine(s int) (n tally, fit float64) {
 		}
 		if i < problems {
 			z.rest(e)
-			if z.question.length(t.nameLength()) <= t.length {
+			if t.fits(&z.question) {
 				fit += 1. / problems
 			}
 		}
@@ -427,7 +460,7 @@ func (t *igsm) Kinds() []string {
 	return names
 }
 
-// ExactMatch is false: an example has one target.
+// ExactMatch is false: a held-out example has one target.
 func (t *igsm) ExactMatch() bool { return false }
 
 func (t *igsm) NewSampler() Sampler { return t.newSampler() }

@@ -32,7 +32,10 @@ func (t *igsm) Explain(w io.Writer, ex Example) error {
 			fmt.Fprintf(&b, "%-32s  not needed\n", line)
 		}
 	}
-	fmt.Fprintf(&b, "%s ?\n\n", name(q.asked))
+	for _, i := range q.asked[:len(q.asked)-1] {
+		fmt.Fprintf(&b, "%s ?  ", name(i))
+	}
+	fmt.Fprintf(&b, "%s ?\n\n", name(q.last()))
 	for _, i := range steps {
 		d := &q.definitions[i]
 		fmt.Fprintf(&b, "%s = %s", name(i), d.describe(name))
@@ -48,7 +51,7 @@ func (t *igsm) Explain(w io.Writer, ex Example) error {
 		}
 		b.WriteByte('\n')
 	}
-	fmt.Fprintf(&b, "answer  %d\n", values[q.asked])
+	fmt.Fprintf(&b, "answer  %d\n", values[q.last()])
 	_, err = w.Write(b.Bytes())
 	return err
 }
@@ -76,7 +79,7 @@ func (t *igsm) parse(ex Example) (q question, steps, values []int, err error) {
 	q = r.question
 	values = make([]int, len(q.definitions))
 	s := igsmSolver{igsm: t, question: &q, values: values, state: make([]int, len(q.definitions))}
-	if err := s.solve(q.asked); err != nil {
+	if err := s.solve(q.last()); err != nil {
 		return q, nil, nil, err
 	}
 	steps = slices.Clone(s.steps)
@@ -93,8 +96,13 @@ func (t *igsm) parse(ex Example) (q question, steps, values []int, err error) {
 		return q, nil, nil, fmt.Errorf("i-gsm: %s take %d operations, want %d to %d in the kind %s",
 			Render(t, ex.Tokens), ops, kind.fewest, kind.most, kind.name)
 	}
+	templates := make([]uint64, len(q.definitions))
+	for _, i := range s.steps {
+		templates[i] = q.definitions[i].template(templates)
+	}
+	split := splitOf(solutionTemplate(templates[q.last()], ops), ops)
 	want := NewExample(t)
-	t.write(&q, values[q.asked], &want)
+	t.write(&q, t.tell(&q, split, templates, values, make([]bool, len(values)), nil), &want)
 	if !slices.Equal(ex.Tokens, want.Tokens) || !slices.Equal(ex.Targets, want.Targets) {
 		return q, nil, nil, fmt.Errorf("i-gsm: %s with targets %s, want %s, %s",
 			Render(t, ex.Tokens), Render(t, ex.Targets), Render(t, want.Tokens), Render(t, want.Targets))
@@ -139,12 +147,19 @@ func (r *igsmReader) read() error {
 			return err
 		}
 		if r.take(askSymbol) {
-			if r.at != len(r.tokens) || r.defined[name] == 0 {
+			if r.defined[name] == 0 || slices.Contains(q.asked, r.defined[name]-1) {
 				r.at = begin
-				return r.wrong("a question at the end, for a quantity that is defined")
+				return r.wrong("a question for a quantity that is defined, and not asked for already")
 			}
-			q.asked = r.defined[name] - 1
-			break
+			q.asked = append(q.asked, r.defined[name]-1)
+			if r.at == len(r.tokens) && len(q.asked) == r.questions(len(q.definitions)) {
+				break
+			}
+			continue
+		}
+		if len(q.asked) > 0 {
+			r.at = begin
+			return r.wrong(fmt.Sprintf("%s at the end", plural(r.questions(len(q.definitions)), "question")))
 		}
 		if r.defined[name] != 0 {
 			r.at = begin

@@ -136,7 +136,7 @@ func TestIGSMSizes(t *testing.T) {
 	for _, tt := range []struct {
 		c IGSM
 		s int
-	}{{paperIGSM, 6}, {paperIGSM, 15}, {IGSM{7, 3, 2, 7, 12, fixedLaw, nil, wholeNames, 0}, 12}, {IGSM{7, 2, 5, 20, 8, fixedLaw, nil, wholeNames, 0}, 8}} {
+	}{{paperIGSM, 6}, {paperIGSM, 15}, {IGSM{7, 3, 2, 7, 12, mostOperands, fixedLaw, nil, wholeNames, askOne, 0}, 12}, {IGSM{7, 2, 5, 20, 8, mostOperands, fixedLaw, nil, wholeNames, askOne, 0}, 8}} {
 		c := tt.c
 		c.Operations, c.Law, c.Length = tt.s, fixedLaw, 0
 		made, err := NewIGSM(c)
@@ -299,7 +299,7 @@ func TestIGSMDistractors(t *testing.T) {
 
 // The law of the graph, where it can be written down: levels of 2 or 3 entities.
 func TestIGSMGraph(t *testing.T) {
-	task, err := NewIGSM(IGSM{7, 2, 3, 9, 8, lightLaw, nil, wholeNames, 0})
+	task, err := NewIGSM(IGSM{7, 2, 3, 9, 8, mostOperands, lightLaw, nil, wholeNames, askOne, 0})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -430,8 +430,9 @@ func TestIGSMAnswers(t *testing.T) {
 // that a template in both would be seen.
 func TestIGSMSplit(t *testing.T) {
 	for _, c := range []IGSM{
-		{7, 4, 4, 20, 5, fixedLaw, nil, wholeNames, 0},
-		{5, 2, 3, 5, 6, lightLaw, []int{5, 6}, letterNames, 0},
+		{7, 4, 4, 20, 5, mostOperands, fixedLaw, nil, wholeNames, askOne, 0},
+		{5, 2, 3, 5, 6, mostOperands, lightLaw, []int{5, 6}, letterNames, askOne, 0},
+		{5, 2, 3, 5, 6, mostOperands, lightLaw, []int{5, 6}, wholeNames, askEvery, 0},
 	} {
 		made, err := NewIGSM(c)
 		if err != nil {
@@ -483,10 +484,11 @@ func TestIGSMTemplates(t *testing.T) {
 			h := s.template(ops)
 			if _, ok := hashes[h]; !ok || i%16 == 0 {
 				s.rest(e)
-				if s.question.length(1) > task.length {
+				if !task.fits(&s.question) {
 					continue
 				}
-				task.write(&s.question, s.answer(), &ex)
+				s.answer(HeldOut)
+				task.write(&s.question, s.answers, &ex)
 				p, err := solveIGSM(Render(task, ex.Tokens), 7)
 				if err != nil {
 					t.Fatal(err)

@@ -67,38 +67,106 @@ func (d *definition) compute(values []int) int {
 	return x
 }
 
-// A question is a problem: its definitions, their order in the text, and which one is asked for.
+// template is the hash of a definition of which the operands have these: a sum does not see their order.
+func (d *definition) template(operands []uint64) uint64 {
+	h := uint64(0)
+	for k, o := range d.operands[:d.quantities] {
+		x := operands[o]
+		if k > 0 && d.minus {
+			x = mix(x)
+		}
+		h += mix(x)
+	}
+	return mix(h + uint64(d.constant))
+}
+
+// A question is a problem: its definitions, their order in the text, and which ones are asked for, in this order. The last
+// is the one that evaluation is about.
 type question struct {
 	definitions []definition
 	order       []int
-	asked       int
+	asked       []int
 }
 
-// length is the number of tokens of the question, with names of that many.
-func (q *question) length(name int) int {
-	n := name + 1
+// last is the definition that evaluation is about.
+func (q *question) last() int { return q.asked[len(q.asked)-1] }
+
+// operations is how many definition i takes, with all that it needs and that is not counted yet.
+func (q *question) operations(i int, counted []bool) int {
+	if counted[i] {
+		return 0
+	}
+	counted[i] = true
+	d := &q.definitions[i]
+	n := d.operations()
+	for _, o := range d.operands[:d.quantities] {
+		n += q.operations(o, counted)
+	}
+	return n
+}
+
+// solutionTemplate is the hash of the template of a solution that ends in a definition with this one.
+func solutionTemplate(definition uint64, ops int) uint64 { return mix(definition ^ uint64(ops)) }
+
+// splitOf is the split of a solution of so many operations with this template.
+func splitOf(template uint64, ops int) Split {
+	if ops >= leastHeldOut && inSplit(template, HeldOut) {
+		return HeldOut
+	}
+	return Train
+}
+
+// fits reports whether q has room in a sequence.
+func (t *igsm) fits(q *question) bool { return t.textLength(q) <= t.length }
+
+// textLength is the number of q's tokens.
+func (t *igsm) textLength(q *question) int {
+	name := t.nameLength()
+	n := t.questions(len(q.definitions)) * (name + 1)
 	for i := range q.definitions {
 		n += q.definitions[i].length(name)
 	}
 	return n
 }
 
-// write puts q into ex, of which the answer is known.
-func (t *igsm) write(q *question, answer int, ex *Example) {
-	at := t.length - q.length(t.nameLength())
-	for i := range at {
-		ex.Tokens[i] = t.symbol(padSymbol)
+// tell appends the answers to q's questions to answers, with Ignore for one that split does not tell: training tells
+// those whose solution template it may have, evaluation the last. The definitions have these templates and values.
+func (t *igsm) tell(q *question, split Split, templates []uint64, values []int, counted []bool, answers []int32) []int32 {
+	for _, i := range q.asked {
+		answer := int32(Ignore)
+		switch {
+		case i == q.last():
+			answer = int32(values[i])
+		case split == Train:
+			clear(counted)
+			ops := q.operations(i, counted)
+			if splitOf(solutionTemplate(templates[i], ops), ops) == Train {
+				answer = int32(values[i])
+			}
+		}
+		answers = append(answers, answer)
+	}
+	return answers
+}
+
+// write puts q into ex, with the answers to its questions; Ignore is one that is not told.
+func (t *igsm) write(q *question, answers []int32, ex *Example) {
+	at := t.length - t.textLength(q)
+	for i := range ex.Tokens {
+		ex.Targets[i] = Ignore
+		if i < at {
+			ex.Tokens[i] = t.symbol(padSymbol)
+		}
 	}
 	w := igsmWriter{igsm: t, tokens: ex.Tokens, at: at}
 	for _, i := range q.order {
 		w.definition(q, &q.definitions[i])
 	}
-	w.name(q.definitions[q.asked].name)
-	w.symbol(askSymbol)
-	for i := range ex.Targets {
-		ex.Targets[i] = Ignore
+	for k, i := range q.asked {
+		w.name(q.definitions[i].name)
+		w.symbol(askSymbol)
+		ex.Targets[w.at-1] = answers[k]
 	}
-	ex.Targets[t.length-1] = int32(answer)
 }
 
 // igsmWriter writes tokens from a position on.

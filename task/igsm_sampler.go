@@ -8,20 +8,23 @@ type igsmSampler struct {
 
 	w0, w1      int      // fewest and most entities of a level
 	extra, room []int    // operations added to a definition; the definitions that have room for more
-	templates   []uint64 // of the necessary definitions
-	values      []int    // and their values
-	entities    []int    // of each level
-	letters     []int    // [levels, Width]: those of each level's entities
-	edges       []int    // names of the graph's edges
-	others      []int    // and of those that it has not
-	independent []int    // distractors made of distractors only
+	templates   []uint64 // of the definitions
+	values      []int    // and theirs
+	counted     []bool   // definitions, among those that another needs
+	answers     []int32
+	entities    []int // of each level
+	letters     []int // [levels, Width]: those of each level's entities
+	edges       []int // names of the graph's edges
+	others      []int // and of those that it has not
+	independent []int // distractors made of distractors only
 }
 
 func (t *igsm) newSampler() *igsmSampler {
 	e, possible := t.Edges, (t.Levels-1)*t.Width*t.Width
 	return &igsmSampler{igsm: t,
-		question: question{definitions: make([]definition, 0, e), order: make([]int, 0, e)},
+		question: question{definitions: make([]definition, 0, e), order: make([]int, 0, e), asked: make([]int, 0, e)},
 		extra:    make([]int, e), room: make([]int, 0, e), templates: make([]uint64, e), values: make([]int, e),
+		counted: make([]bool, e), answers: make([]int32, 0, e),
 		entities: make([]int, t.Levels), letters: make([]int, t.Levels*t.Width),
 		edges: make([]int, 0, possible), others: make([]int, 0, possible), independent: make([]int, 0, e)}
 }
@@ -48,11 +51,12 @@ func (s *igsmSampler) SampleKind(seed, index uint64, split Split, kind int, ex *
 			continue
 		}
 		s.rest(e)
-		if s.question.length(s.nameLength()) <= s.length {
+		if s.fits(&s.question) {
 			break
 		}
 	}
-	s.write(&s.question, s.answer(), ex)
+	s.answer(split)
+	s.write(&s.question, s.answers, ex)
 	ex.Kind = kind
 }
 
@@ -88,7 +92,7 @@ func (s *igsmSampler) shuffle(v []int) {
 func (s *igsmSampler) necessary(ops int) (e int) {
 	m, e := s.sizes(ops)
 	s.question.definitions = s.question.definitions[:m]
-	s.question.asked = m - 1
+	s.question.asked = append(s.question.asked[:0], m-1)
 	s.addOperations(ops - m)
 	for i := range m {
 		s.necessaryDefinition(i)
@@ -98,7 +102,7 @@ func (s *igsmSampler) necessary(ops int) (e int) {
 
 // sizes draws the number of necessary definitions, and of the graph's edges and the entities of its levels.
 func (s *igsmSampler) sizes(ops int) (m, e int) {
-	least := definitionsFor(ops) // with fewer, theirs cannot be so many
+	least := s.definitionsFor(ops) // with fewer, theirs cannot be so many
 	for m < least {
 		n := max(s.upTo(ops), s.upTo(ops))
 		m = n + s.pick(ops-n+1)
@@ -135,7 +139,7 @@ func (s *igsmSampler) addOperations(n int) {
 		k := s.pick(len(s.room))
 		i := s.room[k]
 		s.extra[i]++
-		if 1+s.extra[i] == mostOperations(i) {
+		if 1+s.extra[i] == s.mostOperations(i) {
 			s.room[k] = s.room[len(s.room)-1]
 			s.room = s.room[:len(s.room)-1]
 		}
@@ -214,26 +218,13 @@ func (s *igsmSampler) combine(d *definition, constant bool) {
 	}
 }
 
-// template is the hash of the necessary definitions' template, with so many operations.
+// template is the hash of the solution template, of so many operations.
 func (s *igsmSampler) template(ops int) uint64 {
-	definitions := s.question.definitions[:s.question.asked+1]
+	definitions := s.question.definitions[:s.question.last()+1]
 	for i := range definitions {
 		s.templates[i] = definitions[i].template(s.templates)
 	}
-	return mix(s.templates[s.question.asked] ^ uint64(ops))
-}
-
-// template is the hash of a definition of which the operands have these: a sum does not see their order.
-func (d *definition) template(operands []uint64) uint64 {
-	h := uint64(0)
-	for k, o := range d.operands[:d.quantities] {
-		x := operands[o]
-		if k > 0 && d.minus {
-			x = mix(x)
-		}
-		h += mix(x)
-	}
-	return mix(h + uint64(d.constant))
+	return solutionTemplate(s.templates[s.question.last()], ops)
 }
 
 // rest draws what a problem of e edges has besides its necessary part.
@@ -340,7 +331,7 @@ func (s *igsmSampler) distractors(e int) {
 			pool = len(s.independent)
 		}
 		n := 1
-		for n < min(pool+1, mostOperands) && s.coin() {
+		for n < min(pool+1, s.Operands) && s.coin() {
 			n++
 		}
 		constant := n > pool || n == mostOperands || s.coin()
@@ -357,12 +348,25 @@ func (s *igsmSampler) distractors(e int) {
 	}
 }
 
-// answer computes the question's answer.
-func (s *igsmSampler) answer() int {
-	for i := range s.question.asked + 1 {
-		s.values[i] = modulo(s.question.definitions[i].compute(s.values), s.Modulus)
+// answer draws the other questions, if there are any, and computes the answers that split tells.
+func (s *igsmSampler) answer(split Split) {
+	q := &s.question
+	necessary := q.last()
+	if s.Ask == askEvery {
+		q.asked = q.asked[:0]
+		for i := range q.definitions {
+			if i != necessary {
+				q.asked = append(q.asked, i)
+			}
+		}
+		s.shuffle(q.asked)
+		q.asked = append(q.asked, necessary)
 	}
-	return s.values[s.question.asked]
+	for i := range q.definitions {
+		s.values[i] = modulo(q.definitions[i].compute(s.values), s.Modulus)
+		s.templates[i] = q.definitions[i].template(s.templates)
+	}
+	s.answers = s.tell(q, split, s.templates, s.values, s.counted, s.answers[:0])
 }
 
 // modulo is the remainder of x from 0 to m−1, also of a negative x.

@@ -13,8 +13,8 @@ import (
 
 // The paper's size, and smaller ones.
 var (
-	paperIGSM  = IGSM{7, 4, 4, 20, 15, lightLaw, nil, wholeNames, 128}
-	littleIGSM = IGSM{5, 3, 2, 6, 6, lightLaw, nil, wholeNames, 0}
+	paperIGSM  = IGSM{7, 4, 4, 20, 15, mostOperands, lightLaw, nil, wholeNames, askOne, 128}
+	littleIGSM = IGSM{5, 3, 2, 6, 6, mostOperands, lightLaw, nil, wholeNames, askOne, 0}
 )
 
 func igsmTasks(t *testing.T) map[string]*igsm {
@@ -23,11 +23,15 @@ func igsmTasks(t *testing.T) map[string]*igsm {
 	for _, c := range []IGSM{
 		paperIGSM,
 		littleIGSM,
-		{7, 4, 4, 20, 15, lightLaw, []int{20, 6, 40}, letterNames, 0},
-		{23, 4, 4, 28, 21, lightLaw, nil, wholeNames, 0},
-		{2, 2, 3, 7, 8, fixedLaw, nil, letterNames, 96},
-		{6, 13, 2, 26, 9, lightLaw, []int{12}, wholeNames, 0},
-		{100, 2, 13, 169, 64, lightLaw, nil, letterNames, 0},
+		{7, 4, 4, 20, 15, mostOperands, lightLaw, []int{20, 6, 40}, letterNames, askOne, 0},
+		{23, 4, 4, 28, 21, mostOperands, lightLaw, nil, wholeNames, askOne, 0},
+		{2, 2, 3, 7, 8, mostOperands, fixedLaw, nil, letterNames, askOne, 96},
+		{3, 2, 3, 5, 6, mostOperands, lightLaw, nil, wholeNames, askEvery, 56},
+		{5, 2, 3, 6, 6, 2, lightLaw, []int{5}, wholeNames, askEvery, 0},
+		{7, 4, 4, 20, 15, 3, lightLaw, nil, wholeNames, askOne, 0},
+		{7, 4, 4, 20, 15, mostOperands, lightLaw, []int{20}, letterNames, askEvery, 0},
+		{6, 13, 2, 26, 9, mostOperands, lightLaw, []int{12}, wholeNames, askOne, 0},
+		{100, 2, 13, 169, 64, mostOperands, lightLaw, nil, letterNames, askOne, 0},
 	} {
 		task, err := NewIGSM(c)
 		if err != nil {
@@ -43,6 +47,7 @@ type solution struct {
 	definitions map[string]string // by name
 	order       []string          // of the definitions
 	asked       string
+	others      []string // asked for before
 	values      map[string]int
 	begun       map[string]bool // to compute it
 	steps       []string        // names in the order in which they were computed
@@ -72,12 +77,15 @@ func solveIGSM(text string, modulus int) (*solution, error) {
 		s.definitions[parts[1]] = parts[2]
 		s.order = append(s.order, parts[1])
 	}
-	asked, ok := strings.CutSuffix(sentences[len(sentences)-1], " ?")
-	if !ok || s.definitions[asked] == "" {
-		return nil, fmt.Errorf("no question: %s", sentences[len(sentences)-1])
+	questions, ok := strings.CutSuffix(sentences[len(sentences)-1], " ?")
+	names := strings.Split(questions, " ? ")
+	for i, name := range names {
+		if !ok || s.definitions[name] == "" || slices.Contains(names[:i], name) {
+			return nil, fmt.Errorf("no questions: %s", sentences[len(sentences)-1])
+		}
 	}
-	s.asked = asked
-	return s, s.compute(asked)
+	s.others, s.asked = names[:len(names)-1], names[len(names)-1]
+	return s, s.compute(s.asked)
 }
 
 func (s *solution) compute(name string) error {
@@ -154,6 +162,12 @@ func (s *solution) operations() int {
 	return n
 }
 
+// solve returns s with another question.
+func (s *solution) solve(asked string) (*solution, error) {
+	o := &solution{definitions: s.definitions, order: s.order, asked: asked, values: map[string]int{}, begun: map[string]bool{}, modulus: s.modulus}
+	return o, o.compute(asked)
+}
+
 // template spells the asked quantity out, without names and numbers, and with the operands of sums in order.
 func (s *solution) template() string {
 	var spell func(name string) string
@@ -192,11 +206,7 @@ func TestIGSMFollowsTheDefinition(t *testing.T) {
 				if err != nil {
 					t.Fatalf("%v in %s", err, text)
 				}
-				for j, target := range ex.Targets[:task.length-1] {
-					if target != Ignore {
-						t.Fatalf("target %d at position %d", target, j+1)
-					}
-				}
+				checkOtherQuestions(t, task, p, split, ex)
 				if got, want := Render(task, ex.Targets[task.length-1:]), strconv.Itoa(p.values[p.asked]); got != want {
 					t.Fatalf("answer %s, want %s in %s", got, want, text)
 				}
@@ -209,10 +219,76 @@ func TestIGSMFollowsTheDefinition(t *testing.T) {
 	}
 }
 
+// checkOtherQuestions checks the targets before the last one. A quantity is asked for once, if all are, and answered in
+// training, if its solution template is not held out: then none that is answered has a template that is, in any problem.
+func checkOtherQuestions(t *testing.T, task *igsm, p *solution, split Split, ex Example) {
+	t.Helper()
+	if want := len(p.order) - 1; len(p.others) != want && task.Ask == askEvery || task.Ask == askOne && len(p.others) != 0 {
+		t.Fatalf("%d other questions in %s", len(p.others), Render(task, ex.Tokens))
+	}
+	at := task.length - 1
+	check := func(want int32) {
+		t.Helper()
+		if ex.Targets[at] != want {
+			t.Fatalf("target %d at position %d, want %d in %s", ex.Targets[at], at+1, want, Render(task, ex.Tokens))
+		}
+		at--
+	}
+	check(int32(p.values[p.asked]))
+	for i := len(p.others) - 1; i >= 0; i-- {
+		for range task.nameLength() {
+			check(Ignore)
+		}
+		o, err := p.solve(p.others[i])
+		if err != nil {
+			t.Fatal(err)
+		}
+		ops := o.operations()
+		switch {
+		case split == HeldOut:
+			check(Ignore)
+		case ops < leastHeldOut || inSplit(task.textTemplate(o), Train):
+			check(int32(o.values[o.asked]))
+		default:
+			check(Ignore)
+		}
+	}
+	for at >= 0 {
+		check(Ignore)
+	}
+}
+
+// textTemplate is the hash of the template of p, computed from its text.
+func (t *igsm) textTemplate(p *solution) uint64 {
+	var hash func(name string) uint64
+	hash = func(name string) uint64 {
+		text := p.definitions[name]
+		var d definition
+		var operands []uint64
+		for _, o := range p.quantities(name) {
+			d.add(len(operands))
+			operands = append(operands, hash(o))
+		}
+		d.minus = strings.Contains(text, " - ")
+		if strings.Contains(text, "*") {
+			d.constant = factor
+		} else if len(igsmNumber.FindAllString(text, -1)) > 0 {
+			d.constant = summand
+		}
+		return d.template(operands)
+	}
+	return solutionTemplate(hash(p.asked), p.operations())
+}
+
 func checkProblem(t *testing.T, task *igsm, p *solution) {
 	t.Helper()
 	if len(p.order) > task.Edges {
 		t.Fatalf("%d definitions", len(p.order))
+	}
+	for name, d := range p.definitions {
+		if n := len(p.quantities(name)) + len(igsmNumber.FindAllString(d, -1)); n > task.Operands {
+			t.Fatalf("%d operands in %s := %s", n, name, d)
+		}
 	}
 	level := func(letter byte) int { return int(letter-'A') / task.Width }
 	for _, name := range p.order {
@@ -315,13 +391,14 @@ func TestIGSMLengthAndNames(t *testing.T) {
 
 // The longest problem fills the length that there is room for by default.
 func TestIGSMWastesNothing(t *testing.T) {
-	for _, names := range []string{wholeNames, letterNames} {
-		made, err := NewIGSM(IGSM{7, 4, 4, 20, 15, lightLaw, nil, names, 0})
+	for i := range 4 {
+		names, ask := []string{wholeNames, letterNames}[i%2], []string{askOne, askEvery}[i/2]
+		made, err := NewIGSM(IGSM{7, 4, 4, 20, 15, mostOperands, lightLaw, nil, names, ask, 0})
 		if err != nil {
 			t.Fatal(err)
 		}
 		task := made.(*igsm)
-		var q question
+		q := question{asked: make([]int, task.questions(20))}
 		for i := range 20 {
 			d := definition{name: i, constant: factor, value: 6}
 			for o := range min(i, 3) {
@@ -333,7 +410,7 @@ func TestIGSMWastesNothing(t *testing.T) {
 			q.definitions, q.order = append(q.definitions, d), append(q.order, i)
 		}
 		ex := NewExample(task)
-		task.write(&q, 5, &ex)
+		task.write(&q, make([]int32, len(q.asked)), &ex)
 		if n := len(strings.Fields(Render(task, ex.Tokens))); n != task.length || strings.Contains(Render(task, ex.Tokens), "·") {
 			t.Errorf("%d tokens of %d: %s", n, task.length, Render(task, ex.Tokens))
 		}
@@ -497,6 +574,49 @@ func TestExplainIGSMSteps(t *testing.T) {
 	}
 }
 
+// With every quantity asked for, Explain says so, and takes neither too few questions, nor one twice, nor an answer that
+// training must not see.
+func TestExplainIGSMQuestions(t *testing.T) {
+	c := littleIGSM
+	c.Ask = askEvery
+	task, err := NewIGSM(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const text = "A#C := 3 . B#C := 2 * A#C . C#E := B#C - A#C . A#C ? C#E ? B#C ?"
+	example := func(text string) Example {
+		ex := igsmExample(t, task, text, 1, 0)
+		for i, k := range ex.Tokens {
+			if task.Vocabulary()[k] == "?" {
+				ex.Targets[i] = map[string]int32{"A#C": 3, "B#C": 1, "C#E": 3}[task.Vocabulary()[ex.Tokens[i-1]]]
+			}
+		}
+		return ex
+	}
+	var b bytes.Buffer
+	if err := task.Explain(&b, example(text)); err != nil {
+		t.Fatal(err)
+	}
+	if want := "\nA#C ?  C#E ?  B#C ?\n\nA#C = 3\nB#C = 2 * A#C = 2 * 3 = 6 = 1 modulo 5\nanswer  1\n"; !strings.HasSuffix(b.String(), want) {
+		t.Errorf("got\n%s\nwant at the end\n%s", &b, want)
+	}
+	for what, text := range map[string]string{
+		"two questions":           strings.Replace(text, "C#E ? ", "", 1),
+		"one twice":               strings.Replace(text, "C#E ?", "A#C ?", 1),
+		"four":                    text + " A#C ?",
+		"a definition after them": strings.Replace(text, "C#E ? B#C ?", "C#F := 4 . C#E ? B#C ?", 1),
+	} {
+		if err := task.Explain(&b, example(text)); err == nil || !strings.HasPrefix(err.Error(), "i-gsm: ") {
+			t.Errorf("%s: error %v", what, err)
+		}
+	}
+	ex := example(text)
+	ex.Targets[len(ex.Targets)-3] = Ignore
+	if err := task.Explain(&b, ex); err == nil || !strings.Contains(err.Error(), "with targets") {
+		t.Errorf("an answer too few: error %v", err)
+	}
+}
+
 func TestNewIGSMErrors(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
@@ -518,6 +638,10 @@ func TestNewIGSMErrors(t *testing.T) {
 		{"evaluate too many", func(c *IGSM) { c.Evaluate = []int{60} }, []string{"evaluate = [60]: 60", "at most 55"}},
 		{"evaluate twice", func(c *IGSM) { c.Evaluate = []int{9, 8, 9} }, []string{"evaluate = [9 8 9]: 9", "twice"}},
 		{"law", func(c *IGSM) { c.Law = "uniform" }, []string{`law = "uniform"`, `"light" or "fixed"`}},
+		{"one operand", func(c *IGSM) { c.Operands = 1 }, []string{"operands = 1", "2 to 4"}},
+		{"five operands", func(c *IGSM) { c.Operands = 5 }, []string{"operands = 5", "2 to 4"}},
+		{"too many for the operands", func(c *IGSM) { c.Operands, c.Operations = 2, 21 }, []string{"operations = 21", "at most 20", "operands = 2"}},
+		{"ask", func(c *IGSM) { c.Ask = "all" }, []string{`ask = "all"`, `"one" or "every"`}},
 		{"names", func(c *IGSM) { c.Names = "" }, []string{`names = ""`, `"whole" or "letters"`}},
 		{"negative length", func(c *IGSM) { c.Length = -1 }, []string{"length = -1", "0 to 65536"}},
 		{"huge length", func(c *IGSM) { c.Length = 1 << 20 }, []string{"length = 1048576", "0 to 65536"}},
@@ -539,7 +663,7 @@ func TestNewIGSMErrors(t *testing.T) {
 		})
 	}
 	// What the errors advise works.
-	for _, c := range []IGSM{{2, 13, 2, 24, 5, lightLaw, nil, wholeNames, 0}, {100, 4, 6, 18, 49, lightLaw, nil, wholeNames, 0}, {7, 2, 13, 169, 64, fixedLaw, nil, letterNames, 0}} {
+	for _, c := range []IGSM{{2, 13, 2, 24, 5, mostOperands, lightLaw, nil, wholeNames, askOne, 0}, {100, 4, 6, 18, 49, mostOperands, lightLaw, nil, wholeNames, askOne, 0}, {7, 2, 13, 169, 64, mostOperands, fixedLaw, nil, letterNames, askOne, 0}} {
 		if _, err := NewIGSM(c); err != nil {
 			t.Errorf("%+v: %v", c, err)
 		}
@@ -551,8 +675,8 @@ func TestIGSMAnySettings(t *testing.T) {
 	r := rand.New(rand.NewPCG(7, 8))
 	taken := 0
 	for range 60 {
-		c := IGSM{Modulus: 2 + r.IntN(30), Levels: 2 + r.IntN(5), Width: 2 + r.IntN(4), Operations: 5 + r.IntN(12),
-			Law: []string{lightLaw, fixedLaw}[r.IntN(2)], Names: []string{wholeNames, letterNames}[r.IntN(2)]}
+		c := IGSM{Modulus: 2 + r.IntN(30), Levels: 2 + r.IntN(5), Width: 2 + r.IntN(4), Operations: 5 + r.IntN(12), Operands: 2 + r.IntN(3),
+			Law: []string{lightLaw, fixedLaw}[r.IntN(2)], Names: []string{wholeNames, letterNames}[r.IntN(2)], Ask: []string{askOne, askEvery}[r.IntN(2)]}
 		least := (c.Levels - 1) * c.Width
 		c.Edges = min(least+r.IntN(12), least*c.Width)
 		if r.IntN(2) == 0 {
@@ -611,7 +735,7 @@ func TestIGSMDescription(t *testing.T) {
 		words              string
 	}{
 		{paperIGSM, 128, 64, "[0 1 2 3 4 5 6 := + - * ( ) . ? · A#E A#F A#G A#H B#E]"},
-		{IGSM{7, 4, 4, 20, 15, lightLaw, nil, letterNames, 0}, 376, 33, "[0 1 2 3 4 5 6 := + - * ( ) . ? · # A B C D]"},
+		{IGSM{7, 4, 4, 20, 15, mostOperands, lightLaw, nil, letterNames, askOne, 0}, 376, 33, "[0 1 2 3 4 5 6 := + - * ( ) . ? · # A B C D]"},
 		{littleIGSM, 58, 22, "[0 1 2 3 4 := + - * ( ) . ? · A#C A#D B#C B#D C#E C#F D#E]"},
 	} {
 		task, err := NewIGSM(tt.c)
@@ -626,7 +750,9 @@ func TestIGSMDescription(t *testing.T) {
 }
 
 func BenchmarkIGSM(b *testing.B) {
-	for name, c := range map[string]IGSM{"paper": paperIGSM, "little": littleIGSM} {
+	every := littleIGSM
+	every.Ask = askEvery
+	for name, c := range map[string]IGSM{"paper": paperIGSM, "little": littleIGSM, "every": every} {
 		task, err := NewIGSM(c)
 		if err != nil {
 			b.Fatal(err)

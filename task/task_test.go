@@ -58,10 +58,10 @@ func configured(t testing.TB) []named {
 		add(c, task, err)
 	}
 	for _, c := range []IGSM{
-		{7, 4, 4, 20, 15, lightLaw, nil, wholeNames, 128},
-		{7, 4, 4, 20, 15, lightLaw, []int{20, 6}, letterNames, 0},
-		{5, 3, 2, 6, 6, lightLaw, nil, wholeNames, 0},
-		{23, 2, 3, 9, 7, fixedLaw, []int{12}, letterNames, 0},
+		{7, 4, 4, 20, 15, mostOperands, lightLaw, nil, wholeNames, askOne, 128},
+		{7, 4, 4, 20, 15, mostOperands, lightLaw, []int{20, 6}, letterNames, askOne, 0},
+		{5, 3, 2, 6, 6, mostOperands, lightLaw, nil, wholeNames, askOne, 0},
+		{23, 2, 3, 9, 7, mostOperands, fixedLaw, []int{12}, letterNames, askEvery, 0},
 	} {
 		task, err := NewIGSM(c)
 		add(c, task, err)
@@ -231,11 +231,11 @@ func TestSamplesStayTheSame(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	five, err := NewIGSM(IGSM{7, 4, 4, 20, 15, lightLaw, []int{18}, wholeNames, 0})
+	five, err := NewIGSM(IGSM{7, 4, 4, 20, 15, mostOperands, lightLaw, []int{18}, wholeNames, askOne, 0})
 	if err != nil {
 		t.Fatal(err)
 	}
-	six, err := NewIGSM(IGSM{5, 3, 2, 6, 6, lightLaw, nil, letterNames, 0})
+	six, err := NewIGSM(IGSM{5, 3, 2, 6, 6, mostOperands, lightLaw, nil, letterNames, askOne, 0})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -164,7 +164,7 @@ func TestEveryKeyHasAFlag(t *testing.T) {
 		"task.p-hop.letters": "5", "task.p-hop.hops": "3", "task.addition.operands": "2,3", "task.addition.evaluate": "4", "task.addition.order": "least",
 		"task.group-word.group": "S4", "task.group-word.lengths": "7", "task.group-word.evaluate": "9", "task.group-word.loss": "last",
 		"task.assignment.format": "math", "task.assignment.depth": "1", "task.assignment.evaluate": "2", "task.assignment.loss": "every",
-		"task.i-gsm.law": "fixed", "task.i-gsm.names": "letters", "task.i-gsm.evaluate": "20",
+		"task.i-gsm.operands": "3", "task.i-gsm.ask": "every", "task.i-gsm.law": "fixed", "task.i-gsm.names": "letters", "task.i-gsm.evaluate": "20",
 		"train.optimizer": "adafactor", "train.schedule": "linear", "train.final_rate": "0.5", "train.beta1": "0.5", "train.beta2": "0.5", "train.average": "0.5",
 	}
 	with := map[string][2]string{ // what only makes sense with another
