@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"text/template"
+	"unicode"
+	"unicode/utf8"
 
 	"coil/run"
 )
@@ -15,10 +17,10 @@ import (
 // Cluster is what the manifest of an engine that trains the cells elsewhere needs to know. The folder must be on a disk that
 // all its machines share.
 type Cluster struct {
-	Program string   // the path of coil there
-	Args    []string // of coil experiment cell, besides the folder and the cell
-	Jobs    int      // cells at a time; 0 for as many as the engine likes
-	CPUs    int      // cores of a cell
+	Program string // the path of coil there
+	Jobs    int    // cells at a time; 0 for as many as the engine likes
+	CPUs    int    // cores of a cell
+	Retry   bool   // cells that have failed too
 
 	// Kubernetes only.
 	Image string
@@ -26,25 +28,44 @@ type Cluster struct {
 	Mount string // where that is mounted
 }
 
-// slurm is a batch script for an array of jobs. A job that Slurm ends, for its time limit or for a more urgent one, gets SIGTERM
-// two minutes before, saves a checkpoint and is queued again.
-var slurm = template.Must(template.New("slurm").Funcs(template.FuncMap{"shell": shell}).Parse(`#!/bin/sh
-# {{.Grid.Title}}
-# Submit with: sbatch {{shell .Script}}
+// slurm is a batch script for an array of jobs. Slurm takes a job that stops before its time limit for one that has failed, and
+// queues it again only if it is told to. So it sends USR1 two minutes before, to the shell alone, and the job queues itself
+// again when the cell has saved a checkpoint. A job that Slurm ends, for one that is more urgent or by scancel, gets SIGTERM,
+// shell and cell alike; it must not queue itself again then: Slurm does that, and after scancel must not.
+var slurm = template.Must(template.New("slurm").Funcs(template.FuncMap{"line": line, "shell": shell, "sbatch": sbatch}).Parse(`#!/bin/sh
+# {{line .Grid.Title}}
+# Submit with: {{.Submit}}
+# Options of sbatch, such as --time and --partition, stand before the path.
 # The results: coil experiment {{shell .GridFile}} --out {{shell .Parent}} --results
 #SBATCH --job-name={{.Name}}
 #SBATCH --array={{.Array}}
 #SBATCH --cpus-per-task={{.CPUs}}
-#SBATCH --signal=B:TERM@120
+#SBATCH --signal=B:USR1@120
 #SBATCH --requeue
 #SBATCH --open-mode=append
-#SBATCH --output={{.Logs}}/slurm-%a.txt
-exec {{shell .Program}} experiment cell {{shell .Path}} "$SLURM_ARRAY_TASK_ID" --workers "$SLURM_CPUS_PER_TASK"{{range .Args}} {{shell .}}{{end}}
+#SBATCH --output={{sbatch .Logs}}/slurm-%a.txt
+again=
+# Before the time limit: the cell saves a checkpoint, and the job is queued again.
+trap 'again=yes; kill -TERM "$!"' USR1
+# Slurm ends the job, and has told the cell too.
+trap 'again=' TERM
+{{shell .Program}} experiment cell {{shell .Path}} "$SLURM_ARRAY_TASK_ID" --workers "$SLURM_CPUS_PER_TASK" &
+wait "$!"
+code=$?
+while kill -0 "$!" 2>/dev/null; do # a signal has ended the wait, and not the cell
+	wait "$!"
+	code=$?
+done
+if [ -n "$again" ] && [ "$code" -gt 128 ]; then
+	exec scontrol requeue "${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID"
+fi
+exit "$code"
 `))
 
-// kubernetes is an indexed Job. A pod that is taken from its node gets SIGTERM, saves a checkpoint, and another goes on.
-var kubernetes = template.Must(template.New("kubernetes").Funcs(template.FuncMap{"quote": strconv.Quote}).Parse(`# {{.Grid.Title}}
-# Submit with: kubectl create -f {{.Script}}
+// kubernetes is an indexed Job, for Kubernetes 1.29 and later. A pod that is taken from its node gets SIGTERM, saves a
+// checkpoint, and another goes on when it has ended, however often. Other failures count for each cell alone.
+var kubernetes = template.Must(template.New("kubernetes").Funcs(template.FuncMap{"line": line, "quote": strconv.Quote, "word": word}).Parse(`# {{line .Grid.Title}}
+# Submit with: {{.Submit}}
 apiVersion: batch/v1
 kind: Job
 metadata:
@@ -53,7 +74,17 @@ spec:
   completionMode: Indexed
   completions: {{len .Cells}}
   parallelism: {{.Jobs}}
-  backoffLimit: {{len .Cells}}
+  backoffLimitPerIndex: 3
+  podFailurePolicy:
+    rules:
+      - action: Ignore # the pod was taken from its node
+        onPodConditions:
+          - type: DisruptionTarget
+            status: "True"
+      - action: FailIndex # wrong configuration, loss no number any more, damaged checkpoint: it would fail again
+        onExitCodes:
+          operator: In
+          values: [2, 3, 4]
   template:
     spec:
       restartPolicy: Never
@@ -61,7 +92,7 @@ spec:
       containers:
         - name: cell
           image: {{quote .Image}}
-          command: [{{quote .Program}}, experiment, cell, {{quote .Path}}, $(JOB_COMPLETION_INDEX), --workers, "{{.CPUs}}"{{range .Args}}, {{quote .}}{{end}}]
+          command: [{{word .Program}}, experiment, cell, {{word .Path}}, $(JOB_COMPLETION_INDEX), --workers, "{{.CPUs}}"]
           resources:
             requests:
               cpu: "{{.CPUs}}"
@@ -78,67 +109,106 @@ spec:
 type manifest struct {
 	*Folder
 	Cluster
-	Name, Path, Parent, GridFile, Script, Logs, Array string
+	Name, Path, Parent, GridFile, Submit, Logs, Array string
 }
 
-// Slurm writes a batch script into the folder for the cells that are left, and returns its path.
+// Slurm writes a batch script into the folder for the cells that are left, and returns the command that submits it.
 func (f *Folder) Slurm(c Cluster) (string, error) {
-	m, err := f.manifest(c, "slurm.sh")
+	m, err := f.manifest(c)
 	if err != nil {
 		return "", err
 	}
-	var left []string
-	for i, cell := range f.Cells {
-		state, _, err := f.State(cell)
-		if err != nil {
-			return "", err
-		}
-		if state != Done {
-			left = append(left, strconv.Itoa(i))
-		}
+	if strings.Contains(m.Logs, `\`) { // it turns % in the names of files off
+		return "", fmt.Errorf("the path %s has a backslash, which sbatch can't have there: choose another folder with --out", m.Logs)
 	}
-	if len(left) == 0 {
-		return "", errors.New("every cell is finished: there is nothing to submit")
+	left, err := f.left(c.Retry)
+	if err != nil {
+		return "", err
 	}
 	m.Array = strings.Join(left, ",")
 	if c.Jobs > 0 {
 		m.Array += fmt.Sprintf("%%%d", c.Jobs)
 	}
-	if strings.ContainsAny(m.Logs, " \t\n%") {
-		return "", fmt.Errorf("the path %s has a character that an #SBATCH line can't have: choose another folder with --out", m.Logs)
-	}
 	if err := f.makeLogs(); err != nil {
 		return "", err
 	}
-	return m.Script, f.write(m.Script, slurm, m)
+	script := filepath.Join(m.Path, "slurm.sh")
+	m.Submit = "sbatch " + shell(script)
+	return m.Submit, f.write(script, slurm, m)
 }
 
-// Kubernetes writes the manifest of an indexed Job into the folder, and returns its path. A pod whose cell is finished ends at
-// once.
+// Kubernetes writes the manifest of an indexed Job into the folder, and returns the command that submits it. The Job has an index
+// for every cell; a pod whose cell is finished ends at once, and one whose cell has failed tries it once more.
 func (f *Folder) Kubernetes(c Cluster) (string, error) {
-	if c.Image == "" || c.Claim == "" {
-		return "", errors.New("a Kubernetes Job needs an image that has coil, and the PersistentVolumeClaim that holds the folder of experiments")
+	if err := c.CheckKubernetes(); err != nil {
+		return "", err
 	}
-	m, err := f.manifest(c, "kubernetes.yaml")
+	m, err := f.manifest(c)
 	if err != nil {
 		return "", err
 	}
+	if _, err := f.left(c.Retry); err != nil {
+		return "", err
+	}
+	script := filepath.Join(m.Path, "kubernetes.yaml")
+	m.Submit = "kubectl create -f - <" + shell(script) // a path after -f is a list in CSV
 	m.Path = strings.TrimSuffix(c.Mount, "/") + "/" + f.Grid.Name
-	if m.Jobs == 0 {
+	if m.Jobs <= 0 {
 		m.Jobs = len(f.Cells)
 	}
 	m.Name = dnsName(m.Name)
-	return m.Script, f.write(m.Script, kubernetes, m)
+	return m.Submit, f.write(script, kubernetes, m)
 }
 
-func (f *Folder) manifest(c Cluster, script string) (manifest, error) {
+// CheckKubernetes returns an error if something is missing that a Kubernetes Job needs.
+func (c Cluster) CheckKubernetes() error {
+	switch {
+	case c.Image == "" || c.Claim == "":
+		return errors.New("a Kubernetes Job needs an image that has coil, --image, and the PersistentVolumeClaim that holds the folder of experiments, --claim")
+	case !strings.HasPrefix(c.Mount, "/") || strings.Contains(c.Mount, ":"):
+		return fmt.Errorf("--mount %s: Kubernetes wants an absolute path without a colon", c.Mount)
+	}
+	return nil
+}
+
+// left is the numbers of the cells that are to be trained. It is an error if there are none.
+func (f *Folder) left(retry bool) ([]string, error) {
+	var left []string
+	var count [Done + 1]int
+	for i, c := range f.Cells {
+		state, _, err := f.State(c)
+		if err != nil {
+			return nil, err
+		}
+		count[state]++
+		if state == Waiting || state == Failed && retry {
+			left = append(left, strconv.Itoa(i))
+		}
+	}
+	if len(left) > 0 {
+		return left, nil
+	}
+	text := fmt.Sprintf("there is nothing to submit: of %d cells %d are finished", len(f.Cells), count[Done])
+	if n := count[Running]; n > 0 {
+		text += fmt.Sprintf(", %d are being trained", n)
+	}
+	if n := count[Failed]; n > 0 {
+		text += fmt.Sprintf(", %d have failed; --retry trains these again", n)
+	}
+	return nil, errors.New(text)
+}
+
+func (f *Folder) manifest(c Cluster) (manifest, error) {
 	path, err := filepath.Abs(f.Path)
 	if err != nil {
 		return manifest{}, err
 	}
+	if strings.ContainsFunc(path, func(r rune) bool { return !unicode.IsPrint(r) || r == utf8.RuneError }) {
+		return manifest{}, fmt.Errorf("the path %q has a character that a manifest can't have: choose another folder with --out", path)
+	}
 	c.CPUs = max(1, c.CPUs)
 	return manifest{Folder: f, Cluster: c, Name: "coil-" + f.Grid.Name, Path: path, Parent: filepath.Dir(path),
-		GridFile: filepath.Join(path, gridName), Script: filepath.Join(path, script), Logs: filepath.Join(path, logsName)}, nil
+		GridFile: filepath.Join(path, gridName), Logs: filepath.Join(path, logsName)}, nil
 }
 
 func (f *Folder) write(path string, t *template.Template, m manifest) error {
@@ -148,6 +218,19 @@ func (f *Folder) write(path string, t *template.Template, m manifest) error {
 	}
 	return run.ReplaceFile(path, b.Bytes())
 }
+
+// line is a text as one line that a comment can have.
+func line(s string) string {
+	return strings.Join(strings.FieldsFunc(s, func(r rune) bool { return r == ' ' || !unicode.IsPrint(r) }), " ")
+}
+
+// sbatch quotes the path of a file for a line of #SBATCH, which has quotes of its own, and stands for numbers of the job with %.
+func sbatch(s string) string {
+	return `"` + strings.NewReplacer(`"`, `\"`, "%", "%%").Replace(s) + `"`
+}
+
+// word quotes a word of a container's command, where Kubernetes puts variables in for $(NAME), and $ for $$.
+func word(s string) string { return strconv.Quote(strings.ReplaceAll(s, "$", "$$")) }
 
 // shell quotes a word for sh.
 func shell(s string) string {

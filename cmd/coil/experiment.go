@@ -296,6 +296,9 @@ func (o *experimentFlags) run(cmd *cobra.Command, name string) error {
 		}
 		return o.tell(cmd, f)
 	}
+	if err := o.checkExecutor(); err != nil {
+		return err
+	}
 	b, err := o.where.open(cmd.ErrOrStderr())
 	if err != nil {
 		return err
@@ -314,12 +317,8 @@ func (o *experimentFlags) run(cmd *cobra.Command, name string) error {
 	if err != nil {
 		return usageError{err}
 	}
-	switch o.executor {
-	case "slurm", "kubernetes":
+	if o.executor != "local" {
 		return o.manifest(cmd, f)
-	case "local":
-	default:
-		return usageError{fmt.Errorf("--executor %s: there are local, slurm and kubernetes", o.executor)}
 	}
 	jobs := o.jobs
 	if jobs == 0 {
@@ -550,25 +549,41 @@ func (o *experimentFlags) tell(cmd *cobra.Command, f *experiment.Folder) error {
 	return nil
 }
 
-// manifest writes what another engine takes.
-func (o *experimentFlags) manifest(cmd *cobra.Command, f *experiment.Folder) error {
-	c := experiment.Cluster{Program: o.program, Jobs: o.jobs, CPUs: max(1, o.where.workers), Image: o.image, Claim: o.claim, Mount: o.mount}
-	if o.where.name != "auto" {
-		c.Args = append(c.Args, "--backend", o.where.name)
-	}
-	w := cmd.OutOrStdout()
-	if o.executor == "slurm" {
-		path, err := f.Slurm(c)
-		if err != nil {
+// cluster is what the command line says of another engine.
+func (o *experimentFlags) cluster() experiment.Cluster {
+	return experiment.Cluster{Program: o.program, Jobs: o.jobs, CPUs: o.where.workers, Retry: o.retry,
+		Image: o.image, Claim: o.claim, Mount: o.mount}
+}
+
+// checkExecutor looks at the command line before anything is measured or made.
+func (o *experimentFlags) checkExecutor() error {
+	switch o.executor {
+	case "local":
+		return nil
+	case "slurm":
+	case "kubernetes":
+		if err := o.cluster().CheckKubernetes(); err != nil {
 			return usageError{err}
 		}
-		fmt.Fprintf(w, "sbatch %s\n", path)
-		return nil
+	default:
+		return usageError{fmt.Errorf("--executor %s: there are local, slurm and kubernetes", o.executor)}
 	}
-	path, err := f.Kubernetes(c)
-	if err != nil {
-		return usageError{fmt.Errorf("%w: --image and --claim", err)}
+	if o.where.name == "metal" {
+		return usageError{fmt.Errorf("--backend metal: with --executor %s cells train on the cpu backend", o.executor)}
 	}
-	fmt.Fprintf(w, "kubectl create -f %s\n", path)
 	return nil
+}
+
+// manifest writes what another engine takes, and prints the command that submits it.
+func (o *experimentFlags) manifest(cmd *cobra.Command, f *experiment.Folder) error {
+	write := f.Slurm
+	if o.executor == "kubernetes" {
+		write = f.Kubernetes
+	}
+	submit, err := write(o.cluster())
+	if err != nil {
+		return usageError{err}
+	}
+	_, err = fmt.Fprintln(cmd.OutOrStdout(), submit)
+	return err
 }

@@ -1,12 +1,28 @@
 #!/bin/sh
 # A tiny grid
-# Submit with: sbatch FOLDER/tiny/slurm.sh
-# The results: coil experiment FOLDER/tiny/grid.toml --out FOLDER --results
+# Submit with: sbatch /shared/experiments/tiny/slurm.sh
+# Options of sbatch, such as --time and --partition, stand before the path.
+# The results: coil experiment /shared/experiments/tiny/grid.toml --out /shared/experiments --results
 #SBATCH --job-name=coil-tiny
-#SBATCH --array=1,2,4,5%3
+#SBATCH --array=0,1,2,3,4,5%4
 #SBATCH --cpus-per-task=2
-#SBATCH --signal=B:TERM@120
+#SBATCH --signal=B:USR1@120
 #SBATCH --requeue
 #SBATCH --open-mode=append
-#SBATCH --output=FOLDER/tiny/logs/slurm-%a.txt
-exec 'FOLDER/a coil'\''s "stand-in" $HOME' experiment cell FOLDER/tiny "$SLURM_ARRAY_TASK_ID" --workers "$SLURM_CPUS_PER_TASK" --backend cpu
+#SBATCH --output="/shared/experiments/tiny/logs"/slurm-%a.txt
+again=
+# Before the time limit: the cell saves a checkpoint, and the job is queued again.
+trap 'again=yes; kill -TERM "$!"' USR1
+# Slurm ends the job, and has told the cell too.
+trap 'again=' TERM
+/opt/coil/bin/coil experiment cell /shared/experiments/tiny "$SLURM_ARRAY_TASK_ID" --workers "$SLURM_CPUS_PER_TASK" &
+wait "$!"
+code=$?
+while kill -0 "$!" 2>/dev/null; do # a signal has ended the wait, and not the cell
+	wait "$!"
+	code=$?
+done
+if [ -n "$again" ] && [ "$code" -gt 128 ]; then
+	exec scontrol requeue "${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID"
+fi
+exit "$code"
