@@ -31,6 +31,8 @@ type Measures struct {
 	HeldOut eval.Result   `json:"held_out"`
 	Loops   []eval.Result `json:"loops,omitempty"` // at other loop counts too
 	Exits   []eval.Exit   `json:"exits,omitempty"` // of a learned exit, at the grid's thresholds
+	// FreeExits are the training-free exits of looped models, in the order of eval.ExitRules.
+	FreeExits []eval.ExitView `json:"free_exits,omitempty"`
 	// Similarity is the cosine between neighbouring blocks, by kind of weight, of unlooped models: regularize.Similarity.
 	Similarity map[string]run.Number `json:"similarity,omitempty"`
 	History    []Moment              `json:"history"`
@@ -197,6 +199,11 @@ func (f *Folder) measure(c Cell, t *train.Trainer, r *run.Run, b backend.Backend
 			return out, err
 		}
 	}
+	if f.Grid.Measure.FreeExits && a.Count() > 1 {
+		if out.FreeExits, err = freeExits(c, t, b, weights); err != nil {
+			return out, err
+		}
+	}
 	if f.Grid.Measure.Similarity && a.Layers() == a.Depth() && a.Layers() > 1 {
 		out.Similarity, err = similarity(m, weights, max(1, c.Config.Regularize.Block))
 	}
@@ -235,6 +242,21 @@ func exits(c Cell, t *train.Trainer, b backend.Backend, weights backend.Buffer, 
 	}
 	defer g.Close()
 	return g.Sweep(train.HeldOutSeed, examples, thresholds, nil)
+}
+
+// freeExits measures the training-free exits on the same examples.
+func freeExits(c Cell, t *train.Trainer, b backend.Backend, weights backend.Buffer) ([]eval.ExitView, error) {
+	examples, loops := c.Config.Evaluate.Final, t.Model.Architecture.Count()
+	k, err := eval.NewLooker(b, t.Model, t.Task, weights, min(examples, c.Config.Train.Batch), loops)
+	if err != nil {
+		return nil, err
+	}
+	defer k.Close()
+	l := eval.NewLens(loops, len(t.Task.Kinds()), eval.ExitRules(loops))
+	if err := k.Each(train.HeldOutSeed, examples, nil, l.Add); err != nil {
+		return nil, err
+	}
+	return l.Exits(), nil
 }
 
 // similarity is the mean cosine between neighbouring blocks of k layers, by kind of weight, and their mean.

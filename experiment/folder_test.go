@@ -10,6 +10,7 @@ import (
 
 	"coil/backend"
 	"coil/backend/cpu"
+	"coil/eval"
 	"coil/run"
 	"coil/train"
 
@@ -250,6 +251,55 @@ func TestTable(t *testing.T) {
 	}
 	if n := strings.Count(string(lines), "\n"); n != 1+4+2*4 { // a line of each unlooped cell, and one for each loop count of the others
 		t.Errorf("%d lines:\n%s", n, lines)
+	}
+}
+
+// The table of training-free exits has the cheapest threshold of each rule that costs no more than a point on the mean of seeds.
+func TestFreeExitTable(t *testing.T) {
+	f := makeFolder(t, t.TempDir(), tiny)
+	trainAll(t, f)
+	r := gathered(t, f)
+	table := r.FreeExitTable()
+	if d := cmp.Diff([]string{"model", "exit", "threshold", "loops", "saved", "accuracy, %", "after all"}, table[0]); d != "" {
+		t.Error(d)
+	}
+	if len(table) != 1+7 || table[7][1] != "oracle" || table[7][2] != "" { // one looped model
+		t.Errorf("the rows are %v", table)
+	}
+	for i := range r.finished {
+		c := &r.finished[i]
+		if c.m.HeldOut.Loops == 1 {
+			continue
+		}
+		if n := len(eval.ExitRules(2)); len(c.m.FreeExits) != n {
+			t.Fatalf("%d exits, want %d", len(c.m.FreeExits), n)
+		}
+		first := c.cell.Seed == 1
+		exit := func(rule string, threshold, loops, accuracy float64) {
+			if first { // the seeds differ, and their mean is as told
+				loops, accuracy = loops-0.25, accuracy+0.125
+			} else {
+				loops, accuracy = loops+0.25, accuracy-0.125
+			}
+			c.m.FreeExits = append(c.m.FreeExits, eval.ExitView{ExitRule: eval.ExitRule{Rule: rule, Threshold: threshold}, Loops: loops, Accuracy: accuracy})
+		}
+		c.m.FreeExits = nil
+		exit("kl", 0.1, 1.75, 0.5)
+		exit("kl", 0.2, 1.5, 0.492)
+		exit("kl", 0.3, 1.25, 0.485)
+		exit("latent-diff", 1, 1.5, 0.25)
+		exit("fixed", 1, 1, 0.25)
+		exit("fixed", 2, 2, 0.5)
+		exit("oracle", 0, 1.25, 0.75)
+	}
+	want := [][]string{
+		{"1⊗2", "kl", "0.2", "1.50 of 2", "25 %", "49.2", "50.0"},
+		{"1⊗2", "latent-diff", "none", "2.00 of 2", "0 %", "50.0", "50.0"},
+		{"1⊗2", "fixed", "none", "2.00 of 2", "0 %", "50.0", "50.0"},
+		{"1⊗2", "oracle", "", "1.25 of 2", "38 %", "75.0", "50.0"},
+	}
+	if d := cmp.Diff(want, r.FreeExitTable()[1:]); d != "" {
+		t.Error(d)
 	}
 }
 

@@ -69,6 +69,8 @@ type Measurement struct {
 	Fit bool `toml:"fit"`
 	// Exits measures models with a learned exit at these thresholds q: eval.Gate.Sweep.
 	Exits []float64 `toml:"exits"`
+	// FreeExits measures the training-free exits of looped models: [eval.ExitRules].
+	FreeExits bool `toml:"free_exits"`
 	// Curve plots held-out accuracy against held-out loss along training.
 	Curve bool `toml:"curve"`
 	// Similarity tells the cosine between neighbouring blocks of unlooped models, by kind of weight.

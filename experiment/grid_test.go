@@ -22,6 +22,7 @@ values = ["2x1", "1x1", "1x2"]
 [measure]
 loops = 2
 fit = true
+free_exits = true
 similarity = true
 
 [config.model]

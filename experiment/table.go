@@ -27,6 +27,7 @@ func (r *Results) Tables() []Table {
 		{"", r.Table()},
 		{r.Metric + " after so many loops, %; * as trained", r.LoopTable()},
 		{"a learned exit at the probability q", r.ExitTable()},
+		{fmt.Sprintf("training-free exits: the fewest loops at which a rule costs at most %g points", mostCost*100), r.FreeExitTable()},
 		{"similarity of neighbouring blocks, by kind of weight", r.SimilarityTable()},
 		{r.Metric + " = α·ln(depth) + β", r.FitTable()},
 	} {
@@ -106,6 +107,63 @@ func (r *Results) ExitTable() [][]string {
 	}
 	head := append(slices.Clone(r.Axes), "q", "loops", "saved", r.Metric+", %")
 	return append([][]string{head}, rows...)
+}
+
+// mostCost is by how much of the metric an exit in [Results.FreeExitTable] is worse than all loops, at most.
+const mostCost = 0.01
+
+// FreeExitTable is, for looped models, what training-free exits save: of each rule the threshold at which a position runs the
+// fewest loops while the metric is at most mostCost below that after all loops, all of them means over seeds. What each
+// threshold costs is in the cells' measures.
+func (r *Results) FreeExitTable() [][]string {
+	head := append(slices.Clone(r.Axes), "exit", "threshold", "loops", "saved", r.Metric+", %", "after all")
+	rows := [][]string{head}
+	for _, row := range r.Rows {
+		var cells []finished
+		for _, c := range r.finished {
+			rules := len(c.m.FreeExits)
+			if slices.Equal(c.row, row.Labels) && rules > 1 && (cells == nil || rules == len(cells[0].m.FreeExits)) {
+				cells = append(cells, c)
+			}
+		}
+		if len(cells) == 0 {
+			continue
+		}
+		means := make([]eval.ExitView, len(cells[0].m.FreeExits))
+		for i := range means {
+			means[i].ExitRule = cells[0].m.FreeExits[i].ExitRule
+			for _, c := range cells {
+				x := c.m.FreeExits[i]
+				v, _ := value(c.m.Metric, eval.Result{Score: eval.Score{Accuracy: x.Accuracy, Exact: x.Exact}}, "")
+				means[i].Loops += x.Loops / float64(len(cells))
+				means[i].Accuracy += v / float64(len(cells))
+			}
+		}
+		loops := cells[0].m.HeldOut.Loops
+		all := means[len(means)-2] // the last fixed count
+		for len(means) > 0 {
+			n := 1
+			for n < len(means) && means[n].Rule == means[0].Rule {
+				n++
+			}
+			best, threshold := all, "none"
+			for _, x := range means[:n] {
+				if x.Loops < best.Loops && x.Accuracy >= all.Accuracy-mostCost {
+					best, threshold = x, fmt.Sprint(x.Threshold)
+				}
+			}
+			if means[0].Rule == "oracle" {
+				threshold = ""
+			}
+			rows = append(rows, append(slices.Clone(row.Labels), means[0].Rule, threshold, fmt.Sprintf("%.2f of %d", best.Loops, loops),
+				fmt.Sprintf("%.0f %%", 100*(1-best.Loops/float64(loops))), percent(run.Number(best.Accuracy)), percent(run.Number(all.Accuracy))))
+			means = means[n:]
+		}
+	}
+	if len(rows) == 1 {
+		return nil
+	}
+	return rows
 }
 
 // thin leaves out of a list what is more than n, evenly, but neither the first nor the last.
