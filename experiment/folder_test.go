@@ -363,6 +363,7 @@ grow = { method = "middle", stages = [{ layers = "1x1", steps = 4 }, { layers = 
 	if c.Name != "4x1_grown_s1" || len(c.early) != 2 || c.Work() <= f.Cells[0].Work() {
 		t.Fatalf("%s has %d stages", c.Name, len(c.early))
 	}
+	share := 0.0
 	for stops := 0; ; stops++ {
 		asked := 0
 		err := f.Train(c, b, nil, func() run.Command {
@@ -371,6 +372,15 @@ grow = { method = "middle", stages = [{ layers = "1x1", steps = 4 }, { layers = 
 			}
 			return ""
 		})
+		m, bad := f.Monitor()
+		if bad != nil {
+			t.Fatal(bad)
+		}
+		p, bad := m.Poll()
+		if m.Close(); bad != nil || p.Share <= share { // the stages count
+			t.Errorf("after %d stops a share of %g is done, after %g: %v", stops, p.Share, share, bad)
+		}
+		share = p.Share
 		if err == nil && stops < 3 {
 			t.Errorf("it was stopped only %d times", stops)
 		}

@@ -19,8 +19,32 @@ type Monitor struct {
 // followed is a cell that is followed.
 type followed struct {
 	Status
-	work   float64
+	work   float64     // of the last stage, if it is grown
+	early  []*followed // the stages before that
 	reader *run.EventReader
+}
+
+func follow(c Cell) *followed {
+	f := &followed{Status: Status{Cell: c}, work: c.Work()}
+	for _, stage := range c.early {
+		early := follow(stage)
+		f.early = append(f.early, early)
+		f.work -= early.work
+	}
+	return f
+}
+
+// done is the work that is done, and the cell's in all.
+func (f *followed) done() (done, all float64) {
+	for _, stage := range f.early {
+		d, a := stage.done()
+		done, all = done+d, all+a
+	}
+	all += f.work
+	if f.State == Done || f.State == Failed {
+		return all, all
+	}
+	return done + f.work*float64(f.Step)/float64(f.Cell.Config.Train.Steps), all
 }
 
 // Status is how a cell is doing.
@@ -46,7 +70,7 @@ type Progress struct {
 func (f *Folder) Monitor() (*Monitor, error) {
 	m := &Monitor{folder: f, begin: time.Now()}
 	for _, c := range f.Cells {
-		m.cells = append(m.cells, &followed{Status: Status{Cell: c}, work: c.Work()})
+		m.cells = append(m.cells, follow(c))
 	}
 	p, err := m.Poll()
 	m.before = p.Share
@@ -56,9 +80,16 @@ func (f *Folder) Monitor() (*Monitor, error) {
 // Close frees what following takes.
 func (m *Monitor) Close() {
 	for _, c := range m.cells {
-		if c.reader != nil {
-			c.reader.Close()
-		}
+		c.close()
+	}
+}
+
+func (f *followed) close() {
+	for _, stage := range f.early {
+		stage.close()
+	}
+	if f.reader != nil {
+		f.reader.Close()
 	}
 }
 
@@ -78,12 +109,8 @@ func (m *Monitor) Poll() (Progress, error) {
 		case Running:
 			p.Running++
 		}
-		all += c.work
-		if c.State == Done || c.State == Failed {
-			done += c.work
-		} else {
-			done += c.work * float64(c.Step) / float64(c.Cell.Config.Train.Steps)
-		}
+		d, a := c.done()
+		done, all = done+d, all+a
 		p.Cells = append(p.Cells, c.Status)
 	}
 	if all > 0 {
@@ -99,6 +126,11 @@ func (m *Monitor) Poll() (Progress, error) {
 func (m *Monitor) look(c *followed) error {
 	if c.State == Done {
 		return nil
+	}
+	for _, stage := range c.early {
+		if err := m.look(stage); err != nil {
+			return err
+		}
 	}
 	var err error
 	if c.State, c.Text, err = m.folder.State(c.Cell); err != nil {
