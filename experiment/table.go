@@ -27,7 +27,7 @@ func (r *Results) Tables() []Table {
 		{"", r.Table()},
 		{r.Metric + " after so many loops, %; * as trained", r.LoopTable()},
 		{"a learned exit at the probability q", r.ExitTable()},
-		{fmt.Sprintf("training-free exits: the fewest loops at which a rule costs at most %g points", mostCost*100), r.FreeExitTable()},
+		{"training-free exits: the fewest loops at which a rule costs at most a point", r.FreeExitTable()},
 		{"similarity of neighbouring blocks, by kind of weight", r.SimilarityTable()},
 		{r.Metric + " = α·ln(depth) + β", r.FitTable()},
 	} {
@@ -109,7 +109,7 @@ func (r *Results) ExitTable() [][]string {
 	return append([][]string{head}, rows...)
 }
 
-// mostCost is by how much of the metric an exit in [Results.FreeExitTable] is worse than all loops, at most.
+// mostCost is by how much of the metric an exit in [Results.FreeExitTable] is worse than all loops, at most: a point.
 const mostCost = 0.01
 
 // FreeExitTable is, for looped models, what training-free exits save: of each rule the threshold at which a position runs the
