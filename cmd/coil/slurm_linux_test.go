@@ -196,7 +196,9 @@ func TestSlurm(t *testing.T) {
 		t.Fatal(err)
 	}
 	folder := filepath.Join(out, "grid")
-	cell := func(i int) string { return filepath.Join(folder, "cells", []string{"12_s1", "40000_s1", "40001_s1"}[i]) }
+	cell := func(i int) string {
+		return filepath.Join(folder, "cells", []string{"12_s1", "40000_s1", "40001_s1"}[i])
+	}
 	finished := func(i int) bool {
 		_, err := os.Stat(filepath.Join(cell(i), "measures.json"))
 		return err == nil
