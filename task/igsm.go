@@ -93,8 +93,8 @@ type IGSM struct {
 	Edges int `toml:"edges" help:"most edges of the graph, so most definitions of a problem"`
 	// Operations is the most operations of a problem, 5 to 64.
 	Operations int `toml:"operations" help:"most operations of a problem, 5 to 64"`
-	// Operands is the most operands of a definition, the constant among them, 2 to 4. The law is of 4; with fewer a definition
-	// has no room for more operations sooner, and a distractor for another operand.
+	// Operands is the most operands of a definition, the constant among them, 2 to 4. The law above is for 4; with fewer, a
+	// definition is full sooner.
 	Operands int `toml:"operands" help:"most operands of a definition, its constant among them, 2 to 4"`
 	// Law says how many operations a problem has: "light", the smaller of two uniform draws from 1 to Operations, so that
 	// few are likelier; or "fixed", Operations.
