@@ -220,11 +220,16 @@ func (s *igsmSampler) combine(d *definition, constant bool) {
 
 // template is the hash of the solution template, of so many operations.
 func (s *igsmSampler) template(ops int) uint64 {
-	definitions := s.question.definitions[:s.question.last()+1]
-	for i := range definitions {
-		s.templates[i] = definitions[i].template(s.templates)
+	last := s.question.last()
+	s.makeTemplates(last + 1)
+	return solutionTemplate(s.templates[last], ops)
+}
+
+// makeTemplates sets the templates of the first n definitions.
+func (s *igsmSampler) makeTemplates(n int) {
+	for i := range n {
+		s.templates[i] = s.question.definitions[i].template(s.templates)
 	}
-	return solutionTemplate(s.templates[s.question.last()], ops)
 }
 
 // rest draws what a problem of e edges has besides its necessary part.
@@ -352,7 +357,10 @@ func (s *igsmSampler) distractors(e int) {
 func (s *igsmSampler) answer(split Split) {
 	q := &s.question
 	necessary := q.last()
+	n := necessary + 1 // definitions to compute
 	if s.Ask == askEvery {
+		n = len(q.definitions)
+		s.makeTemplates(n)
 		q.asked = q.asked[:0]
 		for i := range q.definitions {
 			if i != necessary {
@@ -362,9 +370,8 @@ func (s *igsmSampler) answer(split Split) {
 		s.shuffle(q.asked)
 		q.asked = append(q.asked, necessary)
 	}
-	for i := range q.definitions {
+	for i := range n {
 		s.values[i] = modulo(q.definitions[i].compute(s.values), s.Modulus)
-		s.templates[i] = q.definitions[i].template(s.templates)
 	}
 	s.answers = s.tell(q, split, s.templates, s.values, s.counted, s.answers[:0])
 }
