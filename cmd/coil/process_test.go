@@ -20,6 +20,29 @@ import (
 	"coil/run"
 )
 
+// needPrograms skips a test for which a program is not installed; with COIL_REQUIRE=all it fails.
+func needPrograms(t *testing.T, packages string, programs ...string) {
+	t.Helper()
+	for _, name := range programs {
+		if _, err := exec.LookPath(name); err != nil {
+			if os.Getenv("COIL_REQUIRE") == "all" {
+				t.Fatalf("%s is not installed: apt-get install %s", name, packages)
+			}
+			t.Skipf("%s is not installed: apt-get install %s", name, packages)
+		}
+	}
+}
+
+// command runs a command that must succeed, and returns what it prints.
+func command(t *testing.T, name string, args ...string) string {
+	t.Helper()
+	out, err := exec.Command(name, args...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s %v: %v: %s", name, args, err, out)
+	}
+	return string(out)
+}
+
 // process is coil as a process of its own.
 type process struct {
 	*exec.Cmd

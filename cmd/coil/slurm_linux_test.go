@@ -71,14 +71,7 @@ wait
 func startSlurm(t *testing.T) {
 	t.Helper()
 	t.Setenv("PATH", os.Getenv("PATH")+":/usr/sbin")
-	for _, name := range []string{"munged", "slurmctld", "slurmd", "sbatch"} {
-		if _, err := exec.LookPath(name); err != nil {
-			if os.Getenv("COIL_REQUIRE") == "all" {
-				t.Fatalf("%s is not installed: apt-get install slurm-wlm munge", name)
-			}
-			t.Skipf("%s is not installed: apt-get install slurm-wlm munge", name)
-		}
-	}
+	needPrograms(t, "slurm-wlm munge", "munged", "slurmctld", "slurmd", "sbatch")
 	dir := t.TempDir()
 	me, err := user.Current()
 	if err != nil {
@@ -143,16 +136,6 @@ func eventually(t *testing.T, what string, so func() bool) {
 			t.Fatalf("after a minute it is not so that %s", what)
 		}
 	}
-}
-
-// command runs a command that must succeed, and returns what it prints.
-func command(t *testing.T, name string, args ...string) string {
-	t.Helper()
-	out, err := exec.Command(name, args...).CombinedOutput()
-	if err != nil {
-		t.Fatalf("%s %v: %v: %s", name, args, err, out)
-	}
-	return string(out)
 }
 
 // slurmGrid has a cell of a moment, and two of several seconds.

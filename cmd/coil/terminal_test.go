@@ -421,20 +421,11 @@ func TestMoveToBackground(t *testing.T) {
 
 // The dashboard in a real terminal multiplexer.
 func TestTmux(t *testing.T) {
-	if _, err := exec.LookPath("tmux"); err != nil {
-		if os.Getenv("COIL_REQUIRE") == "all" {
-			t.Fatal("tmux is not installed: apt-get install tmux")
-		}
-		t.Skip("tmux is not installed: apt-get install tmux")
-	}
+	needPrograms(t, "tmux", "tmux")
 	socket := filepath.Join(t.TempDir(), "tmux")
 	tmux := func(args ...string) string {
 		t.Helper()
-		out, err := exec.Command("tmux", append([]string{"-S", socket, "-u", "-f", "/dev/null"}, args...)...).CombinedOutput()
-		if err != nil {
-			t.Fatalf("tmux %v: %v: %s", args, err, out)
-		}
-		return string(out)
+		return command(t, "tmux", append([]string{"-S", socket, "-u", "-f", "/dev/null"}, args...)...)
 	}
 	path := filepath.Join(t.TempDir(), "run")
 	program, err := exec.LookPath("coil")
