@@ -21,7 +21,7 @@ struct Quad {
   uint first, gap;
 };
 
-static inline Quad quad(uint k, uint member, uint members) {
+static inline Quad quad_at(uint k, uint member, uint members) {
   Quad q;
   q.first = k * 4 * members + (wide ? 4 * member : member);
   q.gap = wide ? 1 : members;
@@ -99,7 +99,7 @@ kernel void cross_entropy(device const void* logits [[buffer(0)]],
     if (with_loss && member == 0) loss[row] = 0.0f;
     if (with_correct && member == 0) correct[row] = 0.0f;
     if (with_gradient)
-      for (uint k = 0; k * 4 * members < p.classes; k++) store_quad(dlogits, to, quad(k, member, members), p.classes, float4(0.0f));
+      for (uint k = 0; k * 4 * members < p.classes; k++) store_quad(dlogits, to, quad_at(k, member, members), p.classes, float4(0.0f));
     return;
   }
   const uint target = uint(wanted);
@@ -111,7 +111,7 @@ kernel void cross_entropy(device const void* logits [[buffer(0)]],
   float4 v[4];
   if (held) {
     UNROLL for (uint k = 0; k < 4; k++) {
-      const Quad q = quad(k, member, members);
+      const Quad q = quad_at(k, member, members);
       v[k] = load_quad(logits, from, q, p.classes);
       m = max(m, largest(v[k]));
       beaten = beaten || any_beats(v[k], q, chosen, target);
@@ -123,7 +123,7 @@ kernel void cross_entropy(device const void* logits [[buffer(0)]],
     }
   } else {
     for (uint k = 0; k * 4 * members < p.classes; k++) {
-      const Quad q = quad(k, member, members);
+      const Quad q = quad_at(k, member, members);
       const float4 x = load_quad(logits, from, q, p.classes);
       const float most = max(m, largest(x));
       s = s * exp(m - most) + together(exp(x - most));
@@ -152,12 +152,12 @@ kernel void cross_entropy(device const void* logits [[buffer(0)]],
   if (weighted) scale *= weights[row];
   if (held) {
     UNROLL for (uint k = 0; k < 4; k++) {
-      const Quad q = quad(k, member, members);
+      const Quad q = quad_at(k, member, members);
       store_quad(dlogits, to, q, p.classes, scale * (v[k] * share - onehot(q, target)));
     }
   } else {
     for (uint k = 0; k * 4 * members < p.classes; k++) {
-      const Quad q = quad(k, member, members);
+      const Quad q = quad_at(k, member, members);
       const float4 e = exp(load_quad(logits, from, q, p.classes) - m);
       store_quad(dlogits, to, q, p.classes, scale * (e * share - onehot(q, target)));
     }
