@@ -39,7 +39,7 @@ func (x launch) estimate() float64 {
 // cut divides the program's launches into command buffers of about the target's time.
 func (m *Metal) cut(p *program, commands []command) []command {
 	target := m.target.Seconds()
-	for range 20 { // until there are marks enough
+	for { // until there are marks enough
 		commands = commands[:0]
 		from, sum := 0, 0.0
 		for i, e := range p.estimates {
@@ -51,11 +51,10 @@ func (m *Metal) cut(p *program, commands []command) []command {
 		}
 		commands = append(commands, command{from: from, to: len(p.estimates), estimate: sum / m.pace})
 		if len(commands) <= MaxCommands {
-			break
+			return commands
 		}
 		target *= 2
 	}
-	return commands
 }
 
 // submit starts, or starts again, the command buffers of a flight. If that fails, whoever waits for the flight will see.
@@ -109,6 +108,31 @@ func (m *Metal) wait(x *command) (seconds float64, err error) {
 
 var errHung = errors.New("the GPU has not finished it in time")
 
+// The target of a command buffer follows what the GPU lets pass: it is halved when a command buffer fails and grows slowly
+// back to what is wanted while steps end well.
+//
+// macOS now and then kills a command buffer for reasons of its own ("Impacting Interactivity"), whatever its length. Without
+// a floor and growth each such kill would make command buffers shorter for the rest of the run.
+const (
+	// leastTarget is where halving ends. Shorter command buffers don't keep the display more alive, and what it takes to
+	// start one, some 0.1 ms, comes to count. A wanted target below it is kept as it is.
+	leastTarget = 2 * time.Millisecond
+
+	// A good step adds this part of the target: it doubles in 90 steps. If the machine can't take the wanted target at all,
+	// about one step in 90 is run again.
+	targetGrowth = 128
+)
+
+// shrink halves the target after a failure.
+func (m *Metal) shrink() {
+	m.target = max(m.target/2, min(leastTarget, m.options.Target))
+}
+
+// grow lengthens the target after a step that ended well.
+func (m *Metal) grow() {
+	m.target = min(m.target+m.target/targetGrowth, m.options.Target)
+}
+
 // settle waits until the first n flights have ended well. A flight that failed is run again, with those after it, if it
 // left the weights as they were.
 func (m *Metal) settle(n int) error {
@@ -147,6 +171,7 @@ func (m *Metal) waitAll(n int) (int, error) {
 			f.p.profiled++
 		}
 		m.failures = 0
+		m.grow()
 	}
 	return 0, nil
 }
@@ -191,7 +216,7 @@ func (m *Metal) recover(i int, err error) {
 	if m.lost != nil {
 		return
 	}
-	m.target /= 2
+	m.shrink()
 	if again := m.device.Reset(); again != nil {
 		m.lost = fmt.Errorf("metal: %w; and then there was no new queue: %w", err, again)
 		return

@@ -1,8 +1,11 @@
 package metal_test
 
 import (
+	"math"
+	"math/rand/v2"
 	"slices"
 	"testing"
+	"time"
 
 	"coil/backend"
 	"coil/metal"
@@ -35,17 +38,7 @@ func TestCommandBufferTime(t *testing.T) {
 	for _, launch := range []float64{20e-6, 300e-6, 2e-3, 8e-3} {
 		d := &slow{Device: metal.OnPaper(metal.Chip{Name: "paper"}), launch: launch, ended: map[metal.Ticket]int{}}
 		b := on(t, d, metal.Options{})
-		r := backend.NewRecorder(1, 1)
-		r.BeginStep()
-		x := r.Temporary(1, 256)
-		r.Record(&backend.Fill{Y: x})
-		for range 1000 {
-			r.Record(&backend.Add{A: x, Y: x, Alpha: 1})
-		}
-		p, err := b.Compile(r)
-		if err != nil {
-			t.Fatal(err)
-		}
+		p := addsOf(t, b, 1000)
 		for range 40 {
 			d.buffers = d.buffers[:0]
 			runOnce(t, p, backend.Step{})
@@ -63,6 +56,165 @@ func TestCommandBufferTime(t *testing.T) {
 			t.Errorf("a step of %g s in %d command buffers", total, len(d.buffers))
 		}
 		b.Close()
+	}
+}
+
+// sporadic is a GPU with a clock, in a system that kills command buffers now and then.
+type sporadic struct {
+	slow
+	overhead float64 // seconds from one command buffer to the next
+	kill     func(seconds float64) bool
+	killed   map[metal.Ticket]bool
+	clock    float64
+	kills    int
+}
+
+func newSporadic(launch, overhead float64) *sporadic {
+	return &sporadic{slow: slow{Device: metal.OnPaper(metal.Chip{Name: "paper"}), launch: launch, ended: map[metal.Ticket]int{}},
+		overhead: overhead, killed: map[metal.Ticket]bool{}}
+}
+
+func (d *sporadic) Submit(lists [][]metal.Launch, slot int) (metal.Ticket, error) {
+	t, err := d.slow.Submit(lists, slot)
+	seconds := float64(len(lists[0])) * d.launch
+	if d.clock += seconds + d.overhead; d.kill != nil && d.kill(seconds) {
+		d.killed[t] = true
+		d.kills++
+	}
+	return t, err
+}
+
+func (d *sporadic) Poll(t metal.Ticket) metal.Progress {
+	p := d.slow.Poll(t)
+	if d.killed[t] {
+		p.Err = &metal.CommandError{Code: 1, Text: "Impacting Interactivity (0000000e:kIOGPUCommandBufferCallbackErrorImpactingInteractivity)"}
+	}
+	return p
+}
+
+// longest is the time of the longest command buffer of the last step.
+func (d *sporadic) longest() float64 { return float64(slices.Max(d.buffers)) * d.launch }
+
+// TestSporadicKills: command buffers that the system kills now and then cost throughput only for a while, and never make
+// command buffers so short that starting them takes longer than their work.
+func TestSporadicKills(t *testing.T) {
+	const launches, launch, overhead = 1000, 100e-6, 150e-6
+	d := newSporadic(launch, overhead)
+	b := on(t, d, metal.Options{})
+	defer b.Close()
+	p := addsOf(t, b, launches)
+	defer p.Close()
+	// rate is the number of steps in a second of the device's clock.
+	rate := func(steps int) float64 {
+		begin := d.clock
+		for range steps {
+			d.buffers = d.buffers[:0]
+			runOnce(t, p, backend.Step{})
+		}
+		return float64(steps) / (d.clock - begin)
+	}
+	rate(50) // until launches are known
+	before := rate(50)
+
+	// A burst: every fifth step or so, longer command buffers more often.
+	const seed = 7
+	rng := rand.New(rand.NewPCG(seed, 1))
+	d.kill = func(seconds float64) bool { return rng.ExpFloat64() < 2*seconds }
+	during := rate(200)
+	if d.kills < 20 {
+		t.Fatalf("seed %d: only %d kills", seed, d.kills)
+	}
+	if s := d.longest(); s > 0.025 {
+		t.Errorf("after %d kills a command buffer takes %g s: none was shortened", d.kills, s)
+	}
+	if during < 0.6*before {
+		t.Errorf("%g steps a second while command buffers are killed, %g before", during, before)
+	}
+	// The floor, after a kill in each of many steps.
+	kills := d.kills
+	for range 12 {
+		once := true
+		d.kill = func(float64) bool { defer func() { once = false }(); return once }
+		d.buffers = d.buffers[:0]
+		runOnce(t, p, backend.Step{})
+	}
+	if d.kills != kills+12 {
+		t.Fatalf("%d kills, want 12", d.kills-kills)
+	}
+	if s := d.longest(); s < 0.0015 || s > 0.0025 {
+		t.Errorf("after %d kills in a row the longest command buffer takes %g s, want about 2 ms", d.kills-kills, s)
+	}
+	if r := rate(1); r < 0.9*before {
+		t.Errorf("%g steps a second with command buffers of 2 ms, %g before", r, before)
+	}
+
+	// The slow rise, and the end of it.
+	d.kill = nil
+	rate(90)
+	if s := d.longest(); s < 0.003 || s > 0.006 {
+		t.Errorf("90 steps later the longest command buffer takes %g s, want about 4 ms", s)
+	}
+	rate(500)
+	if s := d.longest(); s < 0.025 || s > 0.035 {
+		t.Errorf("after 590 good steps the longest command buffer takes %g s, want 30 ms", s)
+	}
+	if after := rate(50); math.Abs(after-before) > 0.01*before {
+		t.Errorf("%g steps a second afterwards, %g before", after, before)
+	}
+}
+
+// TestWantedTarget: a target below the floor stays as it is, whatever fails.
+func TestWantedTarget(t *testing.T) {
+	d := newSporadic(10e-6, 0)
+	b := on(t, d, metal.Options{Target: 300 * time.Microsecond})
+	defer b.Close()
+	p := addsOf(t, b, 1000)
+	defer p.Close()
+	for range 30 {
+		runOnce(t, p, backend.Step{})
+	}
+	once := true
+	d.kill = func(float64) bool { defer func() { once = false }(); return once }
+	for range 3 {
+		d.buffers = d.buffers[:0]
+		runOnce(t, p, backend.Step{})
+		if s := d.longest(); s < 250e-6 || s > 350e-6 {
+			t.Errorf("a command buffer takes %g s, want 0.3 ms", s)
+		}
+	}
+}
+
+// addsOf compiles a program of n additions and little else.
+func addsOf(t *testing.T, b *metal.Metal, n int) backend.Program {
+	t.Helper()
+	r := backend.NewRecorder(1, 1)
+	r.BeginStep()
+	x := r.Temporary(1, 256)
+	r.Record(&backend.Fill{Y: x})
+	for range n {
+		r.Record(&backend.Add{A: x, Y: x, Alpha: 1})
+	}
+	p, err := b.Compile(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// TestMostCommandBuffers: a step is never cut into more command buffers than the journal has marks for, however short they
+// are to be and however long its launches take.
+func TestMostCommandBuffers(t *testing.T) {
+	d := newSporadic(1, 0)
+	b := on(t, d, metal.Options{Target: 1})
+	defer b.Close()
+	p := addsOf(t, b, metal.MaxCommands+100)
+	defer p.Close()
+	for range 40 { // until launches are known
+		d.buffers = d.buffers[:0]
+		runOnce(t, p, backend.Step{})
+		if n := len(d.buffers); n > metal.MaxCommands {
+			t.Fatalf("%d command buffers", n)
+		}
 	}
 }
 
