@@ -30,6 +30,9 @@ var sources embed.FS
 
 const shimFile = "metal_stdlib"
 
+// shimFiles are the emulator's own headers, as clang's syntax tree names them.
+var shimFiles = map[string]bool{shimFile: true, "metal_tensor": true, "MetalPerformancePrimitives.h": true}
+
 // Code is made for a processor of this kind; older ones have no conversions of half.
 const march = "-march=x86-64-v3"
 
@@ -145,17 +148,18 @@ func (c *compiler) makeRuntime() error {
 	if err := os.CopyFS(filepath.Join(tmp, "dir"), content); err != nil {
 		return err
 	}
-	headers, err := fs.ReadDir(content, "shim")
-	if err != nil {
-		return err
-	}
-	if err := os.Mkdir(filepath.Join(tmp, "dir", "empty"), 0o777); err != nil {
-		return err
-	}
-	for _, h := range headers {
-		if err := os.WriteFile(filepath.Join(tmp, "dir", "empty", h.Name()), nil, 0o666); err != nil {
+	err = fs.WalkDir(content, "shim", func(path string, e fs.DirEntry, err error) error {
+		if err != nil {
 			return err
 		}
+		empty := filepath.Join(tmp, "dir", "empty", strings.TrimPrefix(path, "shim"))
+		if e.IsDir() {
+			return os.Mkdir(empty, 0o777)
+		}
+		return os.WriteFile(empty, nil, 0o666)
+	})
+	if err != nil {
+		return err
 	}
 	so := filepath.Join(tmp, "runtime.so")
 	if _, msg, err := c.run(tmp, slices.Concat(runtimeFlags, []string{"-Wl,-soname," + filepath.Base(c.runtime), "dir/rt.cpp", "-o", so})...); err != nil {
@@ -241,7 +245,7 @@ func (c *compiler) build(tmp, name, source string, checked bool) (*unit, error) 
 	if err != nil {
 		return nil, compileError(name, msg, err)
 	}
-	u := translate(strings.ReplaceAll(pre, `"./`, `"`))
+	u := translate(strings.ReplaceAll(pre, `"./`, `"`), headers(source)...)
 	if len(u.diags) > 0 {
 		return nil, &CompileError{Name: name, Diags: u.diags}
 	}
@@ -270,6 +274,18 @@ func (c *compiler) build(tmp, name, source string, checked bool) (*unit, error) 
 		return nil, fmt.Errorf("%s does not link: %w\n%s", name, err, msg)
 	}
 	return u, nil
+}
+
+// tensorHeader is the header of tensor operations, which includes metal_tensor.
+const tensorHeader = "MetalPerformancePrimitives/MetalPerformancePrimitives.h"
+
+// headers are those of the emulator's that a source needs. The standard library is one file, which every source gets.
+func headers(source string) []string {
+	h := []string{shimFile}
+	if strings.Contains(source, "#include <"+tensorHeader+">") {
+		h = append(h, tensorHeader)
+	}
+	return h
 }
 
 var sourceErrorRE = regexp.MustCompile(`(?m)^[^:\n]+:\d+:\d+: (fatal )?error: `)

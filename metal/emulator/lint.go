@@ -139,7 +139,7 @@ func (t *tree) node(line string) {
 	if len(tail) > 1 {
 		typ, _, _ = strings.Cut(tail[1:], "'")
 	}
-	own := t.file != shimFile && t.file != entryFile
+	own := !shimFiles[t.file] && t.file != entryFile
 	if n := len(t.within); n > 0 && t.within[n-1].implicit { // what the compiler adds to a class
 		own = false
 	}

@@ -97,8 +97,9 @@ type translator struct {
 	groupID int
 }
 
-// translate rewrites preprocessed Metal source into what clang compiles as C++ for OpenCL. Lines stay where they are.
-func translate(pre string) *unit {
+// translate rewrites preprocessed Metal source into what clang compiles as C++ for OpenCL, with the headers before it. Lines
+// stay where they are.
+func translate(pre string, headers ...string) *unit {
 	tr := &translator{all: lex(pre), unit: &unit{}, kernels: map[string]*kernelFunc{}, bodies: map[int]bool{}}
 	seen := map[string]bool{}
 	for i, t := range tr.all {
@@ -142,7 +143,9 @@ func translate(pre string) *unit {
 	tr.functionBodies()
 
 	var b strings.Builder
-	b.WriteString("#include <metal_stdlib>\n")
+	for _, h := range headers {
+		fmt.Fprintf(&b, "#include <%s>\n", h)
+	}
 	for _, t := range tr.all {
 		b.WriteString(t.s)
 	}

@@ -327,6 +327,21 @@ API void msl_mma_check(bool transposed_origin, u32 site) { // simdgroup_load/sto
   }
   rendezvous(w, S_BAR, site, __builtin_return_address(0));
 }
+API void msl_barrier(int scope, int flags, u32 site);
+API u32 msl_thread() { return cur_tid(tlw); } // const for the compiler, as msl_lane
+API void msl_tensor_check(bool unit_stride, u32 site) {
+  Worker* w = tlw; SG& s = w->sg[w->cur_sg];
+  if (unit_stride) return;
+  simd_error(w, s, s.perm[w->cur_j], "tensor whose fastest dimension has gaps", s.perm[w->cur_j]); die(w);
+}
+API void msl_tensor_scope(u32 simdgroups, u32 site) { // all threads of the operation's scope meet here
+  Worker* w = tlw; SG& s = w->sg[w->cur_sg];
+  if (w->nthreads != simdgroups * SIMD) {
+    u32 l = s.perm[w->cur_j]; s.lpc[l] = __builtin_return_address(0); s.lsite[l] = site;
+    simd_error(w, s, l, "tensor operation of another number of SIMD-groups than the threadgroup has", l); die(w);
+  }
+  msl_barrier(0, 0, site);
+}
 API void msl_barrier(int scope, int flags, u32 site) {
   Worker* w = tlw;
   SG& s = w->sg[w->cur_sg];
