@@ -62,6 +62,17 @@ type Info struct {
 	Workers int    // threads or cores that run groups at the same time
 	Memory  int64  // bytes that programs and buffers may take together
 	Depth   int    // steps that may be in flight before their results are read; at least 1
+
+	// Variants say which of several kernels are used for a kind of work, if the backend has such; they may change when a
+	// program is compiled.
+	Variants []Variant
+}
+
+// Variant is how a backend does a kind of work for which it has several kernels.
+type Variant struct {
+	Subject string `json:"subject"`          // the kind of work: "attention"
+	Name    string `json:"variant"`          // how it is done: "fused"
+	Reason  string `json:"reason,omitempty"` // why it is not done by the fastest kernels
 }
 
 // A Buffer is a device's memory for n float32.

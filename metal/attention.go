@@ -24,7 +24,7 @@ func (l *lowering) fused(kernel string, products int, qkv, out, dout, dqkv backe
 	d, width := qkv.Cols/3, qkv.Cols/3/heads
 	sequences, blocks := qkv.Rows/length, ceil(length, block)
 	l.add(launch{
-		file: "attention", kernel: fmt.Sprintf("%s_%d", kernel, width),
+		file: "attention", kernel: fmt.Sprintf("%s_%d", kernel, width), subject: attentionSubject,
 		constants: []Constant{boolConstant(0, l.wide(qkv, out, dout, dqkv)), boolConstant(1, logSum)},
 		args:      args,
 		params: struct {
@@ -39,7 +39,7 @@ func (l *lowering) fused(kernel string, products int, qkv, out, dout, dqkv backe
 
 func (l *lowering) attention(o *backend.Attention) {
 	block, fused := attentionBlock(o.Out.Cols/o.Heads, false)
-	if !fused {
+	if !fused || !l.uses(attentionSubject, attentionFused) {
 		l.unfusedAttention(o)
 		return
 	}
@@ -49,7 +49,7 @@ func (l *lowering) attention(o *backend.Attention) {
 
 func (l *lowering) attentionBackward(o *backend.AttentionBackward) {
 	block, fused := attentionBlock(o.Out.Cols/o.Heads, true)
-	if !fused {
+	if !fused || !l.uses(attentionSubject, attentionFused) {
 		l.unfusedAttentionBackward(o)
 		return
 	}

@@ -52,6 +52,7 @@ type arg struct {
 // constant i says whether argument i holds bfloat; constants are those from firstConstant on.
 type launch struct {
 	file, kernel    string
+	subject         string // of the variants that the kernel is of; "" if it is the only one for its work
 	constants       []Constant
 	args            []arg
 	params          any
@@ -86,12 +87,13 @@ type step struct {
 
 // lowering turns a recording into launches.
 type lowering struct {
-	rec     *backend.Recorder
-	chip    chip
-	offsets []uint64 // of each storage in its region, in bytes
-	regions []region // of each storage
-	bf16    []bool   // storages that hold bfloat
-	windows []uint64 // bytes of one group of each input and output
+	rec      *backend.Recorder
+	chip     chip
+	variants Variants
+	offsets  []uint64 // of each storage in its region, in bytes
+	regions  []region // of each storage
+	bf16     []bool   // storages that hold bfloat
+	windows  []uint64 // bytes of one group of each input and output
 
 	hostTables    map[any]arg // by what they hold; see table
 	hostTableData []float32
@@ -227,6 +229,9 @@ func bytesOf(params any) []byte {
 	}
 	return unsafe.Slice((*byte)(p.UnsafePointer()), v.Type().Size())
 }
+
+// uses reports whether a variant of a subject is the one to use.
+func (l *lowering) uses(subject, variant string) bool { return l.variants.of(subject) == variant }
 
 // lower appends the launches of an operation.
 func (l *lowering) lower(op backend.Op) {

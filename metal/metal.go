@@ -21,15 +21,17 @@ type Options struct {
 	Target   time.Duration // GPU time of a command buffer; 0: 30 ms
 	Timeout  time.Duration // how long a command buffer may take; 0: 30 s
 	Cores    int           // of the GPU; 0: not known
+	Variants Variants      // of kernels; nil: those that Preferred returns
 }
 
 // Metal is a backend.
 type Metal struct {
-	device  Device
-	options Options
-	chip    chip
-	info    backend.Info
-	max     int64 // bytes of a buffer
+	device   Device
+	options  Options
+	chip     chip
+	info     backend.Info
+	variants Variants
+	max      int64 // bytes of a buffer
 
 	libraries map[string]Library
 	pipelines map[string]Pipeline
@@ -62,6 +64,11 @@ func New(d Device, o Options) (*Metal, error) {
 	if what.Family < minFamily {
 		return nil, fmt.Errorf("metal: %s is of family Apple%d; coil needs family Apple%d (M1) or later, for matrices of SIMD-groups", what.Name, what.Family, minFamily)
 	}
+	if o.Variants == nil {
+		o.Variants = Preferred(what)
+	} else if err := o.Variants.check(); err != nil {
+		return nil, err
+	}
 	if o.Memory == 0 {
 		o.Memory = what.WorkingSet / 4 * 3
 	}
@@ -71,7 +78,7 @@ func New(d Device, o Options) (*Metal, error) {
 	if o.Timeout == 0 {
 		o.Timeout = 30 * time.Second
 	}
-	m := &Metal{device: d, options: o, chip: chip{o.Cores, scoreFloats}, max: what.MaxBuffer, target: o.Target, pace: 1,
+	m := &Metal{device: d, options: o, chip: chip{o.Cores, scoreFloats}, max: what.MaxBuffer, variants: o.Variants, target: o.Target, pace: 1,
 		libraries: map[string]Library{}, pipelines: map[string]Pipeline{}}
 	m.info = backend.Info{Name: "metal", Device: what.Name, Kernels: "float32", Workers: 1, Memory: o.Memory, Depth: depth}
 	if o.BFloat16 {
@@ -85,7 +92,11 @@ func New(d Device, o Options) (*Metal, error) {
 }
 
 // Info describes the device.
-func (m *Metal) Info() backend.Info { return m.info }
+func (m *Metal) Info() backend.Info {
+	i := m.info
+	i.Variants = m.Variants()
+	return i
+}
 
 // Device is what the backend runs on.
 func (m *Metal) Device() Device { return m.device }
@@ -124,7 +135,7 @@ func (m *Metal) library(file string) (Library, error) {
 	}
 	lib, err := m.device.Library(file, shaders.Source(file))
 	if err != nil {
-		return 0, fmt.Errorf("metal: shader %s: %w", file, err)
+		return 0, err
 	}
 	m.libraries[file] = lib
 	return lib, nil
@@ -144,17 +155,21 @@ func (m *Metal) pipeline(x launch) (Pipeline, error) {
 	key := fmt.Sprint(x.file, "/", x.kernel, all)
 	p, ok := m.pipelines[key]
 	if !ok {
+		fault := &KernelError{Subject: x.subject, Shader: x.file, Device: m.info.Device}
 		lib, err := m.library(x.file)
 		if err != nil {
-			return 0, err
+			fault.Err = err
+			return 0, fault
 		}
 		if p, err = m.device.Pipeline(lib, x.kernel, all); err != nil {
-			return 0, fmt.Errorf("metal: kernel %s: %w", x.kernel, err)
+			fault.Kernel, fault.Err = x.kernel, err
+			return 0, fault
 		}
 		m.pipelines[key] = p
 	}
 	if n := x.threads[0] * x.threads[1] * x.threads[2]; n > m.device.MaxThreads(p) {
-		return 0, fmt.Errorf("metal: kernel %s wants %d threads in a threadgroup and this device gives it %d", x.kernel, n, m.device.MaxThreads(p))
+		return 0, &KernelError{x.subject, x.file, x.kernel, m.info.Device,
+			fmt.Errorf("it wants %d threads in a threadgroup and gets at most %d", n, m.device.MaxThreads(p))}
 	}
 	return p, nil
 }

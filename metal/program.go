@@ -59,7 +59,7 @@ func roundUp(n uint64) uint64 { return (n + 255) / 256 * 256 }
 // layout places everything and lowers every operation.
 func (m *Metal) layout(r *backend.Recorder) (*layout, error) {
 	storages := r.Storages()
-	l := &lowering{rec: r, chip: m.chip, group: -1, hostTables: map[any]arg{},
+	l := &lowering{rec: r, chip: m.chip, variants: m.variants, group: -1, hostTables: map[any]arg{},
 		offsets: make([]uint64, len(storages)), regions: make([]region, len(storages)), windows: make([]uint64, len(storages)),
 		bf16: make([]bool, len(storages))}
 	if m.options.BFloat16 && r.Err() == nil {
@@ -210,11 +210,26 @@ func (m *Metal) Plan(r *backend.Recorder) (backend.Memory, error) {
 	return l.memory, nil
 }
 
-// Compile lowers the recording, makes its pipelines and takes its memory.
+// Compile lowers the recording, makes its pipelines and takes its memory. Where a kernel does not compile it takes a plainer
+// variant, from then on.
 func (m *Metal) Compile(r *backend.Recorder) (backend.Program, error) {
 	if m.lost != nil {
 		return nil, m.lost
 	}
+	for {
+		p, err := m.compile(r)
+		fault := (*KernelError)(nil)
+		switch {
+		case errors.As(err, &fault) && m.degrade(fault):
+		case err != nil:
+			return nil, err
+		default:
+			return p, nil
+		}
+	}
+}
+
+func (m *Metal) compile(r *backend.Recorder) (*program, error) {
 	l, err := m.layout(r)
 	if err != nil {
 		return nil, err
