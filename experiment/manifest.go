@@ -84,7 +84,7 @@ spec:
       - action: FailIndex # wrong configuration, loss no number any more, damaged checkpoint: it would fail again
         onExitCodes:
           operator: In
-          values: [2, 3, 4]
+          values: [3, 4, 64]
   template:
     spec:
       restartPolicy: Never

@@ -31,7 +31,7 @@ func (s *session) inDashboard() error {
 	said := &later{}
 	p := &progress{w: said}
 	p.silent.Store(true)
-	stop := watchSignals(said, stopping)
+	stop := watchSignals(said, stopping, leaving)
 	defer stop.end()
 	atOnce := make(chan struct{})
 	stop.first = func() { s.control.Send(run.Stop) }

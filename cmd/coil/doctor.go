@@ -39,7 +39,7 @@ func newDoctor() *cobra.Command {
 		if asJSON {
 			w = cmd.ErrOrStderr()
 		}
-		signals := watchSignals(cmd.ErrOrStderr(), "stopping after what is being examined; once more to end at once")
+		signals := watchSignals(cmd.ErrOrStderr(), "stopping after what is being examined", "Ctrl-C once more leaves at once")
 		defer signals.end()
 		r, err := doctor.Examine(d, doctor.Options{Version: version(), Short: short, Stop: signals.asked, Progress: func(x any) { printFinding(w, x) }})
 		if err != nil {

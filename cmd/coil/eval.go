@@ -136,7 +136,7 @@ func evaluate(cmd *cobra.Command, c train.Config, r *run.Run, checkpoint run.Che
 	} else if err != nil {
 		return err
 	}
-	stop := watchSignals(cmd.ErrOrStderr(), "stopping: once more leaves at once")
+	stop := watchSignals(cmd.ErrOrStderr(), "stopping", "Ctrl-C once more leaves at once")
 	defer stop.end()
 	w := cmd.OutOrStdout()
 	if !asJSON {

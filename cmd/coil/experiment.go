@@ -120,13 +120,14 @@ func newExperimentCell() *cobra.Command {
 		} else if c, err = f.Cell(args[1]); err != nil {
 			return usageError{err}
 		}
+		defer survivePipes()()
 		w := cmd.ErrOrStderr()
 		b, err := where.open(w)
 		if err != nil {
 			return err
 		}
 		defer b.Close()
-		stop := watchSignals(w, stopping)
+		stop := watchSignals(w, stopping, leaving)
 		defer stop.end()
 		var control run.Control
 		stop.first = func() { control.Send(run.Stop) }
@@ -368,9 +369,10 @@ func (o *experimentFlags) local(cmd *cobra.Command, f *experiment.Folder, jobs i
 	if err != nil {
 		return fmt.Errorf("this program is not where it was: %w", err)
 	}
+	defer survivePipes()()
 	w := cmd.ErrOrStderr()
 	stopAsked, atOnce := make(chan struct{}), make(chan struct{})
-	stop := watchSignals(w, "stopping: every cell that is trained saves a checkpoint first; once more leaves at once, without")
+	stop := watchSignals(w, "stopping: every cell that is trained saves a checkpoint first", leaving)
 	defer stop.end()
 	stop.first = func() { close(stopAsked) }
 	stop.second = func(int) { close(atOnce); stop.second = os.Exit }

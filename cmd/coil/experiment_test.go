@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -114,5 +115,29 @@ func TestExperimentInDashboard(t *testing.T) {
 	p.wantExit(t, exitOK)
 	if s := p.tail(t); strings.Contains(s, "\x1b[1;1H") {
 		t.Error("the dashboard goes on on the normal screen")
+	}
+}
+
+// A Kubernetes Job gives up a cell whose exit code says that it would fail again. The code with which Go ends a program that
+// crashed, for want of memory perhaps, is none of these.
+func TestManifestExitCodes(t *testing.T) {
+	const crashed = 2
+	dir := t.TempDir()
+	grid := filepath.Join(dir, "grid.toml")
+	if err := os.WriteFile(grid, []byte("seeds = [1]\n[[axis]]\nkey = \"model.layers\"\nvalues = [\"1x1\"]\n"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	mustCoil(t, "experiment", grid, "--out", dir, "--executor", "kubernetes", "--image", "image", "--claim", "claim")
+	text, err := os.ReadFile(filepath.Join(dir, "grid", "kubernetes.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := fmt.Sprintf("values: [%d, %d, %d]\n", exitDiverged, exitMismatch, exitUsage); !strings.Contains(string(text), want) {
+		t.Errorf("the manifest does not have %s: %s", want, text)
+	}
+	for _, code := range []int{exitOK, exitFailed, exitUsage, exitDiverged, exitMismatch} {
+		if code == crashed {
+			t.Errorf("an exit code of coil is %d, that of a crash", code)
+		}
 	}
 }

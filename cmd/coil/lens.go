@@ -146,7 +146,7 @@ func lookInto(cmd *cobra.Command, c train.Config, r *run.Run, checkpoint run.Che
 		return nil, err
 	}
 	defer k.Close()
-	stop := watchSignals(cmd.ErrOrStderr(), "stopping: once more leaves at once")
+	stop := watchSignals(cmd.ErrOrStderr(), "stopping", "Ctrl-C once more leaves at once")
 	defer stop.end()
 	l := eval.NewLens(loops, len(t.Kinds()), eval.ExitRules(loops))
 	if err := k.Each(seed, examples, stop.asked, l.Add); errors.Is(err, eval.ErrStopped) {

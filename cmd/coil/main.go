@@ -20,10 +20,10 @@ import (
 // The exit codes, besides 128 + n for a run that was stopped by signal n.
 const (
 	exitOK       = 0
-	exitFailed   = 1 // the run failed
-	exitUsage    = 2 // the command line or the configuration is wrong
-	exitDiverged = 3 // a loss was not finite
-	exitMismatch = 4 // a checkpoint is damaged or of another model
+	exitFailed   = 1  // the run failed
+	exitUsage    = 64 // the command line or the configuration is wrong; not 2, with which Go ends a program that crashed
+	exitDiverged = 3  // a loss was not finite
+	exitMismatch = 4  // a checkpoint is damaged or of another model
 )
 
 // usageError is an error in what the user asked.
@@ -108,7 +108,9 @@ func newRoot() *cobra.Command {
 		Use:   "coil COMMAND",
 		Short: "Train looped transformers",
 		Long: "A looped transformer runs a block of k layers L times (k⊗L): the parameters of k layers, the depth of k·L. " +
-			"coil trains such models in pure Go on any machine, and in Metal on a Mac with Apple silicon.",
+			"coil trains such models in pure Go on any machine, and in Metal on a Mac with Apple silicon.\n\n" +
+			"Exit codes: 0 done, 1 failed, 3 the loss was not finite, 4 a checkpoint is damaged or of another model, 64 the command " +
+			"line or the configuration is wrong, 128 + n stopped by signal n. A crash of the program ends with 2.",
 		Example: `  coil train                     train the default: one layer looped four times, on p-hop induction
   coil train --model 1x1         the same layer, run once
   coil eval latest --loops 1..8  accuracy after each loop

@@ -230,7 +230,7 @@ func TestSignalStops(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			for _, want := range []string{"\nstopping: ", fmt.Sprintf("\nstopped at step %d of 100000000; go on with\n  coil resume %s\n", c.Step, path)} {
+			for _, want := range []string{"\nstopping", fmt.Sprintf("\nstopped at step %d of 100000000; go on with\n  coil resume %s\n", c.Step, path)} {
 				if !strings.Contains(said, want) {
 					t.Errorf("%q is not said: %s", want, said)
 				}
@@ -253,19 +253,62 @@ func TestSignalStops(t *testing.T) {
 	}
 }
 
-// A second signal leaves at once, in the middle of a step.
-func TestSecondSignalLeaves(t *testing.T) {
+// A second Ctrl-C leaves at once, in the middle of a step.
+func TestSecondInterruptLeaves(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "run")
+	p := start(t, "coil", "train", tinyFile(t), "--run-dir", path, "--batch", "524288", "--steps", "2") // two long steps
+	p.await(t, "the run began", func() bool { return steps(path) == 0 })
+	p.send(t, syscall.SIGINT)
+	p.await(t, "it said that it stops", func() bool { return strings.Contains(p.stderr.String(), "once more leaves at once") })
+	p.send(t, syscall.SIGINT)
+	p.wantExit(t, 128+int(syscall.SIGINT))
+	if cs, err := view(t, path).Checkpoints(); err != nil || len(cs) != 0 {
+		t.Errorf("there are checkpoints %v, %v", cs, err)
+	}
+}
+
+// No other second signal does: a closed terminal and batch systems send several.
+func TestSecondSignalWaits(t *testing.T) {
 	config := tinyFile(t)
-	for _, second := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
+	heedHangUp(t)
+	for _, pair := range [][2]syscall.Signal{{syscall.SIGHUP, syscall.SIGHUP}, {syscall.SIGHUP, syscall.SIGTERM}, {syscall.SIGTERM, syscall.SIGTERM},
+		{syscall.SIGINT, syscall.SIGTERM}, {syscall.SIGINT, syscall.SIGHUP}, {syscall.SIGTERM, syscall.SIGINT}} {
+		t.Run(fmt.Sprint(pair), func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "run")
+			p := start(t, "coil", "train", config, "--run-dir", path, "--batch", "2048", "--steps", "100000000") // so that the signals come in one step
+			p.await(t, "the run began", func() bool { return steps(path) == 0 })
+			p.send(t, pair[0])
+			p.await(t, "it said that it stops", func() bool { return strings.Contains(p.stderr.String(), "stopping") })
+			for range 3 {
+				p.Process.Signal(pair[1]) // it may have ended
+				if pair[1] == syscall.SIGINT {
+					break
+				}
+			}
+			p.wantExit(t, 128+int(pair[0]))
+			if c, err := view(t, path).Latest(); err != nil || c.Step < 1 {
+				t.Errorf("the newest checkpoint is of step %d, %v", c.Step, err)
+			}
+		})
+	}
+}
+
+// A run whose lines go to a program that ends trains on; a result that reaches nobody is a failure, after the training.
+func TestBrokenPipe(t *testing.T) {
+	for _, to := range []string{"2>&1", "--json 2>&1", "2>&1 >/dev/null"} {
 		path := filepath.Join(t.TempDir(), "run")
-		p := start(t, "coil", "train", config, "--run-dir", path, "--batch", "524288", "--steps", "2") // two long steps
-		p.await(t, "the run began", func() bool { return steps(path) == 0 })
-		p.send(t, syscall.SIGINT)
-		p.await(t, "it said that it stops", func() bool { return strings.Contains(p.stderr.String(), "once more leaves at once") })
-		p.send(t, second)
-		p.wantExit(t, 128+int(second))
-		if cs, err := view(t, path).Checkpoints(); err != nil || len(cs) != 0 {
-			t.Errorf("there are checkpoints %v, %v", cs, err)
+		p := start(t, "sh", "-c", `coil train "$1" --run-dir "$2" --steps 300 --checkpoint.every 0 `+to+` | head -n 1`, "sh", tinyFile(t), path)
+		p.wantExit(t, 0) // head's
+		r := view(t, path)
+		for _, alive, _ := r.Holder(); alive; _, alive, _ = r.Holder() { // some shells don't wait for the first
+			time.Sleep(time.Millisecond)
+		}
+		h, err := r.History()
+		if last := h[len(h)-1]; err != nil || last.Kind != run.KindEnd || last.Step != 300 {
+			t.Errorf("%s: the last event is %v, %v", to, last, err)
+		}
+		if c, err := r.Latest(); err != nil || c.Step != 300 {
+			t.Errorf("%s: the newest checkpoint is of step %d, %v", to, c.Step, err)
 		}
 	}
 }
@@ -293,7 +336,7 @@ func TestSignalInEval(t *testing.T) {
 	p.await(t, "it said what it measures", func() bool { return p.stdout.String() != "" })
 	p.send(t, syscall.SIGINT)
 	p.wantExit(t, 130)
-	if out, err := p.stdout.String(), p.stderr.String(); !strings.HasSuffix(out, " held-out examples\n") || err != "\nstopping: once more leaves at once\n" {
+	if out, err := p.stdout.String(), p.stderr.String(); !strings.HasSuffix(out, " held-out examples\n") || err != "\nstopping; Ctrl-C once more leaves at once\n" {
 		t.Errorf("it said %s%s", out, err)
 	}
 }

@@ -63,6 +63,7 @@ func (j *job) close() {
 
 // run trains: in the background, in the dashboard, or with lines of progress.
 func (s *session) run() error {
+	defer survivePipes()()
 	err := s.front.look.check()
 	switch {
 	case err != nil:
@@ -75,7 +76,11 @@ func (s *session) run() error {
 	return s.inLines()
 }
 
-const stopping = "stopping: the step and a checkpoint are finished first; once more leaves at once, without"
+// What is said after a first signal, and of a second Ctrl-C.
+const (
+	stopping = "stopping: the step and a checkpoint are finished first"
+	leaving  = "Ctrl-C once more leaves at once, without"
+)
 
 // inLines trains with lines of progress.
 func (s *session) inLines() error {
@@ -96,7 +101,7 @@ func (s *session) inLines() error {
 	if err != nil {
 		return err
 	}
-	stop := watchSignals(w, stopping)
+	stop := watchSignals(w, stopping, leaving)
 	defer stop.end()
 	stop.first = func() { s.control.Send(run.Stop) }
 	begin := time.Now()

@@ -9,32 +9,43 @@ import (
 	"syscall"
 )
 
-// interrupt turns the first signal into a wish to stop and the second into an end.
+// interrupt turns the first signal into a wish to stop and a second Ctrl-C into an end. Other signals come in pairs without
+// anybody's impatience: a terminal that is closed sends SIGHUP from its kernel and from its shell, and batch systems follow
+// SIGINT with SIGTERM.
 type interrupt struct {
 	number atomic.Int32 // of the first signal
 	c      chan os.Signal
 	first  func()         // after the first signal, unless nil
-	second func(code int) // after the second
+	second func(code int) // after the second Ctrl-C
 }
 
-// watchSignals begins to listen; end stops it. first is what to say after the first signal.
-func watchSignals(w io.Writer, first string) *interrupt {
-	i := &interrupt{c: make(chan os.Signal, 2), second: os.Exit}
+// watchSignals begins to listen; end stops it. first is what to say after the first signal, again what a second Ctrl-C does.
+func watchSignals(w io.Writer, first, again string) *interrupt {
+	i := &interrupt{c: make(chan os.Signal, 8), second: os.Exit}
 	signal.Notify(i.c, os.Interrupt, syscall.SIGTERM)
 	if !signal.Ignored(syscall.SIGHUP) { // as under nohup: a closed terminal stops nothing
 		signal.Notify(i.c, syscall.SIGHUP)
 	}
 	go func() {
+		interrupts := 0
 		for s := range i.c {
 			n, ok := s.(syscall.Signal)
 			if !ok {
 				continue
 			}
-			if !i.number.CompareAndSwap(0, int32(n)) {
-				i.second(128 + int(n))
+			if n == syscall.SIGINT {
+				interrupts++
 			}
-			fmt.Fprintf(w, "\n%s\n", first)
-			if i.first != nil {
+			isFirst := i.number.CompareAndSwap(0, int32(n))
+			switch {
+			case n == syscall.SIGINT && interrupts == 1:
+				fmt.Fprintf(w, "\n%s; %s\n", first, again)
+			case n == syscall.SIGINT:
+				i.second(128 + int(n))
+			case isFirst:
+				fmt.Fprintf(w, "\n%s\n", first)
+			}
+			if isFirst && i.first != nil {
 				i.first()
 			}
 		}
@@ -56,4 +67,12 @@ func (i *interrupt) err() error {
 		n = int(syscall.SIGINT)
 	}
 	return signalError{n}
+}
+
+// survivePipes makes writing to a pipe that nobody reads any more an error, until end is called. Otherwise Go ends the
+// program, and training with it, when its lines go to a pager or to head. A handler, unlike ignoring, is not inherited.
+func survivePipes() (end func()) {
+	c := make(chan os.Signal, 1)
+	signal.Notify(c, syscall.SIGPIPE)
+	return func() { signal.Stop(c) }
 }

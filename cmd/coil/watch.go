@@ -78,7 +78,7 @@ func newWatch() *cobra.Command {
 			return follow(cmd.OutOrStdout(), cmd.ErrOrStderr(), runs[0])
 		}
 		leave := make(chan struct{})
-		signals := watchSignals(io.Discard, "")
+		signals := watchSignals(io.Discard, "", "")
 		defer signals.end()
 		signals.first = func() { close(leave) }
 		outcome, err := tui.Run(o, os.Stdin, os.Stdout, leave)
@@ -155,7 +155,7 @@ const followPoll = 250 * time.Millisecond
 
 // follow prints lines of progress, from the beginning, until the run has ended.
 func follow(w, stderr io.Writer, r *run.Run) error {
-	stop := watchSignals(io.Discard, "")
+	stop := watchSignals(io.Discard, "", "")
 	defer stop.end()
 	events, err := r.Events()
 	if err != nil {
