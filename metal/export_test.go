@@ -1,6 +1,16 @@
 package metal
 
-import "unsafe"
+import (
+	"unsafe"
+
+	"coil/backend"
+)
+
+// Gate is the launch behind which a program changes parameters, -1 if it changes none, and the number of its launches.
+func Gate(p backend.Program) (gate, launches int) {
+	q := p.(*program)
+	return q.gate, len(q.launches)
+}
 
 // Window is how many bytes a launch that was submitted may touch from where a bind points to.
 func (m *Metal) Window(l *Launch, bind int) (length int, ok bool) {

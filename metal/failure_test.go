@@ -31,8 +31,54 @@ type failing struct {
 // fault of a command buffer: part of its launches run, then it ends with the error, or never.
 type fault struct {
 	err    error
+	ran    extent
 	never  bool
 	submit bool // it can't even be submitted
+}
+
+// extent is how much of a command buffer has run when it fails. The mark is its last launch.
+type extent int
+
+const (
+	half extent = iota
+	nothing
+	butMark
+	everything // and so all that waits for it goes on
+	scattered  // half, and every second one of the launches that may run at once then
+	extents
+)
+
+func (e extent) String() string {
+	return [...]string{"half", "nothing", "all but the mark", "everything", "scattered launches"}[e]
+}
+
+// of returns what runs.
+func (e extent) of(lists [][]metal.Launch) [][]metal.Launch {
+	work := lists[0]
+	switch e {
+	case nothing:
+		return nil
+	case butMark:
+		return [][]metal.Launch{work}
+	case everything:
+		return lists
+	}
+	at := len(work) / 2
+	if e == half {
+		return [][]metal.Launch{work[:at]}
+	}
+	for at > 0 && !work[at].Barrier {
+		at--
+	}
+	ran := slices.Clone(work[:at])
+	for i := at; i < len(work) && (i == at || !work[i].Barrier); i += 2 {
+		ran = append(ran, work[i])
+		ran[len(ran)-1].Barrier = i == at
+		if i+1 < len(work) && work[i+1].Barrier {
+			break
+		}
+	}
+	return [][]metal.Launch{ran}
 }
 
 func (d *failing) Submit(lists [][]metal.Launch, slot int) (metal.Ticket, error) {
@@ -47,8 +93,7 @@ func (d *failing) Submit(lists [][]metal.Launch, slot int) (metal.Ticket, error)
 	if f.submit {
 		return 0, f.err
 	}
-	// Half of it runs; the mark in the last list never.
-	ticket, err := d.Device.Submit([][]metal.Launch{lists[0][:len(lists[0])/2]}, slot)
+	ticket, err := d.Device.Submit(f.ran.of(lists), slot)
 	if err != nil {
 		return 0, err
 	}
@@ -146,15 +191,16 @@ func TestFailedCommandBuffers(t *testing.T) {
 		t.Fatalf("only %d command buffers", total)
 	}
 	repeated, lost := 0, 0
-	for _, failure := range []error{
-		&metal.CommandError{Code: metal.CommandTimeout, Text: "Caused GPU Timeout Error"},
-		&metal.CommandError{Code: metal.CommandOutOfMemory, Text: "Insufficient Memory"},
-	} {
-		for at := 8; at < total; at += max(1, total/17) {
+	for ran := range extents {
+		failure := []error{
+			&metal.CommandError{Code: metal.CommandTimeout, Text: "Caused GPU Timeout Error"},
+			&metal.CommandError{Code: metal.CommandOutOfMemory, Text: "Insufficient Memory"},
+		}[ran%2]
+		for at := 8 + int(ran); at < total; at += max(1, total/7) {
 			d := newFailing(t)
 			d.fail = func(submit int) *fault {
 				if submit == at {
-					return &fault{err: failure}
+					return &fault{err: failure, ran: ran}
 				}
 				return nil
 			}
@@ -165,7 +211,7 @@ func TestFailedCommandBuffers(t *testing.T) {
 			case err != nil && errors.Is(err, failure) && strings.Contains(err.Error(), "last checkpoint") && strings.Contains(err.Error(), "command buffer "):
 				lost++
 			default:
-				t.Errorf("command buffer %d of %d failed: %d resets, error %v, losses %v, want %v", at, total, d.resets, err, got.losses, want.losses)
+				t.Errorf("command buffer %d of %d failed when %s had run: %d resets, error %v, losses %v, want %v", at, total, ran, d.resets, err, got.losses, want.losses)
 			}
 		}
 	}
@@ -173,6 +219,151 @@ func TestFailedCommandBuffers(t *testing.T) {
 		t.Errorf("%d repeated, %d lost: want mostly repeated, and some lost", repeated, lost)
 	}
 	t.Logf("%d repeated, %d lost", repeated, lost)
+}
+
+// failAt makes the command buffer of that number, from 1 on, fail when so much of it has run.
+func failAt(t *testing.T, at int, ran extent) *failing {
+	d := newFailing(t)
+	d.fail = func(submit int) *fault {
+		if submit == at {
+			return &fault{err: &metal.CommandError{Code: metal.CommandTimeout, Text: "too late"}, ran: ran}
+		}
+		return nil
+	}
+	return d
+}
+
+// TestGate has every single command buffer of three steps fail, two of which are in flight at once. As long as the gate of
+// its step has not opened the weights are whole, and the step is run again. Behind the gate they are not, and an error says
+// so. In no case do the steps end well with other weights.
+func TestGate(t *testing.T) {
+	run := func(d *failing) (weights []float32, gate, launches int, err error) {
+		b := on(t, d, metal.Options{Target: 1}) // a command buffer for each launch
+		defer b.Close()
+		u := newUpdates(b)
+		gate, launches = metal.Gate(u.program)
+		weights, err = u.run()
+		return weights, gate, launches, err
+	}
+	undisturbed := newFailing(t)
+	want, gate, launches, err := run(undisturbed)
+	if err != nil || undisturbed.submits != 3*launches || gate < 2 || gate > launches-4 {
+		t.Fatalf("undisturbed: %d command buffers of %d launches with the gate at %d, error %v", undisturbed.submits, launches, gate, err)
+	}
+	for at := 1; at <= 3*launches; at++ {
+		for ran := range extents {
+			d := failAt(t, at, ran)
+			got, _, _, err := run(d)
+			i := (at - 1) % launches
+			// A command buffer of one launch has run only if all of it has, or all but its mark.
+			open := i > gate || i == gate && (ran == butMark || ran == everything || ran == scattered) || ran == everything
+			switch {
+			case open && (err == nil || !strings.Contains(err.Error(), "last checkpoint")):
+				t.Errorf("launch %d of a step with its gate at %d failed when %s had run: error %v, want one that the weights are lost", i, gate, ran, err)
+			case !open && (err != nil || d.resets != 1 || !slices.Equal(got, want)):
+				t.Errorf("launch %d of a step with its gate at %d failed when %s had run: error %v, %d resets, weights %v, want %v", i, gate, ran, err, d.resets, got, want)
+			}
+			d.Device.Close()
+		}
+	}
+}
+
+// TestGateBehindOtherProgram has every command buffer fail of a step that changes nothing, while one is in flight that does.
+func TestGateBehindOtherProgram(t *testing.T) {
+	run := func(d *failing) (weights []float32, launches int, err error) {
+		b := on(t, d, metal.Options{Target: 1})
+		defer b.Close()
+		w, err := b.NewBuffer(6)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Write(0, []float32{1, 2, 3, 4, 5, 6}); err != nil {
+			t.Fatal(err)
+		}
+		compile := func(record func(r *backend.Recorder, w backend.Tensor)) backend.Program {
+			r := backend.NewRecorder(1, 1)
+			r.BeginStep()
+			record(r, r.Parameter(w))
+			p, err := b.Compile(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return p
+		}
+		reads := compile(func(r *backend.Recorder, w backend.Tensor) {
+			twice := r.Temporary(1, 6)
+			r.Record(&backend.Add{A: w, Y: twice, Alpha: 2})
+			r.Result(twice)
+		})
+		writes := compile(func(r *backend.Recorder, w backend.Tensor) {
+			x := r.Temporary(1, 6)
+			r.Record(&backend.Fill{Y: x, Value: 1})
+			r.Record(&backend.Average{X: x, Mean: w, Decay: r.Scalar()})
+		})
+		_, launches = metal.Gate(reads)
+		twice := make([]float32, 6)
+		err = errors.Join(reads.Run(backend.Step{}), writes.Run(backend.Step{Scalars: []float32{0.5}}), reads.Results(twice), writes.Results(nil))
+		weights = make([]float32, 6)
+		return append(weights, twice...), launches, errors.Join(err, w.Read(0, weights))
+	}
+	want, launches, err := run(newFailing(t))
+	if err != nil || launches < 3 {
+		t.Fatalf("undisturbed: %d launches, error %v", launches, err)
+	}
+	for at := 1; at <= launches; at++ {
+		for ran := range extents {
+			d := failAt(t, at, ran)
+			got, _, err := run(d)
+			if ran == everything || at == launches && ran != half && ran != nothing { // the other step may have gone on
+				if err == nil && !slices.Equal(got, want) {
+					t.Errorf("launch %d of %d failed when %s had run: weights %v, want %v", at, launches, ran, got, want)
+				}
+				continue
+			}
+			if err != nil || d.resets != 1 || !slices.Equal(got, want) {
+				t.Errorf("launch %d of %d failed when %s had run: error %v, %d resets, weights %v, want %v", at, launches, ran, err, d.resets, got, want)
+			}
+		}
+	}
+}
+
+// TestUngated: operations without a gate may have changed a parameter whenever a command buffer fails, whether of their own
+// step or of the one before.
+func TestUngated(t *testing.T) {
+	for _, of := range []string{"the step", "the step before"} {
+		for at := 1; at <= 3; at++ {
+			d := failAt(t, at, half)
+			b := on(t, d, metal.Options{Target: 1})
+			defer b.Close()
+			w, err := b.NewBuffer(4)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r := backend.NewRecorder(1, 1)
+			r.BeginStep()
+			x, y := r.Temporary(1, 4), r.Parameter(w)
+			r.Record(&backend.Fill{Y: x, Value: 3})
+			r.Record(&backend.Add{A: y, B: x, Y: y, Alpha: 1, Beta: 1})
+			p, err := b.Compile(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			programs := []backend.Program{p}
+			if of == "the step before" {
+				programs = []backend.Program{addsOf(t, b, 3), p}
+			}
+			for _, p := range programs {
+				if err := p.Run(backend.Step{}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for i, p := range programs {
+				if err := p.Results(nil); err == nil || !strings.Contains(err.Error(), "last checkpoint") {
+					t.Errorf("command buffer %d of %s failed; program %d: error %v, want one that the weights are lost", at, of, i, err)
+				}
+			}
+		}
+	}
 }
 
 // TestFailuresInARow: a step that fails once more than it is tried is given up, with smaller command buffers each time.

@@ -3,6 +3,7 @@ package metal
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -201,14 +202,13 @@ func (m *Metal) recover(i int, err error) {
 		}
 	}
 	var removed *CommandError
-	opened := m.marks()[journalOpen]
 	m.failures++
 	switch {
 	case hung:
 		m.lost = fmt.Errorf("metal: %w; waited %v. What the GPU holds can't be trusted: start again from the last checkpoint", err, m.options.Timeout)
 	case errors.As(err, &removed) && removed.Code == CommandDeviceRemoved:
 		m.lost = fmt.Errorf("metal: %w; the GPU is gone: start again from the last checkpoint", err)
-	case opened == m.flights[i].number || m.anyUngated(i):
+	case m.anyOpened(i) || m.anyUngated(i):
 		m.lost = fmt.Errorf("metal: %w, while weights were being updated: they may be half old, half new; start again from the last checkpoint", err)
 	case m.failures >= attempts:
 		m.lost = fmt.Errorf("metal: %w; it failed %d times, with command buffers as short as %v. The weights are as they were before the step", err, m.failures, m.target)
@@ -227,14 +227,16 @@ func (m *Metal) recover(i int, err error) {
 	}
 }
 
+// anyOpened reports whether a flight from i on may have changed parameters behind its gate. A command buffer may fail when
+// all of it has run, so that may also be one behind the flight that failed.
+func (m *Metal) anyOpened(i int) bool {
+	opened := m.marks()[journalOpen]
+	return slices.ContainsFunc(m.flights[i:], func(f flight) bool { return f.number == opened })
+}
+
 // anyUngated reports whether a flight from i on may have changed parameters without asking the gate.
 func (m *Metal) anyUngated(i int) bool {
-	for _, f := range m.flights[i:] {
-		if f.p.ungated {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(m.flights[i:], func(f flight) bool { return f.p.ungated })
 }
 
 func (m *Metal) marks() []uint32 { return uints(m.device.Bytes(m.journal)) }

@@ -200,7 +200,7 @@ func failures(d *mutated) (outcomes []string, err error) {
 			return nil, err
 		}
 		d.SetWindows(b.Window) // not watched: what a failed launch was to write is undefined
-		outcome, err := updates(b)
+		outcome, err := newUpdates(b).run()
 		if d.fault != nil {
 			return nil, d.fault
 		}
@@ -212,9 +212,15 @@ func failures(d *mutated) (outcomes []string, err error) {
 	return outcomes, nil
 }
 
-// updates runs three steps, two of them at once, and returns the weights.
-func updates(b *metal.Metal) (weights []float32, err error) {
-	state := []backend.Buffer{}
+// updates is a program that changes weights in every way, and its state.
+type updates struct {
+	program backend.Program
+	results []float32
+	state   []backend.Buffer
+}
+
+func newUpdates(b *metal.Metal) *updates {
+	u := &updates{}
 	r := backend.NewRecorder(1, 1)
 	parameter := func(n int, value float32) backend.Tensor {
 		w, err := b.NewBuffer(n)
@@ -224,7 +230,7 @@ func updates(b *metal.Metal) (weights []float32, err error) {
 		if err != nil {
 			panic(err)
 		}
-		state = append(state, w)
+		u.state = append(u.state, w)
 		return r.Parameter(w)
 	}
 	x, grad := r.Temporary(2, 3), r.Accumulator(2, 3)
@@ -243,20 +249,25 @@ func updates(b *metal.Metal) (weights []float32, err error) {
 	r.Result(grad)
 	p, err := b.Compile(r)
 	if err != nil {
-		return nil, err
+		panic(err)
 	}
-	defer p.Close()
-	results := make([]float32, r.ResultLen())
+	u.program, u.results = p, make([]float32, r.ResultLen())
+	return u
+}
+
+// run runs three steps, two of them at once, and returns their results and the weights.
+func (u *updates) run() (weights []float32, err error) {
+	defer u.program.Close()
 	var errs []error
-	run := func(s float32) { errs = append(errs, p.Run(backend.Step{Scalars: []float32{s}})) }
-	take := func() { errs = append(errs, p.Results(results)); weights = append(weights, results...) }
+	run := func(s float32) { errs = append(errs, u.program.Run(backend.Step{Scalars: []float32{s}})) }
+	take := func() { errs = append(errs, u.program.Results(u.results)); weights = append(weights, u.results...) }
 	run(0.5)
 	take()
 	run(0.25)
 	run(0.125)
 	take()
 	take()
-	for _, s := range state {
+	for _, s := range u.state {
 		got := make([]float32, s.Len())
 		if err := s.Read(0, got); err == nil {
 			weights = append(weights, got...)

@@ -34,11 +34,14 @@ kernel void journal_gate(device uint* journal [[buffer(0)]],
   if (open) journal[kOpen] = control->number;
 }
 
-// The last launch of a step.
+// The last launch of a step. It closes the gate, so that the kernels of the next step that ask it find it closed if the
+// command buffer with their own gate fails before that.
 kernel void journal_close(device uint* journal [[buffer(0)]],
                           device const Control* control [[buffer(1)]],
                           uint i [[thread_position_in_grid]]) {
-  if (i == 0 && reached(journal, control->number, control->all)) journal[kDone] = control->number;
+  if (i != 0) return;
+  journal[kGate] = 0;
+  if (reached(journal, control->number, control->all)) journal[kDone] = control->number;
 }
 
 // Copies n floats.

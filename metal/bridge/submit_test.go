@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -158,6 +159,31 @@ func TestSubmitRefuses(t *testing.T) {
 	}
 }
 
+// A command buffer has not ended before its status is that it has completed or failed: enqueued, committed and scheduled
+// are not the end. The stand-in shows all of them.
+func TestPollWaitsForTheEnd(t *testing.T) {
+	f := openFixture(t)
+	b := f.buffer(t, 100)
+	f.recorder.delay = 10 * time.Millisecond
+	for _, fails := range []bool{false, true} {
+		want, launches := [6]int{1: 1, 2: 1, 3: 1, 4: 1}, uint32(4)
+		if fails {
+			want, launches = [6]int{1: 1, 2: 1, 3: 1, 5: 1}, 2
+			standin.Fail(0, metal.CommandOutOfMemory, "no memory")
+		}
+		standin.Statuses()
+		before := binary.LittleEndian.Uint32(f.Bytes(b))
+		p := wait(t, f, f.submit(t, slices.Repeat([]metal.Launch{launch(f.take[1], b)}, 4)...))
+		if n := binary.LittleEndian.Uint32(f.Bytes(b)) - before; n != launches || (p.Err != nil) != fails || p.Seconds < 0.01 {
+			t.Errorf("ended with %+v when %d launches had run, want %d", p, n, launches)
+		}
+		got := standin.Statuses()
+		if got[3] = min(got[3], 1); got != want { // scheduled for as long as it takes
+			t.Errorf("statuses shown: %v, want %v", got, want)
+		}
+	}
+}
+
 func TestPollAnswersOnce(t *testing.T) {
 	f := openFixture(t)
 	k := f.submit(t)
@@ -176,7 +202,7 @@ func TestFailure(t *testing.T) {
 	standin.Fail(1, metal.CommandTimeout, text)
 	var tickets []metal.Ticket
 	for range 3 {
-		tickets = append(tickets, f.submit(t, launch(f.take[1], b)))
+		tickets = append(tickets, f.submit(t, slices.Repeat([]metal.Launch{launch(f.take[1], b)}, 4)...))
 	}
 	for i, k := range tickets {
 		p := wait(t, f, k)
@@ -190,8 +216,8 @@ func TestFailure(t *testing.T) {
 			t.Errorf("command buffer %d: %v", i, p.Err)
 		}
 	}
-	if n := binary.LittleEndian.Uint32(f.Bytes(b)); n != 2 {
-		t.Errorf("%d launches ran, want 2", n)
+	if n := binary.LittleEndian.Uint32(f.Bytes(b)); n != 4+2+4 { // half of those that failed
+		t.Errorf("%d launches ran, want 10", n)
 	}
 	if err := f.Reset(); err != nil {
 		t.Fatal(err)
@@ -243,7 +269,11 @@ func TestCloseKeepsWhatIsInUse(t *testing.T) {
 		}
 		f.submit(t)
 		x := &f.flights
-		for (!hang && x.status.send(x.list[0].object).uint() < statusCompleted) || (hang && standin.Hanging() == 0) {
+		for { // until it has ended, or hangs and is scheduled
+			status := x.status.send(x.list[0].object).uint()
+			if !hang && status >= statusCompleted || hang && standin.Hanging() > 0 && status == statusCompleted-1 {
+				break
+			}
 			time.Sleep(time.Millisecond)
 		}
 		if err := d.Close(); err != nil {

@@ -63,11 +63,21 @@ func Sets() [3]int {
 	return [3]int{int(n[0]), int(n[1]), int(n[2])}
 }
 
-// Fail makes the command buffer fail that is committed after so many others.
+// Fail makes the command buffer fail that is committed after so many others, when half of its launches have run.
 func Fail(after, code int, text string) {
 	s := C.CString(text)
 	defer C.free(unsafe.Pointer(s))
 	C.standin_fail(C.int(after), C.int(code), s)
+}
+
+// Statuses returns how often each MTLCommandBufferStatus was shown since it was last asked.
+func Statuses() (n [6]int) {
+	var counts [6]C.long
+	C.standin_statuses(&counts[0])
+	for i, c := range counts {
+		n[i] = int(c)
+	}
+	return n
 }
 
 // Hang makes the command buffer never end that is committed after so many others, and all after it in its queue.

@@ -40,7 +40,11 @@ long standin_activities(void);
 // How often encoders were given a pipeline, a buffer, an offset alone, since this was last asked.
 void standin_sets(long *pipelines, long *buffers, long *offsets);
 
-// The command buffer that is committed after so many others fails, or never ends, nor does any after it in its queue.
+// How often each of the six statuses of a command buffer was shown, since this was last asked.
+void standin_statuses(long *counts);
+
+// The command buffer that is committed after so many others fails when half of its launches have run, or never ends, nor does any
+// after it in its queue.
 void standin_fail(int after, int code, const char *text);
 void standin_hang(int after);
 long standin_hanging(void);      // command buffers that never end
