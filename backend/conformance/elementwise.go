@@ -176,6 +176,16 @@ func cosineCases(s *suite) {
 		c.check(&backend.Cosine{A: a, B: b, Y: c.out("Y", 1, 1), Norms: norms, Alpha: 1},
 			&backend.CosineBackward{A: a, B: b, Norms: norms, DA: c.inOut("DA", 3, 7), DB: c.inOut("DB", 3, 7), Alpha: 1})
 	}
+	// Squared norms whose product is beyond float32, above or below. The gradients begin at 0, or they would not be seen.
+	for _, scale := range [][2]float32{{1e15, 1e15}, {1e-15, 1e-15}, {1e15, 1e-15}, {1e16, 1e12}, {1e-16, 1e-13}} {
+		for _, shape := range [][2]int{{3, 7}, {300, 132}} {
+			n, d := shape[0], shape[1]
+			c := s.inGroup("[%d,%d] of size %g and %g", n, d, scale[0], scale[1])
+			a, b, norms := c.in("A", n, d, c.scaled(scale[0])), c.in("B", n, d, c.scaled(scale[1])), c.out("norms", 1, 3)
+			c.check(&backend.Cosine{A: a, B: b, Y: c.out("Y", 1, 1), Norms: norms, Alpha: 1},
+				&backend.CosineBackward{A: a, B: b, Norms: norms, DA: c.inOut("DA", n, d, always(0)), DB: c.inOut("DB", n, d, always(0)), Alpha: 1})
+		}
+	}
 	c := s.inGroup("into accumulators")
 	c.check(&backend.Cosine{A: c.in("A", 3, 7), B: c.in("B", 3, 7), Y: c.sum("Y", 1, 1), Alpha: 1, Accumulate: true})
 }

@@ -79,6 +79,10 @@ func matmulCases(s *suite) {
 		s.inStep("%s of few tiles, and deep", f.name).matmul(40, 36, 1100+3*i, f.transA, f.transB, i != 1, i == 1, i == 0)
 	}
 	s.inStep("NN of whole tiles").matmul(832, 832, 16, false, false, false, true, false)
+	// So wide that a GPU takes C in strips of tiles, of which the last one is narrower whether tiles have 32 columns or 64.
+	for i, f := range forms {
+		s.inStep("%s in strips", f.name).matmul(70, 1550, 3+i, f.transA, f.transB, i == 1, false, i == 2)
+	}
 	c := s.inGroup("gradient of a weight")
 	dw, part := c.sum("C", 20, 70), c.sum("strided C", 20, 30)
 	x, dy := c.in("A", 45, 20), c.in("B", 45, 70)

@@ -55,6 +55,8 @@ var subjects = []struct {
 	{"adamw", adamwCases},
 	{"adafactor", adafactorCases},
 	{"average", averageCases},
+	{"rows", rowCases},
+	{"scalars", scalarCases},
 	{"buffers", bufferCases},
 	{"groups", groupCases},
 	{"bad steps", badStepCases},
@@ -156,7 +158,8 @@ type trial struct {
 	step  bool
 	pad   int // columns to the left and, at least, to the right of operands recorded from now on
 
-	padded int // operands with such columns
+	padded int                                       // operands with such columns
+	form   func(operand, cols int) (left, right int) // of their columns, instead of pad
 
 	buffers []backend.Buffer
 	inputs  [][]int32
@@ -231,7 +234,11 @@ func choose(value []source, otherwise source) source {
 
 // edges are the columns to the left and to the right of the next operand. Some have more to the right than others, so
 // that no two strides of an operation are alike.
-func (c *trial) edges() (left, right int) {
+func (c *trial) edges(cols int) (left, right int) {
+	if c.form != nil {
+		c.padded++
+		return c.form(c.padded-1, cols)
+	}
 	if c.pad == 0 {
 		return 0, 0
 	}
@@ -261,7 +268,7 @@ func (c *trial) around(rows, left, cols, right int, value, edge source) []float3
 // load records how a temporary gets its values: from a parameter, and in the group part by an index that is different
 // for each group.
 func (c *trial) load(name string, rows, cols int, value, edge source) backend.Tensor {
-	left, right := c.edges()
+	left, right := c.edges(cols)
 	stride := left + cols + right
 	from := c.matrix(c.parameter(name, c.around(rows*c.Groups(), left, cols, right, value, edge)), rows*c.Groups(), stride)
 	whole := c.Temporary(rows, stride)
@@ -307,20 +314,20 @@ func newBuffer(t failer, b backend.Backend, values []float32) backend.Buffer {
 
 // weight is a parameter that is read; state one that the step part changes.
 func (c *trial) weight(name string, rows, cols int, value ...source) backend.Tensor {
-	left, right := c.edges()
+	left, right := c.edges(cols)
 	data := c.around(rows, left, cols, right, choose(value, c.normal), nan)
 	return c.matrix(c.parameter(name, data), rows, left+cols+right).Columns(left, left+cols)
 }
 
 func (c *trial) state(name string, rows, cols int, value ...source) backend.Tensor {
-	left, right := c.edges()
+	left, right := c.edges(cols)
 	data := c.around(rows, left, cols, right, choose(value, c.normal), c.normal)
 	return c.matrix(c.parameter(name, data), rows, left+cols+right).Columns(left, left+cols)
 }
 
 // sum is an accumulator.
 func (c *trial) sum(name string, rows, cols int) backend.Tensor {
-	left, right := c.edges()
+	left, right := c.edges(cols)
 	whole := c.Accumulator(rows, left+cols+right)
 	c.names[whole.Storage] = name
 	c.Result(whole)
@@ -381,8 +388,8 @@ func (s *suite) skip() bool {
 	return s.o.Every > 1 && s.cases%s.o.Every != 1
 }
 
-// runStep runs the program once and compares everything that it shows with the reference.
-func (c *trial) runStep(p backend.Program) {
+// runStep runs the program once, compares everything that it shows with the reference, and returns the results.
+func (c *trial) runStep(p backend.Program) []float32 {
 	c.Helper()
 	step := backend.Step{Scalars: c.scalars, Inputs: c.inputs}
 	ref, err := newReference(c.Recorder, step, c.o.BFloat)
@@ -393,7 +400,7 @@ func (c *trial) runStep(p backend.Program) {
 		c.Fatalf("%s: %v", c.label, err)
 	}
 	ref.run()
-	c.compareStep(p, ref)
+	return c.compareStep(p, ref)
 }
 
 // runDeepStep is runStep for a program of many operations behind each other.
@@ -410,13 +417,14 @@ func (c *trial) runDeepStep(p backend.Program) {
 	c.compareStep(p, ref)
 }
 
-func (c *trial) compareStep(p backend.Program, ref *reference) {
+func (c *trial) compareStep(p backend.Program, ref *reference) []float32 {
 	c.Helper()
 	c.trials++
-	results := make([]float32, c.ResultLen())
-	if err := p.Results(results); err != nil {
+	all := make([]float32, c.ResultLen())
+	if err := p.Results(all); err != nil {
 		c.Fatalf("%s: %v", c.label, err)
 	}
+	results := all
 	for _, t := range c.Results() {
 		want := ref.read(t)
 		c.compare(c.names[t.Storage], results[:t.Size()], want.x, t.Cols)
@@ -439,6 +447,7 @@ func (c *trial) compareStep(p backend.Program, ref *reference) {
 			c.compare(c.names[i+1], got, ref.storages[i], c.columns(i+1))
 		}
 	}
+	return all
 }
 
 // columns guesses the row length of a storage from the operation that touches all of it, for messages.
