@@ -40,7 +40,7 @@ static inline Head head_of(uint3 group, uint length, uint heads) {
 template <uint w, uint rows, uint threads>
 static inline void load_tile(threadgroup float* tile, device const void* x, uint i, uint stride, uint valid, uint tid,
                              bool bf16) {
-  for (uint t = 0; t < (rows * w / 4 + threads - 1) / threads; t++) {
+  UNROLL for (uint t = 0; t < (rows * w / 4 + threads - 1) / threads; t++) {
     const uint e = t * threads + tid, r = e / (w / 4), c = e % (w / 4) * 4;
     if (rows * w / 4 % threads != 0 && r >= rows) continue;
     *(threadgroup float4*)(tile + r * (w + kPad) + c) =
@@ -50,19 +50,19 @@ static inline void load_tile(threadgroup float* tile, device const void* x, uint
 
 // Brings eight rows into matrices. `mine` is room for them that belongs to the SIMD-group.
 template <uint w>
-static inline void load_strip(thread simdgroup_float8x8 (&to)[w / 8], threadgroup float* mine, device const void* x, uint i,
+INLINE void load_strip(thread simdgroup_float8x8 (&to)[w / 8], threadgroup float* mine, device const void* x, uint i,
                               uint stride, uint valid, uint lane, bool bf16) {
   load_tile<w, 8, 32>(mine, x, i, stride, valid, lane, bf16);
   simdgroup_barrier(mem_flags::mem_threadgroup);
-  for (uint k = 0; k < w / 8; k++) simdgroup_load(to[k], mine + 8 * k, w + kPad);
+  UNROLL for (uint k = 0; k < w / 8; k++) simdgroup_load(to[k], mine + 8 * k, w + kPad);
   simdgroup_barrier(mem_flags::mem_threadgroup);
 }
 
 // Writes eight rows, each times the factor of its threads.
 template <uint w>
-static inline void store_strip(thread simdgroup_float8x8 (&from)[w / 8], threadgroup float* mine, device void* x, uint i,
+INLINE void store_strip(thread simdgroup_float8x8 (&from)[w / 8], threadgroup float* mine, device void* x, uint i,
                                uint stride, uint valid, float factor, uint lane, bool bf16) {
-  for (uint k = 0; k < w / 8; k++) simdgroup_store(from[k], mine + 8 * k, w + kPad);
+  UNROLL for (uint k = 0; k < w / 8; k++) simdgroup_store(from[k], mine + 8 * k, w + kPad);
   simdgroup_barrier(mem_flags::mem_threadgroup);
   const uint r = lane / 4;
   for (uint c = lane % 4 * 4; c < w; c += 16) {
@@ -74,49 +74,49 @@ static inline void store_strip(thread simdgroup_float8x8 (&from)[w / 8], threadg
 
 // to = A·Bᵀ for all strips, B being a tile.
 template <uint w, uint strips, uint across>
-static inline void scores_of(thread simdgroup_float8x8 (&to)[strips][across / 8], thread simdgroup_float8x8 (&a)[strips][w / 8],
+INLINE void scores_of(thread simdgroup_float8x8 (&to)[strips][across / 8], thread simdgroup_float8x8 (&a)[strips][w / 8],
                              threadgroup float* tile) {
-  for (uint s = 0; s < strips; s++)
-    for (uint j = 0; j < across / 8; j++) to[s][j] = make_filled_simdgroup_matrix<float, 8, 8>(0.0f);
-  for (uint k = 0; k < w / 8; k++)
-    for (uint j = 0; j < across / 8; j++) {
+  UNROLL for (uint s = 0; s < strips; s++)
+    UNROLL for (uint j = 0; j < across / 8; j++) to[s][j] = make_filled_simdgroup_matrix<float, 8, 8>(0.0f);
+  UNROLL for (uint k = 0; k < w / 8; k++)
+    UNROLL for (uint j = 0; j < across / 8; j++) {
       simdgroup_float8x8 b;
       simdgroup_load(b, tile + 8 * j * (w + kPad) + 8 * k, w + kPad, ulong2(0, 0), true);
-      for (uint s = 0; s < strips; s++) simdgroup_multiply_accumulate(to[s][j], a[s][k], b, to[s][j]);
+      UNROLL for (uint s = 0; s < strips; s++) simdgroup_multiply_accumulate(to[s][j], a[s][k], b, to[s][j]);
     }
 }
 
 // to += A·B for all strips, A being weights of the rows of a tile.
 template <uint w, uint strips, uint across>
-static inline void add_weighted(thread simdgroup_float8x8 (&to)[strips][w / 8], thread simdgroup_float8x8 (&a)[strips][across / 8],
+INLINE void add_weighted(thread simdgroup_float8x8 (&to)[strips][w / 8], thread simdgroup_float8x8 (&a)[strips][across / 8],
                                 threadgroup float* tile) {
-  for (uint j = 0; j < across / 8; j++)
-    for (uint k = 0; k < w / 8; k++) {
+  UNROLL for (uint j = 0; j < across / 8; j++)
+    UNROLL for (uint k = 0; k < w / 8; k++) {
       simdgroup_float8x8 b;
       simdgroup_load(b, tile + 8 * j * (w + kPad) + 8 * k, w + kPad);
-      for (uint s = 0; s < strips; s++) simdgroup_multiply_accumulate(to[s][k], a[s][j], b, to[s][k]);
+      UNROLL for (uint s = 0; s < strips; s++) simdgroup_multiply_accumulate(to[s][k], a[s][j], b, to[s][k]);
     }
 }
 
 // A strip of scores between matrices and threads: thread `lane` has row lane/4, and of its columns the across/4 from
 // lane%4·across/4 on.
 template <uint across>
-static inline void spread(thread float4* to, thread simdgroup_float8x8 (&from)[across / 8], threadgroup float* mine,
-                          uint lane) {
-  for (uint j = 0; j < across / 8; j++) simdgroup_store(from[j], mine + 8 * j, across + kPad);
+INLINE void spread(thread float4* to, thread simdgroup_float8x8 (&from)[across / 8], threadgroup float* mine,
+                   uint lane) {
+  UNROLL for (uint j = 0; j < across / 8; j++) simdgroup_store(from[j], mine + 8 * j, across + kPad);
   simdgroup_barrier(mem_flags::mem_threadgroup);
-  for (uint t = 0; t < across / 16; t++)
+  UNROLL for (uint t = 0; t < across / 16; t++)
     to[t] = *(threadgroup float4*)(mine + lane / 4 * (across + kPad) + lane % 4 * (across / 4) + 4 * t);
   simdgroup_barrier(mem_flags::mem_threadgroup);
 }
 
 template <uint across>
-static inline void gather(thread simdgroup_float8x8 (&to)[across / 8], thread float4* from, threadgroup float* mine,
-                          uint lane) {
-  for (uint t = 0; t < across / 16; t++)
+INLINE void gather(thread simdgroup_float8x8 (&to)[across / 8], thread float4* from, threadgroup float* mine,
+                   uint lane) {
+  UNROLL for (uint t = 0; t < across / 16; t++)
     *(threadgroup float4*)(mine + lane / 4 * (across + kPad) + lane % 4 * (across / 4) + 4 * t) = from[t];
   simdgroup_barrier(mem_flags::mem_threadgroup);
-  for (uint j = 0; j < across / 8; j++) simdgroup_load(to[j], mine + 8 * j, across + kPad);
+  UNROLL for (uint j = 0; j < across / 8; j++) simdgroup_load(to[j], mine + 8 * j, across + kPad);
   simdgroup_barrier(mem_flags::mem_threadgroup);
 }
 
@@ -165,10 +165,10 @@ template <uint w, uint strips, uint across>
 
   simdgroup_float8x8 q[strips][w / 8], o[strips][w / 8];
   float most[strips], sum[strips];  // of a row: the largest score in units of log 2, and Σ exp2(score − most)
-  for (uint s = 0; s < strips; s++) {
+  UNROLL for (uint s = 0; s < strips; s++) {
     const uint at = first + 8 * s;
     load_strip<w>(q[s], mine, qkv, queries + at * p.qkv, p.qkv, at < p.length ? p.length - at : 0, lane, bf16_0);
-    for (uint k = 0; k < w / 8; k++) o[s][k] = make_filled_simdgroup_matrix<float, 8, 8>(0.0f);
+    UNROLL for (uint k = 0; k < w / 8; k++) o[s][k] = make_filled_simdgroup_matrix<float, 8, 8>(0.0f);
     most[s] = -INFINITY;
     sum[s] = 0.0f;
   }
@@ -185,18 +185,18 @@ template <uint w, uint strips, uint across>
     threadgroup_barrier(mem_flags::mem_threadgroup);
     if (active) {
       scores_of<w, strips, across>(weights, q, tile);
-      for (uint s = 0; s < strips; s++) {
+      UNROLL for (uint s = 0; s < strips; s++) {
         const uint i = first + 8 * s + r;
         float4 v[across / 16];
         spread<across>(v, weights[s], strip, lane);
         float m = -INFINITY;
-        for (uint t = 0; t < across / 16; t++) {
+        UNROLL for (uint t = 0; t < across / 16; t++) {
           v[t] = seen(v[t], j + c + 4 * t, i);
           m = max(m, max(max(v[t].x, v[t].y), max(v[t].z, v[t].w)));
         }
         m = max(most[s], quad_max_of(m) * scale);
         float z = 0.0f;
-        for (uint t = 0; t < across / 16; t++) {
+        UNROLL for (uint t = 0; t < across / 16; t++) {
           v[t] = exp2_of(fma(v[t], float4(scale), float4(-m)));
           z += sum_of(v[t]);
         }
@@ -207,7 +207,7 @@ template <uint w, uint strips, uint across>
         gather<across>(weights[s], v, strip, lane);
         simdgroup_float8x8 d;
         simdgroup_load(d, diagonal, 8);
-        for (uint k = 0; k < w / 8; k++) {
+        UNROLL for (uint k = 0; k < w / 8; k++) {
           simdgroup_float8x8 scaled;
           simdgroup_multiply(scaled, d, o[s][k]);
           o[s][k] = scaled;
@@ -221,7 +221,7 @@ template <uint w, uint strips, uint across>
   }
 
   threadgroup_barrier(mem_flags::mem_threadgroup);
-  for (uint s = 0; s < strips; s++) {
+  UNROLL for (uint s = 0; s < strips; s++) {
     const uint at = first + 8 * s, row = h.row + at;
     const uint valid = at < p.length ? p.length - at : 0;
     store_strip<w>(o[s], mine, out, row * p.out + h.col, p.out, valid, 1.0f / sum[s], lane, bf16_1);
@@ -257,12 +257,12 @@ template <uint w, uint strips, uint across>
 
   simdgroup_float8x8 q[strips][w / 8], g[strips][w / 8], dq[strips][w / 8];
   float shift[strips], d[strips];  // LogSum in units of log 2, and δ
-  for (uint s = 0; s < strips; s++) {
+  UNROLL for (uint s = 0; s < strips; s++) {
     const uint at = first + 8 * s, row = h.row + at;
     const uint valid = at < p.length ? p.length - at : 0;
     load_strip<w>(q[s], mine, qkv, queries + at * p.qkv, p.qkv, valid, lane, bf16_0);
     load_strip<w>(g[s], mine, dout, row * p.dout + h.col, p.dout, valid, lane, bf16_3);
-    for (uint k = 0; k < w / 8; k++) dq[s][k] = make_filled_simdgroup_matrix<float, 8, 8>(0.0f);
+    UNROLL for (uint k = 0; k < w / 8; k++) dq[s][k] = make_filled_simdgroup_matrix<float, 8, 8>(0.0f);
     float sum = 0.0f;
     for (uint k = lane % 4 * 4; k < w; k += 16) {
       const uint n = r < valid ? w : 0;
@@ -288,12 +288,12 @@ template <uint w, uint strips, uint across>
     simdgroup_float8x8 weights[strips][across / 8], grads[strips][across / 8];
     scores_of<w, strips, across>(weights, q, key_tile);
     scores_of<w, strips, across>(grads, g, value_tile);
-    for (uint s = 0; s < strips; s++) {
+    UNROLL for (uint s = 0; s < strips; s++) {
       const uint i = first + 8 * s + r;
       float4 v[across / 16], e[across / 16];
       spread<across>(v, weights[s], strip, lane);
       spread<across>(e, grads[s], strip, lane);
-      for (uint t = 0; t < across / 16; t++)
+      UNROLL for (uint t = 0; t < across / 16; t++)
         v[t] = exp2_of(fma(seen(v[t], j + c + 4 * t, i), float4(scale), float4(-shift[s]))) * (e[t] - d[s]);
       gather<across>(weights[s], v, strip, lane);
     }
@@ -301,7 +301,7 @@ template <uint w, uint strips, uint across>
   }
 
   threadgroup_barrier(mem_flags::mem_threadgroup);
-  for (uint s = 0; s < strips; s++) {
+  UNROLL for (uint s = 0; s < strips; s++) {
     const uint at = first + 8 * s;
     store_strip<w>(dq[s], mine, dqkv, (h.row + at) * p.dqkv + h.col, p.dqkv, at < p.length ? p.length - at : 0, p.scale, lane, bf16_4);
   }
@@ -333,11 +333,11 @@ template <uint w, uint strips, uint across>
   const uint queries = h.row * p.qkv + h.col, keys = queries + h.cols, values = keys + h.cols;
 
   simdgroup_float8x8 k[strips][w / 8], v[strips][w / 8], dk[strips][w / 8], dv[strips][w / 8];
-  for (uint s = 0; s < strips; s++) {
+  UNROLL for (uint s = 0; s < strips; s++) {
     const uint at = first + 8 * s, valid = at < p.length ? p.length - at : 0;
     load_strip<w>(k[s], mine, qkv, keys + at * p.qkv, p.qkv, valid, lane, bf16_0);
     load_strip<w>(v[s], mine, qkv, values + at * p.qkv, p.qkv, valid, lane, bf16_0);
-    for (uint m = 0; m < w / 8; m++) {
+    UNROLL for (uint m = 0; m < w / 8; m++) {
       dk[s][m] = make_filled_simdgroup_matrix<float, 8, 8>(0.0f);
       dv[s][m] = make_filled_simdgroup_matrix<float, 8, 8>(0.0f);
     }
@@ -360,12 +360,12 @@ template <uint w, uint strips, uint across>
     simdgroup_float8x8 weights[strips][across / 8], grads[strips][across / 8];
     scores_of<w, strips, across>(weights, k, query_tile);
     scores_of<w, strips, across>(grads, v, grad_tile);
-    for (uint s = 0; s < strips; s++) {
+    UNROLL for (uint s = 0; s < strips; s++) {
       const uint j = first + 8 * s + r;
       float4 x[across / 16], e[across / 16];
       spread<across>(x, weights[s], strip, lane);
       spread<across>(e, grads[s], strip, lane);
-      for (uint t = 0; t < across / 16; t++) {
+      UNROLL for (uint t = 0; t < across / 16; t++) {
         const uint n = c + 4 * t, q = i + n;
         x[t] = exp2_of(fma(x[t], float4(scale), -shifts[n / 4]));
         x[t] = float4(q >= j ? x[t].x : 0.0f, q + 1 >= j ? x[t].y : 0.0f, q + 2 >= j ? x[t].z : 0.0f, q + 3 >= j ? x[t].w : 0.0f);
@@ -379,7 +379,7 @@ template <uint w, uint strips, uint across>
   }
 
   threadgroup_barrier(mem_flags::mem_threadgroup);
-  for (uint s = 0; s < strips; s++) {
+  UNROLL for (uint s = 0; s < strips; s++) {
     const uint at = first + 8 * s, valid = at < p.length ? p.length - at : 0;
     const uint i = (h.row + at) * p.dqkv + h.col;
     store_strip<w>(dk[s], mine, dkv, i, p.dqkv, valid, p.scale, lane, bf16_4);

@@ -41,9 +41,6 @@ enum {
   kUpperA = 3,  // op(A) is upper triangular
 };
 
-// Matrices stay in registers only where each index into an array of them is known.
-#define UNROLL _Pragma("clang loop unroll(full)")
-
 enum { kDepth = 16, kThreads = 128, kPad = 4 };
 
 // Brings kDepth inner positions from k0 on of `side` rows (columns if the inner size runs down) from the first on into

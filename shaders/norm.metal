@@ -41,21 +41,21 @@ template <uint held>
 
   float4 v[held];
   float sum = 0.0f;
-  for (uint k = 0; k < held; k++) {
+  UNROLL for (uint k = 0; k < held; k++) {
     v[k] = load_row(x, row * p.x, first + k * step, p.cols, 0.0f, bf16_0, quads);
     sum += sum_of(v[k]);
   }
   float mean = 0.0f;
   if (!rms) {
     mean = (whole ? group_sum(sum, room, at) : simd_sum(sum)) / float(p.cols);
-    for (uint k = 0; k < held; k++) {
+    UNROLL for (uint k = 0; k < held; k++) {
       const uint c = first + k * step;
       v[k] = float4(c < p.cols ? v[k].x - mean : 0.0f, c + 1 < p.cols ? v[k].y - mean : 0.0f,
                     c + 2 < p.cols ? v[k].z - mean : 0.0f, c + 3 < p.cols ? v[k].w - mean : 0.0f);
     }
   }
   float squares = 0.0f;
-  for (uint k = 0; k < held; k++) squares += sum_of(v[k] * v[k]);
+  UNROLL for (uint k = 0; k < held; k++) squares += sum_of(v[k] * v[k]);
   squares = whole ? group_sum(squares, room, at) : simd_sum(squares);
   const float rho = 1.0f / sqrt(squares / float(p.cols) + p.eps);
 
@@ -63,7 +63,7 @@ template <uint held>
     stats[2 * row] = mean;
     stats[2 * row + 1] = rho;
   }
-  for (uint k = 0; k < held; k++) {
+  UNROLL for (uint k = 0; k < held; k++) {
     const uint c = first + k * step;
     float4 h = v[k] * rho * load_row(gain, 0, c, p.cols, 0.0f, bf16_1, quads);
     if (with_bias) h += load_row(bias, 0, c, p.cols, 0.0f, bf16_2, quads);
@@ -116,7 +116,7 @@ template <uint held>
   const uint end = min((group + 1) * p.block, p.rows);
 
   float4 w[held], dgain[held], dbias[held];
-  for (uint k = 0; k < held; k++) {
+  UNROLL for (uint k = 0; k < held; k++) {
     w[k] = load_row(gain, 0, first + k * step, p.cols, 0.0f, bf16_1, quads);
     dgain[k] = float4(0.0f);
     dbias[k] = float4(0.0f);
@@ -125,7 +125,7 @@ template <uint held>
     const float mean = rms ? 0.0f : stats[2 * row], rho = stats[2 * row + 1];
     float4 h[held], g[held];  // x̂ and DY ∘ Gain
     float sum_g = 0.0f, sum_gh = 0.0f;
-    for (uint k = 0; k < held; k++) {
+    UNROLL for (uint k = 0; k < held; k++) {
       const uint c = first + k * step;
       const float4 d = load_row(dy, row * p.dy, c, p.cols, 0.0f, bf16_3, quads);
       h[k] = (load_row(x, row * p.x, c, p.cols, mean, bf16_0, quads) - mean) * rho;
@@ -143,7 +143,7 @@ template <uint held>
       }
     }
     const float2 means = row_sums(rms ? 0.0f : sum_g, sum_gh, room, lane, simd, simds) / float(p.cols);
-    for (uint k = 0; k < held; k++) {
+    UNROLL for (uint k = 0; k < held; k++) {
       const uint c = first + k * step;
       float4 d = rho * (g[k] - means.x - h[k] * means.y);
       if (accumulate) d += load_row(dx, row * p.dx, c, p.cols, 0.0f, bf16_4, quads);
@@ -153,7 +153,7 @@ template <uint held>
   if (!with_sums) return;
   const uint to = 2 * group * p.width;
   if (whole) {
-    for (uint k = 0; k < held; k++) {
+    UNROLL for (uint k = 0; k < held; k++) {
       const uint c = (first + k * step) / 4;
       if (c < p.width) {
         sums[to + c] = dgain[k];

@@ -5,8 +5,10 @@ using namespace metal;
 // What every file of shaders begins with. Loops over function constants cost nothing: the compiler of the pipeline knows
 // them.
 
-// For loops over a thread's own arrays, which must end up in registers.
+// A thread's own arrays are kept in registers only where the compiler knows each index into them: loops over them are
+// unrolled, and functions that take them are inlined. Apple's compiler does neither on its own around SIMD-group matrices.
 #define UNROLL _Pragma("clang loop unroll(full)")
+#define INLINE static inline __attribute__((always_inline))
 
 // bf16_i says that buffer i holds bfloat instead of float. The backend sets all of them for every pipeline.
 constant bool bf16_0 [[function_constant(0)]];
