@@ -250,7 +250,7 @@ func (m *mutating) body(from, to int) {
 		case s == "0.0f":
 			c := m.add(i, "%s → 1.0f", m.around(i))
 			m.node(i, i+1, func(as string) string { return "(" + c + " ? 1.0f : 0.0f)" })
-		case (s == "INFINITY" || s == "MAXFLOAT") && m.is(i-1, "-"):
+		case (s == "INFINITY" || s == "FLT_MAX") && m.is(i-1, "-"):
 			c := m.add(i, "%s → 0.0f", m.around(i))
 			m.node(i-1, i+1, func(as string) string { return "(" + c + " ? 0.0f : " + as + ")" })
 		case m.bools[s] && m.isCondition(i):

@@ -12,7 +12,8 @@
 constant bool quads [[function_constant(10)]];  // rows of all operands begin at multiples of four
 constant bool with_log_sum [[function_constant(11)]];
 
-enum { kThreads = 128, kSimds = 4, kPad = 4 };  // rows of a tile are longer, so that those of a matrix lie in different banks
+CONSTANT uint kThreads = 128, kSimds = 4;
+CONSTANT uint kPad = 4;  // rows of a tile are longer, so that those of a matrix lie in different banks
 
 constant float kLog2E = 1.44269504088896340736f;
 constant float kLn2 = 0.69314718055994530942f;
@@ -48,21 +49,21 @@ static inline void load_tile(threadgroup float* tile, device const void* x, uint
   }
 }
 
-// Brings eight rows into matrices. `mine` is room for them that belongs to the SIMD-group.
-template <uint w>
-INLINE void load_strip(thread simdgroup_float8x8 (&to)[w / 8], threadgroup float* mine, device const void* x, uint i,
-                              uint stride, uint valid, uint lane, bool bf16) {
+// Brings eight rows into the matrices of strip s. `mine` is room for them that belongs to the SIMD-group.
+template <uint w, uint strips>
+INLINE void load_strip(thread simdgroup_float8x8 (&to)[strips][w / 8], uint s, threadgroup float* mine, device const void* x,
+                       uint i, uint stride, uint valid, uint lane, bool bf16) {
   load_tile<w, 8, 32>(mine, x, i, stride, valid, lane, bf16);
   simdgroup_barrier(mem_flags::mem_threadgroup);
-  UNROLL for (uint k = 0; k < w / 8; k++) simdgroup_load(to[k], mine + 8 * k, w + kPad);
+  UNROLL for (uint k = 0; k < w / 8; k++) simdgroup_load(to[s][k], mine + 8 * k, w + kPad);
   simdgroup_barrier(mem_flags::mem_threadgroup);
 }
 
-// Writes eight rows, each times the factor of its threads.
-template <uint w>
-INLINE void store_strip(thread simdgroup_float8x8 (&from)[w / 8], threadgroup float* mine, device void* x, uint i,
-                               uint stride, uint valid, float factor, uint lane, bool bf16) {
-  UNROLL for (uint k = 0; k < w / 8; k++) simdgroup_store(from[k], mine + 8 * k, w + kPad);
+// Writes the eight rows of strip s, each times the factor of its threads.
+template <uint w, uint strips>
+INLINE void store_strip(thread simdgroup_float8x8 (&from)[strips][w / 8], uint s, threadgroup float* mine, device void* x,
+                        uint i, uint stride, uint valid, float factor, uint lane, bool bf16) {
+  UNROLL for (uint k = 0; k < w / 8; k++) simdgroup_store(from[s][k], mine + 8 * k, w + kPad);
   simdgroup_barrier(mem_flags::mem_threadgroup);
   const uint r = lane / 4;
   for (uint c = lane % 4 * 4; c < w; c += 16) {
@@ -75,7 +76,7 @@ INLINE void store_strip(thread simdgroup_float8x8 (&from)[w / 8], threadgroup fl
 // to = A·Bᵀ for all strips, B being a tile.
 template <uint w, uint strips, uint across>
 INLINE void scores_of(thread simdgroup_float8x8 (&to)[strips][across / 8], thread simdgroup_float8x8 (&a)[strips][w / 8],
-                             threadgroup float* tile) {
+                      threadgroup float* tile) {
   UNROLL for (uint s = 0; s < strips; s++)
     UNROLL for (uint j = 0; j < across / 8; j++) to[s][j] = make_filled_simdgroup_matrix<float, 8, 8>(0.0f);
   UNROLL for (uint k = 0; k < w / 8; k++)
@@ -88,8 +89,8 @@ INLINE void scores_of(thread simdgroup_float8x8 (&to)[strips][across / 8], threa
 
 // to += A·B for all strips, A being weights of the rows of a tile.
 template <uint w, uint strips, uint across>
-INLINE void add_weighted(thread simdgroup_float8x8 (&to)[strips][w / 8], thread simdgroup_float8x8 (&a)[strips][across / 8],
-                                threadgroup float* tile) {
+INLINE void add_weighted(thread simdgroup_float8x8 (&to)[strips][w / 8],
+                         thread simdgroup_float8x8 (&a)[strips][across / 8], threadgroup float* tile) {
   UNROLL for (uint j = 0; j < across / 8; j++)
     UNROLL for (uint k = 0; k < w / 8; k++) {
       simdgroup_float8x8 b;
@@ -100,23 +101,23 @@ INLINE void add_weighted(thread simdgroup_float8x8 (&to)[strips][w / 8], thread 
 
 // A strip of scores between matrices and threads: thread `lane` has row lane/4, and of its columns the across/4 from
 // lane%4·across/4 on.
-template <uint across>
-INLINE void spread(thread float4* to, thread simdgroup_float8x8 (&from)[across / 8], threadgroup float* mine,
+template <uint strips, uint across>
+INLINE void spread(thread float4* to, thread simdgroup_float8x8 (&from)[strips][across / 8], uint s, threadgroup float* mine,
                    uint lane) {
-  UNROLL for (uint j = 0; j < across / 8; j++) simdgroup_store(from[j], mine + 8 * j, across + kPad);
+  UNROLL for (uint j = 0; j < across / 8; j++) simdgroup_store(from[s][j], mine + 8 * j, across + kPad);
   simdgroup_barrier(mem_flags::mem_threadgroup);
   UNROLL for (uint t = 0; t < across / 16; t++)
     to[t] = *(threadgroup float4*)(mine + lane / 4 * (across + kPad) + lane % 4 * (across / 4) + 4 * t);
   simdgroup_barrier(mem_flags::mem_threadgroup);
 }
 
-template <uint across>
-INLINE void gather(thread simdgroup_float8x8 (&to)[across / 8], thread float4* from, threadgroup float* mine,
+template <uint strips, uint across>
+INLINE void gather(thread simdgroup_float8x8 (&to)[strips][across / 8], uint s, thread float4* from, threadgroup float* mine,
                    uint lane) {
   UNROLL for (uint t = 0; t < across / 16; t++)
     *(threadgroup float4*)(mine + lane / 4 * (across + kPad) + lane % 4 * (across / 4) + 4 * t) = from[t];
   simdgroup_barrier(mem_flags::mem_threadgroup);
-  UNROLL for (uint j = 0; j < across / 8; j++) simdgroup_load(to[j], mine + 8 * j, across + kPad);
+  UNROLL for (uint j = 0; j < across / 8; j++) simdgroup_load(to[s][j], mine + 8 * j, across + kPad);
   simdgroup_barrier(mem_flags::mem_threadgroup);
 }
 
@@ -167,7 +168,7 @@ template <uint w, uint strips, uint across>
   float most[strips], sum[strips];  // of a row: the largest score in units of log 2, and Σ exp2(score − most)
   UNROLL for (uint s = 0; s < strips; s++) {
     const uint at = first + 8 * s;
-    load_strip<w>(q[s], mine, qkv, queries + at * p.qkv, p.qkv, at < p.length ? p.length - at : 0, lane, bf16_0);
+    load_strip<w, strips>(q, s, mine, qkv, queries + at * p.qkv, p.qkv, at < p.length ? p.length - at : 0, lane, bf16_0);
     UNROLL for (uint k = 0; k < w / 8; k++) o[s][k] = make_filled_simdgroup_matrix<float, 8, 8>(0.0f);
     most[s] = -INFINITY;
     sum[s] = 0.0f;
@@ -188,7 +189,7 @@ template <uint w, uint strips, uint across>
       UNROLL for (uint s = 0; s < strips; s++) {
         const uint i = first + 8 * s + r;
         float4 v[across / 16];
-        spread<across>(v, weights[s], strip, lane);
+        spread<strips, across>(v, weights, s, strip, lane);
         float m = -INFINITY;
         UNROLL for (uint t = 0; t < across / 16; t++) {
           v[t] = seen(v[t], j + c + 4 * t, i);
@@ -204,7 +205,7 @@ template <uint w, uint strips, uint across>
         sum[s] = sum[s] * alpha + quad_sum_of(z);
         most[s] = m;
         if (lane % 4 == 0) diagonal[9 * r] = alpha;
-        gather<across>(weights[s], v, strip, lane);
+        gather<strips, across>(weights, s, v, strip, lane);
         simdgroup_float8x8 d;
         simdgroup_load(d, diagonal, 8);
         UNROLL for (uint k = 0; k < w / 8; k++) {
@@ -224,7 +225,7 @@ template <uint w, uint strips, uint across>
   UNROLL for (uint s = 0; s < strips; s++) {
     const uint at = first + 8 * s, row = h.row + at;
     const uint valid = at < p.length ? p.length - at : 0;
-    store_strip<w>(o[s], mine, out, row * p.out + h.col, p.out, valid, 1.0f / sum[s], lane, bf16_1);
+    store_strip<w, strips>(o, s, mine, out, row * p.out + h.col, p.out, valid, 1.0f / sum[s], lane, bf16_1);
     if (with_log_sum && lane % 4 == 0 && r < valid)
       log_sum[(row + r) * p.heads + group.y] = (most[s] + log2(sum[s])) * kLn2;
   }
@@ -260,8 +261,8 @@ template <uint w, uint strips, uint across>
   UNROLL for (uint s = 0; s < strips; s++) {
     const uint at = first + 8 * s, row = h.row + at;
     const uint valid = at < p.length ? p.length - at : 0;
-    load_strip<w>(q[s], mine, qkv, queries + at * p.qkv, p.qkv, valid, lane, bf16_0);
-    load_strip<w>(g[s], mine, dout, row * p.dout + h.col, p.dout, valid, lane, bf16_3);
+    load_strip<w, strips>(q, s, mine, qkv, queries + at * p.qkv, p.qkv, valid, lane, bf16_0);
+    load_strip<w, strips>(g, s, mine, dout, row * p.dout + h.col, p.dout, valid, lane, bf16_3);
     UNROLL for (uint k = 0; k < w / 8; k++) dq[s][k] = make_filled_simdgroup_matrix<float, 8, 8>(0.0f);
     float sum = 0.0f;
     for (uint k = lane % 4 * 4; k < w; k += 16) {
@@ -291,11 +292,11 @@ template <uint w, uint strips, uint across>
     UNROLL for (uint s = 0; s < strips; s++) {
       const uint i = first + 8 * s + r;
       float4 v[across / 16], e[across / 16];
-      spread<across>(v, weights[s], strip, lane);
-      spread<across>(e, grads[s], strip, lane);
+      spread<strips, across>(v, weights, s, strip, lane);
+      spread<strips, across>(e, grads, s, strip, lane);
       UNROLL for (uint t = 0; t < across / 16; t++)
         v[t] = exp2_of(fma(seen(v[t], j + c + 4 * t, i), float4(scale), float4(-shift[s]))) * (e[t] - d[s]);
-      gather<across>(weights[s], v, strip, lane);
+      gather<strips, across>(weights, s, v, strip, lane);
     }
     add_weighted<w, strips, across>(dq, weights, key_tile);
   }
@@ -303,7 +304,7 @@ template <uint w, uint strips, uint across>
   threadgroup_barrier(mem_flags::mem_threadgroup);
   UNROLL for (uint s = 0; s < strips; s++) {
     const uint at = first + 8 * s;
-    store_strip<w>(dq[s], mine, dqkv, (h.row + at) * p.dqkv + h.col, p.dqkv, at < p.length ? p.length - at : 0, p.scale, lane, bf16_4);
+    store_strip<w, strips>(dq, s, mine, dqkv, (h.row + at) * p.dqkv + h.col, p.dqkv, at < p.length ? p.length - at : 0, p.scale, lane, bf16_4);
   }
 }
 
@@ -335,8 +336,8 @@ template <uint w, uint strips, uint across>
   simdgroup_float8x8 k[strips][w / 8], v[strips][w / 8], dk[strips][w / 8], dv[strips][w / 8];
   UNROLL for (uint s = 0; s < strips; s++) {
     const uint at = first + 8 * s, valid = at < p.length ? p.length - at : 0;
-    load_strip<w>(k[s], mine, qkv, keys + at * p.qkv, p.qkv, valid, lane, bf16_0);
-    load_strip<w>(v[s], mine, qkv, values + at * p.qkv, p.qkv, valid, lane, bf16_0);
+    load_strip<w, strips>(k, s, mine, qkv, keys + at * p.qkv, p.qkv, valid, lane, bf16_0);
+    load_strip<w, strips>(v, s, mine, qkv, values + at * p.qkv, p.qkv, valid, lane, bf16_0);
     UNROLL for (uint m = 0; m < w / 8; m++) {
       dk[s][m] = make_filled_simdgroup_matrix<float, 8, 8>(0.0f);
       dv[s][m] = make_filled_simdgroup_matrix<float, 8, 8>(0.0f);
@@ -363,16 +364,16 @@ template <uint w, uint strips, uint across>
     UNROLL for (uint s = 0; s < strips; s++) {
       const uint j = first + 8 * s + r;
       float4 x[across / 16], e[across / 16];
-      spread<across>(x, weights[s], strip, lane);
-      spread<across>(e, grads[s], strip, lane);
+      spread<strips, across>(x, weights, s, strip, lane);
+      spread<strips, across>(e, grads, s, strip, lane);
       UNROLL for (uint t = 0; t < across / 16; t++) {
         const uint n = c + 4 * t, q = i + n;
         x[t] = exp2_of(fma(x[t], float4(scale), -shifts[n / 4]));
         x[t] = float4(q >= j ? x[t].x : 0.0f, q + 1 >= j ? x[t].y : 0.0f, q + 2 >= j ? x[t].z : 0.0f, q + 3 >= j ? x[t].w : 0.0f);
         e[t] = x[t] * (e[t] - deltas[n / 4]);
       }
-      gather<across>(weights[s], x, strip, lane);
-      gather<across>(grads[s], e, strip, lane);
+      gather<strips, across>(weights, s, x, strip, lane);
+      gather<strips, across>(grads, s, e, strip, lane);
     }
     add_weighted<w, strips, across>(dv, weights, grad_tile);
     add_weighted<w, strips, across>(dk, grads, query_tile);
@@ -382,8 +383,8 @@ template <uint w, uint strips, uint across>
   UNROLL for (uint s = 0; s < strips; s++) {
     const uint at = first + 8 * s, valid = at < p.length ? p.length - at : 0;
     const uint i = (h.row + at) * p.dqkv + h.col;
-    store_strip<w>(dk[s], mine, dkv, i, p.dqkv, valid, p.scale, lane, bf16_4);
-    store_strip<w>(dv[s], mine, dkv, i + h.cols, p.dqkv, valid, 1.0f, lane, bf16_4);
+    store_strip<w, strips>(dk, s, mine, dkv, i, p.dqkv, valid, p.scale, lane, bf16_4);
+    store_strip<w, strips>(dv, s, mine, dkv, i + h.cols, p.dqkv, valid, 1.0f, lane, bf16_4);
   }
 }
 

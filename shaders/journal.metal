@@ -9,7 +9,7 @@ struct Control {
 };
 
 // journal[kOpen] is the number of the last step whose gate opened, journal[kDone] of the last that was finished.
-enum { kGate = 0, kOpen = 1, kDone = 2, kMarks = 4 };
+CONSTANT uint kGate = 0, kOpen = 1, kDone = 2, kMarks = 4;
 
 static inline bool reached(device const uint* journal, uint number, uint buffers) {
   bool all = journal[kDone] == number - 1;

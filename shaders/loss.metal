@@ -106,7 +106,7 @@ kernel void cross_entropy(device const void* logits [[buffer(0)]],
   const float chosen = load(logits, from + target, bf16_0);
 
   // The largest logit m and the sum of exp(logit − m). A first m that is finite keeps exp(−∞ − m) from being NaN.
-  float m = -MAXFLOAT, s = 0.0f;
+  float m = -FLT_MAX, s = 0.0f;
   bool beaten = false;
   float4 v[4];
   if (held) {

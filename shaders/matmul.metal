@@ -33,15 +33,12 @@ constant bool with_sums [[function_constant(21)]];
 constant bool split [[function_constant(22)]];  // batch z is part z of the inner size; C and sums receive partial sums
 constant uint triangle [[function_constant(23)]];
 
-// What is known of a product by a lower triangular matrix, whose diagonal tiles are filled up with zeros.
-enum {
-  kFull = 0,
-  kLowerC = 1,  // only tiles of C that touch the triangle are wanted
-  kLowerA = 2,  // op(A) is lower triangular
-  kUpperA = 3,  // op(A) is upper triangular
-};
+// What triangle says of a product by a lower triangular matrix, whose diagonal tiles are filled up with zeros. 0: nothing.
+CONSTANT uint kLowerC = 1;  // only tiles of C that touch the triangle are wanted
+CONSTANT uint kLowerA = 2;  // op(A) is lower triangular
+CONSTANT uint kUpperA = 3;  // op(A) is upper triangular
 
-enum { kDepth = 16, kThreads = 128, kPad = 4 };
+CONSTANT uint kDepth = 16, kThreads = 128, kPad = 4;
 
 // Brings kDepth inner positions from k0 on of `side` rows (columns if the inner size runs down) from the first on into
 // threadgroup memory. Beyond limit the last ones are repeated: they only reach rows and columns of C that do not exist.

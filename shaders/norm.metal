@@ -13,7 +13,7 @@ constant bool with_y [[function_constant(15)]];
 constant bool with_sums [[function_constant(16)]];  // the gradients of gain and bias are wanted
 constant bool accumulate [[function_constant(17)]];
 
-enum { kSimds = 8 };  // SIMD-groups of a threadgroup that takes rows of up to 128 columns
+CONSTANT uint kSimds = 8;  // SIMD-groups of a threadgroup that takes rows of up to 128 columns
 
 struct NormParams {
   uint rows, cols;

@@ -5,7 +5,7 @@ constant bool wide [[function_constant(10)]];  // a thread takes vectors of 4 el
 constant bool with_factor [[function_constant(11)]];
 constant bool by_parameter [[function_constant(12)]];  // Adafactor's ScaleByParameter
 
-enum { kLines = 8 };  // SIMD-groups of a threadgroup
+CONSTANT uint kLines = 8;  // SIMD-groups of a threadgroup
 
 static inline float factor_of(device const float* factor) { return with_factor ? factor[0] : 1.0f; }
 

@@ -10,6 +10,9 @@ using namespace metal;
 #define UNROLL _Pragma("clang loop unroll(full)")
 #define INLINE static inline __attribute__((always_inline))
 
+// A number that the compiler knows, at program scope.
+#define CONSTANT static constant constexpr const
+
 // bf16_i says that buffer i holds bfloat instead of float. The backend sets all of them for every pipeline.
 constant bool bf16_0 [[function_constant(0)]];
 constant bool bf16_1 [[function_constant(1)]];
@@ -45,7 +48,7 @@ static inline float4 load4(device const void* p, uint i, bool bf16) {
 
 static inline void store4(device void* p, uint i, float4 v, bool bf16) {
   if (bf16)
-    ((device bfloat4*)p)[i / 4] = bfloat4(bfloat(v.x), bfloat(v.y), bfloat(v.z), bfloat(v.w));
+    ((device bfloat4*)p)[i / 4] = bfloat4(v);
   else
     ((device float4*)p)[i / 4] = v;
 }
@@ -112,8 +115,8 @@ static inline float group_max(float v, threadgroup float* room, Place at) {
   return v;
 }
 
-// Activation functions as the backend numbers them; see backend.Activation.
-enum { kIdentity = 0, kGELU = 1, kReLU = 2 };
+// Activation functions as the backend numbers them; see backend.Activation. 0: none.
+CONSTANT uint kGELU = 1, kReLU = 2;
 
 static inline float sigmoid(float x) { return 1.0f / (1.0f + exp(-x)); }
 

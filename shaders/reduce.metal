@@ -6,7 +6,7 @@ constant bool squares [[function_constant(11)]];  // sum squares
 constant bool whole [[function_constant(12)]];    // one threadgroup takes everything and writes the result
 constant bool with_norms [[function_constant(13)]];
 
-enum { kThreads = 256 };  // of a threadgroup
+CONSTANT uint kThreads = 256;  // of a threadgroup
 
 static inline float together(float4 v) { return wide ? (v.x + v.y) + (v.z + v.w) : v.x; }
 

@@ -9,7 +9,8 @@ struct Rows {
   uint width, out_stride, dout_stride;  // of a head, and of rows; in the backward pass
 };
 
-enum { kRows = 4, kBlock = 64 };  // rows of a threadgroup; the largest tile of the products that read the scores
+CONSTANT uint kRows = 4;    // of a threadgroup
+CONSTANT uint kBlock = 64;  // the largest tile of the products that read the scores
 
 constant bool with_log_sum [[function_constant(10)]];
 

@@ -229,19 +229,14 @@ func (c *compiler) library(name, source string, checked bool) (string, *unit, er
 	return so, u, err
 }
 
-// build makes k.so in the folder tmp.
-func (c *compiler) build(tmp, name, source string, checked bool) (*unit, error) {
-	flags := slices.Concat([]string{"-x", "clcpp"}, metalFlags, fastFlags)
-	if checked {
-		flags = slices.Concat([]string{"-x", "clcpp"}, metalFlags, checkedFlags)
-	}
-	clang := func(args ...string) (string, string, error) { return c.run(tmp, slices.Concat(flags, args)...) }
+// translate makes k.cl in the folder tmp: the source as C++ for OpenCL.
+func (c *compiler) translate(tmp, name, source string, flags []string) (*unit, error) {
 	file := strings.TrimSuffix(filepath.Base(name), ".metal") + ".metal"
 	if err := os.WriteFile(filepath.Join(tmp, file), []byte(source), 0o666); err != nil {
 		return nil, err
 	}
 	// With empty headers only the macros of the source itself are expanded.
-	pre, msg, err := clang("-E", "-I"+c.empty, "./"+file)
+	pre, msg, err := c.run(tmp, slices.Concat(flags, []string{"-E", "-I" + c.empty, "./" + file})...)
 	if err != nil {
 		return nil, compileError(name, msg, err)
 	}
@@ -249,9 +244,20 @@ func (c *compiler) build(tmp, name, source string, checked bool) (*unit, error) 
 	if len(u.diags) > 0 {
 		return nil, &CompileError{Name: name, Diags: u.diags}
 	}
-	if err := os.WriteFile(filepath.Join(tmp, "k.cl"), []byte(u.text), 0o666); err != nil {
+	return u, os.WriteFile(filepath.Join(tmp, "k.cl"), []byte(u.text), 0o666)
+}
+
+// build makes k.so in the folder tmp.
+func (c *compiler) build(tmp, name, source string, checked bool) (*unit, error) {
+	flags := slices.Concat([]string{"-x", "clcpp"}, metalFlags, fastFlags)
+	if checked {
+		flags = slices.Concat([]string{"-x", "clcpp"}, metalFlags, checkedFlags)
+	}
+	u, err := c.translate(tmp, name, source, flags)
+	if err != nil {
 		return nil, err
 	}
+	clang := func(args ...string) (string, string, error) { return c.run(tmp, slices.Concat(flags, args)...) }
 
 	var dump, dumpMsg string
 	var dumpErr error
@@ -259,7 +265,7 @@ func (c *compiler) build(tmp, name, source string, checked bool) (*unit, error) 
 	wg.Go(func() {
 		dump, dumpMsg, dumpErr = clang("-w", "-I"+c.include, "-fsyntax-only", "-Xclang", "-ast-dump", "k.cl")
 	})
-	_, msg, err = clang("-I"+c.include, "-c", "k.cl", "-o", "k.o")
+	_, msg, err := clang("-I"+c.include, "-c", "k.cl", "-o", "k.o")
 	wg.Wait()
 	if err != nil {
 		return nil, compileError(name, msg, err)

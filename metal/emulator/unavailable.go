@@ -21,3 +21,6 @@ func (*Device) SetWindows(func(l *metal.Launch, bind int) (length int, ok bool))
 
 // MarkUndefined forbids to read memory before it is written.
 func (*Device) MarkUndefined(b metal.Buffer, offset, length int) {}
+
+// Registers reports what keeps arrays out of registers.
+func (*Device) Registers(name, source string) ([]Diag, error) { return nil, ErrUnavailable }

@@ -1,0 +1,24 @@
+package metal_test
+
+import (
+	"testing"
+
+	"coil/metal/emulator"
+	"coil/metal/emulator/emulatortest"
+	"coil/shaders"
+)
+
+// TestRegisters proves that no kernel leaves an array of its threads in memory.
+func TestRegisters(t *testing.T) {
+	t.Parallel()
+	d := emulatortest.Open(t, emulator.Options{})
+	for _, name := range shaders.Names() {
+		diags, err := d.Registers(name, shaders.Source(name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, diag := range diags {
+			t.Error(diag)
+		}
+	}
+}
