@@ -7,6 +7,7 @@ const (
 	storageModeShared      = 0          // MTLResourceStorageModeShared
 	languageVersion        = 3<<16 | 1  // MTLLanguageVersion3_1, the first with bfloat
 	mathModeSafe           = 0          // MTLMathModeSafe
+	mathFunctionsPrecise   = 1          // MTLMathFloatingPointFunctionsPrecise; 0, the default, is Fast
 	dispatchTypeConcurrent = 1          // MTLDispatchTypeConcurrent
 	barrierScopeBuffers    = 1          // MTLBarrierScopeBuffers
 	statusCompleted        = 4          // MTLCommandBufferStatusCompleted; below, it has not ended

@@ -42,7 +42,7 @@ type buffer struct {
 
 // setup holds the messages to make things with.
 type setup struct {
-	new, setLanguageVersion, setMathMode, setFastMathEnabled,
+	new, setLanguageVersion, setMathMode, setMathFunctions, setFastMathEnabled,
 	newLibrary, setConstant, newFunction, newPipeline, maxThreads,
 	newBuffer, contents, newCommandQueue, localizedDescription *message
 }
@@ -52,6 +52,7 @@ func newSetup() setup {
 		new:                  newMessage("new", typeID),
 		setLanguageVersion:   newMessage("setLanguageVersion:", typeVoid, typeUint),
 		setMathMode:          newMessage("setMathMode:", typeVoid, typeInt),
+		setMathFunctions:     newMessage("setMathFloatingPointFunctions:", typeVoid, typeInt),
 		setFastMathEnabled:   newMessage("setFastMathEnabled:", typeVoid, typeBool),
 		newLibrary:           newMessage("newLibraryWithSource:options:error:", typeID, typeID, typeID, typeID),
 		setConstant:          newMessage("setConstantValue:type:atIndex:", typeVoid, typeID, typeUint, typeUint),
@@ -116,17 +117,19 @@ func text(localizedDescription *message, fault unsafe.Pointer) string {
 	return objc.ToGoString(localizedDescription.send(objc.ObjectFrom(fault)).pointer())
 }
 
-// Library compiles a source file, with bfloat and without fast mathematics.
+// Library compiles a source file, with bfloat, without fast mathematics, and with the precise functions, whose errors the
+// conformance suite tolerates.
 func (d *Device) Library(name, source string) (lib metal.Library, err error) {
 	objc.WithAutoreleasePool(func() {
 		s := &d.setup
 		options := s.new.send(classNamed("MTLCompileOptions")).object()
 		defer options.Release()
 		s.setLanguageVersion.send(options, languageVersion)
-		if options.RespondsToSelector(s.setMathMode.selector) { // macOS 15
+		if options.RespondsToSelector(s.setMathFunctions.selector) { // macOS 15, as setMathMode:
 			s.setMathMode.send(options, mathModeSafe)
+			s.setMathFunctions.send(options, mathFunctionsPrecise) // the safe mode leaves them fast
 		} else {
-			s.setFastMathEnabled.send(options, 0)
+			s.setFastMathEnabled.send(options, 0) // which is both
 		}
 		o := s.newLibrary.send(d.object, address(objc.ToNSString(source)), address(options.Ptr()), s.newLibrary.faultAddress()).object()
 		if o.IsNil() {

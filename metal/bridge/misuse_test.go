@@ -10,7 +10,17 @@ import (
 	"time"
 
 	"github.com/progrium/darwinkit/objc"
+
+	"coil/metal/bridge/standin"
 )
+
+// compile compiles an empty source with the options that set makes.
+func (f *fixture) compile(set func(options objc.Object)) {
+	options := f.setup.new.send(classNamed("MTLCompileOptions")).object()
+	f.setup.setLanguageVersion.send(options, languageVersion)
+	set(options)
+	f.setup.newLibrary.send(f.object, address(objc.ToNSString("")), address(options.Ptr()), f.setup.newLibrary.faultAddress())
+}
 
 // The stand-in ends the process where a rule of Metal or of Objective-C is broken. Each case runs in a process of its own.
 func TestMisuse(t *testing.T) {
@@ -39,6 +49,33 @@ func TestMisuse(t *testing.T) {
 		{"compiler options", "options of a library: version 0", func(f *fixture, _, _ objc.Object) {
 			options := f.setup.new.send(classNamed("MTLCompileOptions")).object()
 			f.setup.newLibrary.send(f.object, address(objc.ToNSString("")), address(options.Ptr()), f.setup.newLibrary.faultAddress())
+		}},
+		{"fast functions", "options of a library: version 0x30001, safe mode 1, precise functions 0", func(f *fixture, _, _ objc.Object) {
+			f.compile(func(options objc.Object) { f.setup.setMathMode.send(options, mathModeSafe) })
+		}},
+		{"fast functions, said", "options of a library: version 0x30001, safe mode 1, precise functions 0", func(f *fixture, _, _ objc.Object) {
+			f.compile(func(options objc.Object) {
+				f.setup.setMathMode.send(options, mathModeSafe)
+				f.setup.setMathFunctions.send(options, 0)
+			})
+		}},
+		{"fast mathematics", "options of a library: version 0x30001, safe mode 0, precise functions 1", func(f *fixture, _, _ objc.Object) {
+			f.compile(func(options objc.Object) {
+				f.setup.setMathMode.send(options, 2) // MTLMathModeFast
+				f.setup.setMathFunctions.send(options, mathFunctionsPrecise)
+			})
+		}},
+		{"the default of an old system", "options of a library: version 0x30001, safe mode 0, precise functions 0", func(f *fixture, _, _ objc.Object) {
+			standin.SetOld(true)
+			f.compile(func(objc.Object) {})
+		}},
+		{"fast mathematics of an old system", "options of a library: version 0x30001, safe mode 0, precise functions 0", func(f *fixture, _, _ objc.Object) {
+			standin.SetOld(true)
+			f.compile(func(options objc.Object) { f.setup.setFastMathEnabled.send(options, 1) })
+		}},
+		{"the selector of a new system", "unrecognized selector: setMathFloatingPointFunctions:", func(f *fixture, _, _ objc.Object) {
+			standin.SetOld(true)
+			f.compile(func(options objc.Object) { f.setup.setMathFunctions.send(options, mathFunctionsPrecise) })
 		}},
 		{"no pipeline", "a dispatch without a pipeline", func(f *fixture, _, e objc.Object) {
 			f.encoding.dispatch.send(e, size[:]...)

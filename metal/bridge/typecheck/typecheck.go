@@ -239,9 +239,11 @@ var ffiTypes = map[string]string{
 	"TypeUint32": "uint32", "TypeSint32": "int32", "TypeFloat": "float32", "TypeDouble": "float64",
 }
 
-// newer are signatures of selectors that darwinkit does not know.
+// newer are signatures of selectors that darwinkit does not know. Those of MTLCompileOptions came with macOS 15: Apple
+// documents the properties mathMode and mathFloatingPointFunctions, whose types are enumerations of NSInteger.
 var newer = map[string]string{
-	"setMathMode:": "void(int64)", // MTLCompileOptions, macOS 15
+	"setMathMode:":                   "void(int64)",
+	"setMathFloatingPointFunctions:": "void(int64)",
 }
 
 // allowed are the names of package objc that work with Go's garbage collector; a method is Type.Method. Above all Call is

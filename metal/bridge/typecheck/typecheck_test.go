@@ -81,6 +81,8 @@ func TestPlantedFaults(t *testing.T) {
 		{"submit.go", `"GPUStartTime"`, `objc.ToGoString(nil)`, "a selector that is not constant"},
 		{"device.go", `"hasUnifiedMemory", typeBool`, `"hasUnifiedMemory", typeUint`, "hasUnifiedMemory is uint8(), not int64()"},
 		{"device.go", `"setMathMode:", typeVoid, typeInt`, `"setMathMode:", typeVoid, typeBool`, "setMathMode: is void(int64), not void(uint8)"},
+		{"device.go", `"setMathFloatingPointFunctions:", typeVoid, typeInt`, `"setMathFloatingPointFunctions:", typeVoid, typeBool`, "setMathFloatingPointFunctions: is void(int64), not void(uint8)"},
+		{"device.go", `"setMathFloatingPointFunctions:"`, `"setMathFloatingPointFunction:"`, "setMathFloatingPointFunction:: no such selector"},
 		{"device.go", "typeID, typeID, typeID, typeID)", "typeID, []*ffi.Type{}...)", "undefined: ffi"},
 		{"message.go", "ffi.TypeUint8 ", "ffi.TypeUint32 ", "hasUnifiedMemory is uint8(), not uint32()"},
 		{"message.go", "{ffi.TypeUint64, ffi.TypeUint64, ffi.TypeUint64}", "{ffi.TypeUint64, ffi.TypeUint64}", "not void({int64, int64}, {int64, int64})"},
@@ -115,8 +117,9 @@ func TestPlantedFaults(t *testing.T) {
 // The bridge's constants are Apple's.
 func TestConstants(t *testing.T) {
 	p := program(t)
-	// What darwinkit does not know, from Apple's documentation.
-	newer := map[string]int64{"languageVersion": 3<<16 + 1, "mathModeSafe": 0}
+	// What darwinkit does not know, from Apple's documentation; the numbers of MTLMathFloatingPointFunctions (Fast 0, Precise
+	// 1) also from Microsoft's bindings, which are made from Apple's headers.
+	newer := map[string]int64{"languageVersion": 3<<16 + 1, "mathModeSafe": 0, "mathFunctionsPrecise": 1}
 	known := map[string]string{
 		"storageModeShared":      metalPath + ".ResourceStorageModeShared",
 		"dispatchTypeConcurrent": metalPath + ".DispatchTypeConcurrent",

@@ -19,7 +19,7 @@ typedef struct {
 @interface MTLCompileOptions : NSObject {
 @public
   NSUInteger _version;
-  BOOL _safe;
+  BOOL _safe, _precise; // the defaults are fast mathematics and fast functions
 }
 @end
 @interface MTLFunctionConstantValues : NSObject {
@@ -151,7 +151,8 @@ static Buffer *buffers;
 }
 - (id)newLibraryWithSource:(NSString *)source options:(MTLCompileOptions *)o error:(NSError **)error {
   expect(o, [MTLCompileOptions class], "options of a library");
-  if (o->_version != 0x30001 || !o->_safe) standin_die("options of a library: version %#lx, safe %d", o->_version, o->_safe);
+  if (o->_version != 0x30001 || !o->_safe || !o->_precise)
+    standin_die("options of a library: version %#lx, safe mode %d, precise functions %d", o->_version, o->_safe, o->_precise);
   char *fault = 0;
   uint32_t name = gpu.library((char *)[source UTF8String], &fault);
   if (!name) {
@@ -192,7 +193,8 @@ static Buffer *buffers;
 
 @implementation MTLCompileOptions
 - (BOOL)respondsToSelector:(SEL)s {
-  return !(standin_old() && sel_isEqual(s, @selector(setMathMode:))) && [super respondsToSelector:s];
+  BOOL is_new = sel_isEqual(s, @selector(setMathMode:)) || sel_isEqual(s, @selector(setMathFloatingPointFunctions:));
+  return !(standin_old() && is_new) && [super respondsToSelector:s];
 }
 - (void)setLanguageVersion:(NSUInteger)v {
   _version = v;
@@ -201,9 +203,13 @@ static Buffer *buffers;
   if (standin_old()) standin_die("unrecognized selector: setMathMode:");
   _safe = m == 0;
 }
+- (void)setMathFloatingPointFunctions:(NSInteger)f {
+  if (standin_old()) standin_die("unrecognized selector: setMathFloatingPointFunctions:");
+  _precise = f == 1;
+}
 - (void)setFastMathEnabled:(BOOL)b {
   if (!standin_old()) standin_die("setFastMathEnabled: is deprecated");
-  _safe = !b;
+  _safe = _precise = !b;
 }
 @end
 
