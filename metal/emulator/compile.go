@@ -25,7 +25,7 @@ import (
 // The run time and Metal's standard library, which are compiled with clang where the tests run, and all else that a library
 // in the cache depends on.
 //
-//go:embed runtime compile.go lex.go lint.go translate.go
+//go:embed runtime compile.go divide.go lex.go lint.go translate.go
 var sources embed.FS
 
 const shimFile = "metal_stdlib"
@@ -189,8 +189,8 @@ type entry struct {
 }
 
 // library compiles a source, or finds it compiled, and returns the file of the library.
-func (c *compiler) library(name, source string, checked bool) (string, *unit, error) {
-	key := filepath.Join(c.cache, hash(c.id, name, source, fmt.Sprint(checked)))
+func (c *compiler) library(name, source string, checked bool, functions Functions) (string, *unit, error) {
+	key := filepath.Join(c.cache, hash(c.id, name, source, fmt.Sprint(checked, functions)))
 	so := key + ".so"
 	var e entry
 	if b, err := os.ReadFile(key + ".json"); err == nil && json.Unmarshal(b, &e) == nil {
@@ -208,7 +208,7 @@ func (c *compiler) library(name, source string, checked bool) (string, *unit, er
 		return "", nil, err
 	}
 	defer os.RemoveAll(tmp)
-	u, err := c.build(tmp, name, source, checked)
+	u, err := c.build(tmp, name, source, checked, functions)
 	e = entry{Unit: u}
 	if err != nil && !errors.As(err, &e.Error) {
 		return "", nil, err
@@ -248,10 +248,10 @@ func (c *compiler) translate(tmp, name, source string, flags []string) (*unit, e
 }
 
 // build makes k.so in the folder tmp.
-func (c *compiler) build(tmp, name, source string, checked bool) (*unit, error) {
-	flags := slices.Concat([]string{"-x", "clcpp"}, metalFlags, fastFlags)
+func (c *compiler) build(tmp, name, source string, checked bool, functions Functions) (*unit, error) {
+	flags := slices.Concat([]string{"-x", "clcpp", fmt.Sprintf("-DMSL_FUNCTIONS=%d", functions)}, metalFlags, fastFlags)
 	if checked {
-		flags = slices.Concat([]string{"-x", "clcpp"}, metalFlags, checkedFlags)
+		flags = slices.Concat(flags[:3], metalFlags, checkedFlags)
 	}
 	u, err := c.translate(tmp, name, source, flags)
 	if err != nil {
@@ -265,7 +265,12 @@ func (c *compiler) build(tmp, name, source string, checked bool) (*unit, error) 
 	wg.Go(func() {
 		dump, dumpMsg, dumpErr = clang("-w", "-I"+c.include, "-fsyntax-only", "-Xclang", "-ast-dump", "k.cl")
 	})
-	_, msg, err := clang("-I"+c.include, "-c", "k.cl", "-o", "k.o")
+	var msg string
+	if functions == WorstFast {
+		msg, err = c.compileDivisions(tmp, clang)
+	} else {
+		_, msg, err = clang("-I"+c.include, "-c", "k.cl", "-o", "k.o")
+	}
 	wg.Wait()
 	if err != nil {
 		return nil, compileError(name, msg, err)

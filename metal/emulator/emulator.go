@@ -108,7 +108,7 @@ func (d *Device) Description() metal.Description {
 
 // Library compiles a source. Its error is a *CompileError if the source is at fault.
 func (d *Device) Library(name, source string) (metal.Library, error) {
-	file, u, err := d.compiler.library(name, source, d.o.Checked)
+	file, u, err := d.compiler.library(name, source, d.o.Checked, d.o.Functions)
 	if err != nil {
 		return 0, err
 	}

@@ -52,7 +52,7 @@ type cDispatch struct {
 	Launch, Segment                uint32
 	LimitMS                        uint64
 	NConst, NMem, NFault, MaxFault uint32
-	Aborted, _                     uint32
+	Aborted, Flush                 uint32
 	Consts, Faults                 uint64
 	Bind                           [cBinds]cBind
 	Mem                            [cBinds]cMem
@@ -89,6 +89,9 @@ func (d *Device) run(cmd *command, l *launch, segment uint32, ran map[uint32]*pi
 	}
 	if d.o.Checked {
 		c.Checked = 1
+	}
+	if d.o.Flush {
+		c.Flush = 1
 	}
 	if len(p.constants) > 0 {
 		c.Consts = addr(&p.constants[0])

@@ -8,8 +8,8 @@
 // The rules that Metal sources must keep are in lint.go and translate.go, each with the message that an author sees. What
 // the emulator's library lacks is an error too; what it has must have Apple's signature.
 //
-// Not seen are: what else Apple's compiler may reject; the precision of a GPU's arithmetic, its order of sums and its
-// treatment of denormal numbers; registers, occupancy and speed; the order of memory between threadgroups. Memory is
+// Not seen are: what else Apple's compiler may reject; a GPU's order of sums, and of its arithmetic's precision what Flush
+// and Functions do not imitate; registers, occupancy and speed; the order of memory between threadgroups. Memory is
 // watched by pairs of bytes, and of several readers the last one is remembered. A stray access that ends in something else
 // that is bound goes unseen, without SetWindows also one that stays in the buffer, and so does all that a test does not
 // run. A fast device sees only barriers and SIMD operations in divergent code, accesses outside of whole buffers, divisions
@@ -33,6 +33,8 @@ type Options struct {
 	Seed      uint64        // of a random order
 	Workers   int           // threads that run threadgroups; 0: as many as Go uses. Checked, it is always one
 	TimeLimit time.Duration // of a launch, as a GPU has one; 0: a minute
+	Flush     bool          // numbers below the smallest normal one are zero, as operands and as results: Metal allows it
+	Functions Functions     // how exact the functions of Metal's library are
 	Cache     string        // folder of compiled sources; "": $COIL_EMULATOR_CACHE, or coil-emulator in the user's cache
 }
 
@@ -47,6 +49,21 @@ const (
 )
 
 func (o Order) String() string { return [...]string{"forward", "reverse", "random"}[o] }
+
+// Functions says how far the functions of Metal's library are from what they should be. What the Metal Shading Language
+// Specification promises stands in its version 4.1, section 8.4. A function called with the same arguments errs the same
+// way, up or down as a hash of the arguments says.
+type Functions uint8
+
+const (
+	CLibrary     Functions = iota // as the C library's: nearly exact
+	WorstPrecise                  // as wrong as table 8.1 allows, that of precise functions
+	WorstFast                     // as wrong as table 8.2 allows, that of fast functions, division among them
+)
+
+func (f Functions) String() string {
+	return [...]string{"C library", "worst precise functions", "worst fast functions"}[f]
+}
 
 // CompileError is a Metal source that is not accepted.
 type CompileError struct {

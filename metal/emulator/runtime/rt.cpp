@@ -45,7 +45,7 @@ struct Dispatch {
   u64 seed;
   u32 launch, segment;  // numbers of this launch and of the first one since the last barrier
   u64 limit_ms;
-  u32 nconst, nmem, nfault, fault_cap, aborted, pad;
+  u32 nconst, nmem, nfault, fault_cap, aborted, flush;
   Const* consts;
   Fault* faults;
   Bind bind[BINDS];
@@ -551,6 +551,71 @@ API void __ubsan_handle_builtin_unreachable(Loc* l) { ub(l, "unreachable code", 
 // turns the same code with a __bf16 result into a call of __truncsfbf2, that is, of itself.
 extern "C" __attribute__((visibility("default"))) float __truncsfbf2(float f) { u32 r = f2bf(f); float o; memcpy(&o, &r, 4); return o; }
 
+// ---- functions as wrong as they may be -------------------------------------------------------------------------------
+// The bounds are those of the Metal Shading Language Specification 4.1, section 8.4: table 8.1 for precise functions, 8.2
+// for fast ones. The numbers of the functions are shared with the shim.
+enum Fn { EXP, EXP2, EXP10, LOG, LOG2, LOG10, SIN, COS, TAN, ASIN, ACOS, ATAN, ASINH, ACOSH, ATANH, SINH, COSH, TANH, SQRT, RSQRT, POW, ATAN2, DIVIDE };
+static double exact(int f, double x, double y) {
+  switch (f) {
+    case EXP: return exp(x); case EXP2: return exp2(x); case EXP10: return pow(10, x);
+    case LOG: return log(x); case LOG2: return log2(x); case LOG10: return log10(x);
+    case SIN: return sin(x); case COS: return cos(x); case TAN: return tan(x);
+    case ASIN: return asin(x); case ACOS: return acos(x); case ATAN: return atan(x);
+    case ASINH: return asinh(x); case ACOSH: return acosh(x); case ATANH: return atanh(x);
+    case SINH: return sinh(x); case COSH: return cosh(x); case TANH: return tanh(x);
+    case SQRT: return sqrt(x); case RSQRT: return 1 / sqrt(x);
+    case POW: return pow(x, y); case ATAN2: return atan2(x, y);
+    default: return x / y;
+  }
+}
+static double ulp(double y) { // of a float
+  int k = -149; if (y != 0) frexp(y, &k);
+  return ldexp(1, k < -125 ? -149 : k - 24);
+}
+// off is the float that is furthest from v in the direction that the arguments decide, by no more than e, and not across
+// zero, where no implementation of a function that keeps its sign gets to.
+static float off(double v, double e, float x, float y) {
+  if (!(fabs(v) <= 3.4028234663852886e38) || v == 0 || e == 0) return (float)v;
+  u32 a, b; memcpy(&a, &x, 4); memcpy(&b, &y, 4);
+  bool up = ((a ^ (u64)b << 32) * 0x9e3779b97f4a7c15ull) >> 63;
+  double t = up ? v + e : v - e;
+  if (t * v < 0) return 0;
+  float f = (float)t, nearer = nextafterf(f, (float)v);
+  return fabs(f - v) <= e ? f : fabs(nearer - v) <= e ? nearer : (float)v;
+}
+API float msl_precise(int f, float x, float y) {
+  static const u8 ulps[] = {4, 4, 4, 4, 4, 4, 4, 4, 6, 4, 4, 5, 4, 4, 5, 4, 4, 5, 0, 0, 16, 6, 0};
+  double v = exact(f, x, y);
+  return off(v, ulps[f] * ulp(v), x, y);
+}
+API float msl_fast(int f, float x, float y) {
+  auto is = [](int f, float x, float y = 0) { return msl_fast(f, x, y); };
+  double v = exact(f, x, y), u = ulp(v);
+  switch (f) {
+    case EXP: case EXP2: return off(v, (3 + floor(fabs(2.0 * x))) * u, x, 0);
+    case EXP10: return is(EXP2, x * 3.32192809f);
+    case LOG: return off(v, x >= 0.5f && x <= 2 ? 0x1p-21 : 3 * u, x, 0);
+    case LOG2: return off(v, x >= 0.5f && x <= 2 ? 0x1p-22 : 2 * u, x, 0);
+    case LOG10: return is(LOG2, x) * 0.301029996f;
+    case SIN: case COS: return off(v, 0x1p-13 * fmax(1, fabs(x) / M_PI), x, 0); // outside of [-pi, pi] it is "larger"
+    case TAN: return is(SIN, x) * is(DIVIDE, 1, is(COS, x));
+    case ASIN: case ACOS: case ATAN: return off(v, 5 * u, x, 0);
+    case ASINH: return is(LOG, x + is(SQRT, x * x + 1));
+    case ACOSH: return is(LOG, x + is(SQRT, x * x - 1));
+    case ATANH: return 0.5f * is(LOG, is(DIVIDE, 1 + x, 1 - x));
+    case SINH: return 0.5f * (is(EXP, x) - is(EXP, -x));
+    case COSH: return 0.5f * (is(EXP, x) + is(EXP, -x));
+    case TANH: { float t = is(EXP, 2 * x); return is(DIVIDE, t - 1, t + 1); } // NaN where t overflows
+    case SQRT: return x == 0 || x == INFINITY ? x : x * is(RSQRT, x);
+    case RSQRT: return off(v, 2 * u, x, 0);
+    case POW: return is(EXP2, y * is(LOG2, x));
+    case ATAN2: { float a = is(ATAN, is(DIVIDE, x, y)); return y > 0 ? a : x > 0 ? a + (float)M_PI : a - (float)M_PI; }
+    default: // a divisor out of the range that has a bound has a reciprocal that is flushed
+      if (fabsf(y) > 0x1p126f && fabsf(y) < INFINITY) return x * copysignf(0, y);
+      return off(v, (x == 1 ? 1 : 2.5) * u, x, y);
+  }
+}
+
 // ---- scheduler -------------------------------------------------------------------------------------------------------
 static void* map(u64 bytes) {
   void* p = mmap(0, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -716,6 +781,7 @@ __attribute__((constructor)) static void catch_signals() {
 
 // ---- launches --------------------------------------------------------------------------------------------------------
 enum { MAXW = 64 };
+enum { FLUSH = 1 << 15 | 1 << 6 }; // of the register MXCSR: denormal results are zero, and so are denormal operands
 struct Pool;
 struct Thread { Pool* pool; pthread_t id; u32 index; Worker* w; }; // w: while it works
 struct Pool {
@@ -731,6 +797,8 @@ static u64 group_at(Pool* p, u64 i) {
 static void work(Pool* p, Worker* w, Dispatch* d) {
   w->d = d; w->abort = 0; w->nfree = MAXT; for (u32 i = 0; i < MAXT; i++) w->free_stk[i] = MAXT - 1 - i;
   w->last_read = w->last_write = 0;
+  u32 control = __builtin_ia32_stmxcsr();
+  __builtin_ia32_ldmxcsr(d->flush ? control | FLUSH : control & ~FLUSH);
   tlw = w;
   for (;;) {
     u64 i = __atomic_fetch_add(&p->next, 1, __ATOMIC_RELAXED);
@@ -740,6 +808,7 @@ static void work(Pool* p, Worker* w, Dispatch* d) {
     if (w->abort) { __atomic_store_n(&p->stop, 1, __ATOMIC_RELAXED); break; }
   }
   tlw = 0;
+  __builtin_ia32_ldmxcsr(control);
 }
 static void* worker_main(void* arg) {
   Thread* t = (Thread*)arg; Pool* p = t->pool;
