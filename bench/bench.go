@@ -14,6 +14,7 @@ import (
 
 	"coil/backend"
 	"coil/backend/cpu"
+	"coil/config"
 	"coil/train"
 )
 
@@ -67,7 +68,7 @@ type Subject struct {
 }
 
 // NewSubject prepares the training step of a configuration.
-func NewSubject(name string, c train.Config, b backend.Backend) (*Subject, error) {
+func NewSubject(name string, c config.Config, b backend.Backend) (*Subject, error) {
 	t, err := train.New(c, b, nil)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)

@@ -7,7 +7,7 @@ import (
 
 	"coil/backend/cpu"
 	"coil/bench"
-	"coil/train"
+	"coil/config"
 )
 
 func newCPU(t *testing.T) *cpu.CPU {
@@ -21,7 +21,7 @@ func newCPU(t *testing.T) *cpu.CPU {
 
 // small is a model that runs in no time.
 func small(t *testing.T, b *cpu.CPU, name string) *bench.Subject {
-	c := train.Default()
+	c := config.Default()
 	for key, value := range map[string]string{"model.width": "16", "model.heads": "2", "model.hidden": "32", "task.p-hop.length": "32",
 		"train.batch": "6", "model.layers": "2x2"} {
 		if err := c.Set(key, value); err != nil {

@@ -6,8 +6,8 @@ import (
 	"slices"
 
 	"coil/backend"
+	"coil/config"
 	"coil/metal"
-	"coil/train"
 )
 
 // Launches is what a training step asks of an Apple GPU, counted without one.
@@ -57,7 +57,7 @@ const (
 )
 
 // CountLaunches lowers the training step of a configuration as the Metal backend does, on paper.
-func CountLaunches(name string, c train.Config, o metal.Options) (*Launches, error) {
+func CountLaunches(name string, c config.Config, o metal.Options) (*Launches, error) {
 	b, err := metal.New(metal.OnPaper(metal.Chip{Name: "paper"}), o)
 	if err != nil {
 		return nil, err

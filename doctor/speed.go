@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"coil/backend"
+	"coil/config"
 	"coil/metal"
 	"coil/train"
 )
@@ -131,7 +132,7 @@ func (r *Report) measure(d *stopwatch, stopped func() bool, tell func(any)) erro
 			return m.Close()
 		}
 	}
-	for _, preset := range []string{train.DefaultPreset, "bench-b", "bench-a"} {
+	for _, preset := range []string{config.DefaultPreset, "bench-b", "bench-a"} {
 		x, err := r.step(m, d, preset)
 		if err != nil {
 			r.problem("training step of %s: %v", preset, err)
@@ -207,7 +208,7 @@ func (r *Report) speed(m *metal.Metal, s subject) (Speed, error) {
 const stepTime = 3 * time.Second
 
 func (r *Report) step(m *metal.Metal, d *stopwatch, preset string) (StepTime, error) {
-	c, err := train.Preset(preset)
+	c, err := config.Preset(preset)
 	if err != nil {
 		return StepTime{}, err
 	}

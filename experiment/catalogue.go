@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	"coil/train"
+	"coil/config/schema"
 )
 
 //go:embed grids/*.toml
@@ -44,7 +44,7 @@ func Named(name, size string) (Grid, error) {
 			}
 		}
 		hint := ""
-		if near := train.Nearest(name, Names("laptop")); near != "" {
+		if near := schema.Nearest(name, Names("laptop")); near != "" {
 			hint = fmt.Sprintf("did you mean %q? ", near)
 		}
 		return Grid{}, fmt.Errorf("no experiment %q; %sthere are %s", name, hint, strings.Join(Names("laptop"), ", "))

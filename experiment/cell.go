@@ -7,6 +7,7 @@ import (
 	"os"
 
 	"coil/backend"
+	"coil/config"
 	"coil/eval"
 	"coil/model"
 	"coil/regularize"
@@ -120,8 +121,8 @@ func resume(c Cell, t *train.Trainer, r *run.Run) error {
 	if err != nil {
 		return err
 	}
-	had := train.Default()
-	if err := had.Parse(r.Path(), text); err != nil {
+	had, err := config.Stored(r.Path(), text)
+	if err != nil {
 		return err
 	}
 	if err := sameConfig(had, c.Config); err != nil {

@@ -8,8 +8,8 @@ import (
 	"os"
 	"path/filepath"
 
+	"coil/config"
 	"coil/run"
-	"coil/train"
 )
 
 // A Folder is an experiment on disk:
@@ -75,7 +75,7 @@ func Make(root string, g Grid) (*Folder, error) {
 
 // agrees returns an error that names the first key that a cell of both grids has with another value.
 func (f *Folder) agrees(had []byte) error {
-	g, err := Parse(filepath.Join(f.Path, gridName), had)
+	g, err := stored(filepath.Join(f.Path, gridName), had)
 	if err != nil {
 		return fmt.Errorf("the experiment that is there can't be read: %w", err)
 	}
@@ -83,7 +83,7 @@ func (f *Folder) agrees(had []byte) error {
 	if err != nil {
 		return err
 	}
-	configs := map[string]train.Config{}
+	configs := map[string]config.Config{}
 	for _, c := range before {
 		configs[c.Name] = c.Config
 	}
@@ -100,7 +100,7 @@ func (f *Folder) agrees(had []byte) error {
 }
 
 // sameConfig returns an error that names the first key that differs.
-func sameConfig(had, now train.Config) error {
+func sameConfig(had, now config.Config) error {
 	a, b := had.Keys(), now.Keys()
 	for i := range a {
 		if a[i].Value() != b[i].Value() {
@@ -109,6 +109,9 @@ func sameConfig(had, now train.Config) error {
 	}
 	return nil
 }
+
+// stored reads a grid as [Make] has written it, with every key there was.
+func stored(source string, text []byte) (Grid, error) { return parse(source, text, config.Unwritten()) }
 
 // Open opens the folder of an experiment.
 func Open(path string) (*Folder, error) {
@@ -120,7 +123,7 @@ func Open(path string) (*Folder, error) {
 		return nil, err
 	}
 	f := &Folder{Path: path}
-	if f.Grid, err = Parse(name, text); err != nil {
+	if f.Grid, err = stored(name, text); err != nil {
 		return nil, err
 	}
 	f.Cells, err = f.Grid.Cells()

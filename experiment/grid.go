@@ -7,18 +7,16 @@
 package experiment
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
+	"coil/config"
+	"coil/config/schema"
 	"coil/loop"
 	"coil/model"
 	"coil/task"
-	"coil/train"
-
-	"github.com/BurntSushi/toml"
 )
 
 // Grid is an experiment, as a TOML file says it:
@@ -35,22 +33,21 @@ import (
 //	[config.train]          # laid over the default configuration, as in a file for coil train
 //	steps = 1500
 type Grid struct {
-	Name     string       `toml:"name"` // of its folder; that of the file if it has none
-	Title    string       `toml:"title"`
-	Question string       `toml:"question"`
-	Seeds    []uint64     `toml:"seeds"`
-	Axes     []Axis       `toml:"axis"`
-	Measure  Measurement  `toml:"measure"`
-	Config   train.Config `toml:"config"`
+	Name     string        `toml:"name"` // of its folder; that of the file if it has none
+	Title    string        `toml:"title"`
+	Question string        `toml:"question"`
+	Seeds    []uint64      `toml:"seeds"`
+	Axes     []Axis        `toml:"axis"`
+	Measure  Measurement   `toml:"measure"`
+	Config   config.Config `toml:"config"`
 }
 
 // Axis is one way in which the cells differ. It has a key with values, or choices that set several keys.
 type Axis struct {
-	Name   string `toml:"name"` // the head of its column
-	Key    string `toml:"key"`
-	Values []any  `toml:"values"`
-	// Across puts the values beside each other in the table, not below.
-	Across  bool     `toml:"across"`
+	Name    string   `toml:"name" help:"the head of its column"`
+	Key     string   `toml:"key" help:"the key of the configuration that it varies"`
+	Values  []any    `toml:"values" help:"of the key"`
+	Across  bool     `toml:"across" help:"put the values beside each other in the table, not below"`
 	Choices []Choice `toml:"choice"`
 }
 
@@ -64,24 +61,21 @@ type Choice struct {
 // Measurement is what is measured of a cell besides held-out accuracy.
 type Measurement struct {
 	// Loops evaluates looped models at 1 to Loops times the loops that they were trained with.
-	Loops int `toml:"loops"`
+	Loops int `toml:"loops" help:"evaluate looped models at 1 to this many times their loops" limits:"[0,16]"`
 	// Fit fits accuracy = α·log(depth) + β to the looped and to the unlooped models: [Fit].
-	Fit bool `toml:"fit"`
+	Fit bool `toml:"fit" help:"fit accuracy = α·log(depth) + β"`
 	// Exits measures models with a learned exit at these thresholds q: eval.Gate.Sweep.
-	Exits []float64 `toml:"exits"`
+	Exits []float64 `toml:"exits" help:"thresholds at which models with a learned exit are measured" limits:"(0,1]"`
 	// FreeExits measures the training-free exits of looped models: [eval.ExitRules].
-	FreeExits bool `toml:"free_exits"`
+	FreeExits bool `toml:"free_exits" help:"measure the training-free exits of looped models"`
 	// Curve plots held-out accuracy against held-out loss along training.
-	Curve bool `toml:"curve"`
+	Curve bool `toml:"curve" help:"plot held-out accuracy against held-out loss along training"`
 	// Similarity tells the cosine between neighbouring blocks of unlooped models, by kind of weight.
-	Similarity bool `toml:"similarity"`
+	Similarity bool `toml:"similarity" help:"the cosine between neighbouring blocks of unlooped models"`
 }
 
-// Limits, which only keep a slip of the pen from asking for the impossible.
-const (
-	mostCells     = 10_000
-	mostLoopTimes = 16
-)
+// mostCells only keeps a slip of the pen from asking for the impossible.
+const mostCells = 10_000
 
 // Point is a place on an axis: how it is called, and the keys that it sets.
 type Point struct {
@@ -90,7 +84,7 @@ type Point struct {
 	Grow  *Growing
 }
 
-// Setting is a key and its value, as [train.Config.Set] takes them.
+// Setting is a key and its value, as [config.Config.Set] takes them.
 type Setting struct{ Key, Value string }
 
 // Cell is one model to train.
@@ -98,7 +92,7 @@ type Cell struct {
 	Name   string // of its folder
 	Labels []string
 	Seed   uint64
-	Config train.Config
+	Config config.Config
 
 	grow  *Growing
 	early []Cell // the stages before the last, which is the cell itself
@@ -113,18 +107,15 @@ func (c Cell) Title() string {
 	return strings.Join(append(slices.Clone(c.Labels), fmt.Sprintf("seed %d", c.Seed)), " · ")
 }
 
-// Parse reads a grid; source is how errors call the text.
-func Parse(source string, text []byte) (Grid, error) {
-	g := Grid{Config: train.Default()}
-	md, err := toml.Decode(string(text), &g)
-	if err != nil {
-		if pe := (toml.ParseError{}); errors.As(err, &pe) {
-			return g, fmt.Errorf("%s: line %d: %s", source, pe.Position.Line, pe.Message)
-		}
-		return g, fmt.Errorf("%s: %s", source, strings.TrimPrefix(err.Error(), "toml: "))
-	}
-	if unknown := md.Undecoded(); len(unknown) > 0 {
-		return g, fmt.Errorf("%s: no key %q: a grid has name, title, question, seeds, axis, measure and config", source, unknown[0].String())
+// Parse reads a grid that a user has written; source is how errors call the text. What its [config] does not say is as in
+// [config.Default], unless it begins from a preset: preset = "…".
+func Parse(source string, text []byte) (Grid, error) { return parse(source, text, config.Default()) }
+
+// parse reads a grid whose configuration is laid over c.
+func parse(source string, text []byte, c config.Config) (Grid, error) {
+	g := Grid{Config: c}
+	if _, err := schema.Decode(source, text, &g); err != nil {
+		return g, err
 	}
 	if _, err := g.Cells(); err != nil {
 		return g, fmt.Errorf("%s: %w", source, err)
@@ -133,15 +124,7 @@ func Parse(source string, text []byte) (Grid, error) {
 }
 
 // Encode writes the grid as Parse reads it.
-func (g Grid) Encode() []byte {
-	var b bytes.Buffer
-	e := toml.NewEncoder(&b)
-	e.Indent = ""
-	if err := e.Encode(g); err != nil {
-		panic("experiment: a grid that can't be written") // it was read from TOML
-	}
-	return b.Bytes()
-}
+func (g Grid) Encode() []byte { return schema.Encode(&g) }
 
 // points are the places on the axis.
 func (a Axis) points() ([]Point, error) {
@@ -190,7 +173,7 @@ func (a Axis) points() ([]Point, error) {
 	return points, nil
 }
 
-// text is a TOML value as [train.Config.Set] takes it.
+// text is a TOML value as [config.Config.Set] takes it.
 func text(v any) string {
 	if list, ok := v.([]any); ok {
 		parts := make([]string, len(list))
@@ -213,8 +196,8 @@ func (g Grid) Cells() ([]Cell, error) {
 			return nil, fmt.Errorf("seed %d is there twice", s)
 		}
 	}
-	if g.Measure.Loops < 0 || g.Measure.Loops > mostLoopTimes {
-		return nil, fmt.Errorf("measure.loops is %d, want 0 to %d times the trained loops", g.Measure.Loops, mostLoopTimes)
+	if err := schema.Check("measure.", &g.Measure); err != nil {
+		return nil, err
 	}
 	for _, q := range g.Measure.Exits {
 		if !(q > 0 && q <= 1) {
@@ -274,7 +257,7 @@ func (g Grid) Cells() ([]Cell, error) {
 }
 
 // made makes the task and the model of a configuration, after checking it.
-func made(c train.Config) (task.Task, *model.Model, error) {
+func made(c config.Config) (task.Task, *model.Model, error) {
 	if err := c.Check(); err != nil {
 		return nil, nil, err
 	}

@@ -9,6 +9,7 @@ import (
 
 	"coil/backend"
 	"coil/backend/cpu"
+	"coil/config"
 	"coil/metal"
 	"coil/metal/emulator"
 	"coil/metal/emulator/emulatortest"
@@ -18,13 +19,13 @@ import (
 )
 
 // tiny is ten steps of a small looped model.
-func tiny() train.Config {
-	c := train.Default()
+func tiny() config.Config {
+	c := config.Default()
 	c.Model.Layers, c.Model.Width, c.Model.Heads, c.Model.Hidden, c.Model.InitStd = "2x2", 32, 2, 48, 0.1
 	c.Task.PHop = task.PHop{Letters: 3, Length: 16, Hops: 1, Sampler: "no-repeats", Loss: "every"}
 	c.Train.Steps, c.Train.Batch, c.Train.Rate, c.Train.Warmup, c.Train.Report, c.Train.Eps = 10, 4, 1e-2, 2, 1, 1e-6
-	c.Evaluate = train.Evaluation{Every: 4, Examples: 8, Final: 8}
-	c.Checkpoint = train.Checkpoints{Every: 3, Keep: 0}
+	c.Evaluate = config.Evaluate{Every: 4, Examples: 8, Final: 8}
+	c.Checkpoint = config.Checkpoint{Every: 3, Keep: 0}
 	return c
 }
 
@@ -48,7 +49,7 @@ type trained struct {
 }
 
 // trainOn trains c on b in a run directory; the error is that of training.
-func trainOn(t *testing.T, c train.Config, b backend.Backend, next func() run.Command) (trained, error) {
+func trainOn(t *testing.T, c config.Config, b backend.Backend, next func() run.Command) (trained, error) {
 	t.Helper()
 	r, err := run.CreateAt(filepath.Join(t.TempDir(), "run"), c.Encode(), run.Info{})
 	if err != nil {
@@ -59,7 +60,7 @@ func trainOn(t *testing.T, c train.Config, b backend.Backend, next func() run.Co
 }
 
 // trainIn goes on in r from its newest checkpoint, if it has one.
-func trainIn(t *testing.T, r *run.Run, c train.Config, b backend.Backend, next func() run.Command) (trained, error) {
+func trainIn(t *testing.T, r *run.Run, c config.Config, b backend.Backend, next func() run.Command) (trained, error) {
 	t.Helper()
 	var out trained
 	tr, err := train.New(c, b, func(e train.Report) {
@@ -125,7 +126,7 @@ func far(a, b []float32) float64 {
 }
 
 // configurations are those whose training is compared.
-func configurations() map[string]train.Config {
+func configurations() map[string]config.Config {
 	looped := tiny()
 
 	middle := tiny()
@@ -144,7 +145,7 @@ func configurations() map[string]train.Config {
 
 	exit := tiny()
 	exit.Model.Layers, exit.Loops.Exit, exit.Loops.ExitBeta = "1x3", "learned", 0.1
-	return map[string]train.Config{"looped": looped, "middle-looped": middle, "regularized": regularized, "adafactor": factored, "learned exit": exit}
+	return map[string]config.Config{"looped": looped, "middle-looped": middle, "regularized": regularized, "adafactor": factored, "learned exit": exit}
 }
 
 // TestTraining: ten steps on the emulated GPU are ten steps on the CPU, but for rounding.

@@ -15,15 +15,15 @@
 package regularize
 
 import (
-	"fmt"
 	"math"
 
 	"coil/backend"
+	"coil/config/schema"
 )
 
 // Config is the [regularize] table. The zero value is no regularizer.
 type Config struct {
-	Lambda float64 `toml:"lambda" help:"weight λ of the penalty λ·(1 − mean cosine); 0 is none"`
+	Lambda float64 `toml:"lambda" help:"weight λ of the penalty λ·(1 − mean cosine); 0 is none" also:"regularizer,reg"`
 	Block  int     `toml:"block" help:"layers k of a block; neighbouring blocks are compared"`
 }
 
@@ -36,13 +36,13 @@ func (c Config) Check(layers int, looped bool) error {
 	case !c.Active():
 		return nil
 	case c.Lambda < 0:
-		return fmt.Errorf("regularize.lambda is %g: a negative one would drive the blocks apart", c.Lambda)
+		return schema.Errorf("regularize.lambda", " is %g: a negative one would drive the blocks apart", c.Lambda)
 	case math.IsNaN(c.Lambda) || math.IsInf(c.Lambda, 0):
-		return fmt.Errorf("regularize.lambda is %g, want a number", c.Lambda)
+		return schema.Errorf("regularize.lambda", " is %g, want a number", c.Lambda)
 	case looped:
-		return fmt.Errorf("regularize.lambda is %g, but a looped model's blocks are equal already: use an unlooped one, as in 6x1", c.Lambda)
+		return schema.Errorf("regularize.lambda", " is %g, but a looped model's blocks are equal already: use an unlooped one, as in 6x1", c.Lambda)
 	case c.Block < 1 || layers%c.Block != 0 || layers/c.Block < 2:
-		return fmt.Errorf("regularize.block is %d: want a divisor of the %d layers that leaves at least two blocks", c.Block, layers)
+		return schema.Errorf("regularize.block", " is %d: want a divisor of the %d layers that leaves at least two blocks", c.Block, layers)
 	}
 	return nil
 }

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"coil/config/schema"
 )
 
 // Addition configures the addition of many numbers in one go, without
@@ -27,7 +29,7 @@ import (
 // the mask are our reading, as the paper does not give them.
 type Addition struct {
 	// Digits is the number of digits of each operand, 1 to 9.
-	Digits int `toml:"digits" help:"digits of each operand, 1 to 9"`
+	Digits int `toml:"digits" help:"digits of each operand, 1 to 9" limits:"[1,9]"`
 	// Operands lists the operand counts that training draws from, uniformly; each
 	// 2 to 256.
 	Operands []int `toml:"operands" help:"operand counts that training mixes"`
@@ -36,14 +38,13 @@ type Addition struct {
 	Evaluate []int `toml:"evaluate" help:"operand counts that evaluation reports besides those"`
 	// Order says which digit of the answer comes first: the "most" or the "least"
 	// significant. Operands always begin with the most significant.
-	Order string `toml:"order" help:"which digit of the answer comes first: most or least significant"`
+	Order string `toml:"order" help:"which digit of the answer comes first: most or least significant" values:"most,least"`
 }
 
 const (
 	mostFirst  = "most"
 	leastFirst = "least"
 
-	maxDigits   = 9
 	minOperands = 2
 	maxOperands = 256
 )
@@ -57,8 +58,8 @@ const (
 
 // NewAddition returns the task configured by c.
 func NewAddition(c Addition) (Task, error) {
-	if c.Digits < 1 || c.Digits > maxDigits {
-		return nil, fmt.Errorf("addition: digits = %d, want 1 to %d", c.Digits, maxDigits)
+	if err := schema.Check("addition.", &c); err != nil {
+		return nil, err
 	}
 	if len(c.Operands) == 0 {
 		return nil, fmt.Errorf("addition: operands = [], want at least one number of operands")
@@ -75,9 +76,6 @@ func NewAddition(c Addition) (Task, error) {
 				return nil, fmt.Errorf("addition: %s = %v: %d stands twice, want each once", list.key, list.counts, n)
 			}
 		}
-	}
-	if c.Order != mostFirst && c.Order != leastFirst {
-		return nil, fmt.Errorf("addition: order = %q, want %q or %q", c.Order, mostFirst, leastFirst)
 	}
 
 	t := &addition{digits: c.Digits, limit: 1, leastFirst: c.Order == leastFirst}

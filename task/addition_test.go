@@ -239,15 +239,15 @@ func TestNewAdditionErrors(t *testing.T) {
 		change func(c *Addition)
 		want   []string
 	}{
-		{"no digits", func(c *Addition) { c.Digits = 0 }, []string{"digits = 0", "1 to 9"}},
-		{"10 digits", func(c *Addition) { c.Digits = 10 }, []string{"digits = 10", "1 to 9"}},
+		{"no digits", func(c *Addition) { c.Digits = 0 }, []string{"addition.digits is 0", "1 to 9"}},
+		{"10 digits", func(c *Addition) { c.Digits = 10 }, []string{"addition.digits is 10", "1 to 9"}},
 		{"no operands", func(c *Addition) { c.Operands = nil }, []string{"operands = []", "at least one"}},
 		{"one operand", func(c *Addition) { c.Operands = []int{4, 1} }, []string{"operands = [4 1]", "2 to 256"}},
 		{"many operands", func(c *Addition) { c.Operands = []int{1000} }, []string{"operands = [1000]", "2 to 256"}},
 		{"evaluate one", func(c *Addition) { c.Evaluate = []int{1} }, []string{"evaluate = [1]", "2 to 256"}},
 		{"twice", func(c *Addition) { c.Operands = []int{2, 4, 2} }, []string{"operands = [2 4 2]", "2 stands twice"}},
 		{"evaluate twice", func(c *Addition) { c.Evaluate = []int{8, 8} }, []string{"evaluate = [8 8]", "8 stands twice"}},
-		{"order", func(c *Addition) { c.Order = "reverse" }, []string{`order = "reverse"`, `"most" or "least"`}},
+		{"order", func(c *Addition) { c.Order = "reverse" }, []string{`order is "reverse"`, "most or least"}},
 		{"too few questions", func(c *Addition) { c.Digits = 1 }, []string{"digits = 1", "2 operands", "held-out", "at least 100"}},
 		{"too few to evaluate", func(c *Addition) { c.Digits, c.Operands, c.Evaluate = 1, []int{8}, []int{3} }, []string{"3 operands", "held-out"}},
 	} {
@@ -258,7 +258,7 @@ func TestNewAdditionErrors(t *testing.T) {
 			if err == nil || task != nil {
 				t.Fatal("no error")
 			}
-			for _, want := range append(tt.want, "addition: ") {
+			for _, want := range append(tt.want, "addition") {
 				if !strings.Contains(err.Error(), want) {
 					t.Errorf("error %q lacks %q", err, want)
 				}

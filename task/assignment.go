@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"coil/config/schema"
 )
 
 // Assignment configures variable assignment, a reasoning primitive: some letters
@@ -62,34 +64,27 @@ import (
 type Assignment struct {
 	// Variables is V, the number of variables of each depth, at least 2; all depths
 	// together have at most the 26 letters.
-	Variables int `toml:"variables" help:"variables of each depth, 2 or more; all depths together at most 26"`
+	Variables int `toml:"variables" help:"variables of each depth, 2 or more; all depths together at most 26" limits:"[2,26]"`
 	// Values says that numbers go from 1 to it, at least 2.
-	Values int `toml:"values" help:"numbers go from 1 to this"`
+	Values int `toml:"values" help:"numbers go from 1 to this" limits:"[2,65536]"`
 	// Depth lists the depths that training draws from, uniformly, each at least 0.
 	Depth []int `toml:"depth" help:"depths that training mixes: 0 asks for a variable that has a number, 1 for an alias of one, 2 for an alias of that, …"`
 	// Evaluate lists depths for evaluation to report besides the trained ones. It may
 	// repeat those.
 	Evaluate []int `toml:"evaluate" help:"depths that evaluation reports besides those"`
 	// Format is "math", "code", or "both": each as often as the other.
-	Format string `toml:"format" help:"math (equations), code (a program) or both"`
+	Format string `toml:"format" help:"math (equations), code (a program) or both" values:"math,code,both"`
 	// Shots is S, the number of questions with answers that go before.
-	Shots int `toml:"shots" help:"questions with answers that go before the question"`
+	Shots int `toml:"shots" help:"questions with answers that go before the question" limits:"[0,256]"`
 	// Loss is "every": at each answer, those of the shots too, or "last": only at the
 	// answer of the last question. Without shots they are the same.
-	Loss string `toml:"loss" help:"every: at each answer, those of the shots too; last: at the last answer only"`
+	Loss string `toml:"loss" help:"every: at each answer, those of the shots too; last: at the last answer only" values:"every,last"`
 }
 
 const (
 	mathFormat = "math"
 	codeFormat = "code"
 	bothFormat = "both"
-
-	minVariables = 2
-	minValues    = 2
-
-	// These catch slips of the pen; nothing in the sampler needs them.
-	maxValues = 1 << 16
-	maxShots  = 1 << 8
 )
 
 // Tokens 0 to 25 are the letters; those from valueToken on are the numbers from 1.
@@ -107,11 +102,8 @@ const (
 
 // NewAssignment returns the task configured by c.
 func NewAssignment(c Assignment) (Task, error) {
-	if c.Variables < minVariables || c.Variables > len(alphabet) {
-		return nil, fmt.Errorf("assignment: variables = %d, want %d to %d", c.Variables, minVariables, len(alphabet))
-	}
-	if c.Values < minValues || c.Values > maxValues {
-		return nil, fmt.Errorf("assignment: values = %d, want %d to %d", c.Values, minValues, maxValues)
+	if err := schema.Check("assignment.", &c); err != nil {
+		return nil, err
 	}
 	if len(c.Depth) == 0 {
 		return nil, fmt.Errorf("assignment: depth = [], want at least one depth")
@@ -131,12 +123,6 @@ func NewAssignment(c Assignment) (Task, error) {
 			}
 		}
 	}
-	if c.Shots < 0 || c.Shots > maxShots {
-		return nil, fmt.Errorf("assignment: shots = %d, want 0 to %d", c.Shots, maxShots)
-	}
-	if c.Loss != lossEvery && c.Loss != lossLast {
-		return nil, fmt.Errorf("assignment: loss = %q, want %q or %q", c.Loss, lossEvery, lossLast)
-	}
 	t := &assignment{variables: c.Variables, values: c.Values, shots: c.Shots, every: c.Loss == lossEvery}
 	t.texts = append(strings.Split(alphabet, ""), "=", ";", "math", "code", "math?", "code?", ":", "·")
 	for v := range c.Values {
@@ -149,8 +135,6 @@ func NewAssignment(c Assignment) (Task, error) {
 		t.formats = []format{program}
 	case bothFormat:
 		t.formats = []format{mathematics, program}
-	default:
-		return nil, fmt.Errorf("assignment: format = %q, want %q, %q or %q", c.Format, mathFormat, codeFormat, bothFormat)
 	}
 	t.depths = slices.Concat(c.Depth, c.Evaluate)
 	slices.Sort(t.depths)

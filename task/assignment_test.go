@@ -170,7 +170,7 @@ func TestAssignmentRefuses(t *testing.T) {
 	} {
 		c := good
 		k.change(&c)
-		if _, err := NewAssignment(c); err == nil || !strings.HasPrefix(err.Error(), "assignment: ") || !strings.Contains(err.Error(), k.want) {
+		if _, err := NewAssignment(c); err == nil || !strings.HasPrefix(err.Error(), "assignment") || !strings.Contains(err.Error(), k.want) {
 			t.Errorf("%+v: %v", c, err)
 		}
 	}

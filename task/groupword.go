@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"coil/config/schema"
 )
 
 // GroupWord configures the word problem of a finite group: given elements
@@ -46,7 +48,7 @@ type GroupWord struct {
 	// Loss is "every": at each position of the word, or "last": only at its last
 	// one. The split divides whole words, so with "every" a held-out word may begin
 	// as a training word does.
-	Loss string `toml:"loss" help:"every: the product so far at each position of the word; last: at its last position only"`
+	Loss string `toml:"loss" help:"every: the product so far at each position of the word; last: at its last position only" values:"every,last"`
 }
 
 // maxWord catches slips of the pen; nothing in the sampler needs it.
@@ -54,6 +56,9 @@ const maxWord = 1 << 16
 
 // NewGroupWord returns the task configured by c.
 func NewGroupWord(c GroupWord) (Task, error) {
+	if err := schema.Check("group-word.", &c); err != nil {
+		return nil, err
+	}
 	g, err := newGroup(c.Group)
 	if err != nil {
 		return nil, fmt.Errorf("group-word: group = %q, %w", c.Group, err)
@@ -73,9 +78,6 @@ func NewGroupWord(c GroupWord) (Task, error) {
 				return nil, fmt.Errorf("group-word: %s = %v: %d stands twice, want each once", list.key, list.lengths, n)
 			}
 		}
-	}
-	if c.Loss != lossEvery && c.Loss != lossLast {
-		return nil, fmt.Errorf("group-word: loss = %q, want %q or %q", c.Loss, lossEvery, lossLast)
 	}
 
 	t := &groupWord{group: g, name: c.Group, every: c.Loss == lossEvery}

@@ -189,7 +189,7 @@ func TestGroupWordRefuses(t *testing.T) {
 		{GroupWord{"S3", []int{5}, []int{-1}, lossEvery}, "evaluate"}, {GroupWord{"S3", []int{5}, nil, "x"}, "loss"},
 		{GroupWord{"S3", []int{2}, nil, lossEvery}, "leave only"}, {GroupWord{"Z2", []int{20}, []int{5}, lossEvery}, "leave only"},
 	} {
-		if _, err := NewGroupWord(k.c); err == nil || !strings.HasPrefix(err.Error(), "group-word: ") || !strings.Contains(err.Error(), k.want) {
+		if _, err := NewGroupWord(k.c); err == nil || !strings.HasPrefix(err.Error(), "group-word") || !strings.Contains(err.Error(), k.want) {
 			t.Errorf("%+v: %v", k.c, err)
 		}
 	}

@@ -5,6 +5,8 @@ import (
 	"math"
 	"slices"
 	"strconv"
+
+	"coil/config/schema"
 )
 
 // IGSM configures i-GSM, arithmetic over a graph of quantities: definitions in random order, of which only some are
@@ -84,9 +86,9 @@ import (
 // the first level without a parent, and a needed definition that is no operand of the next.
 type IGSM struct {
 	// Modulus is what all arithmetic is modulo, 2 to 100.
-	Modulus int `toml:"modulus" help:"what the arithmetic is modulo, 2 to 100"`
+	Modulus int `toml:"modulus" help:"what the arithmetic is modulo, 2 to 100" limits:"[2,100]"`
 	// Levels is the number of levels of entities, at least 2. Levels·Width letters are needed, and there are 26.
-	Levels int `toml:"levels" help:"levels of entities, at least 2; levels times width is at most 26"`
+	Levels int `toml:"levels" help:"levels of entities, at least 2; levels times width is at most 26" limits:"[2,13]"`
 	// Width is the most entities of a level, at least 2.
 	Width int `toml:"width" help:"most entities of a level, at least 2"`
 	// Edges is the most edges of the graph, so the most definitions of a problem: (Levels−1)·Width to (Levels−1)·Width².
@@ -95,23 +97,23 @@ type IGSM struct {
 	Operations int `toml:"operations" help:"most operations of a problem, 5 to 64"`
 	// Operands is the most operands of a definition, the constant among them, 2 to 4. The law above is for 4; with fewer, a
 	// definition is full sooner.
-	Operands int `toml:"operands" help:"most operands of a definition, its constant among them, 2 to 4"`
+	Operands int `toml:"operands" help:"most operands of a definition, its constant among them, 2 to 4" limits:"[2,4]"`
 	// Law says how many operations a problem has: "light", the smaller of two uniform draws from 1 to Operations, so that
 	// few are likelier; or "fixed", Operations.
-	Law string `toml:"law" help:"how many operations problems have: light (up to the most, few are likelier) or fixed (the most)"`
+	Law string `toml:"law" help:"how many operations problems have: light (up to the most, few are likelier) or fixed (the most)" values:"light,fixed"`
 	// Evaluate lists numbers of operations that evaluation reports besides, each a kind, 5 to 64. They may be more than
 	// Operations.
 	Evaluate []int `toml:"evaluate" help:"numbers of operations that evaluation reports besides, 5 to 64"`
 	// Names says how E#I is read: "whole", as one token; or "letters", as three, so that names have something in common
 	// but sequences are nearly twice as long.
-	Names string `toml:"names" help:"how E#I is read: whole (one token) or letters (three)"`
+	Names string `toml:"names" help:"how E#I is read: whole (one token) or letters (three)" values:"whole,letters"`
 	// Ask says for what a problem asks: "one" quantity, or "every" one, in training with a target for each. With every the
 	// question that evaluation is about is the last.
-	Ask string `toml:"ask" help:"for what a problem asks: one quantity, or every one, to learn more from each"`
+	Ask string `toml:"ask" help:"for what a problem asks: one quantity, or every one, to learn more from each" values:"one,every"`
 	// Length is the number of tokens of a sequence. Shorter problems are padded on the left, so that the question always
 	// ends, and the answer is asked for, at the last position; longer ones are drawn anew, with as many operations. 0 is
 	// room for the longest.
-	Length int `toml:"length" help:"tokens of a sequence; longer problems are drawn anew, and 0 is room for every one"`
+	Length int `toml:"length" help:"tokens of a sequence; longer problems are drawn anew, and 0 is room for every one" limits:"[0,65536]"`
 }
 
 const (
@@ -121,10 +123,8 @@ const (
 	letterNames   = "letters"
 	askOne        = "one"
 	askEvery      = "every"
-	maxModulus    = 100
 	maxLetters    = 26
 	maxOperations = 64
-	maxIGSM       = 1 << 16 // tokens
 
 	// leastHeldOut is the fewest operations of a held-out problem.
 	leastHeldOut = 5
@@ -140,11 +140,8 @@ const (
 
 // NewIGSM returns the task configured by c.
 func NewIGSM(c IGSM) (Task, error) {
-	if c.Modulus < 2 || c.Modulus > maxModulus {
-		return nil, fmt.Errorf("i-gsm: modulus = %d, want 2 to %d", c.Modulus, maxModulus)
-	}
-	if c.Levels < 2 || c.Levels > maxLetters/2 {
-		return nil, fmt.Errorf("i-gsm: levels = %d, want 2 to %d", c.Levels, maxLetters/2)
+	if err := schema.Check("i-gsm.", &c); err != nil {
+		return nil, err
 	}
 	if most := maxLetters / c.Levels; c.Width < 2 || c.Width > most {
 		return nil, fmt.Errorf("i-gsm: width = %d, want 2 to %d with levels = %d: there are %d letters to name entities",
@@ -153,18 +150,6 @@ func NewIGSM(c IGSM) (Task, error) {
 	if least, most := (c.Levels-1)*c.Width, (c.Levels-1)*c.Width*c.Width; c.Edges < least || c.Edges > most {
 		return nil, fmt.Errorf("i-gsm: edges = %d, want %d to %d with levels = %d, width = %d: from one for each entity below the first level to all that there may be",
 			c.Edges, least, most, c.Levels, c.Width)
-	}
-	if c.Law != lightLaw && c.Law != fixedLaw {
-		return nil, fmt.Errorf("i-gsm: law = %q, want %q or %q", c.Law, lightLaw, fixedLaw)
-	}
-	if c.Names != wholeNames && c.Names != letterNames {
-		return nil, fmt.Errorf("i-gsm: names = %q, want %q or %q", c.Names, wholeNames, letterNames)
-	}
-	if c.Ask != askOne && c.Ask != askEvery {
-		return nil, fmt.Errorf("i-gsm: ask = %q, want %q or %q", c.Ask, askOne, askEvery)
-	}
-	if c.Operands < 2 || c.Operands > mostOperands {
-		return nil, fmt.Errorf("i-gsm: operands = %d, want 2 to %d", c.Operands, mostOperands)
 	}
 	possible := c.operationsOf(c.Edges)
 	check := func(what string, ops int) error {
@@ -191,9 +176,6 @@ func NewIGSM(c IGSM) (Task, error) {
 	}
 	c.Evaluate = slices.Clone(c.Evaluate)
 	t := &igsm{IGSM: c, longest: c.longest()}
-	if c.Length < 0 || c.Length > maxIGSM {
-		return nil, fmt.Errorf("i-gsm: length = %d, want 0 to %d", c.Length, maxIGSM)
-	}
 	t.length = c.Length
 	if t.length == 0 {
 		t.length = t.longest

@@ -623,10 +623,10 @@ func TestNewIGSMErrors(t *testing.T) {
 		change func(c *IGSM)
 		want   []string
 	}{
-		{"modulus", func(c *IGSM) { c.Modulus = 1 }, []string{"modulus = 1", "2 to 100"}},
-		{"large modulus", func(c *IGSM) { c.Modulus = 101 }, []string{"modulus = 101", "2 to 100"}},
-		{"one level", func(c *IGSM) { c.Levels = 1 }, []string{"levels = 1", "2 to 13"}},
-		{"many levels", func(c *IGSM) { c.Levels = 14 }, []string{"levels = 14", "2 to 13"}},
+		{"modulus", func(c *IGSM) { c.Modulus = 1 }, []string{"modulus is 1", "2 to 100"}},
+		{"large modulus", func(c *IGSM) { c.Modulus = 101 }, []string{"modulus is 101", "2 to 100"}},
+		{"one level", func(c *IGSM) { c.Levels = 1 }, []string{"levels is 1", "2 to 13"}},
+		{"many levels", func(c *IGSM) { c.Levels = 14 }, []string{"levels is 14", "2 to 13"}},
 		{"one entity", func(c *IGSM) { c.Width = 1 }, []string{"width = 1", "2 to 6", "levels = 4"}},
 		{"many entities", func(c *IGSM) { c.Width = 7 }, []string{"width = 7", "2 to 6", "26 letters"}},
 		{"few edges", func(c *IGSM) { c.Edges = 11 }, []string{"edges = 11", "12 to 48", "levels = 4", "width = 4"}},
@@ -637,14 +637,14 @@ func TestNewIGSMErrors(t *testing.T) {
 		{"evaluate", func(c *IGSM) { c.Evaluate = []int{8, 3} }, []string{"evaluate = [8 3]: 3", "5 to 64"}},
 		{"evaluate too many", func(c *IGSM) { c.Evaluate = []int{60} }, []string{"evaluate = [60]: 60", "at most 55"}},
 		{"evaluate twice", func(c *IGSM) { c.Evaluate = []int{9, 8, 9} }, []string{"evaluate = [9 8 9]: 9", "twice"}},
-		{"law", func(c *IGSM) { c.Law = "uniform" }, []string{`law = "uniform"`, `"light" or "fixed"`}},
-		{"one operand", func(c *IGSM) { c.Operands = 1 }, []string{"operands = 1", "2 to 4"}},
-		{"five operands", func(c *IGSM) { c.Operands = 5 }, []string{"operands = 5", "2 to 4"}},
+		{"law", func(c *IGSM) { c.Law = "uniform" }, []string{`law is "uniform"`, "light or fixed"}},
+		{"one operand", func(c *IGSM) { c.Operands = 1 }, []string{"operands is 1", "2 to 4"}},
+		{"five operands", func(c *IGSM) { c.Operands = 5 }, []string{"operands is 5", "2 to 4"}},
 		{"too many for the operands", func(c *IGSM) { c.Operands, c.Operations = 2, 21 }, []string{"operations = 21", "at most 20", "operands = 2"}},
-		{"ask", func(c *IGSM) { c.Ask = "all" }, []string{`ask = "all"`, `"one" or "every"`}},
-		{"names", func(c *IGSM) { c.Names = "" }, []string{`names = ""`, `"whole" or "letters"`}},
-		{"negative length", func(c *IGSM) { c.Length = -1 }, []string{"length = -1", "0 to 65536"}},
-		{"huge length", func(c *IGSM) { c.Length = 1 << 20 }, []string{"length = 1048576", "0 to 65536"}},
+		{"ask", func(c *IGSM) { c.Ask = "all" }, []string{`ask is "all"`, "one or every"}},
+		{"names", func(c *IGSM) { c.Names = "" }, []string{`names is ""`, "whole or letters"}},
+		{"negative length", func(c *IGSM) { c.Length = -1 }, []string{"length is -1", "0 to 65536"}},
+		{"huge length", func(c *IGSM) { c.Length = 1 << 20 }, []string{"length is 1048576", "0 to 65536"}},
 		{"short", func(c *IGSM) { c.Length = 80 }, []string{"length = 80", "a share of only 0.", "operations", "226 tokens"}},
 		{"few templates", func(c *IGSM) { c.Levels, c.Width, c.Edges, c.Operations = 2, 2, 4, 5 }, []string{"operations: 5", "edges = 4", "held-out solution templates", "at least 100"}},
 	} {
@@ -655,7 +655,7 @@ func TestNewIGSMErrors(t *testing.T) {
 			if err == nil || task != nil {
 				t.Fatal("no error")
 			}
-			for _, want := range append(tt.want, "i-gsm: ") {
+			for _, want := range append(tt.want, "i-gsm") {
 				if !strings.Contains(err.Error(), want) {
 					t.Errorf("error %q lacks %q", err, want)
 				}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+
+	"coil/config/schema"
 )
 
 // Noise configures sequences of uniform random tokens; the target at each
@@ -16,21 +18,15 @@ import (
 // read: the last is only asked for, and has no part in the split.
 type Noise struct {
 	// Vocabulary is the number of tokens, 2 to 65536.
-	Vocabulary int `toml:"vocabulary" help:"number of tokens to draw from, 2 to 65536"`
+	Vocabulary int `toml:"vocabulary" help:"number of tokens to draw from, 2 to 65536" limits:"[2,65536]"`
 	// Length is the number of tokens of a sequence, 1 to 65536.
-	Length int `toml:"length" help:"tokens of a sequence, 1 to 65536"`
+	Length int `toml:"length" help:"tokens of a sequence, 1 to 65536" limits:"[1,65536]"`
 }
-
-// maxNoise catches slips of the pen in either size; nothing needs it.
-const maxNoise = 1 << 16
 
 // NewNoise returns the task configured by c.
 func NewNoise(c Noise) (Task, error) {
-	if c.Vocabulary < 2 || c.Vocabulary > maxNoise {
-		return nil, fmt.Errorf("noise: vocabulary = %d, want 2 to %d", c.Vocabulary, maxNoise)
-	}
-	if c.Length < 1 || c.Length > maxNoise {
-		return nil, fmt.Errorf("noise: length = %d, want 1 to %d", c.Length, maxNoise)
+	if err := schema.Check("noise.", &c); err != nil {
+		return nil, err
 	}
 	t := &noise{c}
 	if n := countSequences(c.Length, c.Vocabulary); !n.enough() {

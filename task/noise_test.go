@@ -104,10 +104,10 @@ func TestNewNoiseErrors(t *testing.T) {
 		c    Noise
 		want []string
 	}{
-		{Noise{1, 64}, []string{"vocabulary = 1,", "2 to 65536"}},
-		{Noise{65537, 64}, []string{"vocabulary = 65537", "2 to 65536"}},
-		{Noise{64, 0}, []string{"length = 0", "1 to 65536"}},
-		{Noise{64, 65537}, []string{"length = 65537", "1 to 65536"}},
+		{Noise{1, 64}, []string{"vocabulary is 1,", "2 to 65536"}},
+		{Noise{65537, 64}, []string{"vocabulary is 65537", "2 to 65536"}},
+		{Noise{64, 0}, []string{"length is 0", "1 to 65536"}},
+		{Noise{64, 65537}, []string{"length is 65537", "1 to 65536"}},
 		{Noise{2, 10}, []string{"vocabulary = 2, length = 10", "held-out", "at least 100"}},
 		{Noise{1000, 1}, []string{"vocabulary = 1000, length = 1", "held-out", "at least 100"}},
 	} {
@@ -116,7 +116,7 @@ func TestNewNoiseErrors(t *testing.T) {
 			t.Errorf("%+v: no error", tt.c)
 			continue
 		}
-		for _, want := range append(tt.want, "noise: ") {
+		for _, want := range append(tt.want, "noise") {
 			if !strings.Contains(err.Error(), want) {
 				t.Errorf("error %q lacks %q", err, want)
 			}

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 
+	"coil/config/schema"
+
 	"gonum.org/v1/gonum/mathext"
 )
 
@@ -29,20 +31,20 @@ import (
 type PHop struct {
 	// Letters is the size of the alphabet, 3 to 26. With two letters a sequence
 	// without repeats could only alternate.
-	Letters int `toml:"letters" help:"size of the alphabet, 3 to 26"`
+	Letters int `toml:"letters" help:"size of the alphabet, 3 to 26" limits:"[3,26]"`
 	// Length is the number of letters n of a sequence.
-	Length int `toml:"length" help:"letters of a sequence"`
+	Length int `toml:"length" help:"letters of a sequence" limits:"[3,65536]" also:"seq_len,block_size,context_length,max_seq_len,sequence_length,seq_length"`
 	// Hops is p.
-	Hops int `toml:"hops" help:"hops p to follow"`
+	Hops int `toml:"hops" help:"hops p to follow" limits:"[1,]"`
 	// Sampler is "no-repeats": uniform among sequences in which neighbours differ
 	// (and some position with loss has p hops); a hop is then about Letters−1
 	// positions long, so answers lie close. Or "planted": exactly p hops from the
 	// last position, spread over the whole sequence, about n/p positions each.
-	Sampler string `toml:"sampler" help:"no-repeats (uniform, neighbours different) or planted (p hops over the whole sequence)"`
+	Sampler string `toml:"sampler" help:"no-repeats (uniform, neighbours different) or planted (p hops over the whole sequence)" values:"no-repeats,planted"`
 	// Loss is "every": at each position that has p hops, or "last": only at the
 	// last position. The split divides whole sequences, so with "every" the early
 	// positions of a held-out sequence may end a prefix that training has seen.
-	Loss string `toml:"loss" help:"every: at each position that has p hops; last: at the last position only"`
+	Loss string `toml:"loss" help:"every: at each position that has p hops; last: at the last position only" values:"every,last"`
 }
 
 const (
@@ -52,9 +54,6 @@ const (
 	lossLast  = "last"
 )
 
-// maxPHopLength catches slips of the pen; nothing in the sampler needs it.
-const maxPHopLength = 1 << 16
-
 // minHopsExist is the smallest acceptable probability that p hops exist from the
 // last position of a no-repeats sequence. Below it sampling is mostly redrawing,
 // and what survives is no longer like a plain sequence.
@@ -62,17 +61,8 @@ const minHopsExist = 0.1
 
 // NewPHop returns the task configured by c.
 func NewPHop(c PHop) (Task, error) {
-	if c.Letters < 3 || c.Letters > 26 {
-		return nil, fmt.Errorf("p-hop: letters = %d, want 3 to 26", c.Letters)
-	}
-	if c.Length < 3 || c.Length > maxPHopLength {
-		return nil, fmt.Errorf("p-hop: length = %d, want 3 to %d", c.Length, maxPHopLength)
-	}
-	if c.Hops < 1 {
-		return nil, fmt.Errorf("p-hop: hops = %d, want at least 1", c.Hops)
-	}
-	if c.Loss != lossEvery && c.Loss != lossLast {
-		return nil, fmt.Errorf("p-hop: loss = %q, want %q or %q", c.Loss, lossEvery, lossLast)
+	if err := schema.Check("p-hop.", &c); err != nil {
+		return nil, err
 	}
 	switch c.Sampler {
 	case planted:
@@ -89,8 +79,6 @@ func NewPHop(c PHop) (Task, error) {
 			return nil, fmt.Errorf("p-hop: hops = %d, want at most %d for length = %d, letters = %d, sampler = %q: so many hops exist in a share of only %.2g of the sequences, want %g; or take a longer sequence",
 				c.Hops, most, c.Length, c.Letters, c.Sampler, p, minHopsExist)
 		}
-	default:
-		return nil, fmt.Errorf("p-hop: sampler = %q, want %q or %q", c.Sampler, noRepeats, planted)
 	}
 	t := &phop{c}
 	if n := t.countQuestions(); !n.enough() {

@@ -350,13 +350,13 @@ func TestNewPHopErrors(t *testing.T) {
 		change func(c *PHop)
 		want   []string
 	}{
-		{"two letters", func(c *PHop) { c.Letters = 2 }, []string{"letters = 2", "3 to 26"}},
-		{"27 letters", func(c *PHop) { c.Letters = 27 }, []string{"letters = 27", "3 to 26"}},
-		{"no length", func(c *PHop) { c.Length = 0 }, []string{"length = 0", "3 to 65536"}},
-		{"huge", func(c *PHop) { c.Length = 1 << 30 }, []string{"length = 1073741824", "65536"}},
-		{"no hops", func(c *PHop) { c.Hops = 0 }, []string{"hops = 0", "at least 1"}},
-		{"sampler", func(c *PHop) { c.Sampler = "iid" }, []string{`sampler = "iid"`, `"no-repeats" or "planted"`}},
-		{"loss", func(c *PHop) { c.Loss = "" }, []string{`loss = ""`, `"every" or "last"`}},
+		{"two letters", func(c *PHop) { c.Letters = 2 }, []string{"p-hop.letters is 2", "3 to 26"}},
+		{"27 letters", func(c *PHop) { c.Letters = 27 }, []string{"p-hop.letters is 27", "3 to 26"}},
+		{"no length", func(c *PHop) { c.Length = 0 }, []string{"length is 0", "3 to 65536"}},
+		{"huge", func(c *PHop) { c.Length = 1 << 30 }, []string{"length is 1073741824", "65536"}},
+		{"no hops", func(c *PHop) { c.Hops = 0 }, []string{"hops is 0", "at least 1"}},
+		{"sampler", func(c *PHop) { c.Sampler = "iid" }, []string{`sampler is "iid"`, "no-repeats or planted"}},
+		{"loss", func(c *PHop) { c.Loss = "" }, []string{`loss is ""`, "every or last"}},
 		{"planted hops do not fit", func(c *PHop) { c.Sampler, c.Hops = planted, 32 }, []string{"hops = 32", "at most 31", "length = 64"}},
 		{"hops hardly exist", func(c *PHop) { c.Hops = 30 }, []string{"hops = 30", "at most 25", "length = 64", "letters = 4"}},
 		{"hops cannot exist", func(c *PHop) { c.Hops = 1 << 40 }, []string{"hops = 1099511627776", "at most 25"}},
@@ -370,7 +370,7 @@ func TestNewPHopErrors(t *testing.T) {
 			if err == nil || task != nil {
 				t.Fatal("no error")
 			}
-			for _, want := range append(tt.want, "p-hop: ") {
+			for _, want := range append(tt.want, "p-hop") {
 				if !strings.Contains(err.Error(), want) {
 					t.Errorf("error %q lacks %q", err, want)
 				}

@@ -9,6 +9,7 @@ import (
 
 	"coil/backend"
 	"coil/backend/cpu"
+	"coil/config"
 	"coil/run"
 	"coil/task"
 )
@@ -16,7 +17,7 @@ import (
 // A batch is a function of the seed and the step, whatever was drawn before.
 func TestFill(t *testing.T) {
 	c := tiny()
-	for _, name := range TaskNames() {
+	for _, name := range config.TaskNames() {
 		c.Task.Name = name
 		tk, err := c.Task.New()
 		if err != nil {
@@ -64,7 +65,7 @@ func TestFill(t *testing.T) {
 // In a space so small that training sees nearly all of it, no held-out sum is ever trained on, in any order of its
 // operands.
 func TestHeldOutIsNotTrained(t *testing.T) {
-	tk, err := Task{Name: "addition", Addition: task.Addition{Digits: 2, Operands: []int{2}, Order: "most"}}.New()
+	tk, err := config.Task{Name: "addition", Addition: task.Addition{Digits: 2, Operands: []int{2}, Order: "most"}}.New()
 	if err != nil {
 		t.Fatal(err)
 	}

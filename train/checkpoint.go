@@ -27,7 +27,7 @@ type position struct {
 	Tokens float64 `json:"tokens"`
 	Loss   float64 `json:"loss"` // of the last step, as is the next
 	Norm   float64 `json:"grad_norm"`
-	// Config is what must not change on the way: see [Config.fixed].
+	// Config is what must not change on the way: see [config.Config.FixedKeys].
 	Config map[string]string `json:"config"`
 }
 
@@ -80,7 +80,7 @@ func (t *Trainer) save() error {
 			return writeParameters(w, t.Model, x, meta)
 		}})
 	}
-	p := position{t.done, t.tokens, t.last.Loss, t.last.Norm, t.Config.fixed()}
+	p := position{t.done, t.tokens, t.last.Loss, t.last.Norm, t.Config.FixedKeys()}
 	if _, err := t.run.Save(t.done, p, files); err != nil {
 		return err
 	}
@@ -116,7 +116,7 @@ func (t *Trainer) Resume(c run.Checkpoint) error {
 	if err := LoadWeights(c, t.Model, t.state.weights, false); err != nil {
 		return err
 	}
-	if err := t.Config.agrees(p.Config); err != nil {
+	if err := t.Config.Agrees(p.Config); err != nil {
 		return fmt.Errorf("%w: %s was trained with %w", ErrOtherModel, c.Path, err)
 	}
 	if t.state.average != nil {

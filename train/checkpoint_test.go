@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"coil/config"
 	"coil/run"
 	"coil/run/safetensors"
 
@@ -115,20 +116,20 @@ func TestOtherModel(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, o := range []struct {
-		change func(*Config)
+		change func(*config.Config)
 		want   []string
 	}{
-		{func(c *Config) { c.Model.Width = 32 }, []string{"model.safetensors", `tensor "embedding.weight"`, "[3 16]", "[3 32]"}},
-		{func(c *Config) { c.Task.PHop.Letters = 5 }, []string{"model.safetensors", `tensor "embedding.weight"`, "[3 16]", "[5 16]"}},
-		{func(c *Config) { c.Model.Layers = "2x1" }, []string{"model.safetensors", `no tensor "layers.1.`}},
-		{func(c *Config) { c.Model.Bias = false }, []string{"model.safetensors", "tensors, the configuration's model"}},
-		{func(c *Config) { c.Train.Seed = 2 }, []string{"train.seed = 1", "says 2"}},
-		{func(c *Config) { c.Train.Optimizer = "adafactor" }, []string{`train.optimizer = "adamw"`, `"adafactor"`}},
+		{func(c *config.Config) { c.Model.Width = 32 }, []string{"model.safetensors", `tensor "embedding.weight"`, "[3 16]", "[3 32]"}},
+		{func(c *config.Config) { c.Task.PHop.Letters = 5 }, []string{"model.safetensors", `tensor "embedding.weight"`, "[3 16]", "[5 16]"}},
+		{func(c *config.Config) { c.Model.Layers = "2x1" }, []string{"model.safetensors", `no tensor "layers.1.`}},
+		{func(c *config.Config) { c.Model.Bias = false }, []string{"model.safetensors", "tensors, the configuration's model"}},
+		{func(c *config.Config) { c.Train.Seed = 2 }, []string{"train.seed = 1", "says 2"}},
+		{func(c *config.Config) { c.Train.Optimizer = "adafactor" }, []string{`train.optimizer = "adamw"`, `"adafactor"`}},
 		// These fit every tensor.
-		{func(c *Config) { c.Task.PHop.Hops++ }, []string{"task.p-hop.hops = 1", "says 2"}},
-		{func(c *Config) { c.Model.RotaryBase = 100 }, []string{"model.rotary_base = 10000", "says 100"}},
-		{func(c *Config) { c.Model.Activation = "relu" }, []string{`model.activation = "gelu"`, `says "relu"`}},
-		{func(c *Config) { c.Train.Batch++ }, []string{"train.batch = "}},
+		{func(c *config.Config) { c.Task.PHop.Hops++ }, []string{"task.p-hop.hops = 1", "says 2"}},
+		{func(c *config.Config) { c.Model.RotaryBase = 100 }, []string{"model.rotary_base = 10000", "says 100"}},
+		{func(c *config.Config) { c.Model.Activation = "relu" }, []string{`model.activation = "gelu"`, `says "relu"`}},
+		{func(c *config.Config) { c.Train.Batch++ }, []string{"train.batch = "}},
 	} {
 		other := c
 		o.change(&other)

@@ -9,11 +9,12 @@ import (
 	"testing"
 
 	"coil/backend"
+	"coil/config"
 	"coil/run"
 )
 
 // poison changes weights of the newest checkpoint into ones of the size of x and saves that as the next step's.
-func poison(t *testing.T, c Config, r *run.Run, x float32, which string) {
+func poison(t *testing.T, c config.Config, r *run.Run, x float32, which string) {
 	t.Helper()
 	tr := resume(t, c, r, 1)
 	for _, p := range tr.Model.Parameters {
@@ -91,7 +92,7 @@ func TestDivergence(t *testing.T) {
 // The weights of before a step that is not finite are saved, though no checkpoint was due, and push out no older one.
 func TestDivergenceSaves(t *testing.T) {
 	c := tiny()
-	c.Checkpoint, c.Evaluate.Every, c.Train.Steps = Checkpoints{Every: 3, Keep: 1}, 0, 100
+	c.Checkpoint, c.Evaluate.Every, c.Train.Steps = config.Checkpoint{Every: 3, Keep: 1}, 0, 100
 	r := newRun(t, c)
 	tr := newTrainer(t, c, 2)
 	w := make([]float32, tr.Model.Size)
@@ -124,7 +125,7 @@ func TestDivergenceSaves(t *testing.T) {
 // Weights that are not finite never become a checkpoint, and never take the place of one.
 func TestOverflow(t *testing.T) {
 	c := tiny()
-	c.Checkpoint = Checkpoints{Every: 1, Keep: 1}
+	c.Checkpoint = config.Checkpoint{Every: 1, Keep: 1}
 	r := newRun(t, c)
 	tr := newTrainer(t, c, 2)
 	err := tr.Run(r, stopWhen(func() bool {

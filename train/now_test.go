@@ -6,6 +6,7 @@ import (
 
 	"coil/backend"
 	"coil/backend/cpu"
+	"coil/config"
 	"coil/run"
 
 	"github.com/google/go-cmp/cmp"
@@ -49,13 +50,13 @@ func (p *slowProgram) Run(s backend.Step) error {
 // weights, between steps and in evaluations.
 func TestNowTellsTheLoop(t *testing.T) {
 	for name, k := range map[string]struct {
-		change func(*Config)
+		change func(*config.Config)
 		want   []int // the loops of a step, backward ones negative, 0 for all else
 	}{
-		"looped": {func(c *Config) { c.Model.Layers = "1x3" }, []int{0, 1, 2, 3, 0, -3, -2, -1, 0}},
-		"middle, recomputed": {func(c *Config) { c.Model.Layers, c.Loops.Recompute = "2x(1,3,1)", true },
+		"looped": {func(c *config.Config) { c.Model.Layers = "1x3" }, []int{0, 1, 2, 3, 0, -3, -2, -1, 0}},
+		"middle, recomputed": {func(c *config.Config) { c.Model.Layers, c.Loops.Recompute = "2x(1,3,1)", true },
 			[]int{0, 1, 2, 3, 0, -3, -2, -1, 0}},
-		"truncated": {func(c *Config) {
+		"truncated": {func(c *config.Config) {
 			c.Model.Layers, c.Model.Injection, c.Loops.Truncate = "1x4", "add", 2
 		}, []int{0, 1, 2, 3, 4, 0, -4, -3, 0}},
 	} {

@@ -71,7 +71,7 @@ func (t *Trainer) Begin(c run.Checkpoint, g loop.Growth) error {
 	return nil
 }
 
-// configAt is what the configuration was at a checkpoint: the values of [Config.fixed], texts without quotes.
+// configAt is what the configuration was at a checkpoint: the values of [config.Config.FixedKeys], texts without quotes.
 func configAt(c run.Checkpoint) (map[string]string, error) {
 	var p position
 	if err := json.Unmarshal(c.Meta, &p); err != nil {
@@ -99,7 +99,7 @@ func (t *Trainer) unrolls(had map[string]string) error {
 // changed lists the keys of the model that had another value, with that; layers aside.
 func (t *Trainer) changed(had map[string]string) []string {
 	var changed []string
-	now := t.Config.fixed()
+	now := t.Config.FixedKeys()
 	for _, key := range slices.Sorted(maps.Keys(now)) {
 		v := now[key]
 		if text, err := strconv.Unquote(v); err == nil {

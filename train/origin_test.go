@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"coil/backend"
+	"coil/config"
 	"coil/loop"
 	"coil/model"
 	"coil/run"
@@ -17,7 +18,7 @@ import (
 )
 
 // trained is a checkpoint of a run of a few steps.
-func trained(t *testing.T, c Config) (*Trainer, run.Checkpoint) {
+func trained(t *testing.T, c config.Config) (*Trainer, run.Checkpoint) {
 	t.Helper()
 	c.Train.Steps, c.Evaluate.Every = 3, 0
 	r, tr := newRun(t, c), newTrainer(t, c, 2)
@@ -32,7 +33,7 @@ func trained(t *testing.T, c Config) (*Trainer, run.Checkpoint) {
 }
 
 // begun is a trainer that begins with a checkpoint's weights.
-func begun(t *testing.T, c Config, from run.Checkpoint, g loop.Growth) *Trainer {
+func begun(t *testing.T, c config.Config, from run.Checkpoint, g loop.Growth) *Trainer {
 	t.Helper()
 	tr := newTrainer(t, c, 1)
 	if err := tr.Begin(from, g); err != nil {
@@ -88,19 +89,21 @@ func TestBeginKeepsTheFunction(t *testing.T) {
 	for _, c := range []struct {
 		from, to string
 		growth   loop.Growth
-		change   func(*Config)
+		change   func(*config.Config)
 	}{
 		{"1x1", "1x1", loop.Growth{}, nil},
 		{"1x3", "3x1", unroll, nil},
-		{"2x2", "4x1", unroll, func(c *Config) { c.Model.Tied, c.Model.Positions, c.Model.NormPlace = true, "learned", "sandwich" }},
-		{"1x4", "2x2", unroll, func(c *Config) { c.Model.Activation, c.Model.Norm = "swiglu", "rmsnorm" }},
-		{"1x(1,3,1)", "5x1", unroll, func(c *Config) { c.Train.Average = 0.5 }},
-		{"1x(1,4,1)", "1x(1,2,2,1)", unroll, func(c *Config) { c.Model.Bias = false }},
+		{"2x2", "4x1", unroll, func(c *config.Config) {
+			c.Model.Tied, c.Model.Positions, c.Model.NormPlace = true, "learned", "sandwich"
+		}},
+		{"1x4", "2x2", unroll, func(c *config.Config) { c.Model.Activation, c.Model.Norm = "swiglu", "rmsnorm" }},
+		{"1x(1,3,1)", "5x1", unroll, func(c *config.Config) { c.Train.Average = 0.5 }},
+		{"1x(1,4,1)", "1x(1,2,2,1)", unroll, func(c *config.Config) { c.Model.Bias = false }},
 		{"3x1", "1x(1,1,1)", loop.Growth{}, nil},
 		{"1x2", "1x5", loop.Growth{}, nil},
-		{"1x5", "1x2", loop.Growth{}, func(c *Config) { c.Model.Injection = "linear" }},
-		{"2x2", "2x4", loop.Growth{}, func(c *Config) { c.Model.LoopEmbedding, c.Model.Injection = true, "add" }},
-		{"1x(1,4,1)", "1x(1,2,1)", loop.Growth{}, func(c *Config) { c.Model.LoopEmbedding, c.Train.Average = true, 0.5 }},
+		{"1x5", "1x2", loop.Growth{}, func(c *config.Config) { c.Model.Injection = "linear" }},
+		{"2x2", "2x4", loop.Growth{}, func(c *config.Config) { c.Model.LoopEmbedding, c.Model.Injection = true, "add" }},
+		{"1x(1,4,1)", "1x(1,2,1)", loop.Growth{}, func(c *config.Config) { c.Model.LoopEmbedding, c.Train.Average = true, 0.5 }},
 	} {
 		config := tiny()
 		config.Model.Layers = c.from
@@ -178,7 +181,7 @@ func TestBeginWithAnExit(t *testing.T) {
 	plain, gated := tiny(), tiny()
 	gated.Loops.Exit = "learned"
 	for _, c := range []struct {
-		from, to Config
+		from, to config.Config
 		gate     func(old, fresh *Trainer) []float32
 	}{
 		{gated, gated, func(old, _ *Trainer) []float32 { return old.parameter(t, "exit.weight") }},
@@ -219,24 +222,24 @@ func TestBeginErrors(t *testing.T) {
 	for _, x := range []struct {
 		from   run.Checkpoint
 		growth loop.Growth
-		change func(*Config)
+		change func(*config.Config)
 		kind   error
 		want   []string
 	}{
-		{from, loop.Growth{}, func(c *Config) { c.Model.Width = 32 }, ErrOtherModel, []string{"model.safetensors", `tensor "embedding.weight"`, "[3 16]", "[3 32]"}},
-		{from, loop.Growth{}, func(c *Config) { c.Model.Hidden = 33 }, ErrOtherModel, []string{`tensor "layers.0.feedforward.in.weight"`, "[16 32]", "[16 33]"}},
-		{from, loop.Growth{Method: "middle"}, func(c *Config) { c.Model.Layers, c.Model.Hidden = "3x1", 33 }, ErrOtherModel, []string{`tensor "layers.0.feedforward.in.weight"`}},
-		{from, loop.Growth{}, func(c *Config) { c.Model.Positions = "learned" }, ErrOtherModel, []string{`no tensor "positions.weight"`}},
-		{from, loop.Growth{}, func(c *Config) { c.Model.LoopEmbedding = true }, ErrOtherModel, []string{`no tensor "loop_embedding.weight"`}},
+		{from, loop.Growth{}, func(c *config.Config) { c.Model.Width = 32 }, ErrOtherModel, []string{"model.safetensors", `tensor "embedding.weight"`, "[3 16]", "[3 32]"}},
+		{from, loop.Growth{}, func(c *config.Config) { c.Model.Hidden = 33 }, ErrOtherModel, []string{`tensor "layers.0.feedforward.in.weight"`, "[16 32]", "[16 33]"}},
+		{from, loop.Growth{Method: "middle"}, func(c *config.Config) { c.Model.Layers, c.Model.Hidden = "3x1", 33 }, ErrOtherModel, []string{`tensor "layers.0.feedforward.in.weight"`}},
+		{from, loop.Growth{}, func(c *config.Config) { c.Model.Positions = "learned" }, ErrOtherModel, []string{`no tensor "positions.weight"`}},
+		{from, loop.Growth{}, func(c *config.Config) { c.Model.LoopEmbedding = true }, ErrOtherModel, []string{`no tensor "loop_embedding.weight"`}},
 		{linear, loop.Growth{}, nil, ErrOtherModel, []string{`tensor "injection.state.weight" of the shape [16 16] is not in the configuration's`}},
-		{from, loop.Growth{}, func(c *Config) { c.Model.Layers = "4x1" }, ErrOtherModel,
+		{from, loop.Growth{}, func(c *config.Config) { c.Model.Layers = "4x1" }, ErrOtherModel,
 			[]string{"step-000003 is of 2⊗2, the configuration of 4⊗1 (layers: 4, not 2); layers can be added by middle, last, whole, unroll"}},
-		{from, loop.Growth{}, func(c *Config) { c.Model.Layers = "1x1" }, ErrOtherModel, []string{"the configuration of 1⊗1 (layers: 1, not 2)"}},
-		{from, loop.Growth{Method: "middle", Block: 2}, func(c *Config) { c.Model.Layers = "5x1" }, loop.ErrGrowth, []string{"2, 4, 6, 8, 10, …", "not the 5 of 5⊗1"}},
-		{from, loop.Growth{Method: "unroll"}, func(c *Config) { c.Model.Layers = "5x1" }, loop.ErrGrowth, []string{"2⊗2 unrolled is 4⊗1"}},
+		{from, loop.Growth{}, func(c *config.Config) { c.Model.Layers = "1x1" }, ErrOtherModel, []string{"the configuration of 1⊗1 (layers: 1, not 2)"}},
+		{from, loop.Growth{Method: "middle", Block: 2}, func(c *config.Config) { c.Model.Layers = "5x1" }, loop.ErrGrowth, []string{"2, 4, 6, 8, 10, …", "not the 5 of 5⊗1"}},
+		{from, loop.Growth{Method: "unroll"}, func(c *config.Config) { c.Model.Layers = "5x1" }, loop.ErrGrowth, []string{"2⊗2 unrolled is 4⊗1"}},
 		{from, loop.Growth{Method: "up"}, nil, loop.ErrGrowth, []string{`no method "up"`}},
-		{linear, loop.Growth{Method: "unroll"}, func(c *Config) { c.Model.Layers = "4x1" }, loop.ErrGrowth, []string{`model.injection = "linear"`}},
-		{from, loop.Growth{Method: "unroll"}, func(c *Config) { c.Model.Layers, c.Model.LoopEmbedding = "4x1", true }, loop.ErrGrowth, []string{"model.loop_embedding = true"}},
+		{linear, loop.Growth{Method: "unroll"}, func(c *config.Config) { c.Model.Layers = "4x1" }, loop.ErrGrowth, []string{`model.injection = "linear"`}},
+		{from, loop.Growth{Method: "unroll"}, func(c *config.Config) { c.Model.Layers, c.Model.LoopEmbedding = "4x1", true }, loop.ErrGrowth, []string{"model.loop_embedding = true"}},
 	} {
 		config := c
 		if x.change != nil {

@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"coil/backend"
+	"coil/config"
 	"coil/loop"
 	"coil/model"
 	"coil/regularize"
@@ -24,7 +25,7 @@ type moment struct {
 }
 
 // newState allocates all buffers, or none if the device has not the memory for all.
-func newState(b backend.Backend, m *model.Model, o Options) (*state, error) {
+func newState(b backend.Backend, m *model.Model, o config.Train) (*state, error) {
 	var s state
 	type want struct {
 		n    int
@@ -120,7 +121,7 @@ type slots struct{ scale, rate, correct1, correct2, beta, average backend.Scalar
 //
 // Results: the sum of losses after each state, the number of right answers after the last, those of [recordExit] with a
 // learned exit, the gradient's norm, and R_G of each group.
-func recordStep(m *model.Model, c Config, g int, s *state, a loop.Architecture) (*backend.Recorder, *step) {
+func recordStep(m *model.Model, c config.Config, g int, s *state, a loop.Architecture) (*backend.Recorder, *step) {
 	o := c.Train
 	r := backend.NewRecorder(g, o.Batch/g)
 	weights := r.Parameter(s.weights)
@@ -207,7 +208,7 @@ func (st *step) recordExit(t *backend.Tape, m *model.Model, weights backend.Tens
 }
 
 // recordAdamW takes the parameters in two runs: those that decay, and those that do not.
-func (st *step) recordAdamW(r *backend.Recorder, m *model.Model, o Options, s *state, weights, grads, factor backend.Tensor) {
+func (st *step) recordAdamW(r *backend.Recorder, m *model.Model, o config.Train, s *state, weights, grads, factor backend.Tensor) {
 	st.slots.correct1, st.slots.correct2 = r.Scalar(), r.Scalar()
 	first, second := r.Parameter(s.moments[0].buffer), r.Parameter(s.moments[1].buffer)
 	for _, run := range []struct {
@@ -231,7 +232,7 @@ const (
 	adafactorPower = -0.8
 )
 
-func (st *step) recordAdafactor(r *backend.Recorder, m *model.Model, o Options, s *state, weights, grads, factor backend.Tensor) {
+func (st *step) recordAdafactor(r *backend.Recorder, m *model.Model, o config.Train, s *state, weights, grads, factor backend.Tensor) {
 	st.slots.beta = r.Scalar()
 	rowV, colV := r.Parameter(s.moments[0].buffer), r.Parameter(s.moments[1].buffer)
 	ws, gs := m.Views(weights), m.Views(grads)
@@ -252,7 +253,7 @@ func (st *step) recordAdafactor(r *backend.Recorder, m *model.Model, o Options, 
 }
 
 // compileStep compiles the step at the loop counts of a.
-func compileStep(b backend.Backend, m *model.Model, c Config, g int, s *state, a loop.Architecture) (*step, error) {
+func compileStep(b backend.Backend, m *model.Model, c config.Config, g int, s *state, a loop.Architecture) (*step, error) {
 	r, st := recordStep(m, c, g, s, a)
 	var err error
 	if st.program, err = b.Compile(r); err != nil {
@@ -275,7 +276,7 @@ func (st *step) place() backend.Place {
 }
 
 // start runs the step with that number, counted from 0, on a batch.
-func (st *step) start(o Options, number int, batch *batch) error {
+func (st *step) start(o config.Train, number int, batch *batch) error {
 	put := func(s backend.Scalar, v float64) {
 		if s != 0 {
 			st.scalars[s-1] = float32(v)
@@ -315,7 +316,7 @@ func (m *Metrics) ExitLoop() float64 {
 }
 
 // finish waits for the step and reads its results.
-func (st *step) finish(c Config, count int, m *Metrics) error {
+func (st *step) finish(c config.Config, count int, m *Metrics) error {
 	if err := st.program.Results(st.results); err != nil {
 		return err
 	}

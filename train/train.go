@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"coil/backend"
+	"coil/config"
 	"coil/eval"
 	"coil/model"
 	"coil/run"
@@ -18,7 +19,7 @@ import (
 
 // Trainer trains one model. Not for concurrent use.
 type Trainer struct {
-	Config Config
+	Config config.Config
 	Model  *model.Model
 	Task   task.Task
 	Memory backend.Memory // of training and evaluation together
@@ -57,7 +58,7 @@ func (t *Trainer) Done() int { return t.done }
 
 // New builds a trainer with fresh weights: everything that it will need is compiled and allocated here, or refused.
 // report, which may be nil, is called with each event after it was written.
-func New(c Config, b backend.Backend, report func(Report)) (*Trainer, error) {
+func New(c config.Config, b backend.Backend, report func(Report)) (*Trainer, error) {
 	if report == nil {
 		report = func(Report) {}
 	}

@@ -14,6 +14,7 @@ import (
 
 	"coil/backend"
 	"coil/backend/cpu"
+	"coil/config"
 	"coil/run"
 	"coil/task"
 
@@ -21,13 +22,13 @@ import (
 )
 
 // tiny is a run of a moment.
-func tiny() Config {
-	c := Default()
+func tiny() config.Config {
+	c := config.Default()
 	c.Model.Layers, c.Model.Width, c.Model.Heads, c.Model.Hidden, c.Model.InitStd = "1x2", 16, 2, 32, 0.1
 	c.Task.PHop = task.PHop{Letters: 3, Length: 16, Hops: 1, Sampler: "no-repeats", Loss: "every"}
 	c.Train.Steps, c.Train.Batch, c.Train.Rate, c.Train.Warmup, c.Train.Report = 12, 8, 1e-2, 4, 3
-	c.Evaluate = Evaluation{Every: 4, Examples: 8, Final: 8}
-	c.Checkpoint = Checkpoints{Every: 5, Keep: 0}
+	c.Evaluate = config.Evaluate{Every: 4, Examples: 8, Final: 8}
+	c.Checkpoint = config.Checkpoint{Every: 5, Keep: 0}
 	return c
 }
 
@@ -41,7 +42,7 @@ func newBackend(t *testing.T, o cpu.Options) backend.Backend {
 	return b
 }
 
-func newTrainer(t *testing.T, c Config, workers int) *Trainer {
+func newTrainer(t *testing.T, c config.Config, workers int) *Trainer {
 	t.Helper()
 	tr, err := New(c, newBackend(t, cpu.Options{Workers: workers}), nil)
 	if err != nil {
@@ -51,7 +52,7 @@ func newTrainer(t *testing.T, c Config, workers int) *Trainer {
 	return tr
 }
 
-func newRun(t *testing.T, c Config) *run.Run {
+func newRun(t *testing.T, c config.Config) *run.Run {
 	t.Helper()
 	r, err := run.CreateAt(filepath.Join(t.TempDir(), "run"), c.Encode(), run.Info{})
 	if err != nil {
@@ -77,7 +78,7 @@ func stopWhen(stop func() bool) func() run.Command {
 }
 
 // resume makes a trainer that goes on from the run's newest checkpoint.
-func resume(t *testing.T, c Config, r *run.Run, workers int) *Trainer {
+func resume(t *testing.T, c config.Config, r *run.Run, workers int) *Trainer {
 	t.Helper()
 	from, err := r.Latest()
 	if err != nil {
@@ -158,22 +159,22 @@ func reports(t *testing.T, r *run.Run, kind string) map[int]map[string]run.Numbe
 }
 
 // variants are runs that differ in what a checkpoint must hold.
-var variants = map[string]func(*Config){
-	"adamw":     func(*Config) {},
-	"adafactor": func(c *Config) { c.Train.Optimizer = "adafactor" },
-	"average":   func(c *Config) { c.Train.Average = 0.9 },
-	"random loops": func(c *Config) {
+var variants = map[string]func(*config.Config){
+	"adamw":     func(*config.Config) {},
+	"adafactor": func(c *config.Config) { c.Train.Optimizer = "adafactor" },
+	"average":   func(c *config.Config) { c.Train.Average = 0.9 },
+	"random loops": func(c *config.Config) {
 		c.Loops.RandomMean, c.Loops.RandomMax, c.Model.LoopEmbedding = 2, 4, true
 	},
-	"regularizer": func(c *Config) { c.Model.Layers, c.Regularize.Lambda, c.Regularize.Block = "6x1", 1, 2 },
-	"every loop":  func(c *Config) { c.Loops.EveryLoop, c.Model.Tied = true, true },
-	"learned exit": func(c *Config) {
+	"regularizer": func(c *config.Config) { c.Model.Layers, c.Regularize.Lambda, c.Regularize.Block = "6x1", 1, 2 },
+	"every loop":  func(c *config.Config) { c.Loops.EveryLoop, c.Model.Tied = true, true },
+	"learned exit": func(c *config.Config) {
 		c.Loops.Exit, c.Loops.RandomMean, c.Loops.RandomMax = "learned", 2, 4
 	},
-	"truncated, recomputed": func(c *Config) {
+	"truncated, recomputed": func(c *config.Config) {
 		c.Model.Layers, c.Model.Injection, c.Loops.Truncate, c.Loops.Recompute = "1x4", "linear", 2, true
 	},
-	"addition, all else": func(c *Config) {
+	"addition, all else": func(c *config.Config) {
 		c.Task.Name = "addition"
 		c.Task.Addition = task.Addition{Digits: 2, Operands: []int{2, 3}, Evaluate: []int{4}, Order: "least"}
 		c.Model.Layers, c.Model.NormPlace, c.Model.Activation, c.Model.Positions = "1x(1,2,1)", "sandwich", "swiglu", "learned"
@@ -274,7 +275,7 @@ func TestMemory(t *testing.T) {
 	recomputed.Loops.Recompute = true
 	b := &counting{Backend: newBackend(t, cpu.Options{Workers: 2, Memory: 4 << 20})}
 	for _, c := range []struct {
-		config    Config
+		config    config.Config
 		allocated bool
 		want, not string
 	}{
@@ -339,7 +340,7 @@ func TestTrainingWorks(t *testing.T) {
 	for _, optimizer := range []string{"adamw", "adafactor"} {
 		c := tiny()
 		c.Train.Steps, c.Train.Batch, c.Train.Warmup, c.Train.Optimizer = 150, 32, 10, optimizer
-		c.Evaluate = Evaluation{Examples: 1, Final: 256}
+		c.Evaluate = config.Evaluate{Examples: 1, Final: 256}
 		r := newRun(t, c)
 		if err := newTrainer(t, c, 2).Run(r, nil); err != nil {
 			t.Fatal(err)

@@ -9,8 +9,8 @@ import (
 
 	"coil/backend/cpu"
 	"coil/bench"
+	"coil/config"
 	"coil/machine"
-	"coil/train"
 
 	"github.com/spf13/cobra"
 )
@@ -57,7 +57,7 @@ func newBench() *cobra.Command {
 			}
 		}
 		if len(args) == 0 {
-			args = []string{train.DefaultPreset}
+			args = []string{config.DefaultPreset}
 		}
 		b, err := cpu.New(cpu.Options{Workers: workers})
 		if err != nil {
@@ -96,19 +96,19 @@ func newBench() *cobra.Command {
 }
 
 // benchConfiguration is a preset's or a file's configuration.
-func benchConfiguration(name string) (train.Config, error) {
+func benchConfiguration(name string) (config.Config, error) {
 	var preset string
 	var args []string
-	if _, ok := train.Presets()[name]; ok {
+	if _, ok := config.Presets()[name]; ok {
 		preset = name
 	} else {
 		args = []string{name}
 	}
-	c, _, err := configuration(preset, args)
+	c, _, lines, err := configuration(preset, args)
 	if err != nil {
 		return c, err
 	}
-	if err := c.Check(); err != nil {
+	if err := lines.Locate(c.Check()); err != nil {
 		return c, usageError{err}
 	}
 	return c, nil

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"coil/backend"
+	"coil/config"
 	"coil/eval"
 	"coil/model"
 	"coil/run"
@@ -65,7 +66,7 @@ func newEval() *cobra.Command {
 		}
 		path, err := run.Resolve(out, args[0])
 		if err != nil {
-			return usageError{err}
+			return inputError{err}
 		}
 		r, err := run.View(path)
 		if err != nil {
@@ -103,7 +104,7 @@ type evaluation struct {
 	Exits   []eval.Exit   `json:"exits,omitempty"`
 }
 
-func evaluate(cmd *cobra.Command, c train.Config, r *run.Run, checkpoint run.Checkpoint, b backend.Backend, counts []int, thresholds []float64,
+func evaluate(cmd *cobra.Command, c config.Config, r *run.Run, checkpoint run.Checkpoint, b backend.Backend, counts []int, thresholds []float64,
 	seed uint64, examples, batch int, asJSON bool) error {
 	t, err := c.Task.New()
 	if err != nil {

@@ -109,7 +109,7 @@ func newExperimentCell() *cobra.Command {
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		f, err := experiment.Open(args[0])
 		if err != nil {
-			return usageError{err}
+			return inputError{err}
 		}
 		var c experiment.Cell
 		if n, e := strconv.Atoi(args[1]); e == nil {
@@ -158,7 +158,7 @@ func (o *experimentFlags) grid(name string) (experiment.Grid, error) {
 		g, err = experiment.Named(name, o.size)
 	}
 	if err != nil {
-		return g, usageError{err}
+		return g, inputError{err}
 	}
 	if o.seeds != "" {
 		if g.Seeds, err = parseSeeds(o.seeds); err != nil {

@@ -7,7 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 
-	"coil/train"
+	"coil/config"
+	"coil/config/schema"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/cobra/doc"
@@ -53,7 +54,7 @@ func help(cmd *cobra.Command, _ []string) {
 		}
 	})
 	printFlags(w, "Flags:", own)
-	printFlags(w, "Keys of the configuration (the default preset's values in brackets):", keys)
+	printFlags(w, "Keys of the configuration (in brackets the defaults, from which a file begins too):", keys)
 }
 
 func printFlags(w io.Writer, title string, flags []*pflag.Flag) {
@@ -90,57 +91,83 @@ type setting struct{ key, value string }
 
 // keyFlag is a flag that sets a key of the configuration, kept as text until that is read.
 type keyFlag struct {
-	key   string
-	kind  string
-	shown string     // the default, for help
-	given *[]setting // of the command, in their order
+	key    string
+	kind   string
+	wanted string     // what its values are
+	shown  string     // the default, for help
+	given  *[]setting // of the command, in their order
 }
 
 func (f *keyFlag) String() string { return f.shown }
 func (f *keyFlag) Type() string   { return strings.ReplaceAll(f.kind, " or ", "|") }
 
 func (f *keyFlag) Set(s string) error {
-	c := train.Default()
+	c := config.Default()
 	if err := c.Set(f.key, s); err != nil {
-		return fmt.Errorf("%s", strings.TrimPrefix(err.Error(), f.key+": "))
+		return err
 	}
 	*f.given = append(*f.given, setting{f.key, s})
 	return nil
 }
 
-// addKeys adds a flag for every key of the configuration, and short names for the most used.
-func addKeys(cmd *cobra.Command) *[]setting {
+// addKeys adds a flag for every key of the configuration that is wanted, and one for its alias.
+func addKeys(cmd *cobra.Command, wanted func(key string) bool) *[]setting {
 	given := new([]setting)
-	defaults, err := train.Preset(train.DefaultPreset)
-	if err != nil {
-		panic("coil: the default preset is wrong")
-	}
-	short := map[string]string{"model.layers": "model", "train.steps": "steps", "train.batch": "batch", "train.rate": "rate", "train.seed": "seed", "task.name": "task"}
+	defaults := config.Default()
 	for _, k := range defaults.Keys() {
-		f := &keyFlag{key: k.Name, kind: k.Kind(), shown: k.Value(), given: given}
+		if !wanted(k.Name) {
+			continue
+		}
+		f := &keyFlag{key: k.Name, kind: k.Kind(), wanted: k.Wanted(), shown: k.Value(), given: given}
 		usage := k.Help
-		if s := short[k.Name]; s != "" {
-			usage += " (also --" + s + ")"
+		names := []string{k.Name}
+		if k.Alias != "" && k.Name != k.Alias {
+			usage += " (also --" + k.Alias + ")"
 			alias := *f
 			alias.shown = ""
-			cmd.Flags().Var(&alias, s, "`"+k.Kind()+"` "+k.Help)
-			cmd.Flags().Lookup(s).Hidden = true
+			names = append(names, k.Alias)
+			cmd.Flags().Var(&alias, k.Alias, "`"+k.Kind()+"` "+k.Help)
+			cmd.Flags().Lookup(k.Alias).Hidden = true
 		}
 		cmd.Flags().Var(f, k.Name, usage)
 		cmd.Flags().Lookup(k.Name).Annotations = map[string][]string{isKey: {}}
+		for _, name := range names {
+			completeKey(cmd, name, k)
+		}
 	}
 	cmd.Flags().SortFlags = false
 	return given
 }
 
+// completeKey has the values of a key completed, where there are few, and lets one that is true or false stand alone.
+func completeKey(cmd *cobra.Command, flag string, k schema.Key) {
+	values := k.Values
+	if k.Kind() == "true or false" {
+		values = []string{"true", "false"}
+		cmd.Flags().Lookup(flag).NoOptDefVal = "true"
+	}
+	cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
+}
+
+func everyKey(string) bool { return true }
+
 // apply lays what flags set over c.
-func apply(c *train.Config, given []setting) error {
+func apply(c *config.Config, given []setting) error {
 	for _, s := range given {
 		if err := c.Set(s.key, s.value); err != nil {
 			return usageError{err}
 		}
 	}
 	return nil
+}
+
+// setBy are the keys that flags set.
+func setBy(given []setting) []string {
+	var keys []string
+	for _, s := range given {
+		keys = append(keys, s.key)
+	}
+	return keys
 }
 
 func newCompletion() *cobra.Command {

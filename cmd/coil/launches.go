@@ -5,8 +5,8 @@ import (
 	"io"
 
 	"coil/bench"
+	"coil/config"
 	"coil/metal"
-	"coil/train"
 
 	"github.com/spf13/cobra"
 )
@@ -32,7 +32,7 @@ func newLaunches() *cobra.Command {
 	cmd.Flags().StringVar(&chip, "chip", "", "predict for this `chip` only, such as \"M1 Pro\"")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if len(args) == 0 {
-			args = []string{train.DefaultPreset}
+			args = []string{config.DefaultPreset}
 		}
 		if chip != "" {
 			if _, ok := metal.ChipNamed(chip); !ok {

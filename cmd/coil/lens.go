@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"coil/backend"
+	"coil/config"
 	"coil/eval"
 	"coil/model"
 	"coil/report"
@@ -63,7 +64,7 @@ that the source uses are marked. A fixed number of loops, and an oracle that sto
 		}
 		path, err := run.Resolve(runs, args[0])
 		if err != nil {
-			return usageError{err}
+			return inputError{err}
 		}
 		r, err := run.View(path)
 		if err != nil {
@@ -119,7 +120,7 @@ type lensView struct {
 }
 
 // lookInto looks at held-out examples.
-func lookInto(cmd *cobra.Command, c train.Config, r *run.Run, checkpoint run.Checkpoint, b backend.Backend, loops int, seed uint64, examples, batch int) (*lensView, error) {
+func lookInto(cmd *cobra.Command, c config.Config, r *run.Run, checkpoint run.Checkpoint, b backend.Backend, loops int, seed uint64, examples, batch int) (*lensView, error) {
 	t, err := c.Task.New()
 	if err != nil {
 		return nil, usageError{err}

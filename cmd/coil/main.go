@@ -14,7 +14,6 @@ import (
 	"coil/train"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 )
 
 // The exit codes, besides 128 + n for a run that was stopped by signal n.
@@ -32,6 +31,13 @@ type usageError struct{ err error }
 func (e usageError) Error() string { return e.err.Error() }
 func (e usageError) Unwrap() error { return e.err }
 
+// inputError is an error in what the command line names: a file that says something wrong, a run that is not there. No help
+// of a command would help.
+type inputError struct{ err error }
+
+func (e inputError) Error() string { return e.err.Error() }
+func (e inputError) Unwrap() error { return e.err }
+
 // signalError says that a signal stopped the run.
 type signalError struct{ number int }
 
@@ -43,18 +49,18 @@ func main() { os.Exit(execute(os.Args[1:], os.Stdout, os.Stderr)) }
 func execute(args []string, stdout, stderr io.Writer) int {
 	root := newRoot()
 	out := &output{Writer: stdout}
-	root.SetArgs(args)
+	root.SetArgs(joinBooleans(args))
 	root.SetOut(out)
 	root.SetErr(stderr)
-	err := root.Execute()
+	cmd, err := root.ExecuteC()
 	if err == nil && out.err != nil {
 		err = fmt.Errorf("the result could not be written: %w", out.err)
 	}
 	code := exitCode(err)
 	if err != nil && !said(err) {
 		fmt.Fprintf(stderr, "coil: %s\n", err)
-		if code == exitUsage && !strings.Contains(err.Error(), "--help") {
-			fmt.Fprintf(stderr, "coil --help and coil COMMAND --help show what there is\n")
+		if errors.As(err, &usageError{}) && !strings.Contains(err.Error(), "--help") {
+			fmt.Fprintf(stderr, "%s --help shows how it is used\n", cmd.CommandPath())
 		}
 	}
 	return code
@@ -81,6 +87,7 @@ func (o *output) Write(p []byte) (int, error) {
 
 func exitCode(err error) int {
 	var usage usageError
+	var input inputError
 	var diverged *train.DivergedError
 	var signal signalError
 	var silent silentError
@@ -95,7 +102,7 @@ func exitCode(err error) int {
 		return exitDiverged
 	case errors.Is(err, train.ErrOtherModel), errors.Is(err, run.ErrDamaged):
 		return exitMismatch
-	case errors.As(err, &usage), errors.Is(err, loop.ErrGrowth):
+	case errors.As(err, &usage), errors.As(err, &input), errors.Is(err, loop.ErrGrowth):
 		return exitUsage
 	case errors.Is(err, backend.ErrMemory):
 		return exitFailed
@@ -125,9 +132,7 @@ func newRoot() *cobra.Command {
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return usageError{fmt.Errorf("%w%s", err, flagSuggestion(cmd, err))}
-	})
+	root.SetFlagErrorFunc(flagError)
 	root.AddCommand(newTrain(), newResume(), newWatch(), newSteer(), newEval(), newLens(), newReport(), newExperiment(), newTask(), newPresets(), newBackends(), newBench(), newLaunches(), newDoctor(), newCompletion(), newMan())
 	root.SuggestionsMinimumDistance = 2
 	root.SetHelpFunc(help)
@@ -147,20 +152,6 @@ func noCommand(root *cobra.Command, wrong string) error {
 		hint = fmt.Sprintf("; did you mean %q?", near[0])
 	}
 	return usageError{fmt.Errorf("no command %q%s", wrong, hint)}
-}
-
-// flagSuggestion ends the error of a flag that does not exist with the one that is spelled most like it.
-func flagSuggestion(cmd *cobra.Command, err error) string {
-	_, wrong, ok := strings.Cut(err.Error(), "unknown flag: --")
-	if !ok {
-		return ""
-	}
-	var names []string
-	cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
-	if best := train.Nearest(wrong, names); best != "" {
-		return fmt.Sprintf("; did you mean %q?", "--"+best)
-	}
-	return fmt.Sprintf("; %s --help lists them all", cmd.CommandPath())
 }
 
 // exactArgs is like cobra's, with an error that says what is wanted.

@@ -12,7 +12,7 @@ import (
 	"strings"
 	"testing"
 
-	"coil/train"
+	"coil/config"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/testscript"
@@ -58,6 +58,9 @@ func TestScripts(t *testing.T) {
 		UpdateScripts: *update,
 		Setup: func(e *testscript.Env) error {
 			e.Vars = append(e.Vars, "COIL_CPU="+os.Getenv("COIL_CPU"))
+			if err := os.CopyFS(filepath.Join(e.WorkDir, "v1"), os.DirFS("testdata/runs/v1")); err != nil {
+				return err
+			}
 			return os.WriteFile(filepath.Join(e.WorkDir, "tiny.toml"), []byte(tiny), 0o666)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
@@ -153,7 +156,7 @@ func TestHelp(t *testing.T) {
 
 // Every key can be set by its flag, and some by a shorter one.
 func TestEveryKeyHasAFlag(t *testing.T) {
-	defaults, err := train.Preset(train.DefaultPreset)
+	defaults, err := config.Preset(config.DefaultPreset)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -164,7 +167,7 @@ func TestEveryKeyHasAFlag(t *testing.T) {
 		"task.p-hop.letters": "5", "task.p-hop.hops": "3", "task.addition.operands": "2,3", "task.addition.evaluate": "4", "task.addition.order": "least",
 		"task.group-word.group": "S4", "task.group-word.lengths": "7", "task.group-word.evaluate": "9", "task.group-word.loss": "last",
 		"task.assignment.format": "math", "task.assignment.depth": "1", "task.assignment.evaluate": "2", "task.assignment.loss": "every",
-		"task.i-gsm.operands": "3", "task.i-gsm.ask": "every", "task.i-gsm.law": "fixed", "task.i-gsm.names": "letters", "task.i-gsm.evaluate": "20",
+		"task.i-gsm.levels": "3", "task.assignment.variables": "6", "task.i-gsm.operands": "3", "task.i-gsm.ask": "every", "task.i-gsm.law": "fixed", "task.i-gsm.names": "letters", "task.i-gsm.evaluate": "20",
 		"train.optimizer": "adafactor", "train.schedule": "linear", "train.final_rate": "0.5", "train.beta1": "0.5", "train.beta2": "0.5", "train.average": "0.5",
 	}
 	with := map[string][2]string{ // what only makes sense with another
@@ -201,7 +204,7 @@ func TestEveryKeyHasAFlag(t *testing.T) {
 		}
 		for _, args := range [][]string{{"--" + k.Name, value}, {"--" + k.Name + "=" + value}} {
 			args = append(args, also...)
-			got := train.Config{}
+			got := config.Config{}
 			if err := got.Parse("--dry-run", []byte(mustCoil(t, append([]string{"train", "--dry-run"}, args...)...))); err != nil {
 				t.Fatal(err)
 			}
@@ -213,7 +216,7 @@ func TestEveryKeyHasAFlag(t *testing.T) {
 	// The last one counts, by whatever name.
 	out := mustCoil(t, "train", "--dry-run", "--model", "1x1", "--model.layers", "2x2", "--model", "3x1", "--steps", "7", "--batch", "3", "--rate", "0.5",
 		"--seed", "9", "--task", "addition", "--task.addition.operands", "2", "--task.addition.evaluate", "")
-	got := train.Config{}
+	got := config.Config{}
 	if err := got.Parse("--dry-run", []byte(out)); err != nil {
 		t.Fatal(err)
 	}
@@ -225,7 +228,7 @@ func TestEveryKeyHasAFlag(t *testing.T) {
 // What --dry-run prints is a configuration with the same meaning, and nothing is made.
 func TestDryRun(t *testing.T) {
 	t.Chdir(t.TempDir())
-	for name := range train.Presets() {
+	for name := range config.Presets() {
 		out := mustCoil(t, "train", "--preset", name, "--dry-run")
 		if err := os.WriteFile("again.toml", []byte(out), 0o666); err != nil {
 			t.Fatal(err)
@@ -251,9 +254,9 @@ func parseJSON[T any](t *testing.T, text string) T {
 }
 
 func TestJSON(t *testing.T) {
-	config := tinyFile(t)
+	file := tinyFile(t)
 	t.Chdir(t.TempDir())
-	stdout, stderr, code := coil(t, "train", config, "--json", "--name", "x")
+	stdout, stderr, code := coil(t, "train", file, "--json", "--name", "x")
 	if code != exitOK || !strings.Contains(stderr, "12/12") || strings.Contains(stderr, "{") {
 		t.Errorf("train: %d, %s", code, stderr)
 	}
@@ -271,13 +274,13 @@ func TestJSON(t *testing.T) {
 	if d := cmp.Diff(*o.HeldOut, e.Results[1]); d != "" {
 		t.Errorf("train and eval measure differently: %s", d)
 	}
-	mustCoil(t, "train", config, "--loops.exit", "learned", "--no-tui")
+	mustCoil(t, "train", file, "--loops.exit", "learned", "--no-tui")
 	x := parseJSON[evaluation](t, mustCoil(t, "eval", "latest", "--json", "--exit", "0.5,1", "--examples", "8"))
 	if x.Results != nil || len(x.Exits) != 2 || x.Exits[1].Threshold != 1 || x.Exits[1].Examples != 8 || x.Exits[1].Loops != 2 || x.Exits[0].Loops > 2 {
 		t.Errorf("eval --exit: %+v", x)
 	}
 	presets := parseJSON[[]presetStatus](t, mustCoil(t, "presets", "--json"))
-	if len(presets) != len(train.Presets()) || presets[0].About == "" || presets[0].Parameters == 0 || presets[0].Depth == 0 || presets[0].FLOPs == 0 || presets[0].Steps == 0 {
+	if len(presets) != len(config.Presets()) || presets[0].About == "" || presets[0].Parameters == 0 || presets[0].Depth == 0 || presets[0].FLOPs == 0 || presets[0].Steps == 0 {
 		t.Errorf("presets: %+v", presets)
 	}
 	backends := parseJSON[[]backendStatus](t, mustCoil(t, "backends", "--json"))

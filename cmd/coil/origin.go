@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 
+	"coil/config"
+	"coil/config/schema"
 	"coil/loop"
 	"coil/run"
 	"coil/train"
@@ -66,7 +68,7 @@ func (o *originFlags) find(root string) (*origin, error) {
 	}
 	path, err := run.Resolve(root, o.from)
 	if err != nil {
-		return nil, usageError{fmt.Errorf("--from: %w", err)}
+		return nil, inputError{fmt.Errorf("--from: %w", err)}
 	}
 	r, err := run.View(path)
 	if err != nil {
@@ -77,12 +79,12 @@ func (o *originFlags) find(root string) (*origin, error) {
 }
 
 // configuration is what the command line names, or else that of the run.
-func (o *origin) configuration(preset string, args []string) (c train.Config, source string, err error) {
+func (o *origin) configuration(preset string, args []string) (config.Config, string, *schema.Lines, error) {
 	if o == nil || preset != "" || len(args) > 0 {
 		return configuration(preset, args)
 	}
-	c, err = configOf(o.run)
-	return c, configPath(o.run.Path()), err
+	c, err := configOf(o.run)
+	return c, configPath(o.run.Path()), nil, err
 }
 
 // begin gives the trainer the checkpoint's weights, if there is one.

@@ -8,13 +8,13 @@ import (
 	"slices"
 	"strings"
 
+	"coil/config"
 	"coil/model"
-	"coil/train"
 
 	"github.com/spf13/cobra"
 )
 
-func presetNames() []string { return slices.Sorted(maps.Keys(train.Presets())) }
+func presetNames() []string { return slices.Sorted(maps.Keys(config.Presets())) }
 
 // presetStatus is a line of coil presets.
 type presetStatus struct {
@@ -46,10 +46,10 @@ func newPresets() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			w := cmd.OutOrStdout()
 			if len(args) == 1 {
-				if _, err := train.Preset(args[0]); err != nil {
+				if _, err := config.Preset(args[0]); err != nil {
 					return usageError{err}
 				}
-				_, err := w.Write(train.Presets()[args[0]])
+				_, err := w.Write(config.Presets()[args[0]])
 				return err
 			}
 			var list []presetStatus
@@ -80,7 +80,7 @@ func newPresets() *cobra.Command {
 }
 
 func presetOf(name string) (presetStatus, error) {
-	c, err := train.Preset(name)
+	c, err := config.Preset(name)
 	if err != nil {
 		return presetStatus{}, err
 	}
@@ -92,7 +92,7 @@ func presetOf(name string) (presetStatus, error) {
 	if err != nil {
 		return presetStatus{}, fmt.Errorf("preset %s: %w", name, err)
 	}
-	return presetStatus{name, about(train.Presets()[name]), m.Architecture.String(), t.Name(), m.Size, m.Architecture.Depth(), c.Train.Steps, m.FLOPs()}, nil
+	return presetStatus{name, about(config.Presets()[name]), m.Architecture.String(), t.Name(), m.Size, m.Architecture.Depth(), c.Train.Steps, m.FLOPs()}, nil
 }
 
 // about is the comment that a preset begins with.

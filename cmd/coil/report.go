@@ -82,7 +82,7 @@ func resolveAll(root string, names []string) ([]string, error) {
 	for _, name := range names {
 		path, err := run.Resolve(root, name)
 		if err != nil {
-			return nil, usageError{err}
+			return nil, inputError{err}
 		}
 		if path, err = filepath.EvalSymlinks(path); err != nil {
 			return nil, usageError{err}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"path/filepath"
 
+	"coil/config"
 	"coil/run"
 	"coil/train"
 
@@ -36,7 +37,7 @@ func newResume() *cobra.Command {
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		path, err := run.Resolve(out, args[0])
 		if err != nil {
-			return usageError{err}
+			return inputError{err}
 		}
 		c, from, err := look(path, step)
 		if err != nil {
@@ -60,7 +61,7 @@ func newResume() *cobra.Command {
 }
 
 // look finds out where a run would go on, or why it can't.
-func look(path string, step int) (c train.Config, from run.Checkpoint, err error) {
+func look(path string, step int) (c config.Config, from run.Checkpoint, err error) {
 	r, err := run.Open(path)
 	if err != nil {
 		return c, from, err
@@ -70,7 +71,7 @@ func look(path string, step int) (c train.Config, from run.Checkpoint, err error
 }
 
 // point is where a run goes on: its configuration, and the checkpoint, none being the beginning with the seed's weights.
-func point(r *run.Run, step int) (c train.Config, from run.Checkpoint, err error) {
+func point(r *run.Run, step int) (c config.Config, from run.Checkpoint, err error) {
 	origin := r.Info().Origin
 	if c, err = configOf(r); err != nil || step == 0 && origin == nil {
 		return c, from, err
@@ -118,17 +119,14 @@ func resume(path string, step int, where backendFlags, w io.Writer, report func(
 func configPath(path string) string { return filepath.Join(path, "config.toml") }
 
 // configOf reads the configuration of a run, which its user may have changed.
-func configOf(r *run.Run) (train.Config, error) {
-	c := train.Default()
+func configOf(r *run.Run) (config.Config, error) {
 	text, err := r.Config()
 	if err != nil {
-		return c, err
+		return config.Config{}, err
 	}
-	if err := c.Parse(configPath(r.Path()), text); err != nil {
-		return c, usageError{err}
-	}
-	if err := c.Check(); err != nil {
-		return c, usageError{fmt.Errorf("%s: %w", configPath(r.Path()), err)}
+	c, err := config.Stored(configPath(r.Path()), text)
+	if err != nil {
+		return c, inputError{err}
 	}
 	return c, nil
 }

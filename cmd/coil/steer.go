@@ -49,7 +49,7 @@ func newSteer() *cobra.Command {
 		}
 		path, err := run.Resolve(out, args[0])
 		if err != nil {
-			return usageError{err}
+			return inputError{err}
 		}
 		r, err := run.View(path)
 		if err != nil {

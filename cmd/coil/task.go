@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"strings"
 
+	"coil/config"
 	"coil/task"
-	"coil/train"
 
 	"github.com/spf13/cobra"
 )
@@ -23,35 +23,28 @@ func newTask() *cobra.Command {
   coil task i-gsm --held-out
   coil task p-hop --task.p-hop.sampler planted --task.p-hop.hops 8
   coil task --preset addition                    as a preset has it`,
-		Long: "The tasks are " + strings.Join(train.TaskNames(), ", ") + ".",
+		Long: "The tasks are " + strings.Join(config.TaskNames(), ", ") + ".",
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 1 {
 				return usageError{fmt.Errorf("task takes one task, not %d arguments", len(args))}
 			}
 			return nil
 		},
-		ValidArgs: train.TaskNames(),
+		ValidArgs: config.TaskNames(),
 	}
 	f := cmd.Flags()
-	f.StringVar(&preset, "preset", train.DefaultPreset, "`name` of the preset whose task settings are used")
+	f.StringVar(&preset, "preset", config.DefaultPreset, "`name` of the preset whose task settings are used")
 	f.IntVar(&examples, "examples", 1, "`number` of examples of each kind")
 	f.Uint64Var(&seed, "seed", 1, "`seed` of the examples")
 	f.BoolVar(&heldOut, "held-out", false, "held-out examples instead of training examples")
 	f.BoolVar(&asJSON, "json", false, "print tokens and targets as JSON, an example a line")
-	var given []setting
-	defaults := train.Default()
-	for _, k := range defaults.Keys() {
-		if strings.HasPrefix(k.Name, "task.") && k.Name != "task.name" {
-			f.Var(&keyFlag{key: k.Name, kind: k.Kind(), shown: k.Value(), given: &given}, k.Name, k.Help)
-		}
-	}
-	f.SortFlags = false
+	given := addKeys(cmd, func(key string) bool { return strings.HasPrefix(key, "task.") && key != "task.name" })
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		c, err := train.Preset(preset)
+		c, err := config.Preset(preset)
 		if err != nil {
 			return usageError{err}
 		}
-		if err := apply(&c, given); err != nil {
+		if err := apply(&c, *given); err != nil {
 			return err
 		}
 		if len(args) == 1 {

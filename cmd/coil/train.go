@@ -6,6 +6,8 @@ import (
 	"os"
 	"path/filepath"
 
+	"coil/config"
+	"coil/config/schema"
 	"coil/run"
 	"coil/train"
 
@@ -51,7 +53,7 @@ func newTrain() *cobra.Command {
 	front.add(cmd)
 	f.BoolVar(&dry, "dry-run", false, "print the configuration, and on stderr what it takes; train nothing")
 	where.add(cmd)
-	keys := addKeys(cmd)
+	keys := addKeys(cmd, everyKey)
 	cmd.RegisterFlagCompletionFunc("preset", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 		return presetNames(), cobra.ShellCompDirectiveNoFileComp
 	})
@@ -60,15 +62,15 @@ func newTrain() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		c, source, err := from.configuration(preset, args)
+		c, source, lines, err := from.configuration(preset, args)
 		if err != nil {
 			return err
 		}
 		if err := apply(&c, *keys); err != nil {
 			return err
 		}
-		if err := c.Check(); err != nil {
-			return usageError{err}
+		if err := lines.Locate(c.Check(), setBy(*keys)...); err != nil {
+			return inputError{err}
 		}
 		if err := run.CheckName(name); err != nil {
 			return usageError{fmt.Errorf("--name %s: %w", name, err)}
@@ -112,7 +114,7 @@ func newTrain() *cobra.Command {
 }
 
 // dryRun prints the configuration, and what training it would take.
-func dryRun(cmd *cobra.Command, c train.Config, source string, where backendFlags, from *origin) error {
+func dryRun(cmd *cobra.Command, c config.Config, source string, where backendFlags, from *origin) error {
 	b, err := where.open(cmd.ErrOrStderr())
 	if err != nil {
 		return err
@@ -132,29 +134,29 @@ func dryRun(cmd *cobra.Command, c train.Config, source string, where backendFlag
 	return err
 }
 
-// configuration reads the preset or file that the command line names.
-func configuration(preset string, args []string) (c train.Config, source string, err error) {
-	switch {
-	case len(args) == 1 && preset != "":
-		return c, "", usageError{fmt.Errorf("--preset %s and %s: only one of them can be the configuration", preset, args[0])}
-	case len(args) == 1:
+// configuration reads the preset or file that the command line names. lines finds the keys in a file; it is nil for a preset.
+func configuration(preset string, args []string) (c config.Config, source string, lines *schema.Lines, err error) {
+	if len(args) == 1 {
+		if preset != "" {
+			return c, "", nil, usageError{fmt.Errorf("--preset %s and %s: a file says itself which preset it begins from, as in preset = %q", preset, args[0], preset)}
+		}
 		text, err := os.ReadFile(args[0])
-		if _, isPreset := train.Presets()[args[0]]; err != nil && isPreset {
-			return c, "", usageError{fmt.Errorf("there is no file %s; the preset of that name is --preset %s", args[0], args[0])}
+		if _, isPreset := config.Presets()[args[0]]; err != nil && isPreset {
+			return c, "", nil, usageError{fmt.Errorf("there is no file %s; the preset of that name is --preset %s", args[0], args[0])}
 		} else if err != nil {
-			return c, "", usageError{fmt.Errorf("configuration: %w", err)}
+			return c, "", nil, inputError{fmt.Errorf("configuration: %w", err)}
 		}
-		c = train.Default()
-		if err := c.Parse(args[0], text); err != nil {
-			return c, "", usageError{err}
+		c = config.Default()
+		if lines, err = c.Read(args[0], text); err != nil {
+			return c, "", nil, inputError{err}
 		}
-		return c, args[0], nil
+		return c, args[0], lines, nil
 	}
 	if preset == "" {
-		preset = train.DefaultPreset
+		preset = config.DefaultPreset
 	}
-	if c, err = train.Preset(preset); err != nil {
-		return c, "", usageError{err}
+	if c, err = config.Preset(preset); err != nil {
+		return c, "", nil, usageError{err}
 	}
-	return c, "preset " + preset, nil
+	return c, "preset " + preset, nil, nil
 }

@@ -57,7 +57,7 @@ func newWatch() *cobra.Command {
 		for _, name := range args {
 			path, err := run.Resolve(out, name)
 			if err != nil {
-				return usageError{err}
+				return inputError{err}
 			}
 			r, err := run.View(path)
 			if err != nil {

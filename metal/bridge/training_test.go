@@ -7,6 +7,7 @@ import (
 	"slices"
 	"testing"
 
+	"coil/config"
 	"coil/metal"
 	"coil/metal/bridge"
 	"coil/metal/bridge/standin"
@@ -34,12 +35,12 @@ func TestTraining(t *testing.T) {
 // trainOn trains a middle-looped model for six steps on d, closes it, and returns the losses.
 func trainOn(t *testing.T, d metal.Device) (losses []float64) {
 	t.Helper()
-	c := train.Default()
+	c := config.Default()
 	c.Model.Layers, c.Model.Width, c.Model.Heads, c.Model.Hidden, c.Model.InitStd = "1x(1,2,1)", 32, 2, 48, 0.1
 	c.Task.PHop = task.PHop{Letters: 3, Length: 16, Hops: 1, Sampler: "no-repeats", Loss: "every"}
 	c.Train.Steps, c.Train.Batch, c.Train.Rate, c.Train.Warmup, c.Train.Report = 6, 4, 1e-2, 2, 1
-	c.Evaluate = train.Evaluation{Every: 3, Examples: 4, Final: 4}
-	c.Checkpoint = train.Checkpoints{}
+	c.Evaluate = config.Evaluate{Every: 3, Examples: 4, Final: 4}
+	c.Checkpoint = config.Checkpoint{}
 	b, err := metal.New(d, metal.Options{})
 	if err != nil {
 		t.Fatal(err)

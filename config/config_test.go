@@ -1,11 +1,14 @@
-package train
+package config
 
 import (
 	"math"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
+	"coil/config/schema"
 	"coil/model"
 
 	"github.com/google/go-cmp/cmp"
@@ -14,6 +17,10 @@ import (
 func TestPresets(t *testing.T) {
 	if err := Default().Check(); err != nil {
 		t.Errorf("what a configuration that says nothing gets: %v", err)
+	}
+	// There is one set of defaults, whether a file says nothing or the preset is asked for.
+	if c, err := Preset(DefaultPreset); err != nil || !cmp.Equal(c, Default()) {
+		t.Errorf("the preset default, %v, differs from a file that says nothing: %s", err, cmp.Diff(c, Default()))
 	}
 	for name, text := range Presets() {
 		c, err := Preset(name)
@@ -135,7 +142,7 @@ func TestSetEveryKey(t *testing.T) {
 			want := value
 			if other.Name != k.Name {
 				d := Default()
-				i := slices.IndexFunc(d.Keys(), func(x Key) bool { return x.Name == other.Name })
+				i := slices.IndexFunc(d.Keys(), func(x schema.Key) bool { return x.Name == other.Name })
 				want = d.Keys()[i].Value()
 			}
 			if got := other.Value(); got != want {
@@ -165,12 +172,24 @@ func TestSetEveryKey(t *testing.T) {
 
 func TestSetErrors(t *testing.T) {
 	for _, c := range []struct{ key, value, want string }{
-		{"train.steps", "1.5", `train.steps: "1.5" is not a whole number`},
-		{"train.seed", "-1", `train.seed: "-1" is not a whole number`},
-		{"train.rate", "fast", `train.rate: "fast" is not a number`},
-		{"model.bias", "perhaps", `model.bias: "perhaps" is not true or false`},
-		{"task.addition.operands", "2;4", `task.addition.operands: "2;4" is not a list of whole numbers, as in 2,4,8`},
-		{"task.addition.operands", "2,,4", `task.addition.operands: "2,,4" is not a list`},
+		{"train.steps", "1.5", `train.steps is "1.5", want a whole number: at least 1`},
+		{"train.steps", "0", `train.steps is 0, want at least 1`},
+		{"train.steps", "99999999999999999999", `train.steps is 99999999999999999999, want at most 9223372036854775807`},
+		{"train.seed", "-1", `train.seed is -1, want 0 to 9223372036854775807`},
+		{"train.seed", "x", `train.seed is "x", want a whole number`},
+		{"train.rate", "fast", `train.rate is "fast", want a number: 0 to 1e6`},
+		{"train.rate", "1e999", `train.rate is 1e999, want 0 to 1e6`},
+		{"train.beta1", "0.99999999999", `train.beta1 is 0.99999999999, which is 1 as a float32, want at least 0 and less than 1`},
+		{"train.average", "0.99999999", `train.average is 0.99999999, which is 1 as a float32`},
+		{"train.rate", "1e-50", `train.rate is 1e-50, which is 0 as a float32`},
+		{"regularize.lambda", "1e39", `regularize.lambda is 1e39, too large for a float32`},
+		{"model.bias", "perhaps", `model.bias is "perhaps", want true or false`},
+		{"train.optimizer", "sgd", `train.optimizer is "sgd", want adamw or adafactor`},
+		{"task.addition.operands", "2;4", `task.addition.operands is "2;4", want whole numbers with commas between, as in 2,4,8`},
+		{"task.addition.operands", "2,,4", `task.addition.operands is "2,,4", want whole numbers`},
+		{"train.lr", "1", `no key "train.lr"; did you mean "train.rate"?`},
+		{"num-layers", "1", `no key "num-layers"; did you mean "model.layers"?`},
+		{"TRAIN.STEPS", "1", `no key "TRAIN.STEPS"; did you mean "train.steps"?`},
 		{"train.step", "1", `no key "train.step"; did you mean "train.steps"?`},
 		{"evaluate.steps", "1", `no key "evaluate.steps"; did you mean "train.steps"?`},
 		{"nothing.like.it", "1", `no key "nothing.like.it"; coil train --help lists them all`},
@@ -184,24 +203,119 @@ func TestSetErrors(t *testing.T) {
 
 func TestParseErrors(t *testing.T) {
 	for _, c := range []struct{ text, want string }{
-		{"[train]\nstep = 5\n", `my.toml: no key "train.step"; did you mean "train.steps"?`},
-		{"[model]\nrate = 5\n", `my.toml: no key "model.rate"; did you mean "train.rate"?`},
-		{"steps = 5\n", `my.toml: no key "steps"; did you mean "train.steps"?`},
-		{"[task.phop]\nletters = 5\n", `my.toml: no key "task.phop"; did you mean "task.p-hop"?`},
-		{"[Modle]\n", `my.toml: no key "Modle"; did you mean "model"?`},
-		{"[zzzzzzzz]\n", `my.toml: no key "zzzzzzzz"; coil train --help lists them all`},
-		{"[train]\n\nsteps = \"5\"\n", `my.toml: line 3 (last key "train.steps"): incompatible types`},
-		{"[train]\nsteps = 5.5\n", `my.toml: line 2 (last key "train.steps"): incompatible types`},
-		{"[task.addition]\noperands = 4\n", `my.toml: line 2 (last key "task.addition.operands"): incompatible types`},
-		{"[model]\nbias = 1\n", `my.toml: line 2 (last key "model.bias"): incompatible types`},
-		{"[train]\nsteps = 5\n[train]\n", "my.toml: line 3: "},
-		{"[train\n", "my.toml: line "},
-		{"[train]\nsteps = \n", "my.toml: line 2: "},
+		{"[train]\nstep = 5\n", `my.toml:2: no key "train.step"; did you mean "train.steps"?`},
+		{"[model]\nrate = 5\n", `my.toml:2: no key "model.rate"; did you mean "train.rate"?`},
+		{"steps = 5\n", `my.toml:1: no key "steps"; did you mean "train.steps"?`},
+		{"[task.phop]\nletters = 5\n", `my.toml:1: no key "task.phop"; did you mean "task.p-hop"?`},
+		{"[Modle]\n", `my.toml:1: no key "Modle"; did you mean "model"?`},
+		{"[zzzzzzzz]\n", `my.toml:1: no key "zzzzzzzz"; there are model, loops, regularize, task, train, evaluate, checkpoint`},
+		{"[train]\n\nsteps = \"5\"\n", `my.toml:3: train.steps is "5", want a whole number: at least 1`},
+		{"[train]\nsteps = 5.5\n", `my.toml:2: train.steps is 5.5, want a whole number: at least 1`},
+		{"[task.addition]\noperands = 4\n", `my.toml:2: task.addition.operands is 4, want a list, as in [1, 2, 4]`},
+		{"[task.addition]\noperands = [\n4,\n# a comment\n'x']\n", `my.toml:5: task.addition.operands[1] is "x", want a whole number`},
+		{"[model]\nbias = 1\n", `my.toml:2: model.bias is 1, want true or false`},
+		{"[model]\nlayers = 4\n", `my.toml:2: model.layers is 4, want a text, in quotes`},
+		{"model = 4\n", `my.toml:1: model is 4, want a table: [model]`},
+		{"[[train]]\nsteps = 4\n", `my.toml:1: train is a list of tables, want a table: [train]`},
+		{"preset = 'defualt'\n", `my.toml:1: preset: no preset "defualt"; did you mean "default"?`},
+		{"\npreset = 4\n", `my.toml:2: preset is 4, want the name of a preset, in quotes`},
+		{"[train]\nsteps = 5\n[train]\n", `my.toml:3: "[train]" is defined twice`},
+		{"[train\n", `my.toml:1: "[train" is not TOML: want [table] or key = value`},
+		{"[train]\nsteps = \n", `my.toml:2: "steps =" is not TOML`},
+		{"[train]\noptimizer = adamw\n", `my.toml:2: "optimizer = adamw" is not TOML: want [table] or key = value, with texts in quotes`},
+		// A key is spelled as it is: nothing else could say which of two counts.
+		{"[train]\nsteps = 5\nSTEPS = 7\n", `my.toml:3: no key "train.STEPS"; did you mean "train.steps"?`},
+		{"[train]\nsteps = 5\n[Train]\nsteps = 7\n", `my.toml:3: no key "Train"; did you mean "train"?`},
+		{"[train]\nbeta1 = 0.99999999999\n", `my.toml:2: train.beta1 is 0.99999999999, which is 1 as a float32`},
+		{"[train]\nseed = -1\n", `my.toml:2: train.seed is -1, want 0 to 9223372036854775807`},
 	} {
 		d := Default()
 		if err := d.Parse("my.toml", []byte(c.text)); err == nil || !strings.HasPrefix(err.Error(), c.want) {
 			t.Errorf("%q: %v, want %s", c.text, err, c.want)
 		}
+	}
+}
+
+// All that is wrong with a file is said at once, in the order of its lines.
+func TestAllErrors(t *testing.T) {
+	d := Default()
+	err := d.Parse("my.toml", []byte("[train]\nlr = 1\nsteps = 0\n[model]\nnorm = 'batch'\nwidth = 'wide'\n"))
+	want := `my.toml:2: no key "train.lr"; did you mean "train.rate"?
+my.toml:3: train.steps is 0, want at least 1
+my.toml:5: model.norm is "batch", want layernorm or rmsnorm
+my.toml:6: model.width is "wide", want a whole number: 1 to 1048576`
+	if err == nil || err.Error() != want {
+		t.Errorf("%v\nwant\n%s", err, want)
+	}
+}
+
+// What does not go together is found when the flags are known, and named with its line.
+func TestLocate(t *testing.T) {
+	d := Default()
+	lines, err := d.Read("my.toml", []byte("[model]\nwidth = 64\nheads = 5\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := lines.Locate(d.Check()).Error(); !strings.HasPrefix(got, "my.toml:3: model.heads is 5, which does not divide model.width = 64") {
+		t.Error(got)
+	}
+	if got := lines.Locate(d.Check(), "model.heads").Error(); !strings.HasPrefix(got, "model.heads is 5") {
+		t.Errorf("heads were set by a flag: %s", got)
+	}
+}
+
+// A file may begin from a preset, wherever the key stands.
+func TestPresetKey(t *testing.T) {
+	want, err := Preset("middle")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want.Train.Steps = 7
+	got := Default()
+	if err := got.Parse("my.toml", []byte("preset = 'middle'\n[train]\nsteps = 7\n")); err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Error(d)
+	}
+}
+
+// The presets mean what they meant before [Default] was the preset default: testdata/presets has them as coil wrote them
+// then, with every key.
+func TestPresetsKeepTheirMeaning(t *testing.T) {
+	for name := range Presets() {
+		text, err := os.ReadFile(filepath.Join("testdata", "presets", name+".toml"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, err := Stored(name, text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := Preset(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d := cmp.Diff(want, got); d != "" {
+			t.Errorf("preset %s: %s", name, d)
+		}
+	}
+}
+
+// A stored configuration that lacks keys means what it meant before they were there.
+func TestStored(t *testing.T) {
+	c, err := Stored("config.toml", []byte("[model]\nwidth = 32\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Model.InitStd != 0.02 || c.Train.Steps != 1000 || c.Train.Rate != 1e-3 || c.Train.Warmup != 100 || c.Model.Width != 32 {
+		t.Errorf("%+v", c)
+	}
+	if _, err := Stored("config.toml", []byte("[model]\nwidth = 30\n")); err == nil || !strings.HasPrefix(err.Error(), "config.toml: model.heads is 4") {
+		t.Error(err)
+	}
+	if _, err := Stored("config.toml", []byte("[model]\nheads = 5\n")); err == nil || !strings.HasPrefix(err.Error(), "config.toml:2: model.heads is 5") {
+		t.Error(err)
 	}
 }
 
@@ -222,10 +336,11 @@ func TestCheckErrors(t *testing.T) {
 	} {
 		key, value, _ := strings.Cut(c, "=")
 		d := Default()
-		if err := d.Set(key, value); err != nil {
-			t.Fatal(err)
+		err := d.Set(key, value)
+		if err == nil {
+			err = d.Check()
 		}
-		if err := d.Check(); err == nil || !strings.Contains(err.Error(), key) {
+		if err == nil || !strings.Contains(err.Error(), key) {
 			t.Errorf("%s: %v", c, err)
 		}
 	}
@@ -267,10 +382,11 @@ func TestCheckErrors(t *testing.T) {
 	} {
 		d := Default()
 		d.Task.Name = strings.TrimSuffix(strings.TrimPrefix(c.table, "task."), ": ")
-		if err := d.Set(c.key, c.value); err != nil {
-			t.Fatal(err)
+		err := d.Set(c.key, c.value)
+		if err == nil {
+			err = d.Check()
 		}
-		if err := d.Check(); err == nil || !strings.HasPrefix(err.Error(), c.table) || !strings.Contains(err.Error(), c.in) {
+		if err == nil || !strings.HasPrefix(err.Error(), strings.TrimSuffix(c.table, ": ")) || !strings.Contains(err.Error(), c.in) {
 			t.Errorf("%s = %q: %v", c.key, c.value, err)
 		}
 	}
@@ -293,35 +409,18 @@ func TestRateAt(t *testing.T) {
 		{"cosine", 0, map[int]float64{0: 0.25, 3: 1, 4: 1, 6: 0.5 + math.Sqrt2/4, 8: 0.5, 10: 0.5 - math.Sqrt2/4, 12: 0, 100: 0}},
 		{"cosine", 0.1, map[int]float64{4: 1, 8: 0.55, 12: 0.1}},
 	} {
-		o := Options{Steps: 12, Warmup: 4, Rate: 3e-3, Schedule: c.schedule, FinalRate: c.final}
+		o := Train{Steps: 12, Warmup: 4, Rate: 3e-3, Schedule: c.schedule, FinalRate: c.final}
 		for step, want := range c.want {
 			if got := o.RateAt(step); math.Abs(got-want*o.Rate) > 1e-15 {
 				t.Errorf("%s to %g: rate %g at step %d, want %g", c.schedule, c.final, got, step, want*o.Rate)
 			}
 		}
 	}
-	for _, o := range []Options{{Steps: 5, Rate: 1, Schedule: "cosine"}, {Steps: 5, Warmup: 5, Rate: 1, Schedule: "cosine"}, {Steps: 5, Warmup: 9, Rate: 1, Schedule: "linear"}} {
+	for _, o := range []Train{{Steps: 5, Rate: 1, Schedule: "cosine"}, {Steps: 5, Warmup: 5, Rate: 1, Schedule: "cosine"}, {Steps: 5, Warmup: 9, Rate: 1, Schedule: "linear"}} {
 		for step := range o.Steps {
 			if r := o.RateAt(step); !(r > 0 && r <= 1) {
 				t.Errorf("%d steps of warm-up, %d in all: rate %g at step %d", o.Warmup, o.Steps, r, step)
 			}
-		}
-	}
-}
-
-func TestNearest(t *testing.T) {
-	for _, c := range []struct {
-		a, b string
-		want int
-	}{{"", "abc", 3}, {"abc", "", 3}, {"kitten", "sitting", 3}, {"flaw", "lawn", 2}, {"same", "same", 0}} {
-		if got := distance(c.a, c.b); got != c.want {
-			t.Errorf("from %q to %q are %d changes, want %d", c.a, c.b, got, c.want)
-		}
-	}
-	names := []string{"train.steps", "evaluate.every", "checkpoint.every"}
-	for wrong, want := range map[string]string{"train.stpes": "train.steps", "evalute.every": "evaluate.every", "checkpoints.every": "checkpoint.every", "x": "", "": ""} {
-		if got := Nearest(wrong, names); got != want {
-			t.Errorf("nearest to %q is %q, want %q", wrong, got, want)
 		}
 	}
 }

@@ -1,0 +1,177 @@
+// Package config is the configuration of a training run: its keys with their help, limits and defaults, the embedded
+// presets, and the TOML files that hold them.
+//
+// There is one set of defaults, [Default], and everything begins from it: the preset default, a file, the configuration of
+// a grid, the flags of the command line. A file may begin from a preset instead, with preset = "…".
+package config
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"coil/config/schema"
+	"coil/model"
+	"coil/regularize"
+	"coil/task"
+)
+
+// Config is a training run: the tables of config.toml.
+type Config struct {
+	Model      model.Config      `toml:"model"`
+	Loops      model.Loops       `toml:"loops"`
+	Regularize regularize.Config `toml:"regularize"`
+	Task       Task              `toml:"task"`
+	Train      Train             `toml:"train"`
+	Evaluate   Evaluate          `toml:"evaluate"`
+	Checkpoint Checkpoint        `toml:"checkpoint"`
+}
+
+// Task is the [task] table: the name of a task, and a table for each.
+type Task struct {
+	Name       string          `toml:"name" help:"p-hop, addition, i-gsm, group-word, assignment or noise" values:"addition,assignment,group-word,i-gsm,noise,p-hop" alias:"task"`
+	PHop       task.PHop       `toml:"p-hop"`
+	Addition   task.Addition   `toml:"addition"`
+	IGSM       task.IGSM       `toml:"i-gsm"`
+	GroupWord  task.GroupWord  `toml:"group-word"`
+	Assignment task.Assignment `toml:"assignment"`
+	Noise      task.Noise      `toml:"noise"`
+}
+
+// New makes the task that the table names.
+func (t Task) New() (made task.Task, err error) {
+	switch t.Name {
+	case "p-hop":
+		made, err = task.NewPHop(t.PHop)
+	case "addition":
+		made, err = task.NewAddition(t.Addition)
+	case "i-gsm":
+		made, err = task.NewIGSM(t.IGSM)
+	case "group-word":
+		made, err = task.NewGroupWord(t.GroupWord)
+	case "assignment":
+		made, err = task.NewAssignment(t.Assignment)
+	case "noise":
+		made, err = task.NewNoise(t.Noise)
+	default:
+		return nil, schema.Errorf("task.name", " is %q, want one of %s", t.Name, strings.Join(TaskNames(), ", "))
+	}
+	return made, t.named(err)
+}
+
+// named makes of the errors of a task's constructor, such as "p-hop: hops = 60, want …", those of its table.
+func (t Task) named(err error) error {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		var errs []error
+		for _, e := range joined.Unwrap() {
+			errs = append(errs, t.named(e))
+		}
+		return errors.Join(errs...)
+	}
+	var e *schema.Error
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &e):
+		return schema.Errorf("task."+e.Key, "%s", e.Text)
+	}
+	return schema.Errorf("task."+t.Name, "%s", strings.TrimPrefix(err.Error(), t.Name))
+}
+
+// TaskNames lists the tasks.
+func TaskNames() []string {
+	var t Task
+	return schema.Keys(&t)[0].Values
+}
+
+// Train is the [train] table.
+type Train struct {
+	Steps       int     `toml:"steps" help:"optimizer steps" limits:"[1,]" alias:"steps" also:"iters,iterations,max_iters,max_steps,num_steps,train_steps,total_steps,epochs,num_epochs,num_train_epochs,max_epochs,n_steps"`
+	Batch       int     `toml:"batch" help:"sequences in a step" limits:"[1,1048576]" alias:"batch" also:"batch_size,bs,per_device_train_batch_size,micro_batch_size,global_batch_size"`
+	Seed        uint64  `toml:"seed" help:"of weights, data and loop counts" alias:"seed" also:"random_seed,manual_seed,rng_seed"`
+	Optimizer   string  `toml:"optimizer" help:"adamw or adafactor" values:"adamw,adafactor" also:"optim,opt"`
+	Rate        float64 `toml:"rate" help:"peak learning rate" limits:"[0,1e6]" alias:"rate" also:"lr,learning_rate,max_lr,peak_lr,base_lr,step_size"`
+	Warmup      int     `toml:"warmup" help:"steps of linear warm-up" limits:"[0,]" also:"warmup_steps,warmup_iters,num_warmup_steps,lr_warmup_steps"`
+	Schedule    string  `toml:"schedule" help:"after the warm-up: cosine, linear or constant" values:"cosine,linear,constant" also:"scheduler,lr_schedule,lr_scheduler,lr_scheduler_type,lr_decay_style"`
+	FinalRate   float64 `toml:"final_rate" help:"learning rate at the end, relative to the peak" limits:"[0,1]" also:"min_lr,final_lr,min_rate,min_lr_ratio"`
+	Beta1       float64 `toml:"beta1" help:"adamw: decay of the first moment" limits:"[0,1)" also:"adam_beta1,b1"`
+	Beta2       float64 `toml:"beta2" help:"adamw: decay of the second moment" limits:"[0,1)" also:"adam_beta2,b2"`
+	Eps         float64 `toml:"eps" help:"adamw: added to the root of the second moment" limits:"[1e-30,1]" also:"epsilon,adam_eps,adam_epsilon"` // with 0, a weight that has never had a gradient would become 0/0
+	WeightDecay float64 `toml:"weight_decay" help:"decay of weight matrices, times the learning rate" limits:"[0,1e6]" also:"wd,decay,l2"`
+	Clip        float64 `toml:"clip" help:"largest norm of the gradient; 0 is no limit" limits:"[0,1e30]" also:"grad_clip,clip_grad,max_grad_norm,gradient_clip_val,clip_norm,gradient_clipping"`
+	Average     float64 `toml:"average" help:"decay of an average of the weights, used in evaluation; 0 is none" limits:"[0,1)" also:"ema,ema_decay"`
+	Report      int     `toml:"report" help:"steps between reports in events.jsonl" limits:"[1,]" also:"log_every,log_interval,logging_steps,steps_per_report,log_freq"`
+}
+
+// Evaluate is the [evaluate] table.
+type Evaluate struct {
+	Every    int `toml:"every" help:"steps between evaluations; 0 is only at the end" limits:"[0,]" also:"eval_every,eval_interval,eval_steps,steps_per_eval,val_every,validation_steps,eval_freq"`
+	Examples int `toml:"examples" help:"held-out examples of each kind" limits:"[1,]" also:"eval_examples,eval_iters,val_batches,eval_samples"`
+	Final    int `toml:"final" help:"held-out examples of each kind at the end" limits:"[1,]" also:"final_examples,test_examples"`
+}
+
+// Checkpoint is the [checkpoint] table.
+type Checkpoint struct {
+	Every int `toml:"every" help:"steps between checkpoints; 0 is only at the end" limits:"[0,]" also:"save_every,save_steps,save_interval,checkpoint_every,checkpoint_interval,ckpt_every,ckpt_interval"`
+	Keep  int `toml:"keep" help:"how many checkpoints to keep; 0 is all" limits:"[0,]" also:"save_total_limit,keep_last,keep_checkpoints,max_checkpoints"`
+}
+
+// Default is what a configuration that says nothing is: the preset default.
+func Default() Config {
+	return Config{
+		Model: model.Default(),
+		Loops: model.Loops{Exit: "none", ExitBeta: 0.05},
+		Task: Task{Name: "p-hop",
+			PHop:     task.PHop{Letters: 4, Length: 64, Hops: 4, Sampler: "no-repeats", Loss: "every"},
+			Addition: task.Addition{Digits: 3, Operands: []int{2, 4, 8, 16, 32}, Evaluate: []int{8, 16, 24, 32}, Order: "most"},
+			IGSM: task.IGSM{Modulus: 7, Levels: 4, Width: 4, Edges: 20, Operations: 15, Operands: 4, Law: "light", Evaluate: []int{},
+				Names: "whole", Ask: "one"},
+			GroupWord:  task.GroupWord{Group: "S3", Lengths: []int{8}, Evaluate: []int{}, Loss: "every"},
+			Assignment: task.Assignment{Variables: 5, Values: 25, Depth: []int{0, 1}, Evaluate: []int{}, Format: "both", Loss: "last"},
+			Noise:      task.Noise{Vocabulary: 64, Length: 64}},
+		Regularize: regularize.Config{Block: 1},
+		Train: Train{Steps: 1200, Batch: 64, Seed: 1, Optimizer: "adamw", Rate: 4e-3, Warmup: 200, Schedule: "cosine",
+			Beta1: 0.9, Beta2: 0.98, Eps: 1e-8, WeightDecay: 0.01, Clip: 1, Report: 10},
+		Evaluate:   Evaluate{Every: 250, Examples: 256, Final: 2048},
+		Checkpoint: Checkpoint{Every: 500, Keep: 2},
+	}
+}
+
+// Keys lists all keys in the order of the file.
+func (c *Config) Keys() []schema.Key { return schema.Keys(c) }
+
+// Set lays one key over c, as in Set("train.steps", "500").
+func (c *Config) Set(key, value string) error {
+	keys := c.Keys()
+	for _, k := range keys {
+		if k.Name == key {
+			return k.Set(value)
+		}
+	}
+	hint := "; coil train --help lists them all"
+	if best := schema.NearestKey(key, keys); best != "" {
+		hint = fmt.Sprintf("; did you mean %q?", best)
+	}
+	return fmt.Errorf("no key %q%s", key, hint)
+}
+
+// Check returns the errors of c, each of which names the key that is wrong: of all keys that have a value that they can't
+// have, or else of the first that doesn't go with the others.
+func (c Config) Check() error {
+	var errs []error
+	for _, k := range c.Keys() {
+		// A task checks its own table; those of the others mean nothing.
+		if !strings.HasPrefix(k.Name, "task.") || k.Name == "task.name" {
+			errs = append(errs, k.Check())
+		}
+	}
+	_, err := c.Task.New()
+	if err := errors.Join(append(errs, err)...); err != nil {
+		return err
+	}
+	a, err := c.Model.Check(c.Loops)
+	if err != nil {
+		return err
+	}
+	return c.Regularize.Check(a.Layers(), a.Layers() != a.Depth())
+}

@@ -1,0 +1,44 @@
+package config
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Fixed reports whether a run would not go on as it began if the key had another value: the keys of the model, its loops,
+// regularizer and task are fixed, and what decides the data. The others, as the number of steps, may change.
+func (c *Config) Fixed(key string) bool {
+	table, _, _ := strings.Cut(key, ".")
+	return table == "model" || table == "loops" || table == "regularize" ||
+		key == "task.name" || strings.HasPrefix(key, "task."+c.Task.Name+".") ||
+		key == "train.seed" || key == "train.batch" || key == "train.optimizer"
+}
+
+// FixedKeys are the fixed keys with their values, texts in quotes.
+func (c *Config) FixedKeys() map[string]string {
+	fixed := map[string]string{}
+	for _, k := range c.Keys() {
+		if !c.Fixed(k.Name) {
+			continue
+		}
+		fixed[k.Name] = k.Value()
+		if k.Kind() == "text" {
+			fixed[k.Name] = strconv.Quote(k.Value())
+		}
+	}
+	return fixed
+}
+
+// Agrees returns an error that names the first fixed key that has another value than it had in FixedKeys.
+func (c *Config) Agrees(had map[string]string) error {
+	now := c.FixedKeys()
+	for _, key := range slices.Sorted(maps.Keys(now)) {
+		if v, ok := had[key]; ok && v != now[key] {
+			return fmt.Errorf("%s = %s, the configuration says %s", key, v, now[key])
+		}
+	}
+	return nil
+}

@@ -1,0 +1,286 @@
+package schema
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/BurntSushi/toml"
+)
+
+// Lines says where in a TOML document the keys are.
+type Lines struct {
+	source string
+	of     map[string]int // from 1, by name: "train.steps", "axis[0].choice[1].name"
+}
+
+// line is the line of a key; of one that is not in the document, that of the table that it would be in; 0 if that is not
+// there either.
+func (l *Lines) line(name string) int {
+	for ; name != ""; name = name[:max(0, strings.LastIndexAny(name, ".["))] {
+		if n, ok := l.of[name]; ok {
+			return n
+		}
+	}
+	return 0
+}
+
+// at begins an error with the place of a key.
+func (l *Lines) at(name string, err error) error {
+	if n := l.line(name); n > 0 {
+		return fmt.Errorf("%s:%d: %w", l.source, n, err)
+	}
+	return fmt.Errorf("%s: %w", l.source, err)
+}
+
+// Locate begins those of the joined errors that are an [Error] of a key in the document with its line, unless the key is
+// among those that something else has set since.
+func (l *Lines) Locate(err error, set ...string) error {
+	if err == nil || l == nil {
+		return err
+	}
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		var errs []error
+		for _, e := range joined.Unwrap() {
+			errs = append(errs, l.Locate(e, set...))
+		}
+		return errors.Join(errs...)
+	}
+	var e *Error
+	if !errors.As(err, &e) || l.of[e.Key] == 0 {
+		return err
+	}
+	for _, key := range set {
+		if key == e.Key {
+			return err
+		}
+	}
+	return l.at(e.Key, err)
+}
+
+// syntax is the error of a text that is not TOML.
+func (l *Lines) syntax(text []byte, err error) error {
+	var e toml.ParseError
+	if !errors.As(err, &e) {
+		return fmt.Errorf("%s: this is not TOML", l.source)
+	}
+	lines := strings.Split(string(text), "\n")
+	n := min(e.Position.Line, len(lines))
+	for n > 1 && strings.TrimSpace(lines[n-1]) == "" { // what is missing at the end of a line is noticed on the next
+		n--
+	}
+	line := strings.TrimSpace(lines[max(0, n-1)])
+	const most = 60
+	if r := []rune(line); len(r) > most {
+		line = string(r[:most]) + "…"
+	}
+	if strings.Contains(e.Message, "already") {
+		return fmt.Errorf("%s:%d: %q is defined twice", l.source, n, line)
+	}
+	return fmt.Errorf("%s:%d: %q is not TOML: want [table] or key = value, with texts in quotes", l.source, n, line)
+}
+
+// keyLines finds the lines of all keys and tables of a text that is valid TOML.
+func keyLines(text string) map[string]int {
+	s := scanner{text: text, line: 1, of: map[string]int{}, count: map[string]int{}}
+	for prefix := ""; ; {
+		s.space(true)
+		switch {
+		case s.text == "":
+			return s.of
+		case strings.HasPrefix(s.text, "["):
+			prefix = s.header()
+		default:
+			s.pair(prefix)
+		}
+	}
+}
+
+type scanner struct {
+	text  string // what is left
+	line  int
+	of    map[string]int
+	count map[string]int // tables of an array so far
+}
+
+// skip passes over n bytes.
+func (s *scanner) skip(n int) {
+	n = min(n, len(s.text))
+	s.line += strings.Count(s.text[:n], "\n")
+	s.text = s.text[n:]
+}
+
+// space passes over spaces and, if they are wanted, line ends and comments.
+func (s *scanner) space(lines bool) {
+	for s.text != "" {
+		switch c := s.text[0]; {
+		case c == ' ' || c == '\t' || lines && (c == '\n' || c == '\r'):
+			s.skip(1)
+		case c == '#' && lines:
+			n := strings.IndexByte(s.text, '\n')
+			if n < 0 {
+				n = len(s.text)
+			}
+			s.skip(n)
+		default:
+			return
+		}
+	}
+}
+
+// note remembers the line of a name, unless it has one.
+func (s *scanner) note(name string) {
+	if _, ok := s.of[name]; !ok {
+		s.of[name] = s.line
+	}
+}
+
+// header reads [a.b] or [[a.b]] and returns what the names of the keys below it begin with.
+func (s *scanner) header() string {
+	array := strings.HasPrefix(s.text, "[[")
+	if array {
+		s.skip(1)
+	}
+	s.skip(1)
+	name := ""
+	parts := s.key()
+	for i, part := range parts {
+		name += part
+		if n, ok := s.count[name]; ok && (!array || i < len(parts)-1) {
+			name += fmt.Sprintf("[%d]", n-1) // the newest table of the array
+		}
+		if i < len(parts)-1 {
+			s.note(name)
+			name += "."
+		}
+	}
+	if array {
+		s.note(name)
+		s.count[name]++
+		name += fmt.Sprintf("[%d]", s.count[name]-1)
+		for nested := range s.count { // arrays in the table begin anew
+			if strings.HasPrefix(nested, name+".") {
+				delete(s.count, nested)
+			}
+		}
+	}
+	s.note(name)
+	s.skip(strings.IndexByte(s.text, ']') + 1)
+	if array {
+		s.skip(1)
+	}
+	return name + "."
+}
+
+// pair reads key = value.
+func (s *scanner) pair(prefix string) {
+	name := prefix
+	for i, part := range s.key() {
+		if i > 0 {
+			name += "."
+		}
+		name += part
+		s.note(name)
+	}
+	s.skip(1) // =
+	s.value(name)
+}
+
+// key reads a dotted key, up to what comes behind it.
+func (s *scanner) key() []string {
+	var parts []string
+	for {
+		s.space(false)
+		n := strings.IndexAny(s.text, " \t=].")
+		if s.text != "" && (s.text[0] == '"' || s.text[0] == '\'') {
+			n = quoted(s.text)
+		}
+		if n < 1 {
+			n = len(s.text)
+		}
+		parts = append(parts, bare(s.text[:n]))
+		s.skip(n)
+		s.space(false)
+		if !strings.HasPrefix(s.text, ".") {
+			return parts
+		}
+		s.skip(1)
+	}
+}
+
+// bare is a part of a key without its quotes.
+func bare(part string) string {
+	if strings.HasPrefix(part, `"`) {
+		var m map[string]string
+		if _, err := toml.Decode("key = "+part, &m); err == nil {
+			return m["key"]
+		}
+	}
+	return strings.Trim(part, `'`)
+}
+
+// value passes over a value, and notes the keys in it.
+func (s *scanner) value(name string) {
+	s.space(false)
+	switch {
+	case s.text == "":
+	case s.text[0] == '"' || s.text[0] == '\'':
+		s.skip(quoted(s.text))
+	case s.text[0] == '[':
+		s.skip(1)
+		for i := 0; ; i++ {
+			s.space(true)
+			if s.text == "" || s.text[0] == ']' {
+				s.skip(1)
+				return
+			}
+			s.note(fmt.Sprintf("%s[%d]", name, i))
+			s.value(fmt.Sprintf("%s[%d]", name, i))
+			s.comma()
+		}
+	case s.text[0] == '{':
+		s.skip(1)
+		for {
+			s.space(true)
+			if s.text == "" || s.text[0] == '}' {
+				s.skip(1)
+				return
+			}
+			s.pair(name + ".")
+			s.comma()
+		}
+	default:
+		n := strings.IndexAny(s.text, ",]}#\r\n")
+		if n < 0 {
+			n = len(s.text)
+		}
+		s.skip(n)
+	}
+}
+
+func (s *scanner) comma() {
+	if s.space(true); strings.HasPrefix(s.text, ",") {
+		s.skip(1)
+	}
+}
+
+// quoted is the length of the string that a text begins with, quotes included.
+func quoted(text string) int {
+	quote := text[:1]
+	if strings.HasPrefix(text, quote+quote+quote) {
+		quote = text[:3]
+	}
+	for i := len(quote); i < len(text); i++ {
+		switch {
+		case text[i] == '\\' && quote[0] == '"':
+			i++
+		case strings.HasPrefix(text[i:], quote):
+			end := i + len(quote)
+			for len(quote) == 3 && end < len(text) && text[end] == quote[0] && end < i+5 { // a text may end in quotes
+				end++
+			}
+			return end
+		}
+	}
+	return len(text)
+}
