@@ -162,8 +162,8 @@ func TestAssignmentRefuses(t *testing.T) {
 		change func(*Assignment)
 		want   string
 	}{
-		{func(c *Assignment) { c.Variables = 1 }, "variables = 1"}, {func(c *Assignment) { c.Variables = 27 }, "variables = 27"},
-		{func(c *Assignment) { c.Values = 1 }, "values = 1"}, {func(c *Assignment) { c.Depth = nil }, "depth = []"},
+		{func(c *Assignment) { c.Variables = 1 }, "variables is 1"}, {func(c *Assignment) { c.Variables = 27 }, "variables is 27"},
+		{func(c *Assignment) { c.Values = 1 }, "values is 1"}, {func(c *Assignment) { c.Depth = nil }, "depth = []"},
 		{func(c *Assignment) { c.Depth = []int{5} }, "want 0 to 4 with variables = 5"}, {func(c *Assignment) { c.Depth = []int{0, 0} }, "twice"},
 		{func(c *Assignment) { c.Evaluate = []int{-1} }, "evaluate"}, {func(c *Assignment) { c.Shots = -1 }, "shots"},
 		{func(c *Assignment) { c.Format = "prose" }, "format"}, {func(c *Assignment) { c.Loss = "x" }, "loss"},

@@ -58,7 +58,7 @@ func TestScripts(t *testing.T) {
 		UpdateScripts: *update,
 		Setup: func(e *testscript.Env) error {
 			e.Vars = append(e.Vars, "COIL_CPU="+os.Getenv("COIL_CPU"))
-			if err := os.CopyFS(filepath.Join(e.WorkDir, "v1"), os.DirFS("testdata/runs/v1")); err != nil {
+			if err := os.CopyFS(filepath.Join(e.WorkDir, "noise"), os.DirFS("testdata/format0/noise")); err != nil {
 				return err
 			}
 			return os.WriteFile(filepath.Join(e.WorkDir, "tiny.toml"), []byte(tiny), 0o666)
