@@ -1,6 +1,7 @@
 package experiment
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"path/filepath"
 
 	"coil/config"
+	"coil/encode"
 	"coil/run"
 )
 
@@ -205,11 +207,11 @@ func isBeingMade(path string) bool {
 
 // writeMeasures makes a cell a finished one.
 func writeMeasures(path string, m Measures) error {
-	text, err := json.MarshalIndent(m, "", "  ")
-	if err != nil {
+	var b bytes.Buffer
+	if err := encode.JSON(&b, m); err != nil {
 		return err
 	}
-	return run.ReplaceFile(filepath.Join(path, measuresName), append(text, '\n'))
+	return run.ReplaceFile(filepath.Join(path, measuresName), b.Bytes())
 }
 
 // readMeasures reads what was measured of a finished cell.

@@ -140,7 +140,7 @@ func (a Axis) points() ([]Point, error) {
 	}
 	var points []Point
 	for _, v := range a.Values {
-		s := text(v)
+		s := valueText(v)
 		label := s
 		if l, err := loop.Parse(s); a.Key == "model.layers" && err == nil {
 			label = l.String()
@@ -153,7 +153,7 @@ func (a Axis) points() ([]Point, error) {
 		}
 		p := Point{Label: c.Name, Grow: c.Grow}
 		for k, v := range c.Set {
-			p.Set = append(p.Set, Setting{k, text(v)})
+			p.Set = append(p.Set, Setting{k, valueText(v)})
 		}
 		slices.SortFunc(p.Set, func(a, b Setting) int { return strings.Compare(a.Key, b.Key) })
 		points = append(points, p)
@@ -173,12 +173,12 @@ func (a Axis) points() ([]Point, error) {
 	return points, nil
 }
 
-// text is a TOML value as [config.Config.Set] takes it.
-func text(v any) string {
+// valueText is a TOML value as [config.Config.Set] takes it.
+func valueText(v any) string {
 	if list, ok := v.([]any); ok {
 		parts := make([]string, len(list))
 		for i, x := range list {
-			parts[i] = text(x)
+			parts[i] = valueText(x)
 		}
 		return strings.Join(parts, ",")
 	}

@@ -213,7 +213,7 @@ func TestGridsKeepTheirMeaning(t *testing.T) {
 							if slices.ContainsFunc(a.Choices, func(c Choice) bool { return c.Set[key] == nil }) {
 								continue
 							}
-							if err := g.grid.Config.Set(key, text(c.Set[key])); err != nil { // every cell sets it
+							if err := g.grid.Config.Set(key, valueText(c.Set[key])); err != nil { // every cell sets it
 								t.Fatal(err)
 							}
 						}

@@ -12,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	"coil/run"
+	"coil/text"
 )
 
 // Cluster is what the manifest of an engine that trains the cells elsewhere needs to know. The folder must be on a disk that
@@ -133,7 +134,7 @@ func (f *Folder) Slurm(c Cluster) (string, error) {
 		return "", err
 	}
 	script := filepath.Join(m.Path, "slurm.sh")
-	m.Submit = "sbatch " + shell(script)
+	m.Submit = "sbatch " + text.Path(script)
 	return m.Submit, f.write(script, slurm, m)
 }
 
@@ -151,7 +152,7 @@ func (f *Folder) Kubernetes(c Cluster) (string, error) {
 		return "", err
 	}
 	script := filepath.Join(m.Path, "kubernetes.yaml")
-	m.Submit = "kubectl create -f - <" + shell(script) // a path after -f is a list in CSV
+	m.Submit = "kubectl create -f - <" + text.Path(script) // a path after -f is a list in CSV
 	m.Path = strings.TrimSuffix(c.Mount, "/") + "/" + f.Grid.Name
 	if m.Jobs <= 0 {
 		m.Jobs = len(f.Cells)

@@ -1,8 +1,8 @@
 package experiment
 
 import (
+	"bytes"
 	"encoding/csv"
-	"encoding/json"
 	"errors"
 	"io/fs"
 	"math"
@@ -10,8 +10,10 @@ import (
 	"strconv"
 	"strings"
 
+	"coil/encode"
 	"coil/eval"
 	"coil/run"
+	"coil/text"
 
 	"gonum.org/v1/gonum/stat"
 )
@@ -285,7 +287,7 @@ func (r *Results) CSV() ([]byte, error) {
 	w := csv.NewWriter(&b)
 	head := []string{"cell"}
 	for _, a := range r.grid.Axes {
-		head = append(head, a.head())
+		head = append(head, text.Line(a.head()))
 	}
 	w.Write(append(head, "seed", "architecture", "layers", "depth", "parameters", "steps", "seconds", "loops", "examples_of", "examples", "loss", "accuracy", "exact"))
 	number := func(x float64) string { return strconv.FormatFloat(x, 'g', -1, 64) }
@@ -300,7 +302,10 @@ func (r *Results) CSV() ([]byte, error) {
 				if kind == "" {
 					kind = "all"
 				}
-				line := append([]string{c.cell.Name}, c.cell.Labels...)
+				line := []string{c.cell.Name}
+				for _, label := range c.cell.Labels {
+					line = append(line, text.Line(label))
+				}
 				w.Write(append(line, strconv.FormatUint(c.cell.Seed, 10), c.m.Model, strconv.Itoa(c.m.Layers), strconv.Itoa(c.m.Depth),
 					strconv.FormatInt(c.m.Parameters, 10), strconv.Itoa(c.m.Steps), number(c.m.Seconds), strconv.Itoa(res.Loops),
 					kind, strconv.Itoa(s.Examples), number(float64(s.Loss)), number(s.Accuracy), number(s.Exact)))
@@ -313,6 +318,7 @@ func (r *Results) CSV() ([]byte, error) {
 
 // JSON is the results whole.
 func (r *Results) JSON() ([]byte, error) {
-	text, err := json.MarshalIndent(r, "", "  ")
-	return append(text, '\n'), err
+	var b bytes.Buffer
+	err := encode.JSON(&b, r)
+	return b.Bytes(), err
 }

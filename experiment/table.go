@@ -10,6 +10,7 @@ import (
 
 	"coil/eval"
 	"coil/run"
+	"coil/text"
 
 	"gonum.org/v1/gonum/stat"
 )
@@ -294,7 +295,11 @@ func percent(x run.Number) string {
 func Markdown(rows [][]string) string {
 	var b strings.Builder
 	for i, row := range rows {
-		fmt.Fprintf(&b, "| %s |\n", strings.Join(row, " | "))
+		cells := make([]string, len(row))
+		for j, cell := range row {
+			cells[j] = text.Cell(cell)
+		}
+		fmt.Fprintf(&b, "| %s |\n", strings.Join(cells, " | "))
 		if i == 0 {
 			b.WriteString("|" + strings.Repeat("---|", len(row)) + "\n")
 		}

@@ -10,6 +10,7 @@ import (
 
 	"coil/report"
 	"coil/run"
+	"coil/text"
 )
 
 // Write writes the results beside the cells: results.json and results.csv, results.md with the tables for a page, and plots as
@@ -17,14 +18,14 @@ import (
 func (f *Folder) Write(r *Results) ([]string, error) {
 	var page bytes.Buffer
 	fmt.Fprintf(&page, "# %s\n\n%s\n\n%d of %d cells finished; %s on held-out examples in percent, mean ± standard deviation over seeds, and the most.\n",
-		r.Title, r.Question, r.Finished, r.Cells, r.Metric)
+		text.Cell(r.Title), text.Cell(r.Question), r.Finished, r.Cells, r.Metric)
 	for _, t := range r.Tables() {
 		if t.Title != "" {
-			fmt.Fprintf(&page, "\n%s:\n", t.Title)
+			fmt.Fprintf(&page, "\n%s:\n", text.Cell(t.Title))
 		}
 		fmt.Fprintf(&page, "\n%s", Markdown(t.Rows))
 	}
-	text, err := r.JSON()
+	results, err := r.JSON()
 	if err != nil {
 		return nil, err
 	}
@@ -36,7 +37,7 @@ func (f *Folder) Write(r *Results) ([]string, error) {
 		name string
 		text []byte
 	}
-	files := []file{{"results.md", page.Bytes()}, {"results.csv", lines}, {"results.json", text}}
+	files := []file{{"results.md", page.Bytes()}, {"results.csv", lines}, {"results.json", results}}
 	plots := r.Plots()
 	for _, name := range slices.Sorted(maps.Keys(plots)) {
 		svg, err := plots[name].SVG()

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"coil/run"
+	"coil/text"
 )
 
 // sectionOf is what the page says of one run, besides its plots.
@@ -59,12 +60,12 @@ func enumerate(n []int) string {
 }
 
 // outcome says how the run stands, and of a run that failed why.
-func outcome(r *Record) (text, failure string) {
+func outcome(r *Record) (standing, failure string) {
 	at := "at step " + count(int64(r.steps))
 	if r.setup.Steps > 0 {
 		at += " of " + count(int64(r.setup.Steps))
 	}
-	resume := fmt.Sprintf("; coil resume %s goes on", printable(r.Info.ID, 200))
+	resume := fmt.Sprintf("; coil resume %s goes on", printable(text.Path(r.Info.ID), 200))
 	switch r.Status {
 	case Finished:
 		return at, ""

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -12,6 +11,7 @@ import (
 	"coil/backend"
 	"coil/backend/cpu"
 	"coil/doctor"
+	"coil/encode"
 	"coil/metal"
 	"coil/metal/bridge"
 
@@ -172,8 +172,4 @@ func describeDevice(device, kernels string, workers int, memory int64) string {
 	return strings.Join(append(parts, byteSize(memory)+" of memory"), " · ")
 }
 
-func writeJSON(w io.Writer, v any) error {
-	e := json.NewEncoder(w)
-	e.SetIndent("", "  ")
-	return e.Encode(v)
-}
+func writeJSON(w io.Writer, v any) error { return encode.JSON(w, v) }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,7 +13,9 @@ import (
 	"strings"
 	"syscall"
 
+	"coil/encode"
 	"coil/run"
+	"coil/text"
 
 	"github.com/spf13/pflag"
 )
@@ -83,12 +84,12 @@ func startDetached(s *session, args []string) error {
 		os.Remove(log.Name())
 		return err
 	}
-	text, err := io.ReadAll(told) // ends when the run has begun, or the process has
+	answer, err := io.ReadAll(told) // ends when the run has begun, or the process has
 	if err != nil {
 		return err
 	}
 	var b began
-	if json.Unmarshal(text, &b) != nil {
+	if json.Unmarshal(answer, &b) != nil {
 		return failedDetached(c, log, s.cmd.ErrOrStderr())
 	}
 	w := s.cmd.OutOrStdout()
@@ -96,7 +97,8 @@ func startDetached(s *session, args []string) error {
 		return writeJSON(w, b)
 	}
 	fmt.Fprintf(w, "run    %s, in the background: process %d\n", b.Run, b.PID)
-	fmt.Fprintf(w, "watch  coil watch %s\nstop   coil steer %s stop\n", b.Run, b.Run)
+	path := text.Path(b.Run)
+	fmt.Fprintf(w, "watch  coil watch %s\nstop   coil steer %s stop\n", path, path)
 	return nil
 }
 
@@ -126,11 +128,7 @@ func announceRun(r *run.Run) {
 	if err := os.Rename(log, filepath.Join(r.Path(), logName)); err != nil { // the log stays where it is
 		fmt.Fprintf(os.Stderr, "coil: %v\n", err)
 	}
-	var line bytes.Buffer
-	if err := json.NewEncoder(&line).Encode(began{r.Path(), os.Getpid()}); err != nil {
-		return
-	}
 	pipe := os.NewFile(detachedPipe, "pipe")
-	pipe.Write(line.Bytes()) // whoever started this may be gone
+	encode.Line(pipe, began{r.Path(), os.Getpid()}) // whoever started this may be gone
 	pipe.Close()
 }

@@ -17,6 +17,7 @@ import (
 	"coil/backend"
 	"coil/experiment"
 	"coil/run"
+	"coil/text"
 	"coil/train"
 	"coil/tui"
 
@@ -293,7 +294,7 @@ func (o *experimentFlags) run(cmd *cobra.Command, name string) error {
 	if o.results {
 		f, err := experiment.Open(filepath.Join(o.out, g.Name))
 		if err != nil {
-			return usageError{fmt.Errorf("%w; coil experiment %s begins it", err, name)}
+			return usageError{fmt.Errorf("%w; coil experiment %s begins it", err, text.Path(name))}
 		}
 		return o.tell(cmd, f)
 	}

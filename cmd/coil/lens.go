@@ -1,8 +1,8 @@
 package main
 
 import (
+	"bytes"
 	"encoding/csv"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -13,6 +13,7 @@ import (
 
 	"coil/backend"
 	"coil/config"
+	"coil/encode"
 	"coil/eval"
 	"coil/model"
 	"coil/report"
@@ -24,7 +25,8 @@ import (
 
 func newLens() *cobra.Command {
 	var runs, folder string
-	var step, examples, batch, loops int
+	var step, examples, batch int
+	var loops string
 	var seed uint64
 	var asJSON bool
 	var where backendFlags
@@ -49,7 +51,7 @@ that the source uses are marked. A fixed number of loops, and an oracle that sto
 	f.SortFlags = false
 	f.StringVar(&runs, "runs", defaultRoot, "`folder` of the runs")
 	f.StringVar(&folder, "out", "", "write lens.csv, exits.csv, lens.json and plots to this `folder`")
-	f.IntVar(&loops, "loops", 0, "`number` of loops to look at; as trained if not given")
+	f.StringVar(&loops, "loops", "", "`counts` of loops to look at: 1..16 or 16 for each up to it, or 1,2,4; as trained if not given")
 	f.IntVar(&step, "step", -1, "`step` of the checkpoint; the newest if not given")
 	f.IntVar(&examples, "examples", 512, "`number` of held-out examples of each kind")
 	f.Uint64Var(&seed, "seed", train.HeldOutSeed, "`seed` of the examples")
@@ -58,9 +60,12 @@ that the source uses are marked. A fixed number of loops, and an oracle that sto
 	where.add(cmd)
 	cmd.ValidArgsFunction = completeRunsIn("runs")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		const most = 1024
-		if examples < 1 || batch < 1 || loops < 0 || loops > most {
-			return usageError{fmt.Errorf("--examples %d, --batch %d, --loops %d: want at least 1 each, and at most %d loops", examples, batch, loops, most)}
+		if examples < 1 || batch < 1 {
+			return usageError{fmt.Errorf("--examples %d and --batch %d: both must be at least 1", examples, batch)}
+		}
+		counts, err := parseCounts(loops)
+		if err != nil {
+			return err
 		}
 		path, err := run.Resolve(runs, args[0])
 		if err != nil {
@@ -83,7 +88,7 @@ that the source uses are marked. A fixed number of loops, and an oracle that sto
 			return err
 		}
 		defer b.Close()
-		x, err := lookInto(cmd, c, r, checkpoint, b, loops, seed, examples, min(batch, examples))
+		x, err := lookInto(cmd, c, r, checkpoint, b, counts, seed, examples, min(batch, examples))
 		if err != nil {
 			return err
 		}
@@ -117,10 +122,11 @@ type lensView struct {
 
 	exact    bool
 	examples int
+	all      int // loops that were run
 }
 
 // lookInto looks at held-out examples.
-func lookInto(cmd *cobra.Command, c config.Config, r *run.Run, checkpoint run.Checkpoint, b backend.Backend, loops int, seed uint64, examples, batch int) (*lensView, error) {
+func lookInto(cmd *cobra.Command, c config.Config, r *run.Run, checkpoint run.Checkpoint, b backend.Backend, counts []int, seed uint64, examples, batch int) (*lensView, error) {
 	t, err := c.Task.New()
 	if err != nil {
 		return nil, usageError{err}
@@ -137,8 +143,9 @@ func lookInto(cmd *cobra.Command, c config.Config, r *run.Run, checkpoint run.Ch
 	if err := train.LoadWeights(checkpoint, m, weights, true); err != nil {
 		return nil, adviseModel(err, r)
 	}
-	if loops == 0 {
-		loops = m.Architecture.Count()
+	loops := m.Architecture.Count()
+	if counts != nil {
+		loops = counts[len(counts)-1]
 	}
 	k, err := eval.NewLooker(b, m, t, weights, batch, loops)
 	if errors.Is(err, backend.ErrMemory) {
@@ -156,14 +163,22 @@ func lookInto(cmd *cobra.Command, c config.Config, r *run.Run, checkpoint run.Ch
 		return nil, err
 	}
 	return &lensView{Run: r.Path(), Step: checkpoint.Step, Model: m.Architecture.String(), Trained: m.Architecture.Count(), Task: t.Name(),
-		Metric: eval.MetricName(t), Loops: l.Views(), Exits: l.Exits(), exact: t.ExactMatch(), examples: examples * len(t.Kinds())}, nil
+		Metric: eval.MetricName(t), Loops: wanted(l.Views(), counts), Exits: l.Exits(), exact: t.ExactMatch(), examples: examples * len(t.Kinds()), all: loops}, nil
+}
+
+// wanted are the views after those loops that were asked for; one number asks for all up to it.
+func wanted(views []eval.View, counts []int) []eval.View {
+	if len(counts) < 2 {
+		return views
+	}
+	return slices.DeleteFunc(views, func(v eval.View) bool { return !slices.Contains(counts, v.Loops) })
 }
 
 func (x *lensView) print(cmd *cobra.Command) {
 	w := cmd.OutOrStdout()
 	fmt.Fprintf(w, "%s · %s · %s · step %d · %s held-out examples\n", filepath.Base(x.Run), x.Model, x.Task, x.Step, count(int64(x.examples)))
 	fmt.Fprint(w, table(x.loopRows(percent, "%.4f")))
-	if len(x.Loops) > x.Trained {
+	if x.all > x.Trained && slices.ContainsFunc(x.Loops, func(v eval.View) bool { return v.Loops == x.Trained }) {
 		fmt.Fprintln(w, "* as trained")
 	}
 	fmt.Fprintf(w, "\n%s", table(x.exitRows()))
@@ -180,7 +195,7 @@ func (x *lensView) loopRows(share func(float64) string, number string) [][]strin
 	plain := func(v float64) string { return fmt.Sprintf(number, v) }
 	for _, v := range x.Loops {
 		name := strconv.Itoa(v.Loops)
-		if v.Loops == x.Trained && len(x.Loops) > x.Trained {
+		if v.Loops == x.Trained && x.all > x.Trained {
 			name += " *"
 		}
 		row := []string{name, plain(v.Loss), share(v.Accuracy)}
@@ -208,7 +223,7 @@ func (x *lensView) exitRows() [][]string {
 			threshold += "  "
 		}
 		v := x.headline(e.Accuracy, e.Exact)
-		rows = append(rows, []string{e.Rule, threshold, fmt.Sprintf("%.2f", e.Loops), percent(1 - e.Loops/float64(len(x.Loops))), percent(v), points(v - full)})
+		rows = append(rows, []string{e.Rule, threshold, fmt.Sprintf("%.2f", e.Loops), percent(1 - e.Loops/float64(x.all)), percent(v), points(v - full)})
 	}
 	return rows
 }
@@ -244,11 +259,12 @@ func (x *lensView) write(folder string) error {
 	for _, row := range loops {
 		row[0] = strings.TrimSuffix(row[0], " *")
 	}
-	text, err := json.MarshalIndent(x, "", "  ")
+	var text bytes.Buffer
+	err := encode.JSON(&text, x)
 	if err != nil {
 		return err
 	}
-	files := map[string][]byte{"lens.csv": lines(loops), "exits.csv": lines(exits), "lens.json": append(text, '\n')}
+	files := map[string][]byte{"lens.csv": lines(loops), "exits.csv": lines(exits), "lens.json": text.Bytes()}
 	for name, p := range x.plots() {
 		if files[name+".svg"], err = p.SVG(); err != nil {
 			return fmt.Errorf("plot %s: %w", name, err)

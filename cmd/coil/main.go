@@ -11,6 +11,7 @@ import (
 	"coil/backend"
 	"coil/loop"
 	"coil/run"
+	"coil/text"
 	"coil/train"
 
 	"github.com/spf13/cobra"
@@ -48,9 +49,10 @@ func main() { os.Exit(execute(os.Args[1:], os.Stdout, os.Stderr)) }
 // execute runs a command line and returns the exit code.
 func execute(args []string, stdout, stderr io.Writer) int {
 	root := newRoot()
-	out := &output{Writer: stdout}
+	out := &output{clean: text.Writer{W: stdout}, raw: stdout}
 	root.SetArgs(joinBooleans(args))
 	root.SetOut(out)
+	stderr = &text.Writer{W: stderr}
 	root.SetErr(stderr)
 	cmd, err := root.ExecuteC()
 	if err == nil && out.err != nil {
@@ -71,14 +73,16 @@ func said(err error) bool {
 	return errors.As(err, &signalError{}) || errors.As(err, &silentError{})
 }
 
-// output remembers that a write failed: a result that reached nobody is no success.
+// output is standard output. Control characters in what is written, which may come from files, are shown and not obeyed; and
+// it remembers that a write failed: a result that reached nobody is no success.
 type output struct {
-	io.Writer
-	err error
+	clean text.Writer
+	raw   io.Writer // for pictures, whose control characters are coil's own
+	err   error
 }
 
 func (o *output) Write(p []byte) (int, error) {
-	n, err := o.Writer.Write(p)
+	n, err := o.clean.Write(p)
 	if err != nil {
 		o.err = err
 	}

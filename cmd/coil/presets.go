@@ -1,9 +1,7 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
-	"io"
 	"maps"
 	"slices"
 	"strings"
@@ -107,5 +105,3 @@ func about(text []byte) string {
 	}
 	return strings.Join(words, " ")
 }
-
-func writeJSONLine(w io.Writer, v any) error { return json.NewEncoder(w).Encode(v) }

@@ -11,6 +11,7 @@ import (
 	"coil/backend"
 	"coil/eval"
 	"coil/run"
+	"coil/text"
 	"coil/train"
 
 	"github.com/spf13/cobra"
@@ -120,7 +121,7 @@ func (s *session) finish(j *job, p *progress, err error, took time.Duration, sto
 				from = fmt.Sprintf(" --step %d", cs[len(cs)-2].Step)
 			}
 		}
-		return fmt.Errorf("%w%s; then go on with\n  coil resume %s%s", err, where, r.Path(), from)
+		return fmt.Errorf("%w%s; then go on with\n  coil resume %s%s", err, where, text.Path(r.Path()), from)
 	}
 	if s.front.asJSON {
 		o := outcome{r.Path(), t.Done(), err == nil, took.Seconds(), p.wait(), eval.MetricName(t.Task), nil}
@@ -135,7 +136,7 @@ func (s *session) finish(j *job, p *progress, err error, took time.Duration, sto
 		summary(cmd.OutOrStdout(), t, r, p, took)
 	}
 	if err != nil {
-		fmt.Fprintf(cmd.ErrOrStderr(), "stopped at step %d of %d; go on with\n  coil resume %s\n", t.Done(), t.Config.Train.Steps, r.Path())
+		fmt.Fprintf(cmd.ErrOrStderr(), "stopped at step %d of %d; go on with\n  coil resume %s\n", t.Done(), t.Config.Train.Steps, text.Path(r.Path()))
 		return stop.err()
 	}
 	return nil
@@ -181,8 +182,8 @@ func summary(w io.Writer, t *train.Trainer, r *run.Run, p *progress, took time.D
 	}
 	fmt.Fprintf(w, "data  %.2f %% of the training time spent waiting for it\n", 100*p.wait())
 	fmt.Fprintf(w, "run   %s\n", r.Path())
-	fmt.Fprintf(w, "next  coil eval %s --loops 1..%d   accuracy after each loop\n", r.Path(), 2*t.Model.Architecture.Count())
+	fmt.Fprintf(w, "next  coil eval %s --loops 1..%d   accuracy after each loop\n", text.Path(r.Path()), 2*t.Model.Architecture.Count())
 	if t.Config.Loops.LearnedExit() {
-		fmt.Fprintf(w, "      coil eval %s --exit 0.1,0.5,0.9   after as many loops as each position takes\n", r.Path())
+		fmt.Fprintf(w, "      coil eval %s --exit 0.1,0.5,0.9   after as many loops as each position takes\n", text.Path(r.Path()))
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"coil/config"
+	"coil/encode"
 	"coil/task"
 
 	"github.com/spf13/cobra"
@@ -82,7 +83,7 @@ func printExamples(cmd *cobra.Command, t task.Task, seed uint64, examples int, h
 			s.SampleKind(seed, uint64(i), split, k, &ex)
 			if asJSON {
 				line := exampleJSON{kind, task.Render(t, ex.Tokens), ex.Tokens, ex.Targets}
-				if err := writeJSONLine(w, line); err != nil {
+				if err := encode.Line(w, line); err != nil {
 					return err
 				}
 				continue

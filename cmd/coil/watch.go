@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"coil/run"
+	"coil/text"
 	"coil/tui"
 	"coil/tui/canvas"
 	"coil/tui/terminal"
@@ -135,6 +136,9 @@ func draw(w io.Writer, o tui.Options, picture, size string) error {
 		_, err = io.WriteString(w, c.Plain())
 		return err
 	}
+	if o, ok := w.(*output); ok { // the control characters are the picture's own
+		w = o.raw
+	}
 	_, err = fmt.Fprintln(w, c.ANSI(theme, o.Style.Depth))
 	return err
 }
@@ -180,7 +184,7 @@ func follow(w, stderr io.Writer, r *run.Run) error {
 		}
 		if _, alive, err := r.Holder(); err == nil && !alive {
 			if last == "" {
-				last = "the process that trained it was killed; go on with\n  coil resume " + r.Path()
+				last = "the process that trained it was killed; go on with\n  coil resume " + text.Path(r.Path())
 			}
 			fmt.Fprintf(w, "%s: %s\n", filepath.Base(r.Path()), last)
 			return nil
