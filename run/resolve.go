@@ -53,7 +53,8 @@ func isRun(path string) bool {
 }
 
 // Resolve returns the directory of the run that is meant by what a user typed: "latest" for the run that root/latest
-// points to, the path of a run, the id of a run in root, or the beginning of only one such id, in this order.
+// points to, the path of a run, the id of a run in root, the name of runs in root, of which it is the newest, or the beginning
+// of only one such id or name, in this order.
 // The error names runs that could have been meant.
 func Resolve(root, nameOrPath string) (string, error) {
 	if nameOrPath == latestName {
@@ -67,11 +68,15 @@ func Resolve(root, nameOrPath string) (string, error) {
 		return "", err
 	}
 	var begin, contain []string
+	newest := ""
 	for _, id := range ids {
+		name := nameOf(root, id)
 		switch {
 		case id == nameOrPath:
 			return filepath.Join(root, id), nil
-		case strings.HasPrefix(id, nameOrPath):
+		case name == nameOrPath && name != "":
+			newest = id
+		case strings.HasPrefix(id, nameOrPath), strings.HasPrefix(name, nameOrPath):
 			begin = append(begin, id)
 		case strings.Contains(id, nameOrPath):
 			contain = append(contain, id)
@@ -79,7 +84,9 @@ func Resolve(root, nameOrPath string) (string, error) {
 	}
 	switch {
 	case nameOrPath == "":
-		return "", fmt.Errorf("which run? Give its folder, its id, the beginning of its id, or latest%s", near(root, ids))
+		return "", fmt.Errorf("which run? Give its folder, its id, its name, the beginning of either, or latest%s", near(root, ids))
+	case newest != "":
+		return filepath.Join(root, newest), nil
 	case len(begin) == 1:
 		return filepath.Join(root, begin[0]), nil
 	case len(begin) > 1:
@@ -92,6 +99,18 @@ func Resolve(root, nameOrPath string) (string, error) {
 		ids = contain
 	}
 	return "", fmt.Errorf("no run in %s begins with %q, and it is not a folder%s", root, nameOrPath, near(root, ids))
+}
+
+// nameOf is the name that a run was given, "" if none.
+func nameOf(root, id string) string {
+	if parts := strings.SplitN(id, "_", 4); len(parts) == 4 { // as Create makes it: the date, the time, four digits and the name
+		return parts[3]
+	}
+	r, err := View(filepath.Join(root, id))
+	if err != nil {
+		return ""
+	}
+	return r.info.Name
 }
 
 func resolveLatest(root string) (string, error) {

@@ -337,6 +337,9 @@ func TestResolve(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	if err := must(CreateAt(filepath.Join(root, "directory"), nil, Info{Name: "named"}))(t).Close(); err != nil {
+		t.Fatal(err)
+	}
 	if err := pointLatest(root, "2026-11-22_00-00-00_bbbb_x"); err != nil {
 		t.Fatal(err)
 	}
@@ -347,6 +350,10 @@ func TestResolve(t *testing.T) {
 		"2026-11-22_00-00-00_bbbb_x":  "2026-11-22_00-00-00_bbbb_x", // also the beginning of the next
 		"2026-11-22_00-00-00_bbbb_x2": "2026-11-22_00-00-00_bbbb_x2",
 		"2026-11-23":                  "2026-11-23_00-00-00_cccc_y",
+		"x":                           "2026-11-22_00-00-00_bbbb_x", // the newest of that name
+		"x2":                          "2026-11-22_00-00-00_bbbb_x2",
+		"named":                       "directory",
+		"nam":                         "directory",
 	} {
 		if got, err := Resolve(root, name); err != nil || got != filepath.Join(root, want) {
 			t.Errorf("%s: %s, %v; want %s", name, got, err, want)

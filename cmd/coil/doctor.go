@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"runtime/debug"
 
 	"coil/doctor"
 	"coil/metal/bridge"
@@ -60,21 +59,6 @@ func newDoctor() *cobra.Command {
 		return nil
 	}
 	return cmd
-}
-
-// version is what this coil calls itself in reports: the module's version and the commit that it was built from.
-func version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "unknown"
-	}
-	v := info.Main.Version
-	for _, s := range info.Settings {
-		if s.Key == "vcs.revision" || s.Key == "vcs.modified" && s.Value == "true" {
-			v += " " + s.Key[len("vcs."):] + " " + s.Value
-		}
-	}
-	return v + " " + info.GoVersion
 }
 
 func printFinding(w io.Writer, x any) {

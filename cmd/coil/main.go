@@ -134,10 +134,17 @@ func newRoot() *cobra.Command {
 			}
 			return nil
 		},
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	var showVersion bool
+	root.Flags().BoolVar(&showVersion, "version", false, "print the version, as coil version does")
+	root.RunE = func(cmd *cobra.Command, _ []string) error {
+		if showVersion {
+			return printVersion(cmd.OutOrStdout(), false)
+		}
+		return cmd.Help()
 	}
 	root.SetFlagErrorFunc(flagError)
-	root.AddCommand(newTrain(), newResume(), newWatch(), newSteer(), newEval(), newLens(), newReport(), newExperiment(), newTask(), newPresets(), newBackends(), newBench(), newLaunches(), newDoctor(), newCompletion(), newMan())
+	root.AddCommand(newTrain(), newResume(), newList(), newWatch(), newSteer(), newEval(), newLens(), newReport(), newExperiment(), newTask(), newPresets(), newBackends(), newBench(), newLaunches(), newDoctor(), newCompletion(), newMan(), newVersion())
 	root.SuggestionsMinimumDistance = 2
 	root.SetHelpFunc(help)
 	root.SetHelpCommand(&cobra.Command{Use: "help [COMMAND]", Hidden: true, RunE: func(cmd *cobra.Command, args []string) error {

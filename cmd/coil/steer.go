@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"coil/run"
@@ -24,7 +25,7 @@ func newSteer() *cobra.Command {
   coil steer latest evaluate     evaluate on held-out examples after this step
   coil steer latest stop         save a checkpoint after this step, and end`,
 		Long: "The run may be in the background, in another window, or on another machine that shares its folder. " +
-			"It takes a command between two steps; coil steer waits until it has.",
+			"It takes a command between two steps; coil steer waits until it has. One that is so already says so at once.",
 		Args: exactArgs(2, "a run and a command"),
 	}
 	f := cmd.Flags()
@@ -60,53 +61,112 @@ func newSteer() *cobra.Command {
 			return err
 		}
 		defer events.Close()
-		if _, err := answer(events, ""); err != nil && !errors.Is(err, io.EOF) { // to the end of what there is
+		if err := toTheEnd(events); err != nil {
 			return err
+		}
+		before, so := already(r, command)
+		if so && command == run.Stop { // nobody is there to ask
+			return told(cmd, before, asJSON, true)
 		}
 		if err := r.Send(command); err != nil || wait == 0 {
 			return err
 		}
-		e, err := await(r, events, command, wait)
-		if err != nil {
+		e, so, err := await(r, events, command, wait, so)
+		switch {
+		case err != nil:
 			return err
+		case so:
+			return told(cmd, before, asJSON, true)
 		}
-		if asJSON {
-			return writeJSON(cmd.OutOrStdout(), e)
-		}
-		fmt.Fprintf(cmd.OutOrStdout(), "%s after step %d\n", map[string]string{run.KindPause: "paused", run.KindContinue: "training continues", run.KindCheckpoint: "saved a checkpoint",
-			run.KindEval: "evaluated", run.KindStop: "stopped", run.KindEnd: "ended"}[e.Kind], e.Step)
-		return nil
+		return told(cmd, e, asJSON, false)
 	}
 	return cmd
+}
+
+// told prints the event by which a run is as it was told to be.
+func told(cmd *cobra.Command, e run.Event, asJSON, already bool) error {
+	w := cmd.OutOrStdout()
+	does := map[string]string{run.KindPause: "paused", run.KindCheckpoint: "saved a checkpoint", run.KindEval: "evaluated", run.KindStop: "stopped", run.KindEnd: "ended"}[e.Kind]
+	switch {
+	case asJSON:
+		return writeJSON(w, e)
+	case already && does == "":
+		fmt.Fprintf(w, "already training, since step %d\n", e.Step)
+	case already:
+		fmt.Fprintf(w, "already %s, at step %d\n", does, e.Step)
+	case does == "":
+		fmt.Fprintf(w, "training continues after step %d\n", e.Step)
+	default:
+		fmt.Fprintf(w, "%s after step %d\n", does, e.Step)
+	}
+	return nil
+}
+
+// already returns the event by which a run became what a command asks for, if it is so: it waits, is trained, has a checkpoint
+// of the step at which it waits, or has stopped or ended.
+func already(r *run.Run, command run.Command) (run.Event, bool) {
+	h, _ := r.History() // lines that are garbled say nothing of it
+	var state, saved run.Event
+	for _, e := range h {
+		switch e.Kind {
+		case run.KindStart, run.KindResume, run.KindContinue, run.KindPause, run.KindStop, run.KindEnd, run.KindError:
+			state = e
+		case run.KindCheckpoint:
+			saved = e
+		}
+	}
+	_, alive, err := r.Holder()
+	if err != nil {
+		return state, false
+	}
+	switch command {
+	case run.Pause:
+		return state, alive && state.Kind == run.KindPause
+	case run.Continue:
+		return state, alive && (state.Kind == run.KindStart || state.Kind == run.KindResume || state.Kind == run.KindContinue)
+	case run.Save:
+		return saved, alive && state.Kind == run.KindPause && saved.Kind != "" && saved.Step == state.Step
+	case run.Stop:
+		return state, !alive && (state.Kind == run.KindStop || state.Kind == run.KindEnd)
+	}
+	return state, false
 }
 
 // answers are the events by which a run shows that it has done what it was told.
 var answers = map[run.Command]string{run.Pause: run.KindPause, run.Continue: run.KindContinue, run.Save: run.KindCheckpoint, run.Evaluate: run.KindEval, run.Stop: run.KindStop}
 
-// await waits for the answer to a command.
-func await(r *run.Run, events *run.EventReader, command run.Command, wait time.Duration) (run.Event, error) {
+// await waits for the answer to a command. If the run was as the command asks already, it notes only that it was told, and
+// already is true; unless an earlier command, which it had not taken yet, made it something else first.
+func await(r *run.Run, events *run.EventReader, command run.Command, wait time.Duration, so bool) (e run.Event, already bool, err error) {
 	deadline := time.Now().Add(wait)
+	a := answering{command: command, so: so}
 	for {
-		e, err := answer(events, answers[command])
+		e, err := a.next(events)
 		if !errors.Is(err, io.EOF) {
-			return e, err
+			return e, a.noted, err
 		}
 		if _, alive, err := r.Holder(); err == nil && !alive {
-			if e, err := answer(events, answers[command]); err == nil { // its last word
-				return e, nil
+			if e, err := a.next(events); err == nil { // its last word
+				return e, a.noted, nil
 			}
-			return e, fmt.Errorf("the process that trained %s has ended before it could %s", r.Info().ID, command)
+			return e, false, fmt.Errorf("the process that trained %s has ended before it could %s", r.Info().ID, command)
 		}
 		if time.Now().After(deadline) {
-			return e, fmt.Errorf("%s has not answered to %s in %s: its step may be long, or it %s already; --wait sets how long to wait", r.Info().ID, command, wait,
-				map[run.Command]string{run.Pause: "waits", run.Continue: "goes on", run.Save: "has a checkpoint of this step", run.Evaluate: "ends", run.Stop: "ends"}[command])
+			return e, false, fmt.Errorf("%s has not answered to %s in %s: its step may be long; --wait sets how long to wait", r.Info().ID, command, wait)
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
 }
 
-// answer reads events up to one of a kind, or of the end of the run. The error is io.EOF if there is none yet.
-func answer(events *run.EventReader, kind string) (run.Event, error) {
+// answering is how far the answer to a command is read.
+type answering struct {
+	command run.Command
+	so      bool // the run is as the command asks
+	noted   bool // and has noted that it was told
+}
+
+// next reads events up to the answer. The error is io.EOF if there is none yet.
+func (a *answering) next(events *run.EventReader) (run.Event, error) {
 	for {
 		e, err := events.Next()
 		var garbled *run.LineError
@@ -114,10 +174,29 @@ func answer(events *run.EventReader, kind string) (run.Event, error) {
 		case errors.As(err, &garbled):
 		case err != nil:
 			return e, err
-		case kind != "" && (e.Kind == kind || e.Kind == run.KindEnd):
+		case e.Kind == answers[a.command] || e.Kind == run.KindEnd:
 			return e, nil
-		case kind != "" && e.Kind == run.KindError:
+		case e.Kind == run.KindError:
 			return e, fmt.Errorf("the run failed: %s", e.Text)
+		case e.Kind == run.KindNote && a.so && strings.HasPrefix(e.Text, string(a.command)+", asked by "):
+			a.noted = true
+			return e, nil
+		case e.Kind == run.KindPause || e.Kind == run.KindContinue:
+			a.so = false
+		}
+	}
+}
+
+// toTheEnd passes over the events that there are.
+func toTheEnd(events *run.EventReader) error {
+	for {
+		_, err := events.Next()
+		var garbled *run.LineError
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil && !errors.As(err, &garbled):
+			return err
 		}
 	}
 }

@@ -14,7 +14,9 @@ func TestSteer(t *testing.T) {
 	trainer := start(t, "coil", "train", tinyFile(t), "--run-dir", path, "--steps", forever, "--batch", "1024", "--checkpoint.every", "0")
 	trainer.await(t, "the run began", func() bool { return steps(path) >= 0 })
 	for _, k := range []struct{ command, want string }{
-		{"pause", "paused after step "}, {"evaluate", "evaluated after step "}, {"checkpoint", "saved a checkpoint after step "}, {"continue", "training continues after step "},
+		{"continue", "already training, since step 0"}, {"pause", "paused after step "}, {"pause", "already paused, at step "}, {"evaluate", "evaluated after step "},
+		{"checkpoint", "saved a checkpoint after step "}, {"checkpoint", "already saved a checkpoint, at step "},
+		{"continue", "training continues after step "}, {"continue", "already training, since step "},
 	} {
 		if s := mustCoil(t, "steer", path, k.command); !strings.HasPrefix(s, k.want) {
 			t.Errorf("%s: %s", k.command, s)
@@ -24,6 +26,9 @@ func TestSteer(t *testing.T) {
 		t.Errorf("the answer to stop is %+v", e)
 	}
 	trainer.wantExit(t, 130)
+	if s := mustCoil(t, "steer", path, "stop"); !strings.HasPrefix(s, "already stopped, at step ") {
+		t.Errorf("stop, again: %s", s)
+	}
 	if _, stderr, code := coil(t, "steer", path, "pause"); code != exitFailed || !strings.Contains(stderr, "no process trains the run") {
 		t.Errorf("to nobody: %d, %s", code, stderr)
 	}

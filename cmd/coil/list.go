@@ -1,0 +1,116 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"time"
+
+	"coil/report"
+	"coil/run"
+
+	"github.com/spf13/cobra"
+)
+
+func newList() *cobra.Command {
+	var root string
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "list",
+		Short: "List the runs: how each stands, its model, task, steps and result",
+		Example: `  coil list
+  coil list --runs experiments/p-hop-laptop/cells
+  coil list --json`,
+		Long: "The newest run comes first. A run is finished, stopped, running, paused, failed with an error, or crashed, which is to " +
+			"say that its process ended without a word. Held-out is the accuracy or exact match of the last evaluation, and age " +
+			"how long ago the run began.",
+		Args: exactArgs(0, "no arguments"),
+	}
+	cmd.Flags().SortFlags = false
+	cmd.Flags().StringVar(&root, "runs", defaultRoot, "`folder` of the runs")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		list, err := listed(root)
+		if err != nil {
+			return err
+		}
+		if asJSON {
+			return writeJSON(cmd.OutOrStdout(), list)
+		}
+		if len(list) == 0 {
+			fmt.Fprintf(cmd.ErrOrStderr(), "there are no runs in %s; coil train begins one\n", root)
+			return nil
+		}
+		_, err = io.WriteString(cmd.OutOrStdout(), listTable(list, time.Now()))
+		return err
+	}
+	return cmd
+}
+
+// listing is a line of coil list.
+type listing struct {
+	report.Summary
+	Name    string    `json:"name,omitempty"`
+	Created time.Time `json:"created"`
+	Error   string    `json:"error,omitempty"` // why the run can't be read
+}
+
+// unreadable is the state of a folder that is a run, and can't be read.
+const unreadable = "unreadable"
+
+// listed are the runs of a folder, the newest first.
+func listed(root string) ([]listing, error) {
+	ids, err := run.List(root)
+	if err != nil {
+		return nil, err
+	}
+	list := []listing{}
+	for _, id := range slices.Backward(ids) {
+		path, err := run.Resolve(root, id)
+		if err != nil {
+			return nil, err
+		}
+		r, err := run.View(path)
+		if err != nil {
+			list = append(list, listing{Summary: report.Summary{ID: id, Path: path, Status: unreadable}, Error: err.Error()})
+			continue
+		}
+		list = append(list, listing{Summary: report.Read(r).Summary(), Name: r.Info().Name, Created: r.Info().Created})
+	}
+	slices.SortStableFunc(list, func(a, b listing) int { return b.Created.Compare(a.Created) })
+	return list, nil
+}
+
+// listTable has a line for each run.
+func listTable(list []listing, now time.Time) string {
+	rows := [][]string{{"run", "state", "model", "task", "step", "held-out", "age"}}
+	for _, l := range list {
+		step, result, age := "", "", ""
+		if l.Status != unreadable {
+			step = strconv.Itoa(l.Steps)
+			if l.Planned > 0 {
+				step += "/" + strconv.Itoa(l.Planned)
+			}
+			age = ageOf(now.Sub(l.Created))
+		}
+		if l.HeldOut != nil {
+			result = percent(float64(*l.HeldOut))
+		}
+		rows = append(rows, []string{l.ID, string(l.Status), l.Model, l.Task, step, result, age})
+	}
+	return table(rows)
+}
+
+// ageOf is how long ago something was, as people say it: 42 s, 5 min, 3 h, 2 days.
+func ageOf(d time.Duration) string {
+	switch {
+	case d < time.Minute:
+		return fmt.Sprintf("%.0f s", max(0, d.Seconds()))
+	case d < time.Hour:
+		return fmt.Sprintf("%d min", int(d.Minutes()))
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%d h", int(d.Hours()))
+	}
+	return fmt.Sprintf("%d days", int(d.Hours()/24))
+}
