@@ -24,7 +24,7 @@ func TestConformance(t *testing.T) {
 	for _, p := range precisions {
 		t.Run(p.name, func(t *testing.T) {
 			t.Parallel()
-			b := on(t, emulatortest.Open(t, emulator.Options{}), p.options)
+			b := on(t, newAligned(emulatortest.Open(t, emulator.Options{})), p.options)
 			defer b.Close()
 			conformance.Run(t, b, p.suite)
 		})

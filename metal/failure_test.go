@@ -467,6 +467,74 @@ func TestDeviceFaults(t *testing.T) {
 	}
 }
 
+// narrow is a device that gives a kernel only small threadgroups.
+type narrow struct {
+	metal.Device
+	kernel  string
+	threads int
+	of      map[metal.Pipeline]string
+}
+
+func (d *narrow) Pipeline(lib metal.Library, kernel string, constants []metal.Constant) (metal.Pipeline, error) {
+	p, err := d.Device.Pipeline(lib, kernel, constants)
+	d.of[p] = kernel
+	return p, err
+}
+
+func (d *narrow) MaxThreads(p metal.Pipeline) int {
+	if d.of[p] == d.kernel {
+		return d.threads
+	}
+	return d.Device.MaxThreads(p)
+}
+
+// TestNarrowPipeline: a kernel that can't run in threadgroups as large as it wants is an error that says so, whether its
+// pipeline is new or was made for another program; and nothing is kept of a program that has one.
+func TestNarrowPipeline(t *testing.T) {
+	for _, x := range []struct {
+		threads int
+		ok      bool
+	}{{1024, true}, {256, true}, {255, false}, {64, false}, {0, false}} {
+		fails := &failing{Device: metal.OnPaper(metal.Chip{Name: "paper"})}
+		d := &narrow{Device: fails, kernel: "add", threads: x.threads, of: map[metal.Pipeline]string{}}
+		b := on(t, d, metal.Options{})
+		compile := func() error {
+			r := backend.NewRecorder(1, 1)
+			r.BeginStep()
+			y := r.Temporary(1, 2048)
+			r.Record(&backend.Fill{Y: y, Value: 3})
+			r.Record(&backend.Add{A: y, Y: y, Alpha: 1})
+			p, err := b.Compile(r)
+			if err == nil {
+				p.Close()
+			}
+			return err
+		}
+		check := func(ok bool) {
+			t.Helper()
+			err := compile()
+			if (err == nil) != ok {
+				t.Errorf("threadgroups of %d: error %v", d.threads, err)
+			}
+			if !ok && err != nil {
+				for _, s := range []string{"kernel add", "256", fmt.Sprint(d.threads)} {
+					if !strings.Contains(err.Error(), s) {
+						t.Errorf("error %q does not say %q", err, s)
+					}
+				}
+			}
+			if n := len(fails.used); n != 1 || b.Condition().Memory != 0 { // the journal
+				t.Errorf("threadgroups of %d: %d buffers and %d bytes are left", d.threads, n, b.Condition().Memory)
+			}
+		}
+		check(x.ok)
+		check(x.ok)
+		d.threads = 255 // the pipeline is there
+		check(false)
+		b.Close()
+	}
+}
+
 // TestMemory: what does not fit is refused before anything is allocated.
 func TestMemory(t *testing.T) {
 	d := newFailing(t)

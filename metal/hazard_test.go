@@ -2,6 +2,7 @@ package metal
 
 import (
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"coil/backend"
@@ -15,8 +16,34 @@ type cell struct {
 	readers []int
 }
 
+// everyByte probes each byte of an argument, edges the first and the last one of each argument: of two that overlap one holds
+// the other's first byte, so that they find as much and are few even if arguments are large.
+func everyByte(a arg, f func(uint64)) {
+	for b := a.from; b < a.from+a.length; b++ {
+		f(b)
+	}
+}
+
+func edges(steps []step) func(a arg, f func(uint64)) {
+	var all []uint64
+	for _, s := range steps {
+		for _, a := range s.args {
+			all = append(all, a.from, a.from+a.length-1)
+		}
+	}
+	slices.Sort(all)
+	all = slices.Compact(all)
+	return func(a arg, f func(uint64)) {
+		for _, b := range all {
+			if b >= a.from && b-a.from < a.length {
+				f(b)
+			}
+		}
+	}
+}
+
 // dependencies returns, for each launch, the launches before it that it must wait for, byte by byte.
-func dependencies(steps []step) [][]int {
+func dependencies(steps []step, probe func(a arg, f func(uint64))) [][]int {
 	memory := byteMap{}
 	after := make([][]int, len(steps))
 	for i, s := range steps {
@@ -28,14 +55,14 @@ func dependencies(steps []step) [][]int {
 				if memory[a.region] == nil {
 					memory[a.region] = map[uint64]*cell{}
 				}
-				for b := a.from; b < a.from+a.length; b++ {
+				probe(a, func(b uint64) {
 					c := memory[a.region][b]
 					if c == nil {
 						c = &cell{writer: -1}
 						memory[a.region][b] = c
 					}
 					f(a, c)
-				}
+				})
 			}
 		}
 		each(func(a arg, c *cell) {
@@ -59,9 +86,9 @@ func dependencies(steps []step) [][]int {
 }
 
 // checkBarriers fails unless a barrier stands between each launch and those that it must wait for, and none without need.
-func checkBarriers(t *testing.T, steps []step, at []bool) {
+func checkBarriers(t *testing.T, steps []step, at []bool, probe func(a arg, f func(uint64))) {
 	t.Helper()
-	after := dependencies(steps)
+	after := dependencies(steps, probe)
 	last := 0 // launch after the last barrier
 	for i := range steps {
 		needed := false
@@ -95,10 +122,42 @@ func TestBarriers(t *testing.T) {
 				some++
 			}
 		}
-		checkBarriers(t, steps, at)
+		checkBarriers(t, steps, at, everyByte)
+		checkBarriers(t, steps, at, edges(steps))
 	}
 	if some == 0 {
 		t.Fatal("no random program needed a barrier")
+	}
+}
+
+// TestBarriersOfLargeArguments holds the barriers of launches over gigabytes to a check of the bytes where arguments begin
+// and end. They meet in one byte, or miss each other by one; and what lies 4 GiB apart is not the same.
+func TestBarriersOfLargeArguments(t *testing.T) {
+	const gib = 1 << 30
+	places := []uint64{0, 1 << 31, 4 * gib, 8 * gib, 100 * gib} // that are the same in 31 or 32 bits
+	rng := rand.New(rand.NewPCG(5, 1))
+	some, none := 0, 0
+	for range 2000 {
+		steps := make([]step, 2+rng.IntN(4))
+		for i := range steps {
+			// It begins or ends at a place, give or take a byte.
+			a := arg{region: region(1 + rng.IntN(2)), length: []uint64{1, 2, 4, 3 * gib, 4 * gib, 5 * gib}[rng.IntN(6)], access: access(1 + rng.IntN(3))}
+			a.from = places[rng.IntN(len(places))] + rng.Uint64N(3)
+			if end := a.from; rng.IntN(2) == 0 && end >= a.length {
+				a.from = end - a.length
+			}
+			steps[i].args = []arg{a}
+		}
+		at := barriers(steps)
+		if slices.Contains(at, true) {
+			some++
+		} else {
+			none++
+		}
+		checkBarriers(t, steps, at, edges(steps))
+	}
+	if some < 100 || none < 100 {
+		t.Fatalf("%d programs with barriers, %d without", some, none)
 	}
 }
 
@@ -164,7 +223,7 @@ func TestBarriersOfPrograms(t *testing.T) {
 		for i, l := range q.launches {
 			at[i] = l.Barrier
 		}
-		checkBarriers(t, q.steps, at)
+		checkBarriers(t, q.steps, at, everyByte)
 		p.Close()
 	}
 }
