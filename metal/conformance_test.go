@@ -24,8 +24,10 @@ func TestConformance(t *testing.T) {
 	for _, p := range precisions {
 		t.Run(p.name, func(t *testing.T) {
 			t.Parallel()
-			b := on(t, newAligned(emulatortest.Open(t, emulator.Options{})), p.options)
+			d := newDeclared(emulatortest.Open(t, emulator.Options{}))
+			b := on(t, d, p.options)
 			defer b.Close()
+			d.b = b
 			conformance.Run(t, b, p.suite)
 		})
 	}

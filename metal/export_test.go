@@ -30,6 +30,26 @@ func (m *Metal) Window(l *Launch, bind int) (length int, ok bool) {
 	return 0, false
 }
 
+// Access is what the lowering says that a launch that was submitted does to an argument; missing is one that stands for an
+// operand that is not there.
+func (m *Metal) Access(l *Launch, bind int) (reads_, writes_, missing bool) {
+	for i := range m.flights {
+		p := m.flights[i].p
+		if j := place(p.launches, l); j >= 0 {
+			x := p.steps[j].launch
+			if bind == len(x.args) {
+				return true, false, false // params
+			}
+			a := x.args[bind]
+			return a.access&reads != 0, a.access&writes != 0, a.access == 0 && a.region == tables
+		}
+		if place(p.marks, l) >= 0 {
+			return bind == 1, bind == 0, false
+		}
+	}
+	panic("metal: a launch of no step in flight")
+}
+
 // Undefined are the buffers of the program of a launch that was submitted that hold nothing before its launches write it.
 func (m *Metal) Undefined(l *Launch) (buffers []Buffer) {
 	for i := range m.flights {

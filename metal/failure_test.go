@@ -268,6 +268,137 @@ func TestGate(t *testing.T) {
 	}
 }
 
+// TestTwoFailures has a step fail, and when it is run again any of its first command buffers. Marks of the first try must not
+// open the gate of the second.
+func TestTwoFailures(t *testing.T) {
+	undisturbed := newFailing(t)
+	u := newUpdates(on(t, undisturbed, metal.Options{Target: 1}))
+	gate, launches := metal.Gate(u.program)
+	want, err := u.run()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for second := range gate + 1 {
+		d := newFailing(t)
+		d.fail = func(submit int) *fault {
+			if submit == gate || submit == launches+1+second {
+				return &fault{err: &metal.CommandError{Code: metal.CommandTimeout, Text: "too late"}, ran: nothing}
+			}
+			return nil
+		}
+		b := on(t, d, metal.Options{Target: 1})
+		got, err := newUpdates(b).run()
+		if err != nil || d.resets != 2 || !slices.Equal(got, want) {
+			t.Errorf("launch %d failed, then launch %d: error %v, %d resets, weights %v, want %v", gate-1, second, err, d.resets, got, want)
+		}
+		b.Close()
+	}
+}
+
+// outstanding is a device whose command buffers take a few polls, and which complains if something is done too early.
+type outstanding struct {
+	failing
+	t     *testing.T
+	polls map[metal.Ticket]int
+	steps int // at most, in flight
+}
+
+func (d *outstanding) Submit(lists [][]metal.Launch, slot int) (metal.Ticket, error) {
+	if !lists[1][0].Barrier {
+		d.t.Error("a mark does not wait for what is before it")
+	}
+	t, err := d.failing.Submit(lists, slot)
+	d.polls[t] = 0
+	if len(d.polls) > d.steps {
+		d.t.Errorf("%d command buffers are in flight, want at most %d", len(d.polls), d.steps)
+	}
+	return t, err
+}
+
+func (d *outstanding) Poll(t metal.Ticket) metal.Progress {
+	if d.polls[t]++; d.polls[t] < 4 {
+		return metal.Progress{}
+	}
+	delete(d.polls, t)
+	return d.failing.Poll(t)
+}
+
+func (d *outstanding) Reset() error {
+	if len(d.polls) > 0 {
+		d.t.Errorf("the queue is dropped while %d command buffers run", len(d.polls))
+	}
+	return d.failing.Reset()
+}
+
+func (d *outstanding) FreeBuffer(b metal.Buffer) {
+	if len(d.polls) > 0 {
+		d.t.Errorf("a buffer is freed while %d command buffers run", len(d.polls))
+	}
+	d.failing.FreeBuffer(b)
+}
+
+// TestNothingRunsMeanwhile: no more than two steps are in flight, of whichever programs; and what they use is not freed nor
+// their queue dropped before they have ended.
+func TestNothingRunsMeanwhile(t *testing.T) {
+	d := &outstanding{failing: failing{Device: metal.OnPaper(metal.Chip{Name: "paper"})}, t: t, polls: map[metal.Ticket]int{}}
+	b := on(t, d, metal.Options{})
+	d.steps = b.Info().Depth // one command buffer each
+	w, err := b.NewBuffer(40)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var programs []backend.Program
+	for range 3 {
+		programs = append(programs, addsOf(t, b, 3))
+	}
+	for range 2 {
+		for _, p := range programs {
+			if err := p.Run(backend.Step{}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, p := range programs {
+			if err := p.Results(nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	// A failure, with another step in flight behind it.
+	d.fail = func(submit int) *fault {
+		if submit == 7 {
+			return &fault{err: &metal.CommandError{Code: metal.CommandTimeout, Text: "too late"}}
+		}
+		return nil
+	}
+	for range 2 {
+		if err := programs[0].Run(backend.Step{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 2 {
+		if err := programs[0].Results(nil); err != nil {
+			t.Error(err)
+		}
+	}
+	if d.resets != 1 {
+		t.Errorf("%d resets", d.resets)
+	}
+	for i, p := range programs {
+		if err := p.Run(backend.Step{}); err != nil {
+			t.Fatal(err)
+		}
+		if i == 0 {
+			w.Free()
+			continue
+		}
+		p.Close()
+	}
+	programs[0].Close()
+	if err := b.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestGateBehindOtherProgram has every command buffer fail of a step that changes nothing, while one is in flight that does.
 func TestGateBehindOtherProgram(t *testing.T) {
 	run := func(d *failing) (weights []float32, launches int, err error) {

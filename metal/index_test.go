@@ -194,3 +194,39 @@ func TestIndexCheck(t *testing.T) {
 		}
 	}
 }
+
+// An input that several operations read is checked for each of them.
+func TestChecksOfAllReaders(t *testing.T) {
+	m, err := New(OnPaper(Chip{Name: "paper"}), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	r := backend.NewRecorder(1, 1)
+	x := r.Input(4)
+	for i, rows := range []int{10, 5} {
+		table, y := r.Temporary(rows, 4), r.Temporary(2, 4)
+		r.Record(&backend.Fill{Y: table})
+		r.Record(&backend.Embedding{Table: table, Index: x.Range(2*i, 2*i+2), Y: y})
+	}
+	p, err := m.Compile(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	for i, limit := range []int32{10, 10, 5, 5} {
+		for _, v := range []int32{-1, limit - 1, limit} {
+			values := make([]int32, 4)
+			values[i] = v
+			err := p.Run(backend.Step{Inputs: [][]int32{values}})
+			if ok := v >= 0 && v < limit; (err == nil) != ok {
+				t.Errorf("index %d at position %d: error %v", v, i, err)
+			}
+			if err == nil {
+				if err := p.Results(nil); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+	}
+}

@@ -53,7 +53,7 @@ func (r *recorder) MaxThreads(metal.Pipeline) int { return 768 }
 
 func (r *recorder) NewBuffer(bytes int) (metal.Buffer, error) {
 	defer r.lock()()
-	b, err := syscall.Mmap(-1, 0, bytes, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_PRIVATE|syscall.MAP_ANON)
+	b, err := syscall.Mmap(-1, 0, bytes, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_PRIVATE|syscall.MAP_ANON|syscall.MAP_NORESERVE)
 	if err != nil {
 		return 0, err
 	}

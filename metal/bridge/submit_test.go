@@ -5,6 +5,7 @@ package bridge
 import (
 	"encoding/binary"
 	"errors"
+	"math"
 	"math/rand/v2"
 	"runtime"
 	"runtime/debug"
@@ -224,6 +225,108 @@ func TestFailure(t *testing.T) {
 	}
 	if p := wait(t, f, f.submit(t, launch(f.take[1], b))); p.Err != nil {
 		t.Error(p.Err)
+	}
+}
+
+// A command buffer may have failed and not say why.
+func TestFailureWithoutError(t *testing.T) {
+	f := openFixture(t)
+	standin.FailSilently()
+	p := wait(t, f, f.submit(t, launch(f.take[1], f.buffer(t, 100))))
+	if e := (*metal.CommandError)(nil); !errors.As(p.Err, &e) || e.Code != 0 || e.Text == "" {
+		t.Errorf("%+v", p)
+	}
+}
+
+// What Metal does not give is an error, and the next command buffer knows nothing of it.
+func TestNoCommandBuffer(t *testing.T) {
+	f := openFixture(t)
+	b := f.buffer(t, 100)
+	list := []metal.Launch{launch(f.take[1], b)}
+	for thing, want := range map[standin.Thing]string{standin.CommandBuffer: "no command buffer", standin.Encoder: "no encoder"} {
+		standin.Refuse(thing)
+		k, err := f.Submit([][]metal.Launch{list}, 0)
+		standin.Refuse(standin.Everything)
+		if k != 0 || err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: ticket %d, error %v", want, k, err)
+		}
+		if p := wait(t, f, f.submit(t, list...)); p.Err != nil {
+			t.Error(p.Err)
+		}
+	}
+	if n := binary.LittleEndian.Uint32(f.Bytes(b)); n != 2 {
+		t.Errorf("%d launches ran, want 2", n)
+	}
+}
+
+func TestNoQueue(t *testing.T) {
+	f := openFixture(t)
+	live := standin.Live()
+	standin.Refuse(standin.Queue)
+	if d, err := Open(); d != nil || err == nil || !strings.Contains(err.Error(), "no command queue") {
+		t.Errorf("device %v, error %v", d, err)
+	}
+	wantLive(t, live)
+	if err := f.Reset(); err == nil || !strings.Contains(err.Error(), "no command queue") {
+		t.Errorf("error %v", err)
+	}
+	standin.Refuse(standin.Everything)
+	if err := f.Reset(); err != nil {
+		t.Fatal(err)
+	}
+	if p := wait(t, f, f.submit(t, launch(f.take[1], f.buffer(t, 100)))); p.Err != nil {
+		t.Error(p.Err)
+	}
+}
+
+// The queue takes all command buffers of two steps. With one too many the stand-in ends the process, and Metal would wait.
+func TestQueueTakesTwoSteps(t *testing.T) {
+	f := openFixture(t)
+	standin.Hang(0)
+	defer standin.FreeHanging()
+	for range 2 * metal.MaxCommands {
+		f.submit(t)
+	}
+	if err := f.Reset(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Tickets are never 0, which is none.
+func TestTicketsWrap(t *testing.T) {
+	f := openFixture(t)
+	f.flights.last = math.MaxUint32 - 1
+	for _, want := range []metal.Ticket{math.MaxUint32, 1, 2} {
+		k := f.submit(t)
+		if p := wait(t, f, k); k != want || p.Err != nil {
+			t.Errorf("ticket %d, want %d; error %v", k, want, p.Err)
+		}
+	}
+}
+
+// Offsets are 64 bits wide, those that slots add too.
+func TestOffsetsBeyond4GiB(t *testing.T) {
+	standin.SetMaxBuffer(16 << 30)
+	defer standin.SetMaxBuffer(standin.MaxBuffer)
+	f := openFixture(t)
+	b := f.buffer(t, 12<<30)
+	l := launch(f.take[2], b, b)
+	l.Bind[0].Offset, l.Bind[0].Slot = 5<<30, 3<<30
+	l.Bind[1].Offset, l.Bind[1].Slot = 4<<30-4, 1<<31
+	k, err := f.Submit([][]metal.Launch{{l}}, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p := wait(t, f, k); p.Err != nil {
+		t.Fatal(p.Err)
+	}
+	got := f.recorder.taken()
+	if diff := cmp.Diff([][]metal.Launch{flat([][]metal.Launch{{l}}, 2)}, got); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	l.Bind[1].Offset = 8 << 30
+	if _, err := f.Submit([][]metal.Launch{{l}}, 2); err == nil { // where 32 bits would point to the beginning
+		t.Error("an offset at the end: no error")
 	}
 }
 

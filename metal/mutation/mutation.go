@@ -6,20 +6,23 @@
 //	- m.target/2
 //	+ m.target/4
 //
-// The first line has the file and a regular expression of the tests that should fail; then come what is in the file exactly
+// The first line has the file and the tests that should fail, as go test -run takes them; then come what is in the file exactly
 // once, line by line, and what takes its place. A record that ends with "= reason" is a fault that no test can notice.
 package mutation
 
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -95,40 +98,44 @@ func Test(t *testing.T, p Package, list string, only *regexp.Regexp) {
 	if err != nil {
 		t.Fatalf("%s: %v", list, err)
 	}
-	var tests []string
-	wanted := mutants[:0]
-	for _, m := range mutants {
-		if only.MatchString(m.File) {
-			wanted, tests = append(wanted, m), append(tests, m.Tests)
-		}
-	}
-	if len(wanted) == 0 {
+	mutants = slices.DeleteFunc(mutants, func(m Mutant) bool { return !only.MatchString(m.File) })
+	if len(mutants) == 0 {
 		t.Skip("no mutants of such files")
 	}
-	if out, err := p.run(t, strings.Join(tests, "|"), "", 10*time.Minute); err != nil {
-		t.Fatalf("without a fault: %v\n%s", err, out)
+	binaries, err := p.build(t.TempDir(), mutants)
+	if err != nil {
+		t.Fatal(err)
 	}
 	var mu sync.Mutex
 	caught, reasoned := 0, 0
-	work := make(chan Mutant)
+	passes := map[string]*sync.Once{} // tests, without a fault
+	for _, m := range mutants {
+		passes[m.Tests] = &sync.Once{}
+	}
+	work := make(chan int)
 	var group sync.WaitGroup
 	for range max(2, runtime.GOMAXPROCS(0)) {
 		group.Go(func() {
-			for m := range work {
+			for i := range work {
+				m := mutants[i]
+				passes[m.Tests].Do(func() {
+					if out, err := p.run(t, binaries[i], -1, m.Tests); err != nil {
+						t.Errorf("%s without a fault: %v\n%s", m.Tests, err, out)
+					}
+				})
 				begin := time.Now()
-				noticed, err := p.try(t, m)
+				out, err := p.run(t, binaries[i], i, m.Tests)
+				noticed := err != nil
 				mu.Lock()
 				name := fmt.Sprintf("%s:%d: %s: %q → %q", filepath.Base(list), m.Line, m.File, m.Old, m.New)
-				t.Logf("%.1f s: %s: %s", time.Since(begin).Seconds(), name, noticed)
 				switch {
-				case err != nil:
-					t.Errorf("%s: %v", name, err)
-				case noticed == "" && m.Reason == "":
+				case !noticed && m.Reason == "":
 					t.Errorf("nothing notices %s", name)
-				case noticed != "" && m.Reason != "":
-					t.Errorf("%s is noticed: %s", name, noticed)
-				case noticed != "":
+				case noticed && m.Reason != "":
+					t.Errorf("%s is noticed: %s", name, firstFault(out))
+				case noticed:
 					caught++
+					t.Logf("%.1f s: %s: %s", time.Since(begin).Seconds(), name, firstFault(out))
 				default:
 					reasoned++
 				}
@@ -136,62 +143,152 @@ func Test(t *testing.T, p Package, list string, only *regexp.Regexp) {
 			}
 		})
 	}
-	for _, m := range wanted {
-		work <- m
+	for i := range mutants {
+		work <- i
 	}
 	close(work)
 	group.Wait()
-	t.Logf("%d mutants: %d noticed, %d that cannot be", len(wanted), caught, reasoned)
+	t.Logf("%d mutants: %d noticed, %d that cannot be", len(mutants), caught, reasoned)
 }
 
-// timeout of a mutant, which may run for ever.
-const timeout = 2 * time.Minute
+// variable says in the environment which mutant a test binary has; -1: none.
+const variable = "COIL_MUTANT"
 
-// try returns what the tests say of a mutant, "" if they pass.
-func (p Package) try(t *testing.T, m Mutant) (noticed string, err error) {
-	path, err := filepath.Abs(filepath.Join(p.Dir, m.File))
-	if err != nil {
-		return "", err
+// build returns the test binary of each mutant. All that are within functions share one, in which a function begins with its
+// mutants; each of the others has its own.
+func (p Package) build(dir string, mutants []Mutant) (binaries []string, err error) {
+	binaries = make([]string, len(mutants))
+	together := filepath.Join(dir, "together")
+	merged := map[string][]int{} // mutants of a file
+	for i, m := range mutants {
+		source, err := os.ReadFile(filepath.Join(p.Dir, m.File))
+		if err != nil {
+			return nil, err
+		}
+		if n := strings.Count(string(source), m.Old); n != 1 {
+			return nil, fmt.Errorf("line %d: %d places in %s, want 1", m.Line, n, m.File)
+		}
+		if f, err := functionAt(m.File, source, m.Old); err != nil {
+			return nil, err
+		} else if f != nil {
+			binaries[i], merged[m.File] = together, append(merged[m.File], i)
+			continue
+		}
+		binaries[i] = filepath.Join(dir, fmt.Sprint("alone", i))
+		if err := p.compile(binaries[i], map[string]string{m.File: strings.Replace(string(source), m.Old, m.New, 1)}); err != nil {
+			return nil, fmt.Errorf("line %d: %w", m.Line, err)
+		}
 	}
-	source, err := os.ReadFile(path)
-	if err != nil {
-		return "", err
+	files := map[string]string{}
+	for file, of := range merged {
+		source, err := os.ReadFile(filepath.Join(p.Dir, file))
+		if err != nil {
+			return nil, err
+		}
+		text, name, err := merge(file, source, mutants, of)
+		if err != nil {
+			return nil, err
+		}
+		files[file] = text
+		files["mutant_number.go"] = fmt.Sprintf("package %s\n\nimport (\n\t\"os\"\n\t\"strconv\"\n)\n\nvar mutant_, _ = strconv.Atoi(os.Getenv(%q))\n", name, variable)
 	}
-	if n := strings.Count(string(source), m.Old); n != 1 {
-		return "", fmt.Errorf("%d places in the file, want 1", n)
+	if len(files) > 0 {
+		err = p.compile(together, files)
 	}
-	dir := t.TempDir()
-	changed, overlay := filepath.Join(dir, m.File), filepath.Join(dir, "overlay.json")
-	replace, err := json.Marshal(map[string]map[string]string{"Replace": {path: changed}})
-	if err == nil {
-		err = errors.Join(os.WriteFile(changed, []byte(strings.Replace(string(source), m.Old, m.New, 1)), 0o666), os.WriteFile(overlay, replace, 0o666))
-	}
-	if err != nil {
-		return "", err
-	}
-	out, err := p.run(t, m.Tests, overlay, timeout)
-	if err == nil {
-		return "", nil
-	}
-	if strings.Contains(out, "[build failed]") || strings.Contains(out, "[setup failed]") {
-		return "", fmt.Errorf("it does not compile:\n%s", out)
-	}
-	return firstFault(out), nil
+	return binaries, err
 }
 
-// run runs tests of the package.
-func (p Package) run(t *testing.T, tests, overlay string, limit time.Duration) (out string, err error) {
-	args := append([]string{"test", "-count=1", "-vet=off", "-timeout=" + limit.String(), "-run=^(" + tests + ")$"}, p.Args...)
-	if overlay != "" {
-		args = append(args, "-overlay="+overlay)
+// functionAt returns the function whose body has the text, nil if it is in none.
+func functionAt(file string, source []byte, text string) (*ast.FuncDecl, error) {
+	set := token.NewFileSet()
+	tree, err := parser.ParseFile(set, file, source, 0)
+	if err != nil {
+		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 2*limit) // building counts too
-	defer cancel()
-	command := exec.CommandContext(ctx, "go", append(args, p.Path)...)
+	at := strings.Index(string(source), text)
+	for _, d := range tree.Decls {
+		if f, ok := d.(*ast.FuncDecl); ok && set.Position(f.Body.Lbrace).Offset < at && at+len(text) <= set.Position(f.Body.Rbrace).Offset {
+			return f, nil
+		}
+	}
+	return nil, nil
+}
+
+// merge puts mutants before the functions' own bodies.
+func merge(file string, source []byte, mutants []Mutant, of []int) (text, name string, err error) {
+	set := token.NewFileSet()
+	tree, err := parser.ParseFile(set, file, source, 0)
+	if err != nil {
+		return "", "", err
+	}
+	var b strings.Builder
+	done := 0
+	for _, d := range tree.Decls {
+		f, ok := d.(*ast.FuncDecl)
+		if !ok {
+			continue
+		}
+		from, to := set.Position(f.Body.Lbrace).Offset+1, set.Position(f.Body.Rbrace).Offset
+		body := string(source[from:to])
+		b.Write(source[done:from])
+		for _, i := range of {
+			if m := mutants[i]; strings.Contains(body, m.Old) {
+				fmt.Fprintf(&b, "\nif mutant_ == %d {\n%s\n", i, strings.Replace(body, m.Old, m.New, 1))
+				if f.Type.Results == nil {
+					b.WriteString("return\n")
+				}
+				b.WriteString("}\n")
+			}
+		}
+		done = from
+	}
+	b.Write(source[done:])
+	return b.String(), tree.Name.Name, nil
+}
+
+// compile makes a test binary in which files have another text.
+func (p Package) compile(binary string, files map[string]string) error {
+	dir, err := filepath.Abs(p.Dir)
+	if err != nil {
+		return err
+	}
+	replace := map[string]string{}
+	for file, text := range files {
+		path := fmt.Sprintf("%s.%s", binary, file)
+		replace[filepath.Join(dir, file)] = path
+		if err := os.WriteFile(path, []byte(text), 0o666); err != nil {
+			return err
+		}
+	}
+	overlay, err := json.Marshal(map[string]map[string]string{"Replace": replace})
+	if err == nil {
+		err = os.WriteFile(binary+".json", overlay, 0o666)
+	}
+	if err != nil {
+		return err
+	}
+	command := exec.Command("go", append(append([]string{"test", "-c", "-o", binary, "-overlay", binary + ".json"}, p.Args...), p.Path)...)
 	command.Env = p.Env
+	if out, err := command.CombinedOutput(); err != nil {
+		return fmt.Errorf("%v: %w\n%s", command, err, out)
+	}
+	return nil
+}
+
+// run runs tests of a mutant.
+func (p Package) run(t *testing.T, binary string, mutant int, tests string) (out string, err error) {
+	const timeout = 2 * time.Minute // a mutant may run for ever
+	ctx, cancel := context.WithTimeout(t.Context(), 2*timeout)
+	defer cancel()
+	command := exec.CommandContext(ctx, binary, "-test.timeout="+timeout.String(), "-test.run="+tests)
+	command.Dir = p.Dir
+	if command.Env = p.Env; command.Env == nil {
+		command.Env = os.Environ()
+	}
+	command.Env = append(slices.Clone(command.Env), fmt.Sprintf("%s=%d", variable, mutant))
 	b, err := command.CombinedOutput()
 	if strings.Contains(string(b), "no tests to run") {
-		return string(b), fmt.Errorf("no test matches %s", tests)
+		t.Errorf("no test matches %s", tests)
 	}
 	return string(b), err
 }

@@ -70,6 +70,9 @@ func Fail(after, code int, text string) {
 	C.standin_fail(C.int(after), C.int(code), s)
 }
 
+// FailSilently is Fail of a command buffer that has no NSError.
+func FailSilently() { C.standin_fail(0, C.standin_no_error, nil) }
+
 // Statuses returns how often each MTLCommandBufferStatus was shown since it was last asked.
 func Statuses() (n [6]int) {
 	var counts [6]C.long
@@ -105,6 +108,26 @@ func SetCondition(thermal int, lowPower bool) {
 
 // SetMemory says whether there is memory for buffers.
 func SetMemory(enough bool) { C.standin_set_memory(number(enough)) }
+
+// SetMaxBuffer sets the bytes of the largest buffer.
+func SetMaxBuffer(n int64) { C.standin_set_max_buffer(C.uint64_t(n)) }
+
+// MaxBuffer is the largest buffer to begin with.
+const MaxBuffer = C.standin_max_buffer
+
+// Thing is what a program asks for.
+type Thing C.int
+
+// What may be had.
+const (
+	Everything    Thing = 0
+	Queue         Thing = C.standin_queue
+	CommandBuffer Thing = C.standin_command_buffer
+	Encoder       Thing = C.standin_encoder
+)
+
+// Refuse makes such things nil for whoever asks for one; Everything ends that.
+func Refuse(t Thing) { C.standin_set_nothing_from(C.int(t)) }
 
 func number(b bool) C.int {
 	if b {

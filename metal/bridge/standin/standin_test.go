@@ -12,6 +12,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"coil/metal/mutation"
 )
 
 // all is whether every test must run.
@@ -98,6 +100,23 @@ func TestBridge(t *testing.T) {
 		}
 		run("test", "-tags=standin", "-count=1", "-race", "-short")(t)
 	})
+}
+
+// TestMutants puts faults into package bridge and wants them noticed, if COIL_MUTANTS is "host" or matches the name of a file.
+func TestMutants(t *testing.T) {
+	only := os.Getenv("COIL_MUTANTS")
+	if only == "host" {
+		only = ".*"
+	}
+	if only == "" || only == "all" {
+		t.Skip("set COIL_MUTANTS to host to try mutants of the bridge")
+	}
+	if missing := missing(); missing != "" {
+		t.Skip(missing)
+	}
+	watch(t)
+	mutation.Test(t, mutation.Package{Dir: "..", Path: "coil/metal/bridge", Env: build(t), Args: []string{"-tags=standin"}},
+		"../../testdata/bridge_mutants.txt", regexp.MustCompile(only))
 }
 
 // missing says what the machine lacks to build the stand-in.

@@ -61,6 +61,8 @@ typedef struct {
 @interface Queue : NSObject {
 @public
   BOOL _hangs;
+  NSUInteger _most; // command buffers that have not ended
+  long _live;
 }
 @end
 @interface CommandBuffer : NSObject {
@@ -94,11 +96,14 @@ static void expect(id o, Class c, const char *what) {
 // ---- What is behind
 
 static struct standin_gpu gpu;
-static int no_default, in_list = 1, family = 1009, no_memory;
+static int no_default, in_list = 1, family = 1009, no_memory, nothing_from;
+static NSUInteger max_buffer = standin_max_buffer;
 void standin_use(struct standin_gpu g) { gpu = g; }
 void standin_set_devices(int by_default, int list) { no_default = !by_default, in_list = list; }
 void standin_set_family(int f) { family = f; }
 void standin_set_memory(int enough) { no_memory = !enough; }
+void standin_set_max_buffer(uint64_t bytes) { max_buffer = bytes; }
+void standin_set_nothing_from(int what) { nothing_from = what; }
 
 // An empty fault is one for which there is no error.
 static void take_error(NSError **error, NSInteger code, char *fault) {
@@ -137,7 +142,7 @@ static Buffer *buffers;
   return 3ul << 32;
 }
 - (NSUInteger)maxBufferLength {
-  return standin_max_buffer;
+  return max_buffer;
 }
 - (NSUInteger)maxThreadgroupMemoryLength {
   return 32768;
@@ -147,7 +152,10 @@ static Buffer *buffers;
 }
 - (id)newCommandQueueWithMaxCommandBufferCount:(NSUInteger)most {
   if (most < 1) standin_die("newCommandQueueWithMaxCommandBufferCount: of none");
-  return [Queue new];
+  if (nothing_from == standin_queue) return nil;
+  Queue *q = [Queue new];
+  q->_most = most;
+  return q;
 }
 - (id)newLibraryWithSource:(NSString *)source options:(MTLCompileOptions *)o error:(NSError **)error {
   expect(o, [MTLCompileOptions class], "options of a library");
@@ -177,7 +185,7 @@ static Buffer *buffers;
   return p;
 }
 - (id)newBufferWithLength:(NSUInteger)n options:(NSUInteger)options {
-  if (n == 0 || n > standin_max_buffer || options != 0) standin_die("newBufferWithLength:%lu options:%#lx", n, options);
+  if (n == 0 || n > max_buffer || options != 0) standin_die("newBufferWithLength:%lu options:%#lx", n, options);
   if (no_memory) return nil;
   Buffer *b = [Buffer new];
   b->_length = n;
@@ -346,6 +354,7 @@ static void run(CommandBuffer *c) {
     c->_code = gpu.run(c->_launches, c->_n, &c->_fault);
   }
   c->_end = seconds();
+  __atomic_sub_fetch(&c->_queue->_live, 1, __ATOMIC_SEQ_CST);
   __atomic_store_n(&c->_status, c->_code ? 5 : 4, __ATOMIC_SEQ_CST);
 }
 
@@ -383,6 +392,8 @@ static void start(void) {
 
 @implementation Queue
 - (id)commandBufferWithUnretainedReferences {
+  if (nothing_from == standin_command_buffer) return nil;
+  if (__atomic_add_fetch(&_live, 1, __ATOMIC_SEQ_CST) > _most) standin_die("more than %lu command buffers in a queue: Metal would wait", _most);
   CommandBuffer *c = [CommandBuffer new];
   c->_queue = [self retain];
   return [c autorelease];
@@ -391,6 +402,7 @@ static void start(void) {
 
 @implementation CommandBuffer
 - (void)dealloc {
+  if (_status < 4) __atomic_sub_fetch(&_queue->_live, 1, __ATOMIC_SEQ_CST);
   free(_launches);
   free(_fault);
   [_queue release];
@@ -398,6 +410,7 @@ static void start(void) {
 }
 - (id)computeCommandEncoderWithDispatchType:(NSUInteger)type {
   if (_encoder || _status || type != 1) standin_die("an encoder of dispatch type %lu after another, or too late", type);
+  if (nothing_from == standin_encoder) return nil;
   Encoder *e = [Encoder new];
   e->_buffer = [self retain];
   _encoder = e;
@@ -434,7 +447,7 @@ void standin_statuses(long *counts) {
 }
 static BOOL ended(CommandBuffer *c) { return __atomic_load_n(&c->_shown, __ATOMIC_SEQ_CST) >= 4; }
 - (NSError *)error {
-  return ended(self) && _status == 5 ? [NSError errorWithCode:_code text:_fault ? _fault : "unknown"] : nil;
+  return ended(self) && _status == 5 && _code != standin_no_error ? [NSError errorWithCode:_code text:_fault ? _fault : "unknown"] : nil;
 }
 - (double)GPUStartTime {
   return ended(self) ? _start : 0;

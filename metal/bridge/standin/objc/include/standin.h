@@ -45,6 +45,8 @@ void standin_statuses(long *counts);
 
 // The command buffer that is committed after so many others fails when half of its launches have run, or never ends, nor does any
 // after it in its queue.
+// With the code standin_no_error its status is error, and there is no NSError.
+enum { standin_no_error = -1 };
 void standin_fail(int after, int code, const char *text);
 void standin_hang(int after);
 long standin_hanging(void);      // command buffers that never end
@@ -54,5 +56,8 @@ void standin_set_devices(int by_default, int in_list); // in_list < 0: there is 
 void standin_set_old(int old);                         // only what macOS 11 has
 void standin_set_family(int family);
 void standin_set_condition(int thermal, int low_power);
-void standin_set_memory(int enough); // for buffers
+void standin_set_memory(int enough);              // for buffers
+void standin_set_max_buffer(uint64_t bytes);      // standin_max_buffer to begin with
+enum { standin_queue = 1, standin_command_buffer, standin_encoder };
+void standin_set_nothing_from(int what); // who asks for such a thing gets nil; 0: gets it
 #endif
