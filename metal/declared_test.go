@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"coil/config"
 	"coil/metal"
 	"coil/train"
 )
@@ -131,9 +132,9 @@ template [[host_name("many_4")]] [[kernel]] decltype(many<4>) many<4>;`
 // TestPresetsBindAsDeclared: in a training step of every preset, in both precisions, launches bind what their kernels
 // declare. TestConformance checks the same of its own programs.
 func TestPresetsBindAsDeclared(t *testing.T) {
-	for name := range train.Presets() {
+	for name := range config.Presets() {
 		for _, p := range precisions {
-			c, err := train.Preset(name)
+			c, err := config.Preset(name)
 			if err != nil {
 				t.Fatal(err)
 			}
