@@ -102,7 +102,7 @@ func Test(t *testing.T, p Package, list string, only *regexp.Regexp) {
 	if len(mutants) == 0 {
 		t.Skip("no mutants of such files")
 	}
-	binaries, err := p.build(t.TempDir(), mutants)
+	sound, binaries, err := p.build(t.TempDir(), mutants)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -119,7 +119,7 @@ func Test(t *testing.T, p Package, list string, only *regexp.Regexp) {
 			for i := range work {
 				m := mutants[i]
 				passes[m.Tests].Do(func() {
-					if out, err := p.run(t, binaries[i], -1, m.Tests); err != nil {
+					if out, err := p.run(t, sound, -1, m.Tests); err != nil {
 						t.Errorf("%s without a fault: %v\n%s", m.Tests, err, out)
 					}
 				})
@@ -155,47 +155,44 @@ func Test(t *testing.T, p Package, list string, only *regexp.Regexp) {
 const variable = "COIL_MUTANT"
 
 // build returns the test binary of each mutant. All that are within functions share one, in which a function begins with its
-// mutants; each of the others has its own.
-func (p Package) build(dir string, mutants []Mutant) (binaries []string, err error) {
+// mutants and which has no fault with mutant -1; each of the others has its own.
+func (p Package) build(dir string, mutants []Mutant) (together string, binaries []string, err error) {
 	binaries = make([]string, len(mutants))
-	together := filepath.Join(dir, "together")
+	together = filepath.Join(dir, "together")
 	merged := map[string][]int{} // mutants of a file
 	for i, m := range mutants {
 		source, err := os.ReadFile(filepath.Join(p.Dir, m.File))
 		if err != nil {
-			return nil, err
+			return "", nil, err
 		}
 		if n := strings.Count(string(source), m.Old); n != 1 {
-			return nil, fmt.Errorf("line %d: %d places in %s, want 1", m.Line, n, m.File)
+			return "", nil, fmt.Errorf("line %d: %d places in %s, want 1", m.Line, n, m.File)
 		}
 		if f, err := functionAt(m.File, source, m.Old); err != nil {
-			return nil, err
+			return "", nil, err
 		} else if f != nil {
 			binaries[i], merged[m.File] = together, append(merged[m.File], i)
 			continue
 		}
 		binaries[i] = filepath.Join(dir, fmt.Sprint("alone", i))
 		if err := p.compile(binaries[i], map[string]string{m.File: strings.Replace(string(source), m.Old, m.New, 1)}); err != nil {
-			return nil, fmt.Errorf("line %d: %w", m.Line, err)
+			return "", nil, fmt.Errorf("line %d: %w", m.Line, err)
 		}
 	}
 	files := map[string]string{}
 	for file, of := range merged {
 		source, err := os.ReadFile(filepath.Join(p.Dir, file))
 		if err != nil {
-			return nil, err
+			return "", nil, err
 		}
 		text, name, err := merge(file, source, mutants, of)
 		if err != nil {
-			return nil, err
+			return "", nil, err
 		}
 		files[file] = text
 		files["mutant_number.go"] = fmt.Sprintf("package %s\n\nimport (\n\t\"os\"\n\t\"strconv\"\n)\n\nvar mutant_, _ = strconv.Atoi(os.Getenv(%q))\n", name, variable)
 	}
-	if len(files) > 0 {
-		err = p.compile(together, files)
-	}
-	return binaries, err
+	return together, binaries, p.compile(together, files)
 }
 
 // functionAt returns the function whose body has the text, nil if it is in none.
