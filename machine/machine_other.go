@@ -2,7 +2,10 @@
 
 package machine
 
-import "syscall"
+import (
+	"runtime"
+	"syscall"
+)
 
 // Read reads what the system tells every process of itself: the most memory that it had.
 func Read() Reading {
@@ -10,5 +13,8 @@ func Read() Reading {
 	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {
 		return Reading{}
 	}
-	return Reading{Peak: u.Maxrss} // bytes on darwin
+	if runtime.GOOS == "darwin" { // in bytes; in KiB elsewhere
+		return Reading{Peak: int64(u.Maxrss)}
+	}
+	return Reading{Peak: int64(u.Maxrss) << 10}
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"coil/run"
+	"coil/train"
 	"coil/tui"
 
 	"golang.org/x/sys/unix"
@@ -41,7 +43,7 @@ func (s *session) inDashboard() error {
 	done := make(chan struct{})
 	begin := time.Now()
 	var failure error
-	train := func() {
+	work := func() {
 		defer close(done)
 		defer func() {
 			if v := recover(); v != nil { // else the terminal would stay as the dashboard has it
@@ -57,7 +59,7 @@ func (s *session) inDashboard() error {
 		failure = j.t.Run(j.r, s.control.Next)
 	}
 	outcome, fault := tui.Run(tui.Options{Style: style, Training: &tui.Training{
-		Start: func() { go train() },
+		Start: func() { go work() },
 		Run: func() *run.Run {
 			if j := made.Load(); j != nil {
 				return j.r
@@ -89,7 +91,7 @@ func (s *session) inDashboard() error {
 		return failure
 	}
 	defer j.close()
-	if outcome == tui.Detach && failure != nil && strings.Contains(failure.Error(), "stopped") {
+	if outcome == tui.Detach && errors.Is(failure, train.ErrStopped) {
 		return s.moveToBackground(j)
 	}
 	return s.finish(j, p, failure, took, stop)
