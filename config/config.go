@@ -112,8 +112,9 @@ type Evaluate struct {
 
 // Checkpoint is the [checkpoint] table.
 type Checkpoint struct {
-	Every int `toml:"every" help:"steps between checkpoints; 0 is only at the end" limits:"[0,]" also:"save_every,save_steps,save_interval,checkpoint_every,checkpoint_interval,ckpt_every,ckpt_interval"`
-	Keep  int `toml:"keep" help:"how many checkpoints to keep; 0 is all" limits:"[0,]" also:"save_total_limit,keep_last,keep_checkpoints,max_checkpoints"`
+	Every int  `toml:"every" help:"steps between checkpoints; 0 is only at the end" limits:"[0,]" also:"save_every,save_steps,save_interval,checkpoint_every,checkpoint_interval,ckpt_every,ckpt_interval"`
+	First bool `toml:"first" help:"save the weights before the first step too, as step 0; keep counts it" also:"save_initial,save_step_0"`
+	Keep  int  `toml:"keep" help:"how many checkpoints to keep; 0 is all" limits:"[0,]" also:"save_total_limit,keep_last,keep_checkpoints,max_checkpoints"`
 }
 
 // Default is what a configuration that says nothing is: the preset default.

@@ -121,7 +121,7 @@ var legal = map[string]string{
 	"train.warmup": "9", "train.schedule": "linear", "train.final_rate": "0.1", "train.beta1": "0.5", "train.beta2": "0.75",
 	"train.eps": "1e-12", "train.weight_decay": "0.25", "train.clip": "0", "train.average": "0.999", "train.report": "3",
 	"evaluate.every": "11", "evaluate.examples": "12", "evaluate.final": "13",
-	"checkpoint.every": "14", "checkpoint.keep": "15",
+	"checkpoint.every": "14", "checkpoint.first": "true", "checkpoint.keep": "15",
 }
 
 // Every key can be set, alone and with all others, and is written and read back.

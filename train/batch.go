@@ -26,7 +26,7 @@ func (b *batch) fill(seed uint64, step int) {
 	size := len(b.inputs[0]) / length
 	b.count = 0
 	for i := range size {
-		b.sampler.Sample(seed, uint64(step)*uint64(size)+uint64(i), task.Train, &b.example)
+		sample(b.sampler, seed, step, size, i, &b.example)
 		copy(b.inputs[0][i*length:], b.example.Tokens)
 		copy(b.inputs[1][i*length:], b.example.Targets)
 		for _, t := range b.example.Targets {
@@ -35,6 +35,22 @@ func (b *batch) fill(seed uint64, step int) {
 			}
 		}
 	}
+}
+
+// Batch returns the examples that a run with this seed sees in a step, counted from 0.
+func Batch(t task.Task, size int, seed uint64, step int) []task.Example {
+	s := t.NewSampler()
+	examples := make([]task.Example, size)
+	for i := range examples {
+		examples[i] = task.NewExample(t)
+		sample(s, seed, step, size, i, &examples[i])
+	}
+	return examples
+}
+
+// sample draws the example with that number in the batch of a step.
+func sample(s task.Sampler, seed uint64, step, size, number int, ex *task.Example) {
+	s.Sample(seed, uint64(step)*uint64(size)+uint64(number), task.Train, ex)
 }
 
 // feed fills the batches of consecutive steps, in their order, on a goroutine of its own: beside the steps that take

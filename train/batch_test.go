@@ -280,3 +280,41 @@ func TestDataWait(t *testing.T) {
 		}
 	}
 }
+
+// What Batch returns is what a trainer puts before the model, step by step, for a task with several kinds too.
+func TestBatchIsWhatTrainingSees(t *testing.T) {
+	for _, name := range []string{"p-hop", "addition", "assignment"} {
+		c := tiny()
+		c.Task.Name, c.Task.Addition = name, task.Addition{Digits: 2, Operands: []int{2, 3}, Order: "most"}
+		c.Train.Steps, c.Train.Batch, c.Train.Seed, c.Evaluate.Every = 3, 16, 5, 0
+		var seen [][][]int32
+		b := watching{newBackend(t, cpu.Options{Workers: 1}), func(s backend.Step) error {
+			if len(s.Inputs) == 2 && len(s.Inputs[0]) == len(s.Inputs[1]) {
+				seen = append(seen, [][]int32{slices.Clone(s.Inputs[0]), slices.Clone(s.Inputs[1])})
+			}
+			return nil
+		}}
+		tr, err := New(c, b, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer tr.Close()
+		if err := tr.Run(newRun(t, c), nil); err != nil {
+			t.Fatal(err)
+		}
+		for step := range c.Train.Steps {
+			var tokens, targets []int32
+			kinds := map[int]bool{}
+			for _, ex := range Batch(tr.Task, c.Train.Batch, c.Train.Seed, step) {
+				tokens, targets = append(tokens, ex.Tokens...), append(targets, ex.Targets...)
+				kinds[ex.Kind] = true
+			}
+			if in := seen[step]; !slices.Equal(in[0], tokens) || !slices.Equal(in[1], targets) {
+				t.Errorf("%s: step %d saw another batch", name, step)
+			}
+			if name == "addition" && len(kinds) < 2 {
+				t.Errorf("%s: a batch has the kinds %v", name, kinds)
+			}
+		}
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"coil/config"
+	"coil/loop"
 	"coil/run"
 	"coil/run/safetensors"
 
@@ -200,5 +201,53 @@ func TestCheckpointFiles(t *testing.T) {
 	}
 	if !slices.Equal(loaded, weights) {
 		t.Error("the average that is evaluated is not what was loaded")
+	}
+}
+
+// The first weights are saved as step 0 if that is wanted, and training from there is that of a run without.
+func TestFirstCheckpoint(t *testing.T) {
+	c := tiny()
+	c.Checkpoint.Keep = 0
+	plain := newRun(t, c)
+	if err := newTrainer(t, c, 1).Run(plain, nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := plain.Checkpoint(0); err == nil {
+		t.Error("a run that did not ask for it has a checkpoint of step 0")
+	}
+	c.Checkpoint.First = true
+	r := newRun(t, c)
+	tr := newTrainer(t, c, 1)
+	if err := tr.Run(r, nil); err != nil {
+		t.Fatal(err)
+	}
+	first, err := r.Checkpoint(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	weights := tr.state.weights // no longer needed
+	if err := LoadWeights(first, tr.Model, weights, false); err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(values(t, weights), tr.Model.Initialize(c.Train.Seed)) {
+		t.Error("the checkpoint of step 0 has other weights than the seed's")
+	}
+	got, want := latest(t, r), latest(t, plain)
+	wantSame(t, map[string][]byte{weightsFile: got[weightsFile]}, map[string][]byte{weightsFile: want[weightsFile]})
+}
+
+// With a report at every step, the events have the loop count of each, as the generator of package loop draws it.
+func TestLoopCountsInEvents(t *testing.T) {
+	c := tiny()
+	c.Loops.RandomMean, c.Loops.RandomMax, c.Train.Report = 2, 5, 1
+	r := newRun(t, c)
+	if err := newTrainer(t, c, 1).Run(r, nil); err != nil {
+		t.Fatal(err)
+	}
+	got := reports(t, r, run.KindTrain)
+	for step := 1; step <= c.Train.Steps; step++ {
+		if want := (loop.Random{Mean: 2, Max: 5}).Draw(c.Train.Seed, uint64(step-1)); int(got[step]["loops"]) != want {
+			t.Errorf("step %d: the events say %g loops, want %d", step, float64(got[step]["loops"]), want)
+		}
 	}
 }

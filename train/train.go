@@ -266,7 +266,7 @@ func (t *Trainer) Run(r *run.Run, next func() run.Command) error {
 	if err := t.event(Report{Event: run.Event{Kind: run.KindSetup, Step: t.done, Setup: t.setup(), Values: map[string]run.Number{"seconds": run.Number(t.seconds)}}}); err != nil {
 		return err
 	}
-	err := t.keepOrigin()
+	err := t.keepFirst()
 	if err == nil {
 		err = t.loop()
 	}
@@ -286,10 +286,14 @@ func (t *Trainer) Run(r *run.Run, next func() run.Command) error {
 	return err
 }
 
-// keepOrigin saves weights that came from another run before they change: nothing else could bring them back.
-func (t *Trainer) keepOrigin() error {
-	if t.Origin == nil || t.done > 0 {
+// keepFirst saves the first weights before they change, if that is wanted, or if they came from another run: nothing else
+// could bring them back.
+func (t *Trainer) keepFirst() error {
+	if t.done > 0 || t.Origin == nil && !t.Config.Checkpoint.First {
 		return nil
+	}
+	if t.Origin == nil {
+		return t.save()
 	}
 	if err := t.event(Report{Event: run.Event{Kind: run.KindNote, Text: "begins with the weights of " + t.Origin.String()}}); err != nil {
 		return err

@@ -42,9 +42,11 @@ func (s *session) inDashboard() error {
 	var made atomic.Pointer[job]
 	done := make(chan struct{})
 	begin := time.Now()
+	var took time.Duration // of training; who looks at the dashboard afterwards takes no part in it
 	var failure error
 	work := func() {
 		defer close(done)
+		defer func() { took = time.Since(begin) }()
 		defer func() {
 			if v := recover(); v != nil { // else the terminal would stay as the dashboard has it
 				failure = fmt.Errorf("a fault of coil: %v\n%s", v, debug.Stack())
@@ -74,7 +76,6 @@ func (s *session) inDashboard() error {
 		},
 		Done: done, Signaled: stop.asked, Log: screen.log, Control: &s.control,
 	}}, os.Stdin, screen.terminal, atOnce)
-	took := time.Since(begin)
 	w := s.cmd.ErrOrStderr()
 	screen.giveBack(w)
 	said.to(w)

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -312,8 +313,11 @@ func (o *experimentFlags) run(cmd *cobra.Command, name string) error {
 	}
 	info := b.Info()
 	b.Close() // the cells have their own
-	if err != nil || o.dry {
+	switch {
+	case err != nil:
 		return err
+	case o.dry:
+		return o.plan(cmd, g, cells, cost)
 	}
 	f, err := experiment.Make(o.out, g)
 	if err != nil {
@@ -349,19 +353,51 @@ func (o *experimentFlags) announce(w io.Writer, g experiment.Grid, cells []exper
 	fmt.Fprintf(w, "cost        %sFLOPs in all; what is left takes about %s on %s\n", scaled(cost.Work), roughly(cost.Seconds),
 		describeDevice(i.Device, i.Kernels, i.Workers, i.Memory))
 	fmt.Fprintf(w, "folder      %s\n\n", filepath.Join(o.out, g.Name))
-	if !o.dry {
-		return cost, nil
+	var warnings []string
+	for _, c := range cells {
+		for _, s := range c.Config.Warnings() {
+			if !slices.Contains(warnings, s) {
+				warnings = append(warnings, s)
+			}
+		}
 	}
+	warn(w, warnings)
+	return cost, nil
+}
+
+// plannedCell is a cell of a dry run as JSON.
+type plannedCell struct {
+	Name       string  `json:"name"`
+	Title      string  `json:"title"`
+	Parameters int64   `json:"parameters"`
+	Depth      int     `json:"depth"`
+	FLOPs      float64 `json:"flops"`
+	State      string  `json:"state"`
+}
+
+// plan lists the cells of a dry run, and what they cost.
+func (o *experimentFlags) plan(cmd *cobra.Command, g experiment.Grid, cells []experiment.Cell, cost experiment.Cost) error {
+	done := finishedIn(filepath.Join(o.out, g.Name))
+	var planned []plannedCell
 	rows := [][]string{{"cell", "parameters", "depth", "FLOPs", "state"}}
 	for _, c := range cells {
-		state := "waiting"
+		p := plannedCell{c.Name, c.Title(), int64(c.Model().Size), c.Model().Architecture.Depth(), c.Work(), "waiting"}
 		if done != nil && done(c) {
-			state = "finished"
+			p.State = "finished"
 		}
-		rows = append(rows, []string{c.Title(), count(int64(c.Model().Size)), strconv.Itoa(c.Model().Architecture.Depth()), scaled(c.Work()), state})
+		planned = append(planned, p)
+		rows = append(rows, []string{p.Title, count(p.Parameters), strconv.Itoa(p.Depth), scaled(p.FLOPs), p.State})
 	}
-	_, err = io.WriteString(w, table(rows))
-	return cost, err
+	if o.asJSON {
+		return writeJSON(cmd.OutOrStdout(), struct {
+			Name    string        `json:"name"`
+			FLOPs   float64       `json:"flops"`
+			Seconds float64       `json:"seconds_left"`
+			Cells   []plannedCell `json:"cells"`
+		}{g.Name, cost.Work, cost.Seconds, planned})
+	}
+	_, err := io.WriteString(cmd.ErrOrStderr(), table(rows))
+	return err
 }
 
 // local trains in processes of this machine.
@@ -586,6 +622,11 @@ func (o *experimentFlags) manifest(cmd *cobra.Command, f *experiment.Folder) err
 	submit, err := write(o.cluster())
 	if err != nil {
 		return usageError{err}
+	}
+	if o.asJSON {
+		return writeJSON(cmd.OutOrStdout(), struct {
+			Submit string `json:"submit"`
+		}{submit})
 	}
 	_, err = fmt.Fprintln(cmd.OutOrStdout(), submit)
 	return err

@@ -47,6 +47,13 @@ func newPresets() *cobra.Command {
 				if _, err := config.Preset(args[0]); err != nil {
 					return usageError{err}
 				}
+				if asJSON {
+					p, err := presetOf(args[0])
+					if err != nil {
+						return err
+					}
+					return writeJSON(w, p)
+				}
 				_, err := w.Write(config.Presets()[args[0]])
 				return err
 			}

@@ -112,6 +112,7 @@ func resume(path string, step int, where backendFlags, w io.Writer, report func(
 		return j, err
 	}
 	describe(w, filepath.Base(j.r.Path()), j.t, j.b)
+	warn(w, c.Warnings())
 	fmt.Fprintf(w, "resume   from step %d of %d\n\n", from.Step, c.Train.Steps)
 	return j, nil
 }

@@ -169,6 +169,13 @@ func describe(w io.Writer, source string, t *train.Trainer, b backend.Backend) {
 		byteSize(t.Memory.Buffers), byteSize(t.Memory.Accumulators), byteSize(t.Memory.Activations), byteSize(t.Memory.Workspace+t.Memory.Batch))
 }
 
+// warn says which settings can't do what they say.
+func warn(w io.Writer, warnings []string) {
+	for _, s := range warnings {
+		fmt.Fprintf(w, "warning  %s\n", s)
+	}
+}
+
 // summary prints the result, where the run lies, and what to try next.
 func summary(w io.Writer, t *train.Trainer, r *run.Run, p *progress, took time.Duration) {
 	res := p.result

@@ -48,6 +48,9 @@ func newSteer() *cobra.Command {
 		if err != nil {
 			return usageError{err}
 		}
+		if asJSON && wait == 0 {
+			return usageError{errors.New("--json and --wait 0s: the answer is printed, and it is not waited for")}
+		}
 		path, err := run.Resolve(out, args[0])
 		if err != nil {
 			return inputError{err}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -467,4 +468,23 @@ func TestTmux(t *testing.T) {
 	await("the end", func(s string) bool {
 		return strings.Contains(s, "stopped at step") && strings.Contains(s, "the code is 130")
 	})
+}
+
+// The time of the result is that of training: whoever looks at the finished dashboard for long adds nothing to it.
+func TestTimeWithoutLooking(t *testing.T) {
+	begin := time.Now()
+	p := startOnTerminal(t, 120, 40, nil, "coil", "train", tinyFile(t), "--run-dir", filepath.Join(t.TempDir(), "run"))
+	p.await(t, "\x1b[?1049h")
+	p.await(t, "finished")
+	trained := time.Since(begin)
+	time.Sleep(trained + 3*time.Second)
+	p.press(t, "q")
+	p.wantExit(t, 0)
+	took := regexp.MustCompile(`after 12 steps, (\d+) s: `).FindStringSubmatch(p.tail(t))
+	if took == nil {
+		t.Fatalf("on the normal screen is %q", p.tail(t))
+	}
+	if s, err := strconv.Atoi(took[1]); err != nil || float64(s) > trained.Seconds()+1 {
+		t.Errorf("the result says %s s, and training took at most %.1f s", took[1], trained.Seconds())
+	}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -75,8 +76,15 @@ func newTrain() *cobra.Command {
 		if err := run.CheckName(name); err != nil {
 			return usageError{fmt.Errorf("--name %s: %w", name, err)}
 		}
+		if dir != "" && cmd.Flags().Changed("out") {
+			return usageError{fmt.Errorf("--run-dir %s and --out %s: the run lies in exactly the one, or in a new folder below the other; give one of them", dir, out)}
+		}
+		if dry && front.asJSON {
+			return usageError{errors.New("--json and --dry-run: a dry run has no result, and prints a configuration, which is TOML")}
+		}
+		warnings := append(c.Warnings(), c.OtherTask(append(setBy(*keys), lines.Keys()...))...)
 		if dry {
-			return dryRun(cmd, c, source, where, from)
+			return dryRun(cmd, c, source, warnings, where, from)
 		}
 		info := run.Info{Args: os.Args, Seed: c.Train.Seed, Name: name}
 		s := session{cmd: cmd, front: front, folder: out}
@@ -105,6 +113,7 @@ func newTrain() *cobra.Command {
 				return j, err
 			}
 			describe(w, source, j.t, b)
+			warn(w, warnings)
 			fmt.Fprintf(w, "run      %s\n\n", j.r.Path())
 			return j, nil
 		}
@@ -114,7 +123,7 @@ func newTrain() *cobra.Command {
 }
 
 // dryRun prints the configuration, and what training it would take.
-func dryRun(cmd *cobra.Command, c config.Config, source string, where backendFlags, from *origin) error {
+func dryRun(cmd *cobra.Command, c config.Config, source string, warnings []string, where backendFlags, from *origin) error {
 	b, err := where.open(cmd.ErrOrStderr())
 	if err != nil {
 		return err
@@ -129,6 +138,7 @@ func dryRun(cmd *cobra.Command, c config.Config, source string, where backendFla
 		return err
 	}
 	describe(cmd.ErrOrStderr(), source, t, b)
+	warn(cmd.ErrOrStderr(), warnings)
 	fmt.Fprintln(cmd.ErrOrStderr())
 	_, err = cmd.OutOrStdout().Write(c.Encode())
 	return err

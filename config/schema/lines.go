@@ -3,6 +3,8 @@ package schema
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/BurntSushi/toml"
@@ -23,6 +25,14 @@ func (l *Lines) line(name string) int {
 		}
 	}
 	return 0
+}
+
+// Keys lists the keys and tables of the document, sorted.
+func (l *Lines) Keys() []string {
+	if l == nil {
+		return nil
+	}
+	return slices.Sorted(maps.Keys(l.of))
 }
 
 // at begins an error with the place of a key.
