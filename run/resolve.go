@@ -70,7 +70,7 @@ func Resolve(root, nameOrPath string) (string, error) {
 	var begin, contain []string
 	newest := ""
 	for _, id := range ids {
-		name := nameOf(root, id)
+		name := NameOf(root, id)
 		switch {
 		case id == nameOrPath:
 			return filepath.Join(root, id), nil
@@ -101,8 +101,8 @@ func Resolve(root, nameOrPath string) (string, error) {
 	return "", fmt.Errorf("no run in %s begins with %q, and it is not a folder%s", root, nameOrPath, near(root, ids))
 }
 
-// nameOf is the name that a run was given, "" if none.
-func nameOf(root, id string) string {
+// NameOf is the name that a run in root was given, "" if none.
+func NameOf(root, id string) string {
 	if parts := strings.SplitN(id, "_", 4); len(parts) == 4 { // as Create makes it: the date, the time, four digits and the name
 		return parts[3]
 	}

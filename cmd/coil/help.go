@@ -3,15 +3,12 @@ package main
 import (
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 	"strings"
 
 	"coil/config"
 	"coil/config/schema"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/cobra/doc"
 	"github.com/spf13/pflag"
 )
 
@@ -43,7 +40,13 @@ func help(cmd *cobra.Command, _ []string) {
 		}
 		fmt.Fprintf(w, "\ncoil COMMAND --help shows a command's examples and flags.\n")
 	}
-	var own, keys []*pflag.Flag
+	own, keys := flagsOf(cmd)
+	printFlags(w, "Flags:", own)
+	printFlags(w, "Keys of the configuration (in brackets the defaults, from which a file begins too):", keys)
+}
+
+// flagsOf are the flags of a command that are shown: its own, and those that are keys of the configuration.
+func flagsOf(cmd *cobra.Command) (own, keys []*pflag.Flag) {
 	cmd.LocalFlags().VisitAll(func(f *pflag.Flag) {
 		switch {
 		case f.Hidden || f.Name == "help":
@@ -53,8 +56,7 @@ func help(cmd *cobra.Command, _ []string) {
 			own = append(own, f)
 		}
 	})
-	printFlags(w, "Flags:", own)
-	printFlags(w, "Keys of the configuration (in brackets the defaults, from which a file begins too):", keys)
+	return own, keys
 }
 
 func printFlags(w io.Writer, title string, flags []*pflag.Flag) {
@@ -67,12 +69,17 @@ func printFlags(w io.Writer, title string, flags []*pflag.Flag) {
 		width = max(width, len(flagText(f)))
 	}
 	for _, f := range flags {
-		_, usage := pflag.UnquoteUsage(f)
-		if f.Annotations[isKey] != nil || f.DefValue != "" && f.DefValue != "false" && f.DefValue != "0" && f.DefValue != "-1" {
-			usage += " [" + f.DefValue + "]"
-		}
-		fmt.Fprintf(w, "  %-*s  %s\n", width, flagText(f), wrap(usage, width+4))
+		fmt.Fprintf(w, "  %-*s  %s\n", width, flagText(f), wrap(flagUsage(f), width+4))
 	}
+}
+
+// flagUsage says what a flag is for, and its default.
+func flagUsage(f *pflag.Flag) string {
+	_, usage := pflag.UnquoteUsage(f)
+	if f.Annotations[isKey] != nil || f.DefValue != "" && f.DefValue != "false" && f.DefValue != "0" && f.DefValue != "-1" {
+		usage += " [" + f.DefValue + "]"
+	}
+	return usage
 }
 
 func flagText(f *pflag.Flag) string {
@@ -194,27 +201,4 @@ func newCompletion() *cobra.Command {
 			return usageError{fmt.Errorf("no completion for %q; there is one for %s", args[0], strings.Join(shells, ", "))}
 		},
 	}
-}
-
-func newMan() *cobra.Command {
-	cmd := &cobra.Command{
-		Use:     "man DIR",
-		Short:   "Write the man pages to a folder",
-		Example: "  coil man ~/.local/share/man/man1",
-		Args:    exactArgs(1, "a folder"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := os.MkdirAll(args[0], 0o777); err != nil {
-				return fmt.Errorf("man pages: %w", err)
-			}
-			header := &doc.GenManHeader{Title: "COIL", Section: "1", Source: "coil", Manual: "coil"}
-			cmd.Root().DisableAutoGenTag = true
-			if err := doc.GenManTree(cmd.Root(), header, args[0]); err != nil {
-				return fmt.Errorf("man pages: %w", err)
-			}
-			pages, _ := filepath.Glob(filepath.Join(args[0], "coil*.1"))
-			fmt.Fprintf(cmd.OutOrStdout(), "%d pages in %s\n", len(pages), args[0])
-			return nil
-		},
-	}
-	return cmd
 }

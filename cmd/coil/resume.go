@@ -161,21 +161,3 @@ func ended(path string) bool {
 	h, _ := r.History() // lines that are garbled say nothing of it
 	return len(h) > 0 && h[len(h)-1].Kind == run.KindEnd
 }
-
-// completeRuns completes the names of runs.
-var completeRuns = completeRunsIn("out")
-
-// completeRunsIn completes the names of runs in the folder that a flag names.
-func completeRunsIn(flag string) cobra.CompletionFunc {
-	return func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
-		root, err := cmd.Flags().GetString(flag)
-		if err != nil {
-			return nil, cobra.ShellCompDirectiveDefault
-		}
-		ids, err := run.List(root)
-		if err != nil {
-			return nil, cobra.ShellCompDirectiveDefault
-		}
-		return append([]string{"latest"}, ids...), cobra.ShellCompDirectiveDefault
-	}
-}

@@ -48,6 +48,9 @@ func newWatch() *cobra.Command {
 		if err != nil {
 			return err
 		}
+		if picture != "" && strings.ToLower(filepath.Ext(picture)) != ".svg" {
+			return usageError{fmt.Errorf("--picture %s: the picture is an SVG, so its name must end in .svg", picture)}
+		}
 		if len(args) == 0 {
 			args = []string{"latest"}
 		}
