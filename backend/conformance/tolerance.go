@@ -12,16 +12,18 @@ const (
 	// unit is the largest relative error of rounding to float32: 2⁻²⁴.
 	unit = 1.0 / (1 << 24)
 
-	// functionError is the relative error of exp, log, sin and cos: 4 ulp, which is what Metal promises of its safe math,
-	// and an ulp is at most 2 units.
+	// functionError is the relative error of exp, exp2, log and log2: 4 units in the last place, which is what the Metal
+	// Shading Language Specification 4.1 promises of precise functions (section 8.4, table 8.1), and one of those is at most
+	// 2 of our units. Sums, products, quotients and square roots are correctly rounded there. Fast functions (table 8.2) are
+	// not within these bounds: the error of their exp grows with its argument, and their log has an absolute one.
 	functionError = 8 * unit
 
 	// bfloatUnit is the largest relative error of rounding to bfloat: 2⁻⁸.
 	bfloatUnit = 1.0 / (1 << 8)
 
-	// tiny is the smallest normal float32 with room to spare: a device may flush smaller ones to zero, and exp may stop
-	// falling there.
-	tiny = 0x1p-125
+	// least is the smallest normal float32. Denormal operands and results may be flushed to zero (section 8.1), and with
+	// them up to so much is lost, whatever is done with the number afterwards.
+	least = 0x1p-126
 
 	// confidence is λ in the probabilistic bound of Higham and Mary (SIAM J. Sci. Comput. 41, 2019): the rounding errors
 	// of a sum of n terms, in whatever order, stay below λ·√n·unit·Σ|term| with probability at least 1 − 2·exp(−λ²/2).
@@ -44,18 +46,28 @@ func (x num) tolerance() float64 {
 	if x.e == 0 {
 		return 0
 	}
-	return orders*x.e + tiny
+	return orders*x.e + least
 }
 
 // exact is a number that the backend was given.
-func exact(v float32) num { return num{float64(v), 0} }
+func exact(v float32) num { return num{float64(v), flushed(float64(v), 0)} }
+
+// flushed is what flushing adds to the error e of v: nothing, unless v may be denormal as computed. A number that is zero
+// without an error is one.
+func flushed(v, e float64) float64 {
+	if v == 0 && e == 0 || !(math.Abs(v)-e < least) {
+		return 0
+	}
+	return min(math.Abs(v)+e, least)
+}
 
 // rounded is the result of an operation whose operands' errors amount to e.
 func rounded(v, e float64) num {
 	if e == 0 && float64(float32(v)) == v {
-		return num{v, 0}
+		return num{v, flushed(v, 0)}
 	}
-	return num{v, e + unit*math.Abs(v)}
+	e += unit * math.Abs(v)
+	return num{v, e + flushed(v, e)}
 }
 
 // toBFloat is x stored in bfloat.
@@ -63,7 +75,8 @@ func (x num) toBFloat() num {
 	if b := math.Float32bits(float32(x.v)); x.e == 0 && b&0xffff == 0 {
 		return x
 	}
-	return num{x.v, x.e + bfloatUnit*(math.Abs(x.v)+x.e)}
+	e := x.e + bfloatUnit*(math.Abs(x.v)+x.e)
+	return num{x.v, e + flushed(x.v, e)}
 }
 
 // number is a constant of a formula.
@@ -95,7 +108,15 @@ func (a num) sqrt() num {
 
 func (a num) exp() num {
 	v := math.Exp(a.v)
-	return rounded(v, v*(math.Expm1(a.e)+functionError)+tiny)
+	return rounded(v, v*(math.Expm1(a.e)+functionError)+stopped(v))
+}
+
+// stopped is the error of an exp that falls no further than to the smallest normal number, where v is less.
+func stopped(v float64) float64 {
+	if v < least {
+		return least
+	}
+	return 0
 }
 
 func (a num) log() num {
@@ -107,9 +128,9 @@ func (a num) log() num {
 func (a num) sigmoid() num {
 	s := 1 / (1 + math.Exp(-a.v))
 	if 1-s < unit/4 { // 1+exp(−a) rounds to 1
-		return num{s, 1 - s + tiny}
+		return num{s, 1 - s}
 	}
-	return rounded(s, s*(1-s)*(math.Expm1(a.e)+functionError)+unit*s+tiny)
+	return rounded(s, s*(1-s)*(math.Expm1(a.e)+functionError)+unit*s+stopped(s))
 }
 
 // atMost and atLeast are min and max.
@@ -145,7 +166,8 @@ func (t *total) addProduct(a, b num) {
 	v := a.v * b.v
 	abs := math.Abs(v)
 	t.v += v
-	t.e += math.Abs(a.v)*b.e + math.Abs(b.v)*a.e + a.e*b.e + unit*abs
+	e := math.Abs(a.v)*b.e + math.Abs(b.v)*a.e + a.e*b.e + unit*abs
+	t.e += e + flushed(v, e)
 	t.abs += abs
 	t.n++
 }
