@@ -10,15 +10,10 @@ package bridge
 import "C"
 
 import (
-	"errors"
-
 	"github.com/progrium/darwinkit/objc"
 
 	"coil/metal"
 )
-
-var errNoDevice = errors.New("macOS shows no Metal device to this process, neither a default one nor any other: " +
-	"usually it runs in a virtual machine without a GPU or in a sandbox that keeps it from the GPU")
 
 // Open opens the default device or, if there is none, the first.
 func Open() (metal.Device, error) {
@@ -27,7 +22,7 @@ func Open() (metal.Device, error) {
 	objc.WithAutoreleasePool(func() {
 		o := defaultDevice()
 		if o.IsNil() {
-			err = errNoDevice
+			err = ErrNoDevice
 			return
 		}
 		d, err = open(o)
