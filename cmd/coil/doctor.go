@@ -21,7 +21,7 @@ func newDoctor() *cobra.Command {
   coil doctor --json > report.json  to send with a bug report
   MTL_DEBUG_LAYER=1 MTL_SHADER_VALIDATION=1 coil doctor   with Metal's own checks`,
 		Long: "Compiles every shader, compares every kernel with a float64 reference in float32 and bfloat16, measures kernels and\n" +
-			"training steps beside the chip's published peak, and ends with a verdict: exit code 0 if all is well, 1 if not.\n" +
+			"training steps beside the chip's published peak, and ends with a verdict: exit code 0 if all is well, 1 if not, 69 without a GPU.\n" +
 			"The first run with --backend metal does the short form by itself, once for each chip and version of the system.",
 		Args: exactArgs(0, "no arguments"),
 	}
