@@ -70,10 +70,18 @@ type Options struct {
 	Short bool
 	// Progress, if not nil, is told what was found as it is found: a Shader, Finding, Speed or StepTime.
 	Progress func(any)
-	every    int // for tests: how many cases the short form leaves out; 0: every
-
 	// Stop, if not nil, is asked from time to time; true ends the examination early.
 	Stop func() bool
+
+	less *less // for tests
+}
+
+// less is an examination that takes an emulator less time.
+type less struct {
+	every   int      // of the suite, such a part is run; in the full form 0 is all
+	sizes   sizes    // of the operations that are measured
+	presets []string // whose steps are measured
+	batch   int      // of those steps
 }
 
 // every is how many cases of the suite the short form leaves out for each that it runs.
@@ -139,9 +147,10 @@ func (r *Report) examine(d *stopwatch, o Options, tell func(any)) error {
 		}
 		c := conformance.Options{}
 		if o.Short {
-			if c.Every = o.every; c.Every == 0 {
-				c.Every = every
-			}
+			c.Every = every
+		}
+		if o.less != nil {
+			c.Every = o.less.every
 		}
 		if bfloat {
 			c.BFloat = metal.BFloats
@@ -167,7 +176,7 @@ func (r *Report) examine(d *stopwatch, o Options, tell func(any)) error {
 	if o.Short || len(r.Problems) > 0 {
 		return nil
 	}
-	return r.measure(d, stopped, tell)
+	return r.measure(d, o.less, stopped, tell)
 }
 
 // keepOpen is a device that outlives the backend on it.

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"coil/config"
 	"coil/metal"
 	"coil/metal/emulator"
 	"coil/metal/emulator/emulatortest"
@@ -52,13 +53,35 @@ func TestShort(t *testing.T) {
 	}
 }
 
+// TestFull is the whole examination of a GPU whose arithmetic is as wrong as the Metal Shading Language Specification allows:
+// denormal numbers are flushed, and precise functions are as far off as they may be. Its verdict is that all is well.
+func TestFull(t *testing.T) {
+	d := emulatortest.Open(t, emulator.Options{Flush: true, Functions: emulator.WorstPrecise})
+	small := sizes{tokens: 64, width: 128, length: 32, weights: 1000}
+	r, err := Examine(d, Options{less: &less{every: 8, sizes: small, presets: []string{config.DefaultPreset}, batch: 1}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(r.Problems) > 0 {
+		t.Errorf("problems: %q", r.Problems)
+	}
+	for _, k := range r.Kernels {
+		if k.Worst > 1 || len(k.Failures) > 0 {
+			t.Errorf("%s, %s: error %.2f of what is tolerated, failures %q", k.Subject, k.Precision, k.Worst, k.Failures)
+		}
+	}
+	if len(r.Kernels) < 40 || len(r.Speeds) != len(small.subjects()) || len(r.Steps) != 1 {
+		t.Errorf("%d findings, %d speeds, %d steps", len(r.Kernels), len(r.Speeds), len(r.Steps))
+	}
+}
+
 func TestProblems(t *testing.T) {
 	for name, x := range map[string]struct{ from, to, says string }{
 		"a shader that does not compile":  {"kernel void journal_copy", "kernel viod journal_copy", "journal does not compile"},
 		"a kernel that computes nonsense": {"0.044715f", "0.54715f", "activation, float32"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r, err := Examine(wrong{open(t), x.from, x.to}, Options{Short: true, every: 60})
+			r, err := Examine(wrong{open(t), x.from, x.to}, Options{Short: true, less: &less{every: 60}})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -80,7 +103,7 @@ func TestFirstRun(t *testing.T) {
 	folder := filepath.Join(t.TempDir(), "coil")
 	opened := 0
 	first := func(d metal.Device) (bool, error) {
-		return FirstRun(folder, func() (metal.Device, error) { opened++; return d, nil }, Options{every: 60})
+		return FirstRun(folder, func() (metal.Device, error) { opened++; return d, nil }, Options{less: &less{every: 60}})
 	}
 	expect := func(label string, d metal.Device, want bool) {
 		t.Helper()

@@ -34,77 +34,80 @@ type StepTime struct {
 	Loss     float64 `json:"loss_after"` // of the last of the steps that were run
 }
 
-// subject records one operation; tokens, width and heads are those of a middle-sized model.
+// subject records one operation.
 type subject struct {
 	name   string
 	record func(r *backend.Recorder, a func(rows, cols int) backend.Tensor) backend.Op
 }
 
-const (
-	tokens = 4096
-	width  = 512
-	length = 512
-)
+// sizes of the operations that are measured.
+type sizes struct{ tokens, width, length, weights int }
 
-var measured = []subject{
-	{"matmul NN", func(r *backend.Recorder, a func(int, int) backend.Tensor) backend.Op {
-		return &backend.Matmul{A: a(tokens, width), B: a(width, 4*width), C: a(tokens, 4*width)}
-	}},
-	{"matmul NT", func(r *backend.Recorder, a func(int, int) backend.Tensor) backend.Op {
-		return &backend.Matmul{A: a(tokens, 4*width), B: a(width, 4*width), C: a(tokens, width), TransB: true}
-	}},
-	{"matmul TN", func(r *backend.Recorder, a func(int, int) backend.Tensor) backend.Op {
-		return &backend.Matmul{A: a(tokens, width), B: a(tokens, 4*width), C: a(width, 4*width), TransA: true}
-	}},
-	{"matmul TN 64×64", func(r *backend.Recorder, a func(int, int) backend.Tensor) backend.Op {
-		return &backend.Matmul{A: a(tokens, 64), B: a(tokens, 64), C: a(64, 64), TransA: true}
-	}},
-	{"layernorm", func(r *backend.Recorder, a func(int, int) backend.Tensor) backend.Op {
-		return &backend.LayerNorm{X: a(tokens, width), Gain: a(1, width), Bias: a(1, width), Y: a(tokens, width), Stats: a(tokens, 2), Eps: 1e-5}
-	}},
-	{"layernorm backward", func(r *backend.Recorder, a func(int, int) backend.Tensor) backend.Op {
-		return &backend.LayerNormBackward{X: a(tokens, width), Gain: a(1, width), Stats: a(tokens, 2), DY: a(tokens, width), DX: a(tokens, width),
-			DGain: a(1, width), DBias: a(1, width)}
-	}},
-	{"softmax", func(r *backend.Recorder, a func(int, int) backend.Tensor) backend.Op {
-		return &backend.Softmax{X: a(tokens, length), Y: a(tokens, length)}
-	}},
-	{"gelu backward", func(r *backend.Recorder, a func(int, int) backend.Tensor) backend.Op {
-		return &backend.ActivateBackward{Activation: backend.GELU, X: a(tokens, 4*width), DY: a(tokens, 4*width), DX: a(tokens, 4*width)}
-	}},
-	{"attention, heads of 64", attention(64)},
-	{"attention, heads of 16", attention(16)},
-	{"attention, heads of 128", attention(128)},
-	{"attention backward, heads of 64", attentionBackward(64)},
-	{"attention backward, heads of 16", attentionBackward(16)},
-	{"attention backward, heads of 128", attentionBackward(128)},
-	{"rotary", func(r *backend.Recorder, a func(int, int) backend.Tensor) backend.Op {
-		return &backend.Rotary{X: a(tokens, 2*width), Width: 64, Length: length, Base: 1e4}
-	}},
-	{"add", func(r *backend.Recorder, a func(int, int) backend.Tensor) backend.Op {
-		return &backend.Add{A: a(tokens, 4*width), B: a(tokens, 4*width), Y: a(tokens, 4*width), Alpha: 1, Beta: 1}
-	}},
-	{"sum of squares", func(r *backend.Recorder, a func(int, int) backend.Tensor) backend.Op {
-		return &backend.Sum{X: a(tokens, 4*width), Y: a(1, 1), Alpha: 1, Squares: true}
-	}},
-	{"adamw", func(r *backend.Recorder, a func(int, int) backend.Tensor) backend.Op {
-		n := 4 << 20
-		return &backend.AdamW{X: a(1, n), Grad: a(1, n), M: a(1, n), V: a(1, n), Beta1: 0.9, Beta2: 0.99, Eps: 1e-8}
-	}},
-}
+// middle are those of a middle-sized model.
+var middle = sizes{tokens: 4096, width: 512, length: 512, weights: 4 << 20}
 
-func attention(head int) func(*backend.Recorder, func(int, int) backend.Tensor) backend.Op {
-	return func(r *backend.Recorder, a func(int, int) backend.Tensor) backend.Op {
-		heads := width / head
-		return &backend.Attention{QKV: a(tokens, 3*width), Out: a(tokens, width), LogSum: a(tokens, heads), Heads: heads, Length: length}
+func (z sizes) subjects() []subject {
+	tokens, width, length, attention, attentionBackward := z.tokens, z.width, z.length, z.attention, z.attentionBackward
+	return []subject{
+		{"matmul NN", func(r *backend.Recorder, a func(int, int) backend.Tensor) backend.Op {
+			return &backend.Matmul{A: a(tokens, width), B: a(width, 4*width), C: a(tokens, 4*width)}
+		}},
+		{"matmul NT", func(r *backend.Recorder, a func(int, int) backend.Tensor) backend.Op {
+			return &backend.Matmul{A: a(tokens, 4*width), B: a(width, 4*width), C: a(tokens, width), TransB: true}
+		}},
+		{"matmul TN", func(r *backend.Recorder, a func(int, int) backend.Tensor) backend.Op {
+			return &backend.Matmul{A: a(tokens, width), B: a(tokens, 4*width), C: a(width, 4*width), TransA: true}
+		}},
+		{"matmul TN 64×64", func(r *backend.Recorder, a func(int, int) backend.Tensor) backend.Op {
+			return &backend.Matmul{A: a(tokens, 64), B: a(tokens, 64), C: a(64, 64), TransA: true}
+		}},
+		{"layernorm", func(r *backend.Recorder, a func(int, int) backend.Tensor) backend.Op {
+			return &backend.LayerNorm{X: a(tokens, width), Gain: a(1, width), Bias: a(1, width), Y: a(tokens, width), Stats: a(tokens, 2), Eps: 1e-5}
+		}},
+		{"layernorm backward", func(r *backend.Recorder, a func(int, int) backend.Tensor) backend.Op {
+			return &backend.LayerNormBackward{X: a(tokens, width), Gain: a(1, width), Stats: a(tokens, 2), DY: a(tokens, width), DX: a(tokens, width),
+				DGain: a(1, width), DBias: a(1, width)}
+		}},
+		{"softmax", func(r *backend.Recorder, a func(int, int) backend.Tensor) backend.Op {
+			return &backend.Softmax{X: a(tokens, length), Y: a(tokens, length)}
+		}},
+		{"gelu backward", func(r *backend.Recorder, a func(int, int) backend.Tensor) backend.Op {
+			return &backend.ActivateBackward{Activation: backend.GELU, X: a(tokens, 4*width), DY: a(tokens, 4*width), DX: a(tokens, 4*width)}
+		}},
+		{"attention, heads of 64", attention(64)},
+		{"attention, heads of 16", attention(16)},
+		{"attention, heads of 128", attention(128)},
+		{"attention backward, heads of 64", attentionBackward(64)},
+		{"attention backward, heads of 16", attentionBackward(16)},
+		{"attention backward, heads of 128", attentionBackward(128)},
+		{"rotary", func(r *backend.Recorder, a func(int, int) backend.Tensor) backend.Op {
+			return &backend.Rotary{X: a(tokens, 2*width), Width: 64, Length: length, Base: 1e4}
+		}},
+		{"add", func(r *backend.Recorder, a func(int, int) backend.Tensor) backend.Op {
+			return &backend.Add{A: a(tokens, 4*width), B: a(tokens, 4*width), Y: a(tokens, 4*width), Alpha: 1, Beta: 1}
+		}},
+		{"sum of squares", func(r *backend.Recorder, a func(int, int) backend.Tensor) backend.Op {
+			return &backend.Sum{X: a(tokens, 4*width), Y: a(1, 1), Alpha: 1, Squares: true}
+		}},
+		{"adamw", func(r *backend.Recorder, a func(int, int) backend.Tensor) backend.Op {
+			n := z.weights
+			return &backend.AdamW{X: a(1, n), Grad: a(1, n), M: a(1, n), V: a(1, n), Beta1: 0.9, Beta2: 0.99, Eps: 1e-8}
+		}},
 	}
 }
 
-func attentionBackward(head int) func(*backend.Recorder, func(int, int) backend.Tensor) backend.Op {
+func (z sizes) attention(head int) func(*backend.Recorder, func(int, int) backend.Tensor) backend.Op {
 	return func(r *backend.Recorder, a func(int, int) backend.Tensor) backend.Op {
-		heads := width / head
-		return &backend.AttentionBackward{QKV: a(tokens, 3*width), Out: a(tokens, width), LogSum: a(tokens, heads), DOut: a(tokens, width),
-			DQKV: a(tokens, 3*width), Heads: heads, Length: length}
+		heads := z.width / head
+		return &backend.Attention{QKV: a(z.tokens, 3*z.width), Out: a(z.tokens, z.width), LogSum: a(z.tokens, heads), Heads: heads, Length: z.length}
+	}
+}
+
+func (z sizes) attentionBackward(head int) func(*backend.Recorder, func(int, int) backend.Tensor) backend.Op {
+	return func(r *backend.Recorder, a func(int, int) backend.Tensor) backend.Op {
+		heads := z.width / head
+		return &backend.AttentionBackward{QKV: a(z.tokens, 3*z.width), Out: a(z.tokens, z.width), LogSum: a(z.tokens, heads), DOut: a(z.tokens, z.width),
+			DQKV: a(z.tokens, 3*z.width), Heads: heads, Length: z.length}
 	}
 }
 
@@ -115,12 +118,15 @@ const (
 )
 
 // measure measures operations and training steps.
-func (r *Report) measure(d *stopwatch, stopped func() bool, tell func(any)) error {
+func (r *Report) measure(d *stopwatch, o *less, stopped func() bool, tell func(any)) error {
+	if o == nil {
+		o = &less{sizes: middle, presets: []string{config.DefaultPreset, "bench-b", "bench-a"}}
+	}
 	m, err := metal.New(keepOpen{d}, metal.Options{})
 	if err != nil {
 		return err
 	}
-	for _, s := range measured {
+	for _, s := range o.sizes.subjects() {
 		x, err := r.speed(m, s)
 		if err != nil {
 			r.problem("%s: %v", s.name, err)
@@ -132,8 +138,8 @@ func (r *Report) measure(d *stopwatch, stopped func() bool, tell func(any)) erro
 			return m.Close()
 		}
 	}
-	for _, preset := range []string{config.DefaultPreset, "bench-b", "bench-a"} {
-		x, err := r.step(m, d, preset)
+	for _, preset := range o.presets {
+		x, err := r.step(m, d, preset, o.batch)
 		if err != nil {
 			r.problem("training step of %s: %v", preset, err)
 		} else {
@@ -207,10 +213,13 @@ func (r *Report) speed(m *metal.Metal, s subject) (Speed, error) {
 // stepTime is for how long a training step is repeated.
 const stepTime = 3 * time.Second
 
-func (r *Report) step(m *metal.Metal, d *stopwatch, preset string) (StepTime, error) {
+func (r *Report) step(m *metal.Metal, d *stopwatch, preset string, batch int) (StepTime, error) {
 	c, err := config.Preset(preset)
 	if err != nil {
 		return StepTime{}, err
+	}
+	if batch > 0 {
+		c.Train.Batch = batch
 	}
 	t, err := train.New(c, m, nil)
 	if err != nil {
