@@ -58,7 +58,11 @@ const (
 
 // CountLaunches lowers the training step of a configuration as the Metal backend does, on paper.
 func CountLaunches(name string, c config.Config, o metal.Options) (*Launches, error) {
-	b, err := metal.New(metal.OnPaper(metal.Chip{Name: "paper"}), o)
+	d := metal.OnPaper(metal.Chip{Name: "paper"})
+	if o.Variants == nil { // New would test a device that computes nothing
+		o.Variants = metal.Preferred(d.Description())
+	}
+	b, err := metal.New(d, o)
 	if err != nil {
 		return nil, err
 	}

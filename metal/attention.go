@@ -25,8 +25,10 @@ func (l *lowering) fused(kernel string, products int, qkv, out, dout, dqkv backe
 	sequences, blocks := qkv.Rows/length, ceil(length, block)
 	l.add(launch{
 		file: "attention", kernel: fmt.Sprintf("%s_%d", kernel, width), subject: attentionSubject,
-		constants: []Constant{boolConstant(0, l.wide(qkv, out, dout, dqkv)), boolConstant(1, logSum)},
-		args:      args,
+		constants: []Constant{
+			boolConstant(0, l.wide(qkv, out, dout, dqkv)), boolConstant(1, logSum),
+			boolConstant(2, l.uses(attentionSubject, attentionRegisters))},
+		args: args,
 		params: struct {
 			Length, Heads, QKV, Out, DOut, DQKV uint32
 			Scale                               float32
@@ -39,7 +41,7 @@ func (l *lowering) fused(kernel string, products int, qkv, out, dout, dqkv backe
 
 func (l *lowering) attention(o *backend.Attention) {
 	block, fused := attentionBlock(o.Out.Cols/o.Heads, false)
-	if !fused || !l.uses(attentionSubject, attentionFused) {
+	if !fused || l.uses(attentionSubject, attentionUnfused) {
 		l.unfusedAttention(o)
 		return
 	}
@@ -49,7 +51,7 @@ func (l *lowering) attention(o *backend.Attention) {
 
 func (l *lowering) attentionBackward(o *backend.AttentionBackward) {
 	block, fused := attentionBlock(o.Out.Cols/o.Heads, true)
-	if !fused || !l.uses(attentionSubject, attentionFused) {
+	if !fused || l.uses(attentionSubject, attentionUnfused) {
 		l.unfusedAttentionBackward(o)
 		return
 	}

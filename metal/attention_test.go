@@ -3,11 +3,14 @@ package metal_test
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"coil/backend"
+	"coil/backend/conformance"
 	"coil/metal"
 	"coil/metal/emulator"
+	"coil/metal/emulator/emulatortest"
 )
 
 // orders are what the emulator may do in any order.
@@ -26,10 +29,18 @@ func TestFusedAttention(t *testing.T) {
 		{9, 2, 3, 32, 4}, {32, 2, 1, 32, 2}, {70, 2, 2, 32, 0}, {128, 1, 1, 32, 6},
 		{16, 3, 1, 64, 4}, {33, 2, 2, 64, 2}, {65, 1, 1, 64, 0}, {100, 1, 2, 64, 8},
 	}
-	for _, e := range orders {
+	for i, e := range slices.Concat(orders, orders) {
+		registers := i < len(orders)
 		for _, bf16 := range []bool{false, true} {
-			t.Run(fmt.Sprintf("checked=%v order=%v bf16=%v", e.Checked, e.Order, bf16), func(t *testing.T) {
-				p := newPair(t, e, metal.Options{BFloat16: bf16})
+			t.Run(fmt.Sprintf("checked=%v order=%v bf16=%v registers=%v", e.Checked, e.Order, bf16, registers), func(t *testing.T) {
+				o := metal.Options{BFloat16: bf16}
+				if !registers {
+					o.Variants = fusedAttention(emulatortest.Open(t, e))
+				}
+				p := newPair(t, e, o)
+				if v := p.metal.Variants(); v.Degraded() == registers {
+					t.Fatalf("variants %v", v)
+				}
 				for i, s := range shapes {
 					forward, backward := p.attention(s.length, s.sequences, s.heads, s.width, s.pad, i%2 == 0)
 					if forward != 1 || backward != 2 {
@@ -38,6 +49,45 @@ func TestFusedAttention(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// fusedAttention are variants of which attention's takes scores through threadgroup memory.
+func fusedAttention(d metal.Device) metal.Variants {
+	v, ok := metal.Preferred(d.Description()).Plainer(d.Description(), "attention", "a test")
+	if !ok {
+		panic("attention has one variant")
+	}
+	return v
+}
+
+// TestMatrixLayout has a GPU whose threads hold other elements of matrices than the kernels that work on them expect: they
+// give way to those that work through threadgroup memory.
+func TestMatrixLayout(t *testing.T) {
+	e := emulator.Options{RowMajor: true}
+	d := emulatortest.Open(t, e)
+	options := conformance.Options{Subjects: []string{"attention"}, Every: 5, First: true}
+	failures := func(o metal.Options) (n int, v metal.Variants) {
+		b := on(t, emulatortest.Open(t, e), o)
+		defer b.Close()
+		conformance.Check(b, options, func(f conformance.Finding) bool {
+			n += len(f.Failures)
+			return true
+		})
+		return n, b.Variants()
+	}
+	n, v := failures(metal.Options{})
+	if n > 0 || !v.Degraded() {
+		t.Errorf("%d failures with %v", n, v)
+	}
+	want := fusedAttention(d)
+	for i := range want {
+		if v[i].Name != want[i].Name || v[i].Reason != "" && !strings.Contains(v[i].Reason, "elements of a matrix") {
+			t.Errorf("variant %+v, want %s", v[i], want[i].Name)
+		}
+	}
+	if n, _ := failures(metal.Options{Variants: metal.Preferred(d.Description())}); n == 0 {
+		t.Error("scores in registers are right whatever the layout: the test of it proves nothing")
 	}
 }
 

@@ -21,7 +21,7 @@ type Options struct {
 	Target   time.Duration // GPU time of a command buffer; 0: 30 ms
 	Timeout  time.Duration // how long a command buffer may take; 0: 30 s
 	Cores    int           // of the GPU; 0: not known
-	Variants Variants      // of kernels; nil: those that Preferred returns
+	Variants Variants      // of kernels; nil: those that Preferred returns, less what a test of the device rules out
 }
 
 // Metal is a backend.
@@ -64,7 +64,8 @@ func New(d Device, o Options) (*Metal, error) {
 	if what.Family < minFamily {
 		return nil, fmt.Errorf("metal: %s is of family Apple%d; coil needs family Apple%d (M1) or later, for matrices of SIMD-groups", what.Name, what.Family, minFamily)
 	}
-	if o.Variants == nil {
+	probe := o.Variants == nil
+	if probe {
 		o.Variants = Preferred(what)
 	} else if err := o.Variants.check(); err != nil {
 		return nil, err
@@ -88,7 +89,26 @@ func New(d Device, o Options) (*Metal, error) {
 	if m.journal, err = d.NewBuffer(journalBytes); err != nil {
 		return nil, errors.Join(fmt.Errorf("metal: %w", err), d.Close())
 	}
+	if probe {
+		m.probe()
+	}
 	return m, nil
+}
+
+// probe drops the variants that rely on what a GPU turns out to lack.
+func (m *Metal) probe() {
+	if m.variants.of(attentionSubject) != attentionRegisters {
+		return
+	}
+	err := m.checkMatrices()
+	if err == nil {
+		return
+	}
+	reason, fault := err.Error(), (*KernelError)(nil)
+	if errors.As(err, &fault) {
+		reason = fault.reason()
+	}
+	m.variants, _ = m.variants.Plainer(m.device.Description(), attentionSubject, reason)
 }
 
 // Info describes the device.

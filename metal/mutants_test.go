@@ -222,7 +222,7 @@ func (m *mutating) body(from, to int) {
 	}
 	declared := m.declarators(from, to)
 	for i := from; i < to; i++ {
-		if m.is(i, "constexpr") { // must stay constant
+		if m.is(i, "constexpr", "static_assert") { // must stay constant
 			for !m.is(i, ";") {
 				i++
 			}
@@ -485,6 +485,10 @@ var offsets = map[string][]struct {
 	"simdgroup_store": {{1, "1", 0}, {2, "1", 0}},
 	"tile_column":     {{0, "1", 0}, {1, "1", 0}},
 	"filled":          {{0, "1", 0}},
+	"load_four":       {{1, "(quads ? 4 : 1)", 0}},
+	"store_four":      {{1, "(quads ? 4 : 1)", 0}},
+	"pick":            {{1, "1", 0}},
+	"seen":            {{1, "1", 0}, {2, "1", 0}, {3, "1", 0}},
 	"exps":            {{1, "1", 0}, {2, "1", 0}},
 }
 

@@ -42,11 +42,13 @@ var subjectsOf = map[string][]string{
 	"attention":   {"attention"},
 	"softmax":     {"softmax"},
 	"journal":     {"groups", "bad steps"},
+	"layout":      {"attention"},
 }
 
 // trial of a mutant: a run of the suite, or of a part of it.
 type mutantTrial struct {
 	checked, bfloat bool
+	fused           bool // attention's second variant; only for its shader
 	every           int
 	order           emulator.Order
 }
@@ -55,13 +57,16 @@ type mutantTrial struct {
 var mutantTrials = []mutantTrial{
 	{every: 9},
 	{checked: true, every: 9, order: emulator.Random},
+	{checked: true, every: 9, order: emulator.Random, fused: true},
 	{},
 	{bfloat: true, every: 4},
 	{checked: true, order: emulator.Reverse},
 	{bfloat: true},
+	{fused: true},
+	{checked: true, order: emulator.Reverse, fused: true},
 }
 
-const quickTrials = 2
+const quickTrials = 3
 
 // mutatedFile is a file of shaders with all its mutants.
 type mutatedFile struct {
@@ -151,6 +156,9 @@ func (f *mutatedFile) open(id uint32, x mutantTrial) (*mutated, error) {
 
 // run runs a trial of a mutant and says what was noticed.
 func (f *mutatedFile) run(id uint32, x mutantTrial) (noticed string, err error) {
+	if x.fused && f.name != "attention" {
+		return "", nil
+	}
 	d, err := f.open(id, x)
 	if err != nil {
 		return "", err
@@ -165,9 +173,19 @@ func (f *mutatedFile) run(id uint32, x mutantTrial) (noticed string, err error) 
 			return fmt.Sprintf("failed command buffers: %v %.500v, want %.500v", err, got, f.failures), nil
 		}
 	}
-	b, err := metal.New(d, metal.Options{BFloat16: x.bfloat})
+	options := metal.Options{BFloat16: x.bfloat}
+	if x.fused {
+		options.Variants = fusedAttention(d)
+	}
+	b, err := metal.New(d, options)
 	if err != nil {
 		return "", err
+	}
+	if f.name == "layout" { // which has no other use
+		if v := b.Variants(); v.Degraded() {
+			noticed = fmt.Sprint(v)
+		}
+		return noticed, nil
 	}
 	d.watch(b)
 	o := conformance.Options{Every: x.every, Subjects: subjectsOf[f.name], First: true}

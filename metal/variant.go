@@ -26,14 +26,16 @@ type variant struct {
 
 // The subjects, and their variants.
 const (
-	attentionSubject = "attention"
-	attentionFused   = "fused"
-	attentionUnfused = "unfused"
+	attentionSubject   = "attention"
+	attentionRegisters = "fused, scores in registers"
+	attentionFused     = "fused"
+	attentionUnfused   = "unfused"
 )
 
 // subjects is the list of them. A new variant is an entry here, and a case in the lowering of its operations.
 var subjects = []subject{
 	{attentionSubject, []string{"attention"}, []variant{
+		{name: attentionRegisters, needs: family(7, "SIMD-group matrices")},
 		{name: attentionFused, needs: family(7, "SIMD-group matrices")},
 		{name: attentionUnfused},
 	}},

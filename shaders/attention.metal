@@ -4,13 +4,15 @@
 // times eight of them, the operands as well as the results, in matrices of 8x8 in registers, and so reads each matrix of
 // the other side once for all its strips. The other side goes through threadgroup memory in tiles of `across` rows.
 //
-// What is done to single scores must know where they stand, and the place of an element in a matrix is not ours to know:
-// a strip of scores goes through threadgroup memory, where four threads share a row. The result, which the softmax as it
-// goes along has to scale row by row, stays in registers: diag(α)·O is w/8 products where a tile takes w/8·across/4. To
-// hold it in threadgroup memory would take more loads and stores than that, and the room of another threadgroup.
+// What is done to single scores must know where they stand; four threads share a row of them. Where a thread holds elements
+// of a matrix is not documented. If the GPU has been found to do it as expected (layout.metal), scores stay in registers.
+// Otherwise a strip of them goes through threadgroup memory. The result, which the softmax as it goes along has to scale row
+// by row, stays in registers even then: diag(α)·O is w/8 products where a tile takes w/8·across/4. To hold it in threadgroup
+// memory would take more loads and stores than that, and the room of another threadgroup.
 
 constant bool quads [[function_constant(10)]];  // rows of all operands begin at multiples of four
 constant bool with_log_sum [[function_constant(11)]];
+constant bool in_registers [[function_constant(12)]];  // of scores: a thread works on the elements of matrices that it holds
 
 CONSTANT uint kThreads = 128, kSimds = 4;
 CONSTANT uint kPad = 4;  // rows of a tile are longer, so that those of a matrix lie in different banks
@@ -36,16 +38,63 @@ static inline Head head_of(uint3 group, uint length, uint heads) {
   return Head{group.z * length, group.y * w, heads * w};
 }
 
+// What a thread has of a strip of eight rows: a quarter of a row, and of scores columns first + t·step + {0, 1, gap, gap + 1}
+// for each t below across/16.
+struct Spot {
+  uint row, quarter;
+  uint first, step, gap;
+};
+
+template <uint across>
+static inline Spot spot_of(uint lane) {
+  if (in_registers) {
+    const uint first = lane / 8 % 2 * 4 + lane % 2 * 2;
+    return Spot{lane / 16 * 4 + lane / 2 % 4, first / 2, first, 16, 8};
+  }
+  return Spot{lane / 4, lane % 4, lane % 4 * (across / 4), 4, 2};
+}
+
+// Elements i to i+3; with quads, i is a multiple of four.
+static inline float4 load_four(device const void* x, uint i, bool bf16) {
+  if (quads) return load4(x, i, bf16);
+  return float4(load(x, i, bf16), load(x, i + 1, bf16), load(x, i + 2, bf16), load(x, i + 3, bf16));
+}
+
+static inline void store_four(device void* x, uint i, float4 v, bool bf16) {
+  if (quads) {
+    store4(x, i, v, bf16);
+    return;
+  }
+  store(x, i, v.x, bf16);
+  store(x, i + 1, v.y, bf16);
+  store(x, i + 2, v.z, bf16);
+  store(x, i + 3, v.w, bf16);
+}
+
 // Brings `rows` rows of width w into threadgroup memory, the first `valid` of them from element i on and zeros for the
-// others. It is the work of `threads` threads.
+// others. It is the work of `threads` threads, which take whole rows in each round.
 template <uint w, uint rows, uint threads>
 static inline void load_tile(threadgroup float* tile, device const void* x, uint i, uint stride, uint valid, uint tid,
                              bool bf16) {
-  UNROLL for (uint t = 0; t < (rows * w / 4 + threads - 1) / threads; t++) {
-    const uint e = t * threads + tid, r = e / (w / 4), c = e % (w / 4) * 4;
-    if (rows * w / 4 % threads != 0 && r >= rows) continue;
-    *(threadgroup float4*)(tile + r * (w + kPad) + c) =
-        load_row(x, i + r * stride, c, r < valid ? w : 0, 0.0f, bf16, quads);
+  constexpr uint step = threads / (w / 4), rounds = rows / step;
+  static_assert(rounds * step == rows, "rounds take whole tiles");
+  const uint r = tid / (w / 4), c = tid % (w / 4) * 4;
+  threadgroup float* to = tile + r * (w + kPad) + c;
+  i += r * stride + c;
+  if (valid >= rows) {
+    UNROLL for (uint t = 0; t < rounds; t++) {
+      *(threadgroup float4*)to = load_four(x, i, bf16);
+      to += step * (w + kPad);
+      i += step * stride;
+    }
+  } else {
+    UNROLL for (uint t = 0; t < rounds; t++) {
+      float4 v = float4(0.0f);
+      if (r + t * step < valid) v = load_four(x, i, bf16);
+      *(threadgroup float4*)to = v;
+      to += step * (w + kPad);
+      i += step * stride;
+    }
   }
 }
 
@@ -62,13 +111,13 @@ INLINE void load_strip(thread simdgroup_float8x8 (&to)[strips][w / 8], uint s, t
 // Writes the eight rows of strip s, each times the factor of its threads.
 template <uint w, uint strips>
 INLINE void store_strip(thread simdgroup_float8x8 (&from)[strips][w / 8], uint s, threadgroup float* mine, device void* x,
-                        uint i, uint stride, uint valid, float factor, uint lane, bool bf16) {
+                        uint i, uint stride, uint valid, float factor, Spot at, bool bf16) {
   UNROLL for (uint k = 0; k < w / 8; k++) simdgroup_store(from[s][k], mine + 8 * k, w + kPad);
   simdgroup_barrier(mem_flags::mem_threadgroup);
-  const uint r = lane / 4;
-  for (uint c = lane % 4 * 4; c < w; c += 16) {
-    const float4 v = *(threadgroup float4*)(mine + r * (w + kPad) + c) * factor;
-    if (r < valid) store_row(x, i + r * stride, c, w, v, bf16, quads);
+  if (at.row < valid) {
+    threadgroup float* v = mine + at.row * (w + kPad) + 4 * at.quarter;
+    i += at.row * stride + 4 * at.quarter;
+    UNROLL for (uint c = 0; c < w; c += 16) store_four(x, i + c, *(threadgroup float4*)(v + c) * factor, bf16);
   }
   simdgroup_barrier(mem_flags::mem_threadgroup);
 }
@@ -99,43 +148,84 @@ INLINE void add_weighted(thread simdgroup_float8x8 (&to)[strips][w / 8],
     }
 }
 
-// A strip of scores between matrices and threads: thread `lane` has row lane/4, and of its columns the across/4 from
-// lane%4·across/4 on.
+// A strip of scores from matrices to threads, and back.
 template <uint strips, uint across>
 INLINE void spread(thread float4* to, thread simdgroup_float8x8 (&from)[strips][across / 8], uint s, threadgroup float* mine,
-                   uint lane) {
+                   Spot at) {
+  if (in_registers) {
+    UNROLL for (uint t = 0; t < across / 16; t++)
+      to[t] = float4(from[s][2 * t].thread_elements()[0], from[s][2 * t].thread_elements()[1],
+                     from[s][2 * t + 1].thread_elements()[0], from[s][2 * t + 1].thread_elements()[1]);
+    return;
+  }
   UNROLL for (uint j = 0; j < across / 8; j++) simdgroup_store(from[s][j], mine + 8 * j, across + kPad);
   simdgroup_barrier(mem_flags::mem_threadgroup);
   UNROLL for (uint t = 0; t < across / 16; t++)
-    to[t] = *(threadgroup float4*)(mine + lane / 4 * (across + kPad) + lane % 4 * (across / 4) + 4 * t);
+    to[t] = *(threadgroup float4*)(mine + at.row * (across + kPad) + at.first + 4 * t);
   simdgroup_barrier(mem_flags::mem_threadgroup);
 }
 
 template <uint strips, uint across>
 INLINE void gather(thread simdgroup_float8x8 (&to)[strips][across / 8], uint s, thread float4* from, threadgroup float* mine,
-                   uint lane) {
+                   Spot at) {
+  if (in_registers) {
+    UNROLL for (uint t = 0; t < across / 16; t++) {
+      to[s][2 * t].thread_elements()[0] = from[t].x;
+      to[s][2 * t].thread_elements()[1] = from[t].y;
+      to[s][2 * t + 1].thread_elements()[0] = from[t].z;
+      to[s][2 * t + 1].thread_elements()[1] = from[t].w;
+    }
+    return;
+  }
   UNROLL for (uint t = 0; t < across / 16; t++)
-    *(threadgroup float4*)(mine + lane / 4 * (across + kPad) + lane % 4 * (across / 4) + 4 * t) = from[t];
+    *(threadgroup float4*)(mine + at.row * (across + kPad) + at.first + 4 * t) = from[t];
   simdgroup_barrier(mem_flags::mem_threadgroup);
   UNROLL for (uint j = 0; j < across / 8; j++) simdgroup_load(to[s][j], mine + 8 * j, across + kPad);
   simdgroup_barrier(mem_flags::mem_threadgroup);
 }
 
-// The value and the maximum over the four threads that share a row.
-static inline float quad_max_of(float v) {
+// Strip s, each row times the factor of its threads. diagonal is 64 zeros, but for what was there before.
+template <uint w, uint strips>
+INLINE void scale_rows(thread simdgroup_float8x8 (&o)[strips][w / 8], uint s, float factor, threadgroup float* diagonal,
+                       Spot at) {
+  if (in_registers) {
+    UNROLL for (uint k = 0; k < w / 8; k++) {
+      o[s][k].thread_elements()[0] *= factor;
+      o[s][k].thread_elements()[1] *= factor;
+    }
+    return;
+  }
+  if (at.quarter == 0) diagonal[9 * at.row] = factor;
+  simdgroup_barrier(mem_flags::mem_threadgroup);
+  simdgroup_float8x8 d;
+  simdgroup_load(d, diagonal, 8);
+  UNROLL for (uint k = 0; k < w / 8; k++) {
+    simdgroup_float8x8 scaled;
+    simdgroup_multiply(scaled, d, o[s][k]);
+    o[s][k] = scaled;
+  }
+}
+
+// The maximum and the sum over the four threads that share a row.
+static inline float row_max(float v) {
   v = max(v, simd_shuffle_xor(v, 1));
-  return max(v, simd_shuffle_xor(v, 2));
+  return max(v, simd_shuffle_xor(v, in_registers ? 8 : 2));
 }
 
-static inline float quad_sum_of(float v) {
+static inline float row_sum(float v) {
   v += simd_shuffle_xor(v, 1);
-  return v + simd_shuffle_xor(v, 2);
+  return v + simd_shuffle_xor(v, in_registers ? 8 : 2);
 }
 
-// Scores of keys j to j+3 for query i: those after the query count nothing.
-static inline float4 seen(float4 v, uint j, uint i) {
-  return float4(j <= i ? v.x : -INFINITY, j + 1 <= i ? v.y : -INFINITY, j + 2 <= i ? v.z : -INFINITY,
-                j + 3 <= i ? v.w : -INFINITY);
+// Scores of keys j + {0, 1, gap, gap + 1} for query i: those after the query count nothing.
+static inline float4 seen(float4 v, uint j, uint gap, uint i) {
+  return float4(j <= i ? v.x : -INFINITY, j + 1 <= i ? v.y : -INFINITY, j + gap <= i ? v.z : -INFINITY,
+                j + gap + 1 <= i ? v.w : -INFINITY);
+}
+
+// Elements i + {0, 1, gap, gap + 1}.
+static inline float4 pick(threadgroup const float* x, uint i, uint gap) {
+  return float4(x[i], x[i + 1], x[i + gap], x[i + gap + 1]);
 }
 
 static inline float4 exp2_of(float4 v) { return float4(exp2(v.x), exp2(v.y), exp2(v.z), exp2(v.w)); }
@@ -157,7 +247,7 @@ template <uint w, uint strips, uint across>
   // The last blocks see the most keys: they go first.
   const uint start = (groups.x - 1 - group.x) * (kSimds * 8 * strips);
   const uint first = start + simd * 8 * strips, last = first + 8 * strips - 1;  // rows of the SIMD-group
-  const uint r = lane / 4, c = lane % 4 * (across / 4);
+  const Spot at = spot_of<across>(lane);
   threadgroup float* tile = (threadgroup float*)tile_room;
   threadgroup float* strip = (threadgroup float*)strip_room + simd * 8 * (across + kPad);
   threadgroup float* diagonal = diagonals + simd * 64;
@@ -167,8 +257,8 @@ template <uint w, uint strips, uint across>
   simdgroup_float8x8 q[strips][w / 8], o[strips][w / 8];
   float most[strips], sum[strips];  // of a row: the largest score in units of log 2, and Σ exp2(score − most)
   UNROLL for (uint s = 0; s < strips; s++) {
-    const uint at = first + 8 * s;
-    load_strip<w, strips>(q, s, mine, qkv, queries + at * p.qkv, p.qkv, at < p.length ? p.length - at : 0, lane, bf16_0);
+    const uint top = first + 8 * s;
+    load_strip<w, strips>(q, s, mine, qkv, queries + top * p.qkv, p.qkv, top < p.length ? p.length - top : 0, lane, bf16_0);
     UNROLL for (uint k = 0; k < w / 8; k++) o[s][k] = make_filled_simdgroup_matrix<float, 8, 8>(0.0f);
     most[s] = -INFINITY;
     sum[s] = 0.0f;
@@ -187,32 +277,25 @@ template <uint w, uint strips, uint across>
     if (active) {
       scores_of<w, strips, across>(weights, q, tile);
       UNROLL for (uint s = 0; s < strips; s++) {
-        const uint i = first + 8 * s + r;
+        const uint i = first + 8 * s + at.row;
         float4 v[across / 16];
-        spread<strips, across>(v, weights, s, strip, lane);
+        spread<strips, across>(v, weights, s, strip, at);
         float m = -INFINITY;
         UNROLL for (uint t = 0; t < across / 16; t++) {
-          v[t] = seen(v[t], j + c + 4 * t, i);
+          v[t] = seen(v[t], j + at.first + t * at.step, at.gap, i);
           m = max(m, max(max(v[t].x, v[t].y), max(v[t].z, v[t].w)));
         }
-        m = max(most[s], quad_max_of(m) * scale);
+        m = max(most[s], row_max(m) * scale);
         float z = 0.0f;
         UNROLL for (uint t = 0; t < across / 16; t++) {
           v[t] = exp2_of(fma(v[t], float4(scale), float4(-m)));
           z += sum_of(v[t]);
         }
         const float alpha = exp2(most[s] - m);
-        sum[s] = sum[s] * alpha + quad_sum_of(z);
+        sum[s] = sum[s] * alpha + row_sum(z);
         most[s] = m;
-        if (lane % 4 == 0) diagonal[9 * r] = alpha;
-        gather<strips, across>(weights, s, v, strip, lane);
-        simdgroup_float8x8 d;
-        simdgroup_load(d, diagonal, 8);
-        UNROLL for (uint k = 0; k < w / 8; k++) {
-          simdgroup_float8x8 scaled;
-          simdgroup_multiply(scaled, d, o[s][k]);
-          o[s][k] = scaled;
-        }
+        gather<strips, across>(weights, s, v, strip, at);
+        scale_rows<w, strips>(o, s, alpha, diagonal, at);
       }
     }
     threadgroup_barrier(mem_flags::mem_threadgroup);
@@ -223,11 +306,11 @@ template <uint w, uint strips, uint across>
 
   threadgroup_barrier(mem_flags::mem_threadgroup);
   UNROLL for (uint s = 0; s < strips; s++) {
-    const uint at = first + 8 * s, row = h.row + at;
-    const uint valid = at < p.length ? p.length - at : 0;
-    store_strip<w, strips>(o, s, mine, out, row * p.out + h.col, p.out, valid, 1.0f / sum[s], lane, bf16_1);
-    if (with_log_sum && lane % 4 == 0 && r < valid)
-      log_sum[(row + r) * p.heads + group.y] = (most[s] + log2(sum[s])) * kLn2;
+    const uint top = first + 8 * s, row = h.row + top;
+    const uint valid = top < p.length ? p.length - top : 0;
+    store_strip<w, strips>(o, s, mine, out, row * p.out + h.col, p.out, valid, 1.0f / sum[s], at, bf16_1);
+    if (with_log_sum && at.quarter == 0 && at.row < valid)
+      log_sum[(row + at.row) * p.heads + group.y] = (most[s] + log2(sum[s])) * kLn2;
   }
 }
 
@@ -249,7 +332,7 @@ template <uint w, uint strips, uint across>
   const Head h = head_of<w>(group, p.length, p.heads);
   const uint start = (groups.x - 1 - group.x) * (kSimds * 8 * strips);  // the longest go first
   const uint first = start + simd * 8 * strips, last = first + 8 * strips - 1;
-  const uint r = lane / 4, c = lane % 4 * (across / 4);
+  const Spot at = spot_of<across>(lane);
   threadgroup float* key_tile = (threadgroup float*)tile_room;
   threadgroup float* value_tile = key_tile + across * (w + kPad);
   threadgroup float* strip = (threadgroup float*)strip_room + simd * 8 * (across + kPad);
@@ -259,23 +342,20 @@ template <uint w, uint strips, uint across>
   simdgroup_float8x8 q[strips][w / 8], g[strips][w / 8], dq[strips][w / 8];
   float shift[strips], d[strips];  // LogSum in units of log 2, and δ
   UNROLL for (uint s = 0; s < strips; s++) {
-    const uint at = first + 8 * s, row = h.row + at;
-    const uint valid = at < p.length ? p.length - at : 0;
-    load_strip<w, strips>(q, s, mine, qkv, queries + at * p.qkv, p.qkv, valid, lane, bf16_0);
+    const uint top = first + 8 * s, row = h.row + top;
+    const uint valid = top < p.length ? p.length - top : 0;
+    load_strip<w, strips>(q, s, mine, qkv, queries + top * p.qkv, p.qkv, valid, lane, bf16_0);
     load_strip<w, strips>(g, s, mine, dout, row * p.dout + h.col, p.dout, valid, lane, bf16_3);
     UNROLL for (uint k = 0; k < w / 8; k++) dq[s][k] = make_filled_simdgroup_matrix<float, 8, 8>(0.0f);
     float sum = 0.0f;
-    for (uint k = lane % 4 * 4; k < w; k += 16) {
-      const uint n = r < valid ? w : 0;
-      sum += sum_of(load_row(out, (row + r) * p.out + h.col, k, n, 0.0f, bf16_1, quads) *
-                    load_row(dout, (row + r) * p.dout + h.col, k, n, 0.0f, bf16_3, quads));
-    }
-    d[s] = quad_sum_of(sum);
     shift[s] = 0.0f;
-    if (r < valid) {
-      shift[s] = log_sum[(row + r) * p.heads + group.y] * kLog2E;
-      if (lane % 4 == 0) delta[(row + r) * p.heads + group.y] = d[s];
+    if (at.row < valid) {
+      const uint i = (row + at.row) * p.out + h.col + 4 * at.quarter, g_i = (row + at.row) * p.dout + h.col + 4 * at.quarter;
+      UNROLL for (uint k = 0; k < w; k += 16) sum += sum_of(load_four(out, i + k, bf16_1) * load_four(dout, g_i + k, bf16_3));
+      shift[s] = log_sum[(row + at.row) * p.heads + group.y] * kLog2E;
     }
+    d[s] = row_sum(sum);
+    if (at.row < valid && at.quarter == 0) delta[(row + at.row) * p.heads + group.y] = d[s];
   }
   const float scale = p.scale * kLog2E;
 
@@ -290,21 +370,22 @@ template <uint w, uint strips, uint across>
     scores_of<w, strips, across>(weights, q, key_tile);
     scores_of<w, strips, across>(grads, g, value_tile);
     UNROLL for (uint s = 0; s < strips; s++) {
-      const uint i = first + 8 * s + r;
+      const uint i = first + 8 * s + at.row;
       float4 v[across / 16], e[across / 16];
-      spread<strips, across>(v, weights, s, strip, lane);
-      spread<strips, across>(e, grads, s, strip, lane);
+      spread<strips, across>(v, weights, s, strip, at);
+      spread<strips, across>(e, grads, s, strip, at);
       UNROLL for (uint t = 0; t < across / 16; t++)
-        v[t] = exp2_of(fma(seen(v[t], j + c + 4 * t, i), float4(scale), float4(-shift[s]))) * (e[t] - d[s]);
-      gather<strips, across>(weights, s, v, strip, lane);
+        v[t] = exp2_of(fma(seen(v[t], j + at.first + t * at.step, at.gap, i), float4(scale), float4(-shift[s]))) * (e[t] - d[s]);
+      gather<strips, across>(weights, s, v, strip, at);
     }
     add_weighted<w, strips, across>(dq, weights, key_tile);
   }
 
   threadgroup_barrier(mem_flags::mem_threadgroup);
   UNROLL for (uint s = 0; s < strips; s++) {
-    const uint at = first + 8 * s;
-    store_strip<w, strips>(dq, s, mine, dqkv, (h.row + at) * p.dqkv + h.col, p.dqkv, at < p.length ? p.length - at : 0, p.scale, lane, bf16_4);
+    const uint top = first + 8 * s;
+    store_strip<w, strips>(dq, s, mine, dqkv, (h.row + top) * p.dqkv + h.col, p.dqkv, top < p.length ? p.length - top : 0,
+                           p.scale, at, bf16_4);
   }
 }
 
@@ -322,11 +403,11 @@ template <uint w, uint strips, uint across>
                                                                      uint lane [[thread_index_in_simdgroup]],
                                                                      uint simd [[simdgroup_index_in_threadgroup]]) {
   threadgroup float4 tile_room[2 * across * (w + kPad) / 4], strip_room[kSimds * 8 * (across + kPad) / 4];
-  threadgroup float4 shifts[across / 4], deltas[across / 4];  // of the queries in the tile
+  threadgroup float shifts[across], deltas[across];  // of the queries in the tile
   const Head h = head_of<w>(group, p.length, p.heads);
   const uint start = group.x * (kSimds * 8 * strips);
   const uint first = start + simd * 8 * strips;
-  const uint r = lane / 4, c = lane % 4 * (across / 4);
+  const Spot at = spot_of<across>(lane);
   threadgroup float* query_tile = (threadgroup float*)tile_room;
   threadgroup float* grad_tile = query_tile + across * (w + kPad);
   threadgroup float* strip = (threadgroup float*)strip_room + simd * 8 * (across + kPad);
@@ -335,9 +416,9 @@ template <uint w, uint strips, uint across>
 
   simdgroup_float8x8 k[strips][w / 8], v[strips][w / 8], dk[strips][w / 8], dv[strips][w / 8];
   UNROLL for (uint s = 0; s < strips; s++) {
-    const uint at = first + 8 * s, valid = at < p.length ? p.length - at : 0;
-    load_strip<w, strips>(k, s, mine, qkv, keys + at * p.qkv, p.qkv, valid, lane, bf16_0);
-    load_strip<w, strips>(v, s, mine, qkv, values + at * p.qkv, p.qkv, valid, lane, bf16_0);
+    const uint top = first + 8 * s, valid = top < p.length ? p.length - top : 0;
+    load_strip<w, strips>(k, s, mine, qkv, keys + top * p.qkv, p.qkv, valid, lane, bf16_0);
+    load_strip<w, strips>(v, s, mine, qkv, values + top * p.qkv, p.qkv, valid, lane, bf16_0);
     UNROLL for (uint m = 0; m < w / 8; m++) {
       dk[s][m] = make_filled_simdgroup_matrix<float, 8, 8>(0.0f);
       dv[s][m] = make_filled_simdgroup_matrix<float, 8, 8>(0.0f);
@@ -350,11 +431,11 @@ template <uint w, uint strips, uint across>
     load_tile<w, across, kThreads>(query_tile, qkv, queries + i * p.qkv, p.qkv, p.length - i, thread_in_group, bf16_0);
     load_tile<w, across, kThreads>(grad_tile, dout, (h.row + i) * p.dout + h.col, p.dout, p.length - i, thread_in_group, bf16_2);
     if (thread_in_group < across) {
-      const uint at = i + thread_in_group;
-      const bool there = at < p.length;
+      const uint row = i + thread_in_group;
+      const bool there = row < p.length;
       // A query that does not exist has weights of 0.
-      ((threadgroup float*)shifts)[thread_in_group] = there ? log_sum[(h.row + at) * p.heads + group.y] * kLog2E : INFINITY;
-      ((threadgroup float*)deltas)[thread_in_group] = there ? delta[(h.row + at) * p.heads + group.y] : 0.0f;
+      shifts[thread_in_group] = there ? log_sum[(h.row + row) * p.heads + group.y] * kLog2E : INFINITY;
+      deltas[thread_in_group] = there ? delta[(h.row + row) * p.heads + group.y] : 0.0f;
     }
     threadgroup_barrier(mem_flags::mem_threadgroup);
     if (i + across <= first || first >= p.length) continue;  // a whole SIMD-group; the barriers are met in each turn
@@ -362,18 +443,19 @@ template <uint w, uint strips, uint across>
     scores_of<w, strips, across>(weights, k, query_tile);
     scores_of<w, strips, across>(grads, v, grad_tile);
     UNROLL for (uint s = 0; s < strips; s++) {
-      const uint j = first + 8 * s + r;
+      const uint j = first + 8 * s + at.row;
       float4 x[across / 16], e[across / 16];
-      spread<strips, across>(x, weights, s, strip, lane);
-      spread<strips, across>(e, grads, s, strip, lane);
+      spread<strips, across>(x, weights, s, strip, at);
+      spread<strips, across>(e, grads, s, strip, at);
       UNROLL for (uint t = 0; t < across / 16; t++) {
-        const uint n = c + 4 * t, q = i + n;
-        x[t] = exp2_of(fma(x[t], float4(scale), -shifts[n / 4]));
-        x[t] = float4(q >= j ? x[t].x : 0.0f, q + 1 >= j ? x[t].y : 0.0f, q + 2 >= j ? x[t].z : 0.0f, q + 3 >= j ? x[t].w : 0.0f);
-        e[t] = x[t] * (e[t] - deltas[n / 4]);
+        const uint n = at.first + t * at.step, q = i + n;
+        x[t] = exp2_of(fma(x[t], float4(scale), -pick(shifts, n, at.gap)));
+        x[t] = float4(q >= j ? x[t].x : 0.0f, q + 1 >= j ? x[t].y : 0.0f, q + at.gap >= j ? x[t].z : 0.0f,
+                      q + at.gap + 1 >= j ? x[t].w : 0.0f);
+        e[t] = x[t] * (e[t] - pick(deltas, n, at.gap));
       }
-      gather<strips, across>(weights, s, x, strip, lane);
-      gather<strips, across>(grads, s, e, strip, lane);
+      gather<strips, across>(weights, s, x, strip, at);
+      gather<strips, across>(grads, s, e, strip, at);
     }
     add_weighted<w, strips, across>(dv, weights, grad_tile);
     add_weighted<w, strips, across>(dk, grads, query_tile);
@@ -381,10 +463,10 @@ template <uint w, uint strips, uint across>
 
   threadgroup_barrier(mem_flags::mem_threadgroup);
   UNROLL for (uint s = 0; s < strips; s++) {
-    const uint at = first + 8 * s, valid = at < p.length ? p.length - at : 0;
-    const uint i = (h.row + at) * p.dqkv + h.col;
-    store_strip<w, strips>(dk, s, mine, dkv, i, p.dqkv, valid, p.scale, lane, bf16_4);
-    store_strip<w, strips>(dv, s, mine, dkv, i + h.cols, p.dqkv, valid, 1.0f, lane, bf16_4);
+    const uint top = first + 8 * s, valid = top < p.length ? p.length - top : 0;
+    const uint i = (h.row + top) * p.dqkv + h.col;
+    store_strip<w, strips>(dk, s, mine, dkv, i, p.dqkv, valid, p.scale, at, bf16_4);
+    store_strip<w, strips>(dv, s, mine, dkv, i + h.cols, p.dqkv, valid, 1.0f, at, bf16_4);
   }
 }
 

@@ -64,12 +64,14 @@ type compiler struct {
 	clang   string
 	id      string // of the compiler and the sources of the run time
 	cache   string
-	include string // folder with the shim
-	empty   string // folder with headers of the same names and nothing in them
-	runtime string // the run time as a library
+	include string   // folder with the shim
+	empty   string   // folder with headers of the same names and nothing in them
+	runtime string   // the run time as a library
+	flags   []string // of this emulator's libraries
 }
 
-func newCompiler(cache string) (*compiler, error) {
+func newCompiler(o Options) (*compiler, error) {
+	cache := o.Cache
 	if !cpu.X86.HasAVX2 || !cpu.X86.HasFMA {
 		return nil, fmt.Errorf("%w: it needs a processor with AVX2 and FMA", ErrUnavailable)
 	}
@@ -102,6 +104,9 @@ func newCompiler(cache string) (*compiler, error) {
 	}
 	prune(cache)
 	c := &compiler{clang: clang, cache: cache}
+	if o.RowMajor {
+		c.flags = []string{"-DMSL_ROW_MAJOR"}
+	}
 	h := []string{clang, fmt.Sprint(info.Size(), info.ModTime().UnixNano())}
 	err = fs.WalkDir(sources, ".", func(path string, e fs.DirEntry, err error) error {
 		if err == nil && !e.IsDir() {
@@ -190,7 +195,7 @@ type entry struct {
 
 // library compiles a source, or finds it compiled, and returns the file of the library.
 func (c *compiler) library(name, source string, checked bool, functions Functions) (string, *unit, error) {
-	key := filepath.Join(c.cache, hash(c.id, name, source, fmt.Sprint(checked, functions)))
+	key := filepath.Join(c.cache, hash(c.id, name, source, fmt.Sprint(checked, functions, c.flags)))
 	so := key + ".so"
 	var e entry
 	if b, err := os.ReadFile(key + ".json"); err == nil && json.Unmarshal(b, &e) == nil {
@@ -249,9 +254,14 @@ func (c *compiler) translate(tmp, name, source string, flags []string) (*unit, e
 
 // build makes k.so in the folder tmp.
 func (c *compiler) build(tmp, name, source string, checked bool, functions Functions) (*unit, error) {
-	flags := slices.Concat([]string{"-x", "clcpp", fmt.Sprintf("-DMSL_FUNCTIONS=%d", functions)}, metalFlags, fastFlags)
+	flags := slices.Concat([]string{"-x", "clcpp", fmt.Sprintf("-DMSL_FUNCTIONS=%d", functions)}, c.flags, metalFlags)
 	if checked {
-		flags = slices.Concat(flags[:3], metalFlags, checkedFlags)
+		flags = append(flags, checkedFlags...)
+	} else {
+		flags = append(flags, fastFlags...)
+	}
+	if strings.Contains(source, "thread_elements") {
+		flags = append(flags, "-DMSL_ELEMENTS")
 	}
 	// Loops stay as they are: the results are the same, and clang has a tenth of the work.
 	u, err := c.translate(tmp, name, unrollRE.ReplaceAllString(source, "#define $1"), flags)

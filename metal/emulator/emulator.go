@@ -73,7 +73,7 @@ func Open(o Options) (*Device, error) {
 	if o.TimeLimit <= 0 {
 		o.TimeLimit = time.Minute
 	}
-	c, err := newCompiler(o.Cache)
+	c, err := newCompiler(o)
 	if err != nil {
 		return nil, err
 	}

@@ -17,8 +17,7 @@ var forbidden = map[string]string{
 	"new": "Metal has no dynamic memory", "delete": "Metal has no dynamic memory",
 	"try": "Metal has no exceptions", "throw": "Metal has no exceptions", "catch": "Metal has no exceptions", "noexcept": "Metal has no exceptions",
 	"double": "Metal has no double", "asm": "Metal has no asm", "__asm__": "Metal has no asm",
-	"thread_elements": "the layout of SIMD-group matrices is not documented; use simdgroup_load and simdgroup_store",
-	"__global":        "OpenCL; write device", "__local": "OpenCL; write threadgroup", "__private": "OpenCL; write thread",
+	"__global": "OpenCL; write device", "__local": "OpenCL; write threadgroup", "__private": "OpenCL; write thread",
 	"__constant": "OpenCL; write constant", "__generic": "OpenCL; name an address space", "__kernel": "OpenCL; write kernel",
 	"private": "OpenCL; as an access specifier it needs a colon",
 }

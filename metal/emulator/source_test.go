@@ -97,7 +97,8 @@ func TestSources(t *testing.T) {
 		{begin + "x[0] = simd_and(x[0]); }", "for integers"},
 		{begin + "x[0] = simd_sum(ulong(i)); }", "_tcode"},
 		{"kernel void k(device bfloat* x [[buffer(0)]], device float* y [[buffer(1)]]) { x[0] = y[0]; }", "conversion to bfloat must be explicit"},
-		{begin + "simdgroup_float8x8 m(0.0f); x[0] = m.thread_elements()[0]; }", "not documented"},
+		{begin + "simdgroup_float8x8 m(0.0f); m.thread_elements()[1] = 2; x[0] = m.thread_elements()[0]; }", ""},
+		{begin + "simdgroup_float8x8 m(0.0f); x[0] = m.thread_elements(); }", "incompatible type"},
 		{begin + "simdgroup_float8x8 m(0.0f); m = m * m; }", "invalid operands"},
 		{begin + "simdgroup_matrix<float, 4, 4> m; }", "only 8x8"},
 	} {

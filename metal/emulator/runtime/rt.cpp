@@ -306,17 +306,13 @@ API u64 msl_simd(int op, u64 v, u32 arg, u32 site) {
 }
 API u32 msl_lane() { // const for the compiler: it does not change while a thread runs
   Worker* w = tlw; return w->sg[w->cur_sg].perm[w->cur_j]; }
-static const u8 mma_off[32] = {
-#define O(l) ((((l / 4) & 4) + ((l / 2) % 4)) * 8 + ((l / 4) & 2) * 2 + (l % 2) * 2)
-  O(0), O(1), O(2), O(3), O(4), O(5), O(6), O(7), O(8), O(9), O(10), O(11), O(12), O(13), O(14), O(15),
-  O(16), O(17), O(18), O(19), O(20), O(21), O(22), O(23), O(24), O(25), O(26), O(27), O(28), O(29), O(30), O(31)};
-API f2 msl_mma(f2 a, f2 b, f2 c, u32 site) {
+// place: of the thread's two elements in a matrix
+API f2 msl_mma(f2 a, f2 b, f2 c, u32 place, u32 site) {
   Worker* w = tlw;
   SG& s = w->sg[w->cur_sg];
-  u32 o = mma_off[s.perm[w->cur_j]];
-  memcpy(s.A + o, &a, 8); memcpy(s.B + o, &b, 8); memcpy(s.C + o, &c, 8);
+  memcpy(s.A + place, &a, 8); memcpy(s.B + place, &b, 8); memcpy(s.C + place, &c, 8);
   rendezvous(w, S_MMA, site, __builtin_return_address(0));
-  f2 d; memcpy(&d, s.D + o, 8);
+  f2 d; memcpy(&d, s.D + place, 8);
   return d;
 }
 API void msl_mma_check(bool transposed_origin, u32 site) { // simdgroup_load/store: the whole SIMD-group has to come here together
