@@ -131,7 +131,11 @@ func kindOf(c metal.Cost) string {
 	name := kind(backend.OpTime{Name: c.Op.Name(), Op: c.Op})
 	if m, ok := c.Op.(*backend.Matmul); ok {
 		rows, cols, inner := m.Shape()
-		return fmt.Sprintf("%s %d×%d×%d", name, rows, inner, cols)
+		name = fmt.Sprintf("%s %d×%d×%d", name, rows, inner, cols)
+		if c.With != nil {
+			name += ", " + c.With.Name()
+		}
+		return name
 	}
 	_, written, _ := backend.Operands(c.Op)
 	return fmt.Sprintf("%s %d×%d", name, written[0].Rows, written[0].Cols)

@@ -1,10 +1,15 @@
 package metal
 
-import "coil/backend"
+import (
+	"slices"
+
+	"coil/backend"
+)
 
 // Cost is what one operation of a program asks of the GPU.
 type Cost struct {
 	Op       backend.Op // nil for what belongs to none: clearing accumulators, the journal, copying results
+	With     backend.Op // the operation after Op, if the same launches do it; else nil
 	Kernels  []string   // one for each launch
 	Barriers int        // launches that wait for those before
 	FLOPs    int64      // of matmuls, a multiplication and an addition being two
@@ -26,7 +31,7 @@ func Costs(p backend.Program) []Cost {
 	for i, s := range q.steps {
 		last := len(costs) - 1
 		if last < 0 || s.op == nil || costs[last].Op != s.op || s.group != group {
-			costs = append(costs, Cost{Op: s.op, Least: q.least(s)})
+			costs = append(costs, Cost{Op: s.op, With: s.with, Least: q.least(s)})
 			last++
 		}
 		c := &costs[last]
@@ -58,7 +63,8 @@ func (x launch) moved() int64 {
 	return n
 }
 
-// least is what the operation of a launch must move; for a launch of none, what it moves.
+// least is what the operation of a launch must move, and the one lowered together with it; for a launch of none, what it
+// moves. What the first writes the second need not read.
 func (p *program) least(s step) int64 {
 	if s.op == nil {
 		return s.launch.moved()
@@ -71,6 +77,19 @@ func (p *program) least(s step) int64 {
 	}
 	var n int64
 	reads, writes, indices := backend.Operands(s.op)
+	if s.with != nil {
+		made := writes
+		in, out, _ := backend.Operands(s.with)
+		passed := func(t backend.Tensor) bool {
+			return slices.ContainsFunc(made, func(m backend.Tensor) bool { return m.Storage == t.Storage })
+		}
+		reads = append(reads, slices.DeleteFunc(in, passed)...)
+		if slices.ContainsFunc(out, passed) {
+			writes = append(made, slices.DeleteFunc(out, passed)...)
+		} else {
+			writes = out // what was made goes no further
+		}
+	}
 	for _, ts := range [][]backend.Tensor{reads, writes} {
 		seen := map[backend.Tensor]bool{}
 		for _, t := range ts {

@@ -13,12 +13,14 @@ func (a touch) conflicts(b touch) bool {
 	return a.region == b.region && (a.access|b.access)&writes != 0 && a.from < b.to && b.from < a.to
 }
 
+func (a arg) touch() touch { return touch{a.region, a.from, a.from + a.length, a.access} }
+
 // touches of a launch.
 func (x launch) touches() []touch {
 	var ts []touch
 	for _, a := range x.args {
 		if a.access != 0 {
-			ts = append(ts, touch{a.region, a.from, a.from + a.length, a.access})
+			ts = append(ts, a.touch())
 		}
 	}
 	return ts

@@ -81,6 +81,7 @@ func boolConstant(i int, v bool) Constant {
 type step struct {
 	launch
 	op    backend.Op // nil for what belongs to no operation
+	with  backend.Op // the one after op, if it is lowered together with it; else nil
 	group int        // of the batch; -1 in the step part
 	at    int        // the operation's number in the recording, the step part's after the group part's
 }
@@ -105,9 +106,11 @@ type lowering struct {
 
 	group   int // being lowered; -1 in the step part
 	op      backend.Op
-	at      int    // see step
-	scratch uint64 // bytes in use by the operation
-	most    uint64 // bytes of scratch that any operation needs
+	with    backend.Op   // see step
+	ahead   []backend.Op // those after op that may be lowered together with it
+	at      int          // see step
+	scratch uint64       // bytes in use by the operation
+	most    uint64       // bytes of scratch that any operation needs
 	steps   []step
 	err     error
 }
@@ -209,25 +212,31 @@ func (l *lowering) add(x launch) {
 	if n := x.threads[0] * x.threads[1] * x.threads[2]; n > 1024 {
 		panic(fmt.Sprintf("metal: %s with %d threads", x.kernel, n))
 	}
-	l.steps = append(l.steps, step{x, l.op, l.group, l.at})
+	l.steps = append(l.steps, step{x, l.op, l.with, l.group, l.at})
 }
 
-// bytesOf is the memory of a struct of 4-byte numbers, which Go and Metal lay out alike.
+// bytesOf is the memory of a struct of 4-byte numbers, or of such structs, which Go and Metal lay out alike.
 func bytesOf(params any) []byte {
 	v := reflect.ValueOf(params)
 	if v.Kind() != reflect.Struct {
 		panic("metal: arguments of a kernel must be a struct")
 	}
+	checkNumbers(v.Type())
 	p := reflect.New(v.Type())
 	p.Elem().Set(v)
-	for i := range v.NumField() {
-		switch v.Field(i).Kind() {
-		case reflect.Uint32, reflect.Int32, reflect.Float32:
-		default:
-			panic(fmt.Sprintf("metal: field %s of %s is not a number of 4 bytes", v.Type().Field(i).Name, v.Type()))
-		}
-	}
 	return unsafe.Slice((*byte)(p.UnsafePointer()), v.Type().Size())
+}
+
+func checkNumbers(t reflect.Type) {
+	switch t.Kind() {
+	case reflect.Uint32, reflect.Int32, reflect.Float32:
+	case reflect.Struct:
+		for i := range t.NumField() {
+			checkNumbers(t.Field(i).Type)
+		}
+	default:
+		panic(fmt.Sprintf("metal: the arguments of a kernel have a %s, not a number of 4 bytes", t))
+	}
 }
 
 // uses reports whether a variant of a subject is the one to use.
@@ -235,7 +244,7 @@ func (l *lowering) uses(subject, variant string) bool { return l.variants.of(sub
 
 // lower appends the launches of an operation.
 func (l *lowering) lower(op backend.Op) {
-	l.op, l.scratch = op, 0
+	l.op, l.with, l.scratch = op, nil, 0
 	switch o := op.(type) {
 	case *backend.Matmul:
 		l.matmul(o)

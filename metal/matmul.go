@@ -42,7 +42,17 @@ const (
 	upperA          // op(A) is upper triangular
 )
 
-// product is C = f(op(A)·op(B) + bias) + residual, or a batch of them.
+// slope is the function by whose slope a product is multiplied; shaders/matmul.metal has the same numbers.
+type slope uint32
+
+const (
+	noSlope slope = iota
+	ofActivation
+	ofSwiGLU
+)
+
+// product is C = f(op(A)·op(B) + bias) + residual, or a batch of them. What else may happen to C comes from the operation
+// after it: see fuse.
 type product struct {
 	m, n, k        int
 	transA, transB bool
@@ -57,6 +67,11 @@ type product struct {
 	bias, pre, residual factor
 	activation          backend.Activation
 	sums                factor
+
+	extra        factor // cosines and sines of heads that are turned, or what a function was taken of
+	head, turned int    // columns of a head, and of all heads, that are turned
+	length       int    // of a sequence
+	slope        slope
 }
 
 // layout is "nn", "nt" or "tn".
@@ -71,19 +86,31 @@ func (p *product) layout() string {
 	return string(name)
 }
 
-// finish is the constants of how C gets its values, in both kernels.
+// finish is the constants of how C gets its values, in all kernels.
 func (p *product) finish() []Constant {
 	quads := p.c.quads
-	for _, f := range []factor{p.bias, p.pre, p.residual} {
+	for _, f := range []factor{p.bias, p.pre, p.residual, p.extra} {
 		quads = quads && (f.quads || !f.exists())
 	}
 	return []Constant{boolConstant(3, quads), boolConstant(6, p.accumulate), boolConstant(7, p.bias.exists()),
 		boolConstant(8, p.pre.exists()), boolConstant(9, p.residual.exists()), uintConstant(10, uint32(p.activation)),
-		boolConstant(11, p.sums.exists())}
+		boolConstant(11, p.sums.exists()), uintConstant(14, uint32(p.head)), uintConstant(15, uint32(p.slope))}
 }
 
 // columns is how many elements a thread takes at once when it finishes C.
 func columns(finish []Constant) int { return 1 + 3*int(finish[0].Bits) }
+
+// plain reports whether C is float, and the product is all that it takes.
+func (p *product) plain() bool {
+	return p.activation == backend.Identity && !p.accumulate && !p.bias.exists() && !p.residual.exists() && !p.extra.exists() && !p.c.bf16
+}
+
+// ends is the Epilogue of the shader.
+type ends struct{ PreStride, ResidualStride, ExtraStride, Turned, Length uint32 }
+
+func (p *product) ends() ends {
+	return ends{uint32(p.pre.stride), uint32(p.residual.stride), uint32(p.extra.stride), uint32(p.turned), uint32(p.length)}
+}
 
 func (l *lowering) matmul(o *backend.Matmul) {
 	m, n, k := o.Shape()
@@ -96,6 +123,7 @@ func (l *lowering) matmul(o *backend.Matmul) {
 		bias: l.factor(o.Bias, reads), pre: l.factor(o.Pre, writes), residual: l.factor(o.Residual, reads),
 		activation: o.Activation, sums: l.factor(o.Sums, reads|writes)}
 	cut := l.chip.cut(m, n, k, 1)
+	l.fuse(o, p, cut)
 	if cut.parts == 1 {
 		l.multiply(p, cut.tile)
 		return
@@ -120,12 +148,26 @@ func (l *lowering) matmul(o *backend.Matmul) {
 	}
 	l.add(launch{
 		file: "matmul", kernel: "matmul_parts", constants: finish,
-		args: []arg{products.read(), sums, p.c.arg, l.given(p.bias), l.given(p.pre), l.given(p.residual), l.given(p.sums)},
-		params: struct{ M, N, Parts, Width, Plane, CStride, PreStride, ResidualStride uint32 }{
-			uint32(m), uint32(n), uint32(cut.parts), uint32(width), uint32(plane), uint32(p.c.stride),
-			uint32(p.pre.stride), uint32(p.residual.stride)},
+		args: append([]arg{products.read(), sums}, l.finished(p)...),
+		params: struct {
+			M, N, Parts, Width, Plane, CStride uint32
+			Ends                               ends
+		}{uint32(m), uint32(n), uint32(cut.parts), uint32(width), uint32(plane), uint32(p.c.stride), p.ends()},
 		groups: [3]int{ceil(ceil(n, columns(finish)), 32), ceil(rows, 4)}, threads: [3]int{32, 4},
 	})
+}
+
+// finished is C and what else the end of a product touches.
+func (l *lowering) finished(p *product) []arg {
+	args := []arg{p.c.arg}
+	for _, f := range []factor{p.bias, p.pre, p.residual, p.sums, p.extra} {
+		if f.exists() {
+			args = append(args, f.arg)
+		} else {
+			args = append(args, l.none())
+		}
+	}
+	return args
 }
 
 // along makes a batch of the parts of an operand, each of depth positions of the inner size, which runs down the rows or
@@ -137,14 +179,6 @@ func (f factor) along(down bool, depth int) factor {
 	return f
 }
 
-// given is the argument for an operand that may be missing.
-func (l *lowering) given(f factor) arg {
-	if !f.exists() {
-		return l.none()
-	}
-	return f.arg
-}
-
 // stripTiles is about how many tiles wide a strip of C is. Threadgroups that run at the same time make a block of C then
 // and share what they read of A and B, instead of a long row.
 const stripTiles = 16
@@ -153,7 +187,6 @@ const stripTiles = 16
 func (l *lowering) multiply(p *product, tile int) {
 	tm, tn := ceil(p.m, tile), ceil(p.n, tile)
 	strips := max(1, (tn+stripTiles/2)/stripTiles)
-	plain := p.activation == backend.Identity && !p.accumulate && !p.bias.exists() && !p.residual.exists() && !p.c.bf16
 	u := func(n int) uint32 { return uint32(n) }
 	flops := 2 * int64(p.m) * int64(p.n) * int64(p.k)
 	if p.part == 0 {
@@ -162,22 +195,25 @@ func (l *lowering) multiply(p *product, tile int) {
 	if p.triangle != full {
 		flops /= 2
 	}
+	kernel := fmt.Sprintf("matmul_%s_%d", p.layout(), tile)
+	if p.a.bf16 && p.b.bf16 {
+		kernel += "_bfloat"
+	}
 	l.add(launch{
-		file: "matmul", kernel: fmt.Sprintf("matmul_%s_%d", p.layout(), tile),
+		file: "matmul", kernel: kernel,
 		constants: append([]Constant{boolConstant(0, p.k%innerDepth == 0), boolConstant(1, p.a.quads), boolConstant(2, p.b.quads),
-			boolConstant(4, plain), boolConstant(5, p.padded), boolConstant(12, p.part > 0), uintConstant(13, uint32(p.triangle))},
+			boolConstant(4, p.plain()), boolConstant(5, p.padded), boolConstant(12, p.part > 0), uintConstant(13, uint32(p.triangle))},
 			p.finish()...),
-		args: []arg{p.a.arg, p.b.arg, p.c.arg, l.given(p.bias), l.given(p.pre), l.given(p.residual), l.given(p.sums)},
+		args: append([]arg{p.a.arg, p.b.arg}, l.finished(p)...),
 		params: struct {
-			M, N, K, TilesM, TilesN, Strip, Inner             uint32
-			AStride, AOuter, AStep, BStride, BOuter, BStep    uint32
-			CStride, COuter, CStep, PreStride, ResidualStride uint32
-			Part                                              uint32
+			M, N, K, TilesM, TilesN, Strip, Inner          uint32
+			AStride, AOuter, AStep, BStride, BOuter, BStep uint32
+			CStride, COuter, CStep, Part                   uint32
+			Ends                                           ends
 		}{
 			u(p.m), u(p.n), u(p.k), u(tm), u(tn), u(ceil(tn, strips)), u(p.inner),
 			u(p.a.stride), u(p.a.outer), u(p.a.step), u(p.b.stride), u(p.b.outer), u(p.b.step),
-			u(p.c.stride), u(p.c.outer), u(p.c.step), u(p.pre.stride), u(p.residual.stride),
-			u(p.part),
+			u(p.c.stride), u(p.c.outer), u(p.c.step), u(p.part), p.ends(),
 		},
 		groups: [3]int{tm * tn, 1, p.batch}, threads: one(128), flops: flops,
 		again: int64(strips-1) * int64(p.a.moved), // what else is read twice is read from caches

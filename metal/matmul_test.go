@@ -45,6 +45,7 @@ type comparison struct {
 	*pair
 	*backend.Recorder
 	loaded []backend.Tensor
+	got    [][]float32 // what the Metal backend left in them
 }
 
 func (p *pair) begin() *comparison {
@@ -63,11 +64,13 @@ func (c *comparison) load(rows, cols, pad int, value func() float32) backend.Ten
 	return x.Columns(pad, pad+cols)
 }
 
-// run records op, runs it on both backends, and compares all that was loaded: results may differ by tolerance of the
-// value or of 1. It returns the kernels that op became.
-func (c *comparison) run(label string, tolerance float64, op backend.Op) []string {
+// run records operations, runs them on both backends, and compares all that was loaded: results may differ by tolerance of
+// the value or of 1. It returns the kernels that they became.
+func (c *comparison) run(label string, tolerance float64, ops ...backend.Op) []string {
 	c.Helper()
-	c.Record(op)
+	for _, op := range ops {
+		c.Record(op)
+	}
 	var shown []backend.Tensor
 	for _, x := range c.loaded {
 		y := c.Output(x.Rows, x.Cols)
@@ -101,13 +104,14 @@ func (c *comparison) run(label string, tolerance float64, op backend.Op) []strin
 			}
 			values[i] = append(values[i], v)
 		}
-		for _, cost := range metal.Costs(p) {
-			if cost.Op == op {
-				kernels = cost.Kernels
+		for _, cost := range metal.Costs(p) { // nil of the other backend
+			if slices.Contains(ops, cost.Op) {
+				kernels = append(kernels, cost.Kernels...)
 			}
 		}
 		p.Close()
 	}
+	c.got = values[1]
 	for i, y := range shown {
 		wrong := 0
 		for j, want := range values[0][i] {
@@ -211,11 +215,15 @@ func TestMatmul(t *testing.T) {
 							if number++; number%o.every != 0 {
 								continue
 							}
+							pad := []int{0, 3, 4}[(i+j+e)%3]
 							want := []string{fmt.Sprintf("matmul_%s_%d", layout, s.tile)}
+							if bf16 && pad != 3 { // what a view of begins at an odd element stays in float
+								want[0] += "_bfloat"
+							}
 							if s.parts {
 								want = append(want, "matmul_parts")
 							}
-							if got := p.matmul(layout, s.m, s.n, s.k, []int{0, 3, 4}[(i+j+e)%3], epilogue); !slices.Equal(got, want) {
+							if got := p.matmul(layout, s.m, s.n, s.k, pad, epilogue); !slices.Equal(got, want) {
 								t.Errorf("m=%d n=%d k=%d on %d cores: launches %s, want %s", s.m, s.n, s.k, s.cores, strings.Join(got, ", "), strings.Join(want, ", "))
 							}
 						}

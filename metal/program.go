@@ -157,12 +157,15 @@ func (l *layout) lowerAll(accumulated uint64) {
 	}
 	for g := range l.rec.Groups() {
 		l.group = g
-		for i, op := range l.rec.Group() {
-			l.at = i
-			l.lower(op)
+		ops := l.rec.Group()
+		for i := 0; i < len(ops); i++ {
+			l.at, l.ahead = i, ops[i+1:]
+			if l.lower(ops[i]); l.with != nil {
+				i++
+			}
 		}
 	}
-	l.group, l.op = -1, nil
+	l.group, l.op, l.with, l.ahead = -1, nil, nil, nil
 	for i, op := range l.rec.Step() {
 		l.at = len(l.rec.Group()) + i
 		if l.changesParameter(op) {

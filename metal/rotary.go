@@ -27,17 +27,23 @@ func (t turns) table() []float32 {
 	return table
 }
 
+// turnsOf is the table of a rotary operation.
+func (l *lowering) turnsOf(o *backend.Rotary) factor {
+	t := turns{o.Width, o.Length, o.Base}
+	return factor{arg: l.table(t, t.table), quads: o.Width/2%4 == 0}
+}
+
 func (l *lowering) rotary(o *backend.Rotary) {
 	x, half := o.X, o.Width/2
 	heads, sign := x.Cols/o.Width, float32(1)
 	if o.Inverse {
 		sign = -1
 	}
-	quads := half%4 == 0 && l.wide(x)
-	t := turns{o.Width, o.Length, o.Base}
+	turns := l.turnsOf(o)
+	quads := turns.quads && l.wide(x)
 	launch := launch{
 		file: "rotary", kernel: "rotary", constants: []Constant{boolConstant(0, quads)},
-		args: []arg{l.inOut(x), l.table(t, t.table)},
+		args: []arg{l.inOut(x), turns.arg},
 		params: struct {
 			Rows, Stride, Heads, Width, Length uint32
 			Sign                               float32

@@ -1,9 +1,18 @@
-// C[m,n] = f(op(A)·op(B) + bias) + residual, one product or a batch of them.
+// C[m,n] = f(op(A)·op(B) + bias) + residual, one product or a batch of them; or what comes after a product that is a
+// gradient or is turned: see finish.
 //
 // A threadgroup of four SIMD-groups makes a square tile of C, each SIMD-group a quarter of it in matrices of 8x8. Pieces
 // of A and B, kDepth deep, go through threadgroup memory as they lie in device memory: a transposed operand is turned
-// when a SIMD-group loads a matrix. Rows there are 16 bytes longer than they need to be, so that those of a matrix lie in
-// different banks. One buffer is enough: a core has other threadgroups to run while one waits at a barrier.
+// when a SIMD-group loads a matrix. If both operands are bfloat, so are the pieces and the matrices, and only the sums are
+// float. Rows there are 16 bytes longer than they need to be, so that those of a matrix lie in different banks. One buffer
+// is enough: a core has other threadgroups to run while one waits at a barrier.
+
+// What happens to the product on its way into C.
+struct Epilogue {
+  uint pre_stride, residual_stride, extra_stride;
+  uint turned;  // columns of C, from the first on, that are turned
+  uint length;  // of a sequence
+};
 
 struct Product {
   uint m, n, k;
@@ -13,8 +22,8 @@ struct Product {
   uint a_stride, a_outer, a_step;
   uint b_stride, b_outer, b_step;
   uint c_stride, c_outer, c_step;
-  uint pre_stride, residual_stride;
   uint part;  // of the inner size that one part takes, if it is split
+  Epilogue ends;
 };
 
 constant bool whole_k [[function_constant(10)]];  // k is a multiple of kDepth
@@ -32,66 +41,134 @@ constant uint activation [[function_constant(20)]];
 constant bool with_sums [[function_constant(21)]];
 constant bool split [[function_constant(22)]];  // batch z is part z of the inner size; C and sums receive partial sums
 constant uint triangle [[function_constant(23)]];
+constant uint head [[function_constant(24)]];   // width of the heads that are turned, a divisor of the tile; 0: none are
+constant uint slope [[function_constant(25)]];  // the product is multiplied by the slope of a function
 
 // What triangle says of a product by a lower triangular matrix, whose diagonal tiles are filled up with zeros. 0: nothing.
 CONSTANT uint kLowerC = 1;  // only tiles of C that touch the triangle are wanted
 CONSTANT uint kLowerA = 2;  // op(A) is lower triangular
 CONSTANT uint kUpperA = 3;  // op(A) is upper triangular
 
-CONSTANT uint kDepth = 16, kThreads = 128, kPad = 4;
+CONSTANT uint kActivation = 1, kSwiGLU = 2;  // functions of slope; 0: none
+
+CONSTANT uint kDepth = 16, kThreads = 128;
+
+// Four elements on their way into a tile: of device memory, or zeros.
+INLINE void put4(threadgroup float* to, device const void* x, uint i, bool bf16) { *(threadgroup float4*)to = load4(x, i, bf16); }
+INLINE void put4(threadgroup bfloat* to, device const void* x, uint i, bool) {
+  *(threadgroup bfloat4*)to = ((device const bfloat4*)x)[i / 4];
+}
+INLINE void clear4(threadgroup float* to) { *(threadgroup float4*)to = float4(0.0f); }
+INLINE void clear4(threadgroup bfloat* to) { *(threadgroup bfloat4*)to = bfloat4(float4(0.0f)); }
 
 // Brings kDepth inner positions from k0 on of `side` rows (columns if the inner size runs down) from the first on into
 // threadgroup memory. Beyond limit the last ones are repeated: they only reach rows and columns of C that do not exist.
 // Beyond end in the inner direction there must be zeros.
-template <int side, bool down>
-static inline void load_tile(threadgroup float* tile, device const void* x, uint at, uint stride, uint first, uint limit,
-                             uint k0, uint end, bool quads, bool bf16, uint tid) {
+template <typename T, uint side, bool down>
+INLINE void load_tile(threadgroup T* tile, device const void* x, uint at, uint stride, uint first, uint limit, uint k0,
+                      uint end, bool quads, bool bf16, uint tid) {
   constexpr uint width = down ? side : kDepth;
-  constexpr uint pitch = width + kPad;
+  constexpr uint pitch = width + 16 / sizeof(T);
   if (quads) {
     const uint last = (limit + 3) / 4 * 4 - 4;
-    for (uint i = 0; i < uint(side * kDepth / 4 / kThreads); i++) {
+    UNROLL for (uint i = 0; i < side * kDepth / 4 / kThreads; i++) {
       const uint e = i * kThreads + tid, r = e / (width / 4), c = e % (width / 4) * 4;
       const uint k = k0 + (down ? r : c);
       const uint o = down ? min(first + c, last) : min(first + r, limit - 1);
-      float4 v = float4(0.0f);
-      if (whole_k || k < end) v = load4(x, at + (down ? k * stride + o : o * stride + k), bf16);
-      *(threadgroup float4*)(tile + r * pitch + c) = v;
+      if (whole_k || k < end)
+        put4(tile + r * pitch + c, x, at + (down ? k * stride + o : o * stride + k), bf16);
+      else
+        clear4(tile + r * pitch + c);
     }
   } else {
-    for (uint i = 0; i < uint(side * kDepth / kThreads); i++) {
+    UNROLL for (uint i = 0; i < side * kDepth / kThreads; i++) {
       const uint e = i * kThreads + tid, r = e / width, c = e % width;
       const uint k = k0 + (down ? r : c);
       const uint o = min(first + (down ? c : r), limit - 1);
       float v = 0.0f;
       if (whole_k || k < end) v = load(x, at + (down ? k * stride + o : o * stride + k), bf16);
-      tile[r * pitch + c] = v;
+      tile[r * pitch + c] = T(v);
     }
   }
 }
 
-// Element (row, col) of the product on its way into C; finish4 takes four columns.
-static inline void finish(float v, uint row, uint col, uint at, device void* c, device const void* bias, device void* pre,
-                          device const void* residual, uint pre_stride, uint residual_stride) {
-  if (accumulate) v += load(c, at, bf16_2);
-  if (with_bias) v += load(bias, col, bf16_3);
-  if (with_pre) store(pre, row * pre_stride + col, v, bf16_4);
-  v = activate(activation, v);
-  if (with_residual) v += load(residual, row * residual_stride + col, bf16_5);
-  store(c, at, v, bf16_2);
+// The same for a tile that lies wholly inside, four elements at a time and without a test. `from` is where the thread's
+// first four elements are, and its next ones lie `gap` elements after.
+template <typename T, uint side, bool down>
+INLINE void copy_tile(threadgroup T* tile, device const char* from, uint gap, bool bf16, uint tid) {
+  constexpr uint width = down ? side : kDepth;
+  constexpr uint pitch = width + 16 / sizeof(T), lines = kThreads / (width / 4);
+  threadgroup T* to = tile + tid / (width / 4) * pitch + tid % (width / 4) * 4;
+  UNROLL for (uint i = 0; i < side * kDepth / 4 / kThreads; i++) put4(to + i * lines * pitch, from, i * gap, bf16);
 }
 
-static inline void finish4(float4 v, uint row, uint col, uint at, device void* c, device const void* bias, device void* pre,
-                           device const void* residual, uint pre_stride, uint residual_stride) {
-  if (accumulate) v += load4(c, at, bf16_2);
-  if (with_bias) v += load4(bias, col, bf16_3);
-  if (with_pre) store4(pre, row * pre_stride + col, v, bf16_4);
-  v = float4(activate(activation, v.x), activate(activation, v.y), activate(activation, v.z), activate(activation, v.w));
-  if (with_residual) v += load4(residual, row * residual_stride + col, bf16_5);
-  store4(c, at, v, bf16_2);
+// The place of a thread's first four elements of the first such tile, in an operand of which that tile begins at element at.
+template <uint side, bool down>
+INLINE device const char* place_of(device const void* x, uint at, uint stride, bool bf16, uint tid) {
+  constexpr uint quads = (down ? side : kDepth) / 4;
+  return (device const char*)x + ulong(at + tid / quads * stride + tid % quads * 4) * (bf16 ? 2 : 4);
 }
 
-template <int tile, bool trans_a, bool trans_b>
+// How far apart the elements are that a thread brings of such a tile.
+template <uint side, bool down>
+INLINE uint gap_of(uint stride) {
+  return kThreads / ((down ? side : kDepth) / 4) * stride;
+}
+
+static inline float4 activate4(float4 x) {
+  return float4(activate(activation, x.x), activate(activation, x.y), activate(activation, x.z), activate(activation, x.w));
+}
+
+static inline float4 slope4(float4 x) {
+  return float4(activate_slope(activation, x.x), activate_slope(activation, x.y), activate_slope(activation, x.z),
+                activate_slope(activation, x.w));
+}
+
+static inline float4 sigmoid4(float4 x) { return float4(sigmoid(x.x), sigmoid(x.y), sigmoid(x.z), sigmoid(x.w)); }
+
+// Of a head, the column that column col is turned with.
+static inline uint partner_of(uint col) { return col % head < head / 2 ? col + head / 2 : col - head / 2; }
+
+// Element (row, col) of a product of n columns on its way into C, which has it at `at`; or with quads_c four columns. other
+// is the product at partner_of(col).
+//
+// If heads are turned, extra holds for each position the cosines of its angles and then the sines. If the product is the
+// gradient of a function's value, extra is what the function was taken of, C receives the gradient of that, and pre, if
+// wanted, the value.
+static inline void finish(float4 v, float4 other, uint row, uint col, uint at, uint n, device void* c,
+                          device const void* bias, device void* pre, device const void* residual, device const void* extra,
+                          constant Epilogue& p) {
+  if (accumulate) v += load_some(c, at, bf16_2, quads_c);
+  if (with_bias) v += load_some(bias, col, bf16_3, quads_c);
+  if (head != 0 && col < p.turned) {
+    if (with_bias) other += load_some(bias, partner_of(col), bf16_3, quads_c);
+    const uint t = row % p.length * head + col % (head / 2);
+    const float4 cosine = load_some(extra, t, false, quads_c), sine = load_some(extra, t + head / 2, false, quads_c);
+    if (partner_of(col) > col)
+      v = v * cosine - other * sine;
+    else
+      v = other * sine + v * cosine;
+  }
+  if (slope == kActivation) {
+    const float4 x = load_some(extra, row * p.extra_stride + col, bf16_7, quads_c);
+    if (with_pre) store_some(pre, row * p.pre_stride + col, activate4(x), bf16_4, quads_c);
+    v *= slope4(x);
+  } else if (slope == kSwiGLU) {
+    const float4 g = load_some(extra, row * p.extra_stride + col, bf16_7, quads_c);
+    const float4 u = load_some(extra, row * p.extra_stride + col + n, bf16_7, quads_c);
+    const float4 s = sigmoid4(g), silu = g * s;
+    if (with_pre) store_some(pre, row * p.pre_stride + col, silu * u, bf16_4, quads_c);
+    store_some(c, at + n, v * silu, bf16_2, quads_c);
+    v = v * u * (s + silu * (1.0f - s));
+  } else {
+    if (with_pre) store_some(pre, row * p.pre_stride + col, v, bf16_4, quads_c);
+    v = activate4(v);
+  }
+  if (with_residual) v += load_some(residual, row * p.residual_stride + col, bf16_5, quads_c);
+  store_some(c, at, v, bf16_2, quads_c);
+}
+
+template <typename T, uint tile, bool trans_a, bool trans_b>
 [[max_total_threads_per_threadgroup(128)]] kernel void matmul(
     device const void* a [[buffer(0)]],
     device const void* b [[buffer(1)]],
@@ -100,20 +177,24 @@ template <int tile, bool trans_a, bool trans_b>
     device void* pre [[buffer(4)]],
     device const void* residual [[buffer(5)]],
     device void* sums [[buffer(6)]],
-    constant Product& p [[buffer(7)]],
+    device const void* extra [[buffer(7)]],
+    constant Product& p [[buffer(8)]],
     uint3 group [[threadgroup_position_in_grid]],
     uint tid [[thread_index_in_threadgroup]],
     uint simd [[simdgroup_index_in_threadgroup]],
     uint lane [[thread_index_in_simdgroup]]) {
-  constexpr int half_tile = tile / 2;  // side of a SIMD-group's quarter
-  constexpr int mats = tile / 16;      // matrices along that side
-  constexpr int pitch_a = (trans_a ? tile : kDepth) + kPad;
-  constexpr int pitch_b = (trans_b ? kDepth : tile) + kPad;
-  constexpr int floats_a = (trans_a ? kDepth : tile) * pitch_a;
-  constexpr int floats_b = (trans_b ? tile : kDepth) * pitch_b;
-  threadgroup float4 room[(floats_a + floats_b) / 4];
-  threadgroup float* tile_a = (threadgroup float*)room;
-  threadgroup float* tile_b = tile_a + floats_a;
+  constexpr uint half_tile = tile / 2;  // side of a SIMD-group's quarter
+  constexpr uint mats = tile / 16;      // matrices along that side
+  constexpr uint pitch_a = (trans_a ? tile : kDepth) + 16 / sizeof(T);
+  constexpr uint pitch_b = (trans_b ? kDepth : tile) + 16 / sizeof(T);
+  constexpr uint size_a = (trans_a ? kDepth : tile) * pitch_a;
+  constexpr uint size_b = (trans_b ? tile : kDepth) * pitch_b;
+  constexpr uint pitch_c = tile + 4;
+  constexpr uint bytes = (size_a + size_b) * sizeof(T), bytes_c = 16 * pitch_c * sizeof(float);
+  threadgroup float4 room[(bytes > bytes_c ? bytes : bytes_c) / 16];
+  threadgroup T* tile_a = (threadgroup T*)room;
+  threadgroup T* tile_b = tile_a + size_a;
+  threadgroup float* finished = (threadgroup float*)room;
 
   const uint in_strip = p.strip * p.tiles_m;  // tiles of all strips but a narrower last one
   const uint strip = group.x / in_strip;
@@ -130,10 +211,20 @@ template <int tile, bool trans_a, bool trans_b>
   uint end = p.k;
   if (split) end = min(p.part, p.k - group.z * p.part);
   if (triangle == kLowerA) end = min(p.k, row0 + tile);
+  const uint begin = triangle == kUpperA ? row0 : 0;
+
+  // Tiles that lie inside are copied from places that advance; whether they do is the same for all threads.
+  const bool inside_a = quads_a && row0 + tile <= p.m, inside_b = quads_b && col0 + tile <= p.n;
+  device const char* from_a = place_of<tile, trans_a>(
+      a, at_a + (trans_a ? begin * p.a_stride + row0 : row0 * p.a_stride + begin), p.a_stride, bf16_0, tid);
+  device const char* from_b = place_of<tile, !trans_b>(
+      b, at_b + (trans_b ? col0 * p.b_stride + begin : begin * p.b_stride + col0), p.b_stride, bf16_1, tid);
+  const ulong next_a = ulong(trans_a ? kDepth * p.a_stride : kDepth) * (bf16_0 ? 2 : 4);
+  const ulong next_b = ulong(trans_b ? kDepth : kDepth * p.b_stride) * (bf16_1 ? 2 : 4);
 
   simdgroup_float8x8 acc[mats][mats];
-  UNROLL for (int i = 0; i < mats; i++)
-    UNROLL for (int j = 0; j < mats; j++) acc[i][j] = make_filled_simdgroup_matrix<float, 8, 8>(0.0f);
+  UNROLL for (uint i = 0; i < mats; i++)
+    UNROLL for (uint j = 0; j < mats; j++) acc[i][j] = make_filled_simdgroup_matrix<float, 8, 8>(0.0f);
   const uint simd_row = simd / 2 * half_tile, simd_col = simd % 2 * half_tile;
 
   // The first row of tiles also adds up the columns of B: each thread some rows of each piece of one column.
@@ -141,29 +232,38 @@ template <int tile, bool trans_a, bool trans_b>
   const bool sum_columns = trans_a && with_sums && tile_m == 0;
   float column = 0.0f;
 
-  for (uint k0 = triangle == kUpperA ? row0 : 0; k0 < end; k0 += kDepth) {
+  for (uint k0 = begin; k0 < end; k0 += kDepth) {
+    const bool whole = whole_k || k0 + kDepth <= end;
     threadgroup_barrier(mem_flags::mem_threadgroup);
-    load_tile<tile, trans_a>(tile_a, a, at_a, p.a_stride, row0, p.m, k0, end, quads_a, bf16_0, tid);
-    load_tile<tile, !trans_b>(tile_b, b, at_b, p.b_stride, col0, p.n, k0, end, quads_b, bf16_1, tid);
+    if (inside_a && whole)
+      copy_tile<T, tile, trans_a>(tile_a, from_a, gap_of<tile, trans_a>(p.a_stride), bf16_0, tid);
+    else
+      load_tile<T, tile, trans_a>(tile_a, a, at_a, p.a_stride, row0, p.m, k0, end, quads_a, bf16_0, tid);
+    if (inside_b && whole)
+      copy_tile<T, tile, !trans_b>(tile_b, from_b, gap_of<tile, !trans_b>(p.b_stride), bf16_1, tid);
+    else
+      load_tile<T, tile, !trans_b>(tile_b, b, at_b, p.b_stride, col0, p.n, k0, end, quads_b, bf16_1, tid);
+    from_a += next_a;
+    from_b += next_b;
     threadgroup_barrier(mem_flags::mem_threadgroup);
     if (sum_columns) {
       float s = 0.0f;
-      for (uint r = 0; r < share; r++) s += tile_b[(tid / tile * share + r) * pitch_b + tid % tile];
+      UNROLL for (uint r = 0; r < share; r++) s += float(tile_b[(tid / tile * share + r) * pitch_b + tid % tile]);
       column += s;
     }
-    for (int k = 0; k < kDepth; k += 8) {
+    for (uint k = 0; k < kDepth; k += 8) {
       // These fences move no data: they keep the compiler from mixing loads and products, which takes more registers.
       simdgroup_barrier(mem_flags::mem_none);
-      simdgroup_float8x8 ma[mats];
-      simdgroup_float8x8 mb[mats];
-      UNROLL for (int i = 0; i < mats; i++) {
+      simdgroup_matrix<T, 8, 8> ma[mats];
+      simdgroup_matrix<T, 8, 8> mb[mats];
+      UNROLL for (uint i = 0; i < mats; i++) {
         const uint row = simd_row + 8 * i;
         if (trans_a)
           simdgroup_load(ma[i], tile_a + k * pitch_a + row, pitch_a, ulong2(0, 0), true);
         else
           simdgroup_load(ma[i], tile_a + row * pitch_a + k, pitch_a);
       }
-      UNROLL for (int j = 0; j < mats; j++) {
+      UNROLL for (uint j = 0; j < mats; j++) {
         const uint col = simd_col + 8 * j;
         if (trans_b)
           simdgroup_load(mb[j], tile_b + col * pitch_b + k, pitch_b, ulong2(0, 0), true);
@@ -171,9 +271,9 @@ template <int tile, bool trans_a, bool trans_b>
           simdgroup_load(mb[j], tile_b + k * pitch_b + col, pitch_b);
       }
       simdgroup_barrier(mem_flags::mem_none);
-      UNROLL for (int i = 0; i < mats; i++)
-        UNROLL for (int j = 0; j < mats; j++) {
-          const int to = i % 2 == 0 ? j : mats - 1 - j;  // there and back: one operand of each product is the last one's
+      UNROLL for (uint i = 0; i < mats; i++)
+        UNROLL for (uint j = 0; j < mats; j++) {
+          const uint to = i % 2 == 0 ? j : mats - 1 - j;  // there and back: one operand of each product is the last one's
           simdgroup_multiply_accumulate(acc[i][to], ma[i], mb[to], acc[i][to]);
         }
     }
@@ -181,12 +281,12 @@ template <int tile, bool trans_a, bool trans_b>
 
   if (sum_columns) {
     threadgroup_barrier(mem_flags::mem_threadgroup);
-    tile_a[tid] = column;
+    finished[tid] = column;
     threadgroup_barrier(mem_flags::mem_threadgroup);
     const uint col = col0 + tid;
     if (tid < tile && col < p.n) {
       float s = 0.0f;
-      for (uint i = tid; i < kThreads; i += tile) s += tile_a[i];
+      for (uint i = tid; i < kThreads; i += tile) s += finished[i];
       if (split)
         store(sums, group.z * p.tiles_n * tile + col, s, bf16_6);
       else
@@ -197,45 +297,57 @@ template <int tile, bool trans_a, bool trans_b>
   const uint row1 = row0 + simd_row, col1 = col0 + simd_col;
   if (plain && (padded || (row0 + tile <= p.m && col0 + tile <= p.n))) {
     device float* out = (device float*)c + at_c + row1 * p.c_stride + col1;
-    UNROLL for (int i = 0; i < mats; i++)
-      UNROLL for (int j = 0; j < mats; j++) simdgroup_store(acc[i][j], out + 8 * i * p.c_stride + 8 * j, p.c_stride);
+    UNROLL for (uint i = 0; i < mats; i++)
+      UNROLL for (uint j = 0; j < mats; j++) simdgroup_store(acc[i][j], out + 8 * i * p.c_stride + 8 * j, p.c_stride);
     return;
   }
-  // Each SIMD-group spreads eight rows of its quarter at a time over its threads.
+  // The two SIMD-groups of a row of matrices have room for eight rows of the tile. Each spreads its half of them over its
+  // threads, and needs the other's half as well if heads are turned.
   threadgroup_barrier(mem_flags::mem_threadgroup);
-  constexpr int pitch = half_tile + kPad;
-  threadgroup float* rows = tile_a + simd * 8 * pitch;
-  UNROLL for (int i = 0; i < mats; i++) {
-    UNROLL for (int j = 0; j < mats; j++) simdgroup_store(acc[i][j], rows + 8 * j, pitch);
-    simdgroup_barrier(mem_flags::mem_threadgroup);
+  threadgroup float* rows = finished + simd / 2 * 8 * pitch_c;
+  UNROLL for (uint i = 0; i < mats; i++) {
+    UNROLL for (uint j = 0; j < mats; j++) simdgroup_store(acc[i][j], rows + simd_col + 8 * j, pitch_c);
+    if (head != 0)
+      threadgroup_barrier(mem_flags::mem_threadgroup);
+    else
+      simdgroup_barrier(mem_flags::mem_threadgroup);
     const uint step = quads_c ? 4 : 1;
-    for (uint e = lane * step; e < uint(8 * half_tile); e += 32 * step) {
-      const uint r = e / half_tile, row = row1 + 8 * i + r, col = col1 + e % half_tile;
-      const uint at = at_c + row * p.c_stride + col;
-      threadgroup const float* v = rows + r * pitch + e % half_tile;
+    for (uint e = lane * step; e < 8 * half_tile; e += 32 * step) {
+      const uint r = e / half_tile, row = row1 + 8 * i + r, here = simd_col + e % half_tile, col = col0 + here;
       if (row < p.m && col < p.n) {
-        if (quads_c)
-          finish4(*(threadgroup const float4*)v, row, col, at, c, bias, pre, residual, p.pre_stride, p.residual_stride);
-        else
-          finish(*v, row, col, at, c, bias, pre, residual, p.pre_stride, p.residual_stride);
+        threadgroup const float* v = rows + r * pitch_c;
+        const uint there = head != 0 ? partner_of(here) : here;
+        finish(quads_c ? *(threadgroup const float4*)(v + here) : float4(v[here]),
+               quads_c ? *(threadgroup const float4*)(v + there) : float4(v[there]), row, col,
+               at_c + row * p.c_stride + col, p.n, c, bias, pre, residual, extra, p.ends);
       }
     }
-    simdgroup_barrier(mem_flags::mem_threadgroup);
+    if (head != 0)
+      threadgroup_barrier(mem_flags::mem_threadgroup);
+    else
+      simdgroup_barrier(mem_flags::mem_threadgroup);
   }
 }
 
-template [[host_name("matmul_nn_32")]] [[kernel]] decltype(matmul<32, false, false>) matmul<32, false, false>;
-template [[host_name("matmul_nt_32")]] [[kernel]] decltype(matmul<32, false, true>) matmul<32, false, true>;
-template [[host_name("matmul_tn_32")]] [[kernel]] decltype(matmul<32, true, false>) matmul<32, true, false>;
-template [[host_name("matmul_nn_64")]] [[kernel]] decltype(matmul<64, false, false>) matmul<64, false, false>;
-template [[host_name("matmul_nt_64")]] [[kernel]] decltype(matmul<64, false, true>) matmul<64, false, true>;
-template [[host_name("matmul_tn_64")]] [[kernel]] decltype(matmul<64, true, false>) matmul<64, true, false>;
+template [[host_name("matmul_nn_32")]] [[kernel]] decltype(matmul<float, 32, false, false>) matmul<float, 32, false, false>;
+template [[host_name("matmul_nt_32")]] [[kernel]] decltype(matmul<float, 32, false, true>) matmul<float, 32, false, true>;
+template [[host_name("matmul_tn_32")]] [[kernel]] decltype(matmul<float, 32, true, false>) matmul<float, 32, true, false>;
+template [[host_name("matmul_nn_64")]] [[kernel]] decltype(matmul<float, 64, false, false>) matmul<float, 64, false, false>;
+template [[host_name("matmul_nt_64")]] [[kernel]] decltype(matmul<float, 64, false, true>) matmul<float, 64, false, true>;
+template [[host_name("matmul_tn_64")]] [[kernel]] decltype(matmul<float, 64, true, false>) matmul<float, 64, true, false>;
+template [[host_name("matmul_nn_32_bfloat")]] [[kernel]] decltype(matmul<bfloat, 32, false, false>) matmul<bfloat, 32, false, false>;
+template [[host_name("matmul_nt_32_bfloat")]] [[kernel]] decltype(matmul<bfloat, 32, false, true>) matmul<bfloat, 32, false, true>;
+template [[host_name("matmul_tn_32_bfloat")]] [[kernel]] decltype(matmul<bfloat, 32, true, false>) matmul<bfloat, 32, true, false>;
+template [[host_name("matmul_nn_64_bfloat")]] [[kernel]] decltype(matmul<bfloat, 64, false, false>) matmul<bfloat, 64, false, false>;
+template [[host_name("matmul_nt_64_bfloat")]] [[kernel]] decltype(matmul<bfloat, 64, false, true>) matmul<bfloat, 64, false, true>;
+template [[host_name("matmul_tn_64_bfloat")]] [[kernel]] decltype(matmul<bfloat, 64, true, false>) matmul<bfloat, 64, true, false>;
 
 struct Parts {
   uint m, n;
   uint parts;
   uint width, plane;  // of a part's C, which is made of whole tiles: its row, and all of it
-  uint c_stride, pre_stride, residual_stride;
+  uint c_stride;
+  Epilogue ends;
 };
 
 // Adds up the parts of a product that was split, in order, and finishes it. Row m of the grid is the sums.
@@ -246,10 +358,11 @@ kernel void matmul_parts(device const float* products [[buffer(0)]],
                          device void* pre [[buffer(4)]],
                          device const void* residual [[buffer(5)]],
                          device void* sums [[buffer(6)]],
-                         constant Parts& p [[buffer(7)]],
+                         device const void* extra [[buffer(7)]],
+                         constant Parts& p [[buffer(8)]],
                          uint2 place [[thread_position_in_grid]]) {
   const uint step = quads_c ? 4 : 1;
-  const uint row = place.y, col = place.x * step, at = row * p.c_stride + col;
+  const uint row = place.y, col = place.x * step;
   if (col >= p.n || row > p.m) return;
   if (row == p.m) {
     for (uint j = col; with_sums && j < col + step; j++) {
@@ -257,13 +370,9 @@ kernel void matmul_parts(device const float* products [[buffer(0)]],
       for (uint i = 0; i < p.parts; i++) s += partial_sums[i * p.width + j];
       store(sums, j, load(sums, j, bf16_6) + s, bf16_6);
     }
-  } else if (quads_c) {
-    float4 v = float4(0.0f);
-    for (uint i = 0; i < p.parts; i++) v += *(device const float4*)(products + i * p.plane + row * p.width + col);
-    finish4(v, row, col, at, c, bias, pre, residual, p.pre_stride, p.residual_stride);
-  } else {
-    float v = 0.0f;
-    for (uint i = 0; i < p.parts; i++) v += products[i * p.plane + row * p.width + col];
-    finish(v, row, col, at, c, bias, pre, residual, p.pre_stride, p.residual_stride);
+    return;
   }
+  float4 v = float4(0.0f);
+  for (uint i = 0; i < p.parts; i++) v += load_some(products, i * p.plane + row * p.width + col, false, quads_c);
+  finish(v, v, row, col, row * p.c_stride + col, p.n, c, bias, pre, residual, extra, p.ends);
 }

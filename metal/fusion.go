@@ -1,0 +1,81 @@
+package metal
+
+import (
+	"slices"
+
+	"coil/backend"
+)
+
+// Some pairs of operations are lowered as one: a launch less, and what the first makes need not be read again. The
+// recording stays as it is.
+
+// fuse lets a product also do what the operation after it does to C, if it can.
+func (l *lowering) fuse(o *backend.Matmul, p *product, c cut) {
+	if len(l.ahead) == 0 || o.Residual.Exists() || o.Activation != backend.Identity {
+		return
+	}
+	q := *p
+	switch next := l.ahead[0].(type) {
+	case *backend.Rotary:
+		if !q.turns(o, next, c) {
+			return
+		}
+		q.extra = l.turnsOf(next)
+	case *backend.ActivateBackward:
+		if next.DY != o.C || next.DX != o.C {
+			return
+		}
+		q.slope, q.activation = ofActivation, next.Activation
+		q.extra, q.pre = l.factor(next.X, reads), l.factor(next.Y, writes)
+	case *backend.SwiGLUBackward:
+		if next.DY != o.C || o.Accumulate || l.wanted(o.C, l.ahead[1:]) {
+			return
+		}
+		q.slope = ofSwiGLU
+		q.extra, q.pre, q.c = l.factor(next.X, reads), l.factor(next.Y, writes), l.factor(next.DX, writes)
+		g, u := halves(next.X)
+		dg, du := halves(next.DX)
+		q.extra.quads, q.c.quads = l.wide(g, u), l.wide(dg, du)
+	default:
+		return
+	}
+	// What the second operation writes may lie where operands of the first are no longer wanted.
+	for _, out := range []factor{q.c, q.pre} {
+		for _, in := range []factor{q.a, q.b, q.bias} {
+			if out.exists() && in.exists() && out.touch().conflicts(in.touch()) {
+				return
+			}
+		}
+	}
+	*p, l.with = q, l.ahead[0]
+}
+
+// turns makes p turn heads as r does, if these are the first columns of C, no head lies in two tiles, the product is not in
+// parts, and nothing is added to what was in C: the two columns of a pair are turned by different threads, which both need
+// both.
+func (p *product) turns(o *backend.Matmul, r *backend.Rotary, c cut) bool {
+	x := o.C
+	x.Cols = r.X.Cols
+	if r.X != x || x.Cols > o.C.Cols || r.Inverse || o.Accumulate || c.tile%r.Width != 0 || c.parts > 1 {
+		return false
+	}
+	p.head, p.turned, p.length = r.Width, x.Cols, r.Length
+	return true
+}
+
+// wanted reports whether anything after touches the storage of t.
+func (l *lowering) wanted(t backend.Tensor, ops []backend.Op) bool {
+	same := func(x backend.Tensor) bool { return x.Storage == t.Storage }
+	if l.rec.Storages()[t.Storage-1].Space != backend.Temporary || slices.ContainsFunc(l.rec.Results(), same) {
+		return true
+	}
+	for _, ops := range [][]backend.Op{ops, l.rec.Step()} {
+		for _, op := range ops {
+			reads, writes, _ := backend.Operands(op)
+			if slices.ContainsFunc(reads, same) || slices.ContainsFunc(writes, same) {
+				return true
+			}
+		}
+	}
+	return false
+}
