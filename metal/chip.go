@@ -5,4 +5,6 @@ package metal
 type chip struct {
 	cores  int // of the GPU; 0 if not known
 	scores int // floats of scratch for the scores of attention
+	// partials is how many partial sums wait to be added to gradients.
+	partials int
 }

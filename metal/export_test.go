@@ -54,7 +54,7 @@ func (m *Metal) Access(l *Launch, bind int) (reads_, writes_, missing bool) {
 func (m *Metal) Undefined(l *Launch) (buffers []Buffer) {
 	for i := range m.flights {
 		if p := m.flights[i].p; place(p.launches, l) >= 0 {
-			for _, r := range []region{results, outputs, accumulators, groupArena, stepArena, scratch} {
+			for _, r := range []region{results, outputs, accumulators, groupArena, stepArena, scratch, partials} {
 				if p.buffers[r] != 0 {
 					buffers = append(buffers, p.buffers[r])
 				}

@@ -7,7 +7,7 @@ import (
 )
 
 // Some pairs of operations are lowered as one: a launch less, and what the first makes need not be read again. The
-// recording stays as it is.
+// recording stays as it is, and so does every bit of the results.
 
 // fuse lets a product also do what the operation after it does to C, if it can.
 func (l *lowering) fuse(o *backend.Matmul, p *product, c cut) {
@@ -15,6 +15,7 @@ func (l *lowering) fuse(o *backend.Matmul, p *product, c cut) {
 		return
 	}
 	q := *p
+	q.rounded = p.c.bf16
 	switch next := l.ahead[0].(type) {
 	case *backend.Rotary:
 		if !q.turns(o, next, c) {
@@ -63,19 +64,14 @@ func (p *product) turns(o *backend.Matmul, r *backend.Rotary, c cut) bool {
 	return true
 }
 
-// wanted reports whether anything after touches the storage of t.
+// wanted reports whether one of these operations, or anything after the group part, touches the storage of t.
 func (l *lowering) wanted(t backend.Tensor, ops []backend.Op) bool {
-	same := func(x backend.Tensor) bool { return x.Storage == t.Storage }
-	if l.rec.Storages()[t.Storage-1].Space != backend.Temporary || slices.ContainsFunc(l.rec.Results(), same) {
+	if l.rec.Storages()[t.Storage-1].Space != backend.Temporary {
 		return true
 	}
-	for _, ops := range [][]backend.Op{ops, l.rec.Step()} {
-		for _, op := range ops {
-			reads, writes, _ := backend.Operands(op)
-			if slices.ContainsFunc(reads, same) || slices.ContainsFunc(writes, same) {
-				return true
-			}
-		}
-	}
-	return false
+	same := func(x backend.Tensor) bool { return x.Storage == t.Storage }
+	return slices.ContainsFunc(ops, func(op backend.Op) bool {
+		reads, writes, _ := backend.Operands(op)
+		return slices.ContainsFunc(reads, same) || slices.ContainsFunc(writes, same)
+	})
 }

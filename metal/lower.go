@@ -21,6 +21,7 @@ const (
 	groupArena                     // temporaries of the group part
 	stepArena                      // temporaries of the step part
 	scratch                        // what one operation needs besides its operands
+	partials                       // sums of several operations that belong to gradients; see partials.go
 	constants                      // of the recording
 	hostTable                      // what the host computes when it compiles
 	journal                        // which command buffers of a step have ended; see journal.go
@@ -111,6 +112,7 @@ type lowering struct {
 	at      int          // see step
 	scratch uint64       // bytes in use by the operation
 	most    uint64       // bytes of scratch that any operation needs
+	waiting waiting
 	steps   []step
 	err     error
 }
@@ -215,7 +217,7 @@ func (l *lowering) add(x launch) {
 	l.steps = append(l.steps, step{x, l.op, l.with, l.group, l.at})
 }
 
-// bytesOf is the memory of a struct of 4-byte numbers, or of such structs, which Go and Metal lay out alike.
+// bytesOf is the memory of a struct of 4-byte numbers, and of structs and arrays of them, which Go and Metal lay out alike.
 func bytesOf(params any) []byte {
 	v := reflect.ValueOf(params)
 	if v.Kind() != reflect.Struct {
@@ -230,6 +232,8 @@ func bytesOf(params any) []byte {
 func checkNumbers(t reflect.Type) {
 	switch t.Kind() {
 	case reflect.Uint32, reflect.Int32, reflect.Float32:
+	case reflect.Array:
+		checkNumbers(t.Elem())
 	case reflect.Struct:
 		for i := range t.NumField() {
 			checkNumbers(t.Field(i).Type)
@@ -244,6 +248,7 @@ func (l *lowering) uses(subject, variant string) bool { return l.variants.of(sub
 
 // lower appends the launches of an operation.
 func (l *lowering) lower(op backend.Op) {
+	l.settle(op)
 	l.op, l.with, l.scratch = op, nil, 0
 	switch o := op.(type) {
 	case *backend.Matmul:

@@ -72,6 +72,7 @@ type product struct {
 	head, turned int    // columns of a head, and of all heads, that are turned
 	length       int    // of a sequence
 	slope        slope
+	rounded      bool // to bfloat, before C is turned or multiplied by a slope
 }
 
 // layout is "nn", "nt" or "tn".
@@ -94,7 +95,8 @@ func (p *product) finish() []Constant {
 	}
 	return []Constant{boolConstant(3, quads), boolConstant(6, p.accumulate), boolConstant(7, p.bias.exists()),
 		boolConstant(8, p.pre.exists()), boolConstant(9, p.residual.exists()), uintConstant(10, uint32(p.activation)),
-		boolConstant(11, p.sums.exists()), uintConstant(14, uint32(p.head)), uintConstant(15, uint32(p.slope))}
+		boolConstant(11, p.sums.exists()), uintConstant(14, uint32(p.head)), uintConstant(15, uint32(p.slope)),
+		boolConstant(16, p.rounded)}
 }
 
 // columns is how many elements a thread takes at once when it finishes C.
@@ -130,16 +132,32 @@ func (l *lowering) matmul(o *backend.Matmul) {
 	}
 	width := ceil(n, cut.tile) * cut.tile
 	plane := ceil(m, cut.tile) * cut.tile * width
-	products, sums := l.temporary(cut.parts*plane), l.none()
+	room := cut.parts * plane
+	if o.Sums.Exists() {
+		room += cut.parts * width
+	}
+	later := o.Accumulate && l.with == nil && l.canWait(o.C) && (!o.Sums.Exists() || l.canWait(o.Sums))
+	products, sums := l.none(), l.none()
+	if later {
+		products = l.partials(room)
+	} else {
+		products = l.temporary(room)
+	}
+	if o.Sums.Exists() {
+		sums = products.after(cut.parts * plane)
+		products.length -= sums.length
+	}
 	q := &product{m: m, n: n, k: k, transA: o.TransA, transB: o.TransB, batch: cut.parts, inner: 1, part: cut.depth,
 		a: p.a.along(o.TransA, cut.depth), b: p.b.along(!o.TransB, cut.depth),
 		c: factor{arg: products.written(), stride: width, outer: plane}, padded: true}
 	if o.Sums.Exists() {
-		sums = l.temporary(cut.parts * width)
 		q.sums = factor{arg: sums.written()}
-		sums = sums.read()
 	}
 	l.multiply(q, cut.tile)
+	if later {
+		l.addPartials(partial{o.C, products, cut.parts, plane, width}, partial{o.Sums, sums, cut.parts, width, width})
+		return
+	}
 
 	finish := p.finish()
 	rows := m
@@ -148,7 +166,7 @@ func (l *lowering) matmul(o *backend.Matmul) {
 	}
 	l.add(launch{
 		file: "matmul", kernel: "matmul_parts", constants: finish,
-		args: append([]arg{products.read(), sums}, l.finished(p)...),
+		args: append([]arg{products.read(), sums.read()}, l.finished(p)...),
 		params: struct {
 			M, N, Parts, Width, Plane, CStride uint32
 			Ends                               ends

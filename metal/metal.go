@@ -79,7 +79,7 @@ func New(d Device, o Options) (*Metal, error) {
 	if o.Timeout == 0 {
 		o.Timeout = 30 * time.Second
 	}
-	m := &Metal{device: d, options: o, chip: chip{o.Cores, scoreFloats}, max: what.MaxBuffer, variants: o.Variants, target: o.Target, pace: 1,
+	m := &Metal{device: d, options: o, chip: chip{o.Cores, scoreFloats, partialFloats}, max: what.MaxBuffer, variants: o.Variants, target: o.Target, pace: 1,
 		libraries: map[string]Library{}, pipelines: map[string]Pipeline{}}
 	m.info = backend.Info{Name: "metal", Device: what.Name, Kernels: "float32", Workers: 1, Memory: o.Memory, Depth: depth}
 	if o.BFloat16 {

@@ -81,27 +81,21 @@ func (l *lowering) normBackward(o *backend.LayerNormBackward) {
 	blocks, width := ceil(x.Rows, block), ceil(x.Cols, 4)
 	sums := l.none()
 	if withSums {
-		sums = l.temporary(blocks * 2 * width * 4).written()
+		sums = l.partials(blocks * 2 * width * 4)
 	}
 	l.add(launch{
 		file: "norm", kernel: t.kernel("norm_backward"),
 		constants: []Constant{boolConstant(0, t.whole), boolConstant(1, l.wide(x, o.Gain, o.DY, o.DX, o.Y, o.Bias)), boolConstant(2, o.RMS),
 			boolConstant(3, o.Bias.Exists()), boolConstant(5, o.Y.Exists()), boolConstant(6, withSums), boolConstant(7, o.Accumulate)},
-		args: []arg{l.in(x), l.in(o.Gain), l.in(o.Stats), l.in(o.DY), l.outIf(o.Accumulate, o.DX), sums, l.out(o.Y), l.in(o.Bias)},
+		args: []arg{l.in(x), l.in(o.Gain), l.in(o.Stats), l.in(o.DY), l.outIf(o.Accumulate, o.DX), sums.written(), l.out(o.Y), l.in(o.Bias)},
 		params: struct{ Rows, Cols, X, DY, DX, Y, Block, Width uint32 }{
 			uint32(x.Rows), uint32(x.Cols), stride(x), stride(o.DY), stride(o.DX), stride(o.Y), uint32(block), uint32(width)},
 		groups: one(blocks), threads: one(t.threads),
 	})
-	if !withSums {
-		return
+	if withSums {
+		l.addPartials(partial{o.DGain, sums, blocks, 8 * width, 4 * width},
+			partial{o.DBias, sums.after(4 * width), blocks, 8 * width, 4 * width})
 	}
-	l.add(launch{
-		file: "norm", kernel: "norm_sums",
-		args: []arg{sums.read(), l.inOut(o.DGain), l.inOut(o.DBias)},
-		params: struct{ Cols, Width, Blocks, Gain, Bias uint32 }{
-			uint32(x.Cols), uint32(4 * width), uint32(blocks), flag(o.DGain.Exists()), flag(o.DBias.Exists())},
-		groups: [3]int{ceil(x.Cols, 32), 2}, threads: one(32 * normSimds),
-	})
 }
 
 // softmaxTeam is the team for rows of so many columns, which it goes over as often as it needs.

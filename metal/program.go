@@ -124,7 +124,7 @@ func (m *Metal) layout(r *backend.Recorder) (*layout, error) {
 	if l.err != nil {
 		return nil, l.err
 	}
-	out.sizes[scratch] = l.most
+	out.sizes[scratch], out.sizes[partials] = l.most, l.waiting.most
 	out.sizes[hostTable] = uint64(len(l.hostTableData)) * 4
 	for _, s := range l.steps {
 		if s.params != nil {
@@ -145,7 +145,7 @@ func (m *Metal) layout(r *backend.Recorder) (*layout, error) {
 	}
 	out.memory.Accumulators = bytes(accumulators)
 	out.memory.Activations = bytes(groupArena, stepArena)
-	out.memory.Workspace = bytes(scratch, tables, constants, hostTable)
+	out.memory.Workspace = bytes(scratch, partials, tables, constants, hostTable)
 	out.memory.Batch = bytes(batch, results, outputs)
 	return out, nil
 }
@@ -165,6 +165,7 @@ func (l *layout) lowerAll(accumulated uint64) {
 			}
 		}
 	}
+	l.addWaiting()
 	l.group, l.op, l.with, l.ahead = -1, nil, nil, nil
 	for i, op := range l.rec.Step() {
 		l.at = len(l.rec.Group()) + i

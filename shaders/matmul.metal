@@ -44,6 +44,9 @@ constant uint triangle [[function_constant(23)]];
 constant uint head [[function_constant(24)]];   // width of the heads that are turned, a divisor of the tile; 0: none are
 constant uint slope [[function_constant(25)]];  // the product is multiplied by the slope of a function
 
+// The product is rounded to bfloat before it is turned or multiplied, as it is where other launches do that.
+constant bool rounded [[function_constant(26)]];
+
 // What triangle says of a product by a lower triangular matrix, whose diagonal tiles are filled up with zeros. 0: nothing.
 CONSTANT uint kLowerC = 1;  // only tiles of C that touch the triangle are wanted
 CONSTANT uint kLowerA = 2;  // op(A) is lower triangular
@@ -129,6 +132,11 @@ static inline float4 sigmoid4(float4 x) { return float4(sigmoid(x.x), sigmoid(x.
 // Of a head, the column that column col is turned with.
 static inline uint partner_of(uint col) { return col % head < head / 2 ? col + head / 2 : col - head / 2; }
 
+static inline float4 as_stored(float4 v) {
+  if (!rounded) return v;
+  return float4(float(bfloat(v.x)), float(bfloat(v.y)), float(bfloat(v.z)), float(bfloat(v.w)));
+}
+
 // Element (row, col) of a product of n columns on its way into C, which has it at `at`; or with quads_c four columns. other
 // is the product at partner_of(col).
 //
@@ -140,8 +148,10 @@ static inline void finish(float4 v, float4 other, uint row, uint col, uint at, u
                           constant Epilogue& p) {
   if (accumulate) v += load_some(c, at, bf16_2, quads_c);
   if (with_bias) v += load_some(bias, col, bf16_3, quads_c);
+  v = as_stored(v);
   if (head != 0 && col < p.turned) {
     if (with_bias) other += load_some(bias, partner_of(col), bf16_3, quads_c);
+    other = as_stored(other);
     const uint t = row % p.length * head + col % (head / 2);
     const float4 cosine = load_some(extra, t, false, quads_c), sine = load_some(extra, t + head / 2, false, quads_c);
     if (partner_of(col) > col)

@@ -179,33 +179,3 @@ template [[host_name("norm_forward_8")]] [[kernel]] decltype(norm_forward<8>) no
 template [[host_name("norm_backward_1")]] [[kernel]] decltype(norm_backward<1>) norm_backward<1>;
 template [[host_name("norm_backward_2")]] [[kernel]] decltype(norm_backward<2>) norm_backward<2>;
 template [[host_name("norm_backward_8")]] [[kernel]] decltype(norm_backward<8>) norm_backward<8>;
-
-struct NormSumsParams {
-  uint cols, width;  // of a row of sums, in floats
-  uint blocks;
-  uint gain, bias;  // whether it is wanted
-};
-
-// A threadgroup adds 32 columns of all blocks, to the gain's gradient or to the bias's: each SIMD-group some blocks.
-[[max_total_threads_per_threadgroup(256)]] kernel void norm_sums(device const float* sums [[buffer(0)]],
-                                                                 device float* dgain [[buffer(1)]],
-                                                                 device float* dbias [[buffer(2)]],
-                                                                 constant NormSumsParams& p [[buffer(3)]],
-                                                                 uint2 group [[threadgroup_position_in_grid]],
-                                                                 uint lane [[thread_index_in_simdgroup]],
-                                                                 uint simd [[simdgroup_index_in_threadgroup]]) {
-  threadgroup float parts[kSimds * 32];
-  const uint c = group.x * 32 + lane;
-  float sum = 0.0f;
-  if (c < p.cols)
-    for (uint b = simd; b < p.blocks; b += kSimds) sum += sums[(2 * b + group.y) * p.width + c];
-  parts[simd * 32 + lane] = sum;
-  threadgroup_barrier(mem_flags::mem_threadgroup);
-  if (simd != 0 || c >= p.cols) return;
-  for (uint s = 1; s < kSimds; s++) sum += parts[s * 32 + lane];
-  if (group.y == 0) {
-    if (p.gain != 0) dgain[c] += sum;
-  } else if (p.bias != 0) {
-    dbias[c] += sum;
-  }
-}
