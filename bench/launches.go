@@ -94,9 +94,9 @@ func CountLaunches(name string, c config.Config, o metal.Options) (*Launches, er
 	for _, k := range kinds {
 		l.Ops = append(l.Ops, *k)
 	}
-	// What one more loop adds is the looped block's own.
+	// What as many loops again add is the looped block's own.
 	a := s.t.Model.Architecture
-	c.Model.Layers = a.WithCount(a.Count() + 1).String()
+	c.Model.Layers = a.WithCount(2 * a.Count()).String()
 	longer, err := NewSubject(name, c, b)
 	if err != nil {
 		return nil, err
@@ -105,7 +105,7 @@ func CountLaunches(name string, c config.Config, o metal.Options) (*Launches, er
 	for _, x := range metal.Costs(longer.m.Program()) {
 		l.PerLayer += float64(len(x.Kernels))
 	}
-	l.PerLayer = (l.PerLayer - float64(l.Launches)) / float64(a.K)
+	l.PerLayer = (l.PerLayer - float64(l.Launches)) / float64(a.K*a.Count())
 	slices.SortFunc(l.Ops, func(a, b LaunchKind) int {
 		return cmp.Or(-cmp.Compare(int64(a.Calls)*a.FLOPs, int64(b.Calls)*b.FLOPs), -cmp.Compare(int64(a.Calls)*a.Moved, int64(b.Calls)*b.Moved),
 			cmp.Compare(a.Name, b.Name))

@@ -45,6 +45,7 @@ var subjects = []struct {
 	{"softmax", softmaxCases},
 	{"attention", attentionCases},
 	{"rotary", rotaryCases},
+	{"pairs", pairCases},
 	{"embedding", embeddingCases},
 	{"cross-entropy", crossEntropyCases},
 	{"exit", exitCases},

@@ -84,7 +84,8 @@ func printLaunches(w io.Writer, l *bench.Launches, chip string) {
 			fmt.Sprintf("%.2f", k.Ratio), intensity})
 	}
 	fmt.Fprintf(w, "%s, %s, %d tokens a step\n\n%s\n", l.Name, l.Model, l.Tokens, table(rows))
-	fmt.Fprintf(w, "%d launches, %.1f for each layer that runs, forward and backward; %d wait for those before them\n", l.Launches, l.PerLayer, l.Barriers)
+	fmt.Fprintf(w, "%d launches: %.1f for each of the %d layers that run, forward and backward, and %.0f besides; %d wait for those before them\n",
+		l.Launches, l.PerLayer, l.Layers, float64(l.Launches)-l.PerLayer*float64(l.Layers), l.Barriers)
 	fmt.Fprintf(w, "%sFLOP in matmuls, %s moved (%.2f times the least), %s of memory\n\n", scaled(float64(l.FLOPs)), byteSize(l.Moved),
 		float64(l.Moved)/float64(l.Least), byteSize(l.Memory))
 	rows = [][]string{{"predicted for", "TFLOP/s", "GB/s", "ms a step", "tokens/s", "of peak"}}
