@@ -200,8 +200,9 @@ template <typename T, uint tile, bool trans_a, bool trans_b>
   constexpr uint size_a = (trans_a ? kDepth : tile) * pitch_a;
   constexpr uint size_b = (trans_b ? tile : kDepth) * pitch_b;
   constexpr uint pitch_c = tile + 4;
-  constexpr uint bytes = (size_a + size_b) * sizeof(T), bytes_c = 16 * pitch_c * sizeof(float);
-  threadgroup float4 room[(bytes > bytes_c ? bytes : bytes_c) / 16];
+  constexpr uint size = (size_a + size_b) * sizeof(T), size_c = 16 * pitch_c * sizeof(float);
+  constexpr uint vectors = (size > size_c ? size : size_c) / 16;
+  threadgroup float4 room[vectors];
   threadgroup T* tile_a = (threadgroup T*)room;
   threadgroup T* tile_b = tile_a + size_a;
   threadgroup float* finished = (threadgroup float*)room;
