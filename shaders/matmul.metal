@@ -193,6 +193,7 @@ template <typename T, uint tile, bool trans_a, bool trans_b>
     uint tid [[thread_index_in_threadgroup]],
     uint simd [[simdgroup_index_in_threadgroup]],
     uint lane [[thread_index_in_simdgroup]]) {
+  typedef simdgroup_matrix<T, 8, 8> Operand;
   constexpr uint half_tile = tile / 2;  // side of a SIMD-group's quarter
   constexpr uint mats = tile / 16;      // matrices along that side
   constexpr uint pitch_a = (trans_a ? tile : kDepth) + 16 / sizeof(T);
@@ -254,8 +255,8 @@ template <typename T, uint tile, bool trans_a, bool trans_b>
       copy_tile<T, tile, !trans_b>(tile_b, from_b, gap_of<tile, !trans_b>(p.b_stride), bf16_1, tid);
     else
       load_tile<T, tile, !trans_b>(tile_b, b, at_b, p.b_stride, col0, p.n, k0, end, quads_b, bf16_1, tid);
-    from_a += next_a;
-    from_b += next_b;
+    from_a = from_a + next_a;
+    from_b = from_b + next_b;
     threadgroup_barrier(mem_flags::mem_threadgroup);
     if (sum_columns) {
       float s = 0.0f;
@@ -265,8 +266,8 @@ template <typename T, uint tile, bool trans_a, bool trans_b>
     for (uint k = 0; k < kDepth; k += 8) {
       // These fences move no data: they keep the compiler from mixing loads and products, which takes more registers.
       simdgroup_barrier(mem_flags::mem_none);
-      simdgroup_matrix<T, 8, 8> ma[mats];
-      simdgroup_matrix<T, 8, 8> mb[mats];
+      Operand ma[mats];
+      Operand mb[mats];
       UNROLL for (uint i = 0; i < mats; i++) {
         const uint row = simd_row + 8 * i;
         if (trans_a)
