@@ -424,3 +424,20 @@ func TestRateAt(t *testing.T) {
 		}
 	}
 }
+
+// The configuration that the README shows is one.
+func TestReadmeConfiguration(t *testing.T) {
+	readme, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, text, ok := strings.Cut(string(readme), "```toml\n")
+	text, _, _ = strings.Cut(text, "```")
+	c := Default()
+	if err := c.Parse("README.md", []byte(text)); !ok || err != nil {
+		t.Fatal(ok, err)
+	}
+	if err := c.Check(); err != nil || c.Train.Steps != 4000 || c.Model.Layers != "1x(1,4,1)" {
+		t.Errorf("%v, %+v", err, c)
+	}
+}

@@ -251,3 +251,22 @@ grid.toml:8: config.train.beta1 is 0.99999999999, which is 1 as a float32, want 
 		t.Errorf("a grid from a preset: %v, %+v", err, g.Config.Model)
 	}
 }
+
+// The grid that docs/experiments.md shows is one, and trains with the defaults that the preset default learns with.
+func TestDocumentedGrid(t *testing.T) {
+	page, err := os.ReadFile("../docs/experiments.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, text, ok := strings.Cut(string(page), "```toml\n")
+	text, _, _ = strings.Cut(text, "```")
+	g, err := Parse("docs/experiments.md", []byte(text))
+	if !ok || err != nil {
+		t.Fatal(ok, err)
+	}
+	want := config.Default()
+	want.Train.Steps = 1500
+	if d := cmp.Diff(want, g.Config); d != "" {
+		t.Error(d)
+	}
+}

@@ -33,7 +33,7 @@ func Parse(s string) (Architecture, error) {
 	}
 	n, err := strconv.Atoi(k)
 	if err != nil || n < 1 {
-		return bad(fmt.Sprintf("%q is not a number of layers", k))
+		return bad(fmt.Sprintf("the layers are %q, want at least 1", k))
 	}
 	a := Architecture{K: n}
 	inner, open := strings.CutPrefix(rest, "(")
@@ -47,7 +47,7 @@ func Parse(s string) (Architecture, error) {
 	for _, p := range parts {
 		l, err := strconv.Atoi(p)
 		if err != nil || l < 1 {
-			return bad(fmt.Sprintf("%q is not a number of loops", p))
+			return bad(fmt.Sprintf("the loops are %q, want at least 1", p))
 		}
 		if l > maxDepth {
 			return bad(fmt.Sprintf("more than %d loops", maxDepth))

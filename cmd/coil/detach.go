@@ -62,11 +62,11 @@ func startDetached(s *session, args []string) error {
 		return fmt.Errorf("this program is not where it was: %w", err)
 	}
 	if err := os.MkdirAll(s.folder, 0o777); err != nil {
-		return fmt.Errorf("the log of a run in the background: %w", err)
+		return fileError("the log of a run in the background", err)
 	}
 	log, err := os.CreateTemp(s.folder, ".log-*")
 	if err != nil {
-		return fmt.Errorf("the log of a run in the background: %w", err)
+		return fileError("the log of a run in the background", err)
 	}
 	defer log.Close()
 	told, pipe, err := os.Pipe()

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"coil/config"
@@ -89,6 +90,9 @@ func invalidValue(e *pflag.InvalidValueError) error {
 	var wrong *schema.Error
 	if errors.As(e, &wrong) {
 		return fmt.Errorf("--%s%s", f.Name, wrong.Text)
+	}
+	if errors.Is(e, strconv.ErrRange) {
+		return fmt.Errorf("--%s is %s, which is too large", f.Name, strings.TrimSpace(e.GetValue()))
 	}
 	return fmt.Errorf("--%s is %q, want %s", f.Name, e.GetValue(), wantedBy(f))
 }

@@ -248,7 +248,7 @@ func (x *lensView) headline(accuracy, exact float64) float64 {
 // write writes tables and plots to a folder.
 func (x *lensView) write(folder string) error {
 	if err := os.MkdirAll(folder, 0o777); err != nil {
-		return fmt.Errorf("--out: %w", err)
+		return fileError("--out", err)
 	}
 	full := func(v float64) string { return strconv.FormatFloat(v, 'g', -1, 64) }
 	exits := [][]string{{"rule", "threshold", "loops", "accuracy", "exact"}}
@@ -275,7 +275,7 @@ func (x *lensView) write(folder string) error {
 	}
 	for name, b := range files {
 		if err := run.ReplaceFile(filepath.Join(folder, name), b); err != nil {
-			return fmt.Errorf("--out: %w", err)
+			return fileError("--out", err)
 		}
 	}
 	return nil

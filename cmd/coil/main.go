@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"strings"
 
@@ -40,6 +41,15 @@ type inputError struct{ err error }
 
 func (e inputError) Error() string { return e.err.Error() }
 func (e inputError) Unwrap() error { return e.err }
+
+// fileError says what could not be done with a file: its path, and what the system says of it.
+func fileError(what string, err error) error {
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		return fmt.Errorf("%s: %s: %w", what, path.Path, path.Err)
+	}
+	return fmt.Errorf("%s: %w", what, err)
+}
 
 // signalError says that a signal stopped the run.
 type signalError struct{ number int }

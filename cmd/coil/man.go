@@ -22,13 +22,13 @@ func newMan() *cobra.Command {
 		Args:    exactArgs(1, "a folder"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := os.MkdirAll(args[0], 0o777); err != nil {
-				return fmt.Errorf("man pages: %w", err)
+				return fileError("man pages", err)
 			}
 			n := 0
 			for _, c := range allCommands(cmd.Root()) {
 				page := filepath.Join(args[0], manName(c)+".1")
 				if err := os.WriteFile(page, []byte(manPage(c)), 0o666); err != nil {
-					return fmt.Errorf("man pages: %w", err)
+					return fileError("man pages", err)
 				}
 				n++
 			}

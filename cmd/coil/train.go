@@ -154,7 +154,7 @@ func configuration(preset string, args []string) (c config.Config, source string
 		if _, isPreset := config.Presets()[args[0]]; err != nil && isPreset {
 			return c, "", nil, usageError{fmt.Errorf("there is no file %s; the preset of that name is --preset %s", args[0], args[0])}
 		} else if err != nil {
-			return c, "", nil, inputError{fmt.Errorf("configuration: %w", err)}
+			return c, "", nil, inputError{fileError("configuration", err)}
 		}
 		c = config.Default()
 		if lines, err = c.Read(args[0], text); err != nil {

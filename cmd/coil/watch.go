@@ -131,7 +131,7 @@ func draw(w io.Writer, o tui.Options, picture, size string) error {
 	}
 	if picture != "" {
 		if err := os.WriteFile(picture, c.SVG(theme), 0o666); err != nil {
-			return fmt.Errorf("the picture: %w", err)
+			return fileError("the picture", err)
 		}
 		return nil
 	}
