@@ -610,6 +610,49 @@ func TestDeviceFaults(t *testing.T) {
 	}
 }
 
+// TestRefusedCommandBuffers: a step of which not all can be submitted is tried again, and then an error says which command
+// buffer it was; and a GPU that is removed ends it at once.
+func TestRefusedCommandBuffers(t *testing.T) {
+	for _, x := range []struct {
+		fault    fault
+		times    int
+		ok       bool
+		says     string
+		attempts int
+	}{
+		{fault{submit: true, err: errors.New("no command buffer")}, 1, true, "", 1},
+		{fault{submit: true, err: errors.New("no command buffer")}, 3, true, "", 3},
+		{fault{submit: true, err: errors.New("no command buffer")}, 4, false, "command buffer 2 of 5: no command buffer", 3},
+		{fault{err: &metal.CommandError{Code: metal.CommandDeviceRemoved, Text: "removed"}}, 1, false, "the GPU is gone", 0},
+		{fault{err: &metal.CommandError{Code: metal.CommandTimeout, Text: "too late"}}, 3, true, "", 3},
+		{fault{err: &metal.CommandError{Code: metal.CommandTimeout, Text: "too late"}}, 4, false, "failed 4 times", 3},
+	} {
+		d := &failing{Device: metal.OnPaper(metal.Chip{Name: "paper"})}
+		b := on(t, d, metal.Options{Target: 1})
+		p := addsOf(t, b, 3) // five launches
+		failed, try, n := 0, 0, 0
+		d.fail = func(int) *fault {
+			if d.resets != try { // the next try counts anew
+				try, n = d.resets, 0
+			}
+			if n++; n == 2 && failed < x.times {
+				failed++
+				return &x.fault
+			}
+			return nil
+		}
+		err := p.Run(backend.Step{})
+		if err == nil {
+			err = p.Results(nil)
+		}
+		if (err == nil) != x.ok || err != nil && !strings.Contains(err.Error(), x.says) || d.resets != x.attempts {
+			t.Errorf("%v, %d times: error %v, %d resets", x.fault.err, x.times, err, d.resets)
+		}
+		p.Close()
+		b.Close()
+	}
+}
+
 // narrow is a device that gives a kernel only small threadgroups.
 type narrow struct {
 	metal.Device

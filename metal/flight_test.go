@@ -204,17 +204,21 @@ func addsOf(t *testing.T, b *metal.Metal, n int) backend.Program {
 // TestMostCommandBuffers: a step is never cut into more command buffers than the journal has marks for, however short they
 // are to be and however long its launches take.
 func TestMostCommandBuffers(t *testing.T) {
-	d := newSporadic(1, 0)
-	b := on(t, d, metal.Options{Target: 1})
-	defer b.Close()
-	p := addsOf(t, b, metal.MaxCommands+100)
-	defer p.Close()
-	for range 40 { // until launches are known
-		d.buffers = d.buffers[:0]
-		runOnce(t, p, backend.Step{})
-		if n := len(d.buffers); n > metal.MaxCommands {
-			t.Fatalf("%d command buffers", n)
+	for _, launches := range []int{metal.MaxCommands, metal.MaxCommands + 1, metal.MaxCommands + 100} {
+		d := newSporadic(1, 0)
+		b := on(t, d, metal.Options{Target: 1})
+		p := addsOf(t, b, launches-2)
+		if _, n := metal.Gate(p); n != launches {
+			t.Fatalf("%d launches, want %d", n, launches)
 		}
+		for range 40 { // until launches are known
+			d.buffers = d.buffers[:0]
+			runOnce(t, p, backend.Step{})
+			if n := len(d.buffers); n > metal.MaxCommands || launches == metal.MaxCommands && n != launches {
+				t.Fatalf("%d launches in %d command buffers", launches, n)
+			}
+		}
+		b.Close()
 	}
 }
 

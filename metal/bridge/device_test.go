@@ -151,6 +151,11 @@ func TestBuffer(t *testing.T) {
 	if f.recorder.freed != 1 || f.recorder.buffers[0] != nil {
 		t.Error("the buffer was not freed")
 	}
+	last := f.buffer(t, 10)
+	f.FreeBuffer(b)
+	if f.recorder.freed != 2 || f.recorder.buffers[1] != nil || len(f.Bytes(last)) != 10 {
+		t.Error("another buffer was freed")
+	}
 	for _, n := range []int{-1, 0, 256<<20 + 1} {
 		if b, err := f.NewBuffer(n); b != 0 || err == nil || !strings.Contains(err.Error(), "268435456") {
 			t.Errorf("%d bytes: buffer %d, error %v", n, b, err)

@@ -146,6 +146,7 @@ func TestSubmitRefuses(t *testing.T) {
 		"grid":                   func(l *metal.Launch) { l.Groups[1] = 0 },
 		"limit is 768":           func(l *metal.Launch) { l.Threads = [3]uint32{769, 1, 1} },
 		"limit is 768 ":          func(l *metal.Launch) { l.Threads = [3]uint32{1 << 31, 1 << 31, 4} },
+		"limit is 768  ":         func(l *metal.Launch) { l.Threads = [3]uint32{641, 6700417, 1} }, // 2³² + 1
 		"[0 1 1] threads":        func(l *metal.Launch) { l.Threads[0] = 0 },
 	} {
 		bad := launch(f.take[2], b, b)
