@@ -271,9 +271,9 @@ func TestGate(t *testing.T) {
 			open := i > gate || i == gate && (ran == butMark || ran == everything || ran == scattered) || ran == everything
 			switch {
 			case open && (err == nil || !strings.Contains(err.Error(), "last checkpoint")):
-				t.Errorf("launch %d of a step with its gate at %d failed when %s had run: error %v, want one that the weights are lost", i, gate, ran, err)
+				t.Fatalf("launch %d of a step with its gate at %d failed when %s had run: error %v, want one that the weights are lost", i, gate, ran, err)
 			case !open && (err != nil || d.resets != 1 || !slices.Equal(got, want)):
-				t.Errorf("launch %d of a step with its gate at %d failed when %s had run: error %v, %d resets, weights %v, want %v", i, gate, ran, err, d.resets, got, want)
+				t.Fatalf("launch %d of a step with its gate at %d failed when %s had run: error %v, %d resets, weights %v, want %v", i, gate, ran, err, d.resets, got, want)
 			}
 			d.Device.Close()
 		}
