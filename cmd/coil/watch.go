@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
 	"io"
@@ -10,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"coil/report"
 	"coil/run"
 	"coil/text"
 	"coil/tui"
@@ -26,7 +28,7 @@ func newWatch() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "watch [RUN…]",
 		Short: "Show runs in the dashboard while they are trained, or afterwards, and steer them",
-		Example: `  coil watch                              the newest run
+		Example: `  coil watch                              the newest run that is trained, or one from the list
   coil watch 2026-11-23_18 2026-11-23_19  two runs, one over the other
   coil watch latest --once                the dashboard once, as text
   coil watch latest --picture run.svg --size 140x44
@@ -52,7 +54,13 @@ func newWatch() *cobra.Command {
 			return usageError{fmt.Errorf("--picture %s: the picture is an SVG, so its name must end in .svg", picture)}
 		}
 		if len(args) == 0 {
-			args = []string{"latest"}
+			name := "latest"
+			if !once && !lines && picture == "" && canWatch() {
+				if name, err = pickRun(os.Stdin, cmd.OutOrStdout(), out); err != nil {
+					return err
+				}
+			}
+			args = []string{name}
 		}
 		if len(args) > mostWatched {
 			return usageError{fmt.Errorf("%d runs: at most %d can be told apart in one picture", len(args), mostWatched)}
@@ -92,6 +100,46 @@ func newWatch() *cobra.Command {
 		return err
 	}
 	return cmd
+}
+
+// pickRun is the run to show if none is named: the newest that is being trained; of several that are not, the one that the
+// user chooses from their list.
+func pickRun(r io.Reader, w io.Writer, root string) (string, error) {
+	list, err := listed(root)
+	if err != nil {
+		return "", err
+	}
+	for _, l := range list {
+		if l.Status == report.Running || l.Status == report.Paused {
+			return l.ID, nil
+		}
+	}
+	if len(list) < 2 {
+		return "latest", nil
+	}
+	list = list[:min(len(list), 20)]
+	for i, line := range strings.Split(strings.TrimSuffix(listTable(list, time.Now()), "\n"), "\n") {
+		number := "  "
+		if i > 0 {
+			number = fmt.Sprintf("%2d", i)
+		}
+		fmt.Fprintf(w, "%s  %s\n", number, line)
+	}
+	fmt.Fprintf(w, "\nwhich run? [1] ")
+	answer, err := bufio.NewReader(r).ReadString('\n')
+	if err != nil && !errors.Is(err, io.EOF) {
+		return "", err
+	}
+	if answer = strings.TrimSpace(answer); answer == "" {
+		return list[0].ID, nil
+	}
+	if n, err := strconv.Atoi(answer); err == nil {
+		if n < 1 || n > len(list) {
+			return "", usageError{fmt.Errorf("there is no run %d in the list, which has 1 to %d", n, len(list))}
+		}
+		return list[n-1].ID, nil
+	}
+	return answer, nil
 }
 
 // mostWatched is how many runs have colours of their own.
