@@ -61,6 +61,7 @@ type Description struct {
 	Name             string // "Apple M3 Max"
 	Family           int    // of GPUs as Metal counts them: Apple7 (M1) is 7, Apple8 (M2) 8, Apple9 (M3, M4) 9; 0 if none
 	Unified          bool   // CPU and GPU share memory
+	Tensors          bool   // it has units for Metal 4's products of tensors
 	WorkingSet       int64  // bytes that the device recommends to use at most
 	MaxBuffer        int64  // bytes of the largest buffer
 	ThreadgroupBytes int    // memory of a threadgroup

@@ -38,6 +38,12 @@ func With(name, source string) string {
 	return fmt.Sprintf("#line 1 %q\n%s\n#line 1 %q\n%s", prelude, text(prelude), name+".metal", source)
 }
 
+// NeedsMetal4 reports whether a source has Metal's tensor operations, which are of version 4.0 of the language. All others are
+// of version 3.1, the first with bfloat.
+func NeedsMetal4(source string) bool {
+	return strings.Contains(source, "#include <MetalPerformancePrimitives/MetalPerformancePrimitives.h>")
+}
+
 func text(file string) string {
 	b, err := files.ReadFile(file)
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"github.com/progrium/darwinkit/objc"
 
 	"coil/metal"
+	"coil/shaders"
 )
 
 // Device is a GPU. Its methods but Poll and Condition are for one goroutine at a time; those have messages and locks of
@@ -84,6 +85,9 @@ const maxInFlight = 2*metal.MaxCommands + 64
 
 var errNoQueue = errors.New("no command queue from Metal")
 
+// tensorFamily is the first family of GPUs with units for the products of small matrices, that of M5.
+const tensorFamily = 10
+
 // newestFamily is more than the newest family of GPUs at the time of writing.
 const newestFamily = 12
 
@@ -104,6 +108,7 @@ func (d *Device) describe() {
 			break
 		}
 	}
+	d.description.Tensors = d.description.Family >= tensorFamily && supportsFamily.send(d.object, familyMetal4).bool()
 }
 
 // Description says what the GPU is.
@@ -124,7 +129,11 @@ func (d *Device) Library(name, source string) (lib metal.Library, err error) {
 		s := &d.setup
 		options := s.new.send(classNamed("MTLCompileOptions")).object()
 		defer options.Release()
-		s.setLanguageVersion.send(options, languageVersion)
+		version := uint64(languageVersion31)
+		if shaders.NeedsMetal4(source) {
+			version = languageVersion40
+		}
+		s.setLanguageVersion.send(options, version)
 		if options.RespondsToSelector(s.setMathFunctions.selector) { // macOS 15, as setMathMode:
 			s.setMathMode.send(options, mathModeSafe)
 			s.setMathFunctions.send(options, mathFunctionsPrecise) // the safe mode leaves them fast

@@ -50,7 +50,7 @@ func TestDescription(t *testing.T) {
 		standin.SetFamily(family)
 		f := openFixture(t)
 		if diff := cmp.Diff(metal.Description{
-			Name: "stand-in", Family: want, Unified: true, WorkingSet: 12 << 30, MaxBuffer: 256 << 20, ThreadgroupBytes: 32 << 10,
+			Name: "stand-in", Family: want, Tensors: want >= 10, Unified: true, WorkingSet: 12 << 30, MaxBuffer: 256 << 20, ThreadgroupBytes: 32 << 10,
 			RegistryID: 0xfedcba9876543210,
 		}, f.Description()); diff != "" {
 			t.Errorf("-want +got:\n%s", diff)

@@ -17,7 +17,7 @@ import (
 // compile compiles an empty source with the options that set makes.
 func (f *fixture) compile(set func(options objc.Object)) {
 	options := f.setup.new.send(classNamed("MTLCompileOptions")).object()
-	f.setup.setLanguageVersion.send(options, languageVersion)
+	f.setup.setLanguageVersion.send(options, languageVersion31)
 	set(options)
 	f.setup.newLibrary.send(f.object, address(objc.ToNSString("")), address(options.Ptr()), f.setup.newLibrary.faultAddress())
 }

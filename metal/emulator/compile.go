@@ -19,6 +19,8 @@ import (
 	"sync"
 	"time"
 
+	"coil/shaders"
+
 	"golang.org/x/sys/cpu"
 )
 
@@ -304,7 +306,7 @@ const tensorHeader = "MetalPerformancePrimitives/MetalPerformancePrimitives.h"
 // headers are those of the emulator's that a source needs. The standard library is one file, which every source gets.
 func headers(source string) []string {
 	h := []string{shimFile}
-	if strings.Contains(source, "#include <"+tensorHeader+">") {
+	if shaders.NeedsMetal4(source) {
 		h = append(h, tensorHeader)
 	}
 	return h

@@ -14,6 +14,7 @@ import (
 	"github.com/ebitengine/purego"
 
 	"coil/metal"
+	"coil/shaders"
 )
 
 // What Metal allows.
@@ -103,11 +104,18 @@ func callSymbol(handle uintptr, name string, args ...uintptr) (uintptr, error) {
 
 // Description says what the device is.
 func (d *Device) Description() metal.Description {
-	return metal.Description{Name: "emulator", Family: 9, Unified: true, WorkingSet: maxBuffer, MaxBuffer: maxBuffer, ThreadgroupBytes: threadgroupBytes}
+	family := 9
+	if d.o.Tensors {
+		family = 10
+	}
+	return metal.Description{Name: "emulator", Family: family, Unified: true, Tensors: d.o.Tensors, WorkingSet: maxBuffer, MaxBuffer: maxBuffer, ThreadgroupBytes: threadgroupBytes}
 }
 
 // Library compiles a source. Its error is a *CompileError if the source is at fault.
 func (d *Device) Library(name, source string) (metal.Library, error) {
+	if shaders.NeedsMetal4(source) && !d.o.Tensors {
+		return 0, &CompileError{Name: name, Output: fmt.Sprintf("%s.metal: fatal error: '%s' file not found", name, tensorHeader)}
+	}
 	file, u, err := d.compiler.library(name, source, d.o.Checked, d.o.Functions)
 	if err != nil {
 		return 0, err

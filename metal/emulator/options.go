@@ -34,6 +34,7 @@ type Options struct {
 	Workers   int           // threads that run threadgroups; 0: as many as Go uses. Checked, it is always one
 	TimeLimit time.Duration // of a launch, as a GPU has one; 0: a minute
 	Flush     bool          // numbers below the smallest normal one are zero, as operands and as results: Metal allows it
+	Tensors   bool          // the GPU has units for Metal 4's tensors, as M5 has
 	Functions Functions     // how exact the functions of Metal's library are
 	RowMajor  bool          // the threads of a SIMD-group hold a matrix row by row, as no GPU of Apple's is known to
 	Cache     string        // folder of compiled sources; "": $COIL_EMULATOR_CACHE, or coil-emulator in the user's cache

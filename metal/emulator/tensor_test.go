@@ -1,10 +1,13 @@
 package emulator_test
 
 import (
-	"coil/metal"
 	"fmt"
 	"math"
+	"strings"
 	"testing"
+
+	"coil/metal"
+	"coil/metal/emulator"
 )
 
 // bfloats cuts values to bfloat, and returns them as float32 too.
@@ -22,6 +25,7 @@ func TestTensorProduct(t *testing.T) {
 	type shape struct{ M, N, K, LDA, LDB, LDC int32 }
 	for name, o := range modes {
 		t.Run(name, func(t *testing.T) {
+			o.Tensors = true
 			g := open(t, o)
 			lib := g.library("tensor", read(t, "tensor"))
 			for _, c := range []struct {
@@ -57,7 +61,9 @@ func TestTensorProduct(t *testing.T) {
 func TestTensorFaults(t *testing.T) {
 	t.Parallel()
 	type shape struct{ M, N, K, LDA, LDB, LDC int32 }
-	g := open(t, modes["checked"])
+	o := modes["checked"]
+	o.Tensors = true
+	g := open(t, o)
 	lib := g.library("tensor", read(t, "tensor"))
 	operand := func(n int) metal.Buffer {
 		b, _ := bfloats(normal(n, 1))
@@ -79,5 +85,13 @@ func TestTensorFaults(t *testing.T) {
 		err := g.run(launch(g.pipeline(lib, c.kernel), dims{1}, dims{c.threads}, operand(64*16), operand(16*32), g.buffer(4*64*32),
 			g.buffer(c.shape)))
 		t.Run(c.name, func(t *testing.T) { check(t, err, c.want) })
+	}
+}
+
+// TestNoTensors compiles a product for a GPU without tensors, whose headers lack it.
+func TestNoTensors(t *testing.T) {
+	g := open(t, emulator.Options{})
+	if _, err := g.Library("tensor", read(t, "tensor")); err == nil || !strings.Contains(err.Error(), "file not found") {
+		t.Errorf("%v, want a header that is missing", err)
 	}
 }

@@ -136,7 +136,7 @@ static Buffer *buffers;
   return YES;
 }
 - (BOOL)supportsFamily:(NSInteger)f {
-  return f <= family && f > 1000;
+  return f == 5002 ? family >= 1010 : f <= family && f > 1000;
 }
 - (uint64_t)recommendedMaxWorkingSetSize {
   return 3ul << 32;
@@ -159,7 +159,8 @@ static Buffer *buffers;
 }
 - (id)newLibraryWithSource:(NSString *)source options:(MTLCompileOptions *)o error:(NSError **)error {
   expect(o, [MTLCompileOptions class], "options of a library");
-  if (o->_version != 0x30001 || !o->_safe || !o->_precise)
+  NSUInteger version = strstr([source UTF8String], "#include <MetalPerformancePrimitives/") ? 0x40000 : 0x30001;
+  if (o->_version != version || !o->_safe || !o->_precise)
     standin_die("options of a library: version %#lx, safe mode %d, precise functions %d", o->_version, o->_safe, o->_precise);
   char *fault = 0;
   uint32_t name = gpu.library((char *)[source UTF8String], &fault);
