@@ -17,9 +17,12 @@ type file interface {
 	Close() error
 }
 
-// createFile makes an empty file, or empties the one that is there.
+// createFile makes a new file. What has this name already is removed, not written into: it may be a link.
 func createFile(path string) (file, error) {
-	f, err := os.Create(path)
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
 	if err != nil {
 		return nil, err // not f: a nil *os.File is not a nil file
 	}
@@ -43,9 +46,12 @@ func writeSynced(create func(path string) (file, error), path string, write func
 	return f.Sync()
 }
 
+// temporarySuffix ends the name of a file that takes another's place when it is whole.
+const temporarySuffix = ".tmp"
+
 // ReplaceFile makes the file at path hold data: at every moment, and after a crash, it is the old file or the new one.
 func ReplaceFile(path string, data []byte) error {
-	temporary := path + ".tmp"
+	temporary := path + temporarySuffix
 	err := writeSynced(createFile, temporary, func(w io.Writer) error {
 		_, err := w.Write(data)
 		return err
@@ -87,12 +93,18 @@ func withCure(err error, elsewhere string) error {
 		cure = "disk full: free some space"
 	case errors.Is(err, syscall.EROFS):
 		cure = "this disk is read-only: make it writable"
+	case errors.Is(err, syscall.EPERM):
+		cure = "the system does not allow it: is it marked as immutable?"
 	case errors.Is(err, fs.ErrPermission):
 		cure = "change its permissions"
 	case errors.Is(err, syscall.ENOTDIR):
 		cure = "a part of this path is a file, not a folder: rename that"
-	case errors.Is(err, syscall.ENOLCK), errors.Is(err, syscall.ENOTSUP):
-		cure = "this disk cannot lock files or link them: use a local one"
+	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE):
+		cure = "too many files are open: close programs, or raise the limit with ulimit -n"
+	case errors.Is(err, syscall.EIO), errors.Is(err, syscall.ESTALE), errors.Is(err, syscall.ETIMEDOUT):
+		cure = "the disk or the network behind it fails: look at the system's log, and try again"
+	case errors.Is(err, syscall.ENOLCK), errors.Is(err, syscall.ENOTSUP), errors.Is(err, syscall.ENOSYS):
+		cure = "this disk cannot lock or link files: mount it with locks (NFS needs lockd, Lustre -o flock), or use a local one"
 	default:
 		return err
 	}

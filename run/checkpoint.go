@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -26,7 +27,8 @@ import (
 //	.step-000500.old     one that is being replaced by another of the same step
 //	.step-000500.gone    one that is being removed
 //
-// and after a kill, the last three are put right by whoever opens the run for writing next.
+// and after a kill, the last three are put right by whoever opens the run for writing next. A number follows if there is one
+// already that can't be removed.
 const (
 	undoneSuffix = ".undone"
 	newSuffix    = ".tmp"
@@ -34,14 +36,10 @@ const (
 	goneSuffix   = ".gone"
 
 	manifestName   = "checkpoint.json"
-	manifestFormat = 1
+	manifestFormat = 2 // 1 had no identity
 )
 
-var checkpointPattern = regexp.MustCompile(`^(\.?)(step-(\d{6,}))(\.[a-z]+)?$`)
-
-// castagnoli is the table of CRC-32C. A checksum is to find what a disk, a copy or a program has changed, not to
-// withstand an attacker, and this one is computed in hardware many times as fast as SHA-256, and as a disk.
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+var checkpointPattern = regexp.MustCompile(`^(\.?)(step-(\d{6,}))(?:(\.[a-z]+)\d*)?$`)
 
 // ErrNoCheckpoint is the error of asking for the latest checkpoint of a run that has none.
 var ErrNoCheckpoint = errors.New("the run has no checkpoint")
@@ -49,13 +47,21 @@ var ErrNoCheckpoint = errors.New("the run has no checkpoint")
 // ErrDamaged is the error of a checkpoint with a file that is missing, cut or changed.
 var ErrDamaged = errors.New("not whole")
 
+// ErrOtherRun is the error of a checkpoint that another run has saved. It is an ErrDamaged too.
+var ErrOtherRun = fmt.Errorf("of another run, and so %w", ErrDamaged)
+
+// ErrLost is the error of asking for the latest checkpoint of a run that has none, and whose events tell of one.
+var ErrLost = errors.New("the checkpoints are gone")
+
 // A Checkpoint is a saved state of training.
 type Checkpoint struct {
 	Step  int
 	Path  string // its directory
 	Saved time.Time
 	Meta  json.RawMessage // what was given to Save
+	About json.RawMessage // and to SaveSnapshot beside it, nil if nothing
 	Files []CheckpointFile
+	Run   string // identity of the run that saved it, "" for format 1
 }
 
 // A CheckpointFile is a file of a checkpoint.
@@ -74,34 +80,22 @@ type FileWriter struct {
 // manifest is checkpoint.json.
 type manifest struct {
 	Format int              `json:"format"`
+	Run    string           `json:"run,omitempty"`
 	Step   int              `json:"step"`
 	Saved  time.Time        `json:"saved"`
 	Files  []CheckpointFile `json:"files"`
 	Meta   json.RawMessage  `json:"meta"`
-}
-
-// A manifest begins with a line that has the checksum of all the others, so that a change in itself is found too.
-const sealFormat = "{\"crc32c\":\"%08x\",\n"
-
-func (m manifest) encode() ([]byte, error) {
-	b, err := json.MarshalIndent(m, "", "  ")
-	if err != nil {
-		return nil, err
-	}
-	body := append(bytes.TrimPrefix(b, []byte("{\n")), '\n')
-	return append(fmt.Appendf(nil, sealFormat, crc32.Checksum(body, castagnoli)), body...), nil
+	About  json.RawMessage  `json:"about,omitempty"`
 }
 
 func decodeManifest(b []byte) (manifest, error) {
 	var m manifest
-	_, body, _ := bytes.Cut(b, []byte("\n"))
-	if seal := fmt.Appendf(nil, sealFormat, crc32.Checksum(body, castagnoli)); !bytes.HasPrefix(b, seal) {
-		return m, errors.New("its checksum is wrong")
-	}
-	if err := json.Unmarshal(b, &m); err != nil {
+	if err := Unseal(b, &m); errors.Is(err, ErrChanged) {
 		return m, err
+	} else if err != nil {
+		return m, errors.New("it is not JSON of the right form")
 	}
-	if m.Format != manifestFormat {
+	if m.Format < 1 || m.Format > manifestFormat {
 		return m, fmt.Errorf("it has format %d, and this program knows %d: use a newer coil", m.Format, manifestFormat)
 	}
 	for _, f := range m.Files {
@@ -139,43 +133,55 @@ func hidden(path, suffix string) string {
 // If the disk is full, the remaining files are still asked to write, into nothing, so that the error can say how much
 // space is needed. A file name that is used twice or has a folder panics.
 func (r *Run) Save(step int, meta any, files []FileWriter) (Checkpoint, error) {
+	return r.SaveSnapshot(step, Snapshot{Meta: meta, Files: files})
+}
+
+// SaveSnapshot is Save with all that a checkpoint can hold.
+func (r *Run) SaveSnapshot(step int, s Snapshot) (Checkpoint, error) {
 	r.mustWrite()
 	if step < 0 {
 		panic("run: negative step")
 	}
-	names := make(map[string]bool, len(files))
-	for _, f := range files {
+	names := make(map[string]bool, len(s.Files))
+	for _, f := range s.Files {
 		if !plainName(f.Name) || names[f.Name] {
 			panic("run: bad name of a checkpoint file")
 		}
 		names[f.Name] = true
 	}
-	encoded, err := json.Marshal(meta)
+	m := manifest{Format: manifestFormat, Run: r.identity, Step: step, Files: []CheckpointFile{}}
+	var err error
+	if m.Meta, err = json.Marshal(s.Meta); err == nil && s.About != nil {
+		m.About, err = json.Marshal(s.About)
+	}
 	if err != nil {
 		return Checkpoint{}, fmt.Errorf("save checkpoint of step %d: %w", step, err)
 	}
 
 	r.saving.Lock()
 	defer r.saving.Unlock()
-	if err := r.save(step, encoded, files); err != nil {
+	if err := r.save(m, s.Files); err != nil {
 		return Checkpoint{}, fmt.Errorf("save checkpoint of step %d: %w; %s", step, err, r.intact())
 	}
-	return load(place{step, r.checkpointPath(step)})
+	return r.load(place{step, r.checkpointPath(step)})
 }
 
-func (r *Run) save(step int, meta json.RawMessage, files []FileWriter) error {
-	path := r.checkpointPath(step)
+func (r *Run) save(m manifest, files []FileWriter) error {
+	path := r.checkpointPath(m.Step)
 	temporary, old := hidden(path, newSuffix), hidden(path, oldSuffix)
-	err := r.write(temporary, step, meta, files)
+	err := clearAway(temporary, path)
+	if err == nil {
+		err = r.write(temporary, m, files)
+	}
 	if err == nil {
 		// A checkpoint does not come to the disk before what was reported until then.
-		err = withCure(r.events.Sync(), "")
+		err = withCure(r.syncEvents(), "")
 	}
 	if err != nil {
 		return errors.Join(err, os.RemoveAll(temporary))
 	}
 
-	err = moveOver(path, old, path)
+	old, err = moveOver(path, old, path)
 	replace := err == nil
 	if errors.Is(err, fs.ErrNotExist) {
 		err = nil
@@ -194,21 +200,25 @@ func (r *Run) save(step int, meta json.RawMessage, files []FileWriter) error {
 		return withCure(err, "")
 	}
 	if replace {
-		return discard(old, path)
+		discard(old, path) // or Prune does
 	}
 	return nil
 }
 
+// syncEvents returns when the events are on the disk.
+func (r *Run) syncEvents() error {
+	r.appending.Lock()
+	defer r.appending.Unlock()
+	return r.events.Sync()
+}
+
 // write writes the files and the manifest of a checkpoint into the new directory dir.
-func (r *Run) write(dir string, step int, meta json.RawMessage, files []FileWriter) error {
+func (r *Run) write(dir string, m manifest, files []FileWriter) error {
 	var space space
-	if err := os.RemoveAll(dir); err != nil {
-		return withCure(err, "")
-	}
 	if err := os.Mkdir(dir, 0o777); err != nil && !space.lacking(err) {
 		return withCure(err, "")
 	}
-	m := manifest{Format: manifestFormat, Step: step, Saved: time.Now().Round(time.Millisecond), Meta: meta, Files: []CheckpointFile{}}
+	m.Saved = time.Now().Round(time.Millisecond)
 	for _, f := range files {
 		file, err := r.writeFile(dir, f, &space)
 		if err != nil {
@@ -216,7 +226,7 @@ func (r *Run) write(dir string, step int, meta json.RawMessage, files []FileWrit
 		}
 		m.Files = append(m.Files, file)
 	}
-	encoded, err := m.encode()
+	encoded, err := Seal(m)
 	if err != nil {
 		return err
 	}
@@ -328,29 +338,44 @@ func (r *Run) intact() string {
 
 // discard removes a directory in such a way that no half of it is ever seen. It is the checkpoint of that path, or was.
 func discard(dir, path string) error {
-	gone := hidden(path, goneSuffix)
-	if err := os.RemoveAll(gone); err != nil {
-		return err
-	}
-	if err := os.Rename(dir, gone); err != nil {
+	gone, err := moveOver(dir, hidden(path, goneSuffix), path)
+	if err != nil {
 		return err
 	}
 	return os.RemoveAll(gone)
 }
 
-// moveOver renames a directory, discarding one that has the new name. Both are the checkpoint of that path, or were.
-func moveOver(dir, to, path string) error {
-	err := os.Rename(dir, to)
-	if errors.Is(err, fs.ErrExist) {
-		if err := discard(to, path); err != nil {
-			return err
-		}
-		err = os.Rename(dir, to)
+// clearAway makes a name free that is for a checkpoint that is being written. What has it already, and can't be removed, gets
+// another.
+func clearAway(dir, path string) error {
+	if os.RemoveAll(dir) == nil {
+		return nil
 	}
-	return err
+	_, err := moveOver(dir, hidden(path, goneSuffix), path)
+	return withCure(err, "")
 }
 
-// recoverCheckpoints puts right what a killed process has left half-done.
+// mostAside is how many directories that can't be removed may stand in the way of one name.
+const mostAside = 100
+
+// moveOver renames a directory, removing one that has the new name, and returns that; with a number behind it if there is
+// one already that can't be removed. Both are the checkpoint of that path, or were.
+func moveOver(dir, to, path string) (string, error) {
+	free := to
+	for n := 2; ; n++ {
+		err := os.Rename(dir, free)
+		if !errors.Is(err, fs.ErrExist) || n > mostAside {
+			return free, err
+		}
+		if gone := hidden(path, goneSuffix); free != gone && discard(free, path) == nil || free == gone && os.RemoveAll(gone) == nil {
+			continue
+		}
+		free = to + strconv.Itoa(n)
+	}
+}
+
+// recoverCheckpoints puts right what a killed process has left half-done. What can't be removed is in nobody's way: Prune
+// tries again, and says so.
 func (r *Run) recoverCheckpoints() error {
 	entries, err := os.ReadDir(r.checkpoints())
 	if err != nil {
@@ -364,16 +389,17 @@ func (r *Run) recoverCheckpoints() error {
 		dir, path := filepath.Join(r.checkpoints(), e.Name()), filepath.Join(r.checkpoints(), m[2])
 		switch m[4] {
 		case newSuffix, goneSuffix:
-			err = os.RemoveAll(dir)
+			os.RemoveAll(dir)
 		case oldSuffix:
-			if _, err = os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
-				err = os.Rename(dir, path) // killed before the new one was in its place
-			} else if err == nil {
-				err = discard(dir, path)
+			if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
+				if err := os.Rename(dir, path); err != nil { // killed before the new one was in its place
+					return err
+				}
+			} else if err != nil {
+				return err
+			} else {
+				discard(dir, path)
 			}
-		}
-		if err != nil {
-			return err
 		}
 	}
 	return nil
@@ -412,7 +438,7 @@ func (r *Run) places() ([]place, error) {
 // load reads the manifest of a checkpoint.
 func load(p place) (Checkpoint, error) {
 	path := filepath.Join(p.path, manifestName)
-	b, err := os.ReadFile(path)
+	b, err := ReadFile(path, mostManifest)
 	if err != nil {
 		return Checkpoint{}, err
 	}
@@ -427,7 +453,16 @@ func load(p place) (Checkpoint, error) {
 	if err := json.Compact(&meta, m.Meta); err != nil {
 		return Checkpoint{}, fmt.Errorf("%s is damaged: %w", path, err)
 	}
-	return Checkpoint{Step: m.Step, Path: p.path, Saved: m.Saved, Meta: meta.Bytes(), Files: m.Files}, nil
+	return Checkpoint{Step: m.Step, Path: p.path, Saved: m.Saved, Meta: meta.Bytes(), About: m.About, Files: m.Files, Run: m.Run}, nil
+}
+
+// load is load for a checkpoint that must be of this run.
+func (r *Run) load(p place) (Checkpoint, error) {
+	c, err := load(p)
+	if err == nil && c.Run != r.identity && r.identity != "" && (c.Run != "" || r.info.Format >= infoFormat) {
+		return Checkpoint{}, fmt.Errorf("%w: %s", ErrOtherRun, p.path)
+	}
+	return c, err
 }
 
 // checkSizes looks only at the sizes of the files.
@@ -489,30 +524,26 @@ func (c Checkpoint) Open(name string) (*os.File, int64, error) {
 	if i < 0 {
 		return nil, 0, fmt.Errorf("checkpoint %s has no file %q", c.Path, name)
 	}
-	file, err := os.Open(filepath.Join(c.Path, name))
+	file, fi, err := openRegular(filepath.Join(c.Path, name))
 	if err != nil {
 		return nil, 0, err
 	}
-	fi, err := file.Stat()
-	if err == nil {
-		err = c.checkSize(c.Files[i], fi)
-	}
-	if err != nil {
+	if err := c.checkSize(c.Files[i], fi); err != nil {
 		return nil, 0, errors.Join(err, file.Close())
 	}
 	return file, fi.Size(), nil
 }
 
-// Checkpoints returns the checkpoints in ascending order of their steps. It leaves out those that have no sound
-// checkpoint.json, or a file that is missing or has another size; it does not read the files.
+// Checkpoints returns the checkpoints in ascending order of their steps. It leaves out those of other runs, and those that have
+// no sound checkpoint.json, or a file that is missing or has another size; it does not read the files.
 func (r *Run) Checkpoints() ([]Checkpoint, error) {
 	places, err := r.places()
 	if err != nil {
-		return nil, fmt.Errorf("list checkpoints: %w", err)
+		return nil, fmt.Errorf("list checkpoints: %w", withCure(err, ""))
 	}
 	var whole []Checkpoint
 	for _, p := range places {
-		if c, err := load(p); err == nil && c.checkSizes() == nil {
+		if c, err := r.load(p); err == nil && c.checkSizes() == nil {
 			whole = append(whole, c)
 		}
 	}
@@ -523,58 +554,116 @@ func (r *Run) Checkpoints() ([]Checkpoint, error) {
 func (r *Run) Checkpoint(step int) (Checkpoint, error) {
 	places, err := r.places()
 	if err != nil {
-		return Checkpoint{}, fmt.Errorf("checkpoint of step %d: %w", step, err)
+		return Checkpoint{}, fmt.Errorf("checkpoint of step %d: %w", step, withCure(err, ""))
 	}
 	var steps []string
 	for _, p := range places {
 		if p.step == step {
-			c, err := verified(p)
+			c, err := r.verified(p)
 			if err != nil {
-				return Checkpoint{}, fmt.Errorf("the checkpoint of step %d is %w: %w; %s", step, ErrDamaged, err, r.wholeBefore(places, step))
+				return Checkpoint{}, r.fault(fmt.Sprintf("the checkpoint of step %d", step), err, places, step)
 			}
 			return c, nil
 		}
 		steps = append(steps, strconv.Itoa(p.step))
 	}
 	if len(steps) == 0 {
-		return Checkpoint{}, fmt.Errorf("run %s: %w", r.path, ErrNoCheckpoint)
+		return Checkpoint{}, r.none()
 	}
 	return Checkpoint{}, fmt.Errorf("run %s has no checkpoint of step %d, only of %s", r.path, step, strings.Join(steps, ", "))
 }
 
-func verified(p place) (Checkpoint, error) {
-	c, err := load(p)
+func (r *Run) verified(p place) (Checkpoint, error) {
+	c, err := r.load(p)
 	if err != nil {
 		return Checkpoint{}, err
 	}
 	return c, c.Verify()
 }
 
+// fault says what is wrong with a checkpoint, and what to do. One that can't be read may be whole, so nothing is said of giving
+// it up.
+func (r *Run) fault(what string, err error, places []place, step int) error {
+	switch {
+	case unreadable(err):
+		return fmt.Errorf("%s %w: %w", what, ErrUnreadable, withCure(err, ""))
+	case errors.Is(err, ErrDamaged):
+		return fmt.Errorf("%s is %w; %s", what, err, r.wholeBefore(places, step))
+	}
+	return fmt.Errorf("%s is %w: %w; %s", what, ErrDamaged, err, r.wholeBefore(places, step))
+}
+
+// none is the error of a run without a checkpoint.
+func (r *Run) none() error {
+	entries, _ := os.ReadDir(r.checkpoints())
+	for _, e := range entries { // the run was going back to its beginning
+		if strings.Contains(e.Name(), undoneSuffix) {
+			return fmt.Errorf("run %s: %w", r.path, ErrNoCheckpoint)
+		}
+	}
+	h, _ := r.History() // without events nothing is told
+	if step, ok := h.Told(); ok {
+		return fmt.Errorf("run %s: %w: %s tells of one of step %d, and %s has none; put the folder back, or begin anew with: coil resume %s --step 0",
+			r.path, ErrLost, eventsName, step, r.checkpoints(), r.path)
+	}
+	return fmt.Errorf("run %s: %w", r.path, ErrNoCheckpoint)
+}
+
 // Latest returns the newest checkpoint, verified. If that is damaged, the error names the file, and the newest older
-// checkpoint that is whole, and how to resume from it: that is for the user to decide. The error is ErrNoCheckpoint
-// if there is none.
+// checkpoint that is whole, and how to resume from it: that is for the user to decide. The error is ErrUnreadable if the
+// system does not let it be read; ErrNoCheckpoint if there is none, or ErrLost if there should be one.
 func (r *Run) Latest() (Checkpoint, error) {
 	for {
 		places, err := r.places()
-		if err != nil {
-			return Checkpoint{}, fmt.Errorf("latest checkpoint: %w", err)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return Checkpoint{}, fmt.Errorf("latest checkpoint: %w", withCure(err, ""))
 		}
 		if len(places) == 0 {
-			return Checkpoint{}, fmt.Errorf("run %s: %w", r.path, ErrNoCheckpoint)
+			return Checkpoint{}, r.none()
 		}
 		newest := places[len(places)-1]
 		before, _ := os.Lstat(newest.path)
-		c, err := verified(newest)
+		c, err := r.verified(newest)
 		if err == nil {
 			return c, nil
 		}
 		now, statErr := os.Lstat(newest.path)
-		replaced := statErr == nil && (!os.SameFile(before, now) || !before.ModTime().Equal(now.ModTime())) // a number of a file may come again
+		replaced := before != nil && statErr == nil && (!os.SameFile(before, now) || !before.ModTime().Equal(now.ModTime())) // a number of a file may come again
 		if errors.Is(statErr, fs.ErrNotExist) || replaced {
 			continue // by the process that writes the run, meanwhile
 		}
-		return Checkpoint{}, fmt.Errorf("the newest checkpoint, of step %d, is %w: %w; %s", newest.step, ErrDamaged, err, r.wholeBefore(places, newest.step))
+		return Checkpoint{}, r.fault(fmt.Sprintf("the newest checkpoint, of step %d,", newest.step), err, places, newest.step)
 	}
+}
+
+// LatestWhole returns the newest checkpoint that is whole, and why each newer one is not. One that can't be read may be whole,
+// and is an error, unless its disk fails.
+func (r *Run) LatestWhole() (Checkpoint, []error, error) {
+	places, err := r.places()
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return Checkpoint{}, nil, fmt.Errorf("latest checkpoint: %w", withCure(err, ""))
+	}
+	var passed []error
+	for _, p := range slices.Backward(places) {
+		c, err := r.verified(p)
+		if err == nil {
+			return c, passed, nil
+		}
+		what := fmt.Sprintf("the checkpoint of step %d", p.step)
+		switch {
+		case unreadable(err) && !errors.Is(err, syscall.EIO):
+			return Checkpoint{}, nil, fmt.Errorf("%s %w: %w", what, ErrUnreadable, withCure(err, ""))
+		case errors.Is(err, ErrDamaged):
+			err = fmt.Errorf("%s is %w", what, err)
+		default:
+			err = fmt.Errorf("%s is %w: %w", what, ErrDamaged, err)
+		}
+		passed = append(passed, err)
+	}
+	if len(places) == 0 {
+		return Checkpoint{}, nil, r.none()
+	}
+	return Checkpoint{}, passed, fmt.Errorf("run %s: no checkpoint is whole: %w", r.path, errors.Join(passed...))
 }
 
 // wholeBefore ends an error with the newest checkpoint before a step that is whole.
@@ -583,16 +672,17 @@ func (r *Run) wholeBefore(places []place, step int) string {
 		if p.step >= step {
 			continue
 		}
-		if c, err := verified(p); err == nil {
+		if c, err := r.verified(p); err == nil {
 			return fmt.Sprintf("that of step %d is whole: resume from it with: coil resume %s --step %d", c.Step, r.path, c.Step)
 		}
 	}
 	return "no older one is whole"
 }
 
-// Prune removes all checkpoints but the newest ones, as many as keep says, and those that Rewind has set aside.
-// It leaves alone what is not whole, and the checkpoint of step 0: a run has one if its first weights came from another
-// run, and only there they are safe. It panics if keep is not positive.
+// Prune removes all checkpoints but the newest ones, as many as keep says, and those that Rewind has set aside, and what could
+// not be removed earlier. It leaves alone what is not whole, and the checkpoint of step 0: a run has one if its first weights
+// came from another run, and only there they are safe. The error names all that could not be removed; that harms nothing.
+// It panics if keep is not positive.
 func (r *Run) Prune(keep int) error {
 	r.mustWrite()
 	if keep < 1 {
@@ -604,26 +694,29 @@ func (r *Run) Prune(keep int) error {
 	if err != nil {
 		return err
 	}
+	var errs []error
 	for _, c := range cs[:max(0, len(cs)-keep)] {
-		if c.Step == 0 {
-			continue
-		}
-		if err := discard(c.Path, r.checkpointPath(c.Step)); err != nil {
-			return fmt.Errorf("remove old checkpoints: %w", withCure(err, ""))
+		if c.Step != 0 {
+			errs = append(errs, withCure(discard(c.Path, r.checkpointPath(c.Step)), ""))
 		}
 	}
 	entries, err := os.ReadDir(r.checkpoints())
-	if err != nil {
-		return err
-	}
+	errs = append(errs, withCure(err, ""))
 	for _, e := range entries {
 		m := checkpointPattern.FindStringSubmatch(e.Name())
-		if m == nil || m[1] != "" || m[4] != undoneSuffix {
+		if m == nil {
 			continue
 		}
-		if err := discard(filepath.Join(r.checkpoints(), e.Name()), filepath.Join(r.checkpoints(), m[2])); err != nil {
-			return fmt.Errorf("remove old checkpoints: %w", withCure(err, ""))
+		dir, path := filepath.Join(r.checkpoints(), e.Name()), filepath.Join(r.checkpoints(), m[2])
+		switch {
+		case m[1] == "" && m[4] == undoneSuffix, m[1] == "." && m[4] == oldSuffix && exists(path):
+			errs = append(errs, withCure(discard(dir, path), ""))
+		case m[1] == "." && m[4] == goneSuffix:
+			errs = append(errs, withCure(os.RemoveAll(dir), ""))
 		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("remove old checkpoints: %w", err)
 	}
 	return nil
 }
@@ -641,7 +734,7 @@ func (r *Run) setAside(step int) error {
 			break
 		}
 		path := r.checkpointPath(p.step)
-		if err := moveOver(p.path, path+undoneSuffix, path); err != nil {
+		if _, err := moveOver(p.path, path+undoneSuffix, path); err != nil {
 			return err
 		}
 	}

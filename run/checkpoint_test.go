@@ -459,14 +459,16 @@ func TestManifestRefuses(t *testing.T) {
 	r := newRun(t)
 	saveSteps(t, r, 5)
 	for want, m := range map[string]manifest{
-		"newer coil":  {Format: 2, Step: 5},
-		"step 6":      {Format: 1, Step: 6},
-		`"../../x"`:   {Format: 1, Step: 5, Files: []CheckpointFile{{Name: "../../x"}}},
-		manifestName:  {Format: 1, Step: 5, Files: []CheckpointFile{{Name: manifestName}}},
-		"no such fil": {Format: 1, Step: 5, Files: []CheckpointFile{{Name: "other"}}},
+		"newer coil":       {Format: 3, Run: r.identity, Step: 5},
+		"step 6":           {Format: 1, Run: r.identity, Step: 6},
+		`"../../x"`:        {Format: 1, Run: r.identity, Step: 5, Files: []CheckpointFile{{Name: "../../x"}}},
+		manifestName:       {Format: 1, Run: r.identity, Step: 5, Files: []CheckpointFile{{Name: manifestName}}},
+		"no such fil":      {Format: 1, Run: r.identity, Step: 5, Files: []CheckpointFile{{Name: "other"}}},
+		"of another run":   {Format: 2, Run: "another", Step: 5},
+		"and so not whole": {Format: 1, Step: 5}, // of format 1, in a run of format 2
 	} {
 		m.Meta = json.RawMessage("1")
-		if err := os.WriteFile(filepath.Join(r.checkpointPath(5), manifestName), must(m.encode())(t), 0o666); err != nil {
+		if err := os.WriteFile(filepath.Join(r.checkpointPath(5), manifestName), must(Seal(m))(t), 0o666); err != nil {
 			t.Fatal(err)
 		}
 		_, err := r.Latest()

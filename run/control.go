@@ -92,7 +92,7 @@ func (r *Run) Send(c Command) error {
 	if err != nil {
 		return err
 	}
-	f, err := os.OpenFile(filepath.Join(r.path, controlName), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o666)
+	f, err := openOwn(filepath.Join(r.path, controlName), os.O_WRONLY|os.O_CREATE|os.O_APPEND)
 	if err != nil {
 		return fmt.Errorf("send %s: %w", c, withCure(err, ""))
 	}
@@ -150,6 +150,8 @@ func (q *requests) read() error {
 		return nil
 	} else if err != nil {
 		return err
+	} else if !fi.Mode().IsRegular() {
+		return &NotFileError{q.path, fi.Mode()}
 	}
 	if fi.Size() < q.at { // somebody has emptied it
 		q.at = 0
@@ -157,7 +159,7 @@ func (q *requests) read() error {
 	if fi.Size() == q.at {
 		return nil
 	}
-	f, err := os.Open(q.path)
+	f, _, err := openRegular(q.path)
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math"
 	"os"
 	"path/filepath"
@@ -20,7 +21,7 @@ const (
 	KindSetup      = "setup"      // training begins or goes on: Setup says with what
 	KindTrain      = "train"      // a report of training: Values of the steps since the last
 	KindEval       = "eval"       // a report of evaluation
-	KindCheckpoint = "checkpoint" // a checkpoint of this step was saved
+	KindCheckpoint = "checkpoint" // a checkpoint of this step was saved, when training had taken the value seconds
 	KindResume     = "resume"     // the run goes on from the checkpoint of this step: see History
 	KindPause      = "pause"      // training waits after this step
 	KindContinue   = "continue"   // and goes on
@@ -94,19 +95,24 @@ func (n *Number) UnmarshalJSON(b []byte) error {
 
 // openEvents opens the events for appending. It cuts off the last line if that has no end, because then the process
 // that wrote it, or its machine, died while doing so.
-func openEvents(path string) (_ *os.File, err error) {
-	f, err := os.OpenFile(filepath.Join(path, eventsName), os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o666)
+func (r *Run) openEvents() error {
+	f, err := openOwn(filepath.Join(r.path, eventsName), os.O_RDWR|os.O_CREATE|os.O_APPEND)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	size, end, err := lastLineEnd(f)
 	if err == nil && end < size {
 		err = f.Truncate(end)
 	}
-	if err != nil {
-		return nil, errors.Join(err, f.Close())
+	r.digest = readDigest(r.path, f)
+	if err == nil {
+		err = r.digest.follow(f)
 	}
-	return f, nil
+	if err != nil {
+		return errors.Join(err, f.Close())
+	}
+	r.events = f
+	return nil
 }
 
 // lastLineEnd returns the size of a file, and how much of it is whole lines.
@@ -129,25 +135,51 @@ func lastLineEnd(f *os.File) (size, end int64, err error) {
 	return fi.Size(), 0, nil
 }
 
+// encodeEvent is the line of an event.
+func encodeEvent(e Event) ([]byte, error) {
+	var line bytes.Buffer
+	encoder := json.NewEncoder(&line)
+	encoder.SetEscapeHTML(false)
+	err := encoder.Encode(e) // one line, and its end
+	return line.Bytes(), err
+}
+
 // Append writes an event, in one piece, so that no reader sees a part of it. If its Time is zero, it becomes now.
 // An event that could not be written leaves no trace.
+//
+// If somebody has deleted events.jsonl, it is written anew from what the system still has of it; if somebody has put
+// another in its place, or cut it, that is gone on with. Either is noted in the events.
 func (r *Run) Append(e Event) error {
 	r.mustWrite()
+	r.appending.Lock()
+	defer r.appending.Unlock()
+	if time.Since(r.looked) >= eventsCheck {
+		r.looked = time.Now()
+		if err := r.lookAfterEvents(e.Step); err != nil {
+			return fmt.Errorf("append an event: %w", withCure(err, ""))
+		}
+	}
+	return r.append(e)
+}
+
+func (r *Run) append(e Event) error {
 	if e.Time.IsZero() {
 		e.Time = time.Now()
 	}
 	e.Time = e.Time.Round(time.Millisecond)
-	var line bytes.Buffer
-	encoder := json.NewEncoder(&line)
-	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(e); err != nil { // one line, and its end
+	line, err := encodeEvent(e)
+	if err != nil {
 		return fmt.Errorf("append to %s: %w", eventsName, err)
 	}
-
-	r.appending.Lock()
-	defer r.appending.Unlock()
-	n, err := r.events.Write(line.Bytes())
+	n, err := r.events.Write(line)
 	if err == nil {
+		r.digest.add(line)
+		if r.digest.at-r.digest.saved >= digestEvery {
+			// If it can't be written, the run is slower to open, and nothing else.
+			if r.digest.write(r.path, r.events) != nil {
+				r.digest.saved = r.digest.at
+			}
+		}
 		return nil
 	}
 	if n > 0 { // else the next event would continue this line
@@ -160,8 +192,64 @@ func (r *Run) Append(e Event) error {
 	return fmt.Errorf("append an event: %w", withCure(err, ""))
 }
 
+// eventsCheck is how often it is looked whether the events are where they were.
+const eventsCheck = time.Second
+
+// lookAfterEvents finds out what others have done to the events, and notes it.
+func (r *Run) lookAfterEvents(step int) error {
+	path := filepath.Join(r.path, eventsName)
+	named, err := os.Lstat(path)
+	opened, e := r.events.Stat()
+	if e != nil {
+		return e
+	}
+	var what string
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		if _, err := os.Lstat(r.path); err != nil {
+			return fmt.Errorf("the folder of the run is gone: %w", err)
+		}
+		if err := r.restoreEvents(path); err != nil {
+			return err
+		}
+		what = "was deleted, and was written anew"
+	case err != nil:
+		return err
+	case !os.SameFile(named, opened):
+		what = "was replaced by another"
+	case opened.Size() < r.digest.at:
+		what = "was cut"
+	default:
+		return nil
+	}
+	old := r.events
+	if err := r.openEvents(); err != nil {
+		return err
+	}
+	old.Close()
+	return r.append(Event{Kind: KindNote, Step: step, Text: fmt.Sprintf("%s %s while the run was trained", eventsName, what)})
+}
+
+// restoreEvents copies the events from the file that has no name any more.
+func (r *Run) restoreEvents(path string) error {
+	temporary := path + temporarySuffix
+	err := writeSynced(createFile, temporary, func(w io.Writer) error {
+		_, err := io.Copy(w, io.NewSectionReader(r.events, 0, r.digest.at))
+		return err
+	})
+	if err == nil {
+		err = os.Rename(temporary, path)
+	}
+	if err != nil {
+		os.Remove(temporary)
+	}
+	return err
+}
+
 // An EventReader reads the events of a run that may be growing. It is for one goroutine.
 type EventReader struct {
+	past [][]byte // lines that come before what is read of the file
+
 	f    *os.File
 	buf  []byte // what was read and not returned
 	at   int64  // where buf begins in the file
@@ -175,12 +263,35 @@ type EventReader struct {
 
 // Events returns a reader that begins at the first event. It returns the events as they were written; see History
 // for what a resumed run makes of them.
+//
+// Of a long run it returns, of the older events, only those that its digest keeps: a few thousand, among them the least and
+// the greatest loss everywhere. So a run of any length is read in bounded time and memory.
 func (r *Run) Events() (*EventReader, error) {
-	f, err := os.Open(filepath.Join(r.path, eventsName))
-	if err != nil {
-		return nil, fmt.Errorf("read the events: %w", err)
+	er, size, err := r.allEvents()
+	if err != nil || size < 2*digestEvery {
+		return er, err
 	}
-	return &EventReader{f: f}, nil
+	d := readDigest(r.path, er.f)
+	if size-d.at >= 2*digestEvery { // the run is of an earlier coil, or what was written is damaged
+		if err := d.follow(er.f); err != nil {
+			er.Close()
+			return nil, fmt.Errorf("read the events: %w", withCure(err, ""))
+		}
+	}
+	er.at, er.line = d.at, d.lines
+	for _, k := range d.kept {
+		er.past = append(er.past, k.line)
+	}
+	return er, nil
+}
+
+// allEvents returns a reader of every event, and the size of the file.
+func (r *Run) allEvents() (*EventReader, int64, error) {
+	f, fi, err := openRegular(filepath.Join(r.path, eventsName))
+	if err != nil {
+		return nil, 0, fmt.Errorf("read the events: %w", withCure(err, ""))
+	}
+	return &EventReader{f: f}, fi.Size(), nil
 }
 
 // A LineError is a line of events.jsonl that is not an event.
@@ -231,6 +342,11 @@ var errTooLong = fmt.Errorf("it is longer than %d MiB", longestLine>>20)
 
 // next returns the next whole line, until the next call.
 func (er *EventReader) next() ([]byte, error) {
+	if len(er.past) > 0 {
+		line := er.past[0]
+		er.past = er.past[1:]
+		return line, nil
+	}
 	const atLeast = 64 << 10
 	searched := 0
 	for {
@@ -290,7 +406,32 @@ func (h *History) Add(e Event) {
 	*h = append(*h, e)
 }
 
-// History returns the events so far. If some lines are not events, it returns all the others and the *LineErrors,
+// Told returns the step of the newest checkpoint that the events tell of, and whether there is one. The run may have gone back
+// since to a time before it.
+func (h History) Told() (step int, ok bool) {
+	for _, e := range slices.Backward(h) {
+		switch {
+		case e.Kind == KindCheckpoint, e.Kind == KindResume && e.Step > 0:
+			return e.Step, true
+		case e.Kind == KindResume:
+			return 0, false
+		}
+	}
+	return 0, false
+}
+
+// Seconds is how long training had taken when a step was done, as far as the events tell. What a run has done after that step
+// and taken back does not count.
+func (h History) Seconds(step int) float64 {
+	for _, e := range slices.Backward(h) {
+		if s, ok := e.Values["seconds"]; ok && (e.Kind == KindTrain || e.Kind == KindCheckpoint) && e.Step <= step {
+			return float64(s)
+		}
+	}
+	return 0
+}
+
+// History returns the events so far, of a long run those that [Run.Events] returns. If some lines are not events, it returns all the others and the *LineErrors,
 // joined.
 func (r *Run) History() (History, error) {
 	er, err := r.Events()

@@ -426,9 +426,13 @@ func FuzzEvents(f *testing.F) {
 		if er.line != whole {
 			t.Fatalf("%d of %d lines", er.line, whole)
 		}
-		w := must(openEvents(dir))(t)
-		defer w.Close()
-		if err := (&Run{path: dir, lock: w, events: w}).Append(note("last")); err != nil {
+		w := &Run{path: dir}
+		if err := w.openEvents(); err != nil {
+			t.Fatal(err)
+		}
+		defer w.events.Close()
+		w.lock = w.events
+		if err := w.Append(note("last")); err != nil {
 			t.Fatal(err)
 		}
 		read()

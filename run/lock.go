@@ -34,20 +34,37 @@ func (h Holder) String() string {
 
 // acquire locks the run at path for writing, until the file that it returns is closed.
 func acquire(path string) (*os.File, error) {
-	f, err := os.OpenFile(filepath.Join(path, lockName), os.O_RDWR|os.O_CREATE, 0o666)
-	if err != nil {
-		return nil, err
-	}
-	if err := lockFor(f); err != nil {
-		if errors.Is(err, syscall.EWOULDBLOCK) {
-			err = fmt.Errorf("%w: %s is training it (%s); stop that first", ErrLocked, readHolder(f), path)
+	name := filepath.Join(path, lockName)
+	for {
+		f, err := openOwn(name, os.O_RDWR|os.O_CREATE)
+		if err != nil {
+			return nil, err
 		}
-		return nil, errors.Join(err, f.Close())
+		if err := lockFor(f); err != nil {
+			if errors.Is(err, syscall.EWOULDBLOCK) {
+				err = fmt.Errorf("%w: %s is training it (%s); stop that first", ErrLocked, readHolder(f), path)
+			}
+			return nil, errors.Join(err, f.Close())
+		}
+		if !isAt(f, name) { // whoever had it has removed it with what else was there
+			f.Close()
+			continue
+		}
+		if err := writeHolder(f); err != nil {
+			return nil, errors.Join(err, f.Close())
+		}
+		return f, nil
 	}
-	if err := writeHolder(f); err != nil {
-		return nil, errors.Join(err, f.Close())
+}
+
+// isAt reports whether path names the open file.
+func isAt(f *os.File, path string) bool {
+	opened, err := f.Stat()
+	if err != nil {
+		return false
 	}
-	return f, nil
+	named, err := os.Lstat(path)
+	return err == nil && os.SameFile(opened, named)
 }
 
 // lockFor locks f alone. It tries for a tenth of a second, because Run.Holder locks too, for a moment.
@@ -102,7 +119,7 @@ func readHolder(f *os.File) Holder {
 // Holder returns the process that has the run open for writing, which may be this one, and whether there is any.
 // If there is none, and the last event is not of KindStop, KindEnd or KindError, then the run was killed.
 func (r *Run) Holder() (Holder, bool, error) {
-	f, err := os.Open(filepath.Join(r.path, lockName))
+	f, _, err := openRegular(filepath.Join(r.path, lockName))
 	if errors.Is(err, fs.ErrNotExist) {
 		return Holder{}, false, nil
 	}

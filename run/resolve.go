@@ -47,9 +47,20 @@ func List(root string) ([]string, error) {
 	return ids, nil
 }
 
+// isRun reports whether there is a run at path. One that has lost its run.json has a configuration still, and what came of it.
 func isRun(path string) bool {
-	fi, err := os.Stat(filepath.Join(path, infoName))
-	return err == nil && fi.Mode().IsRegular()
+	if fi, err := os.Stat(filepath.Join(path, infoName)); err == nil {
+		return fi.Mode().IsRegular()
+	}
+	if fi, err := os.Stat(filepath.Join(path, configName)); err != nil || !fi.Mode().IsRegular() {
+		return false
+	}
+	return !abandoned(path, eventsName) && exists(filepath.Join(path, eventsName)) || !abandoned(path, checkpointsName) && exists(filepath.Join(path, checkpointsName))
+}
+
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
 }
 
 // Resolve returns the directory of the run that is meant by what a user typed: "latest" for the run that root/latest

@@ -17,8 +17,7 @@
 package run
 
 import (
-	"crypto/rand"
-	"encoding/hex"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -44,12 +43,17 @@ const (
 	lockName        = "run.lock"
 )
 
+// infoFormat is the format of run.json. In format 1, which had no such member, nothing was sealed, and no run had an identity.
+const infoFormat = 2
+
 // Info is run.json: what the run is and what it ran on. It is written once, when the run is made.
 type Info struct {
-	ID      string    `json:"id"` // the name of the directory
-	Name    string    `json:"name,omitempty"`
-	Created time.Time `json:"created"`
-	Args    []string  `json:"args"` // the command line
+	Format   int       `json:"format,omitempty"`
+	ID       string    `json:"id"`                 // the name of the directory
+	Identity string    `json:"identity,omitempty"` // what no other run has; every checkpoint has it too
+	Name     string    `json:"name,omitempty"`
+	Created  time.Time `json:"created"`
+	Args     []string  `json:"args"` // the command line
 
 	Host      string `json:"host"`
 	OS        string `json:"os"`
@@ -92,6 +96,7 @@ func (o Origin) String() string {
 
 // complete fills in what the program knows by itself and the caller has left empty.
 func (i *Info) complete() error {
+	i.Format, i.Identity = infoFormat, newIdentity()
 	if i.Host == "" {
 		host, err := os.Hostname()
 		if err != nil {
@@ -139,207 +144,21 @@ func revision() string {
 }
 
 // A Run is a run directory. Its methods may be called at the same time.
-// Append, Save, Rewind and Prune panic if the run was opened with View.
+// Append, Save, Rewind, Prune and SetConfig panic if the run was opened with View.
 type Run struct {
-	path   string
-	info   Info
-	lock   *os.File // nil for View
-	events *os.File // for appending; nil for View
-	create func(path string) (file, error)
+	path     string
+	info     Info
+	identity string   // that its checkpoints have, "" if it is not known
+	damage   error    // what is wrong with run.json, nil if nothing
+	lock     *os.File // nil for View
+	create   func(path string) (file, error)
 
 	requests  requests
-	appending sync.Mutex // one line at a time
+	appending sync.Mutex // one line at a time, and what follows
+	events    *os.File   // for appending; nil for View
+	digest    digest
+	looked    time.Time  // when the events were looked at, whether they are there
 	saving    sync.Mutex // one change of checkpoints/ at a time
-}
-
-// Create makes a run in a new directory below root, which is made too if need be, and points root/latest to it.
-// The directory is named after the local time, four random hexadecimal digits and name, which may be empty.
-//
-// Of info, ID, Name and Created are set here, and Host, OS, Arch, CPUs, GoVersion and Revision if they are empty.
-// Whatever fails, no half-made run stays behind.
-func Create(root, name string, config []byte, info Info) (*Run, error) {
-	r, err := createBelow(root, name, config, info)
-	if err != nil {
-		return nil, fmt.Errorf("create a run in %s: %w", root, withCure(err, ", or choose another folder with --out"))
-	}
-	return r, nil
-}
-
-func createBelow(root, name string, config []byte, info Info) (*Run, error) {
-	if err := CheckName(name); err != nil {
-		return nil, err
-	}
-	if err := os.MkdirAll(root, 0o777); err != nil {
-		return nil, err
-	}
-	info.Name = name
-	info.Created = time.Now()
-	path, err := makeDirectory(root, info.Created.Format("2006-01-02_15-04-05"), name)
-	if err != nil {
-		return nil, err
-	}
-	r, err := fill(path, config, info)
-	if err != nil {
-		return nil, errors.Join(err, os.RemoveAll(path))
-	}
-	if err := pointLatest(root, r.info.ID); err != nil {
-		return nil, errors.Join(err, r.Close(), os.RemoveAll(path))
-	}
-	return r, nil
-}
-
-// CheckName returns an error unless name, which may be empty, can be part of the name of a directory of runs.
-func CheckName(name string) error {
-	for _, c := range name {
-		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && !strings.ContainsRune("._-+", c) {
-			return fmt.Errorf("the name %q has the character %q: use letters, digits and . _ - +", name, c)
-		}
-	}
-	if len(name) > 100 {
-		return fmt.Errorf("the name %.20q… has %d characters: use at most 100", name, len(name))
-	}
-	return nil
-}
-
-// makeDirectory makes a directory that nobody else has made.
-func makeDirectory(root, stamp, name string) (string, error) {
-	for {
-		var random [2]byte
-		rand.Read(random[:]) // never fails
-		id := stamp + "_" + hex.EncodeToString(random[:])
-		if name != "" {
-			id += "_" + name
-		}
-		path := filepath.Join(root, id)
-		// There are 65536 names a second, so a free one is soon found.
-		if err := os.Mkdir(path, 0o777); !errors.Is(err, fs.ErrExist) {
-			return path, err
-		}
-	}
-}
-
-// CreateAt makes a run in exactly the directory path, which is made if need be. It is an error if anything is in
-// there: the error says what, and how to resume it if it is a run. Info is completed as Create does; Name is kept.
-// root/latest, of whatever root, does not change.
-func CreateAt(path string, config []byte, info Info) (*Run, error) {
-	r, err := createAt(path, config, info)
-	if err != nil {
-		return nil, fmt.Errorf("create a run at %s: %w", path, withCure(err, ", or choose another folder with --run-dir"))
-	}
-	return r, nil
-}
-
-func createAt(path string, config []byte, info Info) (*Run, error) {
-	if err := os.MkdirAll(path, 0o777); err != nil {
-		return nil, err
-	}
-	if err := checkEmpty(path); err != nil { // before a lock is put there
-		return nil, err
-	}
-	info.Created = time.Now()
-	return fill(path, config, info)
-}
-
-// checkEmpty returns an error that says what is in the directory. A lock alone does not count.
-func checkEmpty(path string) error {
-	entries, err := os.ReadDir(path)
-	if err != nil {
-		return err
-	}
-	var names []string
-	ours := true
-	for _, e := range entries {
-		switch e.Name() {
-		case lockName:
-			continue
-		case infoName:
-			return inUse(path)
-		case configName, eventsName, checkpointsName, configName + ".tmp", infoName + ".tmp":
-		default:
-			ours = false
-		}
-		names = append(names, e.Name())
-	}
-	if len(names) == 0 {
-		return nil
-	}
-	what := strings.Join(names[:min(len(names), 3)], ", ")
-	if len(names) > 3 {
-		what += fmt.Sprintf(" and %d more", len(names)-3)
-	}
-	if ours {
-		return fmt.Errorf("the folder is in use: it holds %s of a run that ended while it was being made: remove the folder, or give another", what)
-	}
-	return fmt.Errorf("the folder is in use: it holds %s: give an empty or a new one", what)
-}
-
-// inUse says which run is at path, and how to go on with it.
-func inUse(path string) error {
-	r, err := View(path)
-	if err != nil {
-		return fmt.Errorf("the folder is in use: it holds a run that cannot be read (%w): give another", err)
-	}
-	state := "without a checkpoint"
-	if cs, err := r.Checkpoints(); err == nil && len(cs) > 0 {
-		state = fmt.Sprintf("at step %d", cs[len(cs)-1].Step)
-	}
-	return fmt.Errorf("the folder is in use: it holds run %s of %s, %s: resume it with: coil resume %s",
-		r.info.ID, r.info.Created.Format("2006-01-02 15:04"), state, path)
-}
-
-// fill makes a run in the directory at path. If it fails, it removes what it made.
-func fill(path string, config []byte, info Info) (r *Run, err error) {
-	lock, err := acquire(path)
-	if err != nil {
-		return nil, err
-	}
-	// Only now nobody else can be making a run here.
-	if err := checkEmpty(path); err != nil {
-		return nil, errors.Join(err, lock.Close())
-	}
-	defer func() {
-		if err == nil {
-			return
-		}
-		for _, name := range []string{infoName, configName, eventsName, checkpointsName, lockName} {
-			os.Remove(filepath.Join(path, name))
-		}
-		lock.Close()
-	}()
-	absolute, err := filepath.Abs(path)
-	if err != nil {
-		return nil, err
-	}
-	info.ID = filepath.Base(absolute)
-	if err := info.complete(); err != nil {
-		return nil, err
-	}
-	encoded, err := json.MarshalIndent(info, "", "  ")
-	if err != nil {
-		return nil, err
-	}
-	if err := ReplaceFile(filepath.Join(path, configName), config); err != nil {
-		return nil, err
-	}
-	if err := os.Mkdir(filepath.Join(path, checkpointsName), 0o777); err != nil {
-		return nil, err
-	}
-	events, err := openEvents(path)
-	if err != nil {
-		return nil, err
-	}
-	// Last, because a directory with this file is a run.
-	if err := ReplaceFile(filepath.Join(path, infoName), append(encoded, '\n')); err != nil {
-		events.Close()
-		return nil, err
-	}
-	if err := syncDirectory(filepath.Dir(absolute)); err != nil {
-		events.Close()
-		return nil, err
-	}
-	r = &Run{path: path, info: info, lock: lock, events: events, create: createFile}
-	r.requests.from(path)
-	return r, nil
 }
 
 // Open opens an existing run for writing: to resume it. It removes what a killed process has left half-written.
@@ -360,10 +179,13 @@ func (r *Run) openForWriting() (err error) {
 	if err != nil {
 		return err
 	}
+	if err := os.Mkdir(r.checkpoints(), 0o777); err != nil && !errors.Is(err, fs.ErrExist) {
+		return errors.Join(err, r.lock.Close())
+	}
 	if err := r.recoverCheckpoints(); err != nil {
 		return errors.Join(err, r.lock.Close())
 	}
-	if r.events, err = openEvents(r.path); err != nil {
+	if err := r.openEvents(); err != nil {
 		return errors.Join(err, r.lock.Close())
 	}
 	r.requests.from(r.path)
@@ -371,6 +193,8 @@ func (r *Run) openForWriting() (err error) {
 }
 
 // View opens a run for reading. It takes no lock and changes nothing, so the run may be growing.
+//
+// A run.json that is missing or garbled is [Run.Damage], and no error: weights and events don't depend on it.
 func View(path string) (*Run, error) {
 	// A link such as runs/latest may point to another run soon; this one must stay what it is.
 	resolved, err := filepath.EvalSymlinks(path)
@@ -378,26 +202,86 @@ func View(path string) (*Run, error) {
 		return nil, fmt.Errorf("open run %s: %w", path, withCure(err, ""))
 	}
 	r := &Run{path: resolved, create: createFile}
-	b, err := os.ReadFile(filepath.Join(resolved, infoName))
+	b, err := ReadFile(filepath.Join(resolved, infoName), MostText)
 	switch {
-	case errors.Is(err, fs.ErrNotExist):
+	case errors.Is(err, fs.ErrNotExist) && !isRun(resolved):
 		return nil, fmt.Errorf("open run %s: this folder is not a run: it has no %s", path, infoName)
 	case errors.Is(err, syscall.ENOTDIR):
 		return nil, fmt.Errorf("open run %s: it is a file, and a run is a folder", path)
-	case err != nil:
+	case unreadable(err):
 		return nil, fmt.Errorf("open run %s: %w", path, withCure(err, ""))
+	case err == nil:
+		err = r.readInfo(b)
 	}
-	if err := json.Unmarshal(b, &r.info); err != nil {
-		return nil, fmt.Errorf("open run %s: %s is damaged: %w", path, infoName, err)
+	if err != nil {
+		r.damage = fmt.Errorf("%s is damaged: %w; what the run ran on is not known for certain, and all else is as it was", filepath.Join(resolved, infoName), infoFault(err))
+		r.guess()
 	}
 	return r, nil
 }
+
+// readInfo decodes run.json, sealed or of format 1.
+func (r *Run) readInfo(b []byte) error {
+	if err := json.Unmarshal(b, &r.info); err != nil {
+		return errors.New("it is not JSON of the right form")
+	}
+	err := Unseal(b, &r.info)
+	switch {
+	case err != nil && r.info.Format == 0 && !bytes.Contains(b, []byte(`"crc32c"`)):
+		r.identity = r.info.ID + " of " + r.info.Created.Format(time.RFC3339Nano) // format 1 has no other
+		return nil
+	case err != nil:
+		return err
+	case r.info.Format > infoFormat:
+		return fmt.Errorf("it has format %d, and this program knows %d: use a newer coil", r.info.Format, infoFormat)
+	}
+	r.identity = r.info.Identity
+	return nil
+}
+
+// infoFault says in words what is wrong with run.json.
+func infoFault(err error) error {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return errors.New("it is missing")
+	case errors.Is(err, ErrChanged):
+		return ErrChanged
+	}
+	return err
+}
+
+// guess makes up for what run.json does not say.
+func (r *Run) guess() {
+	if r.info.ID == "" {
+		r.info.ID = filepath.Base(r.path)
+	}
+	if r.info.Created.IsZero() {
+		if fi, err := os.Stat(filepath.Join(r.path, configName)); err == nil {
+			r.info.Created = fi.ModTime()
+		}
+	}
+	places, _ := r.places()
+	for _, p := range places { // the run's identity is that of its checkpoints
+		if c, err := load(p); err == nil && c.Run != "" {
+			r.identity = c.Run
+			return
+		}
+	}
+}
+
+// Damage says what is wrong with run.json, nil if nothing is.
+func (r *Run) Damage() error { return r.damage }
+
+// Identity is what no other run has; "" if it is not known.
+func (r *Run) Identity() string { return r.identity }
 
 // Close ends the writing of a run and releases its lock. Closing a run that was opened with View does nothing.
 func (r *Run) Close() error {
 	if r.lock == nil {
 		return nil
 	}
+	r.appending.Lock()
+	defer r.appending.Unlock()
 	if err := errors.Join(r.events.Sync(), r.events.Close(), r.lock.Close()); err != nil {
 		return fmt.Errorf("close run %s: %w", r.path, withCure(err, ""))
 	}
@@ -426,7 +310,37 @@ func (r *Run) Info() Info {
 	return info
 }
 
-// Config returns config.toml.
+// Config returns config.toml, without its seal.
 func (r *Run) Config() ([]byte, error) {
-	return os.ReadFile(filepath.Join(r.path, configName))
+	text, _, err := r.readConfig()
+	return text, err
+}
+
+// Edited reports whether config.toml was changed since coil wrote it, which can be told of runs since format 2.
+func (r *Run) Edited() (bool, error) {
+	_, edited, err := r.readConfig()
+	return edited, err
+}
+
+func (r *Run) readConfig() (text []byte, edited bool, err error) {
+	b, err := ReadFile(filepath.Join(r.path, configName), MostText)
+	if err != nil {
+		return nil, false, fmt.Errorf("the configuration: %w", withCure(err, ""))
+	}
+	text, whole := unsealConfig(b)
+	return text, !whole && !r.unsealed(b), nil
+}
+
+// unsealed reports whether the configuration is of a run whose files were not sealed yet.
+func (r *Run) unsealed(config []byte) bool {
+	return r.damage == nil && r.info.Format < infoFormat && !bytes.HasPrefix(config, []byte(configSealPrefix))
+}
+
+// SetConfig replaces config.toml.
+func (r *Run) SetConfig(text []byte) error {
+	r.mustWrite()
+	if err := ReplaceFile(filepath.Join(r.path, configName), sealConfig(text)); err != nil {
+		return fmt.Errorf("the configuration: %w", withCure(err, ""))
+	}
+	return nil
 }

@@ -104,7 +104,10 @@ func TestCreate(t *testing.T) {
 	want := given
 	want.ID, want.Name, want.Created = filepath.Base(r.Path()), "p-hop_16.x", info.Created
 	want.Host, want.OS, want.Arch, want.CPUs, want.GoVersion = host, runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runtime.Version()
-	want.Revision = info.Revision
+	want.Revision, want.Format, want.Identity = info.Revision, infoFormat, r.Identity()
+	if len(info.Identity) != 32 {
+		t.Errorf("the identity is %q", info.Identity)
+	}
 	if diff := cmp.Diff(want, info); diff != "" {
 		t.Error(diff)
 	}
@@ -118,7 +121,7 @@ func TestCreateKeepsInfo(t *testing.T) {
 	given := Info{Host: "mac", OS: "darwin", Arch: "arm64", CPUs: 12, GoVersion: "go1", Revision: "abc", Name: "x"}
 	r := must(CreateAt(filepath.Join(t.TempDir(), "here"), nil, given))(t)
 	defer r.Close()
-	given.ID, given.Created = "here", r.Info().Created
+	given.ID, given.Created, given.Format, given.Identity = "here", r.Info().Created, infoFormat, r.Identity()
 	if diff := cmp.Diff(given, must(View(r.Path()))(t).Info()); diff != "" {
 		t.Error(diff)
 	}
@@ -222,8 +225,15 @@ func TestCreateAt(t *testing.T) {
 				os.WriteFile(filepath.Join(path, "b.txt"), nil, 0o666), os.Mkdir(filepath.Join(path, "c"), 0o777), os.Mkdir(filepath.Join(path, "d"), 0o777))
 		}, []string{"in use", "a.txt, b.txt, c and 1 more"}},
 		{"half a run", func(path string) error {
-			return errors.Join(os.Mkdir(path, 0o777), os.WriteFile(filepath.Join(path, configName), nil, 0o666))
-		}, []string{"in use", configName, "ended while it was being made"}},
+			return errors.Join(os.Mkdir(path, 0o777), os.WriteFile(filepath.Join(path, lockName), nil, 0o666), os.Mkdir(filepath.Join(path, checkpointsName), 0o777),
+				os.WriteFile(filepath.Join(path, configName), sealConfig([]byte("old")), 0o666), os.WriteFile(filepath.Join(path, infoName+".tmp"), []byte("{"), 0o666))
+		}, nil},
+		{"its user's configuration", func(path string) error {
+			return errors.Join(os.Mkdir(path, 0o777), os.WriteFile(filepath.Join(path, configName), []byte("[train]\n"), 0o666))
+		}, []string{"in use", configName}},
+		{"events", func(path string) error {
+			return errors.Join(os.Mkdir(path, 0o777), os.WriteFile(filepath.Join(path, eventsName), []byte("{}\n"), 0o666))
+		}, []string{"in use", eventsName}},
 		{"a run", func(path string) error {
 			r, err := CreateAt(path, nil, Info{})
 			if err != nil {

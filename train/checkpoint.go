@@ -5,9 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
+	"strings"
 
 	"coil/backend"
+	"coil/config"
 	"coil/model"
 	"coil/run"
 	"coil/run/safetensors"
@@ -31,33 +34,101 @@ type position struct {
 	Config map[string]string `json:"config"`
 }
 
-// checkpoint saves, and removes the checkpoints that are too old.
+// circumstances are how a training state came about. Checkpoints of format 1 don't tell.
+type circumstances struct {
+	// Kernels are those of the backend: only the same ones compute the same bits.
+	Kernels string `json:"kernels"`
+	// Diverged says that the next step was not finite, so something may be wrong with the weights.
+	Diverged bool `json:"diverged,omitempty"`
+	// Config has the keys that may change.
+	Config map[string]string `json:"config"`
+}
+
+// circumstancesOf decodes those of a checkpoint; they are empty if it does not tell.
+func circumstancesOf(c run.Checkpoint) circumstances {
+	var about circumstances
+	if c.About != nil && json.Unmarshal(c.About, &about) != nil {
+		return circumstances{}
+	}
+	return about
+}
+
+// checkpoint saves, and removes the checkpoints that are too old. What can't be removed is noted, once.
 func (t *Trainer) checkpoint() error {
-	if err := t.save(); err != nil {
+	if err := t.save(false); err != nil {
 		return err
 	}
-	if keep := t.Config.Checkpoint.Keep; keep > 0 {
-		return t.run.Prune(keep)
+	keep := t.Config.Checkpoint.Keep
+	if keep == 0 {
+		return nil
 	}
-	return nil
+	return t.noteOnce(&t.unremoved, t.run.Prune(keep))
+}
+
+// noteOnce notes an error that is no reason to end, unless it is the one that was noted last.
+func (t *Trainer) noteOnce(last *string, err error) error {
+	text := ""
+	if err != nil {
+		text = err.Error()
+	}
+	if text == *last {
+		return nil
+	}
+	*last = text
+	if text == "" {
+		return nil
+	}
+	return t.note(text)
+}
+
+// note writes something to read among the events.
+func (t *Trainer) note(text string) error {
+	return t.event(Report{Event: run.Event{Kind: run.KindNote, Step: t.done, Text: text}})
 }
 
 // save writes a checkpoint, unless this step has one already. Weights that are not finite are refused, so that they
 // never take the place of a good checkpoint.
-func (t *Trainer) save() error {
+func (t *Trainer) save(diverged bool) error {
 	if t.saved == t.done {
 		return nil
 	}
 	defer t.now.enter(t.now.enter(run.PhaseSaving))
-	weights := make([]float32, t.Model.Size)
-	if err := t.state.weights.Read(0, weights); err != nil {
+	s, err := t.snapshot(diverged)
+	if err != nil {
 		return err
 	}
+	if _, err := t.run.SaveSnapshot(t.done, s); err != nil {
+		return err
+	}
+	t.saved = t.done
+	return t.event(Report{Event: run.Event{Kind: run.KindCheckpoint, Step: t.done, Values: map[string]run.Number{"seconds": run.Number(t.seconds)}}})
+}
+
+// First is the checkpoint that a run must have from the moment on at which it is made: of weights that came from another run,
+// which nothing else could bring back. It is empty if the first weights are those of the seed.
+func (t *Trainer) First() ([]run.Snapshot, error) {
+	if t.Origin == nil || t.done > 0 {
+		return nil, nil
+	}
+	s, err := t.snapshot(false)
+	if err != nil {
+		return nil, err
+	}
+	return []run.Snapshot{s}, nil
+}
+
+// snapshot is the training state.
+func (t *Trainer) snapshot(diverged bool) (run.Snapshot, error) {
+	var s run.Snapshot
+	weights := make([]float32, t.Model.Size)
+	if err := t.state.weights.Read(0, weights); err != nil {
+		return s, err
+	}
 	if slices.ContainsFunc(weights, func(x float32) bool { return bad(float64(x)) }) {
-		return &DivergedError{Step: t.done, Loss: t.last.Loss, Norm: t.last.Norm, Overflow: true, Rate: t.Config.Train.RateAt(t.done - 1)}
+		return s, &DivergedError{Step: t.done, Loss: t.last.Loss, Norm: t.last.Norm, Overflow: true, Rate: t.Config.Train.RateAt(t.done - 1)}
 	}
 	meta := map[string]string{"format": "coil", "layers": t.Config.Model.Layers}
-	files := []run.FileWriter{
+	s.Files = []run.FileWriter{
 		{Name: weightsFile, Write: func(w io.Writer) error { return writeParameters(w, t.Model, weights, meta) }},
 		{Name: optimizerFile, Write: func(w io.Writer) error {
 			var ts []safetensors.Tensor
@@ -72,7 +143,7 @@ func (t *Trainer) save() error {
 		}},
 	}
 	if t.state.average != nil {
-		files = append(files, run.FileWriter{Name: averageFile, Write: func(w io.Writer) error {
+		s.Files = append(s.Files, run.FileWriter{Name: averageFile, Write: func(w io.Writer) error {
 			x := make([]float32, t.Model.Size)
 			if err := t.state.average.Read(0, x); err != nil {
 				return err
@@ -80,12 +151,35 @@ func (t *Trainer) save() error {
 			return writeParameters(w, t.Model, x, meta)
 		}})
 	}
-	p := position{t.done, t.tokens, t.last.Loss, t.last.Norm, t.Config.FixedKeys()}
-	if _, err := t.run.Save(t.done, p, files); err != nil {
-		return err
+	s.Meta = position{t.done, t.tokens, t.last.Loss, t.last.Norm, t.Config.FixedKeys()}
+	s.About = circumstances{kernels(t.backend.Info()), diverged, free(&t.Config)}
+	return s, nil
+}
+
+// kernels names the kernels by which a backend computes.
+func kernels(i backend.Info) string {
+	s := i.Name + " " + i.Kernels
+	for _, v := range i.Variants {
+		s += fmt.Sprintf(", %s: %s", v.Subject, v.Name)
 	}
-	t.saved = t.done
-	return t.event(Report{Event: run.Event{Kind: run.KindCheckpoint, Step: t.done}})
+	return s
+}
+
+// MayChange reports whether a key may have another value when a run goes on.
+func MayChange(key string) bool {
+	c := config.Default()
+	return !c.Fixed(key) && !strings.HasPrefix(key, "task.")
+}
+
+// free are the keys that may change on the way, with their values.
+func free(c *config.Config) map[string]string {
+	values := map[string]string{}
+	for _, k := range c.Keys() {
+		if MayChange(k.Name) {
+			values[k.Name] = k.Value()
+		}
+	}
+	return values
 }
 
 func writeParameters(w io.Writer, m *model.Model, x []float32, meta map[string]string) error {
@@ -107,24 +201,109 @@ func shapeOf(p model.Parameter) []int {
 // ErrOtherModel is the error of a checkpoint that does not fit the configuration.
 var ErrOtherModel = errors.New("the checkpoint is of another model")
 
-// Resume loads a checkpoint into a new trainer.
-func (t *Trainer) Resume(c run.Checkpoint) error {
+// positionAt decodes what a checkpoint has beside its files.
+func positionAt(c run.Checkpoint) (position, error) {
 	var p position
 	if err := json.Unmarshal(c.Meta, &p); err != nil {
-		return fmt.Errorf("checkpoint %s: %w", c.Path, err)
+		return p, fmt.Errorf("%w: checkpoint %s is not of a training run", ErrOtherModel, c.Path)
+	}
+	return p, nil
+}
+
+// Agrees returns an error, an ErrOtherModel that names the first key, if a checkpoint was trained with another value of a key
+// that must not change.
+func Agrees(c *config.Config, with run.Checkpoint) error {
+	p, err := positionAt(with)
+	if err != nil {
+		return err
+	}
+	if err := c.Agrees(p.Config); err != nil {
+		return fmt.Errorf("%w: %s was trained with %w", ErrOtherModel, with.Path, err)
+	}
+	return nil
+}
+
+// Changes lists the keys that may change and have another value than at a checkpoint: "train.rate = 0.1, was 0.01". known is
+// false if the checkpoint does not tell, as in format 1.
+func Changes(c *config.Config, since run.Checkpoint) (changes []string, known bool) {
+	about := circumstancesOf(since)
+	if about.Config == nil {
+		return nil, false
+	}
+	now := free(c)
+	for _, key := range slices.Sorted(maps.Keys(now)) {
+		if had, ok := about.Config[key]; ok && had != now[key] {
+			changes = append(changes, fmt.Sprintf("%s = %s, was %s", key, now[key], had))
+		}
+	}
+	return changes, true
+}
+
+// Verify returns an error unless a checkpoint whose bytes are whole holds what the configuration's model and optimizer need, in
+// numbers that are finite.
+func Verify(c *config.Config, checkpoint run.Checkpoint) error {
+	if err := Agrees(c, checkpoint); err != nil {
+		return err
+	}
+	tk, err := c.Task.New()
+	if err != nil {
+		return err
+	}
+	m, err := model.New(c.Model, c.Loops, len(tk.Vocabulary()), tk.Length())
+	if err != nil {
+		return err
+	}
+	for _, file := range checkpoint.Files {
+		err := withFile(checkpoint, file.Name, func(f *safetensors.File) error {
+			for _, p := range m.Parameters {
+				if file.Name == optimizerFile {
+					break
+				}
+				if _, err := readTensor(f, p.Name, shapeOf(p)); err != nil {
+					return err
+				}
+			}
+			return finite(f)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// finite returns an error that names the first tensor with a number that is not finite.
+func finite(f *safetensors.File) error {
+	for _, info := range f.Tensors() {
+		x := make([]float32, info.Size/4)
+		if err := f.Read(info.Name, x); err != nil {
+			return err
+		}
+		if slices.ContainsFunc(x, func(x float32) bool { return bad(float64(x)) }) {
+			return fmt.Errorf("tensor %q has numbers that are not finite", info.Name)
+		}
+	}
+	return nil
+}
+
+// Resume loads a checkpoint into a new trainer.
+func (t *Trainer) Resume(c run.Checkpoint) error {
+	p, err := positionAt(c)
+	if err != nil {
+		return err
 	}
 	if err := LoadWeights(c, t.Model, t.state.weights, false); err != nil {
 		return err
 	}
-	if err := t.Config.Agrees(p.Config); err != nil {
-		return fmt.Errorf("%w: %s was trained with %w", ErrOtherModel, c.Path, err)
+	if err := Agrees(&t.Config, c); err != nil {
+		return err
 	}
 	if t.state.average != nil {
 		if err := LoadWeights(c, t.Model, t.state.average, true); err != nil {
 			return err
 		}
 	}
-	err := withFile(c, optimizerFile, func(f *safetensors.File) error {
+	err = withFile(c, optimizerFile, func(f *safetensors.File) error {
 		for _, m := range t.state.moments {
 			if err := readInto(f, m.name, []int{m.buffer.Len()}, m.buffer, 0); err != nil {
 				return err
@@ -136,6 +315,13 @@ func (t *Trainer) Resume(c run.Checkpoint) error {
 		return err
 	}
 	t.done, t.tokens, t.saved, t.last = p.Step, p.Tokens, p.Step, Metrics{Loss: p.Loss, Norm: p.Norm}
+	t.remarks = nil
+	if changes, _ := Changes(&t.Config, c); changes != nil {
+		t.remarks = append(t.remarks, "since the checkpoint, these keys have changed: "+strings.Join(changes, "; "))
+	}
+	if had, now := circumstancesOf(c).Kernels, kernels(t.backend.Info()); had != "" && had != now {
+		t.remarks = append(t.remarks, fmt.Sprintf("the checkpoint was computed by the kernels %s, and these are %s: the numbers that follow are as good, and not bit for bit those of a run that went on with the others", had, now))
+	}
 	return nil
 }
 
@@ -177,7 +363,10 @@ func withFile(c run.Checkpoint, name string, read func(*safetensors.File) error)
 	if err == nil {
 		err = read(f)
 	}
-	if err != nil {
+	switch {
+	case errors.Is(err, safetensors.ErrFormat):
+		return fmt.Errorf("%s is %w: %w", file.Name(), run.ErrDamaged, err)
+	case err != nil:
 		return fmt.Errorf("%s: %w", file.Name(), err)
 	}
 	return nil

@@ -30,7 +30,7 @@ func poison(t *testing.T, c config.Config, r *run.Run, x float32, which string) 
 		}
 	}
 	tr.run, tr.done = r, tr.done+1
-	if err := tr.save(); err != nil {
+	if err := tr.save(false); err != nil {
 		t.Fatal(err)
 	}
 }

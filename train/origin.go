@@ -1,7 +1,6 @@
 package train
 
 import (
-	"encoding/json"
 	"fmt"
 	"maps"
 	"path/filepath"
@@ -73,9 +72,9 @@ func (t *Trainer) Begin(c run.Checkpoint, g loop.Growth) error {
 
 // configAt is what the configuration was at a checkpoint: the values of [config.Config.FixedKeys], texts without quotes.
 func configAt(c run.Checkpoint) (map[string]string, error) {
-	var p position
-	if err := json.Unmarshal(c.Meta, &p); err != nil {
-		return nil, fmt.Errorf("checkpoint %s: %w", c.Path, err)
+	p, err := positionAt(c)
+	if err != nil {
+		return nil, err
 	}
 	for key, v := range p.Config {
 		if text, err := strconv.Unquote(v); err == nil {

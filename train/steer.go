@@ -51,7 +51,8 @@ func (t *Trainer) ask() error {
 	for !s.stop {
 		asked, ok, err := t.run.NextRequest()
 		if err != nil {
-			return t.event(Report{Event: run.Event{Kind: run.KindNote, Step: t.done, Text: fmt.Sprintf("what others ask can't be read: %v", err)}})
+			err = fmt.Errorf("what others ask can't be read: %w", err)
+			return t.noteOnce(&t.unasked, err)
 		} else if !ok {
 			break
 		}

@@ -41,6 +41,9 @@ type Trainer struct {
 	report    func(Report)
 	last      Metrics // the last that were finite
 	steering  steering
+	remarks   []string // on the checkpoint that the run goes on from
+	unremoved string   // what was noted of checkpoints that could not be removed
+	unasked   string   // and of requests that can't be read
 	now       now
 	observer  observer
 }
@@ -241,7 +244,7 @@ type DivergedError struct {
 }
 
 func (e *DivergedError) Error() string {
-	s := fmt.Sprintf("diverged at step %d: loss %.4g, gradient norm %.3g", e.Step, e.Loss, e.Norm)
+	s := fmt.Sprintf(divergedText+"%d: loss %.4g, gradient norm %.3g", e.Step, e.Loss, e.Norm)
 	switch {
 	case e.Overflow:
 		s += ", and weights that are not finite after it"
@@ -256,7 +259,8 @@ func (e *DivergedError) Error() string {
 // trainer saves a checkpoint and returns ErrStopped.
 func (t *Trainer) Run(r *run.Run, next func() run.Command) error {
 	t.run, t.steering = r, steering{next: next}
-	t.seconds = secondsSoFar(r)
+	h, _ := r.History() // lines that are garbled tell nothing
+	t.seconds = h.Seconds(t.done)
 	defer t.now.enter(run.PhaseDone)
 	if t.done == 0 { // else Rewind has written that the run goes on
 		if err := t.event(Report{Event: run.Event{Kind: run.KindStart}}); err != nil {
@@ -267,6 +271,9 @@ func (t *Trainer) Run(r *run.Run, next func() run.Command) error {
 		return err
 	}
 	err := t.keepFirst()
+	for _, text := range t.remarks {
+		err = errors.Join(err, t.note(text))
+	}
 	if err == nil {
 		err = t.loop()
 	}
@@ -279,7 +286,7 @@ func (t *Trainer) Run(r *run.Run, next func() run.Command) error {
 	// The weights of before a step whose gradient was not finite are there still, and not lost if they can be saved. But
 	// something may be wrong with them, so they push out no older checkpoint.
 	if d := (*DivergedError)(nil); errors.As(err, &d) && bad(d.Norm) && !d.passed {
-		err = errors.Join(err, t.save())
+		err = errors.Join(err, t.save(true))
 	}
 	// If this fails too, the first error is the one to tell.
 	t.event(Report{Event: run.Event{Kind: run.KindError, Step: t.done, Text: err.Error()}})
@@ -287,29 +294,22 @@ func (t *Trainer) Run(r *run.Run, next func() run.Command) error {
 }
 
 // keepFirst saves the first weights before they change, if that is wanted, or if they came from another run: nothing else
-// could bring them back.
+// could bring them back. They are in the checkpoint of step 0 already if the run was made with First.
 func (t *Trainer) keepFirst() error {
 	if t.done > 0 || t.Origin == nil && !t.Config.Checkpoint.First {
 		return nil
 	}
 	if t.Origin == nil {
-		return t.save()
+		return t.save(false)
 	}
-	if err := t.event(Report{Event: run.Event{Kind: run.KindNote, Text: "begins with the weights of " + t.Origin.String()}}); err != nil {
+	if err := t.note("begins with the weights of " + t.Origin.String()); err != nil {
 		return err
 	}
-	return t.save()
-}
-
-// secondsSoFar is how long a run has trained already, as its events tell.
-func secondsSoFar(r *run.Run) float64 {
-	h, _ := r.History() // lines that are garbled tell nothing
-	for _, e := range slices.Backward(h) {
-		if s, ok := e.Values["seconds"]; ok {
-			return float64(s)
-		}
+	if cs, err := t.run.Checkpoints(); err == nil && len(cs) > 0 && cs[0].Step == 0 {
+		t.saved = 0
+		return t.event(Report{Event: run.Event{Kind: run.KindCheckpoint}})
 	}
-	return 0
+	return t.save(false)
 }
 
 // window sums the metrics of the steps between two reports.
@@ -373,7 +373,9 @@ func (t *Trainer) loop() error {
 		t.done++
 		t.now.done(t.done)
 		t.tokens += float64(t.batchTokens())
-		w.add(&m, time.Since(begin), f.waited)
+		took := time.Since(begin)
+		t.seconds += took.Seconds()
+		w.add(&m, took, f.waited)
 		if err := t.ask(); err != nil {
 			return err
 		}
@@ -479,7 +481,6 @@ func (w *window) add(m *Metrics, took, waited time.Duration) {
 func (t *Trainer) reportWindow(w *window, m *Metrics, loops int) error {
 	n := float64(w.steps)
 	c := t.Config
-	t.seconds += w.seconds
 	v := map[string]run.Number{
 		"loss": run.Number(w.loss / n), "accuracy": run.Number(w.accuracy / n), "grad_norm": run.Number(w.norm / n),
 		"lr": run.Number(c.Train.RateAt(t.done - 1)), "tokens": run.Number(t.tokens),

@@ -38,12 +38,11 @@ func TestFullDisk(t *testing.T) {
 		t.Errorf("of the events there are %v, %v", h, err)
 	}
 
-	configure(t, path, "--checkpoint.keep", "1") // of which two have room
 	for _, step := range []string{"step-000001", "step-000002"} {
 		if err := os.RemoveAll(filepath.Join(path, "checkpoints", step)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	mustCoil(t, "resume", path)
+	mustCoil(t, "resume", path, "--checkpoint.keep", "1") // of which two have room
 	wantSame(t, path, whole)
 }

@@ -72,11 +72,7 @@ func newEval() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		c, err := configOf(r)
-		if err != nil {
-			return err
-		}
-		checkpoint, err := checkpointOf(r, step)
+		c, checkpoint, err := trained(cmd.ErrOrStderr(), r, step)
 		if err != nil {
 			return err
 		}

@@ -75,11 +75,7 @@ that the source uses are marked. A fixed number of loops, and an oracle that sto
 		if err != nil {
 			return err
 		}
-		c, err := configOf(r)
-		if err != nil {
-			return err
-		}
-		checkpoint, err := checkpointOf(r, step)
+		c, checkpoint, err := trained(cmd.ErrOrStderr(), r, step)
 		if err != nil {
 			return err
 		}

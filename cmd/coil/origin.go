@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"strings"
 
 	"coil/config"
@@ -53,7 +54,7 @@ type origin struct {
 }
 
 // find finds the checkpoint that the flags name, nil if they name none.
-func (o *originFlags) find(root string) (*origin, error) {
+func (o *originFlags) find(w io.Writer, root string) (*origin, error) {
 	if o.from == "" {
 		switch {
 		case o.step >= 0:
@@ -74,7 +75,7 @@ func (o *originFlags) find(root string) (*origin, error) {
 	if err != nil {
 		return nil, err
 	}
-	c, err := checkpointOf(r, o.step)
+	_, c, err := trained(w, r, o.step)
 	return &origin{r, c, o.growth}, err
 }
 

@@ -182,16 +182,6 @@ func wantSame(t *testing.T, path, other string) {
 	}
 }
 
-// configure writes the configuration of a run anew, with flags over it.
-func configure(t *testing.T, path string, flags ...string) {
-	t.Helper()
-	file := filepath.Join(path, "config.toml")
-	text := mustCoil(t, append([]string{"train", file, "--dry-run"}, flags...)...)
-	if err := os.WriteFile(file, []byte(text), 0o666); err != nil {
-		t.Fatal(err)
-	}
-}
-
 // heedHangUp lets children be ended by SIGHUP though these tests were started under nohup, which children inherit; they
 // inherit no handler.
 func heedHangUp(t *testing.T) {
@@ -244,8 +234,7 @@ func TestSignalStops(t *testing.T) {
 			}
 
 			n := fmt.Sprint(c.Step + 3)
-			configure(t, path, "--steps", n)
-			mustCoil(t, "resume", path)
+			mustCoil(t, "resume", path, "--steps", n)
 			whole := filepath.Join(t.TempDir(), "whole")
 			mustCoil(t, append(flags, whole, "--steps", n)...)
 			wantSame(t, path, whole)

@@ -5,47 +5,80 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"strings"
 
 	"coil/config"
 	"coil/run"
+	"coil/text"
 	"coil/train"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
+
+// resumeFlags are the flags of coil resume that say from where and with what a run goes on.
+type resumeFlags struct {
+	step             int
+	fallback, edited bool
+	set              *[]setting
+}
 
 func newResume() *cobra.Command {
 	var out string
-	var step int
+	var o resumeFlags
 	var front frontFlags
 	var where backendFlags
 	cmd := &cobra.Command{
 		Use:   "resume RUN",
 		Short: "Go on with a run that was stopped",
-		Example: `  coil resume latest               the newest run
-  coil resume 2026-11-23_15        a run by the beginning of its name
-  coil resume latest --step 500    from an earlier checkpoint`,
+		Example: `  coil resume latest                 the newest run
+  coil resume 2026-11-23_15          a run by the beginning of its name
+  coil resume latest --steps 4000    with more steps, or another key that may change
+  coil resume latest --step 500      from an earlier checkpoint
+  coil resume latest --fallback      from the newest checkpoint that is whole`,
 		Long: "Goes on from the run's newest checkpoint. Weights, moments, data and loop counts continue exactly: " +
-			"on the cpu backend the result is the same, bit for bit, as that of a run that was never stopped.",
+			"on the cpu backend, with the same kernels (coil backends names them), the result is the same, bit for bit, as that of a run " +
+			"that was never stopped. Other kernels compute as well, and other bits: the run then says so.\n\n" +
+			"Keys that are given, as in --train.rate 1e-4, are written into the run's config.toml. Model, task, loops, regularizer, seed, " +
+			"batch and optimizer can't change. A config.toml that somebody has edited is taken only with --edited.",
 		Args: exactArgs(1, "a run"),
 	}
-	cmd.Flags().StringVar(&out, "out", defaultRoot, "`folder` of the runs")
-	cmd.Flags().IntVar(&step, "step", -1, "`step` of the checkpoint to go on from, 0 for the beginning; the newest if not given")
-	cmd.Flags().SortFlags = false
+	f := cmd.Flags()
+	f.StringVar(&out, "out", defaultRoot, "`folder` of the runs")
+	f.IntVar(&o.step, "step", -1, "`step` of the checkpoint to go on from, 0 for the beginning; the newest if not given")
+	f.BoolVar(&o.fallback, "fallback", false, "if the newest checkpoint is damaged, go on from the newest that is whole, and say so")
+	f.BoolVar(&o.edited, "edited", false, "take the config.toml that was edited by hand")
+	f.SortFlags = false
 	front.add(cmd)
 	where.add(cmd)
+	o.set = addKeys(cmd, everyKey)
+	f.VisitAll(func(flag *pflag.Flag) {
+		if flag.Annotations[isKey] != nil {
+			flag.Annotations, flag.DefValue = nil, ""
+			flag.Hidden = !train.MayChange(flag.Name)
+		}
+	})
 	cmd.ValidArgsFunction = completeRuns
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if o.fallback && o.step >= 0 {
+			return usageError{errors.New("--fallback and --step: the step names the checkpoint; give one of them")}
+		}
+		for _, s := range *o.set {
+			if !train.MayChange(s.key) {
+				return usageError{fmt.Errorf("%s can't change in a run that has begun; coil train --from %s begins another with its weights", s.key, text.Path(args[0]))}
+			}
+		}
 		path, err := run.Resolve(out, args[0])
 		if err != nil {
 			return inputError{err}
 		}
-		c, from, err := look(path, step)
+		c, from, err := look(path, o)
 		if err != nil {
 			return err
 		}
 		if from.Step >= c.Train.Steps && ended(path) {
-			fmt.Fprintf(cmd.ErrOrStderr(), "nothing to do: all %d steps are done; for more of them, set train.steps in\n  %s\nand resume again\n",
-				c.Train.Steps, configPath(path))
+			fmt.Fprintf(cmd.ErrOrStderr(), "nothing to do: all %d steps are done; for more of them:\n  coil resume %s --steps %d\n",
+				c.Train.Steps, text.Path(path), 2*c.Train.Steps)
 			if front.asJSON {
 				return writeJSON(cmd.OutOrStdout(), outcome{Run: path, Steps: from.Step, Done: true})
 			}
@@ -53,7 +86,7 @@ func newResume() *cobra.Command {
 		}
 		s := session{cmd: cmd, front: front, folder: path}
 		s.prepare = func(w io.Writer, report func(train.Report)) (*job, error) {
-			return resume(path, step, where, w, report)
+			return resume(path, o, where, w, report)
 		}
 		return s.run()
 	}
@@ -61,39 +94,95 @@ func newResume() *cobra.Command {
 }
 
 // look finds out where a run would go on, or why it can't.
-func look(path string, step int) (c config.Config, from run.Checkpoint, err error) {
+func look(path string, o resumeFlags) (c config.Config, from run.Checkpoint, err error) {
 	r, err := run.Open(path)
 	if err != nil {
 		return c, from, err
 	}
 	defer r.Close()
-	return point(r, step)
-}
-
-// point is where a run goes on: its configuration, and the checkpoint, none being the beginning with the seed's weights.
-func point(r *run.Run, step int) (c config.Config, from run.Checkpoint, err error) {
-	origin := r.Info().Origin
-	if c, err = configOf(r); err != nil || step == 0 && origin == nil {
-		return c, from, err
-	}
-	from, err = checkpointOf(r, step)
-	switch {
-	case origin != nil && errors.Is(err, run.ErrNoCheckpoint):
-		err = fmt.Errorf("%w, not even of the weights that it began with, those of %s: begin anew with coil train --from", err, origin)
-	case step < 0 && errors.Is(err, run.ErrNoCheckpoint):
-		err = nil
-	}
+	c, from, _, err = point(r, o)
 	return c, from, err
 }
 
+// point is where a run goes on: its configuration, with what flags set, and the checkpoint, none being the beginning with the
+// seed's weights. passed are the checkpoints that are given up for it.
+func point(r *run.Run, o resumeFlags) (c config.Config, from run.Checkpoint, passed []error, err error) {
+	if c, err = configOf(r); err != nil {
+		return c, from, nil, err
+	}
+	origin := r.Info().Origin
+	switch {
+	case o.fallback:
+		from, passed, err = r.LatestWhole()
+	case o.step == 0 && origin == nil && !hasCheckpoint(r, 0):
+	default:
+		from, err = checkpointOf(r, o.step)
+	}
+	switch {
+	case origin != nil && (errors.Is(err, run.ErrNoCheckpoint) || errors.Is(err, run.ErrLost)):
+		err = fmt.Errorf("run %s has no checkpoint, not even of the weights that it began with, those of %s: put its checkpoints back, or begin anew with coil train --from", r.Path(), origin)
+		if o.step >= 0 {
+			err = usageError{err}
+		}
+	case o.step < 0 && errors.Is(err, run.ErrNoCheckpoint):
+		err = nil
+	}
+	if err != nil {
+		return c, from, passed, err
+	}
+	if from.Path != "" {
+		if err := train.Agrees(&c, from); err != nil {
+			return c, from, passed, adviseModel(err, r)
+		}
+	}
+	if err := checkEdited(r, &c, from, o.edited); err != nil {
+		return c, from, passed, err
+	}
+	if err := apply(&c, *o.set); err != nil {
+		return c, from, passed, err
+	}
+	if err := c.Check(); err != nil {
+		return c, from, passed, usageError{err}
+	}
+	return c, from, passed, nil
+}
+
+// hasCheckpoint reports whether there is a checkpoint of a step, whole or not.
+func hasCheckpoint(r *run.Run, step int) bool {
+	_, err := r.Checkpoint(step)
+	return err == nil || errors.Is(err, run.ErrDamaged) || errors.Is(err, run.ErrUnreadable)
+}
+
+// checkEdited returns an error if somebody has changed what config.toml says, which may have been an accident, and has not said
+// that it was meant.
+func checkEdited(r *run.Run, c *config.Config, from run.Checkpoint, meant bool) error {
+	edited, err := r.Edited()
+	if err != nil || !edited || meant {
+		return err
+	}
+	what := ""
+	if from.Path != "" {
+		changes, known := train.Changes(c, from)
+		if known && changes == nil {
+			return nil // only how it is written
+		}
+		if known {
+			what = fmt.Sprintf(": since step %d, %s", from.Step, strings.Join(changes, "; "))
+		}
+	}
+	return usageError{fmt.Errorf("%s was changed after coil wrote it%s; if that was meant, go on with\n  coil resume %s --edited\nand if not, undo it; coil resume RUN --KEY VALUE changes a key without editing",
+		configPath(r.Path()), what, text.Path(r.Path()))}
+}
+
 // resume makes a run ready to go on.
-func resume(path string, step int, where backendFlags, w io.Writer, report func(train.Report)) (*job, error) {
+func resume(path string, o resumeFlags, where backendFlags, w io.Writer, report func(train.Report)) (*job, error) {
 	j := &job{}
 	var err error
 	if j.r, err = run.Open(path); err != nil {
 		return j, err
 	}
-	c, from, err := point(j.r, step)
+	warnOf(w, j.r)
+	c, from, passed, err := point(j.r, o)
 	if err != nil {
 		return j, err
 	}
@@ -108,6 +197,20 @@ func resume(path string, step int, where backendFlags, w io.Writer, report func(
 			return j, adviseModel(err, j.r)
 		}
 	}
+	if edited, err := j.r.Edited(); err != nil {
+		return j, err
+	} else if edited || len(*o.set) > 0 {
+		if err := j.r.SetConfig(c.Encode()); err != nil {
+			return j, err
+		}
+	}
+	for _, err := range passed {
+		text := fmt.Sprintf("going back to step %d: %v", from.Step, err)
+		fmt.Fprintf(w, "coil: %s\n", text)
+		if err := j.r.Append(run.Event{Kind: run.KindNote, Step: from.Step, Text: text}); err != nil {
+			return j, err
+		}
+	}
 	if err := j.r.Rewind(from.Step); err != nil {
 		return j, err
 	}
@@ -115,6 +218,32 @@ func resume(path string, step int, where backendFlags, w io.Writer, report func(
 	warn(w, c.Warnings())
 	fmt.Fprintf(w, "resume   from step %d of %d\n\n", from.Step, c.Train.Steps)
 	return j, nil
+}
+
+// warnOf says what is wrong with a run that can be used all the same.
+func warnOf(w io.Writer, r *run.Run) {
+	if err := r.Damage(); err != nil {
+		fmt.Fprintf(w, "coil: %v\n", err)
+	}
+}
+
+// trained is the configuration of a run and its checkpoint of a step, the newest for a negative one. They agree: a
+// configuration that was changed would measure another model than was trained.
+func trained(w io.Writer, r *run.Run, step int) (c config.Config, from run.Checkpoint, err error) {
+	warnOf(w, r)
+	if c, err = configOf(r); err != nil {
+		return c, from, err
+	}
+	if from, err = checkpointOf(r, step); err != nil {
+		return c, from, err
+	}
+	if err := train.Agrees(&c, from); err != nil {
+		return c, from, adviseModel(err, r)
+	}
+	if edited, err := r.Edited(); err == nil && edited {
+		fmt.Fprintf(w, "coil: %s was changed after coil wrote it; the model and its task are those of the checkpoint\n", configPath(r.Path()))
+	}
+	return c, from, nil
 }
 
 func configPath(path string) string { return filepath.Join(path, "config.toml") }

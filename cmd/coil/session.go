@@ -114,14 +114,11 @@ func (s *session) inLines() error {
 func (s *session) finish(j *job, p *progress, err error, took time.Duration, stop *interrupt) error {
 	cmd, t, r := s.cmd, j.t, j.r
 	if err != nil && !errors.Is(err, train.ErrStopped) {
-		where, from := "", ""
+		with := ""
 		if d := (*train.DivergedError)(nil); errors.As(err, &d) {
-			where = " in " + configPath(r.Path())
-			if cs, e := r.Checkpoints(); e == nil && len(cs) > 1 { // of the newest, the weights may be on their way already
-				from = fmt.Sprintf(" --step %d", cs[len(cs)-2].Step)
-			}
+			with = fmt.Sprintf(" --step %d --train.rate %.2g", t.GoBack(), t.Config.Train.Rate/10)
 		}
-		return fmt.Errorf("%w%s; then go on with\n  coil resume %s%s", err, where, text.Path(r.Path()), from)
+		return fmt.Errorf("%w; then go on with\n  coil resume %s%s", err, text.Path(r.Path()), with)
 	}
 	if s.front.asJSON {
 		o := outcome{r.Path(), t.Done(), err == nil, took.Seconds(), p.wait(), eval.MetricName(t.Task), nil}

@@ -353,8 +353,7 @@ func TestDetach(t *testing.T) {
 		t.Errorf("its log is %q, %v", log, err)
 	}
 	n := strconv.Itoa(c.Step + 3)
-	configure(t, path, "--steps", n)
-	done := parseJSON[began](t, mustProcess(t, "resume", path, "--detach", "--json"))
+	done := parseJSON[began](t, mustProcess(t, "resume", path, "--detach", "--json", "--steps", n))
 	for alive := true; alive; _, alive, _ = r.Holder() {
 		time.Sleep(5 * time.Millisecond)
 	}

@@ -59,7 +59,7 @@ func newTrain() *cobra.Command {
 		return presetNames(), cobra.ShellCompDirectiveNoFileComp
 	})
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		from, err := origin.find(out)
+		from, err := origin.find(cmd.ErrOrStderr(), out)
 		if err != nil {
 			return err
 		}
@@ -104,10 +104,14 @@ func newTrain() *cobra.Command {
 				return j, err
 			}
 			info.Backend, info.Device, info.Parameters, info.Origin = b.Info().Name, b.Info().Device, int64(j.t.Model.Size), j.t.Origin
+			first, err := j.t.First()
+			if err != nil {
+				return j, err
+			}
 			if dir != "" {
-				j.r, err = run.CreateAt(dir, c.Encode(), info)
+				j.r, err = run.CreateAt(dir, c.Encode(), info, first...)
 			} else {
-				j.r, err = run.Create(out, name, c.Encode(), info)
+				j.r, err = run.Create(out, name, c.Encode(), info, first...)
 			}
 			if err != nil {
 				return j, err
@@ -150,7 +154,7 @@ func configuration(preset string, args []string) (c config.Config, source string
 		if preset != "" {
 			return c, "", nil, usageError{fmt.Errorf("--preset %s and %s: a file says itself which preset it begins from, as in preset = %q", preset, args[0], preset)}
 		}
-		text, err := os.ReadFile(args[0])
+		text, err := run.ReadFile(args[0], run.MostText)
 		if _, isPreset := config.Presets()[args[0]]; err != nil && isPreset {
 			return c, "", nil, usageError{fmt.Errorf("there is no file %s; the preset of that name is --preset %s", args[0], args[0])}
 		} else if err != nil {

@@ -11,6 +11,7 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"strconv"
 	"unicode/utf8"
 )
 
@@ -31,43 +32,55 @@ type File struct {
 	metadata map[string]string
 }
 
+// ErrFormat is the error of a file that is no sound safetensors file.
+var ErrFormat = errors.New("not a sound safetensors file")
+
+// A formatError is an ErrFormat that says why.
+type formatError struct{ err error }
+
+func (e formatError) Error() string        { return "safetensors: " + e.err.Error() }
+func (e formatError) Unwrap() error        { return e.err }
+func (e formatError) Is(target error) bool { return target == ErrFormat }
+
 // Read reads the header of the file of that size in r, and keeps r for File.Read.
 //
 // A File that it returns without error is sound: names are unique, every shape times its type's size is the number of
 // bytes the tensor has, and the tensors cover the data from the first byte to the last without gap or overlap.
 // So a file that was cut is found here, whatever is missing. A changed value is not: the format has no checksum.
+//
+// The error is an ErrFormat, unless r fails.
 func Read(r io.ReaderAt, size int64) (*File, error) {
-	f, err := read(r, size)
+	header, err := readHeader(r, size)
 	if err != nil {
-		return nil, fmt.Errorf("safetensors: %w", err)
+		return nil, err
+	}
+	f := &File{r: r, index: make(map[string]int)}
+	if err := f.parse(header, 8+int64(len(header)), size); err != nil {
+		return nil, formatError{err}
 	}
 	return f, nil
 }
 
-func read(r io.ReaderAt, size int64) (*File, error) {
+func readHeader(r io.ReaderAt, size int64) ([]byte, error) {
 	if size < 8 {
-		return nil, fmt.Errorf("%d bytes are too few for a safetensors file", size)
+		return nil, formatError{fmt.Errorf("%d bytes are too few for a safetensors file", size)}
 	}
 	var length [8]byte
 	if err := readAt(r, length[:], 0); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("safetensors: %w", err)
 	}
 	n := binary.LittleEndian.Uint64(length[:])
 	if n > uint64(size-8) {
-		return nil, fmt.Errorf("the header should have %d bytes, but the file has only %d: it is cut, or not a safetensors file", n, size)
+		return nil, formatError{fmt.Errorf("the header should have %d bytes, but the file has only %d: it is cut, or not a safetensors file", n, size)}
 	}
 	if n > maxHeader {
-		return nil, fmt.Errorf("the header has %d bytes, and %d is the limit", n, maxHeader)
+		return nil, formatError{fmt.Errorf("the header has %d bytes, and %d is the limit", n, maxHeader)}
 	}
 	header := make([]byte, n)
 	if err := readAt(r, header, 8); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("safetensors: %w", err)
 	}
-	f := &File{r: r, index: make(map[string]int)}
-	if err := f.parse(header, 8+int64(n), size); err != nil {
-		return nil, err
-	}
-	return f, nil
+	return header, nil
 }
 
 // parse fills in f from a header, given where the data begins and ends.
@@ -78,7 +91,10 @@ func (f *File) parse(header []byte, begin, end int64) error {
 	if !utf8.Valid(header) {
 		return errors.New("the header is not UTF-8") // encoding/json would silently replace what is not
 	}
-	err := eachMember(header, func(name string, value json.RawMessage) error {
+	if !json.Valid(header) {
+		return errors.New("the header is not JSON")
+	}
+	err := eachMember(header, func(name string, value []byte) error {
 		if name == metadataKey {
 			return f.parseMetadata(value)
 		}
@@ -87,6 +103,9 @@ func (f *File) parse(header []byte, begin, end int64) error {
 			return fmt.Errorf("tensor %q: %w", name, err)
 		}
 		t.Name = name
+		if len(f.tensors) == maxTensors {
+			return fmt.Errorf("the header has more than %d tensors", maxTensors)
+		}
 		f.tensors = append(f.tensors, t)
 		return nil
 	})
@@ -112,14 +131,17 @@ func (f *File) parse(header []byte, begin, end int64) error {
 	return nil
 }
 
-func (f *File) parseMetadata(value json.RawMessage) error {
+// parseMetadata reads the strings beside the tensors. null is none, as for the reference implementation.
+func (f *File) parseMetadata(value []byte) error {
+	if string(value) == "null" {
+		return nil
+	}
 	f.metadata = make(map[string]string)
-	err := eachMember(value, func(key string, value json.RawMessage) error {
-		var s *string
-		if err := json.Unmarshal(value, &s); err != nil || s == nil {
+	err := eachMember(value, func(key string, value []byte) error {
+		if value[0] != '"' {
 			return fmt.Errorf("%q is not a string", key)
 		}
-		f.metadata[key] = *s
+		f.metadata[key] = text(value)
 		return nil
 	})
 	if err != nil {
@@ -129,17 +151,20 @@ func (f *File) parseMetadata(value json.RawMessage) error {
 }
 
 // parseEntry reads what the header says of one tensor, and returns all but its name.
-func parseEntry(value json.RawMessage, begin, end int64) (Info, error) {
+func parseEntry(value []byte, begin, end int64) (Info, error) {
 	var (
 		t              Info
 		shape, offsets []uint64
 		known          int
 	)
-	err := eachMember(value, func(key string, value json.RawMessage) (err error) {
+	err := eachMember(value, func(key string, value []byte) (err error) {
 		known++
 		switch key {
 		case "dtype":
-			return json.Unmarshal(value, &t.DType)
+			if value[0] != '"' {
+				return fmt.Errorf("unknown dtype %s", value)
+			}
+			t.DType = text(value)
 		case "shape":
 			shape, err = integers(value)
 		case "data_offsets":
@@ -181,59 +206,108 @@ func parseEntry(value json.RawMessage, begin, end int64) (Info, error) {
 }
 
 // integers reads a JSON array of integers that are not negative.
-func integers(value json.RawMessage) ([]uint64, error) {
-	var elements []*uint64 // so that a null is not taken for 0
-	if err := json.Unmarshal(value, &elements); err != nil {
-		return nil, err
+func integers(array []byte) ([]uint64, error) {
+	if array[0] != '[' {
+		return nil, fmt.Errorf("%s instead of an array", array)
 	}
-	if elements == nil {
-		return nil, errors.New("null instead of an array")
+	array = bytes.TrimSpace(array[1 : len(array)-1])
+	if len(array) == 0 {
+		return nil, nil
 	}
-	ns := make([]uint64, len(elements))
-	for i, e := range elements {
-		if e == nil {
-			return nil, errors.New("null instead of a number")
+	ns := make([]uint64, 0, bytes.Count(array, []byte(","))+1)
+	for part := range bytes.SplitSeq(array, []byte(",")) {
+		if part = bytes.TrimSpace(part); bytes.HasPrefix(part, []byte(`"`)) {
+			return nil, fmt.Errorf("string %s instead of a number", part)
 		}
-		ns[i] = *e
+		n, err := strconv.ParseUint(string(part), 10, 64)
+		if err != nil {
+			return nil, fmt.Errorf("%s instead of a whole number from 0 on", part)
+		}
+		ns = append(ns, n)
 	}
 	return ns, nil
 }
 
-// eachMember calls do for each member of a JSON object, in order. Unlike json.Unmarshal it refuses a key that comes
-// twice, and tells "shape" from "Shape".
-func eachMember(object []byte, do func(key string, value json.RawMessage) error) error {
-	d := json.NewDecoder(bytes.NewReader(object))
-	if open, err := d.Token(); err != nil {
-		return err
-	} else if open != json.Delim('{') {
+// eachMember calls do for each member of an object, in order; object is a part of valid JSON. Unlike json.Unmarshal it refuses
+// a key that comes twice, and tells "shape" from "Shape"; and it is fast, for headers of very many tensors.
+func eachMember(object []byte, do func(key string, value []byte) error) error {
+	if object[0] != '{' {
 		return errors.New("not a JSON object")
 	}
-	seen := make(map[string]bool)
-	for d.More() {
-		token, err := d.Token()
-		if err != nil {
-			return err
-		}
-		key := token.(string) // the decoder refuses any other
-		if seen[key] {
+	var few [4]string // of one tensor
+	keys, many := few[:0], map[string]bool(nil)
+	for at := next(object, 1); object[at] != '}'; {
+		end := valueEnd(object, at)
+		key := text(object[at:end])
+		if many[key] || slices.Contains(keys, key) {
 			return fmt.Errorf("%q comes twice", key)
 		}
-		seen[key] = true
-		var value json.RawMessage
-		if err := d.Decode(&value); err != nil {
+		switch {
+		case many != nil:
+			many[key] = true
+		case len(keys) < cap(few[:]):
+			keys = append(keys, key)
+		default:
+			many = map[string]bool{key: true}
+		}
+		at = next(object, next(object, end)+1) // behind the colon
+		end = valueEnd(object, at)
+		if err := do(key, object[at:end]); err != nil {
 			return err
 		}
-		if err := do(key, value); err != nil {
-			return err
+		if at = next(object, end); object[at] == ',' {
+			at = next(object, at+1)
 		}
-	}
-	if _, err := d.Token(); err != nil {
-		return err
-	}
-	if _, err := d.Token(); err != io.EOF {
-		return errors.New("something follows the JSON object")
 	}
 	return nil
+}
+
+// next is the place of the next byte that is no white space.
+func next(b []byte, at int) int {
+	for b[at] == ' ' || b[at] == '\t' || b[at] == '\n' || b[at] == '\r' {
+		at++
+	}
+	return at
+}
+
+// valueEnd is where the value ends that begins at a place of valid JSON.
+func valueEnd(b []byte, at int) int {
+	for depth := 0; ; at++ {
+		switch b[at] {
+		case '{', '[':
+			depth++
+			continue
+		case '}', ']':
+			depth--
+		case '"':
+			for at++; b[at] != '"'; at++ {
+				if b[at] == '\\' {
+					at++
+				}
+			}
+		case ' ', '\t', '\n', '\r', ',', ':':
+			continue
+		default: // a number or a word
+			for at+1 < len(b) && bytes.IndexByte([]byte(",]} \t\n\r:"), b[at+1]) < 0 {
+				at++
+			}
+		}
+		if depth == 0 {
+			return at + 1
+		}
+	}
+}
+
+// text is the value of a string of valid JSON.
+func text(quoted []byte) string {
+	if bytes.IndexByte(quoted, '\\') < 0 {
+		return string(quoted[1 : len(quoted)-1])
+	}
+	var s string
+	if json.Unmarshal(quoted, &s) != nil {
+		panic("safetensors: a string that is not JSON") // it was checked
+	}
+	return s
 }
 
 // Tensors returns what is in the file, in the order of the data.

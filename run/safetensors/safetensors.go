@@ -18,6 +18,9 @@ const (
 	// maxHeader is the limit that the reference implementation sets.
 	maxHeader = 100_000_000
 
+	// maxTensors keeps a header of nothing but names from filling the memory.
+	maxTensors = 200_000
+
 	// metadataKey is the one name in the header that is not a tensor's.
 	metadataKey = "__metadata__"
 
@@ -30,7 +33,7 @@ const (
 
 // elementSize has the bytes per element of each type. The format's types of less than a byte are left out.
 var elementSize = map[string]uint64{
-	"BOOL": 1, "U8": 1, "I8": 1, "F8_E4M3": 1, "F8_E5M2": 1, "F8_E8M0": 1,
+	"BOOL": 1, "U8": 1, "I8": 1, "F8_E4M3": 1, "F8_E5M2": 1, "F8_E8M0": 1, "F8_E4M3FNUZ": 1, "F8_E5M2FNUZ": 1,
 	"U16": 2, "I16": 2, "F16": 2, "BF16": 2,
 	"U32": 4, "I32": 4, "F32": 4,
 	"U64": 8, "I64": 8, "F64": 8, "C64": 8,

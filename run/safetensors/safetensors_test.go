@@ -240,9 +240,9 @@ func TestReadRefuses(t *testing.T) {
 		{``, 0, "begin with {"},
 		{` {}`, 0, "begin with {"},
 		{`[]`, 0, "begin with {"},
-		{`{`, 0, "EOF"},
-		{`{}{}`, 0, "follows"},
-		{`{} x`, 0, "follows"},
+		{`{`, 0, "not JSON"},
+		{`{}{}`, 0, "not JSON"},
+		{`{} x`, 0, "not JSON"},
 		{`{"x":` + x8 + `}`, 7, "not in the file"},
 		{`{"x":` + x8 + `}`, 9, "ends at"},
 		{`{}`, 1, "ends at"},
@@ -348,6 +348,57 @@ func TestFileReadRefuses(t *testing.T) {
 		if err := f.Read("x", make([]float32, n)); err == nil {
 			t.Errorf("3 elements were read into %d", n)
 		}
+	}
+}
+
+// What other writers may put into a header, and the reference implementation reads.
+func TestReadsWhatOthersWrite(t *testing.T) {
+	for _, header := range []string{`{"__metadata__":null}`, `{"__metadata__":{}}`, "{ \"__metadata__\" :\tnull ,\n\"x\" : { \"dtype\" : \"F8_E4M3\" , \"shape\":[ ] ,\r\"data_offsets\":[ 0 , 1 ] } }  ",
+		`{"x":{"dtype":"F8_E4M3FNUZ","shape":[1],"data_offsets":[0,1]}}`, `{"x":{"dtype":"F8_E5M2FNUZ","shape":[1,1],"data_offsets":[0,1]}}`,
+		`{"x\\":{"data_offsets":[0,1],"shape":[],"dtype":"U8","more":{"dtype":[1,"}"],"y":-1e5}}}`} {
+		data := strings.Count(header, `"dtype" :`) + strings.Count(header, `"dtype":"`)
+		if f, err := decode(withHeader(header, data)); err != nil || len(f.Metadata()) != 0 || len(f.Tensors()) != data {
+			t.Errorf("%s: %v", header, err)
+		}
+	}
+}
+
+// A file that is no such file is told from one that can't be read.
+func TestErrFormat(t *testing.T) {
+	for _, b := range [][]byte{nil, []byte("12345678"), withHeader("{", 0), withHeader(`{"x":1}`, 0)} {
+		if _, err := decode(b); !errors.Is(err, safetensors.ErrFormat) {
+			t.Errorf("%q: %v", b, err)
+		}
+	}
+	if _, err := safetensors.Read(strings.NewReader(""), 100); errors.Is(err, safetensors.ErrFormat) || !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Errorf("a reader that fails: %v", err)
+	}
+}
+
+// A header of very many tensors is read quickly: with a few allocations for each. One of even more is refused.
+func TestManyTensors(t *testing.T) {
+	const n = 20_000
+	var header strings.Builder
+	header.WriteString("{")
+	for i := range n {
+		fmt.Fprintf(&header, `"tensor.%d":{"dtype":"U8","shape":[1,1],"data_offsets":[%d,%d]},`, i, i, i+1)
+	}
+	b := withHeader(strings.TrimSuffix(header.String(), ",")+"}", n)
+	allocations := testing.AllocsPerRun(1, func() {
+		if f, err := decode(b); err != nil || len(f.Tensors()) != n {
+			t.Error(err)
+		}
+	})
+	if allocations > 12*n {
+		t.Errorf("%.0f allocations", allocations)
+	}
+	header.Reset()
+	header.WriteString("{")
+	for i := range 200_001 {
+		fmt.Fprintf(&header, `"%x":{"dtype":"U8","shape":[0],"data_offsets":[0,0]},`, i)
+	}
+	if _, err := decode(withHeader(strings.TrimSuffix(header.String(), ",")+"}", 0)); err == nil || !strings.Contains(err.Error(), "more than 200000 tensors") {
+		t.Error(err)
 	}
 }
 

@@ -1,0 +1,58 @@
+package train
+
+import (
+	"math"
+	"slices"
+	"strings"
+
+	"coil/run"
+)
+
+// GoBack returns the step of the newest checkpoint that a run which has diverged may go on from, with a lower rate; 0, from which
+// every run can, if there is none. It is none of those
+//
+//   - that were saved because the next step was not finite,
+//   - that are worse than guessing: their last loss is more than twice that of a uniform guess, ln V, plus 1,
+//   - after which the very next step was not finite: no rate has had a part in it,
+//   - from which the run has diverged twice without another checkpoint: their moments may be at fault.
+func (t *Trainer) GoBack() int {
+	cs, err := t.run.Checkpoints()
+	if err != nil {
+		return 0
+	}
+	h, _ := t.run.History() // lines that are garbled tell nothing
+	in := inVain(h)
+	for _, c := range slices.Backward(cs) {
+		p, err := positionAt(c)
+		if err == nil && !circumstancesOf(c).Diverged && p.Loss <= 2*math.Log(float64(t.Model.Vocabulary))+1 && in[c.Step] < 2 {
+			return c.Step
+		}
+	}
+	return 0
+}
+
+// inVain counts, for each step, how often a run that was at its checkpoint has diverged without saving another; no step done
+// since counts as many times.
+func inVain(h run.History) map[int]int {
+	failed := map[int]int{}
+	at, before := 0, 0
+	last := ""
+	for _, e := range h {
+		switch {
+		case e.Kind == run.KindCheckpoint || e.Kind == run.KindResume:
+			at, before = e.Step, at
+		case e.Kind == run.KindError && strings.HasPrefix(e.Text, divergedText):
+			if failed[at]++; e.Step == at {
+				failed[at] = math.MaxInt
+			}
+			if last == run.KindCheckpoint { // of weights that were saved because it has diverged
+				failed[before]++
+			}
+		}
+		last = e.Kind
+	}
+	return failed
+}
+
+// divergedText begins the text of a [DivergedError].
+const divergedText = "diverged at step "
