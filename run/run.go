@@ -213,6 +213,9 @@ func View(path string) (*Run, error) {
 	case err == nil:
 		err = r.readInfo(b)
 	}
+	if err != nil && !exists(filepath.Join(resolved, configName)) {
+		return nil, fmt.Errorf("open run %s: %s is damaged: %w", path, infoName, infoFault(err))
+	}
 	if err != nil {
 		r.damage = fmt.Errorf("%s is damaged: %w; what the run ran on is not known for certain, and all else is as it was", filepath.Join(resolved, infoName), infoFault(err))
 		r.guess()
