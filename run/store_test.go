@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -448,4 +449,75 @@ func TestDigestOfAnything(t *testing.T) {
 			t.Fatalf("a line of %d bytes is kept", len(k.line))
 		}
 	}
+}
+
+// What a run has done and taken back does not count as time of training.
+func TestSeconds(t *testing.T) {
+	r := newRun(t)
+	for _, e := range []Event{{Kind: KindTrain, Step: 5, Values: map[string]Number{"seconds": 5}}, {Kind: KindCheckpoint, Step: 6, Values: map[string]Number{"seconds": 6}},
+		{Kind: KindTrain, Step: 10, Values: map[string]Number{"seconds": 10}}, {Kind: KindResume, Step: 6}, {Kind: KindSetup, Step: 6, Values: map[string]Number{"seconds": 10}}} {
+		if err := r.Append(e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	h := must(r.History())(t)
+	for step, want := range map[int]float64{4: 0, 5: 5, 6: 6, 10: 6} {
+		if got := h.Seconds(step); got != want {
+			t.Errorf("%g seconds until step %d, want %g", got, step, want)
+		}
+	}
+}
+
+// What decodeManifest accepts names only files of its own folder, and nothing makes it panic.
+func FuzzManifest(f *testing.F) {
+	for _, m := range []manifest{{Format: 2, Run: "x", Step: 5, Files: []CheckpointFile{{"model", 3, "00000000"}}}, {Format: 1}, {Format: 3}} {
+		b, err := Seal(m)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b)
+		_, body, _ := bytes.Cut(b, []byte("\n"))
+		f.Add(body)
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		sealed := append(fmt.Appendf(nil, sealFormat, crc32.Checksum(body, castagnoli)), body...)
+		for _, b := range [][]byte{body, sealed} {
+			m, err := decodeManifest(b)
+			if err != nil {
+				continue
+			}
+			for _, file := range m.Files {
+				if filepath.Base(file.Name) != file.Name || file.Name == manifestName {
+					t.Fatalf("a file of the name %q", file.Name)
+				}
+			}
+		}
+	})
+}
+
+// Whatever is in control.jsonl, only commands come out of it, and reading goes on behind it.
+func FuzzControl(f *testing.F) {
+	for _, s := range []string{"", "\n", `{"command":"stop"}` + "\n", `{"command":"explode"}` + "\n", `{"command":"pause"`, strings.Repeat("x", longestRequest+1)} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		path := filepath.Join(t.TempDir(), controlName)
+		q := requests{path: path}
+		if err := os.WriteFile(path, append(b, "\n{\"command\":\"evaluate\"}\n"...), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		for range len(b)/longestRequest + 2 {
+			if err := q.read(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, asked := range q.queued {
+			if !slices.Contains(Commands(), asked.Command) {
+				t.Fatalf("command %q", asked.Command)
+			}
+		}
+		if n := len(q.queued); n == 0 || q.queued[n-1].Command != Evaluate {
+			t.Fatalf("the last of %d commands is not that which was sent", n)
+		}
+	})
 }
