@@ -5,26 +5,27 @@ package doctor
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
-	"coil/backend/conformance"
+	"coil/backend"
 	"coil/metal"
-	"coil/shaders"
 )
 
 // Report is all that an examination found, to be sent to whoever can use it.
 type Report struct {
-	Version   string     `json:"coil"`
-	Time      time.Time  `json:"time"`
-	System    System     `json:"system"`
-	GPU       GPU        `json:"gpu"`
-	Shaders   []Shader   `json:"shaders"`
-	Kernels   []Finding  `json:"conformance"`
-	Speeds    []Speed    `json:"speeds,omitempty"`
-	Steps     []StepTime `json:"training_steps,omitempty"`
-	Problems  []string   `json:"problems"` // empty: all is well
-	Seconds   float64    `json:"seconds"`
-	Stopped   bool       `json:"stopped,omitempty"`
+	Version   string         `json:"coil"`
+	Time      time.Time      `json:"time"`
+	System    System         `json:"system"`
+	GPU       GPU            `json:"gpu"`
+	Variants  metal.Variants `json:"variants"` // of kernels that training uses on it, and why none that are faster
+	Shaders   []Shader       `json:"shaders"`
+	Kernels   []Finding      `json:"conformance"`
+	Speeds    []Speed        `json:"speeds,omitempty"`
+	Steps     []StepTime     `json:"training_steps,omitempty"`
+	Problems  []string       `json:"problems"` // empty: all is well
+	Seconds   float64        `json:"seconds"`
+	Stopped   bool           `json:"stopped,omitempty"`
 	condition func() metal.Condition
 }
 
@@ -48,9 +49,10 @@ type GPU struct {
 
 // Shader is a file of shaders as the device's compiler took it.
 type Shader struct {
-	Name    string  `json:"name"`
-	Seconds float64 `json:"seconds"`
-	Error   string  `json:"error,omitempty"`
+	Name    string   `json:"name"`
+	Form    []string `json:"form,omitempty"` // definitions that choose a plainer form of it
+	Seconds float64  `json:"seconds"`
+	Error   string   `json:"error,omitempty"`
 }
 
 // Finding is one subject of the conformance suite.
@@ -58,8 +60,9 @@ type Finding struct {
 	Subject   string   `json:"subject"`
 	Precision string   `json:"precision"`
 	Trials    int      `json:"trials"`
-	Worst     float64  `json:"worst_error"` // as a share of what is tolerated
+	Worst     float64  `json:"worst_error"` // as a share of what is tolerated; at most the largest float32
 	Failures  []string `json:"failures,omitempty"`
+	Replaced  bool     `json:"replaced,omitempty"` // by a plainer variant, with which it does not fail
 	Seconds   float64  `json:"seconds"`
 }
 
@@ -100,11 +103,15 @@ func Examine(d metal.Device, o Options) (*Report, error) {
 			o.Progress(x)
 		}
 	}
-	timed := &stopwatch{Device: d}
-	defer timed.Device.Close()
-	if r.compile(timed, tell) {
-		err := r.examine(timed, o, tell)
-		if err != nil {
+	watch := &stopwatch{Device: d}
+	defer watch.Device.Close()
+	r.Variants = metal.Preferred(d.Description())
+	if m, err := metal.New(keepOpen{watch}, metal.Options{}); err != nil {
+		r.problem("%v", err)
+	} else if r.Variants, err = m.Variants(), m.Close(); err != nil {
+		return nil, err
+	} else if r.compile(watch, tell) {
+		if err := r.examine(watch, o, tell); err != nil {
 			return nil, err
 		}
 	}
@@ -117,57 +124,26 @@ func (r *Report) problem(format string, args ...any) {
 	r.Problems = append(r.Problems, fmt.Sprintf(format, args...))
 }
 
-// compile compiles every shader.
-func (r *Report) compile(d metal.Device, tell func(any)) bool {
-	for _, name := range shaders.Names() {
-		begin := time.Now()
-		s := Shader{Name: name}
-		if _, err := d.Library(name, shaders.Source(name)); err != nil {
-			s.Error = err.Error()
-			r.problem("shader %s does not compile", name)
-		}
-		s.Seconds = time.Since(begin).Seconds()
-		r.Shaders = append(r.Shaders, s)
-		tell(s)
-	}
-	return len(r.Problems) == 0
-}
-
-// examine runs the conformance suite in both precisions, and measures.
+// examine runs the conformance suite in the precisions that the GPU has, and measures.
 func (r *Report) examine(d *stopwatch, o Options, tell func(any)) error {
 	stopped := func() bool {
 		r.Stopped = r.Stopped || o.Stop != nil && o.Stop()
 		return r.Stopped
 	}
+	p := &prover{r, d, o, tell, stopped}
 	for _, bfloat := range []bool{false, true} {
-		m, err := metal.New(keepOpen{d}, metal.Options{BFloat16: bfloat})
-		if err != nil {
-			r.problem("%v", err)
-			return nil
+		if bfloat && !d.Description().HasBFloat() {
+			continue
 		}
-		c := conformance.Options{}
-		if o.Short {
-			c.Every = every
-		}
-		if o.less != nil {
-			c.Every = o.less.every
-		}
-		if bfloat {
-			c.BFloat = metal.BFloats
-		}
-		begin := time.Now()
-		conformance.Check(m, c, func(f conformance.Finding) bool {
-			x := Finding{f.Subject, m.Info().Kernels, f.Trials, f.Worst, f.Failures, time.Since(begin).Seconds()}
-			begin = time.Now()
-			if len(x.Failures) > 0 {
-				r.problem("%s, %s: %d wrong", x.Subject, x.Precision, len(x.Failures))
-			}
-			r.Kernels = append(r.Kernels, x)
-			tell(x)
-			return !stopped()
-		})
-		if err := m.Close(); err != nil {
+		before := slices.Clone(r.Variants)
+		if err := p.prove(bfloat); err != nil {
 			return err
+		}
+		// What float32 has proved no longer stands if bfloat16 has replaced it.
+		if bfloat && !slices.EqualFunc(before, r.Variants, func(a, b backend.Variant) bool { return a.Name == b.Name }) {
+			if err := p.prove(false); err != nil {
+				return err
+			}
 		}
 		if r.Stopped {
 			return nil
@@ -177,6 +153,13 @@ func (r *Report) examine(d *stopwatch, o Options, tell func(any)) error {
 		return nil
 	}
 	return r.measure(d, o.less, stopped, tell)
+}
+
+// timed calls f and returns how long it took.
+func timed(f func() error) (seconds float64, err error) {
+	begin := time.Now()
+	err = f()
+	return time.Since(begin).Seconds(), err
 }
 
 // keepOpen is a device that outlives the backend on it.

@@ -103,7 +103,11 @@ func TestFirstRun(t *testing.T) {
 	folder := filepath.Join(t.TempDir(), "coil")
 	opened := 0
 	first := func(d metal.Device) (bool, error) {
-		return FirstRun(folder, func() (metal.Device, error) { opened++; return d, nil }, Options{less: &less{every: 60}})
+		v, examined, err := FirstRun(folder, func() (metal.Device, error) { opened++; return d, nil }, Options{less: &less{every: 60}})
+		if err == nil && v.Check() != nil {
+			t.Errorf("variants %v", v)
+		}
+		return examined, err
 	}
 	expect := func(label string, d metal.Device, want bool) {
 		t.Helper()
@@ -124,7 +128,7 @@ func TestFirstRun(t *testing.T) {
 		t.Fatal(err)
 	}
 	expect("with a garbled verdict", open(t), true)
-	if _, err := FirstRun(folder, func() (metal.Device, error) { return nil, os.ErrNotExist }, Options{}); !errors.Is(err, os.ErrNotExist) {
+	if _, _, err := FirstRun(folder, func() (metal.Device, error) { return nil, os.ErrNotExist }, Options{}); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("no device: %v", err)
 	}
 }

@@ -17,52 +17,57 @@ import (
 
 // Verdict is what a first run remembers of a GPU, for as long as chip, system and shaders are the same.
 type Verdict struct {
-	Chip     string    `json:"chip"`
-	Build    string    `json:"build"` // of the operating system
-	Shaders  string    `json:"shaders"`
-	Time     time.Time `json:"time"`
-	Problems []string  `json:"problems"`
+	Chip     string         `json:"chip"`
+	Build    string         `json:"build"` // of the operating system
+	Shaders  string         `json:"shaders"`
+	Time     time.Time      `json:"time"`
+	Problems []string       `json:"problems"`
+	Variants metal.Variants `json:"variants"` // of kernels, with which it computes what it should
 }
 
 // FirstRun examines a device shortly, unless it has been found well before. open opens the device; it is closed again.
-// folder is where verdicts are kept, which may be missing. examined says whether there was anything to do.
-func FirstRun(folder string, open func() (metal.Device, error), o Options) (examined bool, err error) {
+// folder is where verdicts are kept, which may be missing. It returns the variants of kernels to use; examined says whether
+// there was anything to do.
+func FirstRun(folder string, open func() (metal.Device, error), o Options) (v metal.Variants, examined bool, err error) {
 	d, err := open()
 	if err != nil {
-		return false, err
+		return nil, false, err
 	}
 	want := Verdict{Chip: d.Description().Name, Build: system().Build, Shaders: fingerprint()}
 	path := filepath.Join(folder, "metal-"+sum(want.Chip, want.Build, want.Shaders)+".json")
-	if known(path, want) {
-		return false, d.Close()
+	if v, ok := known(path, want); ok {
+		return v, false, d.Close()
 	}
 	o.Short = true
 	r, err := Examine(d, o)
 	if err != nil {
-		return true, err
+		return nil, true, err
 	}
 	if r.Stopped {
-		return true, ErrStopped
+		return nil, true, ErrStopped
 	}
 	if len(r.Problems) > 0 {
-		return true, fmt.Errorf("this GPU (%s, %s) does not compute what it should: %s; run `coil doctor` and send its report, and train with --backend cpu",
+		return nil, true, fmt.Errorf("this GPU (%s, %s) does not compute what it should: %s\nplease send the report that `coil doctor --json > report.json` writes; until then train with --backend cpu",
 			want.Chip, r.System.OS, r.Problems[0])
 	}
-	want.Time, want.Problems = r.Time, r.Problems
-	return true, remember(path, want)
+	want.Time, want.Problems, want.Variants = r.Time, r.Problems, r.Variants
+	return r.Variants, true, remember(path, want)
 }
 
 // ErrStopped is the error of an examination that was asked to stop.
 var ErrStopped = errors.New("stopped")
 
-// known reports whether the file holds the verdict that the device is well. A file that can't be read is none.
-func known(path string, want Verdict) bool {
+// known reports whether the file holds the verdict that the device is well, and with which variants. A file that can't be
+// read is none.
+func known(path string, want Verdict) (metal.Variants, bool) {
 	b, err := os.ReadFile(path)
 	if err != nil {
-		return false
+		return nil, false
 	}
 	var v Verdict
-	return json.Unmarshal(b, &v) == nil && v.Chip == want.Chip && v.Build == want.Build && v.Shaders == want.Shaders && len(v.Problems) == 0
+	ok := json.Unmarshal(b, &v) == nil && v.Chip == want.Chip && v.Build == want.Build && v.Shaders == want.Shaders && len(v.Problems) == 0 &&
+		v.Variants.Check() == nil
+	return v.Variants, ok
 }
 
 // remember writes the verdict whole or not at all.
@@ -90,11 +95,11 @@ func remember(path string, v Verdict) error {
 	return err
 }
 
-// fingerprint of all shaders.
+// fingerprint of all shaders, in all their forms.
 func fingerprint() string {
 	var all []string
 	for _, name := range shaders.Names() {
-		all = append(all, shaders.Source(name))
+		all = append(all, shaders.Source(name), shaders.Source(name, metal.Plainest().Definitions(metal.Description{})...))
 	}
 	return sum(all...)
 }

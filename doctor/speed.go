@@ -122,7 +122,7 @@ func (r *Report) measure(d *stopwatch, o *less, stopped func() bool, tell func(a
 	if o == nil {
 		o = &less{sizes: middle, presets: []string{config.DefaultPreset, "bench-b", "bench-a"}}
 	}
-	m, err := metal.New(keepOpen{d}, metal.Options{})
+	m, err := metal.New(keepOpen{d}, metal.Options{Variants: r.Variants})
 	if err != nil {
 		return err
 	}

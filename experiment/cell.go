@@ -106,7 +106,7 @@ func (f *Folder) begin(c Cell, from run.Checkpoint, t *train.Trainer, b backend.
 			return nil, err
 		}
 		return run.CreateAt(path, c.Config.Encode(), run.Info{Name: c.Name, Args: os.Args, Seed: c.Seed,
-			Backend: i.Name, Device: i.Device, Parameters: int64(t.Model.Size), Origin: t.Origin}, first...)
+			Backend: i.Name, Device: i.Device, Variants: train.Variants(i), Parameters: int64(t.Model.Size), Origin: t.Origin}, first...)
 	}
 	r, err := run.Open(path)
 	if err != nil {

@@ -24,7 +24,7 @@ func (l *lowering) fused(kernel string, products int, qkv, out, dout, dqkv backe
 	d, width := qkv.Cols/3, qkv.Cols/3/heads
 	sequences, blocks := qkv.Rows/length, ceil(length, block)
 	l.add(launch{
-		file: "attention", kernel: fmt.Sprintf("%s_%d", kernel, width), subject: attentionSubject,
+		file: "attention", kernel: fmt.Sprintf("%s_%d", kernel, width),
 		constants: []Constant{
 			boolConstant(0, l.wide(qkv, out, dout, dqkv)), boolConstant(1, logSum),
 			boolConstant(2, l.uses(attentionSubject, attentionRegisters))},

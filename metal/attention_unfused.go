@@ -82,8 +82,14 @@ func (l *lowering) perHead(h heads, p *product) {
 // scoreRows launches a kernel that takes the rows of scores one by one.
 func (l *lowering) scoreRows(h heads, kernel string, withLogSum bool, out, dout backend.Tensor, logStride int, args ...arg) {
 	u := func(n int) uint32 { return uint32(n) }
+	threads, rows := l.threads(kernel, 128), 1
+	if l.byLines() {
+		rows = threads / simdWidth
+	} else {
+		threads = min(threads, ceil(h.length, 4*simdWidth)*simdWidth)
+	}
 	l.add(launch{
-		file: "scores", kernel: kernel, constants: []Constant{boolConstant(0, withLogSum)}, args: args,
+		file: "scores", kernel: kernel, constants: []Constant{boolConstant(0, withLogSum), boolConstant(1, !l.byLines())}, args: args,
 		params: struct {
 			Length, Heads, Pitch, Plane, LogStride uint32
 			Scale                                  float32
@@ -93,7 +99,7 @@ func (l *lowering) scoreRows(h heads, kernel string, withLogSum bool, out, dout 
 			float32(1 / math.Sqrt(float64(h.width))),
 			u(h.width), u(out.Stride), u(dout.Stride),
 		},
-		groups: [3]int{ceil(h.length, 4), h.count, h.sequences}, threads: one(128),
+		groups: [3]int{ceil(h.length, rows), h.count, h.sequences}, threads: one(threads),
 	})
 }
 

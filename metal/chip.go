@@ -7,4 +7,5 @@ type chip struct {
 	scores int // floats of scratch for the scores of attention
 	// partials is how many partial sums wait to be added to gradients.
 	partials int
+	tiles    []int // rows and columns of C that a threadgroup of a product may make
 }

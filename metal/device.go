@@ -68,6 +68,12 @@ type Description struct {
 	RegistryID       uint64
 }
 
+// bfloatFamily is the first family of GPUs that know the type bfloat.
+const bfloatFamily = 6
+
+// HasBFloat reports whether the GPU knows the type bfloat.
+func (d Description) HasBFloat() bool { return d.Family >= bfloatFamily }
+
 // Condition of the machine.
 type Condition struct {
 	Thermal  Thermal

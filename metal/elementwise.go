@@ -55,7 +55,7 @@ func stride(t backend.Tensor) uint32 { return uint32(t.Stride) }
 
 // elementwise adds a launch over the elements of [rows, cols].
 func (l *lowering) elementwise(kernel string, rows, cols int, wide bool, constants []Constant, params any, args ...arg) {
-	x := launch{file: "elementwise", kernel: kernel, constants: append(constants, boolConstant(0, wide)), args: args, params: params}
+	x := launch{file: "elementwise", kernel: kernel, constants: append(constants, boolConstant(0, wide)), args: args, params: params, grid: true}
 	x.groups, x.threads = over(rows, cols, wide)
 	l.add(x)
 }

@@ -14,7 +14,7 @@ func (a arg) rows(n int, t backend.Tensor) arg {
 func (l *lowering) embedding(o *backend.Embedding) {
 	l.expect(o.Index, o.Table.Rows, false)
 	wide := l.wide(o.Table, o.Positions, o.Y)
-	x := launch{file: "embedding", kernel: "embedding",
+	x := launch{file: "embedding", kernel: "embedding", grid: true,
 		constants: []Constant{boolConstant(0, wide), boolConstant(2, o.Positions.Exists())},
 		args:      []arg{l.in(o.Table).rows(o.Y.Rows, o.Table), l.index(o.Index), l.in(o.Positions), l.out(o.Y)},
 		params: struct{ Rows, Cols, Table, Positions, Y, Length uint32 }{uint32(o.Y.Rows), uint32(o.Y.Cols),
@@ -51,7 +51,7 @@ func (l *lowering) embeddingBackward(o *backend.EmbeddingBackward) {
 		p.Length, p.Sequences = uint32(o.DPositions.Rows), uint32(o.DY.Rows/o.DPositions.Rows)
 	}
 	dy := l.in(o.DY)
-	x := launch{file: "embedding", kernel: "embedding_backward",
+	x := launch{file: "embedding", kernel: "embedding_backward", grid: true,
 		constants: []Constant{boolConstant(0, wide), boolConstant(1, o.DTable.Exists()), boolConstant(2, o.DPositions.Exists())},
 		args:      []arg{dy, sorted, l.inOut(o.DTable).rows(o.DY.Rows, o.DTable), l.inOut(o.DPositions), partials},
 		params:    p,
@@ -73,7 +73,7 @@ func (l *lowering) embeddingBackward(o *backend.EmbeddingBackward) {
 			constants: []Constant{boolConstant(0, wide)},
 			args:      []arg{partials.read(), sorted, l.inOut(o.DTable).rows(several, o.DTable)},
 			params:    p,
-			groups:    [3]int{ceil(cols, across), several, 1}, threads: one(8 * simdWidth),
+			groups:    [3]int{ceil(cols, across), several, 1}, threads: one(l.threads("embedding_partials", 8*simdWidth)),
 		})
 	}
 }

@@ -24,5 +24,5 @@ func (l *lowering) exitLoss(o *backend.ExitLoss) {
 // perPosition adds a launch of a thread for each target.
 func (l *lowering) perPosition(kernel string, targets backend.Index, params any, args ...arg) {
 	l.expect(targets, math.MaxInt32, true)
-	l.add(launch{file: "exit", kernel: kernel, args: args, params: params, groups: one(ceil(targets.Len, groupThreads)), threads: one(groupThreads)})
+	l.add(launch{file: "exit", kernel: kernel, args: args, params: params, groups: one(ceil(targets.Len, groupThreads)), threads: one(groupThreads), grid: true})
 }

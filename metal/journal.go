@@ -28,32 +28,32 @@ func wholeJournal(a access) arg { return arg{region: journal, length: journalByt
 
 // openGate is launched before the first operation that changes a parameter.
 func (l *lowering) openGate() {
-	l.add(launch{file: "journal", kernel: "journal_gate", args: []arg{wholeJournal(reads | writes), l.control()}, threads: one(32), groups: one(1)})
+	l.add(launch{file: "journal", kernel: "journal_gate", args: []arg{wholeJournal(reads | writes), l.control()}, threads: one(32), groups: one(1), grid: true})
 }
 
 // closeStep is the last launch of a step.
 func (l *lowering) closeStep() {
-	l.add(launch{file: "journal", kernel: "journal_close", args: []arg{wholeJournal(reads | writes), l.control()}, threads: one(32), groups: one(1)})
+	l.add(launch{file: "journal", kernel: "journal_close", args: []arg{wholeJournal(reads | writes), l.control()}, threads: one(32), groups: one(1), grid: true})
 }
 
 // mark is the last launch of command buffer i.
 func (l *lowering) mark(i int) {
 	mark := arg{region: journal, from: uint64(journalMarks+i) * 4, length: 4, access: writes}
-	l.add(launch{file: "journal", kernel: "journal_mark", args: []arg{mark, l.control()}, threads: one(32), groups: one(1)})
+	l.add(launch{file: "journal", kernel: "journal_mark", args: []arg{mark, l.control()}, threads: one(32), groups: one(1), grid: true})
 }
 
 // clear fills a region with zeros.
 func (l *lowering) clear(a arg) {
 	n := int(a.length / 4)
 	l.add(launch{file: "journal", kernel: "journal_clear", args: []arg{a}, params: struct{ N uint32 }{uint32(n)},
-		threads: one(256), groups: one((n + 255) / 256)})
+		threads: one(256), groups: one((n + 255) / 256), grid: true})
 }
 
 // copy copies floats.
 func (l *lowering) copy(from, to arg) {
 	n := int(from.length / 4)
 	l.add(launch{file: "journal", kernel: "journal_copy", args: []arg{from, to}, params: struct{ N uint32 }{uint32(n)},
-		threads: one(256), groups: one((n + 255) / 256)})
+		threads: one(256), groups: one((n + 255) / 256), grid: true})
 }
 
 // one is a grid of one dimension.

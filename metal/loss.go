@@ -12,17 +12,19 @@ func (l *lowering) crossEntropy(o *backend.CrossEntropy) {
 	rows, classes := o.Logits.Rows, o.Logits.Cols
 	l.expect(o.Targets, classes, true)
 	wide := l.wide(o.Logits, o.DLogits)
-	bySIMD := classes <= heldClasses*simdWidth
-	held, groups, threads := true, ceil(rows, groupThreads/simdWidth), groupThreads
-	if !bySIMD {
+	byLine := l.byLines() && classes <= heldClasses*simdWidth
+	threads := l.threads("cross_entropy", groupThreads)
+	held, groups := true, ceil(rows, threads/simdWidth)
+	if !byLine {
 		for groups, threads = rows, 128; threads < mostLossWidth && threads*heldClasses < classes; {
 			threads *= 2
 		}
+		threads = l.threads("cross_entropy", threads)
 		held = threads*heldClasses >= classes
 	}
 	logits := l.in(o.Logits)
 	x := launch{file: "loss", kernel: "cross_entropy",
-		constants: []Constant{boolConstant(0, wide), boolConstant(1, bySIMD), boolConstant(2, held),
+		constants: []Constant{boolConstant(0, wide), boolConstant(1, !byLine), boolConstant(2, held),
 			boolConstant(3, o.Loss.Exists()), boolConstant(4, o.Correct.Exists()), boolConstant(5, o.DLogits.Exists()), boolConstant(6, o.RowWeights.Exists())},
 		args: []arg{logits, l.index(o.Targets), l.scalars(), l.out(o.Loss), l.out(o.Correct), l.out(o.DLogits), l.in(o.RowWeights)},
 		params: struct {

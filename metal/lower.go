@@ -53,11 +53,11 @@ type arg struct {
 // constant i says whether argument i holds bfloat; constants are those from firstConstant on.
 type launch struct {
 	file, kernel    string
-	subject         string // of the variants that the kernel is of; "" if it is the only one for its work
 	constants       []Constant
 	args            []arg
 	params          any
 	groups, threads [3]int
+	grid            bool  // a thread asks for nothing but its position in the grid, so threadgroups may be smaller
 	flops           int64 // of the launch: multiplications and additions
 	again           int64 // bytes that it moves more than once
 }
@@ -92,10 +92,11 @@ type lowering struct {
 	rec      *backend.Recorder
 	chip     chip
 	variants Variants
-	offsets  []uint64 // of each storage in its region, in bytes
-	regions  []region // of each storage
-	bf16     []bool   // storages that hold bfloat
-	windows  []uint64 // bytes of one group of each input and output
+	limits   map[string]int // most threads of a threadgroup, of kernels that have fewer than was wished
+	offsets  []uint64       // of each storage in its region, in bytes
+	regions  []region       // of each storage
+	bf16     []bool         // storages that hold bfloat
+	windows  []uint64       // bytes of one group of each input and output
 
 	hostTables    map[any]arg // by what they hold; see table
 	hostTableData []float32
@@ -211,10 +212,27 @@ func (l *lowering) add(x launch) {
 	for i, t := range x.threads {
 		x.threads[i], x.groups[i] = max(t, 1), max(x.groups[i], 1)
 	}
-	if n := x.threads[0] * x.threads[1] * x.threads[2]; n > 1024 {
+	for d := 2; x.grid && d >= 0; d-- {
+		for x.size() > l.threads(x.kernel, x.size()) && x.threads[d] > 1 {
+			x.threads[d], x.groups[d] = x.threads[d]/2, x.groups[d]*2
+		}
+	}
+	if n := x.size(); n > 1024 {
 		panic(fmt.Sprintf("metal: %s with %d threads", x.kernel, n))
 	}
 	l.steps = append(l.steps, step{x, l.op, l.with, l.group, l.at})
+}
+
+// size is how many threads a threadgroup has.
+func (x launch) size() int { return x.threads[0] * x.threads[1] * x.threads[2] }
+
+// threads is how many threads a threadgroup of a kernel has where so many are wished, a power of two: as many, or what its
+// pipelines allow.
+func (l *lowering) threads(kernel string, wished int) int {
+	if limit, ok := l.limits[kernel]; ok {
+		return min(wished, limit)
+	}
+	return wished
 }
 
 // bytesOf is the memory of a struct of 4-byte numbers, and of structs and arrays of them, which Go and Metal lay out alike.

@@ -171,7 +171,7 @@ func (l *lowering) matmul(o *backend.Matmul) {
 			M, N, Parts, Width, Plane, CStride uint32
 			Ends                               ends
 		}{uint32(m), uint32(n), uint32(cut.parts), uint32(width), uint32(plane), uint32(p.c.stride), p.ends()},
-		groups: [3]int{ceil(ceil(n, columns(finish)), 32), ceil(rows, 4)}, threads: [3]int{32, 4},
+		groups: [3]int{ceil(ceil(n, columns(finish)), 32), ceil(rows, 4)}, threads: [3]int{32, 4}, grid: true,
 	})
 }
 
@@ -213,8 +213,11 @@ func (l *lowering) multiply(p *product, tile int) {
 	if p.triangle != full {
 		flops /= 2
 	}
-	kernel := fmt.Sprintf("matmul_%s_%d", p.layout(), tile)
-	if p.a.bf16 && p.b.bf16 {
+	kernel, threads := fmt.Sprintf("matmul_%s_%d", p.layout(), tile), 128
+	switch {
+	case l.uses(matmulSubject, matmulPlain):
+		kernel, threads = fmt.Sprintf("plain_%s_%d", p.layout(), tile), 64
+	case p.a.bf16 && p.b.bf16:
 		kernel += "_bfloat"
 	}
 	l.add(launch{
@@ -233,7 +236,7 @@ func (l *lowering) multiply(p *product, tile int) {
 			u(p.a.stride), u(p.a.outer), u(p.a.step), u(p.b.stride), u(p.b.outer), u(p.b.step),
 			u(p.c.stride), u(p.c.outer), u(p.c.step), u(p.part), p.ends(),
 		},
-		groups: [3]int{tm * tn, 1, p.batch}, threads: one(128), flops: flops,
+		groups: [3]int{tm * tn, 1, p.batch}, threads: one(threads), flops: flops,
 		again: int64(strips-1) * int64(p.a.moved), // what else is read twice is read from caches
 	})
 }
@@ -264,6 +267,14 @@ const (
 	fewestCores = 8
 )
 
+// tilesOf are the tiles of the variant of products that is used.
+func tilesOf(v Variants) []int {
+	if v.of(matmulSubject) == matmulPlain {
+		return []int{32}
+	}
+	return []int{64, 32}
+}
+
 // cut chooses the way that takes the least time, counted in multiplications of a core: the threadgroups of the core with
 // most of them, one after the other, and for parts the second launch and its memory. A tile of 32 is loaded twice as often
 // for a multiplication as one of 64, and about 2/3 as fast.
@@ -274,7 +285,7 @@ func (c chip) cut(m, n, k, batch int) cut {
 	}
 	var best cut
 	least := -1
-	for _, tile := range []int{64, 32} {
+	for _, tile := range c.tiles {
 		tiles := ceil(m, tile) * ceil(n, tile) * batch
 		area := tile * tile
 		effort := area

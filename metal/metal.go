@@ -33,7 +33,9 @@ type Metal struct {
 	variants Variants
 	max      int64 // bytes of a buffer
 
-	libraries map[string]Library
+	libraries map[string]Library // by their sources
+	sources   map[string]string  // of files, in the form that the variants want
+	limits    map[string]int     // see lowering
 	pipelines map[string]Pipeline
 
 	buffers  int64 // bytes of buffers
@@ -55,19 +57,24 @@ const (
 	slots = depth + 1
 )
 
-// minFamily is the first family of GPUs with matrices of SIMD-groups.
-const minFamily = 7
+// leastFamily is the first family of GPUs that the plainest kernels are made for: it has threadgroups of 1024 threads and 32
+// KiB of memory. The virtual GPU of a Mac in a virtual machine is of this family.
+const leastFamily = 5
 
 // New starts the backend on a device, which it then owns.
 func New(d Device, o Options) (*Metal, error) {
 	what := d.Description()
-	if what.Family < minFamily {
-		return nil, fmt.Errorf("metal: %s is of family Apple%d; coil needs family Apple%d (M1) or later, for matrices of SIMD-groups", what.Name, what.Family, minFamily)
+	if what.Family < leastFamily {
+		return nil, fmt.Errorf("metal: %s is of no family of GPUs that coil has kernels for; it needs Apple%d or later, as every Mac with Apple silicon has",
+			what.Name, leastFamily)
+	}
+	if o.BFloat16 && !what.HasBFloat() {
+		return nil, fmt.Errorf("metal: --bfloat16 needs a GPU of family Apple%d or later, and %s is of family Apple%d; train without it", bfloatFamily, what.Name, what.Family)
 	}
 	probe := o.Variants == nil
 	if probe {
 		o.Variants = Preferred(what)
-	} else if err := o.Variants.check(); err != nil {
+	} else if err := o.Variants.Check(); err != nil {
 		return nil, err
 	}
 	if o.Memory == 0 {
@@ -79,8 +86,8 @@ func New(d Device, o Options) (*Metal, error) {
 	if o.Timeout == 0 {
 		o.Timeout = 30 * time.Second
 	}
-	m := &Metal{device: d, options: o, chip: chip{o.Cores, scoreFloats, partialFloats}, max: what.MaxBuffer, variants: o.Variants, target: o.Target, pace: 1,
-		libraries: map[string]Library{}, pipelines: map[string]Pipeline{}}
+	m := &Metal{device: d, options: o, chip: chip{cores: o.Cores, scores: scoreFloats, partials: partialFloats}, max: what.MaxBuffer, variants: o.Variants, target: o.Target, pace: 1,
+		libraries: map[string]Library{}, sources: map[string]string{}, limits: map[string]int{}, pipelines: map[string]Pipeline{}}
 	m.info = backend.Info{Name: "metal", Device: what.Name, Kernels: "float32", Workers: 1, Memory: o.Memory, Depth: depth}
 	if o.BFloat16 {
 		m.info.Kernels = "bfloat16"
@@ -148,22 +155,35 @@ func (m *Metal) GroupSize(batch, length int) int {
 	return 1
 }
 
-// library returns a file of shaders, compiled when it is first asked for.
-func (m *Metal) library(file string) (Library, error) {
-	if lib, ok := m.libraries[file]; ok {
+// source is a file of shaders in the form that the variants want.
+func (m *Metal) source(file string) string {
+	s, ok := m.sources[file]
+	if !ok {
+		s = shaders.Source(file, m.variants.Definitions(m.device.Description())...)
+		m.sources[file] = s
+	}
+	return s
+}
+
+// library returns a source, compiled when it is first asked for.
+func (m *Metal) library(file, source string) (Library, error) {
+	if lib, ok := m.libraries[source]; ok {
 		return lib, nil
 	}
-	lib, err := m.device.Library(file, shaders.Source(file))
+	lib, err := m.device.Library(file, source)
 	if err != nil {
 		return 0, err
 	}
-	m.libraries[file] = lib
+	m.libraries[source] = lib
 	return lib, nil
 }
 
+// threadsConstant is the index of the function constant that says how many threads a threadgroup has.
+const threadsConstant = 1000
+
 // pipeline returns the pipeline of a launch, made when it is first asked for.
 func (m *Metal) pipeline(x launch) (Pipeline, error) {
-	all := make([]Constant, 0, firstConstant+len(x.constants))
+	all := make([]Constant, 0, firstConstant+1+len(x.constants))
 	for i := range firstConstant {
 		c := Constant{Index: i, Type: ConstantBool}
 		if i < len(x.args) && x.args[i].bf16 {
@@ -172,24 +192,28 @@ func (m *Metal) pipeline(x launch) (Pipeline, error) {
 		all = append(all, c)
 	}
 	all = append(all, x.constants...)
-	key := fmt.Sprint(x.file, "/", x.kernel, all)
+	if !x.grid {
+		all = append(all, Constant{threadsConstant, ConstantUint, uint32(x.size())})
+	}
+	fault := &KernelError{Subject: SubjectOf(x.file), Shader: x.file, Device: m.info.Device}
+	lib, err := m.library(x.file, m.source(x.file))
+	if err != nil {
+		fault.Err = err
+		return 0, fault
+	}
+	key := fmt.Sprint(lib, "/", x.kernel, all)
 	p, ok := m.pipelines[key]
+	fault.Kernel = x.kernel
 	if !ok {
-		fault := &KernelError{Subject: x.subject, Shader: x.file, Device: m.info.Device}
-		lib, err := m.library(x.file)
-		if err != nil {
-			fault.Err = err
-			return 0, fault
-		}
 		if p, err = m.device.Pipeline(lib, x.kernel, all); err != nil {
-			fault.Kernel, fault.Err = x.kernel, err
+			fault.Err = err
 			return 0, fault
 		}
 		m.pipelines[key] = p
 	}
-	if n := x.threads[0] * x.threads[1] * x.threads[2]; n > m.device.MaxThreads(p) {
-		return 0, &KernelError{x.subject, x.file, x.kernel, m.info.Device,
-			fmt.Errorf("it wants %d threads in a threadgroup and gets at most %d", n, m.device.MaxThreads(p))}
+	if n := m.device.MaxThreads(p); n < x.size() {
+		fault.Err = &threadsError{x.size(), n}
+		return 0, fault
 	}
 	return p, nil
 }

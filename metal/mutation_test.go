@@ -42,6 +42,9 @@ var subjectsOf = map[string][]string{
 	"scores":      {"attention"},
 	"attention":   {"attention"},
 	"softmax":     {"softmax"},
+	"teams":       {"softmax", "norm", "cross-entropy", "adafactor"},
+	"teams_plain": {"softmax", "norm", "cross-entropy", "adafactor"},
+	"plain":       {"matmul", "matmul epilogue", "attention"},
 	"journal":     {"groups", "bad steps"},
 	"layout":      {"attention"},
 }
@@ -71,35 +74,57 @@ const quickTrials = 3
 
 // mutatedFile is a file of shaders with all its mutants.
 type mutatedFile struct {
-	name    string
-	sources map[string]string // of every file that they are in
-	mutants []mutant
+	name     string
+	variants metal.Variants    // that use it
+	sources  map[string]string // of every file that they are in
+	mutants  []mutant
 
 	failures []string // what failed command buffers do without a mutant
 }
 
-// mutateFile mutates a file of shaders, or the prelude in those of its subjects.
+// hostsOf are the files that have others in them, and that use all of those together.
+var hostsOf = map[string][]string{
+	"prelude":     {"elementwise", "softmax", "norm", "loss"},
+	"teams":       {"softmax", "norm", "loss", "optimizer"},
+	"teams_plain": {"softmax", "norm", "loss", "optimizer"},
+	"plain":       {"matmul"},
+}
+
+var lineRE = regexp.MustCompile(`(?m)^#line \d+ "(.*)\.metal"\n`)
+
+// mutateFile mutates a file of shaders, in all files that have it in them.
 func mutateFile(t *testing.T, name string) *mutatedFile {
 	const using = "using namespace metal;"
-	f := &mutatedFile{name: name, sources: map[string]string{}}
-	hosts := []string{name}
-	if name == "prelude" {
-		hosts = []string{"elementwise", "softmax", "norm", "loss"}
+	device := metal.OnPaper(metal.Chip{}).Description()
+	f := &mutatedFile{name: name, variants: metal.Preferred(device), sources: map[string]string{}}
+	if strings.Contains(name, "plain") {
+		f.variants = metal.Plainest()
+	}
+	hosts := hostsOf[name]
+	if hosts == nil {
+		hosts = []string{name}
 	}
 	for _, host := range hosts {
-		prelude, text, ok := strings.Cut(shaders.Source(host), fmt.Sprintf("\n#line 1 %q\n", host+".metal"))
-		if !ok || !strings.Contains(prelude, using) {
-			t.Fatalf("%s: the source does not look as expected", host)
+		source := shaders.Source(host, f.variants.Definitions(device)...)
+		var b strings.Builder
+		found := false
+		for lines := lineRE.FindAllStringSubmatchIndex(source, -1); len(lines) > 0; lines = lines[1:] {
+			x, end := lines[0], len(source)
+			if len(lines) > 1 {
+				end = lines[1][0]
+			}
+			text := source[x[1]:end]
+			if source[x[2]:x[3]] == name && !found {
+				found = true
+				text, f.mutants = mutate(text)
+			}
+			b.WriteString(source[x[0]:x[1]] + text)
 		}
-		if name == "prelude" {
-			_, lines, _ := strings.Cut(prelude, "\n") // of the file, without the directive
-			prelude, f.mutants = mutate(lines)
-			prelude = "#line 1 \"prelude.metal\"\n" + prelude
-		} else {
-			text, f.mutants = mutate(text)
+		changed := strings.Replace(b.String(), using, fmt.Sprintf("%s constant uint mutant_ [[function_constant(%d)]];", using, mutantConstant), 1)
+		if !found || changed == b.String() {
+			t.Fatalf("%s in %s: the source does not look as expected", name, host)
 		}
-		prelude = strings.Replace(prelude, using, fmt.Sprintf("%s constant uint mutant_ [[function_constant(%d)]];", using, mutantConstant), 1)
-		f.sources[host] = prelude + fmt.Sprintf("\n#line 1 %q\n", host+".metal") + text
+		f.sources[host] = changed
 	}
 	return f
 }
@@ -174,7 +199,7 @@ func (f *mutatedFile) run(id uint32, x mutantTrial) (noticed string, err error) 
 			return fmt.Sprintf("failed command buffers: %v %.500v, want %.500v", err, got, f.failures), nil
 		}
 	}
-	options := metal.Options{BFloat16: x.bfloat}
+	options := metal.Options{BFloat16: x.bfloat, Variants: f.variants}
 	if x.fused {
 		options.Variants = fusedAttention(d)
 	}
@@ -337,7 +362,7 @@ func TestMutants(t *testing.T) {
 	}
 	emulatortest.Open(t, emulator.Options{})
 	want := os.Getenv("COIL_MUTANTS")
-	names := append([]string{"prelude"}, shaders.Names()...)
+	names := append(shaders.Parts(), shaders.Names()...)
 	every := 1
 	switch want {
 	case "":

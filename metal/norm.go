@@ -6,7 +6,8 @@ import (
 	"coil/backend"
 )
 
-// A row of up to narrow columns is the work of one SIMD-group, and normSimds of them make a threadgroup.
+// A row of up to narrow columns is the work of one SIMD-group, and normSimds of them make a threadgroup; where SIMD-groups
+// can't add up what they have, each row is the work of a threadgroup.
 const (
 	narrow    = 128
 	normSimds = 8
@@ -24,24 +25,31 @@ const (
 
 // team is who works on a row.
 type team struct {
-	whole   bool // a threadgroup, not a SIMD-group
+	whole   bool // a threadgroup, not a line of 32 threads
 	threads int  // of the threadgroup
 	rows    int  // of the threadgroup at a time
 	held    int  // vectors of four columns that a thread holds
 }
 
-// normTeam is the team for rows of so many columns.
-func normTeam(cols int) team {
-	held := 8
-	switch {
-	case cols <= narrow:
-		return team{threads: 32 * normSimds, rows: normSimds, held: 1}
-	case cols <= 512:
-		held = 1
-	case cols <= 4096:
-		held = 2
+// byLines reports whether lines of 32 threads can add up what they have, so that several rows can be the work of one
+// threadgroup.
+func (l *lowering) byLines() bool { return l.uses(sumsSubject, sumsSIMD) }
+
+// normTeam is the team of a kernel for rows of so many columns: as few vectors for a thread as give a threadgroup that the
+// kernel can have.
+func (l *lowering) normTeam(name string, cols int) team {
+	if cols <= narrow && l.byLines() {
+		threads := l.threads(name+"_1", simdWidth*normSimds)
+		return team{threads: threads, rows: threads / simdWidth, held: 1}
 	}
-	return team{whole: true, threads: ceil(cols, 128*held) * 32, rows: 1, held: held}
+	t := team{whole: true, rows: 1}
+	for _, x := range []struct{ held, cols int }{{1, 512}, {2, 4096}, {8, widest}} {
+		t.held, t.threads = x.held, ceil(cols, 4*simdWidth*x.held)*simdWidth
+		if cols <= x.cols && t.threads <= l.threads(t.kernel(name), t.threads) {
+			break
+		}
+	}
+	return t
 }
 
 func (t team) kernel(name string) string { return fmt.Sprintf("%s_%d", name, t.held) }
@@ -55,7 +63,7 @@ func (l *lowering) checkWidth(cols int) {
 func (l *lowering) norm(o *backend.LayerNorm) {
 	x, y := o.X, o.Y
 	l.checkWidth(x.Cols)
-	t := normTeam(x.Cols)
+	t := l.normTeam("norm_forward", x.Cols)
 	l.add(launch{
 		file: "norm", kernel: t.kernel("norm_forward"),
 		constants: []Constant{boolConstant(0, t.whole), boolConstant(1, l.wide(x, o.Gain, o.Bias, y)), boolConstant(2, o.RMS),
@@ -72,7 +80,7 @@ func (l *lowering) norm(o *backend.LayerNorm) {
 func (l *lowering) normBackward(o *backend.LayerNormBackward) {
 	x := o.X
 	l.checkWidth(x.Cols)
-	t := normTeam(x.Cols)
+	t := l.normTeam("norm_backward", x.Cols)
 	withSums := o.DGain.Exists() || o.DBias.Exists()
 	block := t.rows
 	if withSums {
@@ -98,17 +106,18 @@ func (l *lowering) normBackward(o *backend.LayerNormBackward) {
 	}
 }
 
-// softmaxTeam is the team for rows of so many columns, which it goes over as often as it needs.
-func softmaxTeam(cols int) team {
-	if cols <= narrow {
-		return team{threads: 32 * normSimds, rows: normSimds}
+// softmaxTeam is the team of a kernel for rows of so many columns, which it goes over as often as it needs.
+func (l *lowering) softmaxTeam(kernel string, cols int) team {
+	if cols <= narrow && l.byLines() {
+		threads := l.threads(kernel, simdWidth*normSimds)
+		return team{threads: threads, rows: threads / simdWidth}
 	}
-	return team{whole: true, threads: min(ceil(cols, 128), normSimds) * 32, rows: 1}
+	return team{whole: true, threads: l.threads(kernel, min(ceil(cols, 4*simdWidth), normSimds)*simdWidth), rows: 1}
 }
 
 func (l *lowering) softmax(o *backend.Softmax) {
 	x, y := o.X, o.Y
-	t := softmaxTeam(x.Cols)
+	t := l.softmaxTeam("softmax", x.Cols)
 	l.add(launch{
 		file: "softmax", kernel: "softmax",
 		constants: []Constant{boolConstant(0, t.whole), boolConstant(1, l.wide(x, y))},
@@ -120,7 +129,7 @@ func (l *lowering) softmax(o *backend.Softmax) {
 
 func (l *lowering) softmaxBackward(o *backend.SoftmaxBackward) {
 	y, dy, dx := o.Y, o.DY, o.DX
-	t := softmaxTeam(y.Cols)
+	t := l.softmaxTeam("softmax_backward", y.Cols)
 	l.add(launch{
 		file: "softmax", kernel: "softmax_backward",
 		constants: []Constant{boolConstant(0, t.whole), boolConstant(1, l.wide(y, dy, dx))},

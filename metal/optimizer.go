@@ -8,7 +8,7 @@ func (l *lowering) flat(kernel string, n int, wide bool, factor backend.Tensor, 
 		n /= 4
 	}
 	l.add(launch{file: "optimizer", kernel: kernel, constants: []Constant{boolConstant(0, wide), boolConstant(1, factor.Exists())},
-		args: args, params: params, groups: one(ceil(n, groupThreads)), threads: one(groupThreads)})
+		args: args, params: params, groups: one(ceil(n, groupThreads)), threads: one(groupThreads), grid: true})
 }
 
 func (l *lowering) adamw(o *backend.AdamW) {
@@ -59,10 +59,10 @@ func (l *lowering) adafactor(o *backend.Adafactor) {
 	}{Rows: uint32(rows), Cols: uint32(cols), X: stride(x), Grad: stride(grad),
 		Height: uint32(height), Across: uint32(across), All: uint32(all),
 		Rate: uint32(o.Rate), Beta: uint32(o.Beta), Eps: o.Eps, Clip: o.Clip, Least: o.Floor, Decay: o.Decay}
-	next := launch{file: "optimizer", groups: [3]int{across, down, 1}, threads: one(groupThreads),
+	next := launch{file: "optimizer", groups: [3]int{across, down, 1},
 		constants: []Constant{boolConstant(0, wide), boolConstant(1, o.Factor.Exists()), boolConstant(2, o.ScaleByParameter)}}
 	add := func(kernel string, args ...arg) {
-		next.kernel, next.args, next.params = kernel, args, p
+		next.kernel, next.args, next.params, next.threads = kernel, args, p, one(l.threads(kernel, groupThreads))
 		l.add(next)
 	}
 	factor, scalars := l.in(o.Factor), l.scalars()

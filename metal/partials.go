@@ -178,5 +178,5 @@ func (l *lowering) addSums(targets []target) {
 	}
 	p.Targets = uint32(len(targets))
 	l.add(launch{file: "partials", kernel: "add_partials", args: []arg{from, to}, params: p,
-		groups: one(groups), threads: one(8 * simdWidth)})
+		groups: one(groups), threads: one(l.threads("add_partials", 8*simdWidth))})
 }

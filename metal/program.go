@@ -59,7 +59,9 @@ func roundUp(n uint64) uint64 { return (n + 255) / 256 * 256 }
 // layout places everything and lowers every operation.
 func (m *Metal) layout(r *backend.Recorder) (*layout, error) {
 	storages := r.Storages()
-	l := &lowering{rec: r, chip: m.chip, variants: m.variants, group: -1, hostTables: map[any]arg{},
+	chip := m.chip
+	chip.tiles = tilesOf(m.variants)
+	l := &lowering{rec: r, chip: chip, variants: m.variants, limits: m.limits, group: -1, hostTables: map[any]arg{},
 		offsets: make([]uint64, len(storages)), regions: make([]region, len(storages)), windows: make([]uint64, len(storages)),
 		bf16: make([]bool, len(storages))}
 	if m.options.BFloat16 && r.Err() == nil {

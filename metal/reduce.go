@@ -9,21 +9,27 @@ type pieces struct {
 	rounds                    int // threadgroups that would have one piece for each of their threads
 }
 
+// vector is how many elements of a row a thread takes at once.
+func (p pieces) vector() int {
+	if p.wide {
+		return 4
+	}
+	return 1
+}
+
 // vectorsOf are how many vectors, or elements, of a piece a thread takes.
 const vectorsOf = 4
 
-func (l *lowering) pieces(ts ...backend.Tensor) pieces {
+// pieces of matrices for a kernel with threadgroups of so many threads.
+func (l *lowering) pieces(threads int, ts ...backend.Tensor) pieces {
 	p := pieces{wide: l.wide(ts...), cols: ts[0].Cols, across: 1}
-	vector := 1
-	if p.wide {
-		vector = 4
-	}
-	for p.across < groupThreads && p.across*vectorsOf*vector < p.cols {
+	vector := p.vector()
+	for p.across < threads && p.across*vectorsOf*vector < p.cols {
 		p.across *= 2
 	}
 	p.each = ceil(p.cols, p.across*vectorsOf*vector)
 	p.count = ts[0].Rows * p.each
-	p.rounds = ceil(p.count, groupThreads/p.across)
+	p.rounds = ceil(p.count, threads/p.across)
 	return p
 }
 
@@ -41,12 +47,15 @@ func (p pieces) groups(most int) int {
 func (l *lowering) sum(o *backend.Sum) {
 	x := o.X
 	flatten(&x)
-	p := l.pieces(x)
+	threads := l.threads("sum", groupThreads)
+	p := l.pieces(threads, x)
 	if n := p.groups(1024); n > 1 {
 		list := l.temporary(n)
 		l.sumOf(p, x, n, o.Squares, 1, false, l.in(x), list.written())
 		row := backend.Tensor{Rows: 1, Cols: n}
-		of := pieces{wide: n%4 == 0, count: 1, each: 1, cols: n, across: groupThreads} // 1024 are one round of single elements
+		of := pieces{wide: n%4 == 0, cols: n, across: threads}
+		of.each = ceil(n, threads*vectorsOf*of.vector())
+		of.count = of.each
 		l.sumOf(of, row, 1, false, o.Alpha, o.Accumulate, list.read(), l.outIf(o.Accumulate, o.Y))
 		return
 	}
@@ -62,7 +71,7 @@ func (l *lowering) sumOf(p pieces, t backend.Tensor, groups int, squares bool, a
 			Alpha                             float32
 			Accumulate                        uint32
 		}{uint32(p.count), uint32(p.each), uint32(p.cols), uint32(p.across), stride(t), alpha, flag(accumulate)},
-		groups: one(groups), threads: one(groupThreads)})
+		groups: one(groups), threads: one(l.threads("sum", groupThreads))})
 }
 
 // flag is a bool in the parameters of a kernel.
@@ -109,13 +118,14 @@ func (l *lowering) columnSumsOf(rows, cols, stride, height int, wide, accumulate
 		args:      []arg{x, y},
 		params: struct{ Rows, Cols, Stride, Height, Across, Accumulate uint32 }{
 			uint32(rows), uint32(cols), uint32(stride), uint32(height), uint32(across), flag(accumulate)},
-		groups: [3]int{ceil(cols, across*vector), ceil(rows, height), 1}, threads: one(groupThreads)})
+		groups: [3]int{ceil(cols, across*vector), ceil(rows, height), 1}, threads: one(l.threads("column_sums", groupThreads))})
 }
 
 func (l *lowering) cosine(o *backend.Cosine) {
 	a, b := o.A, o.B
 	flatten(&a, &b)
-	p := l.pieces(a, b)
+	threads := l.threads("cosine", groupThreads)
+	p := l.pieces(threads, a, b)
 	groups := p.groups(groupThreads)
 	params := struct {
 		Count, Each, Cols, Across, A, B, Groups uint32
@@ -124,7 +134,7 @@ func (l *lowering) cosine(o *backend.Cosine) {
 	}{uint32(p.count), uint32(p.each), uint32(p.cols), uint32(p.across), stride(a), stride(b), uint32(groups), o.Alpha, flag(o.Accumulate)}
 	x := launch{file: "reduce", kernel: "cosine",
 		constants: []Constant{boolConstant(0, p.wide), boolConstant(2, groups == 1), boolConstant(3, o.Norms.Exists())},
-		params:    params, groups: one(groups), threads: one(groupThreads)}
+		params:    params, groups: one(groups), threads: one(threads)}
 	y, norms := l.outIf(o.Accumulate, o.Y), l.out(o.Norms)
 	if groups == 1 {
 		x.args = []arg{l.in(a), l.in(b), l.none(), y, norms}
@@ -136,7 +146,7 @@ func (l *lowering) cosine(o *backend.Cosine) {
 	l.add(x)
 	l.add(launch{file: "reduce", kernel: "cosine_end",
 		constants: []Constant{boolConstant(0, false), boolConstant(3, o.Norms.Exists())},
-		args:      []arg{sums.read(), y, norms}, params: params, groups: one(1), threads: one(groupThreads)})
+		args:      []arg{sums.read(), y, norms}, params: params, groups: one(1), threads: one(l.threads("cosine_end", groupThreads))})
 }
 
 func (l *lowering) cosineBackward(o *backend.CosineBackward) {
@@ -144,8 +154,8 @@ func (l *lowering) cosineBackward(o *backend.CosineBackward) {
 	flatten(&a, &b, &da, &db)
 	wide := l.wide(a, b, da, db)
 	x := launch{file: "reduce", kernel: "cosine_backward",
-		constants: []Constant{boolConstant(0, wide)},
-		args:      []arg{l.in(a), l.in(b), l.in(o.Norms), l.inOut(da), l.inOut(db)},
+		constants: []Constant{boolConstant(0, wide)}, grid: true,
+		args: []arg{l.in(a), l.in(b), l.in(o.Norms), l.inOut(da), l.inOut(db)},
 		params: struct {
 			Rows, Cols, A, B, DA, DB uint32
 			Alpha                    float32
@@ -157,5 +167,5 @@ func (l *lowering) cosineBackward(o *backend.CosineBackward) {
 func (l *lowering) clipFactor(o *backend.ClipFactor) {
 	l.add(launch{file: "reduce", kernel: "clip_factor",
 		args:   []arg{l.in(o.Squares), l.out(o.Norm), l.out(o.Factor)},
-		params: struct{ Max float32 }{o.Max}, groups: one(1), threads: one(simdWidth)})
+		params: struct{ Max float32 }{o.Max}, groups: one(1), threads: one(simdWidth), grid: true})
 }

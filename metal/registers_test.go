@@ -3,6 +3,7 @@ package metal_test
 import (
 	"testing"
 
+	"coil/metal"
 	"coil/metal/emulator"
 	"coil/metal/emulator/emulatortest"
 	"coil/shaders"
@@ -12,13 +13,15 @@ import (
 func TestRegisters(t *testing.T) {
 	t.Parallel()
 	d := emulatortest.Open(t, emulator.Options{})
-	for _, name := range shaders.Names() {
-		diags, err := d.Registers(name, shaders.Source(name))
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, diag := range diags {
-			t.Error(diag)
+	for _, variants := range []metal.Variants{metal.Preferred(d.Description()), metal.Plainest()} {
+		for _, name := range shaders.Names() {
+			diags, err := d.Registers(name, shaders.Source(name, variants.Definitions(d.Description())...))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, diag := range diags {
+				t.Error(diag)
+			}
 		}
 	}
 }

@@ -41,7 +41,7 @@ func (l *lowering) rotary(o *backend.Rotary) {
 	}
 	turns := l.turnsOf(o)
 	quads := turns.quads && l.wide(x)
-	launch := launch{
+	launch := launch{grid: true,
 		file: "rotary", kernel: "rotary", constants: []Constant{boolConstant(0, quads)},
 		args: []arg{l.inOut(x), turns.arg},
 		params: struct {

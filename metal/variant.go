@@ -1,11 +1,13 @@
 package metal
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
 	"coil/backend"
+	"coil/shaders"
 )
 
 // A subject is a kind of work for which there are several kernels.
@@ -22,10 +24,20 @@ type variant struct {
 	name string
 	// needs says what a GPU lacks for the variant, "" if it seems to have everything; nil: nothing is needed.
 	needs func(Description) string
+	// defines chooses the form of the shaders, if there are several; see package shaders.
+	defines string
 }
 
 // The subjects, and their variants.
 const (
+	sumsSubject = "sums" // over threads: of every kernel that is of no other subject
+	sumsSIMD    = "SIMD-group functions"
+	sumsPlain   = "threadgroup memory"
+
+	matmulSubject  = "matmul"
+	matmulMatrices = "SIMD-group matrices"
+	matmulPlain    = "plain"
+
 	attentionSubject   = "attention"
 	attentionRegisters = "fused, scores in registers"
 	attentionFused     = "fused"
@@ -34,7 +46,15 @@ const (
 
 // subjects is the list of them. A new variant is an entry here, and a case in the lowering of its operations.
 var subjects = []subject{
-	{attentionSubject, []string{"attention"}, []variant{
+	{sumsSubject, []string{"norm", "softmax", "attention", "embedding", "cross-entropy", "sums", "cosine", "adafactor", "training"}, []variant{
+		{name: sumsSIMD, needs: family(7, "SIMD-group functions for sums")},
+		{name: sumsPlain, defines: shaders.PlainSums},
+	}},
+	{matmulSubject, []string{"matmul", "matmul epilogue", "attention", "training"}, []variant{
+		{name: matmulMatrices, needs: family(7, "SIMD-group matrices")},
+		{name: matmulPlain, defines: shaders.PlainMatmul},
+	}},
+	{attentionSubject, []string{"attention", "training"}, []variant{
 		{name: attentionRegisters, needs: family(7, "SIMD-group matrices")},
 		{name: attentionFused, needs: family(7, "SIMD-group matrices")},
 		{name: attentionUnfused},
@@ -119,8 +139,8 @@ func (v Variants) Degraded() bool {
 	return slices.ContainsFunc(v, func(x backend.Variant) bool { return x.Reason != "" })
 }
 
-// check returns an error if v is not one variant of each subject, as it may be if it was written by another coil.
-func (v Variants) check() error {
+// Check returns an error if v is not one variant of each subject, as it may be if it was written by another coil.
+func (v Variants) Check() error {
 	if len(v) != len(subjects) {
 		return fmt.Errorf("metal: variants of %d subjects, there are %d", len(v), len(subjects))
 	}
@@ -140,44 +160,92 @@ func (s subject) number(name string) int {
 	return slices.IndexFunc(s.variants, func(v variant) bool { return v.name == name })
 }
 
-// Suite are the parts of the conformance suite that prove the variant of a subject.
+// SubjectOf is the subject of the variants that a file of shaders is of.
+func SubjectOf(file string) string {
+	switch file {
+	case "matmul":
+		return matmulSubject
+	case "attention", "layout":
+		return attentionSubject
+	}
+	return sumsSubject
+}
+
+// Uses reports whether the variants use a file of shaders.
+func (v Variants) Uses(file string) bool {
+	return SubjectOf(file) != attentionSubject || v.of(attentionSubject) != attentionUnfused
+}
+
+// Suite are the parts of the conformance suite that prove the variant of a subject, besides others.
 func Suite(subject string) []string { return find(subject).suite }
+
+// Definitions are those of package shaders that the variants want on a device.
+func (v Variants) Definitions(d Description) []string {
+	var all []string
+	if !d.HasBFloat() {
+		all = append(all, shaders.NoBFloat)
+	}
+	for i, s := range subjects {
+		if x := s.variants[s.number(v[i].Name)].defines; x != "" {
+			all = append(all, x)
+		}
+	}
+	return all
+}
 
 // KernelError is a kernel that the GPU, or Apple's compiler for it, does not take.
 type KernelError struct {
-	Subject string // of the variants that it is of; "" if there is no other kernel for its work
+	Subject string // of the variants that it is of
 	Shader  string // the file
 	Kernel  string // "" if the whole file does not compile
 	Device  string
 	Err     error // in the system's words
 }
 
-func (e *KernelError) Error() string {
-	what := "shader " + e.Shader
-	if e.Kernel != "" {
-		what = fmt.Sprintf("kernel %s of shader %s", e.Kernel, e.Shader)
+// what is what failed.
+func (e *KernelError) what() string {
+	if e.Kernel == "" {
+		return fmt.Sprintf("shader %s does not compile", e.Shader)
 	}
-	return fmt.Sprintf("metal: %s does not compile for %s, and nothing else does its work: %s\n"+
-		"please send the report that `coil doctor --json > report.json` writes; until then train with --backend cpu", what, e.Device, e.Err)
+	return fmt.Sprintf("kernel %s of shader %s can't be run", e.Kernel, e.Shader)
+}
+
+func (e *KernelError) Error() string {
+	return fmt.Sprintf("metal: %s on %s, and there is no other for its work: %s\n"+
+		"please send the report that `coil doctor --json > report.json` writes; until then train with --backend cpu",
+		e.what(), e.Device, strings.TrimSpace(e.Err.Error()))
 }
 
 func (e *KernelError) Unwrap() error { return e.Err }
 
-// reason is the error as the reason against a variant.
-func (e *KernelError) reason() string {
-	what := "shader " + e.Shader
-	if e.Kernel != "" {
-		what = fmt.Sprintf("kernel %s of shader %s", e.Kernel, e.Shader)
-	}
-	return fmt.Sprintf("%s does not compile: %s", what, strings.TrimSpace(e.Err.Error()))
+// threadsError is a pipeline with fewer threads than were wished.
+type threadsError struct{ wished, most int }
+
+func (e *threadsError) Error() string {
+	return fmt.Sprintf("it needs %d threads in a threadgroup and this GPU gives it %d", e.wished, e.most)
 }
+
+// reason is the error as the reason against a variant.
+func (e *KernelError) reason() string { return e.what() + ": " + strings.TrimSpace(e.Err.Error()) }
 
 // Variants are those in use now: they may become plainer when a program is compiled.
 func (m *Metal) Variants() Variants { return slices.Clone(m.variants) }
 
-// degrade takes a plainer variant where a kernel failed. It reports whether there is one.
+// degrade makes the best of a kernel that failed: smaller threadgroups, or a plainer variant. It reports whether there is
+// anything else to try.
 func (m *Metal) degrade(e *KernelError) bool {
+	if t := (*threadsError)(nil); errors.As(e.Err, &t) {
+		limit := simdWidth
+		for limit*2 <= t.most {
+			limit *= 2
+		}
+		if had := m.limits[e.Kernel]; limit <= t.most && (had == 0 || limit < had) {
+			m.limits[e.Kernel] = limit
+			return true
+		}
+	}
 	v, ok := m.variants.Plainer(m.device.Description(), e.Subject, e.reason())
 	m.variants = v
+	clear(m.sources)
 	return ok
 }

@@ -62,12 +62,20 @@ type Info struct {
 	GoVersion string `json:"go_version"`
 	Revision  string `json:"revision,omitempty"` // of coil; ends in "+dirty" if its sources had been changed
 
-	Backend    string `json:"backend"`
-	Device     string `json:"device"` // as a person calls it: "Apple M3 Max, 40 GPU cores"
-	Seed       uint64 `json:"seed"`
-	Parameters int64  `json:"parameters"`
+	Backend    string    `json:"backend"`
+	Device     string    `json:"device"` // as a person calls it: "Apple M3 Max, 40 GPU cores"
+	Variants   []Variant `json:"variants,omitempty"`
+	Seed       uint64    `json:"seed"`
+	Parameters int64     `json:"parameters"`
 
 	Origin *Origin `json:"origin,omitempty"` // nil if the first weights are those of the seed
+}
+
+// Variant is which of several kernels the backend uses for a kind of work.
+type Variant struct {
+	Subject string `json:"subject"`          // the kind of work: "attention"
+	Name    string `json:"variant"`          // how it is done: "fused"
+	Reason  string `json:"reason,omitempty"` // why it is not done by the fastest kernels
 }
 
 // Origin is where a run's first weights came from. They are in the run's own checkpoint of step 0, so nobody needs the

@@ -60,26 +60,27 @@ kernel void embedding_backward(device const void* dy [[buffer(0)]],
   }
 }
 
-// A threadgroup of 8 SIMD-groups adds up the segments of one value, for as many columns as a SIMD-group takes.
+// A threadgroup of up to 8 lines adds up the segments of one value, for as many columns as a line takes.
 [[max_total_threads_per_threadgroup(256)]]
 kernel void embedding_partials(device const float* partials [[buffer(0)]],
                                device const int* sorted [[buffer(1)]],
                                device void* dtable [[buffer(2)]],
                                constant EmbeddingBackwardParams& p [[buffer(3)]],
                                uint2 group [[threadgroup_position_in_grid]],
-                               uint lane [[thread_index_in_simdgroup]],
-                               uint simd [[simdgroup_index_in_threadgroup]]) {
+                               PLACE_PARAMETERS) {
   threadgroup float4 room[8][32];
-  const uint j = (group.x * 32 + lane) * (wide ? 4 : 1);
+  const Place at = PLACE;
+  const uint lines = group_threads / 32;
+  const uint j = (group.x * 32 + at.lane) * (wide ? 4 : 1);
   const uint first = uint(sorted[p.firsts + group.y]), end = uint(sorted[p.firsts + group.y + 1]);
   if (first == end) return;  // the whole threadgroup
   float4 sum = float4(0.0f);
   if (j < p.cols)
-    for (uint s = first + simd; s < end; s += 8) sum += load_some(partials, s * p.cols + j, false, wide);
-  room[simd][lane] = sum;
+    for (uint s = first + at.line; s < end; s += lines) sum += load_some(partials, s * p.cols + j, false, wide);
+  room[at.line][at.lane] = sum;
   threadgroup_barrier(mem_flags::mem_threadgroup);
-  if (simd == 0 && j < p.cols) {
-    for (uint k = 1; k < 8; k++) sum += room[k][lane];
+  if (at.line == 0 && j < p.cols) {
+    for (uint k = 1; k < lines; k++) sum += room[k][at.lane];
     const uint to_row = uint(sorted[p.values + first]) * p.dtable + j;
     store_some(dtable, to_row, load_some(dtable, to_row, bf16_2, wide) + sum, bf16_2, wide);
   }

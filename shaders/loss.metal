@@ -1,7 +1,7 @@
 // Cross-entropy: loss, right answers and gradient of a row of logits.
 
 constant bool wide [[function_constant(10)]];     // rows are whole vectors
-constant bool by_simd [[function_constant(11)]];  // a SIMD-group takes a row, else a threadgroup
+constant bool whole [[function_constant(11)]];    // a threadgroup takes a row, not a SIMD-group
 constant bool held [[function_constant(12)]];     // a thread keeps all it takes of a row, which is then read once
 constant bool with_loss [[function_constant(13)]];
 constant bool with_correct [[function_constant(14)]];
@@ -70,8 +70,6 @@ static inline bool any_beats(float4 v, Quad q, float chosen, uint target) {
 static inline float largest(float4 v) { return max(max(v.x, v.y), max(v.z, v.w)); }
 static inline float together(float4 v) { return (v.x + v.y) + (v.z + v.w); }
 
-static inline float row_max(float v, threadgroup float* room, Place at) { return by_simd ? simd_max(v) : group_max(v, room, at); }
-static inline float row_sum(float v, threadgroup float* room, Place at) { return by_simd ? simd_sum(v) : group_sum(v, room, at); }
 
 [[max_total_threads_per_threadgroup(512)]]
 kernel void cross_entropy(device const void* logits [[buffer(0)]],
@@ -83,15 +81,11 @@ kernel void cross_entropy(device const void* logits [[buffer(0)]],
                           device const float* weights [[buffer(6)]],
                           constant CrossEntropyParams& p [[buffer(7)]],
                           uint group [[threadgroup_position_in_grid]],
-                          uint tid [[thread_index_in_threadgroup]],
-                          uint threads [[threads_per_threadgroup]],
-                          uint lane [[thread_index_in_simdgroup]],
-                          uint simd [[simdgroup_index_in_threadgroup]],
-                          uint simds [[simdgroups_per_threadgroup]]) {
-  threadgroup float room[32];
-  const Place at = Place{lane, simd, simds};
-  const uint row = by_simd ? group * simds + simd : group;
-  const uint member = by_simd ? lane : tid, members = by_simd ? 32 : threads;
+                          PLACE_PARAMETERS) {
+  threadgroup float room[kRoom];
+  const Place at = PLACE;
+  const uint row = whole ? group : group * (group_threads / 32) + at.line;
+  const uint member = whole ? at.tid : at.lane, members = whole ? group_threads : 32;
   if (row >= p.rows) return;
   const uint from = row * p.logits, to = row * p.dlogits;
   const int wanted = targets[row];
@@ -116,7 +110,7 @@ kernel void cross_entropy(device const void* logits [[buffer(0)]],
       m = max(m, largest(v[k]));
       beaten = beaten || any_beats(v[k], q, chosen, target);
     }
-    m = row_max(m, room, at);
+    m = team_max(m, whole, room, at);
     UNROLL for (uint k = 0; k < 4; k++) {
       v[k] = exp(v[k] - m);
       s += together(v[k]);
@@ -130,23 +124,20 @@ kernel void cross_entropy(device const void* logits [[buffer(0)]],
       m = most;
       beaten = beaten || any_beats(x, q, chosen, target);
     }
-    const float most = row_max(m, room, at);
+    const float most = team_max(m, whole, room, at);
     s *= exp(m - most);
     m = most;
   }
-  s = row_sum(s, room, at);
+  s = team_sum(s, whole, room, at);
   if (with_correct) {
-    const float lost = row_max(beaten ? 1.0f : 0.0f, room, at);
+    const float lost = team_max(beaten ? 1.0f : 0.0f, whole, room, at);
     if (member == 0) correct[row] = 1.0f - lost;
   }
   if (with_loss && member == 0) loss[row] = log(s) + (m - chosen);
   if (!with_gradient) return;
 
   // The gradient may be written over the logits: nobody may, before everybody has read the target's.
-  if (by_simd)
-    simdgroup_barrier(mem_flags::mem_device);
-  else
-    threadgroup_barrier(mem_flags::mem_device);
+  team_barrier(whole);
   const float share = 1.0f / s;
   float scale = p.weight * scalars[p.scale];
   if (weighted) scale *= weights[row];

@@ -56,6 +56,7 @@ CONSTANT uint kActivation = 1, kSwiGLU = 2;  // functions of slope; 0: none
 
 CONSTANT uint kDepth = 16, kThreads = 128;
 
+#ifndef PLAIN_MATMUL
 // Four elements on their way into a tile: of device memory, or zeros.
 INLINE void put4(threadgroup float* to, device const void* x, uint i, bool bf16) { *(threadgroup float4*)to = load4(x, i, bf16); }
 INLINE void put4(threadgroup bfloat* to, device const void* x, uint i, bool) {
@@ -117,6 +118,7 @@ template <uint side, bool down>
 INLINE uint gap_of(uint stride) {
   return kThreads / ((down ? side : kDepth) / 4) * stride;
 }
+#endif
 
 static inline float4 activate4(float4 x) {
   return float4(activate(activation, x.x), activate(activation, x.y), activate(activation, x.z), activate(activation, x.w));
@@ -133,8 +135,10 @@ static inline float4 sigmoid4(float4 x) { return float4(sigmoid(x.x), sigmoid(x.
 static inline uint partner_of(uint col) { return col % head < head / 2 ? col + head / 2 : col - head / 2; }
 
 static inline float4 as_stored(float4 v) {
-  if (!rounded) return v;
-  return float4(float(bfloat(v.x)), float(bfloat(v.y)), float(bfloat(v.z)), float(bfloat(v.w)));
+#ifndef NO_BFLOAT
+  if (rounded) return float4(float(bfloat(v.x)), float(bfloat(v.y)), float(bfloat(v.z)), float(bfloat(v.w)));
+#endif
+  return v;
 }
 
 // Element (row, col) of a product of n columns on its way into C, which has it at `at`; or with quads_c four columns. other
@@ -178,6 +182,9 @@ static inline void finish(float4 v, float4 other, uint row, uint col, uint at, u
   store_some(c, at, v, bf16_2, quads_c);
 }
 
+#ifdef PLAIN_MATMUL
+#include "plain.metal"
+#else
 template <typename T, uint tile, bool trans_a, bool trans_b>
 [[max_total_threads_per_threadgroup(128)]] kernel void matmul(
     device const void* a [[buffer(0)]],
@@ -353,6 +360,7 @@ template [[host_name("matmul_tn_32_bfloat")]] [[kernel]] decltype(matmul<bfloat,
 template [[host_name("matmul_nn_64_bfloat")]] [[kernel]] decltype(matmul<bfloat, 64, false, false>) matmul<bfloat, 64, false, false>;
 template [[host_name("matmul_nt_64_bfloat")]] [[kernel]] decltype(matmul<bfloat, 64, false, true>) matmul<bfloat, 64, false, true>;
 template [[host_name("matmul_tn_64_bfloat")]] [[kernel]] decltype(matmul<bfloat, 64, true, false>) matmul<bfloat, 64, true, false>;
+#endif
 
 struct Parts {
   uint m, n;

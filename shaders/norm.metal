@@ -13,7 +13,7 @@ constant bool with_y [[function_constant(15)]];
 constant bool with_sums [[function_constant(16)]];  // the gradients of gain and bias are wanted
 constant bool accumulate [[function_constant(17)]];
 
-CONSTANT uint kSimds = 8;  // SIMD-groups of a threadgroup that takes rows of up to 128 columns
+CONSTANT uint kMost = 256;  // threads of a threadgroup that takes several rows at once
 
 struct NormParams {
   uint rows, cols;
@@ -30,14 +30,12 @@ template <uint held>
                                                                     device float* stats [[buffer(4)]],
                                                                     constant NormParams& p [[buffer(5)]],
                                                                     uint group [[threadgroup_position_in_grid]],
-                                                                    uint lane [[thread_index_in_simdgroup]],
-                                                                    uint simd [[simdgroup_index_in_threadgroup]],
-                                                                    uint simds [[simdgroups_per_threadgroup]]) {
-  threadgroup float room[32];
-  const Place at = Place{lane, simd, simds};
-  const uint row = whole ? group : group * simds + simd;
+                                                                    PLACE_PARAMETERS) {
+  threadgroup float room[kRoom];
+  const Place at = PLACE;
+  const uint row = whole ? group : group * (group_threads / 32) + at.line;
   if (row >= p.rows) return;  // never with a barrier ahead: then the grid has a threadgroup for each row
-  const uint first = whole ? 4 * (simd * 32 + lane) : 4 * lane, step = whole ? 128 * simds : 128;
+  const uint first = 4 * (whole ? at.tid : at.lane), step = 4 * (whole ? group_threads : 32);
 
   float4 v[held];
   float sum = 0.0f;
@@ -47,7 +45,7 @@ template <uint held>
   }
   float mean = 0.0f;
   if (!rms) {
-    mean = (whole ? group_sum(sum, room, at) : simd_sum(sum)) / float(p.cols);
+    mean = team_sum(sum, whole, room, at) / float(p.cols);
     UNROLL for (uint k = 0; k < held; k++) {
       const uint c = first + k * step;
       v[k] = float4(c < p.cols ? v[k].x - mean : 0.0f, c + 1 < p.cols ? v[k].y - mean : 0.0f,
@@ -56,7 +54,7 @@ template <uint held>
   }
   float squares = 0.0f;
   UNROLL for (uint k = 0; k < held; k++) squares += sum_of(v[k] * v[k]);
-  squares = whole ? group_sum(squares, room, at) : simd_sum(squares);
+  squares = team_sum(squares, whole, room, at);
   const float rho = 1.0f / sqrt(squares / float(p.cols) + p.eps);
 
   if (with_stats && first == 0) {
@@ -78,23 +76,6 @@ struct NormBackwardParams {
   uint width;         // of a row of sums, in vectors of four
 };
 
-// Two sums over the threads of a row. As group_sum, at once.
-static inline float2 row_sums(float a, float b, threadgroup float* room, uint lane, uint simd, uint simds) {
-  a = simd_sum(a);
-  b = simd_sum(b);
-  if (whole) {
-    if (lane == 0) {
-      room[simd] = a;
-      room[32 + simd] = b;
-    }
-    threadgroup_barrier(mem_flags::mem_threadgroup);
-    a = simd_sum(lane < simds ? room[lane] : 0.0f);
-    b = simd_sum(lane < simds ? room[32 + lane] : 0.0f);
-    threadgroup_barrier(mem_flags::mem_threadgroup);
-  }
-  return float2(a, b);
-}
-
 // sums receives, for each threadgroup, Σ DY ∘ x̂ and then Σ DY over its rows.
 template <uint held>
 [[max_total_threads_per_threadgroup(512)]] kernel void norm_backward(device const void* x [[buffer(0)]],
@@ -107,12 +88,12 @@ template <uint held>
                                                                      device const void* bias [[buffer(7)]],
                                                                      constant NormBackwardParams& p [[buffer(8)]],
                                                                      uint group [[threadgroup_position_in_grid]],
-                                                                     uint lane [[thread_index_in_simdgroup]],
-                                                                     uint simd [[simdgroup_index_in_threadgroup]],
-                                                                     uint simds [[simdgroups_per_threadgroup]]) {
-  threadgroup float room[64];
-  threadgroup float4 parts[2 * kSimds * 32];
-  const uint first = whole ? 4 * (simd * 32 + lane) : 4 * lane, step = whole ? 128 * simds : 128;
+                                                                     PLACE_PARAMETERS) {
+  threadgroup float room[2 * kRoom];
+  threadgroup float4 parts[2 * kMost];
+  const Place at = PLACE;
+  const uint lines = group_threads / 32;
+  const uint first = 4 * (whole ? at.tid : at.lane), step = 4 * (whole ? group_threads : 32);
   const uint end = min((group + 1) * p.block, p.rows);
 
   float4 w[held], dgain[held], dbias[held];
@@ -121,7 +102,7 @@ template <uint held>
     dgain[k] = float4(0.0f);
     dbias[k] = float4(0.0f);
   }
-  for (uint row = group * p.block + (whole ? 0 : simd); row < end; row += whole ? 1 : simds) {
+  for (uint row = group * p.block + (whole ? 0 : at.line); row < end; row += whole ? 1 : lines) {
     const float mean = rms ? 0.0f : stats[2 * row], rho = stats[2 * row + 1];
     float4 h[held], g[held];  // x̂ and DY ∘ Gain
     float sum_g = 0.0f, sum_gh = 0.0f;
@@ -142,7 +123,7 @@ template <uint held>
         store_row(y, row * p.y, c, p.cols, v, bf16_6, quads);
       }
     }
-    const float2 means = row_sums(rms ? 0.0f : sum_g, sum_gh, room, lane, simd, simds) / float(p.cols);
+    const float2 means = team_sums(rms ? 0.0f : sum_g, sum_gh, whole, room, at) / float(p.cols);
     UNROLL for (uint k = 0; k < held; k++) {
       const uint c = first + k * step;
       float4 d = rho * (g[k] - means.x - h[k] * means.y);
@@ -162,14 +143,14 @@ template <uint held>
     }
     return;
   }
-  // The first SIMD-group adds what all have for the gain, the second what they have for the bias.
-  parts[simd * 32 + lane] = dgain[0];
-  parts[(kSimds + simd) * 32 + lane] = dbias[0];
+  // One line adds what all have for the gain, another what they have for the bias.
+  parts[at.tid] = dgain[0];
+  parts[group_threads + at.tid] = dbias[0];
   threadgroup_barrier(mem_flags::mem_threadgroup);
-  if (simd < 2 && lane < p.width) {
-    float4 sum = parts[simd * kSimds * 32 + lane];
-    for (uint s = 1; s < kSimds; s++) sum += parts[(simd * kSimds + s) * 32 + lane];
-    sums[to + simd * p.width + lane] = sum;
+  for (uint which = at.line; which < 2 && at.lane < p.width; which += lines) {
+    float4 sum = parts[which * group_threads + at.lane];
+    for (uint s = 1; s < lines; s++) sum += parts[which * group_threads + 32 * s + at.lane];
+    sums[to + which * p.width + at.lane] = sum;
   }
 }
 

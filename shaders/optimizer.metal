@@ -5,7 +5,7 @@ constant bool wide [[function_constant(10)]];  // a thread takes vectors of 4 el
 constant bool with_factor [[function_constant(11)]];
 constant bool by_parameter [[function_constant(12)]];  // Adafactor's ScaleByParameter
 
-CONSTANT uint kLines = 8;  // SIMD-groups of a threadgroup
+CONSTANT uint kMostLines = 8;  // of a threadgroup
 
 static inline float factor_of(device const float* factor) { return with_factor ? factor[0] : 1.0f; }
 
@@ -87,17 +87,14 @@ kernel void adafactor_vector(device void* x [[buffer(0)]],
                              device const float* scalars [[buffer(4)]],
                              device const uint* gate [[buffer(5)]],
                              constant AdafactorParams& p [[buffer(6)]],
-                             uint tid [[thread_index_in_threadgroup]],
-                             uint lane [[thread_index_in_simdgroup]],
-                             uint simd [[simdgroup_index_in_threadgroup]],
-                             uint simds [[simdgroups_per_threadgroup]]) {
-  threadgroup float room[32];
+                             PLACE_PARAMETERS) {
+  threadgroup float room[kRoom];
   if (closed(factor, gate)) return;
-  const Place at = Place{lane, simd, simds};
+  const Place at = PLACE;
   const uint step = wide ? 4 : 1;
   const float f = factor_of(factor), beta = scalars[p.beta];
   float4 uu = float4(0.0f), xx = uu;
-  for (uint j = tid * step; j < p.cols; j += 256 * step) {
+  for (uint j = at.tid * step; j < p.cols; j += group_threads * step) {
     const float4 g = f * load_some(grad, j, bf16_1, wide);
     const float4 v = beta * load_some(col_v, j, bf16_2, wide) + (1.0f - beta) * (g * g + p.eps);
     store_some(col_v, j, v, bf16_2, wide);
@@ -110,7 +107,7 @@ kernel void adafactor_vector(device void* x [[buffer(0)]],
   }
   const float uu_all = group_sum(together(uu), room, at), xx_all = group_sum(together(xx), room, at);
   const float2 along = adafactor_step(uu_all, xx_all, scalars, p);
-  for (uint j = tid * step; j < p.cols; j += 256 * step) {
+  for (uint j = at.tid * step; j < p.cols; j += group_threads * step) {
     const float4 w = load_some(x, j, bf16_0, wide);
     const float4 u = f * load_some(grad, j, bf16_1, wide) / sqrt(load_some(col_v, j, bf16_2, wide));
     store_some(x, j, w - (along.x * u + along.y * w), bf16_0, wide);
@@ -141,21 +138,21 @@ kernel void adafactor_sums(device const void* x [[buffer(0)]],
                            device float* sums [[buffer(4)]],
                            constant AdafactorParams& p [[buffer(5)]],
                            uint2 tile [[threadgroup_position_in_grid]],
-                           uint tid [[thread_index_in_threadgroup]],
-                           uint lane [[thread_index_in_simdgroup]],
-                           uint simd [[simdgroup_index_in_threadgroup]]) {
-  threadgroup float room[32];
-  threadgroup float4 columns[kLines][4][32];
-  const Place at = Place{lane, simd, kLines};
+                           PLACE_PARAMETERS) {
+  threadgroup float room[kRoom];
+  threadgroup float4 columns[kMostLines][4][32];
+  const Place at = PLACE;
+  const uint lines = group_threads / 32;
   const float f = factor_of(factor);
   const uint from = tile.y * p.height, to = min(from + p.height, p.rows);
   float4 c[4] = {float4(0.0f), float4(0.0f), float4(0.0f), float4(0.0f)}, xx = float4(0.0f);
   float gg = 0.0f, moments = 0.0f;
-  for (uint i = from + simd; i < to; i += kLines) {
+  for (uint i0 = from; i0 < to; i0 += lines) {
+    const uint i = i0 + at.line;
     float4 r = float4(0.0f);
     UNROLL for (uint k = 0; k < 4; k++) {
-      const uint j = tile_column(tile.x, k, lane);
-      if (j >= p.cols) continue;
+      const uint j = tile_column(tile.x, k, at.lane);
+      if (i >= to || j >= p.cols) continue;
       const float4 g = f * load_some(grad, i * p.grad + j, bf16_1, wide);
       c[k] += g * g;
       r += g * g;
@@ -164,28 +161,30 @@ kernel void adafactor_sums(device const void* x [[buffer(0)]],
         xx += w * w;
       }
     }
-    const float row = simd_sum(together(r));
-    if (lane == 0) {
+    const float row = line_sum(together(r), room, at);
+    if (i < to && at.lane == 0) {
       sums[i * p.across + tile.x] = row;
       gg += row;
       if (tile.x == 0) moments += row_v[i];
     }
   }
-  UNROLL for (uint k = 0; k < 4; k++) columns[simd][k][lane] = c[k];
+  UNROLL for (uint k = 0; k < 4; k++) columns[at.line][k][at.lane] = c[k];
   gg = group_sum(gg, room, at);
   moments = group_sum(moments, room, at);
   const float squares = group_sum(together(xx), room, at);
-  if (tid == 0) {
+  if (at.tid == 0) {
     const uint mine = p.tile_sums + 3 * (tile.y * p.across + tile.x);
     sums[mine] = gg;
     sums[mine + 1] = moments;
     sums[mine + 2] = squares;
   }
-  const uint j = tile_column(tile.x, simd, lane);  // of one vector for each of the first 4 SIMD-groups
-  if (simd >= 4 || j >= p.cols) return;
-  float4 column = columns[0][simd][lane];
-  for (uint line = 1; line < kLines; line++) column += columns[line][simd][lane];
-  store_some(sums, p.column_sums + tile.y * p.cols + j, column, false, wide);
+  for (uint k = at.line; k < 4; k += lines) {
+    const uint j = tile_column(tile.x, k, at.lane);
+    if (j >= p.cols) continue;
+    float4 column = columns[0][k][at.lane];
+    for (uint line = 1; line < lines; line++) column += columns[line][k][at.lane];
+    store_some(sums, p.column_sums + tile.y * p.cols + j, column, false, wide);
+  }
 }
 
 [[max_total_threads_per_threadgroup(256)]]
@@ -198,23 +197,23 @@ kernel void adafactor_norms(device const void* grad [[buffer(0)]],
                             device float* next [[buffer(6)]],
                             constant AdafactorParams& p [[buffer(7)]],
                             uint2 tile [[threadgroup_position_in_grid]],
-                            uint tid [[thread_index_in_threadgroup]],
-                            uint lane [[thread_index_in_simdgroup]],
-                            uint simd [[simdgroup_index_in_threadgroup]]) {
-  threadgroup float room[32];
+                            PLACE_PARAMETERS) {
+  threadgroup float room[kRoom];
   threadgroup float4 columns[4][32];  // 1/√ of the new column moments
-  const Place at = Place{lane, simd, kLines};
+  const Place at = PLACE;
+  const uint lines = group_threads / 32;
   const float f = factor_of(factor), beta = scalars[p.beta], rows = float(p.rows), cols = float(p.cols);
-  const uint j = tile_column(tile.x, simd, lane);
-  if (simd < 4 && j < p.cols) {
+  for (uint k = at.line; k < 4; k += lines) {
+    const uint j = tile_column(tile.x, k, at.lane);
+    if (j >= p.cols) continue;
     float4 s = float4(0.0f);
     for (uint t = 0; t < p.all / p.across; t++) s += load_some(sums, p.column_sums + t * p.cols + j, false, wide);
     const float4 v = beta * load_some(col_v, j, false, wide) + (1.0f - beta) * (s / rows + p.eps);
     if (tile.y == 0) store_some(next, p.new_columns + j, v, false, wide);
-    columns[simd][lane] = 1.0f / sqrt(v);
+    columns[k][at.lane] = 1.0f / sqrt(v);
   }
   float gg = 0.0f, moments = 0.0f;
-  for (uint t = tid; t < p.all; t += 32 * kLines) {
+  for (uint t = at.tid; t < p.all; t += group_threads) {
     gg += sums[p.tile_sums + 3 * t];
     moments += sums[p.tile_sums + 3 * t + 1];
   }
@@ -224,21 +223,25 @@ kernel void adafactor_norms(device const void* grad [[buffer(0)]],
 
   const uint from = tile.y * p.height, to = min(from + p.height, p.rows);
   float4 uu = float4(0.0f);
-  for (uint i = from + simd; i < to; i += kLines) {
+  for (uint i0 = from; i0 < to; i0 += lines) {
+    const uint i = i0 + at.line;
     float r = 0.0f;
-    for (uint t = lane; t < p.across; t += 32) r += sums[i * p.across + t];
-    const float v = beta * row_v[i] + (1.0f - beta) * (simd_sum(r) / cols + p.eps);
-    if (tile.x == 0 && lane == 0) next[i] = v;
+    if (i < to)
+      for (uint t = at.lane; t < p.across; t += 32) r += sums[i * p.across + t];
+    r = line_sum(r, room, at);
+    if (i >= to) continue;
+    const float v = beta * row_v[i] + (1.0f - beta) * (r / cols + p.eps);
+    if (tile.x == 0 && at.lane == 0) next[i] = v;
     const float by = f / sqrt(v / mean);
     UNROLL for (uint k = 0; k < 4; k++) {
-      const uint column = tile_column(tile.x, k, lane);
+      const uint column = tile_column(tile.x, k, at.lane);
       if (column >= p.cols) continue;
-      const float4 u = by * columns[k][lane] * load_some(grad, i * p.grad + column, bf16_0, wide);
+      const float4 u = by * columns[k][at.lane] * load_some(grad, i * p.grad + column, bf16_0, wide);
       uu += u * u;
     }
   }
   const float norm = group_sum(together(uu), room, at);
-  if (tid > 0) return;
+  if (at.tid > 0) return;
   next[p.tile_norms + tile.y * p.across + tile.x] = norm;
   if (tile.x == 0 && tile.y == 0) next[p.new_mean] = mean;
 }
@@ -255,14 +258,13 @@ kernel void adafactor_update(device void* x [[buffer(0)]],
                              device const float* next [[buffer(8)]],
                              constant AdafactorParams& p [[buffer(9)]],
                              uint2 tile [[threadgroup_position_in_grid]],
-                             uint tid [[thread_index_in_threadgroup]],
-                             uint lane [[thread_index_in_simdgroup]],
-                             uint simd [[simdgroup_index_in_threadgroup]]) {
-  threadgroup float room[32];
+                             PLACE_PARAMETERS) {
+  threadgroup float room[kRoom];
   if (closed(factor, gate)) return;
-  const Place at = Place{lane, simd, kLines};
+  const Place at = PLACE;
+  const uint lines = group_threads / 32;
   float uu = 0.0f, xx = 0.0f;
-  for (uint t = tid; t < p.all; t += 32 * kLines) {
+  for (uint t = at.tid; t < p.all; t += group_threads) {
     uu += next[p.tile_norms + t];
     xx += sums[p.tile_sums + 3 * t + 2];
   }
@@ -272,20 +274,20 @@ kernel void adafactor_update(device void* x [[buffer(0)]],
   const float f = factor_of(factor), mean = next[p.new_mean];
   float4 c[4];
   UNROLL for (uint k = 0; k < 4; k++) {
-    const uint j = tile_column(tile.x, k, lane);
+    const uint j = tile_column(tile.x, k, at.lane);
     c[k] = float4(0.0f);
     if (j >= p.cols) continue;
     const float4 v = load_some(next, p.new_columns + j, false, wide);
-    if (tile.y == 0 && simd == 0) store_some(col_v, j, v, false, wide);
+    if (tile.y == 0 && at.line == 0) store_some(col_v, j, v, false, wide);
     c[k] = 1.0f / sqrt(v);
   }
   const uint from = tile.y * p.height, to = min(from + p.height, p.rows);
-  for (uint i = from + simd; i < to; i += kLines) {
+  for (uint i = from + at.line; i < to; i += lines) {
     const float v = next[i];
-    if (tile.x == 0 && lane == 0) row_v[i] = v;
+    if (tile.x == 0 && at.lane == 0) row_v[i] = v;
     const float by = along.x * f / sqrt(v / mean);
     UNROLL for (uint k = 0; k < 4; k++) {
-      const uint j = tile_column(tile.x, k, lane);
+      const uint j = tile_column(tile.x, k, at.lane);
       if (j >= p.cols) continue;
       const float4 w = load_some(x, i * p.x + j, bf16_0, wide), g = load_some(grad, i * p.grad + j, bf16_1, wide);
       store_some(x, i * p.x + j, w - (by * c[k] * g + along.y * w), bf16_0, wide);

@@ -25,34 +25,35 @@ struct PartialsParams {
   Source source[64];
 };
 
-// A threadgroup of 8 SIMD-groups takes as many columns of a row as a SIMD-group can. The partial sums are dealt out to the
-// SIMD-groups in turn, and so have one order.
+// A threadgroup of up to 8 lines takes as many columns of a row as a line can. The partial sums are dealt out to the lines in
+// turn, and so have one order.
 [[max_total_threads_per_threadgroup(256)]]
 kernel void add_partials(device const float* partials [[buffer(0)]],
                          device float* sums [[buffer(1)]],
                          constant PartialsParams& p [[buffer(2)]],
                          uint group [[threadgroup_position_in_grid]],
-                         uint lane [[thread_index_in_simdgroup]],
-                         uint simd [[simdgroup_index_in_threadgroup]]) {
+                         PLACE_PARAMETERS) {
   threadgroup float4 room[8][32];
+  const Place at = PLACE;
+  const uint lines = group_threads / 32;
   uint k = 0;
   while (k + 1 < p.targets && group >= p.target[k + 1].group) k++;
   constant Target& t = p.target[k];
   const bool vectors = t.vectors != 0;
   const uint place = group - t.group, row = place / t.across;
-  const uint col = (place % t.across * 32 + lane) * (vectors ? 4 : 1);
+  const uint col = (place % t.across * 32 + at.lane) * (vectors ? 4 : 1);
   float4 sum = float4(0.0f);
-  uint part = simd;
+  uint part = at.line;
   for (uint i = t.begin; i < t.end; i++) {
     constant Source& s = p.source[i];
-    for (; part < s.parts; part += 8)
+    for (; part < s.parts; part += lines)
       if (col < t.cols) sum += load_some(partials, s.from + part * s.plane + row * s.width + col, false, vectors);
     part -= s.parts;
   }
-  room[simd][lane] = sum;
+  room[at.line][at.lane] = sum;
   threadgroup_barrier(mem_flags::mem_threadgroup);
-  if (simd > 0 || col >= t.cols) return;
-  for (uint i = 1; i < 8; i++) sum += room[i][lane];
-  const uint at = t.to + row * t.stride + col;
-  store_some(sums, at, load_some(sums, at, false, vectors) + sum, false, vectors);
+  if (at.line > 0 || col >= t.cols) return;
+  for (uint i = 1; i < lines; i++) sum += room[i][at.lane];
+  const uint to = t.to + row * t.stride + col;
+  store_some(sums, to, load_some(sums, to, false, vectors) + sum, false, vectors);
 }

@@ -27,30 +27,41 @@ constant bool bf16_9 [[function_constant(9)]];
 
 // Element i of a buffer of float or bfloat; all arithmetic is in float.
 static inline float load(device const void* p, uint i, bool bf16) {
-  return bf16 ? float(((device const bfloat*)p)[i]) : ((device const float*)p)[i];
+#ifndef NO_BFLOAT
+  if (bf16) return float(((device const bfloat*)p)[i]);
+#endif
+  return ((device const float*)p)[i];
 }
 
 static inline void store(device void* p, uint i, float v, bool bf16) {
-  if (bf16)
+#ifndef NO_BFLOAT
+  if (bf16) {
     ((device bfloat*)p)[i] = bfloat(v);
-  else
-    ((device float*)p)[i] = v;
+    return;
+  }
+#endif
+  ((device float*)p)[i] = v;
 }
 
 // Elements i to i+3, i a multiple of 4 from an address that is one of four elements.
 static inline float4 load4(device const void* p, uint i, bool bf16) {
+#ifndef NO_BFLOAT
   if (bf16) {
     const bfloat4 v = ((device const bfloat4*)p)[i / 4];
     return float4(float(v.x), float(v.y), float(v.z), float(v.w));
   }
+#endif
   return ((device const float4*)p)[i / 4];
 }
 
 static inline void store4(device void* p, uint i, float4 v, bool bf16) {
-  if (bf16)
+#ifndef NO_BFLOAT
+  if (bf16) {
     ((device bfloat4*)p)[i / 4] = bfloat4(v);
-  else
-    ((device float4*)p)[i / 4] = v;
+    return;
+  }
+#endif
+  ((device float4*)p)[i / 4] = v;
 }
 
 // The same for kernels of which one variant takes vectors, and the other single elements: element i is then in all four
@@ -88,33 +99,6 @@ static inline void store_row(device void* p, uint i, uint c, uint n, float4 v, b
 
 static inline float sum_of(float4 v) { return (v.x + v.y) + (v.z + v.w); }
 
-// Where a thread stands in its threadgroup of whole SIMD-groups.
-struct Place {
-  uint lane;   // in its SIMD-group
-  uint simd;   // SIMD-group in the threadgroup
-  uint simds;  // of them
-};
-
-// The sum and the maximum over a threadgroup, for every thread, in a fixed order. room holds 32 floats and is free again
-// afterwards.
-static inline float group_sum(float v, threadgroup float* room, Place at) {
-  v = simd_sum(v);
-  if (at.lane == 0) room[at.simd] = v;
-  threadgroup_barrier(mem_flags::mem_threadgroup);
-  v = simd_sum(at.lane < at.simds ? room[at.lane] : 0.0f);
-  threadgroup_barrier(mem_flags::mem_threadgroup);
-  return v;
-}
-
-static inline float group_max(float v, threadgroup float* room, Place at) {
-  v = simd_max(v);
-  if (at.lane == 0) room[at.simd] = v;
-  threadgroup_barrier(mem_flags::mem_threadgroup);
-  v = simd_max(at.lane < at.simds ? room[at.lane] : -INFINITY);
-  threadgroup_barrier(mem_flags::mem_threadgroup);
-  return v;
-}
-
 // Activation functions as the backend numbers them; see backend.Activation. 0: none.
 CONSTANT uint kGELU = 1, kReLU = 2;
 
@@ -134,3 +118,10 @@ static inline float activate_slope(uint f, float x) {
   if (f == kReLU) return x > 0.0f ? 1.0f : 0.0f;
   return 1.0f;
 }
+
+// Sums over threads.
+#ifdef PLAIN_SUMS
+#include "teams_plain.metal"
+#else
+#include "teams.metal"
+#endif

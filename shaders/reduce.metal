@@ -6,7 +6,7 @@ constant bool squares [[function_constant(11)]];  // sum squares
 constant bool whole [[function_constant(12)]];    // one threadgroup takes everything and writes the result
 constant bool with_norms [[function_constant(13)]];
 
-CONSTANT uint kThreads = 256;  // of a threadgroup
+CONSTANT uint kMost = 256;  // threads of a threadgroup
 
 static inline float together(float4 v) { return wide ? (v.x + v.y) + (v.z + v.w) : v.x; }
 
@@ -49,15 +49,13 @@ kernel void sum(device const void* x [[buffer(0)]],
                 constant SumParams& p [[buffer(2)]],
                 uint group [[threadgroup_position_in_grid]],
                 uint groups [[threadgroups_per_grid]],
-                uint tid [[thread_index_in_threadgroup]],
-                uint lane [[thread_index_in_simdgroup]],
-                uint simd [[simdgroup_index_in_threadgroup]],
-                uint simds [[simdgroups_per_threadgroup]]) {
-  threadgroup float room[32];
-  const uint lines = kThreads / p.pieces.across;
+                PLACE_PARAMETERS) {
+  threadgroup float room[kRoom];
+  const Place at = PLACE;
+  const uint lines = group_threads / p.pieces.across;
   float4 s[4] = {float4(0.0f), float4(0.0f), float4(0.0f), float4(0.0f)};
-  for (uint i = group * lines + tid / p.pieces.across; i < p.pieces.count; i += groups * lines) {
-    const uint from = row(p.pieces, i) * p.stride, j = column(p.pieces, i, tid);
+  for (uint i = group * lines + at.tid / p.pieces.across; i < p.pieces.count; i += groups * lines) {
+    const uint from = row(p.pieces, i) * p.stride, j = column(p.pieces, i, at.tid);
     float4 v[4];
     UNROLL for (uint k = 0; k < 4; k++) v[k] = piece(x, from, j, k, p.pieces, bf16_0);
     UNROLL for (uint k = 0; k < 4; k++) {
@@ -65,8 +63,8 @@ kernel void sum(device const void* x [[buffer(0)]],
       s[k] += v[k];
     }
   }
-  const float all = group_sum(together((s[0] + s[1]) + (s[2] + s[3])), room, Place{lane, simd, simds});
-  if (tid == 0) y[group] = p.alpha * all + (p.accumulate != 0 ? y[group] : 0.0f);
+  const float all = group_sum(together((s[0] + s[1]) + (s[2] + s[3])), room, at);
+  if (at.tid == 0) y[group] = p.alpha * all + (p.accumulate != 0 ? y[group] : 0.0f);
 }
 
 struct ColumnSumsParams {
@@ -83,8 +81,8 @@ kernel void column_sums(device const void* x [[buffer(0)]],
                         constant ColumnSumsParams& p [[buffer(2)]],
                         uint2 group [[threadgroup_position_in_grid]],
                         uint tid [[thread_index_in_threadgroup]]) {
-  threadgroup float4 room[kThreads];
-  const uint line = tid / p.across, lines = kThreads / p.across;
+  threadgroup float4 room[kMost];
+  const uint line = tid / p.across, lines = group_threads / p.across;
   const uint j = (group.x * p.across + tid % p.across) * (wide ? 4 : 1);
   const uint from = group.y * p.height, to = min(from + p.height, p.rows);
   float4 s = float4(0.0f);
@@ -137,15 +135,13 @@ kernel void cosine(device const void* a [[buffer(0)]],
                    constant CosineParams& p [[buffer(5)]],
                    uint group [[threadgroup_position_in_grid]],
                    uint groups [[threadgroups_per_grid]],
-                   uint tid [[thread_index_in_threadgroup]],
-                   uint lane [[thread_index_in_simdgroup]],
-                   uint simd [[simdgroup_index_in_threadgroup]],
-                   uint simds [[simdgroups_per_threadgroup]]) {
-  threadgroup float room[32];
-  const uint lines = kThreads / p.pieces.across;
+                   PLACE_PARAMETERS) {
+  threadgroup float room[kRoom];
+  const Place at = PLACE;
+  const uint lines = group_threads / p.pieces.across;
   float4 ab = float4(0.0f), aa = ab, bb = ab;
-  for (uint i = group * lines + tid / p.pieces.across; i < p.pieces.count; i += groups * lines) {
-    const uint r = row(p.pieces, i), j = column(p.pieces, i, tid);
+  for (uint i = group * lines + at.tid / p.pieces.across; i < p.pieces.count; i += groups * lines) {
+    const uint r = row(p.pieces, i), j = column(p.pieces, i, at.tid);
     float4 v[4], w[4];
     UNROLL for (uint k = 0; k < 4; k++) {
       v[k] = piece(a, r * p.a, j, k, p.pieces, bf16_0);
@@ -157,8 +153,8 @@ kernel void cosine(device const void* a [[buffer(0)]],
       bb += w[k] * w[k];
     }
   }
-  const float3 s = group_sums(float3(together(ab), together(aa), together(bb)), room, Place{lane, simd, simds});
-  if (tid > 0) return;
+  const float3 s = group_sums(float3(together(ab), together(aa), together(bb)), room, at);
+  if (at.tid > 0) return;
   if (whole) {
     finish_cosine(s, y, norms, p);
   } else {
@@ -168,21 +164,19 @@ kernel void cosine(device const void* a [[buffer(0)]],
   }
 }
 
-// The cosine from the sums of as many threadgroups as this one has threads, or fewer.
+// The cosine from the sums of threadgroups.
 [[max_total_threads_per_threadgroup(256)]]
 kernel void cosine_end(device const float* sums [[buffer(0)]],
                        device float* y [[buffer(1)]],
                        device float* norms [[buffer(2)]],
                        constant CosineParams& p [[buffer(3)]],
-                       uint tid [[thread_index_in_threadgroup]],
-                       uint lane [[thread_index_in_simdgroup]],
-                       uint simd [[simdgroup_index_in_threadgroup]],
-                       uint simds [[simdgroups_per_threadgroup]]) {
-  threadgroup float room[32];
+                       PLACE_PARAMETERS) {
+  threadgroup float room[kRoom];
+  const Place at = PLACE;
   float3 s = float3(0.0f);
-  if (tid < p.groups) s = float3(sums[3 * tid], sums[3 * tid + 1], sums[3 * tid + 2]);
-  s = group_sums(s, room, Place{lane, simd, simds});
-  if (tid == 0) finish_cosine(s, y, norms, p);
+  for (uint i = at.tid; i < p.groups; i += group_threads) s += float3(sums[3 * i], sums[3 * i + 1], sums[3 * i + 2]);
+  s = group_sums(s, room, at);
+  if (at.tid == 0) finish_cosine(s, y, norms, p);
 }
 
 struct CosineBackwardParams {

@@ -1,5 +1,5 @@
 // The softmax of attention whose scores are stored: matrices [length, pitch], one for each head of each sequence in turn.
-// A SIMD-group takes a row.
+// A SIMD-group takes a row, or a whole threadgroup does.
 
 struct Rows {
   uint length, heads;  // of the scores, which may be some heads of all
@@ -9,10 +9,10 @@ struct Rows {
   uint width, out_stride, dout_stride;  // of a head, and of rows; in the backward pass
 };
 
-CONSTANT uint kRows = 4;    // of a threadgroup
 CONSTANT uint kBlock = 64;  // the largest tile of the products that read the scores
 
 constant bool with_log_sum [[function_constant(10)]];
+constant bool whole [[function_constant(11)]];  // a threadgroup takes a row, not a SIMD-group
 
 // exp(x·scale − shift) of columns j to j+3, and 0 from column n on.
 static inline float4 exps(float4 x, uint j, uint n, float scale, float shift) {
@@ -29,27 +29,29 @@ static inline uint filled(uint i, uint pitch) { return min((i / kBlock + 1) * kB
     device float* log_sum [[buffer(1)]],
     constant Rows& p [[buffer(2)]],
     uint3 group [[threadgroup_position_in_grid]],
-    uint simd [[simdgroup_index_in_threadgroup]],
-    uint lane [[thread_index_in_simdgroup]]) {
-  const uint i = group.x * kRows + simd, n = i + 1;
+    PLACE_PARAMETERS) {
+  threadgroup float room[kRoom];
+  const Place at = PLACE;
+  const uint i = whole ? group.x : group.x * (group_threads / 32) + at.line, n = i + 1;
+  const uint member = whole ? at.tid : at.lane, members = whole ? group_threads : 32;
   if (i >= p.length) return;
   device float4* row = (device float4*)(scores + (group.z * p.heads + group.y) * p.plane + i * p.pitch);
   float most = -INFINITY;
-  for (uint j = 4 * lane; j < n; j += 128) {
+  for (uint j = 4 * member; j < n; j += 4 * members) {
     const float4 x = row[j / 4];
     most = max(most, max(max(x.x, j + 1 < n ? x.y : x.x), max(j + 2 < n ? x.z : x.x, j + 3 < n ? x.w : x.x)));
   }
-  const float shift = simd_max(most) * p.scale;
+  const float shift = team_max(most, whole, room, at) * p.scale;
   float sum = 0.0f;
-  for (uint j = 4 * lane; j < n; j += 128) {
+  for (uint j = 4 * member; j < n; j += 4 * members) {
     const float4 e = exps(row[j / 4], j, n, p.scale, shift);
     sum += (e.x + e.y) + (e.z + e.w);
   }
-  sum = simd_sum(sum);
-  if (with_log_sum && lane == 0) log_sum[(group.z * p.length + i) * p.log_stride + group.y] = shift + log(sum);
+  sum = team_sum(sum, whole, room, at);
+  if (with_log_sum && member == 0) log_sum[(group.z * p.length + i) * p.log_stride + group.y] = shift + log(sum);
   // Computing the exponentials again is cheaper than writing them twice.
   const uint end = filled(i, p.pitch);
-  for (uint j = 4 * lane; j < end; j += 128) {
+  for (uint j = 4 * member; j < end; j += 4 * members) {
     float4 x = float4(0.0f);
     if (j < n) x = exps(row[j / 4], j, n, p.scale, shift) / sum;
     row[j / 4] = x;
@@ -66,22 +68,24 @@ static inline uint filled(uint i, uint pitch) { return min((i / kBlock + 1) * kB
     device const float* log_sum [[buffer(4)]],
     constant Rows& p [[buffer(5)]],
     uint3 group [[threadgroup_position_in_grid]],
-    uint simd [[simdgroup_index_in_threadgroup]],
-    uint lane [[thread_index_in_simdgroup]]) {
-  const uint i = group.x * kRows + simd, n = i + 1;
+    PLACE_PARAMETERS) {
+  threadgroup float room[kRoom];
+  const Place at = PLACE;
+  const uint i = whole ? group.x : group.x * (group_threads / 32) + at.line, n = i + 1;
+  const uint member = whole ? at.tid : at.lane, members = whole ? group_threads : 32;
   if (i >= p.length) return;
-  const uint at = group.z * p.length + i;  // the row among those of all sequences
+  const uint from = group.z * p.length + i;  // the row among those of all sequences
   float delta = 0.0f;
-  for (uint c = lane; c < p.width; c += 32)
-    delta += load(out, at * p.out_stride + group.y * p.width + c, bf16_2) *
-             load(dout, at * p.dout_stride + group.y * p.width + c, bf16_3);
-  delta = simd_sum(delta);
-  const float shift = log_sum[at * p.log_stride + group.y];
+  for (uint c = member; c < p.width; c += members)
+    delta += load(out, from * p.out_stride + group.y * p.width + c, bf16_2) *
+             load(dout, from * p.dout_stride + group.y * p.width + c, bf16_3);
+  delta = team_sum(delta, whole, room, at);
+  const float shift = log_sum[from * p.log_stride + group.y];
   const uint first = (group.z * p.heads + group.y) * p.plane + i * p.pitch;
   device float4* row = (device float4*)(scores + first);
   device float4* grad = (device float4*)(grads + first);
   const uint end = filled(i, p.pitch);
-  for (uint j = 4 * lane; j < end; j += 128) {
+  for (uint j = 4 * member; j < end; j += 4 * members) {
     float4 x = float4(0.0f), g = float4(0.0f);
     if (j < n) {
       x = exps(row[j / 4], j, n, p.scale, shift);

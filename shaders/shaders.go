@@ -5,6 +5,7 @@ import (
 	"embed"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strings"
 )
 
@@ -13,7 +14,20 @@ var files embed.FS
 
 const prelude = "prelude.metal"
 
-// Names returns the names of all files but the prelude: "matmul", "norm", …
+// Definitions choose among forms of a source. The conditions #ifdef, #ifndef, #else and #endif of the files know these names
+// and no others.
+const (
+	PlainMatmul = "PLAIN_MATMUL" // products without SIMD-group matrices
+	PlainSums   = "PLAIN_SUMS"   // sums over threads by way of threadgroup memory, without SIMD-group functions
+	NoBFloat    = "NO_BFLOAT"    // nothing is of type bfloat
+)
+
+var definitions = []string{PlainMatmul, PlainSums, NoBFloat}
+
+// parts are files that stand in others.
+var parts = []string{prelude, "plain.metal", "teams.metal", "teams_plain.metal"}
+
+// Names returns the names of all files that are compiled: "matmul", "norm", …
 func Names() []string {
 	matches, err := fs.Glob(files, "*.metal")
 	if err != nil {
@@ -21,21 +35,66 @@ func Names() []string {
 	}
 	var names []string
 	for _, m := range matches {
-		if m != prelude {
+		if !slices.Contains(parts, m) {
 			names = append(names, strings.TrimSuffix(m, ".metal"))
 		}
 	}
 	return names
 }
 
-// Source returns a file with the prelude before it, ready for the compiler. It panics if there is no such file.
-func Source(name string) string {
-	return With(name, text(name+".metal"))
+// Parts returns the names of the files that stand in others.
+func Parts() []string {
+	var names []string
+	for _, p := range parts {
+		names = append(names, strings.TrimSuffix(p, ".metal"))
+	}
+	return names
+}
+
+// Source returns a file with the prelude before it, ready for the compiler, in the form that some definitions choose. It
+// panics if there is no such file.
+func Source(name string, defined ...string) string {
+	return With(name, text(name+".metal"), defined...)
 }
 
 // With returns the text of a file called name with the prelude before it.
-func With(name, source string) string {
-	return fmt.Sprintf("#line 1 %q\n%s\n#line 1 %q\n%s", prelude, text(prelude), name+".metal", source)
+func With(name, source string, defined ...string) string {
+	var b strings.Builder
+	expand(&b, prelude, text(prelude), defined)
+	expand(&b, name+".metal", source, defined)
+	return b.String()
+}
+
+// expand writes a file without what its conditions leave out, and with the parts that it includes in place. Each line keeps
+// its number.
+func expand(b *strings.Builder, file, source string, defined []string) {
+	fmt.Fprintf(b, "#line 1 %q\n", file)
+	var skipped []bool // of each condition that is open
+	for i, line := range strings.Split(strings.TrimSuffix(source, "\n"), "\n") {
+		directive, argument, _ := strings.Cut(line, " ")
+		switch directive {
+		case "#ifdef", "#ifndef":
+			if !slices.Contains(definitions, argument) {
+				panic(fmt.Sprintf("shaders: %s:%d: no definition %s", file, i+1, argument))
+			}
+			skipped = append(skipped, slices.Contains(defined, argument) != (directive == "#ifdef"))
+			line = ""
+		case "#else":
+			skipped[len(skipped)-1] = !skipped[len(skipped)-1]
+			line = ""
+		case "#endif":
+			skipped = skipped[:len(skipped)-1]
+			line = ""
+		}
+		if slices.Contains(skipped, true) {
+			line = ""
+		} else if part := strings.Trim(argument, `"`); directive == "#include" && slices.Contains(parts, part) {
+			expand(b, part, text(part), defined)
+			line = fmt.Sprintf("#line %d %q", i+2, file)
+		}
+		b.WriteString(line)
+		b.WriteByte('\n')
+	}
 }
 
 // NeedsMetal4 reports whether a source has Metal's tensor operations, which are of version 4.0 of the language. All others are

@@ -16,25 +16,23 @@ static inline float4 exp4(float4 v) { return float4(exp(v.x), exp(v.y), exp(v.z)
                                                                device void* y [[buffer(1)]],
                                                                constant SoftmaxParams& p [[buffer(2)]],
                                                                uint group [[threadgroup_position_in_grid]],
-                                                               uint lane [[thread_index_in_simdgroup]],
-                                                               uint simd [[simdgroup_index_in_threadgroup]],
-                                                               uint simds [[simdgroups_per_threadgroup]]) {
-  threadgroup float room[32];
-  const Place at = Place{lane, simd, simds};
-  const uint row = whole ? group : group * simds + simd;
+                                                               PLACE_PARAMETERS) {
+  threadgroup float room[kRoom];
+  const Place at = PLACE;
+  const uint row = whole ? group : group * (group_threads / 32) + at.line;
   if (row >= p.rows) return;  // never with a barrier ahead: then the grid has a threadgroup for each row
-  const uint first = whole ? 4 * (simd * 32 + lane) : 4 * lane, step = whole ? 128 * simds : 128;
+  const uint first = 4 * (whole ? at.tid : at.lane), step = 4 * (whole ? group_threads : 32);
 
   float most = -INFINITY;
   for (uint c = first; c < p.cols; c += step) {
     const float4 v = load_row(x, row * p.x, c, p.cols, -INFINITY, bf16_0, quads);
     most = max(most, max(max(v.x, v.y), max(v.z, v.w)));
   }
-  most = whole ? group_max(most, room, at) : simd_max(most);
+  most = team_max(most, whole, room, at);
   float sum = 0.0f;
   for (uint c = first; c < p.cols; c += step)
     sum += sum_of(exp4(load_row(x, row * p.x, c, p.cols, -INFINITY, bf16_0, quads) - most));
-  sum = whole ? group_sum(sum, room, at) : simd_sum(sum);
+  sum = team_sum(sum, whole, room, at);
   for (uint c = first; c < p.cols; c += step) {
     const float4 v = exp4(load_row(x, row * p.x, c, p.cols, -INFINITY, bf16_0, quads) - most);
     store_row(y, row * p.y, c, p.cols, v / sum, bf16_1, quads);
@@ -52,19 +50,17 @@ struct SoftmaxBackwardParams {
                                                                         device void* dx [[buffer(2)]],
                                                                         constant SoftmaxBackwardParams& p [[buffer(3)]],
                                                                         uint group [[threadgroup_position_in_grid]],
-                                                                        uint lane [[thread_index_in_simdgroup]],
-                                                                        uint simd [[simdgroup_index_in_threadgroup]],
-                                                                        uint simds [[simdgroups_per_threadgroup]]) {
-  threadgroup float room[32];
-  const Place at = Place{lane, simd, simds};
-  const uint row = whole ? group : group * simds + simd;
+                                                                        PLACE_PARAMETERS) {
+  threadgroup float room[kRoom];
+  const Place at = PLACE;
+  const uint row = whole ? group : group * (group_threads / 32) + at.line;
   if (row >= p.rows) return;
-  const uint first = whole ? 4 * (simd * 32 + lane) : 4 * lane, step = whole ? 128 * simds : 128;
+  const uint first = 4 * (whole ? at.tid : at.lane), step = 4 * (whole ? group_threads : 32);
 
   float delta = 0.0f;
   for (uint c = first; c < p.cols; c += step)
     delta += sum_of(load_row(y, row * p.y, c, p.cols, 0.0f, bf16_0, quads) * load_row(dy, row * p.dy, c, p.cols, 0.0f, bf16_1, quads));
-  delta = whole ? group_sum(delta, room, at) : simd_sum(delta);
+  delta = team_sum(delta, whole, room, at);
   for (uint c = first; c < p.cols; c += step) {
     const float4 d = load_row(dy, row * p.dy, c, p.cols, 0.0f, bf16_1, quads) - delta;
     store_row(dx, row * p.dx, c, p.cols, load_row(y, row * p.y, c, p.cols, 0.0f, bf16_0, quads) * d, bf16_2, quads);

@@ -64,6 +64,15 @@ var subjects = []struct {
 	{"training", trainingCases},
 }
 
+// Subjects returns the names of the parts, in the order in which they run.
+func Subjects() []string {
+	var names []string
+	for _, s := range subjects {
+		names = append(names, s.name)
+	}
+	return names
+}
+
 // Run runs the suite on b, which must be idle, and leaves it open.
 func Run(t *testing.T, b backend.Backend, o Options) {
 	for _, subject := range subjects {

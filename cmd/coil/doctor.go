@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"coil/doctor"
+	"coil/metal"
 	"coil/metal/bridge"
 
 	"github.com/spf13/cobra"
@@ -34,31 +36,36 @@ func newDoctor() *cobra.Command {
 		} else if err != nil {
 			return err
 		}
-		w := cmd.OutOrStdout()
-		if asJSON {
-			w = cmd.ErrOrStderr()
-		}
-		signals := watchSignals(cmd.ErrOrStderr(), "stopping after what is being examined", "Ctrl-C once more leaves at once")
-		defer signals.end()
-		r, err := doctor.Examine(d, doctor.Options{Version: version(), Short: short, Stop: signals.asked, Progress: func(x any) { printFinding(w, x) }})
-		if err != nil {
-			return err
-		}
-		printVerdict(w, r)
-		if asJSON {
-			if err := writeJSON(cmd.OutOrStdout(), r); err != nil {
-				return err
-			}
-		}
-		switch {
-		case r.Stopped:
-			return signals.err()
-		case len(r.Problems) > 0:
-			return fmt.Errorf("this GPU is not fit for training: %s", plural(len(r.Problems), "problem"))
-		}
-		return nil
+		return examine(cmd, d, short, asJSON)
 	}
 	return cmd
+}
+
+// examine examines a device, prints what it finds, and returns an error if the device is not fit.
+func examine(cmd *cobra.Command, d metal.Device, short, asJSON bool) error {
+	w := cmd.OutOrStdout()
+	if asJSON {
+		w = cmd.ErrOrStderr()
+	}
+	signals := watchSignals(cmd.ErrOrStderr(), "stopping after what is being examined", "Ctrl-C once more leaves at once")
+	defer signals.end()
+	r, err := doctor.Examine(d, doctor.Options{Version: version(), Short: short, Stop: signals.asked, Progress: func(x any) { printFinding(w, x) }})
+	if err != nil {
+		return err
+	}
+	printVerdict(w, r)
+	if asJSON {
+		if err := writeJSON(cmd.OutOrStdout(), r); err != nil {
+			return err
+		}
+	}
+	switch {
+	case r.Stopped:
+		return signals.err()
+	case len(r.Problems) > 0:
+		return fmt.Errorf("this GPU is not fit for training: %s", plural(len(r.Problems), "problem"))
+	}
+	return nil
 }
 
 func printFinding(w io.Writer, x any) {
@@ -68,11 +75,18 @@ func printFinding(w io.Writer, x any) {
 			fmt.Fprintf(w, "shader   %-16s FAILED\n%s\n", x.Name, x.Error)
 			return
 		}
-		fmt.Fprintf(w, "shader   %-16s compiled in %.2f s\n", x.Name, x.Seconds)
+		form := ""
+		if len(x.Form) > 0 {
+			form = " with " + strings.Join(x.Form, ", ")
+		}
+		fmt.Fprintf(w, "shader   %-16s compiled in %.2f s%s\n", x.Name, x.Seconds, form)
 	case doctor.Finding:
 		if len(x.Failures) > 0 {
 			fmt.Fprintf(w, "kernels  %-16s %-8s FAILED %d times in %s; the first:\n  %s\n", x.Subject, x.Precision, len(x.Failures),
 				plural(x.Trials, "trial"), x.Failures[0])
+			if x.Replaced {
+				fmt.Fprintf(w, "         %-16s %-8s plainer kernels pass, and are used from now on\n", x.Subject, x.Precision)
+			}
 			return
 		}
 		fmt.Fprintf(w, "kernels  %-16s %-8s %4d trials, largest error %.2f of what is tolerated, %.1f s\n", x.Subject, x.Precision, x.Trials, x.Worst, x.Seconds)
@@ -121,6 +135,10 @@ func printVerdict(w io.Writer, r *doctor.Report) {
 		power = "unknown"
 	}
 	fmt.Fprintf(w, "power    %s%s; thermal state %s before, %s after\n\n", power, lowPower, g.Condition.Thermal, g.After.Thermal)
+	describeVariants(w, r.Variants)
+	if !g.HasBFloat() {
+		fmt.Fprintln(w, "         this GPU has no bfloat16: --bfloat16 is refused")
+	}
 	switch {
 	case r.Stopped:
 		fmt.Fprintf(w, "stopped after %.0f s\n", r.Seconds)

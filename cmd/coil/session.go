@@ -162,6 +162,7 @@ func describe(w io.Writer, source string, t *train.Trainer, b backend.Backend) {
 		fmt.Fprintf(w, "weights  %s\n", t.Origin)
 	}
 	fmt.Fprintf(w, "backend  %s · %s\n", i.Name, describeDevice(i.Device, i.Kernels, i.Workers, i.Memory))
+	describeVariants(w, i.Variants)
 	fmt.Fprintf(w, "memory   %s: weights and moments %s, gradients %s, activations %s, workspace %s\n", byteSize(t.Memory.Total()),
 		byteSize(t.Memory.Buffers), byteSize(t.Memory.Accumulators), byteSize(t.Memory.Activations), byteSize(t.Memory.Workspace+t.Memory.Batch))
 }
@@ -170,6 +171,24 @@ func describe(w io.Writer, source string, t *train.Trainer, b backend.Backend) {
 func warn(w io.Writer, warnings []string) {
 	for _, s := range warnings {
 		fmt.Fprintf(w, "warning  %s\n", s)
+	}
+}
+
+// describeVariants prints which of several kernels are used, and why none that are faster.
+func describeVariants(w io.Writer, variants []backend.Variant) {
+	var parts []string
+	for _, v := range variants {
+		parts = append(parts, v.Subject+": "+v.Name)
+	}
+	if parts == nil {
+		return
+	}
+	fmt.Fprintf(w, "kernels  %s\n", strings.Join(parts, " · "))
+	for _, v := range variants {
+		if v.Reason != "" {
+			reason, _, _ := strings.Cut(v.Reason, "\n")
+			fmt.Fprintf(w, "         %s: %s, not %s\n", v.Subject, v.Name, reason)
+		}
 	}
 }
 

@@ -108,6 +108,7 @@ func newTrain() *cobra.Command {
 			if err != nil {
 				return j, err
 			}
+			info.Variants = train.Variants(b.Info())
 			if dir != "" {
 				j.r, err = run.CreateAt(dir, c.Encode(), info, first...)
 			} else {

@@ -102,7 +102,7 @@ func (d *Device) describe() {
 		RegistryID:       amount(newMessage("registryID", typeUint)),
 	}
 	supportsFamily := newMessage("supportsFamily:", typeBool, typeInt)
-	for f := newestFamily; f >= 7; f-- {
+	for f := newestFamily; f > 0; f-- {
 		if supportsFamily.send(d.object, uint64(familyApple+f)).bool() {
 			d.description.Family = f
 			break

@@ -46,7 +46,7 @@ func TestOpen(t *testing.T) {
 
 func TestDescription(t *testing.T) {
 	defer standin.SetFamily(1009)
-	for family, want := range map[int]int{1006: 0, 1007: 7, 1009: 9, 1010: 10, 1012: 12} {
+	for family, want := range map[int]int{1000: 0, 1005: 5, 1007: 7, 1009: 9, 1010: 10, 1012: 12} {
 		standin.SetFamily(family)
 		f := openFixture(t)
 		if diff := cmp.Diff(metal.Description{

@@ -27,7 +27,7 @@ import (
 // The run time and Metal's standard library, which are compiled with clang where the tests run, and all else that a library
 // in the cache depends on.
 //
-//go:embed runtime compile.go divide.go lex.go lint.go translate.go
+//go:embed runtime compile.go divide.go lex.go lint.go pretend.go translate.go
 var sources embed.FS
 
 const shimFile = "metal_stdlib"

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 	"unsafe"
@@ -104,15 +105,21 @@ func callSymbol(handle uintptr, name string, args ...uintptr) (uintptr, error) {
 
 // Description says what the device is.
 func (d *Device) Description() metal.Description {
-	family := 9
-	if d.o.Tensors {
+	family := d.o.GPU.Family
+	switch {
+	case d.o.Tensors:
 		family = 10
+	case family == 0:
+		family = 9
 	}
 	return metal.Description{Name: "emulator", Family: family, Unified: true, Tensors: d.o.Tensors, WorkingSet: maxBuffer, MaxBuffer: maxBuffer, ThreadgroupBytes: threadgroupBytes}
 }
 
 // Library compiles a source. Its error is a *CompileError if the source is at fault.
 func (d *Device) Library(name, source string) (metal.Library, error) {
+	if text, ok := d.o.GPU.Libraries[name]; ok {
+		return 0, &CompileError{Name: name, Output: text}
+	}
 	if shaders.NeedsMetal4(source) && !d.o.Tensors {
 		return 0, &CompileError{Name: name, Output: fmt.Sprintf("%s.metal: fatal error: '%s' file not found", name, tensorHeader)}
 	}
@@ -162,6 +169,12 @@ func (d *Device) Pipeline(lib metal.Library, kernel string, constants []metal.Co
 	if p.kernel == nil {
 		return 0, fmt.Errorf("there is no kernel %s", kernel)
 	}
+	if text, ok := d.o.GPU.Pipelines[kernel]; ok {
+		return 0, errors.New(text)
+	}
+	if what := p.kernel.lacks(d.o.GPU, d.Description().Family); what != "" {
+		return 0, fmt.Errorf("Encountered unlowered function call to air.%s", what)
+	}
 	p.layouts = p.lib.layouts[kernel]
 	var err error
 	if p.entry, err = purego.Dlsym(p.lib.handle, "msl_entry_"+kernel); err != nil {
@@ -207,14 +220,36 @@ func (d *Device) Pipeline(lib metal.Library, kernel string, constants []metal.Co
 func (d *Device) MaxThreads(p metal.Pipeline) int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.pipelines[p-1].maxThreads()
+	return d.maxThreads(d.pipelines[p-1])
 }
 
-func (p *pipeline) maxThreads() int {
+func (d *Device) maxThreads(p *pipeline) int {
+	most := maxThreads
 	if p.kernel.MaxThreads > 0 {
-		return p.kernel.MaxThreads
+		most = p.kernel.MaxThreads
 	}
-	return maxThreads
+	if d.o.GPU.MaxThreads > 0 {
+		most = min(most, d.o.GPU.MaxThreads)
+	}
+	return most
+}
+
+// lacks is what of a kernel a GPU of a family lacks, "" if nothing.
+func (k *kernelDecl) lacks(g GPU, family int) string {
+	for _, word := range k.Needs {
+		if slices.Contains(g.Lacks, word) {
+			return word
+		}
+		for _, f := range features {
+			if strings.HasPrefix(word, f.prefix) {
+				if family < f.family {
+					return word
+				}
+				break
+			}
+		}
+	}
+	return ""
 }
 
 // SetWindows lets f say how many bytes a launch may touch from where a bind points to, so that a stray access is seen that

@@ -4,7 +4,9 @@ package emulator
 
 import (
 	"fmt"
+	"maps"
 	"regexp"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -75,6 +77,7 @@ type function struct {
 	own    bool              // of the source, not of the shim or of the entry points
 	calls  map[string]string // addresses of functions, with their place
 	consts map[int]bool      // indices of function constants it reads
+	bfloat bool              // has to do with bfloat
 }
 
 // tree reads clang's dump of a syntax tree line by line.
@@ -159,6 +162,9 @@ func (t *tree) node(line string) {
 	}
 	if !own {
 		return
+	}
+	if n := len(t.within); n > 0 && (strings.Contains(tail, "bfloat") || strings.Contains(tail, "__bf16")) {
+		t.functions[t.within[n-1].addr].bfloat = true
 	}
 
 	if t.conditions[depth-2] { // the first child of a conditional operator
@@ -363,7 +369,7 @@ func (t *tree) kernelCalls() {
 	}
 }
 
-// uses notes the function constants that each kernel can reach.
+// uses notes the function constants that each kernel can reach, and what it needs that not every GPU has.
 func (t *tree) uses() {
 	entries := map[string]*function{}
 	for _, f := range t.functions {
@@ -371,7 +377,12 @@ func (t *tree) uses() {
 	}
 	for i := range t.unit.Kernels {
 		k := &t.unit.Kernels[i]
-		seen, used := map[*function]bool{}, map[int]bool{}
+		seen, used, needs := map[*function]bool{}, map[int]bool{}, map[string]bool{}
+		need := func(word string) {
+			if slices.ContainsFunc(features, func(f feature) bool { return strings.HasPrefix(word, f.prefix) }) {
+				needs[word] = true
+			}
+		}
 		var visit func(f *function)
 		visit = func(f *function) {
 			if f == nil || seen[f] {
@@ -381,11 +392,21 @@ func (t *tree) uses() {
 			for c := range f.consts {
 				used[c] = true
 			}
+			if !f.own {
+				need(f.name)
+			}
+			if f.bfloat {
+				need("bfloat")
+			}
 			for _, g := range t.callees(f) {
 				visit(g)
 			}
 		}
 		visit(entries["msl_entry_"+k.Name])
+		for _, p := range k.Params {
+			need(p.Attr)
+		}
+		k.Needs = slices.Sorted(maps.Keys(needs))
 		k.Uses = nil
 		for c := range used {
 			k.Uses = append(k.Uses, c)

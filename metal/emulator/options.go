@@ -37,7 +37,18 @@ type Options struct {
 	Tensors   bool          // the GPU has units for Metal 4's tensors, as M5 has
 	Functions Functions     // how exact the functions of Metal's library are
 	RowMajor  bool          // the threads of a SIMD-group hold a matrix row by row, as no GPU of Apple's is known to
+	GPU       GPU           // what it pretends to be; the zero value is a GPU of family Apple9 without a fault
 	Cache     string        // folder of compiled sources; "": $COIL_EMULATOR_CACHE, or coil-emulator in the user's cache
+}
+
+// GPU is what an emulator pretends to be: a plainer GPU, or one that gets something wrong.
+type GPU struct {
+	Family     int               // of Apple's GPUs; 0: 9. Its pipelines lack what the family lacks
+	Lacks      []string          // functions of the library that no pipeline of it can have
+	MaxThreads int               // of a threadgroup of any pipeline; 0: 1024
+	Libraries  map[string]string // what the compiler says to these libraries
+	Pipelines  map[string]string // what it says to these kernels
+	Wrong      map[string]bool   // kernels whose first result is not what it should be
 }
 
 // Order of what may happen in any order: threadgroups, SIMD-groups and threads of a launch, launches between two barriers,

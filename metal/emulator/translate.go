@@ -27,7 +27,8 @@ type kernelDecl struct {
 	At         string // file:line
 	MaxThreads int    // 0: no bound of its own
 	Params     []param
-	Uses       []int // indices of function constants
+	Uses       []int    // indices of function constants
+	Needs      []string // names of functions, attributes and types that not every GPU has
 
 	function string // C++ expression that names the function: "gemm<float, 8>"
 	generic  *kernelFunc
