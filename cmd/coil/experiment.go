@@ -151,7 +151,7 @@ func (o *experimentFlags) grid(name string) (experiment.Grid, error) {
 	if strings.HasSuffix(name, ".toml") {
 		text, e := os.ReadFile(name)
 		if e != nil {
-			return g, usageError{fileError("the grid", e)}
+			return g, inputError{fileError("the grid", e)}
 		}
 		if g, err = experiment.Parse(name, text); err == nil && g.Name == "" {
 			g.Name = strings.TrimSuffix(filepath.Base(name), ".toml")
