@@ -87,3 +87,35 @@ func TestBFloatRounding(t *testing.T) {
 		p.Close()
 	}
 }
+
+// TestStaysFloat: statistics, losses and what is summed stay float whatever the precision.
+func TestStaysFloat(t *testing.T) {
+	r := backend.NewRecorder(1, 1)
+	x, gain := r.Temporary(8, 16), r.Constant(1, 16, make([]float32, 16))
+	stats, norms, logSum, loss, correct := r.Temporary(8, 2), r.Temporary(1, 3), r.Temporary(8, 1), r.Temporary(8, 1), r.Temporary(8, 1)
+	weights, qkv, y := r.Temporary(8, 1), r.Temporary(8, 48), r.Temporary(8, 16)
+	cosine := r.Temporary(1, 2)
+	for _, op := range []backend.Op{
+		&backend.Fill{Y: x}, &backend.Fill{Y: qkv}, &backend.Fill{Y: weights},
+		&backend.LayerNorm{X: x, Gain: gain, Y: y, Stats: stats, Eps: 1, RMS: true},
+		&backend.Attention{QKV: qkv, Out: y, LogSum: logSum, Heads: 1, Length: 8},
+		&backend.Cosine{A: x, B: y, Y: cosine.Columns(0, 1), Norms: norms, Alpha: 1},
+		&backend.CrossEntropy{Logits: x, Targets: r.Input(8), RowWeights: weights, Loss: loss, Correct: correct, DLogits: x, Weight: 1},
+	} {
+		r.Record(op)
+	}
+	if r.Err() != nil {
+		t.Fatal(r.Err())
+	}
+	is := metal.BFloats(r)
+	for name, x := range map[string]backend.Tensor{"stats": stats, "norms": norms, "log-sums": logSum, "loss": loss, "correct": correct, "row weights": weights, "cosine": cosine} {
+		if is[x.Storage-1] {
+			t.Errorf("%s are bfloat", name)
+		}
+	}
+	for name, x := range map[string]backend.Tensor{"x": x, "qkv": qkv, "y": y} {
+		if !is[x.Storage-1] {
+			t.Errorf("%s is float", name)
+		}
+	}
+}

@@ -307,6 +307,43 @@ func TestTwoFailures(t *testing.T) {
 	}
 }
 
+// TestFailureBehindEndedStep has the second of two steps fail while the results of the first, which has ended, are still to
+// be taken: only the second one is run again.
+func TestFailureBehindEndedStep(t *testing.T) {
+	run := func(d *failing) (all []float32, launches int) {
+		b := on(t, d, metal.Options{Target: 1})
+		defer b.Close()
+		u := newUpdates(b)
+		defer u.program.Close()
+		_, launches = metal.Gate(u.program)
+		for range 2 {
+			if err := u.program.Run(backend.Step{Scalars: []float32{0.5}}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, s := range u.state {
+			got := make([]float32, s.Len())
+			if err := s.Read(0, got); err != nil { // waits for both
+				t.Fatal(err)
+			}
+			all = append(all, got...)
+		}
+		for range 2 {
+			if err := u.program.Results(u.results); err != nil {
+				t.Fatal(err)
+			}
+			all = append(all, u.results...)
+		}
+		return all, launches
+	}
+	want, launches := run(newFailing(t))
+	d := failAt(t, launches+1, nothing)
+	got, _ := run(d)
+	if d.resets != 1 || d.submits != 3*launches || !slices.Equal(got, want) {
+		t.Errorf("%d resets, %d command buffers of steps of %d; weights and results %v, want %v", d.resets, d.submits, launches, got, want)
+	}
+}
+
 // outstanding is a device whose command buffers take a few polls, and which complains if something is done too early.
 type outstanding struct {
 	failing
@@ -375,9 +412,21 @@ func TestNothingRunsMeanwhile(t *testing.T) {
 			}
 		}
 	}
+	// Whoever wants the results of the later step waits for it.
+	for _, p := range programs[:2] {
+		if err := p.Run(backend.Step{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := programs[1].Results(nil); err != nil || len(d.polls) > 0 {
+		t.Errorf("results of the later step, while %d command buffers run: error %v", len(d.polls), err)
+	}
+	if err := programs[0].Results(nil); err != nil {
+		t.Error(err)
+	}
 	// A failure, with another step in flight behind it.
 	d.fail = func(submit int) *fault {
-		if submit == 7 {
+		if submit == 9 {
 			return &fault{err: &metal.CommandError{Code: metal.CommandTimeout, Text: "too late"}}
 		}
 		return nil
@@ -487,6 +536,7 @@ func TestUngated(t *testing.T) {
 			x, y := r.Temporary(1, 4), r.Parameter(w)
 			r.Record(&backend.Fill{Y: x, Value: 3})
 			r.Record(&backend.Add{A: y, B: x, Y: y, Alpha: 1, Beta: 1})
+			r.Record(&backend.Average{X: x, Mean: y}) // which asks the gate
 			p, err := b.Compile(r)
 			if err != nil {
 				t.Fatal(err)

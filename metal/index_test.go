@@ -74,6 +74,7 @@ func TestSortedIndex(t *testing.T) {
 		"a segment exactly":          {3, times(32, 0, 32)},
 		"a segment and one":          {3, times(33, 33, 33)},
 		"two segments":               {4, times(64, 65, 63, 1)},
+		"segments exactly":           {40, times(slices.Repeat([]int{32}, 40)...)},
 		"most segments":              {4, times(1, 33, 65, 97)},
 		"most segments of one":       {33, times(slices.Repeat([]int{1}, 33)...)},
 		"most values of two":         {8, times(33, 33, 33, 33, 33, 33, 33, 31)},

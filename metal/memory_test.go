@@ -251,16 +251,45 @@ func TestMisuse(t *testing.T) {
 	}
 }
 
+// TestAccumulatorIsCleared: to its last value, and one without room behind it.
+func TestAccumulatorIsCleared(t *testing.T) {
+	b := emulated(t, metal.Options{})
+	defer b.Close()
+	r := backend.NewRecorder(1, 2)
+	sum, one := r.Accumulator(1, 128), r.Temporary(1, 128)
+	r.Record(&backend.Fill{Y: one, Value: 1})
+	r.Record(&backend.Add{A: sum, B: one, Y: sum, Alpha: 1, Beta: 1})
+	r.BeginStep()
+	r.Result(sum)
+	p, err := b.Compile(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	for range 3 {
+		got := make([]float32, 128)
+		if err := errors.Join(p.Run(backend.Step{}), p.Results(got)); err != nil {
+			t.Fatal(err)
+		}
+		for i, x := range got {
+			if x != 2 {
+				t.Fatalf("sum %d is %g, want 2", i, x)
+			}
+		}
+	}
+}
+
 // late is a device whose command buffers end after some polls, or never.
 type late struct {
 	metal.Device
-	polls int
-	ends  time.Duration // -1: never
-	begin time.Time
+	polls, submits int
+	ends           time.Duration // -1: never
+	begin          time.Time
 }
 
 func (d *late) Submit(lists [][]metal.Launch, slot int) (metal.Ticket, error) {
 	d.begin = time.Now()
+	d.submits++
 	return d.Device.Submit(lists, slot)
 }
 
@@ -276,8 +305,9 @@ func (d *late) Poll(t metal.Ticket) metal.Progress {
 func TestTimeout(t *testing.T) {
 	const timeout = 300 * time.Millisecond
 	for _, ends := range []time.Duration{timeout / 3, -1} {
-		d := &late{Device: metal.OnPaper(metal.Chip{Name: "paper"}), ends: ends}
+		d := &late{Device: metal.OnPaper(metal.Chip{Name: "paper"})}
 		b := on(t, d, metal.Options{Timeout: timeout})
+		d.ends, d.submits = ends, 0 // whatever the backend has tried when it started
 		p := addsOf(t, b, 3)
 		if err := p.Run(backend.Step{}); err != nil {
 			t.Fatal(err)
@@ -291,6 +321,9 @@ func TestTimeout(t *testing.T) {
 		if ends < 0 {
 			if waited < timeout {
 				t.Errorf("given up after %v, want %v", waited, timeout)
+			}
+			if d.submits != 1 || err == nil || !strings.Contains(err.Error(), "can't be trusted") {
+				t.Errorf("%d command buffers were submitted, error %v", d.submits, err)
 			}
 			if err := p.Run(backend.Step{}); err == nil {
 				t.Error("a step after one that hangs: no error")
