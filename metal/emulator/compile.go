@@ -16,7 +16,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"coil/shaders"
@@ -27,7 +26,7 @@ import (
 // The run time and Metal's standard library, which are compiled with clang where the tests run, and all else that a library
 // in the cache depends on.
 //
-//go:embed runtime compile.go divide.go lex.go lint.go pretend.go translate.go
+//go:embed runtime calls.go compile.go divide.go lex.go lint.go names.go names.txt overloads.go overloads.txt pretend.go translate.go
 var sources embed.FS
 
 const shimFile = "metal_stdlib"
@@ -242,8 +241,8 @@ func (c *compiler) translate(tmp, name, source string, flags []string) (*unit, e
 	if err := os.WriteFile(filepath.Join(tmp, file), []byte(source), 0o666); err != nil {
 		return nil, err
 	}
-	// With empty headers only the macros of the source itself are expanded.
-	pre, msg, err := c.run(tmp, slices.Concat(flags, []string{"-E", "-I" + c.empty, "./" + file})...)
+	// With empty headers only the macros of the source itself are expanded. -dD keeps their definitions.
+	pre, msg, err := c.run(tmp, slices.Concat(flags, []string{"-E", "-dD", "-I" + c.empty, "./" + file})...)
 	if err != nil {
 		return nil, compileError(name, msg, err)
 	}
@@ -252,6 +251,18 @@ func (c *compiler) translate(tmp, name, source string, flags []string) (*unit, e
 		return nil, &CompileError{Name: name, Diags: u.diags}
 	}
 	return u, os.WriteFile(filepath.Join(tmp, "k.cl"), []byte(u.text), 0o666)
+}
+
+// lint checks k.cl, which was made from a source.
+func (c *compiler) lint(tmp, name string, flags []string, u *unit) error {
+	dump, msg, err := c.run(tmp, slices.Concat(flags, []string{"-w", "-I" + c.include, "-fsyntax-only", "-Xclang", "-ast-dump", "k.cl"})...)
+	if err != nil {
+		return compileError(name, msg, err)
+	}
+	if diags := u.lintTree(dump); len(diags) > 0 {
+		return &CompileError{Name: name, Diags: diags}
+	}
+	return nil
 }
 
 // build makes k.so in the folder tmp.
@@ -270,29 +281,18 @@ func (c *compiler) build(tmp, name, source string, checked bool, functions Funct
 	if err != nil {
 		return nil, err
 	}
+	if err := c.lint(tmp, name, flags, u); err != nil {
+		return nil, err
+	}
 	clang := func(args ...string) (string, string, error) { return c.run(tmp, slices.Concat(flags, args)...) }
-
-	var dump, dumpMsg string
-	var dumpErr error
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		dump, dumpMsg, dumpErr = clang("-w", "-I"+c.include, "-fsyntax-only", "-Xclang", "-ast-dump", "k.cl")
-	})
 	var msg string
 	if functions == WorstFast {
 		msg, err = c.compileDivisions(tmp, clang)
 	} else {
 		_, msg, err = clang("-I"+c.include, "-c", "k.cl", "-o", "k.o")
 	}
-	wg.Wait()
 	if err != nil {
 		return nil, compileError(name, msg, err)
-	}
-	if dumpErr != nil {
-		return nil, compileError(name, dumpMsg, dumpErr)
-	}
-	if diags := u.lintTree(dump); len(diags) > 0 {
-		return nil, &CompileError{Name: name, Diags: diags}
 	}
 	if _, msg, err := c.run(tmp, "-shared", "-Wl,-Bsymbolic", "-Wl,-z,now", "-Wl,--no-undefined", "-Wl,-rpath,$ORIGIN", "-o", "k.so", "k.o", c.runtime, "-lm"); err != nil {
 		return nil, fmt.Errorf("%s does not link: %w\n%s", name, err, msg)

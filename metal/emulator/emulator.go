@@ -63,6 +63,8 @@ type pipeline struct {
 	layouts   []layout
 	entry     uintptr
 	constants []constantValue
+	off       map[string]bool           // function constants that are set to zero
+	tgLength  [maxThreadgroupParams]int // of threadgroup arguments, in bytes
 }
 
 var _ metal.Device = (*Device)(nil)
@@ -181,6 +183,7 @@ func (d *Device) Pipeline(lib metal.Library, kernel string, constants []metal.Co
 		return 0, err
 	}
 	set := map[int]bool{}
+	p.off = map[string]bool{}
 	for _, c := range constants {
 		i := slices.IndexFunc(p.lib.Constants, func(x constantDecl) bool { return x.Index == c.Index })
 		switch {
@@ -206,6 +209,7 @@ func (d *Device) Pipeline(lib metal.Library, kernel string, constants []metal.Co
 			v.Size = 1
 		}
 		p.constants = append(p.constants, v)
+		p.off[p.lib.Constants[i].Name] = c.Bits == 0
 	}
 	for _, c := range p.lib.Constants {
 		if !set[c.Index] && slices.Contains(p.kernel.Uses, c.Index) {
@@ -214,6 +218,23 @@ func (d *Device) Pipeline(lib metal.Library, kernel string, constants []metal.Co
 	}
 	d.pipelines = append(d.pipelines, p)
 	return metal.Pipeline(len(d.pipelines)), nil
+}
+
+// SetThreadgroupMemory gives a pipeline's [[threadgroup(index)]] argument its length, as an encoder does on a Mac.
+func (d *Device) SetThreadgroupMemory(p metal.Pipeline, index, bytes int) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	x := d.pipelines[p-1]
+	if index < 0 || index >= maxThreadgroupParams || bytes <= 0 || bytes%16 != 0 {
+		return fmt.Errorf("threadgroup memory %d of %d bytes: the index is from 0 to %d, and the length a multiple of 16", index, bytes, maxThreadgroupParams-1)
+	}
+	at, err := purego.Dlsym(x.lib.handle, fmt.Sprintf("msl_tg_%d", index))
+	if err != nil {
+		return err
+	}
+	x.tgLength[index] = bytes
+	x.constants = append(x.constants, constantValue{At: uint64(at), Bits: uint32(bytes), Size: 4})
+	return nil
 }
 
 // MaxThreads is the largest threadgroup of a pipeline.

@@ -62,7 +62,7 @@ func TestFaults(t *testing.T) {
 				{"halves", 4, 64, "", []metal.Buffer{g.buffer(512), g.buffer(4)}},
 				{"halves", 4, 64, bounds, []metal.Buffer{g.buffer(510), g.buffer(4)}},
 				{"misaligned", 1, 4, behaviour, []metal.Buffer{floats()}},
-				{"divide", 1, 32, behaviour, []metal.Buffer{g.buffer(128)}},
+				{"quotient", 1, 32, behaviour, []metal.Buffer{g.buffer(128)}},
 			} {
 				err := g.run(launch(g.pipeline(lib, c.kernel), dims{c.groups}, dims{c.threads}, c.binds...))
 				check(t, err, c.want)
@@ -91,7 +91,7 @@ func TestFastFaults(t *testing.T) {
 	}{
 		{"overrun", 4, 32, "write", 4, []metal.Buffer{g.buffer(512), far}},
 		{"underrun", 4, 32, "read", 4, []metal.Buffer{g.buffer(512), far}},
-		{"divide", 4, 32, "division by zero", 1, []metal.Buffer{zero}},
+		{"quotient", 4, 32, "division by zero", 1, []metal.Buffer{zero}},
 		{"endless", 1, 32, "time-out", 2, []metal.Buffer{zero}},
 		{"endless_barriers", 4, 32, "time-out", 2, []metal.Buffer{zero}},
 		{"large_arrays", 4, 32, "stack overflow", 1, []metal.Buffer{zero}},

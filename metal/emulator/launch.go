@@ -161,10 +161,16 @@ func (d *Device) bind(c *cDispatch, p *pipeline, l *launch) (faults []string) {
 	var declared [len(l.Bind)]bool
 	for i := range p.kernel.Params {
 		pr := &p.kernel.Params[i]
+		if pr.Attr == "threadgroup" && p.tgLength[pr.Index] == 0 {
+			bad("threadgroup memory %d (%s) has no length", pr.Index, pr.Name)
+		}
 		if pr.Attr != "buffer" {
 			continue
 		}
 		if pr.Index >= int(l.Binds) || l.Bind[pr.Index].Buffer == 0 {
+			if off, set := p.off[pr.If]; pr.If != "" && (off || !set) {
+				continue
+			}
 			bad("buffer %d (%s) is not bound", pr.Index, pr.Name)
 			continue
 		}

@@ -38,7 +38,10 @@ func (tr *translator) lintTokens() {
 			if why := forbidden[t.s]; why != "" && !(t.s == "private" && tr.is(i+1, ":")) && !(t.s == "delete" && tr.is(i-1, "=")) {
 				tr.diag(i, "%s: %s", t.s, why)
 			}
-			if spaces[t.s] && i+1 < len(tr.t) && tr.t[i+1].kind == punctuation && !tr.is(i+1, "{", ":", "::") && !tr.is(i-1, ")", "const") {
+			if t.s == "long" && tr.is(i+1, "long") {
+				tr.diag(i, "long long: Metal has no such type; long has 64 bits")
+			}
+			if spaces[t.s] && i+1 < len(tr.t) && tr.t[i+1].kind == punctuation && !tr.is(i+1, "{", ":", "::") && !tr.is(i-1, ")", "const", "[") {
 				tr.diag(i, "%s is a word of Metal; choose another name", t.s)
 			}
 			if reservedRE.MatchString(t.s) {
@@ -75,6 +78,10 @@ type function struct {
 	name   string
 	at     Diag              // where it is
 	own    bool              // of the source, not of the shim or of the entry points
+	space  string            // the namespace around it: "metal::fast"
+	class  string            // of a method
+	params int               // seen so far
+	thread []int             // parameters that are references to thread memory
 	calls  map[string]string // addresses of functions, with their place
 	consts map[int]bool      // indices of function constants it reads
 	bfloat bool              // has to do with bfloat
@@ -96,16 +103,32 @@ type tree struct {
 	constants  map[string]int    // address of a function constant → index
 	first      map[string]string // address of a redeclaration → of the first declaration
 	conditions map[int]bool      // depths of conditional operators whose condition comes next
+	scopes     []scope           // what surrounds the current node
+	calls      []*libraryCall    // whose arguments are being read
+	typedefs   map[string]string // names of types → what they stand for
+}
+
+// scope is a node with declarations of its own.
+type scope struct {
+	depth   int
+	program bool   // what is declared here can be named anywhere
+	space   string // the namespace, if it is one
+	class   string // the class, if it is one
+}
+
+func (u *unit) newTree() *tree {
+	return &tree{unit: u, diags: map[Diag]bool{}, functions: map[string]*function{}, constants: map[string]int{}, first: map[string]string{}, conditions: map[int]bool{}, typedefs: map[string]string{}}
 }
 
 // lintTree checks the source by clang's syntax tree and finds out which function constants each kernel uses.
 func (u *unit) lintTree(dump string) []Diag {
-	t := &tree{unit: u, diags: map[Diag]bool{}, functions: map[string]*function{}, constants: map[string]int{}, first: map[string]string{}, conditions: map[int]bool{}}
+	t := u.newTree()
 	for dump != "" {
 		line, rest, _ := strings.Cut(dump, "\n")
 		t.node(line)
 		dump = rest
 	}
+	t.endCalls(0)
 	t.recursion()
 	t.kernelCalls()
 	t.uses()
@@ -141,15 +164,32 @@ func (t *tree) node(line string) {
 	if len(tail) > 1 {
 		typ, _, _ = strings.Cut(tail[1:], "'")
 	}
-	own := !shimFiles[t.file] && t.file != entryFile
+	own := t.own()
 	if n := len(t.within); n > 0 && t.within[n-1].implicit { // what the compiler adds to a class
 		own = false
 	}
-	implicit := strings.Contains(head, " implicit ")
+	implicit := strings.Contains(head, " implicit ") || strings.HasPrefix(kind, "CXX") && strings.Contains(tail[strings.LastIndexByte(tail, '\'')+1:], " default")
+	t.argument(depth, kind, addr, tail)
+	if strings.HasSuffix(kind, "Decl") {
+		t.declaration(depth, kind, head, tail, own && !implicit)
+	}
 
 	switch kind {
 	case "FunctionDecl", "CXXMethodDecl", "CXXConstructorDecl", "CXXConversionDecl", "CXXDestructorDecl":
 		t.function(depth, kind, addr, head, typ, strings.Contains(tail, "' static"), own, implicit)
+	case "ParmVarDecl", "AnnotateAttr":
+		if n := len(t.within); n > 0 && depth == t.within[n-1].depth+2 {
+			t.functions[t.within[n-1].addr].params++
+		} else if n > 0 && kind == "AnnotateAttr" && strings.Contains(head+tail, "thread reference") {
+			f := t.functions[t.within[n-1].addr]
+			f.thread = append(f.thread, f.params-1)
+		}
+	case "TypedefDecl", "TypeAliasDecl":
+		name := declaredName(kind, head, tail)
+		written, _, _ := strings.Cut(strings.TrimPrefix(tail, "'"), "'")
+		if written != name {
+			t.typedefs[name] = written
+		}
 	case "VarDecl":
 		name := lastWord(head, "used", "referenced", "invalid")
 		for _, c := range t.unit.Constants {
@@ -192,6 +232,91 @@ func (t *tree) node(line string) {
 		}
 	}
 }
+
+// declaration checks the name of what a node declares.
+func (t *tree) declaration(depth int, kind, head, tail string, own bool) {
+	for len(t.scopes) > 0 && t.scopes[len(t.scopes)-1].depth >= depth {
+		t.scopes = t.scopes[:len(t.scopes)-1]
+	}
+	program := len(t.scopes) == 0 || t.scopes[len(t.scopes)-1].program
+	name := declaredName(kind, head, tail)
+	switch kind {
+	case "TranslationUnitDecl", "LinkageSpecDecl", "FunctionTemplateDecl", "ClassTemplateDecl", "TypeAliasTemplateDecl", "VarTemplateDecl":
+		return // what is in them carries the name
+	case "NamespaceDecl":
+		t.scopes = append(t.scopes, scope{depth: depth, program: program && (name == "" || strings.Contains(head, " inline ")), space: strings.TrimPrefix(t.namespace()+"::"+name, "::")})
+	case "EnumDecl":
+		t.scopes = append(t.scopes, scope{depth: depth, program: program && !strings.Contains(head, " class ")})
+	case "ParmVarDecl", "FieldDecl", "TemplateTypeParmDecl", "NonTypeTemplateParmDecl", "TemplateTemplateParmDecl":
+		program = false
+	case "CXXRecordDecl", "ClassTemplateSpecializationDecl", "ClassTemplatePartialSpecializationDecl":
+		t.scopes = append(t.scopes, scope{depth: depth, class: name})
+	case "FunctionDecl", "CXXMethodDecl", "CXXConstructorDecl", "CXXConversionDecl", "CXXDestructorDecl":
+		t.scopes = append(t.scopes, scope{depth: depth})
+	}
+	if !own || name == "" {
+		return
+	}
+	if why := reservedNames().refusal(name, program); why != "" {
+		t.diag("%s", why)
+	}
+}
+
+// namespace is that of the current node.
+func (t *tree) namespace() string {
+	for i := len(t.scopes) - 1; i >= 0; i-- {
+		if t.scopes[i].space != "" {
+			return t.scopes[i].space
+		}
+	}
+	return ""
+}
+
+// declaredName is the name in a node of a declaration, or "" if it has none: the last word before the type, or that of a
+// class, behind its key, or that of a parameter of a template, behind its index.
+func declaredName(kind, head, tail string) string {
+	name := ""
+	switch kind {
+	case "CXXRecordDecl", "ClassTemplateSpecializationDecl", "ClassTemplatePartialSpecializationDecl":
+		for _, key := range []string{" struct ", " class ", " union "} {
+			if _, after, ok := strings.Cut(head, key); ok {
+				name, _, _ = strings.Cut(after, " ")
+			}
+		}
+		if name == "definition" {
+			name = ""
+		}
+	case "TemplateTypeParmDecl", "NonTypeTemplateParmDecl", "TemplateTemplateParmDecl":
+		if _, after, ok := strings.Cut(head+tail, " index "); ok {
+			words := strings.Fields(after)
+			if len(words) > 1 && words[1] != "..." {
+				name = words[1]
+			} else if len(words) > 2 {
+				name = words[2]
+			}
+		}
+	case "CXXConstructorDecl", "CXXDestructorDecl", "CXXConversionDecl", "AccessSpecDecl", "StaticAssertDecl", "UsingDirectiveDecl", "EmptyDecl":
+		return ""
+	case "NamespaceDecl":
+		name, _, _ = strings.Cut(strings.TrimSpace(strings.TrimSuffix(head, " inline")), "\n")
+		name = name[strings.LastIndexByte(name, ' ')+1:]
+	default:
+		words := strings.Fields(head)
+		if len(words) > 0 {
+			name = words[len(words)-1]
+		}
+	}
+	if !identifierRE.MatchString(name) || declarationFlags[name] {
+		return ""
+	}
+	return name
+}
+
+// Words that may stand before the name of a declaration, and are the last ones if it has no name.
+var declarationFlags = map[string]bool{"used": true, "referenced": true, "invalid": true, "constexpr": true, "implicit": true, "class": true, "struct": true, "definition": true, "inline": true, "nested": true}
+
+// own tells whether the current node is of the source. Names that macros of the shim paste together have no file.
+func (t *tree) own() bool { return t.file != "" && !shimFiles[t.file] && t.file != entryFile }
 
 // place moves to where a node is. The dump names files and lines only where they change.
 func (t *tree) place(head string) {
@@ -236,6 +361,13 @@ func (t *tree) function(depth int, kind, addr, head, typ string, static, own, im
 		t.functions[addr] = f
 	}
 	f.name, f.own, f.at = name, own, Diag{File: t.file, Line: t.line}
+	if f.space == "" {
+		f.space = t.namespace()
+	}
+	if n := len(t.scopes); n > 1 && kind == "CXXMethodDecl" {
+		f.class = t.scopes[n-2].class
+	}
+	f.params, f.thread = 0, nil
 	t.within = append(t.within, struct {
 		depth    int
 		addr     string

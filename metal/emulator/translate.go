@@ -16,6 +16,7 @@ type unit struct {
 	Files     []string // that the source names
 	Kernels   []kernelDecl
 	Constants []constantDecl
+	Calls     []string // of Metal's library, each kind once: "max(float, float)"
 
 	text  string
 	diags []Diag
@@ -42,6 +43,7 @@ type param struct {
 	Index int    // of a buffer
 	Const bool   // the kernel cannot write to it
 	Space string // device, constant
+	If    string // the function constant that must be true for it to exist, or ""
 }
 
 func (p *param) isReference() bool { return strings.HasSuffix(p.Type, "&") }
@@ -102,6 +104,7 @@ type translator struct {
 // stay where they are.
 func translate(pre string, headers ...string) *unit {
 	tr := &translator{all: lex(pre), unit: &unit{}, kernels: map[string]*kernelFunc{}, bodies: map[int]bool{}}
+	tr.macros()
 	seen := map[string]bool{}
 	for i, t := range tr.all {
 		if t.kind != space {
@@ -113,6 +116,8 @@ func translate(pre string, headers ...string) *unit {
 		}
 	}
 	tr.lintTokens()
+	tr.structs()
+	tr.references()
 	depth, start := 0, 0
 	for i := 0; i < len(tr.t); i++ {
 		switch s := tr.t[i].s; {
@@ -156,6 +161,9 @@ func translate(pre string, headers ...string) *unit {
 	for _, c := range tr.unit.Constants {
 		fmt.Fprintf(&b, "__asm__(\".bss\\n.globl msl_fc_%d\\n.balign 4\\nmsl_fc_%d: .zero 4\\n.text\");\n", c.Index, c.Index)
 	}
+	for i := range maxThreadgroupParams {
+		fmt.Fprintf(&b, "__asm__(\".bss\\n.globl msl_tg_%[1]d\\n.balign 4\\nmsl_tg_%[1]d: .zero 4\\n.text\");\nextern constant uint msl_tg_%[1]d __asm__(\"msl_tg_%[1]d\");\n", i)
+	}
 	called := map[string]bool{}
 	for i := range tr.unit.Kernels {
 		k := &tr.unit.Kernels[i]
@@ -167,6 +175,24 @@ func translate(pre string, headers ...string) *unit {
 	}
 	tr.unit.text = b.String()
 	return tr.unit
+}
+
+var macroRE = regexp.MustCompile(`^#\s*(define|undef)\s+(\w+)`)
+
+// macros checks the names of the source's macros and drops their definitions, as all of them have been expanded.
+func (tr *translator) macros() {
+	for i, t := range tr.all {
+		m := macroRE.FindStringSubmatch(t.s)
+		if t.kind != space || m == nil {
+			continue
+		}
+		if !strings.HasPrefix(t.file, "<") { // else the compiler's own
+			if why := reservedNames().refusal(m[2], true); why != "" {
+				tr.unit.diags = append(tr.unit.diags, Diag{t.file, t.line, "macro " + why})
+			}
+		}
+		tr.all[i].s = "\n"
+	}
 }
 
 // is tells whether token i is one of words.
@@ -293,6 +319,16 @@ func (tr *translator) kernel(start, i int) int {
 		k.params = append(k.params, tr.param(k.name, a, b, seen, &components))
 		a = b + 1
 	}
+	for i := range k.params { // section 5.2.1: the first available index
+		for p := &k.params[i]; p.Index < 0 && (p.Attr == "buffer" || p.Attr == "threadgroup"); {
+			n := 0
+			for seen[fmt.Sprintf("%s(%d)", p.Attr, n)] {
+				n++
+			}
+			p.Index = n
+			seen[fmt.Sprintf("%s(%d)", p.Attr, n)] = true
+		}
+	}
 	if !tr.is(end+1, "{") {
 		tr.diag(i, "kernel %s: declared but not defined here", k.name)
 		return end
@@ -315,6 +351,54 @@ func (tr *translator) addKernel(i int, name, function string, k *kernelFunc) {
 		}
 	}
 	tr.unit.Kernels = append(tr.unit.Kernels, kernelDecl{Name: name, At: fmt.Sprintf("%s:%d", tr.t[i].file, tr.t[i].line), MaxThreads: k.maxThreads, Params: k.params, function: function, generic: k})
+}
+
+// maxThreadgroupParams is the number of threadgroup arguments that a kernel can have. Their lengths are variables of the
+// library, which a launch sets.
+const maxThreadgroupParams = 4
+
+// structs lets structs be copied out of constant memory, which C++ for OpenCL does not do on its own.
+func (tr *translator) structs() {
+	for i := range tr.t {
+		if !tr.is(i, "struct") || tr.is(i-1, "enum") || !tr.is(i+2, "{") || tr.t[i+1].kind != identifier {
+			continue
+		}
+		name, end := tr.t[i+1].s, tr.match(i+2)
+		own := false // constructors
+		for j := i + 3; j < end; j++ {
+			own = own || tr.t[j].s == name && tr.is(j+1, "(")
+		}
+		if !own {
+			tr.set(i+2, strings.ReplaceAll("{ X() = default; X(const X&) = default; X(const constant X&) = default; X& operator=(const X&) = default; X& operator=(const constant X&) = default; ", "X", name))
+		}
+	}
+}
+
+// references makes parameters of type const thread T& values, to which temporaries can be given. That the arguments lie in
+// thread memory is checked later, where the mark is.
+func (tr *translator) references() {
+	for i := range tr.t {
+		if !(tr.is(i, "const") && tr.is(i+1, "thread") || tr.is(i, "thread") && tr.is(i+1, "const")) || !tr.is(i-1, "(", ",") {
+			continue
+		}
+		end := i + 2
+		for end < len(tr.t)-2 && (tr.t[end].kind == identifier || tr.is(end, "::", "<")) {
+			if tr.is(end, "<") {
+				end = tr.angle(end)
+			}
+			end++
+		}
+		if !tr.is(end, "&") || tr.t[end+1].kind != identifier || !tr.is(end+2, ",", ")", "=") {
+			continue
+		}
+		for j := i; j < i+2; j++ {
+			if tr.is(j, "thread") {
+				tr.set(j, "")
+			}
+		}
+		tr.set(end, "")
+		tr.set(end+1, tr.t[end+1].s+` __attribute__((annotate("thread reference")))`)
+	}
 }
 
 var (
@@ -340,7 +424,13 @@ func (tr *translator) param(kernel string, a, b int, seen map[string]bool, compo
 			}
 			p.Index = n
 		}
-		i = tr.match(i)
+		end := tr.match(i)
+		for j := i; j < end; j++ {
+			if tr.is(j, "function_constant") && tr.is(j+1, "(") {
+				p.If = tr.t[j+2].s
+			}
+		}
+		i = end
 	}
 	if typeEnd <= a+1 {
 		tr.diag(a, "kernel %s: parameter without a name or a type", kernel)
@@ -363,13 +453,27 @@ func (tr *translator) param(kernel string, a, b int, seen map[string]bool, compo
 	}
 	p.Const = p.Const || p.Space == "constant"
 	key := p.Attr
+	if key == "thread_execution_width" { // the older name of the same
+		key = "threads_per_simdgroup"
+	}
 	if p.Index >= 0 {
 		key = fmt.Sprintf("%s(%d)", key, p.Index)
 	}
-	if seen[key] && p.Attr != "" {
-		bad("[[%s]] is used twice", key)
+	explicit := p.Attr != ""
+	if !explicit && pointer {
+		switch p.Space {
+		case "device", "constant":
+			p.Attr = "buffer"
+		case "threadgroup":
+			p.Attr = "threadgroup"
+		}
 	}
-	seen[key] = true
+	if p.If == "" { // else others may have the same place
+		if explicit && seen[key] {
+			bad("[[%s]] is used twice", key)
+		}
+		seen[key] = true
+	}
 	switch in, ok := builtins[p.Attr]; {
 	case p.Attr == "":
 		bad("has no [[…]] attribute")
@@ -377,11 +481,16 @@ func (tr *translator) param(kernel string, a, b int, seen map[string]bool, compo
 		if !pointer || p.Space != "device" && p.Space != "constant" {
 			bad("[[buffer]] needs a pointer or reference to device or constant memory")
 		}
-		if p.Index < 0 || p.Index > 30 {
+		if p.Index > 30 || explicit && p.Index < 0 {
 			bad("the index of a buffer is from 0 to 30")
 		}
 	case p.Attr == "threadgroup":
-		bad("no launch gives threadgroup memory; declare it in the body of the kernel")
+		if p.Space != "threadgroup" || words[len(words)-1] != "*" {
+			bad("[[threadgroup]] needs a pointer to threadgroup memory")
+		}
+		if p.Index >= maxThreadgroupParams || explicit && p.Index < 0 {
+			bad("the index of threadgroup memory is from 0 to %d", maxThreadgroupParams-1)
+		}
 	case ok:
 		m := scalarRE.FindStringSubmatch(p.Type)
 		if m == nil || !in.vec && m[2] != "" {
@@ -589,6 +698,8 @@ func (k *kernelFunc) writeCall(b *strings.Builder) {
 			if !strings.Contains(" "+typ, " void ") {
 				fmt.Fprintf(&layout, "case %d: return sizeof(*(%s)0) << 32 | alignof(decltype(*(%s)0)); ", i, typ, typ)
 			}
+		case p.Attr == "threadgroup":
+			args = append(args, fmt.Sprintf("(%s)msl_tg_alloc(%d, msl_tg_%d, 16)", p.Type, 1<<20+p.Index, p.Index))
 		case !in.vec:
 			args = append(args, fmt.Sprintf("(%s)c->%s", p.Type, in.field))
 		default:

@@ -134,7 +134,7 @@ kernel void merged_barriers(device float* y [[buffer(0)]], uint t [[thread_index
     threadgroup_barrier(mem_flags::mem_device);
   y[t] = 1;
 }
-kernel void divide(device int* y [[buffer(0)]], uint t [[thread_position_in_grid]]) { y[t] = 100 / y[t]; }
+kernel void quotient(device int* y [[buffer(0)]], uint t [[thread_position_in_grid]]) { y[t] = 100 / y[t]; }
 kernel void endless(device int* y [[buffer(0)]], uint t [[thread_position_in_grid]]) {
   while (y[t] == 0) y[t + 1] = 0;
 }
