@@ -106,7 +106,13 @@ func (m *model) update(msg tea.Msg) tea.Cmd {
 		return m.ended()
 	case tea.KeyMsg:
 		m.dirty, m.touched = true, m.clock()
-		if msg.Type == tea.KeyRunes && len(msg.Runes) > 1 && !m.filtering { // keys that arrived together
+		if msg.Paste && !m.filtering {
+			return m.say("pasted text is ignored; / opens the filter, which takes it")
+		}
+		if msg.Type == tea.KeyEsc && msg.Alt { // Esc twice
+			return tea.Batch(m.key(tea.KeyMsg{Type: tea.KeyEsc}), m.key(tea.KeyMsg{Type: tea.KeyEsc}))
+		}
+		if msg.Type == tea.KeyRunes && len(msg.Runes) > 1 && !m.filtering && !msg.Paste { // keys that arrived together
 			var all []tea.Cmd
 			for _, r := range msg.Runes {
 				all = append(all, m.key(tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune{r}}))

@@ -63,6 +63,9 @@ func (p *program) Update(msg tea.Msg) (m tea.Model, cmd tea.Cmd) {
 		return p, tea.Quit
 	}
 	cmd = p.update(msg)
+	if _, ok := msg.(tea.ResumeMsg); ok { // bubbletea has set the rest of the terminal again
+		cmd = tea.Batch(cmd, tea.EnableMouseCellMotion)
+	}
 	if wait := p.wait(); p.dirty && wait > 0 && !p.waiting {
 		p.waiting = true
 		cmd = tea.Batch(cmd, tea.Tick(wait, func(time.Time) tea.Msg { return redraw{} }))

@@ -65,11 +65,11 @@ const (
 // Run shows a dashboard on a terminal until the user leaves it, or stop is closed. While it runs, nothing else may write to the terminal.
 //
 // A fault of the dashboard ends it with an error, and training, if there is any, goes on.
-func Run(o Options, keyboard, screen *os.File, stop <-chan struct{}) (Outcome, error) {
+func Run(o Options, input, screen *os.File, stop <-chan struct{}) (Outcome, error) {
 	m := newModel(o, time.Now)
 	defer m.close()
 	p := tea.NewProgram(&program{model: m, screen: screen}, tea.WithAltScreen(), tea.WithMouseCellMotion(), tea.WithFPS(rendererTicks),
-		tea.WithoutSignalHandler(), tea.WithInput(keyboard), tea.WithOutput(output{screen}))
+		tea.WithoutSignalHandler(), tea.WithInput(&keyboard{File: input}), tea.WithOutput(output{screen}))
 	ended := make(chan struct{})
 	go func() { // ends with this function
 		select {

@@ -487,3 +487,39 @@ func TestTimeWithoutLooking(t *testing.T) {
 		t.Errorf("the result says %s s, and training took at most %.1f s", took[1], trained.Seconds())
 	}
 }
+
+// Pasted text, bursts of the wheel and mouse reports that are cut do nothing to training; after Ctrl-Z and fg, the mouse works.
+func TestNoKeysOfSequencesInDashboard(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "run")
+	p := startOnTerminal(t, 120, 40, nil, "coil", "train", tinyFile(t), "--run-dir", path, "--steps", forever, "--train.report", "1", "--batch", "1024")
+	p.await(t, "tokens/s")
+	p.press(t, "\x1b[200~https://example.org/tts?q=pst\x1b[201~")
+	p.press(t, strings.Repeat("\x1b[<65;33;17M", 200))
+	for i := 2; i < len("\x1b[<64;33;17M"); i++ {
+		p.press(t, "\x1b[<64;33;17M"[:i])
+		time.Sleep(5 * time.Millisecond)
+		p.press(t, "\x1b[<64;33;17M"[i:])
+	}
+	p.press(t, "\x1a")
+	p.await(t, "\x1b[?1049l")
+	before := len(p.shown())
+	for !strings.Contains(p.shown()[before:], "\x1b[?1006h") {
+		p.Process.Signal(syscall.SIGCONT)
+		time.Sleep(20 * time.Millisecond)
+	}
+	n := steps(path)
+	for steps(path) < n+3 {
+		time.Sleep(5 * time.Millisecond)
+	}
+	h, err := view(t, path).History()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range h {
+		if e.Kind != run.KindSetup && e.Kind != run.KindTrain && e.Kind != run.KindStart && e.Kind != run.KindEval && e.Kind != run.KindCheckpoint {
+			t.Errorf("there is an event of kind %s", e.Kind)
+		}
+	}
+	p.press(t, "\x03")
+	p.wantExit(t, 130)
+}
