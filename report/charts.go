@@ -18,7 +18,6 @@ type named struct {
 
 // trained are the values of training that have a plot of their own, besides loss and accuracy, in order.
 var trained = []named{
-	{value: "perplexity", file: "perplexity", title: "Perplexity", log: true, noisy: true},
 	{value: "lr", file: "learning-rate", title: "Learning rate", zero: true},
 	{value: "grad_norm", file: "gradient-norm", title: "Gradient norm", log: true, noisy: true},
 	{value: "tokens_per_second", file: "tokens-per-second", title: "Tokens per second of training", zero: true, noisy: true},

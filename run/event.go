@@ -33,7 +33,7 @@ const (
 
 // An Event is a line of events.jsonl.
 //
-// Names in the Values of a train event: loss, accuracy, perplexity, lr, grad_norm, tokens (since the beginning),
+// Names in the Values of a train event: loss, accuracy, lr, grad_norm, tokens (since the beginning),
 // tokens_per_second, seconds (of training since the beginning, without evaluations, checkpoints and pauses), data_wait (the
 // share of training's time, 0 to 1, that was spent waiting for batches); loops (of the last step, if they are drawn),
 // loss_loop_<i> (of the last step, if every loop has a loss); of a learned exit in the last step exit_loop_<i>, the mean
