@@ -159,6 +159,12 @@ func (c *Config) Set(key, value string) error {
 // Check returns the errors of c, each of which names the key that is wrong: of all keys that have a value that they can't
 // have, or else of the first that doesn't go with the others.
 func (c Config) Check() error {
+	_, err := c.Task.New()
+	return c.CheckMade(err)
+}
+
+// CheckMade is Check for whoever has made the task, with that error or nil: making one may take a while.
+func (c Config) CheckMade(made error) error {
 	var errs []error
 	for _, k := range c.Keys() {
 		// A task checks its own table; those of the others mean nothing.
@@ -166,8 +172,7 @@ func (c Config) Check() error {
 			errs = append(errs, k.Check())
 		}
 	}
-	_, err := c.Task.New()
-	if err := errors.Join(append(errs, err)...); err != nil {
+	if err := errors.Join(append(errs, made)...); err != nil {
 		return err
 	}
 	a, err := c.Model.Check(c.Loops)

@@ -7,7 +7,6 @@ import (
 	"os"
 
 	"coil/backend"
-	"coil/config"
 	"coil/eval"
 	"coil/model"
 	"coil/regularize"
@@ -17,6 +16,9 @@ import (
 
 // Measures is what is known of a finished cell.
 type Measures struct {
+	// Config is the cell's configuration: the values of all keys that there were. Measures of earlier versions have none.
+	Config map[string]string `json:"config"`
+
 	Model      string  `json:"model"`
 	Layers     int     `json:"layers"` // parameters relative to one layer
 	Depth      int     `json:"depth"`  // FLOPs relative to one layer
@@ -79,6 +81,9 @@ func (f *Folder) Train(c Cell, b backend.Backend, report func(train.Report), nex
 		return err
 	}
 	defer r.Close()
+	if c.finished(r) == nil { // by another process, since the cell was looked at
+		return nil
+	}
 	if t.Done() < c.Config.Train.Steps || !ended(r) {
 		if err := t.Run(r, next); err != nil {
 			return err
@@ -92,24 +97,13 @@ func (f *Folder) Train(c Cell, b backend.Backend, report func(train.Report), nex
 }
 
 // begin makes the cell's run, with grown weights if there is a checkpoint that it comes from, or opens it where it was left.
-func (f *Folder) begin(c Cell, from run.Checkpoint, t *train.Trainer, b backend.Backend) (*run.Run, error) {
+// The error is run.ErrLocked if another process has it, or was quicker to make it.
+func (f *Folder) begin(c Cell, from run.Checkpoint, t *train.Trainer, b backend.Backend) (r *run.Run, err error) {
 	path := f.RunPath(c)
 	if _, err := run.View(path); err != nil {
-		if from.Path != "" {
-			if err := t.Begin(from, c.grow.growth()); err != nil {
-				return nil, err
-			}
-		}
-		i := b.Info()
-		first, err := t.First()
-		if err != nil {
-			return nil, err
-		}
-		return run.CreateAt(path, c.Config.Encode(), run.Info{Name: c.Name, Args: os.Args, Seed: c.Seed,
-			Backend: i.Name, Device: i.Device, Variants: train.Variants(i), Parameters: int64(t.Model.Size), Origin: t.Origin}, first...)
+		return f.create(c, from, t, b)
 	}
-	r, err := run.Open(path)
-	if err != nil {
+	if r, err = run.Open(path); err != nil {
 		return nil, err
 	}
 	if err := resume(c, t, r); err != nil {
@@ -119,18 +113,33 @@ func (f *Folder) begin(c Cell, from run.Checkpoint, t *train.Trainer, b backend.
 	return r, nil
 }
 
+func (f *Folder) create(c Cell, from run.Checkpoint, t *train.Trainer, b backend.Backend) (r *run.Run, err error) {
+	path := f.RunPath(c)
+	if from.Path != "" {
+		if err := t.Begin(from, c.grow.growth()); err != nil {
+			return nil, err
+		}
+	}
+	first, err := t.First()
+	if err != nil {
+		return nil, err
+	}
+	i := b.Info()
+	err = f.exclusive(func() error {
+		if _, err := run.View(path); err == nil {
+			return fmt.Errorf("%w: another process has just made it", run.ErrLocked)
+		}
+		r, err = run.CreateAt(path, c.Config.Encode(), run.Info{Name: c.Name, Args: os.Args, Seed: c.Seed,
+			Backend: i.Name, Device: i.Device, Variants: train.Variants(i), Parameters: int64(t.Model.Size), Origin: t.Origin}, first...)
+		return err
+	})
+	return r, err
+}
+
 // resume sets the trainer to where the run was left, after looking whether it is the run of this cell.
 func resume(c Cell, t *train.Trainer, r *run.Run) error {
-	text, err := r.Config()
-	if err != nil {
+	if err := c.isOf(r); err != nil {
 		return err
-	}
-	had, err := config.Stored(r.Path(), text)
-	if err != nil {
-		return err
-	}
-	if err := sameConfig(had, c.Config); err != nil {
-		return fmt.Errorf("the run in %s has %w", r.Path(), err)
 	}
 	from, err := r.Latest()
 	if err != nil && !errors.Is(err, run.ErrNoCheckpoint) {
@@ -159,7 +168,7 @@ func ended(r *run.Run) bool {
 func (f *Folder) measure(c Cell, t *train.Trainer, r *run.Run, b backend.Backend) (Measures, error) {
 	m, i := t.Model, b.Info()
 	a := m.Architecture
-	out := Measures{Model: a.String(), Layers: a.Layers(), Depth: a.Depth(), Parameters: int64(m.Size), FLOPs: m.FLOPs(),
+	out := Measures{Config: c.values(), Model: a.String(), Layers: a.Layers(), Depth: a.Depth(), Parameters: int64(m.Size), FLOPs: m.FLOPs(),
 		Steps: c.Config.Train.Steps, Tokens: int64(c.Config.Train.Steps) * int64(c.Config.Train.Batch) * int64(m.Length),
 		Backend: i.Name, Device: i.Device, Metric: eval.MetricName(t.Task)}
 	h, _ := r.History() // lines that are garbled say nothing

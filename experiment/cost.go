@@ -39,56 +39,69 @@ const (
 	sampleTime   = 150 * time.Millisecond
 )
 
-// Estimate measures training steps of each size of model in the grid on the backend, and works out what the cells will take.
-// done tells which cells need not be counted.
-func Estimate(cells []Cell, b backend.Backend, done func(Cell) bool) (Cost, error) {
+// Tally is what the cells take as far as it is known without measuring. done says which cells need not be counted.
+func Tally(cells []Cell, done func(Cell) bool) Cost {
 	cost := Cost{Cells: len(cells)}
-	rates := map[string]float64{}
 	for _, c := range cells {
-		work := c.Work()
-		cost.Work += work
-		if done != nil && done(c) {
+		cost.Work += c.Work()
+		if !done(c) {
+			cost.Left++
+		}
+	}
+	return cost
+}
+
+// Estimate measures training steps of each size of model in the grid on the backend, if speeds doesn't have them, and works
+// out what the cells will take. done says which cells need not be counted.
+func Estimate(cells []Cell, b backend.Backend, done func(Cell) bool, speeds *Speeds) (Cost, error) {
+	cost := Tally(cells, done)
+	for _, c := range cells {
+		if done(c) {
 			continue
 		}
-		cost.Left++
-		m := c.model
-		kind := fmt.Sprint(c.Config.Model.Width, c.Config.Model.Hidden, c.Config.Model.Heads, m.Length, m.Vocabulary)
-		if rates[kind] == 0 {
-			rate, memory, err := speed(c, b)
-			if err != nil {
+		s, known := speeds.of(c)
+		if !known {
+			var err error
+			if s, err = measureSpeed(c, b); err != nil {
 				return cost, fmt.Errorf("%s: %w", c.Title(), err)
 			}
-			rates[kind], cost.Memory = rate, max(cost.Memory, memory)
+			speeds.add(c, s)
 		}
-		cost.Seconds += work / rates[kind]
+		cost.Memory = max(cost.Memory, s.Memory)
+		cost.Seconds += c.Work() / s.Rate
 	}
 	return cost, nil
 }
 
-// speed measures the FLOPs a second of a cell's training steps, with fewer sequences than it has, and the memory that it takes.
-func speed(c Cell, b backend.Backend) (rate float64, memory int64, err error) {
+// sampleBatch is how many sequences a measured step of the cell has.
+func (c Cell) sampleBatch() int {
+	return max(1, min(c.Config.Train.Batch, sampleTokens/c.model.Length))
+}
+
+// measureSpeed measures training steps of a cell, with no more sequences than it has.
+func measureSpeed(c Cell, b backend.Backend) (Speed, error) {
 	config := c.Config
-	config.Train.Batch = max(1, min(config.Train.Batch, sampleTokens/c.model.Length))
+	config.Train.Batch = c.sampleBatch()
 	config.Evaluate.Examples = 1
 	t, err := train.New(config, b, nil)
 	if err != nil {
-		return 0, 0, err
+		return Speed{}, err
 	}
 	defer t.Close()
 	measure, err := t.Measure()
 	if err != nil {
-		return 0, 0, err
+		return Speed{}, err
 	}
 	if err := measure.Step(); err != nil { // to warm up
-		return 0, 0, err
+		return Speed{}, err
 	}
 	begin := time.Now()
 	for n := 1; ; n++ {
 		if err := measure.Step(); err != nil {
-			return 0, 0, err
+			return Speed{}, err
 		}
 		if took := time.Since(begin); took >= sampleTime {
-			return float64(n) * float64(measure.FLOPs()) / took.Seconds(), t.Memory.Total(), nil
+			return Speed{float64(n) * float64(measure.FLOPs()) / took.Seconds(), t.Memory.Total()}, nil
 		}
 	}
 }

@@ -8,9 +8,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"coil/config"
-	"coil/encode"
 	"coil/run"
 )
 
@@ -21,6 +21,7 @@ import (
 //	    grid.toml        the question, whole: [Grid]
 //	    cells/
 //	      1x4_s1/        a run for each cell, and measures.json when it is finished
+//	    experiment.lock  held for a moment by the process that makes a folder or writes files
 //	    logs/            what the processes that train them write
 //	    results.csv …    what [Folder.Write] makes of them
 //
@@ -37,42 +38,72 @@ const (
 	cellsName    = "cells"
 	logsName     = "logs"
 	measuresName = "measures.json"
+	lockName     = "experiment.lock"
 )
 
-// Make makes the folder of an experiment below root, or opens it if it is there. It may have had other cells: seeds may be
-// added, and values. But a cell that is in both must be the same.
-func Make(root string, g Grid) (*Folder, error) {
-	if g.Name == "" {
-		return nil, errors.New("the experiment has no name")
-	}
-	if err := run.CheckName(g.Name); err != nil {
+// Make makes the folder of an experiment below root, or opens it if it is there; cells are those of the grid. The folder may
+// have had other cells: seeds may be added, and values. But a cell that is in both must be the same. Processes that make the
+// same folder at once wait for each other, and what one left that was killed meanwhile is taken up.
+func Make(root string, g Grid, cells []Cell) (*Folder, error) {
+	if err := g.CheckName(); err != nil {
 		return nil, err
 	}
-	f := &Folder{Path: filepath.Join(root, g.Name), Grid: g}
-	var err error
-	if f.Cells, err = g.Cells(); err != nil {
+	f := &Folder{Path: filepath.Join(root, g.Name), Grid: g, Cells: cells}
+	if err := f.checkFree(); err != nil { // before a lock is put there
 		return nil, err
 	}
-	had, err := os.ReadFile(filepath.Join(f.Path, gridName))
+	if err := os.MkdirAll(f.Path, 0o777); err != nil {
+		return nil, err
+	}
+	return f, f.exclusive(f.fill)
+}
+
+// checkFree returns an error if the folder holds what is not of an experiment.
+func (f *Folder) checkFree() error {
+	if _, err := os.Stat(filepath.Join(f.Path, gridName)); err == nil {
+		return nil
+	}
+	entries, err := os.ReadDir(f.Path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		ours := e.Name() == lockName || strings.HasPrefix(e.Name(), gridName)
+		if e.Name() == cellsName { // made before the grid is written, and empty until then
+			cells, err := os.ReadDir(filepath.Join(f.Path, cellsName))
+			ours = err == nil && len(cells) == 0
+		}
+		if !ours {
+			return fmt.Errorf("%s holds %s and no %s, so it is no experiment: choose another folder with --out", f.Path, e.Name(), gridName)
+		}
+	}
+	return nil
+}
+
+// fill writes the grid, if it goes with the one that is there. Only one process does so at a time.
+func (f *Folder) fill() error {
+	path, text := filepath.Join(f.Path, gridName), f.Grid.Encode()
+	had, err := os.ReadFile(path)
 	switch {
+	case err == nil && bytes.Equal(had, text):
 	case err == nil:
 		if err := f.agrees(had); err != nil {
-			return nil, err
+			return err
 		}
 	case !errors.Is(err, fs.ErrNotExist):
-		return nil, err
-	default:
-		if entries, err := os.ReadDir(f.Path); err == nil && len(entries) > 0 {
-			return nil, fmt.Errorf("%s holds %s and no %s, so it is no experiment: choose another folder with --out", f.Path, entries[0].Name(), gridName)
-		}
+		return err
 	}
-	if err := os.MkdirAll(filepath.Join(f.Path, cellsName), 0o777); err != nil {
-		return nil, err
+	if err := os.MkdirAll(filepath.Join(f.Path, cellsName), 0o777); err != nil || bytes.Equal(had, text) {
+		return err
 	}
-	if text := g.Encode(); string(text) != string(had) {
-		return f, run.ReplaceFile(filepath.Join(f.Path, gridName), text)
-	}
-	return f, nil
+	return run.ReplaceFile(path, text)
+}
+
+// exclusive calls do while no other process does anything exclusive in the folder: it makes a folder or a run, or writes files.
+func (f *Folder) exclusive(do func() error) error {
+	return run.Exclusive(filepath.Join(f.Path, lockName), do)
 }
 
 // agrees returns an error that names the first key that a cell of both grids has with another value.
@@ -81,7 +112,7 @@ func (f *Folder) agrees(had []byte) error {
 	if err != nil {
 		return fmt.Errorf("the experiment that is there can't be read: %w", err)
 	}
-	before, err := g.Cells()
+	before, err := g.expand()
 	if err != nil {
 		return err
 	}
@@ -108,6 +139,26 @@ func sameConfig(had, now config.Config) error {
 		if a[i].Value() != b[i].Value() {
 			return fmt.Errorf("%s = %s there, and %s here", a[i].Name, a[i].Value(), b[i].Value())
 		}
+	}
+	return nil
+}
+
+// isOf returns an error that says what differs unless a run has the configuration of the cell.
+func (c Cell) isOf(r *run.Run) error {
+	text, err := r.Config()
+	if err != nil {
+		return err
+	}
+	had := config.Unwritten()
+	if err := had.Parse(filepath.Join(r.Path(), "config.toml"), text); err != nil {
+		return err
+	}
+	return c.differs(r, had)
+}
+
+func (c Cell) differs(r *run.Run, had config.Config) error {
+	if err := sameConfig(had, c.Config); err != nil {
+		return fmt.Errorf("the run in %s is not this cell's: it has %w; move it away, and the cell is trained anew", r.Path(), err)
 	}
 	return nil
 }
@@ -164,7 +215,7 @@ type State int
 const (
 	Waiting State = iota // not begun, or begun and stopped
 	Running              // some process trains it now
-	Failed               // it ended with an error
+	Failed               // it ended with an error, or its folder has a finished run of another configuration
 	Done
 )
 
@@ -189,8 +240,11 @@ func (f *Folder) State(c Cell) (State, string, error) {
 	} else if alive {
 		return Running, h.String(), nil
 	}
-	if _, err := os.Stat(filepath.Join(path, measuresName)); err == nil {
+	switch err := c.finished(r); {
+	case err == nil:
 		return Done, "", nil
+	case !errors.Is(err, fs.ErrNotExist):
+		return Failed, err.Error(), nil
 	}
 	h, _ := r.History() // a line that is garbled says nothing of how it ended
 	if n := len(h); n > 0 && h[n-1].Kind == run.KindError {
@@ -205,23 +259,59 @@ func isBeingMade(path string) bool {
 	return errors.Is(err, fs.ErrNotExist)
 }
 
-// writeMeasures makes a cell a finished one.
-func writeMeasures(path string, m Measures) error {
-	var b bytes.Buffer
-	if err := encode.JSON(&b, m); err != nil {
+// finished returns nil if the run in a cell's folder is finished and was the cell's own; fs.ErrNotExist if it has not been
+// measured; and else an error that says what is wrong with it.
+func (c Cell) finished(r *run.Run) error {
+	m, err := readMeasures(r.Path())
+	switch {
+	case err != nil:
 		return err
+	case m.Config == nil:
+		return c.isOf(r)
 	}
-	return run.ReplaceFile(filepath.Join(path, measuresName), b.Bytes())
+	had := config.Unwritten()
+	for key, value := range m.Config {
+		if err := had.Set(key, value); err != nil {
+			return fmt.Errorf("%s is of another version of coil: %w", filepath.Join(r.Path(), measuresName), err)
+		}
+	}
+	return c.differs(r, had)
 }
 
-// readMeasures reads what was measured of a finished cell.
+// values are those of all keys of the cell's configuration.
+func (c Cell) values() map[string]string {
+	values := map[string]string{}
+	for _, k := range c.Config.Keys() {
+		values[k.Name] = k.Value()
+	}
+	return values
+}
+
+// writeMeasures makes a cell a finished one.
+func writeMeasures(path string, m Measures) error {
+	text, err := run.Seal(m)
+	if err != nil {
+		return err
+	}
+	return run.ReplaceFile(filepath.Join(path, measuresName), text)
+}
+
+// mostMeasures is how many bytes measures.json may have.
+const mostMeasures = 64 << 20
+
+// readMeasures reads what was measured of a finished cell. Earlier versions of coil have not sealed it.
 func readMeasures(path string) (m Measures, err error) {
 	name := filepath.Join(path, measuresName)
-	text, err := os.ReadFile(name)
+	text, err := run.ReadFile(name, mostMeasures)
 	if err != nil {
 		return m, err
 	}
-	if err := json.Unmarshal(text, &m); err != nil {
+	if err = run.Unseal(text, &m); errors.Is(err, run.ErrChanged) && !bytes.Contains(text, []byte(`"crc32c"`)) {
+		if err = nil; json.Unmarshal(text, &m) != nil {
+			err = errors.New("it is not JSON of the right form")
+		}
+	}
+	if err != nil {
 		return m, fmt.Errorf("%s is damaged: %w; remove it, and the experiment measures the cell again", name, err)
 	}
 	return m, nil

@@ -16,6 +16,7 @@ import (
 	"coil/config/schema"
 	"coil/loop"
 	"coil/model"
+	"coil/run"
 	"coil/task"
 )
 
@@ -77,6 +78,10 @@ type Measurement struct {
 // mostCells only keeps a slip of the pen from asking for the impossible.
 const mostCells = 10_000
 
+// longestName is how long the name of a cell's folder may be: file systems have names of 255 bytes, and what is made of it,
+// such as the names of a stage and of a file of lines, is longer.
+const longestName = 200
+
 // Point is a place on an axis: how it is called, and the keys that it sets.
 type Point struct {
 	Label string
@@ -108,7 +113,8 @@ func (c Cell) Title() string {
 }
 
 // Parse reads a grid that a user has written; source is how errors call the text. What its [config] does not say is as in
-// [config.Default], unless it begins from a preset: preset = "…".
+// [config.Default], unless it begins from a preset: preset = "…". Whether the configurations of its cells are possible is
+// left to [Grid.Cells].
 func Parse(source string, text []byte) (Grid, error) { return parse(source, text, config.Default()) }
 
 // parse reads a grid whose configuration is laid over c.
@@ -117,23 +123,52 @@ func parse(source string, text []byte, c config.Config) (Grid, error) {
 	if _, err := schema.Decode(source, text, &g); err != nil {
 		return g, err
 	}
-	if _, err := g.Cells(); err != nil {
+	if _, err := g.expand(); err != nil {
 		return g, fmt.Errorf("%s: %w", source, err)
 	}
 	return g, nil
 }
 
+// CheckName returns an error unless the grid's name can be that of a folder, which then lies in the folder of experiments.
+func (g Grid) CheckName() error {
+	switch {
+	case g.Name == "":
+		return errors.New("the experiment has no name")
+	case strings.Trim(g.Name, "._-+") == "":
+		return fmt.Errorf("the experiment's name is %q, want at least a letter or a digit", g.Name)
+	}
+	return run.CheckName(g.Name)
+}
+
+// Set sets a key of the configuration that all cells have. It is an error if they don't have it.
+func (g *Grid) Set(key, value string) error {
+	if key == "train.seed" {
+		return errors.New("train.seed is set by the seeds of the grid")
+	}
+	for _, a := range g.Axes {
+		sets := func(c Choice) bool { _, ok := c.Set[key]; return ok }
+		if a.Key == key || len(a.Choices) > 0 && !slices.ContainsFunc(a.Choices, func(c Choice) bool { return !sets(c) }) {
+			return fmt.Errorf("every cell has this key from the axis %q", a.what())
+		}
+	}
+	return g.Config.Set(key, value)
+}
+
 // Encode writes the grid as Parse reads it.
 func (g Grid) Encode() []byte { return schema.Encode(&g) }
 
+// what is how errors call the axis.
+func (a Axis) what() string {
+	if a.Name != "" {
+		return a.Name
+	}
+	return a.Key
+}
+
 // points are the places on the axis.
 func (a Axis) points() ([]Point, error) {
-	what := a.Name
-	if what == "" {
-		what = a.Key
-	}
 	bad := func(format string, args ...any) ([]Point, error) {
-		return nil, fmt.Errorf("axis %q: %w", what, fmt.Errorf(format, args...))
+		return nil, fmt.Errorf("axis %q: %w", a.what(), fmt.Errorf(format, args...))
 	}
 	if (a.Key == "") != (len(a.Values) == 0) || (len(a.Values) == 0) == (len(a.Choices) == 0) {
 		return bad("want a key and values, or choices")
@@ -186,8 +221,31 @@ func valueText(v any) string {
 }
 
 // Cells lists the cells, all seeds of a combination after each other, or says what is wrong with the first that is
-// impossible: nothing is trained of a grid that can't be finished.
+// impossible: nothing is trained of a grid that can't be finished. Each task is made once, for what is asked of it may take
+// seconds to examine.
 func (g Grid) Cells() ([]Cell, error) {
+	cells, err := g.expand()
+	if err != nil {
+		return nil, err
+	}
+	m := maker{}
+	for i := range cells {
+		c := &cells[i]
+		if err := m.make(c); err != nil {
+			if len(c.Labels) > 0 {
+				err = fmt.Errorf("%s: %w", strings.Join(c.Labels, " · "), err)
+			}
+			return nil, err
+		}
+		if err := m.makeStages(c); err != nil {
+			return nil, fmt.Errorf("%s: %w", c.Title(), err)
+		}
+	}
+	return cells, nil
+}
+
+// expand is Cells without their models: all that can be said without making a task.
+func (g Grid) expand() ([]Cell, error) {
 	if len(g.Seeds) == 0 {
 		return nil, errors.New("no seeds: want at least one, as in seeds = [1, 2, 3]")
 	}
@@ -206,6 +264,7 @@ func (g Grid) Cells() ([]Cell, error) {
 	}
 	axes := make([][]Point, len(g.Axes))
 	n := len(g.Seeds)
+	setBy := map[string]int{} // the axis that sets a key
 	for i, a := range g.Axes {
 		var err error
 		if axes[i], err = a.points(); err != nil {
@@ -214,9 +273,17 @@ func (g Grid) Cells() ([]Cell, error) {
 		if n *= len(axes[i]); n > mostCells {
 			return nil, fmt.Errorf("more than %d cells", mostCells)
 		}
+		for _, p := range axes[i] {
+			for _, s := range p.Set {
+				if j, ok := setBy[s.Key]; ok && j != i {
+					return nil, fmt.Errorf("axes %q and %q both set %s: only one can", g.Axes[j].what(), a.what(), s.Key)
+				}
+				setBy[s.Key] = i
+			}
+		}
 	}
 	var cells []Cell
-	taken := map[string]string{}
+	taken := map[string]string{} // titles by the names of folders, in small letters: some disks take A for a
 	for combination := range combinations(axes) {
 		c := g.Config
 		var labels []string
@@ -228,45 +295,53 @@ func (g Grid) Cells() ([]Cell, error) {
 				}
 			}
 		}
-		c.Train.Seed = slices.Max(g.Seeds) // the one that may be too large
-		t, m, err := made(c)
-		if err != nil {
-			if len(labels) > 0 {
-				err = fmt.Errorf("%s: %w", strings.Join(labels, " · "), err)
-			}
-			return nil, err
-		}
 		for _, seed := range g.Seeds {
-			cell := Cell{Labels: labels, Seed: seed, Config: c, model: m, kinds: len(t.Kinds()), exact: t.ExactMatch()}
+			cell := Cell{Name: folderName(combination, seed), Labels: labels, Seed: seed, Config: c}
 			cell.Config.Train.Seed = seed
-			cell.Name = folderName(combination, seed)
+			if len(cell.Name) > longestName {
+				return nil, fmt.Errorf("%s would have a folder with a name of %d characters, want at most %d: give its points shorter names", cell.Title(), len(cell.Name), longestName)
+			}
+			var err error
 			if cell.early, err = cell.stages(combination); err != nil {
 				return nil, fmt.Errorf("%s: %w", cell.Title(), err)
 			}
 			if len(cell.early) > 0 {
 				cell.grow = cell.early[0].grow
 			}
-			if before, ok := taken[cell.Name]; ok {
-				return nil, fmt.Errorf("%s and %s would have the same folder %s: give them names that differ in letters or digits", before, cell.Title(), cell.Name)
+			key := strings.ToLower(cell.Name)
+			if before, ok := taken[key]; ok {
+				return nil, fmt.Errorf("%s and %s would have the same folder %s: give them names that differ in more than signs and capital letters", before, cell.Title(), cell.Name)
 			}
-			taken[cell.Name] = cell.Title()
+			taken[key] = cell.Title()
 			cells = append(cells, cell)
 		}
 	}
 	return cells, nil
 }
 
-// made makes the task and the model of a configuration, after checking it.
-func made(c config.Config) (task.Task, *model.Model, error) {
-	if err := c.Check(); err != nil {
-		return nil, nil, err
+// A maker makes the tasks of cells, those that are alike once.
+type maker map[string]madeTask
+
+type madeTask struct {
+	task task.Task
+	err  error
+}
+
+// make checks the configuration of a cell, and sets the cell's model.
+func (m maker) make(c *Cell) error {
+	key := fmt.Sprintf("%+v", c.Config.Task)
+	t, ok := m[key]
+	if !ok {
+		t.task, t.err = c.Config.Task.New()
+		m[key] = t
 	}
-	t, err := c.Task.New()
-	if err != nil {
-		return nil, nil, err
+	if err := c.Config.CheckMade(t.err); err != nil {
+		return err
 	}
-	m, err := model.New(c.Model, c.Loops, len(t.Vocabulary()), t.Length())
-	return t, m, err
+	var err error
+	c.kinds, c.exact = len(t.task.Kinds()), t.task.ExactMatch()
+	c.model, err = model.New(c.Config.Model, c.Config.Loops, len(t.task.Vocabulary()), t.task.Length())
+	return err
 }
 
 // combinations are all choices of one point from each axis; the last axis varies first.

@@ -26,7 +26,7 @@ type Stage struct {
 
 func (g Growing) growth() loop.Growth { return loop.Growth{Method: g.Method, Block: g.Block} }
 
-// stages are the cells that come before c, or why it can't be grown so.
+// stages are the cells that come before c, without their models.
 func (c Cell) stages(combination []Point) ([]Cell, error) {
 	var grow *Growing
 	for _, p := range combination {
@@ -47,23 +47,28 @@ func (c Cell) stages(combination []Point) ([]Cell, error) {
 		stage := Cell{Name: fmt.Sprintf("%s_stage%d", c.Name, i+1), Labels: append(c.Labels[:len(c.Labels):len(c.Labels)], fmt.Sprintf("stage %d", i+1)),
 			Seed: c.Seed, Config: c.Config, grow: grow}
 		stage.Config.Model.Layers, stage.Config.Train.Steps = s.Layers, s.Steps
-		t, m, err := made(stage.Config)
-		if err != nil {
-			return nil, fmt.Errorf("stage %d: %w", i+1, err)
-		}
-		stage.model, stage.kinds, stage.exact = m, len(t.Kinds()), t.ExactMatch()
 		early = append(early, stage)
 	}
-	for i, stage := range early {
-		next := c
-		if i+1 < len(early) {
-			next = early[i+1]
-		}
-		if _, err := stage.model.Architecture.Grow(next.model.Architecture, grow.growth()); err != nil {
-			return nil, fmt.Errorf("stage %d: %w", i+1, err)
+	return early, nil
+}
+
+// makeStages sets the models of the cells that come before c, whose own is set.
+func (m maker) makeStages(c *Cell) error {
+	for i := range c.early {
+		if err := m.make(&c.early[i]); err != nil {
+			return fmt.Errorf("stage %d: %w", i+1, err)
 		}
 	}
-	return early, nil
+	for i, stage := range c.early {
+		next := *c
+		if i+1 < len(c.early) {
+			next = c.early[i+1]
+		}
+		if _, err := stage.model.Architecture.Grow(next.model.Architecture, c.grow.growth()); err != nil {
+			return fmt.Errorf("stage %d: %w", i+1, err)
+		}
+	}
+	return nil
 }
 
 // trainEarly trains the stages before the last, as far as that has not been done, and returns the checkpoint that the last
@@ -88,7 +93,7 @@ func (f *Folder) trainEarly(c Cell, b backend.Backend, report func(train.Report)
 // trainStage brings a stage to its end.
 func (f *Folder) trainStage(stage Cell, from run.Checkpoint, b backend.Backend, report func(train.Report), next func() run.Command) error {
 	if r, err := run.View(f.RunPath(stage)); err == nil && ended(r) {
-		return nil
+		return stage.isOf(r)
 	}
 	t, err := train.New(stage.Config, b, report)
 	if err != nil {

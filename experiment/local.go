@@ -12,8 +12,10 @@ import (
 
 // Local trains cells in processes of this machine, several at a time.
 type Local struct {
-	// Command is the command that trains a cell on so many cores, and ends with code 0 when it is finished.
+	// Command is the command that trains a cell on so many cores. It ends with code 0 when the cell is finished, and with code
+	// Busy if another process has it.
 	Command func(c Cell, workers int) *exec.Cmd
+	Busy    int
 	Jobs    int  // processes at a time
 	Workers int  // cores of all of them together; 0 if they have none to share
 	Retry   bool // cells that have failed too
@@ -110,7 +112,11 @@ func (l Local) Run(f *Folder, stop, atOnce <-chan struct{}) error {
 		jobs = slices.DeleteFunc(jobs, func(j *job) bool {
 			select {
 			case <-j.ended:
-				failures = append(failures, l.failure(f, j, stopped))
+				if j.cmd.ProcessState.ExitCode() == l.Busy && j.err != nil {
+					left = append(left, j.cell) // when its turn comes it is finished, or trained elsewhere, or free again
+				} else {
+					failures = append(failures, l.failure(f, j, stopped))
+				}
 				return true
 			default:
 				return false
@@ -173,9 +179,6 @@ func (l Local) start(f *Folder, c Cell, workers int) (*job, error) {
 // failure is why a process ended without finishing its cell; nil if it was asked to.
 func (l Local) failure(f *Folder, j *job, stopped bool) error {
 	if j.err == nil || stopped {
-		return nil
-	}
-	if state, _, err := f.State(j.cell); err == nil && state == Running { // by another process, which was quicker
 		return nil
 	}
 	return fmt.Errorf("%s: %w; see %s", j.cell.Title(), j.err, f.logPath(j.cell))

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"text/template"
@@ -23,11 +25,17 @@ type Cluster struct {
 	CPUs    int    // cores of a cell
 	Retry   bool   // cells that have failed too
 
+	// MaxArraySize is Slurm's own: the most that the index of a job in an array can be, and one. 0 is SlurmArraySize.
+	MaxArraySize int
+
 	// Kubernetes only.
 	Image string
 	Claim string // the PersistentVolumeClaim that holds the folder's parent
 	Mount string // where that is mounted
 }
+
+// SlurmArraySize is what MaxArraySize is where a cluster's configuration does not say.
+const SlurmArraySize = 1001
 
 // slurm is a batch script for an array of jobs. Slurm takes a job that stops before its time limit for one that has failed, and
 // queues it again only if it is told to. So it sends USR1 two minutes before, to the shell alone, and the job queues itself
@@ -44,13 +52,13 @@ var slurm = template.Must(template.New("slurm").Funcs(template.FuncMap{"line": l
 #SBATCH --signal=B:USR1@120
 #SBATCH --requeue
 #SBATCH --open-mode=append
-#SBATCH --output={{sbatch .Logs}}/slurm-%a.txt
+#SBATCH --output={{sbatch .Logs}}/slurm-{{with .First}}{{.}}+{{end}}%a.txt
 again=
 # Before the time limit: the cell saves a checkpoint, and the job is queued again.
 trap 'again=yes; kill -TERM "$!"' USR1
 # Slurm ends the job, and has told the cell too.
 trap 'again=' TERM
-{{shell .Program}} experiment cell {{shell .Path}} "$SLURM_ARRAY_TASK_ID" --workers "$SLURM_CPUS_PER_TASK" &
+{{shell .Program}} experiment cell {{shell .Path}} "{{if .First}}$((SLURM_ARRAY_TASK_ID + {{.First}})){{else}}$SLURM_ARRAY_TASK_ID{{end}}" --workers "$SLURM_CPUS_PER_TASK" &
 wait "$!"
 code=$?
 while kill -0 "$!" 2>/dev/null; do # a signal has ended the wait, and not the cell
@@ -111,9 +119,11 @@ type manifest struct {
 	*Folder
 	Cluster
 	Name, Path, Parent, GridFile, Submit, Logs, Array string
+	First                                             int // the cell of index 0
 }
 
-// Slurm writes a batch script into the folder for the cells that are left, and returns the command that submits it.
+// Slurm writes a batch script into the folder for the cells that are left, or several if the indices of one array don't reach
+// them all, and returns the command that submits them. Jobs is shared out among the arrays.
 func (f *Folder) Slurm(c Cluster) (string, error) {
 	m, err := f.manifest(c)
 	if err != nil {
@@ -126,16 +136,51 @@ func (f *Folder) Slurm(c Cluster) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	m.Array = strings.Join(left, ",")
-	if c.Jobs > 0 {
-		m.Array += fmt.Sprintf("%%%d", c.Jobs)
-	}
 	if err := f.makeLogs(); err != nil {
 		return "", err
 	}
-	script := filepath.Join(m.Path, "slurm.sh")
-	m.Submit = "sbatch " + text.Path(script)
-	return m.Submit, f.write(script, slurm, m)
+	size := c.MaxArraySize
+	if size <= 0 {
+		size = SlurmArraySize
+	}
+	arrays := map[int][]int{} // indices by the cell of index 0
+	for _, i := range left {
+		arrays[i-i%size] = append(arrays[i-i%size], i%size)
+	}
+	var submit []string
+	for n, first := range slices.Sorted(maps.Keys(arrays)) {
+		m.First, m.Array = first, ranges(arrays[first])
+		if c.Jobs > 0 {
+			m.Array += fmt.Sprintf("%%%d", max(1, c.Jobs/len(arrays)))
+		}
+		script := filepath.Join(m.Path, "slurm.sh")
+		if n > 0 {
+			script = filepath.Join(m.Path, fmt.Sprintf("slurm-%d.sh", n+1))
+		}
+		m.Submit = "sbatch " + text.Path(script)
+		if err := f.writeManifest(script, slurm, m); err != nil {
+			return "", err
+		}
+		submit = append(submit, m.Submit)
+	}
+	return strings.Join(submit, " && "), nil
+}
+
+// ranges writes growing numbers as sbatch reads them: 0-3,5,8-10.
+func ranges(numbers []int) string {
+	var parts []string
+	for len(numbers) > 0 {
+		n := 1
+		for n < len(numbers) && numbers[n] == numbers[0]+n {
+			n++
+		}
+		part := strconv.Itoa(numbers[0])
+		if n > 1 {
+			part += "-" + strconv.Itoa(numbers[n-1])
+		}
+		parts, numbers = append(parts, part), numbers[n:]
+	}
+	return strings.Join(parts, ",")
 }
 
 // Kubernetes writes the manifest of an indexed Job into the folder, and returns the command that submits it. The Job has an index
@@ -158,7 +203,7 @@ func (f *Folder) Kubernetes(c Cluster) (string, error) {
 		m.Jobs = len(f.Cells)
 	}
 	m.Name = dnsName(m.Name)
-	return m.Submit, f.write(script, kubernetes, m)
+	return m.Submit, f.writeManifest(script, kubernetes, m)
 }
 
 // CheckKubernetes returns an error if something is missing that a Kubernetes Job needs.
@@ -173,8 +218,8 @@ func (c Cluster) CheckKubernetes() error {
 }
 
 // left is the numbers of the cells that are to be trained. It is an error if there are none.
-func (f *Folder) left(retry bool) ([]string, error) {
-	var left []string
+func (f *Folder) left(retry bool) ([]int, error) {
+	var left []int
 	var count [Done + 1]int
 	for i, c := range f.Cells {
 		state, _, err := f.State(c)
@@ -183,7 +228,7 @@ func (f *Folder) left(retry bool) ([]string, error) {
 		}
 		count[state]++
 		if state == Waiting || state == Failed && retry {
-			left = append(left, strconv.Itoa(i))
+			left = append(left, i)
 		}
 	}
 	if len(left) > 0 {
@@ -212,12 +257,12 @@ func (f *Folder) manifest(c Cluster) (manifest, error) {
 		GridFile: filepath.Join(path, gridName), Logs: filepath.Join(path, logsName)}, nil
 }
 
-func (f *Folder) write(path string, t *template.Template, m manifest) error {
+func (f *Folder) writeManifest(path string, t *template.Template, m manifest) error {
 	var b bytes.Buffer
 	if err := t.Execute(&b, m); err != nil {
 		return err
 	}
-	return run.ReplaceFile(path, b.Bytes())
+	return f.exclusive(func() error { return run.ReplaceFile(path, b.Bytes()) })
 }
 
 // line is a text as one line that a comment can have.

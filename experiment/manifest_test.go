@@ -76,7 +76,7 @@ func begin(t *testing.T, f *Folder, i int, event string) {
 	if err := os.MkdirAll(path, 0o777); err != nil {
 		t.Fatal(err)
 	}
-	for name, text := range map[string]string{"run.json": "{}", "events.jsonl": event + "\n"} {
+	for name, text := range map[string]string{"run.json": "{}", "config.toml": string(f.Cells[i].Config.Encode()), "events.jsonl": event + "\n"} {
 		if err := os.WriteFile(filepath.Join(path, name), []byte(text), 0o666); err != nil {
 			t.Fatal(err)
 		}
@@ -97,7 +97,7 @@ func TestWhatIsSubmitted(t *testing.T) {
 	for _, k := range []struct {
 		c    Cluster
 		want string
-	}{{Cluster{}, "0,3,5"}, {Cluster{Jobs: 2}, "0,3,5%2"}, {Cluster{Retry: true}, "0,2,3,5"}} {
+	}{{Cluster{}, "0,3,5"}, {Cluster{Jobs: 2}, "0,3,5%2"}, {Cluster{Retry: true}, "0,2-3,5"}} {
 		if got := array(k.c); got != k.want {
 			t.Errorf("%+v: the array is %s, want %s", k.c, got, k.want)
 		}
@@ -114,6 +114,46 @@ func TestWhatIsSubmitted(t *testing.T) {
 	finish(t, f, 2)
 	if _, err := f.Slurm(cluster); err == nil || err.Error() != "there is nothing to submit: of 6 cells 6 are finished" {
 		t.Errorf("%v", err)
+	}
+}
+
+// An array has no index of MaxArraySize or more: cells beyond are in another, with an index that its script adds to.
+func TestSlurmArrays(t *testing.T) {
+	f := makeFolder(t, t.TempDir(), tiny)
+	finish(t, f, 1)
+	submit, err := f.Slurm(Cluster{MaxArraySize: 4, Jobs: 5})
+	if want := "sbatch " + f.Path + "/slurm.sh && sbatch " + f.Path + "/slurm-2.sh"; err != nil || submit != want {
+		t.Errorf("%s, %v, want %s", submit, err, want)
+	}
+	for name, want := range map[string][]string{
+		"slurm.sh":   {"#SBATCH --array=0,2-3%2\n", "/slurm-%a.txt\n", ` "$SLURM_ARRAY_TASK_ID" --workers`},
+		"slurm-2.sh": {"#SBATCH --array=0-1%2\n", "/slurm-4+%a.txt\n", ` "$((SLURM_ARRAY_TASK_ID + 4))" --workers`},
+	} {
+		text, err := os.ReadFile(filepath.Join(f.Path, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, w := range want {
+			if !strings.Contains(string(text), w) {
+				t.Errorf("%s has no %q:\n%s", name, w, text)
+			}
+		}
+	}
+	var seeds []string
+	for n := range 400 {
+		seeds = append(seeds, fmt.Sprint(n))
+	}
+	f = makeFolder(t, t.TempDir(), strings.Replace(tiny, "[1, 2]", "["+strings.Join(seeds, ", ")+"]", 1))
+	if submit, err = f.Slurm(Cluster{}); err != nil || !strings.HasSuffix(submit, "/slurm-2.sh") {
+		t.Errorf("1200 cells are submitted with %s, %v", submit, err)
+	}
+	text, err := os.ReadFile(filepath.Join(f.Path, "slurm.sh"))
+	if err != nil || !strings.Contains(string(text), "#SBATCH --array=0-1000\n") {
+		t.Errorf("%v:\n%s", err, text)
+	}
+	text, err = os.ReadFile(filepath.Join(f.Path, "slurm-2.sh"))
+	if err != nil || !strings.Contains(string(text), "#SBATCH --array=0-198\n") {
+		t.Errorf("%v:\n%s", err, text)
 	}
 }
 

@@ -3,8 +3,6 @@ package experiment
 import (
 	"bytes"
 	"encoding/csv"
-	"errors"
-	"io/fs"
 	"math"
 	"slices"
 	"strconv"
@@ -115,13 +113,18 @@ func (f *Folder) Gather() (*Results, error) {
 		}
 	}
 	for _, c := range f.Cells {
-		m, err := readMeasures(f.RunPath(c))
-		if errors.Is(err, fs.ErrNotExist) {
-			if state, why, err := f.State(c); err == nil && state == Failed {
-				r.Failed = append(r.Failed, Failure{c.Title(), why})
-			}
+		state, why, err := f.State(c)
+		if err != nil {
+			return nil, err
+		}
+		if state == Failed {
+			r.Failed = append(r.Failed, Failure{c.Title(), why})
+		}
+		if state != Done {
 			continue
-		} else if err != nil {
+		}
+		m, err := readMeasures(f.RunPath(c))
+		if err != nil {
 			return nil, err
 		}
 		done := finished{cell: c, m: m}

@@ -13,9 +13,21 @@ import (
 	"coil/text"
 )
 
-// Write writes the results beside the cells: results.json and results.csv, results.md with the tables for a page, and plots as
-// SVG and PNG. It returns the paths.
-func (f *Folder) Write(r *Results) ([]string, error) {
+// Write gathers the results and writes them beside the cells: results.json and results.csv, results.md with the tables for a
+// page, and plots as SVG and PNG. It returns the results and the paths. Of processes that write at once, the last has the last
+// word, and knows the most.
+func (f *Folder) Write() (r *Results, paths []string, err error) {
+	err = f.exclusive(func() error {
+		if r, err = f.Gather(); err != nil {
+			return err
+		}
+		paths, err = f.write(r)
+		return err
+	})
+	return r, paths, err
+}
+
+func (f *Folder) write(r *Results) ([]string, error) {
 	var page bytes.Buffer
 	fmt.Fprintf(&page, "# %s\n\n%s\n\n%d of %d cells finished; %s on held-out examples in percent, mean ± standard deviation over seeds, and the most.\n",
 		text.Cell(r.Title), text.Cell(r.Question), r.Finished, r.Cells, r.Metric)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -144,14 +145,14 @@ func newExperimentCell() *cobra.Command {
 	return cmd
 }
 
-// grid reads the experiment that the command line names, with what it changes of it.
-func (o *experimentFlags) grid(name string) (experiment.Grid, error) {
+// grid reads the experiment that the command line names, with what it changes of it, and its cells.
+func (o *experimentFlags) grid(name string) (experiment.Grid, []experiment.Cell, error) {
 	var g experiment.Grid
 	var err error
 	if strings.HasSuffix(name, ".toml") {
 		text, e := os.ReadFile(name)
 		if e != nil {
-			return g, inputError{fileError("the grid", e)}
+			return g, nil, inputError{fileError("the grid", e)}
 		}
 		if g, err = experiment.Parse(name, text); err == nil && g.Name == "" {
 			g.Name = strings.TrimSuffix(filepath.Base(name), ".toml")
@@ -159,27 +160,31 @@ func (o *experimentFlags) grid(name string) (experiment.Grid, error) {
 	} else {
 		g, err = experiment.Named(name, o.size)
 	}
+	if err == nil {
+		err = g.CheckName()
+	}
 	if err != nil {
-		return g, inputError{err}
+		return g, nil, inputError{err}
 	}
 	if o.seeds != "" {
 		if g.Seeds, err = parseSeeds(o.seeds); err != nil {
-			return g, err
+			return g, nil, err
 		}
 	}
 	for _, s := range o.sets {
 		key, value, ok := strings.Cut(s, "=")
 		if !ok {
-			return g, usageError{fmt.Errorf("--set %s: want key=value, as in train.steps=500", s)}
+			return g, nil, usageError{fmt.Errorf("--set %s: want key=value, as in train.steps=500", s)}
 		}
-		if err := g.Config.Set(key, value); err != nil {
-			return g, usageError{fmt.Errorf("--set %s: %w", s, err)}
+		if err := g.Set(key, value); err != nil {
+			return g, nil, usageError{fmt.Errorf("--set %s: %w", s, err)}
 		}
 	}
-	if _, err := g.Cells(); err != nil {
-		return g, usageError{err}
+	cells, err := g.Cells()
+	if err != nil {
+		return g, nil, usageError{fmt.Errorf("%s: %w", name, err)}
 	}
-	return g, nil
+	return g, cells, nil
 }
 
 // parseSeeds reads "1,2,3" or "1..5".
@@ -203,92 +208,20 @@ func parseSeeds(s string) ([]uint64, error) {
 	return seeds, nil
 }
 
-// list prints the experiments that there are, with what each will cost here.
-func (o *experimentFlags) list(cmd *cobra.Command) error {
-	b, err := o.where.open(cmd.ErrOrStderr())
-	if err != nil {
-		return err
-	}
-	defer b.Close()
-	i := b.Info()
-	if !o.asJSON {
-		fmt.Fprintf(cmd.ErrOrStderr(), "measuring training steps on %s …\n", describeDevice(i.Device, i.Kernels, i.Workers, i.Memory))
-	}
-	type entry struct {
-		Name     string  `json:"name"`
-		Size     string  `json:"size"`
-		Title    string  `json:"title"`
-		Question string  `json:"question"`
-		Cells    int     `json:"cells"`
-		Finished int     `json:"finished"`
-		FLOPs    float64 `json:"flops"`
-		Seconds  float64 `json:"seconds_left"`
-	}
-	var entries []entry
-	rows := [][]string{{"experiment", "size", "cells", "finished", "FLOPs", "time left here"}}
-	for _, size := range experiment.Sizes() {
-		for _, name := range experiment.Names(size) {
-			g, err := experiment.Named(name, size)
-			if err != nil {
-				return err
-			}
-			cells, err := g.Cells()
-			if err != nil {
-				return err
-			}
-			cost, err := experiment.Estimate(cells, b, finishedIn(filepath.Join(o.out, g.Name)))
-			if err != nil {
-				return err
-			}
-			entries = append(entries, entry{name, size, g.Title, g.Question, cost.Cells, cost.Cells - cost.Left, cost.Work, cost.Seconds})
-			rows = append(rows, []string{name, size, strconv.Itoa(cost.Cells), strconv.Itoa(cost.Cells - cost.Left), scaled(cost.Work), "about " + roughly(cost.Seconds)})
-		}
-	}
-	if o.asJSON {
-		return writeJSON(cmd.OutOrStdout(), entries)
-	}
-	for i, line := range strings.Split(strings.TrimSuffix(table(rows), "\n"), "\n") {
-		title := ""
-		if i > 0 {
-			title = entries[i-1].Title
-		}
-		fmt.Fprintln(cmd.OutOrStdout(), strings.TrimRight(line+"  "+title, " "))
-	}
-	return nil
-}
-
 // finishedIn tells which cells are finished in the folder of an experiment, if there is one.
 func finishedIn(path string) func(experiment.Cell) bool {
-	f, err := experiment.Open(path)
-	if err != nil {
-		return nil
-	}
+	f := experiment.Folder{Path: path}
 	return func(c experiment.Cell) bool {
 		state, _, err := f.State(c)
 		return err == nil && state == experiment.Done
 	}
 }
 
-// roughly is a duration of which no more is known than its size.
-func roughly(seconds float64) string {
-	switch {
-	case seconds < 1:
-		return "0 s"
-	case seconds < 90:
-		return fmt.Sprintf("%.0f s", seconds)
-	case seconds < 90*60:
-		return fmt.Sprintf("%.0f min", seconds/60)
-	case seconds < 48*3600:
-		return fmt.Sprintf("%.0f h", seconds/3600)
-	}
-	return fmt.Sprintf("%.0f days", seconds/86400)
-}
-
 func (o *experimentFlags) run(cmd *cobra.Command, name string) error {
 	if o.jobs < 0 {
 		return usageError{fmt.Errorf("--jobs %d: want at least 1, or 0 for as many as there are cores", o.jobs)}
 	}
-	g, err := o.grid(name)
+	g, cells, err := o.grid(name)
 	if err != nil {
 		return err
 	}
@@ -306,11 +239,7 @@ func (o *experimentFlags) run(cmd *cobra.Command, name string) error {
 	if err != nil {
 		return err
 	}
-	cells, err := g.Cells()
-	var cost experiment.Cost
-	if err == nil {
-		cost, err = o.announce(cmd.ErrOrStderr(), g, cells, b)
-	}
+	cost, err := o.announce(cmd.ErrOrStderr(), g, cells, b)
 	info := b.Info()
 	b.Close() // the cells have their own
 	switch {
@@ -319,7 +248,7 @@ func (o *experimentFlags) run(cmd *cobra.Command, name string) error {
 	case o.dry:
 		return o.plan(cmd, g, cells, cost)
 	}
-	f, err := experiment.Make(o.out, g)
+	f, err := experiment.Make(o.out, g, cells)
 	if err != nil {
 		return usageError{err}
 	}
@@ -340,10 +269,12 @@ func (o *experimentFlags) run(cmd *cobra.Command, name string) error {
 // announce tells what is about to be trained, and what it will cost.
 func (o *experimentFlags) announce(w io.Writer, g experiment.Grid, cells []experiment.Cell, b backend.Backend) (experiment.Cost, error) {
 	done := finishedIn(filepath.Join(o.out, g.Name))
-	cost, err := experiment.Estimate(cells, b, done)
+	speeds := speedsOf(b)
+	cost, err := experiment.Estimate(cells, b, done, speeds)
 	if err != nil {
 		return cost, err
 	}
+	speeds.Save() // what can't be kept is measured again
 	i := b.Info()
 	fmt.Fprintf(w, "experiment  %s · %s\n", g.Name, g.Title)
 	if g.Question != "" {
@@ -382,7 +313,7 @@ func (o *experimentFlags) plan(cmd *cobra.Command, g experiment.Grid, cells []ex
 	rows := [][]string{{"cell", "parameters", "depth", "FLOPs", "state"}}
 	for _, c := range cells {
 		p := plannedCell{c.Name, c.Title(), int64(c.Model().Size), c.Model().Architecture.Depth(), c.Work(), "waiting"}
-		if done != nil && done(c) {
+		if done(c) {
 			p.State = "finished"
 		}
 		planned = append(planned, p)
@@ -414,7 +345,7 @@ func (o *experimentFlags) local(cmd *cobra.Command, f *experiment.Folder, jobs i
 	stop.first = func() { close(stopAsked) }
 	stop.second = func(int) { close(atOnce); stop.second = os.Exit }
 	lines := &cellLines{w: w}
-	l := experiment.Local{Jobs: jobs, Workers: info.Workers, Retry: o.retry, Report: lines.report,
+	l := experiment.Local{Jobs: jobs, Workers: info.Workers, Retry: o.retry, Busy: exitBusy, Report: lines.report,
 		Command: func(c experiment.Cell, workers int) *exec.Cmd {
 			args := []string{"experiment", "cell", f.Path, c.Name, "--backend", info.Name}
 			if info.Workers > 0 {
@@ -546,11 +477,7 @@ func (l *cellLines) report(p experiment.Progress) {
 
 // tell writes the results to the folder, and prints the table.
 func (o *experimentFlags) tell(cmd *cobra.Command, f *experiment.Folder) error {
-	r, err := f.Gather()
-	if err != nil {
-		return err
-	}
-	files, err := f.Write(r)
+	r, files, err := f.Write()
 	if err != nil {
 		return err
 	}
@@ -615,11 +542,18 @@ func (o *experimentFlags) checkExecutor() error {
 
 // manifest writes what another engine takes, and prints the command that submits it.
 func (o *experimentFlags) manifest(cmd *cobra.Command, f *experiment.Folder) error {
+	c := o.cluster()
 	write := f.Slurm
 	if o.executor == "kubernetes" {
 		write = f.Kubernetes
+	} else if len(f.Cells) > 1 {
+		var asked error
+		if c.MaxArraySize, asked = maxArraySize(); asked != nil && len(f.Cells) > experiment.SlurmArraySize {
+			fmt.Fprintf(cmd.ErrOrStderr(), "Slurm's MaxArraySize is not known here (%v): no array goes beyond %d, as is usual; scontrol show config says it where Slurm is\n",
+				asked, experiment.SlurmArraySize-1)
+		}
 	}
-	submit, err := write(o.cluster())
+	submit, err := write(c)
 	if err != nil {
 		return usageError{err}
 	}
@@ -630,4 +564,21 @@ func (o *experimentFlags) manifest(cmd *cobra.Command, f *experiment.Folder) err
 	}
 	_, err = fmt.Fprintln(cmd.OutOrStdout(), submit)
 	return err
+}
+
+// maxArraySize asks Slurm how long its arrays may be.
+func maxArraySize() (int, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second) // the controller may not answer
+	defer cancel()
+	out, err := exec.CommandContext(ctx, "scontrol", "show", "config").Output()
+	if err != nil {
+		return 0, errors.New("scontrol does not answer")
+	}
+	for line := range strings.Lines(string(out)) {
+		name, value, _ := strings.Cut(line, "=")
+		if n, err := strconv.Atoi(strings.TrimSpace(value)); strings.TrimSpace(name) == "MaxArraySize" && err == nil && n > 0 {
+			return n, nil
+		}
+	}
+	return 0, errors.New("scontrol does not say")
 }

@@ -88,6 +88,16 @@ func wrap(s string, indent int) string {
 
 // table writes rows in columns; the first is flush left, the others flush right.
 func table(rows [][]string) string {
+	widths := columnWidths(rows)
+	var b strings.Builder
+	for _, r := range rows {
+		b.WriteString(tableLine(r, widths) + "\n")
+	}
+	return b.String()
+}
+
+// columnWidths are how many characters the columns of a table have.
+func columnWidths(rows [][]string) []int {
 	var widths []int
 	for _, r := range rows {
 		for i, c := range r {
@@ -97,19 +107,19 @@ func table(rows [][]string) string {
 			widths[i] = max(widths[i], len([]rune(c)))
 		}
 	}
-	var b strings.Builder
-	for _, r := range rows {
-		var line strings.Builder
-		for i, c := range r {
-			gap := strings.Repeat(" ", widths[i]-len([]rune(c)))
-			switch {
-			case i == 0:
-				line.WriteString(c + gap)
-			default:
-				line.WriteString("  " + gap + c)
-			}
+	return widths
+}
+
+// tableLine is a row of a table with columns of these widths, the first aligned to the left, the others to the right.
+func tableLine(row []string, widths []int) string {
+	var line strings.Builder
+	for i, c := range row {
+		gap := strings.Repeat(" ", max(0, widths[i]-len([]rune(c))))
+		if i == 0 {
+			line.WriteString(c + gap)
+		} else {
+			line.WriteString("  " + gap + c)
 		}
-		b.WriteString(strings.TrimRight(line.String(), " ") + "\n")
 	}
-	return b.String()
+	return strings.TrimRight(line.String(), " ")
 }

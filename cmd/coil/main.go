@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"coil/backend"
+	"coil/experiment"
 	"coil/loop"
 	"coil/metal/bridge"
 	"coil/run"
@@ -25,6 +26,7 @@ const (
 	exitFailed   = 1  // the run failed
 	exitUsage    = 64 // the command line or the configuration is wrong; not 2, with which Go ends a program that crashed
 	exitNoDevice = 69 // macOS has no GPU for this process
+	exitBusy     = 75 // another process trains the cell; sysexits.h calls it a temporary failure
 	exitDiverged = 3  // a loss was not finite
 	exitMismatch = 4  // a checkpoint is damaged or of another model
 )
@@ -122,6 +124,8 @@ func exitCode(err error) int {
 		return exitUsage
 	case errors.Is(err, bridge.ErrNoDevice):
 		return exitNoDevice
+	case errors.Is(err, experiment.ErrBusy):
+		return exitBusy
 	case errors.Is(err, backend.ErrMemory):
 		return exitFailed
 	}
@@ -135,7 +139,7 @@ func newRoot() *cobra.Command {
 		Long: "A looped transformer runs a block of k layers L times (k⊗L): the parameters of k layers, the depth of k·L. " +
 			"coil trains such models in pure Go on any machine, and in Metal on a Mac with Apple silicon.\n\n" +
 			"Exit codes: 0 done, 1 failed, 3 the loss was not finite, 4 a checkpoint is damaged or of another model, 64 the command " +
-			"line or the configuration is wrong, 69 macOS shows no GPU, 128 + n stopped by signal n. A crash of the program ends with 2.",
+			"line or the configuration is wrong, 69 macOS shows no GPU, 75 another process trains the cell, 128 + n stopped by signal n. A crash of the program ends with 2.",
 		Example: `  coil train                     train the default: one layer looped four times, on p-hop induction
   coil train --model 1x1         the same layer, run once
   coil eval latest --loops 1..8  accuracy after each loop

@@ -21,7 +21,11 @@ import (
 )
 
 // TestMain puts this program, as coil, into the path of what the tests execute.
-func TestMain(m *testing.M) { testscript.Main(m, map[string]func(){"coil": main}) }
+func TestMain(m *testing.M) {
+	// What tests measure of the machine is not for the coil of whoever runs them.
+	os.Setenv("XDG_CACHE_HOME", filepath.Join(os.TempDir(), "coil-test-cache"))
+	testscript.Main(m, map[string]func(){"coil": main})
+}
 
 // tiny is the configuration of a run of a moment.
 const tiny = `

@@ -62,6 +62,7 @@ var exitCodes = []manItem{
 	{"3", "Training diverged: the loss became NaN or infinite."},
 	{"4", "A checkpoint is damaged, or of another model."},
 	{"64", "The command line or a configuration is wrong."},
+	{"75", "Another process trains the cell: coil experiment cell."},
 	{"130, 143", "Stopped by Ctrl-C or SIGTERM, after saving a checkpoint."},
 }
 

@@ -40,6 +40,7 @@ SelectType=select/cons_tres
 SelectTypeParameters=CR_Core
 SchedulerType=sched/builtin
 SchedulerParameters=sched_interval=1,builtin_interval=1
+MaxArraySize=2
 NodeName=localhost CPUs=3
 PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE
 `
@@ -186,16 +187,27 @@ func TestSlurm(t *testing.T) {
 		_, err := os.Stat(filepath.Join(cell(i), "measures.json"))
 		return err == nil
 	}
-	// submit submits the cells that are left, and returns the number of the array.
-	submit := func(array string) string {
+	// submit submits the cells that are left, and returns the numbers of the arrays, which this cluster allows two jobs.
+	submit := func(arrays ...string) []string {
 		t.Helper()
 		line := mustCoil(t, "experiment", grid, "--out", out, "--executor", "slurm", "--program", program)
-		text, err := os.ReadFile(filepath.Join(folder, "slurm.sh"))
-		if err != nil || !strings.Contains(string(text), "\n#SBATCH --array="+array+"\n") {
-			t.Errorf("the array is not %s: %s, %v", array, text, err)
+		for i, array := range arrays {
+			name := "slurm.sh"
+			if i > 0 {
+				name = fmt.Sprintf("slurm-%d.sh", i+1)
+			}
+			text, err := os.ReadFile(filepath.Join(folder, name))
+			if err != nil || !strings.Contains(string(text), "\n#SBATCH --array="+array+"\n") {
+				t.Errorf("the array is not %s: %s, %v", array, text, err)
+			}
 		}
-		return strings.TrimSpace(command(t, "sh", "-c", strings.Replace(line, "sbatch", "sbatch --parsable", 1)))
+		jobs := strings.Fields(command(t, "sh", "-c", strings.ReplaceAll(line, "sbatch ", "sbatch --parsable ")))
+		if len(jobs) != len(arrays) {
+			t.Fatalf("%s submits the arrays %v", line, jobs)
+		}
+		return jobs
 	}
+	logs := []string{"slurm-0.txt", "slurm-1.txt", "slurm-2+0.txt"}
 	// wantResumed looks whether a cell was stopped, and went on from there.
 	wantResumed := func(i int) {
 		t.Helper()
@@ -208,17 +220,17 @@ func TestSlurm(t *testing.T) {
 		if stop < 0 || resume < stop || h[resume].Step != h[stop].Step || h[stop].Step == 0 {
 			t.Errorf("cell %d was not stopped and resumed once: %+v", i, h)
 		}
-		log, err := os.ReadFile(filepath.Join(folder, "logs", fmt.Sprintf("slurm-%d.txt", i)))
+		log, err := os.ReadFile(filepath.Join(folder, "logs", logs[i]))
 		if err != nil || strings.Count(string(log), " · seed 1\n") != 2 {
 			t.Errorf("the log of cell %d has not both parts: %s, %v", i, log, err)
 		}
 	}
 
-	job := submit("0,1,2")
+	jobs := submit("0-1", "0")
 	eventually(t, "a cell is trained", func() bool { return steps(cell(1)) > 0 })
-	command(t, "scancel", "--batch", "--signal=USR1", job+"_1")
+	command(t, "scancel", "--batch", "--signal=USR1", jobs[0]+"_1")
 	eventually(t, "another is trained", func() bool { return steps(cell(2)) > 0 })
-	command(t, "scancel", job+"_2")
+	command(t, "scancel", jobs[1]+"_0")
 	eventually(t, "the cell of the job that was cancelled is stopped", func() bool {
 		_, alive, err := view(t, cell(2)).Holder()
 		return err == nil && !alive
@@ -227,17 +239,17 @@ func TestSlurm(t *testing.T) {
 		eventually(t, "the other cells are finished", func() bool { return finished(i) })
 	}
 	wantResumed(1)
-	if state := command(t, "scontrol", "show", "job", job+"_1"); !strings.Contains(state, " Restarts=1 ") {
+	if state := command(t, "scontrol", "show", "job", jobs[0]+"_1"); !strings.Contains(state, " Restarts=1 ") {
 		t.Errorf("it was not queued again once: %s", state)
 	}
-	if state := command(t, "scontrol", "show", "job", job+"_2"); !strings.Contains(state, "JobState=CANCELLED") || !strings.Contains(state, " Restarts=0 ") {
+	if state := command(t, "scontrol", "show", "job", jobs[1]+"_0"); !strings.Contains(state, "JobState=CANCELLED") || !strings.Contains(state, " Restarts=0 ") {
 		t.Errorf("it was not only cancelled: %s", state)
 	}
 	if finished(2) {
 		t.Error("the cell of the job that was cancelled is finished")
 	}
 
-	submit("2")
+	submit("0")
 	eventually(t, "the last cell is finished", func() bool { return finished(2) })
 	wantResumed(2)
 	if r := mustCoil(t, "experiment", grid, "--out", out, "--results", "--json"); !strings.Contains(r, `"finished": 3,`) {

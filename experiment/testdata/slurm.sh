@@ -4,7 +4,7 @@
 # Options of sbatch, such as --time and --partition, stand before the path.
 # The results: coil experiment /shared/experiments/tiny/grid.toml --out /shared/experiments --results
 #SBATCH --job-name=coil-tiny
-#SBATCH --array=0,1,2,3,4,5%4
+#SBATCH --array=0-5%4
 #SBATCH --cpus-per-task=2
 #SBATCH --signal=B:USR1@120
 #SBATCH --requeue
