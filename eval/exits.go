@@ -80,7 +80,7 @@ func (r ExitRule) leaves(x *Look) int {
 func (r ExitRule) stops(x *Look, t int) bool {
 	switch r.Rule {
 	case "latent-diff":
-		return x.Change[t] < r.Threshold
+		return x.LatentDiff[t] < r.Threshold
 	case "entropy-diff":
 		before := float64(firstEntropy)
 		if t > 1 {

@@ -7,6 +7,7 @@ import (
 
 	"coil/backend"
 	"coil/model"
+	"coil/run"
 	"coil/task"
 )
 
@@ -28,14 +29,17 @@ type Looker struct {
 }
 
 // Look is one target of one example. Index 0 of P is no loop's: the uniform distribution, from which the first loop's is told
-// apart; so are index 0 of Change and Cosine, which say nothing.
+// apart; index 0 of the others says nothing.
 type Look struct {
 	Kind    int // index of the task's Kinds
 	Example int // of its kind
 	Target  int32
 	P       [][]float64 // [loop][class]: softmax of the logits after the loop
-	Change  []float64   // ‖s_t − s_{t−1}‖ / ‖s_t‖, s_0 being the state before the first loop
-	Cosine  []float64   // ⟨s_t, s_{t−1}⟩ / (‖s_t‖·‖s_{t−1}‖)
+	// Of s_t, the state after loop t, s_0 being that before the first:
+	Moved      []float64 // ‖s_t − s_{t−1}‖²
+	Before     []float64 // ‖s_{t−1}‖²
+	LatentDiff []float64 // ‖s_t − s_{t−1}‖ / ‖s_t‖
+	Cosine     []float64 // ⟨s_t, s_{t−1}⟩ / (‖s_t‖·‖s_{t−1}‖)
 }
 
 // NewLooker compiles a pass of so many loops for batches of the given size, which holds the states and the logits of all loops.
@@ -76,7 +80,9 @@ func NewLooker(b backend.Backend, m *model.Model, t task.Task, weights backend.B
 	for range l.logits {
 		l.allLogits = append(l.allLogits, make([]float32, n*l.classes))
 	}
-	l.look.Change, l.look.Cosine = make([]float64, loops+1), make([]float64, loops+1)
+	for _, of := range []*[]float64{&l.look.Moved, &l.look.Before, &l.look.LatentDiff, &l.look.Cosine} {
+		*of = make([]float64, loops+1)
+	}
 	for i := range loops + 1 {
 		l.look.P = append(l.look.P, make([]float64, l.classes))
 		if i == 0 {
@@ -156,7 +162,8 @@ func (l *Looker) at(i int) {
 			before += a * a
 			both += a * b
 		}
-		l.look.Change[t], l.look.Cosine[t] = math.Sqrt(moved/now), both/math.Sqrt(now*before)
+		l.look.Moved[t], l.look.Before[t] = moved, before
+		l.look.LatentDiff[t], l.look.Cosine[t] = math.Sqrt(moved/now), both/math.Sqrt(now*before)
 	}
 }
 
@@ -214,25 +221,26 @@ func said(p []float64) int32 {
 
 // View is what the lens shows after one loop: means over all targets, each kind with the same weight.
 type View struct {
-	Loops    int     `json:"loops"`
-	Loss     float64 `json:"loss"`
-	Accuracy float64 `json:"accuracy"`
-	Exact    float64 `json:"exact"`    // share of examples of which every target is right
-	Entropy  float64 `json:"entropy"`  // of the output, nats
-	ToFinal  float64 `json:"kl_final"` // KL(p_t ‖ p_T), nats
-	Moved    float64 `json:"kl_last"`  // KL(p_{t−1} ‖ p_t), p_0 being uniform
-	Flips    float64 `json:"flips"`    // share of answers that differ from those after the loop before
-	ToRight  float64 `json:"to_right"` // share that became right
-	ToWrong  float64 `json:"to_wrong"` // share that were right and are no more
-	Change   float64 `json:"change"`   // mean of ‖s_t − s_{t−1}‖ / ‖s_t‖
-	Cosine   float64 `json:"cosine"`   // mean cosine of s_t and s_{t−1}
+	Loops    int        `json:"loops"`
+	Loss     float64    `json:"loss"`
+	Accuracy float64    `json:"accuracy"`
+	Exact    float64    `json:"exact"`      // share of examples of which every target is right
+	Entropy  float64    `json:"entropy"`    // of the output, nats
+	ToLast   float64    `json:"kl_to_last"` // KL(p_t ‖ p_T) to the output after the last loop, nats
+	KL       float64    `json:"kl"`         // KL(p_{t−1} ‖ p_t), p_0 being uniform: what the exit rule kl looks at
+	Flips    float64    `json:"flips"`      // share of answers that differ from those after the loop before
+	ToRight  float64    `json:"to_right"`   // share that became right
+	ToWrong  float64    `json:"to_wrong"`   // share that were right and are no more
+	Change   run.Number `json:"change"`     // as in Result
+	Cosine   float64    `json:"cosine"`     // mean cosine of s_t and s_{t−1}
 }
 
 // Lens collects looks. The zero value is no lens: use NewLens.
 type Lens struct {
-	loops int
-	kinds []lensKind
-	exits []exitSum
+	loops   int
+	kinds   []lensKind
+	changes []squares // over the looks of all kinds
+	exits   []exitSum
 }
 
 // lensKind are the sums over the looks of a kind.
@@ -245,7 +253,7 @@ type lensKind struct {
 
 // NewLens collects looks after so many loops, of a task with so many kinds, and the given exits.
 func NewLens(loops, kinds int, exits []ExitRule) *Lens {
-	l := &Lens{loops: loops, kinds: make([]lensKind, kinds)}
+	l := &Lens{loops: loops, kinds: make([]lensKind, kinds), changes: make([]squares, loops+1)}
 	for k := range l.kinds {
 		l.kinds[k] = lensKind{last: -1, right: make([]bool, loops+1), sums: make([]View, loops+1)}
 	}
@@ -273,9 +281,10 @@ func (l *Lens) Add(x *Look) {
 		now, was := said(p), said(before)
 		v.Loss -= math.Log(max(p[x.Target], least))
 		v.Entropy += entropy(p)
-		v.ToFinal += divergence(p, final)
-		v.Moved += divergence(before, p)
-		v.Change += x.Change[t]
+		v.ToLast += divergence(p, final)
+		v.KL += divergence(before, p)
+		l.changes[t].moved += x.Moved[t]
+		l.changes[t].state += x.Before[t]
 		v.Cosine += x.Cosine[t]
 		if now == x.Target {
 			v.Accuracy++
@@ -323,14 +332,16 @@ func (l *Lens) Views() []View {
 			v.Accuracy += s.Accuracy / n
 			v.Exact += s.Exact / k.examples / float64(len(l.kinds))
 			v.Entropy += s.Entropy / n
-			v.ToFinal += s.ToFinal / n
-			v.Moved += s.Moved / n
+			v.ToLast += s.ToLast / n
+			v.KL += s.KL / n
 			v.Flips += s.Flips / n
 			v.ToRight += s.ToRight / n
 			v.ToWrong += s.ToWrong / n
-			v.Change += s.Change / n
 			v.Cosine += s.Cosine / n
 		}
+	}
+	for t := range views {
+		views[t].Change = l.changes[t+1].change()
 	}
 	return views
 }

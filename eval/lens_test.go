@@ -6,6 +6,7 @@ import (
 
 	"coil/model"
 	"coil/model/reference"
+	"coil/run"
 	"coil/task"
 )
 
@@ -43,9 +44,9 @@ func TestLensAgainstReference(t *testing.T) {
 			want := s.slowViews(t, examples, loops)
 			for i := range got {
 				for field, pair := range map[string][2]float64{"loss": {got[i].Loss, want[i].Loss}, "accuracy": {got[i].Accuracy, want[i].Accuracy},
-					"exact": {got[i].Exact, want[i].Exact}, "entropy": {got[i].Entropy, want[i].Entropy}, "kl final": {got[i].ToFinal, want[i].ToFinal},
-					"kl last": {got[i].Moved, want[i].Moved}, "flips": {got[i].Flips, want[i].Flips}, "to right": {got[i].ToRight, want[i].ToRight},
-					"to wrong": {got[i].ToWrong, want[i].ToWrong}, "change": {got[i].Change, want[i].Change}, "cosine": {got[i].Cosine, want[i].Cosine}} {
+					"exact": {got[i].Exact, want[i].Exact}, "entropy": {got[i].Entropy, want[i].Entropy}, "kl to last": {got[i].ToLast, want[i].ToLast},
+					"kl": {got[i].KL, want[i].KL}, "flips": {got[i].Flips, want[i].Flips}, "to right": {got[i].ToRight, want[i].ToRight},
+					"to wrong": {got[i].ToWrong, want[i].ToWrong}, "change": {float64(got[i].Change), float64(want[i].Change)}, "cosine": {got[i].Cosine, want[i].Cosine}} {
 					// Float32 through up to ten layers: some hundred roundings of 6e-8, on logits of order one.
 					if math.Abs(pair[0]-pair[1]) > 2e-4*(1+math.Abs(pair[1])) {
 						t.Errorf("%s after loop %d is %g, want %g", field, i+1, pair[0], pair[1])
@@ -65,6 +66,7 @@ func (s *setting) slowViews(t *testing.T, examples, loops int) []View {
 	}
 	r := reference.New(s.m, s.m.Architecture.WithCount(loops), arena)
 	views := make([]View, loops)
+	movedAll, beforeAll := make([]float64, loops), make([]float64, loops)
 	kinds := len(s.t.Kinds())
 	sampler, ex := s.t.NewSampler(), task.NewExample(s.t)
 	for kind := range kinds {
@@ -106,8 +108,8 @@ func (s *setting) slowViews(t *testing.T, examples, loops int) []View {
 					now, was := argmax(p), argmax(before)
 					for j := range p {
 						v.Entropy -= p[j] * math.Log(p[j])
-						v.ToFinal += p[j] * math.Log(p[j]/outputs[loops-1][at][j])
-						v.Moved += before[j] * math.Log(before[j]/p[j])
+						v.ToLast += p[j] * math.Log(p[j]/outputs[loops-1][at][j])
+						v.KL += before[j] * math.Log(before[j]/p[j])
 					}
 					if now == int(target) {
 						v.Accuracy++
@@ -129,7 +131,8 @@ func (s *setting) slowViews(t *testing.T, examples, loops int) []View {
 						moved += (b[j] - a[j]) * (b[j] - a[j])
 						aa, bb, ab = aa+a[j]*a[j], bb+b[j]*b[j], ab+a[j]*b[j]
 					}
-					v.Change += math.Sqrt(moved / bb)
+					movedAll[c] += moved
+					beforeAll[c] += aa
 					v.Cosine += ab / math.Sqrt(aa*bb)
 				}
 				if all {
@@ -144,12 +147,12 @@ func (s *setting) slowViews(t *testing.T, examples, loops int) []View {
 			w.Accuracy += share * v.Accuracy / n
 			w.Exact += share * v.Exact / float64(examples)
 			w.Entropy += share * v.Entropy / n
-			w.ToFinal += share * v.ToFinal / n
-			w.Moved += share * v.Moved / n
+			w.ToLast += share * v.ToLast / n
+			w.KL += share * v.KL / n
 			w.Flips += share * v.Flips / n
 			w.ToRight += share * v.ToRight / n
 			w.ToWrong += share * v.ToWrong / n
-			w.Change += share * v.Change / n
+			w.Change = run.Number(math.Sqrt(movedAll[c] / beforeAll[c])) // of all kinds so far
 			w.Cosine += share * v.Cosine / n
 		}
 	}
@@ -185,6 +188,9 @@ func TestLensAgreesWithEvaluation(t *testing.T) {
 	views := s.lens(t, 4, 10, 4, nil).Views()
 	for i, r := range s.evaluate(t, 4, 10, 1, 2, 3, 4) {
 		v := views[i]
+		if math.Abs(float64(v.Change/r.Change)-1) > 1e-5 {
+			t.Errorf("after %d loops: the change is %g, and %g", r.Loops, v.Change, r.Change)
+		}
 		if math.Abs(v.Loss-float64(r.Loss)) > 1e-5 || math.Abs(v.Accuracy-r.Accuracy) > 1e-12 || math.Abs(v.Exact-r.Exact) > 1e-12 {
 			t.Errorf("after %d loops: %+v, and %+v", r.Loops, v, r)
 		}
@@ -192,10 +198,31 @@ func TestLensAgreesWithEvaluation(t *testing.T) {
 }
 
 // hand is a look at a position whose target is 0, with the outputs that it has after each loop.
-func hand(change []float64, p ...[]float64) *Look {
-	x := &Look{Target: 0, P: [][]float64{{1. / 3, 1. / 3, 1. / 3}}, Change: append([]float64{0}, change...), Cosine: make([]float64, len(p)+1)}
+func hand(diff []float64, p ...[]float64) *Look {
+	x := &Look{Target: 0, P: [][]float64{{1. / 3, 1. / 3, 1. / 3}}, LatentDiff: append([]float64{0}, diff...), Moved: make([]float64, len(p)+1), Before: make([]float64, len(p)+1), Cosine: make([]float64, len(p)+1)}
 	x.P = append(x.P, p...)
 	return x
+}
+
+// The latent difference of a loop is its movement over the state after it, which is the one before the next.
+func TestLatentDiff(t *testing.T) {
+	s := newSetting(t, "1x3", newAddition(t), nil)
+	k, err := NewLooker(s.b, s.m, s.t, s.weights, 4, 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer k.Close()
+	looks := 0
+	if err := k.Each(5, 4, nil, func(x *Look) {
+		for i := 1; i < 3; i++ {
+			if want := math.Sqrt(x.Moved[i] / x.Before[i+1]); math.Abs(x.LatentDiff[i]/want-1) > 1e-12 {
+				t.Errorf("after loop %d it is %g, want %g", i, x.LatentDiff[i], want)
+			}
+		}
+		looks++
+	}); err != nil || looks == 0 {
+		t.Errorf("%d looks, %v", looks, err)
+	}
 }
 
 // Each rule leaves where its formula says, worked out by hand.

@@ -18,7 +18,7 @@ import (
 )
 
 func newEval() *cobra.Command {
-	var out, loops, exit string
+	var root, loops, exit string
 	var step, examples, batch int
 	var seed uint64
 	var asJSON bool
@@ -39,7 +39,7 @@ func newEval() *cobra.Command {
 	}
 	f := cmd.Flags()
 	f.SortFlags = false
-	f.StringVar(&out, "out", defaultRoot, "`folder` of the runs")
+	f.StringVar(&root, "runs", defaultRoot, "`folder` of the runs")
 	f.StringVar(&loops, "loops", "", "`counts` of loops of the looped block: 4, or 1,2,4, or 1..16; as trained if not given")
 	f.StringVar(&exit, "exit", "", "`probabilities` at which a learned exit leaves: 0.9, or 0.5,0.9,1")
 	f.IntVar(&step, "step", -1, "`step` of the checkpoint; the newest if not given")
@@ -64,7 +64,7 @@ func newEval() *cobra.Command {
 		if loops != "" && exit != "" {
 			return usageError{errors.New("--loops and --exit: the exit decides after how many loops; give one of them")}
 		}
-		path, err := run.Resolve(out, args[0])
+		path, err := run.Resolve(root, args[0])
 		if err != nil {
 			return inputError{err}
 		}

@@ -26,6 +26,8 @@ var elsewhere = []struct {
 	{[]string{"threads", "num-threads", "num-workers", "cpus", "n-jobs"}, "workers", `did you mean "--workers"?`},
 	{[]string{"bf16", "fp16", "amp", "dtype", "precision", "mixed-precision"}, "bfloat16", `did you mean "--bfloat16"?`},
 	{[]string{"output", "output-dir", "out-dir", "save-dir", "log-dir", "logdir", "work-dir"}, "out", `did you mean "--out"?`},
+	{[]string{"out"}, "runs", `--out is where results go; did you mean "--runs"?`},
+	{[]string{"runs"}, "run-dir", `--runs is where runs are read; did you mean "--out"?`},
 	{[]string{"resume", "resume-from", "resume-from-checkpoint", "continue", "load"}, "from", "coil resume RUN goes on with a run; --from RUN begins with another run's weights"},
 	{[]string{"init-from", "pretrained", "checkpoint", "ckpt"}, "from", `did you mean "--from"?`},
 	{[]string{"run-name", "experiment-name", "exp-name"}, "name", `did you mean "--name"?`},

@@ -38,8 +38,8 @@ func newLens() *cobra.Command {
   coil lens latest --out lens          tables and plots in a folder`,
 		Long: `Applies what follows the looped block to its state after every loop, at the targets of held-out examples, and prints
 means over them: loss, accuracy, the entropy of the output, how far it is from that after the last loop (KL to last) and from that
-after the loop before (KL), how many answers change and how many become right or wrong, and how far the loop moved the state,
-‖s_t − s_{t−1}‖ / ‖s_t‖, and the cosine between the two.
+after the loop before (KL), how many answers flip and how many become right or wrong, how far the loop moved the state (change, as in
+coil eval: ‖s_t − s_{t−1}‖ / ‖s_{t−1}‖, of all targets together), and the cosine of the two states.
 
 Then what it would cost and save if each position stopped on its own, by rules that need no training (Geiping et al., arXiv
 2502.05171): when the state hardly moves (latent-diff), when the entropy of the output, the output, or the output without its
@@ -58,7 +58,7 @@ that the source uses are marked. A fixed number of loops, and an oracle that sto
 	f.IntVar(&batch, "batch", 16, "`number` of examples at a time")
 	f.BoolVar(&asJSON, "json", false, "print JSON")
 	where.add(cmd)
-	cmd.ValidArgsFunction = completeRunsIn("runs")
+	cmd.ValidArgsFunction = completeRuns
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if examples < 1 || batch < 1 {
 			return usageError{fmt.Errorf("--examples %d and --batch %d: both must be at least 1", examples, batch)}
@@ -198,7 +198,7 @@ func (x *lensView) loopRows(share func(float64) string, number string) [][]strin
 		if x.exact {
 			row = append(row, share(v.Exact))
 		}
-		rows = append(rows, append(row, plain(v.Entropy), plain(v.ToFinal), plain(v.Moved), share(v.Flips), share(v.ToRight), share(v.ToWrong), plain(v.Change), plain(v.Cosine)))
+		rows = append(rows, append(row, plain(v.Entropy), plain(v.ToLast), plain(v.KL), share(v.Flips), share(v.ToRight), share(v.ToWrong), plain(float64(v.Change)), plain(v.Cosine)))
 	}
 	return rows
 }
@@ -304,7 +304,7 @@ func (x *lensView) plots() map[string]report.Plot {
 			line("answers that change", 1, func(v eval.View) float64 { return v.Flips })}},
 		"change": {Title: x.Model + " · " + x.Task + " · what a loop changes", X: "loop", Whole: true, Lines: []report.Line{
 			line("loss", 0, func(v eval.View) float64 { return v.Loss }), line("entropy", 1, func(v eval.View) float64 { return v.Entropy }),
-			line("KL to the last loop", 2, func(v eval.View) float64 { return v.ToFinal }), line("change of the state", 3, func(v eval.View) float64 { return v.Change }),
+			line("KL to the last loop", 2, func(v eval.View) float64 { return v.ToLast }), line("change of the state", 3, func(v eval.View) float64 { return float64(v.Change) }),
 			line("cosine", 4, func(v eval.View) float64 { return v.Cosine })}},
 	}
 	exits := report.Plot{Title: x.Model + " · " + x.Task + " · " + x.Metric + " at the exit", X: "loops run, mean", Share: true}

@@ -36,7 +36,7 @@ func newReport() *cobra.Command {
 	f.StringVar(&out, "out", "", "`folder` of the report; for one run, report in the run's folder if not given")
 	f.StringVar(&root, "runs", defaultRoot, "`folder` of the runs")
 	f.BoolVar(&asJSON, "json", false, "print a summary of each run as JSON, and write no report")
-	cmd.ValidArgsFunction = completeRunsIn("runs")
+	cmd.ValidArgsFunction = completeRuns
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if asJSON && out != "" {
 			return usageError{errors.New("--json and --out: with --json no report is written")}

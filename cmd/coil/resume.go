@@ -24,7 +24,7 @@ type resumeFlags struct {
 }
 
 func newResume() *cobra.Command {
-	var out string
+	var root string
 	var o resumeFlags
 	var front frontFlags
 	var where backendFlags
@@ -44,7 +44,7 @@ func newResume() *cobra.Command {
 		Args: exactArgs(1, "a run"),
 	}
 	f := cmd.Flags()
-	f.StringVar(&out, "out", defaultRoot, "`folder` of the runs")
+	f.StringVar(&root, "runs", defaultRoot, "`folder` of the runs")
 	f.IntVar(&o.step, "step", -1, "`step` of the checkpoint to go on from, 0 for the beginning; the newest if not given")
 	f.BoolVar(&o.fallback, "fallback", false, "if the newest checkpoint is damaged, go on from the newest that is whole, and say so")
 	f.BoolVar(&o.edited, "edited", false, "take the config.toml that was edited by hand")
@@ -68,7 +68,7 @@ func newResume() *cobra.Command {
 				return usageError{fmt.Errorf("%s can't change in a run that has begun; coil train --from %s begins another with its weights", s.key, text.Path(args[0]))}
 			}
 		}
-		path, err := run.Resolve(out, args[0])
+		path, err := run.Resolve(root, args[0])
 		if err != nil {
 			return inputError{err}
 		}

@@ -13,7 +13,7 @@ import (
 )
 
 func newSteer() *cobra.Command {
-	var out string
+	var root string
 	var wait time.Duration
 	var asJSON bool
 	cmd := &cobra.Command{
@@ -30,7 +30,7 @@ func newSteer() *cobra.Command {
 	}
 	f := cmd.Flags()
 	f.SortFlags = false
-	f.StringVar(&out, "out", defaultRoot, "`folder` of the runs")
+	f.StringVar(&root, "runs", defaultRoot, "`folder` of the runs")
 	f.DurationVar(&wait, "wait", 30*time.Second, "`time` to wait until the run has acted; 0s is not to wait")
 	f.BoolVar(&asJSON, "json", false, "print the event with which the run has answered, as JSON")
 	cmd.ValidArgsFunction = func(cmd *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
@@ -51,7 +51,7 @@ func newSteer() *cobra.Command {
 		if asJSON && wait == 0 {
 			return usageError{errors.New("--json and --wait 0s: the answer is printed, and it is not waited for")}
 		}
-		path, err := run.Resolve(out, args[0])
+		path, err := run.Resolve(root, args[0])
 		if err != nil {
 			return inputError{err}
 		}

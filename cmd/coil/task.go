@@ -53,7 +53,7 @@ func newTask() *cobra.Command {
 	given := addKeys(cmd, func(key string) bool {
 		return strings.HasPrefix(key, "task.") && key != "task.name" || key == "train.batch"
 	})
-	cmd.RegisterFlagCompletionFunc("run", completeRunsIn("runs"))
+	cmd.RegisterFlagCompletionFunc("run", completeRuns)
 	cmd.RegisterFlagCompletionFunc("preset", cobra.FixedCompletions(presetNames(), cobra.ShellCompDirectiveNoFileComp))
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		c, err := config.Preset(preset)

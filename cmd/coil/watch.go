@@ -22,7 +22,7 @@ import (
 )
 
 func newWatch() *cobra.Command {
-	var out, picture, size string
+	var root, picture, size string
 	var once, lines bool
 	var look lookFlags
 	cmd := &cobra.Command{
@@ -39,7 +39,7 @@ func newWatch() *cobra.Command {
 	}
 	f := cmd.Flags()
 	f.SortFlags = false
-	f.StringVar(&out, "out", defaultRoot, "`folder` of the runs")
+	f.StringVar(&root, "runs", defaultRoot, "`folder` of the runs")
 	f.BoolVar(&lines, "no-tui", false, "lines of progress instead of the dashboard")
 	f.BoolVar(&once, "once", false, "print the dashboard once, as text")
 	f.StringVar(&picture, "picture", "", "draw the dashboard once, to this SVG `file`")
@@ -56,7 +56,7 @@ func newWatch() *cobra.Command {
 		if len(args) == 0 {
 			name := "latest"
 			if !once && !lines && picture == "" && canWatch() {
-				if name, err = pickRun(os.Stdin, cmd.OutOrStdout(), out); err != nil {
+				if name, err = pickRun(os.Stdin, cmd.OutOrStdout(), root); err != nil {
 					return err
 				}
 			}
@@ -67,7 +67,7 @@ func newWatch() *cobra.Command {
 		}
 		var runs []*run.Run
 		for _, name := range args {
-			path, err := run.Resolve(out, name)
+			path, err := run.Resolve(root, name)
 			if err != nil {
 				return inputError{err}
 			}
