@@ -104,8 +104,8 @@ func TestFirstRun(t *testing.T) {
 	opened := 0
 	first := func(d metal.Device) (bool, error) {
 		v, examined, err := FirstRun(folder, func() (metal.Device, error) { opened++; return d, nil }, Options{less: &less{every: 60}})
-		if err == nil && v.Check() != nil {
-			t.Errorf("variants %v", v)
+		if err == nil && v.Variants.Check() != nil {
+			t.Errorf("variants %v", v.Variants)
 		}
 		return examined, err
 	}

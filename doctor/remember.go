@@ -23,19 +23,32 @@ type Verdict struct {
 	Time     time.Time      `json:"time"`
 	Problems []string       `json:"problems"`
 	Variants metal.Variants `json:"variants"` // of kernels, with which it computes what it should
+	// TensorShapes are the shapes of products that were tried with Metal 4's tensor operations, and whether they use them.
+	TensorShapes map[string]bool `json:"tensor_shapes,omitempty"`
+
+	path string
+}
+
+// Tensors are the tensor operations that products may use. What probes find is remembered with the verdict; a failure to
+// write it costs a probe the next time.
+func (v *Verdict) Tensors() *metal.Tensors {
+	return &metal.Tensors{Shapes: v.TensorShapes, Remember: func(shapes map[string]bool) {
+		v.TensorShapes = shapes
+		remember(v.path, *v)
+	}}
 }
 
 // FirstRun examines a device shortly, unless it has been found well before. open opens the device; it is closed again.
-// folder is where verdicts are kept, which may be missing. It returns the variants of kernels to use; examined says whether
+// folder is where verdicts are kept, which may be missing. The verdict has the variants of kernels to use; examined says whether
 // there was anything to do.
-func FirstRun(folder string, open func() (metal.Device, error), o Options) (v metal.Variants, examined bool, err error) {
+func FirstRun(folder string, open func() (metal.Device, error), o Options) (v *Verdict, examined bool, err error) {
 	d, err := open()
 	if err != nil {
 		return nil, false, err
 	}
 	want := Verdict{Chip: d.Description().Name, Build: system().Build, Shaders: fingerprint()}
-	path := filepath.Join(folder, "metal-"+sum(want.Chip, want.Build, want.Shaders)+".json")
-	if v, ok := known(path, want); ok {
+	want.path = filepath.Join(folder, "metal-"+sum(want.Chip, want.Build, want.Shaders)+".json")
+	if v, ok := known(want); ok {
 		return v, false, d.Close()
 	}
 	o.Short = true
@@ -51,23 +64,23 @@ func FirstRun(folder string, open func() (metal.Device, error), o Options) (v me
 			want.Chip, r.System.OS, r.Problems[0])
 	}
 	want.Time, want.Problems, want.Variants = r.Time, r.Problems, r.Variants
-	return r.Variants, true, remember(path, want)
+	return &want, true, remember(want.path, want)
 }
 
 // ErrStopped is the error of an examination that was asked to stop.
 var ErrStopped = errors.New("stopped")
 
-// known reports whether the file holds the verdict that the device is well, and with which variants. A file that can't be
-// read is none.
-func known(path string, want Verdict) (metal.Variants, bool) {
-	b, err := os.ReadFile(path)
+// known is the verdict in the file that want has, if it says of the same device that it is well. A file that can't be read
+// says nothing.
+func known(want Verdict) (*Verdict, bool) {
+	b, err := os.ReadFile(want.path)
 	if err != nil {
 		return nil, false
 	}
-	var v Verdict
+	v := Verdict{path: want.path}
 	ok := json.Unmarshal(b, &v) == nil && v.Chip == want.Chip && v.Build == want.Build && v.Shaders == want.Shaders && len(v.Problems) == 0 &&
 		v.Variants.Check() == nil
-	return v.Variants, ok
+	return &v, ok
 }
 
 // remember writes the verdict whole or not at all.
@@ -97,7 +110,7 @@ func remember(path string, v Verdict) error {
 
 // fingerprint of all shaders, in all their forms.
 func fingerprint() string {
-	var all []string
+	all := []string{shaders.Source(shaders.Tensors)}
 	for _, name := range shaders.Names() {
 		all = append(all, shaders.Source(name), shaders.Source(name, metal.Plainest().Definitions(metal.Description{})...))
 	}

@@ -92,11 +92,12 @@ type lowering struct {
 	rec      *backend.Recorder
 	chip     chip
 	variants Variants
-	limits   map[string]int // most threads of a threadgroup, of kernels that have fewer than was wished
-	offsets  []uint64       // of each storage in its region, in bytes
-	regions  []region       // of each storage
-	bf16     []bool         // storages that hold bfloat
-	windows  []uint64       // bytes of one group of each input and output
+	tensors  func(ProductShape) bool // whether products of a shape use tensor operations; nil: none does
+	limits   map[string]int          // most threads of a threadgroup, of kernels that have fewer than was wished
+	offsets  []uint64                // of each storage in its region, in bytes
+	regions  []region                // of each storage
+	bf16     []bool                  // storages that hold bfloat
+	windows  []uint64                // bytes of one group of each input and output
 
 	hostTables    map[any]arg // by what they hold; see table
 	hostTableData []float32

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"coil/backend"
+	"coil/shaders"
 )
 
 // factor is an operand of a product or of a batch of products: matrix z of a batch lies z/inner·outer + z%inner·step
@@ -213,15 +214,17 @@ func (l *lowering) multiply(p *product, tile int) {
 	if p.triangle != full {
 		flops /= 2
 	}
-	kernel, threads := fmt.Sprintf("matmul_%s_%d", p.layout(), tile), 128
+	file, kernel, threads := "matmul", fmt.Sprintf("matmul_%s_%d", p.layout(), tile), 128
 	switch {
+	case l.usesTensors(p, tile):
+		file, kernel = shaders.Tensors, "tensor_"+p.layout()
 	case l.uses(matmulSubject, matmulPlain):
 		kernel, threads = fmt.Sprintf("plain_%s_%d", p.layout(), tile), 64
 	case p.a.bf16 && p.b.bf16:
 		kernel += "_bfloat"
 	}
 	l.add(launch{
-		file: "matmul", kernel: kernel,
+		file: file, kernel: kernel,
 		constants: append([]Constant{boolConstant(0, p.k%innerDepth == 0), boolConstant(1, p.a.quads), boolConstant(2, p.b.quads),
 			boolConstant(4, p.plain()), boolConstant(5, p.padded), boolConstant(12, p.part > 0), uintConstant(13, uint32(p.triangle))},
 			p.finish()...),

@@ -21,6 +21,7 @@ type Options struct {
 	Target   time.Duration // GPU time of a command buffer; 0: 30 ms
 	Timeout  time.Duration // how long a command buffer may take; 0: 30 s
 	Cores    int           // of the GPU; 0: not known
+	Tensors  *Tensors      // operations of Metal 4; nil: no product uses them
 	Variants Variants      // of kernels; nil: those that Preferred returns, less what a test of the device rules out
 }
 
@@ -31,6 +32,7 @@ type Metal struct {
 	chip     chip
 	info     backend.Info
 	variants Variants
+	tensors  Tensors
 	max      int64 // bytes of a buffer
 
 	libraries map[string]Library // by their sources
@@ -99,6 +101,7 @@ func New(d Device, o Options) (*Metal, error) {
 	if probe {
 		m.probe()
 	}
+	m.startTensors(o.Tensors)
 	return m, nil
 }
 

@@ -45,6 +45,8 @@ var subjectsOf = map[string][]string{
 	"teams":       {"softmax", "norm", "cross-entropy", "adafactor"},
 	"teams_plain": {"softmax", "norm", "cross-entropy", "adafactor"},
 	"plain":       {"matmul", "matmul epilogue", "attention"},
+	"product":     {"matmul", "matmul epilogue", "pairs", "attention"},
+	"tensors":     {"matmul"}, // and its own test
 	"journal":     {"groups", "bad steps"},
 	"layout":      {"attention"},
 }
@@ -79,7 +81,8 @@ type mutatedFile struct {
 	sources  map[string]string // of every file that they are in
 	mutants  []mutant
 
-	failures []string // what failed command buffers do without a mutant
+	failures []string  // what failed command buffers do without a mutant
+	products []float32 // of the tensor kernels without a mutant
 }
 
 // hostsOf are the files that have others in them, and that use all of those together.
@@ -88,6 +91,7 @@ var hostsOf = map[string][]string{
 	"teams":       {"softmax", "norm", "loss", "optimizer"},
 	"teams_plain": {"softmax", "norm", "loss", "optimizer"},
 	"plain":       {"matmul"},
+	"product":     {"matmul"},
 }
 
 var lineRE = regexp.MustCompile(`(?m)^#line \d+ "(.*)\.metal"\n`)
@@ -176,7 +180,7 @@ func (d *mutated) Poll(t metal.Ticket) metal.Progress {
 
 // open opens the device of a trial with a mutant, 0 for none.
 func (f *mutatedFile) open(id uint32, x mutantTrial) (*mutated, error) {
-	d, err := emulator.Open(emulator.Options{Checked: x.checked, Order: x.order, Seed: 3, Workers: 1, TimeLimit: 2 * time.Second})
+	d, err := emulator.Open(emulator.Options{Checked: x.checked, Order: x.order, Seed: 3, Workers: 1, TimeLimit: 2 * time.Second, Tensors: f.name == shaders.Tensors})
 	return &mutated{strict: strict{Device: d}, file: f, mutant: id, libraries: map[metal.Library]bool{}}, err
 }
 
@@ -200,6 +204,9 @@ func (f *mutatedFile) run(id uint32, x mutantTrial) (noticed string, err error) 
 		}
 	}
 	options := metal.Options{BFloat16: x.bfloat, Variants: f.variants}
+	if f.name == shaders.Tensors { // of products of bfloat only
+		x.bfloat, options.BFloat16, options.Tensors = true, true, &metal.Tensors{Always: true}
+	}
 	if x.fused {
 		options.Variants = fusedAttention(d)
 	}
@@ -214,6 +221,19 @@ func (f *mutatedFile) run(id uint32, x mutantTrial) (noticed string, err error) 
 		return noticed, nil
 	}
 	d.watch(b)
+	if f.name == shaders.Tensors {
+		got, err := tensorProducts(b)
+		if id == 0 && f.products == nil {
+			f.products = got
+		}
+		if err == nil {
+			err = nearProducts(got, f.products)
+		}
+		if err != nil {
+			noticed = err.Error()
+		}
+		return noticed, nil
+	}
 	o := conformance.Options{Every: x.every, Subjects: subjectsOf[f.name], First: true}
 	if x.bfloat {
 		o.BFloat = metal.BFloats
@@ -362,7 +382,7 @@ func TestMutants(t *testing.T) {
 	}
 	emulatortest.Open(t, emulator.Options{})
 	want := os.Getenv("COIL_MUTANTS")
-	names := append(shaders.Parts(), shaders.Names()...)
+	names := slices.Concat(shaders.Parts(), shaders.Names(), []string{shaders.Tensors})
 	every := 1
 	switch want {
 	case "":

@@ -61,7 +61,10 @@ func (m *Metal) layout(r *backend.Recorder) (*layout, error) {
 	storages := r.Storages()
 	chip := m.chip
 	chip.tiles = tilesOf(m.variants)
-	l := &lowering{rec: r, chip: chip, variants: m.variants, limits: m.limits, group: -1, hostTables: map[any]arg{},
+	if m.tensors.Always && m.tensors.Off == "" {
+		chip.tiles = []int{tensorTile}
+	}
+	l := &lowering{rec: r, chip: chip, variants: m.variants, tensors: m.prefersTensors, limits: m.limits, group: -1, hostTables: map[any]arg{},
 		offsets: make([]uint64, len(storages)), regions: make([]region, len(storages)), windows: make([]uint64, len(storages)),
 		bf16: make([]bool, len(storages))}
 	if m.options.BFloat16 && r.Err() == nil {

@@ -167,6 +167,8 @@ func SubjectOf(file string) string {
 		return matmulSubject
 	case "attention", "layout":
 		return attentionSubject
+	case shaders.Tensors:
+		return shaders.Tensors
 	}
 	return sumsSubject
 }
@@ -243,6 +245,10 @@ func (m *Metal) degrade(e *KernelError) bool {
 			m.limits[e.Kernel] = limit
 			return true
 		}
+	}
+	if e.Subject == shaders.Tensors {
+		m.tensors.Off = e.reason()
+		return true
 	}
 	v, ok := m.variants.Plainer(m.device.Description(), e.Subject, e.reason())
 	m.variants = v

@@ -45,6 +45,9 @@ func compileWith(folder string, say func(format string, args ...any)) error {
 			say("%s with -std=%s", name, s.name)
 			errs = append(errs, compile(s.name, name, Source(name)))
 		}
+		if s.name == "metal4.0" {
+			errs = append(errs, compile(s.name, Tensors, Source(Tensors)))
+		}
 	}
 	return errors.Join(errs...)
 }
@@ -70,6 +73,8 @@ func TestAppleCompilerFails(t *testing.T) {
 		{"-std=metal3.1", "empty with -std=metal3.1"},
 		{"/matmul.metal", "matmul with -std=metal3.1"},
 		{"-std=metal4.0*norm.metal", "norm with -std=metal4.0"},
+		{"-std=metal3.1*tensors.metal", ""},
+		{"-std=metal4.0*tensors.metal", "tensors with -std=metal4.0"},
 	} {
 		t.Run(fmt.Sprint(i), func(t *testing.T) {
 			bin := t.TempDir()

@@ -7,54 +7,7 @@
 // float. Rows there are 16 bytes longer than they need to be, so that those of a matrix lie in different banks. One buffer
 // is enough: a core has other threadgroups to run while one waits at a barrier.
 
-// What happens to the product on its way into C.
-struct Epilogue {
-  uint pre_stride, residual_stride, extra_stride;
-  uint turned;  // columns of C, from the first on, that are turned
-  uint length;  // of a sequence
-};
-
-struct Product {
-  uint m, n, k;
-  uint tiles_m, tiles_n;
-  uint strip;  // tiles of C are made in strips so many tiles wide, from the top down, so that they share A and B in caches
-  uint inner;  // matrix z of a batch lies z / inner · outer + z % inner · step elements after the first
-  uint a_stride, a_outer, a_step;
-  uint b_stride, b_outer, b_step;
-  uint c_stride, c_outer, c_step;
-  uint part;  // of the inner size that one part takes, if it is split
-  Epilogue ends;
-};
-
-constant bool whole_k [[function_constant(10)]];  // k is a multiple of kDepth
-// Four elements are loaded at a time: rows begin at multiples of four, and row length (or its padding) is one as well.
-constant bool quads_a [[function_constant(11)]];
-constant bool quads_b [[function_constant(12)]];
-constant bool quads_c [[function_constant(13)]];  // of C, and of all else that the epilogue touches
-constant bool plain [[function_constant(14)]];    // C is float, and the product is all that it takes
-constant bool padded [[function_constant(15)]];   // C has room for whole tiles
-constant bool accumulate [[function_constant(16)]];
-constant bool with_bias [[function_constant(17)]];
-constant bool with_pre [[function_constant(18)]];
-constant bool with_residual [[function_constant(19)]];
-constant uint activation [[function_constant(20)]];
-constant bool with_sums [[function_constant(21)]];
-constant bool split [[function_constant(22)]];  // batch z is part z of the inner size; C and sums receive partial sums
-constant uint triangle [[function_constant(23)]];
-constant uint head [[function_constant(24)]];   // width of the heads that are turned, a divisor of the tile; 0: none are
-constant uint slope [[function_constant(25)]];  // the product is multiplied by the slope of a function
-
-// The product is rounded to bfloat before it is turned or multiplied, as it is where other launches do that.
-constant bool rounded [[function_constant(26)]];
-
-// What triangle says of a product by a lower triangular matrix, whose diagonal tiles are filled up with zeros. 0: nothing.
-CONSTANT uint kLowerC = 1;  // only tiles of C that touch the triangle are wanted
-CONSTANT uint kLowerA = 2;  // op(A) is lower triangular
-CONSTANT uint kUpperA = 3;  // op(A) is upper triangular
-
-CONSTANT uint kActivation = 1, kSwiGLU = 2;  // functions of slope; 0: none
-
-CONSTANT uint kDepth = 16, kThreads = 128;
+#include "product.metal"
 
 #ifndef PLAIN_MATMUL
 // Four elements on their way into a tile: of device memory, or zeros.
@@ -120,68 +73,6 @@ INLINE uint gap_of(uint stride) {
 }
 #endif
 
-static inline float4 activate4(float4 x) {
-  return float4(activate(activation, x.x), activate(activation, x.y), activate(activation, x.z), activate(activation, x.w));
-}
-
-static inline float4 slope4(float4 x) {
-  return float4(activate_slope(activation, x.x), activate_slope(activation, x.y), activate_slope(activation, x.z),
-                activate_slope(activation, x.w));
-}
-
-static inline float4 sigmoid4(float4 x) { return float4(sigmoid(x.x), sigmoid(x.y), sigmoid(x.z), sigmoid(x.w)); }
-
-// Of a head, the column that column col is turned with.
-static inline uint partner_of(uint col) { return col % head < head / 2 ? col + head / 2 : col - head / 2; }
-
-static inline float4 as_stored(float4 v) {
-#ifndef NO_BFLOAT
-  if (rounded) return float4(float(bfloat(v.x)), float(bfloat(v.y)), float(bfloat(v.z)), float(bfloat(v.w)));
-#endif
-  return v;
-}
-
-// Element (row, col) of a product of n columns on its way into C, which has it at `at`; or with quads_c four columns. other
-// is the product at partner_of(col).
-//
-// If heads are turned, extra holds for each position the cosines of its angles and then the sines. If the product is the
-// gradient of a function's value, extra is what the function was taken of, C receives the gradient of that, and pre, if
-// wanted, the value.
-static inline void finish(float4 v, float4 other, uint row, uint col, uint at, uint n, device void* c,
-                          device const void* bias, device void* pre, device const void* residual, device const void* extra,
-                          constant Epilogue& p) {
-  if (accumulate) v += load_some(c, at, bf16_2, quads_c);
-  if (with_bias) v += load_some(bias, col, bf16_3, quads_c);
-  v = as_stored(v);
-  if (head != 0 && col < p.turned) {
-    if (with_bias) other += load_some(bias, partner_of(col), bf16_3, quads_c);
-    other = as_stored(other);
-    const uint t = row % p.length * head + col % (head / 2);
-    const float4 cosine = load_some(extra, t, false, quads_c), sine = load_some(extra, t + head / 2, false, quads_c);
-    if (partner_of(col) > col)
-      v = v * cosine - other * sine;
-    else
-      v = other * sine + v * cosine;
-  }
-  if (slope == kActivation) {
-    const float4 x = load_some(extra, row * p.extra_stride + col, bf16_7, quads_c);
-    if (with_pre) store_some(pre, row * p.pre_stride + col, activate4(x), bf16_4, quads_c);
-    v *= slope4(x);
-  } else if (slope == kSwiGLU) {
-    const float4 g = load_some(extra, row * p.extra_stride + col, bf16_7, quads_c);
-    const float4 u = load_some(extra, row * p.extra_stride + col + n, bf16_7, quads_c);
-    const float4 s = sigmoid4(g), silu = g * s;
-    if (with_pre) store_some(pre, row * p.pre_stride + col, silu * u, bf16_4, quads_c);
-    store_some(c, at + n, v * silu, bf16_2, quads_c);
-    v = v * u * (s + silu * (1.0f - s));
-  } else {
-    if (with_pre) store_some(pre, row * p.pre_stride + col, v, bf16_4, quads_c);
-    v = activate4(v);
-  }
-  if (with_residual) v += load_some(residual, row * p.residual_stride + col, bf16_5, quads_c);
-  store_some(c, at, v, bf16_2, quads_c);
-}
-
 #ifdef PLAIN_MATMUL
 #include "plain.metal"
 #else
@@ -215,29 +106,17 @@ template <typename T, uint tile, bool trans_a, bool trans_b>
   threadgroup T* tile_b = tile_a + size_a;
   threadgroup float* finished = (threadgroup float*)room;
 
-  const uint in_strip = p.strip * p.tiles_m;  // tiles of all strips but a narrower last one
-  const uint strip = group.x / in_strip;
-  const uint width = min(p.strip, p.tiles_n - strip * p.strip);
-  const uint tile_m = (group.x - strip * in_strip) / width;
-  const uint row0 = tile_m * tile;
-  const uint col0 = (strip * p.strip + (group.x - strip * in_strip) % width) * tile;
+  const Tile place = tile_of(p, group, tile);
+  const uint row0 = place.row0, col0 = place.col0, end = place.end;
   if (triangle == kLowerC && col0 >= row0 + tile) return;
-
-  const uint outer = group.z / p.inner, inner = group.z % p.inner;
-  const uint at_a = outer * p.a_outer + inner * p.a_step;
-  const uint at_b = outer * p.b_outer + inner * p.b_step;
-  const uint at_c = outer * p.c_outer + inner * p.c_step;
-  uint end = p.k;
-  if (split) end = min(p.part, p.k - group.z * p.part);
-  if (triangle == kLowerA) end = min(p.k, row0 + tile);
   const uint begin = triangle == kUpperA ? row0 : 0;
 
   // Tiles that lie inside are copied from places that advance; whether they do is the same for all threads.
   const bool inside_a = quads_a && row0 + tile <= p.m, inside_b = quads_b && col0 + tile <= p.n;
   device const char* from_a = place_of<tile, trans_a>(
-      a, at_a + (trans_a ? begin * p.a_stride + row0 : row0 * p.a_stride + begin), p.a_stride, bf16_0, tid);
+      a, place.at_a + (trans_a ? begin * p.a_stride + row0 : row0 * p.a_stride + begin), p.a_stride, bf16_0, tid);
   device const char* from_b = place_of<tile, !trans_b>(
-      b, at_b + (trans_b ? col0 * p.b_stride + begin : begin * p.b_stride + col0), p.b_stride, bf16_1, tid);
+      b, place.at_b + (trans_b ? col0 * p.b_stride + begin : begin * p.b_stride + col0), p.b_stride, bf16_1, tid);
   const ulong next_a = ulong(trans_a ? kDepth * p.a_stride : kDepth) * (bf16_0 ? 2 : 4);
   const ulong next_b = ulong(trans_b ? kDepth : kDepth * p.b_stride) * (bf16_1 ? 2 : 4);
 
@@ -248,7 +127,7 @@ template <typename T, uint tile, bool trans_a, bool trans_b>
 
   // The first row of tiles also adds up the columns of B: each thread some rows of each piece of one column.
   constexpr uint share = kDepth * tile / kThreads;
-  const bool sum_columns = trans_a && with_sums && tile_m == 0;
+  const bool sum_columns = trans_a && with_sums && place.tile_m == 0;
   float column = 0.0f;
 
   for (uint k0 = begin; k0 < end; k0 += kDepth) {
@@ -257,11 +136,11 @@ template <typename T, uint tile, bool trans_a, bool trans_b>
     if (inside_a && whole)
       copy_tile<T, tile, trans_a>(tile_a, from_a, gap_of<tile, trans_a>(p.a_stride), bf16_0, tid);
     else
-      load_tile<T, tile, trans_a>(tile_a, a, at_a, p.a_stride, row0, p.m, k0, end, quads_a, bf16_0, tid);
+      load_tile<T, tile, trans_a>(tile_a, a, place.at_a, p.a_stride, row0, p.m, k0, end, quads_a, bf16_0, tid);
     if (inside_b && whole)
       copy_tile<T, tile, !trans_b>(tile_b, from_b, gap_of<tile, !trans_b>(p.b_stride), bf16_1, tid);
     else
-      load_tile<T, tile, !trans_b>(tile_b, b, at_b, p.b_stride, col0, p.n, k0, end, quads_b, bf16_1, tid);
+      load_tile<T, tile, !trans_b>(tile_b, b, place.at_b, p.b_stride, col0, p.n, k0, end, quads_b, bf16_1, tid);
     from_a = from_a + next_a;
     from_b = from_b + next_b;
     threadgroup_barrier(mem_flags::mem_threadgroup);
@@ -315,7 +194,7 @@ template <typename T, uint tile, bool trans_a, bool trans_b>
 
   const uint row1 = row0 + simd_row, col1 = col0 + simd_col;
   if (plain && (padded || (row0 + tile <= p.m && col0 + tile <= p.n))) {
-    device float* out = (device float*)c + at_c + row1 * p.c_stride + col1;
+    device float* out = (device float*)c + place.at_c + row1 * p.c_stride + col1;
     UNROLL for (uint i = 0; i < mats; i++)
       UNROLL for (uint j = 0; j < mats; j++) simdgroup_store(acc[i][j], out + 8 * i * p.c_stride + 8 * j, p.c_stride);
     return;
@@ -338,7 +217,7 @@ template <typename T, uint tile, bool trans_a, bool trans_b>
         const uint there = head != 0 ? partner_of(here) : here;
         finish(quads_c ? *(threadgroup const float4*)(v + here) : float4(v[here]),
                quads_c ? *(threadgroup const float4*)(v + there) : float4(v[there]), row, col,
-               at_c + row * p.c_stride + col, p.n, c, bias, pre, residual, extra, p.ends);
+               place.at_c + row * p.c_stride + col, p.n, c, bias, pre, residual, extra, p.ends);
       }
     }
     if (head != 0)

@@ -37,31 +37,19 @@ template <bool trans_a, bool trans_b>
   threadgroup float room[kTile * kPitch];
   threadgroup float* piece_a = room;
   threadgroup float* piece_b = room + kDepth * kPitch;
-  const uint in_strip = p.strip * p.tiles_m;  // tiles of all strips but a narrower last one
-  const uint strip = group.x / in_strip;
-  const uint width = min(p.strip, p.tiles_n - strip * p.strip);
-  const uint tile_m = (group.x - strip * in_strip) / width;
-  const uint row0 = tile_m * kTile;
-  const uint col0 = (strip * p.strip + (group.x - strip * in_strip) % width) * kTile;
+  const Tile place = tile_of(p, group, kTile);
+  const uint row0 = place.row0, col0 = place.col0, end = place.end;
   if (triangle == kLowerC && col0 >= row0 + kTile) return;
-
-  const uint outer = group.z / p.inner, inner = group.z % p.inner;
-  const uint at_a = outer * p.a_outer + inner * p.a_step;
-  const uint at_b = outer * p.b_outer + inner * p.b_step;
-  const uint at_c = outer * p.c_outer + inner * p.c_step;
-  uint end = p.k;
-  if (split) end = min(p.part, p.k - group.z * p.part);
-  if (triangle == kLowerA) end = min(p.k, row0 + kTile);
   const uint row = tid / kSide, col = tid % kSide;
-  const bool sum_columns = trans_a && with_sums && tile_m == 0 && tid < kTile;
+  const bool sum_columns = trans_a && with_sums && place.tile_m == 0 && tid < kTile;
 
   float acc[kEach][kEach], column = 0.0f;
   UNROLL for (uint i = 0; i < kEach; i++)
     UNROLL for (uint j = 0; j < kEach; j++) acc[i][j] = 0.0f;
   for (uint k0 = triangle == kUpperA ? row0 : 0; k0 < end; k0 += kDepth) {
     threadgroup_barrier(mem_flags::mem_threadgroup);
-    load_piece<trans_a>(piece_a, a, at_a, p.a_stride, row0, p.m, k0, end, bf16_0, tid);
-    load_piece<!trans_b>(piece_b, b, at_b, p.b_stride, col0, p.n, k0, end, bf16_1, tid);
+    load_piece<trans_a>(piece_a, a, place.at_a, p.a_stride, row0, p.m, k0, end, bf16_0, tid);
+    load_piece<!trans_b>(piece_b, b, place.at_b, p.b_stride, col0, p.n, k0, end, bf16_1, tid);
     threadgroup_barrier(mem_flags::mem_threadgroup);
     for (uint k = 0; k < kDepth; k++) {
       float x[kEach], y[kEach];
@@ -90,7 +78,7 @@ template <bool trans_a, bool trans_b>
     threadgroup const float* v = room + r * kPitch + here;
     threadgroup const float* w = room + r * kPitch + there;
     finish(quads_c ? float4(v[0], v[1], v[2], v[3]) : float4(v[0]), quads_c ? float4(w[0], w[1], w[2], w[3]) : float4(w[0]),
-           row0 + r, col0 + here, at_c + (row0 + r) * p.c_stride + col0 + here, p.n, c, bias, pre, residual, extra, p.ends);
+           row0 + r, col0 + here, place.at_c + (row0 + r) * p.c_stride + col0 + here, p.n, c, bias, pre, residual, extra, p.ends);
   }
 }
 

@@ -25,9 +25,12 @@ const (
 var definitions = []string{PlainMatmul, PlainSums, NoBFloat}
 
 // parts are files that stand in others.
-var parts = []string{prelude, "plain.metal", "teams.metal", "teams_plain.metal"}
+var parts = []string{prelude, "product.metal", "plain.metal", "teams.metal", "teams_plain.metal"}
 
-// Names returns the names of all files that are compiled: "matmul", "norm", …
+// Tensors is the file that is compiled as Metal 4.0, for GPUs with units for tensors.
+const Tensors = "tensors"
+
+// Names returns the names of all other files that are compiled: "matmul", "norm", …
 func Names() []string {
 	matches, err := fs.Glob(files, "*.metal")
 	if err != nil {
@@ -35,7 +38,7 @@ func Names() []string {
 	}
 	var names []string
 	for _, m := range matches {
-		if !slices.Contains(parts, m) {
+		if !slices.Contains(parts, m) && m != Tensors+".metal" {
 			names = append(names, strings.TrimSuffix(m, ".metal"))
 		}
 	}

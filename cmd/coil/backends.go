@@ -86,7 +86,7 @@ func (f *backendFlags) openMetal(w io.Writer) (backend.Backend, error) {
 		return nil, fmt.Errorf("where to remember that the GPU was examined: %w", err)
 	}
 	said := false
-	variants, examined, err := doctor.FirstRun(filepath.Join(cache, "coil"), bridge.Open, doctor.Options{Version: version(), Progress: func(any) {
+	verdict, examined, err := doctor.FirstRun(filepath.Join(cache, "coil"), bridge.Open, doctor.Options{Version: version(), Progress: func(any) {
 		if !said {
 			fmt.Fprintln(w, "first run on this GPU: comparing its kernels with the reference, once (coil doctor does it thoroughly)")
 			said = true
@@ -102,7 +102,7 @@ func (f *backendFlags) openMetal(w io.Writer) (backend.Backend, error) {
 	if err != nil {
 		return nil, err
 	}
-	return metal.New(d, metal.Options{BFloat16: f.bfloat, Variants: variants})
+	return metal.New(d, metal.Options{BFloat16: f.bfloat, Variants: verdict.Variants, Tensors: verdict.Tensors()})
 }
 
 // backendStatus is a line of coil backends.

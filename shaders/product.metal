@@ -1,0 +1,138 @@
+// What all kernels for products share: their parameters, which tile of C a threadgroup makes, and how an element of a
+// product gets into C.
+
+// What happens to the product on its way into C.
+struct Epilogue {
+  uint pre_stride, residual_stride, extra_stride;
+  uint turned;  // columns of C, from the first on, that are turned
+  uint length;  // of a sequence
+};
+
+struct Product {
+  uint m, n, k;
+  uint tiles_m, tiles_n;
+  uint strip;  // tiles of C are made in strips so many tiles wide, from the top down, so that they share A and B in caches
+  uint inner;  // matrix z of a batch lies z / inner · outer + z % inner · step elements after the first
+  uint a_stride, a_outer, a_step;
+  uint b_stride, b_outer, b_step;
+  uint c_stride, c_outer, c_step;
+  uint part;  // of the inner size that one part takes, if it is split
+  Epilogue ends;
+};
+
+constant bool whole_k [[function_constant(10)]];  // k is a multiple of kDepth
+// Four elements are loaded at a time: rows begin at multiples of four, and row length (or its padding) is one as well.
+constant bool quads_a [[function_constant(11)]];
+constant bool quads_b [[function_constant(12)]];
+constant bool quads_c [[function_constant(13)]];  // of C, and of all else that the epilogue touches
+constant bool plain [[function_constant(14)]];    // C is float, and the product is all that it takes
+constant bool padded [[function_constant(15)]];   // C has room for whole tiles
+constant bool accumulate [[function_constant(16)]];
+constant bool with_bias [[function_constant(17)]];
+constant bool with_pre [[function_constant(18)]];
+constant bool with_residual [[function_constant(19)]];
+constant uint activation [[function_constant(20)]];
+constant bool with_sums [[function_constant(21)]];
+constant bool split [[function_constant(22)]];  // batch z is part z of the inner size; C and sums receive partial sums
+constant uint triangle [[function_constant(23)]];
+constant uint head [[function_constant(24)]];   // width of the heads that are turned, a divisor of the tile; 0: none are
+constant uint slope [[function_constant(25)]];  // the product is multiplied by the slope of a function
+
+// The product is rounded to bfloat before it is turned or multiplied, as it is where other launches do that.
+constant bool rounded [[function_constant(26)]];
+
+// What triangle says of a product by a lower triangular matrix, whose diagonal tiles are filled up with zeros. 0: nothing.
+CONSTANT uint kLowerC = 1;  // only tiles of C that touch the triangle are wanted
+CONSTANT uint kLowerA = 2;  // op(A) is lower triangular
+CONSTANT uint kUpperA = 3;  // op(A) is upper triangular
+
+CONSTANT uint kActivation = 1, kSwiGLU = 2;  // functions of slope; 0: none
+
+CONSTANT uint kDepth = 16, kThreads = 128;
+
+// The tile of C that a threadgroup makes, and where its operands are.
+struct Tile {
+  uint tile_m, row0, col0;
+  uint at_a, at_b, at_c;  // first elements of the matrices
+  uint end;               // of the inner positions
+};
+
+static inline Tile tile_of(constant Product& p, uint3 group, uint side) {
+  Tile t;
+  const uint in_strip = p.strip * p.tiles_m;  // tiles of all strips but a narrower last one
+  const uint strip = group.x / in_strip;
+  const uint width = min(p.strip, p.tiles_n - strip * p.strip);
+  t.tile_m = (group.x - strip * in_strip) / width;
+  t.row0 = t.tile_m * side;
+  t.col0 = (strip * p.strip + (group.x - strip * in_strip) % width) * side;
+  const uint outer = group.z / p.inner, inner = group.z % p.inner;
+  t.at_a = outer * p.a_outer + inner * p.a_step;
+  t.at_b = outer * p.b_outer + inner * p.b_step;
+  t.at_c = outer * p.c_outer + inner * p.c_step;
+  t.end = p.k;
+  if (split) t.end = min(p.part, p.k - group.z * p.part);
+  if (triangle == kLowerA) t.end = min(p.k, t.row0 + side);
+  return t;
+}
+
+static inline float4 activate4(float4 x) {
+  return float4(activate(activation, x.x), activate(activation, x.y), activate(activation, x.z), activate(activation, x.w));
+}
+
+static inline float4 slope4(float4 x) {
+  return float4(activate_slope(activation, x.x), activate_slope(activation, x.y), activate_slope(activation, x.z),
+                activate_slope(activation, x.w));
+}
+
+static inline float4 sigmoid4(float4 x) { return float4(sigmoid(x.x), sigmoid(x.y), sigmoid(x.z), sigmoid(x.w)); }
+
+// Of a head, the column that column col is turned with.
+static inline uint partner_of(uint col) { return col % head < head / 2 ? col + head / 2 : col - head / 2; }
+
+static inline float4 as_stored(float4 v) {
+#ifndef NO_BFLOAT
+  if (rounded) return float4(float(bfloat(v.x)), float(bfloat(v.y)), float(bfloat(v.z)), float(bfloat(v.w)));
+#endif
+  return v;
+}
+
+// Element (row, col) of a product of n columns on its way into C, which has it at `at`; or with quads_c four columns. other
+// is the product at partner_of(col).
+//
+// If heads are turned, extra holds for each position the cosines of its angles and then the sines. If the product is the
+// gradient of a function's value, extra is what the function was taken of, C receives the gradient of that, and pre, if
+// wanted, the value.
+static inline void finish(float4 v, float4 other, uint row, uint col, uint at, uint n, device void* c,
+                          device const void* bias, device void* pre, device const void* residual, device const void* extra,
+                          constant Epilogue& p) {
+  if (accumulate) v += load_some(c, at, bf16_2, quads_c);
+  if (with_bias) v += load_some(bias, col, bf16_3, quads_c);
+  v = as_stored(v);
+  if (head != 0 && col < p.turned) {
+    if (with_bias) other += load_some(bias, partner_of(col), bf16_3, quads_c);
+    other = as_stored(other);
+    const uint t = row % p.length * head + col % (head / 2);
+    const float4 cosine = load_some(extra, t, false, quads_c), sine = load_some(extra, t + head / 2, false, quads_c);
+    if (partner_of(col) > col)
+      v = v * cosine - other * sine;
+    else
+      v = other * sine + v * cosine;
+  }
+  if (slope == kActivation) {
+    const float4 x = load_some(extra, row * p.extra_stride + col, bf16_7, quads_c);
+    if (with_pre) store_some(pre, row * p.pre_stride + col, activate4(x), bf16_4, quads_c);
+    v *= slope4(x);
+  } else if (slope == kSwiGLU) {
+    const float4 g = load_some(extra, row * p.extra_stride + col, bf16_7, quads_c);
+    const float4 u = load_some(extra, row * p.extra_stride + col + n, bf16_7, quads_c);
+    const float4 s = sigmoid4(g), silu = g * s;
+    if (with_pre) store_some(pre, row * p.pre_stride + col, silu * u, bf16_4, quads_c);
+    store_some(c, at + n, v * silu, bf16_2, quads_c);
+    v = v * u * (s + silu * (1.0f - s));
+  } else {
+    if (with_pre) store_some(pre, row * p.pre_stride + col, v, bf16_4, quads_c);
+    v = activate4(v);
+  }
+  if (with_residual) v += load_some(residual, row * p.residual_stride + col, bf16_5, quads_c);
+  store_some(c, at, v, bf16_2, quads_c);
+}
