@@ -12,6 +12,7 @@ import (
 	"coil/metal"
 	"coil/metal/emulator"
 	"coil/metal/emulator/emulatortest"
+	"coil/shaders"
 )
 
 // gpu opens an emulator that pretends to be a GPU.
@@ -207,5 +208,22 @@ func TestDegrade(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestForms: every form of every shader compiles.
+func TestForms(t *testing.T) {
+	for _, family := range []int{5, 6, 9} {
+		d := gpu(t, emulator.GPU{Family: family})
+		for _, v := range []metal.Variants{metal.Preferred(d.Description()), metal.Plainest()} {
+			for _, name := range shaders.Names() {
+				if !v.Uses(name) {
+					continue
+				}
+				if _, err := d.Library(name, shaders.Source(name, v.Definitions(d.Description())...)); err != nil {
+					t.Error(err)
+				}
+			}
+		}
 	}
 }
