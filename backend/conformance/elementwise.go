@@ -149,6 +149,9 @@ func sumCases(s *suite) {
 	x := c.weight("X", 1, 100_000)
 	c.check(&backend.Sum{X: x, Y: c.out("sum", 1, 1), Alpha: 1}, &backend.Sum{X: x, Y: c.out("squares", 1, 1), Alpha: 1, Squares: true},
 		&backend.Sum{X: c.matrix(x, 10, 10_000).Columns(1, 9_999), Y: c.out("strided", 1, 1), Alpha: 1, Squares: true})
+	// What is summed in parts needs memory for them, and the second sum less than the first.
+	c = s.inStep("column sums of a tall matrix, then a long sum")
+	c.check(&backend.ColumnSums{X: c.in("X", 600, 130), Y: c.out("column sums", 1, 130)}, &backend.Sum{X: c.weight("Y", 1, 100_000), Y: c.out("sum", 1, 1), Alpha: 1})
 	for _, bad := range []float32{nan(), float32inf} {
 		c := s.inStep("of %g", bad)
 		c.check(&backend.Sum{X: c.in("X", 1, 40, list(1, bad, 3)), Y: c.out("squares", 1, 1), Alpha: 1, Squares: true})

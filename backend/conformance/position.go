@@ -74,6 +74,11 @@ func rotaryCases(s *suite) {
 	c := s.inGroup("queries and keys of 3")
 	qkv := c.inOut("QKV", 12, 3*8)
 	c.check(&backend.Rotary{X: qkv.Columns(0, 16), Width: 4, Length: 6, Base: 500})
+
+	c = s.inGroup("of several kinds")
+	x := c.inOut("X", 12, 16)
+	c.check(&backend.Rotary{X: x, Width: 4, Length: 6, Base: 500}, &backend.Rotary{X: x, Width: 8, Length: 6, Base: 500},
+		&backend.Rotary{X: x, Width: 4, Length: 6, Base: 10}, &backend.Rotary{X: x, Width: 4, Length: 4, Base: 500})
 }
 
 func embeddingCases(s *suite) {
