@@ -111,7 +111,7 @@ func (m *model) drawCells(a canvas.Area) {
 			title = canvas.Dim
 		}
 		x := a.Text(0, y, mark+" ", style)
-		x = a.Text(x, y, c.Title, title)
+		x += a.Sub(x, y, a.Width()-x-len([]rune(value))-1, 1).Text(0, 0, c.Title, title)
 		a.TextRight(y, value, style)
 		if room := a.Sub(x+1, y, a.Width()-x-10, 1); c.State == CellRuns && room.Width() >= 5 {
 			room.Fill('░', canvas.Dim)

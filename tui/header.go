@@ -2,6 +2,7 @@ package tui
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"coil/run"
@@ -9,7 +10,7 @@ import (
 	"coil/tui/chart"
 )
 
-// drawHeader draws two lines: what is trained and how it is doing, and how far it is.
+// drawHeader draws two lines: what is trained and how it is doing, and how far it is. Where there is one, it is the second.
 func (m *model) drawHeader(a canvas.Area) {
 	w := m.shown()
 	state, style := w.state(), canvas.Good
@@ -24,6 +25,15 @@ func (m *model) drawHeader(a canvas.Area) {
 	}
 	right := " " + state + " "
 	room := a.Width() - len([]rune(right))
+	if a.Height() == 1 {
+		if room < leastProgress {
+			room = a.Width()
+		} else {
+			a.TextRight(0, right, style)
+		}
+		m.drawProgress(a.Sub(0, 0, room, 1), w)
+		return
+	}
 	x := a.Sub(0, 0, room, 1).Text(0, 0, " coil ", canvas.Title)
 	for i, part := range append(m.experimentHeadline(), m.headline(w)...) {
 		if i > 0 {
@@ -34,10 +44,11 @@ func (m *model) drawHeader(a canvas.Area) {
 		}
 	}
 	a.TextRight(0, right, style)
-	if a.Height() > 1 {
-		m.drawProgress(a.Sub(1, 1, a.Width()-2, 1), w)
-	}
+	m.drawProgress(a.Sub(1, 1, a.Width()-2, 1), w)
 }
+
+// leastProgress is how many columns the newest figures have before the state gives way to them.
+const leastProgress = 50
 
 func (m *model) headline(w *watched) []string {
 	s := w.setup
@@ -58,7 +69,8 @@ func (m *model) headline(w *watched) []string {
 	return append(parts, s.Device)
 }
 
-// drawProgress draws steps, a bar, the newest figures and times; what has no room is left out, the least important first.
+// drawProgress draws steps, a bar, the newest figures and times. What has no room is left out, the least important first: the
+// bar, the times, the steps, the speed, the accuracy, and at last the loss.
 func (m *model) drawProgress(a canvas.Area, w *watched) {
 	done, elapsed := w.step, w.seconds
 	if m.training() { // between two reports
@@ -73,29 +85,53 @@ func (m *model) drawProgress(a canvas.Area, w *watched) {
 		steps = fmt.Sprintf("%d/%d", done, n)
 		share = min(1, float64(done)/float64(n))
 	}
-	var parts []string
+	figures := make([]string, 5) // from the left to the right
 	if v, ok := w.held.value(w.metric()); ok {
-		parts = append(parts, w.metricName()+" "+percent(v))
+		figures[0] = w.metricName() + " " + percent(v)
 	}
 	if v, ok := w.train.value("loss"); ok {
-		parts = append(parts, "loss "+chart.Number(v))
+		figures[1] = "loss " + chart.Number(v)
 	}
 	if v, ok := w.train.value("tokens_per_second"); ok {
-		parts = append(parts, chart.Number(v)+" tokens/s")
+		figures[2] = chart.Number(v) + " tokens/s"
 	}
-	times := duration(time.Duration(elapsed * float64(time.Second)))
+	figures[3] = duration(time.Duration(elapsed * float64(time.Second)))
 	if left := w.left(); left > 0 && w.ended == "" {
-		times += " · " + duration(left) + " left"
+		figures[4] = duration(left) + " left"
 	}
-	text := times
-	for _, p := range parts {
-		if len([]rune(steps+text+p)) < a.Width()*3/5 {
-			text = p + " · " + text
+	var shown [5]bool
+	used := 0
+	fits := func(text string) bool {
+		n := len([]rune(text))
+		if used > 0 {
+			n += len([]rune(figureGap))
+		}
+		if text == "" || used+n > a.Width() {
+			return false
+		}
+		used += n
+		return true
+	}
+	for _, i := range [3]int{1, 0, 2} {
+		shown[i] = fits(figures[i])
+	}
+	withSteps := fits(steps)
+	for _, i := range [2]int{4, 3} {
+		shown[i] = withSteps && fits(figures[i])
+	}
+	var text []string
+	for i, f := range figures {
+		if shown[i] {
+			text = append(text, f)
 		}
 	}
-	x := a.Text(0, 0, steps+" ", canvas.Strong)
-	a.TextRight(0, text, canvas.Plain)
-	bar := a.Sub(x, 0, a.Width()-x-len([]rune(text))-1, 1)
+	right := strings.Join(text, figureGap)
+	x := 0
+	if withSteps {
+		x = a.Text(0, 0, steps+" ", canvas.Strong)
+	}
+	a.TextRight(0, right, canvas.Plain)
+	bar := a.Sub(x, 0, a.Width()-x-len([]rune(right))-1, 1)
 	if bar.Width() < 5 || w.setup.Steps == 0 {
 		return
 	}
@@ -103,13 +139,25 @@ func (m *model) drawProgress(a canvas.Area, w *watched) {
 	chart.Bars(bar, []chart.Bar{{Value: share, Of: 1, Style: canvas.Accent}})
 }
 
+// figureGap stands between two figures.
+const figureGap = " · "
+
 // drawFooter draws the message, the filter that is being typed, or the most used keys.
 func (m *model) drawFooter(a canvas.Area) {
 	switch {
 	case m.filtering:
-		x := a.Text(1, 0, "/"+m.filter, canvas.Strong)
+		const help = " Enter keeps · Esc clears "
+		filter := []rune(m.filter)
+		room := a.Width() - 3
+		if room > len([]rune(help))+8 {
+			room -= len([]rune(help))
+			a.TextRight(0, help, canvas.Dim)
+		}
+		if len(filter) > room && room > 1 { // its end is where one types
+			filter = append([]rune("…"), filter[len(filter)-room+1:]...)
+		}
+		x := a.Text(1, 0, "/"+string(filter), canvas.Strong)
 		a.Text(x, 0, " ", canvas.Select)
-		a.TextRight(0, "Enter keeps · Esc clears ", canvas.Dim)
 		return
 	case m.message != "":
 		a.Text(1, 0, m.message, canvas.Warn)

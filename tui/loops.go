@@ -27,12 +27,12 @@ func (m *model) drawLoops(a canvas.Area) {
 		return
 	}
 	rows := a.Sub(0, y, a.Width(), a.Height()-y)
-	const numbers = 19 // columns of loss and change
+	const numbers = 21 // columns of loss and change, each of up to 9 characters
 	narrow := rows.Width() < numbers+24
 	bars := rows
 	if !narrow {
 		bars = rows.Sub(0, 0, rows.Width()-numbers, rows.Height())
-		rows.TextRight(0, "    loss   change", canvas.Dim)
+		rows.TextRight(0, "      loss    change", canvas.Dim)
 	}
 	bars.Text(0, 0, fmt.Sprintf("loop  %s · step %d", w.metricName(), w.held.step), canvas.Dim)
 	first := m.held(loopsID, len(loops), rows.Height()-1)
@@ -49,11 +49,11 @@ func (m *model) drawLoops(a canvas.Area) {
 		chart.Bars(bars.Sub(0, i+1, bars.Width(), 1), []chart.Bar{{Label: label, Value: v, Of: 1, Text: percent(v), Style: style}})
 		if !narrow {
 			loss, _ := w.held.value(loopName("loss", n))
-			text := fmt.Sprintf("%8s", chart.Number(loss))
+			text := fmt.Sprintf("%10s", chart.Number(loss))
 			if change, ok := w.held.value(loopName("change", n)); ok {
-				text += fmt.Sprintf("%9s", chart.Number(change))
+				text += fmt.Sprintf("%10s", chart.Number(change))
 			} else {
-				text += fmt.Sprintf("%9s", "")
+				text += fmt.Sprintf("%10s", "")
 			}
 			rows.TextRight(i+1, text, canvas.Plain)
 		}

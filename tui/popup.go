@@ -39,7 +39,7 @@ func (m *model) popupKey(key string) tea.Cmd {
 }
 
 func (p *popup) draw(all canvas.Area) {
-	width := len(p.text)
+	width := len([]rune(p.text))
 	for _, c := range p.choices {
 		width = max(width, len([]rune(c.text))+3)
 	}

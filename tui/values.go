@@ -43,8 +43,8 @@ func (m *model) drawValues(a canvas.Area) {
 		}
 		a.Sub(0, y, names, 1).Text(0, 0, label, style)
 		v, _ := r.of.value(r.name)
-		a.Sub(names, y, 9, 1).TextRight(0, chart.Number(v), canvas.Strong)
-		chart.Spark(a.Sub(names+10, y, a.Width()-names-10, 1), thin(r.of, r.name, a.Width()-names-10), canvas.Dim)
+		a.Sub(names, y, 10, 1).TextRight(0, chart.Number(v), canvas.Strong)
+		chart.Spark(a.Sub(names+11, y, a.Width()-names-11, 1), thin(r.of, r.name, a.Width()-names-11), canvas.Dim)
 	}
 }
 

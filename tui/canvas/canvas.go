@@ -5,6 +5,7 @@ package canvas
 import (
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/mattn/go-runewidth"
 )
@@ -171,9 +172,10 @@ func ascii(r rune) rune {
 	return '?'
 }
 
-// Text draws a text from x on, and returns the column after it. Line breaks are drawn as spaces.
+// Text draws a text from x on, and returns the column after it. Line breaks are drawn as spaces. A text without room ends
+// with an ellipsis, before a number that would be cut.
 func (a Area) Text(x, y int, s string, st Style) int {
-	for _, r := range s {
+	for _, r := range fit(s, a.w-x) {
 		if x >= a.w {
 			return x
 		}
@@ -187,7 +189,9 @@ func (a Area) Text(x, y int, s string, st Style) int {
 }
 
 // TextRight draws a text that ends in the last column.
-func (a Area) TextRight(y int, s string, st Style) { a.Text(a.w-len([]rune(s)), y, s, st) }
+func (a Area) TextRight(y int, s string, st Style) {
+	a.Text(max(0, a.w-utf8.RuneCountInString(s)), y, s, st)
+}
 
 // TextCenter draws a text in the middle.
 func (a Area) TextCenter(y int, s string, st Style) { a.Text(max(0, (a.w-len([]rune(s)))/2), y, s, st) }
@@ -225,11 +229,7 @@ func (a Area) Box(title string, s Style) Area {
 		if s == Focus {
 			style = Focus
 		}
-		text, room := []rune(title), a.w-6
-		if len(text) > room {
-			text = append(text[:room-1], '…')
-		}
-		a.Text(2, 0, " "+string(text)+" ", style)
+		a.Text(2, 0, " "+fit(title, a.w-6)+" ", style)
 	}
 	return a.Sub(1, 1, a.w-2, a.h-2)
 }
