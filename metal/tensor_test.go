@@ -62,9 +62,9 @@ func tensorProducts(b *metal.Metal) ([]float32, error) {
 	product(backend.Matmul{Bias: values(1, 72), Activation: backend.GELU, Residual: values(130, 72)}, 130, 72, 24)
 	product(backend.Matmul{TransB: true}, 65, 130, 56)
 	product(backend.Matmul{TransB: true, Accumulate: true}, 8, 200, 16)
-	product(backend.Matmul{TransA: true, Sums: sums(72)}, 136, 72, 200)
+	product(backend.Matmul{TransA: true, Sums: sums(72)}, 136, 72, 40)
 	product(backend.Matmul{TransA: true, Accumulate: true, Sums: sums(70)}, 64, 70, 33)
-	product(backend.Matmul{TransA: true, Sums: sums(64)}, 64, 64, 5000) // in parts
+	product(backend.Matmul{TransA: true, Sums: sums(64)}, 64, 64, 264) // in parts
 	p, err := b.Compile(r)
 	if err != nil {
 		return nil, err
