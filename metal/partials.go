@@ -26,8 +26,9 @@ type target struct {
 	sources []partial
 }
 
-// partialFloats is how many partial sums wait at most: about as many as caches hold.
-const partialFloats = 1 << 21
+// partialFloats is how many partial sums wait at most, 32 MiB. They are written and read once, a small part of what a step
+// moves, and a launch fewer waits for those before it.
+const partialFloats = 1 << 23
 
 // The most tensors of a launch, and the most operations that leave them partial sums; shaders/partials.metal has the same
 // numbers.
