@@ -22,6 +22,9 @@ type Snapshot struct {
 // makingPrefix begins the name of a folder in which Create is making a run. It gets its own name when it is whole.
 const makingPrefix = ".making-"
 
+// stampLayout is how the id of a run that Create made begins: with the local time, to the second.
+const stampLayout = "2006-01-02_15-04-05"
+
 // Create makes a run in a new directory below root, which is made too if need be, and points root/latest to it.
 // The directory is named after the local time, four random hexadecimal digits and name, which may be empty.
 //
@@ -48,7 +51,7 @@ func createBelow(root, name string, config []byte, info Info, first []Snapshot) 
 	removeAbandoned(root)
 	info.Name = name
 	info.Created = time.Now()
-	making, err := makeDirectory(root, info.Created.Format("2006-01-02_15-04-05"), name)
+	making, err := makeDirectory(root, info.Created.Format(stampLayout), name)
 	if err != nil {
 		return nil, err
 	}

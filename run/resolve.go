@@ -1,12 +1,15 @@
 package run
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"time"
 )
 
 // latestName is the symbolic link, beside the runs, to the one that was made last.
@@ -29,9 +32,10 @@ func pointLatest(root, id string) error {
 	return nil
 }
 
-// List returns the ids of the runs in root, the oldest first. A root that does not exist has none.
+// List returns the ids of the runs in root in the order in which they were made, the oldest first. A root that does not exist
+// has none.
 func List(root string) ([]string, error) {
-	entries, err := os.ReadDir(root) // sorted by name, and an id begins with its time
+	entries, err := os.ReadDir(root)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -44,7 +48,27 @@ func List(root string) ([]string, error) {
 			ids = append(ids, e.Name())
 		}
 	}
+	made := make(map[string]time.Time, len(ids))
+	for _, id := range ids {
+		made[id] = created(root, id)
+	}
+	slices.SortFunc(ids, func(a, b string) int { return cmp.Or(made[a].Compare(made[b]), strings.Compare(a, b)) })
 	return ids, nil
+}
+
+// created is when a run in root was made, which its run.json says to the nanosecond.
+func created(root, id string) time.Time {
+	r, err := View(filepath.Join(root, id))
+	if err != nil {
+		return stamped(id)
+	}
+	return r.info.Created
+}
+
+// stamped is the second with which an id begins, the zero time if it doesn't begin with one.
+func stamped(id string) time.Time {
+	t, _ := time.ParseInLocation(stampLayout, id[:min(len(id), len(stampLayout))], time.Local) // zero on an error
+	return t
 }
 
 // isRun reports whether there is a run at path. One that has lost its run.json has a configuration still, and what came of it.

@@ -267,6 +267,9 @@ func (r *Run) guess() {
 		r.info.ID = filepath.Base(r.path)
 	}
 	if r.info.Created.IsZero() {
+		r.info.Created = stamped(filepath.Base(r.path))
+	}
+	if r.info.Created.IsZero() {
 		if fi, err := os.Stat(filepath.Join(r.path, configName)); err == nil {
 			r.info.Created = fi.ModTime()
 		}

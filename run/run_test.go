@@ -13,6 +13,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -395,6 +396,49 @@ func TestResolve(t *testing.T) {
 	}
 	_, err = Resolve(root, "2027")
 	wantError(t, err, "9 runs", "2027-8\n  2027-7", "and 4 older")
+}
+
+// Runs are in the order in which they were made, whatever their ids: those of one second differ only in random digits. A run
+// without a readable run.json stands where its id says, or where its configuration's time does.
+func TestListFollowsCreation(t *testing.T) {
+	root := t.TempDir()
+	moment := time.Date(2026, 11, 22, 10, 0, 0, 0, time.Local)
+	for id, after := range map[string]time.Duration{
+		"2026-11-22_10-00-00_ffff_x": 1,
+		"2026-11-22_10-00-00_0000_x": 2,
+		"2026-11-22_10-00-00_8888_x": 3,
+		"named":                      4 * time.Second,
+		"2026-11-22_10-00-09_aaaa_x": 9 * time.Second,
+	} {
+		r := must(CreateAt(filepath.Join(root, id), nil, Info{}))(t)
+		r.info.Created = moment.Add(after)
+		if err := errors.Join(ReplaceFile(filepath.Join(r.path, infoName), must(Seal(r.info))(t)), r.Close()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, id := range []string{"2026-11-22_10-00-06_cccc_x", "garbled"} {
+		path := filepath.Join(root, id)
+		if err := must(CreateAt(path, nil, Info{}))(t).Close(); err != nil {
+			t.Fatal(err)
+		}
+		at := moment.Add(20 * time.Second) // of the configuration
+		if err := errors.Join(os.WriteFile(filepath.Join(path, infoName), []byte("{"), 0o666), os.Chtimes(filepath.Join(path, configName), at, at)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := []string{"2026-11-22_10-00-00_ffff_x", "2026-11-22_10-00-00_0000_x", "2026-11-22_10-00-00_8888_x", "named",
+		"2026-11-22_10-00-06_cccc_x", "2026-11-22_10-00-09_aaaa_x", "garbled"}
+	if got := must(List(root))(t); !slices.Equal(got, want) {
+		t.Errorf("the runs are\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+	for _, id := range want[4:] { // but those of the same second
+		if err := os.RemoveAll(filepath.Join(root, id)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := must(Resolve(root, "x"))(t); got != filepath.Join(root, "2026-11-22_10-00-00_8888_x") {
+		t.Errorf("the newest run named x is %s", got)
+	}
 }
 
 // A run that was opened through latest stays that run when another becomes the latest.

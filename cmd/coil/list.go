@@ -78,7 +78,6 @@ func listed(root string) ([]listing, error) {
 		}
 		list = append(list, listing{Summary: report.Read(r).Summary(), Name: r.Info().Name, Created: r.Info().Created})
 	}
-	slices.SortStableFunc(list, func(a, b listing) int { return b.Created.Compare(a.Created) })
 	return list, nil
 }
 
