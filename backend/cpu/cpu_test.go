@@ -30,9 +30,12 @@ func newCPU(t testing.TB, o cpu.Options) *cpu.CPU {
 	return c
 }
 
+// workerCounts are the numbers of workers with which every kernel is held to the suite.
+var workerCounts = []int{1, 3}
+
 func TestConformance(t *testing.T) {
 	for _, k := range gemm.Kernels() {
-		for _, workers := range []int{1, 3} {
+		for _, workers := range workerCounts {
 			t.Run(fmt.Sprintf("%s with %d workers", k.Name, workers), func(t *testing.T) {
 				conformance.Run(t, newCPU(t, cpu.Options{Kernels: k.Name, Workers: workers}), conformance.Options{})
 			})
