@@ -239,7 +239,7 @@ func TestSVG(t *testing.T) {
 
 func TestTextIsCut(t *testing.T) {
 	c := New(6, 1)
-	if next := c.Area().Text(2, 0, "abcdefgh", Plain); next != 6 || c.Plain() != "  abcd\n" {
+	if next := c.Area().Text(2, 0, "abcdefgh", Plain); next != 6 || c.Plain() != "  abc…\n" {
 		t.Errorf("%q, then column %d", c.Plain(), next)
 	}
 	c.Clear()
