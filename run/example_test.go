@@ -1,0 +1,48 @@
+package run_test
+
+import (
+	"fmt"
+	"os"
+
+	"coil/run"
+)
+
+// A run is made, tells what happens, and is read by others meanwhile.
+func Example() {
+	root, err := os.MkdirTemp("", "runs")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer os.RemoveAll(root)
+	r, err := run.Create(root, "addition", []byte("[train]\nsteps = 2\n"), run.Info{Seed: 1})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer r.Close()
+	if err := r.Append(run.Event{Kind: run.KindTrain, Step: 2, Values: map[string]run.Number{"loss": 0.5}}); err != nil {
+		fmt.Println(err)
+		return
+	}
+
+	path, err := run.Resolve(root, "latest")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	reader, err := run.View(path)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	history, err := reader.History()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, e := range history {
+		fmt.Println(reader.Info().Name, e.Kind, e.Step, e.Values["loss"])
+	}
+	// Output: addition train 2 0.5
+}
