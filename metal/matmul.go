@@ -138,12 +138,11 @@ func (l *lowering) matmul(o *backend.Matmul) {
 		room += cut.parts * width
 	}
 	later := o.Accumulate && l.with == nil && l.canWait(o.C) && (!o.Sums.Exists() || l.canWait(o.Sums))
-	products, sums := l.none(), l.none()
+	take := l.temporary
 	if later {
-		products = l.partials(room)
-	} else {
-		products = l.temporary(room)
+		take = l.partials
 	}
+	products, sums := take(room), l.none()
 	if o.Sums.Exists() {
 		sums = products.after(cut.parts * plane)
 		products.length -= sums.length

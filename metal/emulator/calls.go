@@ -104,9 +104,10 @@ func (t *tree) operand(c *libraryCall, depth int, kind, tail string) {
 		c.load = depth
 	}
 	*arg = t.readType(tail)
-	// A comparison of vectors gives a vector of bool in Metal, of integers here.
+	// A comparison of vectors gives a vector of bool in Metal, of integers here. The letters are those of char, short, int and
+	// long.
 	last := tail[strings.LastIndexByte(tail, ' ')+1:]
-	if n := strings.TrimLeft(arg.base, "charshotinlg"); n != "" && n != arg.base {
+	if n := strings.TrimLeft(arg.base, "acghilnorst"); n != "" && n != arg.base {
 		switch {
 		case kind == "BinaryOperator" && comparisons[last]:
 			arg.base = "bool" + n

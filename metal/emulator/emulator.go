@@ -175,7 +175,7 @@ func (d *Device) Pipeline(lib metal.Library, kernel string, constants []metal.Co
 		return 0, errors.New(text)
 	}
 	if what := p.kernel.lacks(d.o.GPU, d.Description().Family); what != "" {
-		return 0, fmt.Errorf("Encountered unlowered function call to air.%s", what)
+		return 0, errors.New("Encountered unlowered function call to air." + what)
 	}
 	p.layouts = p.lib.layouts[kernel]
 	var err error

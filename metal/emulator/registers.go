@@ -119,7 +119,6 @@ type loop struct {
 type subscript struct {
 	depth, children int
 	own             bool // x is in the thread's own memory
-	name            string
 }
 
 // rolledLoops reports loops over local arrays, those of a caller among them, without the pragma that unrolls them: a loop is
