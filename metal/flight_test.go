@@ -229,7 +229,9 @@ type asked struct {
 }
 
 func (d *asked) Poll(t metal.Ticket) metal.Progress {
-	d.ask()
+	if d.ask != nil { // else the backend starts
+		d.ask()
+	}
 	return d.Device.Poll(t)
 }
 
