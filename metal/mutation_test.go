@@ -220,6 +220,11 @@ func (f *mutatedFile) run(id uint32, x mutantTrial) (noticed string, err error) 
 		}
 		return noticed, nil
 	}
+	defer func() { // a source that is refused would leave the work to another variant
+		if v := b.Variants(); noticed == "" && err == nil && !slices.Equal(v, options.Variants) {
+			err = fmt.Errorf("%s is not run: %v", f.name, v)
+		}
+	}()
 	d.watch(b)
 	if f.name == shaders.Tensors {
 		got, err := tensorProducts(b)

@@ -84,7 +84,7 @@ static inline void load_tile(threadgroup float* tile, device const void* x, uint
   if (valid >= rows) {
     UNROLL for (uint t = 0; t < rounds; t++) {
       *(threadgroup float4*)to = load_four(x, i, bf16);
-      to += step * (w + kPad);
+      to = to + step * (w + kPad);
       i += step * stride;
     }
   } else {
@@ -92,7 +92,7 @@ static inline void load_tile(threadgroup float* tile, device const void* x, uint
       float4 v = float4(0.0f);
       if (r + t * step < valid) v = load_four(x, i, bf16);
       *(threadgroup float4*)to = v;
-      to += step * (w + kPad);
+      to = to + step * (w + kPad);
       i += step * stride;
     }
   }

@@ -119,7 +119,7 @@ func TestConstants(t *testing.T) {
 	p := program(t)
 	// What darwinkit does not know, from Apple's documentation; the numbers of MTLMathFloatingPointFunctions (Fast 0, Precise
 	// 1) also from Microsoft's bindings, which are made from Apple's headers.
-	newer := map[string]int64{"languageVersion": 3<<16 + 1, "mathModeSafe": 0, "mathFunctionsPrecise": 1}
+	newer := map[string]int64{"languageVersion31": 3<<16 + 1, "languageVersion40": 4 << 16, "familyMetal4": 5002, "mathModeSafe": 0, "mathFunctionsPrecise": 1}
 	known := map[string]string{
 		"storageModeShared":      metalPath + ".ResourceStorageModeShared",
 		"dispatchTypeConcurrent": metalPath + ".DispatchTypeConcurrent",
