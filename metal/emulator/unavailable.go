@@ -24,3 +24,6 @@ func (*Device) MarkUndefined(b metal.Buffer, offset, length int) {}
 
 // Registers reports what keeps arrays out of registers.
 func (*Device) Registers(name, source string) ([]Diag, error) { return nil, ErrUnavailable }
+
+// SetThreadgroupMemory gives an argument in threadgroup memory its length.
+func (*Device) SetThreadgroupMemory(p metal.Pipeline, index, bytes int) error { return ErrUnavailable }
