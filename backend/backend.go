@@ -1,21 +1,12 @@
-// Package backend says what a backend is.
-//
-// A training step is the same list of operations every time; only the data and a few scalars change. So operations
-// do not run when they are called: a [Recorder] writes them down with every shape and place resolved, a [Backend]
-// compiles the recording into a [Program], and the program is run once a step.
-//
-// A recording has two parts. The group part runs once for each group of sequences of the batch (forward, loss,
-// backward), and what it adds to accumulators (gradients, sums of losses) is summed over the groups. The step part
-// then runs once (clipping, optimizer, averages). How the groups are cut, and in which order their sums are added,
-// depends on the batch alone and never on the number of workers, so the same data gives the same bits.
-//
-// Each operation is a struct whose comment is its formula; package cpu defines what it means, and package
-// conformance holds every backend to it.
+// Package backend says what a backend is: it compiles the recording of package graph into programs and runs them on a
+// device.
 package backend
 
 import (
 	"errors"
 	"fmt"
+
+	"coil/graph"
 )
 
 // A Backend runs programs on one device.
@@ -24,19 +15,19 @@ type Backend interface {
 	Info() Info
 
 	// NewBuffer allocates n float32, all zero, that live until Free: weights, optimizer moments, averages. Programs
-	// share them by recording them with [Recorder.Parameter].
-	NewBuffer(n int) (Buffer, error)
+	// share them by recording them with [graph.Recorder.Parameter].
+	NewBuffer(n int) (graph.Buffer, error)
 
 	// GroupSize returns how many sequences of the given length a group should hold, for a batch of that many
 	// sequences. It divides batch.
 	GroupSize(batch, length int) int
 
 	// Plan returns the memory that Compile would take for the recording.
-	Plan(*Recorder) (Memory, error)
+	Plan(*graph.Recorder) (Memory, error)
 
 	// Compile turns a recording into a program. It returns the recording's own error if there is one, and a
 	// [*MemoryError] if the machine has not the memory for it.
-	Compile(*Recorder) (Program, error)
+	Compile(*graph.Recorder) (Program, error)
 
 	// Close stops the backend's workers. No program may run after it.
 	Close() error
@@ -75,16 +66,6 @@ type Variant struct {
 	Reason  string `json:"reason,omitempty"` // why it is not done by the fastest kernels
 }
 
-// A Buffer is a device's memory for n float32.
-type Buffer interface {
-	Len() int
-	// Write copies src to the buffer, from offset on.
-	Write(offset int, src []float32) error
-	// Read copies the buffer, from offset on, to dst, after every step in flight has ended.
-	Read(offset int, dst []float32) error
-	Free()
-}
-
 // A Program is a compiled recording. It allocates nothing while it runs. Not for concurrent use.
 type Program interface {
 	// Memory is what the program holds, as planned, besides the buffers it shares.
@@ -95,11 +76,11 @@ type Program interface {
 	Run(s Step) error
 
 	// Results waits for the oldest step whose results have not been taken, and copies the tensors marked with
-	// [Recorder.Result], one after the other, to dst.
+	// [graph.Recorder.Result], one after the other, to dst.
 	Results(dst []float32) error
 
 	// Output copies what the last step wrote to an output, for the whole batch.
-	Output(t Tensor, dst []float32) error
+	Output(t graph.Tensor, dst []float32) error
 
 	Close()
 }
@@ -108,6 +89,22 @@ type Program interface {
 type Step struct {
 	Scalars []float32
 	Inputs  [][]int32
+}
+
+// Check returns an error unless s has what the recording asks for.
+func (s Step) Check(r *graph.Recorder) error {
+	if len(s.Scalars) != r.Scalars() {
+		return fmt.Errorf("step with %d scalars, the program has %d", len(s.Scalars), r.Scalars())
+	}
+	if len(s.Inputs) != r.Inputs() {
+		return fmt.Errorf("step with %d inputs, the program has %d", len(s.Inputs), r.Inputs())
+	}
+	for _, st := range r.Storages() {
+		if st.Space == graph.Input && len(s.Inputs[st.Number]) != st.Len*r.Groups() {
+			return fmt.Errorf("input %d has %d values, the program wants %d", st.Number, len(s.Inputs[st.Number]), st.Len*r.Groups())
+		}
+	}
+	return nil
 }
 
 // Memory is the planned memory of a program in bytes.

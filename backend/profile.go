@@ -1,5 +1,7 @@
 package backend
 
+import "coil/graph"
+
 // A Profiler is a [Program] that can tell where its time goes.
 type Profiler interface {
 	// Profile begins to measure, from zero, or stops.
@@ -12,25 +14,9 @@ type Profiler interface {
 // OpTime is the time of one operation over all steps, groups and workers since [Profiler.Profile].
 type OpTime struct {
 	Name    string
-	Op      Op // nil for what is no operation
+	Op      graph.Op // nil for what is no operation
 	Calls   int
 	Seconds float64 // summed over the workers
-}
-
-// FLOPs is the number of floating point operations of op in matmuls, a multiplication and an addition being two. As is
-// usual, attention counts the whole square of scores, of which the upper half need not be computed: 4·T·d for each row
-// forward, twice as much backward.
-func FLOPs(op Op) int64 {
-	switch o := op.(type) {
-	case *Matmul:
-		m, n, k := o.Shape()
-		return 2 * int64(m) * int64(n) * int64(k)
-	case *Attention:
-		return 4 * int64(o.Length) * int64(o.Out.Cols) * int64(o.Out.Rows)
-	case *AttentionBackward:
-		return 8 * int64(o.Length) * int64(o.Out.Cols) * int64(o.Out.Rows)
-	}
-	return 0
 }
 
 // Parts are the kinds of work that a step's time is split by: see [OpTime.Part].
@@ -40,18 +26,26 @@ var Parts = []string{"matmul", "attention", "norm", "elementwise", "loss", "opti
 // gradients of groups, is other.
 func (t OpTime) Part() string {
 	switch t.Op.(type) {
-	case *Matmul:
+	case *graph.Matmul:
 		return "matmul"
-	case *Attention, *AttentionBackward, *Softmax, *SoftmaxBackward:
+	case *graph.Attention, *graph.AttentionBackward, *graph.Softmax, *graph.SoftmaxBackward:
 		return "attention"
-	case *LayerNorm, *LayerNormBackward:
+	case *graph.LayerNorm, *graph.LayerNormBackward:
 		return "norm"
-	case *Activate, *ActivateBackward, *SwiGLU, *SwiGLUBackward, *Add, *Fill, *ColumnSums, *Rotary, *Embedding, *EmbeddingBackward:
+	case *graph.Activate, *graph.ActivateBackward, *graph.SwiGLU, *graph.SwiGLUBackward, *graph.Add, *graph.Fill, *graph.ColumnSums, *graph.Rotary, *graph.Embedding, *graph.EmbeddingBackward:
 		return "elementwise"
-	case *CrossEntropy, *Exit, *ExitLoss:
+	case *graph.CrossEntropy, *graph.Exit, *graph.ExitLoss:
 		return "loss"
-	case *AdamW, *Adafactor, *Average, *ClipFactor, *Sum, *Cosine, *CosineBackward:
+	case *graph.AdamW, *graph.Adafactor, *graph.Average, *graph.ClipFactor, *graph.Sum, *graph.Cosine, *graph.CosineBackward:
 		return "optimizer"
 	}
 	return "other"
+}
+
+// A Positioner is a [Program] that can tell how far its step is.
+type Positioner interface {
+	// Position returns the number of the operation of the group part that runs, of whichever group; about, on a device
+	// that runs them in batches. While the step part runs it is the number of operations in the group part, and
+	// negative while nothing runs. It may be called from any goroutine until Close is.
+	Position() int
 }

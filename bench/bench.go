@@ -15,6 +15,7 @@ import (
 	"coil/backend"
 	"coil/backend/cpu"
 	"coil/config"
+	"coil/graph"
 	"coil/train"
 )
 
@@ -179,7 +180,7 @@ func MeasureOperations(b *cpu.CPU, s *Subject, rounds int, d time.Duration) ([]O
 			o.Seconds += t.Seconds
 			round[name] = o
 			if t.Op != nil {
-				flops[name] += float64(backend.FLOPs(t.Op)) * float64(t.Calls)
+				flops[name] += float64(graph.FLOPs(t.Op)) * float64(t.Calls)
 			}
 			if found[name] == nil {
 				found[name] = &sums{}
@@ -210,7 +211,7 @@ func MeasureOperations(b *cpu.CPU, s *Subject, rounds int, d time.Duration) ([]O
 
 // kind is the name under which an operation's time is summed.
 func kind(t backend.OpTime) string {
-	m, ok := t.Op.(*backend.Matmul)
+	m, ok := t.Op.(*graph.Matmul)
 	switch {
 	case !ok:
 		return t.Name

@@ -7,6 +7,7 @@ import (
 
 	"coil/backend"
 	"coil/config"
+	"coil/graph"
 	"coil/metal"
 )
 
@@ -129,7 +130,7 @@ func kindOf(c metal.Cost) string {
 		return c.Kernels[0]
 	}
 	name := kind(backend.OpTime{Name: c.Op.Name(), Op: c.Op})
-	if m, ok := c.Op.(*backend.Matmul); ok {
+	if m, ok := c.Op.(*graph.Matmul); ok {
 		rows, cols, inner := m.Shape()
 		name = fmt.Sprintf("%s %d×%d×%d", name, rows, inner, cols)
 		if c.With != nil {
@@ -137,7 +138,7 @@ func kindOf(c metal.Cost) string {
 		}
 		return name
 	}
-	_, written, _ := backend.Operands(c.Op)
+	_, written, _ := graph.Operands(c.Op)
 	return fmt.Sprintf("%s %d×%d", name, written[0].Rows, written[0].Cols)
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"coil/backend"
 	"coil/backend/cpu"
+	"coil/graph"
 )
 
 // Shape is a matmul of M tokens with K inputs and N outputs.
@@ -33,7 +34,7 @@ func ShapesOf(s *Subject) []Shape {
 	seen := map[Shape]bool{}
 	var shapes []Shape
 	for _, t := range p.Times() {
-		if m, ok := t.Op.(*backend.Matmul); ok && !m.TransA && !m.TransB {
+		if m, ok := t.Op.(*graph.Matmul); ok && !m.TransA && !m.TransB {
 			_, n, k := m.Shape()
 			sh := Shape{s.m.Tokens(), k, n}
 			if !seen[sh] {
@@ -76,32 +77,32 @@ const groupRows = 512
 // product is a program whose group part multiplies some rows by a weight, as a training step does.
 type product struct {
 	program backend.Program
-	weight  backend.Buffer
+	weight  graph.Buffer
 	flops   float64
 }
 
 // newProduct records a matmul; its operands are filled first, which is not counted.
 func newProduct(b *cpu.CPU, s Shape, layout string) (*product, error) {
 	rows := min(groupRows, s.M)
-	r := backend.NewRecorder(1, s.M/rows)
+	r := graph.NewRecorder(1, s.M/rows)
 	weight, err := b.NewBuffer(s.K * s.N)
 	if err != nil {
 		return nil, err
 	}
 	w := r.Parameter(weight)
 	x := r.Temporary(rows, s.K)
-	r.Record(&backend.Fill{Y: x, Value: 0.5})
+	r.Record(&graph.Fill{Y: x, Value: 0.5})
 	switch layout {
 	case "NN":
 		w.Rows, w.Cols, w.Stride = s.K, s.N, s.N
-		r.Record(&backend.Matmul{A: x, B: w, C: r.Temporary(rows, s.N)})
+		r.Record(&graph.Matmul{A: x, B: w, C: r.Temporary(rows, s.N)})
 	case "NT":
 		w.Rows, w.Cols, w.Stride = s.N, s.K, s.K
-		r.Record(&backend.Matmul{A: x, B: w, C: r.Temporary(rows, s.N), TransB: true})
+		r.Record(&graph.Matmul{A: x, B: w, C: r.Temporary(rows, s.N), TransB: true})
 	default:
 		y := r.Temporary(rows, s.N)
-		r.Record(&backend.Fill{Y: y, Value: 0.5})
-		r.Record(&backend.Matmul{A: x, B: y, C: r.Accumulator(s.K, s.N), TransA: true, Accumulate: true})
+		r.Record(&graph.Fill{Y: y, Value: 0.5})
+		r.Record(&graph.Matmul{A: x, B: y, C: r.Accumulator(s.K, s.N), TransA: true, Accumulate: true})
 	}
 	p, err := b.Compile(r)
 	if err != nil {
@@ -133,7 +134,7 @@ func (p *product) speed(workers int, d time.Duration) (float64, error) {
 		}
 	}
 	for _, t := range profiler.Times() {
-		if _, ok := t.Op.(*backend.Matmul); ok {
+		if _, ok := t.Op.(*graph.Matmul); ok {
 			return p.flops * float64(steps) / (t.Seconds / float64(workers)), nil
 		}
 	}

@@ -7,6 +7,7 @@ import (
 
 	"coil/backend"
 	"coil/config"
+	"coil/graph"
 	"coil/metal"
 	"coil/train"
 )
@@ -37,7 +38,7 @@ type StepTime struct {
 // subject records one operation.
 type subject struct {
 	name   string
-	record func(r *backend.Recorder, a func(rows, cols int) backend.Tensor) backend.Op
+	record func(r *graph.Recorder, a func(rows, cols int) graph.Tensor) graph.Op
 }
 
 // sizes of the operations that are measured.
@@ -49,30 +50,30 @@ var middle = sizes{tokens: 4096, width: 512, length: 512, weights: 4 << 20}
 func (z sizes) subjects() []subject {
 	tokens, width, length, attention, attentionBackward := z.tokens, z.width, z.length, z.attention, z.attentionBackward
 	return []subject{
-		{"matmul NN", func(r *backend.Recorder, a func(int, int) backend.Tensor) backend.Op {
-			return &backend.Matmul{A: a(tokens, width), B: a(width, 4*width), C: a(tokens, 4*width)}
+		{"matmul NN", func(r *graph.Recorder, a func(int, int) graph.Tensor) graph.Op {
+			return &graph.Matmul{A: a(tokens, width), B: a(width, 4*width), C: a(tokens, 4*width)}
 		}},
-		{"matmul NT", func(r *backend.Recorder, a func(int, int) backend.Tensor) backend.Op {
-			return &backend.Matmul{A: a(tokens, 4*width), B: a(width, 4*width), C: a(tokens, width), TransB: true}
+		{"matmul NT", func(r *graph.Recorder, a func(int, int) graph.Tensor) graph.Op {
+			return &graph.Matmul{A: a(tokens, 4*width), B: a(width, 4*width), C: a(tokens, width), TransB: true}
 		}},
-		{"matmul TN", func(r *backend.Recorder, a func(int, int) backend.Tensor) backend.Op {
-			return &backend.Matmul{A: a(tokens, width), B: a(tokens, 4*width), C: a(width, 4*width), TransA: true}
+		{"matmul TN", func(r *graph.Recorder, a func(int, int) graph.Tensor) graph.Op {
+			return &graph.Matmul{A: a(tokens, width), B: a(tokens, 4*width), C: a(width, 4*width), TransA: true}
 		}},
-		{"matmul TN 64×64", func(r *backend.Recorder, a func(int, int) backend.Tensor) backend.Op {
-			return &backend.Matmul{A: a(tokens, 64), B: a(tokens, 64), C: a(64, 64), TransA: true}
+		{"matmul TN 64×64", func(r *graph.Recorder, a func(int, int) graph.Tensor) graph.Op {
+			return &graph.Matmul{A: a(tokens, 64), B: a(tokens, 64), C: a(64, 64), TransA: true}
 		}},
-		{"layernorm", func(r *backend.Recorder, a func(int, int) backend.Tensor) backend.Op {
-			return &backend.LayerNorm{X: a(tokens, width), Gain: a(1, width), Bias: a(1, width), Y: a(tokens, width), Stats: a(tokens, 2), Eps: 1e-5}
+		{"layernorm", func(r *graph.Recorder, a func(int, int) graph.Tensor) graph.Op {
+			return &graph.LayerNorm{X: a(tokens, width), Gain: a(1, width), Bias: a(1, width), Y: a(tokens, width), Stats: a(tokens, 2), Eps: 1e-5}
 		}},
-		{"layernorm backward", func(r *backend.Recorder, a func(int, int) backend.Tensor) backend.Op {
-			return &backend.LayerNormBackward{X: a(tokens, width), Gain: a(1, width), Stats: a(tokens, 2), DY: a(tokens, width), DX: a(tokens, width),
+		{"layernorm backward", func(r *graph.Recorder, a func(int, int) graph.Tensor) graph.Op {
+			return &graph.LayerNormBackward{X: a(tokens, width), Gain: a(1, width), Stats: a(tokens, 2), DY: a(tokens, width), DX: a(tokens, width),
 				DGain: a(1, width), DBias: a(1, width)}
 		}},
-		{"softmax", func(r *backend.Recorder, a func(int, int) backend.Tensor) backend.Op {
-			return &backend.Softmax{X: a(tokens, length), Y: a(tokens, length)}
+		{"softmax", func(r *graph.Recorder, a func(int, int) graph.Tensor) graph.Op {
+			return &graph.Softmax{X: a(tokens, length), Y: a(tokens, length)}
 		}},
-		{"gelu backward", func(r *backend.Recorder, a func(int, int) backend.Tensor) backend.Op {
-			return &backend.ActivateBackward{Activation: backend.GELU, X: a(tokens, 4*width), DY: a(tokens, 4*width), DX: a(tokens, 4*width)}
+		{"gelu backward", func(r *graph.Recorder, a func(int, int) graph.Tensor) graph.Op {
+			return &graph.ActivateBackward{Activation: graph.GELU, X: a(tokens, 4*width), DY: a(tokens, 4*width), DX: a(tokens, 4*width)}
 		}},
 		{"attention, heads of 64", attention(64)},
 		{"attention, heads of 16", attention(16)},
@@ -80,33 +81,33 @@ func (z sizes) subjects() []subject {
 		{"attention backward, heads of 64", attentionBackward(64)},
 		{"attention backward, heads of 16", attentionBackward(16)},
 		{"attention backward, heads of 128", attentionBackward(128)},
-		{"rotary", func(r *backend.Recorder, a func(int, int) backend.Tensor) backend.Op {
-			return &backend.Rotary{X: a(tokens, 2*width), Width: 64, Length: length, Base: 1e4}
+		{"rotary", func(r *graph.Recorder, a func(int, int) graph.Tensor) graph.Op {
+			return &graph.Rotary{X: a(tokens, 2*width), Width: 64, Length: length, Base: 1e4}
 		}},
-		{"add", func(r *backend.Recorder, a func(int, int) backend.Tensor) backend.Op {
-			return &backend.Add{A: a(tokens, 4*width), B: a(tokens, 4*width), Y: a(tokens, 4*width), Alpha: 1, Beta: 1}
+		{"add", func(r *graph.Recorder, a func(int, int) graph.Tensor) graph.Op {
+			return &graph.Add{A: a(tokens, 4*width), B: a(tokens, 4*width), Y: a(tokens, 4*width), Alpha: 1, Beta: 1}
 		}},
-		{"sum of squares", func(r *backend.Recorder, a func(int, int) backend.Tensor) backend.Op {
-			return &backend.Sum{X: a(tokens, 4*width), Y: a(1, 1), Alpha: 1, Squares: true}
+		{"sum of squares", func(r *graph.Recorder, a func(int, int) graph.Tensor) graph.Op {
+			return &graph.Sum{X: a(tokens, 4*width), Y: a(1, 1), Alpha: 1, Squares: true}
 		}},
-		{"adamw", func(r *backend.Recorder, a func(int, int) backend.Tensor) backend.Op {
+		{"adamw", func(r *graph.Recorder, a func(int, int) graph.Tensor) graph.Op {
 			n := z.weights
-			return &backend.AdamW{X: a(1, n), Grad: a(1, n), M: a(1, n), V: a(1, n), Beta1: 0.9, Beta2: 0.99, Eps: 1e-8}
+			return &graph.AdamW{X: a(1, n), Grad: a(1, n), M: a(1, n), V: a(1, n), Beta1: 0.9, Beta2: 0.99, Eps: 1e-8}
 		}},
 	}
 }
 
-func (z sizes) attention(head int) func(*backend.Recorder, func(int, int) backend.Tensor) backend.Op {
-	return func(r *backend.Recorder, a func(int, int) backend.Tensor) backend.Op {
+func (z sizes) attention(head int) func(*graph.Recorder, func(int, int) graph.Tensor) graph.Op {
+	return func(r *graph.Recorder, a func(int, int) graph.Tensor) graph.Op {
 		heads := z.width / head
-		return &backend.Attention{QKV: a(z.tokens, 3*z.width), Out: a(z.tokens, z.width), LogSum: a(z.tokens, heads), Heads: heads, Length: z.length}
+		return &graph.Attention{QKV: a(z.tokens, 3*z.width), Out: a(z.tokens, z.width), LogSum: a(z.tokens, heads), Heads: heads, Length: z.length}
 	}
 }
 
-func (z sizes) attentionBackward(head int) func(*backend.Recorder, func(int, int) backend.Tensor) backend.Op {
-	return func(r *backend.Recorder, a func(int, int) backend.Tensor) backend.Op {
+func (z sizes) attentionBackward(head int) func(*graph.Recorder, func(int, int) graph.Tensor) graph.Op {
+	return func(r *graph.Recorder, a func(int, int) graph.Tensor) graph.Op {
 		heads := z.width / head
-		return &backend.AttentionBackward{QKV: a(z.tokens, 3*z.width), Out: a(z.tokens, z.width), LogSum: a(z.tokens, heads), DOut: a(z.tokens, z.width),
+		return &graph.AttentionBackward{QKV: a(z.tokens, 3*z.width), Out: a(z.tokens, z.width), LogSum: a(z.tokens, heads), DOut: a(z.tokens, z.width),
 			DQKV: a(z.tokens, 3*z.width), Heads: heads, Length: z.length}
 	}
 }
@@ -154,11 +155,11 @@ func (r *Report) measure(d *stopwatch, o *less, stopped func() bool, tell func(a
 }
 
 func (r *Report) speed(m *metal.Metal, s subject) (Speed, error) {
-	rec := backend.NewRecorder(1, 1)
+	rec := graph.NewRecorder(1, 1)
 	rec.BeginStep()
-	op := s.record(rec, func(rows, cols int) backend.Tensor {
+	op := s.record(rec, func(rows, cols int) graph.Tensor {
 		t := rec.Temporary(rows, cols)
-		rec.Record(&backend.Fill{Y: t, Value: 0.01})
+		rec.Record(&graph.Fill{Y: t, Value: 0.01})
 		return t
 	})
 	for range repeat {
@@ -170,11 +171,11 @@ func (r *Report) speed(m *metal.Metal, s subject) (Speed, error) {
 	}
 	defer p.Close()
 	// The program without the operation is measured too, and taken off.
-	empty := backend.NewRecorder(1, 1)
+	empty := graph.NewRecorder(1, 1)
 	empty.BeginStep()
-	s.record(empty, func(rows, cols int) backend.Tensor {
+	s.record(empty, func(rows, cols int) graph.Tensor {
 		t := empty.Temporary(rows, cols)
-		empty.Record(&backend.Fill{Y: t, Value: 0.01})
+		empty.Record(&graph.Fill{Y: t, Value: 0.01})
 		return t
 	})
 	q, err := m.Compile(empty)

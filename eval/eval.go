@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"math"
 
+	"coil/autodiff"
 	"coil/backend"
+	"coil/graph"
 	"coil/model"
 	"coil/run"
 	"coil/task"
@@ -84,12 +86,12 @@ type Evaluator struct {
 }
 
 // outputs are, for each count, the loss and the correctness of every position.
-type outputs struct{ loss, correct []backend.Tensor }
+type outputs struct{ loss, correct []graph.Tensor }
 
 // New compiles the forward pass for batches of the given size, at the loop counts given in ascending order. One pass
 // gives them all: the states after fewer loops are those on the way. A batch's program reads the weights of the buffer
 // as they are when it runs.
-func New(b backend.Backend, m *model.Model, t task.Task, weights backend.Buffer, batch int, counts []int) (*Evaluator, error) {
+func New(b backend.Backend, m *model.Model, t task.Task, weights graph.Buffer, batch int, counts []int) (*Evaluator, error) {
 	before := 0
 	for _, n := range counts {
 		if n <= before {
@@ -113,16 +115,16 @@ func New(b backend.Backend, m *model.Model, t task.Task, weights backend.Buffer,
 
 // record writes, for each count, the loss and the correctness of every position to outputs and the change to the results.
 // What follows a loop is recorded right behind it, so that no more states are held than two.
-func record(b backend.Backend, m *model.Model, weights backend.Buffer, batch int, counts []int) (*backend.Recorder, outputs) {
+func record(b backend.Backend, m *model.Model, weights graph.Buffer, batch int, counts []int) (*graph.Recorder, outputs) {
 	g := b.GroupSize(batch, m.Length)
-	r := backend.NewRecorder(g, batch/g)
+	r := graph.NewRecorder(g, batch/g)
 	w := r.Parameter(weights)
 	tokens, targets, counted := r.Input(m.Length), r.Input(m.Length), r.Input(m.Length)
-	tape := backend.NewTape(r, false)
+	tape := autodiff.NewTape(r, false)
 	a := m.Architecture.WithCount(counts[len(counts)-1])
 	c := newChange(r, counted, m.Config.Width, len(counts))
 	var o outputs
-	m.EachLoop(tape, w, tokens, a, func(loop int, before, after backend.Tensor) {
+	m.EachLoop(tape, w, tokens, a, func(loop int, before, after graph.Tensor) {
 		i := len(o.loss)
 		if loop != counts[i] {
 			return
@@ -135,7 +137,7 @@ func record(b backend.Backend, m *model.Model, weights backend.Buffer, batch int
 }
 
 // Plan is the memory that New would take.
-func Plan(b backend.Backend, m *model.Model, weights backend.Buffer, batch int, counts []int) (backend.Memory, error) {
+func Plan(b backend.Backend, m *model.Model, weights graph.Buffer, batch int, counts []int) (backend.Memory, error) {
 	r, _ := record(b, m, weights, batch, counts)
 	return b.Plan(r)
 }

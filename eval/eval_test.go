@@ -8,8 +8,10 @@ import (
 	"strings"
 	"testing"
 
+	"coil/autodiff"
 	"coil/backend"
 	"coil/backend/cpu"
+	"coil/graph"
 	"coil/loop"
 	"coil/model"
 	"coil/run"
@@ -21,7 +23,7 @@ type setting struct {
 	b       backend.Backend
 	m       *model.Model
 	t       task.Task
-	weights backend.Buffer
+	weights graph.Buffer
 }
 
 // newSetting makes a model of random weights, large enough that its answers differ from loop to loop.
@@ -86,10 +88,10 @@ func (s *setting) evaluate(t *testing.T, batch, examples int, counts ...int) []R
 // logits are those of one sequence, from a recording of their own.
 func (s *setting) logits(t *testing.T, a loop.Architecture, tokens []int32) [][]float64 {
 	t.Helper()
-	r := backend.NewRecorder(1, 1)
+	r := graph.NewRecorder(1, 1)
 	w, index := r.Parameter(s.weights), r.Input(s.m.Length)
 	out := r.Output(s.m.Length, s.m.Vocabulary)
-	tape := backend.NewTape(r, false)
+	tape := autodiff.NewTape(r, false)
 	s.m.Logits(tape, w, s.m.States(tape, w, index, a, false)[0], out)
 	p, err := s.b.Compile(r)
 	if err != nil {

@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 
+	"coil/autodiff"
 	"coil/backend"
+	"coil/graph"
 	"coil/model"
 	"coil/task"
 )
@@ -17,7 +19,7 @@ type Gate struct {
 	batch   int
 	program backend.Program
 	outputs
-	p backend.Tensor // of each group, those of all its positions loop after loop
+	p graph.Tensor // of each group, those of all its positions loop after loop
 
 	sampler task.Sampler
 	tokens  []int32
@@ -41,25 +43,25 @@ type Exits struct {
 
 // NewGate compiles the pass for batches of the given size, at the model's own loop count. It reads the weights of the buffer
 // as they are when it runs.
-func NewGate(b backend.Backend, m *model.Model, t task.Task, weights backend.Buffer, batch int) (*Gate, error) {
+func NewGate(b backend.Backend, m *model.Model, t task.Task, weights graph.Buffer, batch int) (*Gate, error) {
 	if !m.Loops.LearnedExit() {
 		return nil, errors.New("the model has no learned exit: loops.exit is none")
 	}
 	loops := m.Architecture.Count()
 	sequences := b.GroupSize(batch, m.Length)
-	r := backend.NewRecorder(sequences, batch/sequences)
+	r := graph.NewRecorder(sequences, batch/sequences)
 	w, tokens, targets := r.Parameter(weights), r.Input(m.Length), r.Input(m.Length)
-	tape := backend.NewTape(r, false)
-	var states []backend.Tensor
+	tape := autodiff.NewTape(r, false)
+	var states []graph.Tensor
 	var o outputs
-	m.EachLoop(tape, w, tokens, m.Architecture, func(_ int, _, s backend.Tensor) {
+	m.EachLoop(tape, w, tokens, m.Architecture, func(_ int, _, s graph.Tensor) {
 		states = append(states, s)
 		loss, correct := r.Output(m.Length, 1), r.Output(m.Length, 1)
 		o.loss, o.correct = append(o.loss, loss), append(o.correct, correct)
 		m.Loss(tape, w, m.Ending(tape, w, s, m.Architecture), targets, loss, correct, 0, 1)
 	})
 	p := r.Output(loops*m.Length, 1)
-	tape.Record(&backend.Add{A: m.Exits(tape, w, states, targets).P, Y: p, Alpha: 1})
+	tape.Record(&graph.Add{A: m.Exits(tape, w, states, targets).P, Y: p, Alpha: 1})
 	program, err := b.Compile(r)
 	if err != nil {
 		return nil, fmt.Errorf("exits of %s: %w", m.Architecture, err)

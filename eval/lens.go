@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"math"
 
+	"coil/autodiff"
 	"coil/backend"
+	"coil/graph"
 	"coil/model"
 	"coil/run"
 	"coil/task"
@@ -18,7 +20,7 @@ type Looker struct {
 	loops, batch   int
 	width, classes int
 	program        backend.Program
-	states, logits []backend.Tensor // of each loop; the states begin with that before the first
+	states, logits []graph.Tensor // of each loop; the states begin with that before the first
 	sampler        task.Sampler
 	example        task.Example
 	tokens         []int32
@@ -44,22 +46,22 @@ type Look struct {
 
 // NewLooker compiles a pass of so many loops for batches of the given size, which holds the states and the logits of all loops.
 // It reads the weights of the buffer as they are when it runs.
-func NewLooker(b backend.Backend, m *model.Model, t task.Task, weights backend.Buffer, batch, loops int) (*Looker, error) {
+func NewLooker(b backend.Backend, m *model.Model, t task.Task, weights graph.Buffer, batch, loops int) (*Looker, error) {
 	if loops < 1 {
 		return nil, errors.New("look after no loop: want at least one")
 	}
 	g := b.GroupSize(batch, m.Length)
-	r := backend.NewRecorder(g, batch/g)
+	r := graph.NewRecorder(g, batch/g)
 	w, tokens := r.Parameter(weights), r.Input(m.Length)
-	tape := backend.NewTape(r, false)
+	tape := autodiff.NewTape(r, false)
 	a := m.Architecture.WithCount(loops)
 	l := &Looker{task: t, loops: loops, batch: batch, width: m.Config.Width, classes: m.Vocabulary, sampler: t.NewSampler(), example: task.NewExample(t)}
-	keep := func(s backend.Tensor) {
+	keep := func(s graph.Tensor) {
 		out := r.Output(m.Length, m.Config.Width)
-		tape.Record(&backend.Add{A: s, Y: out, Alpha: 1})
+		tape.Record(&graph.Add{A: s, Y: out, Alpha: 1})
 		l.states = append(l.states, out)
 	}
-	m.EachLoop(tape, w, tokens, a, func(i int, before, after backend.Tensor) {
+	m.EachLoop(tape, w, tokens, a, func(i int, before, after graph.Tensor) {
 		if i == 1 {
 			keep(before)
 		}

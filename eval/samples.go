@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"slices"
 
+	"coil/autodiff"
 	"coil/backend"
+	"coil/graph"
 	"coil/model"
 	"coil/run"
 	"coil/task"
@@ -29,15 +31,15 @@ type Samples struct {
 // sampleRecording is the pass for examples with the logits at the positions of their answers, and those only: a whole
 // sequence of a large vocabulary would take much memory.
 type sampleRecording struct {
-	recorder  *backend.Recorder
+	recorder  *graph.Recorder
 	examples  []task.Example
 	positions []int // ascending; each has a row of the logits
-	logits    backend.Tensor
+	logits    graph.Tensor
 }
 
 // NewSamples compiles the pass for the examples that the seed draws, of different kinds first, at the model's own loop
 // count. It reads the weights of the buffer as they are when it runs.
-func NewSamples(b backend.Backend, m *model.Model, t task.Task, weights backend.Buffer, seed uint64) (*Samples, error) {
+func NewSamples(b backend.Backend, m *model.Model, t task.Task, weights graph.Buffer, seed uint64) (*Samples, error) {
 	r := recordSamples(m, t, weights, seed)
 	program, err := b.Compile(r.recorder)
 	if err != nil {
@@ -52,14 +54,14 @@ func NewSamples(b backend.Backend, m *model.Model, t task.Task, weights backend.
 }
 
 // PlanSamples is the memory that NewSamples would take.
-func PlanSamples(b backend.Backend, m *model.Model, t task.Task, weights backend.Buffer, seed uint64) (backend.Memory, error) {
+func PlanSamples(b backend.Backend, m *model.Model, t task.Task, weights graph.Buffer, seed uint64) (backend.Memory, error) {
 	return b.Plan(recordSamples(m, t, weights, seed).recorder)
 }
 
 // Close frees the program.
 func (s *Samples) Close() { s.program.Close() }
 
-func recordSamples(m *model.Model, t task.Task, weights backend.Buffer, seed uint64) sampleRecording {
+func recordSamples(m *model.Model, t task.Task, weights graph.Buffer, seed uint64) sampleRecording {
 	s := sampleRecording{examples: drawSamples(t, seed)}
 	for _, ex := range s.examples {
 		from, to := task.LastAnswer(t, ex)
@@ -70,9 +72,9 @@ func recordSamples(m *model.Model, t task.Task, weights backend.Buffer, seed uin
 	slices.Sort(s.positions)
 	s.positions = slices.Compact(s.positions)
 
-	r := backend.NewRecorder(1, len(s.examples)) // one sequence at a time takes the least memory
+	r := graph.NewRecorder(1, len(s.examples)) // one sequence at a time takes the least memory
 	w, tokens := r.Parameter(weights), r.Input(m.Length)
-	tape := backend.NewTape(r, false)
+	tape := autodiff.NewTape(r, false)
 	state := m.States(tape, w, tokens, m.Architecture, false)[0]
 	s.recorder, s.logits = r, r.Output(len(s.positions), m.Vocabulary)
 	for i, p := range s.positions {

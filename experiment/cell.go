@@ -8,6 +8,7 @@ import (
 
 	"coil/backend"
 	"coil/eval"
+	"coil/graph"
 	"coil/model"
 	"coil/regularize"
 	"coil/run"
@@ -237,7 +238,7 @@ func loopCounts(loops, times int) []int {
 }
 
 // heldOut evaluates on the examples of training's last evaluation.
-func heldOut(c Cell, t *train.Trainer, b backend.Backend, weights backend.Buffer, counts []int) ([]eval.Result, error) {
+func heldOut(c Cell, t *train.Trainer, b backend.Backend, weights graph.Buffer, counts []int) ([]eval.Result, error) {
 	examples := c.Config.Evaluate.Final
 	e, err := eval.New(b, t.Model, t.Task, weights, min(examples, c.Config.Train.Batch), counts)
 	if err != nil {
@@ -248,7 +249,7 @@ func heldOut(c Cell, t *train.Trainer, b backend.Backend, weights backend.Buffer
 }
 
 // exits measures a learned exit on the same examples.
-func exits(c Cell, t *train.Trainer, b backend.Backend, weights backend.Buffer, thresholds []float64) ([]eval.Exit, error) {
+func exits(c Cell, t *train.Trainer, b backend.Backend, weights graph.Buffer, thresholds []float64) ([]eval.Exit, error) {
 	examples := c.Config.Evaluate.Final
 	g, err := eval.NewGate(b, t.Model, t.Task, weights, min(examples, c.Config.Train.Batch))
 	if err != nil {
@@ -259,7 +260,7 @@ func exits(c Cell, t *train.Trainer, b backend.Backend, weights backend.Buffer, 
 }
 
 // freeExits measures the training-free exits on the same examples.
-func freeExits(c Cell, t *train.Trainer, b backend.Backend, weights backend.Buffer) ([]eval.ExitView, error) {
+func freeExits(c Cell, t *train.Trainer, b backend.Backend, weights graph.Buffer) ([]eval.ExitView, error) {
 	examples, loops := c.Config.Evaluate.Final, t.Model.Architecture.Count()
 	k, err := eval.NewLooker(b, t.Model, t.Task, weights, min(examples, c.Config.Train.Batch), loops)
 	if err != nil {
@@ -274,12 +275,12 @@ func freeExits(c Cell, t *train.Trainer, b backend.Backend, weights backend.Buff
 }
 
 // similarity is the mean cosine between neighbouring blocks of k layers, by kind of weight, and their mean.
-func similarity(m *model.Model, weights backend.Buffer, k int) (map[string]run.Number, error) {
+func similarity(m *model.Model, weights graph.Buffer, k int) (map[string]run.Number, error) {
 	x := make([]float32, m.Size)
 	if err := weights.Read(0, x); err != nil {
 		return nil, err
 	}
-	arena := backend.Tensor{Storage: 1, Rows: 1, Cols: m.Size, Stride: m.Size}
+	arena := graph.Tensor{Storage: 1, Rows: 1, Cols: m.Size, Stride: m.Size}
 	values := map[string]run.Number{}
 	var sum float64
 	groups := m.WeightGroups()

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"math"
 
-	"coil/backend"
+	"coil/graph"
 )
 
 // attentionBlock is how many rows of a head a threadgroup of the fused kernels takes: those of its strips. There are no
@@ -20,7 +20,7 @@ func attentionBlock(width int, backward bool) (block int, fused bool) {
 }
 
 // fused adds a launch of a kernel of fused attention, which does so many products of scores.
-func (l *lowering) fused(kernel string, products int, qkv, out, dout, dqkv backend.Tensor, heads, length, block int, logSum bool, args ...arg) {
+func (l *lowering) fused(kernel string, products int, qkv, out, dout, dqkv graph.Tensor, heads, length, block int, logSum bool, args ...arg) {
 	d, width := qkv.Cols/3, qkv.Cols/3/heads
 	sequences, blocks := qkv.Rows/length, ceil(length, block)
 	l.add(launch{
@@ -39,17 +39,17 @@ func (l *lowering) fused(kernel string, products int, qkv, out, dout, dqkv backe
 	})
 }
 
-func (l *lowering) attention(o *backend.Attention) {
+func (l *lowering) attention(o *graph.Attention) {
 	block, fused := attentionBlock(o.Out.Cols/o.Heads, false)
 	if !fused || l.uses(attentionSubject, attentionUnfused) {
 		l.unfusedAttention(o)
 		return
 	}
-	l.fused("attention", 2, o.QKV, o.Out, backend.Tensor{}, backend.Tensor{}, o.Heads, o.Length, block, o.LogSum.Exists(),
+	l.fused("attention", 2, o.QKV, o.Out, graph.Tensor{}, graph.Tensor{}, o.Heads, o.Length, block, o.LogSum.Exists(),
 		l.in(o.QKV), l.out(o.Out), l.out(o.LogSum))
 }
 
-func (l *lowering) attentionBackward(o *backend.AttentionBackward) {
+func (l *lowering) attentionBackward(o *graph.AttentionBackward) {
 	block, fused := attentionBlock(o.Out.Cols/o.Heads, true)
 	if !fused || l.uses(attentionSubject, attentionUnfused) {
 		l.unfusedAttentionBackward(o)
@@ -59,6 +59,6 @@ func (l *lowering) attentionBackward(o *backend.AttentionBackward) {
 	delta := l.temporary(o.Out.Rows * o.Heads)
 	l.fused("attention_dq", 3, o.QKV, o.Out, o.DOut, o.DQKV, o.Heads, o.Length, block, true,
 		l.in(o.QKV), l.in(o.Out), l.in(o.LogSum), l.in(o.DOut), l.out(o.DQKV.Columns(0, d)), delta.written())
-	l.fused("attention_dkv", 4, o.QKV, backend.Tensor{}, o.DOut, o.DQKV, o.Heads, o.Length, block, true,
+	l.fused("attention_dkv", 4, o.QKV, graph.Tensor{}, o.DOut, o.DQKV, o.Heads, o.Length, block, true,
 		l.in(o.QKV), l.in(o.LogSum), l.in(o.DOut), delta.read(), l.out(o.DQKV.Columns(d, 3*d)))
 }

@@ -8,6 +8,7 @@ import (
 
 	"coil/backend"
 	"coil/backend/conformance"
+	"coil/graph"
 	"coil/metal"
 	"coil/metal/emulator"
 	"coil/metal/emulator/emulatortest"
@@ -102,10 +103,10 @@ func TestSameBits(t *testing.T) {
 		x, gain, stats := c.load(n, d, 0, p.normal), c.load(1, d, 0, p.normal), c.load(n, 2, 0, p.normal)
 		dx, dgain, dbias := c.load(n, d, 0, p.normal), c.load(1, d, 0, p.normal), c.load(1, d, 0, p.normal)
 		dqkv := c.load(n, 3*d, 0, p.normal)
-		c.Record(&backend.LayerNorm{X: x, Gain: gain, Y: out, Stats: stats, Eps: 1e-5})
-		c.Record(&backend.Attention{QKV: qkv, Out: out, LogSum: sums, Heads: heads, Length: n / 2})
-		c.Record(&backend.AttentionBackward{QKV: qkv, Out: out, LogSum: sums, DOut: x, DQKV: dqkv, Heads: heads, Length: n / 2})
-		c.Record(&backend.LayerNormBackward{X: x, Gain: gain, Stats: stats, DY: out, DX: dx, DGain: dgain, DBias: dbias})
+		c.Record(&graph.LayerNorm{X: x, Gain: gain, Y: out, Stats: stats, Eps: 1e-5})
+		c.Record(&graph.Attention{QKV: qkv, Out: out, LogSum: sums, Heads: heads, Length: n / 2})
+		c.Record(&graph.AttentionBackward{QKV: qkv, Out: out, LogSum: sums, DOut: x, DQKV: dqkv, Heads: heads, Length: n / 2})
+		c.Record(&graph.LayerNormBackward{X: x, Gain: gain, Stats: stats, DY: out, DX: dx, DGain: dgain, DBias: dbias})
 		values := c.outputs(c.loaded)
 		if first == nil {
 			first = values
@@ -116,12 +117,12 @@ func TestSameBits(t *testing.T) {
 }
 
 // outputs runs the recording on Metal and returns what the tensors hold then.
-func (c *comparison) outputs(of []backend.Tensor) []float32 {
+func (c *comparison) outputs(of []graph.Tensor) []float32 {
 	c.Helper()
-	var shown []backend.Tensor
+	var shown []graph.Tensor
 	for _, x := range of {
 		y := c.Output(x.Rows, x.Cols)
-		c.Record(&backend.Add{A: x, Y: y, Alpha: 1})
+		c.Record(&graph.Add{A: x, Y: y, Alpha: 1})
 		shown = append(shown, y)
 	}
 	p, err := c.metal.Compile(c.Recorder)

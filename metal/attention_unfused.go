@@ -3,7 +3,7 @@ package metal
 import (
 	"math"
 
-	"coil/backend"
+	"coil/graph"
 )
 
 // scoreFloats is about how much scratch the scores of attention may take; those of one head they always may.
@@ -19,7 +19,7 @@ type heads struct {
 }
 
 // eachHeads calls f for so many heads at a time as scratch can hold kinds matrices of, and gives it their scratch.
-func (l *lowering) eachHeads(out backend.Tensor, count, length, kinds int, f func(h heads, scores []factor)) {
+func (l *lowering) eachHeads(out graph.Tensor, count, length, kinds int, f func(h heads, scores []factor)) {
 	pitch := ceil(length, 64) * 64
 	if length <= 32 {
 		pitch = 32
@@ -46,13 +46,13 @@ func (l *lowering) eachHeads(out backend.Tensor, count, length, kinds int, f fun
 
 // of is the columns of x, from the given one on, that belong to the heads: as wide as Out for each of queries, keys and
 // values in QKV.
-func (h heads) of(x backend.Tensor, from int) backend.Tensor {
+func (h heads) of(x graph.Tensor, from int) graph.Tensor {
 	from += h.column
 	return x.Slice(h.row, h.row+h.sequences*h.length, from, from+h.count*h.width)
 }
 
 // operand is such columns as a batch of matrices, one for each head.
-func (l *lowering) operand(h heads, x backend.Tensor, from int, a access) factor {
+func (l *lowering) operand(h heads, x graph.Tensor, from int, a access) factor {
 	return l.factor(h.of(x, from), a).repeated(h.length*x.Stride, h.width)
 }
 
@@ -80,7 +80,7 @@ func (l *lowering) perHead(h heads, p *product) {
 }
 
 // scoreRows launches a kernel that takes the rows of scores one by one.
-func (l *lowering) scoreRows(h heads, kernel string, withLogSum bool, out, dout backend.Tensor, logStride int, args ...arg) {
+func (l *lowering) scoreRows(h heads, kernel string, withLogSum bool, out, dout graph.Tensor, logStride int, args ...arg) {
 	u := func(n int) uint32 { return uint32(n) }
 	threads, rows := l.threads(kernel, 128), 1
 	if l.byLines() {
@@ -104,13 +104,13 @@ func (l *lowering) scoreRows(h heads, kernel string, withLogSum bool, out, dout 
 }
 
 // logSums is the part of LogSum that belongs to the heads.
-func (h heads) logSums(x backend.Tensor) backend.Tensor {
+func (h heads) logSums(x graph.Tensor) graph.Tensor {
 	first := h.column / h.width
 	return x.Slice(h.row, h.row+h.sequences*h.length, first, first+h.count)
 }
 
 // unfusedAttention is attention with heads of any width, whose scores are stored.
-func (l *lowering) unfusedAttention(o *backend.Attention) {
+func (l *lowering) unfusedAttention(o *graph.Attention) {
 	d := o.Out.Cols
 	l.eachHeads(o.Out, o.Heads, o.Length, 1, func(h heads, scores []factor) {
 		s, logSum := scores[0], l.none()
@@ -124,7 +124,7 @@ func (l *lowering) unfusedAttention(o *backend.Attention) {
 }
 
 // unfusedAttentionBackward is its gradient; the scores are computed again.
-func (l *lowering) unfusedAttentionBackward(o *backend.AttentionBackward) {
+func (l *lowering) unfusedAttentionBackward(o *graph.AttentionBackward) {
 	d := o.Out.Cols
 	l.eachHeads(o.Out, o.Heads, o.Length, 2, func(h heads, scores []factor) {
 		p, ds := scores[0], scores[1]

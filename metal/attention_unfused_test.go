@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"testing"
 
-	"coil/backend"
+	"coil/graph"
 	"coil/metal"
 	"coil/metal/emulator"
 )
@@ -21,17 +21,17 @@ func (p *pair) attention(length, sequences, heads, width, pad int, logSum bool) 
 	}
 	c := p.begin()
 	qkv, out := c.load(n, 3*d, pad, p.normal), c.load(n, d, pad, p.normal)
-	sums := backend.Tensor{}
+	sums := graph.Tensor{}
 	if logSum {
 		sums = c.load(n, heads, 0, p.normal)
 	}
-	forward = len(c.run(label, tolerance, &backend.Attention{QKV: qkv, Out: out, LogSum: sums, Heads: heads, Length: length}))
+	forward = len(c.run(label, tolerance, &graph.Attention{QKV: qkv, Out: out, LogSum: sums, Heads: heads, Length: length}))
 
 	c = p.begin()
 	qkv, out, sums = c.load(n, 3*d, pad, p.normal), c.load(n, d, pad, p.normal), c.load(n, heads, 0, p.normal)
 	dout, dqkv := c.load(n, d, pad, p.normal), c.load(n, 3*d, pad, p.normal)
-	c.Record(&backend.Attention{QKV: qkv, Out: out, LogSum: sums, Heads: heads, Length: length})
-	backward = len(c.run(label, tolerance, &backend.AttentionBackward{QKV: qkv, Out: out, LogSum: sums, DOut: dout, DQKV: dqkv, Heads: heads, Length: length}))
+	c.Record(&graph.Attention{QKV: qkv, Out: out, LogSum: sums, Heads: heads, Length: length})
+	backward = len(c.run(label, tolerance, &graph.AttentionBackward{QKV: qkv, Out: out, LogSum: sums, DOut: dout, DQKV: dqkv, Heads: heads, Length: length}))
 	return forward, backward
 }
 

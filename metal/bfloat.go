@@ -1,17 +1,17 @@
 package metal
 
-import "coil/backend"
+import "coil/graph"
 
 // BFloats says which storages a backend with Options.BFloat16 keeps in bfloat: the temporaries of the group part. Those stay
 // in float that carry statistics, losses and single numbers, and those of which a view begins at an odd element: a binding
 // begins at a multiple of four bytes.
-func BFloats(r *backend.Recorder) []bool {
+func BFloats(r *graph.Recorder) []bool {
 	is := make([]bool, len(r.Storages()))
 	for i, s := range r.Storages() {
-		is[i] = s.Space == backend.Temporary && !s.Step && s.Len > 1
+		is[i] = s.Space == graph.Temporary && !s.Step && s.Len > 1
 	}
 	for _, op := range r.Group() {
-		reads, writes, _ := backend.Operands(op)
+		reads, writes, _ := graph.Operands(op)
 		for _, t := range append(reads, writes...) {
 			if t.Offset%2 != 0 {
 				is[t.Storage-1] = false
@@ -27,49 +27,49 @@ func BFloats(r *backend.Recorder) []bool {
 }
 
 // exact are the operands that kernels read and write as float whatever the precision.
-func exact(op backend.Op) []backend.Tensor {
+func exact(op graph.Op) []graph.Tensor {
 	switch o := op.(type) {
-	case *backend.LayerNorm:
-		return []backend.Tensor{o.Stats}
-	case *backend.LayerNormBackward:
-		return []backend.Tensor{o.Stats, o.DGain, o.DBias}
-	case *backend.Attention:
+	case *graph.LayerNorm:
+		return []graph.Tensor{o.Stats}
+	case *graph.LayerNormBackward:
+		return []graph.Tensor{o.Stats, o.DGain, o.DBias}
+	case *graph.Attention:
 		if oddHeads(o.Out, o.Heads) {
-			return []backend.Tensor{o.LogSum, o.QKV, o.Out}
+			return []graph.Tensor{o.LogSum, o.QKV, o.Out}
 		}
-		return []backend.Tensor{o.LogSum}
-	case *backend.AttentionBackward:
+		return []graph.Tensor{o.LogSum}
+	case *graph.AttentionBackward:
 		if oddHeads(o.Out, o.Heads) {
-			return []backend.Tensor{o.LogSum, o.QKV, o.Out, o.DOut, o.DQKV}
+			return []graph.Tensor{o.LogSum, o.QKV, o.Out, o.DOut, o.DQKV}
 		}
-		return []backend.Tensor{o.LogSum}
-	case *backend.CrossEntropy:
-		return []backend.Tensor{o.RowWeights, o.Loss, o.Correct}
-	case *backend.Exit:
-		return []backend.Tensor{o.Z, o.P}
-	case *backend.ExitLoss:
-		return []backend.Tensor{o.Z, o.P, o.Losses, o.Loss, o.Entropy, o.DZ}
-	case *backend.Sum:
-		return []backend.Tensor{o.Y}
-	case *backend.ColumnSums:
-		return []backend.Tensor{o.Y}
-	case *backend.Cosine:
-		return []backend.Tensor{o.Y, o.Norms}
-	case *backend.CosineBackward:
-		return []backend.Tensor{o.Norms, o.DA, o.DB}
-	case *backend.EmbeddingBackward:
-		return []backend.Tensor{o.DTable, o.DPositions}
-	case *backend.ClipFactor:
-		return []backend.Tensor{o.Squares, o.Norm, o.Factor}
-	case *backend.AdamW:
-		return []backend.Tensor{o.X, o.M, o.V, o.Factor}
-	case *backend.Adafactor:
-		return []backend.Tensor{o.X, o.RowV, o.ColV, o.Factor}
-	case *backend.Average:
-		return []backend.Tensor{o.X, o.Mean, o.Factor}
+		return []graph.Tensor{o.LogSum}
+	case *graph.CrossEntropy:
+		return []graph.Tensor{o.RowWeights, o.Loss, o.Correct}
+	case *graph.Exit:
+		return []graph.Tensor{o.Z, o.P}
+	case *graph.ExitLoss:
+		return []graph.Tensor{o.Z, o.P, o.Losses, o.Loss, o.Entropy, o.DZ}
+	case *graph.Sum:
+		return []graph.Tensor{o.Y}
+	case *graph.ColumnSums:
+		return []graph.Tensor{o.Y}
+	case *graph.Cosine:
+		return []graph.Tensor{o.Y, o.Norms}
+	case *graph.CosineBackward:
+		return []graph.Tensor{o.Norms, o.DA, o.DB}
+	case *graph.EmbeddingBackward:
+		return []graph.Tensor{o.DTable, o.DPositions}
+	case *graph.ClipFactor:
+		return []graph.Tensor{o.Squares, o.Norm, o.Factor}
+	case *graph.AdamW:
+		return []graph.Tensor{o.X, o.M, o.V, o.Factor}
+	case *graph.Adafactor:
+		return []graph.Tensor{o.X, o.RowV, o.ColV, o.Factor}
+	case *graph.Average:
+		return []graph.Tensor{o.X, o.Mean, o.Factor}
 	}
 	return nil
 }
 
 // oddHeads reports whether heads begin at odd elements.
-func oddHeads(out backend.Tensor, heads int) bool { return out.Cols/heads%2 != 0 }
+func oddHeads(out graph.Tensor, heads int) bool { return out.Cols/heads%2 != 0 }

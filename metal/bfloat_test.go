@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"coil/backend"
+	"coil/graph"
 	"coil/metal"
 )
 
@@ -53,24 +54,24 @@ func TestBFloatRounding(t *testing.T) {
 	defer b.Close()
 	for _, odd := range []int{0, 1} { // columns more than whole vectors
 		all := append(values[:len(values):len(values)], make([]float32, (4-len(values)%4)%4+odd)...)
-		r := backend.NewRecorder(1, 1)
+		r := graph.NewRecorder(1, 1)
 		x := r.Constant(1, len(all), all)
 		added, out := r.Temporary(1, len(all)), r.Output(1, len(all))
-		r.Record(&backend.Add{A: x, Y: added, Alpha: 1})
-		r.Record(&backend.Add{A: added, Y: out, Alpha: 1})
+		r.Record(&graph.Add{A: x, Y: added, Alpha: 1})
+		r.Record(&graph.Add{A: added, Y: out, Alpha: 1})
 
 		// A product with 1, of which no other number is part.
 		column := r.Constant(finite, 1, values[:finite])
 		product, outOfProduct := r.Temporary(finite, 1+odd), r.Output(finite, 1+odd)
 		ones := []float32{1, 1}
-		r.Record(&backend.Matmul{A: column, B: r.Constant(1, 1+odd, ones[:1+odd]), C: product})
-		r.Record(&backend.Add{A: product, Y: outOfProduct, Alpha: 1})
+		r.Record(&graph.Matmul{A: column, B: r.Constant(1, 1+odd, ones[:1+odd]), C: product})
+		r.Record(&graph.Add{A: product, Y: outOfProduct, Alpha: 1})
 		p, err := b.Compile(r)
 		if err != nil {
 			t.Fatal(err)
 		}
 		runOnce(t, p, backend.Step{})
-		show := func(what string, y backend.Tensor, want func(i int) float32) {
+		show := func(what string, y graph.Tensor, want func(i int) float32) {
 			got := make([]float32, y.Size())
 			if err := p.Output(y, got); err != nil {
 				t.Fatal(err)
@@ -90,17 +91,17 @@ func TestBFloatRounding(t *testing.T) {
 
 // TestStaysFloat: statistics, losses and what is summed stay float whatever the precision.
 func TestStaysFloat(t *testing.T) {
-	r := backend.NewRecorder(1, 1)
+	r := graph.NewRecorder(1, 1)
 	x, gain := r.Temporary(8, 16), r.Constant(1, 16, make([]float32, 16))
 	stats, norms, logSum, loss, correct := r.Temporary(8, 2), r.Temporary(1, 3), r.Temporary(8, 1), r.Temporary(8, 1), r.Temporary(8, 1)
 	weights, qkv, y := r.Temporary(8, 1), r.Temporary(8, 48), r.Temporary(8, 16)
 	cosine := r.Temporary(1, 2)
-	for _, op := range []backend.Op{
-		&backend.Fill{Y: x}, &backend.Fill{Y: qkv}, &backend.Fill{Y: weights},
-		&backend.LayerNorm{X: x, Gain: gain, Y: y, Stats: stats, Eps: 1, RMS: true},
-		&backend.Attention{QKV: qkv, Out: y, LogSum: logSum, Heads: 1, Length: 8},
-		&backend.Cosine{A: x, B: y, Y: cosine.Columns(0, 1), Norms: norms, Alpha: 1},
-		&backend.CrossEntropy{Logits: x, Targets: r.Input(8), RowWeights: weights, Loss: loss, Correct: correct, DLogits: x, Weight: 1},
+	for _, op := range []graph.Op{
+		&graph.Fill{Y: x}, &graph.Fill{Y: qkv}, &graph.Fill{Y: weights},
+		&graph.LayerNorm{X: x, Gain: gain, Y: y, Stats: stats, Eps: 1, RMS: true},
+		&graph.Attention{QKV: qkv, Out: y, LogSum: logSum, Heads: 1, Length: 8},
+		&graph.Cosine{A: x, B: y, Y: cosine.Columns(0, 1), Norms: norms, Alpha: 1},
+		&graph.CrossEntropy{Logits: x, Targets: r.Input(8), RowWeights: weights, Loss: loss, Correct: correct, DLogits: x, Weight: 1},
 	} {
 		r.Record(op)
 	}
@@ -108,12 +109,12 @@ func TestStaysFloat(t *testing.T) {
 		t.Fatal(r.Err())
 	}
 	is := metal.BFloats(r)
-	for name, x := range map[string]backend.Tensor{"stats": stats, "norms": norms, "log-sums": logSum, "loss": loss, "correct": correct, "row weights": weights, "cosine": cosine} {
+	for name, x := range map[string]graph.Tensor{"stats": stats, "norms": norms, "log-sums": logSum, "loss": loss, "correct": correct, "row weights": weights, "cosine": cosine} {
 		if is[x.Storage-1] {
 			t.Errorf("%s are bfloat", name)
 		}
 	}
-	for name, x := range map[string]backend.Tensor{"x": x, "qkv": qkv, "y": y} {
+	for name, x := range map[string]graph.Tensor{"x": x, "qkv": qkv, "y": y} {
 		if !is[x.Storage-1] {
 			t.Errorf("%s is float", name)
 		}

@@ -4,17 +4,18 @@ import (
 	"slices"
 
 	"coil/backend"
+	"coil/graph"
 )
 
 // Cost is what one operation of a program asks of the GPU.
 type Cost struct {
-	Op       backend.Op // nil for what belongs to none: clearing accumulators, the journal, copying results
-	With     backend.Op // the operation after Op, if the same launches do it; else nil
-	Kernels  []string   // one for each launch
-	Barriers int        // launches that wait for those before
-	FLOPs    int64      // of matmuls, a multiplication and an addition being two
-	Moved    int64      // bytes that the launches read and write
-	Least    int64      // bytes of the operands, each read or written once
+	Op       graph.Op // nil for what belongs to none: clearing accumulators, the journal, copying results
+	With     graph.Op // the operation after Op, if the same launches do it; else nil
+	Kernels  []string // one for each launch
+	Barriers int      // launches that wait for those before
+	FLOPs    int64    // of matmuls, a multiplication and an addition being two
+	Moved    int64    // bytes that the launches read and write
+	Least    int64    // bytes of the operands, each read or written once
 }
 
 // Costs returns what each operation of a program costs, in the order of the launches; nil if p is not of this backend.
@@ -69,19 +70,19 @@ func (p *program) least(s step) int64 {
 	if s.op == nil {
 		return s.launch.moved()
 	}
-	size := func(t backend.Tensor) int64 {
+	size := func(t graph.Tensor) int64 {
 		if p.bf16[t.Storage-1] {
 			return 2 * int64(t.Size())
 		}
 		return 4 * int64(t.Size())
 	}
 	var n int64
-	reads, writes, indices := backend.Operands(s.op)
+	reads, writes, indices := graph.Operands(s.op)
 	if s.with != nil {
 		made := writes
-		in, out, _ := backend.Operands(s.with)
-		passed := func(t backend.Tensor) bool {
-			return slices.ContainsFunc(made, func(m backend.Tensor) bool { return m.Storage == t.Storage })
+		in, out, _ := graph.Operands(s.with)
+		passed := func(t graph.Tensor) bool {
+			return slices.ContainsFunc(made, func(m graph.Tensor) bool { return m.Storage == t.Storage })
 		}
 		reads = append(reads, slices.DeleteFunc(in, passed)...)
 		if slices.ContainsFunc(out, passed) {
@@ -90,8 +91,8 @@ func (p *program) least(s step) int64 {
 			writes = out // what was made goes no further
 		}
 	}
-	for _, ts := range [][]backend.Tensor{reads, writes} {
-		seen := map[backend.Tensor]bool{}
+	for _, ts := range [][]graph.Tensor{reads, writes} {
+		seen := map[graph.Tensor]bool{}
 		for _, t := range ts {
 			if !seen[t] {
 				seen[t] = true

@@ -1,10 +1,10 @@
 package metal
 
-import "coil/backend"
+import "coil/graph"
 
 // flatten views tensors of one shape as one row each, if none of them has gaps between its rows. Missing ones do not
 // count.
-func flatten(ts ...*backend.Tensor) {
+func flatten(ts ...*graph.Tensor) {
 	for _, t := range ts {
 		if t.Exists() && !t.Dense() {
 			return
@@ -19,7 +19,7 @@ func flatten(ts ...*backend.Tensor) {
 
 // wide reports whether the rows of all tensors are whole vectors of 4 elements at addresses that are multiples of a
 // vector. Missing ones do not count.
-func (l *lowering) wide(ts ...backend.Tensor) bool {
+func (l *lowering) wide(ts ...graph.Tensor) bool {
 	for _, t := range ts {
 		if !t.Exists() {
 			continue
@@ -51,7 +51,7 @@ const (
 )
 
 // strides of tensors as kernels take them; it may be anything for a missing one or a single row.
-func stride(t backend.Tensor) uint32 { return uint32(t.Stride) }
+func stride(t graph.Tensor) uint32 { return uint32(t.Stride) }
 
 // elementwise adds a launch over the elements of [rows, cols].
 func (l *lowering) elementwise(kernel string, rows, cols int, wide bool, constants []Constant, params any, args ...arg) {
@@ -60,7 +60,7 @@ func (l *lowering) elementwise(kernel string, rows, cols int, wide bool, constan
 	l.add(x)
 }
 
-func (l *lowering) activate(o *backend.Activate) {
+func (l *lowering) activate(o *graph.Activate) {
 	x, y := o.X, o.Y
 	flatten(&x, &y)
 	l.elementwise("activate_forward", x.Rows, x.Cols, l.wide(x, y), []Constant{uintConstant(1, uint32(o.Activation))},
@@ -68,7 +68,7 @@ func (l *lowering) activate(o *backend.Activate) {
 		l.in(x), l.out(y))
 }
 
-func (l *lowering) activateBackward(o *backend.ActivateBackward) {
+func (l *lowering) activateBackward(o *graph.ActivateBackward) {
 	x, dy, dx, y := o.X, o.DY, o.DX, o.Y
 	flatten(&x, &dy, &dx, &y)
 	l.elementwise("activate_backward", x.Rows, x.Cols, l.wide(x, dy, dx, y),
@@ -78,11 +78,11 @@ func (l *lowering) activateBackward(o *backend.ActivateBackward) {
 }
 
 // halves are the gates and the values of SwiGLU's operand: both must be vectors for either to be taken so.
-func halves(x backend.Tensor) (g, u backend.Tensor) {
+func halves(x graph.Tensor) (g, u graph.Tensor) {
 	return x.Columns(0, x.Cols/2), x.Columns(x.Cols/2, x.Cols)
 }
 
-func (l *lowering) swiglu(o *backend.SwiGLU) {
+func (l *lowering) swiglu(o *graph.SwiGLU) {
 	x, y := o.X, o.Y
 	g, u := halves(x)
 	l.elementwise("swiglu_forward", y.Rows, y.Cols, l.wide(g, u, y), nil,
@@ -90,7 +90,7 @@ func (l *lowering) swiglu(o *backend.SwiGLU) {
 		l.in(x), l.out(y))
 }
 
-func (l *lowering) swigluBackward(o *backend.SwiGLUBackward) {
+func (l *lowering) swigluBackward(o *graph.SwiGLUBackward) {
 	x, dy, dx, y := o.X, o.DY, o.DX, o.Y
 	g, u := halves(x)
 	dg, du := halves(dx)
@@ -99,7 +99,7 @@ func (l *lowering) swigluBackward(o *backend.SwiGLUBackward) {
 		l.in(x), l.in(dy), l.out(dx), l.out(y))
 }
 
-func (l *lowering) fill(o *backend.Fill) {
+func (l *lowering) fill(o *graph.Fill) {
 	y := o.Y
 	flatten(&y)
 	l.elementwise("fill", y.Rows, y.Cols, l.wide(y), nil,
@@ -110,7 +110,7 @@ func (l *lowering) fill(o *backend.Fill) {
 		l.out(y))
 }
 
-func (l *lowering) addition(o *backend.Add) {
+func (l *lowering) addition(o *graph.Add) {
 	a, b, y := o.A, o.B, o.Y
 	if b.Exists() && b.Rows < a.Rows {
 		b.Stride = 0

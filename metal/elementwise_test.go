@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"coil/backend"
+	"coil/graph"
 	"coil/metal/emulator"
 )
 
@@ -20,10 +21,10 @@ func TestAddOfManyThreadgroups(t *testing.T) {
 				one := shaped(r.values(row), 1, c.cols, c.cols)
 				r.BeginStep()
 				full := r.result(c.rows, c.stride)
-				r.Record(&backend.Fill{Y: full, Value: 9})
+				r.Record(&graph.Fill{Y: full, Value: 9})
 				sum := full.Columns(0, c.cols)
-				r.Record(&backend.Add{A: a, B: b, Y: sum, Alpha: 2, Beta: 1})
-				r.Record(&backend.Add{A: sum, B: one, Y: sum, Alpha: 1, Beta: 4})
+				r.Record(&graph.Add{A: a, B: b, Y: sum, Alpha: 2, Beta: 1})
+				r.Record(&graph.Add{A: sum, B: one, Y: sum, Alpha: 1, Beta: 4})
 			})
 			for i, g := range got {
 				want := float32(9)

@@ -1,9 +1,9 @@
 package metal
 
-import "coil/backend"
+import "coil/graph"
 
 // rows says that a launch touches at most n rows of t, whose memory a is.
-func (a arg) rows(n int, t backend.Tensor) arg {
+func (a arg) rows(n int, t graph.Tensor) arg {
 	if !t.Exists() {
 		return a
 	}
@@ -11,7 +11,7 @@ func (a arg) rows(n int, t backend.Tensor) arg {
 	return a
 }
 
-func (l *lowering) embedding(o *backend.Embedding) {
+func (l *lowering) embedding(o *graph.Embedding) {
 	l.expect(o.Index, o.Table.Rows, false)
 	wide := l.wide(o.Table, o.Positions, o.Y)
 	x := launch{file: "embedding", kernel: "embedding", grid: true,
@@ -25,7 +25,7 @@ func (l *lowering) embedding(o *backend.Embedding) {
 }
 
 // embeddingBackward takes one launch, and a second where a value may have several segments.
-func (l *lowering) embeddingBackward(o *backend.EmbeddingBackward) {
+func (l *lowering) embeddingBackward(o *graph.EmbeddingBackward) {
 	cols := o.DY.Cols
 	wide := l.wide(o.DY, o.DTable, o.DPositions)
 	p := struct {

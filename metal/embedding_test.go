@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"coil/backend"
+	"coil/graph"
 	"coil/metal/emulator"
 )
 
@@ -29,9 +30,9 @@ func TestEmbeddingBackwardOfSegments(t *testing.T) {
 		stride := c.cols + 2*c.pad
 		dy := normals(rows*stride, 2)
 		got := resultsOf(t, emulator.Options{Checked: true}, backend.Step{Inputs: [][]int32{ids}}, func(r *recording) {
-			part := func(t backend.Tensor) backend.Tensor { return t.Columns(c.pad, c.pad+c.cols) }
+			part := func(t graph.Tensor) graph.Tensor { return t.Columns(c.pad, c.pad+c.cols) }
 			table, positions := r.Accumulator(vocabulary, stride), r.Accumulator(length, stride)
-			op := &backend.EmbeddingBackward{Index: r.Input(rows), DY: part(shaped(r.values(dy), rows, stride, stride)), DTable: part(table), DPositions: part(positions)}
+			op := &graph.EmbeddingBackward{Index: r.Input(rows), DY: part(shaped(r.values(dy), rows, stride, stride)), DTable: part(table), DPositions: part(positions)}
 			r.Record(op)
 			r.Record(op)
 			r.Result(table)

@@ -3,16 +3,16 @@ package metal
 import (
 	"math"
 
-	"coil/backend"
+	"coil/graph"
 )
 
-func (l *lowering) exit(o *backend.Exit) {
+func (l *lowering) exit(o *graph.Exit) {
 	l.perPosition("exit_distribution", o.Targets,
 		struct{ Positions, Loops uint32 }{uint32(o.Targets.Len), uint32(o.Loops())},
 		l.in(o.Z), l.index(o.Targets), l.out(o.P))
 }
 
-func (l *lowering) exitLoss(o *backend.ExitLoss) {
+func (l *lowering) exitLoss(o *graph.ExitLoss) {
 	l.perPosition("exit_loss", o.Targets,
 		struct {
 			Positions, Loops, Scale uint32
@@ -22,7 +22,7 @@ func (l *lowering) exitLoss(o *backend.ExitLoss) {
 }
 
 // perPosition adds a launch of a thread for each target.
-func (l *lowering) perPosition(kernel string, targets backend.Index, params any, args ...arg) {
+func (l *lowering) perPosition(kernel string, targets graph.Index, params any, args ...arg) {
 	l.expect(targets, math.MaxInt32, true)
 	l.add(launch{file: "exit", kernel: kernel, args: args, params: params, groups: one(ceil(targets.Len, groupThreads)), threads: one(groupThreads), grid: true})
 }

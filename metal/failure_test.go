@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"coil/backend"
+	"coil/graph"
 	"coil/metal"
 	"coil/metal/emulator"
 	"coil/metal/emulator/emulatortest"
@@ -472,8 +473,8 @@ func TestGateBehindOtherProgram(t *testing.T) {
 		if err := w.Write(0, []float32{1, 2, 3, 4, 5, 6}); err != nil {
 			t.Fatal(err)
 		}
-		compile := func(record func(r *backend.Recorder, w backend.Tensor)) backend.Program {
-			r := backend.NewRecorder(1, 1)
+		compile := func(record func(r *graph.Recorder, w graph.Tensor)) backend.Program {
+			r := graph.NewRecorder(1, 1)
 			r.BeginStep()
 			record(r, r.Parameter(w))
 			p, err := b.Compile(r)
@@ -482,15 +483,15 @@ func TestGateBehindOtherProgram(t *testing.T) {
 			}
 			return p
 		}
-		reads := compile(func(r *backend.Recorder, w backend.Tensor) {
+		reads := compile(func(r *graph.Recorder, w graph.Tensor) {
 			twice := r.Temporary(1, 6)
-			r.Record(&backend.Add{A: w, Y: twice, Alpha: 2})
+			r.Record(&graph.Add{A: w, Y: twice, Alpha: 2})
 			r.Result(twice)
 		})
-		writes := compile(func(r *backend.Recorder, w backend.Tensor) {
+		writes := compile(func(r *graph.Recorder, w graph.Tensor) {
 			x := r.Temporary(1, 6)
-			r.Record(&backend.Fill{Y: x, Value: 1})
-			r.Record(&backend.Average{X: x, Mean: w, Decay: r.Scalar()})
+			r.Record(&graph.Fill{Y: x, Value: 1})
+			r.Record(&graph.Average{X: x, Mean: w, Decay: r.Scalar()})
 		})
 		_, launches = metal.Gate(reads)
 		twice := make([]float32, 6)
@@ -531,12 +532,12 @@ func TestUngated(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			r := backend.NewRecorder(1, 1)
+			r := graph.NewRecorder(1, 1)
 			r.BeginStep()
 			x, y := r.Temporary(1, 4), r.Parameter(w)
-			r.Record(&backend.Fill{Y: x, Value: 3})
-			r.Record(&backend.Add{A: y, B: x, Y: y, Alpha: 1, Beta: 1})
-			r.Record(&backend.Average{X: x, Mean: y}) // which asks the gate
+			r.Record(&graph.Fill{Y: x, Value: 3})
+			r.Record(&graph.Add{A: y, B: x, Y: y, Alpha: 1, Beta: 1})
+			r.Record(&graph.Average{X: x, Mean: y}) // which asks the gate
 			p, err := b.Compile(r)
 			if err != nil {
 				t.Fatal(err)
@@ -735,11 +736,11 @@ func TestNarrowPipeline(t *testing.T) {
 		d := &narrow{Device: fails, kernel: "add", threads: x.threads, of: map[metal.Pipeline]string{}}
 		b := on(t, d, metal.Options{})
 		compile := func() error {
-			r := backend.NewRecorder(1, 1)
+			r := graph.NewRecorder(1, 1)
 			r.BeginStep()
 			y := r.Temporary(1, 2048)
-			r.Record(&backend.Fill{Y: y, Value: 3})
-			r.Record(&backend.Add{A: y, Y: y, Alpha: 1})
+			r.Record(&graph.Fill{Y: y, Value: 3})
+			r.Record(&graph.Add{A: y, Y: y, Alpha: 1})
 			p, err := b.Compile(r)
 			if err == nil {
 				p.Close()
@@ -812,15 +813,15 @@ func emptyProgram(t *testing.T) (backend.Program, backend.Step) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := backend.NewRecorder(2, 3)
+	r := graph.NewRecorder(2, 3)
 	tokens := r.Input(4)
 	table, grad := r.Parameter(w), r.Accumulator(10, 4)
 	table.Rows, table.Cols, table.Stride = 10, 4, 4
 	x := r.Temporary(8, 4)
-	r.Record(&backend.Embedding{Table: table, Index: tokens, Y: x})
-	r.Record(&backend.EmbeddingBackward{Index: tokens, DY: x, DTable: grad})
+	r.Record(&graph.Embedding{Table: table, Index: tokens, Y: x})
+	r.Record(&graph.EmbeddingBackward{Index: tokens, DY: x, DTable: grad})
 	r.BeginStep()
-	r.Record(&backend.Average{X: grad, Mean: table, Decay: r.Scalar()})
+	r.Record(&graph.Average{X: grad, Mean: table, Decay: r.Scalar()})
 	p, err := b.Compile(r)
 	if err != nil {
 		t.Fatal(err)

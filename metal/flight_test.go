@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"coil/backend"
+	"coil/graph"
 	"coil/metal"
 )
 
@@ -187,12 +188,12 @@ func TestWantedTarget(t *testing.T) {
 // addsOf compiles a program of n additions and little else.
 func addsOf(t *testing.T, b *metal.Metal, n int) backend.Program {
 	t.Helper()
-	r := backend.NewRecorder(1, 1)
+	r := graph.NewRecorder(1, 1)
 	r.BeginStep()
 	x := r.Temporary(1, 256)
-	r.Record(&backend.Fill{Y: x})
+	r.Record(&graph.Fill{Y: x})
 	for range n {
-		r.Record(&backend.Add{A: x, Y: x, Alpha: 1})
+		r.Record(&graph.Add{A: x, Y: x, Alpha: 1})
 	}
 	p, err := b.Compile(r)
 	if err != nil {
@@ -240,13 +241,13 @@ func TestPosition(t *testing.T) {
 	d := &asked{Device: metal.OnPaper(metal.Chip{Name: "paper"})}
 	b := on(t, d, metal.Options{Target: 1}) // a command buffer for each launch
 	defer b.Close()
-	r := backend.NewRecorder(1, 2)
+	r := graph.NewRecorder(1, 2)
 	x := r.Temporary(1, 256)
 	for range 5 {
-		r.Record(&backend.Fill{Y: x})
+		r.Record(&graph.Fill{Y: x})
 	}
 	r.BeginStep()
-	r.Record(&backend.Fill{Y: r.Temporary(1, 1)})
+	r.Record(&graph.Fill{Y: r.Temporary(1, 1)})
 	p, err := b.Compile(r)
 	if err != nil {
 		t.Fatal(err)

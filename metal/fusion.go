@@ -3,32 +3,32 @@ package metal
 import (
 	"slices"
 
-	"coil/backend"
+	"coil/graph"
 )
 
 // Some pairs of operations are lowered as one: a launch less, and what the first makes need not be read again. The
 // recording stays as it is, and so does every bit of the results.
 
 // fuse lets a product also do what the operation after it does to C, if it can.
-func (l *lowering) fuse(o *backend.Matmul, p *product, c cut) {
-	if len(l.ahead) == 0 || o.Residual.Exists() || o.Activation != backend.Identity {
+func (l *lowering) fuse(o *graph.Matmul, p *product, c cut) {
+	if len(l.ahead) == 0 || o.Residual.Exists() || o.Activation != graph.Identity {
 		return
 	}
 	q := *p
 	q.rounded = p.c.bf16
 	switch next := l.ahead[0].(type) {
-	case *backend.Rotary:
+	case *graph.Rotary:
 		if !q.turns(o, next, c) {
 			return
 		}
 		q.extra = l.turnsOf(next)
-	case *backend.ActivateBackward:
+	case *graph.ActivateBackward:
 		if next.DY != o.C || next.DX != o.C {
 			return
 		}
 		q.slope, q.activation = ofActivation, next.Activation
 		q.extra, q.pre = l.factor(next.X, reads), l.factor(next.Y, writes)
-	case *backend.SwiGLUBackward:
+	case *graph.SwiGLUBackward:
 		if next.DY != o.C || o.Accumulate || l.wanted(o.C, l.ahead[1:]) {
 			return
 		}
@@ -54,7 +54,7 @@ func (l *lowering) fuse(o *backend.Matmul, p *product, c cut) {
 // turns makes p turn heads as r does, if these are the first columns of C, no head lies in two tiles, the product is not in
 // parts, and nothing is added to what was in C: the two columns of a pair are turned by different threads, which both need
 // both.
-func (p *product) turns(o *backend.Matmul, r *backend.Rotary, c cut) bool {
+func (p *product) turns(o *graph.Matmul, r *graph.Rotary, c cut) bool {
 	x := o.C
 	x.Cols = r.X.Cols
 	if r.X != x || x.Cols > o.C.Cols || r.Inverse || o.Accumulate || c.tile%r.Width != 0 || c.parts > 1 {
@@ -65,13 +65,13 @@ func (p *product) turns(o *backend.Matmul, r *backend.Rotary, c cut) bool {
 }
 
 // wanted reports whether one of these operations, or anything after the group part, touches the storage of t.
-func (l *lowering) wanted(t backend.Tensor, ops []backend.Op) bool {
-	if l.rec.Storages()[t.Storage-1].Space != backend.Temporary {
+func (l *lowering) wanted(t graph.Tensor, ops []graph.Op) bool {
+	if l.rec.Storages()[t.Storage-1].Space != graph.Temporary {
 		return true
 	}
-	same := func(x backend.Tensor) bool { return x.Storage == t.Storage }
-	return slices.ContainsFunc(ops, func(op backend.Op) bool {
-		reads, writes, _ := backend.Operands(op)
+	same := func(x graph.Tensor) bool { return x.Storage == t.Storage }
+	return slices.ContainsFunc(ops, func(op graph.Op) bool {
+		reads, writes, _ := graph.Operands(op)
 		return slices.ContainsFunc(reads, same) || slices.ContainsFunc(writes, same)
 	})
 }

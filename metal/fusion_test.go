@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"coil/backend"
+	"coil/graph"
 	"coil/metal"
 	"coil/metal/emulator"
 )
@@ -19,22 +19,22 @@ type fusion struct {
 	layout  string
 	more    string // bias, accumulate, value: the backward pass also wants the function's value
 	pad     int
-	after   func(c *comparison, product *backend.Matmul, more string, pad int) backend.Op
+	after   func(c *comparison, product *graph.Matmul, more string, pad int) graph.Op
 	want    []string // kernels
 }
 
 // turning is a rotary operation on the first cols columns of C.
-func turning(cols, width, length int) func(*comparison, *backend.Matmul, string, int) backend.Op {
-	return func(_ *comparison, product *backend.Matmul, _ string, _ int) backend.Op {
-		return &backend.Rotary{X: product.C.Columns(0, cols), Width: width, Length: length, Base: 100}
+func turning(cols, width, length int) func(*comparison, *graph.Matmul, string, int) graph.Op {
+	return func(_ *comparison, product *graph.Matmul, _ string, _ int) graph.Op {
+		return &graph.Rotary{X: product.C.Columns(0, cols), Width: width, Length: length, Base: 100}
 	}
 }
 
 // activationSlope is the backward pass of an activation, in place.
-func activationSlope(f backend.Activation) func(*comparison, *backend.Matmul, string, int) backend.Op {
-	return func(c *comparison, product *backend.Matmul, more string, pad int) backend.Op {
+func activationSlope(f graph.Activation) func(*comparison, *graph.Matmul, string, int) graph.Op {
+	return func(c *comparison, product *graph.Matmul, more string, pad int) graph.Op {
 		x := product.C
-		op := &backend.ActivateBackward{Activation: f, X: c.load(x.Rows, x.Cols, pad, c.normal), DY: x, DX: x}
+		op := &graph.ActivateBackward{Activation: f, X: c.load(x.Rows, x.Cols, pad, c.normal), DY: x, DX: x}
 		if more == "value" {
 			op.Y = c.load(x.Rows, x.Cols, pad, c.normal)
 		}
@@ -43,10 +43,10 @@ func activationSlope(f backend.Activation) func(*comparison, *backend.Matmul, st
 }
 
 // swigluSlope is the backward pass of SwiGLU, which C is only made for.
-func swigluSlope(c *comparison, product *backend.Matmul, more string, pad int) backend.Op {
+func swigluSlope(c *comparison, product *graph.Matmul, more string, pad int) graph.Op {
 	product.C = c.Temporary(product.C.Rows, product.C.Cols)
 	x := product.C
-	op := &backend.SwiGLUBackward{X: c.load(x.Rows, 2*x.Cols, pad, c.normal), DY: x, DX: c.load(x.Rows, 2*x.Cols, pad, c.normal)}
+	op := &graph.SwiGLUBackward{X: c.load(x.Rows, 2*x.Cols, pad, c.normal), DY: x, DX: c.load(x.Rows, 2*x.Cols, pad, c.normal)}
 	if more == "value" {
 		op.Y = c.load(x.Rows, x.Cols, pad, c.normal)
 	}
@@ -67,38 +67,38 @@ var fusions = []fusion{
 	{"heads wider than a tile", 8, 40, 32, 192, "nn", "", 0, turning(128, 64, 8), []string{"matmul_nn_32", "rotary"}},
 	{"heads in two tiles", 8, 40, 32, 72, "nn", "", 0, turning(48, 24, 8), []string{"matmul_nn_32", "rotary"}},
 	{"heads of a product in parts", 8, 32, 512, 48, "nn", "", 0, turning(32, 16, 8), []string{"matmul_nn_32", "matmul_parts", "rotary"}},
-	{"turned back", 8, 48, 20, 72, "nn", "", 0, func(c *comparison, product *backend.Matmul, _ string, _ int) backend.Op {
-		return &backend.Rotary{X: product.C.Columns(0, 48), Width: 8, Length: 12, Base: 100, Inverse: true}
+	{"turned back", 8, 48, 20, 72, "nn", "", 0, func(c *comparison, product *graph.Matmul, _ string, _ int) graph.Op {
+		return &graph.Rotary{X: product.C.Columns(0, 48), Width: 8, Length: 12, Base: 100, Inverse: true}
 	}, []string{"matmul_nn_32", "rotary"}},
-	{"not the first columns", 8, 48, 20, 72, "nn", "", 0, func(c *comparison, product *backend.Matmul, _ string, _ int) backend.Op {
-		return &backend.Rotary{X: product.C.Columns(8, 72), Width: 8, Length: 12, Base: 100}
+	{"not the first columns", 8, 48, 20, 72, "nn", "", 0, func(c *comparison, product *graph.Matmul, _ string, _ int) graph.Op {
+		return &graph.Rotary{X: product.C.Columns(8, 72), Width: 8, Length: 12, Base: 100}
 	}, []string{"matmul_nn_32", "rotary"}},
 
-	{"gelu", 8, 45, 20, 48, "nt", "value", 0, activationSlope(backend.GELU), []string{"matmul_nt_32"}},
-	{"gelu, not in vectors", 8, 45, 20, 47, "nt", "value", 3, activationSlope(backend.GELU), []string{"matmul_nt_32"}},
-	{"gelu without its value", 1, 130, 20, 136, "nn", "", 4, activationSlope(backend.GELU), []string{"matmul_nn_64"}},
-	{"relu, added", 8, 45, 20, 48, "nt", "accumulate", 4, activationSlope(backend.ReLU), []string{"matmul_nt_32"}},
-	{"gelu of a product in parts", 8, 32, 512, 48, "nn", "value", 0, activationSlope(backend.GELU), []string{"matmul_nn_32", "matmul_parts"}},
-	{"gelu not in place", 8, 45, 20, 48, "nt", "", 0, func(c *comparison, product *backend.Matmul, _ string, pad int) backend.Op {
+	{"gelu", 8, 45, 20, 48, "nt", "value", 0, activationSlope(graph.GELU), []string{"matmul_nt_32"}},
+	{"gelu, not in vectors", 8, 45, 20, 47, "nt", "value", 3, activationSlope(graph.GELU), []string{"matmul_nt_32"}},
+	{"gelu without its value", 1, 130, 20, 136, "nn", "", 4, activationSlope(graph.GELU), []string{"matmul_nn_64"}},
+	{"relu, added", 8, 45, 20, 48, "nt", "accumulate", 4, activationSlope(graph.ReLU), []string{"matmul_nt_32"}},
+	{"gelu of a product in parts", 8, 32, 512, 48, "nn", "value", 0, activationSlope(graph.GELU), []string{"matmul_nn_32", "matmul_parts"}},
+	{"gelu not in place", 8, 45, 20, 48, "nt", "", 0, func(c *comparison, product *graph.Matmul, _ string, pad int) graph.Op {
 		x := product.C
-		return &backend.ActivateBackward{Activation: backend.GELU, X: c.load(x.Rows, x.Cols, pad, c.normal), DY: x, DX: c.load(x.Rows, x.Cols, pad, c.normal)}
+		return &graph.ActivateBackward{Activation: graph.GELU, X: c.load(x.Rows, x.Cols, pad, c.normal), DY: x, DX: c.load(x.Rows, x.Cols, pad, c.normal)}
 	}, []string{"matmul_nt_32", "activate_backward"}},
-	{"a value in the place of an operand", 8, 48, 48, 48, "nt", "", 0, func(c *comparison, product *backend.Matmul, _ string, _ int) backend.Op {
+	{"a value in the place of an operand", 8, 48, 48, 48, "nt", "", 0, func(c *comparison, product *graph.Matmul, _ string, _ int) graph.Op {
 		x := product.C
 		product.A = c.Temporary(48, 48)
-		c.Record(&backend.Add{A: c.loaded[0], Y: product.A, Alpha: 1})
+		c.Record(&graph.Add{A: c.loaded[0], Y: product.A, Alpha: 1})
 		y := c.Temporary(48, 48)
-		return &backend.ActivateBackward{Activation: backend.GELU, X: c.load(48, 48, 0, c.normal), DY: x, DX: x, Y: y}
+		return &graph.ActivateBackward{Activation: graph.GELU, X: c.load(48, 48, 0, c.normal), DY: x, DX: x, Y: y}
 	}, []string{"matmul_nt_32", "activate_backward"}},
 
 	{"swiglu", 8, 45, 20, 48, "nt", "value", 0, swigluSlope, []string{"matmul_nt_32"}},
 	{"swiglu, not in vectors", 8, 45, 20, 46, "nt", "value", 3, swigluSlope, []string{"matmul_nt_32"}},
 	{"swiglu without its value", 1, 130, 20, 136, "nn", "", 4, swigluSlope, []string{"matmul_nn_64"}},
 	{"swiglu of a product in parts", 8, 32, 512, 48, "nn", "value", 0, swigluSlope, []string{"matmul_nn_32", "matmul_parts"}},
-	{"swiglu of a product that is wanted", 8, 45, 20, 48, "nt", "", 0, func(c *comparison, product *backend.Matmul, more string, pad int) backend.Op {
+	{"swiglu of a product that is wanted", 8, 45, 20, 48, "nt", "", 0, func(c *comparison, product *graph.Matmul, more string, pad int) graph.Op {
 		wanted := product.C
 		op := swigluSlope(c, product, more, pad)
-		product.C, op.(*backend.SwiGLUBackward).DY = wanted, wanted
+		product.C, op.(*graph.SwiGLUBackward).DY = wanted, wanted
 		return op
 	}, []string{"matmul_nt_32", "swiglu_backward"}},
 }
@@ -108,7 +108,7 @@ var fusions = []fusion{
 func (p *pair) fused(f fusion, apart bool) (kernels []string, got [][]float32) {
 	p.Helper()
 	c := p.begin()
-	op := &backend.Matmul{TransB: f.layout == "nt", Accumulate: f.more == "accumulate"}
+	op := &graph.Matmul{TransB: f.layout == "nt", Accumulate: f.more == "accumulate"}
 	br, bc := f.k, f.n
 	if op.TransB {
 		br, bc = f.n, f.k
@@ -117,9 +117,9 @@ func (p *pair) fused(f fusion, apart bool) (kernels []string, got [][]float32) {
 	if f.more == "bias" {
 		op.Bias = c.load(1, f.n, 0, p.small)
 	}
-	ops := []backend.Op{op, f.after(c, op, f.more, f.pad)}
+	ops := []graph.Op{op, f.after(c, op, f.more, f.pad)}
 	if apart {
-		ops = []backend.Op{ops[0], &backend.Fill{Y: c.Temporary(1, 4)}, ops[1]}
+		ops = []graph.Op{ops[0], &graph.Fill{Y: c.Temporary(1, 4)}, ops[1]}
 	}
 	tolerance := 2e-6 * float64(f.k)
 	if !p.exact {

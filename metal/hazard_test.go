@@ -5,7 +5,7 @@ import (
 	"slices"
 	"testing"
 
-	"coil/backend"
+	"coil/graph"
 )
 
 // byteMap is memory as a brute-force check sees it: for each byte the last launch that wrote it and those that read it since.
@@ -170,15 +170,15 @@ func TestBarriersOfPrograms(t *testing.T) {
 	defer m.Close()
 	rng := rand.New(rand.NewPCG(8, 1))
 	for range 60 {
-		r := backend.NewRecorder(1+rng.IntN(2), 1+rng.IntN(2))
+		r := graph.NewRecorder(1+rng.IntN(2), 1+rng.IntN(2))
 		rows, cols := 1+rng.IntN(3), 2*(1+rng.IntN(4))
-		var made []backend.Tensor
-		fresh := func() backend.Tensor { return r.Temporary(rows, cols) }
-		any := func() backend.Tensor { return made[rng.IntN(len(made))] }
+		var made []graph.Tensor
+		fresh := func() graph.Tensor { return r.Temporary(rows, cols) }
+		any := func() graph.Tensor { return made[rng.IntN(len(made))] }
 		sum := r.Accumulator(rows, cols)
 		made = append(made, fresh(), fresh())
 		for _, x := range made {
-			r.Record(&backend.Fill{Y: x, Value: 1})
+			r.Record(&graph.Fill{Y: x, Value: 1})
 		}
 		for range 3 + rng.IntN(25) {
 			y := fresh()
@@ -187,25 +187,25 @@ func TestBarriersOfPrograms(t *testing.T) {
 			}
 			switch rng.IntN(7) {
 			case 0:
-				r.Record(&backend.Fill{Y: y, Value: 2})
+				r.Record(&graph.Fill{Y: y, Value: 2})
 			case 1:
-				r.Record(&backend.Add{A: any(), B: any(), Y: y, Alpha: 1, Beta: 1})
+				r.Record(&graph.Add{A: any(), B: any(), Y: y, Alpha: 1, Beta: 1})
 			case 2:
-				r.Record(&backend.Activate{Activation: backend.GELU, X: any(), Y: y})
+				r.Record(&graph.Activate{Activation: graph.GELU, X: any(), Y: y})
 			case 3:
 				half := y.Columns(0, cols/2)
-				r.Record(&backend.Add{A: any().Columns(cols/2, cols), Y: half, Alpha: 1})
+				r.Record(&graph.Add{A: any().Columns(cols/2, cols), Y: half, Alpha: 1})
 			case 4:
 				x := any()
-				r.Record(&backend.Add{A: sum, B: x, Y: sum, Alpha: 1, Beta: 1})
+				r.Record(&graph.Add{A: sum, B: x, Y: sum, Alpha: 1, Beta: 1})
 				continue
 			case 5:
-				r.Record(&backend.Softmax{X: any(), Y: y})
+				r.Record(&graph.Softmax{X: any(), Y: y})
 			case 6:
 				x := any()
 				y = fresh()
-				r.Record(&backend.Softmax{X: x, Y: y})
-				r.Record(&backend.SoftmaxBackward{Y: y, DY: x, DX: x})
+				r.Record(&graph.Softmax{X: x, Y: y})
+				r.Record(&graph.SoftmaxBackward{Y: y, DY: x, DX: x})
 			}
 			made = append(made, y)
 		}

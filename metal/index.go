@@ -3,7 +3,7 @@ package metal
 import (
 	"fmt"
 
-	"coil/backend"
+	"coil/graph"
 )
 
 // indexCheck says which values an input may have. The host checks them before a step, so that kernels need not.
@@ -14,11 +14,11 @@ type indexCheck struct {
 	offset int
 	n      int
 	limit  int32 // values are less than it
-	ignore bool  // backend.Ignore is allowed
+	ignore bool  // graph.Ignore is allowed
 }
 
 // expect notes that x holds indices below limit.
-func (l *lowering) expect(x backend.Index, limit int, ignore bool) {
+func (l *lowering) expect(x graph.Index, limit int, ignore bool) {
 	s := l.rec.Storages()[x.Storage-1]
 	c := indexCheck{l.op.Name(), s.Number, s.Len, x.Offset, x.Len, int32(limit), ignore}
 	for _, have := range l.checks {
@@ -33,7 +33,7 @@ func (l *lowering) expect(x backend.Index, limit int, ignore bool) {
 func (c indexCheck) check(input []int32) error {
 	for g := 0; g*c.window < len(input); g++ {
 		for i, v := range input[g*c.window+c.offset:][:c.n] {
-			if v >= 0 && v < c.limit || c.ignore && v == backend.Ignore {
+			if v >= 0 && v < c.limit || c.ignore && v == graph.Ignore {
 				continue
 			}
 			return fmt.Errorf("%s: index %d at position %d of group %d, want at least 0 and less than %d", c.op, v, c.offset+i, g, c.limit)
@@ -44,7 +44,7 @@ func (c indexCheck) check(input []int32) error {
 
 // sortKey names an index whose positions are wanted in the order of their values.
 type sortKey struct {
-	index backend.Index
+	index graph.Index
 	limit int // values are less than it
 }
 
@@ -89,10 +89,10 @@ func newSortedIndex(key sortKey) *sortedIndex {
 
 // planSorted places the sorted positions of every index of which an embedding's gradient is taken, from byte at of a slot
 // on, and returns where they end.
-func planSorted(r *backend.Recorder, at uint64) (map[sortKey]*sortedIndex, uint64) {
+func planSorted(r *graph.Recorder, at uint64) (map[sortKey]*sortedIndex, uint64) {
 	sorted := map[sortKey]*sortedIndex{}
 	for _, op := range r.Group() {
-		o, ok := op.(*backend.EmbeddingBackward)
+		o, ok := op.(*graph.EmbeddingBackward)
 		if !ok || !o.DTable.Exists() {
 			continue
 		}
@@ -111,7 +111,7 @@ func planSorted(r *backend.Recorder, at uint64) (map[sortKey]*sortedIndex, uint6
 }
 
 // sort returns the sorted positions of x in the group being lowered.
-func (l *lowering) sort(x backend.Index, limit int) (*sortedIndex, arg) {
+func (l *lowering) sort(x graph.Index, limit int) (*sortedIndex, arg) {
 	s := l.sorted[sortKey{x, limit}]
 	if s == nil {
 		panic("metal: index was not planned to be sorted")

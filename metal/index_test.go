@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"coil/backend"
+	"coil/graph"
 )
 
 // lists of a sorted index, cut out of what fill wrote.
@@ -81,7 +82,7 @@ func TestSortedIndex(t *testing.T) {
 		"many of few, few of many":   {40, times(500, 0, 3, 40, 1, 1, 1, 1, 1, 1, 90, 0, 0, 31, 32, 33)},
 		"segments of one and of two": {40, times(1, 1, 33, 1, 1, 33, 1)},
 	} {
-		s := newSortedIndex(sortKey{backend.Index{Len: len(c.values)}, c.limit})
+		s := newSortedIndex(sortKey{graph.Index{Len: len(c.values)}, c.limit})
 		dst := make([]int32, s.len())
 		for range 2 { // fill leaves nothing behind that would disturb the next
 			for i := range dst {
@@ -119,7 +120,7 @@ func TestSortedIndexHasRoom(t *testing.T) {
 			}
 			values[i] = int32(v)
 		}
-		s := newSortedIndex(sortKey{backend.Index{Len: n}, limit})
+		s := newSortedIndex(sortKey{graph.Index{Len: n}, limit})
 		dst := make([]int32, s.len())
 		s.fill(dst, values)
 		s.positionsOf(t, s.lists(dst))
@@ -128,10 +129,10 @@ func TestSortedIndexHasRoom(t *testing.T) {
 
 // Gradients of the same index share their places; each group has its own, and all lie at multiples of 256 bytes.
 func TestPlanSorted(t *testing.T) {
-	r := backend.NewRecorder(2, 3)
+	r := graph.NewRecorder(2, 3)
 	x, y := r.Input(10), r.Input(5)
 	dy, table, small, positions := r.Accumulator(20, 4), r.Accumulator(9, 4), r.Accumulator(7, 4), r.Accumulator(10, 4)
-	for _, op := range []*backend.EmbeddingBackward{
+	for _, op := range []*graph.EmbeddingBackward{
 		{Index: x, DY: dy, DTable: table},
 		{Index: x, DY: dy, DTable: table, DPositions: positions},
 		{Index: x, DY: dy, DPositions: positions},
@@ -203,12 +204,12 @@ func TestChecksOfAllReaders(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer m.Close()
-	r := backend.NewRecorder(1, 1)
+	r := graph.NewRecorder(1, 1)
 	x := r.Input(4)
 	for i, rows := range []int{10, 5} {
 		table, y := r.Temporary(rows, 4), r.Temporary(2, 4)
-		r.Record(&backend.Fill{Y: table})
-		r.Record(&backend.Embedding{Table: table, Index: x.Range(2*i, 2*i+2), Y: y})
+		r.Record(&graph.Fill{Y: table})
+		r.Record(&graph.Embedding{Table: table, Index: x.Range(2*i, 2*i+2), Y: y})
 	}
 	p, err := m.Compile(r)
 	if err != nil {

@@ -1,6 +1,6 @@
 package metal
 
-import "coil/backend"
+import "coil/graph"
 
 // How many classes a thread of cross-entropy holds, and of how many threads.
 const (
@@ -8,7 +8,7 @@ const (
 	mostLossWidth = 512
 )
 
-func (l *lowering) crossEntropy(o *backend.CrossEntropy) {
+func (l *lowering) crossEntropy(o *graph.CrossEntropy) {
 	rows, classes := o.Logits.Rows, o.Logits.Cols
 	l.expect(o.Targets, classes, true)
 	wide := l.wide(o.Logits, o.DLogits)

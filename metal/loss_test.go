@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"coil/backend"
+	"coil/graph"
 	"coil/metal/emulator"
 )
 
@@ -32,10 +33,10 @@ func TestCrossEntropyOfImpossibleClasses(t *testing.T) {
 			got := resultsOf(t, emulator.Options{Checked: true}, backend.Step{Inputs: [][]int32{targets}}, func(r *recording) {
 				logits := shaped(r.values(x), rows, classes, classes)
 				loss, correct, grad := r.Temporary(rows, 1), r.Temporary(rows, 1), r.Temporary(rows, classes)
-				r.Record(&backend.CrossEntropy{Logits: logits, Targets: r.Input(rows), Loss: loss, Correct: correct, DLogits: grad, Weight: 1})
-				for _, v := range []backend.Tensor{loss, correct, grad} {
+				r.Record(&graph.CrossEntropy{Logits: logits, Targets: r.Input(rows), Loss: loss, Correct: correct, DLogits: grad, Weight: 1})
+				for _, v := range []graph.Tensor{loss, correct, grad} {
 					sum := r.Accumulator(v.Rows, v.Cols)
-					r.Record(&backend.Add{A: sum, B: v, Y: sum, Alpha: 1, Beta: 1})
+					r.Record(&graph.Add{A: sum, B: v, Y: sum, Alpha: 1, Beta: 1})
 					r.Result(sum)
 				}
 			})

@@ -6,7 +6,7 @@ import (
 	"reflect"
 	"unsafe"
 
-	"coil/backend"
+	"coil/graph"
 )
 
 // region is a part of a program's memory: one device buffer each. Parameters have a region each, from firstParameter on.
@@ -81,15 +81,15 @@ func boolConstant(i int, v bool) Constant {
 // step is a launch with its place in the recording.
 type step struct {
 	launch
-	op    backend.Op // nil for what belongs to no operation
-	with  backend.Op // the one after op, if it is lowered together with it; else nil
-	group int        // of the batch; -1 in the step part
-	at    int        // the operation's number in the recording, the step part's after the group part's
+	op    graph.Op // nil for what belongs to no operation
+	with  graph.Op // the one after op, if it is lowered together with it; else nil
+	group int      // of the batch; -1 in the step part
+	at    int      // the operation's number in the recording, the step part's after the group part's
 }
 
 // lowering turns a recording into launches.
 type lowering struct {
-	rec      *backend.Recorder
+	rec      *graph.Recorder
 	chip     chip
 	variants Variants
 	tensors  func(ProductShape) bool // whether products of a shape use tensor operations; nil: none does
@@ -108,26 +108,26 @@ type lowering struct {
 	checks      []indexCheck
 
 	group   int // being lowered; -1 in the step part
-	op      backend.Op
-	with    backend.Op   // see step
-	ahead   []backend.Op // those after op that may be lowered together with it
-	at      int          // see step
-	scratch uint64       // bytes in use by the operation
-	most    uint64       // bytes of scratch that any operation needs
+	op      graph.Op
+	with    graph.Op   // see step
+	ahead   []graph.Op // those after op that may be lowered together with it
+	at      int        // see step
+	scratch uint64     // bytes in use by the operation
+	most    uint64     // bytes of scratch that any operation needs
 	waiting waiting
 	steps   []step
 	err     error
 }
 
 // element is the number of bytes of one value of t.
-func (l *lowering) element(t backend.Tensor) uint64 {
+func (l *lowering) element(t graph.Tensor) uint64 {
 	if l.bf16[t.Storage-1] {
 		return 2
 	}
 	return 4
 }
 
-func (l *lowering) tensor(t backend.Tensor, a access) arg {
+func (l *lowering) tensor(t graph.Tensor, a access) arg {
 	if !t.Exists() {
 		return l.none()
 	}
@@ -144,12 +144,12 @@ func (l *lowering) tensor(t backend.Tensor, a access) arg {
 }
 
 // in, out and inOut are operands of the operation that a launch reads, writes, or both.
-func (l *lowering) in(t backend.Tensor) arg    { return l.tensor(t, reads) }
-func (l *lowering) out(t backend.Tensor) arg   { return l.tensor(t, writes) }
-func (l *lowering) inOut(t backend.Tensor) arg { return l.tensor(t, reads|writes) }
+func (l *lowering) in(t graph.Tensor) arg    { return l.tensor(t, reads) }
+func (l *lowering) out(t graph.Tensor) arg   { return l.tensor(t, writes) }
+func (l *lowering) inOut(t graph.Tensor) arg { return l.tensor(t, reads|writes) }
 
 // outIf is out, or inOut if the operation adds to what is there.
-func (l *lowering) outIf(accumulate bool, t backend.Tensor) arg {
+func (l *lowering) outIf(accumulate bool, t graph.Tensor) arg {
 	if accumulate {
 		return l.inOut(t)
 	}
@@ -160,7 +160,7 @@ func (l *lowering) outIf(accumulate bool, t backend.Tensor) arg {
 func (l *lowering) none() arg { return arg{region: tables, length: 4} }
 
 // index is an input of int32.
-func (l *lowering) index(x backend.Index) arg {
+func (l *lowering) index(x graph.Index) arg {
 	i := x.Storage - 1
 	at := l.offsets[i] + uint64(x.Offset)*4 + uint64(max(l.group, 0))*l.windows[i]
 	return arg{region: batch, from: at, length: uint64(x.Len) * 4, slot: l.slotBytes, access: reads, operand: true}
@@ -266,63 +266,63 @@ func checkNumbers(t reflect.Type) {
 func (l *lowering) uses(subject, variant string) bool { return l.variants.of(subject) == variant }
 
 // lower appends the launches of an operation.
-func (l *lowering) lower(op backend.Op) {
+func (l *lowering) lower(op graph.Op) {
 	l.settle(op)
 	l.op, l.with, l.scratch = op, nil, 0
 	switch o := op.(type) {
-	case *backend.Matmul:
+	case *graph.Matmul:
 		l.matmul(o)
-	case *backend.Activate:
+	case *graph.Activate:
 		l.activate(o)
-	case *backend.ActivateBackward:
+	case *graph.ActivateBackward:
 		l.activateBackward(o)
-	case *backend.SwiGLU:
+	case *graph.SwiGLU:
 		l.swiglu(o)
-	case *backend.SwiGLUBackward:
+	case *graph.SwiGLUBackward:
 		l.swigluBackward(o)
-	case *backend.LayerNorm:
+	case *graph.LayerNorm:
 		l.norm(o)
-	case *backend.LayerNormBackward:
+	case *graph.LayerNormBackward:
 		l.normBackward(o)
-	case *backend.Softmax:
+	case *graph.Softmax:
 		l.softmax(o)
-	case *backend.SoftmaxBackward:
+	case *graph.SoftmaxBackward:
 		l.softmaxBackward(o)
-	case *backend.Attention:
+	case *graph.Attention:
 		l.attention(o)
-	case *backend.AttentionBackward:
+	case *graph.AttentionBackward:
 		l.attentionBackward(o)
-	case *backend.Rotary:
+	case *graph.Rotary:
 		l.rotary(o)
-	case *backend.Embedding:
+	case *graph.Embedding:
 		l.embedding(o)
-	case *backend.EmbeddingBackward:
+	case *graph.EmbeddingBackward:
 		l.embeddingBackward(o)
-	case *backend.CrossEntropy:
+	case *graph.CrossEntropy:
 		l.crossEntropy(o)
-	case *backend.Exit:
+	case *graph.Exit:
 		l.exit(o)
-	case *backend.ExitLoss:
+	case *graph.ExitLoss:
 		l.exitLoss(o)
-	case *backend.Fill:
+	case *graph.Fill:
 		l.fill(o)
-	case *backend.Add:
+	case *graph.Add:
 		l.addition(o)
-	case *backend.ColumnSums:
+	case *graph.ColumnSums:
 		l.columnSums(o)
-	case *backend.Sum:
+	case *graph.Sum:
 		l.sum(o)
-	case *backend.Cosine:
+	case *graph.Cosine:
 		l.cosine(o)
-	case *backend.CosineBackward:
+	case *graph.CosineBackward:
 		l.cosineBackward(o)
-	case *backend.ClipFactor:
+	case *graph.ClipFactor:
 		l.clipFactor(o)
-	case *backend.AdamW:
+	case *graph.AdamW:
 		l.adamw(o)
-	case *backend.Adafactor:
+	case *graph.Adafactor:
 		l.adafactor(o)
-	case *backend.Average:
+	case *graph.Average:
 		l.average(o)
 	default:
 		l.fail(fmt.Errorf("metal: no operation %s", op.Name()))

@@ -3,7 +3,7 @@ package metal
 import (
 	"fmt"
 
-	"coil/backend"
+	"coil/graph"
 	"coil/shaders"
 )
 
@@ -17,7 +17,7 @@ type factor struct {
 }
 
 // factor is a tensor as an operand of a product.
-func (l *lowering) factor(t backend.Tensor, a access) factor {
+func (l *lowering) factor(t graph.Tensor, a access) factor {
 	if !t.Exists() {
 		return factor{}
 	}
@@ -66,7 +66,7 @@ type product struct {
 
 	accumulate          bool
 	bias, pre, residual factor
-	activation          backend.Activation
+	activation          graph.Activation
 	sums                factor
 
 	extra        factor // cosines and sines of heads that are turned, or what a function was taken of
@@ -105,7 +105,7 @@ func columns(finish []Constant) int { return 1 + 3*int(finish[0].Bits) }
 
 // plain reports whether C is float, and the product is all that it takes.
 func (p *product) plain() bool {
-	return p.activation == backend.Identity && !p.accumulate && !p.bias.exists() && !p.residual.exists() && !p.extra.exists() && !p.c.bf16
+	return p.activation == graph.Identity && !p.accumulate && !p.bias.exists() && !p.residual.exists() && !p.extra.exists() && !p.c.bf16
 }
 
 // ends is the Epilogue of the shader.
@@ -115,7 +115,7 @@ func (p *product) ends() ends {
 	return ends{uint32(p.pre.stride), uint32(p.residual.stride), uint32(p.extra.stride), uint32(p.turned), uint32(p.length)}
 }
 
-func (l *lowering) matmul(o *backend.Matmul) {
+func (l *lowering) matmul(o *graph.Matmul) {
 	m, n, k := o.Shape()
 	to := writes
 	if o.Accumulate {

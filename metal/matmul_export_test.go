@@ -1,6 +1,8 @@
 package metal
 
-import "coil/backend"
+import (
+	"coil/backend"
+)
 
 // SetScoreFloats makes unfused attention store fewer scores in the programs that are compiled from now on.
 func (m *Metal) SetScoreFloats(n int) { m.chip.scores = n }

@@ -10,6 +10,7 @@ import (
 
 	"coil/backend"
 	"coil/backend/cpu"
+	"coil/graph"
 	"coil/metal"
 	"coil/metal/emulator"
 	"coil/metal/emulator/emulatortest"
@@ -43,38 +44,38 @@ func newPair(t *testing.T, e emulator.Options, o metal.Options) *pair {
 // comparison is a recording that both backends run.
 type comparison struct {
 	*pair
-	*backend.Recorder
-	loaded []backend.Tensor
+	*graph.Recorder
+	loaded []graph.Tensor
 	got    [][]float32 // what the Metal backend left in them
 }
 
 func (p *pair) begin() *comparison {
-	return &comparison{pair: p, Recorder: backend.NewRecorder(1, 1)}
+	return &comparison{pair: p, Recorder: graph.NewRecorder(1, 1)}
 }
 
 // load is a temporary of such values, with pad columns to either side that are compared as well.
-func (c *comparison) load(rows, cols, pad int, value func() float32) backend.Tensor {
+func (c *comparison) load(rows, cols, pad int, value func() float32) graph.Tensor {
 	data := make([]float32, rows*(cols+2*pad))
 	for i := range data {
 		data[i] = value()
 	}
 	x := c.Temporary(rows, cols+2*pad)
-	c.Record(&backend.Add{A: c.Constant(rows, cols+2*pad, data), Y: x, Alpha: 1})
+	c.Record(&graph.Add{A: c.Constant(rows, cols+2*pad, data), Y: x, Alpha: 1})
 	c.loaded = append(c.loaded, x)
 	return x.Columns(pad, pad+cols)
 }
 
 // run records operations, runs them on both backends, and compares all that was loaded: results may differ by tolerance of
 // the value or of 1. It returns the kernels that they became.
-func (c *comparison) run(label string, tolerance float64, ops ...backend.Op) []string {
+func (c *comparison) run(label string, tolerance float64, ops ...graph.Op) []string {
 	c.Helper()
 	for _, op := range ops {
 		c.Record(op)
 	}
-	var shown []backend.Tensor
+	var shown []graph.Tensor
 	for _, x := range c.loaded {
 		y := c.Output(x.Rows, x.Cols)
-		c.Record(&backend.Add{A: x, Y: y, Alpha: 1})
+		c.Record(&graph.Add{A: x, Y: y, Alpha: 1})
 		shown = append(shown, y)
 	}
 	var kernels []string
@@ -140,7 +141,7 @@ var epilogues = []string{"plain", "accumulate", "bias", "gelu", "relu into its r
 func (p *pair) matmul(layout string, m, n, k, pad int, epilogue string) (kernels []string) {
 	p.Helper()
 	c := p.begin()
-	op := &backend.Matmul{TransA: layout == "tn", TransB: layout == "nt"}
+	op := &graph.Matmul{TransA: layout == "tn", TransB: layout == "nt"}
 	ar, ac, br, bc := m, k, k, n
 	if op.TransA {
 		ar, ac = k, m
@@ -156,12 +157,12 @@ func (p *pair) matmul(layout string, m, n, k, pad int, epilogue string) (kernels
 	case "bias":
 		op.Bias = c.load(1, n, 0, p.small)
 	case "gelu":
-		op.Activation, op.Pre, op.Bias = backend.GELU, c.load(m, n, pad, p.small), c.load(1, n, pad, p.small)
+		op.Activation, op.Pre, op.Bias = graph.GELU, c.load(m, n, pad, p.small), c.load(1, n, pad, p.small)
 		if tolerance = 1e-5; !p.exact {
 			tolerance = 1e-2
 		}
 	case "relu into its residual":
-		op.Activation, op.Residual, op.Bias = backend.ReLU, op.C, c.load(1, n, pad, p.small)
+		op.Activation, op.Residual, op.Bias = graph.ReLU, op.C, c.load(1, n, pad, p.small)
 	case "residual":
 		op.Residual = c.load(m, n, pad, p.small)
 	}

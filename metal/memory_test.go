@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"coil/backend"
+	"coil/graph"
 	"coil/metal"
 )
 
@@ -41,21 +42,21 @@ func (d *budget) FreeBuffer(b metal.Buffer) {
 }
 
 // accumulation is a program with a parameter, an input, an output and memory of every kind.
-func accumulation(t *testing.T, b *metal.Metal, w backend.Buffer) *backend.Recorder {
+func accumulation(t *testing.T, b *metal.Metal, w graph.Buffer) *graph.Recorder {
 	t.Helper()
-	r := backend.NewRecorder(2, 3)
+	r := graph.NewRecorder(2, 3)
 	table := r.Parameter(w)
 	table.Rows, table.Cols, table.Stride = 10, 4, 4
 	tokens, grad := r.Input(4), r.Accumulator(10, 4)
 	x, y := r.Temporary(8, 4), r.Output(4, 4)
-	r.Record(&backend.Embedding{Table: table, Index: tokens, Y: x})
-	r.Record(&backend.Rotary{X: x, Width: 4, Length: 4, Base: 100})
-	r.Record(&backend.Add{A: x, B: r.Constant(8, 4, make([]float32, 32)), Y: y, Alpha: 1, Beta: 1})
-	r.Record(&backend.EmbeddingBackward{Index: tokens, DY: x, DTable: grad})
+	r.Record(&graph.Embedding{Table: table, Index: tokens, Y: x})
+	r.Record(&graph.Rotary{X: x, Width: 4, Length: 4, Base: 100})
+	r.Record(&graph.Add{A: x, B: r.Constant(8, 4, make([]float32, 32)), Y: y, Alpha: 1, Beta: 1})
+	r.Record(&graph.EmbeddingBackward{Index: tokens, DY: x, DTable: grad})
 	r.BeginStep()
 	sum := r.Temporary(1, 1)
-	r.Record(&backend.Sum{X: grad, Y: sum, Alpha: 1})
-	r.Record(&backend.Average{X: grad, Mean: table, Decay: r.Scalar()})
+	r.Record(&graph.Sum{X: grad, Y: sum, Alpha: 1})
+	r.Record(&graph.Average{X: grad, Mean: table, Decay: r.Scalar()})
 	r.Result(sum)
 	return r
 }
@@ -153,9 +154,9 @@ func TestLargestBuffer(t *testing.T) {
 		if _, err := b.NewBuffer(n); (err == nil) != ok {
 			t.Errorf("a buffer of %d values: error %v", n, err)
 		}
-		r := backend.NewRecorder(1, 1)
+		r := graph.NewRecorder(1, 1)
 		r.BeginStep()
-		r.Record(&backend.Fill{Y: r.Temporary(1, n)})
+		r.Record(&graph.Fill{Y: r.Temporary(1, n)})
 		if _, err := b.Compile(r); (err == nil) != ok || err != nil && !errors.Is(err, backend.ErrMemory) {
 			t.Errorf("a temporary of %d values: error %v", n, err)
 		}
@@ -170,9 +171,9 @@ func TestTooLargeOperand(t *testing.T) {
 		rows, cols int
 		ok         bool
 	}{{65535, 65537, true}, {65536, 65536, false}, {65537, 65537, false}} {
-		r := backend.NewRecorder(1, 1)
+		r := graph.NewRecorder(1, 1)
 		r.BeginStep()
-		r.Record(&backend.Fill{Y: r.Temporary(x.rows, x.cols)})
+		r.Record(&graph.Fill{Y: r.Temporary(x.rows, x.cols)})
 		if _, err := b.Plan(r); (err == nil) != x.ok {
 			t.Errorf("an operand of [%d,%d]: error %v", x.rows, x.cols, err)
 		}
@@ -240,8 +241,8 @@ func TestMisuse(t *testing.T) {
 		t.Errorf("results of a step that was not run: error %v", err)
 	}
 	for i, s := range r.Storages() {
-		x := backend.Tensor{Storage: i + 1, Rows: 1, Cols: s.Len, Stride: s.Len}
-		isOutput := s.Space == backend.Output
+		x := graph.Tensor{Storage: i + 1, Rows: 1, Cols: s.Len, Stride: s.Len}
+		isOutput := s.Space == graph.Output
 		if err := p.Output(x, make([]float32, s.Len*3)); (err == nil) != isOutput {
 			t.Errorf("output of storage %d: error %v", i, err)
 		}
@@ -255,10 +256,10 @@ func TestMisuse(t *testing.T) {
 func TestAccumulatorIsCleared(t *testing.T) {
 	b := emulated(t, metal.Options{})
 	defer b.Close()
-	r := backend.NewRecorder(1, 2)
+	r := graph.NewRecorder(1, 2)
 	sum, one := r.Accumulator(1, 128), r.Temporary(1, 128)
-	r.Record(&backend.Fill{Y: one, Value: 1})
-	r.Record(&backend.Add{A: sum, B: one, Y: sum, Alpha: 1, Beta: 1})
+	r.Record(&graph.Fill{Y: one, Value: 1})
+	r.Record(&graph.Add{A: sum, B: one, Y: sum, Alpha: 1, Beta: 1})
 	r.BeginStep()
 	r.Result(sum)
 	p, err := b.Compile(r)
@@ -328,7 +329,7 @@ func TestTimeout(t *testing.T) {
 			if err := p.Run(backend.Step{}); err == nil {
 				t.Error("a step after one that hangs: no error")
 			}
-			if _, err := b.Compile(backend.NewRecorder(1, 1)); err == nil {
+			if _, err := b.Compile(graph.NewRecorder(1, 1)); err == nil {
 				t.Error("a program after a step that hangs: no error")
 			}
 		}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"coil/backend"
+	"coil/graph"
 	"coil/shaders"
 )
 
@@ -238,7 +239,7 @@ type buffer struct {
 }
 
 // NewBuffer allocates zeros.
-func (m *Metal) NewBuffer(n int) (backend.Buffer, error) {
+func (m *Metal) NewBuffer(n int) (graph.Buffer, error) {
 	if n < 1 {
 		return nil, fmt.Errorf("buffer of %d values", n)
 	}

@@ -19,6 +19,7 @@ import (
 
 	"coil/backend"
 	"coil/backend/conformance"
+	"coil/graph"
 	"coil/metal"
 	"coil/metal/emulator"
 	"coil/metal/emulator/emulatortest"
@@ -285,13 +286,13 @@ func failures(d *mutated) (outcomes []string, err error) {
 type updates struct {
 	program backend.Program
 	results []float32
-	state   []backend.Buffer
+	state   []graph.Buffer
 }
 
 func newUpdates(b *metal.Metal) *updates {
 	u := &updates{}
-	r := backend.NewRecorder(1, 1)
-	parameter := func(n int, value float32) backend.Tensor {
+	r := graph.NewRecorder(1, 1)
+	parameter := func(n int, value float32) graph.Tensor {
 		w, err := b.NewBuffer(n)
 		if err == nil {
 			err = w.Write(0, slices.Repeat([]float32{value}, n))
@@ -303,18 +304,18 @@ func newUpdates(b *metal.Metal) *updates {
 		return r.Parameter(w)
 	}
 	x, grad := r.Temporary(2, 3), r.Accumulator(2, 3)
-	r.Record(&backend.Fill{Y: x, Value: 2})
-	r.Record(&backend.Add{A: grad, B: x, Y: grad, Alpha: 1, Beta: 0.5})
+	r.Record(&graph.Fill{Y: x, Value: 2})
+	r.Record(&graph.Add{A: grad, B: x, Y: grad, Alpha: 1, Beta: 0.5})
 	r.BeginStep()
 	flat := grad.Flat()
 	w, m, v := parameter(6, 1), parameter(6, 2), parameter(6, 3)
 	rate := r.Scalar()
-	r.Record(&backend.AdamW{X: w, Grad: flat, M: m, V: v, Rate: rate, Beta1: 0.9, Beta2: 0.99, Eps: 1e-3, Decay: 0.1})
-	r.Record(&backend.Average{X: flat, Mean: parameter(6, 4), Decay: rate})
-	r.Record(&backend.Adafactor{X: parameter(6, 5), Grad: flat, ColV: parameter(6, 6), Rate: rate, Beta: rate, Eps: 1e-30, Clip: 1})
+	r.Record(&graph.AdamW{X: w, Grad: flat, M: m, V: v, Rate: rate, Beta1: 0.9, Beta2: 0.99, Eps: 1e-3, Decay: 0.1})
+	r.Record(&graph.Average{X: flat, Mean: parameter(6, 4), Decay: rate})
+	r.Record(&graph.Adafactor{X: parameter(6, 5), Grad: flat, ColV: parameter(6, 6), Rate: rate, Beta: rate, Eps: 1e-30, Clip: 1})
 	matrix := parameter(6, 7)
 	matrix.Rows, matrix.Cols, matrix.Stride = 2, 3, 3
-	r.Record(&backend.Adafactor{X: matrix, Grad: grad, RowV: parameter(2, 8), ColV: parameter(3, 9), Rate: rate, Beta: rate, Eps: 1e-30, Clip: 1})
+	r.Record(&graph.Adafactor{X: matrix, Grad: grad, RowV: parameter(2, 8), ColV: parameter(3, 9), Rate: rate, Beta: rate, Eps: 1e-30, Clip: 1})
 	r.Result(grad)
 	p, err := b.Compile(r)
 	if err != nil {

@@ -3,7 +3,7 @@ package metal
 import (
 	"fmt"
 
-	"coil/backend"
+	"coil/graph"
 )
 
 // A row of up to narrow columns is the work of one SIMD-group, and normSimds of them make a threadgroup; where SIMD-groups
@@ -60,7 +60,7 @@ func (l *lowering) checkWidth(cols int) {
 	}
 }
 
-func (l *lowering) norm(o *backend.LayerNorm) {
+func (l *lowering) norm(o *graph.LayerNorm) {
 	x, y := o.X, o.Y
 	l.checkWidth(x.Cols)
 	t := l.normTeam("norm_forward", x.Cols)
@@ -77,7 +77,7 @@ func (l *lowering) norm(o *backend.LayerNorm) {
 	})
 }
 
-func (l *lowering) normBackward(o *backend.LayerNormBackward) {
+func (l *lowering) normBackward(o *graph.LayerNormBackward) {
 	x := o.X
 	l.checkWidth(x.Cols)
 	t := l.normTeam("norm_backward", x.Cols)
@@ -115,7 +115,7 @@ func (l *lowering) softmaxTeam(kernel string, cols int) team {
 	return team{whole: true, threads: l.threads(kernel, min(ceil(cols, 4*simdWidth), normSimds)*simdWidth), rows: 1}
 }
 
-func (l *lowering) softmax(o *backend.Softmax) {
+func (l *lowering) softmax(o *graph.Softmax) {
 	x, y := o.X, o.Y
 	t := l.softmaxTeam("softmax", x.Cols)
 	l.add(launch{
@@ -127,7 +127,7 @@ func (l *lowering) softmax(o *backend.Softmax) {
 	})
 }
 
-func (l *lowering) softmaxBackward(o *backend.SoftmaxBackward) {
+func (l *lowering) softmaxBackward(o *graph.SoftmaxBackward) {
 	y, dy, dx := o.Y, o.DY, o.DX
 	t := l.softmaxTeam("softmax_backward", y.Cols)
 	l.add(launch{

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"testing"
 
-	"coil/backend"
+	"coil/graph"
 	"coil/metal"
 	"coil/metal/emulator"
 )
@@ -19,13 +19,13 @@ func (p *pair) norms(rows, cols, pad int, rms, gradients, again bool) (forward, 
 	}
 	c := p.begin()
 	x, gain, y, stats := c.load(rows, cols, pad, p.normal), c.load(1, cols, pad, p.normal), c.load(rows, cols, pad, p.normal), c.load(rows, 2, 0, p.normal)
-	op := &backend.LayerNorm{X: x, Gain: gain, Y: y, Stats: stats, Eps: 1e-5, RMS: rms}
+	op := &graph.LayerNorm{X: x, Gain: gain, Y: y, Stats: stats, Eps: 1e-5, RMS: rms}
 	forward = len(c.run(label, tolerance, op))
 
 	c = p.begin()
 	x, gain, y, stats = c.load(rows, cols, pad, p.normal), c.load(1, cols, pad, p.normal), c.load(rows, cols, pad, p.normal), c.load(rows, 2, 0, p.normal)
-	c.Record(&backend.LayerNorm{X: x, Gain: gain, Y: y, Stats: stats, Eps: 1e-5, RMS: rms})
-	back := &backend.LayerNormBackward{X: x, Gain: gain, Stats: stats, DY: c.load(rows, cols, pad, p.normal), DX: c.load(rows, cols, pad, p.normal),
+	c.Record(&graph.LayerNorm{X: x, Gain: gain, Y: y, Stats: stats, Eps: 1e-5, RMS: rms})
+	back := &graph.LayerNormBackward{X: x, Gain: gain, Stats: stats, DY: c.load(rows, cols, pad, p.normal), DX: c.load(rows, cols, pad, p.normal),
 		RMS: rms, Accumulate: again}
 	if gradients {
 		if back.DGain = c.load(1, cols, pad, p.normal); !rms {
@@ -68,7 +68,7 @@ func TestNormOfTooWideRows(t *testing.T) {
 	p := newPair(t, emulator.Options{}, metal.Options{})
 	c := p.begin()
 	x, gain := c.load(1, 16385, 0, p.normal), c.load(1, 16385, 0, p.normal)
-	c.Record(&backend.LayerNorm{X: x, Gain: gain, Y: x, Eps: 1e-5})
+	c.Record(&graph.LayerNorm{X: x, Gain: gain, Y: x, Eps: 1e-5})
 	if program, err := c.metal.Compile(c.Recorder); err == nil {
 		program.Close()
 		t.Error("a norm of 16,385 columns: no error")

@@ -1,9 +1,9 @@
 package metal
 
-import "coil/backend"
+import "coil/graph"
 
 // flat adds a launch over n elements in a row.
-func (l *lowering) flat(kernel string, n int, wide bool, factor backend.Tensor, params any, args ...arg) {
+func (l *lowering) flat(kernel string, n int, wide bool, factor graph.Tensor, params any, args ...arg) {
 	if wide {
 		n /= 4
 	}
@@ -11,7 +11,7 @@ func (l *lowering) flat(kernel string, n int, wide bool, factor backend.Tensor, 
 		args: args, params: params, groups: one(ceil(n, groupThreads)), threads: one(groupThreads), grid: true})
 }
 
-func (l *lowering) adamw(o *backend.AdamW) {
+func (l *lowering) adamw(o *graph.AdamW) {
 	x, grad, m, v := o.X.Flat(), o.Grad.Flat(), o.M.Flat(), o.V.Flat()
 	l.flat("adamw", x.Cols, l.wide(x, grad, m, v), o.Factor,
 		struct {
@@ -21,7 +21,7 @@ func (l *lowering) adamw(o *backend.AdamW) {
 		l.inOut(x), l.in(grad), l.inOut(m), l.inOut(v), l.in(o.Factor), l.scalars(), l.gate())
 }
 
-func (l *lowering) average(o *backend.Average) {
+func (l *lowering) average(o *graph.Average) {
 	x, mean := o.X.Flat(), o.Mean.Flat()
 	l.flat("average", x.Cols, l.wide(x, mean), o.Factor, struct{ Size, Decay uint32 }{uint32(x.Cols), uint32(o.Decay)},
 		l.in(x), l.inOut(mean), l.in(o.Factor), l.scalars(), l.gate())
@@ -35,7 +35,7 @@ const (
 )
 
 // adafactor takes one launch for a vector and three for a matrix.
-func (l *lowering) adafactor(o *backend.Adafactor) {
+func (l *lowering) adafactor(o *graph.Adafactor) {
 	x, grad, rows, cols := o.X, o.Grad, o.X.Rows, o.X.Cols
 	wide := l.wide(x, grad, o.ColV)
 	columns := 4 * simdWidth // of a tile

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"coil/backend"
+	"coil/graph"
 	"coil/metal"
 	"coil/metal/emulator"
 	"coil/metal/emulator/emulatortest"
@@ -42,26 +43,26 @@ func TestOptimizersAskTheGate(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for name, record := range map[string]func(x, grad backend.Tensor, state func(n int) backend.Tensor) backend.Op{
-			"adamw": func(x, grad backend.Tensor, state func(n int) backend.Tensor) backend.Op {
+		for name, record := range map[string]func(x, grad graph.Tensor, state func(n int) graph.Tensor) graph.Op{
+			"adamw": func(x, grad graph.Tensor, state func(n int) graph.Tensor) graph.Op {
 				m, v := state(rows*cols), state(rows*cols)
-				return &backend.AdamW{X: x.Flat(), Grad: grad.Flat(), M: m, V: v, Beta1: 0.5, Beta2: 0.5}
+				return &graph.AdamW{X: x.Flat(), Grad: grad.Flat(), M: m, V: v, Beta1: 0.5, Beta2: 0.5}
 			},
-			"average": func(x, grad backend.Tensor, state func(n int) backend.Tensor) backend.Op {
-				return &backend.Average{X: grad, Mean: x}
+			"average": func(x, grad graph.Tensor, state func(n int) graph.Tensor) graph.Op {
+				return &graph.Average{X: grad, Mean: x}
 			},
-			"adafactor": func(x, grad backend.Tensor, state func(n int) backend.Tensor) backend.Op {
-				return &backend.Adafactor{X: x, Grad: grad, RowV: state(rows), ColV: state(cols), Eps: 0.1, Clip: 1}
+			"adafactor": func(x, grad graph.Tensor, state func(n int) graph.Tensor) graph.Op {
+				return &graph.Adafactor{X: x, Grad: grad, RowV: state(rows), ColV: state(cols), Eps: 0.1, Clip: 1}
 			},
-			"adafactor of a vector": func(x, grad backend.Tensor, state func(n int) backend.Tensor) backend.Op {
-				return &backend.Adafactor{X: x.Flat(), Grad: grad.Flat(), ColV: state(rows * cols), Eps: 0.1, Clip: 1}
+			"adafactor of a vector": func(x, grad graph.Tensor, state func(n int) graph.Tensor) graph.Op {
+				return &graph.Adafactor{X: x.Flat(), Grad: grad.Flat(), ColV: state(rows * cols), Eps: 0.1, Clip: 1}
 			},
 		} {
-			r := &recording{backend.NewRecorder(1, 1), t, b}
+			r := &recording{graph.NewRecorder(1, 1), t, b}
 			half := r.Scalar()
-			var states []backend.Tensor
+			var states []graph.Tensor
 			before := []float32{}
-			state := func(n int) backend.Tensor {
+			state := func(n int) graph.Tensor {
 				values := normals(n, uint64(10+len(states)))
 				for i, v := range values {
 					values[i] = 1 + v*v
@@ -74,9 +75,9 @@ func TestOptimizersAskTheGate(t *testing.T) {
 			r.BeginStep()
 			op := record(x, grad, state)
 			switch o := op.(type) {
-			case *backend.Average:
+			case *graph.Average:
 				o.Decay = half
-			case *backend.Adafactor:
+			case *graph.Adafactor:
 				o.Beta = half
 			}
 			r.Record(op)

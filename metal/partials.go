@@ -3,7 +3,7 @@ package metal
 import (
 	"slices"
 
-	"coil/backend"
+	"coil/graph"
 )
 
 // Gradients of parameters are often added up from partial sums, by a launch of its own. As nothing else wants these
@@ -12,7 +12,7 @@ import (
 
 // partial is partial sums of an operation that belong to one tensor, of float.
 type partial struct {
-	to    backend.Tensor
+	to    graph.Tensor
 	sums  arg // of the region partials, from the first one on
 	parts int
 	plane int // floats from one to the next
@@ -22,7 +22,7 @@ type partial struct {
 // target is a tensor with the partial sums that are to be added to it.
 type target struct {
 	arg
-	to      backend.Tensor
+	to      graph.Tensor
 	sources []partial
 }
 
@@ -68,8 +68,8 @@ func (a arg) after(i int) arg {
 }
 
 // canWait reports whether sums may be added to t later than now: nobody sees an accumulator before the step part.
-func (l *lowering) canWait(t backend.Tensor) bool {
-	return l.group >= 0 && l.rec.Storages()[t.Storage-1].Space == backend.Accumulator
+func (l *lowering) canWait(t graph.Tensor) bool {
+	return l.group >= 0 && l.rec.Storages()[t.Storage-1].Space == graph.Accumulator
 }
 
 // addPartials adds partial sums to the tensors that exist: with those of later operations, or at once if one of them
@@ -120,21 +120,21 @@ func (l *lowering) addWaiting() {
 }
 
 // settle adds what waits for tensors that op does more with than to add to them.
-func (l *lowering) settle(op backend.Op) {
+func (l *lowering) settle(op graph.Op) {
 	if len(l.waiting.targets) == 0 {
 		return
 	}
-	var added []backend.Tensor
+	var added []graph.Tensor
 	switch o := op.(type) {
-	case *backend.Matmul:
+	case *graph.Matmul:
 		added = append(added, o.Sums)
 		if o.Accumulate {
 			added = append(added, o.C)
 		}
-	case *backend.LayerNormBackward:
+	case *graph.LayerNormBackward:
 		added = append(added, o.DGain, o.DBias)
 	}
-	reads, writes, _ := backend.Operands(op)
+	reads, writes, _ := graph.Operands(op)
 	for _, t := range append(reads, writes...) {
 		if !slices.Contains(added, t) && slices.ContainsFunc(l.waiting.targets, func(x target) bool { return x.to.Storage == t.Storage }) {
 			l.addWaiting()

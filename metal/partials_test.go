@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"coil/backend"
+	"coil/graph"
 	"coil/metal"
 	"coil/metal/emulator"
 )
@@ -14,34 +15,34 @@ import (
 // gradients is a recording whose accumulators are compared.
 type gradients struct {
 	*pair
-	*backend.Recorder
+	*graph.Recorder
 }
 
 // load is a temporary of values.
-func (g *gradients) load(rows, cols int, value func() float32) backend.Tensor {
+func (g *gradients) load(rows, cols int, value func() float32) graph.Tensor {
 	data := make([]float32, rows*cols)
 	for i := range data {
 		data[i] = value()
 	}
 	x := g.Temporary(rows, cols)
-	g.Record(&backend.Add{A: g.Constant(rows, cols, data), Y: x, Alpha: 1})
+	g.Record(&graph.Add{A: g.Constant(rows, cols, data), Y: x, Alpha: 1})
 	return x
 }
 
 // weight records what a product of cols columns leaves to the gradient of a weight, and of a bias if there is one. The
 // product takes several parts.
-func (g *gradients) weight(dw, db backend.Tensor) {
+func (g *gradients) weight(dw, db graph.Tensor) {
 	const tokens = 256
-	g.Record(&backend.Matmul{A: g.load(tokens, dw.Rows, g.small), B: g.load(tokens, dw.Cols, g.small), C: dw, TransA: true, Accumulate: true, Sums: db})
+	g.Record(&graph.Matmul{A: g.load(tokens, dw.Rows, g.small), B: g.load(tokens, dw.Cols, g.small), C: dw, TransA: true, Accumulate: true, Sums: db})
 }
 
 // norm records what a norm leaves to the gradients of gain and bias.
-func (g *gradients) norm(dgain, dbias backend.Tensor) {
+func (g *gradients) norm(dgain, dbias graph.Tensor) {
 	const rows = 20
 	cols := dgain.Cols
 	x, y, gain, stats := g.load(rows, cols, g.normal), g.Temporary(rows, cols), g.load(1, cols, g.normal), g.Temporary(rows, 2)
-	g.Record(&backend.LayerNorm{X: x, Gain: gain, Y: y, Stats: stats, Eps: 1e-5})
-	g.Record(&backend.LayerNormBackward{X: x, Gain: gain, Stats: stats, DY: g.load(rows, cols, g.normal), DX: y, DGain: dgain, DBias: dbias})
+	g.Record(&graph.LayerNorm{X: x, Gain: gain, Y: y, Stats: stats, Eps: 1e-5})
+	g.Record(&graph.LayerNormBackward{X: x, Gain: gain, Stats: stats, DY: g.load(rows, cols, g.normal), DX: y, DGain: dgain, DBias: dbias})
 }
 
 // results compiles the recording for both backends, runs it twice, compares the results of the second time, and returns
@@ -104,39 +105,39 @@ var partialsCases = []struct {
 	{"in three groups, not in vectors", 3, 1, func(g *gradients) {
 		dw, db := g.Accumulator(7, 33), g.Accumulator(1, 33)
 		g.weight(dw, db)
-		g.weight(dw, backend.Tensor{})
+		g.weight(dw, graph.Tensor{})
 		g.Result(dw)
 		g.Result(db)
 	}},
 	{"weights and norms", 2, 1, func(g *gradients) {
 		dw, dgain, dbias, alone := g.Accumulator(16, 200), g.Accumulator(1, 40), g.Accumulator(1, 40), g.Accumulator(1, 515)
 		g.norm(dgain, dbias)
-		g.weight(dw, backend.Tensor{})
+		g.weight(dw, graph.Tensor{})
 		g.norm(dgain, dbias)
-		g.norm(alone, backend.Tensor{})
-		for _, t := range []backend.Tensor{dw, dgain, dbias, alone} {
+		g.norm(alone, graph.Tensor{})
+		for _, t := range []graph.Tensor{dw, dgain, dbias, alone} {
 			g.Result(t)
 		}
 	}},
 	{"columns of one tensor", 1, 2, func(g *gradients) {
 		dw := g.Accumulator(20, 72)
-		g.weight(dw.Columns(0, 40), backend.Tensor{})
-		g.weight(dw.Columns(32, 72), backend.Tensor{})
+		g.weight(dw.Columns(0, 40), graph.Tensor{})
+		g.weight(dw.Columns(32, 72), graph.Tensor{})
 		g.Result(dw)
 	}},
 	{"read in between", 1, 2, func(g *gradients) {
 		dw, twice := g.Accumulator(20, 32), g.Accumulator(1, 1)
-		g.weight(dw, backend.Tensor{})
-		g.Record(&backend.Sum{X: dw, Y: twice, Alpha: 1, Accumulate: true, Squares: true})
-		g.weight(dw, backend.Tensor{})
+		g.weight(dw, graph.Tensor{})
+		g.Record(&graph.Sum{X: dw, Y: twice, Alpha: 1, Accumulate: true, Squares: true})
+		g.weight(dw, graph.Tensor{})
 		g.Result(dw)
 		g.Result(twice)
 	}},
 	{"changed in between", 1, 2, func(g *gradients) {
 		dw := g.Accumulator(20, 32)
-		g.weight(dw, backend.Tensor{})
-		g.Record(&backend.Add{A: dw, Y: dw, Alpha: 3})
-		g.weight(dw, backend.Tensor{})
+		g.weight(dw, graph.Tensor{})
+		g.Record(&graph.Add{A: dw, Y: dw, Alpha: 3})
+		g.weight(dw, graph.Tensor{})
 		g.Result(dw)
 	}},
 	{"more tensors than a launch takes", 1, 2, func(g *gradients) {
@@ -157,10 +158,10 @@ var partialsCases = []struct {
 	}},
 	{"one that cannot wait", 1, 3, func(g *gradients) {
 		dgain, dbias, kept, sum := g.Accumulator(1, 12), g.load(1, 12, g.normal), g.Accumulator(1, 12), g.Accumulator(1, 1)
-		g.norm(kept, backend.Tensor{})
+		g.norm(kept, graph.Tensor{})
 		g.norm(dgain, dbias)
-		g.Record(&backend.Sum{X: dbias, Y: sum, Alpha: 1, Accumulate: true, Squares: true})
-		for _, t := range []backend.Tensor{dgain, kept, sum} {
+		g.Record(&graph.Sum{X: dbias, Y: sum, Alpha: 1, Accumulate: true, Squares: true})
+		for _, t := range []graph.Tensor{dgain, kept, sum} {
 			g.Result(t)
 		}
 	}},
@@ -172,7 +173,7 @@ func TestPartials(t *testing.T) {
 		for _, c := range partialsCases {
 			t.Run(fmt.Sprintf("%s, checked=%v order=%v", c.name, e.Checked, e.Order), func(t *testing.T) {
 				record := func() *gradients {
-					g := &gradients{newPair(t, e, metal.Options{Cores: 8}), backend.NewRecorder(1, c.groups)}
+					g := &gradients{newPair(t, e, metal.Options{Cores: 8}), graph.NewRecorder(1, c.groups)}
 					c.record(g)
 					return g
 				}
@@ -199,7 +200,7 @@ func near(a, b []float32) bool {
 func TestPartialsHaveOneOrder(t *testing.T) {
 	var first []float32
 	for _, e := range []emulator.Options{{}, {Order: emulator.Reverse}, {Order: emulator.Random, Seed: 4, Workers: 2}} {
-		g := &gradients{newPair(t, e, metal.Options{Cores: 8}), backend.NewRecorder(1, 1)}
+		g := &gradients{newPair(t, e, metal.Options{Cores: 8}), graph.NewRecorder(1, 1)}
 		dgain, dbias := g.Accumulator(1, 132), g.Accumulator(1, 132)
 		for range 3 {
 			g.norm(dgain, dbias)

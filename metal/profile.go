@@ -1,6 +1,8 @@
 package metal
 
-import "coil/backend"
+import (
+	"coil/backend"
+)
 
 // Profile begins to measure, from zero, or stops: see [backend.Profiler].
 func (p *program) Profile(on bool) {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"coil/backend"
+	"coil/graph"
 	"coil/metal"
 )
 
@@ -17,16 +18,16 @@ func TestProfile(t *testing.T) {
 		d := &slow{Device: metal.OnPaper(metal.Chip{Name: "paper"}), launch: launch, ended: map[metal.Ticket]int{}}
 		b := on(t, d, metal.Options{Target: target})
 		defer b.Close()
-		r := backend.NewRecorder(1, 2)
+		r := graph.NewRecorder(1, 2)
 		x, big, sum := r.Temporary(1, 256), r.Temporary(1, 1<<22), r.Accumulator(1, 1)
-		r.Record(&backend.Fill{Y: x})
-		r.Record(&backend.Fill{Y: big})
-		r.Record(&backend.Sum{X: x, Y: sum, Alpha: 1, Accumulate: true})
+		r.Record(&graph.Fill{Y: x})
+		r.Record(&graph.Fill{Y: big})
+		r.Record(&graph.Sum{X: x, Y: sum, Alpha: 1, Accumulate: true})
 		r.BeginStep()
 		r.Result(sum)
 		y := r.Temporary(1, 256)
-		r.Record(&backend.Fill{Y: y})
-		r.Record(&backend.Add{A: y, Y: y, Alpha: 1})
+		r.Record(&graph.Fill{Y: y})
+		r.Record(&graph.Add{A: y, Y: y, Alpha: 1})
 		p, err := b.Compile(r)
 		if err != nil {
 			t.Fatal(err)
@@ -54,7 +55,7 @@ func TestProfile(t *testing.T) {
 			step()
 			times := profiler.Times()
 			all := 0.0
-			for i, op := range []backend.Op{r.Group()[0], r.Group()[1], r.Group()[2], r.Step()[0], r.Step()[1], nil} {
+			for i, op := range []graph.Op{r.Group()[0], r.Group()[1], r.Group()[2], r.Step()[0], r.Step()[1], nil} {
 				calls := steps
 				if i < 3 {
 					calls *= 2

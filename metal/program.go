@@ -8,12 +8,13 @@ import (
 	"unsafe"
 
 	"coil/backend"
+	"coil/graph"
 )
 
 // program is a compiled recording.
 type program struct {
 	m      *Metal
-	rec    *backend.Recorder
+	rec    *graph.Recorder
 	memory backend.Memory
 
 	steps     []step   // what the launches are, for names and numbers
@@ -57,7 +58,7 @@ type layout struct {
 func roundUp(n uint64) uint64 { return (n + 255) / 256 * 256 }
 
 // layout places everything and lowers every operation.
-func (m *Metal) layout(r *backend.Recorder) (*layout, error) {
+func (m *Metal) layout(r *graph.Recorder) (*layout, error) {
 	storages := r.Storages()
 	chip := m.chip
 	chip.tiles = tilesOf(m.variants)
@@ -70,7 +71,7 @@ func (m *Metal) layout(r *backend.Recorder) (*layout, error) {
 	if m.options.BFloat16 && r.Err() == nil {
 		l.bf16 = BFloats(r)
 	}
-	groupPlan, stepPlan, err := backend.PlanArenas(r, func(i int) int {
+	groupPlan, stepPlan, err := graph.PlanArenas(r, func(i int) int {
 		if l.bf16[i] {
 			return (storages[i].Len + 1) / 2
 		}
@@ -90,24 +91,24 @@ func (m *Metal) layout(r *backend.Recorder) (*layout, error) {
 			out.sizes[in] += roundUp(bytes * count)
 		}
 		switch s.Space {
-		case backend.Parameter:
+		case graph.Parameter:
 			if b, ok := s.Buffer.(*buffer); !ok || b.m != m {
 				return nil, fmt.Errorf("metal: a buffer of another backend")
 			}
 			l.regions[i] = region(len(out.sizes))
 			out.sizes = append(out.sizes, 0)
 			out.memory.Buffers += int64(bytes)
-		case backend.Constant:
+		case graph.Constant:
 			place(constants, 1)
-		case backend.Accumulator:
+		case graph.Accumulator:
 			place(accumulators, 1)
-		case backend.Output:
+		case graph.Output:
 			place(outputs, groups)
 			l.windows[i] = bytes
-		case backend.Input:
+		case graph.Input:
 			l.regions[i], l.offsets[i], l.windows[i] = batch, slot, bytes
 			slot += roundUp(bytes * groups)
-		case backend.Temporary:
+		case graph.Temporary:
 			if l.regions[i] = groupArena; s.Step {
 				l.regions[i] = stepArena
 				l.offsets[i] = uint64(max(stepPlan.Offsets[i], 0)) * 4
@@ -194,24 +195,24 @@ func (l *layout) lowerAll(accumulated uint64) {
 	l.closeStep()
 }
 
-func (l *layout) changesParameter(op backend.Op) bool {
-	_, written, _ := backend.Operands(op)
-	return slices.ContainsFunc(written, func(t backend.Tensor) bool {
-		return l.rec.Storages()[t.Storage-1].Space == backend.Parameter
+func (l *layout) changesParameter(op graph.Op) bool {
+	_, written, _ := graph.Operands(op)
+	return slices.ContainsFunc(written, func(t graph.Tensor) bool {
+		return l.rec.Storages()[t.Storage-1].Space == graph.Parameter
 	})
 }
 
 // asksGate reports whether the kernels of op leave everything as it is while the gate is closed.
-func asksGate(op backend.Op) bool {
+func asksGate(op graph.Op) bool {
 	switch op.(type) {
-	case *backend.AdamW, *backend.Adafactor, *backend.Average:
+	case *graph.AdamW, *graph.Adafactor, *graph.Average:
 		return true
 	}
 	return false
 }
 
 // Plan returns the memory that Compile would take.
-func (m *Metal) Plan(r *backend.Recorder) (backend.Memory, error) {
+func (m *Metal) Plan(r *graph.Recorder) (backend.Memory, error) {
 	l, err := m.layout(r)
 	if err != nil {
 		return backend.Memory{}, err
@@ -221,7 +222,7 @@ func (m *Metal) Plan(r *backend.Recorder) (backend.Memory, error) {
 
 // Compile lowers the recording, makes its pipelines and takes its memory. Where a kernel does not compile it takes a plainer
 // variant, from then on.
-func (m *Metal) Compile(r *backend.Recorder) (backend.Program, error) {
+func (m *Metal) Compile(r *graph.Recorder) (backend.Program, error) {
 	if m.lost != nil {
 		return nil, m.lost
 	}
@@ -238,7 +239,7 @@ func (m *Metal) Compile(r *backend.Recorder) (backend.Program, error) {
 	}
 }
 
-func (m *Metal) compile(r *backend.Recorder) (*program, error) {
+func (m *Metal) compile(r *graph.Recorder) (*program, error) {
 	l, err := m.layout(r)
 	if err != nil {
 		return nil, err
@@ -300,9 +301,9 @@ func (p *program) allocate(l *layout) error {
 	}
 	for i, s := range p.rec.Storages() {
 		switch s.Space {
-		case backend.Parameter:
+		case graph.Parameter:
 			p.buffers[l.regions[i]] = s.Buffer.(*buffer).id
-		case backend.Constant:
+		case graph.Constant:
 			copy(floats(m.device.Bytes(p.buffers[constants])[l.offsets[i]:]), s.Data)
 		}
 	}
@@ -405,7 +406,7 @@ func (p *program) Run(s backend.Step) error {
 	if pending == depth {
 		return fmt.Errorf("metal: run before the results of the step before the last were taken")
 	}
-	if err := p.rec.CheckStep(s); err != nil {
+	if err := s.Check(p.rec); err != nil {
 		return fmt.Errorf("metal: %w", err)
 	}
 	for _, c := range p.checks {
@@ -432,7 +433,7 @@ func (p *program) fill(slot int, s backend.Step) {
 	copy(p.scalars(slot)[1:], s.Scalars)
 	b := p.slot(slot)
 	for i, st := range p.rec.Storages() {
-		if st.Space == backend.Input {
+		if st.Space == graph.Input {
 			copy(ints(b[p.offsets[i]:]), s.Inputs[st.Number])
 		}
 	}
@@ -493,9 +494,9 @@ func (p *program) spareCommands() []command {
 }
 
 // Output copies an output of the last step.
-func (p *program) Output(t backend.Tensor, dst []float32) error {
+func (p *program) Output(t graph.Tensor, dst []float32) error {
 	s := p.rec.Storages()[t.Storage-1]
-	if s.Space != backend.Output || len(dst) != s.Len*p.rec.Groups() {
+	if s.Space != graph.Output || len(dst) != s.Len*p.rec.Groups() {
 		return fmt.Errorf("metal: output of %d values asked, the batch has %d", len(dst), s.Len*p.rec.Groups())
 	}
 	if err := p.m.settle(len(p.m.flights)); err != nil {

@@ -1,6 +1,6 @@
 package metal
 
-import "coil/backend"
+import "coil/graph"
 
 // pieces is how the elements of matrices of one shape are dealt out to threadgroups; see shaders/reduce.metal.
 type pieces struct {
@@ -21,7 +21,7 @@ func (p pieces) vector() int {
 const vectorsOf = 4
 
 // pieces of matrices for a kernel with threadgroups of so many threads.
-func (l *lowering) pieces(threads int, ts ...backend.Tensor) pieces {
+func (l *lowering) pieces(threads int, ts ...graph.Tensor) pieces {
 	p := pieces{wide: l.wide(ts...), cols: ts[0].Cols, across: 1}
 	vector := p.vector()
 	for p.across < threads && p.across*vectorsOf*vector < p.cols {
@@ -44,7 +44,7 @@ func (p pieces) groups(most int) int {
 	return min(p.rounds, most)
 }
 
-func (l *lowering) sum(o *backend.Sum) {
+func (l *lowering) sum(o *graph.Sum) {
 	x := o.X
 	flatten(&x)
 	threads := l.threads("sum", groupThreads)
@@ -52,7 +52,7 @@ func (l *lowering) sum(o *backend.Sum) {
 	if n := p.groups(1024); n > 1 {
 		list := l.temporary(n)
 		l.sumOf(p, x, n, o.Squares, 1, false, l.in(x), list.written())
-		row := backend.Tensor{Rows: 1, Cols: n}
+		row := graph.Tensor{Rows: 1, Cols: n}
 		of := pieces{wide: n%4 == 0, cols: n, across: threads}
 		of.each = ceil(n, threads*vectorsOf*of.vector())
 		of.count = of.each
@@ -62,7 +62,7 @@ func (l *lowering) sum(o *backend.Sum) {
 	l.sumOf(p, x, 1, o.Squares, o.Alpha, o.Accumulate, l.in(x), l.outIf(o.Accumulate, o.Y))
 }
 
-func (l *lowering) sumOf(p pieces, t backend.Tensor, groups int, squares bool, alpha float32, accumulate bool, x, y arg) {
+func (l *lowering) sumOf(p pieces, t graph.Tensor, groups int, squares bool, alpha float32, accumulate bool, x, y arg) {
 	l.add(launch{file: "reduce", kernel: "sum",
 		constants: []Constant{boolConstant(0, p.wide), boolConstant(1, squares)},
 		args:      []arg{x, y},
@@ -89,7 +89,7 @@ const (
 	columnHeights = 256
 )
 
-func (l *lowering) columnSums(o *backend.ColumnSums) {
+func (l *lowering) columnSums(o *graph.ColumnSums) {
 	rows, cols := o.X.Rows, o.X.Cols
 	wide := l.wide(o.X, o.Y)
 	height := max(columnHeight, ceil(rows, columnHeights))
@@ -121,7 +121,7 @@ func (l *lowering) columnSumsOf(rows, cols, stride, height int, wide, accumulate
 		groups: [3]int{ceil(cols, across*vector), ceil(rows, height), 1}, threads: one(l.threads("column_sums", groupThreads))})
 }
 
-func (l *lowering) cosine(o *backend.Cosine) {
+func (l *lowering) cosine(o *graph.Cosine) {
 	a, b := o.A, o.B
 	flatten(&a, &b)
 	threads := l.threads("cosine", groupThreads)
@@ -149,7 +149,7 @@ func (l *lowering) cosine(o *backend.Cosine) {
 		args:      []arg{sums.read(), y, norms}, params: params, groups: one(1), threads: one(l.threads("cosine_end", groupThreads))})
 }
 
-func (l *lowering) cosineBackward(o *backend.CosineBackward) {
+func (l *lowering) cosineBackward(o *graph.CosineBackward) {
 	a, b, da, db := o.A, o.B, o.DA, o.DB
 	flatten(&a, &b, &da, &db)
 	wide := l.wide(a, b, da, db)
@@ -164,7 +164,7 @@ func (l *lowering) cosineBackward(o *backend.CosineBackward) {
 	l.add(x)
 }
 
-func (l *lowering) clipFactor(o *backend.ClipFactor) {
+func (l *lowering) clipFactor(o *graph.ClipFactor) {
 	l.add(launch{file: "reduce", kernel: "clip_factor",
 		args:   []arg{l.in(o.Squares), l.out(o.Norm), l.out(o.Factor)},
 		params: struct{ Max float32 }{o.Max}, groups: one(1), threads: one(simdWidth), grid: true})

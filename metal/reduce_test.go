@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"coil/backend"
+	"coil/graph"
 	"coil/metal"
 	"coil/metal/emulator"
 	"coil/metal/emulator/emulatortest"
@@ -15,12 +16,12 @@ import (
 
 // recording is a recorder whose parameters are made of slices.
 type recording struct {
-	*backend.Recorder
+	*graph.Recorder
 	t testing.TB
 	b *metal.Metal
 }
 
-func (r *recording) values(x []float32) backend.Tensor {
+func (r *recording) values(x []float32) graph.Tensor {
 	r.t.Helper()
 	b, err := r.b.NewBuffer(len(x))
 	if err == nil {
@@ -33,14 +34,14 @@ func (r *recording) values(x []float32) backend.Tensor {
 }
 
 // result is a tensor of the step part that is shown.
-func (r *recording) result(rows, cols int) backend.Tensor {
+func (r *recording) result(rows, cols int) graph.Tensor {
 	t := r.Temporary(rows, cols)
 	r.Result(t)
 	return t
 }
 
 // shaped views a row as a matrix.
-func shaped(t backend.Tensor, rows, cols, stride int) backend.Tensor {
+func shaped(t graph.Tensor, rows, cols, stride int) graph.Tensor {
 	t.Rows, t.Cols, t.Stride = rows, cols, stride
 	return t
 }
@@ -52,7 +53,7 @@ func resultsOf(t testing.TB, o emulator.Options, step backend.Step, record func(
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &recording{backend.NewRecorder(1, 1), t, b}
+	r := &recording{graph.NewRecorder(1, 1), t, b}
 	record(r)
 	p, err := b.Compile(r.Recorder)
 	if err != nil {
@@ -102,8 +103,8 @@ func TestLongSums(t *testing.T) {
 		for _, v := range views {
 			view := shaped(p, v.rows, v.cols, v.stride)
 			view.Offset = v.offset
-			r.Record(&backend.Sum{X: view, Y: r.result(1, 1), Alpha: 1})
-			r.Record(&backend.Sum{X: view, Y: r.result(1, 1), Alpha: 0.5, Squares: true})
+			r.Record(&graph.Sum{X: view, Y: r.result(1, 1), Alpha: 1})
+			r.Record(&graph.Sum{X: view, Y: r.result(1, 1), Alpha: 0.5, Squares: true})
 		}
 	})
 	for i, v := range views {
@@ -133,7 +134,7 @@ func TestTallColumnSums(t *testing.T) {
 		got := resultsOf(t, emulator.Options{}, backend.Step{}, func(r *recording) {
 			p := r.values(x)
 			r.BeginStep()
-			r.Record(&backend.ColumnSums{X: shaped(p, rows, cols, cols), Y: r.result(1, cols)})
+			r.Record(&graph.ColumnSums{X: shaped(p, rows, cols, cols), Y: r.result(1, cols)})
 		})
 		for j, g := range got {
 			var sum, abs float64
@@ -158,7 +159,7 @@ func TestLongCosine(t *testing.T) {
 	got := resultsOf(t, emulator.Options{}, backend.Step{}, func(r *recording) {
 		x, y := r.values(a), r.values(b)
 		r.BeginStep()
-		r.Record(&backend.Cosine{A: x, B: y, Y: r.result(1, 1), Norms: r.result(1, 3), Alpha: 2})
+		r.Record(&graph.Cosine{A: x, B: y, Y: r.result(1, 1), Norms: r.result(1, 3), Alpha: 2})
 	})
 	var ab, aa, bb, abs float64
 	for i := range a {
@@ -182,16 +183,16 @@ func TestSumsAreReproducible(t *testing.T) {
 		got := resultsOf(t, o, backend.Step{Scalars: []float32{0.1, 0}, Inputs: [][]int32{make([]int32, rows)}}, func(r *recording) {
 			x, y := shaped(r.values(normals(rows*cols, 5)), rows, cols, cols), shaped(r.values(normals(rows*cols, 6)), rows, cols, cols)
 			table, positions := r.Accumulator(2, cols), r.Accumulator(50, cols)
-			r.Record(&backend.EmbeddingBackward{Index: r.Input(rows), DY: x, DTable: table, DPositions: positions})
+			r.Record(&graph.EmbeddingBackward{Index: r.Input(rows), DY: x, DTable: table, DPositions: positions})
 			r.Result(table)
 			r.Result(positions)
 			r.BeginStep()
-			r.Record(&backend.Sum{X: x, Y: r.result(1, 1), Alpha: 1})
-			r.Record(&backend.Sum{X: x.Columns(1, cols), Y: r.result(1, 1), Alpha: 1})
-			r.Record(&backend.ColumnSums{X: x, Y: r.result(1, cols)})
-			r.Record(&backend.Cosine{A: x, B: y, Y: r.result(1, 1), Norms: r.result(1, 3), Alpha: 1})
+			r.Record(&graph.Sum{X: x, Y: r.result(1, 1), Alpha: 1})
+			r.Record(&graph.Sum{X: x.Columns(1, cols), Y: r.result(1, 1), Alpha: 1})
+			r.Record(&graph.ColumnSums{X: x, Y: r.result(1, cols)})
+			r.Record(&graph.Cosine{A: x, B: y, Y: r.result(1, 1), Norms: r.result(1, 3), Alpha: 1})
 			state := r.values(normals(rows*cols, 7))
-			r.Record(&backend.Adafactor{X: shaped(state, rows, cols, cols), Grad: x, RowV: r.values(make([]float32, rows)),
+			r.Record(&graph.Adafactor{X: shaped(state, rows, cols, cols), Grad: x, RowV: r.values(make([]float32, rows)),
 				ColV: r.values(make([]float32, cols)), Rate: r.Scalar(), Beta: r.Scalar(),
 				Eps: 1e-30, Clip: 1, Floor: 1e-3, ScaleByParameter: true})
 			r.Result(state)
@@ -213,10 +214,10 @@ func TestLaunchesOfSums(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		r := &recording{backend.NewRecorder(1, 1), t, b}
+		r := &recording{graph.NewRecorder(1, 1), t, b}
 		x := r.values(make([]float32, c.n))
 		r.BeginStep()
-		r.Record(&backend.Sum{X: x, Y: r.result(1, 1), Alpha: 1})
+		r.Record(&graph.Sum{X: x, Y: r.result(1, 1), Alpha: 1})
 		p, err := b.Compile(r.Recorder)
 		if err != nil {
 			t.Fatal(err)
@@ -269,7 +270,7 @@ func TestClipFactorOfWhatIsNotFinite(t *testing.T) {
 			got := resultsOf(t, emulator.Options{}, backend.Step{}, func(r *recording) {
 				x := r.values([]float32{squares})
 				r.BeginStep()
-				r.Record(&backend.ClipFactor{Squares: x, Norm: r.result(1, 1), Factor: r.result(1, 1)})
+				r.Record(&graph.ClipFactor{Squares: x, Norm: r.result(1, 1), Factor: r.result(1, 1)})
 			})
 			want := float32(0)
 			if squares == math.MaxFloat32 {

@@ -3,7 +3,7 @@ package metal
 import (
 	"math"
 
-	"coil/backend"
+	"coil/graph"
 )
 
 // turns names a table of cosines and sines, which all rotary operations of a kind share.
@@ -28,12 +28,12 @@ func (t turns) table() []float32 {
 }
 
 // turnsOf is the table of a rotary operation.
-func (l *lowering) turnsOf(o *backend.Rotary) factor {
+func (l *lowering) turnsOf(o *graph.Rotary) factor {
 	t := turns{o.Width, o.Length, o.Base}
 	return factor{arg: l.table(t, t.table), quads: o.Width/2%4 == 0}
 }
 
-func (l *lowering) rotary(o *backend.Rotary) {
+func (l *lowering) rotary(o *graph.Rotary) {
 	x, half := o.X, o.Width/2
 	heads, sign := x.Cols/o.Width, float32(1)
 	if o.Inverse {

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"coil/backend"
+	"coil/graph"
 )
 
 // Metal 4's tensor operations multiply bfloat matrices on the matrix units of M5. Nobody who wrote coil had one, so a shape
@@ -122,18 +123,18 @@ func (m *Metal) compare(s ProductShape) bool {
 
 // timeProducts returns the product of two matrices and the least GPU time of a program that computes it several times.
 func (m *Metal) timeProducts(s ProductShape) ([]float32, float64, error) {
-	r := backend.NewRecorder(1, 1)
-	operand := func(rows, cols int, phase float64) backend.Tensor {
+	r := graph.NewRecorder(1, 1)
+	operand := func(rows, cols int, phase float64) graph.Tensor {
 		const kinds = 13 // of rows
 		table := make([]float32, kinds*cols)
 		for i := range table {
 			table[i] = float32(math.Sin(0.7*float64(i) + phase))
 		}
 		t := r.Temporary(rows, cols)
-		r.Record(&backend.Embedding{Table: r.Constant(kinds, cols, table), Index: r.Input(rows), Y: t})
+		r.Record(&graph.Embedding{Table: r.Constant(kinds, cols, table), Index: r.Input(rows), Y: t})
 		return t
 	}
-	op := &backend.Matmul{TransA: s.Layout == "tn", TransB: s.Layout == "nt"}
+	op := &graph.Matmul{TransA: s.Layout == "tn", TransB: s.Layout == "nt"}
 	rows, cols := []int{s.M, s.K}, []int{s.K, s.N}
 	if op.TransA {
 		slices.Reverse(rows)

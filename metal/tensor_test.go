@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"coil/backend"
+	"coil/graph"
 	"coil/metal"
 	"coil/metal/emulator"
 	"coil/metal/emulator/emulatortest"
@@ -15,9 +16,9 @@ import (
 
 // tensorProducts computes products of bfloat matrices with all that may happen to C.
 func tensorProducts(b *metal.Metal) ([]float32, error) {
-	r := backend.NewRecorder(1, 1)
+	r := graph.NewRecorder(1, 1)
 	phase := 0.0
-	values := func(rows, cols int) backend.Tensor {
+	values := func(rows, cols int) graph.Tensor {
 		v := make([]float32, rows*cols)
 		phase++
 		for i := range v {
@@ -25,15 +26,15 @@ func tensorProducts(b *metal.Metal) ([]float32, error) {
 		}
 		return r.Constant(rows, cols, v)
 	}
-	bfloat := func(rows, cols int) backend.Tensor {
+	bfloat := func(rows, cols int) graph.Tensor {
 		x := r.Temporary(rows, cols+16)
-		r.Record(&backend.Fill{Y: x, Value: 3}) // what lies around the operand must not count
+		r.Record(&graph.Fill{Y: x, Value: 3}) // what lies around the operand must not count
 		y := x.Columns(8, 8+cols)
-		r.Record(&backend.Add{A: values(rows, cols), Y: y, Alpha: 1})
+		r.Record(&graph.Add{A: values(rows, cols), Y: y, Alpha: 1})
 		return y
 	}
-	var shown []backend.Tensor
-	product := func(o backend.Matmul, m, n, k int) {
+	var shown []graph.Tensor
+	product := func(o graph.Matmul, m, n, k int) {
 		if o.A = bfloat(m, k); o.TransA {
 			o.A = bfloat(k, m)
 		}
@@ -42,29 +43,29 @@ func tensorProducts(b *metal.Metal) ([]float32, error) {
 		}
 		o.C = r.Output(m, n)
 		if o.Accumulate {
-			r.Record(&backend.Add{A: values(m, n), Y: o.C, Alpha: 1})
+			r.Record(&graph.Add{A: values(m, n), Y: o.C, Alpha: 1})
 		}
 		r.Record(&o)
 		shown = append(shown, o.C)
 		if o.Sums.Exists() {
 			y := r.Output(1, n)
-			r.Record(&backend.Add{A: o.Sums, Y: y, Alpha: 1})
+			r.Record(&graph.Add{A: o.Sums, Y: y, Alpha: 1})
 			shown = append(shown, y)
 		}
 	}
-	sums := func(n int) backend.Tensor {
+	sums := func(n int) graph.Tensor {
 		y := r.Temporary(1, n)
-		r.Record(&backend.Fill{Y: y, Value: 2})
+		r.Record(&graph.Fill{Y: y, Value: 2})
 		return y
 	}
-	product(backend.Matmul{}, 64, 64, 64)
-	product(backend.Matmul{}, 70, 45, 40)
-	product(backend.Matmul{Bias: values(1, 72), Activation: backend.GELU, Residual: values(130, 72)}, 130, 72, 24)
-	product(backend.Matmul{TransB: true}, 65, 130, 56)
-	product(backend.Matmul{TransB: true, Accumulate: true}, 8, 200, 16)
-	product(backend.Matmul{TransA: true, Sums: sums(72)}, 136, 72, 40)
-	product(backend.Matmul{TransA: true, Accumulate: true, Sums: sums(70)}, 64, 70, 33)
-	product(backend.Matmul{TransA: true, Sums: sums(64)}, 64, 64, 264) // in parts
+	product(graph.Matmul{}, 64, 64, 64)
+	product(graph.Matmul{}, 70, 45, 40)
+	product(graph.Matmul{Bias: values(1, 72), Activation: graph.GELU, Residual: values(130, 72)}, 130, 72, 24)
+	product(graph.Matmul{TransB: true}, 65, 130, 56)
+	product(graph.Matmul{TransB: true, Accumulate: true}, 8, 200, 16)
+	product(graph.Matmul{TransA: true, Sums: sums(72)}, 136, 72, 40)
+	product(graph.Matmul{TransA: true, Accumulate: true, Sums: sums(70)}, 64, 70, 33)
+	product(graph.Matmul{TransA: true, Sums: sums(64)}, 64, 64, 264) // in parts
 	p, err := b.Compile(r)
 	if err != nil {
 		return nil, err
@@ -232,12 +233,12 @@ func TestTensorProbe(t *testing.T) {
 // wide computes a product of bfloat matrices that is large enough for tiles of 64.
 func wide(t *testing.T, b *metal.Metal) {
 	t.Helper()
-	r := backend.NewRecorder(1, 1)
+	r := graph.NewRecorder(1, 1)
 	x, y := r.Temporary(512, 32), r.Temporary(32, 512)
-	r.Record(&backend.Fill{Y: x, Value: 1})
-	r.Record(&backend.Fill{Y: y, Value: 2})
+	r.Record(&graph.Fill{Y: x, Value: 1})
+	r.Record(&graph.Fill{Y: y, Value: 2})
 	z := r.Output(512, 512)
-	r.Record(&backend.Matmul{A: x, B: y, C: z})
+	r.Record(&graph.Matmul{A: x, B: y, C: z})
 	p, err := b.Compile(r)
 	if err != nil {
 		t.Fatal(err)

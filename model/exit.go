@@ -1,16 +1,17 @@
 package model
 
 import (
-	"coil/backend"
+	"coil/autodiff"
+	"coil/graph"
 	"coil/loop"
 )
 
 // Exits records the gate of a learned exit (Ouro, arXiv 2510.25741) on the states of the looped block after each of its
-// loops, and the distribution p over the loops after which a position with a target leaves: see [backend.Exit]. With n the
+// loops, and the distribution p over the loops after which a position with a target leaves: see [graph.Exit]. With n the
 // model's kind of norm, without gain or bias, and none for states that have just been normed (post), the gate is
 //
 //	λ_t = 1/(1 + exp(−(w·n(s_t) + b)))
-func (m *Model) Exits(t *backend.Tape, weights backend.Tensor, states []backend.Tensor, targets backend.Index) *backend.Exits {
+func (m *Model) Exits(t *autodiff.Tape, weights graph.Tensor, states []graph.Tensor, targets graph.Index) *Exits {
 	p := m.begin(t, weights)
 	gates := states
 	if m.Config.NormPlace != "post" {
@@ -19,20 +20,20 @@ func (m *Model) Exits(t *backend.Tape, weights backend.Tensor, states []backend.
 			ones[i] = 1
 		}
 		gain := t.Constant(1, m.Config.Width, ones)
-		gates = make([]backend.Tensor, len(states))
+		gates = make([]graph.Tensor, len(states))
 		for i, s := range states {
-			gates[i] = t.Norm(s, gain, backend.Tensor{}, eps, m.Config.Norm == "rmsnorm")
+			gates[i] = t.Norm(s, gain, graph.Tensor{}, eps, m.Config.Norm == "rmsnorm")
 		}
 	}
-	return t.Exits(gates, p.parameter("exit.weight"), p.parameter("exit.bias"), targets)
+	return NewExits(t, gates, p.parameter("exit.weight"), p.parameter("exit.bias"), targets)
 }
 
 // ExitLoss is what the pass of [Model.ExitLoss] leaves for each position, 0 where it has no target.
 type ExitLoss struct {
-	Exits         *backend.Exits // the distribution, and the losses after each loop
-	Loss, Entropy backend.Tensor // [n,1]: the expected loss, and the entropy of the distribution
-	Correct       backend.Tensor // [n,1]: after the last loop
-	State         backend.Tensor // that the head reads after the last loop
+	Exits         *Exits       // the distribution, and the losses after each loop
+	Loss, Entropy graph.Tensor // [n,1]: the expected loss, and the entropy of the distribution
+	Correct       graph.Tensor // [n,1]: after the last loop
+	State         graph.Tensor // that the head reads after the last loop
 }
 
 // ExitLoss records the pass from tokens to the loss of a learned exit (Stage I of arXiv 2510.25741), and adds scale times
@@ -41,19 +42,72 @@ type ExitLoss struct {
 //	Σ_t p_t·L_t − β·H(p)
 //
 // The loop counts are those of a, as for [Model.States].
-func (m *Model) ExitLoss(t *backend.Tape, weights backend.Tensor, tokens, targets backend.Index, a loop.Architecture, scale backend.Scalar) ExitLoss {
-	var states []backend.Tensor
-	m.EachLoop(t, weights, tokens, a, func(_ int, _, s backend.Tensor) { states = append(states, s) })
+func (m *Model) ExitLoss(t *autodiff.Tape, weights graph.Tensor, tokens, targets graph.Index, a loop.Architecture, scale graph.Scalar) ExitLoss {
+	var states []graph.Tensor
+	m.EachLoop(t, weights, tokens, a, func(_ int, _, s graph.Tensor) { states = append(states, s) })
 	n := targets.Len
 	x := ExitLoss{Exits: m.Exits(t, weights, states, targets), Loss: t.Temporary(n, 1), Entropy: t.Temporary(n, 1), Correct: t.Temporary(n, 1)}
 	head, transpose := m.begin(t, weights).head()
 	for i, s := range states {
-		var correct backend.Tensor
+		var correct graph.Tensor
 		if x.State = m.Ending(t, weights, s, a); i == len(states)-1 {
 			correct = x.Correct
 		}
-		x.Exits.CrossEntropy(i+1, x.State, head, transpose, correct, scale, logitFloats)
+		x.Exits.CrossEntropy(i+1, autodiff.CrossEntropy{X: x.State, W: head, Transpose: transpose, Correct: correct, Scale: scale, Chunk: logitFloats})
 	}
 	x.Exits.Loss(x.Loss, x.Entropy, float32(m.Loops.ExitBeta), scale)
 	return x
+}
+
+// Exits is a learned exit on a tape: what [graph.Exit] and [graph.ExitLoss] say, for a gate that is a linear layer.
+type Exits struct {
+	P      graph.Tensor // [T·n,1]: the distribution
+	Losses graph.Tensor // [T·n,1], once CrossEntropy was recorded for each loop
+
+	t       *autodiff.Tape
+	xs      []graph.Tensor
+	w, bias graph.Tensor
+	z       graph.Tensor
+	targets graph.Index
+}
+
+// NewExits records the gate's logits x·w + bias of the states after each loop, all [n,d], and the distribution that they
+// make.
+func NewExits(t *autodiff.Tape, xs []graph.Tensor, w, bias graph.Tensor, targets graph.Index) *Exits {
+	n := len(xs) * targets.Len
+	e := &Exits{t: t, xs: xs, w: w, bias: bias, targets: targets, z: t.Temporary(n, 1), P: t.Temporary(n, 1), Losses: t.Temporary(n, 1)}
+	for i, x := range xs {
+		t.Record(&graph.Matmul{A: x, B: w, C: e.of(e.z, i), Bias: bias})
+	}
+	t.Record(&graph.Exit{Z: e.z, P: e.P, Targets: targets})
+	return e
+}
+
+// of is the part of x that belongs to loop i, counted from 0.
+func (e *Exits) of(x graph.Tensor, i int) graph.Tensor {
+	return x.RowRange(i*e.targets.Len, (i+1)*e.targets.Len)
+}
+
+// After is the part of P, or of Losses, that belongs to loop i, counted from 1.
+func (e *Exits) After(x graph.Tensor, i int) graph.Tensor { return e.of(x, i-1) }
+
+// CrossEntropy is [autodiff.Tape.CrossEntropy] of the head on the state after loop i, counted from 1, into Losses. Each
+// position's gradient is weighted by its P, as that of the expected loss is. Targets, Loss, Weight and RowWeights of h are
+// set here.
+func (e *Exits) CrossEntropy(i int, h autodiff.CrossEntropy) {
+	h.Targets, h.Loss, h.Weight, h.RowWeights = e.targets, e.After(e.Losses, i), 1, e.After(e.P, i)
+	e.t.CrossEntropy(h)
+}
+
+// Loss records the expected loss and the entropy of each position, when CrossEntropy was recorded for each loop, and adds
+// scale times the gradient of Loss − beta·Entropy to the gate and, through it, to the states.
+func (e *Exits) Loss(loss, entropy graph.Tensor, beta float32, scale graph.Scalar) {
+	t := e.t
+	dz := t.Temporary(e.z.Rows, 1)
+	t.Record(&graph.ExitLoss{Z: e.z, P: e.P, Losses: e.Losses, Targets: e.targets, Loss: loss, Entropy: entropy, DZ: dz, Beta: beta, Weight: 1, Scale: scale})
+	for i, x := range e.xs[:len(e.xs)-1] { // after the last loop the gate has no say
+		if t.Tracks(x, e.w, e.bias) {
+			t.Node(func() { t.LinearBackward(x, e.w, e.bias, e.of(dz, i), false) }, x)
+		}
+	}
 }

@@ -5,7 +5,9 @@ import (
 	"slices"
 	"testing"
 
+	"coil/autodiff"
 	"coil/backend"
+	"coil/graph"
 	"coil/loop"
 	"coil/model"
 	"coil/model/reference"
@@ -15,10 +17,10 @@ import (
 func evaluate(t *testing.T, m *model.Model, a loop.Architecture, every bool, arena []float32, tokens [][]int) [][]float32 {
 	t.Helper()
 	b := newCPU(t, 1)
-	r := backend.NewRecorder(sequences, groups)
+	r := graph.NewRecorder(sequences, groups)
 	weights, index := r.Parameter(newBuffer(t, b, arena)), r.Input(m.Length)
-	tape := backend.NewTape(r, false)
-	var outputs []backend.Tensor
+	tape := autodiff.NewTape(r, false)
+	var outputs []graph.Tensor
 	for _, s := range m.States(tape, weights, index, a, every) {
 		o := r.Output(m.Length, m.Vocabulary)
 		m.Logits(tape, weights, s, o)
@@ -78,16 +80,16 @@ func TestEvaluationAtOtherLoopCounts(t *testing.T) {
 
 // matmulFLOPs counts those of a recording's group part, and attention's whole square as two products of d·T each row, or
 // four in its gradient.
-func matmulFLOPs(r *backend.Recorder) int64 {
+func matmulFLOPs(r *graph.Recorder) int64 {
 	var n int64
 	for _, op := range r.Group() {
 		switch o := op.(type) {
-		case *backend.Matmul:
+		case *graph.Matmul:
 			m, cols, k := o.Shape()
 			n += 2 * int64(m) * int64(cols) * int64(k)
-		case *backend.Attention:
+		case *graph.Attention:
 			n += 2 * 2 * int64(o.Out.Size()) * int64(o.Length)
-		case *backend.AttentionBackward:
+		case *graph.AttentionBackward:
 			n += 4 * 2 * int64(o.Out.Size()) * int64(o.Length)
 		}
 	}
@@ -102,14 +104,14 @@ func TestFLOPs(t *testing.T) {
 		m := newModel(t, c)
 		b := newCPU(t, 1)
 		for _, train := range []bool{false, true} {
-			r := backend.NewRecorder(sequences, groups)
+			r := graph.NewRecorder(sequences, groups)
 			weights, tokens, targets := r.Parameter(newBuffer(t, b, make([]float32, m.Size))), r.Input(m.Length), r.Input(m.Length)
-			tape := backend.NewTape(r, train)
+			tape := autodiff.NewTape(r, train)
 			if train {
 				tape.Watch(weights, r.Accumulator(1, m.Size))
 			}
 			states := m.States(tape, weights, tokens, m.Architecture, false)
-			m.Loss(tape, weights, states[0], targets, r.Temporary(states[0].Rows, 1), backend.Tensor{}, 0, 1)
+			m.Loss(tape, weights, states[0], targets, r.Temporary(states[0].Rows, 1), graph.Tensor{}, 0, 1)
 			tape.Backward()
 			if r.Err() != nil {
 				t.Fatal(r.Err())

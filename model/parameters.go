@@ -6,7 +6,7 @@ import (
 	"strconv"
 	"strings"
 
-	"coil/backend"
+	"coil/graph"
 	"coil/loop"
 )
 
@@ -37,7 +37,7 @@ func (p Parameter) Counterpart(layers []int) string {
 }
 
 // view is the parameter as a tensor in an arena of parameters, or of their gradients.
-func (p Parameter) view(arena backend.Tensor) backend.Tensor {
+func (p Parameter) view(arena graph.Tensor) graph.Tensor {
 	arena.Offset, arena.Rows, arena.Cols, arena.Stride = arena.Offset+p.Offset, p.Rows, p.Cols, p.Cols
 	return arena
 }
@@ -181,7 +181,7 @@ func (m *Model) Initialize(seed uint64) []float32 {
 // WeightGroup is one kind of weight matrix, a view for each layer in order.
 type WeightGroup struct {
 	Name  string
-	Views func(arena backend.Tensor) []backend.Tensor
+	Views func(arena graph.Tensor) []graph.Tensor
 }
 
 // WeightGroups lists the kinds of weight matrices of a layer: what the regularizer compares.
@@ -189,8 +189,8 @@ func (m *Model) WeightGroups() []WeightGroup {
 	d, f := m.Config.Width, m.Config.Hidden
 	var groups []WeightGroup
 	add := func(name, parameter string, lo, hi int) {
-		groups = append(groups, WeightGroup{name, func(arena backend.Tensor) []backend.Tensor {
-			var ts []backend.Tensor
+		groups = append(groups, WeightGroup{name, func(arena graph.Tensor) []graph.Tensor {
+			var ts []graph.Tensor
 			for i := range m.Architecture.Layers() {
 				ts = append(ts, m.byName[fmt.Sprintf("layers.%d.%s.weight", i, parameter)].view(arena).Columns(lo, hi))
 			}
@@ -212,8 +212,8 @@ func (m *Model) WeightGroups() []WeightGroup {
 }
 
 // Views returns the tensor of each parameter, by name, in an arena.
-func (m *Model) Views(arena backend.Tensor) []backend.Tensor {
-	var ts []backend.Tensor
+func (m *Model) Views(arena graph.Tensor) []graph.Tensor {
+	var ts []graph.Tensor
 	for _, p := range m.Parameters {
 		ts = append(ts, p.view(arena))
 	}

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"coil/backend"
+	"coil/graph"
 	"coil/model"
 	"coil/model/reference"
 )
@@ -139,7 +139,7 @@ func TestInitialize(t *testing.T) {
 func TestWeightGroupsCoverTheLayers(t *testing.T) {
 	forEachCase(t, func(t *testing.T, c reference.Case) {
 		m := newModel(t, c)
-		r := backend.NewRecorder(1, 1)
+		r := graph.NewRecorder(1, 1)
 		arena := r.Accumulator(1, m.Size)
 		seen := make([]int, m.Size)
 		for _, g := range m.WeightGroups() {

@@ -3,7 +3,7 @@ package model_test
 import (
 	"testing"
 
-	"coil/backend"
+	"coil/graph"
 	"coil/model/reference"
 
 	"github.com/google/go-cmp/cmp"
@@ -20,24 +20,24 @@ func TestPlacesOfLoops(t *testing.T) {
 			loops := a.Loops[m.Architecture.Looped()]
 			r := newTrainer(t, newCPU(t, 1), m, a, c.Regularize, reference.Arena(m, 1), nil).recorder
 
-			var want []backend.Place
+			var want []graph.Place
 			for i := 1; i <= loops; i++ {
-				want = append(want, backend.Place{Loop: i})
+				want = append(want, graph.Place{Loop: i})
 			}
-			want = append(want, backend.Place{})
+			want = append(want, graph.Place{})
 			// Else the head's gradient is the state's.
 			if c.Config.NormPlace != "post" || m.Architecture.Looped() < len(a.Loops)-1 || c.Loops.LearnedExit() {
-				want = append(want, backend.Place{Backward: true})
+				want = append(want, graph.Place{Backward: true})
 			}
 			last := 1
 			if k := c.Loops.Truncate; k > 0 {
 				last = max(1, loops-k+1)
 			}
 			for i := loops; i >= last; i-- {
-				want = append(want, backend.Place{Loop: i, Backward: true})
+				want = append(want, graph.Place{Loop: i, Backward: true})
 			}
-			want = append(want, backend.Place{Backward: true})
-			var got []backend.Place
+			want = append(want, graph.Place{Backward: true})
+			var got []graph.Place
 			for _, mark := range r.Marks() {
 				got = append(got, mark.Place)
 			}
@@ -56,18 +56,18 @@ func TestPlaceOfAttention(t *testing.T) {
 		c.Loops.Recompute = recompute
 		m := newModel(t, c)
 		r := newTrainer(t, newCPU(t, 1), m, m.Architecture, c.Regularize, reference.Arena(m, 1), nil).recorder
-		var forward, backward []backend.Place
+		var forward, backward []graph.Place
 		for i, op := range r.Group() {
 			switch op.(type) {
-			case *backend.Attention:
-				forward = append(forward, backend.PlaceAt(r.Marks(), i))
-			case *backend.AttentionBackward:
-				backward = append(backward, backend.PlaceAt(r.Marks(), i))
+			case *graph.Attention:
+				forward = append(forward, graph.PlaceAt(r.Marks(), i))
+			case *graph.AttentionBackward:
+				backward = append(backward, graph.PlaceAt(r.Marks(), i))
 			}
 		}
-		var want, back []backend.Place
+		var want, back []graph.Place
 		for i := range 4 {
-			want, back = append(want, backend.Place{Loop: i + 1}), append(back, backend.Place{Loop: 4 - i, Backward: true})
+			want, back = append(want, graph.Place{Loop: i + 1}), append(back, graph.Place{Loop: 4 - i, Backward: true})
 		}
 		if recompute { // each is run again right before its backward pass
 			want = append(want, back...)

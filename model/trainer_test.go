@@ -4,8 +4,10 @@ import (
 	"math"
 	"testing"
 
+	"coil/autodiff"
 	"coil/backend"
 	"coil/backend/cpu"
+	"coil/graph"
 	"coil/loop"
 	"coil/model"
 	"coil/model/reference"
@@ -45,7 +47,7 @@ func newModel(t testing.TB, c reference.Case) *model.Model {
 	return m
 }
 
-func newBuffer(t testing.TB, b backend.Backend, data []float32) backend.Buffer {
+func newBuffer(t testing.TB, b backend.Backend, data []float32) graph.Buffer {
 	t.Helper()
 	buf, err := b.NewBuffer(len(data))
 	if err != nil {
@@ -63,8 +65,8 @@ type trainer struct {
 	m          *model.Model
 	regularize regularize.Config
 	program    backend.Program
-	recorder   *backend.Recorder
-	logits     backend.Tensor // after the last loop
+	recorder   *graph.Recorder
+	logits     graph.Tensor // after the last loop
 	scalars    func(step int) []float32
 	kinds      int       // of weights that are regularized
 	results    []float32 // loss, gradient, similarity of each kind; with an optimizer the gradient's norm and its factor
@@ -73,30 +75,30 @@ type trainer struct {
 
 // An optimizer records the update of the weights of m, and returns the values of the scalars that it asked for. A nil
 // one leaves the weights as they are.
-type optimizer func(t testing.TB, b backend.Backend, r *backend.Recorder, m *model.Model, weights, gradient, factor backend.Tensor) func(step int) []float32
+type optimizer func(t testing.TB, b backend.Backend, r *graph.Recorder, m *model.Model, weights, gradient, factor graph.Tensor) func(step int) []float32
 
 func newTrainer(t testing.TB, b backend.Backend, m *model.Model, a loop.Architecture, reg regularize.Config, arena []float32, o optimizer) *trainer {
 	t.Helper()
-	r := backend.NewRecorder(sequences, groups)
+	r := graph.NewRecorder(sequences, groups)
 	tr := &trainer{m: m, regularize: reg, recorder: r}
 	tokens, targets, scale := r.Input(m.Length), r.Input(m.Length), r.Scalar()
 	weights, gradient := r.Parameter(newBuffer(t, b, arena)), r.Accumulator(1, m.Size)
 	loss := r.Accumulator(1, 1)
-	tape := backend.NewTape(r, true)
+	tape := autodiff.NewTape(r, true)
 	tape.Recompute = m.Loops.Recompute
 	tape.Watch(weights, gradient)
-	var last backend.Tensor
+	var last graph.Tensor
 	if m.Loops.LearnedExit() {
 		x := m.ExitLoss(tape, weights, tokens, targets, a, scale)
-		r.Record(&backend.Sum{X: x.Loss, Y: loss, Alpha: 1, Accumulate: true})
-		r.Record(&backend.Sum{X: x.Entropy, Y: loss, Alpha: float32(-m.Loops.ExitBeta), Accumulate: true})
+		r.Record(&graph.Sum{X: x.Loss, Y: loss, Alpha: 1, Accumulate: true})
+		r.Record(&graph.Sum{X: x.Entropy, Y: loss, Alpha: float32(-m.Loops.ExitBeta), Accumulate: true})
 		last = x.State
 	} else {
 		states := m.States(tape, weights, tokens, a, m.Loops.EveryLoop)
 		for _, s := range states {
 			rows, weight := r.Temporary(s.Rows, 1), 1/float32(len(states))
-			m.Loss(tape, weights, s, targets, rows, backend.Tensor{}, scale, weight)
-			r.Record(&backend.Sum{X: rows, Y: loss, Alpha: weight, Accumulate: true})
+			m.Loss(tape, weights, s, targets, rows, graph.Tensor{}, scale, weight)
+			r.Record(&graph.Sum{X: rows, Y: loss, Alpha: weight, Accumulate: true})
 		}
 		last = states[len(states)-1]
 	}
@@ -118,8 +120,8 @@ func newTrainer(t testing.TB, b backend.Backend, m *model.Model, a loop.Architec
 	tr.scalars = func(int) []float32 { return nil }
 	if o != nil {
 		squares, norm, factor := r.Temporary(1, 1), r.Temporary(1, 1), r.Temporary(1, 1)
-		r.Record(&backend.Sum{X: gradient, Y: squares, Alpha: 1, Squares: true})
-		r.Record(&backend.ClipFactor{Squares: squares, Norm: norm, Factor: factor, Max: clip})
+		r.Record(&graph.Sum{X: gradient, Y: squares, Alpha: 1, Squares: true})
+		r.Record(&graph.ClipFactor{Squares: squares, Norm: norm, Factor: factor, Max: clip})
 		r.Result(norm)
 		r.Result(factor)
 		tr.scalars = o(t, b, r, m, weights, gradient, factor)
@@ -139,7 +141,7 @@ func (tr *trainer) run(t testing.TB, tokens, targets [][]int) (float64, []float3
 	x, y := flat(tokens), flat(targets)
 	count := 0
 	for _, v := range y {
-		if v != backend.Ignore {
+		if v != graph.Ignore {
 			count++
 		}
 	}
@@ -173,13 +175,13 @@ func flat(rows [][]int) []int32 {
 
 // adamW records what o says.
 func adamW(o reference.AdamW) optimizer {
-	return func(t testing.TB, b backend.Backend, r *backend.Recorder, m *model.Model, weights, gradient, factor backend.Tensor) func(int) []float32 {
+	return func(t testing.TB, b backend.Backend, r *graph.Recorder, m *model.Model, weights, gradient, factor graph.Tensor) func(int) []float32 {
 		rate, correct1, correct2 := r.Scalar(), r.Scalar(), r.Scalar()
 		first := r.Parameter(newBuffer(t, b, make([]float32, m.Size)))
 		second := r.Parameter(newBuffer(t, b, make([]float32, m.Size)))
 		update := func(from, to int, decay float64) {
-			part := func(x backend.Tensor) backend.Tensor { return x.Columns(from, to) }
-			r.Record(&backend.AdamW{X: part(weights), Grad: part(gradient), M: part(first), V: part(second), Factor: factor,
+			part := func(x graph.Tensor) graph.Tensor { return x.Columns(from, to) }
+			r.Record(&graph.AdamW{X: part(weights), Grad: part(gradient), M: part(first), V: part(second), Factor: factor,
 				Rate: rate, Correct1: correct1, Correct2: correct2,
 				Beta1: float32(o.Beta1), Beta2: float32(o.Beta2), Eps: float32(o.Eps), Decay: float32(decay)})
 		}
@@ -194,11 +196,11 @@ func adamW(o reference.AdamW) optimizer {
 
 // adafactor records what o says; beta is how much of the old means each step keeps.
 func adafactor(o reference.Adafactor, beta func(step int) float64) optimizer {
-	return func(t testing.TB, b backend.Backend, r *backend.Recorder, m *model.Model, weights, gradient, factor backend.Tensor) func(int) []float32 {
+	return func(t testing.TB, b backend.Backend, r *graph.Recorder, m *model.Model, weights, gradient, factor graph.Tensor) func(int) []float32 {
 		rate, keep := r.Scalar(), r.Scalar()
 		ws, gs := m.Views(weights), m.Views(gradient)
 		for i, p := range m.Parameters {
-			op := &backend.Adafactor{X: ws[i], Grad: gs[i], ColV: r.Parameter(newBuffer(t, b, make([]float32, p.Cols))), Factor: factor,
+			op := &graph.Adafactor{X: ws[i], Grad: gs[i], ColV: r.Parameter(newBuffer(t, b, make([]float32, p.Cols))), Factor: factor,
 				Rate: rate, Beta: keep, Eps: float32(o.Eps), Clip: float32(o.Clip), Floor: float32(o.Floor), ScaleByParameter: o.ScaleByParameter}
 			if p.Rows > 1 {
 				op.RowV = r.Parameter(newBuffer(t, b, make([]float32, p.Rows)))

@@ -17,8 +17,8 @@ package regularize
 import (
 	"math"
 
-	"coil/backend"
 	"coil/config/schema"
+	"coil/graph"
 )
 
 // Config is the [regularize] table. The zero value is no regularizer.
@@ -50,21 +50,21 @@ func (c Config) Check(layers int, looped bool) error {
 // Group is one kind of weight, a tensor for each layer, with its gradients.
 type Group struct {
 	Name               string
-	Weights, Gradients []backend.Tensor
+	Weights, Gradients []graph.Tensor
 }
 
 // Record records, in the step part, the values R_G and the gradient of λ·(1 − mean R_G), which is added to the
 // gradients. It returns a [1,len(groups)] tensor with R_G of each group.
-func Record(r *backend.Recorder, c Config, groups []Group) backend.Tensor {
+func Record(r *graph.Recorder, c Config, groups []Group) graph.Tensor {
 	values := r.Temporary(1, len(groups))
 	norms := r.Temporary(1, 3)
-	r.Record(&backend.Fill{Y: values})
+	r.Record(&graph.Fill{Y: values})
 	for g, group := range groups {
 		pairs := len(group.Weights) - c.Block
 		for i := range pairs {
 			a, b := group.Weights[i], group.Weights[i+c.Block]
-			r.Record(&backend.Cosine{A: a, B: b, Y: values.Columns(g, g+1), Norms: norms, Alpha: 1 / float32(pairs), Accumulate: true})
-			r.Record(&backend.CosineBackward{A: a, B: b, Norms: norms, DA: group.Gradients[i], DB: group.Gradients[i+c.Block],
+			r.Record(&graph.Cosine{A: a, B: b, Y: values.Columns(g, g+1), Norms: norms, Alpha: 1 / float32(pairs), Accumulate: true})
+			r.Record(&graph.CosineBackward{A: a, B: b, Norms: norms, DA: group.Gradients[i], DB: group.Gradients[i+c.Block],
 				Alpha: float32(-c.Lambda / float64(len(groups)*pairs))})
 		}
 	}

@@ -8,6 +8,7 @@ import (
 
 	"coil/backend"
 	"coil/backend/cpu"
+	"coil/graph"
 	"coil/regularize"
 )
 
@@ -35,10 +36,10 @@ func run(t *testing.T, c regularize.Config, weights []float32, before float32) (
 	if err := buffer.Write(0, weights); err != nil {
 		t.Fatal(err)
 	}
-	r := backend.NewRecorder(1, 1)
+	r := graph.NewRecorder(1, 1)
 	w, g := r.Parameter(buffer), r.Accumulator(1, len(weights))
 	r.BeginStep()
-	r.Record(&backend.Fill{Y: g, Value: before})
+	r.Record(&graph.Fill{Y: g, Value: before})
 	r.Result(regularize.Record(r, c, kinds(len(weights)/size, w, g)))
 	r.Result(g)
 	p, err := b.Compile(r)
@@ -57,10 +58,10 @@ func run(t *testing.T, c regularize.Config, weights []float32, before float32) (
 }
 
 // kinds are the groups of views in the weights and their gradients.
-func kinds(layers int, w, g backend.Tensor) []regularize.Group {
+func kinds(layers int, w, g graph.Tensor) []regularize.Group {
 	all := make([]regularize.Group, groups)
 	for k := range all {
-		view := func(x backend.Tensor, layer int) backend.Tensor {
+		view := func(x graph.Tensor, layer int) graph.Tensor {
 			x.Offset, x.Rows, x.Cols, x.Stride = layer*size, rows, cols*groups, cols*groups
 			return x.Columns(k*cols, (k+1)*cols)
 		}
@@ -170,7 +171,7 @@ func TestValueAndGradient(t *testing.T) {
 
 // Blocks of 4 in 24 layers: 20 pairs, of which each layer but the first and last four is in two.
 func TestPairsOfTwentyFourLayers(t *testing.T) {
-	r := backend.NewRecorder(1, 1)
+	r := graph.NewRecorder(1, 1)
 	w, g := r.Accumulator(1, 24*size), r.Accumulator(1, 24*size)
 	r.BeginStep()
 	regularize.Record(r, regularize.Config{Lambda: 1, Block: 4}, kinds(24, w, g))
@@ -179,7 +180,7 @@ func TestPairsOfTwentyFourLayers(t *testing.T) {
 	}
 	pairs, uses := 0, map[int]int{}
 	for _, op := range r.Step() {
-		c, ok := op.(*backend.Cosine)
+		c, ok := op.(*graph.Cosine)
 		if !ok || c.Y.Offset != 0 { // the first group's
 			continue
 		}

@@ -10,6 +10,7 @@ import (
 	"coil/backend"
 	"coil/backend/cpu"
 	"coil/config"
+	"coil/graph"
 	"coil/run"
 	"coil/task"
 )
@@ -132,7 +133,7 @@ type watching struct {
 	see func(backend.Step) error
 }
 
-func (w watching) Compile(r *backend.Recorder) (backend.Program, error) {
+func (w watching) Compile(r *graph.Recorder) (backend.Program, error) {
 	p, err := w.Backend.Compile(r)
 	return watched{p, w.see}, err
 }

@@ -11,6 +11,7 @@ import (
 
 	"coil/backend"
 	"coil/config"
+	"coil/graph"
 	"coil/model"
 	"coil/run"
 	"coil/run/safetensors"
@@ -327,7 +328,7 @@ func (t *Trainer) Resume(c run.Checkpoint) error {
 
 // LoadWeights reads the weights of a checkpoint into a buffer: with average those that evaluation uses, if the
 // checkpoint has an average.
-func LoadWeights(c run.Checkpoint, m *model.Model, b backend.Buffer, average bool) error {
+func LoadWeights(c run.Checkpoint, m *model.Model, b graph.Buffer, average bool) error {
 	name := weightsFile
 	if average {
 		name = evaluatedFile(c)
@@ -373,7 +374,7 @@ func withFile(c run.Checkpoint, name string, read func(*safetensors.File) error)
 }
 
 // readInto reads a tensor of the given shape to a place in a buffer.
-func readInto(f *safetensors.File, name string, shape []int, b backend.Buffer, offset int) error {
+func readInto(f *safetensors.File, name string, shape []int, b graph.Buffer, offset int) error {
 	x, err := readTensor(f, name, shape)
 	if err != nil {
 		return err

@@ -8,8 +8,8 @@ import (
 	"strings"
 	"testing"
 
-	"coil/backend"
 	"coil/config"
+	"coil/graph"
 	"coil/run"
 )
 
@@ -37,7 +37,7 @@ func poison(t *testing.T, c config.Config, r *run.Run, x float32, which string) 
 
 func wantFinite(t *testing.T, tr *Trainer) {
 	t.Helper()
-	for _, b := range []backend.Buffer{tr.state.weights, tr.state.moments[0].buffer, tr.state.moments[1].buffer, tr.state.average} {
+	for _, b := range []graph.Buffer{tr.state.weights, tr.state.moments[0].buffer, tr.state.moments[1].buffer, tr.state.average} {
 		if b == nil {
 			continue
 		}

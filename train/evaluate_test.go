@@ -7,13 +7,14 @@ import (
 	"coil/backend"
 	"coil/backend/cpu"
 	"coil/eval"
+	"coil/graph"
 	"coil/run"
 
 	"github.com/google/go-cmp/cmp"
 )
 
 // checkpointed is the buffer of the weights of a run's newest checkpoint, as coil eval takes them.
-func checkpointed(t *testing.T, tr *Trainer, r *run.Run, b backend.Backend) backend.Buffer {
+func checkpointed(t *testing.T, tr *Trainer, r *run.Run, b backend.Backend) graph.Buffer {
 	t.Helper()
 	from, err := r.Latest()
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"coil/backend"
 	"coil/backend/cpu"
 	"coil/config"
+	"coil/graph"
 	"coil/run"
 
 	"github.com/google/go-cmp/cmp"
@@ -25,7 +26,7 @@ type slowProgram struct {
 	position atomic.Int32
 }
 
-func (b *slowly) Compile(r *backend.Recorder) (backend.Program, error) {
+func (b *slowly) Compile(r *graph.Recorder) (backend.Program, error) {
 	p, err := b.Backend.Compile(r)
 	if err != nil {
 		return nil, err

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"coil/backend"
+	"coil/graph"
 	"coil/run"
 )
 
@@ -39,7 +40,7 @@ func TestParts(t *testing.T) {
 	tr := newTrainer(t, c, 1)
 	rec, _ := recordStep(tr.Model, c, 1, tr.state, tr.Model.Architecture)
 	seen := map[string]bool{}
-	for _, ops := range [][]backend.Op{rec.Group(), rec.Step()} {
+	for _, ops := range [][]graph.Op{rec.Group(), rec.Step()} {
 		for _, op := range ops {
 			part := backend.OpTime{Op: op}.Part()
 			if part == "other" {

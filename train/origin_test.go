@@ -7,8 +7,10 @@ import (
 	"strings"
 	"testing"
 
+	"coil/autodiff"
 	"coil/backend"
 	"coil/config"
+	"coil/graph"
 	"coil/loop"
 	"coil/model"
 	"coil/run"
@@ -42,7 +44,7 @@ func begun(t *testing.T, c config.Config, from run.Checkpoint, g loop.Growth) *T
 	return tr
 }
 
-func values(t *testing.T, b backend.Buffer) []float32 {
+func values(t *testing.T, b graph.Buffer) []float32 {
 	t.Helper()
 	x := make([]float32, b.Len())
 	if err := b.Read(0, x); err != nil {
@@ -56,9 +58,9 @@ func (tr *Trainer) logits(t *testing.T, a loop.Architecture) []float32 {
 	t.Helper()
 	const sequences = 2
 	m := tr.Model
-	r := backend.NewRecorder(sequences, 1)
+	r := graph.NewRecorder(sequences, 1)
 	weights, tokens := r.Parameter(tr.state.evaluated()), r.Input(m.Length)
-	tape := backend.NewTape(r, false)
+	tape := autodiff.NewTape(r, false)
 	out := r.Output(m.Length, m.Vocabulary)
 	m.Logits(tape, weights, m.States(tape, weights, tokens, a, false)[0], out)
 	p, err := tr.backend.Compile(r)

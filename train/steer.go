@@ -9,6 +9,7 @@ import (
 
 	"coil/backend"
 	"coil/eval"
+	"coil/graph"
 	"coil/run"
 )
 
@@ -170,11 +171,11 @@ func (n *now) runs(st *step) {
 }
 
 // place is the part of the model that the running step is at.
-func (n *now) place() backend.Place {
+func (n *now) place() graph.Place {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.running == nil {
-		return backend.Place{}
+		return graph.Place{}
 	}
 	return n.running.place()
 }

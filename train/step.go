@@ -4,8 +4,10 @@ import (
 	"fmt"
 	"math"
 
+	"coil/autodiff"
 	"coil/backend"
 	"coil/config"
+	"coil/graph"
 	"coil/loop"
 	"coil/model"
 	"coil/regularize"
@@ -13,15 +15,15 @@ import (
 
 // state is what a run changes: the weights, the optimizer's moments and the average of the weights.
 type state struct {
-	weights backend.Buffer
+	weights graph.Buffer
 	moments []moment
-	average backend.Buffer // nil if there is none
+	average graph.Buffer // nil if there is none
 }
 
 // moment is one buffer of the optimizer, saved as one tensor.
 type moment struct {
 	name   string
-	buffer backend.Buffer
+	buffer graph.Buffer
 }
 
 // newState allocates all buffers, or none if the device has not the memory for all.
@@ -29,7 +31,7 @@ func newState(b backend.Backend, m *model.Model, o config.Train) (*state, error)
 	var s state
 	type want struct {
 		n    int
-		into *backend.Buffer
+		into *graph.Buffer
 	}
 	wanted := []want{{m.Size, &s.weights}}
 	if o.Optimizer == "adamw" {
@@ -70,7 +72,7 @@ func (s *state) begin(weights []float32) error {
 
 // free frees the buffers that there are.
 func (s *state) free() {
-	buffers := []backend.Buffer{s.weights, s.average}
+	buffers := []graph.Buffer{s.weights, s.average}
 	for _, m := range s.moments {
 		buffers = append(buffers, m.buffer)
 	}
@@ -82,7 +84,7 @@ func (s *state) free() {
 }
 
 // evaluated is the buffer whose weights are evaluated.
-func (s *state) evaluated() backend.Buffer {
+func (s *state) evaluated() graph.Buffer {
 	if s.average != nil {
 		return s.average
 	}
@@ -107,7 +109,7 @@ type step struct {
 	scalars []float32
 	slots   slots
 	results []float32
-	marks   []backend.Mark
+	marks   []graph.Mark
 	ops     int // in the part that runs for each group
 	losses  int // how many states have a loss
 	exits   bool
@@ -115,24 +117,24 @@ type step struct {
 }
 
 // slots are the numbers of the step's scalars, 0 for those that it has not got.
-type slots struct{ scale, rate, correct1, correct2, beta, average backend.Scalar }
+type slots struct{ scale, rate, correct1, correct2, beta, average graph.Scalar }
 
 // recordStep records forward, loss, backward, regularizer, clipping, optimizer and average, for groups of g sequences.
 //
 // Results: the sum of losses after each state, the number of right answers after the last, those of [recordExit] with a
 // learned exit, the gradient's norm, and R_G of each group.
-func recordStep(m *model.Model, c config.Config, g int, s *state, a loop.Architecture) (*backend.Recorder, *step) {
+func recordStep(m *model.Model, c config.Config, g int, s *state, a loop.Architecture) (*graph.Recorder, *step) {
 	o := c.Train
-	r := backend.NewRecorder(g, o.Batch/g)
+	r := graph.NewRecorder(g, o.Batch/g)
 	weights := r.Parameter(s.weights)
 	tokens, targets := r.Input(m.Length), r.Input(m.Length)
 	grads := r.Accumulator(1, m.Size)
 	st := &step{slots: slots{scale: r.Scalar(), rate: r.Scalar()}}
 
-	t := backend.NewTape(r, true)
+	t := autodiff.NewTape(r, true)
 	t.Recompute = m.Loops.Recompute
 	t.Watch(weights, grads)
-	var sums backend.Tensor
+	var sums graph.Tensor
 	if m.Loops.LearnedExit() {
 		sums = st.recordExit(t, m, weights, tokens, targets, a)
 	} else {
@@ -140,14 +142,14 @@ func recordStep(m *model.Model, c config.Config, g int, s *state, a loop.Archite
 		st.losses = len(states)
 		sums = r.Accumulator(1, st.losses+1)
 		for i, x := range states {
-			loss, correct := r.Temporary(g*m.Length, 1), backend.Tensor{}
+			loss, correct := r.Temporary(g*m.Length, 1), graph.Tensor{}
 			if i == len(states)-1 {
 				correct = r.Temporary(g*m.Length, 1)
 			}
 			m.Loss(t, weights, x, targets, loss, correct, st.slots.scale, 1/float32(len(states)))
-			r.Record(&backend.Sum{X: loss, Y: sums.Columns(i, i+1), Alpha: 1, Accumulate: true})
+			r.Record(&graph.Sum{X: loss, Y: sums.Columns(i, i+1), Alpha: 1, Accumulate: true})
 			if correct.Exists() {
-				r.Record(&backend.Sum{X: correct, Y: sums.Columns(i+1, i+2), Alpha: 1, Accumulate: true})
+				r.Record(&graph.Sum{X: correct, Y: sums.Columns(i+1, i+2), Alpha: 1, Accumulate: true})
 			}
 		}
 	}
@@ -155,7 +157,7 @@ func recordStep(m *model.Model, c config.Config, g int, s *state, a loop.Archite
 
 	r.BeginStep()
 	r.Result(sums)
-	var similarity backend.Tensor
+	var similarity graph.Tensor
 	if c.Regularize.Active() {
 		var groups []regularize.Group
 		for _, wg := range m.WeightGroups() {
@@ -165,8 +167,8 @@ func recordStep(m *model.Model, c config.Config, g int, s *state, a loop.Archite
 		st.groups = len(groups)
 	}
 	squares, norm, factor := r.Temporary(1, 1), r.Temporary(1, 1), r.Temporary(1, 1)
-	r.Record(&backend.Sum{X: grads, Y: squares, Alpha: 1, Squares: true})
-	r.Record(&backend.ClipFactor{Squares: squares, Norm: norm, Factor: factor, Max: float32(o.Clip)})
+	r.Record(&graph.Sum{X: grads, Y: squares, Alpha: 1, Squares: true})
+	r.Record(&graph.ClipFactor{Squares: squares, Norm: norm, Factor: factor, Max: float32(o.Clip)})
 	r.Result(norm)
 	if similarity.Exists() {
 		r.Result(similarity)
@@ -178,7 +180,7 @@ func recordStep(m *model.Model, c config.Config, g int, s *state, a loop.Archite
 	}
 	if s.average != nil {
 		st.slots.average = r.Scalar()
-		r.Record(&backend.Average{X: weights, Mean: r.Parameter(s.average), Factor: factor, Decay: st.slots.average})
+		r.Record(&graph.Average{X: weights, Mean: r.Parameter(s.average), Factor: factor, Decay: st.slots.average})
 	}
 	st.scalars = make([]float32, r.Scalars())
 	st.results = make([]float32, r.ResultLen())
@@ -187,12 +189,12 @@ func recordStep(m *model.Model, c config.Config, g int, s *state, a loop.Archite
 
 // recordExit records forward and loss of a model with a learned exit, and returns sums over the positions: the losses after
 // each loop, the right answers after the last, the expected loss, the entropy, and the probability of leaving after each loop.
-func (st *step) recordExit(t *backend.Tape, m *model.Model, weights backend.Tensor, tokens, targets backend.Index, a loop.Architecture) backend.Tensor {
+func (st *step) recordExit(t *autodiff.Tape, m *model.Model, weights graph.Tensor, tokens, targets graph.Index, a loop.Architecture) graph.Tensor {
 	x := m.ExitLoss(t, weights, tokens, targets, a, st.slots.scale)
 	st.exits, st.losses = true, a.Loops[m.Architecture.Looped()]
 	sums, n := t.Accumulator(1, 2*st.losses+3), 0
-	sum := func(x backend.Tensor) {
-		t.Record(&backend.Sum{X: x, Y: sums.Columns(n, n+1), Alpha: 1, Accumulate: true})
+	sum := func(x graph.Tensor) {
+		t.Record(&graph.Sum{X: x, Y: sums.Columns(n, n+1), Alpha: 1, Accumulate: true})
 		n++
 	}
 	for i := range st.losses {
@@ -208,7 +210,7 @@ func (st *step) recordExit(t *backend.Tape, m *model.Model, weights backend.Tens
 }
 
 // recordAdamW takes the parameters in two runs: those that decay, and those that do not.
-func (st *step) recordAdamW(r *backend.Recorder, m *model.Model, o config.Train, s *state, weights, grads, factor backend.Tensor) {
+func (st *step) recordAdamW(r *graph.Recorder, m *model.Model, o config.Train, s *state, weights, grads, factor graph.Tensor) {
 	st.slots.correct1, st.slots.correct2 = r.Scalar(), r.Scalar()
 	first, second := r.Parameter(s.moments[0].buffer), r.Parameter(s.moments[1].buffer)
 	for _, run := range []struct {
@@ -218,8 +220,8 @@ func (st *step) recordAdamW(r *backend.Recorder, m *model.Model, o config.Train,
 		if run.lo == run.hi {
 			continue
 		}
-		part := func(t backend.Tensor) backend.Tensor { return t.Columns(run.lo, run.hi) }
-		r.Record(&backend.AdamW{X: part(weights), Grad: part(grads), M: part(first), V: part(second), Factor: factor,
+		part := func(t graph.Tensor) graph.Tensor { return t.Columns(run.lo, run.hi) }
+		r.Record(&graph.AdamW{X: part(weights), Grad: part(grads), M: part(first), V: part(second), Factor: factor,
 			Rate: st.slots.rate, Correct1: st.slots.correct1, Correct2: st.slots.correct2,
 			Beta1: float32(o.Beta1), Beta2: float32(o.Beta2), Eps: float32(o.Eps), Decay: float32(run.decay)})
 	}
@@ -232,13 +234,13 @@ const (
 	adafactorPower = -0.8
 )
 
-func (st *step) recordAdafactor(r *backend.Recorder, m *model.Model, o config.Train, s *state, weights, grads, factor backend.Tensor) {
+func (st *step) recordAdafactor(r *graph.Recorder, m *model.Model, o config.Train, s *state, weights, grads, factor graph.Tensor) {
 	st.slots.beta = r.Scalar()
 	rowV, colV := r.Parameter(s.moments[0].buffer), r.Parameter(s.moments[1].buffer)
 	ws, gs := m.Views(weights), m.Views(grads)
 	row, col := 0, 0
 	for i, p := range m.Parameters {
-		op := &backend.Adafactor{X: ws[i], Grad: gs[i], ColV: colV.Columns(col, col+p.Cols), Factor: factor,
+		op := &graph.Adafactor{X: ws[i], Grad: gs[i], ColV: colV.Columns(col, col+p.Cols), Factor: factor,
 			Rate: st.slots.rate, Beta: st.slots.beta, Eps: adafactorEps, Clip: adafactorClip}
 		col += p.Cols
 		if p.Rows > 1 {
@@ -266,18 +268,18 @@ func compileStep(b backend.Backend, m *model.Model, c config.Config, g int, s *s
 
 // place is the part of the model that the step is at, as far as the backend can tell. It may be asked from any goroutine
 // as long as the program is open.
-func (st *step) place() backend.Place {
+func (st *step) place() graph.Place {
 	if p, ok := st.program.(backend.Positioner); ok {
 		if op := p.Position(); op >= 0 && op < st.ops {
-			return backend.PlaceAt(st.marks, op)
+			return graph.PlaceAt(st.marks, op)
 		}
 	}
-	return backend.Place{}
+	return graph.Place{}
 }
 
 // start runs the step with that number, counted from 0, on a batch.
 func (st *step) start(o config.Train, number int, batch *batch) error {
-	put := func(s backend.Scalar, v float64) {
+	put := func(s graph.Scalar, v float64) {
 		if s != 0 {
 			st.scalars[s-1] = float32(v)
 		}

@@ -15,6 +15,7 @@ import (
 	"coil/backend"
 	"coil/backend/cpu"
 	"coil/config"
+	"coil/graph"
 	"coil/run"
 	"coil/task"
 
@@ -258,7 +259,7 @@ type counting struct {
 	allocated int
 }
 
-func (c *counting) NewBuffer(n int) (backend.Buffer, error) {
+func (c *counting) NewBuffer(n int) (graph.Buffer, error) {
 	c.allocated += n
 	return c.Backend.NewBuffer(n)
 }

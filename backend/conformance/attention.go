@@ -3,7 +3,7 @@ package conformance
 import (
 	"math"
 
-	"coil/backend"
+	"coil/graph"
 )
 
 // eachHead calls f for every head of every sequence with its first row and column.
@@ -15,7 +15,7 @@ func eachHead(rows, cols, heads, length int, f func(row, col, width int)) {
 	}
 }
 
-func (r *reference) attention(o *backend.Attention) {
+func (r *reference) attention(o *graph.Attention) {
 	qkv := r.read(o.QKV)
 	n, d := qkv.rows, qkv.cols/3
 	out, logSum := newMatrix(n, d), newMatrix(n, o.Heads)
@@ -54,7 +54,7 @@ func scores(qkv matrix, row, col, width, i int) []num {
 	return s
 }
 
-func (r *reference) attentionBackward(o *backend.AttentionBackward) {
+func (r *reference) attentionBackward(o *graph.AttentionBackward) {
 	qkv, out, logSum, dout := r.read(o.QKV), r.read(o.Out), r.read(o.LogSum), r.read(o.DOut)
 	n, d := out.rows, out.cols
 	dqkv := newMatrix(n, 3*d)
@@ -104,8 +104,8 @@ func attentionCases(s *suite) {
 			dout, dqkv := c.in("DOut", n, d), c.out("DQKV", n, 3*d)
 			c.pad = 0
 			logSum := c.out("LogSum", n, a.heads)
-			c.check(&backend.Attention{QKV: qkv, Out: out, LogSum: logSum, Heads: a.heads, Length: a.length},
-				&backend.AttentionBackward{QKV: qkv, Out: out, LogSum: logSum, DOut: dout, DQKV: dqkv, Heads: a.heads, Length: a.length})
+			c.check(&graph.Attention{QKV: qkv, Out: out, LogSum: logSum, Heads: a.heads, Length: a.length},
+				&graph.AttentionBackward{QKV: qkv, Out: out, LogSum: logSum, DOut: dout, DQKV: dqkv, Heads: a.heads, Length: a.length})
 		}
 		run(s.inGroup("length=%d heads=%d width=%d sequences=%d", a.length, a.heads, a.width, a.sequences))
 		if i%5 == 0 {
@@ -113,7 +113,7 @@ func attentionCases(s *suite) {
 		}
 	}
 	c := s.inGroup("without LogSum")
-	c.check(&backend.Attention{QKV: c.in("QKV", 40, 48), Out: c.out("Out", 40, 16), Heads: 2, Length: 20})
+	c.check(&graph.Attention{QKV: c.in("QKV", 40, 48), Out: c.out("Out", 40, 16), Heads: 2, Length: 20})
 
 	// Scores at which exp over- and underflows, unless the largest one is taken off.
 	for _, width := range []int{8, 16} {
@@ -132,7 +132,7 @@ func attentionCases(s *suite) {
 				return v
 			}
 			qkv, out, logSum := c.in("QKV", 40, 6*width, value), c.out("Out", 40, 2*width), c.out("LogSum", 40, 2)
-			c.check(&backend.Attention{QKV: qkv, Out: out, LogSum: logSum, Heads: 2, Length: 20})
+			c.check(&graph.Attention{QKV: qkv, Out: out, LogSum: logSum, Heads: 2, Length: 20})
 		}
 	}
 
@@ -148,6 +148,6 @@ func attentionCases(s *suite) {
 			}
 			return 1 + c.normal()/8
 		}
-		c.check(&backend.Attention{QKV: c.in("QKV", 24, 3*width, value), Out: c.out("Out", 24, width), LogSum: c.out("LogSum", 24, 1), Heads: 1, Length: 24})
+		c.check(&graph.Attention{QKV: c.in("QKV", 24, 3*width, value), Out: c.out("Out", 24, width), LogSum: c.out("LogSum", 24, 1), Heads: 1, Length: 24})
 	}
 }

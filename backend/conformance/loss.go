@@ -4,14 +4,15 @@ import (
 	"math"
 
 	"coil/backend"
+	"coil/graph"
 )
 
-func (r *reference) crossEntropy(o *backend.CrossEntropy) {
+func (r *reference) crossEntropy(o *graph.CrossEntropy) {
 	logits := r.read(o.Logits)
 	loss, correct, grad := newMatrix(logits.rows, 1), newMatrix(logits.rows, 1), newMatrix(logits.rows, logits.cols)
 	weight, weights := exact(o.Weight).times(r.scalar(o.Scale)), r.read(o.RowWeights)
 	for i, t := range r.index(o.Targets) {
-		if t == backend.Ignore {
+		if t == graph.Ignore {
 			continue
 		}
 		x, p := logits.row(i), grad.row(i)
@@ -64,7 +65,7 @@ func crossEntropyCases(s *suite) {
 		targets := make([]int32, n*trialGroups)
 		for j := range targets {
 			if targets[j] = int32(s.rng.IntN(classes)); j%4 == 3 {
-				targets[j] = backend.Ignore
+				targets[j] = graph.Ignore
 			}
 		}
 		for variant := range 8 {
@@ -75,7 +76,7 @@ func crossEntropyCases(s *suite) {
 			if wide {
 				value = c.scaled(1e4)
 			}
-			op := &backend.CrossEntropy{Logits: c.inOut("logits", n, classes, value), Targets: c.index(targets), Weight: 0.5}
+			op := &graph.CrossEntropy{Logits: c.inOut("logits", n, classes, value), Targets: c.index(targets), Weight: 0.5}
 			if op.DLogits = op.Logits; !inPlace {
 				op.DLogits = c.out("DLogits", n, classes)
 			}
@@ -99,17 +100,17 @@ func crossEntropyCases(s *suite) {
 		c := s.inGroup("%s", label)
 		logits := c.in("logits", rows, cols, list(values...))
 		both := c.index(append(append([]int32{}, targets...), targets...))
-		op := &backend.CrossEntropy{Logits: logits, Targets: both, Weight: 1,
+		op := &graph.CrossEntropy{Logits: logits, Targets: both, Weight: 1,
 			Loss: c.out("loss", rows, 1), Correct: c.out("correct", rows, 1), DLogits: c.out("DLogits", rows, cols)}
-		alone := func(o backend.CrossEntropy) *backend.CrossEntropy {
+		alone := func(o graph.CrossEntropy) *graph.CrossEntropy {
 			o.Logits, o.Targets, o.Weight = logits, both, 1
 			return &o
 		}
-		c.check(op, alone(backend.CrossEntropy{Loss: c.out("loss alone", rows, 1)}),
-			alone(backend.CrossEntropy{Correct: c.out("correct alone", rows, 1)}),
-			alone(backend.CrossEntropy{DLogits: c.out("DLogits alone", rows, cols)}))
+		c.check(op, alone(graph.CrossEntropy{Loss: c.out("loss alone", rows, 1)}),
+			alone(graph.CrossEntropy{Correct: c.out("correct alone", rows, 1)}),
+			alone(graph.CrossEntropy{DLogits: c.out("DLogits alone", rows, cols)}))
 	}
-	ignore := int32(backend.Ignore)
+	ignore := int32(graph.Ignore)
 	special("all ignored", 2, []int32{ignore, ignore}, 1, 2, 3, 4)
 	special("ties", 4, []int32{0, 1, 1, 2}, 5, 5, 1, 5, 5, 1, 1, 5, 5, 1, 5, 5)
 	special("huge", 3, []int32{0, 1, 2}, 1e4, -1e4, 0, 1e4, -1e4, 0, 1e4, -1e4, 0)
@@ -122,9 +123,9 @@ func crossEntropyCases(s *suite) {
 	c := s.inGroup("parts of the targets, loss in parts of outputs")
 	logits, targets := c.in("logits", 6, 5), c.index([]int32{0, 1, 2, 3, 4, 0, 4, 4, -1, 2, 1, 0})
 	loss, correct := c.output("loss", 6, 1), c.output("correct", 6, 1)
-	var ops []backend.Op
+	var ops []graph.Op
 	for lo := 0; lo < 6; lo += 2 {
-		ops = append(ops, &backend.CrossEntropy{Logits: logits.RowRange(lo, lo+2), Targets: targets.Range(lo, lo+2),
+		ops = append(ops, &graph.CrossEntropy{Logits: logits.RowRange(lo, lo+2), Targets: targets.Range(lo, lo+2),
 			Loss: loss.RowRange(lo, lo+2), Correct: correct.RowRange(lo, lo+2), Weight: 1})
 	}
 	c.check(ops...)
@@ -132,7 +133,7 @@ func crossEntropyCases(s *suite) {
 	// A target that is no class ends the run, whichever outputs are wanted.
 	for _, bad := range []int32{-2, 5} {
 		c := s.inGroup("target %d of 5 classes", bad)
-		c.Record(&backend.CrossEntropy{Logits: c.in("logits", 1, 5), Targets: c.index([]int32{0, bad}), Correct: c.out("correct", 1, 1)})
+		c.Record(&graph.CrossEntropy{Logits: c.in("logits", 1, 5), Targets: c.index([]int32{0, bad}), Correct: c.out("correct", 1, 1)})
 		p, err := s.b.Compile(c.Recorder)
 		if err != nil {
 			s.Fatal(err)

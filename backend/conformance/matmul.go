@@ -3,10 +3,10 @@ package conformance
 import (
 	"fmt"
 
-	"coil/backend"
+	"coil/graph"
 )
 
-func (r *reference) matmul(o *backend.Matmul) {
+func (r *reference) matmul(o *graph.Matmul) {
 	a, b := r.read(o.A), r.read(o.B)
 	if o.TransA {
 		a = a.transposed()
@@ -87,8 +87,8 @@ func matmulCases(s *suite) {
 	dw, part := c.sum("C", 20, 70), c.sum("strided C", 20, 30)
 	x, dy := c.in("A", 45, 20), c.in("B", 45, 70)
 	db := c.sum("Sums", 1, 70)
-	c.check(&backend.Matmul{A: x, B: dy, C: dw, TransA: true, Accumulate: true, Sums: db},
-		&backend.Matmul{A: x, B: dy.Columns(3, 33), C: part, TransA: true, Accumulate: true})
+	c.check(&graph.Matmul{A: x, B: dy, C: dw, TransA: true, Accumulate: true, Sums: db},
+		&graph.Matmul{A: x, B: dy.Columns(3, 33), C: part, TransA: true, Accumulate: true})
 
 	values := make([]float32, 9*35)
 	for i := range values {
@@ -96,9 +96,9 @@ func matmulCases(s *suite) {
 	}
 	c = s.inGroup("B a constant, used twice")
 	b := c.Constant(9, 35, values)
-	c.check(&backend.Matmul{A: c.in("A", 4, 9), B: b, C: c.out("C", 4, 35)},
-		&backend.Matmul{A: c.in("A", 4, 35), B: b, C: c.out("C", 4, 9), TransB: true},
-		&backend.Matmul{A: c.in("A", 4, 9), B: b.Columns(2, 34), C: c.out("C", 4, 32)})
+	c.check(&graph.Matmul{A: c.in("A", 4, 9), B: b, C: c.out("C", 4, 35)},
+		&graph.Matmul{A: c.in("A", 4, 35), B: b, C: c.out("C", 4, 9), TransB: true},
+		&graph.Matmul{A: c.in("A", 4, 9), B: b.Columns(2, 34), C: c.out("C", 4, 32)})
 }
 
 func (c *trial) matmul(m, n, k int, transA, transB, accumulate, weight, strided bool) {
@@ -114,7 +114,7 @@ func (c *trial) matmul(m, n, k int, transA, transB, accumulate, weight, strided 
 	}
 	ar, ac := shape(m, k, transA)
 	br, bc := shape(k, n, transB)
-	op := &backend.Matmul{A: c.in("A", ar, ac), TransA: transA, TransB: transB, Accumulate: accumulate}
+	op := &graph.Matmul{A: c.in("A", ar, ac), TransA: transA, TransB: transB, Accumulate: accumulate}
 	if weight {
 		op.B = c.weight("B", br, bc)
 	} else {
@@ -134,11 +134,11 @@ func (c *trial) matmul(m, n, k int, transA, transB, accumulate, weight, strided 
 func epilogueCases(s *suite) {
 	variant := 0
 	for _, shape := range [][3]int{{3, 5, 4}, {35, 40, 24}, {6, 12, 800}, {29, 33, 17}, {130, 70, 21}} {
-		for _, f := range []backend.Activation{backend.Identity, backend.GELU, backend.ReLU} {
+		for _, f := range []graph.Activation{graph.Identity, graph.GELU, graph.ReLU} {
 			for _, residual := range []string{"none", "other", "C"} {
 				for _, bias := range []bool{false, true} {
 					for _, pre := range []bool{false, true} {
-						if pre && f == backend.Identity {
+						if pre && f == graph.Identity {
 							continue
 						}
 						variant++
@@ -157,16 +157,16 @@ func epilogueCases(s *suite) {
 	for i, shape := range [][3]int{{36, 24, 900}, {33, 21, 901}} {
 		for variant, residual := range []string{"other", "C"} {
 			s.inGroup("m=%d n=%d k=%d f=gelu residual=%s bias and pre", shape[0], shape[1], shape[2], residual).
-				epilogue(shape, 2*i+variant, backend.GELU, residual, true, true)
+				epilogue(shape, 2*i+variant, graph.GELU, residual, true, true)
 		}
 	}
 }
 
-func (c *trial) epilogue(shape [3]int, variant int, f backend.Activation, residual string, bias, pre bool) {
+func (c *trial) epilogue(shape [3]int, variant int, f graph.Activation, residual string, bias, pre bool) {
 	c.Helper()
 	m, n, k := shape[0], shape[1], shape[2]
 	c.pad = pads[variant%len(pads)]
-	op := &backend.Matmul{Activation: f, A: c.in("A", m, k), B: c.weight("B", k, n)}
+	op := &graph.Matmul{Activation: f, A: c.in("A", m, k), B: c.weight("B", k, n)}
 	switch variant % 4 {
 	case 1:
 		op.B = c.in("B", k, n)

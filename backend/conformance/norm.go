@@ -3,10 +3,10 @@ package conformance
 import (
 	"fmt"
 
-	"coil/backend"
+	"coil/graph"
 )
 
-func (r *reference) norm(o *backend.LayerNorm) {
+func (r *reference) norm(o *graph.LayerNorm) {
 	x, gain, bias := r.read(o.X), r.read(o.Gain), r.read(o.Bias)
 	y, stats := newMatrix(x.rows, x.cols), newMatrix(x.rows, 2)
 	for i := range x.rows {
@@ -37,7 +37,7 @@ func (r *reference) norm(o *backend.LayerNorm) {
 	r.write(o.Stats, stats)
 }
 
-func (r *reference) normBackward(o *backend.LayerNormBackward) {
+func (r *reference) normBackward(o *graph.LayerNormBackward) {
 	x, gain, stats, dy, bias := r.read(o.X), r.read(o.Gain), r.read(o.Stats), r.read(o.DY), r.read(o.Bias)
 	dx, forGain, y := r.read(o.DX), newMatrix(x.rows, x.cols), newMatrix(x.rows, x.cols)
 	for i := range x.rows {
@@ -75,7 +75,7 @@ func (r *reference) normBackward(o *backend.LayerNormBackward) {
 	r.update(o.DBias, func(d matrix) { addRows(d, dy, first) })
 }
 
-func (r *reference) softmax(o *backend.Softmax) {
+func (r *reference) softmax(o *graph.Softmax) {
 	y := r.read(o.X)
 	for i := range y.rows {
 		p := y.row(i)
@@ -92,7 +92,7 @@ func (r *reference) softmax(o *backend.Softmax) {
 	r.write(o.Y, y)
 }
 
-func (r *reference) softmaxBackward(o *backend.SoftmaxBackward) {
+func (r *reference) softmaxBackward(o *graph.SoftmaxBackward) {
 	y, dx := r.read(o.Y), r.read(o.DY)
 	for i := range y.rows {
 		p, d := y.row(i), dx.row(i)
@@ -106,7 +106,7 @@ func (r *reference) softmaxBackward(o *backend.SoftmaxBackward) {
 
 func normCases(s *suite) {
 	for _, rms := range []bool{false, true} {
-		name := (&backend.LayerNorm{RMS: rms}).Name()
+		name := (&graph.LayerNorm{RMS: rms}).Name()
 		for i, shape := range [][2]int{{1, 1}, {2, 2}, {3, 3}, {4, 16}, {5, 17}, {2, 31}, {3, 64}, {7, 100}, {2, 257}, {1, 1030},
 			{2, 4099}, {1, 4200}, {1, 5000}, {20, 5}, {20, 129}, {20, 132}, {2060, 3}, {3, 513}, {3, 1028}} {
 			n, d := shape[0], shape[1]
@@ -116,7 +116,7 @@ func normCases(s *suite) {
 				}
 				s.inBoth(fmt.Sprintf("%s [%d,%d] bias=%v", name, n, d, bias), func(c *trial) {
 					c.pad = i % 3
-					op := backend.LayerNorm{X: c.in("X", n, d), Gain: c.weight("gain", 1, d), Y: c.out("Y", n, d), Eps: 1e-5, RMS: rms}
+					op := graph.LayerNorm{X: c.in("X", n, d), Gain: c.weight("gain", 1, d), Y: c.out("Y", n, d), Eps: 1e-5, RMS: rms}
 					if bias {
 						op.Bias = c.weight("bias", 1, d)
 					}
@@ -129,7 +129,7 @@ func normCases(s *suite) {
 			for _, accumulate := range []bool{false, true} {
 				s.inBoth(fmt.Sprintf("%s backward [%d,%d] accumulate=%v", name, n, d, accumulate), func(c *trial) {
 					c.pad = i % 3
-					op := &backend.LayerNormBackward{X: c.in("X", n, d), Gain: c.weight("gain", 1, d), DY: c.in("DY", n, d), RMS: rms, Accumulate: accumulate}
+					op := &graph.LayerNormBackward{X: c.in("X", n, d), Gain: c.weight("gain", 1, d), DY: c.in("DY", n, d), RMS: rms, Accumulate: accumulate}
 					if op.DX = c.out("DX", n, d); accumulate {
 						op.DX = c.inOut("DX", n, d)
 					}
@@ -152,7 +152,7 @@ func normCases(s *suite) {
 			}
 		}
 		c := s.inGroup("%s: gradients of parameters", name)
-		op := &backend.LayerNormBackward{X: c.in("X", 9, 40), Gain: c.weight("gain", 1, 40), DY: c.in("DY", 9, 40), DX: c.out("DX", 9, 40), RMS: rms,
+		op := &graph.LayerNormBackward{X: c.in("X", 9, 40), Gain: c.weight("gain", 1, 40), DY: c.in("DY", 9, 40), DX: c.out("DX", 9, 40), RMS: rms,
 			DGain: c.sum("DGain", 1, 40)}
 		if !rms {
 			op.DBias = c.sum("DBias", 1, 40)
@@ -162,21 +162,21 @@ func normCases(s *suite) {
 
 		c = s.inGroup("%s in place", name)
 		x := c.inOut("X", 3, 50)
-		c.check(&backend.LayerNorm{X: x, Gain: c.weight("gain", 1, 50), Y: x, Eps: 1e-6, RMS: rms})
+		c.check(&graph.LayerNorm{X: x, Gain: c.weight("gain", 1, 50), Y: x, Eps: 1e-6, RMS: rms})
 
 		c = s.inGroup("%s far from zero", name)
 		far := func() float32 { return 100 + c.normal() }
-		c.check(&backend.LayerNorm{X: c.in("X", 3, 50, far), Gain: c.weight("gain", 1, 50), Y: c.out("Y", 3, 50), Eps: 1e-6, RMS: rms})
+		c.check(&graph.LayerNorm{X: c.in("X", 3, 50, far), Gain: c.weight("gain", 1, 50), Y: c.out("Y", 3, 50), Eps: 1e-6, RMS: rms})
 
 		c = s.inGroup("%s of zeros", name)
-		c.check(&backend.LayerNorm{X: c.in("X", 3, 50, always(0)), Gain: c.weight("gain", 1, 50), Y: c.out("Y", 3, 50), Eps: 1e-6, RMS: rms})
+		c.check(&graph.LayerNorm{X: c.in("X", 3, 50, always(0)), Gain: c.weight("gain", 1, 50), Y: c.out("Y", 3, 50), Eps: 1e-6, RMS: rms})
 	}
 }
 
 // stats records the statistics that a norm's gradient needs.
-func (c *trial) stats(x backend.Tensor, rms bool) backend.Tensor {
+func (c *trial) stats(x graph.Tensor, rms bool) graph.Tensor {
 	stats := c.Temporary(x.Rows, 2)
-	c.Record(&backend.LayerNorm{X: x, Gain: c.weight("gain", 1, x.Cols), Y: c.Temporary(x.Rows, x.Cols), Stats: stats, Eps: 1e-5, RMS: rms})
+	c.Record(&graph.LayerNorm{X: x, Gain: c.weight("gain", 1, x.Cols), Y: c.Temporary(x.Rows, x.Cols), Stats: stats, Eps: 1e-5, RMS: rms})
 	return stats
 }
 
@@ -185,22 +185,22 @@ func softmaxCases(s *suite) {
 		n, d := shape[0], shape[1]
 		s.inBoth(fmt.Sprintf("[%d,%d]", n, d), func(c *trial) {
 			c.pad = i % 3
-			c.check(&backend.Softmax{X: c.in("X", n, d, c.scaled(3)), Y: c.out("Y", n, d)})
+			c.check(&graph.Softmax{X: c.in("X", n, d, c.scaled(3)), Y: c.out("Y", n, d)})
 		})
 		s.inBoth(fmt.Sprintf("backward [%d,%d]", n, d), func(c *trial) {
 			c.pad = i % 3
 			y := c.in("Y", n, d, func() float32 { return c.positive() / float32(d) })
-			c.check(&backend.SoftmaxBackward{Y: y, DY: c.in("DY", n, d), DX: c.out("DX", n, d)})
+			c.check(&graph.SoftmaxBackward{Y: y, DY: c.in("DY", n, d), DX: c.out("DX", n, d)})
 		})
 	}
 	c := s.inGroup("in place")
 	x, dy := c.inOut("X", 5, 37), c.inOut("DY", 5, 37)
-	c.check(&backend.Softmax{X: x, Y: x}, &backend.SoftmaxBackward{Y: x, DY: dy, DX: dy})
+	c.check(&graph.Softmax{X: x, Y: x}, &graph.SoftmaxBackward{Y: x, DY: dy, DX: dy})
 
 	c = s.inGroup("of large numbers")
-	c.check(&backend.Softmax{X: c.in("X", 4, 50, c.scaled(1e4)), Y: c.out("Y", 4, 50)})
+	c.check(&graph.Softmax{X: c.in("X", 4, 50, c.scaled(1e4)), Y: c.out("Y", 4, 50)})
 
 	c = s.inGroup("far below zero")
 	far := func() float32 { return c.normal() - 1000 }
-	c.check(&backend.Softmax{X: c.in("X", 3, 50, far), Y: c.out("Y", 3, 50)}, &backend.Softmax{X: c.in("X", 3, 202, far), Y: c.out("Y", 3, 202)})
+	c.check(&graph.Softmax{X: c.in("X", 3, 50, far), Y: c.out("Y", 3, 50)}, &graph.Softmax{X: c.in("X", 3, 202, far), Y: c.out("Y", 3, 202)})
 }

@@ -4,12 +4,12 @@ import (
 	"fmt"
 	"math"
 
-	"coil/backend"
+	"coil/graph"
 )
 
 var float32inf = float32(math.Inf(1))
 
-func (r *reference) clipFactor(o *backend.ClipFactor) {
+func (r *reference) clipFactor(o *graph.ClipFactor) {
 	norm := r.read(o.Squares).x[0].sqrt()
 	factor := exact(1)
 	switch {
@@ -23,14 +23,14 @@ func (r *reference) clipFactor(o *backend.ClipFactor) {
 }
 
 // factor is 1 where there is no tensor for it.
-func (r *reference) factor(t backend.Tensor) num {
+func (r *reference) factor(t graph.Tensor) num {
 	if !t.Exists() {
 		return exact(1)
 	}
 	return r.read(t).x[0]
 }
 
-func (r *reference) adamw(o *backend.AdamW) {
+func (r *reference) adamw(o *graph.AdamW) {
 	factor := r.factor(o.Factor)
 	if factor.v == 0 {
 		return
@@ -50,7 +50,7 @@ func (r *reference) adamw(o *backend.AdamW) {
 	r.write(o.V, v)
 }
 
-func (r *reference) adafactor(o *backend.Adafactor) {
+func (r *reference) adafactor(o *graph.Adafactor) {
 	factor := r.factor(o.Factor)
 	if factor.v == 0 {
 		return
@@ -104,7 +104,7 @@ func (r *reference) adafactor(o *backend.Adafactor) {
 	r.write(o.ColV, colV)
 }
 
-func (r *reference) average(o *backend.Average) {
+func (r *reference) average(o *graph.Average) {
 	if r.factor(o.Factor).v == 0 {
 		return
 	}
@@ -121,7 +121,7 @@ func clipCases(s *suite) {
 	for _, squares := range []float32{0, 0.25, 4, 4.0001, 100, 1e-30, 1e30, -1, inf, nan()} {
 		for _, largest := range []float32{0, -1, 0.5, 2} {
 			s.inBoth(fmt.Sprintf("squares=%g max=%g", squares, largest), func(c *trial) {
-				c.check(&backend.ClipFactor{Squares: c.in("squares", 1, 1, always(squares)), Norm: c.out("norm", 1, 1), Factor: c.out("factor", 1, 1), Max: largest})
+				c.check(&graph.ClipFactor{Squares: c.in("squares", 1, 1, always(squares)), Norm: c.out("norm", 1, 1), Factor: c.out("factor", 1, 1), Max: largest})
 			})
 		}
 	}
@@ -129,7 +129,7 @@ func clipCases(s *suite) {
 
 // steps runs a step part several times, each compared with the reference from where the last one ended. The scalars of
 // step t come from f.
-func (c *trial) steps(n int, f func(t int) []float32, ops ...backend.Op) {
+func (c *trial) steps(n int, f func(t int) []float32, ops ...graph.Op) {
 	c.Helper()
 	defer func() {
 		for _, b := range c.buffers {
@@ -161,9 +161,9 @@ var factors = []struct {
 	value float32
 }{{"missing", 1}, {"1", 1}, {"0.3", 0.3}, {"0", 0}}
 
-func (c *trial) factor(i int) backend.Tensor {
+func (c *trial) factor(i int) graph.Tensor {
 	if i == 0 {
-		return backend.Tensor{}
+		return graph.Tensor{}
 	}
 	return c.in("factor", 1, 1, always(factors[i].value))
 }
@@ -173,7 +173,7 @@ func adamwCases(s *suite) {
 		for i, factor := range factors {
 			c := s.inStep("[%d,%d] factor=%s", shape[0], shape[1], factor.name)
 			n, d := shape[0], shape[1]
-			op := &backend.AdamW{X: c.state("X", n, d), Grad: c.in("gradient", n, d), M: c.state("M", n, d, always(0)), V: c.state("V", n, d, always(0)),
+			op := &graph.AdamW{X: c.state("X", n, d), Grad: c.in("gradient", n, d), M: c.state("M", n, d, always(0)), V: c.state("V", n, d, always(0)),
 				Factor: c.factor(i), Rate: c.Scalar(), Correct1: c.Scalar(), Correct2: c.Scalar(), Beta1: 0.9, Beta2: 0.95, Eps: 1e-8, Decay: 0.1}
 			c.steps(3, func(t int) []float32 {
 				return []float32{1e-2 / float32(t), 1 - float32(math.Pow(0.9, float64(t))), 1 - float32(math.Pow(0.95, float64(t)))}
@@ -181,12 +181,12 @@ func adamwCases(s *suite) {
 		}
 	}
 	c := s.inStep("NaN gradient with factor 0")
-	op := &backend.AdamW{X: c.state("X", 1, 20), Grad: c.in("gradient", 1, 20, nan), M: c.state("M", 1, 20), V: c.state("V", 1, 20, c.positive),
+	op := &graph.AdamW{X: c.state("X", 1, 20), Grad: c.in("gradient", 1, 20, nan), M: c.state("M", 1, 20), V: c.state("V", 1, 20, c.positive),
 		Factor: c.factor(3), Beta1: 0.9, Beta2: 0.99, Eps: 1e-8}
 	c.steps(1, func(int) []float32 { return nil }, op)
 
 	c = s.inStep("no decay, no scalars, large moments")
-	op = &backend.AdamW{X: c.state("X", 1, 20), Grad: c.in("gradient", 1, 20), M: c.state("M", 1, 20), V: c.state("V", 1, 20, c.positive), Beta1: 0.5, Beta2: 0.5, Eps: 1e-3}
+	op = &graph.AdamW{X: c.state("X", 1, 20), Grad: c.in("gradient", 1, 20), M: c.state("M", 1, 20), V: c.state("V", 1, 20, c.positive), Beta1: 0.5, Beta2: 0.5, Eps: 1e-3}
 	c.steps(2, func(int) []float32 { return nil }, op)
 }
 
@@ -196,7 +196,7 @@ func adafactorCases(s *suite) {
 			for _, scale := range []bool{false, true} {
 				n, d := shape[0], shape[1]
 				c := s.inStep("[%d,%d] factor=%s scale by parameter=%v", n, d, factor.name, scale)
-				op := &backend.Adafactor{ColV: c.state("ColV", 1, d, always(0)), Factor: c.factor(variant), Rate: c.Scalar(), Beta: c.Scalar(),
+				op := &graph.Adafactor{ColV: c.state("ColV", 1, d, always(0)), Factor: c.factor(variant), Rate: c.Scalar(), Beta: c.Scalar(),
 					Eps: []float32{1e-30, 0.1}[variant%2], Clip: []float32{1, 0.5, 100}[variant%3], Floor: 1e-3, Decay: []float32{0, 0.01}[i%2], ScaleByParameter: scale}
 				if n > 1 {
 					op.RowV = c.state("RowV", 1, n, always(0))
@@ -212,7 +212,7 @@ func adafactorCases(s *suite) {
 	// A vector and a matrix that take more than one round of the threads that sum them.
 	for _, shape := range [][3]int{{1, 1100, 1}, {2, 32_899, 1}, {2, 32_899, 100}} {
 		c := s.inStep("[%d,%d] clip=%d", shape[0], shape[1], shape[2])
-		op := &backend.Adafactor{X: c.state("X", shape[0], shape[1]), Grad: c.in("gradient", shape[0], shape[1]), ColV: c.state("ColV", 1, shape[1], c.positive),
+		op := &graph.Adafactor{X: c.state("X", shape[0], shape[1]), Grad: c.in("gradient", shape[0], shape[1]), ColV: c.state("ColV", 1, shape[1], c.positive),
 			Beta: c.Scalar(), Eps: 1e-30, Clip: float32(shape[2]) / 2, Floor: 1e-3, Decay: 0.1, ScaleByParameter: true}
 		if shape[0] > 1 {
 			op.RowV = c.state("RowV", 1, shape[0], c.positive)
@@ -221,13 +221,13 @@ func adafactorCases(s *suite) {
 	}
 	for _, clip := range []float32{0.5, 100} {
 		c := s.inStep("wide matrix, clip %g", clip)
-		c.steps(1, func(int) []float32 { return []float32{0.01, 0.5} }, &backend.Adafactor{X: c.state("X", 2, 33_001), Grad: c.in("gradient", 2, 33_001),
+		c.steps(1, func(int) []float32 { return []float32{0.01, 0.5} }, &graph.Adafactor{X: c.state("X", 2, 33_001), Grad: c.in("gradient", 2, 33_001),
 			RowV: c.state("RowV", 1, 2, c.positive), ColV: c.state("ColV", 1, 33_001, c.positive), Rate: c.Scalar(), Beta: c.Scalar(),
 			Eps: 0.1, Clip: clip, Floor: 1e-3, ScaleByParameter: true})
 	}
 
 	c := s.inStep("parameters below the floor")
-	op := &backend.Adafactor{X: c.state("X", 3, 4, c.scaled(1e-6)), Grad: c.in("gradient", 3, 4), RowV: c.state("RowV", 1, 3, c.positive), ColV: c.state("ColV", 1, 4, c.positive),
+	op := &graph.Adafactor{X: c.state("X", 3, 4, c.scaled(1e-6)), Grad: c.in("gradient", 3, 4), RowV: c.state("RowV", 1, 3, c.positive), ColV: c.state("ColV", 1, 4, c.positive),
 		Eps: 1e-30, Clip: 1, Floor: 1e-3, ScaleByParameter: true}
 	c.steps(1, func(int) []float32 { return nil }, op)
 }
@@ -236,7 +236,7 @@ func averageCases(s *suite) {
 	for _, shape := range [][2]int{{1, 1}, {3, 17}, {1, 40_000}} {
 		for i, factor := range factors {
 			c := s.inStep("[%d,%d] factor=%s", shape[0], shape[1], factor.name)
-			op := &backend.Average{X: c.weight("X", shape[0], shape[1]), Mean: c.state("mean", shape[0], shape[1]), Factor: c.factor(i), Decay: c.Scalar()}
+			op := &graph.Average{X: c.weight("X", shape[0], shape[1]), Mean: c.state("mean", shape[0], shape[1]), Factor: c.factor(i), Decay: c.Scalar()}
 			c.steps(2, func(t int) []float32 { return []float32{1 - 0.5/float32(t)} }, op)
 		}
 	}

@@ -3,7 +3,7 @@ package conformance
 import (
 	"fmt"
 
-	"coil/backend"
+	"coil/graph"
 )
 
 // pairCases are operations that follow each other in every transformer, which a backend may do in one go: a product and what
@@ -15,21 +15,21 @@ func pairCases(s *suite) {
 		rows, d := 2*a.length, a.heads*a.width
 		c := s.inGroup("product, then rotary, heads=%d width=%d length=%d pad=%d", a.heads, a.width, a.length, a.pad)
 		c.pad = a.pad
-		op := &backend.Matmul{A: c.in("A", rows, a.k), B: c.in("B", a.k, 3*d), C: c.out("C", rows, 3*d)}
+		op := &graph.Matmul{A: c.in("A", rows, a.k), B: c.in("B", a.k, 3*d), C: c.out("C", rows, 3*d)}
 		if i%2 == 1 {
 			op.Bias = c.in("Bias", 1, 3*d)
 		}
-		c.check(op, &backend.Rotary{X: op.C.Columns(0, 2*d), Width: a.width, Length: a.length, Base: 100})
+		c.check(op, &graph.Rotary{X: op.C.Columns(0, 2*d), Width: a.width, Length: a.length, Base: 100})
 	}
 	for i, a := range []struct{ m, k, n, pad int }{{3, 5, 7, 0}, {21, 16, 36, 4}, {70, 9, 68, 0}, {32, 300, 32, 3}} {
 		for _, value := range []bool{false, true} {
 			label := fmt.Sprintf("m=%d k=%d n=%d pad=%d value=%v", a.m, a.k, a.n, a.pad, value)
 			c := s.inGroup("product, then activation backward, %s", label)
 			c.pad = a.pad
-			op := &backend.Matmul{A: c.in("A", a.m, a.k), B: c.in("B", a.n, a.k), C: c.out("C", a.m, a.n), TransB: true}
-			back := &backend.ActivateBackward{Activation: backend.GELU, X: c.in("X", a.m, a.n), DY: op.C, DX: op.C}
+			op := &graph.Matmul{A: c.in("A", a.m, a.k), B: c.in("B", a.n, a.k), C: c.out("C", a.m, a.n), TransB: true}
+			back := &graph.ActivateBackward{Activation: graph.GELU, X: c.in("X", a.m, a.n), DY: op.C, DX: op.C}
 			if i%2 == 1 {
-				back.Activation = backend.ReLU
+				back.Activation = graph.ReLU
 			}
 			if value {
 				back.Y = c.out("Y", a.m, a.n)
@@ -38,8 +38,8 @@ func pairCases(s *suite) {
 
 			c = s.inGroup("product, then swiglu backward, %s", label)
 			c.pad = a.pad
-			op = &backend.Matmul{A: c.in("A", a.m, a.k), B: c.in("B", a.n, a.k), C: c.Temporary(a.m, a.n), TransB: true}
-			gate := &backend.SwiGLUBackward{X: c.in("X", a.m, 2*a.n), DY: op.C, DX: c.out("DX", a.m, 2*a.n)}
+			op = &graph.Matmul{A: c.in("A", a.m, a.k), B: c.in("B", a.n, a.k), C: c.Temporary(a.m, a.n), TransB: true}
+			gate := &graph.SwiGLUBackward{X: c.in("X", a.m, 2*a.n), DY: op.C, DX: c.out("DX", a.m, 2*a.n)}
 			if value {
 				gate.Y = c.out("Y", a.m, a.n)
 			}
@@ -50,12 +50,12 @@ func pairCases(s *suite) {
 		c := s.inGroup("gradients that many add to, of %d columns", cols)
 		c.pad = i % 2 * 3
 		dw, db, dgain, dbias := c.sum("DW", 24, cols), c.sum("DB", 1, cols), c.sum("DGain", 1, cols), c.sum("DBias", 1, cols)
-		var ops []backend.Op
+		var ops []graph.Op
 		for range 3 {
 			x := c.in("X", 300, cols)
-			ops = append(ops, &backend.LayerNormBackward{X: x, Gain: c.in("Gain", 1, cols), Stats: c.stats(x, false), DY: c.in("DY", 300, cols),
+			ops = append(ops, &graph.LayerNormBackward{X: x, Gain: c.in("Gain", 1, cols), Stats: c.stats(x, false), DY: c.in("DY", 300, cols),
 				DX: c.out("DX", 300, cols), DGain: dgain, DBias: dbias})
-			ops = append(ops, &backend.Matmul{A: c.in("A", 300, 24), B: c.in("B", 300, cols), C: dw, Sums: db, TransA: true, Accumulate: true})
+			ops = append(ops, &graph.Matmul{A: c.in("A", 300, 24), B: c.in("B", 300, cols), C: dw, Sums: db, TransA: true, Accumulate: true})
 		}
 		c.check(ops...)
 	}

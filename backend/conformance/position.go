@@ -4,10 +4,10 @@ import (
 	"fmt"
 	"math"
 
-	"coil/backend"
+	"coil/graph"
 )
 
-func (r *reference) rotary(o *backend.Rotary) {
+func (r *reference) rotary(o *graph.Rotary) {
 	r.update(o.X, func(x matrix) {
 		half := o.Width / 2
 		for i := range x.rows {
@@ -27,7 +27,7 @@ func (r *reference) rotary(o *backend.Rotary) {
 	})
 }
 
-func (r *reference) embedding(o *backend.Embedding) {
+func (r *reference) embedding(o *graph.Embedding) {
 	table, positions := r.read(o.Table), r.read(o.Positions)
 	y := newMatrix(o.Index.Len, table.cols)
 	for i, id := range r.index(o.Index) {
@@ -41,7 +41,7 @@ func (r *reference) embedding(o *backend.Embedding) {
 	r.write(o.Y, y)
 }
 
-func (r *reference) embeddingBackward(o *backend.EmbeddingBackward) {
+func (r *reference) embeddingBackward(o *graph.EmbeddingBackward) {
 	dy := r.read(o.DY)
 	ids := r.index(o.Index)
 	r.update(o.DTable, func(d matrix) { addRows(d, dy, func(i int) int { return int(ids[i]) }) })
@@ -54,7 +54,7 @@ func rotaryCases(s *suite) {
 	} {
 		n, d := a.length*a.sequences, a.heads*a.width
 		label := fmt.Sprintf("length=%d heads=%d width=%d sequences=%d", a.length, a.heads, a.width, a.sequences)
-		op := backend.Rotary{Width: a.width, Length: a.length, Base: 10000}
+		op := graph.Rotary{Width: a.width, Length: a.length, Base: 10000}
 		for _, inverse := range []bool{false, true} {
 			s.inBoth(fmt.Sprintf("%s inverse=%v", label, inverse), func(c *trial) {
 				c.pad = i % 3
@@ -69,16 +69,16 @@ func rotaryCases(s *suite) {
 		there, back := op, op
 		there.X, back.X, back.Inverse = after, after, true
 		zero := c.output("turned there and back, less X", n, d)
-		c.check(&backend.Add{A: before, Y: after, Alpha: 1}, &there, &back, &backend.Add{A: after, B: before, Y: zero, Alpha: 1, Beta: -1})
+		c.check(&graph.Add{A: before, Y: after, Alpha: 1}, &there, &back, &graph.Add{A: after, B: before, Y: zero, Alpha: 1, Beta: -1})
 	}
 	c := s.inGroup("queries and keys of 3")
 	qkv := c.inOut("QKV", 12, 3*8)
-	c.check(&backend.Rotary{X: qkv.Columns(0, 16), Width: 4, Length: 6, Base: 500})
+	c.check(&graph.Rotary{X: qkv.Columns(0, 16), Width: 4, Length: 6, Base: 500})
 
 	c = s.inGroup("of several kinds")
 	x := c.inOut("X", 12, 16)
-	c.check(&backend.Rotary{X: x, Width: 4, Length: 6, Base: 500}, &backend.Rotary{X: x, Width: 8, Length: 6, Base: 500},
-		&backend.Rotary{X: x, Width: 4, Length: 6, Base: 10}, &backend.Rotary{X: x, Width: 4, Length: 4, Base: 500})
+	c.check(&graph.Rotary{X: x, Width: 4, Length: 6, Base: 500}, &graph.Rotary{X: x, Width: 8, Length: 6, Base: 500},
+		&graph.Rotary{X: x, Width: 4, Length: 6, Base: 10}, &graph.Rotary{X: x, Width: 4, Length: 4, Base: 500})
 }
 
 func embeddingCases(s *suite) {
@@ -95,9 +95,9 @@ func embeddingCases(s *suite) {
 			c := s.inGroup("rows=%d width=%d vocabulary=%d length=%d positions=%v", a.rows, a.width, a.vocabulary, a.length, positions)
 			c.pad = pads[i%len(pads)]
 			x := c.index(ids)
-			op := &backend.Embedding{Table: c.weight("table", a.vocabulary, a.width), Index: x, Y: c.out("Y", a.rows, a.width)}
-			back := &backend.EmbeddingBackward{Index: x, DY: c.in("DY", a.rows, a.width), DTable: c.sum("DTable", a.vocabulary, a.width)}
-			only := &backend.EmbeddingBackward{Index: x, DY: back.DY}
+			op := &graph.Embedding{Table: c.weight("table", a.vocabulary, a.width), Index: x, Y: c.out("Y", a.rows, a.width)}
+			back := &graph.EmbeddingBackward{Index: x, DY: c.in("DY", a.rows, a.width), DTable: c.sum("DTable", a.vocabulary, a.width)}
+			only := &graph.EmbeddingBackward{Index: x, DY: back.DY}
 			if positions {
 				op.Positions = c.weight("positions", a.length, a.width)
 				back.DPositions = c.sum("DPositions", a.length, a.width)
@@ -110,5 +110,5 @@ func embeddingCases(s *suite) {
 	}
 	c := s.inGroup("part of an index, temporary table")
 	x := c.index([]int32{9, 2, 0, 9, 1, 1, 2, 9})
-	c.check(&backend.Embedding{Table: c.in("table", 3, 5), Index: x.Range(1, 3), Y: c.out("Y", 2, 5)})
+	c.check(&graph.Embedding{Table: c.in("table", 3, 5), Index: x.Range(1, 3), Y: c.out("Y", 2, 5)})
 }

@@ -5,10 +5,11 @@ import (
 	"slices"
 
 	"coil/backend"
+	"coil/graph"
 )
 
 // runAndTake runs a step and drops its results.
-func runAndTake(p backend.Program, rec *backend.Recorder, step backend.Step) error {
+func runAndTake(p backend.Program, rec *graph.Recorder, step backend.Step) error {
 	if err := p.Run(step); err != nil {
 		return err
 	}
@@ -81,14 +82,14 @@ func (c *trial) head() {
 	loss, correct, shown := c.output("loss", headLength, 1), c.output("correct", headLength, 1), c.output("logits", headLength, headVocabulary)
 	dw, sums := c.Accumulator(headWidth, headVocabulary), c.Accumulator(2, 1)
 	c.names[dw.Storage], c.names[sums.Storage] = "dw", "sums"
-	for _, op := range []backend.Op{
-		&backend.Embedding{Table: table, Index: ids, Y: x},
-		&backend.Matmul{A: x, B: w, C: logits},
-		&backend.Add{A: logits, Y: shown, Alpha: 2},
-		&backend.CrossEntropy{Logits: logits, Targets: targets, Loss: loss, Correct: correct, DLogits: logits, Scale: c.Scalar(), Weight: 1},
-		&backend.Matmul{A: x, B: logits, C: dw, TransA: true, Accumulate: true},
-		&backend.Sum{X: loss, Y: sums.RowRange(0, 1), Alpha: 1, Accumulate: true},
-		&backend.Sum{X: correct, Y: sums.RowRange(1, 2), Alpha: 1, Accumulate: true},
+	for _, op := range []graph.Op{
+		&graph.Embedding{Table: table, Index: ids, Y: x},
+		&graph.Matmul{A: x, B: w, C: logits},
+		&graph.Add{A: logits, Y: shown, Alpha: 2},
+		&graph.CrossEntropy{Logits: logits, Targets: targets, Loss: loss, Correct: correct, DLogits: logits, Scale: c.Scalar(), Weight: 1},
+		&graph.Matmul{A: x, B: logits, C: dw, TransA: true, Accumulate: true},
+		&graph.Sum{X: loss, Y: sums.RowRange(0, 1), Alpha: 1, Accumulate: true},
+		&graph.Sum{X: correct, Y: sums.RowRange(1, 2), Alpha: 1, Accumulate: true},
 	} {
 		c.Record(op)
 	}
@@ -96,9 +97,9 @@ func (c *trial) head() {
 	c.BeginStep()
 	squares, norm, factor := c.Temporary(1, 1), c.Temporary(1, 1), c.Temporary(1, 1)
 	c.names[norm.Storage], c.names[squares.Storage] = "norm", "squares"
-	c.Record(&backend.Sum{X: dw, Y: squares, Alpha: 1, Squares: true})
-	c.Record(&backend.ClipFactor{Squares: squares, Norm: norm, Factor: factor, Max: 0.1})
-	c.Record(&backend.AdamW{X: w, Grad: dw, M: c.state("M", headWidth, headVocabulary, always(0)), V: c.state("V", headWidth, headVocabulary, always(0)),
+	c.Record(&graph.Sum{X: dw, Y: squares, Alpha: 1, Squares: true})
+	c.Record(&graph.ClipFactor{Squares: squares, Norm: norm, Factor: factor, Max: 0.1})
+	c.Record(&graph.AdamW{X: w, Grad: dw, M: c.state("M", headWidth, headVocabulary, always(0)), V: c.state("V", headWidth, headVocabulary, always(0)),
 		Factor: factor, Rate: c.Scalar(), Beta1: 0.9, Beta2: 0.9, Eps: 1e-6})
 	c.Result(norm)
 	c.Result(w)
@@ -113,13 +114,13 @@ func (c *trial) draw() {
 			in[i] = int32(c.rng.IntN(headVocabulary))
 		}
 	}
-	c.inputs[1][c.rng.IntN(len(c.inputs[1]))] = backend.Ignore
+	c.inputs[1][c.rng.IntN(len(c.inputs[1]))] = graph.Ignore
 	c.scalars = []float32{1 / float32(len(c.inputs[1])), c.positive()}
 }
 
 func (s *suite) newHead(sequences, groups int) (*trial, backend.Program) {
 	c := s.inGroup("%d groups of %d sequences", groups, sequences)
-	c.Recorder = backend.NewRecorder(sequences, groups)
+	c.Recorder = graph.NewRecorder(sequences, groups)
 	c.head()
 	p, err := s.b.Compile(c.Recorder)
 	if err != nil {
@@ -149,7 +150,7 @@ func groupCases(s *suite) {
 	// Steps in flight give their results in order.
 	c := s.inStep("in flight")
 	mean := c.state("mean", 1, 3, list(1, 2, 3))
-	c.Record(&backend.Average{X: c.weight("X", 1, 3, always(0)), Mean: mean, Decay: c.Scalar()})
+	c.Record(&graph.Average{X: c.weight("X", 1, 3, always(0)), Mean: mean, Decay: c.Scalar()})
 	c.Result(mean)
 	p, err := s.b.Compile(c.Recorder)
 	if err != nil {

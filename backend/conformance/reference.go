@@ -6,12 +6,13 @@ import (
 	"math/rand/v2"
 
 	"coil/backend"
+	"coil/graph"
 )
 
 // A reference evaluates a recording with plain loops in float64, straight from the formulas, and bounds the error that
 // float32 may make. It shares nothing with any backend.
 type reference struct {
-	rec      *backend.Recorder
+	rec      *graph.Recorder
 	step     backend.Step
 	group    int
 	storages [][]num       // Input and Output: of the group being run
@@ -21,7 +22,7 @@ type reference struct {
 }
 
 // newReference takes the parameters as the buffers hold them now.
-func newReference(rec *backend.Recorder, step backend.Step, bfloat func(*backend.Recorder) []bool) (*reference, error) {
+func newReference(rec *graph.Recorder, step backend.Step, bfloat func(*graph.Recorder) []bool) (*reference, error) {
 	r := &reference{rec: rec, step: step, storages: make([][]num, len(rec.Storages())), outputs: make([][]num, len(rec.Storages())),
 		bfloat: make([]bool, len(rec.Storages()))}
 	if bfloat != nil {
@@ -29,13 +30,13 @@ func newReference(rec *backend.Recorder, step backend.Step, bfloat func(*backend
 	}
 	for i, s := range rec.Storages() {
 		switch s.Space {
-		case backend.Parameter:
+		case graph.Parameter:
 			values := make([]float32, s.Len)
 			if err := s.Buffer.Read(0, values); err != nil {
 				return nil, err
 			}
 			r.storages[i] = exactly(values)
-		case backend.Constant:
+		case graph.Constant:
 			r.storages[i] = exactly(s.Data)
 		}
 	}
@@ -52,7 +53,7 @@ func exactly(values []float32) []num {
 
 // newSampledReference runs references whose results are moved at random, and takes the errors from how far they end up
 // from each other.
-func newSampledReference(rec *backend.Recorder, step backend.Step, bfloat func(*backend.Recorder) []bool, rng *rand.Rand) (*reference, error) {
+func newSampledReference(rec *graph.Recorder, step backend.Step, bfloat func(*graph.Recorder) []bool, rng *rand.Rand) (*reference, error) {
 	settled := func(settle func(num) num) (*reference, error) {
 		r, err := newReference(rec, step, bfloat)
 		if err == nil {
@@ -92,9 +93,9 @@ func (r *reference) run() {
 		}
 		for i, s := range r.rec.Storages() {
 			switch s.Space {
-			case backend.Output:
+			case graph.Output:
 				r.outputs[i] = append(r.outputs[i], r.storages[i]...)
-			case backend.Accumulator:
+			case graph.Accumulator:
 				if sums[i] == nil {
 					sums[i] = make([]total, s.Len)
 				}
@@ -118,10 +119,10 @@ func (r *reference) run() {
 // forget makes what has no value yet NaN, and accumulators 0 when a group begins.
 func (r *reference) forget(step bool) {
 	for i, s := range r.rec.Storages() {
-		if s.Space == backend.Accumulator && !step {
+		if s.Space == graph.Accumulator && !step {
 			r.storages[i] = make([]num, s.Len)
 		}
-		if s.Space == backend.Temporary && s.Step == step || s.Space == backend.Output && !step {
+		if s.Space == graph.Temporary && s.Step == step || s.Space == graph.Output && !step {
 			r.storages[i] = make([]num, s.Len)
 			for j := range r.storages[i] {
 				r.storages[i][j].v = math.NaN()
@@ -130,61 +131,61 @@ func (r *reference) forget(step bool) {
 	}
 }
 
-func (r *reference) evaluate(op backend.Op) {
+func (r *reference) evaluate(op graph.Op) {
 	switch o := op.(type) {
-	case *backend.Matmul:
+	case *graph.Matmul:
 		r.matmul(o)
-	case *backend.Activate:
+	case *graph.Activate:
 		r.activate(o)
-	case *backend.ActivateBackward:
+	case *graph.ActivateBackward:
 		r.activateBackward(o)
-	case *backend.SwiGLU:
+	case *graph.SwiGLU:
 		r.swiglu(o)
-	case *backend.SwiGLUBackward:
+	case *graph.SwiGLUBackward:
 		r.swigluBackward(o)
-	case *backend.LayerNorm:
+	case *graph.LayerNorm:
 		r.norm(o)
-	case *backend.LayerNormBackward:
+	case *graph.LayerNormBackward:
 		r.normBackward(o)
-	case *backend.Softmax:
+	case *graph.Softmax:
 		r.softmax(o)
-	case *backend.SoftmaxBackward:
+	case *graph.SoftmaxBackward:
 		r.softmaxBackward(o)
-	case *backend.Attention:
+	case *graph.Attention:
 		r.attention(o)
-	case *backend.AttentionBackward:
+	case *graph.AttentionBackward:
 		r.attentionBackward(o)
-	case *backend.Rotary:
+	case *graph.Rotary:
 		r.rotary(o)
-	case *backend.Embedding:
+	case *graph.Embedding:
 		r.embedding(o)
-	case *backend.EmbeddingBackward:
+	case *graph.EmbeddingBackward:
 		r.embeddingBackward(o)
-	case *backend.CrossEntropy:
+	case *graph.CrossEntropy:
 		r.crossEntropy(o)
-	case *backend.Exit:
+	case *graph.Exit:
 		r.exit(o)
-	case *backend.ExitLoss:
+	case *graph.ExitLoss:
 		r.exitLoss(o)
-	case *backend.Fill:
+	case *graph.Fill:
 		r.fill(o)
-	case *backend.Add:
+	case *graph.Add:
 		r.add(o)
-	case *backend.ColumnSums:
+	case *graph.ColumnSums:
 		r.columnSums(o)
-	case *backend.Sum:
+	case *graph.Sum:
 		r.sum(o)
-	case *backend.Cosine:
+	case *graph.Cosine:
 		r.cosine(o)
-	case *backend.CosineBackward:
+	case *graph.CosineBackward:
 		r.cosineBackward(o)
-	case *backend.ClipFactor:
+	case *graph.ClipFactor:
 		r.clipFactor(o)
-	case *backend.AdamW:
+	case *graph.AdamW:
 		r.adamw(o)
-	case *backend.Adafactor:
+	case *graph.Adafactor:
 		r.adafactor(o)
-	case *backend.Average:
+	case *graph.Average:
 		r.average(o)
 	default:
 		panic(fmt.Sprintf("conformance: no reference for %s", op.Name()))
@@ -215,7 +216,7 @@ func (m matrix) transposed() matrix {
 }
 
 // read copies a tensor's elements; a tensor that does not exist gives a matrix that does not.
-func (r *reference) read(t backend.Tensor) matrix {
+func (r *reference) read(t graph.Tensor) matrix {
 	if !t.Exists() {
 		return matrix{}
 	}
@@ -227,7 +228,7 @@ func (r *reference) read(t backend.Tensor) matrix {
 }
 
 // write copies m to a tensor, if both exist.
-func (r *reference) write(t backend.Tensor, m matrix) {
+func (r *reference) write(t graph.Tensor, m matrix) {
 	if !t.Exists() || !m.exists() {
 		return
 	}
@@ -250,7 +251,7 @@ func (r *reference) settled(x num) num {
 }
 
 // update reads a tensor, lets f change it, and writes it back.
-func (r *reference) update(t backend.Tensor, f func(m matrix)) {
+func (r *reference) update(t graph.Tensor, f func(m matrix)) {
 	if t.Exists() {
 		m := r.read(t)
 		f(m)
@@ -258,14 +259,14 @@ func (r *reference) update(t backend.Tensor, f func(m matrix)) {
 	}
 }
 
-func (r *reference) scalar(s backend.Scalar) num {
+func (r *reference) scalar(s graph.Scalar) num {
 	if s == 0 {
 		return exact(1)
 	}
 	return exact(r.step.Scalars[s-1])
 }
 
-func (r *reference) index(x backend.Index) []int32 {
+func (r *reference) index(x graph.Index) []int32 {
 	s := r.rec.Storages()[x.Storage-1]
 	return r.step.Inputs[s.Number][r.group*s.Len+x.Offset:][:x.Len]
 }

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"coil/backend"
+	"coil/graph"
 )
 
 // memory is a backend that has buffers and nothing else: enough to record and to evaluate the reference.
@@ -13,7 +14,7 @@ type memory struct{ backend.Backend }
 
 type block []float32
 
-func (memory) NewBuffer(n int) (backend.Buffer, error) { return block(make([]float32, n)), nil }
+func (memory) NewBuffer(n int) (graph.Buffer, error) { return block(make([]float32, n)), nil }
 
 func (b block) Len() int { return len(b) }
 
@@ -79,12 +80,12 @@ func values(xs []num) []float64 {
 
 // gradientOf checks an operation that has a backward operation: forward computes y from parameters, backward adds the
 // gradients of Σ dy∘y to accumulators. The weights dy are the same for forward and backward.
-func gradientOf(t *testing.T, label string, forward func(c *trial, xs []backend.Tensor) backend.Tensor,
-	backward func(c *trial, xs []backend.Tensor, y, dy backend.Tensor) []backend.Tensor, shapes ...[2]int) {
+func gradientOf(t *testing.T, label string, forward func(c *trial, xs []graph.Tensor) graph.Tensor,
+	backward func(c *trial, xs []graph.Tensor, y, dy graph.Tensor) []graph.Tensor, shapes ...[2]int) {
 	t.Helper()
 	c := onPaper(t, 7).inGroup("%s", label)
-	c.Recorder = backend.NewRecorder(1, 1)
-	var xs []backend.Tensor
+	c.Recorder = graph.NewRecorder(1, 1)
+	var xs []graph.Tensor
 	for _, shape := range shapes {
 		xs = append(xs, c.weight("x", shape[0], shape[1], c.scaled(0.7)))
 	}
@@ -107,106 +108,106 @@ func gradientOf(t *testing.T, label string, forward func(c *trial, xs []backend.
 }
 
 func TestActivationGradients(t *testing.T) {
-	for _, f := range []backend.Activation{backend.Identity, backend.GELU, backend.ReLU} {
-		gradientOf(t, f.String(), func(c *trial, xs []backend.Tensor) backend.Tensor {
+	for _, f := range []graph.Activation{graph.Identity, graph.GELU, graph.ReLU} {
+		gradientOf(t, f.String(), func(c *trial, xs []graph.Tensor) graph.Tensor {
 			y := c.Temporary(4, 9)
-			c.Record(&backend.Activate{Activation: f, X: xs[0], Y: y})
+			c.Record(&graph.Activate{Activation: f, X: xs[0], Y: y})
 			return y
-		}, func(c *trial, xs []backend.Tensor, _, dy backend.Tensor) []backend.Tensor {
+		}, func(c *trial, xs []graph.Tensor, _, dy graph.Tensor) []graph.Tensor {
 			dx := c.Temporary(4, 9)
-			c.Record(&backend.ActivateBackward{Activation: f, X: xs[0], DY: dy, DX: dx})
-			return []backend.Tensor{dx}
+			c.Record(&graph.ActivateBackward{Activation: f, X: xs[0], DY: dy, DX: dx})
+			return []graph.Tensor{dx}
 		}, [2]int{4, 9})
 	}
-	gradientOf(t, "swiglu", func(c *trial, xs []backend.Tensor) backend.Tensor {
+	gradientOf(t, "swiglu", func(c *trial, xs []graph.Tensor) graph.Tensor {
 		y := c.Temporary(4, 5)
-		c.Record(&backend.SwiGLU{X: xs[0], Y: y})
+		c.Record(&graph.SwiGLU{X: xs[0], Y: y})
 		return y
-	}, func(c *trial, xs []backend.Tensor, _, dy backend.Tensor) []backend.Tensor {
+	}, func(c *trial, xs []graph.Tensor, _, dy graph.Tensor) []graph.Tensor {
 		dx := c.Temporary(4, 10)
-		c.Record(&backend.SwiGLUBackward{X: xs[0], DY: dy, DX: dx})
-		return []backend.Tensor{dx}
+		c.Record(&graph.SwiGLUBackward{X: xs[0], DY: dy, DX: dx})
+		return []graph.Tensor{dx}
 	}, [2]int{4, 10})
 }
 
 func TestNormGradients(t *testing.T) {
 	for _, rms := range []bool{false, true} {
-		var stats backend.Tensor
-		gradientOf(t, (&backend.LayerNorm{RMS: rms}).Name(), func(c *trial, xs []backend.Tensor) backend.Tensor {
+		var stats graph.Tensor
+		gradientOf(t, (&graph.LayerNorm{RMS: rms}).Name(), func(c *trial, xs []graph.Tensor) graph.Tensor {
 			y := c.Temporary(3, 8)
 			stats = c.Temporary(3, 2)
-			op := &backend.LayerNorm{X: xs[0], Gain: xs[1], Y: y, Stats: stats, Eps: 0.01, RMS: rms}
+			op := &graph.LayerNorm{X: xs[0], Gain: xs[1], Y: y, Stats: stats, Eps: 0.01, RMS: rms}
 			if !rms {
 				op.Bias = xs[2]
 			}
 			c.Record(op)
 			return y
-		}, func(c *trial, xs []backend.Tensor, _, dy backend.Tensor) []backend.Tensor {
-			op := &backend.LayerNormBackward{X: xs[0], Gain: xs[1], Stats: stats, DY: dy, DX: c.Temporary(3, 8), DGain: c.Accumulator(1, 8), RMS: rms}
+		}, func(c *trial, xs []graph.Tensor, _, dy graph.Tensor) []graph.Tensor {
+			op := &graph.LayerNormBackward{X: xs[0], Gain: xs[1], Stats: stats, DY: dy, DX: c.Temporary(3, 8), DGain: c.Accumulator(1, 8), RMS: rms}
 			if !rms {
 				op.DBias = c.Accumulator(1, 8)
 			}
 			c.Record(op)
-			return []backend.Tensor{op.DX, op.DGain, op.DBias}
+			return []graph.Tensor{op.DX, op.DGain, op.DBias}
 		}, [2]int{3, 8}, [2]int{1, 8}, [2]int{1, 8})
 	}
-	gradientOf(t, "softmax", func(c *trial, xs []backend.Tensor) backend.Tensor {
+	gradientOf(t, "softmax", func(c *trial, xs []graph.Tensor) graph.Tensor {
 		y := c.Temporary(3, 6)
-		c.Record(&backend.Softmax{X: xs[0], Y: y})
+		c.Record(&graph.Softmax{X: xs[0], Y: y})
 		return y
-	}, func(c *trial, _ []backend.Tensor, y, dy backend.Tensor) []backend.Tensor {
+	}, func(c *trial, _ []graph.Tensor, y, dy graph.Tensor) []graph.Tensor {
 		dx := c.Temporary(3, 6)
-		c.Record(&backend.SoftmaxBackward{Y: y, DY: dy, DX: dx})
-		return []backend.Tensor{dx}
+		c.Record(&graph.SoftmaxBackward{Y: y, DY: dy, DX: dx})
+		return []graph.Tensor{dx}
 	}, [2]int{3, 6})
 }
 
 func TestAttentionGradients(t *testing.T) {
 	const n, d, heads, length = 10, 6, 2, 5
-	var logSum backend.Tensor
-	gradientOf(t, "attention", func(c *trial, xs []backend.Tensor) backend.Tensor {
+	var logSum graph.Tensor
+	gradientOf(t, "attention", func(c *trial, xs []graph.Tensor) graph.Tensor {
 		y := c.Temporary(n, d)
 		logSum = c.Temporary(n, heads)
-		c.Record(&backend.Attention{QKV: xs[0], Out: y, LogSum: logSum, Heads: heads, Length: length})
+		c.Record(&graph.Attention{QKV: xs[0], Out: y, LogSum: logSum, Heads: heads, Length: length})
 		return y
-	}, func(c *trial, xs []backend.Tensor, y, dy backend.Tensor) []backend.Tensor {
+	}, func(c *trial, xs []graph.Tensor, y, dy graph.Tensor) []graph.Tensor {
 		dx := c.Temporary(n, 3*d)
-		c.Record(&backend.AttentionBackward{QKV: xs[0], Out: y, LogSum: logSum, DOut: dy, DQKV: dx, Heads: heads, Length: length})
-		return []backend.Tensor{dx}
+		c.Record(&graph.AttentionBackward{QKV: xs[0], Out: y, LogSum: logSum, DOut: dy, DQKV: dx, Heads: heads, Length: length})
+		return []graph.Tensor{dx}
 	}, [2]int{n, 3 * d})
-	gradientOf(t, "rotary", func(c *trial, xs []backend.Tensor) backend.Tensor {
+	gradientOf(t, "rotary", func(c *trial, xs []graph.Tensor) graph.Tensor {
 		y := c.Temporary(n, 8)
-		c.Record(&backend.Add{A: xs[0], Y: y, Alpha: 1})
-		c.Record(&backend.Rotary{X: y, Width: 4, Length: length, Base: 100})
+		c.Record(&graph.Add{A: xs[0], Y: y, Alpha: 1})
+		c.Record(&graph.Rotary{X: y, Width: 4, Length: length, Base: 100})
 		return y
-	}, func(c *trial, _ []backend.Tensor, _, dy backend.Tensor) []backend.Tensor {
+	}, func(c *trial, _ []graph.Tensor, _, dy graph.Tensor) []graph.Tensor {
 		dx := c.Temporary(n, 8)
-		c.Record(&backend.Add{A: dy, Y: dx, Alpha: 1})
-		c.Record(&backend.Rotary{X: dx, Width: 4, Length: length, Base: 100, Inverse: true})
-		return []backend.Tensor{dx}
+		c.Record(&graph.Add{A: dy, Y: dx, Alpha: 1})
+		c.Record(&graph.Rotary{X: dx, Width: 4, Length: length, Base: 100, Inverse: true})
+		return []graph.Tensor{dx}
 	}, [2]int{n, 8})
 }
 
 func TestEmbeddingGradients(t *testing.T) {
-	var ids backend.Index
-	gradientOf(t, "embedding", func(c *trial, xs []backend.Tensor) backend.Tensor {
+	var ids graph.Index
+	gradientOf(t, "embedding", func(c *trial, xs []graph.Tensor) graph.Tensor {
 		y := c.Temporary(8, 3)
 		ids = c.index([]int32{0, 4, 1, 1, 3, 4, 1, 0})
-		c.Record(&backend.Embedding{Table: xs[0], Index: ids, Positions: xs[1], Y: y})
+		c.Record(&graph.Embedding{Table: xs[0], Index: ids, Positions: xs[1], Y: y})
 		return y
-	}, func(c *trial, _ []backend.Tensor, _, dy backend.Tensor) []backend.Tensor {
+	}, func(c *trial, _ []graph.Tensor, _, dy graph.Tensor) []graph.Tensor {
 		dtable, dpositions := c.Accumulator(5, 3), c.Accumulator(4, 3)
-		c.Record(&backend.EmbeddingBackward{Index: ids, DY: dy, DTable: dtable, DPositions: dpositions})
-		return []backend.Tensor{dtable, dpositions}
+		c.Record(&graph.EmbeddingBackward{Index: ids, DY: dy, DTable: dtable, DPositions: dpositions})
+		return []graph.Tensor{dtable, dpositions}
 	}, [2]int{5, 3}, [2]int{4, 3})
 }
 
 func TestLossGradients(t *testing.T) {
 	// The loss of every row counts with Weight·Scale, so its weight in the sum must be that for each.
 	c := onPaper(t, 8).inGroup("cross-entropy")
-	c.Recorder = backend.NewRecorder(1, 1)
+	c.Recorder = graph.NewRecorder(1, 1)
 	x, loss, grad := c.weight("logits", 4, 5), c.Temporary(4, 1), c.Temporary(4, 5)
-	c.Record(&backend.CrossEntropy{Logits: x, Targets: c.index([]int32{4, backend.Ignore, 0, 2}), Loss: loss, DLogits: grad, Scale: c.number(0.25), Weight: 3})
+	c.Record(&graph.CrossEntropy{Logits: x, Targets: c.index([]int32{4, graph.Ignore, 0, 2}), Loss: loss, DLogits: grad, Scale: c.number(0.25), Weight: 3})
 	c.checkGradient("logits", x.Storage, values(c.evaluate(0, nil, 0).read(grad).x), func(r *reference) float64 {
 		sum := 0.0
 		for _, l := range r.read(loss).x {
@@ -215,31 +216,31 @@ func TestLossGradients(t *testing.T) {
 		return sum
 	})
 	c = onPaper(t, 8).inGroup("weighted cross-entropy")
-	c.Recorder = backend.NewRecorder(1, 1)
+	c.Recorder = graph.NewRecorder(1, 1)
 	x, loss, grad = c.weight("logits", 3, 5), c.Temporary(3, 1), c.Temporary(3, 5)
 	weights := c.weight("row weights", 3, 1, list(2, 0.5, -1))
-	c.Record(&backend.CrossEntropy{Logits: x, Targets: c.index([]int32{4, 0, 2}), RowWeights: weights, Loss: loss, DLogits: grad, Weight: 1})
+	c.Record(&graph.CrossEntropy{Logits: x, Targets: c.index([]int32{4, 0, 2}), RowWeights: weights, Loss: loss, DLogits: grad, Weight: 1})
 	c.checkGradient("logits", x.Storage, values(c.evaluate(0, nil, 0).read(grad).x), func(r *reference) float64 {
 		l := r.read(loss).x
 		return 2*l[0].v + 0.5*l[1].v - l[2].v
 	})
-	var norms backend.Tensor
-	gradientOf(t, "cosine", func(c *trial, xs []backend.Tensor) backend.Tensor {
+	var norms graph.Tensor
+	gradientOf(t, "cosine", func(c *trial, xs []graph.Tensor) graph.Tensor {
 		y := c.Temporary(1, 1)
 		norms = c.Temporary(1, 3)
-		c.Record(&backend.Cosine{A: xs[0], B: xs[1], Y: y, Norms: norms, Alpha: 0.7})
+		c.Record(&graph.Cosine{A: xs[0], B: xs[1], Y: y, Norms: norms, Alpha: 0.7})
 		return y
-	}, func(c *trial, xs []backend.Tensor, _, dy backend.Tensor) []backend.Tensor {
+	}, func(c *trial, xs []graph.Tensor, _, dy graph.Tensor) []graph.Tensor {
 		da, db := c.Accumulator(3, 4), c.Accumulator(3, 4)
-		c.Record(&backend.CosineBackward{A: xs[0], B: xs[1], Norms: norms, DA: da, DB: db, Alpha: 0.7})
-		scaled := func(d backend.Tensor) backend.Tensor {
+		c.Record(&graph.CosineBackward{A: xs[0], B: xs[1], Norms: norms, DA: da, DB: db, Alpha: 0.7})
+		scaled := func(d graph.Tensor) graph.Tensor {
 			y := c.Temporary(12, 1)
 			f := d.Flat()
 			f.Rows, f.Cols, f.Stride = 12, 1, 1
-			c.Record(&backend.Matmul{A: f, B: dy, C: y})
+			c.Record(&graph.Matmul{A: f, B: dy, C: y})
 			return y
 		}
-		return []backend.Tensor{scaled(da), scaled(db)}
+		return []graph.Tensor{scaled(da), scaled(db)}
 	}, [2]int{3, 4}, [2]int{3, 4})
 }
 
@@ -247,12 +248,12 @@ func TestLossGradients(t *testing.T) {
 func TestExit(t *testing.T) {
 	const n, loops, beta = 4, 5, 0.3
 	c := onPaper(t, 9).inGroup("exit")
-	c.Recorder = backend.NewRecorder(1, 1)
+	c.Recorder = graph.NewRecorder(1, 1)
 	z, losses := c.weight("Z", n*loops, 1), c.weight("losses", n*loops, 1, c.positive)
-	targets := c.index([]int32{4, backend.Ignore, 0, 2})
+	targets := c.index([]int32{4, graph.Ignore, 0, 2})
 	p, loss, entropy, dz := c.Temporary(n*loops, 1), c.Temporary(n, 1), c.Temporary(n, 1), c.Temporary(n*loops, 1)
-	c.Record(&backend.Exit{Z: z, Targets: targets, P: p})
-	c.Record(&backend.ExitLoss{Z: z, P: p, Losses: losses, Targets: targets, Loss: loss, Entropy: entropy, DZ: dz, Beta: beta, Scale: c.number(0.25), Weight: 3})
+	c.Record(&graph.Exit{Z: z, Targets: targets, P: p})
+	c.Record(&graph.ExitLoss{Z: z, P: p, Losses: losses, Targets: targets, Loss: loss, Entropy: entropy, DZ: dz, Beta: beta, Scale: c.number(0.25), Weight: 3})
 	base := c.evaluate(0, nil, 0)
 	for i := range n {
 		var sum, e, h float64

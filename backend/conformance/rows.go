@@ -3,7 +3,7 @@ package conformance
 import (
 	"fmt"
 
-	"coil/backend"
+	"coil/graph"
 )
 
 // Kernels that take four elements at once may do so only where every row of every operand begins at a multiple of four and
@@ -26,7 +26,7 @@ type rowCase struct {
 	name     string
 	operands int // with rows, in the order in which they are made
 	step     bool
-	ops      func(c *trial, more int) []backend.Op
+	ops      func(c *trial, more int) []graph.Op
 }
 
 func rowCases(s *suite) {
@@ -67,135 +67,135 @@ func rowCases(s *suite) {
 }
 
 var rowTable = []rowCase{
-	{"matmul NN", 6, false, func(c *trial, more int) []backend.Op {
+	{"matmul NN", 6, false, func(c *trial, more int) []graph.Op {
 		m, n, k := 20+more, 36+more, 16+more
-		return []backend.Op{&backend.Matmul{A: c.in("A", m, k), B: c.in("B", k, n), C: c.out("C", m, n), Bias: c.weight("bias", 1, n),
-			Activation: backend.GELU, Pre: c.out("Pre", m, n), Residual: c.in("residual", m, n)}}
+		return []graph.Op{&graph.Matmul{A: c.in("A", m, k), B: c.in("B", k, n), C: c.out("C", m, n), Bias: c.weight("bias", 1, n),
+			Activation: graph.GELU, Pre: c.out("Pre", m, n), Residual: c.in("residual", m, n)}}
 	}},
-	{"matmul NT", 3, false, func(c *trial, more int) []backend.Op {
+	{"matmul NT", 3, false, func(c *trial, more int) []graph.Op {
 		m, n, k := 20+more, 36+more, 16+more
-		return []backend.Op{&backend.Matmul{A: c.in("A", m, k), B: c.in("B", n, k), C: c.inOut("C", m, n), TransB: true, Accumulate: true}}
+		return []graph.Op{&graph.Matmul{A: c.in("A", m, k), B: c.in("B", n, k), C: c.inOut("C", m, n), TransB: true, Accumulate: true}}
 	}},
-	{"matmul TN", 4, false, func(c *trial, more int) []backend.Op {
+	{"matmul TN", 4, false, func(c *trial, more int) []graph.Op {
 		m, n, k := 20+more, 36+more, 16+more
-		return []backend.Op{&backend.Matmul{A: c.in("A", k, m), B: c.in("B", k, n), C: c.inOut("C", m, n), TransA: true, Accumulate: true,
+		return []graph.Op{&graph.Matmul{A: c.in("A", k, m), B: c.in("B", k, n), C: c.inOut("C", m, n), TransA: true, Accumulate: true,
 			Sums: c.inOut("Sums", 1, n)}}
 	}},
-	{"deep matmul", 6, false, func(c *trial, more int) []backend.Op { // which a GPU may divide among threadgroups
+	{"deep matmul", 6, false, func(c *trial, more int) []graph.Op { // which a GPU may divide among threadgroups
 		m, n, k := 12+more, 16+more, 800+more
-		return []backend.Op{&backend.Matmul{A: c.in("A", m, k), B: c.in("B", k, n), C: c.out("C", m, n), Bias: c.weight("bias", 1, n),
-			Activation: backend.GELU, Pre: c.out("Pre", m, n), Residual: c.in("residual", m, n)}}
+		return []graph.Op{&graph.Matmul{A: c.in("A", m, k), B: c.in("B", k, n), C: c.out("C", m, n), Bias: c.weight("bias", 1, n),
+			Activation: graph.GELU, Pre: c.out("Pre", m, n), Residual: c.in("residual", m, n)}}
 	}},
-	{"activation", 6, false, func(c *trial, more int) []backend.Op {
+	{"activation", 6, false, func(c *trial, more int) []graph.Op {
 		n, d := 5, 16+more
 		x := c.in("X", n, d)
-		return []backend.Op{&backend.Activate{Activation: backend.GELU, X: x, Y: c.out("Y", n, d)},
-			&backend.ActivateBackward{Activation: backend.GELU, X: x, DY: c.in("DY", n, d), DX: c.out("DX", n, d)},
-			&backend.ActivateBackward{Activation: backend.ReLU, X: x, DY: c.in("DY", n, d), DX: x, Y: c.out("Y", n, d)}}
+		return []graph.Op{&graph.Activate{Activation: graph.GELU, X: x, Y: c.out("Y", n, d)},
+			&graph.ActivateBackward{Activation: graph.GELU, X: x, DY: c.in("DY", n, d), DX: c.out("DX", n, d)},
+			&graph.ActivateBackward{Activation: graph.ReLU, X: x, DY: c.in("DY", n, d), DX: x, Y: c.out("Y", n, d)}}
 	}},
-	{"swiglu", 5, false, func(c *trial, more int) []backend.Op {
+	{"swiglu", 5, false, func(c *trial, more int) []graph.Op {
 		n, d := 5, 16+more
 		x := c.in("X", n, 2*d)
-		return []backend.Op{&backend.SwiGLU{X: x, Y: c.out("Y", n, d)},
-			&backend.SwiGLUBackward{X: x, DY: c.in("DY", n, d), DX: c.out("DX", n, 2*d), Y: c.out("Y", n, d)}}
+		return []graph.Op{&graph.SwiGLU{X: x, Y: c.out("Y", n, d)},
+			&graph.SwiGLUBackward{X: x, DY: c.in("DY", n, d), DX: c.out("DX", n, 2*d), Y: c.out("Y", n, d)}}
 	}},
-	{"layernorm", 4, false, func(c *trial, more int) []backend.Op {
+	{"layernorm", 4, false, func(c *trial, more int) []graph.Op {
 		n, d := 5, 20+more
-		return []backend.Op{&backend.LayerNorm{X: c.in("X", n, d), Gain: c.weight("gain", 1, d), Bias: c.weight("bias", 1, d), Y: c.out("Y", n, d), Eps: 1e-5}}
+		return []graph.Op{&graph.LayerNorm{X: c.in("X", n, d), Gain: c.weight("gain", 1, d), Bias: c.weight("bias", 1, d), Y: c.out("Y", n, d), Eps: 1e-5}}
 	}},
-	{"norm of long rows", 3, false, func(c *trial, more int) []backend.Op {
+	{"norm of long rows", 3, false, func(c *trial, more int) []graph.Op {
 		n, d := 2, 520+more
-		return []backend.Op{&backend.LayerNorm{X: c.in("X", n, d), Gain: c.weight("gain", 1, d), Y: c.out("Y", n, d), Eps: 1e-5, RMS: true}}
+		return []graph.Op{&graph.LayerNorm{X: c.in("X", n, d), Gain: c.weight("gain", 1, d), Y: c.out("Y", n, d), Eps: 1e-5, RMS: true}}
 	}},
-	{"layernorm backward", 9, false, func(c *trial, more int) []backend.Op {
+	{"layernorm backward", 9, false, func(c *trial, more int) []graph.Op {
 		n, d := 5, 20+more
 		x := c.in("X", n, d)
-		return []backend.Op{&backend.LayerNormBackward{X: x, Stats: c.stats(x, false), Gain: c.weight("gain", 1, d), Bias: c.weight("bias", 1, d),
+		return []graph.Op{&graph.LayerNormBackward{X: x, Stats: c.stats(x, false), Gain: c.weight("gain", 1, d), Bias: c.weight("bias", 1, d),
 			DY: c.in("DY", n, d), DX: c.inOut("DX", n, d), Accumulate: true, Y: c.out("Y", n, d), DGain: c.inOut("DGain", 1, d), DBias: c.inOut("DBias", 1, d)}}
 	}},
-	{"softmax", 4, false, func(c *trial, more int) []backend.Op {
+	{"softmax", 4, false, func(c *trial, more int) []graph.Op {
 		n, d := 5, 36+more
 		y := c.out("Y", n, d)
-		return []backend.Op{&backend.Softmax{X: c.in("X", n, d), Y: y},
-			&backend.SoftmaxBackward{Y: y, DY: c.in("DY", n, d), DX: c.out("DX", n, d)}}
+		return []graph.Op{&graph.Softmax{X: c.in("X", n, d), Y: y},
+			&graph.SoftmaxBackward{Y: y, DY: c.in("DY", n, d), DX: c.out("DX", n, d)}}
 	}},
-	{"attention", 4, false, func(c *trial, more int) []backend.Op {
+	{"attention", 4, false, func(c *trial, more int) []graph.Op {
 		n, d := 40, 4*(8+more) // with more, heads are no whole vectors and rows are
 		qkv, out := c.in("QKV", n, 3*d), c.out("Out", n, d)
 		logSum := c.Temporary(n, 4)
-		return []backend.Op{&backend.Attention{QKV: qkv, Out: out, LogSum: logSum, Heads: 4, Length: 20},
-			&backend.AttentionBackward{QKV: qkv, Out: out, LogSum: logSum, DOut: c.in("DOut", n, d), DQKV: c.out("DQKV", n, 3*d), Heads: 4, Length: 20}}
+		return []graph.Op{&graph.Attention{QKV: qkv, Out: out, LogSum: logSum, Heads: 4, Length: 20},
+			&graph.AttentionBackward{QKV: qkv, Out: out, LogSum: logSum, DOut: c.in("DOut", n, d), DQKV: c.out("DQKV", n, 3*d), Heads: 4, Length: 20}}
 	}},
-	{"attention with wide heads", 4, false, func(c *trial, more int) []backend.Op {
+	{"attention with wide heads", 4, false, func(c *trial, more int) []graph.Op {
 		n, d := 24, 2*(32+more)
 		qkv, out := c.in("QKV", n, 3*d), c.out("Out", n, d)
 		logSum := c.Temporary(n, 2)
-		return []backend.Op{&backend.Attention{QKV: qkv, Out: out, LogSum: logSum, Heads: 2, Length: 24},
-			&backend.AttentionBackward{QKV: qkv, Out: out, LogSum: logSum, DOut: c.in("DOut", n, d), DQKV: c.out("DQKV", n, 3*d), Heads: 2, Length: 24}}
+		return []graph.Op{&graph.Attention{QKV: qkv, Out: out, LogSum: logSum, Heads: 2, Length: 24},
+			&graph.AttentionBackward{QKV: qkv, Out: out, LogSum: logSum, DOut: c.in("DOut", n, d), DQKV: c.out("DQKV", n, 3*d), Heads: 2, Length: 24}}
 	}},
-	{"rotary", 1, false, func(c *trial, more int) []backend.Op {
+	{"rotary", 1, false, func(c *trial, more int) []graph.Op {
 		width := 8 + 2*more // with more, half a head is no whole vector
-		return []backend.Op{&backend.Rotary{X: c.inOut("X", 12, 2*width), Width: width, Length: 6, Base: 100}}
+		return []graph.Op{&graph.Rotary{X: c.inOut("X", 12, 2*width), Width: width, Length: 6, Base: 100}}
 	}},
-	{"embedding", 3, false, func(c *trial, more int) []backend.Op {
+	{"embedding", 3, false, func(c *trial, more int) []graph.Op {
 		d := 12 + more
-		return []backend.Op{&backend.Embedding{Table: c.weight("table", 5, d), Index: c.index(c.ids(6, 5)), Positions: c.weight("positions", 3, d),
+		return []graph.Op{&graph.Embedding{Table: c.weight("table", 5, d), Index: c.index(c.ids(6, 5)), Positions: c.weight("positions", 3, d),
 			Y: c.out("Y", 6, d)}}
 	}},
-	{"embedding backward", 3, false, func(c *trial, more int) []backend.Op {
+	{"embedding backward", 3, false, func(c *trial, more int) []graph.Op {
 		d := 12 + more
-		return []backend.Op{&backend.EmbeddingBackward{Index: c.index(c.ids(72, 2)), DY: c.in("DY", 72, d), DTable: c.sum("DTable", 2, d),
+		return []graph.Op{&graph.EmbeddingBackward{Index: c.index(c.ids(72, 2)), DY: c.in("DY", 72, d), DTable: c.sum("DTable", 2, d),
 			DPositions: c.sum("DPositions", 9, d)}}
 	}},
-	{"cross-entropy", 2, false, func(c *trial, more int) []backend.Op {
+	{"cross-entropy", 2, false, func(c *trial, more int) []graph.Op {
 		n, classes := 5, 36+more
-		op := &backend.CrossEntropy{Logits: c.in("logits", n, classes), DLogits: c.out("DLogits", n, classes), Targets: c.index(c.ids(n, classes)), Weight: 1}
+		op := &graph.CrossEntropy{Logits: c.in("logits", n, classes), DLogits: c.out("DLogits", n, classes), Targets: c.index(c.ids(n, classes)), Weight: 1}
 		op.Loss, op.Correct = c.output("loss", n, 1), c.output("correct", n, 1)
-		return []backend.Op{op}
+		return []graph.Op{op}
 	}},
-	{"cross-entropy of many classes", 2, false, func(c *trial, more int) []backend.Op {
+	{"cross-entropy of many classes", 2, false, func(c *trial, more int) []graph.Op {
 		n, classes := 2, 9000+more
-		op := &backend.CrossEntropy{Logits: c.in("logits", n, classes), DLogits: c.out("DLogits", n, classes), Targets: c.index(c.ids(n, classes)), Weight: 1}
+		op := &graph.CrossEntropy{Logits: c.in("logits", n, classes), DLogits: c.out("DLogits", n, classes), Targets: c.index(c.ids(n, classes)), Weight: 1}
 		op.Loss, op.Correct = c.output("loss", n, 1), c.output("correct", n, 1)
-		return []backend.Op{op}
+		return []graph.Op{op}
 	}},
-	{"fill and add", 6, false, func(c *trial, more int) []backend.Op {
+	{"fill and add", 6, false, func(c *trial, more int) []graph.Op {
 		n, d := 5, 16+more
 		a := c.in("A", n, d)
-		return []backend.Op{&backend.Fill{Y: c.out("filled", n, d), Value: 3},
-			&backend.Add{A: a, B: c.in("B", n, d), Y: c.out("Y", n, d), Alpha: 0.5, Beta: 2},
-			&backend.Add{A: a, B: c.weight("row", 1, d), Y: c.out("Y with a row", n, d), Alpha: 1, Beta: 1}}
+		return []graph.Op{&graph.Fill{Y: c.out("filled", n, d), Value: 3},
+			&graph.Add{A: a, B: c.in("B", n, d), Y: c.out("Y", n, d), Alpha: 0.5, Beta: 2},
+			&graph.Add{A: a, B: c.weight("row", 1, d), Y: c.out("Y with a row", n, d), Alpha: 1, Beta: 1}}
 	}},
-	{"sums", 3, false, func(c *trial, more int) []backend.Op {
+	{"sums", 3, false, func(c *trial, more int) []graph.Op {
 		x := c.in("X", 9, 16+more)
-		return []backend.Op{&backend.Sum{X: x, Y: c.Temporary(1, 1), Alpha: 1, Squares: true},
-			&backend.ColumnSums{X: x, Y: c.out("column sums", 1, 16+more)},
-			&backend.ColumnSums{X: x, Y: c.inOut("more column sums", 1, 16+more), Accumulate: true}}
+		return []graph.Op{&graph.Sum{X: x, Y: c.Temporary(1, 1), Alpha: 1, Squares: true},
+			&graph.ColumnSums{X: x, Y: c.out("column sums", 1, 16+more)},
+			&graph.ColumnSums{X: x, Y: c.inOut("more column sums", 1, 16+more), Accumulate: true}}
 	}},
-	{"cosine", 4, false, func(c *trial, more int) []backend.Op {
+	{"cosine", 4, false, func(c *trial, more int) []graph.Op {
 		n, d := 5, 16+more
 		a, b, norms := c.in("A", n, d), c.in("B", n, d), c.Temporary(1, 3)
-		return []backend.Op{&backend.Cosine{A: a, B: b, Y: c.output("Y", 1, 1), Norms: norms, Alpha: 1},
-			&backend.CosineBackward{A: a, B: b, Norms: norms, DA: c.inOut("DA", n, d), DB: c.inOut("DB", n, d), Alpha: 1}}
+		return []graph.Op{&graph.Cosine{A: a, B: b, Y: c.output("Y", 1, 1), Norms: norms, Alpha: 1},
+			&graph.CosineBackward{A: a, B: b, Norms: norms, DA: c.inOut("DA", n, d), DB: c.inOut("DB", n, d), Alpha: 1}}
 	}},
-	{"adamw", 4, true, func(c *trial, more int) []backend.Op {
+	{"adamw", 4, true, func(c *trial, more int) []graph.Op {
 		d := 40 + more
-		return []backend.Op{&backend.AdamW{X: c.state("X", 1, d), Grad: c.in("gradient", 1, d), M: c.state("M", 1, d), V: c.state("V", 1, d, c.positive),
+		return []graph.Op{&graph.AdamW{X: c.state("X", 1, d), Grad: c.in("gradient", 1, d), M: c.state("M", 1, d), V: c.state("V", 1, d, c.positive),
 			Beta1: 0.9, Beta2: 0.95, Eps: 1e-3, Decay: 0.1}}
 	}},
-	{"adafactor", 4, true, func(c *trial, more int) []backend.Op {
+	{"adafactor", 4, true, func(c *trial, more int) []graph.Op {
 		d := 40 + more
-		return []backend.Op{&backend.Adafactor{X: c.state("X", 6, d), Grad: c.in("gradient", 6, d), RowV: c.state("RowV", 1, 6, c.positive),
+		return []graph.Op{&graph.Adafactor{X: c.state("X", 6, d), Grad: c.in("gradient", 6, d), RowV: c.state("RowV", 1, 6, c.positive),
 			ColV: c.state("ColV", 1, d, c.positive), Beta: c.number(0.9), Eps: 1e-3, Clip: 1, Floor: 1e-3, ScaleByParameter: true}}
 	}},
-	{"adafactor of a vector", 3, true, func(c *trial, more int) []backend.Op {
+	{"adafactor of a vector", 3, true, func(c *trial, more int) []graph.Op {
 		d := 40 + more
-		return []backend.Op{&backend.Adafactor{X: c.state("X", 1, d), Grad: c.in("gradient", 1, d), ColV: c.state("ColV", 1, d, c.positive),
+		return []graph.Op{&graph.Adafactor{X: c.state("X", 1, d), Grad: c.in("gradient", 1, d), ColV: c.state("ColV", 1, d, c.positive),
 			Beta: c.number(0.9), Eps: 1e-3, Clip: 1, Floor: 1e-3}}
 	}},
-	{"average", 2, true, func(c *trial, more int) []backend.Op {
+	{"average", 2, true, func(c *trial, more int) []graph.Op {
 		d := 40 + more
-		return []backend.Op{&backend.Average{X: c.weight("X", 1, d), Mean: c.state("mean", 1, d), Decay: c.number(0.9)}}
+		return []graph.Op{&graph.Average{X: c.weight("X", 1, d), Mean: c.state("mean", 1, d), Decay: c.number(0.9)}}
 	}},
 }
 

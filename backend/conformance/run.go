@@ -1,4 +1,4 @@
-// Package conformance holds a backend to the formulas of package backend.
+// Package conformance holds a backend to the formulas of package graph.
 //
 // Every case records operations on random operands, runs them, and evaluates the same recording with a reference: plain
 // loops in float64 that also bound the error of float32 (see tolerance.go). Whatever a program shows is compared: its
@@ -14,12 +14,13 @@ import (
 	"testing"
 
 	"coil/backend"
+	"coil/graph"
 )
 
 // Options of the suite.
 type Options struct {
 	// BFloat says which storages of a recording the backend keeps in bfloat, with 8 bits of precision; nil: none.
-	BFloat func(*backend.Recorder) []bool
+	BFloat func(*graph.Recorder) []bool
 	// Every skips all cases but every so many of a subject; 0 and 1 skip none.
 	Every int
 	// Subjects are the parts to run; nil: all.
@@ -163,7 +164,7 @@ type suite struct {
 // A trial is a recording of a few operations on random operands.
 type trial struct {
 	*suite
-	*backend.Recorder
+	*graph.Recorder
 	label string
 	step  bool
 	pad   int // columns to the left and, at least, to the right of operands recorded from now on
@@ -171,23 +172,23 @@ type trial struct {
 	padded int                                       // operands with such columns
 	form   func(operand, cols int) (left, right int) // of their columns, instead of pad
 
-	buffers []backend.Buffer
+	buffers []graph.Buffer
 	inputs  [][]int32
 	scalars []float32
-	names   map[int]string   // of storages
-	loaded  []backend.Tensor // temporaries with all that is around the operands
+	names   map[int]string // of storages
+	loaded  []graph.Tensor // temporaries with all that is around the operands
 }
 
 const trialGroups = 2
 
 // inGroup begins a trial of the group part, with other operands in each of the groups.
 func (s *suite) inGroup(format string, args ...any) *trial {
-	return &trial{suite: s, Recorder: backend.NewRecorder(1, trialGroups), label: fmt.Sprintf(format, args...), names: map[int]string{}}
+	return &trial{suite: s, Recorder: graph.NewRecorder(1, trialGroups), label: fmt.Sprintf(format, args...), names: map[int]string{}}
 }
 
 // inStep begins a trial of the step part.
 func (s *suite) inStep(format string, args ...any) *trial {
-	c := &trial{suite: s, Recorder: backend.NewRecorder(1, 1), label: "step part, " + fmt.Sprintf(format, args...), step: true, names: map[int]string{}}
+	c := &trial{suite: s, Recorder: graph.NewRecorder(1, 1), label: "step part, " + fmt.Sprintf(format, args...), step: true, names: map[int]string{}}
 	c.BeginStep()
 	return c
 }
@@ -221,17 +222,17 @@ func list(values ...float32) source {
 }
 
 // in is an operand that is only read. Around it is NaN, which would spoil every result that it leaks into.
-func (c *trial) in(name string, rows, cols int, value ...source) backend.Tensor {
+func (c *trial) in(name string, rows, cols int, value ...source) graph.Tensor {
 	return c.load(name, rows, cols, choose(value, c.normal), nan)
 }
 
 // out is an operand that is only written: what is there before must not matter, and what is around it must stay.
-func (c *trial) out(name string, rows, cols int) backend.Tensor {
+func (c *trial) out(name string, rows, cols int) graph.Tensor {
 	return c.load(name, rows, cols, nan, c.normal)
 }
 
 // inOut is an operand that is read and written.
-func (c *trial) inOut(name string, rows, cols int, value ...source) backend.Tensor {
+func (c *trial) inOut(name string, rows, cols int, value ...source) graph.Tensor {
 	return c.load(name, rows, cols, choose(value, c.normal), c.normal)
 }
 
@@ -277,7 +278,7 @@ func (c *trial) around(rows, left, cols, right int, value, edge source) []float3
 
 // load records how a temporary gets its values: from a parameter, and in the group part by an index that is different
 // for each group.
-func (c *trial) load(name string, rows, cols int, value, edge source) backend.Tensor {
+func (c *trial) load(name string, rows, cols int, value, edge source) graph.Tensor {
 	left, right := c.edges(cols)
 	stride := left + cols + right
 	from := c.matrix(c.parameter(name, c.around(rows*c.Groups(), left, cols, right, value, edge)), rows*c.Groups(), stride)
@@ -285,24 +286,24 @@ func (c *trial) load(name string, rows, cols int, value, edge source) backend.Te
 	c.names[whole.Storage] = name
 	c.loaded = append(c.loaded, whole)
 	if c.step {
-		c.Record(&backend.Add{A: from, Y: whole, Alpha: 1})
+		c.Record(&graph.Add{A: from, Y: whole, Alpha: 1})
 	} else {
 		ids := make([]int32, rows*c.Groups())
 		for i := range ids {
 			ids[i] = int32(i)
 		}
-		c.Record(&backend.Embedding{Table: from, Index: c.index(ids), Y: whole})
+		c.Record(&graph.Embedding{Table: from, Index: c.index(ids), Y: whole})
 	}
 	return whole.Columns(left, left+cols)
 }
 
-func (c *trial) matrix(t backend.Tensor, rows, cols int) backend.Tensor {
+func (c *trial) matrix(t graph.Tensor, rows, cols int) graph.Tensor {
 	t.Rows, t.Cols, t.Stride = rows, cols, cols
 	return t
 }
 
 // parameter is a buffer of these values, as one row.
-func (c *trial) parameter(name string, values []float32) backend.Tensor {
+func (c *trial) parameter(name string, values []float32) graph.Tensor {
 	b := newBuffer(c, c.b, values)
 	c.buffers = append(c.buffers, b)
 	t := c.Parameter(b)
@@ -310,7 +311,7 @@ func (c *trial) parameter(name string, values []float32) backend.Tensor {
 	return t
 }
 
-func newBuffer(t failer, b backend.Backend, values []float32) backend.Buffer {
+func newBuffer(t failer, b backend.Backend, values []float32) graph.Buffer {
 	t.Helper()
 	buffer, err := b.NewBuffer(len(values))
 	if err == nil {
@@ -323,20 +324,20 @@ func newBuffer(t failer, b backend.Backend, values []float32) backend.Buffer {
 }
 
 // weight is a parameter that is read; state one that the step part changes.
-func (c *trial) weight(name string, rows, cols int, value ...source) backend.Tensor {
+func (c *trial) weight(name string, rows, cols int, value ...source) graph.Tensor {
 	left, right := c.edges(cols)
 	data := c.around(rows, left, cols, right, choose(value, c.normal), nan)
 	return c.matrix(c.parameter(name, data), rows, left+cols+right).Columns(left, left+cols)
 }
 
-func (c *trial) state(name string, rows, cols int, value ...source) backend.Tensor {
+func (c *trial) state(name string, rows, cols int, value ...source) graph.Tensor {
 	left, right := c.edges(cols)
 	data := c.around(rows, left, cols, right, choose(value, c.normal), c.normal)
 	return c.matrix(c.parameter(name, data), rows, left+cols+right).Columns(left, left+cols)
 }
 
 // sum is an accumulator.
-func (c *trial) sum(name string, rows, cols int) backend.Tensor {
+func (c *trial) sum(name string, rows, cols int) graph.Tensor {
 	left, right := c.edges(cols)
 	whole := c.Accumulator(rows, left+cols+right)
 	c.names[whole.Storage] = name
@@ -345,25 +346,25 @@ func (c *trial) sum(name string, rows, cols int) backend.Tensor {
 }
 
 // output is an output, of rows rows in each group.
-func (c *trial) output(name string, rows, cols int) backend.Tensor {
+func (c *trial) output(name string, rows, cols int) graph.Tensor {
 	t := c.Output(rows, cols)
 	c.names[t.Storage] = name
 	return t
 }
 
 // index is an input with the values of the whole batch.
-func (c *trial) index(values []int32) backend.Index {
+func (c *trial) index(values []int32) graph.Index {
 	c.inputs = append(c.inputs, values)
 	return c.Input(len(values) / c.Groups() / c.Sequences())
 }
 
-func (c *trial) number(v float32) backend.Scalar {
+func (c *trial) number(v float32) graph.Scalar {
 	c.scalars = append(c.scalars, v)
 	return c.Scalar()
 }
 
 // check records ops and compares what a step makes of them with the reference.
-func (c *trial) check(ops ...backend.Op) {
+func (c *trial) check(ops ...graph.Op) {
 	c.Helper()
 	defer func() {
 		for _, b := range c.buffers {
@@ -382,7 +383,7 @@ func (c *trial) check(ops ...backend.Op) {
 			continue
 		}
 		shown := c.output(c.names[whole.Storage], whole.Rows, whole.Cols)
-		c.Record(&backend.Add{A: whole, Y: shown, Alpha: 1})
+		c.Record(&graph.Add{A: whole, Y: shown, Alpha: 1})
 	}
 	p, err := c.b.Compile(c.Recorder)
 	if err != nil {
@@ -442,14 +443,14 @@ func (c *trial) compareStep(p backend.Program, ref *reference) []float32 {
 	}
 	for i, s := range c.Storages() {
 		switch s.Space {
-		case backend.Output:
+		case graph.Output:
 			got := make([]float32, s.Len*c.Groups())
-			if err := p.Output(backend.Tensor{Storage: i + 1, Rows: 1, Cols: s.Len, Stride: s.Len}, got); err != nil {
+			if err := p.Output(graph.Tensor{Storage: i + 1, Rows: 1, Cols: s.Len, Stride: s.Len}, got); err != nil {
 				c.Fatalf("%s: %v", c.label, err)
 			}
 			cols := c.columns(i + 1)
 			c.compare(c.names[i+1], got, ref.outputs[i], cols)
-		case backend.Parameter:
+		case graph.Parameter:
 			got := make([]float32, s.Len)
 			if err := s.Buffer.Read(0, got); err != nil {
 				c.Fatalf("%s: %v", c.label, err)
@@ -463,9 +464,9 @@ func (c *trial) compareStep(p backend.Program, ref *reference) []float32 {
 // columns guesses the row length of a storage from the operation that touches all of it, for messages.
 func (c *trial) columns(storage int) int {
 	cols := c.Storages()[storage-1].Len
-	for _, ops := range [][]backend.Op{c.Group(), c.Step()} {
+	for _, ops := range [][]graph.Op{c.Group(), c.Step()} {
 		for _, op := range ops {
-			reads, writes, _ := backend.Operands(op)
+			reads, writes, _ := graph.Operands(op)
 			for _, t := range append(reads, writes...) {
 				if t.Storage == storage && t.Rows > 1 {
 					cols = t.Stride

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"coil/backend"
+	"coil/graph"
 )
 
 // scalarCases has operations with every kind of scalar, none of which is the first of the program, in steps that all have
@@ -27,27 +28,27 @@ func scalarCases(s *suite) {
 	z, p, losses := c.in("Z", n*loops, 1), c.Temporary(n*loops, 1), c.in("losses", n*loops, 1, c.positive)
 	dz, exitLoss, entropy := c.Temporary(n*loops, 1), c.Temporary(n, 1), c.Temporary(n, 1)
 	exitGrad := c.sum("gradient of exits", 1, 1)
-	for _, op := range []backend.Op{
-		&backend.Fill{Y: zeros},
-		&backend.Add{A: zeros, B: w, Y: logits, Alpha: 1, Beta: 1},
-		&backend.CrossEntropy{Logits: logits, Targets: targets, Loss: loss, DLogits: logits, Scale: lossScale, Weight: 1},
-		&backend.ColumnSums{X: logits, Y: grad, Accumulate: true},
-		&backend.Exit{Z: z, Targets: targets, P: p},
-		&backend.ExitLoss{Z: z, P: p, Losses: losses, Targets: targets, Loss: exitLoss, Entropy: entropy, DZ: dz, Beta: 0.1, Scale: exitScale, Weight: 1},
-		&backend.Sum{X: dz, Y: exitGrad, Alpha: 1, Squares: true, Accumulate: true},
+	for _, op := range []graph.Op{
+		&graph.Fill{Y: zeros},
+		&graph.Add{A: zeros, B: w, Y: logits, Alpha: 1, Beta: 1},
+		&graph.CrossEntropy{Logits: logits, Targets: targets, Loss: loss, DLogits: logits, Scale: lossScale, Weight: 1},
+		&graph.ColumnSums{X: logits, Y: grad, Accumulate: true},
+		&graph.Exit{Z: z, Targets: targets, P: p},
+		&graph.ExitLoss{Z: z, P: p, Losses: losses, Targets: targets, Loss: exitLoss, Entropy: entropy, DZ: dz, Beta: 0.1, Scale: exitScale, Weight: 1},
+		&graph.Sum{X: dz, Y: exitGrad, Alpha: 1, Squares: true, Accumulate: true},
 	} {
 		c.Record(op)
 	}
 	c.BeginStep()
 	half := grad.Columns(0, classes/2)
 	gradient := c.Temporary(2, classes/2)
-	c.Record(&backend.Fill{Y: gradient, Value: 1})
-	c.Record(&backend.Add{A: gradient, B: half, Y: gradient, Alpha: 1, Beta: 1})
-	c.Record(&backend.Adafactor{X: vector, Grad: grad, ColV: colV, Rate: rate, Beta: beta, Eps: 1e-30, Clip: 1})
-	c.Record(&backend.Adafactor{X: matrix, Grad: gradient, RowV: rowV, ColV: colV2, Rate: rate, Beta: beta, Eps: 1e-30, Clip: 1})
-	c.Record(&backend.AdamW{X: w, Grad: grad, M: m, V: v, Rate: rate, Correct1: correct1, Correct2: correct2, Beta1: 0.9, Beta2: 0.95, Eps: 1e-3})
-	c.Record(&backend.Average{X: w, Mean: mean, Decay: decay})
-	for _, t := range []backend.Tensor{w, mean, vector, matrix} {
+	c.Record(&graph.Fill{Y: gradient, Value: 1})
+	c.Record(&graph.Add{A: gradient, B: half, Y: gradient, Alpha: 1, Beta: 1})
+	c.Record(&graph.Adafactor{X: vector, Grad: grad, ColV: colV, Rate: rate, Beta: beta, Eps: 1e-30, Clip: 1})
+	c.Record(&graph.Adafactor{X: matrix, Grad: gradient, RowV: rowV, ColV: colV2, Rate: rate, Beta: beta, Eps: 1e-30, Clip: 1})
+	c.Record(&graph.AdamW{X: w, Grad: grad, M: m, V: v, Rate: rate, Correct1: correct1, Correct2: correct2, Beta1: 0.9, Beta2: 0.95, Eps: 1e-3})
+	c.Record(&graph.Average{X: w, Mean: mean, Decay: decay})
+	for _, t := range []graph.Tensor{w, mean, vector, matrix} {
 		c.Result(t)
 	}
 	program, err := s.b.Compile(c.Recorder)

@@ -7,16 +7,18 @@ import (
 	"slices"
 	"testing"
 
-	"coil/backend"
+	"coil/autodiff"
+	"coil/graph"
+	"coil/model"
 )
 
 // checkTape builds a model twice, with gradients and without, and compares the gradients with differences of the loss
 // of the one without. build records the model and returns its parameters and the accumulator of its loss.
-func checkTape(t *testing.T, label string, seed uint64, recompute bool, build func(c *trial, tape *backend.Tape) ([]watched, backend.Tensor)) {
+func checkTape(t *testing.T, label string, seed uint64, recompute bool, build func(c *trial, tape *autodiff.Tape) ([]watched, graph.Tensor)) {
 	t.Helper()
-	record := func(train bool) (*trial, []watched, backend.Tensor) {
+	record := func(train bool) (*trial, []watched, graph.Tensor) {
 		c := onPaper(t, seed).inGroup("%s, recompute=%v", label, recompute)
-		tape := backend.NewTape(c.Recorder, train)
+		tape := autodiff.NewTape(c.Recorder, train)
 		tape.Recompute = recompute
 		params, loss := build(c, tape)
 		tape.Backward()
@@ -27,7 +29,7 @@ func checkTape(t *testing.T, label string, seed uint64, recompute bool, build fu
 	}
 	trained, params, trainedLoss := record(true)
 	plain, plainParams, plainLoss := record(false)
-	of := func(loss backend.Tensor) func(r *reference) float64 {
+	of := func(loss graph.Tensor) func(r *reference) float64 {
 		return func(r *reference) float64 { return r.read(loss).x[0].v }
 	}
 	ref := trained.evaluate(0, nil, 0)
@@ -41,7 +43,7 @@ func checkTape(t *testing.T, label string, seed uint64, recompute bool, build fu
 
 func TestTransformerGradients(t *testing.T) {
 	for _, recompute := range []bool{false, true} {
-		checkTape(t, "transformer", 1, recompute, func(c *trial, tape *backend.Tape) ([]watched, backend.Tensor) {
+		checkTape(t, "transformer", 1, recompute, func(c *trial, tape *autodiff.Tape) ([]watched, graph.Tensor) {
 			params := c.transformer(tape)
 			return params, c.sumNamed("loss sum")
 		})
@@ -53,32 +55,32 @@ func TestExitGradients(t *testing.T) {
 	const length, width, vocabulary, beta = 3, 4, 5, 0.2
 	for loops := 1; loops <= 4; loops++ {
 		for _, recompute := range []bool{false, true} {
-			checkTape(t, fmt.Sprintf("%d loops", loops), 5, recompute, func(c *trial, tape *backend.Tape) ([]watched, backend.Tensor) {
+			checkTape(t, fmt.Sprintf("%d loops", loops), 5, recompute, func(c *trial, tape *autodiff.Tape) ([]watched, graph.Tensor) {
 				var params []watched
-				param := func(rows, cols int) backend.Tensor {
+				param := func(rows, cols int) graph.Tensor {
 					params = append(params, c.watch(tape, tape.Training(), "parameter", rows, cols, c.scaled(0.7)))
 					return params[len(params)-1].x
 				}
-				none := backend.Tensor{}
+				none := graph.Tensor{}
 				layer, gain, out, head := param(width, width), param(1, width), param(1, width), param(vocabulary, width)
 				gate, bias := param(width, 1), param(1, 1)
 				ones := c.Constant(1, width, []float32{1, 1, 1, 1})
 				s := tape.Embedding(param(vocabulary, width), c.index([]int32{0, 3, 1, 2, 4, 0}), none)
-				var states, gates []backend.Tensor
+				var states, gates []graph.Tensor
 				for range loops {
-					s = tape.Segment(s, func(s backend.Tensor) backend.Tensor {
-						return tape.Linear(tape.Norm(s, gain, none, 0.1, true), layer, none, false, backend.GELU, s)
+					s = tape.Segment(s, func(s graph.Tensor) graph.Tensor {
+						return tape.Linear(tape.Norm(s, gain, none, 0.1, true), layer, none, false, graph.GELU, s)
 					})
 					states, gates = append(states, s), append(gates, tape.Norm(s, ones, none, 0.1, false))
 				}
-				e, scale := tape.Exits(gates, gate, bias, c.index([]int32{1, 2, 4, 0, backend.Ignore, 3})), c.number(0.5)
+				e, scale := model.NewExits(tape, gates, gate, bias, c.index([]int32{1, 2, 4, 0, graph.Ignore, 3})), c.number(0.5)
 				for i, s := range states {
-					e.CrossEntropy(i+1, tape.Norm(s, out, none, 0.1, true), head, true, none, scale, 2*vocabulary)
+					e.CrossEntropy(i+1, autodiff.CrossEntropy{X: tape.Norm(s, out, none, 0.1, true), W: head, Transpose: true, Scale: scale, Chunk: 2 * vocabulary})
 				}
 				loss, entropy, sum := c.Temporary(length, 1), c.Temporary(length, 1), c.sum("loss sum", 1, 1)
 				e.Loss(loss, entropy, beta, scale)
-				tape.Record(&backend.Sum{X: loss, Y: sum, Alpha: 0.5, Accumulate: true})
-				tape.Record(&backend.Sum{X: entropy, Y: sum, Alpha: -0.5 * beta, Accumulate: true})
+				tape.Record(&graph.Sum{X: loss, Y: sum, Alpha: 0.5, Accumulate: true})
+				tape.Record(&graph.Sum{X: entropy, Y: sum, Alpha: -0.5 * beta, Accumulate: true})
 				return params, sum
 			})
 		}
@@ -86,10 +88,10 @@ func TestExitGradients(t *testing.T) {
 }
 
 // sumNamed finds an accumulator.
-func (c *trial) sumNamed(name string) backend.Tensor {
+func (c *trial) sumNamed(name string) graph.Tensor {
 	for i, s := range c.Storages() {
-		if s.Space == backend.Accumulator && c.names[i+1] == name {
-			return backend.Tensor{Storage: i + 1, Rows: 1, Cols: s.Len, Stride: s.Len}
+		if s.Space == graph.Accumulator && c.names[i+1] == name {
+			return graph.Tensor{Storage: i + 1, Rows: 1, Cols: s.Len, Stride: s.Len}
 		}
 	}
 	panic("no accumulator " + name)
@@ -100,19 +102,19 @@ func (c *trial) sumNamed(name string) backend.Tensor {
 func TestDetached(t *testing.T) {
 	gradients := func(constant []num) (grads [][]float64, detached []num) {
 		c := onPaper(t, 3).inGroup("detached")
-		c.Recorder = backend.NewRecorder(1, 1)
-		tape := backend.NewTape(c.Recorder, true)
+		c.Recorder = graph.NewRecorder(1, 1)
+		tape := autodiff.NewTape(c.Recorder, true)
 		var params []watched
-		param := func(rows, cols int) backend.Tensor {
+		param := func(rows, cols int) graph.Tensor {
 			params = append(params, c.watch(tape, true, "parameter", rows, cols, c.scaled(0.5)))
 			return params[len(params)-1].x
 		}
-		w1, w2, table, none := param(4, 4), param(4, 4), param(5, 4), backend.Tensor{}
-		x := tape.Linear(tape.Embedding(table, c.index([]int32{0, 3, 1}), none), w1, none, false, backend.GELU, none)
-		var y backend.Tensor
+		w1, w2, table, none := param(4, 4), param(4, 4), param(5, 4), graph.Tensor{}
+		x := tape.Linear(tape.Embedding(table, c.index([]int32{0, 3, 1}), none), w1, none, false, graph.GELU, none)
+		var y graph.Tensor
 		if constant == nil {
 			tape.Detached(func() {
-				y = tape.Linear(tape.Norm(x, w2.RowRange(0, 1), none, 0.1, true), w2, none, false, backend.GELU, x)
+				y = tape.Linear(tape.Norm(x, w2.RowRange(0, 1), none, 0.1, true), w2, none, false, graph.GELU, x)
 			})
 		} else {
 			values := make([]float32, len(constant))
@@ -121,8 +123,8 @@ func TestDetached(t *testing.T) {
 			}
 			y = c.Constant(3, 4, values)
 		}
-		z := tape.Linear(tape.Add(x, y), w1, none, true, backend.Identity, y)
-		tape.CrossEntropy(z, table, true, c.index([]int32{1, 2, 4}), none, none, 0, 1, 100)
+		z := tape.Linear(tape.Add(x, y), w1, none, true, graph.Identity, y)
+		tape.CrossEntropy(autodiff.CrossEntropy{X: z, W: table, Transpose: true, Targets: c.index([]int32{1, 2, 4}), Weight: 1, Chunk: 100})
 		tape.Backward()
 		ref := c.evaluate(0, nil, 0)
 		for _, w := range params {
@@ -156,28 +158,28 @@ func TestRandomTapes(t *testing.T) {
 const graphWidth = 4
 
 // graph is a random model under construction.
-type graph struct {
+type network struct {
 	*trial
-	tape   *backend.Tape
+	tape   *autodiff.Tape
 	train  bool
 	shape  *rand.Rand // of the graph's structure
 	params []watched
-	byKind map[[2]int][]backend.Tensor // parameters by shape, to be shared
-	used   *[]backend.Tensor           // parameters of the segment being recorded
-	next   int                         // how many of them this recording of it has used
+	byKind map[[2]int][]graph.Tensor // parameters by shape, to be shared
+	used   *[]graph.Tensor           // parameters of the segment being recorded
+	next   int                       // how many of them this recording of it has used
 }
 
-func randomGraph(c *trial, tape *backend.Tape) ([]watched, backend.Tensor) {
+func randomGraph(c *trial, tape *autodiff.Tape) ([]watched, graph.Tensor) {
 	const length, vocabulary = 3, 5
-	g := &graph{trial: c, tape: tape, train: tape.Training(), shape: rand.New(rand.NewPCG(c.rng.Uint64(), 4)), byKind: map[[2]int][]backend.Tensor{}}
-	tokens := func() backend.Index {
+	g := &network{trial: c, tape: tape, train: tape.Training(), shape: rand.New(rand.NewPCG(c.rng.Uint64(), 4)), byKind: map[[2]int][]graph.Tensor{}}
+	tokens := func() graph.Index {
 		ids := make([]int32, length*c.Groups())
 		for i := range ids {
 			ids[i] = int32(c.rng.IntN(vocabulary))
 		}
 		return c.index(ids)
 	}
-	nodes := []backend.Tensor{tape.Embedding(g.param(vocabulary, graphWidth), tokens(), backend.Tensor{})}
+	nodes := []graph.Tensor{tape.Embedding(g.param(vocabulary, graphWidth), tokens(), graph.Tensor{})}
 	for range 1 + g.shape.IntN(7) {
 		nodes = append(nodes, g.node(nodes, true))
 	}
@@ -193,19 +195,19 @@ func randomGraph(c *trial, tape *backend.Tape) ([]watched, backend.Tensor) {
 			w, transpose = g.param(vocabulary, graphWidth), true
 		}
 		loss := c.output("loss", length, 1)
-		tape.CrossEntropy(x, w, transpose, tokens(), loss, backend.Tensor{}, c.number(0.5), 0.5, 1+c.rng.IntN(4*vocabulary))
-		tape.Record(&backend.Sum{X: loss, Y: sum, Alpha: 0.25, Accumulate: true})
+		tape.CrossEntropy(autodiff.CrossEntropy{X: x, W: w, Transpose: transpose, Targets: tokens(), Loss: loss, Scale: c.number(0.5), Weight: 0.5, Chunk: 1 + c.rng.IntN(4*vocabulary)})
+		tape.Record(&graph.Sum{X: loss, Y: sum, Alpha: 0.25, Accumulate: true})
 	}
 	return g.params, sum
 }
 
-func pick(g *graph, nodes []backend.Tensor) backend.Tensor {
+func pick(g *network, nodes []graph.Tensor) graph.Tensor {
 	last := nodes[max(0, len(nodes)-3):] // so that most nodes have several readers
 	return last[g.shape.IntN(len(last))]
 }
 
 // param is a new parameter, or one of before.
-func (g *graph) param(rows, cols int) backend.Tensor {
+func (g *network) param(rows, cols int) graph.Tensor {
 	if g.used == nil {
 		return g.newParam(rows, cols)
 	}
@@ -216,7 +218,7 @@ func (g *graph) param(rows, cols int) backend.Tensor {
 	return (*g.used)[g.next-1]
 }
 
-func (g *graph) newParam(rows, cols int) backend.Tensor {
+func (g *network) newParam(rows, cols int) graph.Tensor {
 	shape := [2]int{rows, cols}
 	if old := g.byKind[shape]; len(old) > 0 && g.rng.IntN(3) == 0 {
 		return old[g.rng.IntN(len(old))]
@@ -227,20 +229,20 @@ func (g *graph) newParam(rows, cols int) backend.Tensor {
 	return w.x
 }
 
-func (g *graph) maybe(x backend.Tensor) backend.Tensor {
+func (g *network) maybe(x graph.Tensor) graph.Tensor {
 	if g.shape.IntN(2) == 0 {
-		return backend.Tensor{}
+		return graph.Tensor{}
 	}
 	return x
 }
 
 // node records a random operation on some of the nodes.
-func (g *graph) node(nodes []backend.Tensor, segments bool) backend.Tensor {
-	x, d, none := pick(g, nodes), graphWidth, backend.Tensor{}
-	f := []backend.Activation{backend.Identity, backend.GELU, backend.GELU}[g.shape.IntN(3)]
+func (g *network) node(nodes []graph.Tensor, segments bool) graph.Tensor {
+	x, d, none := pick(g, nodes), graphWidth, graph.Tensor{}
+	f := []graph.Activation{graph.Identity, graph.GELU, graph.GELU}[g.shape.IntN(3)]
 	switch g.shape.IntN(11) {
 	case 0, 1: // its value is dropped
-		return g.tape.Linear(x, g.param(d, d), none, false, backend.GELU, none)
+		return g.tape.Linear(x, g.param(d, d), none, false, graph.GELU, none)
 	case 8:
 		residual := g.maybe(pick(g, nodes))
 		if g.shape.IntN(2) == 0 {
@@ -250,7 +252,7 @@ func (g *graph) node(nodes []backend.Tensor, segments bool) backend.Tensor {
 	case 2: // of a part of the columns
 		h := g.tape.Linear(x, g.param(d, 2*d), none, false, f, none)
 		y := g.tape.Linear(h.Columns(0, d), g.param(d, d), none, false, f, none)
-		return g.tape.Linear(h.Columns(1, d+1), g.param(d, d), none, false, backend.Identity, y)
+		return g.tape.Linear(h.Columns(1, d+1), g.param(d, d), none, false, graph.Identity, y)
 	case 3:
 		if g.shape.IntN(2) == 0 {
 			return g.tape.Norm(x, g.param(1, d), none, 0.1, true)
@@ -265,10 +267,10 @@ func (g *graph) node(nodes []backend.Tensor, segments bool) backend.Tensor {
 		if g.shape.IntN(2) == 0 {
 			return g.tape.SwiGLU(h)
 		}
-		wide := g.tape.Linear(x, g.param(d, 3*d), none, false, backend.Identity, none)
+		wide := g.tape.Linear(x, g.param(d, 3*d), none, false, graph.Identity, none)
 		return g.tape.Add(g.tape.SwiGLU(wide.Columns(0, 2*d)), g.tape.SwiGLU(h))
 	case 5:
-		qkv := g.tape.Linear(x, g.param(d, 3*d), none, false, backend.Identity, none)
+		qkv := g.tape.Linear(x, g.param(d, 3*d), none, false, graph.Identity, none)
 		if g.shape.IntN(2) == 0 {
 			g.tape.Rotary(qkv.Columns(0, 2*d), 2, 3, 10)
 		}
@@ -286,9 +288,9 @@ func (g *graph) node(nodes []backend.Tensor, segments bool) backend.Tensor {
 		return g.tape.Add(x, x)
 	}
 	// A segment may be recorded again: it must be the same operations on the same parameters each time.
-	seed, used := g.shape.Uint64(), new([]backend.Tensor)
+	seed, used := g.shape.Uint64(), new([]graph.Tensor)
 	nodes = slices.Clone(nodes)
-	return g.tape.Segment(x, func(x backend.Tensor) backend.Tensor {
+	return g.tape.Segment(x, func(x graph.Tensor) graph.Tensor {
 		outer := *g
 		g.shape, g.used, g.next = rand.New(rand.NewPCG(seed, 5)), used, 0
 		inner := append(slices.Clone(nodes), x)

@@ -3,14 +3,15 @@ package conformance
 import (
 	"fmt"
 
-	"coil/backend"
+	"coil/autodiff"
+	"coil/graph"
 )
 
 // watched is a parameter with its gradient.
-type watched struct{ x, grad backend.Tensor }
+type watched struct{ x, grad graph.Tensor }
 
 // watch makes a parameter, and in training an accumulator that the tape adds its gradient to.
-func (c *trial) watch(tape *backend.Tape, train bool, name string, rows, cols int, value source) watched {
+func (c *trial) watch(tape *autodiff.Tape, train bool, name string, rows, cols int, value source) watched {
 	w := watched{x: c.state(name, rows, cols, value)}
 	if train {
 		w.grad = c.sum("gradient of "+name, rows, cols)
@@ -29,14 +30,14 @@ const (
 
 // transformer records a small looped transformer and its loss: two turns of one block of attention and one of SwiGLU,
 // with every kind of operation that a tape has. It returns the parameters.
-func (c *trial) transformer(tape *backend.Tape) []watched {
+func (c *trial) transformer(tape *autodiff.Tape) []watched {
 	n := toyLength * c.Sequences()
 	ids, targets := make([]int32, n*c.Groups()), make([]int32, n*c.Groups())
 	for i := range ids {
 		ids[i], targets[i] = int32(c.rng.IntN(toyVocabulary)), int32(c.rng.IntN(toyVocabulary+1)-1)
 	}
 	var params []watched
-	param := func(name string, rows, cols int, value source) backend.Tensor {
+	param := func(name string, rows, cols int, value source) graph.Tensor {
 		w := c.watch(tape, tape.Training(), name, rows, cols, value)
 		params = append(params, w)
 		return w.x
@@ -52,23 +53,24 @@ func (c *trial) transformer(tape *backend.Tape) []watched {
 	narrow, narrowBias := param("narrow", toyWidth, toyHidden, c.scaled(0.3)), param("narrow bias", 1, toyWidth, c.scaled(0.1))
 	inject := param("inject", 1, toyWidth, c.scaled(0.2))
 
-	none := backend.Tensor{}
+	none := graph.Tensor{}
 	input := tape.Embedding(table, c.index(ids), positions)
-	block := func(x backend.Tensor) backend.Tensor {
-		qkv := tape.Linear(tape.Norm(x, gain1, shift1, 1e-5, false), project, none, false, backend.Identity, none)
+	block := func(x graph.Tensor) graph.Tensor {
+		qkv := tape.Linear(tape.Norm(x, gain1, shift1, 1e-5, false), project, none, false, graph.Identity, none)
 		tape.Rotary(qkv.Columns(0, 2*toyWidth), toyWidth/toyHeads, toyLength, 100)
-		x = tape.Linear(tape.Attention(qkv, toyHeads, toyLength), back, none, false, backend.Identity, x)
-		h := tape.SwiGLU(tape.Linear(tape.Norm(x, gain2, none, 1e-5, true), gate, none, false, backend.Identity, none))
-		return tape.Add(tape.Linear(h, down, none, false, backend.Identity, x), input)
+		x = tape.Linear(tape.Attention(qkv, toyHeads, toyLength), back, none, false, graph.Identity, x)
+		h := tape.SwiGLU(tape.Linear(tape.Norm(x, gain2, none, 1e-5, true), gate, none, false, graph.Identity, none))
+		return tape.Add(tape.Linear(h, down, none, false, graph.Identity, x), input)
 	}
 	x := tape.Segment(input, block)
 	x = tape.Segment(tape.Add(x, inject), block)
-	h := tape.Linear(tape.Norm(x, gain3, none, 1e-5, true), wide, wideBias, false, backend.GELU, none)
-	x = tape.Linear(h, narrow, narrowBias, true, backend.ReLU, x)
+	h := tape.Linear(tape.Norm(x, gain3, none, 1e-5, true), wide, wideBias, false, graph.GELU, none)
+	x = tape.Linear(h, narrow, narrowBias, true, graph.ReLU, x)
 
 	loss, correct := c.output("loss", toyLength, 1), c.output("correct", toyLength, 1)
-	tape.CrossEntropy(x, table, true, c.index(targets), loss, correct, c.number(1.0/16), 0.5, 4*toyVocabulary)
-	tape.Record(&backend.Sum{X: loss, Y: c.sum("loss sum", 1, 1), Alpha: 0.5 / 16, Accumulate: true})
+	tape.CrossEntropy(autodiff.CrossEntropy{X: x, W: table, Transpose: true, Targets: c.index(targets), Loss: loss, Correct: correct,
+		Scale: c.number(1.0 / 16), Weight: 0.5, Chunk: 4 * toyVocabulary})
+	tape.Record(&graph.Sum{X: loss, Y: c.sum("loss sum", 1, 1), Alpha: 0.5 / 16, Accumulate: true})
 	tape.Backward()
 	return params
 }
@@ -77,21 +79,21 @@ func trainingCases(s *suite) {
 	for _, recompute := range []bool{false, true} {
 		for _, groups := range []int{1, 3} {
 			c := s.inGroup("transformer in %d groups, recompute=%v", groups, recompute)
-			c.Recorder = backend.NewRecorder(2, groups)
-			tape := backend.NewTape(c.Recorder, true)
+			c.Recorder = graph.NewRecorder(2, groups)
+			tape := autodiff.NewTape(c.Recorder, true)
 			tape.Recompute = recompute
 			params := c.transformer(tape)
 			c.BeginStep()
 			squares, norm, factor := c.Temporary(1, 1), c.Temporary(1, 1), c.Temporary(1, 1)
 			c.names[norm.Storage] = "gradient norm"
 			for i, w := range params {
-				c.Record(&backend.Sum{X: w.grad, Y: squares, Alpha: 1, Squares: true, Accumulate: i > 0})
+				c.Record(&graph.Sum{X: w.grad, Y: squares, Alpha: 1, Squares: true, Accumulate: i > 0})
 			}
-			c.Record(&backend.ClipFactor{Squares: squares, Norm: norm, Factor: factor, Max: 0.5})
+			c.Record(&graph.ClipFactor{Squares: squares, Norm: norm, Factor: factor, Max: 0.5})
 			rate := c.number(0.01)
 			for _, w := range params {
 				rows, cols := w.x.Rows, w.x.Cols
-				c.Record(&backend.AdamW{X: w.x, Grad: w.grad, Factor: factor, M: c.state("M", rows, cols, always(0)), V: c.state("V", rows, cols, always(0)),
+				c.Record(&graph.AdamW{X: w.x, Grad: w.grad, Factor: factor, M: c.state("M", rows, cols, always(0)), V: c.state("V", rows, cols, always(0)),
 					Rate: rate, Beta1: 0.9, Beta2: 0.99, Eps: 1e-2})
 			}
 			c.Result(norm)
@@ -108,7 +110,7 @@ func trainingCases(s *suite) {
 		}
 	}
 	c := s.inGroup("transformer without gradients")
-	c.transformer(backend.NewTape(c.Recorder, false))
+	c.transformer(autodiff.NewTape(c.Recorder, false))
 	p, err := c.b.Compile(c.Recorder)
 	if err != nil {
 		s.Fatal(err)

@@ -3,9 +3,9 @@ package cpu
 import (
 	"math"
 
-	"coil/backend"
 	"coil/backend/cpu/gemm"
 	"coil/backend/cpu/vector"
+	"coil/graph"
 )
 
 // blockFloats is about how many scores of one head are held at a time, few enough for a core's cache.
@@ -43,7 +43,7 @@ func cut(scratch *[]float32, n int) []float32 {
 	return s
 }
 
-func (l *lowering) attention(o *backend.Attention) kernel {
+func (l *lowering) attention(o *graph.Attention) kernel {
 	qkv, out, logSum := l.matrix(o.QKV), l.matrix(o.Out), l.matrix(o.LogSum)
 	c, d := l.p.c, o.Out.Cols
 	t := c.tiling(d/o.Heads, o.Length)
@@ -121,7 +121,7 @@ func (c *CPU) scores(w *worker, t tiling, q []float32, ld int, keys []float32, r
 	}
 }
 
-func (l *lowering) attentionBackward(o *backend.AttentionBackward) kernel {
+func (l *lowering) attentionBackward(o *graph.AttentionBackward) kernel {
 	qkv, out, logSum, dout, dqkv := l.matrix(o.QKV), l.matrix(o.Out), l.matrix(o.LogSum), l.matrix(o.DOut), l.matrix(o.DQKV)
 	c, d := l.p.c, o.Out.Cols
 	t := c.tiling(d/o.Heads, o.Length)
@@ -149,7 +149,7 @@ type backwardHead struct {
 	ldDout     int
 }
 
-// attendHeadBackward follows the formulas of backend.AttentionBackward, a block of rows of P and DS at a time.
+// attendHeadBackward follows the formulas of graph.AttentionBackward, a block of rows of P and DS at a time.
 func (c *CPU) attendHeadBackward(w *worker, t tiling, h *backwardHead) {
 	g, v := c.gemm, c.vec
 	mr, nr := g.TileRows(), g.PanelWidth()

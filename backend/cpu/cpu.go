@@ -1,4 +1,4 @@
-// Package cpu is the pure-Go backend. It defines what each operation means.
+// Package cpu is the pure-Go backend.
 //
 // Each worker takes groups of sequences and runs the whole group part for one, forward and backward, before the next,
 // so that activations stay in its cache. Gradients are added up in lanes: a lane is a copy of the accumulators and a
@@ -14,6 +14,7 @@ import (
 	"coil/backend"
 	"coil/backend/cpu/gemm"
 	"coil/backend/cpu/vector"
+	"coil/graph"
 )
 
 // Options of the backend. The zero value means: everything that the machine has.
@@ -107,7 +108,7 @@ type buffer struct {
 }
 
 // NewBuffer allocates zeros.
-func (c *CPU) NewBuffer(n int) (backend.Buffer, error) {
+func (c *CPU) NewBuffer(n int) (graph.Buffer, error) {
 	if n < 1 {
 		return nil, fmt.Errorf("buffer of %d values", n)
 	}

@@ -10,10 +10,12 @@ import (
 	"testing"
 	"time"
 
+	"coil/autodiff"
 	"coil/backend"
 	"coil/backend/conformance"
 	"coil/backend/cpu"
 	"coil/backend/cpu/gemm"
+	"coil/graph"
 )
 
 func newCPU(t testing.TB, o cpu.Options) *cpu.CPU {
@@ -45,15 +47,15 @@ func TestConformance(t *testing.T) {
 
 // recording is a program with every operation, over buffers of its own.
 type recording struct {
-	*backend.Recorder
+	*graph.Recorder
 	backend backend.Backend
 	t       testing.TB
 	rng     *rand.Rand
-	buffers []backend.Buffer
+	buffers []graph.Buffer
 	inputs  [][]int32
 }
 
-func (r *recording) parameter(rows, cols int, scale float64) backend.Tensor {
+func (r *recording) parameter(rows, cols int, scale float64) graph.Tensor {
 	r.t.Helper()
 	values := make([]float32, rows*cols)
 	for i := range values {
@@ -72,7 +74,7 @@ func (r *recording) parameter(rows, cols int, scale float64) backend.Tensor {
 	return x
 }
 
-func (r *recording) input(n, limit int) backend.Index {
+func (r *recording) input(n, limit int) graph.Index {
 	values := make([]int32, n*r.Sequences()*r.Groups())
 	for i := range values {
 		values[i] = int32(r.rng.IntN(limit))
@@ -87,47 +89,47 @@ const (
 
 // everything records a model with every operation of the group part and every optimizer.
 func everything(t testing.TB, b backend.Backend, sequences, groups int) *recording {
-	r := &recording{Recorder: backend.NewRecorder(sequences, groups), backend: b, t: t, rng: rand.New(rand.NewPCG(5, 6))}
-	tape := backend.NewTape(r.Recorder, true)
-	var weights, grads []backend.Tensor
-	weight := func(rows, cols int) backend.Tensor {
+	r := &recording{Recorder: graph.NewRecorder(sequences, groups), backend: b, t: t, rng: rand.New(rand.NewPCG(5, 6))}
+	tape := autodiff.NewTape(r.Recorder, true)
+	var weights, grads []graph.Tensor
+	weight := func(rows, cols int) graph.Tensor {
 		w, g := r.parameter(rows, cols, 0.2), r.Accumulator(rows, cols)
 		tape.Watch(w, g)
 		weights, grads = append(weights, w), append(grads, g)
 		return w
 	}
-	none := backend.Tensor{}
+	none := graph.Tensor{}
 	x := tape.Embedding(weight(vocabulary, width), r.input(length, vocabulary), weight(length, width))
-	qkv := tape.Linear(tape.Norm(x, weight(1, width), weight(1, width), 1e-5, false), weight(width, 3*width), weight(1, 3*width), false, backend.Identity, none)
+	qkv := tape.Linear(tape.Norm(x, weight(1, width), weight(1, width), 1e-5, false), weight(width, 3*width), weight(1, 3*width), false, graph.Identity, none)
 	tape.Rotary(qkv.Columns(0, 2*width), width/heads, length, 1000)
-	x = tape.Linear(tape.Attention(qkv, heads, length), weight(width, width), none, false, backend.Identity, x)
-	x = tape.Linear(tape.SwiGLU(tape.Linear(x, weight(width, 2*hidden), none, false, backend.Identity, none)), weight(hidden, width), none, false, backend.Identity, x)
-	x = tape.Linear(tape.Linear(tape.Norm(x, weight(1, width), none, 1e-5, true), weight(width, hidden), none, false, backend.GELU, none), weight(width, hidden), none, true, backend.ReLU, x)
+	x = tape.Linear(tape.Attention(qkv, heads, length), weight(width, width), none, false, graph.Identity, x)
+	x = tape.Linear(tape.SwiGLU(tape.Linear(x, weight(width, 2*hidden), none, false, graph.Identity, none)), weight(hidden, width), none, false, graph.Identity, x)
+	x = tape.Linear(tape.Linear(tape.Norm(x, weight(1, width), none, 1e-5, true), weight(width, hidden), none, false, graph.GELU, none), weight(width, hidden), none, true, graph.ReLU, x)
 	loss, correct := r.Output(length, 1), r.Output(length, 1)
 	head, targets := weight(width, vocabulary), r.input(length, vocabulary)
-	tape.CrossEntropy(x, head, false, targets, loss, correct, r.Scalar(), 1, 8*vocabulary)
+	tape.CrossEntropy(autodiff.CrossEntropy{X: x, W: head, Targets: targets, Loss: loss, Correct: correct, Scale: r.Scalar(), Weight: 1, Chunk: 8 * vocabulary})
 	tape.Backward()
 
 	n := length * sequences
 	p, dp, da, db, norms := r.Temporary(n, width), r.Temporary(n, width), r.Temporary(n, width), r.Temporary(n, width), r.Temporary(1, 3)
 	sums := r.Accumulator(1, 4)
-	column := func(t backend.Tensor, from, rows int) backend.Tensor { // of its first values
+	column := func(t graph.Tensor, from, rows int) graph.Tensor { // of its first values
 		t.Offset, t.Rows, t.Cols, t.Stride = t.Offset+from, rows, 1, 1
 		return t
 	}
-	for _, op := range []backend.Op{
-		&backend.Softmax{X: x, Y: p},
-		&backend.SoftmaxBackward{Y: p, DY: x, DX: dp},
-		&backend.Activate{Activation: backend.GELU, X: dp, Y: dp},
-		&backend.Fill{Y: da},
-		&backend.Fill{Y: db, Value: 1},
-		&backend.Cosine{A: p, B: x, Y: sums.Columns(0, 1), Norms: norms, Alpha: 1, Accumulate: true},
-		&backend.CosineBackward{A: p, B: x, Norms: norms, DA: da, DB: db, Alpha: 1},
-		&backend.Sum{X: da, Y: sums.Columns(1, 2), Alpha: 1, Squares: true, Accumulate: true},
-		&backend.Sum{X: loss, Y: sums.Columns(2, 3), Alpha: 1, Accumulate: true},
-		&backend.Sum{X: correct, Y: sums.Columns(3, 4), Alpha: 1, Accumulate: true},
-		&backend.Exit{Z: column(x, 0, 2*n), Targets: targets, P: column(p, 0, 2*n)},
-		&backend.ExitLoss{Z: column(x, 0, 2*n), P: column(p, 0, 2*n), Losses: column(x, 2*n, 2*n), Targets: targets,
+	for _, op := range []graph.Op{
+		&graph.Softmax{X: x, Y: p},
+		&graph.SoftmaxBackward{Y: p, DY: x, DX: dp},
+		&graph.Activate{Activation: graph.GELU, X: dp, Y: dp},
+		&graph.Fill{Y: da},
+		&graph.Fill{Y: db, Value: 1},
+		&graph.Cosine{A: p, B: x, Y: sums.Columns(0, 1), Norms: norms, Alpha: 1, Accumulate: true},
+		&graph.CosineBackward{A: p, B: x, Norms: norms, DA: da, DB: db, Alpha: 1},
+		&graph.Sum{X: da, Y: sums.Columns(1, 2), Alpha: 1, Squares: true, Accumulate: true},
+		&graph.Sum{X: loss, Y: sums.Columns(2, 3), Alpha: 1, Accumulate: true},
+		&graph.Sum{X: correct, Y: sums.Columns(3, 4), Alpha: 1, Accumulate: true},
+		&graph.Exit{Z: column(x, 0, 2*n), Targets: targets, P: column(p, 0, 2*n)},
+		&graph.ExitLoss{Z: column(x, 0, 2*n), P: column(p, 0, 2*n), Losses: column(x, 2*n, 2*n), Targets: targets,
 			Loss: column(da, 0, n), Entropy: column(da, n, n), DZ: column(db, 0, 2*n), Weight: 1},
 	} {
 		r.Record(op)
@@ -135,22 +137,22 @@ func everything(t testing.TB, b backend.Backend, sequences, groups int) *recordi
 	r.BeginStep()
 	squares, norm, factor := r.Temporary(1, 1), r.Temporary(1, 1), r.Temporary(1, 1)
 	for i, g := range grads {
-		r.Record(&backend.Sum{X: g, Y: squares, Alpha: 1, Squares: true, Accumulate: i > 0})
+		r.Record(&graph.Sum{X: g, Y: squares, Alpha: 1, Squares: true, Accumulate: i > 0})
 	}
-	r.Record(&backend.ClipFactor{Squares: squares, Norm: norm, Factor: factor, Max: 1})
+	r.Record(&graph.ClipFactor{Squares: squares, Norm: norm, Factor: factor, Max: 1})
 	rate, decay := r.Scalar(), r.Scalar()
 	for i, w := range weights {
-		state := func(rows, cols int) backend.Tensor { return r.parameter(rows, cols, 0) }
+		state := func(rows, cols int) graph.Tensor { return r.parameter(rows, cols, 0) }
 		switch {
 		case i%2 == 0:
-			r.Record(&backend.AdamW{X: w, Grad: grads[i], M: state(w.Rows, w.Cols), V: state(w.Rows, w.Cols), Factor: factor, Rate: rate, Beta1: 0.9, Beta2: 0.99, Eps: 1e-8})
+			r.Record(&graph.AdamW{X: w, Grad: grads[i], M: state(w.Rows, w.Cols), V: state(w.Rows, w.Cols), Factor: factor, Rate: rate, Beta1: 0.9, Beta2: 0.99, Eps: 1e-8})
 		case w.Rows == 1:
-			r.Record(&backend.Adafactor{X: w, Grad: grads[i], ColV: state(1, w.Cols), Factor: factor, Rate: rate, Beta: decay, Eps: 1e-30, Clip: 1})
+			r.Record(&graph.Adafactor{X: w, Grad: grads[i], ColV: state(1, w.Cols), Factor: factor, Rate: rate, Beta: decay, Eps: 1e-30, Clip: 1})
 		default:
-			r.Record(&backend.Adafactor{X: w, Grad: grads[i], RowV: state(1, w.Rows), ColV: state(1, w.Cols), Factor: factor, Rate: rate, Beta: decay, Eps: 1e-30, Clip: 1})
+			r.Record(&graph.Adafactor{X: w, Grad: grads[i], RowV: state(1, w.Rows), ColV: state(1, w.Cols), Factor: factor, Rate: rate, Beta: decay, Eps: 1e-30, Clip: 1})
 		}
-		r.Record(&backend.Average{X: w, Mean: state(w.Rows, w.Cols), Factor: factor, Decay: decay})
-		r.Record(&backend.Matmul{A: w, B: grads[i], C: r.Temporary(w.Rows, w.Rows), TransB: true})
+		r.Record(&graph.Average{X: w, Mean: state(w.Rows, w.Cols), Factor: factor, Decay: decay})
+		r.Record(&graph.Matmul{A: w, B: grads[i], C: r.Temporary(w.Rows, w.Rows), TransB: true})
 	}
 	r.Result(sums)
 	r.Result(norm)
@@ -385,15 +387,15 @@ func TestMisuse(t *testing.T) {
 	if p.Results(results) == nil {
 		t.Error("results taken twice: no error")
 	}
-	broken := backend.NewRecorder(1, 1)
-	broken.Record(&backend.Fill{Y: backend.Tensor{Storage: 3, Rows: 1, Cols: 1, Stride: 1}})
+	broken := graph.NewRecorder(1, 1)
+	broken.Record(&graph.Fill{Y: graph.Tensor{Storage: 3, Rows: 1, Cols: 1, Stride: 1}})
 	if _, err := c.Compile(broken); err == nil || err != broken.Err() {
 		t.Errorf("compiling a broken recording: %v, want %v", err, broken.Err())
 	}
 	if _, err := c.Plan(broken); err != broken.Err() {
 		t.Errorf("planning a broken recording: %v, want %v", err, broken.Err())
 	}
-	foreign := backend.NewRecorder(1, 1)
+	foreign := graph.NewRecorder(1, 1)
 	foreign.Parameter(elsewhere{})
 	if _, err := c.Compile(foreign); err == nil {
 		t.Error("a buffer of another backend: no error")
@@ -401,6 +403,6 @@ func TestMisuse(t *testing.T) {
 }
 
 // elsewhere is a buffer of no backend.
-type elsewhere struct{ backend.Buffer }
+type elsewhere struct{ graph.Buffer }
 
 func (elsewhere) Len() int { return 1 }

@@ -3,10 +3,10 @@ package cpu
 import (
 	"math"
 
-	"coil/backend"
+	"coil/graph"
 )
 
-func (l *lowering) fill(o *backend.Fill) kernel {
+func (l *lowering) fill(o *graph.Fill) kernel {
 	y := l.matrix(o.Y)
 	flatten(&y)
 	return once(func(w *worker) {
@@ -20,7 +20,7 @@ func (l *lowering) fill(o *backend.Fill) kernel {
 	})
 }
 
-func (l *lowering) add(o *backend.Add) kernel {
+func (l *lowering) add(o *graph.Add) kernel {
 	a, b, y := l.matrix(o.A), l.matrix(o.B), l.matrix(o.Y)
 	v := l.p.c.vec
 	broadcast := b.exists() && b.rows == 1 && a.rows > 1
@@ -44,7 +44,7 @@ func (l *lowering) add(o *backend.Add) kernel {
 	})
 }
 
-func (l *lowering) columnSums(o *backend.ColumnSums) kernel {
+func (l *lowering) columnSums(o *graph.ColumnSums) kernel {
 	x, y := l.matrix(o.X), l.matrix(o.Y)
 	v := l.p.c.vec
 	return once(func(w *worker) {
@@ -97,7 +97,7 @@ func (s *sums) add(o sums) {
 	}
 }
 
-func (l *lowering) sum(o *backend.Sum) kernel {
+func (l *lowering) sum(o *graph.Sum) kernel {
 	x, y := l.matrix(o.X), l.matrix(o.Y)
 	v := l.p.c.vec
 	f := func(a, _ []float32) sums { return sums{float64(v.Sum(a))} }
@@ -114,7 +114,7 @@ func (l *lowering) sum(o *backend.Sum) kernel {
 	})
 }
 
-func (l *lowering) cosine(o *backend.Cosine) kernel {
+func (l *lowering) cosine(o *graph.Cosine) kernel {
 	a, b, y, norms := l.matrix(o.A), l.matrix(o.B), l.matrix(o.Y), l.matrix(o.Norms)
 	v := l.p.c.vec
 	f := func(a, b []float32) sums {
@@ -137,7 +137,7 @@ func (l *lowering) cosine(o *backend.Cosine) kernel {
 	})
 }
 
-func (l *lowering) cosineBackward(o *backend.CosineBackward) kernel {
+func (l *lowering) cosineBackward(o *graph.CosineBackward) kernel {
 	a, b, norms, da, db := l.matrix(o.A), l.matrix(o.B), l.matrix(o.Norms), l.matrix(o.DA), l.matrix(o.DB)
 	v := l.p.c.vec
 	return once(func(w *worker) {

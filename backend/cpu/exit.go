@@ -3,16 +3,16 @@ package cpu
 import (
 	"math"
 
-	"coil/backend"
+	"coil/graph"
 )
 
-func (l *lowering) exit(o *backend.Exit) kernel {
+func (l *lowering) exit(o *graph.Exit) kernel {
 	z, p, targets := l.matrix(o.Z), l.matrix(o.P), l.index(o.Targets)
 	n, loops := o.Targets.Len, o.Loops()
 	return once(func(w *worker) {
 		zs, ps := z.at(w), p.at(w)
 		for i, target := range targets.at(w) {
-			if target == backend.Ignore {
+			if target == graph.Ignore {
 				for t := range loops {
 					ps[t*n+i] = 0
 				}
@@ -29,7 +29,7 @@ func (l *lowering) exit(o *backend.Exit) kernel {
 	})
 }
 
-func (l *lowering) exitLoss(o *backend.ExitLoss) kernel {
+func (l *lowering) exitLoss(o *graph.ExitLoss) kernel {
 	z, p, losses, targets := l.matrix(o.Z), l.matrix(o.P), l.matrix(o.Losses), l.index(o.Targets)
 	loss, entropy, dz := l.matrix(o.Loss), l.matrix(o.Entropy), l.matrix(o.DZ)
 	n, loops, scalars, beta := o.Targets.Len, o.Loops(), l.p.scalars, float64(o.Beta)
@@ -39,7 +39,7 @@ func (l *lowering) exitLoss(o *backend.ExitLoss) kernel {
 		scale := float64(o.Weight * scalars[o.Scale])
 		for i, target := range targets.at(w) {
 			last := (loops-1)*n + i
-			if ds[last] = 0; target == backend.Ignore {
+			if ds[last] = 0; target == graph.Ignore {
 				for t := range loops - 1 {
 					ds[t*n+i] = 0
 				}

@@ -4,7 +4,7 @@ import (
 	"cmp"
 	"slices"
 
-	"coil/backend"
+	"coil/graph"
 )
 
 // A span is the floats [lo, hi) of a lane.
@@ -13,8 +13,8 @@ type span struct{ lo, hi int }
 func (s span) overlaps(o span) bool { return s.lo < o.hi && o.lo < s.hi }
 
 // spanOf is where an accumulator's tensor lies in a lane.
-func (l *lowering) spanOf(t backend.Tensor) (span, bool) {
-	if !t.Exists() || l.p.rec.Storages()[t.Storage-1].Space != backend.Accumulator {
+func (l *lowering) spanOf(t graph.Tensor) (span, bool) {
+	if !t.Exists() || l.p.rec.Storages()[t.Storage-1].Space != graph.Accumulator {
 		return span{}, false
 	}
 	lo := l.p.offsets[t.Storage-1] + t.Offset
@@ -22,8 +22,8 @@ func (l *lowering) spanOf(t backend.Tensor) (span, bool) {
 }
 
 // touch notes what an operation of the group part writes of a lane.
-func (l *lowering) touch(op backend.Op) {
-	_, writes, _ := backend.Operands(op)
+func (l *lowering) touch(op graph.Op) {
+	_, writes, _ := graph.Operands(op)
 	for _, t := range writes {
 		if s, ok := l.spanOf(t); ok {
 			l.touched = append(l.touched, s)
@@ -34,7 +34,7 @@ func (l *lowering) touch(op backend.Op) {
 // writesFirst reports whether m, the gradient of a weight, is the first to add to its place in a lane. For the lane's
 // first group it then writes instead, and what it writes over need not be made zero: for weights that are used once,
 // that saves two of three passes over their gradients.
-func (l *lowering) writesFirst(m *backend.Matmul) bool {
+func (l *lowering) writesFirst(m *graph.Matmul) bool {
 	s, ok := l.spanOf(m.C)
 	if !ok || l.inStep || !m.Accumulate || !m.C.Dense() || slices.ContainsFunc(l.touched, s.overlaps) {
 		return false

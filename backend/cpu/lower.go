@@ -3,8 +3,8 @@ package cpu
 import (
 	"fmt"
 
-	"coil/backend"
 	"coil/backend/cpu/gemm"
+	"coil/graph"
 )
 
 // lowering turns operations into kernels.
@@ -18,86 +18,86 @@ type lowering struct {
 	written []span // what a first operation writes over, so that it need not be zero before
 }
 
-func (l *lowering) lower(op backend.Op) (kernel, error) {
+func (l *lowering) lower(op graph.Op) (kernel, error) {
 	switch o := op.(type) {
-	case *backend.Matmul:
+	case *graph.Matmul:
 		return l.matmul(o), nil
-	case *backend.Activate:
+	case *graph.Activate:
 		return l.activate(o), nil
-	case *backend.ActivateBackward:
+	case *graph.ActivateBackward:
 		return l.activateBackward(o), nil
-	case *backend.SwiGLU:
+	case *graph.SwiGLU:
 		return l.swiglu(o), nil
-	case *backend.SwiGLUBackward:
+	case *graph.SwiGLUBackward:
 		return l.swigluBackward(o), nil
-	case *backend.LayerNorm:
+	case *graph.LayerNorm:
 		return l.norm(o), nil
-	case *backend.LayerNormBackward:
+	case *graph.LayerNormBackward:
 		return l.normBackward(o), nil
-	case *backend.Softmax:
+	case *graph.Softmax:
 		return l.softmax(o), nil
-	case *backend.SoftmaxBackward:
+	case *graph.SoftmaxBackward:
 		return l.softmaxBackward(o), nil
-	case *backend.Attention:
+	case *graph.Attention:
 		return l.attention(o), nil
-	case *backend.AttentionBackward:
+	case *graph.AttentionBackward:
 		return l.attentionBackward(o), nil
-	case *backend.Rotary:
+	case *graph.Rotary:
 		return l.rotary(o), nil
-	case *backend.Embedding:
+	case *graph.Embedding:
 		return l.embedding(o), nil
-	case *backend.EmbeddingBackward:
+	case *graph.EmbeddingBackward:
 		return l.embeddingBackward(o), nil
-	case *backend.CrossEntropy:
+	case *graph.CrossEntropy:
 		return l.crossEntropy(o), nil
-	case *backend.Exit:
+	case *graph.Exit:
 		return l.exit(o), nil
-	case *backend.ExitLoss:
+	case *graph.ExitLoss:
 		return l.exitLoss(o), nil
-	case *backend.Fill:
+	case *graph.Fill:
 		return l.fill(o), nil
-	case *backend.Add:
+	case *graph.Add:
 		return l.add(o), nil
-	case *backend.ColumnSums:
+	case *graph.ColumnSums:
 		return l.columnSums(o), nil
-	case *backend.Sum:
+	case *graph.Sum:
 		return l.sum(o), nil
-	case *backend.Cosine:
+	case *graph.Cosine:
 		return l.cosine(o), nil
-	case *backend.CosineBackward:
+	case *graph.CosineBackward:
 		return l.cosineBackward(o), nil
-	case *backend.ClipFactor:
+	case *graph.ClipFactor:
 		return l.clipFactor(o), nil
-	case *backend.AdamW:
+	case *graph.AdamW:
 		return l.adamw(o), nil
-	case *backend.Adafactor:
+	case *graph.Adafactor:
 		return l.adafactor(o), nil
-	case *backend.Average:
+	case *graph.Average:
 		return l.average(o), nil
 	}
 	return kernel{}, fmt.Errorf("cpu: no operation %s", op.Name())
 }
 
 // scratchLen returns what op needs of a worker's scratch.
-func (c *CPU) scratchLen(r *backend.Recorder, op backend.Op, inStep bool) (vectors int, matmul gemm.Need) {
+func (c *CPU) scratchLen(r *graph.Recorder, op graph.Op, inStep bool) (vectors int, matmul gemm.Need) {
 	switch o := op.(type) {
-	case *backend.Matmul:
+	case *graph.Matmul:
 		m, n, k := o.Shape()
 		if o.TransA {
 			return c.matmulScratch(r, o, inStep), c.gemm.NeedTN(m, n, k)
 		}
 		return c.matmulScratch(r, o, inStep), c.gemm.NeedMul(k)
-	case *backend.Attention:
+	case *graph.Attention:
 		return c.attentionScratch(o.Out.Cols/o.Heads, o.Length)
-	case *backend.AttentionBackward:
+	case *graph.AttentionBackward:
 		return c.attentionScratch(o.Out.Cols/o.Heads, o.Length)
-	case *backend.CrossEntropy:
+	case *graph.CrossEntropy:
 		return o.Logits.Cols, gemm.Need{}
-	case *backend.SwiGLUBackward:
+	case *graph.SwiGLUBackward:
 		return o.DY.Cols, gemm.Need{}
-	case *backend.ActivateBackward:
+	case *graph.ActivateBackward:
 		return o.X.Cols, gemm.Need{}
-	case *backend.Adafactor:
+	case *graph.Adafactor:
 		return round(o.X.Rows) + 2*round(o.X.Cols), gemm.Need{}
 	}
 	return 0, gemm.Need{}
@@ -124,7 +124,7 @@ const (
 	windowed       // the group's part of base
 )
 
-func (l *lowering) matrix(t backend.Tensor) matrix {
+func (l *lowering) matrix(t graph.Tensor) matrix {
 	m := matrix{rows: t.Rows, cols: t.Cols, stride: t.Stride, offset: t.Offset}
 	if !t.Exists() {
 		return m
@@ -132,15 +132,15 @@ func (l *lowering) matrix(t backend.Tensor) matrix {
 	s, p := l.p.rec.Storages()[t.Storage-1], l.p
 	at := p.offsets[t.Storage-1] + t.Offset
 	switch s.Space {
-	case backend.Parameter, backend.Constant:
+	case graph.Parameter, graph.Constant:
 		m.space, m.base = fixed, p.floats[t.Storage-1][t.Offset:]
-	case backend.Output:
+	case graph.Output:
 		m.space, m.base, m.window = windowed, p.floats[t.Storage-1], s.Len
-	case backend.Accumulator:
+	case graph.Accumulator:
 		if m.space, m.offset = inLane, at; l.inStep {
 			m.space, m.base = fixed, p.lanes[0][at:]
 		}
-	case backend.Temporary:
+	case graph.Temporary:
 		if m.space, m.offset = inArena, at; s.Step {
 			m.space, m.base = fixed, p.arena[at:]
 		}
@@ -188,7 +188,7 @@ type index struct {
 	n              int
 }
 
-func (l *lowering) index(x backend.Index) index {
+func (l *lowering) index(x graph.Index) index {
 	return index{l.p.ints[x.Storage-1], x.Offset, l.p.rec.Storages()[x.Storage-1].Len, x.Len}
 }
 

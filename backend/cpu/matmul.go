@@ -1,11 +1,11 @@
 package cpu
 
 import (
-	"coil/backend"
 	"coil/backend/cpu/gemm"
+	"coil/graph"
 )
 
-func (l *lowering) matmul(o *backend.Matmul) kernel {
+func (l *lowering) matmul(o *graph.Matmul) kernel {
 	a, b, c := l.matrix(o.A), l.matrix(o.B), l.matrix(o.C)
 	m, n, k := o.Shape()
 	g := l.p.c.gemm
@@ -61,10 +61,10 @@ func (l *lowering) matmul(o *backend.Matmul) kernel {
 }
 
 // productApart reports whether the product needs room of its own: over C it would destroy the residual.
-func productApart(o *backend.Matmul) bool { return o.Residual.Exists() && o.Residual == o.C }
+func productApart(o *graph.Matmul) bool { return o.Residual.Exists() && o.Residual == o.C }
 
 // matmulScratch is the floats of a worker's scratch that matmul takes.
-func (c *CPU) matmulScratch(r *backend.Recorder, o *backend.Matmul, inStep bool) int {
+func (c *CPU) matmulScratch(r *graph.Recorder, o *graph.Matmul, inStep bool) int {
 	m, n, k := o.Shape()
 	scratch := 0
 	if _, ok := weightOf(r, o, inStep); !ok && !o.TransA {
@@ -80,8 +80,8 @@ func (c *CPU) matmulScratch(r *backend.Recorder, o *backend.Matmul, inStep bool)
 }
 
 // epilogue returns what is to be done to rows [lo,hi) of the product, or nil.
-func (l *lowering) epilogue(o *backend.Matmul) func(w *worker, lo, hi int, product []float32, ld int) {
-	if !o.Bias.Exists() && !o.Residual.Exists() && o.Activation == backend.Identity {
+func (l *lowering) epilogue(o *graph.Matmul) func(w *worker, lo, hi int, product []float32, ld int) {
+	if !o.Bias.Exists() && !o.Residual.Exists() && o.Activation == graph.Identity {
 		return nil
 	}
 	c, bias, pre, residual := l.matrix(o.C), l.matrix(o.Bias), l.matrix(o.Pre), l.matrix(o.Residual)
@@ -111,17 +111,17 @@ func (l *lowering) epilogue(o *backend.Matmul) func(w *worker, lo, hi int, produ
 }
 
 // function returns y = f(x), or nil for the identity.
-func (l *lowering) function(a backend.Activation) func(y, x []float32) {
+func (l *lowering) function(a graph.Activation) func(y, x []float32) {
 	switch a {
-	case backend.GELU:
+	case graph.GELU:
 		return l.p.c.vec.GELU
-	case backend.ReLU:
+	case graph.ReLU:
 		return l.p.c.vec.ReLU
 	}
 	return nil
 }
 
-func (l *lowering) activate(o *backend.Activate) kernel {
+func (l *lowering) activate(o *graph.Activate) kernel {
 	x, y := l.matrix(o.X), l.matrix(o.Y)
 	flatten(&x, &y)
 	f := l.function(o.Activation)
@@ -136,7 +136,7 @@ func (l *lowering) activate(o *backend.Activate) kernel {
 	})
 }
 
-func (l *lowering) activateBackward(o *backend.ActivateBackward) kernel {
+func (l *lowering) activateBackward(o *graph.ActivateBackward) kernel {
 	x, dy, dx, y := l.matrix(o.X), l.matrix(o.DY), l.matrix(o.DX), l.matrix(o.Y)
 	v := l.p.c.vec
 	return once(func(w *worker) {
@@ -148,9 +148,9 @@ func (l *lowering) activateBackward(o *backend.ActivateBackward) kernel {
 				yr = y.row(ys, i)
 			}
 			switch o.Activation {
-			case backend.GELU:
+			case graph.GELU:
 				v.GELUBackward(dxr, yr, dyr, xr)
-			case backend.ReLU:
+			case graph.ReLU:
 				v.ReLUBackward(dxr, yr, dyr, xr)
 			default:
 				copy(yr, xr)
@@ -160,7 +160,7 @@ func (l *lowering) activateBackward(o *backend.ActivateBackward) kernel {
 	})
 }
 
-func (l *lowering) swiglu(o *backend.SwiGLU) kernel {
+func (l *lowering) swiglu(o *graph.SwiGLU) kernel {
 	x, y := l.matrix(o.X), l.matrix(o.Y)
 	v := l.p.c.vec
 	return once(func(w *worker) {
@@ -172,7 +172,7 @@ func (l *lowering) swiglu(o *backend.SwiGLU) kernel {
 	})
 }
 
-func (l *lowering) swigluBackward(o *backend.SwiGLUBackward) kernel {
+func (l *lowering) swigluBackward(o *graph.SwiGLUBackward) kernel {
 	x, dy, dx, y := l.matrix(o.X), l.matrix(o.DY), l.matrix(o.DX), l.matrix(o.Y)
 	v, f := l.p.c.vec, o.DY.Cols
 	return once(func(w *worker) {

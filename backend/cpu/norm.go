@@ -3,10 +3,10 @@ package cpu
 import (
 	"math"
 
-	"coil/backend"
+	"coil/graph"
 )
 
-func (l *lowering) norm(o *backend.LayerNorm) kernel {
+func (l *lowering) norm(o *graph.LayerNorm) kernel {
 	x, gain, bias, y, stats := l.matrix(o.X), l.matrix(o.Gain), l.matrix(o.Bias), l.matrix(o.Y), l.matrix(o.Stats)
 	v := l.p.c.vec
 	return once(func(w *worker) {
@@ -28,7 +28,7 @@ func (l *lowering) norm(o *backend.LayerNorm) kernel {
 	})
 }
 
-func (l *lowering) normBackward(o *backend.LayerNormBackward) kernel {
+func (l *lowering) normBackward(o *graph.LayerNormBackward) kernel {
 	x, gain, stats, dy := l.matrix(o.X), l.matrix(o.Gain), l.matrix(o.Stats), l.matrix(o.DY)
 	dx, dgain, dbias := l.matrix(o.DX), l.matrix(o.DGain), l.matrix(o.DBias)
 	y, bias := l.matrix(o.Y), l.matrix(o.Bias)
@@ -45,7 +45,7 @@ func (l *lowering) normBackward(o *backend.LayerNormBackward) kernel {
 	})
 }
 
-func (l *lowering) softmax(o *backend.Softmax) kernel {
+func (l *lowering) softmax(o *graph.Softmax) kernel {
 	x, y := l.matrix(o.X), l.matrix(o.Y)
 	v := l.p.c.vec
 	return once(func(w *worker) {
@@ -58,7 +58,7 @@ func (l *lowering) softmax(o *backend.Softmax) kernel {
 	})
 }
 
-func (l *lowering) softmaxBackward(o *backend.SoftmaxBackward) kernel {
+func (l *lowering) softmaxBackward(o *graph.SoftmaxBackward) kernel {
 	y, dy, dx := l.matrix(o.Y), l.matrix(o.DY), l.matrix(o.DX)
 	v := l.p.c.vec
 	return once(func(w *worker) {

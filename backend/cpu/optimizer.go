@@ -3,11 +3,11 @@ package cpu
 import (
 	"math"
 
-	"coil/backend"
 	"coil/backend/cpu/vector"
+	"coil/graph"
 )
 
-func (l *lowering) clipFactor(o *backend.ClipFactor) kernel {
+func (l *lowering) clipFactor(o *graph.ClipFactor) kernel {
 	squares, norm, factor := l.matrix(o.Squares), l.matrix(o.Norm), l.matrix(o.Factor)
 	return once(func(w *worker) {
 		n := math.Sqrt(float64(squares.at(w)[0]))
@@ -30,7 +30,7 @@ func factorOf(m *matrix, w *worker) float32 {
 	return m.at(w)[0]
 }
 
-func (l *lowering) adamw(o *backend.AdamW) kernel {
+func (l *lowering) adamw(o *graph.AdamW) kernel {
 	x, g, m, v, factor := l.matrix(o.X), l.matrix(o.Grad), l.matrix(o.M), l.matrix(o.V), l.matrix(o.Factor)
 	scalars, kernels := l.p.scalars, l.p.c.vec
 	return spread(o.X.Size(), func(w *worker, lo, hi int) {
@@ -44,7 +44,7 @@ func (l *lowering) adamw(o *backend.AdamW) kernel {
 	})
 }
 
-func (l *lowering) average(o *backend.Average) kernel {
+func (l *lowering) average(o *graph.Average) kernel {
 	x, mean, factor := l.matrix(o.X), l.matrix(o.Mean), l.matrix(o.Factor)
 	scalars, v := l.p.scalars, l.p.c.vec
 	return spread(o.X.Size(), func(w *worker, lo, hi int) {
@@ -56,7 +56,7 @@ func (l *lowering) average(o *backend.Average) kernel {
 	})
 }
 
-func (l *lowering) adafactor(o *backend.Adafactor) kernel {
+func (l *lowering) adafactor(o *graph.Adafactor) kernel {
 	x, g, rowV, colV, factor := l.matrix(o.X), l.matrix(o.Grad), l.matrix(o.RowV), l.matrix(o.ColV), l.matrix(o.Factor)
 	scalars, v := l.p.scalars, l.p.c.vec
 	n, m := x.rows, x.cols

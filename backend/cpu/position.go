@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"math"
 
-	"coil/backend"
+	"coil/graph"
 )
 
 // turnKey names a table of turns, which all rotary operations of a kind share.
@@ -14,7 +14,7 @@ type turnKey struct {
 	inverse       bool
 }
 
-func turnOf(o *backend.Rotary) turnKey { return turnKey{o.Width, o.Length, o.Base, o.Inverse} }
+func turnOf(o *graph.Rotary) turnKey { return turnKey{o.Width, o.Length, o.Base, o.Inverse} }
 
 func (k turnKey) len() int { return k.length * k.width }
 
@@ -35,7 +35,7 @@ func (k turnKey) turns() (cos, sin []float32) {
 	return cos, sin
 }
 
-func (l *lowering) rotary(o *backend.Rotary) kernel {
+func (l *lowering) rotary(o *graph.Rotary) kernel {
 	x := l.matrix(o.X)
 	v, half := l.p.c.vec, o.Width/2
 	table, ok := l.turns[turnOf(o)]
@@ -54,7 +54,7 @@ func (l *lowering) rotary(o *backend.Rotary) kernel {
 	})
 }
 
-func (l *lowering) embedding(o *backend.Embedding) kernel {
+func (l *lowering) embedding(o *graph.Embedding) kernel {
 	table, positions, y, idx := l.matrix(o.Table), l.matrix(o.Positions), l.matrix(o.Y), l.index(o.Index)
 	v := l.p.c.vec
 	return once(func(w *worker) {
@@ -74,7 +74,7 @@ func (l *lowering) embedding(o *backend.Embedding) kernel {
 	})
 }
 
-func (l *lowering) embeddingBackward(o *backend.EmbeddingBackward) kernel {
+func (l *lowering) embeddingBackward(o *graph.EmbeddingBackward) kernel {
 	dy, dtable, dpos, idx := l.matrix(o.DY), l.matrix(o.DTable), l.matrix(o.DPositions), l.index(o.Index)
 	v := l.p.c.vec
 	return once(func(w *worker) {
@@ -93,7 +93,7 @@ func (l *lowering) embeddingBackward(o *backend.EmbeddingBackward) kernel {
 	})
 }
 
-func (l *lowering) crossEntropy(o *backend.CrossEntropy) kernel {
+func (l *lowering) crossEntropy(o *graph.CrossEntropy) kernel {
 	logits, loss, correct, grad, targets := l.matrix(o.Logits), l.matrix(o.Loss), l.matrix(o.Correct), l.matrix(o.DLogits), l.index(o.Targets)
 	weights := l.matrix(o.RowWeights)
 	v, scalars := l.p.c.vec, l.p.scalars
@@ -107,7 +107,7 @@ func (l *lowering) crossEntropy(o *backend.CrossEntropy) kernel {
 			}
 			var nll, right float32
 			switch {
-			case t == backend.Ignore:
+			case t == graph.Ignore:
 				clear(p)
 			case t < 0 || int(t) >= len(x):
 				w.err = fmt.Errorf("cross-entropy: target %d at position %d of group %d is not one of %d classes", t, i, w.group, len(x))

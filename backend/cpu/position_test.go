@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"coil/backend"
+	"coil/graph"
 )
 
 // Each operation finds its own number as the position, whichever group runs; the step part the number after the last.
@@ -14,15 +15,15 @@ func TestPosition(t *testing.T) {
 	}
 	defer c.Close()
 	const operations, groups = 5, 3
-	r := backend.NewRecorder(1, groups)
+	r := graph.NewRecorder(1, groups)
 	x, sum := r.Temporary(1, 4), r.Accumulator(1, 1)
-	r.Record(&backend.Fill{Y: x, Value: 1})
+	r.Record(&graph.Fill{Y: x, Value: 1})
 	for range operations - 2 {
-		r.Record(&backend.Add{A: x, Y: x, Alpha: 1})
+		r.Record(&graph.Add{A: x, Y: x, Alpha: 1})
 	}
-	r.Record(&backend.Sum{X: x, Y: sum, Alpha: 1, Accumulate: true})
+	r.Record(&graph.Sum{X: x, Y: sum, Alpha: 1, Accumulate: true})
 	r.BeginStep()
-	r.Record(&backend.Fill{Y: r.Temporary(1, 1)})
+	r.Record(&graph.Fill{Y: r.Temporary(1, 1)})
 	compiled, err := c.Compile(r)
 	if err != nil {
 		t.Fatal(err)

@@ -8,6 +8,7 @@ import (
 
 	"coil/backend"
 	"coil/backend/cpu/gemm"
+	"coil/graph"
 )
 
 // maxLanes is how many copies of the accumulators there are at most, and with it how many workers can run groups at
@@ -20,7 +21,7 @@ const (
 // program is a compiled recording.
 type program struct {
 	c       *CPU
-	rec     *backend.Recorder
+	rec     *graph.Recorder
 	memory  backend.Memory
 	group   []kernel
 	step    []kernel
@@ -72,7 +73,7 @@ type worker struct {
 
 // packedWeight is a weight that is packed when a step begins, since every group multiplies with it.
 type packedWeight struct {
-	view  backend.Tensor
+	view  graph.Tensor
 	trans bool
 	k, n  int
 
@@ -82,7 +83,7 @@ type packedWeight struct {
 
 // layout is what Plan and Compile both need to know.
 type layout struct {
-	group, step  backend.Arena
+	group, step  graph.Arena
 	accumulators int // floats in a lane
 	offsets      []int
 	lanes        int
@@ -91,29 +92,29 @@ type layout struct {
 	gemm         gemm.Need
 }
 
-func (c *CPU) layout(r *backend.Recorder) (layout, error) {
+func (c *CPU) layout(r *graph.Recorder) (layout, error) {
 	var l layout
 	var err error
-	if l.group, l.step, err = backend.PlanArenas(r, nil); err != nil {
+	if l.group, l.step, err = graph.PlanArenas(r, nil); err != nil {
 		return l, err
 	}
 	l.offsets = make([]int, len(r.Storages()))
 	for i, s := range r.Storages() {
 		bytes := int64(s.Len) * 4
 		switch s.Space {
-		case backend.Parameter:
+		case graph.Parameter:
 			if _, ok := s.Buffer.(*buffer); !ok {
 				return l, fmt.Errorf("cpu: a buffer of another backend")
 			}
 			l.memory.Buffers += bytes
-		case backend.Constant:
+		case graph.Constant:
 			l.memory.Workspace += bytes
-		case backend.Accumulator:
+		case graph.Accumulator:
 			l.offsets[i] = l.accumulators
 			l.accumulators += round(s.Len)
-		case backend.Input, backend.Output:
+		case graph.Input, graph.Output:
 			l.memory.Batch += bytes * int64(r.Groups())
-		case backend.Temporary:
+		case graph.Temporary:
 			if s.Step {
 				l.offsets[i] = l.step.Offsets[i]
 			} else {
@@ -133,7 +134,7 @@ func (c *CPU) layout(r *backend.Recorder) (layout, error) {
 		vectors, matmul := c.scratchLen(r, op, i >= len(r.Group()))
 		l.scratch = max(l.scratch, vectors)
 		l.gemm = l.gemm.Max(matmul)
-		if o, ok := op.(*backend.Rotary); ok && !turns[turnOf(o)] {
+		if o, ok := op.(*graph.Rotary); ok && !turns[turnOf(o)] {
 			turns[turnOf(o)] = true
 			l.memory.Workspace += int64(turnOf(o).len()) * 4
 		}
@@ -141,7 +142,7 @@ func (c *CPU) layout(r *backend.Recorder) (layout, error) {
 	l.memory.Workspace += (workers*int64(l.gemm.Len()) + int64(c.info.Workers)*int64(l.scratch)) * 4
 	seen := map[packKey]bool{}
 	for _, op := range r.Group() {
-		m, ok := op.(*backend.Matmul)
+		m, ok := op.(*graph.Matmul)
 		if !ok {
 			continue
 		}
@@ -156,25 +157,25 @@ func (c *CPU) layout(r *backend.Recorder) (layout, error) {
 
 // packKey names a packed weight.
 type packKey struct {
-	view  backend.Tensor
+	view  graph.Tensor
 	trans bool
 }
 
 // weightOf returns which packed weight m multiplies with, if its B is a weight or constant. The step part has none: it
 // may change the weights.
-func weightOf(r *backend.Recorder, m *backend.Matmul, inStep bool) (packKey, bool) {
+func weightOf(r *graph.Recorder, m *graph.Matmul, inStep bool) (packKey, bool) {
 	s := r.Storages()[m.B.Storage-1].Space
-	return packKey{m.B, m.TransB}, !inStep && !m.TransA && (s == backend.Parameter || s == backend.Constant)
+	return packKey{m.B, m.TransB}, !inStep && !m.TransA && (s == graph.Parameter || s == graph.Constant)
 }
 
 // Plan returns the memory that Compile would take.
-func (c *CPU) Plan(r *backend.Recorder) (backend.Memory, error) {
+func (c *CPU) Plan(r *graph.Recorder) (backend.Memory, error) {
 	l, err := c.layout(r)
 	return l.memory, err
 }
 
 // Compile lowers every operation to a function over slices.
-func (c *CPU) Compile(r *backend.Recorder) (backend.Program, error) {
+func (c *CPU) Compile(r *graph.Recorder) (backend.Program, error) {
 	l, err := c.layout(r)
 	if err != nil {
 		return nil, err
@@ -188,13 +189,13 @@ func (c *CPU) Compile(r *backend.Recorder) (backend.Program, error) {
 	p.scalars[0] = 1
 	for i, s := range r.Storages() {
 		switch s.Space {
-		case backend.Input:
+		case graph.Input:
 			p.ints[i] = make([]int32, s.Len*r.Groups())
-		case backend.Output:
+		case graph.Output:
 			p.floats[i] = make([]float32, s.Len*r.Groups())
-		case backend.Parameter:
+		case graph.Parameter:
 			p.floats[i] = s.Buffer.(*buffer).data
-		case backend.Constant:
+		case graph.Constant:
 			p.floats[i] = s.Data
 		}
 	}
@@ -262,13 +263,13 @@ func (p *program) Run(s backend.Step) error {
 	if p.pending {
 		return fmt.Errorf("cpu: run before the results of the last step were taken")
 	}
-	err := p.rec.CheckStep(s)
+	err := s.Check(p.rec)
 	if err != nil {
 		return fmt.Errorf("cpu: %w", err)
 	}
 	copy(p.scalars[1:], s.Scalars)
 	for i, st := range p.rec.Storages() {
-		if st.Space == backend.Input {
+		if st.Space == graph.Input {
 			copy(p.ints[i], s.Inputs[st.Number])
 		}
 	}
@@ -314,13 +315,13 @@ func (p *program) Run(s backend.Step) error {
 }
 
 // host returns the elements of a dense result.
-func (p *program) host(t backend.Tensor) []float32 {
+func (p *program) host(t graph.Tensor) []float32 {
 	s := p.rec.Storages()[t.Storage-1]
 	base := p.floats[t.Storage-1]
 	switch s.Space {
-	case backend.Accumulator:
+	case graph.Accumulator:
 		base = p.lanes[0][p.offsets[t.Storage-1]:]
-	case backend.Temporary:
+	case graph.Temporary:
 		base = p.arena[p.offsets[t.Storage-1]:]
 	}
 	return base[t.Offset : t.Offset+t.Size()]
@@ -338,9 +339,9 @@ func (p *program) Results(dst []float32) error {
 	return nil
 }
 
-func (p *program) Output(t backend.Tensor, dst []float32) error {
+func (p *program) Output(t graph.Tensor, dst []float32) error {
 	all := p.floats[t.Storage-1]
-	if p.rec.Storages()[t.Storage-1].Space != backend.Output || len(dst) != len(all) {
+	if p.rec.Storages()[t.Storage-1].Space != graph.Output || len(dst) != len(all) {
 		return fmt.Errorf("cpu: output of %d values asked, the batch has %d", len(dst), len(all))
 	}
 	copy(dst, all)

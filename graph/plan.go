@@ -1,4 +1,4 @@
-package backend
+package graph
 
 import (
 	"fmt"
@@ -27,7 +27,7 @@ func PlanArenas(r *Recorder, size func(i int) int) (group, step Arena, err error
 	pinned := make(map[int]bool)
 	for _, t := range r.results {
 		if s := r.storages[t.Storage-1]; s.Space == Temporary && !s.written {
-			return Arena{}, Arena{}, fmt.Errorf("recorder: nothing writes result %s", t.shape())
+			return Arena{}, Arena{}, fmt.Errorf("recorder: nothing writes result %s", t.Shape())
 		}
 		pinned[t.Storage-1] = true
 	}
@@ -95,23 +95,7 @@ func planArena(storages []Storage, ops []Op, pinned map[int]bool, size func(int)
 	return a
 }
 
-// CheckStep returns an error unless s has what the recording asks for.
-func (r *Recorder) CheckStep(s Step) error {
-	if len(s.Scalars) != r.scalars {
-		return fmt.Errorf("step with %d scalars, the program has %d", len(s.Scalars), r.scalars)
-	}
-	if len(s.Inputs) != r.inputs {
-		return fmt.Errorf("step with %d inputs, the program has %d", len(s.Inputs), r.inputs)
-	}
-	for _, st := range r.storages {
-		if st.Space == Input && len(s.Inputs[st.Number]) != st.Len*r.groups {
-			return fmt.Errorf("input %d has %d values, the program wants %d", st.Number, len(s.Inputs[st.Number]), st.Len*r.groups)
-		}
-	}
-	return nil
-}
-
-// ResultLen is the number of values that [Program.Results] copies.
+// ResultLen is the number of values that a program's Results copies.
 func (r *Recorder) ResultLen() int {
 	n := 0
 	for _, t := range r.results {

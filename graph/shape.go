@@ -1,11 +1,11 @@
-package backend
+package graph
 
 import "fmt"
 
 // want says whether t has the shape, naming the operand if not.
 func want(name string, t Tensor, rows, cols int) error {
 	if !t.Exists() || t.Rows != rows || t.Cols != cols {
-		return fmt.Errorf("%s is %s, want [%d,%d]", name, t.shape(), rows, cols)
+		return fmt.Errorf("%s is %s, want [%d,%d]", name, t.Shape(), rows, cols)
 	}
 	return nil
 }

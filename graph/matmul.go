@@ -1,4 +1,4 @@
-package backend
+package graph
 
 import "fmt"
 
@@ -53,7 +53,7 @@ func (o *Matmul) check() error {
 		return fmt.Errorf("both operands transposed")
 	case k != kb:
 		return fmt.Errorf("inner sizes %d and %d: A is %s (transposed %v) and B is %s (transposed %v)",
-			k, kb, o.A.shape(), o.TransA, o.B.shape(), o.TransB)
+			k, kb, o.A.Shape(), o.TransA, o.B.Shape(), o.TransB)
 	case o.Accumulate && (o.Bias.Exists() || o.Residual.Exists() || o.Pre.Exists() || o.Activation != Identity):
 		return fmt.Errorf("accumulate together with bias, activation or residual")
 	case o.Pre.Exists() && o.Activation == Identity:

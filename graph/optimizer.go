@@ -1,4 +1,4 @@
-package backend
+package graph
 
 import "fmt"
 
@@ -85,7 +85,7 @@ func (o *Adafactor) operands(v *operands) {
 func (o *Adafactor) check() error {
 	r, c := o.X.Rows, o.X.Cols
 	if r == 1 && o.RowV.Exists() || r > 1 && !o.RowV.Exists() {
-		return fmt.Errorf("a matrix has RowV, a vector has none: X is %s and RowV %s", o.X.shape(), o.RowV.shape())
+		return fmt.Errorf("a matrix has RowV, a vector has none: X is %s and RowV %s", o.X.Shape(), o.RowV.Shape())
 	}
 	if !(o.Clip > 0) {
 		return fmt.Errorf("clip is %g, want more than 0", o.Clip)

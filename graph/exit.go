@@ -1,4 +1,4 @@
-package backend
+package graph
 
 import "fmt"
 
@@ -34,7 +34,7 @@ func (o *Exit) check() error {
 
 func checkExit(z, p Tensor, targets Index) error {
 	if targets.Len < 1 || z.Rows%targets.Len != 0 {
-		return fmt.Errorf("the logits are %s, want [T·n,1] for %d targets", z.shape(), targets.Len)
+		return fmt.Errorf("the logits are %s, want [T·n,1] for %d targets", z.Shape(), targets.Len)
 	}
 	return firstError(want("Z", z, z.Rows, 1), want("P", p, z.Rows, 1), wantDense("Z", z), wantDense("P", p))
 }
@@ -83,52 +83,4 @@ func (o *ExitLoss) check() error {
 	return firstError(checkExit(o.Z, o.P, o.Targets),
 		want("losses", o.Losses, o.Z.Rows, 1), want("DZ", o.DZ, o.Z.Rows, 1), want("loss", o.Loss, n, 1), want("entropy", o.Entropy, n, 1),
 		wantDense("losses", o.Losses), wantDense("DZ", o.DZ), wantDense("loss", o.Loss), wantDense("entropy", o.Entropy))
-}
-
-// Exits is a learned exit on a tape: what [Exit] and [ExitLoss] say, for a gate that is a linear layer.
-type Exits struct {
-	P      Tensor // [T·n,1]: the distribution
-	Losses Tensor // [T·n,1], once CrossEntropy was recorded for each loop
-
-	t       *Tape
-	xs      []Tensor
-	w, bias Tensor
-	z       Tensor
-	targets Index
-}
-
-// Exits records the gate's logits x·w + bias of the states after each loop, all [n,d], and the distribution that they make.
-func (t *Tape) Exits(xs []Tensor, w, bias Tensor, targets Index) *Exits {
-	n := len(xs) * targets.Len
-	e := &Exits{t: t, xs: xs, w: w, bias: bias, targets: targets, z: t.Temporary(n, 1), P: t.Temporary(n, 1), Losses: t.Temporary(n, 1)}
-	for i, x := range xs {
-		t.Record(&Matmul{A: x, B: w, C: e.of(e.z, i), Bias: bias})
-	}
-	t.Record(&Exit{Z: e.z, P: e.P, Targets: targets})
-	return e
-}
-
-// of is the part of x that belongs to loop i, counted from 0.
-func (e *Exits) of(x Tensor, i int) Tensor { return x.RowRange(i*e.targets.Len, (i+1)*e.targets.Len) }
-
-// After is the part of P, or of Losses, that belongs to loop i, counted from 1.
-func (e *Exits) After(x Tensor, i int) Tensor { return e.of(x, i-1) }
-
-// CrossEntropy is [Tape.CrossEntropy] of the head on the state after loop i, counted from 1. Each position's gradient is
-// weighted by its P, as that of the expected loss is.
-func (e *Exits) CrossEntropy(i int, x, w Tensor, transpose bool, correct Tensor, scale Scalar, chunk int) {
-	e.t.crossEntropy(x, w, transpose, e.targets, e.After(e.Losses, i), correct, scale, 1, e.After(e.P, i), chunk)
-}
-
-// Loss records the expected loss and the entropy of each position, when CrossEntropy was recorded for each loop, and adds
-// scale times the gradient of Loss − beta·Entropy to the gate and, through it, to the states.
-func (e *Exits) Loss(loss, entropy Tensor, beta float32, scale Scalar) {
-	t := e.t
-	dz := t.Temporary(e.z.Rows, 1)
-	t.Record(&ExitLoss{Z: e.z, P: e.P, Losses: e.Losses, Targets: e.targets, Loss: loss, Entropy: entropy, DZ: dz, Beta: beta, Weight: 1, Scale: scale})
-	for i, x := range e.xs[:len(e.xs)-1] { // after the last loop the gate has no say
-		if t.tracked(x, e.w, e.bias) {
-			t.node(func() { t.linearBackward(x, e.w, e.bias, e.of(dz, i), false) }, x)
-		}
-	}
 }

@@ -1,7 +1,10 @@
-package backend
+package autodiff_test
 
 import (
 	"testing"
+
+	"coil/autodiff"
+	"coil/graph"
 
 	"pgregory.net/rapid"
 )
@@ -9,15 +12,15 @@ import (
 // The place of an operation is the one in which it was recorded, whatever was recorded when.
 func TestPlaceAt(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		r := NewRecorder(1, 1)
-		tape := NewTape(r, true)
+		r := graph.NewRecorder(1, 1)
+		tape := autodiff.NewTape(r, true)
 		x := r.Temporary(1, 1)
-		var want []Place
+		var want []graph.Place
 		var record func(depth int)
 		record = func(depth int) {
 			for range rapid.IntRange(0, 4).Draw(t, "operations") {
-				r.Record(&Fill{Y: x})
-				want = append(want, r.where)
+				r.Record(&graph.Fill{Y: x})
+				want = append(want, r.Place())
 			}
 			if depth > 0 {
 				for range rapid.IntRange(0, 3).Draw(t, "loops") {
@@ -28,9 +31,9 @@ func TestPlaceAt(t *testing.T) {
 		}
 		record(2)
 		r.BeginStep()
-		tape.Loop(7, func() { r.Record(&Fill{Y: r.Temporary(1, 1)}) })
+		tape.Loop(7, func() { r.Record(&graph.Fill{Y: r.Temporary(1, 1)}) })
 		for i, p := range want {
-			if got := PlaceAt(r.Marks(), i); got != p {
+			if got := graph.PlaceAt(r.Marks(), i); got != p {
 				t.Fatalf("operation %d of %v: %v, want %v", i, r.Marks(), got, p)
 			}
 		}

@@ -1,4 +1,4 @@
-package backend
+package graph
 
 // Activation is a function of one number.
 type Activation uint8

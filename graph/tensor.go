@@ -1,4 +1,4 @@
-package backend
+package graph
 
 import "fmt"
 
@@ -21,6 +21,16 @@ const (
 
 func (s Space) String() string {
 	return [...]string{"none", "parameter", "constant", "accumulator", "input", "output", "temporary"}[s]
+}
+
+// A Buffer is a device's memory for n float32.
+type Buffer interface {
+	Len() int
+	// Write copies src to the buffer, from offset on.
+	Write(offset int, src []float32) error
+	// Read copies the buffer, from offset on, to dst, after every step in flight has ended.
+	Read(offset int, dst []float32) error
+	Free()
 }
 
 // Storage is a block of values that tensors view.
@@ -56,7 +66,7 @@ func (t Tensor) Dense() bool { return t.Stride == t.Cols || t.Rows <= 1 }
 // Slice views rows [r0, r1) and columns [c0, c1).
 func (t Tensor) Slice(r0, r1, c0, c1 int) Tensor {
 	if r0 < 0 || r1 < r0 || r1 > t.Rows || c0 < 0 || c1 < c0 || c1 > t.Cols {
-		panic("backend: slice out of range")
+		panic("graph: slice out of range")
 	}
 	t.Offset += r0*t.Stride + c0
 	t.Rows, t.Cols = r1-r0, c1-c0
@@ -72,7 +82,7 @@ func (t Tensor) Columns(c0, c1 int) Tensor { return t.Slice(0, t.Rows, c0, c1) }
 // Flat views a dense tensor as one row.
 func (t Tensor) Flat() Tensor {
 	if !t.Dense() {
-		panic("backend: flat view of a strided tensor")
+		panic("graph: flat view of a strided tensor")
 	}
 	t.Rows, t.Cols, t.Stride = 1, t.Size(), t.Size()
 	return t
@@ -86,7 +96,8 @@ func (t Tensor) span() int {
 	return (t.Rows-1)*t.Stride + t.Cols
 }
 
-func (t Tensor) shape() string {
+// Shape is the shape in words: "[2,3]".
+func (t Tensor) Shape() string {
 	if !t.Exists() {
 		return "none"
 	}
@@ -120,7 +131,7 @@ type Index struct {
 // Range views elements [lo, hi).
 func (x Index) Range(lo, hi int) Index {
 	if lo < 0 || hi < lo || hi > x.Len {
-		panic("backend: index range")
+		panic("graph: index range")
 	}
 	return Index{x.Storage, x.Offset + lo, hi - lo}
 }

@@ -1,4 +1,17 @@
-package backend
+// Package graph records the operations of a program.
+//
+// A training step is the same list of operations every time; only the data and a few scalars change. So operations
+// do not run when they are called: a [Recorder] writes them down with every shape and place resolved, a backend
+// compiles the recording into a program, and the program is run once a step.
+//
+// A recording has two parts. The group part runs once for each group of sequences of the batch (forward, loss,
+// backward), and what it adds to accumulators (gradients, sums of losses) is summed over the groups. The step part
+// then runs once (clipping, optimizer, averages). How the groups are cut, and in which order their sums are added,
+// depends on the batch alone and never on the number of workers, so the same data gives the same bits.
+//
+// The comment of an operation's struct is its formula, and the formula defines what the operation means: package
+// conformance evaluates it in float64 and holds every backend to the result.
+package graph
 
 import (
 	"fmt"
@@ -59,7 +72,7 @@ func Operands(op Op) (reads, writes []Tensor, indices []Index) {
 }
 
 // A Recorder writes down the operations of a program. The first error sticks: later calls do nothing, and
-// [Backend.Compile] returns it.
+// a backend returns it when it compiles the recording.
 type Recorder struct {
 	sequences int
 	groups    int
@@ -80,12 +93,12 @@ type Recorder struct {
 func NewRecorder(sequences, groups int) *Recorder {
 	r := &Recorder{sequences: sequences, groups: groups}
 	if sequences < 1 || groups < 1 {
-		r.fail(fmt.Errorf("recorder: %d groups of %d sequences: both must be at least 1", groups, sequences))
+		r.Fail(fmt.Errorf("recorder: %d groups of %d sequences: both must be at least 1", groups, sequences))
 	}
 	return r
 }
 
-// Sequences is the number of sequences in a group, Groups the number of groups in a batch.
+// Sequences is the number of sequences in a group.
 func (r *Recorder) Sequences() int { return r.sequences }
 
 // Groups is the number of groups in a batch.
@@ -94,7 +107,8 @@ func (r *Recorder) Groups() int { return r.groups }
 // Err is the first error of the recording.
 func (r *Recorder) Err() error { return r.err }
 
-func (r *Recorder) fail(err error) {
+// Fail makes err the error of the recording, unless it has one.
+func (r *Recorder) Fail(err error) {
 	if r.err == nil {
 		r.err = err
 	}
@@ -112,10 +126,10 @@ func (r *Recorder) Step() []Op { return r.step }
 // Storages returns the storages; tensor t lives in Storages()[t.Storage-1].
 func (r *Recorder) Storages() []Storage { return r.storages }
 
-// Scalars, Inputs: how many of each a [Step] must have.
+// Scalars is the number of scalars that a run must give.
 func (r *Recorder) Scalars() int { return r.scalars }
 
-// Inputs is the number of inputs that a [Step] must have.
+// Inputs is the number of inputs that a run must give.
 func (r *Recorder) Inputs() int { return r.inputs }
 
 // Results returns the tensors marked with Result.
@@ -128,7 +142,7 @@ func (r *Recorder) add(s Storage) int {
 
 func (r *Recorder) matrix(s Storage, rows, cols int) Tensor {
 	if rows < 1 || cols < 1 {
-		r.fail(fmt.Errorf("recorder: %s of shape [%d,%d]", s.Space, rows, cols))
+		r.Fail(fmt.Errorf("recorder: %s of shape [%d,%d]", s.Space, rows, cols))
 		rows, cols = max(rows, 1), max(cols, 1)
 	}
 	s.Len = rows * cols
@@ -143,7 +157,7 @@ func (r *Recorder) Parameter(b Buffer) Tensor {
 // Constant makes a tensor of data, which must not change any more.
 func (r *Recorder) Constant(rows, cols int, data []float32) Tensor {
 	if len(data) != rows*cols {
-		r.fail(fmt.Errorf("recorder: constant of shape [%d,%d] with %d values", rows, cols, len(data)))
+		r.Fail(fmt.Errorf("recorder: constant of shape [%d,%d] with %d values", rows, cols, len(data)))
 	}
 	return r.matrix(Storage{Space: Constant, Data: data}, rows, cols)
 }
@@ -162,13 +176,13 @@ func (r *Recorder) Temporary(rows, cols int) Tensor {
 func (r *Recorder) Input(perSequence int) Index {
 	n := perSequence * r.sequences
 	if n < 1 {
-		r.fail(fmt.Errorf("recorder: input of %d values a sequence", perSequence))
+		r.Fail(fmt.Errorf("recorder: input of %d values a sequence", perSequence))
 	}
 	r.inputs++
 	return Index{Storage: r.add(Storage{Space: Input, Len: n, Number: r.inputs - 1}), Len: n}
 }
 
-// Output makes a tensor with rowsPerSequence rows for each sequence, to be read with [Program.Output].
+// Output makes a tensor with rowsPerSequence rows for each sequence, to be read with a program's Output.
 func (r *Recorder) Output(rowsPerSequence, cols int) Tensor {
 	r.outputs++
 	return r.matrix(Storage{Space: Output, Number: r.outputs - 1}, rowsPerSequence*r.sequences, cols)
@@ -180,18 +194,18 @@ func (r *Recorder) Scalar() Scalar {
 	return Scalar(r.scalars)
 }
 
-// Result marks a tensor of the accumulators, parameters or step part to be read with [Program.Results] after a step.
+// Result marks a tensor of the accumulators, parameters or step part to be read with a program's Results after a step.
 func (r *Recorder) Result(t Tensor) {
 	if !t.Exists() || !t.Dense() {
-		r.fail(fmt.Errorf("recorder: a result must be a dense tensor, not %s", t.shape()))
+		r.Fail(fmt.Errorf("recorder: a result must be a dense tensor, not %s", t.Shape()))
 		return
 	}
 	if err := r.place(t); err != nil {
-		r.fail(fmt.Errorf("recorder: result: %w", err))
+		r.Fail(fmt.Errorf("recorder: result: %w", err))
 		return
 	}
 	if s := r.storages[t.Storage-1]; s.Space == Output || s.Space == Temporary && !s.Step {
-		r.fail(fmt.Errorf("recorder: %s of the group part can't be a result", s.Space))
+		r.Fail(fmt.Errorf("recorder: %s of the group part can't be a result", s.Space))
 	}
 	r.results = append(r.results, t)
 }
@@ -202,7 +216,7 @@ func (r *Recorder) Record(op Op) {
 		return
 	}
 	if err := r.examine(op); err != nil {
-		r.fail(fmt.Errorf("%s: %w", op.Name(), err))
+		r.Fail(fmt.Errorf("%s: %w", op.Name(), err))
 		return
 	}
 	ops := r.part()
@@ -212,7 +226,9 @@ func (r *Recorder) Record(op Op) {
 	}
 }
 
-// part is the part that is being recorded.
+// Current returns the operations recorded so far of the part that is being recorded.
+func (r *Recorder) Current() []Op { return *r.part() }
+
 func (r *Recorder) part() *[]Op {
 	if r.inStep {
 		return &r.step
@@ -229,9 +245,9 @@ func (r *Recorder) place(t Tensor) error {
 	case t.Rows < 1 || t.Cols < 1 || t.Stride < t.Cols && t.Rows > 1:
 		return fmt.Errorf("operand of shape [%d,%d] with stride %d", t.Rows, t.Cols, t.Stride)
 	case t.Offset < 0 || t.Offset+t.span() > s.Len:
-		return fmt.Errorf("operand %s at %d does not fit its storage of %d", t.shape(), t.Offset, s.Len)
+		return fmt.Errorf("operand %s at %d does not fit its storage of %d", t.Shape(), t.Offset, s.Len)
 	case s.Space == Input:
-		return fmt.Errorf("operand %s is an index", t.shape())
+		return fmt.Errorf("operand %s is an index", t.Shape())
 	}
 	return nil
 }

@@ -1,37 +1,37 @@
-package backend_test
+package graph_test
 
 import (
 	"testing"
 
-	"coil/backend"
+	"coil/graph"
 
 	"pgregory.net/rapid"
 )
 
 // recordRandom records operations on temporaries of random sizes in both parts, each read only after it was written.
-func recordRandom(t *rapid.T) *backend.Recorder {
-	r := backend.NewRecorder(1, 1)
+func recordRandom(t *rapid.T) *graph.Recorder {
+	r := graph.NewRecorder(1, 1)
 	for part := range 2 {
 		if part == 1 {
 			r.BeginStep()
 		}
-		var live []backend.Tensor
-		operand := func() backend.Tensor { return rapid.SampledFrom(live).Draw(t, "operand") }
+		var live []graph.Tensor
+		operand := func() graph.Tensor { return rapid.SampledFrom(live).Draw(t, "operand") }
 		for range rapid.IntRange(0, 40).Draw(t, "operations") {
 			fresh := r.Temporary(1, rapid.IntRange(1, 100).Draw(t, "size"))
 			switch {
 			case len(live) == 0 || rapid.Bool().Draw(t, "fill"):
-				r.Record(&backend.Fill{Y: fresh})
+				r.Record(&graph.Fill{Y: fresh})
 				live = append(live, fresh)
 			case rapid.Bool().Draw(t, "copy"):
 				from := operand()
 				y := r.Temporary(1, from.Cols)
-				r.Record(&backend.Add{A: from, Y: y, Alpha: 1})
+				r.Record(&graph.Add{A: from, Y: y, Alpha: 1})
 				live = append(live, y)
 			default:
 				a, b := operand(), operand()
 				n := min(a.Cols, b.Cols)
-				r.Record(&backend.Add{A: a.Columns(0, n), B: b.Columns(0, n), Y: a.Columns(0, n), Alpha: 1, Beta: 1})
+				r.Record(&graph.Add{A: a.Columns(0, n), B: b.Columns(0, n), Y: a.Columns(0, n), Alpha: 1, Beta: 1})
 			}
 		}
 		if part == 1 {
@@ -53,24 +53,24 @@ func recordRandom(t *rapid.T) *backend.Recorder {
 func TestArenas(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		r := recordRandom(t)
-		group, step, err := backend.PlanArenas(r, nil)
+		group, step, err := graph.PlanArenas(r, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		for part, arena := range map[string]backend.Arena{"group": group, "step": step} {
+		for part, arena := range map[string]graph.Arena{"group": group, "step": step} {
 			ops := r.Group()
 			if part == "step" {
 				ops = r.Step()
 			}
 			owner, sum := make([]int, arena.Len), 0
-			cells := func(x backend.Tensor) []int {
+			cells := func(x graph.Tensor) []int {
 				at := arena.Offsets[x.Storage-1]
 				if at < 0 || at%16 != 0 {
 					t.Fatalf("%s part: storage %d is at %d", part, x.Storage, at)
 				}
 				return owner[at : at+r.Storages()[x.Storage-1].Len]
 			}
-			check := func(x backend.Tensor) {
+			check := func(x graph.Tensor) {
 				for i, o := range cells(x) {
 					if o != x.Storage {
 						t.Fatalf("%s part: value %d of storage %d was overwritten by storage %d", part, i, x.Storage, o)
@@ -78,7 +78,7 @@ func TestArenas(t *testing.T) {
 				}
 			}
 			for _, op := range ops {
-				reads, writes, _ := backend.Operands(op)
+				reads, writes, _ := graph.Operands(op)
 				for _, x := range reads {
 					check(x)
 				}
@@ -111,15 +111,15 @@ func TestArenas(t *testing.T) {
 
 // TestArenaIsShared checks that what is dead makes room.
 func TestArenaIsShared(t *testing.T) {
-	r := backend.NewRecorder(1, 1)
+	r := graph.NewRecorder(1, 1)
 	x := r.Temporary(1, 100)
-	r.Record(&backend.Fill{Y: x})
+	r.Record(&graph.Fill{Y: x})
 	for range 10 {
 		y := r.Temporary(1, 100)
-		r.Record(&backend.Add{A: x, Y: y, Alpha: 1})
+		r.Record(&graph.Add{A: x, Y: y, Alpha: 1})
 		x = y
 	}
-	group, _, err := backend.PlanArenas(r, nil)
+	group, _, err := graph.PlanArenas(r, nil)
 	if err != nil || group.Len != 2*112 {
 		t.Errorf("a chain of copies of 100 values takes %d (%v), want two of 112", group.Len, err)
 	}

@@ -1,4 +1,4 @@
-package backend
+package graph
 
 import "sort"
 
@@ -18,6 +18,12 @@ type Mark struct {
 // forward, outside the loops.
 func (r *Recorder) Marks() []Mark { return r.marks }
 
+// Place returns the place of what is recorded now.
+func (r *Recorder) Place() Place { return r.where }
+
+// SetPlace makes p the place of what is recorded from now on.
+func (r *Recorder) SetPlace(p Place) { r.where = p }
+
 // mark notes the place of the operation of the group part that was recorded last, if it is another than that before.
 func (r *Recorder) mark() {
 	var last Place
@@ -36,12 +42,4 @@ func PlaceAt(marks []Mark, op int) Place {
 		return Place{}
 	}
 	return marks[i-1].Place
-}
-
-// A Positioner is a [Program] that can tell how far its step is.
-type Positioner interface {
-	// Position returns the number of the operation of the group part that runs, of whichever group; about, on a device
-	// that runs them in batches. While the step part runs it is the number of operations in the group part, and
-	// negative while nothing runs. It may be called from any goroutine until Close is.
-	Position() int
 }

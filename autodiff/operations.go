@@ -1,0 +1,299 @@
+package autodiff
+
+import "coil/graph"
+
+// Linear records f(x·w + bias) + residual; with transpose x·wᵀ. bias and residual may be the zero Tensor.
+func (t *Tape) Linear(x, w, bias graph.Tensor, transpose bool, f graph.Activation, residual graph.Tensor) graph.Tensor {
+	out := w.Cols
+	if transpose {
+		out = w.Rows
+	}
+	y := t.Temporary(x.Rows, out)
+	op := &graph.Matmul{A: x, B: w, C: y, TransB: transpose, Bias: bias, Activation: f, Residual: residual}
+	if !t.Tracks(x, w, bias, residual) {
+		t.Record(op)
+		return y
+	}
+	if f != graph.Identity && residual.Exists() {
+		// The activation's value is wanted again in the backward pass; with the residual added it would be lost.
+		h := t.Linear(x, w, bias, transpose, f, graph.Tensor{})
+		return t.Add(h, residual)
+	}
+	z := y // the product, before the activation
+	if f != graph.Identity {
+		z = t.Temporary(x.Rows, out)
+		op.Pre = z
+	}
+	t.Record(op)
+	t.track(z)
+	t.Node(func() {
+		dz, ok := t.gradient(z)
+		if !ok {
+			return
+		}
+		t.LinearBackward(x, w, bias, dz, transpose)
+		t.addInto(residual, dz, true)
+	}, x, residual)
+	if f != graph.Identity {
+		t.pointwise(z, y,
+			func(y graph.Tensor) { t.Record(&graph.Activate{Activation: f, X: z, Y: y}) },
+			func(dy, dx, y graph.Tensor) {
+				t.Record(&graph.ActivateBackward{Activation: f, X: z, DY: dy, DX: dx, Y: y})
+			})
+	}
+	return y
+}
+
+// LinearBackward records what the gradient dz of x·w + bias adds to those of x, w and bias.
+func (t *Tape) LinearBackward(x, w, bias, dz graph.Tensor, transpose bool) {
+	if dx, accumulate, ok := t.into(x); ok {
+		t.Record(&graph.Matmul{A: dz, B: w, C: dx, TransB: !transpose, Accumulate: accumulate})
+	}
+	// After dx: the value of x may take its backward pass along.
+	dw, _, learns := t.into(w)
+	db, _, biased := t.into(bias)
+	if biased && (transpose || !learns) {
+		t.Record(&graph.ColumnSums{X: dz, Y: db, Accumulate: true})
+		db = graph.Tensor{}
+	}
+	if learns {
+		if xv := t.value(x, true); transpose {
+			t.Record(&graph.Matmul{A: dz, B: xv, C: dw, TransA: true, Accumulate: true})
+		} else {
+			t.Record(&graph.Matmul{A: xv, B: dz, C: dw, TransA: true, Accumulate: true, Sums: db})
+		}
+	}
+}
+
+// pointwise is backward for an activation, whose gradient can take the place of dy.
+func (t *Tape) pointwise(x, y graph.Tensor, forward func(y graph.Tensor), backward func(dy, dx, y graph.Tensor)) {
+	t.track(y)
+	t.backward(x, y, forward, func(dy, again graph.Tensor) {
+		dx := dy
+		if x.Cols != y.Cols {
+			dx = t.Temporary(x.Rows, x.Cols)
+		}
+		backward(dy, dx, again)
+		t.addInto(x, dx, true)
+	})
+}
+
+// backward remembers that y = f(x) for an f that forward records again, into the tensor given, and backward records the
+// gradient of, together with the value if a tensor for it is given. If the last to add to dy asks for the value of y,
+// both come from one operation.
+func (t *Tape) backward(x, y graph.Tensor, forward func(again graph.Tensor), backward func(dy, again graph.Tensor)) {
+	var ran bool
+	back := func(again graph.Tensor) bool {
+		dy, ok := t.gradient(y)
+		if !ok || ran {
+			return false
+		}
+		backward(dy, again)
+		ran = true
+		return true
+	}
+	t.values[y.Storage] = func(last bool) graph.Tensor {
+		again := t.Temporary(y.Rows, y.Cols)
+		if !last || !back(again) {
+			forward(again)
+		}
+		return again
+	}
+	t.Node(func() { back(graph.Tensor{}) }, x)
+}
+
+// SwiGLU records silu(g) ∘ u for x = [g, u].
+func (t *Tape) SwiGLU(x graph.Tensor) graph.Tensor {
+	y := t.Temporary(x.Rows, x.Cols/2)
+	t.Record(&graph.SwiGLU{X: x, Y: y})
+	if t.Tracks(x) {
+		t.pointwise(x, y,
+			func(y graph.Tensor) { t.Record(&graph.SwiGLU{X: x, Y: y}) },
+			func(dy, dx, y graph.Tensor) { t.Record(&graph.SwiGLUBackward{X: x, DY: dy, DX: dx, Y: y}) })
+	}
+	return y
+}
+
+// Norm records layernorm, or rmsnorm.
+func (t *Tape) Norm(x, gain, bias graph.Tensor, eps float32, rms bool) graph.Tensor {
+	y := t.Temporary(x.Rows, x.Cols)
+	op := &graph.LayerNorm{X: x, Gain: gain, Bias: bias, Y: y, Eps: eps, RMS: rms}
+	if !t.Tracks(x, gain, bias) {
+		t.Record(op)
+		return y
+	}
+	op.Stats = t.Temporary(x.Rows, 2)
+	t.Record(op)
+	t.track(y)
+	t.backward(x, y,
+		func(again graph.Tensor) {
+			t.Record(&graph.LayerNorm{X: t.value(x, false), Gain: gain, Bias: bias, Y: again, Eps: eps, RMS: rms})
+		},
+		func(dy, again graph.Tensor) {
+			b := &graph.LayerNormBackward{X: t.value(x, false), Gain: gain, Stats: op.Stats, DY: dy, RMS: rms, Y: again}
+			if again.Exists() {
+				b.Bias = bias
+			}
+			b.DGain, _, _ = t.into(gain)
+			b.DBias, _, _ = t.into(bias)
+			var ok bool
+			if b.DX, b.Accumulate, ok = t.into(x); !ok {
+				b.DX = t.Temporary(x.Rows, x.Cols)
+			}
+			t.Record(b)
+		})
+	return y
+}
+
+// Attention records causal attention over qkv.
+func (t *Tape) Attention(qkv graph.Tensor, heads, length int) graph.Tensor {
+	y := t.Temporary(qkv.Rows, qkv.Cols/3)
+	op := &graph.Attention{QKV: qkv, Out: y, Heads: heads, Length: length}
+	if !t.Tracks(qkv) {
+		t.Record(op)
+		return y
+	}
+	op.LogSum = t.Temporary(qkv.Rows, heads)
+	t.Record(op)
+	t.track(y)
+	t.Node(func() {
+		dy, ok := t.gradient(y)
+		if !ok {
+			return
+		}
+		b := &graph.AttentionBackward{QKV: qkv, Out: y, LogSum: op.LogSum, DOut: dy, Heads: heads, Length: length}
+		dx, accumulate, _ := t.into(qkv)
+		b.DQKV = dx
+		if accumulate {
+			b.DQKV = t.Temporary(qkv.Rows, qkv.Cols)
+		}
+		t.Record(b)
+		if accumulate {
+			t.Record(&graph.Add{A: dx, B: b.DQKV, Y: dx, Alpha: 1, Beta: 1})
+		}
+	}, qkv)
+	return y
+}
+
+// Rotary turns x in place. Whoever made x must not need its value before the turn.
+func (t *Tape) Rotary(x graph.Tensor, width, length int, base float64) {
+	op := graph.Rotary{X: x, Width: width, Length: length, Base: base}
+	t.Record(&op)
+	if t.Tracks(x) {
+		t.Node(func() {
+			if dx, ok := t.gradient(x); ok {
+				back := op
+				back.X, back.Inverse = dx, true
+				t.Record(&back)
+			}
+		}, x)
+	}
+}
+
+// Embedding records table[index], plus positions if they exist.
+func (t *Tape) Embedding(table graph.Tensor, index graph.Index, positions graph.Tensor) graph.Tensor {
+	y := t.Temporary(index.Len, table.Cols)
+	t.Record(&graph.Embedding{Table: table, Index: index, Positions: positions, Y: y})
+	if t.Tracks(table, positions) {
+		t.track(y)
+		t.Node(func() {
+			if dy, ok := t.gradient(y); ok {
+				b := &graph.EmbeddingBackward{Index: index, DY: dy}
+				b.DTable, _, _ = t.into(table)
+				b.DPositions, _, _ = t.into(positions)
+				t.Record(b)
+			}
+		})
+	}
+	return y
+}
+
+// Add records a + b; b may be a row that is added to every row of a.
+func (t *Tape) Add(a, b graph.Tensor) graph.Tensor {
+	y := t.Temporary(a.Rows, a.Cols)
+	t.Record(&graph.Add{A: a, B: b, Y: y, Alpha: 1, Beta: 1})
+	if t.Tracks(a, b) {
+		t.track(y)
+		t.Node(func() {
+			dy, ok := t.gradient(y)
+			if !ok {
+				return
+			}
+			if b.Rows != a.Rows {
+				if db, accumulate, ok := t.into(b); ok {
+					t.Record(&graph.ColumnSums{X: dy, Y: db, Accumulate: accumulate})
+				}
+			} else {
+				t.addInto(b, dy, false)
+			}
+			t.addInto(a, dy, true)
+		}, a, b)
+	}
+	return y
+}
+
+// CrossEntropy is the loss of a linear head: logits X·W (X·Wᵀ with Transpose) of the rows of X against Targets.
+type CrossEntropy struct {
+	X, W      graph.Tensor // [n,d]; [d,classes], or [classes,d] with Transpose
+	Transpose bool
+	Targets   graph.Index
+	Loss      graph.Tensor // [n,1]: receives each row's loss, if given
+	Correct   graph.Tensor // [n,1]: receives 1 for each row whose largest logit is its target's, if given
+
+	// Weight·Scale times the gradient of the losses is added to those of X and W; row by row times RowWeights[n,1], if given.
+	Weight     float32
+	Scale      graph.Scalar
+	RowWeights graph.Tensor
+
+	Chunk int // about how many logits are held at a time
+}
+
+// CrossEntropy records a loss. With training, the gradient of each chunk of rows is taken at once.
+func (t *Tape) CrossEntropy(h CrossEntropy) {
+	classes := h.W.Cols
+	if h.Transpose {
+		classes = h.W.Rows
+	}
+	train := t.Tracks(h.X, h.W)
+	rows := max(1, min(h.X.Rows, h.Chunk/classes))
+	var dx graph.Tensor
+	if train && t.grads[h.X.Storage] != nil {
+		dx = t.Temporary(h.X.Rows, h.X.Cols)
+	}
+	for lo := 0; lo < h.X.Rows; lo += rows {
+		hi := min(h.X.Rows, lo+rows)
+		xs := h.X.RowRange(lo, hi)
+		logits := t.Temporary(hi-lo, classes)
+		t.Record(&graph.Matmul{A: xs, B: h.W, C: logits, TransB: h.Transpose})
+		op := &graph.CrossEntropy{Logits: logits, Targets: h.Targets.Range(lo, hi), Scale: h.Scale, Weight: h.Weight}
+		if h.Loss.Exists() {
+			op.Loss = h.Loss.RowRange(lo, hi)
+		}
+		if h.Correct.Exists() {
+			op.Correct = h.Correct.RowRange(lo, hi)
+		}
+		if h.RowWeights.Exists() {
+			op.RowWeights = h.RowWeights.RowRange(lo, hi)
+		}
+		if train {
+			op.DLogits = logits
+		}
+		t.Record(op)
+		if !train {
+			continue
+		}
+		if dw, _, ok := t.into(h.W); ok {
+			a, b := xs, logits
+			if h.Transpose {
+				a, b = logits, xs
+			}
+			t.Record(&graph.Matmul{A: a, B: b, C: dw, TransA: true, Accumulate: true})
+		}
+		if dx.Exists() {
+			t.Record(&graph.Matmul{A: logits, B: h.W, C: dx.RowRange(lo, hi), TransB: !h.Transpose})
+		}
+	}
+	if dx.Exists() {
+		t.Node(func() { t.addInto(h.X, dx, true) }, h.X)
+	}
+}

@@ -1,0 +1,251 @@
+package graph_test
+
+import (
+	"reflect"
+	"strings"
+	"testing"
+
+	"coil/graph"
+)
+
+// scene is a recording with all kinds of storage, each with room for a row and a column more than its tensor.
+type scene struct{ *graph.Recorder }
+
+// buffer is memory that no device has.
+type buffer struct {
+	graph.Buffer
+	n int
+}
+
+func (b buffer) Len() int { return b.n }
+
+func (s scene) tensor(rows, cols int) graph.Tensor {
+	whole := s.Temporary(rows+1, cols+1)
+	s.Record(&graph.Fill{Y: whole})
+	whole.Rows, whole.Cols, whole.Stride = rows, cols, cols
+	return whole
+}
+
+func (s scene) index(n int) graph.Index { return s.Input(n+1).Range(0, n) }
+
+// valid returns one of every operation, with all operands that it may have.
+func (s scene) valid() []graph.Op {
+	m := s.tensor
+	one := func() graph.Tensor { return m(1, 1) }
+	return []graph.Op{
+		&graph.Matmul{A: m(3, 4), B: m(4, 5), C: m(3, 5), Bias: m(1, 5), Activation: graph.GELU, Pre: m(3, 5), Residual: m(3, 5)},
+		&graph.Matmul{A: m(4, 3), B: m(4, 5), C: m(3, 5), TransA: true},
+		&graph.Matmul{A: m(3, 4), B: m(5, 4), C: m(3, 5), TransB: true, Accumulate: true},
+		&graph.Activate{X: m(2, 3), Y: m(2, 3)},
+		&graph.ActivateBackward{X: m(2, 3), DY: m(2, 3), DX: m(2, 3), Y: m(2, 3)},
+		&graph.SwiGLU{X: m(2, 6), Y: m(2, 3)},
+		&graph.SwiGLUBackward{X: m(2, 6), DY: m(2, 3), DX: m(2, 6), Y: m(2, 3)},
+		&graph.LayerNorm{X: m(2, 3), Gain: m(1, 3), Bias: m(1, 3), Y: m(2, 3), Stats: m(2, 2)},
+		&graph.LayerNorm{X: m(2, 3), Gain: m(1, 3), Y: m(2, 3), Stats: m(2, 2), RMS: true},
+		&graph.LayerNormBackward{X: m(2, 3), Gain: m(1, 3), Stats: m(2, 2), DY: m(2, 3), DX: m(2, 3), DGain: m(1, 3), DBias: m(1, 3)},
+		&graph.LayerNormBackward{X: m(2, 3), Gain: m(1, 3), Stats: m(2, 2), DY: m(2, 3), DX: m(2, 3), DGain: m(1, 3), RMS: true},
+		&graph.Softmax{X: m(2, 3), Y: m(2, 3)},
+		&graph.SoftmaxBackward{Y: m(2, 3), DY: m(2, 3), DX: m(2, 3)},
+		&graph.Attention{QKV: m(6, 12), Out: m(6, 4), LogSum: m(6, 2), Heads: 2, Length: 3},
+		&graph.AttentionBackward{QKV: m(6, 12), Out: m(6, 4), LogSum: m(6, 2), DOut: m(6, 4), DQKV: m(6, 12), Heads: 2, Length: 3},
+		&graph.Rotary{X: m(6, 8), Width: 4, Length: 3, Base: 10},
+		&graph.Embedding{Table: m(7, 3), Index: s.index(6), Positions: m(3, 3), Y: m(6, 3)},
+		&graph.EmbeddingBackward{Index: s.index(6), DY: m(6, 3), DTable: m(7, 3), DPositions: m(3, 3)},
+		&graph.CrossEntropy{Logits: m(4, 3), Targets: s.index(4), RowWeights: m(4, 1), Loss: m(4, 1), Correct: m(4, 1), DLogits: m(4, 3), Scale: s.Scalar()},
+		&graph.Exit{Z: m(8, 1), P: m(8, 1), Targets: s.index(4)},
+		&graph.ExitLoss{Z: m(8, 1), P: m(8, 1), Losses: m(8, 1), Targets: s.index(4), Loss: m(4, 1), Entropy: m(4, 1), DZ: m(8, 1), Scale: s.Scalar()},
+		&graph.Fill{Y: m(2, 3)},
+		&graph.Add{A: m(2, 3), B: m(2, 3), Y: m(2, 3)},
+		&graph.Add{A: m(4, 3), B: m(1, 3), Y: m(4, 3)},
+		&graph.ColumnSums{X: m(2, 3), Y: m(1, 3)},
+		&graph.Sum{X: m(2, 3), Y: one()},
+		&graph.Sum{X: m(2, 3), Y: one(), Squares: true},
+		&graph.Cosine{A: m(2, 3), B: m(2, 3), Y: one(), Norms: m(1, 3)},
+		&graph.CosineBackward{A: m(2, 3), B: m(2, 3), Norms: m(1, 3), DA: m(2, 3), DB: m(2, 3)},
+		&graph.ClipFactor{Squares: one(), Norm: one(), Factor: one()},
+		&graph.AdamW{X: m(2, 3), Grad: m(2, 3), M: m(2, 3), V: m(2, 3), Factor: one(), Beta1: 0.9, Beta2: 0.9},
+		&graph.Adafactor{X: m(2, 3), Grad: m(2, 3), RowV: m(1, 2), ColV: m(1, 3), Factor: one(), Clip: 1},
+		&graph.Adafactor{X: m(1, 3), Grad: m(1, 3), ColV: m(1, 3), Factor: one(), Clip: 1},
+		&graph.Average{X: m(2, 3), Mean: m(2, 3), Factor: one()},
+	}
+}
+
+func newScene() scene { return scene{graph.NewRecorder(1, 1)} }
+
+// anyShape are the operands whose rows or columns no other operand prescribes.
+var anyShape = map[string]bool{
+	"fill.Y": true, "sum.X": true, "column sums.X rows": true, "sum of squares.X": true, "embedding.Table rows": true, "embedding backward.DTable rows": true,
+}
+
+// optional are the operands that may be missing.
+var optional = map[string]bool{
+	"matmul.Bias": true, "matmul.Pre": true, "matmul.Residual": true, "activation backward.Y": true, "swiglu backward.Y": true,
+	"layernorm.Bias": true, "layernorm.Stats": true, "rmsnorm.Stats": true, "layernorm backward.DGain": true, "layernorm backward.DBias": true,
+	"rmsnorm backward.DGain": true, "attention.LogSum": true, "embedding.Positions": true, "embedding backward.DTable": true,
+	"embedding backward.DPositions": true, "cross-entropy.Loss": true, "cross-entropy.Correct": true, "cross-entropy.DLogits": true, "cross-entropy.RowWeights": true, "add.B": true,
+	"cosine.Norms": true, "adamw.Factor": true, "adafactor.Factor": true, "average.Factor": true,
+}
+
+// TestShapes makes each operand of each operation a row or a column too large, or leaves it out: the recorder must say
+// so, and begin with the operation's name.
+func TestShapes(t *testing.T) {
+	valid := newScene().valid()
+	for k := range valid {
+		s := newScene()
+		op := s.valid()[k]
+		if s.Record(op); s.Err() != nil {
+			t.Errorf("a valid operation: %v", s.Err())
+			continue
+		}
+		fields := reflect.TypeOf(op).Elem()
+		for f := range fields.NumField() {
+			changes := map[string]func(reflect.Value){}
+			switch fields.Field(f).Type {
+			case reflect.TypeFor[graph.Tensor]():
+				changes["rows"] = func(v reflect.Value) { v.FieldByName("Rows").SetInt(v.FieldByName("Rows").Int() + 1) }
+				changes["cols"] = func(v reflect.Value) {
+					v.FieldByName("Cols").SetInt(v.FieldByName("Cols").Int() + 1)
+					v.FieldByName("Stride").SetInt(v.FieldByName("Cols").Int())
+				}
+				changes["none"] = func(v reflect.Value) { v.SetZero() }
+			case reflect.TypeFor[graph.Index]():
+				changes["length"] = func(v reflect.Value) { v.FieldByName("Len").SetInt(v.FieldByName("Len").Int() + 1) }
+				changes["none"] = func(v reflect.Value) { v.SetZero() }
+			}
+			for change, apply := range changes {
+				s := newScene()
+				op := s.valid()[k]
+				field := reflect.ValueOf(op).Elem().Field(f)
+				if field.IsZero() {
+					continue
+				}
+				apply(field)
+				name := op.Name() + "." + fields.Field(f).Name
+				s.Record(op)
+				allowed := change == "none" && optional[name] || change != "none" && anyShape[name] || anyShape[name+" "+change]
+				switch err := s.Err(); {
+				case err == nil && !allowed:
+					t.Errorf("%s: %s changed: no error", name, change)
+				case err != nil && allowed:
+					t.Errorf("%s: %s changed: %v", name, change, err)
+				case err != nil && !strings.HasPrefix(err.Error(), op.Name()+": "):
+					t.Errorf("%s: %s changed: error %q does not begin with the operation", name, change, err)
+				}
+			}
+		}
+	}
+}
+
+// TestRules breaks the rules of operations that are not about shapes.
+func TestRules(t *testing.T) {
+	for _, c := range []struct {
+		want string
+		op   func(s scene) graph.Op
+	}{
+		{"matmul: both operands transposed", func(s scene) graph.Op {
+			return &graph.Matmul{A: s.tensor(2, 2), B: s.tensor(2, 2), C: s.tensor(2, 2), TransA: true, TransB: true}
+		}},
+		{"matmul: inner sizes 3 and 2: A is [2,3] (transposed false) and B is [2,3] (transposed false)", func(s scene) graph.Op {
+			return &graph.Matmul{A: s.tensor(2, 3), B: s.tensor(2, 3), C: s.tensor(2, 3)}
+		}},
+		{"matmul: accumulate together with", func(s scene) graph.Op {
+			return &graph.Matmul{A: s.tensor(2, 2), B: s.tensor(2, 2), C: s.tensor(2, 2), Accumulate: true, Bias: s.tensor(1, 2)}
+		}},
+		{"matmul: the operand Pre without an activation", func(s scene) graph.Op {
+			return &graph.Matmul{A: s.tensor(2, 2), B: s.tensor(2, 2), C: s.tensor(2, 2), Pre: s.tensor(2, 2)}
+		}},
+		{"matmul: an output overlaps an operand", func(s scene) graph.Op {
+			a := s.tensor(2, 2)
+			return &graph.Matmul{A: a, B: s.tensor(2, 2), C: a}
+		}},
+		{"matmul: the residual overlaps an output", func(s scene) graph.Op {
+			c := s.tensor(3, 2)
+			return &graph.Matmul{A: s.tensor(2, 2), B: s.tensor(2, 2), C: c.RowRange(0, 2), Residual: c.RowRange(1, 3)}
+		}},
+		{"rmsnorm: rmsnorm has no bias", func(s scene) graph.Op {
+			return &graph.LayerNorm{X: s.tensor(2, 3), Gain: s.tensor(1, 3), Bias: s.tensor(1, 3), Y: s.tensor(2, 3), RMS: true}
+		}},
+		{"layernorm: eps is -1", func(s scene) graph.Op {
+			return &graph.LayerNorm{X: s.tensor(2, 3), Gain: s.tensor(1, 3), Y: s.tensor(2, 3), Eps: -1}
+		}},
+		{"layernorm backward: DX overlaps", func(s scene) graph.Op {
+			x := s.tensor(2, 3)
+			return &graph.LayerNormBackward{X: x, Gain: s.tensor(1, 3), Stats: s.tensor(2, 2), DY: s.tensor(2, 3), DX: x}
+		}},
+		{"attention: 3 heads do not divide a width of 4", func(s scene) graph.Op {
+			return &graph.Attention{QKV: s.tensor(6, 12), Out: s.tensor(6, 4), Heads: 3, Length: 3}
+		}},
+		{"attention: 6 rows are not whole sequences of 4 positions", func(s scene) graph.Op {
+			return &graph.Attention{QKV: s.tensor(6, 12), Out: s.tensor(6, 4), Heads: 2, Length: 4}
+		}},
+		{"attention: LogSum is strided", func(s scene) graph.Op {
+			return &graph.Attention{QKV: s.tensor(6, 12), Out: s.tensor(6, 4), LogSum: s.tensor(6, 5).Columns(0, 2), Heads: 2, Length: 3}
+		}},
+		{"attention backward: DQKV overlaps", func(s scene) graph.Op {
+			x := s.tensor(3, 6)
+			return &graph.AttentionBackward{QKV: x, Out: s.tensor(3, 2), LogSum: s.tensor(3, 1), DOut: s.tensor(3, 2), DQKV: x, Heads: 1, Length: 3}
+		}},
+		{"rotary: heads of width 3", func(s scene) graph.Op { return &graph.Rotary{X: s.tensor(2, 6), Width: 3, Length: 2, Base: 10} }},
+		{"rotary: base is 1", func(s scene) graph.Op { return &graph.Rotary{X: s.tensor(2, 6), Width: 2, Length: 2, Base: 1} }},
+		{"embedding: 6 rows are not whole sequences of 4 positions", func(s scene) graph.Op {
+			return &graph.Embedding{Table: s.tensor(2, 3), Index: s.index(6), Positions: s.tensor(4, 3), Y: s.tensor(6, 3)}
+		}},
+		{"cross-entropy: loss is strided", func(s scene) graph.Op {
+			return &graph.CrossEntropy{Logits: s.tensor(2, 3), Targets: s.index(2), Loss: s.tensor(2, 2).Columns(0, 1)}
+		}},
+		{"cross-entropy: row weights is strided", func(s scene) graph.Op {
+			return &graph.CrossEntropy{Logits: s.tensor(2, 3), Targets: s.index(2), RowWeights: s.tensor(2, 2).Columns(0, 1)}
+		}},
+		{"exit: the logits are [7,1], want [T·n,1] for 4 targets", func(s scene) graph.Op {
+			return &graph.Exit{Z: s.tensor(7, 1), P: s.tensor(7, 1), Targets: s.index(4)}
+		}},
+		{"exit: Z is strided", func(s scene) graph.Op {
+			return &graph.Exit{Z: s.tensor(4, 2).Columns(0, 1), P: s.tensor(4, 1), Targets: s.index(4)}
+		}},
+		{"exit: the output overlaps", func(s scene) graph.Op {
+			z := s.tensor(4, 1)
+			return &graph.Exit{Z: z, P: z, Targets: s.index(4)}
+		}},
+		{"exit loss: an output overlaps", func(s scene) graph.Op {
+			z := s.tensor(4, 1)
+			return &graph.ExitLoss{Z: z, P: s.tensor(4, 1), Losses: s.tensor(4, 1), Targets: s.index(4), Loss: s.tensor(4, 1), Entropy: s.tensor(4, 1), DZ: z}
+		}},
+		{"cosine backward: the gradients overlap", func(s scene) graph.Op {
+			d := s.tensor(2, 3)
+			return &graph.CosineBackward{A: s.tensor(2, 3), B: s.tensor(2, 3), Norms: s.tensor(1, 3), DA: d, DB: d}
+		}},
+		{"adamw: Beta2 is 1", func(s scene) graph.Op {
+			return &graph.AdamW{X: s.tensor(1, 3), Grad: s.tensor(1, 3), M: s.tensor(1, 3), V: s.tensor(1, 3), Beta1: 0.9, Beta2: 1}
+		}},
+		{"adamw: M is strided", func(s scene) graph.Op {
+			return &graph.AdamW{X: s.tensor(2, 3), Grad: s.tensor(2, 3), M: s.tensor(2, 4).Columns(0, 3), V: s.tensor(2, 3)}
+		}},
+		{"adafactor: clip is 0", func(s scene) graph.Op {
+			return &graph.Adafactor{X: s.tensor(1, 3), Grad: s.tensor(1, 3), ColV: s.tensor(1, 3)}
+		}},
+		{"adafactor: a matrix has RowV, a vector has none: X is [1,3] and RowV [1,1]", func(s scene) graph.Op {
+			return &graph.Adafactor{X: s.tensor(1, 3), Grad: s.tensor(1, 3), RowV: s.tensor(1, 1), ColV: s.tensor(1, 3), Clip: 1}
+		}},
+	} {
+		s := newScene()
+		s.Record(c.op(s))
+		if err := s.Err(); err == nil || !strings.HasPrefix(err.Error(), c.want) {
+			t.Errorf("error %v, want %s…", err, c.want)
+		}
+	}
+}
+
+// TestOverlap allows disjoint columns of one matrix.
+func TestOverlap(t *testing.T) {
+	s := newScene()
+	m := s.tensor(4, 12)
+	s.Record(&graph.Matmul{A: m.Columns(0, 4), B: s.tensor(4, 4), C: m.Columns(4, 8)})
+	s.Record(&graph.Matmul{A: m.Slice(0, 2, 0, 4), B: s.tensor(4, 8), C: m.Slice(2, 4, 2, 10)})
+	if s.Err() != nil {
+		t.Error(s.Err())
+	}
+	s.Record(&graph.Matmul{A: m.Columns(0, 4), B: s.tensor(4, 4), C: m.Columns(3, 7)})
+	if s.Err() == nil {
+		t.Error("overlapping columns: no error")
+	}
+}
