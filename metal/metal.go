@@ -6,6 +6,7 @@
 package metal
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"time"
@@ -205,15 +206,19 @@ func (m *Metal) pipeline(x launch) (Pipeline, error) {
 		fault.Err = err
 		return 0, fault
 	}
-	key := fmt.Sprint(lib, "/", x.kernel, all)
-	p, ok := m.pipelines[key]
+	key := binary.AppendUvarint(append([]byte(x.kernel), 0), uint64(lib))
+	for _, c := range all {
+		key = binary.AppendUvarint(key, uint64(c.Index))
+		key = binary.LittleEndian.AppendUint32(append(key, byte(c.Type)), c.Bits)
+	}
+	p, ok := m.pipelines[string(key)]
 	fault.Kernel = x.kernel
 	if !ok {
 		if p, err = m.device.Pipeline(lib, x.kernel, all); err != nil {
 			fault.Err = err
 			return 0, fault
 		}
-		m.pipelines[key] = p
+		m.pipelines[string(key)] = p
 	}
 	if n := m.device.MaxThreads(p); n < x.size() {
 		fault.Err = &threadsError{x.size(), n}
