@@ -9,7 +9,6 @@ import (
 	"io"
 	"maps"
 	"math"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -38,6 +37,7 @@ type Record struct {
 	Path   string // of the run's directory
 	Info   run.Info
 	Status Status
+	Crash  *run.Crash // nil if the process that trained it last did not crash
 
 	info    string            // run.json
 	config  string            // config.toml
@@ -62,8 +62,11 @@ func Read(r *run.Run) *Record {
 	rec.readEvents(r)
 	rec.readConfig(r)
 	rec.completeSetup()
-	b, err := os.ReadFile(filepath.Join(r.Path(), "run.json"))
-	if err != nil {
+	if err := r.Damage(); err != nil {
+		rec.omit("%v", err)
+	}
+	b, err := run.ReadFile(filepath.Join(r.Path(), "run.json"), run.MostText)
+	if err != nil && r.Damage() == nil {
 		rec.omit("%v", err)
 	}
 	rec.info = string(b)
@@ -97,6 +100,9 @@ func (rec *Record) readEvents(r *run.Run) {
 	}
 	rec.ran += max(0, rec.last.Sub(in.begun))
 	rec.Status = status(r, in.last)
+	if c, ok := r.Crash(); ok {
+		rec.Crash = &c
+	}
 
 	if in.garbled > mostGarbled {
 		rec.omit("%d more lines of events.jsonl that are no events", in.garbled-mostGarbled)
@@ -318,12 +324,13 @@ type Summary struct {
 	Best        *run.Number `json:"best,omitempty"` // of held_out, in any evaluation
 	BestStep    int         `json:"best_step,omitempty"`
 	Seconds     run.Number  `json:"seconds"` // of training; or of running, with evaluations and pauses, if the run tells only that
+	Crash       *run.Crash  `json:"crash,omitempty"`
 }
 
 // Summary returns what came out of the run.
 func (rec *Record) Summary() Summary {
 	s := Summary{ID: rec.Info.ID, Path: rec.Path, Status: rec.Status, Model: rec.setup.Model, Task: rec.setup.Task, Parameters: rec.setup.Parameters,
-		Steps: rec.steps, Planned: rec.setup.Steps, Metric: rec.setup.Metric, Seconds: run.Number(rec.ran.Seconds())}
+		Steps: rec.steps, Planned: rec.setup.Steps, Metric: rec.setup.Metric, Seconds: run.Number(rec.ran.Seconds()), Crash: rec.Crash}
 	if p, ok := rec.newest("loss"); ok {
 		s.Loss = number(p.y)
 	}

@@ -82,6 +82,9 @@ func outcome(r *Record) (standing, failure string) {
 		}
 		return at, failure
 	}
+	if r.Crash != nil {
+		return at + resume, printable(r.Crash.String(), mostText)
+	}
 	return at + ": its process ended without a word" + resume, ""
 }
 

@@ -10,6 +10,7 @@
 //	      step-000500/ the files of one checkpoint, and checkpoint.json, their list with sizes and checksums
 //	    control.jsonl  what others ask of the process that trains the run: Request
 //	    run.lock       locked, by flock(2), by the process that writes the run
+//	    crash.txt      the trace of the crash of that process: Crash
 //
 // One process at a time writes a run: the one that made it (Create, CreateAt) or resumed it (Open). Any number of
 // others read it (View). A process may be killed, and the machine may lose power, at any moment: run.json, config.toml

@@ -37,6 +37,9 @@ func (r *Run) Verify(check func(Checkpoint) error) []Finding {
 		config.Text = "of format 1, without a seal"
 	}
 	findings := []Finding{info, config, r.verifyEvents()}
+	if c, ok := r.Crash(); ok {
+		findings = append(findings, Finding{Part: crashName, Text: "the run " + c.String()})
+	}
 	return append(findings, r.verifyCheckpoints(check)...)
 }
 

@@ -258,6 +258,17 @@ func (e *DivergedError) Error() string {
 // while evaluating and while training waits, until it returns none; so is the run's directory. When one is to stop, the
 // trainer saves a checkpoint and returns ErrStopped.
 func (t *Trainer) Run(r *run.Run, next func() run.Command) error {
+	end, err := r.CatchCrashes(t.done)
+	if err != nil { // no reason not to train
+		end = func() {}
+		t.remarks = append(t.remarks, err.Error())
+	}
+	err = t.train(r, next)
+	end()
+	return err
+}
+
+func (t *Trainer) train(r *run.Run, next func() run.Command) error {
 	t.run, t.steering = r, steering{next: next}
 	h, _ := r.History() // lines that are garbled tell nothing
 	t.seconds = h.Seconds(t.done)

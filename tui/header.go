@@ -18,7 +18,7 @@ func (m *model) drawHeader(a canvas.Area) {
 		state = string(m.moment.Phase)
 	}
 	switch state {
-	case "failed", "killed":
+	case "failed", "killed", "crashed":
 		style = canvas.Bad
 	case "paused", "stopped", "preparing":
 		style = canvas.Warn

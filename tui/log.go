@@ -75,6 +75,12 @@ func (m *model) drawLog(a canvas.Area) {
 	if w.passed > 0 {
 		lines = append(lines[:len(lines):len(lines)], logLine{time: w.newest, kind: run.KindError, text: fmt.Sprintf("%d lines of events.jsonl are no events, and were passed over", w.passed)})
 	}
+	if w.run != nil && w.run.Damage() != nil {
+		lines = append(lines[:len(lines):len(lines)], logLine{time: w.newest, kind: run.KindError, text: w.run.Damage().Error()})
+	}
+	if w.crash != nil {
+		lines = append(lines[:len(lines):len(lines)], logLine{time: w.crash.Time, kind: run.KindError, text: "the run " + w.crash.String()})
+	}
 	if w.err != nil {
 		lines = append(lines[:len(lines):len(lines)], logLine{time: m.now, kind: run.KindError, text: w.err.Error()})
 	}

@@ -17,7 +17,8 @@ type watched struct {
 	err    error // why nothing more can be read
 	more   bool  // there may be more to read at once
 
-	alive   bool // a process trains it
+	alive   bool       // a process trains it
+	crash   *run.Crash // how it ended, if it crashed
 	checked time.Time
 }
 
@@ -46,6 +47,12 @@ func (w *watched) poll(now time.Time) (changed bool) {
 		alive = alive && err == nil
 		changed = changed || alive != w.alive
 		w.alive = alive
+		if c, ok := w.run.Crash(); ok {
+			changed = changed || w.crash == nil
+			w.crash = &c
+		} else {
+			w.crash = nil
+		}
 	}
 	return changed || w.err != nil
 }
@@ -67,6 +74,8 @@ func (w *watched) state() string {
 		return "failed"
 	case w.ended == run.KindStop:
 		return "stopped"
+	case w.crash != nil:
+		return "crashed"
 	case !w.alive:
 		return "killed"
 	}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"runtime/debug"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -26,7 +25,7 @@ func (s *session) inDashboard() error {
 	if err != nil {
 		return err
 	}
-	screen, err := takeScreen()
+	screen, err := s.supervisor.takeScreen()
 	if err != nil {
 		return err
 	}
@@ -47,17 +46,13 @@ func (s *session) inDashboard() error {
 	work := func() {
 		defer close(done)
 		defer func() { took = time.Since(begin) }()
-		defer func() {
-			if v := recover(); v != nil { // else the terminal would stay as the dashboard has it
-				failure = fmt.Errorf("a fault of coil: %v\n%s", v, debug.Stack())
-			}
-		}()
 		var j *job
 		if j, failure = s.prepare(said, p.report); failure != nil {
 			j.close()
 			return
 		}
 		made.Store(j)
+		s.supervisor.tell(j.r)
 		failure = j.t.Run(j.r, s.control.Next)
 	}
 	outcome, fault := tui.Run(tui.Options{Style: style, Training: &tui.Training{
@@ -131,13 +126,9 @@ type screen struct {
 	lines          []string
 }
 
-func takeScreen() (*screen, error) {
-	s := &screen{}
+func (p *supervisor) takeScreen() (*screen, error) {
+	s := &screen{file: p.beside}
 	var err error
-	if s.file, err = os.CreateTemp("", "coil-output-*"); err != nil {
-		return nil, fmt.Errorf("a file for what is written beside the dashboard: %w", err)
-	}
-	os.Remove(s.file.Name()) // it is there as long as it is open
 	if s.stdout, err = unix.Dup(1); err == nil {
 		s.stderr, err = unix.Dup(2)
 	}
@@ -183,6 +174,7 @@ func (s *screen) giveBack(w io.Writer) {
 	unix.Dup2(s.stderr, 2)
 	s.file.Seek(0, io.SeekStart)
 	io.Copy(w, s.file)
+	s.file.Truncate(0) // else the supervisor would show it again after a crash
 	s.file.Close()
 	s.terminal.Close()
 	unix.Close(s.stderr)

@@ -221,6 +221,13 @@ func (o *experimentFlags) run(cmd *cobra.Command, name string) error {
 	if o.jobs < 0 {
 		return usageError{fmt.Errorf("--jobs %d: want at least 1, or 0 for as many as there are cores", o.jobs)}
 	}
+	var parent *supervisor
+	if !o.dry && !o.results && !o.noTUI && !o.asJSON && o.executor == "local" && canShow() {
+		var err error
+		if parent, err = supervise(cmd.ErrOrStderr()); err != nil {
+			return err
+		}
+	}
 	g, cells, err := o.grid(name)
 	if err != nil {
 		return err
@@ -263,7 +270,7 @@ func (o *experimentFlags) run(cmd *cobra.Command, name string) error {
 			fmt.Fprintf(cmd.ErrOrStderr(), "%s at a time, of %s each: the memory allows no more\n", plural(jobs, "cell"), byteSize(cost.Memory))
 		}
 	}
-	return o.local(cmd, f, jobs, info)
+	return o.local(cmd, parent, f, jobs, info)
 }
 
 // announce tells what is about to be trained, and what it will cost.
@@ -332,7 +339,7 @@ func (o *experimentFlags) plan(cmd *cobra.Command, g experiment.Grid, cells []ex
 }
 
 // local trains in processes of this machine.
-func (o *experimentFlags) local(cmd *cobra.Command, f *experiment.Folder, jobs int, info backend.Info) error {
+func (o *experimentFlags) local(cmd *cobra.Command, parent *supervisor, f *experiment.Folder, jobs int, info backend.Info) error {
 	program, err := exec.LookPath(os.Args[0]) // as this process was called
 	if err != nil {
 		return fmt.Errorf("this program is not where it was: %w", err)
@@ -356,8 +363,8 @@ func (o *experimentFlags) local(cmd *cobra.Command, f *experiment.Folder, jobs i
 			}
 			return exec.Command(program, args...)
 		}}
-	if !o.noTUI && !o.asJSON && canShow() {
-		err = o.inDashboard(w, f, &l, stop, stopAsked, atOnce)
+	if parent != nil {
+		err = o.inDashboard(w, parent, f, &l, stop, stopAsked, atOnce)
 	} else {
 		err = l.Run(f, stopAsked, atOnce)
 	}
@@ -370,8 +377,12 @@ func (o *experimentFlags) local(cmd *cobra.Command, f *experiment.Folder, jobs i
 
 // inDashboard trains on another goroutine and shows the cells in the dashboard on this one, until all are finished or the user
 // leaves; then lines of progress go on.
-func (o *experimentFlags) inDashboard(w io.Writer, f *experiment.Folder, l *experiment.Local, stop *interrupt, stopAsked, atOnce chan struct{}) error {
+func (o *experimentFlags) inDashboard(w io.Writer, parent *supervisor, f *experiment.Folder, l *experiment.Local, stop *interrupt, stopAsked, atOnce chan struct{}) error {
 	style, err := o.look.style()
+	if err != nil {
+		return err
+	}
+	screen, err := parent.takeScreen()
 	if err != nil {
 		return err
 	}
@@ -394,7 +405,8 @@ func (o *experimentFlags) inDashboard(w io.Writer, f *experiment.Folder, l *expe
 		ended <- l.Run(f, stopAsked, atOnce)
 		close()
 	}()
-	_, fault := tui.Run(tui.Options{Style: style, Experiment: func() tui.Experiment { return experimentOf(f, newest.Load()) }}, os.Stdin, os.Stdout, leave)
+	_, fault := tui.Run(tui.Options{Style: style, Experiment: func() tui.Experiment { return experimentOf(f, newest.Load()) }}, os.Stdin, screen.terminal, leave)
+	screen.giveBack(w)
 	showing.Store(false)
 	if fault != nil {
 		fmt.Fprintf(w, "%v\n", fault)

@@ -42,8 +42,15 @@ func newList() *cobra.Command {
 			fmt.Fprintf(cmd.ErrOrStderr(), "there are no runs in %s; coil train begins one\n", root)
 			return nil
 		}
-		_, err = io.WriteString(cmd.OutOrStdout(), listTable(list, time.Now()))
-		return err
+		if _, err = io.WriteString(cmd.OutOrStdout(), listTable(list, time.Now())); err != nil {
+			return err
+		}
+		for _, l := range list {
+			if l.Crash != nil {
+				fmt.Fprintf(cmd.ErrOrStderr(), "coil: %s %s\n", l.ID, l.Crash)
+			}
+		}
+		return nil
 	}
 	return cmd
 }

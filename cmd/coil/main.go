@@ -24,7 +24,8 @@ import (
 const (
 	exitOK       = 0
 	exitFailed   = 1  // the run failed
-	exitUsage    = 64 // the command line or the configuration is wrong; not 2, with which Go ends a program that crashed
+	exitCrashed  = 2  // a fault of the program: Go ends it so
+	exitUsage    = 64 // the command line or the configuration is wrong
 	exitNoDevice = 69 // macOS has no GPU for this process
 	exitBusy     = 75 // another process trains the cell; sysexits.h calls it a temporary failure
 	exitDiverged = 3  // a loss was not finite

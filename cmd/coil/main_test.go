@@ -24,7 +24,10 @@ import (
 func TestMain(m *testing.M) {
 	// What tests measure of the machine is not for the coil of whoever runs them.
 	os.Setenv("XDG_CACHE_HOME", filepath.Join(os.TempDir(), "coil-test-cache"))
-	testscript.Main(m, map[string]func(){"coil": main})
+	testscript.Main(m, map[string]func(){"coil": func() {
+		go crashWhenAsked()
+		main()
+	}})
 }
 
 // tiny is the configuration of a run of a moment.

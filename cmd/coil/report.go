@@ -54,6 +54,7 @@ func newReport() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			warnOf(cmd.ErrOrStderr(), r)
 			records = append(records, report.Read(r))
 		}
 		if asJSON {

@@ -60,6 +60,13 @@ func newResume() *cobra.Command {
 	})
 	cmd.ValidArgsFunction = completeRuns
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		var parent *supervisor
+		if front.showsDashboard() {
+			var err error
+			if parent, err = supervise(cmd.ErrOrStderr()); err != nil {
+				return err
+			}
+		}
 		if o.fallback && o.step >= 0 {
 			return usageError{errors.New("--fallback and --step: the step names the checkpoint; give one of them")}
 		}
@@ -84,7 +91,7 @@ func newResume() *cobra.Command {
 			}
 			return nil
 		}
-		s := session{cmd: cmd, front: front, folder: path}
+		s := session{cmd: cmd, front: front, folder: path, supervisor: parent}
 		s.prepare = func(w io.Writer, report func(train.Report)) (*job, error) {
 			return resume(path, o, where, w, report)
 		}
@@ -220,10 +227,13 @@ func resume(path string, o resumeFlags, where backendFlags, w io.Writer, report 
 	return j, nil
 }
 
-// warnOf says what is wrong with a run that can be used all the same.
+// warnOf says what is wrong with a run that can be used all the same, and that it crashed.
 func warnOf(w io.Writer, r *run.Run) {
 	if err := r.Damage(); err != nil {
 		fmt.Fprintf(w, "coil: %v\n", err)
+	}
+	if c, ok := r.Crash(); ok {
+		fmt.Fprintf(w, "coil: the run %s\n", c)
 	}
 }
 

@@ -30,12 +30,17 @@ func (f *frontFlags) add(cmd *cobra.Command) {
 	f.look.add(cmd)
 }
 
+// showsDashboard reports whether training is shown in the dashboard.
+func (f *frontFlags) showsDashboard() bool { return !f.detach && !f.noTUI && !f.asJSON && canShow() }
+
 // session is what coil train and coil resume have in common: a run is made ready, trained, and told about.
 type session struct {
 	cmd     *cobra.Command
 	front   frontFlags
 	folder  string // of the runs, or of the run
 	control run.Control
+	// supervisor is the parent of this process if it has the dashboard, else nil.
+	supervisor *supervisor
 	// prepare makes everything ready; what it tells goes to w, what training reports to report.
 	prepare func(w io.Writer, report func(train.Report)) (*job, error)
 }
@@ -71,7 +76,7 @@ func (s *session) run() error {
 		return err
 	case s.front.detach:
 		return s.inBackground()
-	case !s.front.noTUI && !s.front.asJSON && canShow():
+	case s.supervisor != nil:
 		return s.inDashboard()
 	}
 	return s.inLines()

@@ -64,12 +64,15 @@ func startOnTerminal(t testing.TB, w, h int, env []string, args ...string) *onTe
 		close(p.ended)
 	}()
 	t.Cleanup(func() {
-		p.Process.Kill()
+		p.signal(syscall.SIGKILL)
 		<-p.ended
 		p.terminal.Close()
 	})
 	return p
 }
+
+// signal sends a signal to all processes of the terminal.
+func (p *onTerminal) signal(s syscall.Signal) { syscall.Kill(-p.Process.Pid, s) }
 
 func (p *onTerminal) Write(b []byte) (int, error) {
 	p.mu.Lock()
@@ -112,6 +115,22 @@ func (p *onTerminal) press(t testing.TB, keys string) {
 	if _, err := p.terminal.WriteString(keys); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// freshState is what a terminal is set to that no program has set.
+func freshState(t *testing.T) term.State {
+	t.Helper()
+	a, b, err := pty.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Close()
+	defer b.Close()
+	s, err := term.GetState(int(b.Fd()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return *s
 }
 
 // state is what the terminal is set to.
@@ -170,7 +189,7 @@ const forever = "100000000"
 func TestTrainInDashboard(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "run")
 	p := startOnTerminal(t, 120, 40, nil, "coil", "train", tinyFile(t), "--run-dir", path, "--steps", forever, "--train.report", "1", "--batch", "1024")
-	before := p.state(t)
+	before := freshState(t)
 	p.await(t, "\x1b[?1049h")
 	p.await(t, "1⊗2")
 	p.await(t, "tokens/s")
@@ -504,7 +523,7 @@ func TestNoKeysOfSequencesInDashboard(t *testing.T) {
 	p.await(t, "\x1b[?1049l")
 	before := len(p.shown())
 	for !strings.Contains(p.shown()[before:], "\x1b[?1006h") {
-		p.Process.Signal(syscall.SIGCONT)
+		p.signal(syscall.SIGCONT)
 		time.Sleep(20 * time.Millisecond)
 	}
 	n := steps(path)

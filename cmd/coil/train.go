@@ -59,6 +59,13 @@ func newTrain() *cobra.Command {
 		return presetNames(), cobra.ShellCompDirectiveNoFileComp
 	})
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		var parent *supervisor
+		if !dry && front.showsDashboard() {
+			var err error
+			if parent, err = supervise(cmd.ErrOrStderr()); err != nil {
+				return err
+			}
+		}
 		from, err := origin.find(cmd.ErrOrStderr(), out)
 		if err != nil {
 			return err
@@ -87,7 +94,7 @@ func newTrain() *cobra.Command {
 			return dryRun(cmd, c, source, warnings, where, from)
 		}
 		info := run.Info{Args: os.Args, Seed: c.Train.Seed, Name: name}
-		s := session{cmd: cmd, front: front, folder: out}
+		s := session{cmd: cmd, front: front, folder: out, supervisor: parent}
 		if dir != "" {
 			s.folder = filepath.Dir(dir)
 		}

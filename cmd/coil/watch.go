@@ -50,12 +50,18 @@ func newWatch() *cobra.Command {
 		if err != nil {
 			return err
 		}
+		var parent *supervisor
+		if !once && !lines && picture == "" && canWatch() {
+			if parent, err = supervise(cmd.ErrOrStderr()); err != nil {
+				return err
+			}
+		}
 		if picture != "" && strings.ToLower(filepath.Ext(picture)) != ".svg" {
 			return usageError{fmt.Errorf("--picture %s: the picture is an SVG, so its name must end in .svg", picture)}
 		}
 		if len(args) == 0 {
 			name := "latest"
-			if !once && !lines && picture == "" && canWatch() {
+			if parent != nil {
 				if name, err = pickRun(os.Stdin, cmd.OutOrStdout(), root); err != nil {
 					return err
 				}
@@ -75,6 +81,7 @@ func newWatch() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			warnOf(cmd.ErrOrStderr(), r)
 			runs = append(runs, r)
 		}
 		o := tui.Options{Runs: runs, Style: style}
@@ -83,7 +90,7 @@ func newWatch() *cobra.Command {
 			return draw(cmd.OutOrStdout(), o, picture, size)
 		case size != "":
 			return usageError{errors.New("--size is for --once and --picture")}
-		case lines || !canWatch():
+		case parent == nil:
 			if len(runs) > 1 {
 				return usageError{errors.New("without the dashboard, one run can be followed; --once shows several as text")}
 			}
@@ -93,7 +100,12 @@ func newWatch() *cobra.Command {
 		signals := watchSignals(io.Discard, "", "")
 		defer signals.end()
 		signals.first = func() { close(leave) }
-		outcome, err := tui.Run(o, os.Stdin, os.Stdout, leave)
+		screen, err := parent.takeScreen()
+		if err != nil {
+			return err
+		}
+		outcome, err := tui.Run(o, os.Stdin, screen.terminal, leave)
+		screen.giveBack(cmd.ErrOrStderr())
 		if outcome == tui.AtOnce {
 			return signals.err()
 		}
@@ -235,7 +247,11 @@ func follow(w, stderr io.Writer, r *run.Run) error {
 		}
 		if _, alive, err := r.Holder(); err == nil && !alive {
 			if last == "" {
-				last = "the process that trained it was killed; go on with\n  coil resume " + text.Path(r.Path())
+				last = "the process that trained it was killed"
+				if c, ok := r.Crash(); ok {
+					last = c.String()
+				}
+				last += "; go on with\n  coil resume " + text.Path(r.Path())
 			}
 			fmt.Fprintf(w, "%s: %s\n", filepath.Base(r.Path()), last)
 			return nil

@@ -1,0 +1,176 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+	"syscall"
+
+	"coil/run"
+	"coil/text"
+	"coil/tui/terminal"
+
+	"golang.org/x/sys/unix"
+)
+
+// The dashboard is in a process of its own, with the same command line. Nothing that ends that process, be it a fault of the
+// Go runtime, which no handler sees, or kill -9, leaves the terminal as the dashboard had set it: its parent waits for it, sets
+// the terminal as it was, says what has happened, and ends as it did. Only then the shell goes on.
+
+// supervisedEnv, in the environment of the child, says that it has a parent, on these descriptors.
+const (
+	supervisedEnv  = "COIL_SUPERVISED"
+	supervisorLine = 3 // a socket: the child writes the run's path, and sees the parent's end
+	besideScreen   = 4 // a file without a name, for what is written beside the dashboard
+)
+
+// mostStderr is how much is shown of what was written beside the dashboard.
+const mostStderr = 4 << 20
+
+// supervisor is the parent of the process that has the dashboard.
+type supervisor struct {
+	line   *os.File
+	beside *os.File
+}
+
+// supervise returns, in a process that has one, its supervisor. In any other it starts such a process, waits for its end, and
+// returns an error that has its exit code.
+func supervise(w io.Writer) (*supervisor, error) {
+	if os.Getenv(supervisedEnv) == "" {
+		return nil, superviseChild(w)
+	}
+	os.Unsetenv(supervisedEnv) // it is nothing to the processes that this one starts
+	unix.CloseOnExec(supervisorLine)
+	unix.CloseOnExec(besideScreen)
+	s := &supervisor{os.NewFile(supervisorLine, "supervisor"), os.NewFile(besideScreen, "output")}
+	go func() {
+		io.Copy(io.Discard, s.line) // which writes nothing
+		syscall.Kill(os.Getpid(), syscall.SIGTERM)
+	}()
+	return s, nil
+}
+
+// tell says which run is trained.
+func (s *supervisor) tell(r *run.Run) { io.WriteString(s.line, r.Path()) } // at worst its path is not named after a crash
+
+func superviseChild(w io.Writer) error {
+	program, err := exec.LookPath(os.Args[0]) // as this process was called
+	if err != nil {
+		return fmt.Errorf("this program is not where it was: %w", err)
+	}
+	before, err := terminal.Save(os.Stdin)
+	if err != nil {
+		return fmt.Errorf("the state of the terminal: %w", err)
+	}
+	beside, err := unnamedFile()
+	if err != nil {
+		return err
+	}
+	defer beside.Close()
+	ends, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+	if err != nil {
+		return fmt.Errorf("start the process of the dashboard: %w", err)
+	}
+	unix.CloseOnExec(ends[0])
+	unix.CloseOnExec(ends[1]) // the child gets it as another
+	line, childLine := os.NewFile(uintptr(ends[0]), "line"), os.NewFile(uintptr(ends[1]), "line")
+	defer line.Close()
+	c := exec.Command(program, os.Args[1:]...)
+	c.Env = append(os.Environ(), supervisedEnv+"=1")
+	c.Stdin, c.Stdout, c.Stderr, c.ExtraFiles = os.Stdin, os.Stdout, os.Stderr, []*os.File{childLine, beside}
+	signals := make(chan os.Signal, 8)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGQUIT, syscall.SIGABRT)
+	if !signal.Ignored(syscall.SIGHUP) {
+		signal.Notify(signals, syscall.SIGHUP)
+	}
+	defer signal.Stop(signals)
+	err = c.Start()
+	childLine.Close()
+	if err != nil {
+		return fmt.Errorf("start the process of the dashboard: %w", err)
+	}
+	ended := make(chan struct{})
+	defer close(ended)
+	go forward(signals, ended, before, c.Process)
+	path := make(chan string, 1)
+	go func() {
+		b, _ := io.ReadAll(line)
+		path <- string(b)
+	}()
+	if err := c.Wait(); err != nil && c.ProcessState == nil {
+		return fmt.Errorf("wait for the process of the dashboard: %w", err)
+	}
+	if before.Changed() {
+		before.Restore(os.Stdout)
+	}
+	code, what := endOfChild(c.ProcessState.Sys().(syscall.WaitStatus))
+	if what == "" {
+		return silentError{code}
+	}
+	stderr, _ := io.ReadAll(io.NewSectionReader(beside, 0, mostStderr))
+	w.Write(stderr)
+	fmt.Fprintf(w, "coil: the process of the dashboard %s\n", what)
+	tellCrash(w, <-path, string(stderr))
+	return silentError{code}
+}
+
+// endOfChild is the exit code for the end of a child, and what to say of it, if that was none of its own doing.
+func endOfChild(s syscall.WaitStatus) (code int, what string) {
+	switch {
+	case s.Signaled():
+		code = 128 + int(s.Signal())
+		switch s.Signal() {
+		case syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP: // before it was heeding them
+			return code, ""
+		case syscall.SIGKILL:
+			return code, "was killed, by a person, or by the system if it was short of memory"
+		}
+		return code, fmt.Sprintf("was ended by signal %d (%s)", int(s.Signal()), s.Signal())
+	case s.ExitStatus() == exitCrashed:
+		return exitCrashed, "crashed"
+	}
+	return s.ExitStatus(), ""
+}
+
+// tellCrash says where the trace of a crash is, and how to go on.
+func tellCrash(w io.Writer, path, stderr string) {
+	r, err := run.View(path)
+	if path == "" || err != nil {
+		return
+	}
+	if err := r.AddToCrash(stderr); err != nil {
+		fmt.Fprintf(w, "coil: %v\n", fileError("the trace", err))
+	}
+	if c, ok := r.Crash(); ok {
+		fmt.Fprintf(w, "the trace is in %s too\n", c.Trace)
+	}
+	fmt.Fprintf(w, "go on with\n  coil resume %s\n", text.Path(path))
+}
+
+// forward passes signals on to a child. While the keyboard interrupts, the terminal sends Ctrl-C to both processes, and two would
+// leave at once: the second goes on as SIGTERM.
+func forward(signals <-chan os.Signal, ended <-chan struct{}, before *terminal.Saved, child *os.Process) {
+	for {
+		select {
+		case s := <-signals:
+			if s == syscall.SIGINT && !before.Changed() {
+				s = syscall.SIGTERM
+			}
+			child.Signal(s) // it may just have ended
+		case <-ended:
+			return
+		}
+	}
+}
+
+// unnamedFile makes a file that is there as long as it is open.
+func unnamedFile() (*os.File, error) {
+	f, err := os.CreateTemp("", "coil-output-*")
+	if err != nil {
+		return nil, fmt.Errorf("a file for what is written beside the dashboard: %w", err)
+	}
+	os.Remove(f.Name())
+	return f, nil
+}
