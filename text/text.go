@@ -56,7 +56,8 @@ func Line(s string) string {
 // Writer passes on what is written to it, cleaned. A carriage return before a line end is left out.
 // It may be used by several goroutines.
 type Writer struct {
-	W io.Writer
+	W     io.Writer
+	ASCII bool // coil's own characters are written as ASCII, for a terminal that lacks them
 
 	mu   sync.Mutex
 	rest []byte // the beginning of a character
@@ -77,7 +78,11 @@ func (w *Writer) Write(p []byte) (int, error) {
 		}
 	}
 	w.rest = append([]byte(nil), b[n:]...)
-	if _, err := io.WriteString(w.W, Clean(strings.ReplaceAll(string(b[:n]), "\r\n", "\n"))); err != nil {
+	s := Clean(strings.ReplaceAll(string(b[:n]), "\r\n", "\n"))
+	if w.ASCII {
+		s = strings.Map(func(r rune) rune { return ASCII(r, r) }, s)
+	}
+	if _, err := io.WriteString(w.W, s); err != nil {
 		return 0, err
 	}
 	return len(p), nil

@@ -172,4 +172,10 @@ func describeDevice(device, kernels string, workers int, memory int64) string {
 	return strings.Join(append(parts, byteSize(memory)+" of memory"), " · ")
 }
 
-func writeJSON(w io.Writer, v any) error { return encode.JSON(w, v) }
+func writeJSON(w io.Writer, v any) error {
+	if o, ok := w.(*output); ok && o.clean.ASCII { // JSON is for programs, and has what is meant
+		o.clean.ASCII = false
+		defer func() { o.clean.ASCII = true }()
+	}
+	return encode.JSON(w, v)
+}

@@ -16,6 +16,7 @@ import (
 	"coil/run"
 	"coil/text"
 	"coil/train"
+	"coil/tui/terminal"
 
 	"github.com/spf13/cobra"
 )
@@ -64,10 +65,10 @@ func main() { os.Exit(execute(os.Args[1:], os.Stdout, os.Stderr)) }
 // execute runs a command line and returns the exit code.
 func execute(args []string, stdout, stderr io.Writer) int {
 	root := newRoot()
-	out := &output{clean: text.Writer{W: stdout}, raw: stdout}
+	out := &output{clean: text.Writer{W: stdout, ASCII: onASCII(stdout)}, raw: stdout}
 	root.SetArgs(joinBooleans(args))
 	root.SetOut(out)
-	stderr = &text.Writer{W: stderr}
+	stderr = &text.Writer{W: stderr, ASCII: onASCII(stderr)}
 	root.SetErr(stderr)
 	cmd, err := root.ExecuteC()
 	if err == nil && out.err != nil {
@@ -81,6 +82,16 @@ func execute(args []string, stdout, stderr io.Writer) int {
 		}
 	}
 	return code
+}
+
+// onASCII reports whether w is a terminal that has no characters but ASCII.
+func onASCII(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	_, _, ok = terminal.Size(f)
+	return ok && terminal.ASCII()
 }
 
 // said reports whether there is nothing more to say of an error.

@@ -195,7 +195,7 @@ func draw(w io.Writer, o tui.Options, picture, size string) error {
 		}
 		return nil
 	}
-	if !ok { // to a file or a pipe
+	if !ok || terminal.Dumb() { // to a file or a pipe
 		_, err = io.WriteString(w, c.Plain())
 		return err
 	}

@@ -7,6 +7,8 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"coil/text"
+
 	"github.com/mattn/go-runewidth"
 )
 
@@ -157,19 +159,11 @@ func (c *Canvas) glyph(r rune) rune {
 	return r
 }
 
-// asciiGlyphs is what stands for the dashboard's own characters where there is only ASCII.
-var asciiGlyphs = map[rune]rune{
-	'│': '|', '─': '-', '╭': '+', '╮': '+', '╰': '+', '╯': '+', '┤': '|', '├': '|', '┬': '-', '┴': '+', '┼': '+', '└': '+',
-	'⊗': 'x', '…': '~', '·': '.', '–': '-', '▶': '>', '◀': '<', '↑': '^', '↓': 'v', '←': '<', '→': '>', '✓': '+', '✗': 'x',
-	'●': 'o', '○': '.', '█': '#', '░': '.', '▏': ' ', '▎': ' ', '▍': ' ', '▌': '-', '▋': '-', '▊': '=', '▉': '#',
-	'▲': '^', '▼': 'v', '◉': 'O', '−': '-', '▁': '_', '▂': '_', '▃': '.', '▄': '-', '▅': '-', '▆': '=', '▇': '#', '°': '\'', '×': 'x', '┊': ':',
-}
-
 func ascii(r rune) rune {
-	if g, ok := asciiGlyphs[r]; ok {
-		return g
+	if r >= ' ' && r < 0x7f {
+		return r
 	}
-	return '?'
+	return text.ASCII(r, '?')
 }
 
 // Text draws a text from x on, and returns the column after it. Line breaks are drawn as spaces. A text without room ends

@@ -9,12 +9,12 @@ package terminal
 
 import (
 	"os"
+	"slices"
 	"strings"
 
 	"coil/tui/canvas"
 
 	"github.com/charmbracelet/lipgloss"
-	"github.com/muesli/termenv"
 	"golang.org/x/term"
 )
 
@@ -27,21 +27,37 @@ func Size(f *os.File) (width, height int, ok bool) {
 }
 
 // Dumb reports whether the environment says that no program should draw on the terminal.
-func Dumb() bool { return os.Getenv("TERM") == "dumb" || os.Getenv("CI") != "" }
-
-// Depth is how many colours the environment allows: none with NO_COLOR, and what TERM and COLORTERM tell.
-func Depth() canvas.Depth {
-	switch termenv.EnvColorProfile() {
-	case termenv.Ascii:
-		return canvas.NoColor
-	case termenv.ANSI:
-		return canvas.Color16
-	}
-	return canvas.Color256
+func Dumb() bool {
+	return os.Getenv("TERM") == "dumb" || os.Getenv("TERM") == "" || os.Getenv("CI") != ""
 }
 
-// ASCII reports whether the locale has no characters but ASCII.
+// Depth is how many colours the environment allows: none with NO_COLOR or on a terminal that has none, and what TERM and
+// COLORTERM tell.
+func Depth() canvas.Depth {
+	name := os.Getenv("TERM")
+	begins := func(prefixes ...string) bool {
+		return slices.ContainsFunc(prefixes, func(p string) bool { return strings.HasPrefix(name, p) })
+	}
+	switch {
+	case os.Getenv("NO_COLOR") != "" || name == "dumb" || name == "" || strings.HasSuffix(name, "-m") || strings.HasSuffix(name, "-mono"):
+		return canvas.NoColor
+	case name == "linux": // has 16, whatever COLORTERM of another terminal says
+		return canvas.Color16
+	case os.Getenv("COLORTERM") != "", strings.Contains(name, "256color"), strings.Contains(name, "direct"),
+		begins("xterm-kitty", "xterm-ghostty", "alacritty", "foot", "wezterm", "tmux", "contour"):
+		return canvas.Color256
+	case begins("xterm", "screen", "rxvt", "linux", "ansi", "cygwin", "konsole", "st-", "vte", "putty", "Eterm", "cons25"), strings.Contains(name, "color"):
+		return canvas.Color16
+	}
+	return canvas.NoColor
+}
+
+// ASCII reports whether the terminal has no characters but ASCII: its locale has none, or it is the console of Linux, whose
+// fonts have at most 512 characters.
 func ASCII() bool {
+	if os.Getenv("TERM") == "linux" {
+		return true
+	}
 	for _, name := range []string{"LC_ALL", "LC_CTYPE", "LANG"} {
 		if v := os.Getenv(name); v != "" {
 			return !utf8(v)
