@@ -21,9 +21,8 @@ type reference struct {
 	bfloat   []bool        // storages whose values are rounded to bfloat
 }
 
-// newReference takes the parameters as the buffers hold them now.
-func newReference(rec *graph.Recorder, step backend.Step, bfloat func(*graph.Recorder) []bool) (*reference, error) {
-	r := &reference{rec: rec, step: step, storages: make([][]num, len(rec.Storages())), outputs: make([][]num, len(rec.Storages())),
+func newReference(rec *graph.Recorder, x given, bfloat func(*graph.Recorder) []bool) *reference {
+	r := &reference{rec: rec, step: x.step, storages: make([][]num, len(rec.Storages())), outputs: make([][]num, len(rec.Storages())),
 		bfloat: make([]bool, len(rec.Storages()))}
 	if bfloat != nil {
 		r.bfloat = bfloat(rec)
@@ -31,16 +30,12 @@ func newReference(rec *graph.Recorder, step backend.Step, bfloat func(*graph.Rec
 	for i, s := range rec.Storages() {
 		switch s.Space {
 		case graph.Parameter:
-			values := make([]float32, s.Len)
-			if err := s.Buffer.Read(0, values); err != nil {
-				return nil, err
-			}
-			r.storages[i] = exactly(values)
+			r.storages[i] = exactly(x.parameters[i])
 		case graph.Constant:
 			r.storages[i] = exactly(s.Data)
 		}
 	}
-	return r, nil
+	return r
 }
 
 func exactly(values []float32) []num {
@@ -53,28 +48,22 @@ func exactly(values []float32) []num {
 
 // newSampledReference runs references whose results are moved at random, and takes the errors from how far they end up
 // from each other.
-func newSampledReference(rec *graph.Recorder, step backend.Step, bfloat func(*graph.Recorder) []bool, rng *rand.Rand) (*reference, error) {
-	settled := func(settle func(num) num) (*reference, error) {
-		r, err := newReference(rec, step, bfloat)
-		if err == nil {
-			r.settle = settle
-			r.run()
-		}
-		return r, err
+func newSampledReference(rec *graph.Recorder, x given, bfloat func(*graph.Recorder) []bool, rng *rand.Rand) *reference {
+	settled := func(settle func(num) num) *reference {
+		r := newReference(rec, x, bfloat)
+		r.settle = settle
+		r.run()
+		return r
 	}
-	r, err := settled(func(x num) num { return num{x.v, 0} })
+	r := settled(func(x num) num { return num{x.v, 0} })
 	for range samples {
-		if err != nil {
-			return nil, err
-		}
-		var moved *reference
-		moved, err = settled(func(x num) num { return num{x.v + (2*rng.Float64()-1)*x.e, 0} })
+		moved := settled(func(x num) num { return num{x.v + (2*rng.Float64()-1)*x.e, 0} })
 		for i := range r.storages {
 			widen(r.storages[i], moved.storages[i])
 			widen(r.outputs[i], moved.outputs[i])
 		}
 	}
-	return r, err
+	return r
 }
 
 func widen(xs, moved []num) {

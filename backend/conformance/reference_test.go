@@ -40,10 +40,7 @@ func (c *trial) evaluate(k int, direction []float64, h float64) *reference {
 	if c.Err() != nil {
 		c.Fatalf("%s: %v", c.label, c.Err())
 	}
-	ref, err := newReference(c.Recorder, backend.Step{Scalars: c.scalars, Inputs: c.inputs}, nil)
-	if err != nil {
-		c.Fatal(err)
-	}
+	ref := newReference(c.Recorder, c.given(), nil)
 	for i, d := range direction {
 		ref.storages[k-1][i].v += h * d
 	}

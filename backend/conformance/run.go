@@ -159,6 +159,9 @@ type suite struct {
 	cases  int     // begun
 	trials int     // of those, programs that were run
 	worst  float64 // error so far, as a share of the tolerance
+
+	shared *answers // by suites that run together; nil: this one runs alone
+	asked  int      // answers so far
 }
 
 // A trial is a recording of a few operations on random operands.
@@ -402,30 +405,28 @@ func (s *suite) skip() bool {
 // runStep runs the program once, compares everything that it shows with the reference, and returns the results.
 func (c *trial) runStep(p backend.Program) []float32 {
 	c.Helper()
-	step := backend.Step{Scalars: c.scalars, Inputs: c.inputs}
-	ref, err := newReference(c.Recorder, step, c.o.BFloat)
-	if err != nil {
-		c.Fatalf("%s: %v", c.label, err)
-	}
-	if err := p.Run(step); err != nil {
-		c.Fatalf("%s: %v", c.label, err)
-	}
-	ref.run()
-	return c.compareStep(p, ref)
+	return c.runAgainst(p, func(x given) *reference {
+		r := newReference(c.Recorder, x, c.o.BFloat)
+		r.run()
+		return r
+	})
 }
 
 // runDeepStep is runStep for a program of many operations behind each other.
 func (c *trial) runDeepStep(p backend.Program) {
 	c.Helper()
-	step := backend.Step{Scalars: c.scalars, Inputs: c.inputs}
-	ref, err := newSampledReference(c.Recorder, step, c.o.BFloat, c.rng)
-	if err == nil {
-		err = p.Run(step)
-	}
-	if err != nil {
+	c.runAgainst(p, func(x given) *reference {
+		return newSampledReference(c.Recorder, x, c.o.BFloat, rand.New(rand.NewPCG(3, uint64(c.cases))))
+	})
+}
+
+func (c *trial) runAgainst(p backend.Program, of func(given) *reference) []float32 {
+	c.Helper()
+	x := c.given()
+	if err := p.Run(x.step); err != nil {
 		c.Fatalf("%s: %v", c.label, err)
 	}
-	c.compareStep(p, ref)
+	return c.compareStep(p, c.answer(x, of))
 }
 
 func (c *trial) compareStep(p backend.Program, ref *reference) []float32 {

@@ -167,7 +167,10 @@ func (t *total) addProduct(a, b num) {
 	abs := math.Abs(v)
 	t.v += v
 	e := math.Abs(a.v)*b.e + math.Abs(b.v)*a.e + a.e*b.e + unit*abs
-	t.e += e + flushed(v, e)
+	if !(abs-e >= least) { // which is rare
+		e += flushed(v, e)
+	}
+	t.e += e
 	t.abs += abs
 	t.n++
 }

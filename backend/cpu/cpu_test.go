@@ -36,13 +36,14 @@ func newCPU(t testing.TB, o cpu.Options) *cpu.CPU {
 var workerCounts = []int{1, 3}
 
 func TestConformance(t *testing.T) {
+	var backends []conformance.Named
 	for _, k := range gemm.Kernels() {
 		for _, workers := range workerCounts {
-			t.Run(fmt.Sprintf("%s with %d workers", k.Name, workers), func(t *testing.T) {
-				conformance.Run(t, newCPU(t, cpu.Options{Kernels: k.Name, Workers: workers}), conformance.Options{})
-			})
+			name := fmt.Sprintf("%s with %d workers", k.Name, workers)
+			backends = append(backends, conformance.Named{Name: name, Backend: newCPU(t, cpu.Options{Kernels: k.Name, Workers: workers})})
 		}
 	}
+	conformance.RunTogether(t, backends, conformance.Options{})
 }
 
 // recording is a program with every operation, over buffers of its own.
