@@ -22,7 +22,7 @@ func FuzzParse(f *testing.F) {
 		"[model]\nlayers = \"2x\"", "[model]\nlayers = '2x(1,2)'\nwidth = 8", "[model]\nlayers = [1]", "Model.width = 8", "model.width = 8\nmodel.width = 16", "model.wdith = 8",
 		"[train]\nrate = nan", "[train]\nrate = -inf", "[train]\nrate = 1", "[train]\nseed = -1", "[train]\nseed = 9223372036854775807", "[train]\nseed = 0x10", "[train]\nsteps = 1979-05-27",
 		"preset = 'middle'", "preset = 'middel'", "preset = 1", "preset = ''", "preset = 'middle'\n[train]\nsteps = 5", "[task]\nname = 'addition'", "[task]\nname = 'x'", "[task.p-hop]\nhops = 0",
-		"a = 1\r\n\r\n[b]\r\nc = 2", "\ufeff[model]", "\x00", "\xff", "[model]\nwidth = \"\xff\"", "x = '''\n\n", "[a.b.c]\nd = 1\n[a]\nb = 2",
+		"a = 1\r\n\r\n[b]\r\nc = 2", "\ufeff[model]", "\ufeff[modLl]", strings.Repeat("x={", 10_000), "x=" + strings.Repeat("[", 10_000), "\x00", "\xff", "[model]\nwidth = \"\xff\"", "x = '''\n\n", "[a.b.c]\nd = 1\n[a]\nb = 2",
 	} {
 		f.Add(s)
 	}

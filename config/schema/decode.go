@@ -27,6 +27,9 @@ const presetKey = "preset"
 // Lines also finds the lines of errors that show up later.
 func Decode(source string, text []byte, t any) (*Lines, error) {
 	lines := &Lines{source: source}
+	if n := tooDeep(string(text)); n > 0 {
+		return lines, fmt.Errorf("%s:%d: arrays and tables are nested more than %d deep", source, n, deepest)
+	}
 	var document map[string]any
 	if _, err := toml.Decode(string(text), &document); err != nil {
 		return lines, lines.syntax(text, err)

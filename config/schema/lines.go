@@ -90,9 +90,34 @@ func (l *Lines) syntax(text []byte, err error) error {
 	return fmt.Errorf("%s:%d: %q is not TOML: want [table] or key = value, with texts in quotes", l.source, n, line)
 }
 
+// deepest is how deeply arrays and tables may be nested in each other. Reading time grows with the third power of that.
+const deepest = 32
+
+// tooDeep is the line where arrays and tables of a text are nested too deeply, 0 if there is none.
+func tooDeep(text string) int {
+	s := scanner{text: text, line: 1}
+	for depth := 0; s.text != ""; {
+		n := 1
+		switch s.text[0] {
+		case '[', '{':
+			if depth++; depth > deepest {
+				return s.line
+			}
+		case ']', '}':
+			depth--
+		case '"', '\'':
+			n = quoted(s.text)
+		case '#':
+			n = max(1, strings.IndexByte(s.text, '\n'))
+		}
+		s.skip(n)
+	}
+	return 0
+}
+
 // keyLines finds the lines of all keys and tables of a text that is valid TOML.
 func keyLines(text string) map[string]int {
-	s := scanner{text: text, line: 1, of: map[string]int{}, count: map[string]int{}}
+	s := scanner{text: strings.TrimPrefix(text, "\ufeff"), line: 1, of: map[string]int{}, count: map[string]int{}}
 	for prefix := ""; ; {
 		s.space(true)
 		switch {
