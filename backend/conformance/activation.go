@@ -83,7 +83,9 @@ var elementwiseShapes = [][2]int{{1, 1}, {3, 2}, {2, 7}, {1, 16}, {5, 17}, {2, 3
 var pads = []int{0, 1, 2, 4}
 
 // extremes are arguments at which exp under- and overflows.
-var extremes = list(0, -0.5, 3, -5, 5, -10, 10, -20, 20, -40, 40, -88, 88, -100, 100, -1000, 1000, 1e-30, -1e-30, 1e-10)
+func extremes() source {
+	return list(0, -0.5, 3, -5, 5, -10, 10, -20, 20, -40, 40, -88, 88, -100, 100, -1000, 1000, 1e-30, -1e-30, 1e-10)
+}
 
 func activationCases(s *suite) {
 	for _, f := range []graph.Activation{graph.Identity, graph.GELU, graph.ReLU} {
@@ -105,7 +107,7 @@ func activationCases(s *suite) {
 		c.check(&graph.ActivateBackward{Activation: f, X: x, DY: dy, DX: dy}, &graph.Activate{Activation: f, X: x, Y: x})
 
 		c = s.inGroup("%s of extremes", f)
-		x = c.in("X", 1, 40, extremes)
+		x = c.in("X", 1, 40, extremes())
 		c.check(&graph.Activate{Activation: f, X: x, Y: c.out("Y", 1, 40)},
 			&graph.ActivateBackward{Activation: f, X: x, DY: c.in("DY", 1, 40), DX: c.out("DX", 1, 40), Y: c.out("Y", 1, 40)})
 
@@ -129,7 +131,7 @@ func swigluCases(s *suite) {
 		})
 	}
 	c := s.inGroup("of extremes")
-	x := c.in("X", 2, 40, extremes)
+	x := c.in("X", 2, 40, extremes())
 	c.check(&graph.SwiGLU{X: x, Y: c.out("Y", 2, 20)},
 		&graph.SwiGLUBackward{X: x, DY: c.in("DY", 2, 20), DX: c.out("DX", 2, 40), Y: c.out("Y", 2, 20)})
 }
