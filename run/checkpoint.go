@@ -160,6 +160,12 @@ func (r *Run) SaveSnapshot(step int, s Snapshot) (Checkpoint, error) {
 
 	r.saving.Lock()
 	defer r.saving.Unlock()
+	r.appending.Lock()
+	err = r.keepLock(step)
+	r.appending.Unlock()
+	if err != nil {
+		return Checkpoint{}, fmt.Errorf("save checkpoint of step %d: %w", step, withCure(err, ""))
+	}
 	if err := r.save(m, s.Files); err != nil {
 		return Checkpoint{}, fmt.Errorf("save checkpoint of step %d: %w; %s", step, err, r.intact())
 	}

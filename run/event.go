@@ -153,6 +153,9 @@ func (r *Run) Append(e Event) error {
 	r.mustWrite()
 	r.appending.Lock()
 	defer r.appending.Unlock()
+	if err := r.keepLock(e.Step); err != nil {
+		return fmt.Errorf("append an event: %w", withCure(err, ""))
+	}
 	if time.Since(r.looked) >= eventsCheck {
 		r.looked = time.Now()
 		if err := r.lookAfterEvents(e.Step); err != nil {

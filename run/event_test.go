@@ -431,7 +431,8 @@ func FuzzEvents(f *testing.F) {
 			t.Fatal(err)
 		}
 		defer w.events.Close()
-		w.lock = w.events
+		w.lock = must(acquire(dir))(t)
+		defer w.lock.Close()
 		if err := w.Append(note("last")); err != nil {
 			t.Fatal(err)
 		}

@@ -57,6 +57,33 @@ func acquire(path string) (*os.File, error) {
 	}
 }
 
+// keepLock makes sure that this process still has the lock of the run, whose file somebody may have deleted: then another
+// process could write the run too. It locks a new file, or returns an error if another process was quicker. r.appending is held.
+func (r *Run) keepLock(step int) error {
+	held := r.lock
+	if r.relock != nil {
+		held = r.relock
+	}
+	if isAt(held, filepath.Join(r.path, lockName)) {
+		return nil
+	}
+	if _, err := os.Lstat(r.path); err != nil {
+		return fmt.Errorf("the folder of the run is gone: %w", err)
+	}
+	f, err := acquire(r.path)
+	if err != nil {
+		return fmt.Errorf("%s was deleted while the run was trained here: %w", lockName, err)
+	}
+	if fi, err := r.events.Stat(); err != nil || fi.Size() > r.digest.at {
+		return errors.Join(err, f.Close(), fmt.Errorf("%s was deleted while the run was trained here, and another process has trained it since; this one stops, and its last steps are lost", lockName))
+	}
+	if r.relock != nil {
+		r.relock.Close()
+	}
+	r.relock = f // and not r.lock, which others read meanwhile
+	return r.append(Event{Kind: KindNote, Step: step, Text: lockName + " was deleted while the run was trained, and was made anew"})
+}
+
 // isAt reports whether path names the open file.
 func isAt(f *os.File, path string) bool {
 	opened, err := f.Stat()

@@ -166,3 +166,79 @@ func TestOneOfManyCreates(t *testing.T) {
 		r.Close()
 	}
 }
+
+// A lock that is deleted under the process that writes the run is locked anew: nobody else can open the run, not even later.
+func TestLockIsDeleted(t *testing.T) {
+	for name, write := range map[string]func(*Run) error{
+		"event": func(r *Run) error { return r.Append(Event{Kind: KindTrain, Step: 1}) },
+		"checkpoint": func(r *Run) error {
+			_, err := r.Save(1, 0, []FileWriter{content("model", "weights")})
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRun(t)
+			for range 2 { // the second time it is the new one
+				if err := os.Remove(filepath.Join(r.Path(), lockName)); err != nil {
+					t.Fatal(err)
+				}
+				if err := write(r); err != nil {
+					t.Fatal(err)
+				}
+				if other, err := Open(r.Path()); !errors.Is(err, ErrLocked) {
+					t.Fatalf("another opens it: %v, %v", other, err)
+				}
+			}
+			h := must(r.History())(t)
+			notes := 0
+			for _, e := range h {
+				if e.Kind == KindNote && strings.Contains(e.Text, "run.lock was deleted") {
+					notes++
+				}
+			}
+			if notes != 2 {
+				t.Errorf("the events are %v", h)
+			}
+			if err := r.Close(); err != nil {
+				t.Fatal(err)
+			}
+			must(Open(r.Path()))(t).Close()
+		})
+	}
+}
+
+// If another process was quicker, this one writes nothing more: neither while the other has the run nor afterwards.
+func TestLockIsTaken(t *testing.T) {
+	r := newRun(t)
+	if err := r.Append(Event{Kind: KindTrain, Step: 1}); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(filepath.Join(r.Path(), lockName)); err != nil {
+		t.Fatal(err)
+	}
+	other := must(Open(r.Path()))(t)
+	refused := func(want string) {
+		t.Helper()
+		before := must(os.ReadFile(filepath.Join(r.Path(), eventsName)))(t)
+		if err := r.Append(Event{Kind: KindTrain, Step: 2}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("an event is written: %v", err)
+		}
+		if _, err := r.Save(2, 0, []FileWriter{content("model", "mine")}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("a checkpoint is saved: %v", err)
+		}
+		if after := must(os.ReadFile(filepath.Join(r.Path(), eventsName)))(t); string(after) != string(before) {
+			t.Errorf("events are written: %s", after[len(before):])
+		}
+		if cs := must(r.Checkpoints())(t); len(cs) != 0 {
+			t.Errorf("there are checkpoints %v", cs)
+		}
+	}
+	refused(ErrLocked.Error())
+	if err := other.Append(Event{Kind: KindTrain, Step: 3}); err != nil {
+		t.Fatal(err)
+	}
+	if err := other.Close(); err != nil {
+		t.Fatal(err)
+	}
+	refused("another process has trained it since")
+}

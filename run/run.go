@@ -160,6 +160,7 @@ type Run struct {
 	identity string   // that its checkpoints have, "" if it is not known
 	damage   error    // what is wrong with run.json, nil if nothing
 	lock     *os.File // nil for View
+	relock   *os.File // the lock that is held since the file of the other was deleted, nil if it was not
 	create   func(path string) (file, error)
 
 	requests  requests
@@ -297,7 +298,11 @@ func (r *Run) Close() error {
 	}
 	r.appending.Lock()
 	defer r.appending.Unlock()
-	if err := errors.Join(r.events.Sync(), r.events.Close(), r.lock.Close()); err != nil {
+	err := errors.Join(r.events.Sync(), r.events.Close(), r.lock.Close())
+	if r.relock != nil {
+		err = errors.Join(err, r.relock.Close())
+	}
+	if err != nil {
 		return fmt.Errorf("close run %s: %w", r.path, withCure(err, ""))
 	}
 	return nil
