@@ -1,0 +1,43 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// A damaged run.json makes no run unusable, and every command that reads the run says that it is damaged; so does the report.
+func TestDamagedInfoIsSaid(t *testing.T) {
+	for name, garble := range map[string]func(b []byte) []byte{
+		"a byte": func(b []byte) []byte { b[len(b)/2] ^= 1; return b },
+		"empty":  func([]byte) []byte { return nil },
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(archived(t, "format2"), "finished")
+			info := filepath.Join(path, "run.json")
+			b, err := os.ReadFile(info)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(info, garble(b), 0o666); err != nil {
+				t.Fatal(err)
+			}
+			for _, args := range [][]string{
+				{"report", path}, {"report", path, "--json"},
+				{"watch", path, "--no-tui"}, {"watch", path, "--once", "--size", "200x50"},
+				{"eval", path, "--examples", "8"}, {"lens", path, "--examples", "8"},
+				{"resume", path, "--steps", "7"},
+			} {
+				_, stderr, code := coil(t, args...)
+				if code != exitOK || !strings.Contains(stderr, "run.json is damaged") {
+					t.Errorf("%v: %d, %s", args, code, stderr)
+				}
+			}
+			page, err := os.ReadFile(filepath.Join(path, "report", "index.html"))
+			if err != nil || !strings.Contains(string(page), "run.json is damaged") {
+				t.Errorf("the page does not say that run.json is damaged, %v", err)
+			}
+		})
+	}
+}
