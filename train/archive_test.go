@@ -1,0 +1,67 @@
+package train
+
+import (
+	"os"
+	"path/filepath"
+	"runtime"
+	"testing"
+
+	"coil/backend/cpu"
+	"coil/config"
+	"coil/run"
+)
+
+// A run goes on from a checkpoint of an earlier coil and ends, bit for bit, where that coil ended. The runs of 6 steps in
+// testdata/archive have the checkpoints of steps 3 and 6, of either optimizer, with an average of the weights, middle looping
+// and a learned exit. The kernels are those of portable Go, on amd64: a compiler for another processor may fuse a
+// multiplication and an addition.
+func TestArchive(t *testing.T) {
+	if runtime.GOARCH != "amd64" {
+		t.Skip("the archived runs were computed on amd64, and other processors round differently")
+	}
+	for _, name := range []string{"adamw", "adafactor", "ema", "exit"} {
+		t.Run(name, func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), name)
+			if err := os.CopyFS(dir, os.DirFS(filepath.Join("testdata", "archive", name))); err != nil {
+				t.Fatal(err)
+			}
+			text, err := os.ReadFile(filepath.Join(dir, "config.toml"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			c, err := config.Stored("config.toml", text)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r, err := run.Open(dir)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer r.Close()
+			checkpoint := func(step int) run.Checkpoint {
+				c, err := r.Checkpoint(step)
+				if err != nil {
+					t.Fatal(err)
+				}
+				return c
+			}
+			want, from := contents(t, checkpoint(6)), checkpoint(3)
+
+			tr, err := New(c, newBackend(t, cpu.Options{Workers: 2, Kernels: "portable"}), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer tr.Close()
+			if err := tr.Resume(from); err != nil {
+				t.Fatal(err)
+			}
+			if err := r.Rewind(3); err != nil {
+				t.Fatal(err)
+			}
+			if err := tr.Run(r, nil); err != nil {
+				t.Fatal(err)
+			}
+			wantSame(t, contents(t, checkpoint(6)), want)
+		})
+	}
+}
