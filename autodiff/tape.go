@@ -80,8 +80,7 @@ func (t *Tape) Segment(x graph.Tensor, f func(graph.Tensor) graph.Tensor) graph.
 	t.Detached(func() { y = f(x) })
 	var used []graph.Tensor // x, and what else f reads
 	for _, op := range t.Current()[begin:] {
-		reads, _, _ := graph.Operands(op)
-		used = append(used, reads...)
+		used = append(used, graph.Describe(op).Reads...)
 	}
 	t.track(y)
 	t.Node(func() {

@@ -19,27 +19,15 @@ type OpTime struct {
 	Seconds float64 // summed over the workers
 }
 
-// Parts are the kinds of work that a step's time is split by: see [OpTime.Part].
-var Parts = []string{"matmul", "attention", "norm", "elementwise", "loss", "optimizer", "other"}
+// Other is the kind of what is no operation, such as packing weights and adding up the gradients of groups.
+const Other graph.Kind = "other"
 
-// Part is the one of [Parts] that the operation belongs to. What is no operation, such as packing weights and adding up the
-// gradients of groups, is other.
-func (t OpTime) Part() string {
-	switch t.Op.(type) {
-	case *graph.Matmul:
-		return "matmul"
-	case *graph.Attention, *graph.AttentionBackward, *graph.Softmax, *graph.SoftmaxBackward:
-		return "attention"
-	case *graph.LayerNorm, *graph.LayerNormBackward:
-		return "norm"
-	case *graph.Activate, *graph.ActivateBackward, *graph.SwiGLU, *graph.SwiGLUBackward, *graph.Add, *graph.Fill, *graph.ColumnSums, *graph.Rotary, *graph.Embedding, *graph.EmbeddingBackward:
-		return "elementwise"
-	case *graph.CrossEntropy, *graph.Exit, *graph.ExitLoss:
-		return "loss"
-	case *graph.AdamW, *graph.Adafactor, *graph.Average, *graph.ClipFactor, *graph.Sum, *graph.Cosine, *graph.CosineBackward:
-		return "optimizer"
+// Kind is the kind of work that the time went into.
+func (t OpTime) Kind() graph.Kind {
+	if t.Op == nil {
+		return Other
 	}
-	return "other"
+	return graph.Describe(t.Op).Kind
 }
 
 // A Positioner is a [Program] that can tell how far its step is.

@@ -180,7 +180,7 @@ func MeasureOperations(b *cpu.CPU, s *Subject, rounds int, d time.Duration) ([]O
 			o.Seconds += t.Seconds
 			round[name] = o
 			if t.Op != nil {
-				flops[name] += float64(graph.FLOPs(t.Op)) * float64(t.Calls)
+				flops[name] += float64(graph.Describe(t.Op).FLOPs) * float64(t.Calls)
 			}
 			if found[name] == nil {
 				found[name] = &sums{}

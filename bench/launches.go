@@ -138,8 +138,8 @@ func kindOf(c metal.Cost) string {
 		}
 		return name
 	}
-	_, written, _ := graph.Operands(c.Op)
-	return fmt.Sprintf("%s %d×%d", name, written[0].Rows, written[0].Cols)
+	y := graph.Describe(c.Op).Writes[0]
+	return fmt.Sprintf("%s %d×%d", name, y.Rows, y.Cols)
 }
 
 func ratio(a, b int64) float64 {

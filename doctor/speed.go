@@ -69,9 +69,6 @@ func (z sizes) subjects() []subject {
 			return &graph.LayerNormBackward{X: a(tokens, width), Gain: a(1, width), Stats: a(tokens, 2), DY: a(tokens, width), DX: a(tokens, width),
 				DGain: a(1, width), DBias: a(1, width)}
 		}},
-		{"softmax", func(r *graph.Recorder, a func(int, int) graph.Tensor) graph.Op {
-			return &graph.Softmax{X: a(tokens, length), Y: a(tokens, length)}
-		}},
 		{"gelu backward", func(r *graph.Recorder, a func(int, int) graph.Tensor) graph.Op {
 			return &graph.ActivateBackward{Activation: graph.GELU, X: a(tokens, 4*width), DY: a(tokens, 4*width), DX: a(tokens, 4*width)}
 		}},

@@ -21,9 +21,10 @@ type Activate struct {
 
 func (o *Activate) Name() string { return "activation" }
 
-func (o *Activate) operands(v *operands) {
-	v.read(o.X)
-	v.write(o.Y)
+func (o *Activate) describe(f *Facts) {
+	f.Kind = KindElementwise
+	f.read(o.X)
+	f.write(o.Y)
 }
 
 func (o *Activate) check() error { return want("Y", o.Y, o.X.Rows, o.X.Cols) }
@@ -38,9 +39,10 @@ type ActivateBackward struct {
 
 func (o *ActivateBackward) Name() string { return "activation backward" }
 
-func (o *ActivateBackward) operands(v *operands) {
-	v.read(o.X, o.DY)
-	v.write(o.DX, o.Y)
+func (o *ActivateBackward) describe(f *Facts) {
+	f.Kind = KindElementwise
+	f.read(o.X, o.DY)
+	f.write(o.DX, o.Y)
 }
 
 func (o *ActivateBackward) check() error {
@@ -53,9 +55,10 @@ type SwiGLU struct{ X, Y Tensor }
 
 func (o *SwiGLU) Name() string { return "swiglu" }
 
-func (o *SwiGLU) operands(v *operands) {
-	v.read(o.X)
-	v.write(o.Y)
+func (o *SwiGLU) describe(f *Facts) {
+	f.Kind = KindElementwise
+	f.read(o.X)
+	f.write(o.Y)
 }
 
 func (o *SwiGLU) check() error { return want("X", o.X, o.Y.Rows, 2*o.Y.Cols) }
@@ -65,9 +68,10 @@ type SwiGLUBackward struct{ X, DY, DX, Y Tensor }
 
 func (o *SwiGLUBackward) Name() string { return "swiglu backward" }
 
-func (o *SwiGLUBackward) operands(v *operands) {
-	v.read(o.X, o.DY)
-	v.write(o.DX, o.Y)
+func (o *SwiGLUBackward) describe(f *Facts) {
+	f.Kind = KindElementwise
+	f.read(o.X, o.DY)
+	f.write(o.DX, o.Y)
 }
 
 func (o *SwiGLUBackward) check() error {

@@ -16,9 +16,15 @@ type Attention struct {
 
 func (o *Attention) Name() string { return "attention" }
 
-func (o *Attention) operands(v *operands) {
-	v.read(o.QKV)
-	v.write(o.Out, o.LogSum)
+func (o *Attention) describe(f *Facts) {
+	f.Kind = KindAttention
+	f.read(o.QKV)
+	f.write(o.Out, o.LogSum)
+	f.exact(o.LogSum)
+	if oddHeads(o.Out, o.Heads) {
+		f.exact(o.QKV, o.Out)
+	}
+	f.FLOPs = 4 * int64(o.Length) * int64(o.Out.Size())
 }
 
 func (o *Attention) check() error {
@@ -37,6 +43,10 @@ func checkHeads(x Tensor, heads, length int) error {
 	return nil
 }
 
+// oddHeads reports whether heads begin at odd elements. Their operands stay float32: in a type of half its size they would
+// not begin at a multiple of four bytes, which devices want.
+func oddHeads(out Tensor, heads int) bool { return heads > 0 && out.Cols/heads%2 != 0 }
+
 // AttentionBackward is the gradient of Attention, from its input, result and LogSum. With P = exp(S − LogSum):
 //
 //	DV = Pᵀ·DOut,  DP = DOut·Vᵀ,  δ_i = Σ DOut_i ∘ Out_i,  DS = P ∘ (DP − δ),  DQ = DS·K/√w,  DK = DSᵀ·Q/√w
@@ -50,9 +60,15 @@ type AttentionBackward struct {
 
 func (o *AttentionBackward) Name() string { return "attention backward" }
 
-func (o *AttentionBackward) operands(v *operands) {
-	v.read(o.QKV, o.Out, o.LogSum, o.DOut)
-	v.write(o.DQKV)
+func (o *AttentionBackward) describe(f *Facts) {
+	f.Kind = KindAttention
+	f.read(o.QKV, o.Out, o.LogSum, o.DOut)
+	f.write(o.DQKV)
+	f.exact(o.LogSum)
+	if oddHeads(o.Out, o.Heads) {
+		f.exact(o.QKV, o.Out, o.DOut, o.DQKV)
+	}
+	f.FLOPs = 8 * int64(o.Length) * int64(o.Out.Size())
 }
 
 func (o *AttentionBackward) check() error {

@@ -8,9 +8,12 @@ type Fill struct {
 	Value float32
 }
 
-func (o *Fill) Name() string         { return "fill" }
-func (o *Fill) operands(v *operands) { v.write(o.Y) }
-func (o *Fill) check() error         { return wantAny("Y", o.Y) }
+func (o *Fill) Name() string { return "fill" }
+func (o *Fill) describe(f *Facts) {
+	f.Kind = KindElementwise
+	f.write(o.Y)
+}
+func (o *Fill) check() error { return wantAny("Y", o.Y) }
 
 // Add is Y = Alpha·A + Beta·B, elementwise; without B it is Y = Alpha·A. B may be a row [1,c], which is added to every
 // row. Y may be A or B.
@@ -21,9 +24,10 @@ type Add struct {
 
 func (o *Add) Name() string { return "add" }
 
-func (o *Add) operands(v *operands) {
-	v.read(o.A, o.B)
-	v.write(o.Y)
+func (o *Add) describe(f *Facts) {
+	f.Kind = KindElementwise
+	f.read(o.A, o.B)
+	f.write(o.Y)
 }
 
 func (o *Add) check() error {
@@ -41,9 +45,11 @@ type ColumnSums struct {
 
 func (o *ColumnSums) Name() string { return "column sums" }
 
-func (o *ColumnSums) operands(v *operands) {
-	v.read(o.X)
-	v.output(o.Accumulate, o.Y)
+func (o *ColumnSums) describe(f *Facts) {
+	f.Kind = KindElementwise
+	f.read(o.X)
+	f.output(o.Accumulate, o.Y)
+	f.exact(o.Y)
 }
 
 func (o *ColumnSums) check() error { return want("Y", o.Y, 1, o.X.Cols) }
@@ -63,9 +69,11 @@ func (o *Sum) Name() string {
 	return "sum"
 }
 
-func (o *Sum) operands(v *operands) {
-	v.read(o.X)
-	v.output(o.Accumulate, o.Y)
+func (o *Sum) describe(f *Facts) {
+	f.Kind = KindUpdate
+	f.read(o.X)
+	f.output(o.Accumulate, o.Y)
+	f.exact(o.Y)
 }
 
 func (o *Sum) check() error { return firstError(wantAny("X", o.X), want("Y", o.Y, 1, 1)) }
@@ -81,10 +89,12 @@ type Cosine struct {
 
 func (o *Cosine) Name() string { return "cosine" }
 
-func (o *Cosine) operands(v *operands) {
-	v.read(o.A, o.B)
-	v.output(o.Accumulate, o.Y)
-	v.write(o.Norms)
+func (o *Cosine) describe(f *Facts) {
+	f.Kind = KindUpdate
+	f.read(o.A, o.B)
+	f.output(o.Accumulate, o.Y)
+	f.write(o.Norms)
+	f.exact(o.Y, o.Norms)
 }
 
 func (o *Cosine) check() error {
@@ -104,9 +114,11 @@ type CosineBackward struct {
 
 func (o *CosineBackward) Name() string { return "cosine backward" }
 
-func (o *CosineBackward) operands(v *operands) {
-	v.read(o.A, o.B, o.Norms)
-	v.update(o.DA, o.DB)
+func (o *CosineBackward) describe(f *Facts) {
+	f.Kind = KindUpdate
+	f.read(o.A, o.B, o.Norms)
+	f.update(o.DA, o.DB)
+	f.exact(o.Norms, o.DA, o.DB)
 }
 
 func (o *CosineBackward) check() error {

@@ -19,10 +19,12 @@ func (o *Exit) Name() string { return "exit" }
 // Loops is T.
 func (o *Exit) Loops() int { return o.Z.Rows / o.Targets.Len }
 
-func (o *Exit) operands(v *operands) {
-	v.read(o.Z)
-	v.indices = append(v.indices, o.Targets)
-	v.write(o.P)
+func (o *Exit) describe(f *Facts) {
+	f.Kind = KindLoss
+	f.read(o.Z)
+	f.Indices = append(f.Indices, o.Targets)
+	f.write(o.P)
+	f.exact(o.Z, o.P)
 }
 
 func (o *Exit) check() error {
@@ -66,11 +68,13 @@ func (o *ExitLoss) Name() string { return "exit loss" }
 // Loops is T.
 func (o *ExitLoss) Loops() int { return o.Z.Rows / o.Targets.Len }
 
-func (o *ExitLoss) operands(v *operands) {
-	v.read(o.Z, o.P, o.Losses)
-	v.indices = append(v.indices, o.Targets)
-	v.write(o.Loss, o.Entropy, o.DZ)
-	v.scalars = append(v.scalars, o.Scale)
+func (o *ExitLoss) describe(f *Facts) {
+	f.Kind = KindLoss
+	f.read(o.Z, o.P, o.Losses)
+	f.Indices = append(f.Indices, o.Targets)
+	f.write(o.Loss, o.Entropy, o.DZ)
+	f.Scalars = append(f.Scalars, o.Scale)
+	f.exact(o.Z, o.P, o.Losses, o.Loss, o.Entropy, o.DZ)
 }
 
 func (o *ExitLoss) check() error {

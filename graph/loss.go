@@ -26,11 +26,13 @@ type CrossEntropy struct {
 
 func (o *CrossEntropy) Name() string { return "cross-entropy" }
 
-func (o *CrossEntropy) operands(v *operands) {
-	v.read(o.Logits, o.RowWeights)
-	v.indices = append(v.indices, o.Targets)
-	v.write(o.Loss, o.Correct, o.DLogits)
-	v.scalars = append(v.scalars, o.Scale)
+func (o *CrossEntropy) describe(f *Facts) {
+	f.Kind = KindLoss
+	f.read(o.Logits, o.RowWeights)
+	f.Indices = append(f.Indices, o.Targets)
+	f.write(o.Loss, o.Correct, o.DLogits)
+	f.Scalars = append(f.Scalars, o.Scale)
+	f.exact(o.RowWeights, o.Loss, o.Correct)
 }
 
 func (o *CrossEntropy) check() error {

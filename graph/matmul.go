@@ -35,11 +35,14 @@ func (o *Matmul) Shape() (m, n, k int) {
 	return m, o.B.Cols, k
 }
 
-func (o *Matmul) operands(v *operands) {
-	v.read(o.A, o.B, o.Bias, o.Residual)
-	v.output(o.Accumulate, o.C)
-	v.write(o.Pre)
-	v.update(o.Sums)
+func (o *Matmul) describe(f *Facts) {
+	f.Kind = KindMatmul
+	f.read(o.A, o.B, o.Bias, o.Residual)
+	f.output(o.Accumulate, o.C)
+	f.write(o.Pre)
+	f.update(o.Sums)
+	m, n, k := o.Shape()
+	f.FLOPs = 2 * int64(m) * int64(n) * int64(k)
 }
 
 func (o *Matmul) check() error {

@@ -24,9 +24,11 @@ func normName(rms bool) string {
 	return "layernorm"
 }
 
-func (o *LayerNorm) operands(v *operands) {
-	v.read(o.X, o.Gain, o.Bias)
-	v.write(o.Y, o.Stats)
+func (o *LayerNorm) describe(f *Facts) {
+	f.Kind = KindNorm
+	f.read(o.X, o.Gain, o.Bias)
+	f.write(o.Y, o.Stats)
+	f.exact(o.Stats)
 }
 
 func (o *LayerNorm) check() error {
@@ -67,11 +69,13 @@ type LayerNormBackward struct {
 
 func (o *LayerNormBackward) Name() string { return normName(o.RMS) + " backward" }
 
-func (o *LayerNormBackward) operands(v *operands) {
-	v.read(o.X, o.Gain, o.Stats, o.DY, o.Bias)
-	v.output(o.Accumulate, o.DX)
-	v.update(o.DGain, o.DBias)
-	v.write(o.Y)
+func (o *LayerNormBackward) describe(f *Facts) {
+	f.Kind = KindNorm
+	f.read(o.X, o.Gain, o.Stats, o.DY, o.Bias)
+	f.output(o.Accumulate, o.DX)
+	f.update(o.DGain, o.DBias)
+	f.write(o.Y)
+	f.exact(o.Stats, o.DGain, o.DBias)
 }
 
 func (o *LayerNormBackward) check() error {
@@ -87,30 +91,4 @@ func (o *LayerNormBackward) check() error {
 		wantIf("Y", o.Y, n, d), wantIf("bias", o.Bias, 1, d),
 		want("DY", o.DY, n, d), want("DX", o.DX, n, d), want("gain", o.Gain, 1, d), want("stats", o.Stats, n, 2),
 		wantDense("stats", o.Stats), wantIf("DGain", o.DGain, 1, d), wantIf("DBias", o.DBias, 1, d))
-}
-
-// Softmax is Y[i,:] = exp(X[i,:] − max)/Σ exp(X[i,:] − max) for each row. Y may be X.
-type Softmax struct{ X, Y Tensor }
-
-func (o *Softmax) Name() string { return "softmax" }
-
-func (o *Softmax) operands(v *operands) {
-	v.read(o.X)
-	v.write(o.Y)
-}
-
-func (o *Softmax) check() error { return want("Y", o.Y, o.X.Rows, o.X.Cols) }
-
-// SoftmaxBackward is DX = Y ∘ (DY − Σ_j Y ∘ DY) for each row, from the softmax's own result Y. DX may be DY.
-type SoftmaxBackward struct{ Y, DY, DX Tensor }
-
-func (o *SoftmaxBackward) Name() string { return "softmax backward" }
-
-func (o *SoftmaxBackward) operands(v *operands) {
-	v.read(o.Y, o.DY)
-	v.write(o.DX)
-}
-
-func (o *SoftmaxBackward) check() error {
-	return firstError(want("DY", o.DY, o.Y.Rows, o.Y.Cols), want("DX", o.DX, o.Y.Rows, o.Y.Cols))
 }

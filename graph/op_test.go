@@ -6,10 +6,16 @@ import (
 	"testing"
 
 	"coil/graph"
+	"coil/graph/graphtest"
 )
 
-// scene is a recording with all kinds of storage, each with room for a row and a column more than its tensor.
+// scene is a recording of examples.
 type scene struct{ *graph.Recorder }
+
+func (s scene) tensor(rows, cols int) graph.Tensor { return graphtest.Tensor(s.Recorder, rows, cols) }
+func (s scene) index(n int) graph.Index            { return graphtest.Index(s.Recorder, n) }
+
+func (s scene) valid() []graph.Op { return graphtest.Examples(s.Recorder) }
 
 // buffer is memory that no device has.
 type buffer struct {
@@ -18,57 +24,6 @@ type buffer struct {
 }
 
 func (b buffer) Len() int { return b.n }
-
-func (s scene) tensor(rows, cols int) graph.Tensor {
-	whole := s.Temporary(rows+1, cols+1)
-	s.Record(&graph.Fill{Y: whole})
-	whole.Rows, whole.Cols, whole.Stride = rows, cols, cols
-	return whole
-}
-
-func (s scene) index(n int) graph.Index { return s.Input(n+1).Range(0, n) }
-
-// valid returns one of every operation, with all operands that it may have.
-func (s scene) valid() []graph.Op {
-	m := s.tensor
-	one := func() graph.Tensor { return m(1, 1) }
-	return []graph.Op{
-		&graph.Matmul{A: m(3, 4), B: m(4, 5), C: m(3, 5), Bias: m(1, 5), Activation: graph.GELU, Pre: m(3, 5), Residual: m(3, 5)},
-		&graph.Matmul{A: m(4, 3), B: m(4, 5), C: m(3, 5), TransA: true},
-		&graph.Matmul{A: m(3, 4), B: m(5, 4), C: m(3, 5), TransB: true, Accumulate: true},
-		&graph.Activate{X: m(2, 3), Y: m(2, 3)},
-		&graph.ActivateBackward{X: m(2, 3), DY: m(2, 3), DX: m(2, 3), Y: m(2, 3)},
-		&graph.SwiGLU{X: m(2, 6), Y: m(2, 3)},
-		&graph.SwiGLUBackward{X: m(2, 6), DY: m(2, 3), DX: m(2, 6), Y: m(2, 3)},
-		&graph.LayerNorm{X: m(2, 3), Gain: m(1, 3), Bias: m(1, 3), Y: m(2, 3), Stats: m(2, 2)},
-		&graph.LayerNorm{X: m(2, 3), Gain: m(1, 3), Y: m(2, 3), Stats: m(2, 2), RMS: true},
-		&graph.LayerNormBackward{X: m(2, 3), Gain: m(1, 3), Stats: m(2, 2), DY: m(2, 3), DX: m(2, 3), DGain: m(1, 3), DBias: m(1, 3)},
-		&graph.LayerNormBackward{X: m(2, 3), Gain: m(1, 3), Stats: m(2, 2), DY: m(2, 3), DX: m(2, 3), DGain: m(1, 3), RMS: true},
-		&graph.Softmax{X: m(2, 3), Y: m(2, 3)},
-		&graph.SoftmaxBackward{Y: m(2, 3), DY: m(2, 3), DX: m(2, 3)},
-		&graph.Attention{QKV: m(6, 12), Out: m(6, 4), LogSum: m(6, 2), Heads: 2, Length: 3},
-		&graph.AttentionBackward{QKV: m(6, 12), Out: m(6, 4), LogSum: m(6, 2), DOut: m(6, 4), DQKV: m(6, 12), Heads: 2, Length: 3},
-		&graph.Rotary{X: m(6, 8), Width: 4, Length: 3, Base: 10},
-		&graph.Embedding{Table: m(7, 3), Index: s.index(6), Positions: m(3, 3), Y: m(6, 3)},
-		&graph.EmbeddingBackward{Index: s.index(6), DY: m(6, 3), DTable: m(7, 3), DPositions: m(3, 3)},
-		&graph.CrossEntropy{Logits: m(4, 3), Targets: s.index(4), RowWeights: m(4, 1), Loss: m(4, 1), Correct: m(4, 1), DLogits: m(4, 3), Scale: s.Scalar()},
-		&graph.Exit{Z: m(8, 1), P: m(8, 1), Targets: s.index(4)},
-		&graph.ExitLoss{Z: m(8, 1), P: m(8, 1), Losses: m(8, 1), Targets: s.index(4), Loss: m(4, 1), Entropy: m(4, 1), DZ: m(8, 1), Scale: s.Scalar()},
-		&graph.Fill{Y: m(2, 3)},
-		&graph.Add{A: m(2, 3), B: m(2, 3), Y: m(2, 3)},
-		&graph.Add{A: m(4, 3), B: m(1, 3), Y: m(4, 3)},
-		&graph.ColumnSums{X: m(2, 3), Y: m(1, 3)},
-		&graph.Sum{X: m(2, 3), Y: one()},
-		&graph.Sum{X: m(2, 3), Y: one(), Squares: true},
-		&graph.Cosine{A: m(2, 3), B: m(2, 3), Y: one(), Norms: m(1, 3)},
-		&graph.CosineBackward{A: m(2, 3), B: m(2, 3), Norms: m(1, 3), DA: m(2, 3), DB: m(2, 3)},
-		&graph.ClipFactor{Squares: one(), Norm: one(), Factor: one()},
-		&graph.AdamW{X: m(2, 3), Grad: m(2, 3), M: m(2, 3), V: m(2, 3), Factor: one(), Beta1: 0.9, Beta2: 0.9},
-		&graph.Adafactor{X: m(2, 3), Grad: m(2, 3), RowV: m(1, 2), ColV: m(1, 3), Factor: one(), Clip: 1},
-		&graph.Adafactor{X: m(1, 3), Grad: m(1, 3), ColV: m(1, 3), Factor: one(), Clip: 1},
-		&graph.Average{X: m(2, 3), Mean: m(2, 3), Factor: one()},
-	}
-}
 
 func newScene() scene { return scene{graph.NewRecorder(1, 1)} }
 

@@ -15,9 +15,11 @@ type ClipFactor struct {
 
 func (o *ClipFactor) Name() string { return "clip factor" }
 
-func (o *ClipFactor) operands(v *operands) {
-	v.read(o.Squares)
-	v.write(o.Norm, o.Factor)
+func (o *ClipFactor) describe(f *Facts) {
+	f.Kind = KindUpdate
+	f.read(o.Squares)
+	f.write(o.Norm, o.Factor)
+	f.exact(o.Squares, o.Norm, o.Factor)
 }
 
 func (o *ClipFactor) check() error {
@@ -39,10 +41,13 @@ type AdamW struct {
 
 func (o *AdamW) Name() string { return "adamw" }
 
-func (o *AdamW) operands(v *operands) {
-	v.read(o.Grad, o.Factor)
-	v.update(o.X, o.M, o.V)
-	v.scalars = append(v.scalars, o.Rate, o.Correct1, o.Correct2)
+func (o *AdamW) describe(f *Facts) {
+	f.Kind = KindUpdate
+	f.read(o.Grad, o.Factor)
+	f.update(o.X, o.M, o.V)
+	f.Scalars = append(f.Scalars, o.Rate, o.Correct1, o.Correct2)
+	f.exact(o.X, o.M, o.V, o.Factor)
+	f.Gated = true
 }
 
 func (o *AdamW) check() error {
@@ -76,10 +81,13 @@ type Adafactor struct {
 
 func (o *Adafactor) Name() string { return "adafactor" }
 
-func (o *Adafactor) operands(v *operands) {
-	v.read(o.Grad, o.Factor)
-	v.update(o.X, o.RowV, o.ColV)
-	v.scalars = append(v.scalars, o.Rate, o.Beta)
+func (o *Adafactor) describe(f *Facts) {
+	f.Kind = KindUpdate
+	f.read(o.Grad, o.Factor)
+	f.update(o.X, o.RowV, o.ColV)
+	f.Scalars = append(f.Scalars, o.Rate, o.Beta)
+	f.exact(o.X, o.RowV, o.ColV, o.Factor)
+	f.Gated = true
 }
 
 func (o *Adafactor) check() error {
@@ -103,10 +111,13 @@ type Average struct {
 
 func (o *Average) Name() string { return "average" }
 
-func (o *Average) operands(v *operands) {
-	v.read(o.X, o.Factor)
-	v.update(o.Mean)
-	v.scalars = append(v.scalars, o.Decay)
+func (o *Average) describe(f *Facts) {
+	f.Kind = KindUpdate
+	f.read(o.X, o.Factor)
+	f.update(o.Mean)
+	f.Scalars = append(f.Scalars, o.Decay)
+	f.exact(o.X, o.Mean, o.Factor)
+	f.Gated = true
 }
 
 func (o *Average) check() error {

@@ -40,8 +40,8 @@ func PlanArenas(r *Recorder, size func(i int) int) (group, step Arena, err error
 func planArena(storages []Storage, ops []Op, pinned map[int]bool, size func(int) int) Arena {
 	lives := make(map[int]*life)
 	for i, op := range ops {
-		reads, writes, _ := Operands(op)
-		for _, t := range append(reads, writes...) {
+		f := Describe(op)
+		for _, t := range append(f.Reads, f.Writes...) {
 			s := t.Storage - 1
 			if storages[s].Space != Temporary {
 				continue

@@ -78,11 +78,11 @@ func TestArenas(t *testing.T) {
 				}
 			}
 			for _, op := range ops {
-				reads, writes, _ := graph.Operands(op)
-				for _, x := range reads {
+				f := graph.Describe(op)
+				for _, x := range f.Reads {
 					check(x)
 				}
-				for _, x := range writes {
+				for _, x := range f.Writes {
 					own := cells(x)
 					for i := range own {
 						own[i] = x.Storage

@@ -15,7 +15,10 @@ type Rotary struct {
 
 func (o *Rotary) Name() string { return "rotary" }
 
-func (o *Rotary) operands(v *operands) { v.update(o.X) }
+func (o *Rotary) describe(f *Facts) {
+	f.Kind = KindElementwise
+	f.update(o.X)
+}
 
 func (o *Rotary) check() error {
 	if o.Width < 2 || o.Width%2 != 0 {
@@ -38,10 +41,11 @@ type Embedding struct {
 
 func (o *Embedding) Name() string { return "embedding" }
 
-func (o *Embedding) operands(v *operands) {
-	v.read(o.Table, o.Positions)
-	v.indices = append(v.indices, o.Index)
-	v.write(o.Y)
+func (o *Embedding) describe(f *Facts) {
+	f.Kind = KindElementwise
+	f.read(o.Table, o.Positions)
+	f.Indices = append(f.Indices, o.Index)
+	f.write(o.Y)
 }
 
 func (o *Embedding) check() error {
@@ -69,10 +73,12 @@ type EmbeddingBackward struct {
 
 func (o *EmbeddingBackward) Name() string { return "embedding backward" }
 
-func (o *EmbeddingBackward) operands(v *operands) {
-	v.read(o.DY)
-	v.indices = append(v.indices, o.Index)
-	v.update(o.DTable, o.DPositions)
+func (o *EmbeddingBackward) describe(f *Facts) {
+	f.Kind = KindElementwise
+	f.read(o.DY)
+	f.Indices = append(f.Indices, o.Index)
+	f.update(o.DTable, o.DPositions)
+	f.exact(o.DTable, o.DPositions)
 }
 
 func (o *EmbeddingBackward) check() error {

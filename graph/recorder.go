@@ -24,51 +24,8 @@ type Op interface {
 	Name() string
 	// check returns an error if a shape is wrong.
 	check() error
-	// operands tells v everything that the operation reads and writes.
-	operands(v *operands)
-}
-
-// operands collects what an operation touches.
-type operands struct {
-	reads, writes []Tensor
-	indices       []Index
-	scalars       []Scalar
-}
-
-func (v *operands) read(ts ...Tensor) {
-	for _, t := range ts {
-		if t.Exists() {
-			v.reads = append(v.reads, t)
-		}
-	}
-}
-
-func (v *operands) write(ts ...Tensor) {
-	for _, t := range ts {
-		if t.Exists() {
-			v.writes = append(v.writes, t)
-		}
-	}
-}
-
-// update is read and write.
-func (v *operands) update(ts ...Tensor) {
-	v.read(ts...)
-	v.write(ts...)
-}
-
-func (v *operands) output(accumulate bool, t Tensor) {
-	if accumulate {
-		v.read(t)
-	}
-	v.write(t)
-}
-
-// Operands returns the tensors that op reads and those that it writes; one that it does both to is in both lists.
-func Operands(op Op) (reads, writes []Tensor, indices []Index) {
-	var v operands
-	op.operands(&v)
-	return v.reads, v.writes, v.indices
+	// describe fills in the facts.
+	describe(f *Facts)
 }
 
 // A Recorder writes down the operations of a program. The first error sticks: later calls do nothing, and
@@ -254,9 +211,8 @@ func (r *Recorder) place(t Tensor) error {
 
 // examine checks that operands lie in their storages and may be used so, then the operation's own rules.
 func (r *Recorder) examine(op Op) error {
-	var v operands
-	op.operands(&v)
-	for i, ts := range [][]Tensor{v.reads, v.writes} {
+	v := Describe(op)
+	for i, ts := range [][]Tensor{v.Reads, v.Writes} {
 		for _, t := range ts {
 			if err := r.place(t); err != nil {
 				return err
@@ -266,7 +222,7 @@ func (r *Recorder) examine(op Op) error {
 				return fmt.Errorf("writes a constant")
 			case i == 1 && s.Space == Parameter && !r.inStep:
 				return fmt.Errorf("writes a parameter in the group part, where groups run side by side")
-			case i == 1 && s.Space == Accumulator && !r.inStep && !slices.Contains(v.reads, t):
+			case i == 1 && s.Space == Accumulator && !r.inStep && !slices.Contains(v.Reads, t):
 				return fmt.Errorf("writes over an accumulator in the group part, which may only add to it")
 			case r.inStep && s.Space == Output:
 				return fmt.Errorf("an output has no place in the step part")
@@ -277,7 +233,7 @@ func (r *Recorder) examine(op Op) error {
 			}
 		}
 	}
-	for _, x := range v.indices {
+	for _, x := range v.Indices {
 		if x.Storage < 1 || x.Storage > len(r.storages) || r.storages[x.Storage-1].Space != Input {
 			return fmt.Errorf("index %d is not an input", x.Storage)
 		}
@@ -288,7 +244,7 @@ func (r *Recorder) examine(op Op) error {
 			return fmt.Errorf("an input has no place in the step part")
 		}
 	}
-	for _, s := range v.scalars {
+	for _, s := range v.Scalars {
 		if s < 0 || int(s) > r.scalars {
 			return fmt.Errorf("scalar %d is not of this recorder", s)
 		}
@@ -296,7 +252,7 @@ func (r *Recorder) examine(op Op) error {
 	if err := op.check(); err != nil {
 		return err
 	}
-	for _, t := range v.writes {
+	for _, t := range v.Writes {
 		r.storages[t.Storage-1].written = true
 	}
 	return nil

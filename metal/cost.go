@@ -77,10 +77,12 @@ func (p *program) least(s step) int64 {
 		return 4 * int64(t.Size())
 	}
 	var n int64
-	reads, writes, indices := graph.Operands(s.op)
+	f := graph.Describe(s.op)
+	reads, writes := f.Reads, f.Writes
 	if s.with != nil {
 		made := writes
-		in, out, _ := graph.Operands(s.with)
+		with := graph.Describe(s.with)
+		in, out := with.Reads, with.Writes
 		passed := func(t graph.Tensor) bool {
 			return slices.ContainsFunc(made, func(m graph.Tensor) bool { return m.Storage == t.Storage })
 		}
@@ -100,7 +102,7 @@ func (p *program) least(s step) int64 {
 			}
 		}
 	}
-	for _, x := range indices {
+	for _, x := range f.Indices {
 		n += 4 * int64(x.Len)
 	}
 	return n

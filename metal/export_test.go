@@ -1,9 +1,11 @@
 package metal
 
 import (
+	"slices"
 	"unsafe"
 
 	"coil/backend"
+	"coil/graph"
 )
 
 // Gate is the launch behind which a program changes parameters, -1 if it changes none, and the number of its launches.
@@ -73,4 +75,21 @@ func place(list []Launch, l *Launch) int {
 		return int(d / unsafe.Sizeof(*l))
 	}
 	return -1
+}
+
+// Files are the files of shaders that operation op of a program is computed by.
+func Files(p backend.Program, op graph.Op) (files []string) {
+	for _, s := range p.(*program).steps {
+		if s.op == op && !slices.Contains(files, s.file) {
+			files = append(files, s.file)
+		}
+	}
+	return files
+}
+
+// AsksGate reports whether the launches of operation op that change a parameter are told whether they may.
+func AsksGate(p backend.Program, op graph.Op) bool {
+	return slices.ContainsFunc(p.(*program).steps, func(s step) bool {
+		return s.op == op && slices.ContainsFunc(s.args, func(a arg) bool { return a.region == journal })
+	})
 }

@@ -71,7 +71,7 @@ func (l *lowering) wanted(t graph.Tensor, ops []graph.Op) bool {
 	}
 	same := func(x graph.Tensor) bool { return x.Storage == t.Storage }
 	return slices.ContainsFunc(ops, func(op graph.Op) bool {
-		reads, writes, _ := graph.Operands(op)
-		return slices.ContainsFunc(reads, same) || slices.ContainsFunc(writes, same)
+		f := graph.Describe(op)
+		return slices.ContainsFunc(f.Reads, same) || slices.ContainsFunc(f.Writes, same)
 	})
 }

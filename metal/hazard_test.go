@@ -200,12 +200,12 @@ func TestBarriersOfPrograms(t *testing.T) {
 				r.Record(&graph.Add{A: sum, B: x, Y: sum, Alpha: 1, Beta: 1})
 				continue
 			case 5:
-				r.Record(&graph.Softmax{X: any(), Y: y})
+				r.Record(&graph.Activate{Activation: graph.GELU, X: any(), Y: y})
 			case 6:
 				x := any()
 				y = fresh()
-				r.Record(&graph.Softmax{X: x, Y: y})
-				r.Record(&graph.SoftmaxBackward{Y: y, DY: x, DX: x})
+				r.Record(&graph.Activate{Activation: graph.ReLU, X: x, Y: y})
+				r.Record(&graph.ActivateBackward{Activation: graph.ReLU, X: x, DY: y, DX: x})
 			}
 			made = append(made, y)
 		}

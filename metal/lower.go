@@ -284,10 +284,6 @@ func (l *lowering) lower(op graph.Op) {
 		l.norm(o)
 	case *graph.LayerNormBackward:
 		l.normBackward(o)
-	case *graph.Softmax:
-		l.softmax(o)
-	case *graph.SoftmaxBackward:
-		l.softmaxBackward(o)
 	case *graph.Attention:
 		l.attention(o)
 	case *graph.AttentionBackward:

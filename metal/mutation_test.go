@@ -29,7 +29,7 @@ import (
 // subjectsOf are the parts of the conformance suite that are most likely to notice a fault in a file of shaders. The
 // prelude is part of every file; these are those that use all of it.
 var subjectsOf = map[string][]string{
-	"prelude":     {"activation", "elementwise", "softmax", "norm", "cross-entropy"},
+	"prelude":     {"activation", "elementwise", "norm", "cross-entropy"},
 	"elementwise": {"activation", "swiglu", "elementwise"},
 	"embedding":   {"embedding"},
 	"loss":        {"cross-entropy"},
@@ -42,9 +42,8 @@ var subjectsOf = map[string][]string{
 	"rotary":      {"rotary"},
 	"scores":      {"attention"},
 	"attention":   {"attention"},
-	"softmax":     {"softmax"},
-	"teams":       {"softmax", "norm", "cross-entropy", "adafactor"},
-	"teams_plain": {"softmax", "norm", "cross-entropy", "adafactor"},
+	"teams":       {"norm", "cross-entropy", "adafactor"},
+	"teams_plain": {"norm", "cross-entropy", "adafactor"},
 	"plain":       {"matmul", "matmul epilogue", "attention"},
 	"product":     {"matmul", "matmul epilogue", "pairs", "attention"},
 	"tensors":     {"matmul"}, // and its own test
@@ -88,9 +87,9 @@ type mutatedFile struct {
 
 // hostsOf are the files that have others in them, and that use all of those together.
 var hostsOf = map[string][]string{
-	"prelude":     {"elementwise", "softmax", "norm", "loss"},
-	"teams":       {"softmax", "norm", "loss", "optimizer"},
-	"teams_plain": {"softmax", "norm", "loss", "optimizer"},
+	"prelude":     {"elementwise", "norm", "loss"},
+	"teams":       {"norm", "loss", "optimizer"},
+	"teams_plain": {"norm", "loss", "optimizer"},
 	"plain":       {"matmul"},
 	"product":     {"matmul"},
 }

@@ -105,37 +105,3 @@ func (l *lowering) normBackward(o *graph.LayerNormBackward) {
 			partial{o.DBias, sums.after(4 * width), blocks, 8 * width, 4 * width})
 	}
 }
-
-// softmaxTeam is the team of a kernel for rows of so many columns, which it goes over as often as it needs.
-func (l *lowering) softmaxTeam(kernel string, cols int) team {
-	if cols <= narrow && l.byLines() {
-		threads := l.threads(kernel, simdWidth*normSimds)
-		return team{threads: threads, rows: threads / simdWidth}
-	}
-	return team{whole: true, threads: l.threads(kernel, min(ceil(cols, 4*simdWidth), normSimds)*simdWidth), rows: 1}
-}
-
-func (l *lowering) softmax(o *graph.Softmax) {
-	x, y := o.X, o.Y
-	t := l.softmaxTeam("softmax", x.Cols)
-	l.add(launch{
-		file: "softmax", kernel: "softmax",
-		constants: []Constant{boolConstant(0, t.whole), boolConstant(1, l.wide(x, y))},
-		args:      []arg{l.in(x), l.out(y)},
-		params:    struct{ Rows, Cols, X, Y uint32 }{uint32(x.Rows), uint32(x.Cols), stride(x), stride(y)},
-		groups:    one(ceil(x.Rows, t.rows)), threads: one(t.threads),
-	})
-}
-
-func (l *lowering) softmaxBackward(o *graph.SoftmaxBackward) {
-	y, dy, dx := o.Y, o.DY, o.DX
-	t := l.softmaxTeam("softmax_backward", y.Cols)
-	l.add(launch{
-		file: "softmax", kernel: "softmax_backward",
-		constants: []Constant{boolConstant(0, t.whole), boolConstant(1, l.wide(y, dy, dx))},
-		args:      []arg{l.in(y), l.in(dy), l.out(dx)},
-		params: struct{ Rows, Cols, Y, DY, DX uint32 }{
-			uint32(y.Rows), uint32(y.Cols), stride(y), stride(dy), stride(dx)},
-		groups: one(ceil(y.Rows, t.rows)), threads: one(t.threads),
-	})
-}

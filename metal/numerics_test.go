@@ -50,7 +50,7 @@ func TestFastFunctions(t *testing.T) {
 		"exit":        true,  // log(1 + exp(-|x|)) errs by 1/2²¹, which is more than its value at large |x|
 		"clip factor": true,  // the square root of 1/4 is not 1/2
 		"matmul":      false, // no functions
-		"softmax":     false, // the arguments of exp are small, and its errors a share of the sum's
+		"attention":   false, // the arguments of exp are small, and its errors a share of the sum's
 	}
 	b := on(t, emulatortest.Open(t, emulator.Options{Flush: true, Functions: emulator.WorstFast}), metal.Options{})
 	defer b.Close()

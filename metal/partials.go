@@ -134,8 +134,8 @@ func (l *lowering) settle(op graph.Op) {
 	case *graph.LayerNormBackward:
 		added = append(added, o.DGain, o.DBias)
 	}
-	reads, writes, _ := graph.Operands(op)
-	for _, t := range append(reads, writes...) {
+	f := graph.Describe(op)
+	for _, t := range append(f.Reads, f.Writes...) {
 		if !slices.Contains(added, t) && slices.ContainsFunc(l.waiting.targets, func(x target) bool { return x.to.Storage == t.Storage }) {
 			l.addWaiting()
 			return

@@ -181,7 +181,7 @@ func (l *layout) lowerAll(accumulated uint64) {
 				l.openGate()
 				l.gate = len(l.steps) - 1
 			}
-			l.ungated = l.ungated || !asksGate(op)
+			l.ungated = l.ungated || !graph.Describe(op).Gated
 		}
 		l.lower(op)
 	}
@@ -196,19 +196,9 @@ func (l *layout) lowerAll(accumulated uint64) {
 }
 
 func (l *layout) changesParameter(op graph.Op) bool {
-	_, written, _ := graph.Operands(op)
-	return slices.ContainsFunc(written, func(t graph.Tensor) bool {
+	return slices.ContainsFunc(graph.Describe(op).Writes, func(t graph.Tensor) bool {
 		return l.rec.Storages()[t.Storage-1].Space == graph.Parameter
 	})
-}
-
-// asksGate reports whether the kernels of op leave everything as it is while the gate is closed.
-func asksGate(op graph.Op) bool {
-	switch op.(type) {
-	case *graph.AdamW, *graph.Adafactor, *graph.Average:
-		return true
-	}
-	return false
 }
 
 // Plan returns the memory that Compile would take.

@@ -1,9 +1,11 @@
 package train
 
 import (
+	"slices"
 	"time"
 
 	"coil/backend"
+	"coil/graph"
 	"coil/machine"
 	"coil/run"
 )
@@ -77,17 +79,17 @@ func (o *observer) profiled(st *step) {
 	p.Profile(false)
 }
 
-// shares are those of the parts of a step in its time, as time_<part>.
+// shares are those of the kinds of work in a step's time, as time_<kind>.
 func shares(times []backend.OpTime) map[string]run.Number {
-	seconds, all := map[string]float64{}, 0.0
+	seconds, all := map[graph.Kind]float64{}, 0.0
 	for _, t := range times {
-		seconds[t.Part()] += t.Seconds
+		seconds[t.Kind()] += t.Seconds
 		all += t.Seconds
 	}
 	v := map[string]run.Number{}
 	if all > 0 {
-		for _, part := range backend.Parts {
-			v["time_"+part] = run.Number(seconds[part] / all)
+		for _, k := range slices.Concat(graph.Kinds, []graph.Kind{backend.Other}) {
+			v["time_"+string(k)] = run.Number(seconds[k] / all)
 		}
 	}
 	return v

@@ -33,23 +33,19 @@ func TestReportsTellOfTheMachine(t *testing.T) {
 	}
 }
 
-// Each operation belongs to a part.
-func TestParts(t *testing.T) {
+// A training step has work of each kind.
+func TestKinds(t *testing.T) {
 	c := tiny()
 	c.Regularize.Lambda, c.Model.Layers, c.Model.Activation = 1, "2x1", "swiglu"
 	tr := newTrainer(t, c, 1)
 	rec, _ := recordStep(tr.Model, c, 1, tr.state, tr.Model.Architecture)
-	seen := map[string]bool{}
+	seen := map[graph.Kind]bool{}
 	for _, ops := range [][]graph.Op{rec.Group(), rec.Step()} {
 		for _, op := range ops {
-			part := backend.OpTime{Op: op}.Part()
-			if part == "other" {
-				t.Errorf("%s belongs nowhere", op.Name())
-			}
-			seen[part] = true
+			seen[backend.OpTime{Op: op}.Kind()] = true
 		}
 	}
-	if len(seen) != len(backend.Parts)-1 {
-		t.Errorf("seen are %v of %v", seen, backend.Parts)
+	if len(seen) != len(graph.Kinds) {
+		t.Errorf("seen are %v of %v", seen, graph.Kinds)
 	}
 }

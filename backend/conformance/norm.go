@@ -75,35 +75,6 @@ func (r *reference) normBackward(o *graph.LayerNormBackward) {
 	r.update(o.DBias, func(d matrix) { addRows(d, dy, first) })
 }
 
-func (r *reference) softmax(o *graph.Softmax) {
-	y := r.read(o.X)
-	for i := range y.rows {
-		p := y.row(i)
-		m := largest(p)
-		var sum total
-		for j := range p {
-			p[j] = p[j].minus(m).exp()
-			sum.add(p[j])
-		}
-		for j := range p {
-			p[j] = p[j].over(sum.num())
-		}
-	}
-	r.write(o.Y, y)
-}
-
-func (r *reference) softmaxBackward(o *graph.SoftmaxBackward) {
-	y, dx := r.read(o.Y), r.read(o.DY)
-	for i := range y.rows {
-		p, d := y.row(i), dx.row(i)
-		delta := dot(p, d)
-		for j := range p {
-			d[j] = p[j].times(d[j].minus(delta))
-		}
-	}
-	r.write(o.DX, dx)
-}
-
 func normCases(s *suite) {
 	for _, rms := range []bool{false, true} {
 		name := (&graph.LayerNorm{RMS: rms}).Name()
@@ -178,29 +149,4 @@ func (c *trial) stats(x graph.Tensor, rms bool) graph.Tensor {
 	stats := c.Temporary(x.Rows, 2)
 	c.Record(&graph.LayerNorm{X: x, Gain: c.weight("gain", 1, x.Cols), Y: c.Temporary(x.Rows, x.Cols), Stats: stats, Eps: 1e-5, RMS: rms})
 	return stats
-}
-
-func softmaxCases(s *suite) {
-	for i, shape := range append(elementwiseShapes, [][2]int{{2, 1500}, {1, 2053}}...) {
-		n, d := shape[0], shape[1]
-		s.inBoth(fmt.Sprintf("[%d,%d]", n, d), func(c *trial) {
-			c.pad = i % 3
-			c.check(&graph.Softmax{X: c.in("X", n, d, c.scaled(3)), Y: c.out("Y", n, d)})
-		})
-		s.inBoth(fmt.Sprintf("backward [%d,%d]", n, d), func(c *trial) {
-			c.pad = i % 3
-			y := c.in("Y", n, d, func() float32 { return c.positive() / float32(d) })
-			c.check(&graph.SoftmaxBackward{Y: y, DY: c.in("DY", n, d), DX: c.out("DX", n, d)})
-		})
-	}
-	c := s.inGroup("in place")
-	x, dy := c.inOut("X", 5, 37), c.inOut("DY", 5, 37)
-	c.check(&graph.Softmax{X: x, Y: x}, &graph.SoftmaxBackward{Y: x, DY: dy, DX: dy})
-
-	c = s.inGroup("of large numbers")
-	c.check(&graph.Softmax{X: c.in("X", 4, 50, c.scaled(1e4)), Y: c.out("Y", 4, 50)})
-
-	c = s.inGroup("far below zero")
-	far := func() float32 { return c.normal() - 1000 }
-	c.check(&graph.Softmax{X: c.in("X", 3, 50, far), Y: c.out("Y", 3, 50)}, &graph.Softmax{X: c.in("X", 3, 202, far), Y: c.out("Y", 3, 202)})
 }

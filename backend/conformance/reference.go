@@ -2,8 +2,10 @@ package conformance
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"math/rand/v2"
+	"reflect"
 
 	"coil/backend"
 	"coil/graph"
@@ -13,6 +15,7 @@ import (
 // float32 may make. It shares nothing with any backend.
 type reference struct {
 	rec      *graph.Recorder
+	formulas formulas
 	step     backend.Step
 	group    int
 	storages [][]num       // Input and Output: of the group being run
@@ -22,7 +25,7 @@ type reference struct {
 }
 
 func newReference(rec *graph.Recorder, x given, bfloat func(*graph.Recorder) []bool) *reference {
-	r := &reference{rec: rec, step: x.step, storages: make([][]num, len(rec.Storages())), outputs: make([][]num, len(rec.Storages())),
+	r := &reference{rec: rec, formulas: allFormulas(), step: x.step, storages: make([][]num, len(rec.Storages())), outputs: make([][]num, len(rec.Storages())),
 		bfloat: make([]bool, len(rec.Storages()))}
 	if bfloat != nil {
 		r.bfloat = bfloat(rec)
@@ -121,64 +124,37 @@ func (r *reference) forget(step bool) {
 }
 
 func (r *reference) evaluate(op graph.Op) {
-	switch o := op.(type) {
-	case *graph.Matmul:
-		r.matmul(o)
-	case *graph.Activate:
-		r.activate(o)
-	case *graph.ActivateBackward:
-		r.activateBackward(o)
-	case *graph.SwiGLU:
-		r.swiglu(o)
-	case *graph.SwiGLUBackward:
-		r.swigluBackward(o)
-	case *graph.LayerNorm:
-		r.norm(o)
-	case *graph.LayerNormBackward:
-		r.normBackward(o)
-	case *graph.Softmax:
-		r.softmax(o)
-	case *graph.SoftmaxBackward:
-		r.softmaxBackward(o)
-	case *graph.Attention:
-		r.attention(o)
-	case *graph.AttentionBackward:
-		r.attentionBackward(o)
-	case *graph.Rotary:
-		r.rotary(o)
-	case *graph.Embedding:
-		r.embedding(o)
-	case *graph.EmbeddingBackward:
-		r.embeddingBackward(o)
-	case *graph.CrossEntropy:
-		r.crossEntropy(o)
-	case *graph.Exit:
-		r.exit(o)
-	case *graph.ExitLoss:
-		r.exitLoss(o)
-	case *graph.Fill:
-		r.fill(o)
-	case *graph.Add:
-		r.add(o)
-	case *graph.ColumnSums:
-		r.columnSums(o)
-	case *graph.Sum:
-		r.sum(o)
-	case *graph.Cosine:
-		r.cosine(o)
-	case *graph.CosineBackward:
-		r.cosineBackward(o)
-	case *graph.ClipFactor:
-		r.clipFactor(o)
-	case *graph.AdamW:
-		r.adamw(o)
-	case *graph.Adafactor:
-		r.adafactor(o)
-	case *graph.Average:
-		r.average(o)
-	default:
+	f := r.formulas[reflect.TypeOf(op)]
+	if f == nil {
 		panic(fmt.Sprintf("conformance: no reference for %s", op.Name()))
 	}
+	f(r, op)
+}
+
+// formula evaluates an operation in a reference.
+type formula func(r *reference, op graph.Op)
+
+// formulas of operations, by the type of their structs.
+type formulas map[reflect.Type]formula
+
+// of is the formula of one kind of operation.
+func of[O graph.Op](evaluate func(*reference, O)) formulas {
+	return formulas{reflect.TypeFor[O](): func(r *reference, op graph.Op) { evaluate(r, op.(O)) }}
+}
+
+// and has both.
+func (f formulas) and(o formulas) formulas {
+	maps.Copy(f, o)
+	return f
+}
+
+// allFormulas are those of all subjects.
+func allFormulas() formulas {
+	all := formulas{}
+	for _, s := range subjects() {
+		maps.Copy(all, s.about)
+	}
+	return all
 }
 
 // matrix is a copy of an operand. The zero matrix is a missing one.

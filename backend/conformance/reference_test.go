@@ -148,15 +148,6 @@ func TestNormGradients(t *testing.T) {
 			return []graph.Tensor{op.DX, op.DGain, op.DBias}
 		}, [2]int{3, 8}, [2]int{1, 8}, [2]int{1, 8})
 	}
-	gradientOf(t, "softmax", func(c *trial, xs []graph.Tensor) graph.Tensor {
-		y := c.Temporary(3, 6)
-		c.Record(&graph.Softmax{X: xs[0], Y: y})
-		return y
-	}, func(c *trial, _ []graph.Tensor, y, dy graph.Tensor) []graph.Tensor {
-		dx := c.Temporary(3, 6)
-		c.Record(&graph.SoftmaxBackward{Y: y, DY: dy, DX: dx})
-		return []graph.Tensor{dx}
-	}, [2]int{3, 6})
 }
 
 func TestAttentionGradients(t *testing.T) {

@@ -113,12 +113,6 @@ var rowTable = []rowCase{
 		return []graph.Op{&graph.LayerNormBackward{X: x, Stats: c.stats(x, false), Gain: c.weight("gain", 1, d), Bias: c.weight("bias", 1, d),
 			DY: c.in("DY", n, d), DX: c.inOut("DX", n, d), Accumulate: true, Y: c.out("Y", n, d), DGain: c.inOut("DGain", 1, d), DBias: c.inOut("DBias", 1, d)}}
 	}},
-	{"softmax", 4, false, func(c *trial, more int) []graph.Op {
-		n, d := 5, 36+more
-		y := c.out("Y", n, d)
-		return []graph.Op{&graph.Softmax{X: c.in("X", n, d), Y: y},
-			&graph.SoftmaxBackward{Y: y, DY: c.in("DY", n, d), DX: c.out("DX", n, d)}}
-	}},
 	{"attention", 4, false, func(c *trial, more int) []graph.Op {
 		n, d := 40, 4*(8+more) // with more, heads are no whole vectors and rows are
 		qkv, out := c.in("QKV", n, 3*d), c.out("Out", n, d)

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"reflect"
 	"slices"
 	"testing"
 
@@ -33,59 +34,85 @@ func (o Options) wants(subject string) bool {
 	return o.Subjects == nil || slices.Contains(o.Subjects, subject)
 }
 
-// subjects are the parts of the suite.
-var subjects = []struct {
-	name string
-	run  func(s *suite)
-}{
-	{"matmul", matmulCases},
-	{"matmul epilogue", epilogueCases},
-	{"activation", activationCases},
-	{"swiglu", swigluCases},
-	{"norm", normCases},
-	{"softmax", softmaxCases},
-	{"attention", attentionCases},
-	{"rotary", rotaryCases},
-	{"pairs", pairCases},
-	{"embedding", embeddingCases},
-	{"cross-entropy", crossEntropyCases},
-	{"exit", exitCases},
-	{"elementwise", elementwiseCases},
-	{"sums", sumCases},
-	{"cosine", cosineCases},
-	{"clip factor", clipCases},
-	{"adamw", adamwCases},
-	{"adafactor", adafactorCases},
-	{"average", averageCases},
-	{"rows", rowCases},
-	{"scalars", scalarCases},
-	{"buffers", bufferCases},
-	{"groups", groupCases},
-	{"bad steps", badStepCases},
-	{"training", trainingCases},
+// subject is a part of the suite.
+type subject struct {
+	name  string
+	run   func(s *suite)
+	about formulas // of the operations that it holds a backend to; nil: it is about what programs do with them
+}
+
+// subjects are the parts, in the order in which they run.
+func subjects() []subject {
+	return []subject{
+		{"matmul", matmulCases, of((*reference).matmul)},
+		{"matmul epilogue", epilogueCases, nil},
+		{"activation", activationCases, of((*reference).activate).and(of((*reference).activateBackward))},
+		{"swiglu", swigluCases, of((*reference).swiglu).and(of((*reference).swigluBackward))},
+		{"norm", normCases, of((*reference).norm).and(of((*reference).normBackward))},
+		{"attention", attentionCases, of((*reference).attention).and(of((*reference).attentionBackward))},
+		{"rotary", rotaryCases, of((*reference).rotary)},
+		{"pairs", pairCases, nil},
+		{"embedding", embeddingCases, of((*reference).embedding).and(of((*reference).embeddingBackward))},
+		{"cross-entropy", crossEntropyCases, of((*reference).crossEntropy)},
+		{"exit", exitCases, of((*reference).exit).and(of((*reference).exitLoss))},
+		{"elementwise", elementwiseCases, of((*reference).fill).and(of((*reference).add))},
+		{"sums", sumCases, of((*reference).columnSums).and(of((*reference).sum))},
+		{"cosine", cosineCases, of((*reference).cosine).and(of((*reference).cosineBackward))},
+		{"clip factor", clipCases, of((*reference).clipFactor)},
+		{"adamw", adamwCases, of((*reference).adamw)},
+		{"adafactor", adafactorCases, of((*reference).adafactor)},
+		{"average", averageCases, of((*reference).average)},
+		{"rows", rowCases, nil},
+		{"scalars", scalarCases, nil},
+		{"buffers", bufferCases, nil},
+		{"groups", groupCases, nil},
+		{"bad steps", badStepCases, nil},
+		{"training", trainingCases, nil},
+	}
 }
 
 // Subjects returns the names of the parts, in the order in which they run.
 func Subjects() []string {
 	var names []string
-	for _, s := range subjects {
+	for _, s := range subjects() {
 		names = append(names, s.name)
+	}
+	return names
+}
+
+// About returns the names of the parts that hold a backend to the formula of op.
+func About(op graph.Op) []string {
+	var names []string
+	for _, s := range subjects() {
+		if s.about[reflect.TypeOf(op)] != nil {
+			names = append(names, s.name)
+		}
 	}
 	return names
 }
 
 // Run runs the suite on b, which must be idle, and leaves it open.
 func Run(t *testing.T, b backend.Backend, o Options) {
-	for _, subject := range subjects {
+	for _, subject := range subjects() {
 		if !o.wants(subject.name) {
 			continue
 		}
-		t.Run(subject.name, func(t *testing.T) { subject.run(newSuite(t, b, o)) })
+		t.Run(subject.name, func(t *testing.T) { subject.hold(newSuite(t, b, o)) })
+	}
+}
+
+// hold runs the part, and checks that it has tried what it is about.
+func (p subject) hold(s *suite) {
+	p.run(s)
+	for op := range p.about {
+		if !s.tried[op] && s.o.Every <= 1 {
+			s.Errorf("%s was never tried", op)
+		}
 	}
 }
 
 func newSuite(t failer, b backend.Backend, o Options) *suite {
-	return &suite{failer: t, b: b, o: o, rng: rand.New(rand.NewPCG(1, 2))}
+	return &suite{failer: t, b: b, o: o, tried: map[reflect.Type]bool{}, rng: rand.New(rand.NewPCG(1, 2))}
 }
 
 // failer is what the suite needs of a *testing.T.
@@ -108,13 +135,13 @@ type Finding struct {
 // Check runs the suite outside a test and reports each subject when it is done. It stops, between subjects, when report
 // returns false.
 func Check(b backend.Backend, o Options, report func(Finding) bool) {
-	for _, subject := range subjects {
+	for _, subject := range subjects() {
 		if !o.wants(subject.name) {
 			continue
 		}
 		c := &checker{first: o.First}
 		s := newSuite(c, b, o)
-		c.run(func() { subject.run(s) })
+		c.run(func() { subject.hold(s) })
 		if !report(Finding{subject.name, s.trials, s.worst, c.failures}) || o.First && c.failures != nil {
 			return
 		}
@@ -156,9 +183,10 @@ type suite struct {
 	b      backend.Backend
 	o      Options
 	rng    *rand.Rand
-	cases  int     // begun
-	trials int     // of those, programs that were run
-	worst  float64 // error so far, as a share of the tolerance
+	cases  int                   // begun
+	tried  map[reflect.Type]bool // operations in programs that were compared
+	trials int                   // of those, programs that were run
+	worst  float64               // error so far, as a share of the tolerance
 
 	shared *answers // by suites that run together; nil: this one runs alone
 	asked  int      // answers so far
@@ -432,6 +460,9 @@ func (c *trial) runAgainst(p backend.Program, of func(given) *reference) []float
 func (c *trial) compareStep(p backend.Program, ref *reference) []float32 {
 	c.Helper()
 	c.trials++
+	for _, op := range slices.Concat(c.Group(), c.Step()) {
+		c.tried[reflect.TypeOf(op)] = true
+	}
 	all := make([]float32, c.ResultLen())
 	if err := p.Results(all); err != nil {
 		c.Fatalf("%s: %v", c.label, err)
@@ -467,8 +498,8 @@ func (c *trial) columns(storage int) int {
 	cols := c.Storages()[storage-1].Len
 	for _, ops := range [][]graph.Op{c.Group(), c.Step()} {
 		for _, op := range ops {
-			reads, writes, _ := graph.Operands(op)
-			for _, t := range append(reads, writes...) {
+			f := graph.Describe(op)
+			for _, t := range append(f.Reads, f.Writes...) {
 				if t.Storage == storage && t.Rows > 1 {
 					cols = t.Stride
 				}

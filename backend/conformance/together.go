@@ -18,7 +18,7 @@ type Named struct {
 // RunTogether runs the suite on several backends side by side, as [Run] does on one. They share the reference, which takes
 // most of the time.
 func RunTogether(t *testing.T, backends []Named, o Options) {
-	for _, subject := range subjects {
+	for _, subject := range subjects() {
 		if !o.wants(subject.name) {
 			continue
 		}
@@ -31,7 +31,7 @@ func RunTogether(t *testing.T, backends []Named, o Options) {
 					s := newSuite(&checkers[i], b, o)
 					s.shared = shared
 					defer func() { shared.leave(s.asked) }()
-					checkers[i].run(func() { subject.run(s) })
+					checkers[i].run(func() { subject.hold(s) })
 				})
 			}
 			wg.Wait()

@@ -60,7 +60,7 @@ func (l *lowering) attention(o *graph.Attention) kernel {
 				c.attendHead(w, t, &head)
 			}
 		}
-	})
+	}).needs(c.attentionScratch(d/o.Heads, o.Length))
 }
 
 // forwardHead is one head of one sequence.
@@ -138,7 +138,7 @@ func (l *lowering) attentionBackward(o *graph.AttentionBackward) kernel {
 				})
 			}
 		}
-	})
+	}).needs(c.attentionScratch(d/o.Heads, o.Length))
 }
 
 type backwardHead struct {

@@ -119,8 +119,8 @@ func everything(t testing.TB, b backend.Backend, sequences, groups int) *recordi
 		return t
 	}
 	for _, op := range []graph.Op{
-		&graph.Softmax{X: x, Y: p},
-		&graph.SoftmaxBackward{Y: p, DY: x, DX: dp},
+		&graph.Activate{Activation: graph.GELU, X: x, Y: p},
+		&graph.ActivateBackward{Activation: graph.GELU, X: x, DY: p, DX: dp},
 		&graph.Activate{Activation: graph.GELU, X: dp, Y: dp},
 		&graph.Fill{Y: da},
 		&graph.Fill{Y: db, Value: 1},

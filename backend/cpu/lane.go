@@ -23,8 +23,7 @@ func (l *lowering) spanOf(t graph.Tensor) (span, bool) {
 
 // touch notes what an operation of the group part writes of a lane.
 func (l *lowering) touch(op graph.Op) {
-	_, writes, _ := graph.Operands(op)
-	for _, t := range writes {
+	for _, t := range graph.Describe(op).Writes {
 		if s, ok := l.spanOf(t); ok {
 			l.touched = append(l.touched, s)
 		}

@@ -3,7 +3,6 @@ package cpu
 import (
 	"fmt"
 
-	"coil/backend/cpu/gemm"
 	"coil/graph"
 )
 
@@ -11,7 +10,7 @@ import (
 type lowering struct {
 	p      *program
 	packs  map[packKey]*packedWeight
-	turns  map[turnKey][2][]float32
+	tables map[turnKey]*turnTable
 	inStep bool
 
 	touched []span // what operations so far have written of a lane
@@ -34,10 +33,6 @@ func (l *lowering) lower(op graph.Op) (kernel, error) {
 		return l.norm(o), nil
 	case *graph.LayerNormBackward:
 		return l.normBackward(o), nil
-	case *graph.Softmax:
-		return l.softmax(o), nil
-	case *graph.SoftmaxBackward:
-		return l.softmaxBackward(o), nil
 	case *graph.Attention:
 		return l.attention(o), nil
 	case *graph.AttentionBackward:
@@ -78,35 +73,11 @@ func (l *lowering) lower(op graph.Op) (kernel, error) {
 	return kernel{}, fmt.Errorf("cpu: no operation %s", op.Name())
 }
 
-// scratchLen returns what op needs of a worker's scratch.
-func (c *CPU) scratchLen(r *graph.Recorder, op graph.Op, inStep bool) (vectors int, matmul gemm.Need) {
-	switch o := op.(type) {
-	case *graph.Matmul:
-		m, n, k := o.Shape()
-		if o.TransA {
-			return c.matmulScratch(r, o, inStep), c.gemm.NeedTN(m, n, k)
-		}
-		return c.matmulScratch(r, o, inStep), c.gemm.NeedMul(k)
-	case *graph.Attention:
-		return c.attentionScratch(o.Out.Cols/o.Heads, o.Length)
-	case *graph.AttentionBackward:
-		return c.attentionScratch(o.Out.Cols/o.Heads, o.Length)
-	case *graph.CrossEntropy:
-		return o.Logits.Cols, gemm.Need{}
-	case *graph.SwiGLUBackward:
-		return o.DY.Cols, gemm.Need{}
-	case *graph.ActivateBackward:
-		return o.X.Cols, gemm.Need{}
-	case *graph.Adafactor:
-		return round(o.X.Rows) + 2*round(o.X.Cols), gemm.Need{}
-	}
-	return 0, gemm.Need{}
-}
-
 // matrix finds the elements of a tensor when a kernel runs.
 type matrix struct {
 	space  space
-	base   []float32 // fixed and window
+	base   []float32  // fixed
+	batch  *[]float32 // windowed: of all groups
 	offset int
 	window int // floats of one group
 	rows   int
@@ -121,7 +92,8 @@ const (
 	fixed          // base, wherever it runs
 	inLane         // the accumulators of the lane being run
 	inArena        // the temporaries of the worker
-	windowed       // the group's part of base
+	inStep         // the temporaries of the step part
+	windowed       // the group's part of batch
 )
 
 func (l *lowering) matrix(t graph.Tensor) matrix {
@@ -135,14 +107,12 @@ func (l *lowering) matrix(t graph.Tensor) matrix {
 	case graph.Parameter, graph.Constant:
 		m.space, m.base = fixed, p.floats[t.Storage-1][t.Offset:]
 	case graph.Output:
-		m.space, m.base, m.window = windowed, p.floats[t.Storage-1], s.Len
+		m.space, m.batch, m.window = windowed, &p.floats[t.Storage-1], s.Len
 	case graph.Accumulator:
-		if m.space, m.offset = inLane, at; l.inStep {
-			m.space, m.base = fixed, p.lanes[0][at:]
-		}
+		m.space, m.offset = inLane, at
 	case graph.Temporary:
 		if m.space, m.offset = inArena, at; s.Step {
-			m.space, m.base = fixed, p.arena[at:]
+			m.space = inStep
 		}
 	}
 	return m
@@ -159,8 +129,10 @@ func (m *matrix) at(w *worker) []float32 {
 		return w.lane[m.offset:]
 	case inArena:
 		return w.arena[m.offset:]
+	case inStep:
+		return w.step[m.offset:]
 	case windowed:
-		return m.base[w.group*m.window+m.offset:]
+		return (*m.batch)[w.group*m.window+m.offset:]
 	}
 	return nil
 }
@@ -183,16 +155,16 @@ func flatten(ms ...*matrix) {
 
 // index finds the values of an input when a kernel runs.
 type index struct {
-	base           []int32
+	batch          *[]int32 // of all groups
 	offset, window int
 	n              int
 }
 
 func (l *lowering) index(x graph.Index) index {
-	return index{l.p.ints[x.Storage-1], x.Offset, l.p.rec.Storages()[x.Storage-1].Len, x.Len}
+	return index{&l.p.ints[x.Storage-1], x.Offset, l.p.rec.Storages()[x.Storage-1].Len, x.Len}
 }
 
-func (x *index) at(w *worker) []int32 { return x.base[w.group*x.window+x.offset:][:x.n] }
+func (x *index) at(w *worker) []int32 { return (*x.batch)[w.group*x.window+x.offset:][:x.n] }
 
 // once is a kernel of one part.
 func once(f func(w *worker)) kernel { return kernel{parts: 1, run: func(w *worker, _ int) { f(w) }} }

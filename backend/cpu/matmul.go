@@ -10,6 +10,7 @@ func (l *lowering) matmul(o *graph.Matmul) kernel {
 	m, n, k := o.Shape()
 	g := l.p.c.gemm
 	epilogue, apart := l.epilogue(o), productApart(o)
+	scratch := l.matmulScratch(o)
 	if o.TransA {
 		over, sums, v := l.writesFirst(o), l.matrix(o.Sums), l.p.c.vec
 		return once(func(w *worker) {
@@ -27,7 +28,7 @@ func (l *lowering) matmul(o *graph.Matmul) kernel {
 					v.Add(ys, ys, b.row(bs, i), 1, 1)
 				}
 			}
-		})
+		}).needs(scratch, g.NeedTN(m, n, k))
 	}
 	// rows multiplies some rows at a time and runs the epilogue on them while they are in the cache.
 	rows := func(w *worker, b gemm.Packed, scratch []float32) {
@@ -44,35 +45,48 @@ func (l *lowering) matmul(o *graph.Matmul) kernel {
 			}
 		}
 	}
-	if key, ok := weightOf(l.p.rec, o, l.inStep); ok {
+	if key, ok := l.weightOf(o); ok {
 		pw := l.packs[key]
 		if pw == nil {
-			pw = &packedWeight{view: o.B, trans: o.TransB, k: k, n: n, memory: gemm.Aligned(g.PackedLen(k, n))}
+			pw = &packedWeight{view: o.B, trans: o.TransB, k: k, n: n}
 			l.packs[key] = pw
 			l.p.packed = append(l.p.packed, pw)
 		}
-		return once(func(w *worker) { rows(w, pw.data, w.scratch) })
+		return once(func(w *worker) { rows(w, pw.data, w.scratch) }).needs(scratch, g.NeedMul(k))
 	}
 	return once(func(w *worker) { // B changes within the step: it is packed when it is used
 		scratch := w.scratch
 		memory := cut(&scratch, g.PackedLen(k, n))
 		rows(w, g.Pack(memory, o.TransB, k, n, b.at(w), b.stride), scratch)
-	})
+	}).needs(scratch, g.NeedMul(k))
+}
+
+// packKey names a packed weight.
+type packKey struct {
+	view  graph.Tensor
+	trans bool
+}
+
+// weightOf returns which packed weight o multiplies with, if its B is a weight or constant. The step part has none: it
+// may change the weights.
+func (l *lowering) weightOf(o *graph.Matmul) (packKey, bool) {
+	s := l.p.rec.Storages()[o.B.Storage-1].Space
+	return packKey{o.B, o.TransB}, !l.inStep && !o.TransA && (s == graph.Parameter || s == graph.Constant)
 }
 
 // productApart reports whether the product needs room of its own: over C it would destroy the residual.
 func productApart(o *graph.Matmul) bool { return o.Residual.Exists() && o.Residual == o.C }
 
 // matmulScratch is the floats of a worker's scratch that matmul takes.
-func (c *CPU) matmulScratch(r *graph.Recorder, o *graph.Matmul, inStep bool) int {
+func (l *lowering) matmulScratch(o *graph.Matmul) int {
 	m, n, k := o.Shape()
-	scratch := 0
-	if _, ok := weightOf(r, o, inStep); !ok && !o.TransA {
-		scratch = round(c.gemm.PackedLen(k, n))
+	g, scratch := l.p.c.gemm, 0
+	if _, ok := l.weightOf(o); !ok && !o.TransA {
+		scratch = round(g.PackedLen(k, n))
 	}
 	if productApart(o) {
 		if !o.TransA {
-			m = min(m, c.gemm.Rows())
+			m = min(m, g.Rows())
 		}
 		scratch += m * n
 	}
@@ -157,7 +171,7 @@ func (l *lowering) activateBackward(o *graph.ActivateBackward) kernel {
 				copy(dxr, dyr)
 			}
 		}
-	})
+	}).needs(o.X.Cols, gemm.Need{})
 }
 
 func (l *lowering) swiglu(o *graph.SwiGLU) kernel {
@@ -185,5 +199,5 @@ func (l *lowering) swigluBackward(o *graph.SwiGLUBackward) kernel {
 			r, dr := x.row(xs, i), dx.row(dxs, i)
 			v.SwiGLUBackward(dr[:f], dr[f:], yr, dy.row(dys, i), r[:f], r[f:])
 		}
-	})
+	}).needs(f, gemm.Need{})
 }

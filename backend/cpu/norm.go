@@ -44,28 +44,3 @@ func (l *lowering) normBackward(o *graph.LayerNormBackward) kernel {
 		}
 	})
 }
-
-func (l *lowering) softmax(o *graph.Softmax) kernel {
-	x, y := l.matrix(o.X), l.matrix(o.Y)
-	v := l.p.c.vec
-	return once(func(w *worker) {
-		xs, ys := x.at(w), y.at(w)
-		for i := range x.rows {
-			in, out := x.row(xs, i), y.row(ys, i)
-			s := v.Exp(out, in, 1, v.Max(in))
-			v.Scale(out, out, 1/s)
-		}
-	})
-}
-
-func (l *lowering) softmaxBackward(o *graph.SoftmaxBackward) kernel {
-	y, dy, dx := l.matrix(o.Y), l.matrix(o.DY), l.matrix(o.DX)
-	v := l.p.c.vec
-	return once(func(w *worker) {
-		ys, dys, dxs := y.at(w), dy.at(w), dx.at(w)
-		for i := range y.rows {
-			p, dp := y.row(ys, i), dy.row(dys, i)
-			v.SoftmaxBackward(dx.row(dxs, i), p, dp, v.Dot(p, dp), 1)
-		}
-	})
-}

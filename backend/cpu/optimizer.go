@@ -3,6 +3,7 @@ package cpu
 import (
 	"math"
 
+	"coil/backend/cpu/gemm"
 	"coil/backend/cpu/vector"
 	"coil/graph"
 )
@@ -109,5 +110,5 @@ func (l *lowering) adafactor(o *graph.Adafactor) kernel {
 			v.Multiply(u, g.row(gs, i), cols, rows[i])
 			v.Add(xr, xr, u, float32(1-rate*float64(o.Decay)), float32(-rate*alpha))
 		}
-	})
+	}).needs(round(n)+2*round(m), gemm.Need{})
 }

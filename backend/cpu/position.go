@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 
+	"coil/backend/cpu/gemm"
 	"coil/graph"
 )
 
@@ -18,37 +19,38 @@ func turnOf(o *graph.Rotary) turnKey { return turnKey{o.Width, o.Length, o.Base,
 
 func (k turnKey) len() int { return k.length * k.width }
 
-// turns makes the cosines and the sines, each [length, width/2].
-func (k turnKey) turns() (cos, sin []float32) {
+// turnTable is the cosines and the sines, each [length, width/2].
+type turnTable struct{ cos, sin []float32 }
+
+func (t *turnTable) fill(k turnKey) {
 	half := k.width / 2
 	table := make([]float32, k.len())
-	cos, sin = table[:k.length*half], table[k.length*half:]
-	for t := range k.length {
+	cos, sin := table[:k.length*half], table[k.length*half:]
+	t.cos, t.sin = cos, sin
+	for i := range k.length {
 		for j := range half {
-			a := float64(t) * math.Pow(k.base, -2*float64(j)/float64(k.width))
+			a := float64(i) * math.Pow(k.base, -2*float64(j)/float64(k.width))
 			if k.inverse {
 				a = -a
 			}
-			cos[t*half+j], sin[t*half+j] = float32(math.Cos(a)), float32(math.Sin(a))
+			cos[i*half+j], sin[i*half+j] = float32(math.Cos(a)), float32(math.Sin(a))
 		}
 	}
-	return cos, sin
 }
 
 func (l *lowering) rotary(o *graph.Rotary) kernel {
 	x := l.matrix(o.X)
 	v, half := l.p.c.vec, o.Width/2
-	table, ok := l.turns[turnOf(o)]
-	if !ok {
-		table[0], table[1] = turnOf(o).turns()
-		l.turns[turnOf(o)] = table
+	table := l.tables[turnOf(o)]
+	if table == nil {
+		table = &turnTable{}
+		l.tables[turnOf(o)] = table
 	}
-	cos, sin := table[0], table[1]
 	return once(func(w *worker) {
 		xs := x.at(w)
 		for i := range x.rows {
 			r, t := x.row(xs, i), i%o.Length*half
-			c, s := cos[t:t+half], sin[t:t+half]
+			c, s := table.cos[t:t+half], table.sin[t:t+half]
 			v.Rotate(r, r[half:], c, s, len(r)/o.Width, o.Width)
 		}
 	})
@@ -135,7 +137,7 @@ func (l *lowering) crossEntropy(o *graph.CrossEntropy) kernel {
 				cs[i] = right
 			}
 		}
-	})
+	}).needs(o.Logits.Cols, gemm.Need{})
 }
 
 // first returns 1 if x[t] is the first largest element, else 0.

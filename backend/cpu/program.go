@@ -2,7 +2,6 @@ package cpu
 
 import (
 	"fmt"
-	"slices"
 	"sync/atomic"
 	"time"
 
@@ -29,7 +28,6 @@ type program struct {
 	workers []*worker
 	lanes   [][]float32 // copies of the accumulators
 	zeroed  []span      // the parts of a lane that must be zero before its first group
-	arena   []float32   // of the step part
 	floats  [][]float32 // outputs, by storage
 	ints    [][]int32   // inputs, by storage
 	offsets []int       // of accumulators in a lane, of temporaries in their arena; by storage
@@ -53,14 +51,24 @@ type kernel struct {
 	parts int
 	run   func(w *worker, part int)
 	end   func(w *worker)
+
+	scratch int       // floats of a worker's scratch that it takes
+	matmul  gemm.Need // of the worker's matmul
+}
+
+// needs gives a kernel scratch.
+func (k kernel) needs(scratch int, matmul gemm.Need) kernel {
+	k.scratch, k.matmul = scratch, matmul
+	return k
 }
 
 // worker is what one goroutine works with.
 type worker struct {
-	arena   []float32
-	lane    []float32
-	group   int  // the group being run
-	first   bool // it is the first of its lane
+	arena   []float32 // temporaries of the group part
+	step    []float32 // temporaries of the step part, which all workers share
+	lane    []float32 // in the step part, the first
+	group   int       // the group being run
+	first   bool      // it is the first of its lane
 	gemm    gemm.Scratch
 	scratch []float32
 	err     error
@@ -79,160 +87,6 @@ type packedWeight struct {
 
 	memory []float32
 	data   gemm.Packed
-}
-
-// layout is what Plan and Compile both need to know.
-type layout struct {
-	group, step  graph.Arena
-	accumulators int // floats in a lane
-	offsets      []int
-	lanes        int
-	memory       backend.Memory
-	scratch      int // floats of scratch a worker
-	gemm         gemm.Need
-}
-
-func (c *CPU) layout(r *graph.Recorder) (layout, error) {
-	var l layout
-	var err error
-	if l.group, l.step, err = graph.PlanArenas(r, nil); err != nil {
-		return l, err
-	}
-	l.offsets = make([]int, len(r.Storages()))
-	for i, s := range r.Storages() {
-		bytes := int64(s.Len) * 4
-		switch s.Space {
-		case graph.Parameter:
-			if _, ok := s.Buffer.(*buffer); !ok {
-				return l, fmt.Errorf("cpu: a buffer of another backend")
-			}
-			l.memory.Buffers += bytes
-		case graph.Constant:
-			l.memory.Workspace += bytes
-		case graph.Accumulator:
-			l.offsets[i] = l.accumulators
-			l.accumulators += round(s.Len)
-		case graph.Input, graph.Output:
-			l.memory.Batch += bytes * int64(r.Groups())
-		case graph.Temporary:
-			if s.Step {
-				l.offsets[i] = l.step.Offsets[i]
-			} else {
-				l.offsets[i] = l.group.Offsets[i]
-			}
-		}
-	}
-	l.lanes = min(r.Groups(), maxLanes)
-	for l.lanes > 2 && int64(l.lanes)*int64(l.accumulators)*4 > laneMemory {
-		l.lanes /= 2
-	}
-	workers := int64(min(c.info.Workers, l.lanes))
-	l.memory.Accumulators = int64(l.lanes) * int64(l.accumulators) * 4
-	l.memory.Activations = workers*int64(l.group.Len)*4 + int64(l.step.Len)*4
-	turns := map[turnKey]bool{}
-	for i, op := range slices.Concat(r.Group(), r.Step()) {
-		vectors, matmul := c.scratchLen(r, op, i >= len(r.Group()))
-		l.scratch = max(l.scratch, vectors)
-		l.gemm = l.gemm.Max(matmul)
-		if o, ok := op.(*graph.Rotary); ok && !turns[turnOf(o)] {
-			turns[turnOf(o)] = true
-			l.memory.Workspace += int64(turnOf(o).len()) * 4
-		}
-	}
-	l.memory.Workspace += (workers*int64(l.gemm.Len()) + int64(c.info.Workers)*int64(l.scratch)) * 4
-	seen := map[packKey]bool{}
-	for _, op := range r.Group() {
-		m, ok := op.(*graph.Matmul)
-		if !ok {
-			continue
-		}
-		if key, ok := weightOf(r, m, false); ok && !seen[key] {
-			seen[key] = true
-			_, n, k := m.Shape()
-			l.memory.Workspace += int64(c.gemm.PackedLen(k, n)) * 4
-		}
-	}
-	return l, nil
-}
-
-// packKey names a packed weight.
-type packKey struct {
-	view  graph.Tensor
-	trans bool
-}
-
-// weightOf returns which packed weight m multiplies with, if its B is a weight or constant. The step part has none: it
-// may change the weights.
-func weightOf(r *graph.Recorder, m *graph.Matmul, inStep bool) (packKey, bool) {
-	s := r.Storages()[m.B.Storage-1].Space
-	return packKey{m.B, m.TransB}, !inStep && !m.TransA && (s == graph.Parameter || s == graph.Constant)
-}
-
-// Plan returns the memory that Compile would take.
-func (c *CPU) Plan(r *graph.Recorder) (backend.Memory, error) {
-	l, err := c.layout(r)
-	return l.memory, err
-}
-
-// Compile lowers every operation to a function over slices.
-func (c *CPU) Compile(r *graph.Recorder) (backend.Program, error) {
-	l, err := c.layout(r)
-	if err != nil {
-		return nil, err
-	}
-	if err := c.take(l.memory); err != nil {
-		return nil, err
-	}
-	p := &program{c: c, rec: r, memory: l.memory, offsets: l.offsets, arena: gemm.Aligned(l.step.Len),
-		scalars: make([]float32, r.Scalars()+1), results: make([]float32, r.ResultLen()),
-		floats: make([][]float32, len(r.Storages())), ints: make([][]int32, len(r.Storages()))}
-	p.scalars[0] = 1
-	for i, s := range r.Storages() {
-		switch s.Space {
-		case graph.Input:
-			p.ints[i] = make([]int32, s.Len*r.Groups())
-		case graph.Output:
-			p.floats[i] = make([]float32, s.Len*r.Groups())
-		case graph.Parameter:
-			p.floats[i] = s.Buffer.(*buffer).data
-		case graph.Constant:
-			p.floats[i] = s.Data
-		}
-	}
-	for range l.lanes {
-		p.lanes = append(p.lanes, gemm.Aligned(l.accumulators))
-	}
-	for range max(1, min(c.info.Workers, l.lanes)) {
-		p.workers = append(p.workers, &worker{arena: gemm.Aligned(l.group.Len), scratch: gemm.Aligned(l.scratch), gemm: gemm.NewScratch(l.gemm)})
-	}
-	for len(p.workers) < c.info.Workers { // these only help in the step part
-		p.workers = append(p.workers, &worker{scratch: gemm.Aligned(l.scratch)})
-	}
-	p.workers[0].position.Store(-1)
-	lw := lowering{p: p, packs: map[packKey]*packedWeight{}, turns: map[turnKey][2][]float32{}}
-	for _, op := range r.Group() {
-		k, err := lw.lower(op)
-		if err != nil {
-			p.Close()
-			return nil, err
-		}
-		p.group = append(p.group, k)
-		lw.touch(op)
-	}
-	p.zeroed = complement(lw.written, l.accumulators)
-	lw.inStep = true
-	for _, op := range r.Step() {
-		k, err := lw.lower(op)
-		if err != nil {
-			p.Close()
-			return nil, err
-		}
-		p.step = append(p.step, k)
-		p.stepPart = append(p.stepPart, func(w, part int) { k.run(p.workers[w], part) })
-	}
-	p.stepTimes = make([]time.Duration, len(p.step))
-	p.runLane, p.reducePart, p.packPart = p.lane, p.reduce, p.pack
-	return p, nil
 }
 
 // take notes the memory of a program, or returns an error if there is not enough.
@@ -295,7 +149,9 @@ func (p *program) Run(s backend.Step) error {
 	p.addTime += time.Since(begin)
 	w := p.workers[0]
 	w.position.Store(int32(len(p.group)))
-	w.lane = p.lanes[0]
+	for _, w := range p.workers {
+		w.lane = p.lanes[0]
+	}
 	for i, k := range p.step {
 		begin := time.Now()
 		pool.run(k.parts, p.stepPart[i])
@@ -322,7 +178,7 @@ func (p *program) host(t graph.Tensor) []float32 {
 	case graph.Accumulator:
 		base = p.lanes[0][p.offsets[t.Storage-1]:]
 	case graph.Temporary:
-		base = p.arena[p.offsets[t.Storage-1]:]
+		base = p.workers[0].step[p.offsets[t.Storage-1]:]
 	}
 	return base[t.Offset : t.Offset+t.Size()]
 }

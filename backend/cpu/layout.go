@@ -1,0 +1,154 @@
+package cpu
+
+import (
+	"fmt"
+	"time"
+
+	"coil/backend"
+	"coil/backend/cpu/gemm"
+	"coil/graph"
+)
+
+// layout is a lowered recording, before it has memory.
+type layout struct {
+	*program
+	groupArena, stepArena int // floats
+	accumulators          int // floats in a lane
+	lanes                 int
+	tables                map[turnKey]*turnTable
+	scratch               int // floats of scratch a worker
+	gemm                  gemm.Need
+}
+
+// layout places everything and lowers every operation to a function over slices.
+func (c *CPU) layout(r *graph.Recorder) (*layout, error) {
+	group, step, err := graph.PlanArenas(r, nil)
+	if err != nil {
+		return nil, err
+	}
+	p := &program{c: c, rec: r, offsets: make([]int, len(r.Storages())), scalars: make([]float32, r.Scalars()+1),
+		results: make([]float32, r.ResultLen()), floats: make([][]float32, len(r.Storages())), ints: make([][]int32, len(r.Storages()))}
+	l := &layout{program: p, groupArena: group.Len, stepArena: step.Len, tables: map[turnKey]*turnTable{}}
+	for i, s := range r.Storages() {
+		bytes := int64(s.Len) * 4
+		switch s.Space {
+		case graph.Parameter:
+			b, ok := s.Buffer.(*buffer)
+			if !ok {
+				return nil, fmt.Errorf("cpu: a buffer of another backend")
+			}
+			p.floats[i] = b.data
+			p.memory.Buffers += bytes
+		case graph.Constant:
+			p.floats[i] = s.Data
+			p.memory.Workspace += bytes
+		case graph.Accumulator:
+			p.offsets[i] = l.accumulators
+			l.accumulators += round(s.Len)
+		case graph.Input, graph.Output:
+			p.memory.Batch += bytes * int64(r.Groups())
+		case graph.Temporary:
+			if p.offsets[i] = group.Offsets[i]; s.Step {
+				p.offsets[i] = step.Offsets[i]
+			}
+		}
+	}
+	if err := l.lower(); err != nil {
+		return nil, err
+	}
+	l.lanes = min(r.Groups(), maxLanes)
+	for l.lanes > 2 && int64(l.lanes)*int64(l.accumulators)*4 > laneMemory {
+		l.lanes /= 2
+	}
+	workers := int64(min(c.info.Workers, l.lanes))
+	p.memory.Accumulators = int64(l.lanes) * int64(l.accumulators) * 4
+	p.memory.Activations = workers*int64(l.groupArena)*4 + int64(l.stepArena)*4
+	p.memory.Workspace += (workers*int64(l.gemm.Len()) + int64(c.info.Workers)*int64(l.scratch)) * 4
+	for key := range l.tables {
+		p.memory.Workspace += int64(key.len()) * 4
+	}
+	for _, w := range p.packed {
+		p.memory.Workspace += int64(c.gemm.PackedLen(w.k, w.n)) * 4
+	}
+	return l, nil
+}
+
+// lower lowers both parts.
+func (l *layout) lower() error {
+	p := l.program
+	lw := lowering{p: p, packs: map[packKey]*packedWeight{}, tables: l.tables}
+	add := func(op graph.Op) (kernel, error) {
+		k, err := lw.lower(op)
+		l.scratch, l.gemm = max(l.scratch, k.scratch), l.gemm.Max(k.matmul)
+		return k, err
+	}
+	for _, op := range p.rec.Group() {
+		k, err := add(op)
+		if err != nil {
+			return err
+		}
+		p.group = append(p.group, k)
+		lw.touch(op)
+	}
+	p.zeroed = complement(lw.written, l.accumulators)
+	lw.inStep = true
+	for _, op := range p.rec.Step() {
+		k, err := add(op)
+		if err != nil {
+			return err
+		}
+		p.step = append(p.step, k)
+		p.stepPart = append(p.stepPart, func(w, part int) { k.run(p.workers[w], part) })
+	}
+	return nil
+}
+
+// Plan returns the memory that Compile would take.
+func (c *CPU) Plan(r *graph.Recorder) (backend.Memory, error) {
+	l, err := c.layout(r)
+	if err != nil {
+		return backend.Memory{}, err
+	}
+	return l.memory, nil
+}
+
+// Compile lowers the recording and takes its memory.
+func (c *CPU) Compile(r *graph.Recorder) (backend.Program, error) {
+	l, err := c.layout(r)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.take(l.memory); err != nil {
+		return nil, err
+	}
+	p := l.program
+	p.scalars[0] = 1
+	for i, s := range r.Storages() {
+		switch s.Space {
+		case graph.Input:
+			p.ints[i] = make([]int32, s.Len*r.Groups())
+		case graph.Output:
+			p.floats[i] = make([]float32, s.Len*r.Groups())
+		}
+	}
+	for range l.lanes {
+		p.lanes = append(p.lanes, gemm.Aligned(l.accumulators))
+	}
+	step := gemm.Aligned(l.stepArena)
+	for range max(1, min(c.info.Workers, l.lanes)) {
+		p.workers = append(p.workers, &worker{arena: gemm.Aligned(l.groupArena), step: step, scratch: gemm.Aligned(l.scratch), gemm: gemm.NewScratch(l.gemm)})
+	}
+	for len(p.workers) < c.info.Workers { // these only help in the step part
+		p.workers = append(p.workers, &worker{step: step, scratch: gemm.Aligned(l.scratch)})
+	}
+	for _, w := range p.packed {
+		w.memory = gemm.Aligned(c.gemm.PackedLen(w.k, w.n))
+	}
+	for key, table := range l.tables {
+		table.fill(key)
+	}
+	p.workers[0].position.Store(-1)
+	p.stepTimes = make([]time.Duration, len(p.step))
+	p.runLane, p.reducePart, p.packPart = p.lane, p.reduce, p.pack
+	return p, nil
+}
