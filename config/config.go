@@ -12,6 +12,7 @@ import (
 
 	"coil/config/schema"
 	"coil/model"
+	"coil/optim"
 	"coil/regularize"
 	"coil/task"
 )
@@ -86,21 +87,26 @@ func TaskNames() []string {
 
 // Train is the [train] table.
 type Train struct {
-	Steps       int     `toml:"steps" help:"optimizer steps" limits:"[1,]" alias:"steps" also:"iters,iterations,max_iters,max_steps,num_steps,train_steps,total_steps,epochs,num_epochs,num_train_epochs,max_epochs,n_steps"`
-	Batch       int     `toml:"batch" help:"sequences in a step" limits:"[1,1048576]" alias:"batch" also:"batch_size,bs,per_device_train_batch_size,micro_batch_size,global_batch_size"`
-	Seed        uint64  `toml:"seed" help:"of weights, data and loop counts" alias:"seed" also:"random_seed,manual_seed,rng_seed"`
-	Optimizer   string  `toml:"optimizer" help:"adamw or adafactor" values:"adamw,adafactor" also:"optim,opt"`
-	Rate        float64 `toml:"rate" help:"peak learning rate" limits:"[0,1e6]" alias:"rate" also:"lr,learning_rate,max_lr,peak_lr,base_lr,step_size"`
-	Warmup      int     `toml:"warmup" help:"steps of linear warm-up" limits:"[0,]" also:"warmup_steps,warmup_iters,num_warmup_steps,lr_warmup_steps"`
-	Schedule    string  `toml:"schedule" help:"after the warm-up: cosine, linear or constant" values:"cosine,linear,constant" also:"scheduler,lr_schedule,lr_scheduler,lr_scheduler_type,lr_decay_style"`
-	FinalRate   float64 `toml:"final_rate" help:"learning rate at the end, relative to the peak" limits:"[0,1]" also:"min_lr,final_lr,min_rate,min_lr_ratio"`
-	Beta1       float64 `toml:"beta1" help:"adamw: decay of the first moment" limits:"[0,1)" also:"adam_beta1,b1"`
-	Beta2       float64 `toml:"beta2" help:"adamw: decay of the second moment" limits:"[0,1)" also:"adam_beta2,b2"`
-	Eps         float64 `toml:"eps" help:"adamw: added to the root of the second moment" limits:"[1e-30,1]" also:"epsilon,adam_eps,adam_epsilon"` // with 0, a weight that has never had a gradient would become 0/0
-	WeightDecay float64 `toml:"weight_decay" help:"decay of weight matrices, times the learning rate" limits:"[0,1e6]" also:"wd,decay,l2"`
-	Clip        float64 `toml:"clip" help:"largest norm of the gradient; 0 is no limit" limits:"[0,1e30]" also:"grad_clip,clip_grad,max_grad_norm,gradient_clip_val,clip_norm,gradient_clipping"`
-	Average     float64 `toml:"average" help:"decay of an average of the weights, used in evaluation; 0 is none" limits:"[0,1)" also:"ema,ema_decay"`
-	Report      int     `toml:"report" help:"steps between reports in events.jsonl" limits:"[1,]" also:"log_every,log_interval,logging_steps,steps_per_report,log_freq"`
+	Steps       int        `toml:"steps" help:"optimizer steps" limits:"[1,]" alias:"steps" also:"iters,iterations,max_iters,max_steps,num_steps,train_steps,total_steps,epochs,num_epochs,num_train_epochs,max_epochs,n_steps"`
+	Batch       int        `toml:"batch" help:"sequences in a step" limits:"[1,1048576]" alias:"batch" also:"batch_size,bs,per_device_train_batch_size,micro_batch_size,global_batch_size"`
+	Seed        uint64     `toml:"seed" help:"of weights, data and loop counts" alias:"seed" also:"random_seed,manual_seed,rng_seed"`
+	Optimizer   optim.Name `toml:"optimizer" also:"optim,opt"`
+	Rate        float64    `toml:"rate" help:"peak learning rate" limits:"[0,1e6]" alias:"rate" also:"lr,learning_rate,max_lr,peak_lr,base_lr,step_size"`
+	Warmup      int        `toml:"warmup" help:"steps of linear warm-up" limits:"[0,]" also:"warmup_steps,warmup_iters,num_warmup_steps,lr_warmup_steps"`
+	Schedule    string     `toml:"schedule" help:"after the warm-up: cosine, linear or constant" values:"cosine,linear,constant" also:"scheduler,lr_schedule,lr_scheduler,lr_scheduler_type,lr_decay_style"`
+	FinalRate   float64    `toml:"final_rate" help:"learning rate at the end, relative to the peak" limits:"[0,1]" also:"min_lr,final_lr,min_rate,min_lr_ratio"`
+	Beta1       float64    `toml:"beta1" help:"adamw: decay of the first moment" limits:"[0,1)" also:"adam_beta1,b1"`
+	Beta2       float64    `toml:"beta2" help:"adamw: decay of the second moment" limits:"[0,1)" also:"adam_beta2,b2"`
+	Eps         float64    `toml:"eps" help:"adamw: added to the root of the second moment" limits:"[1e-30,1]" also:"epsilon,adam_eps,adam_epsilon"` // with 0, a weight that has never had a gradient would become 0/0
+	WeightDecay float64    `toml:"weight_decay" help:"decay of weight matrices, times the learning rate" limits:"[0,1e6]" also:"wd,decay,l2"`
+	Clip        float64    `toml:"clip" help:"largest norm of the gradient; 0 is no limit" limits:"[0,1e30]" also:"grad_clip,clip_grad,max_grad_norm,gradient_clip_val,clip_norm,gradient_clipping"`
+	Average     float64    `toml:"average" help:"decay of an average of the weights, used in evaluation; 0 is none" limits:"[0,1)" also:"ema,ema_decay"`
+	Report      int        `toml:"report" help:"steps between reports in events.jsonl" limits:"[1,]" also:"log_every,log_interval,logging_steps,steps_per_report,log_freq"`
+}
+
+// NewOptimizer makes the optimizer.
+func (o Train) NewOptimizer() (optim.Optimizer, error) {
+	return optim.New(o.Optimizer, optim.Settings{Beta1: o.Beta1, Beta2: o.Beta2, Eps: o.Eps, WeightDecay: o.WeightDecay})
 }
 
 // Evaluate is the [evaluate] table.

@@ -21,10 +21,8 @@ func (c Config) Warnings() []string {
 	warn(o.Rate == 0, "train.rate is 0: nothing is learnt")
 	warn(o.FinalRate != 0 && o.Schedule == "constant", "train.final_rate is %g, which has no effect with train.schedule = \"constant\"", o.FinalRate)
 	unread := map[string]string{} // keys that nothing reads, and why
-	if o.Optimizer != "adamw" {
-		for _, key := range []string{"train.beta1", "train.beta2", "train.eps"} {
-			unread[key] = fmt.Sprintf("train.optimizer = %q", o.Optimizer)
-		}
+	for _, key := range o.Optimizer.Unread() {
+		unread[key] = fmt.Sprintf("train.optimizer = %q", o.Optimizer)
 	}
 	if c.Model.Positions != "rotary" {
 		unread["model.rotary_base"] = fmt.Sprintf("model.positions = %q", c.Model.Positions)

@@ -50,7 +50,6 @@ type Model struct {
 	Vocabulary   int
 	Length       int // positions of a sequence
 	Parameters   []Parameter
-	Decayed      int // the first so many values of the arena belong to parameters that decay
 	Size         int // values of the arena
 
 	byName map[string]Parameter
@@ -152,9 +151,6 @@ func (m *Model) layout() {
 	for _, p := range append(matrices, vectors...) {
 		p.Offset = m.Size
 		m.Size += p.Size()
-		if p.Decay {
-			m.Decayed = m.Size
-		}
 		m.Parameters = append(m.Parameters, p)
 		m.byName[p.Name] = p
 	}

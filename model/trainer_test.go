@@ -179,14 +179,15 @@ func adamW(o reference.AdamW) optimizer {
 		rate, correct1, correct2 := r.Scalar(), r.Scalar(), r.Scalar()
 		first := r.Parameter(newBuffer(t, b, make([]float32, m.Size)))
 		second := r.Parameter(newBuffer(t, b, make([]float32, m.Size)))
-		update := func(from, to int, decay float64) {
-			part := func(x graph.Tensor) graph.Tensor { return x.Columns(from, to) }
-			r.Record(&graph.AdamW{X: part(weights), Grad: part(gradient), M: part(first), V: part(second), Factor: factor,
-				Rate: rate, Correct1: correct1, Correct2: correct2,
-				Beta1: float32(o.Beta1), Beta2: float32(o.Beta2), Eps: float32(o.Eps), Decay: float32(decay)})
+		xs, gs, ms, vs := m.Views(weights), m.Views(gradient), m.Views(first), m.Views(second)
+		for i, p := range m.Parameters {
+			op := &graph.AdamW{X: xs[i], Grad: gs[i], M: ms[i], V: vs[i], Factor: factor, Rate: rate, Correct1: correct1, Correct2: correct2,
+				Beta1: float32(o.Beta1), Beta2: float32(o.Beta2), Eps: float32(o.Eps)}
+			if p.Decay {
+				op.Decay = float32(o.Decay)
+			}
+			r.Record(op)
 		}
-		update(0, m.Decayed, o.Decay)
-		update(m.Decayed, m.Size, 0)
 		return func(step int) []float32 {
 			n := float64(step)
 			return []float32{float32(o.Rate), float32(1 - math.Pow(o.Beta1, n)), float32(1 - math.Pow(o.Beta2, n))}

@@ -134,11 +134,13 @@ func (t *Trainer) snapshot(diverged bool) (run.Snapshot, error) {
 		{Name: optimizerFile, Write: func(w io.Writer) error {
 			var ts []safetensors.Tensor
 			for _, m := range t.state.moments {
-				x := make([]float32, m.buffer.Len())
+				x := make([]float32, m.len)
 				if err := m.buffer.Read(0, x); err != nil {
 					return err
 				}
-				ts = append(ts, safetensors.Tensor{Name: m.name, Shape: []int{len(x)}, Data: x})
+				for _, p := range m.parts {
+					ts = append(ts, safetensors.Tensor{Name: p.key(), Shape: p.shape(), Data: x[p.offset : p.offset+p.Len()]})
+				}
 			}
 			return safetensors.Write(w, ts, meta)
 		}},
@@ -254,6 +256,15 @@ func Verify(c *config.Config, checkpoint run.Checkpoint) error {
 	if err != nil {
 		return err
 	}
+	o, err := c.Train.NewOptimizer()
+	if err != nil {
+		return err
+	}
+	for _, x := range momentsOf(o, optimized(m)) {
+		if _, err := readMoment(checkpoint, o, x); err != nil {
+			return err
+		}
+	}
 	for _, file := range checkpoint.Files {
 		err := withFile(checkpoint, file.Name, func(f *safetensors.File) error {
 			for _, p := range m.Parameters {
@@ -304,16 +315,14 @@ func (t *Trainer) Resume(c run.Checkpoint) error {
 			return err
 		}
 	}
-	err = withFile(c, optimizerFile, func(f *safetensors.File) error {
-		for _, m := range t.state.moments {
-			if err := readInto(f, m.name, []int{m.buffer.Len()}, m.buffer, 0); err != nil {
-				return err
-			}
+	for _, m := range t.state.moments {
+		x, err := readMoment(c, t.state.optimizer, m)
+		if err != nil {
+			return err
 		}
-		return nil
-	})
-	if err != nil {
-		return err
+		if err := m.buffer.Write(0, x); err != nil {
+			return err
+		}
 	}
 	t.done, t.tokens, t.saved, t.last = p.Step, p.Tokens, p.Step, Metrics{Loss: p.Loss, Norm: p.Norm}
 	t.remarks = nil

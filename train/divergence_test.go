@@ -10,6 +10,7 @@ import (
 
 	"coil/config"
 	"coil/graph"
+	"coil/optim"
 	"coil/run"
 )
 
@@ -59,7 +60,7 @@ func TestDivergence(t *testing.T) {
 	}{{"adamw", "", true}, {"adafactor", "", true}, {"adamw", "head.", false}, {"adafactor", "head.", false}} {
 		optimizer := v.optimizer
 		c := tiny()
-		c.Train.Optimizer, c.Train.Average, c.Checkpoint.Every = optimizer, 0.5, 3
+		c.Train.Optimizer, c.Train.Average, c.Checkpoint.Every = optim.Name(optimizer), 0.5, 3
 		r := newRun(t, c)
 		if err := newTrainer(t, c, 2).Run(r, after(3)); !errors.Is(err, ErrStopped) {
 			t.Fatal(err)

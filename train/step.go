@@ -2,7 +2,6 @@ package train
 
 import (
 	"fmt"
-	"math"
 
 	"coil/autodiff"
 	"coil/backend"
@@ -10,114 +9,31 @@ import (
 	"coil/graph"
 	"coil/loop"
 	"coil/model"
+	"coil/optim"
 	"coil/regularize"
 )
 
-// state is what a run changes: the weights, the optimizer's moments and the average of the weights.
-type state struct {
-	weights graph.Buffer
-	moments []moment
-	average graph.Buffer // nil if there is none
-}
-
-// moment is one buffer of the optimizer, saved as one tensor.
-type moment struct {
-	name   string
-	buffer graph.Buffer
-}
-
-// newState allocates all buffers, or none if the device has not the memory for all.
-func newState(b backend.Backend, m *model.Model, o config.Train) (*state, error) {
-	var s state
-	type want struct {
-		n    int
-		into *graph.Buffer
-	}
-	wanted := []want{{m.Size, &s.weights}}
-	if o.Optimizer == "adamw" {
-		s.moments = []moment{{name: "first_moment"}, {name: "second_moment"}}
-		wanted = append(wanted, want{m.Size, &s.moments[0].buffer}, want{m.Size, &s.moments[1].buffer})
-	} else {
-		rows, cols := factoredSizes(m)
-		s.moments = []moment{{name: "row_moment"}, {name: "column_moment"}}
-		wanted = append(wanted, want{rows, &s.moments[0].buffer}, want{cols, &s.moments[1].buffer})
-	}
-	if o.Average > 0 {
-		wanted = append(wanted, want{m.Size, &s.average})
-	}
-	var need int64
-	for _, w := range wanted {
-		need += int64(w.n) * 4
-	}
-	if have := b.Info().Memory; need > have {
-		return nil, &backend.MemoryError{Need: backend.Memory{Buffers: need}, Have: have}
-	}
-	for _, w := range wanted {
-		var err error
-		if *w.into, err = b.NewBuffer(w.n); err != nil {
-			s.free()
-			return nil, err
-		}
-	}
-	return &s, nil
-}
-
-// begin writes the first weights, which are their own average.
-func (s *state) begin(weights []float32) error {
-	if err := s.weights.Write(0, weights); err != nil || s.average == nil {
-		return err
-	}
-	return s.average.Write(0, weights)
-}
-
-// free frees the buffers that there are.
-func (s *state) free() {
-	buffers := []graph.Buffer{s.weights, s.average}
-	for _, m := range s.moments {
-		buffers = append(buffers, m.buffer)
-	}
-	for _, b := range buffers {
-		if b != nil {
-			b.Free()
-		}
-	}
-}
-
-// evaluated is the buffer whose weights are evaluated.
-func (s *state) evaluated() graph.Buffer {
-	if s.average != nil {
-		return s.average
-	}
-	return s.weights
-}
-
-// factoredSizes are the lengths of all row and all column moments of Adafactor; a vector has a column moment only.
-func factoredSizes(m *model.Model) (rows, cols int) {
-	for _, p := range m.Parameters {
-		if p.Rows > 1 {
-			rows += p.Rows
-		}
-		cols += p.Cols
-	}
-	return rows, cols
-}
-
 // step is a compiled training step at one loop count.
 type step struct {
-	program backend.Program
-	memory  backend.Memory
-	scalars []float32
-	slots   slots
-	results []float32
-	marks   []graph.Mark
-	ops     int // in the part that runs for each group
-	losses  int // how many states have a loss
-	exits   bool
-	groups  int // of the regularizer
+	program   backend.Program
+	memory    backend.Memory
+	scalars   []float32
+	slots     slots
+	results   []float32
+	optimizer optim.Optimizer
+	numbers   []float32 // of the optimizer
+	marks     []graph.Mark
+	ops       int // in the part that runs for each group
+	losses    int // how many states have a loss
+	exits     bool
+	groups    int // of the regularizer
 }
 
 // slots are the numbers of the step's scalars, 0 for those that it has not got.
-type slots struct{ scale, rate, correct1, correct2, beta, average graph.Scalar }
+type slots struct {
+	scale, rate, average graph.Scalar
+	optimizer            []graph.Scalar
+}
 
 // recordStep records forward, loss, backward, regularizer, clipping, optimizer and average, for groups of g sequences.
 //
@@ -129,7 +45,7 @@ func recordStep(m *model.Model, c config.Config, g int, s *state, a loop.Archite
 	weights := r.Parameter(s.weights)
 	tokens, targets := r.Input(m.Length), r.Input(m.Length)
 	grads := r.Accumulator(1, m.Size)
-	st := &step{slots: slots{scale: r.Scalar(), rate: r.Scalar()}}
+	st := &step{optimizer: s.optimizer, slots: slots{scale: r.Scalar(), rate: r.Scalar()}}
 
 	t := autodiff.NewTape(r, true)
 	t.Recompute = m.Loops.Recompute
@@ -173,11 +89,10 @@ func recordStep(m *model.Model, c config.Config, g int, s *state, a loop.Archite
 	if similarity.Exists() {
 		r.Result(similarity)
 	}
-	if o.Optimizer == "adamw" {
-		st.recordAdamW(r, m, o, s, weights, grads, factor)
-	} else {
-		st.recordAdafactor(r, m, o, s, weights, grads, factor)
+	for range s.optimizer.AppendScalars(nil, 1) {
+		st.slots.optimizer = append(st.slots.optimizer, r.Scalar())
 	}
+	s.optimizer.Record(r, optim.Update{Weights: s.weightsOf(r, m, weights, grads), Factor: factor, Rate: st.slots.rate, Scalars: st.slots.optimizer})
 	if s.average != nil {
 		st.slots.average = r.Scalar()
 		r.Record(&graph.Average{X: weights, Mean: r.Parameter(s.average), Factor: factor, Decay: st.slots.average})
@@ -207,51 +122,6 @@ func (st *step) recordExit(t *autodiff.Tape, m *model.Model, weights graph.Tenso
 		sum(x.Exits.After(x.Exits.P, i+1))
 	}
 	return sums
-}
-
-// recordAdamW takes the parameters in two runs: those that decay, and those that do not.
-func (st *step) recordAdamW(r *graph.Recorder, m *model.Model, o config.Train, s *state, weights, grads, factor graph.Tensor) {
-	st.slots.correct1, st.slots.correct2 = r.Scalar(), r.Scalar()
-	first, second := r.Parameter(s.moments[0].buffer), r.Parameter(s.moments[1].buffer)
-	for _, run := range []struct {
-		lo, hi int
-		decay  float64
-	}{{0, m.Decayed, o.WeightDecay}, {m.Decayed, m.Size, 0}} {
-		if run.lo == run.hi {
-			continue
-		}
-		part := func(t graph.Tensor) graph.Tensor { return t.Columns(run.lo, run.hi) }
-		r.Record(&graph.AdamW{X: part(weights), Grad: part(grads), M: part(first), V: part(second), Factor: factor,
-			Rate: st.slots.rate, Correct1: st.slots.correct1, Correct2: st.slots.correct2,
-			Beta1: float32(o.Beta1), Beta2: float32(o.Beta2), Eps: float32(o.Eps), Decay: float32(run.decay)})
-	}
-}
-
-// Adafactor's constants as its paper proposes; the floor of the parameter's scale too.
-const (
-	adafactorEps   = 1e-30
-	adafactorClip  = 1
-	adafactorPower = -0.8
-)
-
-func (st *step) recordAdafactor(r *graph.Recorder, m *model.Model, o config.Train, s *state, weights, grads, factor graph.Tensor) {
-	st.slots.beta = r.Scalar()
-	rowV, colV := r.Parameter(s.moments[0].buffer), r.Parameter(s.moments[1].buffer)
-	ws, gs := m.Views(weights), m.Views(grads)
-	row, col := 0, 0
-	for i, p := range m.Parameters {
-		op := &graph.Adafactor{X: ws[i], Grad: gs[i], ColV: colV.Columns(col, col+p.Cols), Factor: factor,
-			Rate: st.slots.rate, Beta: st.slots.beta, Eps: adafactorEps, Clip: adafactorClip}
-		col += p.Cols
-		if p.Rows > 1 {
-			op.RowV = rowV.Columns(row, row+p.Rows)
-			row += p.Rows
-		}
-		if p.Decay {
-			op.Decay = float32(o.WeightDecay)
-		}
-		r.Record(op)
-	}
 }
 
 // compileStep compiles the step at the loop counts of a.
@@ -287,9 +157,10 @@ func (st *step) start(o config.Train, number int, batch *batch) error {
 	t := float64(number + 1)
 	put(st.slots.scale, 1/float64(max(1, batch.count)))
 	put(st.slots.rate, o.RateAt(number))
-	put(st.slots.correct1, 1-math.Pow(o.Beta1, t))
-	put(st.slots.correct2, 1-math.Pow(o.Beta2, t))
-	put(st.slots.beta, 1-math.Pow(t, adafactorPower))
+	st.numbers = st.optimizer.AppendScalars(st.numbers[:0], number+1)
+	for i, v := range st.numbers {
+		st.scalars[st.slots.optimizer[i]-1] = v
+	}
 	// The average begins as the weights and lengthens its memory as it goes.
 	put(st.slots.average, min(o.Average, t/(10+t)))
 	return st.program.Run(backend.Step{Scalars: st.scalars, Inputs: batch.inputs})

@@ -16,6 +16,7 @@ import (
 	"coil/backend/cpu"
 	"coil/config"
 	"coil/graph"
+	"coil/optim"
 	"coil/run"
 	"coil/task"
 
@@ -338,9 +339,9 @@ func TestProgramsWithinMemory(t *testing.T) {
 
 // A small looped model learns to look one hop back.
 func TestTrainingWorks(t *testing.T) {
-	for _, optimizer := range []string{"adamw", "adafactor"} {
+	for _, optimizer := range optim.Names() {
 		c := tiny()
-		c.Train.Steps, c.Train.Batch, c.Train.Warmup, c.Train.Optimizer = 150, 32, 10, optimizer
+		c.Train.Steps, c.Train.Batch, c.Train.Warmup, c.Train.Optimizer = 150, 32, 10, optim.Name(optimizer)
 		c.Evaluate = config.Evaluate{Examples: 1, Final: 256}
 		r := newRun(t, c)
 		if err := newTrainer(t, c, 2).Run(r, nil); err != nil {
@@ -362,9 +363,9 @@ func TestTrainingWorks(t *testing.T) {
 // In the first step the moments are the gradient's own, so each weight moves by the rate, and by its decay. (Of
 // adafactor that holds for vectors, whose moment is not factored.)
 func TestFirstStep(t *testing.T) {
-	for _, optimizer := range []string{"adamw", "adafactor"} {
+	for _, optimizer := range optim.Names() {
 		c := tiny()
-		c.Train.Optimizer, c.Train.Steps, c.Train.Warmup, c.Train.WeightDecay, c.Train.Average = optimizer, 1, 2, 0.5, 0.9
+		c.Train.Optimizer, c.Train.Steps, c.Train.Warmup, c.Train.WeightDecay, c.Train.Average = optim.Name(optimizer), 1, 2, 0.5, 0.9
 		tr := newTrainer(t, c, 2)
 		if err := tr.Run(newRun(t, c), nil); err != nil {
 			t.Fatal(err)

@@ -3,7 +3,8 @@
 //
 //	Rate float64 `toml:"rate" help:"peak learning rate" limits:"[0,1e6]" also:"lr,learning_rate"`
 //
-// toml is its name, help one line for people, values the texts that it may be, limits the interval of a number, alias a
+// toml is its name, help one line for people, values the texts that it may be (or the type has a method Values that says them,
+// and help may be missing), limits the interval of a number, alias a
 // short name on the command line, and also the names that other programs have for it, which errors answer with this one.
 // A field that is itself a struct is a table in the table; its keys have dotted names such as "train.rate".
 //
@@ -53,6 +54,12 @@ func keyOf(name string, f reflect.StructField, v reflect.Value) Key {
 	k := Key{Name: name, Help: f.Tag.Get("help"), Alias: f.Tag.Get("alias"), v: v}
 	if values := f.Tag.Get("values"); values != "" {
 		k.Values = strings.Split(values, ",")
+	}
+	if t, ok := v.Interface().(interface{ Values() []string }); ok {
+		k.Values = t.Values()
+		if k.Help == "" {
+			k.Help = oneOf(k.Values)
+		}
 	}
 	if also := f.Tag.Get("also"); also != "" {
 		k.Also = strings.Split(also, ",")
