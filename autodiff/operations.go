@@ -65,10 +65,10 @@ func (t *Tape) LinearBackward(x, w, bias, dz graph.Tensor, transpose bool) {
 	}
 }
 
-// pointwise is backward for an activation, whose gradient can take the place of dy.
+// pointwise is recomputed for an activation, whose gradient can take the place of dy.
 func (t *Tape) pointwise(x, y graph.Tensor, forward func(y graph.Tensor), backward func(dy, dx, y graph.Tensor)) {
 	t.track(y)
-	t.backward(x, y, forward, func(dy, again graph.Tensor) {
+	t.recomputed(x, y, forward, func(dy, again graph.Tensor) {
 		dx := dy
 		if x.Cols != y.Cols {
 			dx = t.Temporary(x.Rows, x.Cols)
@@ -78,10 +78,10 @@ func (t *Tape) pointwise(x, y graph.Tensor, forward func(y graph.Tensor), backwa
 	})
 }
 
-// backward remembers that y = f(x) for an f that forward records again, into the tensor given, and backward records the
+// recomputed remembers that y = f(x) for an f that forward records again, into the tensor given, and backward records the
 // gradient of, together with the value if a tensor for it is given. If the last to add to dy asks for the value of y,
 // both come from one operation.
-func (t *Tape) backward(x, y graph.Tensor, forward func(again graph.Tensor), backward func(dy, again graph.Tensor)) {
+func (t *Tape) recomputed(x, y graph.Tensor, forward func(again graph.Tensor), backward func(dy, again graph.Tensor)) {
 	var ran bool
 	back := func(again graph.Tensor) bool {
 		dy, ok := t.gradient(y)
@@ -125,7 +125,7 @@ func (t *Tape) Norm(x, gain, bias graph.Tensor, eps float32, rms bool) graph.Ten
 	op.Stats = t.Temporary(x.Rows, 2)
 	t.Record(op)
 	t.track(y)
-	t.backward(x, y,
+	t.recomputed(x, y,
 		func(again graph.Tensor) {
 			t.Record(&graph.LayerNorm{X: t.value(x, false), Gain: gain, Bias: bias, Y: again, Eps: eps, RMS: rms})
 		},

@@ -121,17 +121,18 @@ func record(b backend.Backend, m *model.Model, weights graph.Buffer, batch int, 
 	w := r.Parameter(weights)
 	tokens, targets, counted := r.Input(m.Length), r.Input(m.Length), r.Input(m.Length)
 	tape := autodiff.NewTape(r, false)
-	a := m.Architecture.WithCount(counts[len(counts)-1])
 	c := newChange(r, counted, m.Config.Width, len(counts))
 	var o outputs
-	m.EachLoop(tape, w, tokens, a, func(loop int, before, after graph.Tensor) {
+	pass := m.Pass(tape, w)
+	pass.Architecture = m.Architecture.WithCount(counts[len(counts)-1])
+	pass.Loops(pass.Embed(tokens), func(x model.Loop) {
 		i := len(o.loss)
-		if loop != counts[i] {
+		if x.Number != counts[i] {
 			return
 		}
-		c.record(i, before, after)
+		c.record(i, x.Before, x.After)
 		o.loss, o.correct = append(o.loss, r.Output(m.Length, 1)), append(o.correct, r.Output(m.Length, 1))
-		m.Loss(tape, w, m.Ending(tape, w, after, a), targets, o.loss[i], o.correct[i], 0, 1)
+		pass.Loss(pass.Ending(x.After), autodiff.CrossEntropy{Targets: targets, Loss: o.loss[i], Correct: o.correct[i]})
 	})
 	return r, o
 }

@@ -92,7 +92,9 @@ func (s *setting) logits(t *testing.T, a loop.Architecture, tokens []int32) [][]
 	w, index := r.Parameter(s.weights), r.Input(s.m.Length)
 	out := r.Output(s.m.Length, s.m.Vocabulary)
 	tape := autodiff.NewTape(r, false)
-	s.m.Logits(tape, w, s.m.States(tape, w, index, a, false)[0], out)
+	pass := s.m.Pass(tape, w)
+	pass.Architecture = a
+	pass.Logits(pass.FinalState(index), out)
 	p, err := s.b.Compile(r)
 	if err != nil {
 		t.Fatal(err)

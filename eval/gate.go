@@ -54,14 +54,15 @@ func NewGate(b backend.Backend, m *model.Model, t task.Task, weights graph.Buffe
 	tape := autodiff.NewTape(r, false)
 	var states []graph.Tensor
 	var o outputs
-	m.EachLoop(tape, w, tokens, m.Architecture, func(_ int, _, s graph.Tensor) {
-		states = append(states, s)
+	pass := m.Pass(tape, w)
+	pass.Loops(pass.Embed(tokens), func(x model.Loop) {
+		states = append(states, x.After)
 		loss, correct := r.Output(m.Length, 1), r.Output(m.Length, 1)
 		o.loss, o.correct = append(o.loss, loss), append(o.correct, correct)
-		m.Loss(tape, w, m.Ending(tape, w, s, m.Architecture), targets, loss, correct, 0, 1)
+		pass.Loss(pass.Ending(x.After), autodiff.CrossEntropy{Targets: targets, Loss: loss, Correct: correct})
 	})
 	p := r.Output(loops*m.Length, 1)
-	tape.Record(&graph.Add{A: m.Exits(tape, w, states, targets).P, Y: p, Alpha: 1})
+	tape.Record(&graph.Add{A: pass.Exits(states, targets).P, Y: p, Alpha: 1})
 	program, err := b.Compile(r)
 	if err != nil {
 		return nil, fmt.Errorf("exits of %s: %w", m.Architecture, err)

@@ -61,13 +61,15 @@ func NewLooker(b backend.Backend, m *model.Model, t task.Task, weights graph.Buf
 		tape.Record(&graph.Add{A: s, Y: out, Alpha: 1})
 		l.states = append(l.states, out)
 	}
-	m.EachLoop(tape, w, tokens, a, func(i int, before, after graph.Tensor) {
-		if i == 1 {
-			keep(before)
+	pass := m.Pass(tape, w)
+	pass.Architecture = a
+	pass.Loops(pass.Embed(tokens), func(x model.Loop) {
+		if x.Number == 1 {
+			keep(x.Before)
 		}
-		keep(after)
+		keep(x.After)
 		logits := r.Output(m.Length, m.Vocabulary)
-		m.Logits(tape, w, m.Ending(tape, w, after, a), logits)
+		pass.Logits(pass.Ending(x.After), logits)
 		l.logits = append(l.logits, logits)
 	})
 	var err error

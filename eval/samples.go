@@ -75,10 +75,11 @@ func recordSamples(m *model.Model, t task.Task, weights graph.Buffer, seed uint6
 	r := graph.NewRecorder(1, len(s.examples)) // one sequence at a time takes the least memory
 	w, tokens := r.Parameter(weights), r.Input(m.Length)
 	tape := autodiff.NewTape(r, false)
-	state := m.States(tape, w, tokens, m.Architecture, false)[0]
+	pass := m.Pass(tape, w)
+	state := pass.FinalState(tokens)
 	s.recorder, s.logits = r, r.Output(len(s.positions), m.Vocabulary)
 	for i, p := range s.positions {
-		m.Logits(tape, w, state.RowRange(p, p+1), s.logits.RowRange(i, i+1))
+		pass.Logits(state.RowRange(p, p+1), s.logits.RowRange(i, i+1))
 	}
 	return s
 }

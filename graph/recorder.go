@@ -157,7 +157,7 @@ func (r *Recorder) Result(t Tensor) {
 		r.Fail(fmt.Errorf("recorder: a result must be a dense tensor, not %s", t.Shape()))
 		return
 	}
-	if err := r.place(t); err != nil {
+	if err := r.inBounds(t); err != nil {
 		r.Fail(fmt.Errorf("recorder: result: %w", err))
 		return
 	}
@@ -193,8 +193,8 @@ func (r *Recorder) part() *[]Op {
 	return &r.group
 }
 
-// place checks that t lies in its storage.
-func (r *Recorder) place(t Tensor) error {
+// inBounds checks that t lies in its storage.
+func (r *Recorder) inBounds(t Tensor) error {
 	if t.Storage < 0 || t.Storage > len(r.storages) {
 		return fmt.Errorf("storage %d is not of this recorder", t.Storage)
 	}
@@ -214,7 +214,7 @@ func (r *Recorder) examine(op Op) error {
 	v := Describe(op)
 	for i, ts := range [][]Tensor{v.Reads, v.Writes} {
 		for _, t := range ts {
-			if err := r.place(t); err != nil {
+			if err := r.inBounds(t); err != nil {
 				return err
 			}
 			switch s := r.storages[t.Storage-1]; {

@@ -3,7 +3,6 @@ package model
 import (
 	"coil/autodiff"
 	"coil/graph"
-	"coil/loop"
 )
 
 // Exits records the gate of a learned exit (Ouro, arXiv 2510.25741) on the states of the looped block after each of its
@@ -11,24 +10,23 @@ import (
 // model's kind of norm, without gain or bias, and none for states that have just been normed (post), the gate is
 //
 //	λ_t = 1/(1 + exp(−(w·n(s_t) + b)))
-func (m *Model) Exits(t *autodiff.Tape, weights graph.Tensor, states []graph.Tensor, targets graph.Index) *Exits {
-	p := m.begin(t, weights)
-	gates := states
-	if m.Config.NormPlace != "post" {
-		ones := make([]float32, m.Config.Width)
+func (p *Pass) Exits(states []graph.Tensor, targets graph.Index) *Exits {
+	c, gates := p.m.Config, states
+	if c.NormPlace != "post" {
+		ones := make([]float32, c.Width)
 		for i := range ones {
 			ones[i] = 1
 		}
-		gain := t.Constant(1, m.Config.Width, ones)
+		gain := p.t.Constant(1, c.Width, ones)
 		gates = make([]graph.Tensor, len(states))
 		for i, s := range states {
-			gates[i] = t.Norm(s, gain, graph.Tensor{}, eps, m.Config.Norm == "rmsnorm")
+			gates[i] = p.t.Norm(s, gain, graph.Tensor{}, eps, c.Norm == "rmsnorm")
 		}
 	}
-	return NewExits(t, gates, p.parameter("exit.weight"), p.parameter("exit.bias"), targets)
+	return NewExits(p.t, gates, p.parameter("exit.weight"), p.parameter("exit.bias"), targets)
 }
 
-// ExitLoss is what the pass of [Model.ExitLoss] leaves for each position, 0 where it has no target.
+// ExitLoss is what [Pass.ExitLoss] leaves for each position, 0 where it has no target.
 type ExitLoss struct {
 	Exits         *Exits       // the distribution, and the losses after each loop
 	Loss, Entropy graph.Tensor // [n,1]: the expected loss, and the entropy of the distribution
@@ -40,22 +38,19 @@ type ExitLoss struct {
 // the gradient of its sum over all positions with a target: with L_t the cross-entropy after loop t and H the entropy,
 //
 //	Σ_t p_t·L_t − β·H(p)
-//
-// The loop counts are those of a, as for [Model.States].
-func (m *Model) ExitLoss(t *autodiff.Tape, weights graph.Tensor, tokens, targets graph.Index, a loop.Architecture, scale graph.Scalar) ExitLoss {
+func (p *Pass) ExitLoss(tokens, targets graph.Index, scale graph.Scalar) ExitLoss {
 	var states []graph.Tensor
-	m.EachLoop(t, weights, tokens, a, func(_ int, _, s graph.Tensor) { states = append(states, s) })
+	p.Loops(p.Embed(tokens), func(l Loop) { states = append(states, l.After) })
 	n := targets.Len
-	x := ExitLoss{Exits: m.Exits(t, weights, states, targets), Loss: t.Temporary(n, 1), Entropy: t.Temporary(n, 1), Correct: t.Temporary(n, 1)}
-	head, transpose := m.begin(t, weights).head()
+	x := ExitLoss{Exits: p.Exits(states, targets), Loss: p.t.Temporary(n, 1), Entropy: p.t.Temporary(n, 1), Correct: p.t.Temporary(n, 1)}
 	for i, s := range states {
-		var correct graph.Tensor
-		if x.State = m.Ending(t, weights, s, a); i == len(states)-1 {
-			correct = x.Correct
+		h := autodiff.CrossEntropy{Scale: scale}
+		if x.State = p.Ending(s); i == len(states)-1 {
+			h.Correct = x.Correct
 		}
-		x.Exits.CrossEntropy(i+1, autodiff.CrossEntropy{X: x.State, W: head, Transpose: transpose, Correct: correct, Scale: scale, Chunk: logitFloats})
+		x.Exits.CrossEntropy(i+1, p.onHead(x.State, h))
 	}
-	x.Exits.Loss(x.Loss, x.Entropy, float32(m.Loops.ExitBeta), scale)
+	x.Exits.Loss(x.Loss, x.Entropy, float32(p.m.Loops.ExitBeta), scale)
 	return x
 }
 

@@ -21,9 +21,11 @@ func evaluate(t *testing.T, m *model.Model, a loop.Architecture, every bool, are
 	weights, index := r.Parameter(newBuffer(t, b, arena)), r.Input(m.Length)
 	tape := autodiff.NewTape(r, false)
 	var outputs []graph.Tensor
-	for _, s := range m.States(tape, weights, index, a, every) {
+	pass := m.Pass(tape, weights)
+	pass.Architecture = a
+	for _, s := range statesOf(pass, index, every) {
 		o := r.Output(m.Length, m.Vocabulary)
-		m.Logits(tape, weights, s, o)
+		pass.Logits(s, o)
 		outputs = append(outputs, o)
 	}
 	p, err := b.Compile(r)
@@ -110,8 +112,9 @@ func TestFLOPs(t *testing.T) {
 			if train {
 				tape.Watch(weights, r.Accumulator(1, m.Size))
 			}
-			states := m.States(tape, weights, tokens, m.Architecture, false)
-			m.Loss(tape, weights, states[0], targets, r.Temporary(states[0].Rows, 1), graph.Tensor{}, 0, 1)
+			pass := m.Pass(tape, weights)
+			state := pass.FinalState(tokens)
+			pass.Loss(state, autodiff.CrossEntropy{Targets: targets, Loss: r.Temporary(state.Rows, 1), Weight: 1})
 			tape.Backward()
 			if r.Err() != nil {
 				t.Fatal(r.Err())

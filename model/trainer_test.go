@@ -87,23 +87,25 @@ func newTrainer(t testing.TB, b backend.Backend, m *model.Model, a loop.Architec
 	tape := autodiff.NewTape(r, true)
 	tape.Recompute = m.Loops.Recompute
 	tape.Watch(weights, gradient)
+	pass := m.Pass(tape, weights)
+	pass.Architecture = a
 	var last graph.Tensor
 	if m.Loops.LearnedExit() {
-		x := m.ExitLoss(tape, weights, tokens, targets, a, scale)
+		x := pass.ExitLoss(tokens, targets, scale)
 		r.Record(&graph.Sum{X: x.Loss, Y: loss, Alpha: 1, Accumulate: true})
 		r.Record(&graph.Sum{X: x.Entropy, Y: loss, Alpha: float32(-m.Loops.ExitBeta), Accumulate: true})
 		last = x.State
 	} else {
-		states := m.States(tape, weights, tokens, a, m.Loops.EveryLoop)
+		states := statesOf(pass, tokens, m.Loops.EveryLoop)
 		for _, s := range states {
 			rows, weight := r.Temporary(s.Rows, 1), 1/float32(len(states))
-			m.Loss(tape, weights, s, targets, rows, graph.Tensor{}, scale, weight)
+			pass.Loss(s, autodiff.CrossEntropy{Targets: targets, Loss: rows, Scale: scale, Weight: weight})
 			r.Record(&graph.Sum{X: rows, Y: loss, Alpha: weight, Accumulate: true})
 		}
 		last = states[len(states)-1]
 	}
 	tr.logits = r.Output(m.Length, m.Vocabulary)
-	m.Logits(tape, weights, last, tr.logits)
+	pass.Logits(last, tr.logits)
 	tape.Backward()
 
 	r.BeginStep()
@@ -155,6 +157,14 @@ func (tr *trainer) run(t testing.TB, tokens, targets [][]int) (float64, []float3
 	}
 	n := 1 + tr.m.Size
 	return float64(tr.results[0])/float64(count) + tr.regularize.Loss(tr.results[n:n+tr.kinds]), tr.results[1:n]
+}
+
+// statesOf are the states that the head reads: the last, or with every those after each loop.
+func statesOf(pass *model.Pass, tokens graph.Index, every bool) []graph.Tensor {
+	if every {
+		return pass.LoopStates(tokens)
+	}
+	return []graph.Tensor{pass.FinalState(tokens)}
 }
 
 // clipped is the last gradient's norm and the factor that clips it.

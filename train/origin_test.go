@@ -62,7 +62,9 @@ func (tr *Trainer) logits(t *testing.T, a loop.Architecture) []float32 {
 	weights, tokens := r.Parameter(tr.state.evaluated()), r.Input(m.Length)
 	tape := autodiff.NewTape(r, false)
 	out := r.Output(m.Length, m.Vocabulary)
-	m.Logits(tape, weights, m.States(tape, weights, tokens, a, false)[0], out)
+	pass := m.Pass(tape, weights)
+	pass.Architecture = a
+	pass.Logits(pass.FinalState(tokens), out)
 	p, err := tr.backend.Compile(r)
 	if err != nil {
 		t.Fatal(err)

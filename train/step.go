@@ -50,11 +50,18 @@ func recordStep(m *model.Model, c config.Config, g int, s *state, a loop.Archite
 	t := autodiff.NewTape(r, true)
 	t.Recompute = m.Loops.Recompute
 	t.Watch(weights, grads)
+	pass := m.Pass(t, weights)
+	pass.Architecture = a
 	var sums graph.Tensor
 	if m.Loops.LearnedExit() {
-		sums = st.recordExit(t, m, weights, tokens, targets, a)
+		sums = st.recordExit(t, pass, tokens, targets)
 	} else {
-		states := m.States(t, weights, tokens, a, m.Loops.EveryLoop)
+		states := []graph.Tensor{}
+		if m.Loops.EveryLoop {
+			states = pass.LoopStates(tokens)
+		} else {
+			states = append(states, pass.FinalState(tokens))
+		}
 		st.losses = len(states)
 		sums = r.Accumulator(1, st.losses+1)
 		for i, x := range states {
@@ -62,7 +69,7 @@ func recordStep(m *model.Model, c config.Config, g int, s *state, a loop.Archite
 			if i == len(states)-1 {
 				correct = r.Temporary(g*m.Length, 1)
 			}
-			m.Loss(t, weights, x, targets, loss, correct, st.slots.scale, 1/float32(len(states)))
+			pass.Loss(x, autodiff.CrossEntropy{Targets: targets, Loss: loss, Correct: correct, Scale: st.slots.scale, Weight: 1 / float32(len(states))})
 			r.Record(&graph.Sum{X: loss, Y: sums.Columns(i, i+1), Alpha: 1, Accumulate: true})
 			if correct.Exists() {
 				r.Record(&graph.Sum{X: correct, Y: sums.Columns(i+1, i+2), Alpha: 1, Accumulate: true})
@@ -104,9 +111,9 @@ func recordStep(m *model.Model, c config.Config, g int, s *state, a loop.Archite
 
 // recordExit records forward and loss of a model with a learned exit, and returns sums over the positions: the losses after
 // each loop, the right answers after the last, the expected loss, the entropy, and the probability of leaving after each loop.
-func (st *step) recordExit(t *autodiff.Tape, m *model.Model, weights graph.Tensor, tokens, targets graph.Index, a loop.Architecture) graph.Tensor {
-	x := m.ExitLoss(t, weights, tokens, targets, a, st.slots.scale)
-	st.exits, st.losses = true, a.Loops[m.Architecture.Looped()]
+func (st *step) recordExit(t *autodiff.Tape, pass *model.Pass, tokens, targets graph.Index) graph.Tensor {
+	x := pass.ExitLoss(tokens, targets, st.slots.scale)
+	st.exits, st.losses = true, x.Exits.Losses.Rows/targets.Len
 	sums, n := t.Accumulator(1, 2*st.losses+3), 0
 	sum := func(x graph.Tensor) {
 		t.Record(&graph.Sum{X: x, Y: sums.Columns(n, n+1), Alpha: 1, Accumulate: true})

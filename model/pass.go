@@ -1,0 +1,242 @@
+// Package model is the transformer: configuration, parameters, and the recording of its forward pass.
+package model
+
+import (
+	"fmt"
+	"math"
+
+	"coil/autodiff"
+	"coil/graph"
+	"coil/loop"
+)
+
+// Pass records one pass of a model on a tape: embedding, loops, ending, head.
+type Pass struct {
+	// Architecture has the loop counts of the pass, which may differ from the model's own.
+	Architecture loop.Architecture
+
+	t       *autodiff.Tape
+	m       *Model
+	weights graph.Tensor
+}
+
+// Pass begins a pass at the model's own loop counts. weights is the arena of parameters; for gradients it must be watched.
+func (m *Model) Pass(t *autodiff.Tape, weights graph.Tensor) *Pass {
+	return &Pass{Architecture: m.Architecture, t: t, m: m, weights: weights}
+}
+
+// logitFloats is about how many logits the head holds at a time.
+const logitFloats = 1 << 18
+
+// parameter is the tensor of a parameter, or none if the model has not got it.
+func (p *Pass) parameter(name string) graph.Tensor {
+	x, ok := p.m.byName[name]
+	if !ok {
+		return graph.Tensor{}
+	}
+	return x.view(p.weights)
+}
+
+// FinalState records the pass from tokens to the state that the head reads.
+func (p *Pass) FinalState(tokens graph.Index) graph.Tensor {
+	var last graph.Tensor
+	p.Loops(p.Embed(tokens), func(l Loop) { last = l.After })
+	return p.Ending(last)
+}
+
+// LoopStates records the pass from tokens to the states that the head reads after each loop of the looped block. While
+// training with truncated gradients, those of the loops that have none are left out.
+func (p *Pass) LoopStates(tokens graph.Index) []graph.Tensor {
+	var states []graph.Tensor
+	p.Loops(p.Embed(tokens), func(l Loop) { states = append(states, l.After) })
+	if k := p.m.Loops.Truncate; k > 0 && p.t.Training() && k < len(states) {
+		states = states[len(states)-k:]
+	}
+	for i, s := range states {
+		states[i] = p.Ending(s)
+	}
+	return states
+}
+
+// Embed records the embedding of the tokens, with positions added where they are.
+func (p *Pass) Embed(tokens graph.Index) graph.Tensor {
+	var positions graph.Tensor
+	switch p.m.Config.Positions {
+	case "learned":
+		positions = p.parameter("positions.weight")
+	case "sinusoidal":
+		positions = p.t.Constant(p.m.Length, p.m.Config.Width, sinusoids(p.m.Length, p.m.Config.Width))
+	}
+	return p.t.Embedding(p.parameter("embedding.weight"), tokens, positions)
+}
+
+// Loop is one loop of the looped block.
+type Loop struct {
+	Number        int          // from 1
+	Before, After graph.Tensor // the residual stream
+}
+
+// Loops records the blocks from the embedding x to the end of the looped block, and calls each after every loop of that.
+func (p *Pass) Loops(x graph.Tensor, each func(Loop)) {
+	a := p.Architecture
+	looped := p.m.Architecture.Looped() // a's own may be another: one loop of 1x(2,3,2) leaves 1x(2,1,2)
+	for b, loops := range a.Loops[:looped] {
+		x = p.block(x, b*a.K, loops)
+	}
+	p.loopedBlock(x, looped*a.K, a.Loops[looped], each)
+}
+
+// Ending records what comes between the looped block and the head: the blocks after it and the last norm.
+func (p *Pass) Ending(state graph.Tensor) graph.Tensor {
+	a, looped := p.Architecture, p.m.Architecture.Looped()
+	for b, loops := range a.Loops[looped+1:] {
+		state = p.block(state, (looped+1+b)*a.K, loops)
+	}
+	if p.m.Config.NormPlace != "post" {
+		state = p.norm(state, "norm")
+	}
+	return state
+}
+
+// sinusoids are sin(t·10000^(−2j/d)) at column 2j and the cosine at 2j+1 (Vaswani et al.), times 0.1 to be no larger
+// than the embedding that they are added to.
+func sinusoids(length, width int) []float32 {
+	x := make([]float32, length*width)
+	for t := range length {
+		for j := range width {
+			a := float64(t) * math.Pow(10000, -float64(j&^1)/float64(width))
+			if j%2 == 0 {
+				x[t*width+j] = float32(0.1 * math.Sin(a))
+			} else {
+				x[t*width+j] = float32(0.1 * math.Cos(a))
+			}
+		}
+	}
+	return x
+}
+
+// block is K layers from the first on, loops times.
+func (p *Pass) block(x graph.Tensor, first, loops int) graph.Tensor {
+	for range loops {
+		x = p.t.Segment(x, func(x graph.Tensor) graph.Tensor { return p.layers(x, first) })
+	}
+	return x
+}
+
+func (p *Pass) layers(x graph.Tensor, first int) graph.Tensor {
+	for i := range p.m.Architecture.K {
+		x = p.layer(x, first+i)
+	}
+	return x
+}
+
+// loopedBlock records the looped block on the state e that comes into it.
+func (p *Pass) loopedBlock(e graph.Tensor, first, loops int, each func(Loop)) {
+	input := e // what injection adds to the state
+	if p.m.Config.Injection == "linear" {
+		input = p.t.Linear(e, p.parameter("injection.input.weight"), graph.Tensor{}, false, graph.Identity, graph.Tensor{})
+	}
+	step := func(t int, s graph.Tensor) graph.Tensor {
+		switch {
+		case t == 0:
+			s = input
+		case p.m.Config.Injection == "add":
+			s = p.t.Add(s, input)
+		case p.m.Config.Injection == "linear":
+			s = p.t.Linear(s, p.parameter("injection.state.weight"), graph.Tensor{}, false, graph.Identity, input)
+		}
+		if p.m.Config.LoopEmbedding {
+			table := p.parameter("loop_embedding.weight")
+			row := min(t, table.Rows-1) // loops beyond those trained share the last
+			s = p.t.Add(s, table.RowRange(row, row+1))
+		}
+		return p.layers(s, first)
+	}
+	s := input
+	for t := range loops {
+		before := s
+		run := func() { s = p.t.Segment(s, func(s graph.Tensor) graph.Tensor { return step(t, s) }) }
+		if k := p.m.Loops.Truncate; k > 0 && t < loops-k {
+			p.t.Loop(t+1, func() { p.t.Detached(run) })
+		} else {
+			p.t.Loop(t+1, run)
+		}
+		each(Loop{t + 1, before, s})
+	}
+}
+
+// layer is attention and feed-forward, each around a residual connection:
+//
+//	pre: x + f(n(x))   post: n(x + f(x))   sandwich: n₂(x + f(n₁(x)))
+func (p *Pass) layer(x graph.Tensor, i int) graph.Tensor {
+	name := fmt.Sprintf("layers.%d.", i)
+	x = p.residual(x, name+"attention", p.attention)
+	return p.residual(x, name+"feedforward", p.feedforward)
+}
+
+// residual wraps one half of a layer; sublayer(h, name, x) is f(h) + x.
+func (p *Pass) residual(x graph.Tensor, name string, sublayer func(h graph.Tensor, name string, x graph.Tensor) graph.Tensor) graph.Tensor {
+	switch p.m.Config.NormPlace {
+	case "post":
+		return p.norm(sublayer(x, name, x), name+".norm")
+	case "sandwich":
+		return p.norm(sublayer(p.norm(x, name+".norm"), name, x), name+".norm_out")
+	}
+	return sublayer(p.norm(x, name+".norm"), name, x)
+}
+
+func (p *Pass) norm(x graph.Tensor, name string) graph.Tensor {
+	return p.t.Norm(x, p.parameter(name+".gain"), p.parameter(name+".bias"), eps, p.m.Config.Norm == "rmsnorm")
+}
+
+func (p *Pass) linear(x graph.Tensor, name string, a graph.Activation, residual graph.Tensor) graph.Tensor {
+	return p.t.Linear(x, p.parameter(name+".weight"), p.parameter(name+".bias"), false, a, residual)
+}
+
+func (p *Pass) attention(h graph.Tensor, name string, x graph.Tensor) graph.Tensor {
+	c := p.m.Config
+	qkv := p.linear(h, name+".qkv", graph.Identity, graph.Tensor{})
+	if c.Positions == "rotary" {
+		p.t.Rotary(qkv.Columns(0, 2*c.Width), c.Width/c.Heads, p.m.Length, c.RotaryBase)
+	}
+	return p.linear(p.t.Attention(qkv, c.Heads, p.m.Length), name+".out", graph.Identity, x)
+}
+
+func (p *Pass) feedforward(h graph.Tensor, name string, x graph.Tensor) graph.Tensor {
+	var hidden graph.Tensor
+	switch p.m.Config.Activation {
+	case "swiglu":
+		hidden = p.t.SwiGLU(p.linear(h, name+".in", graph.Identity, graph.Tensor{}))
+	case "relu":
+		hidden = p.linear(h, name+".in", graph.ReLU, graph.Tensor{})
+	default:
+		hidden = p.linear(h, name+".in", graph.GELU, graph.Tensor{})
+	}
+	return p.linear(hidden, name+".out", graph.Identity, x)
+}
+
+// headWeight returns the matrix of the head and whether it is to be transposed.
+func (p *Pass) headWeight() (w graph.Tensor, transpose bool) {
+	if p.m.Config.Tied {
+		return p.parameter("embedding.weight"), true
+	}
+	return p.parameter("head.weight"), false
+}
+
+// Logits records the head on a state, into logits[n,classes].
+func (p *Pass) Logits(state, logits graph.Tensor) {
+	w, transpose := p.headWeight()
+	p.t.Record(&graph.Matmul{A: state, B: w, C: logits, TransB: transpose})
+}
+
+// Loss records the cross-entropy of the head on a state. X, W, Transpose and Chunk of h are set here.
+func (p *Pass) Loss(state graph.Tensor, h autodiff.CrossEntropy) {
+	p.t.CrossEntropy(p.onHead(state, h))
+}
+
+// onHead is h with the head on a state.
+func (p *Pass) onHead(state graph.Tensor, h autodiff.CrossEntropy) autodiff.CrossEntropy {
+	h.X, h.Chunk = state, logitFloats
+	h.W, h.Transpose = p.headWeight()
+	return h
+}
