@@ -250,7 +250,8 @@ func comparison(records []*Record, labels []string) []table {
 	if len(records) == 1 {
 		return nil
 	}
-	results := table{Title: "Results", Head: []string{"run", "status", "parameters", "depth", "steps", "time", "loss", "held-out", "best"}}
+	// Held-out comes first: on a phone, all that does not fit is scrolled to.
+	results := table{Title: "Results", Head: []string{"run", "held-out", "best", "status", "parameters", "depth", "steps", "time", "loss"}}
 	for i, r := range records {
 		s := r.Summary()
 		depth := cell{Text: "–", Class: "number"}
@@ -263,9 +264,9 @@ func comparison(records []*Record, labels []string) []table {
 		}
 		run := words(labels[i])
 		run.Color, run.Link = hex(series(i)), fmt.Sprint("#run-", i+1)
-		results.Rows = append(results.Rows, []cell{run, {Text: string(s.Status), Class: string(s.Status)},
+		results.Rows = append(results.Rows, []cell{run, held, optional(s.Best, percent), {Text: string(s.Status), Class: string(s.Status)},
 			exact(float64(s.Parameters), count(s.Parameters)), depth, exact(float64(s.Steps), count(int64(s.Steps))),
-			exact(float64(s.Seconds), duration(float64(s.Seconds))), optional(s.Loss, decimal), held, optional(s.Best, percent)})
+			exact(float64(s.Seconds), duration(float64(s.Seconds))), optional(s.Loss, decimal)})
 	}
 	if len(records) > len(palette) {
 		results.Note = "In plots, the lines of runs with the same colour differ in their dashes."

@@ -400,7 +400,7 @@ func TestOverlay(t *testing.T) {
 			events: usual(s, 600+50*i, float64(i)/3)}.tell(t))
 	}
 	m := report(t, runs...)
-	m.has(t, "9 runs", "Results", "differ in their dashes", "Configuration", "The keys that differ. key ab00 1⊗1", "model.layers 1x1 1x2 1x3 1x4 1x5 1x6 1x7 1x8 1x9", "ab70 1⊗8 crashed 50000 8 950")
+	m.has(t, "9 runs", "Results", "differ in their dashes", "Configuration", "The keys that differ. key ab00 1⊗1", "model.layers 1x1 1x2 1x3 1x4 1x5 1x6 1x7 1x8 1x9", "run held-out best status parameters", "crashed 50000 8 950")
 	m.hasPlots(t, "loss", "accuracy", "last-by-loop", "run-8-metric-by-loop")
 	if strings.Contains(m.text, "train.rate 0.001") {
 		t.Error("a key that does not differ is in the table")

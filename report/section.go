@@ -306,6 +306,9 @@ func samples(r *Record) *table {
 		}
 		t := &table{Title: "Samples", Note: "Held-out examples at step " + count(int64(e.Step)) + ".",
 			Head: []string{"kind", "question", "wanted", "said", ""}}
+		if r.setup.Task == "addition" && r.keys["task.addition.order"] == "least" {
+			t.Note += " Answers are reversed: the last digit comes first."
+		}
 		for _, s := range e.Samples[:min(len(e.Samples), mostSamples)] {
 			mark := cell{Text: "✗ wrong", Class: "wrong"}
 			if s.Right {
