@@ -352,6 +352,23 @@ func (rec *Record) Summary() Summary {
 	return s
 }
 
+// Losses are the means of the training loss in at most n pieces of the run, the oldest first. One is NaN if a loss in it was
+// not finite.
+func (rec *Record) Losses(n int) []float64 {
+	points := rec.train["loss"]
+	means := make([]float64, min(n, len(points)))
+	for i := range means {
+		piece := points[i*len(points)/len(means) : (i+1)*len(points)/len(means)]
+		for _, p := range piece {
+			means[i] += p.y / float64(len(piece))
+		}
+		if math.IsInf(means[i], 0) {
+			means[i] = math.NaN()
+		}
+	}
+	return means
+}
+
 func number(y float64) *run.Number {
 	n := run.Number(y)
 	return &n

@@ -163,16 +163,7 @@ func (m *model) drawFooter(a canvas.Area) {
 		a.Text(1, 0, m.message, canvas.Warn)
 		return
 	}
-	x := 1
-	for _, g := range groups {
-		for _, b := range g.bindings {
-			if b.hint == "" || g.name == "Run" && !m.steerable() || x+len(b.keys[0])+len(b.hint)+3 > a.Width() {
-				continue
-			}
-			x = a.Text(x, 0, b.keys[0], canvas.Key)
-			x = a.Text(x, 0, " "+b.hint+"  ", canvas.Dim)
-		}
-	}
+	dashboardKeys.drawHints(a, m)
 }
 
 // steerable reports whether there is a process to steer.

@@ -49,7 +49,7 @@ func anyEvent() *rapid.Generator[run.Event] {
 // Whatever the events, keys, mouse and size are, there is a frame, and it fits the screen.
 func TestTakesAnything(t *testing.T) {
 	var keys []string
-	for _, g := range groups {
+	for _, g := range dashboardKeys {
 		for _, b := range g.bindings {
 			keys = append(keys, b.keys...)
 		}

@@ -212,7 +212,7 @@ func TestMouseAfterSuspension(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	shown, _, _ := paints(t)
+	shown, _, _, _ := paints(t)
 	p := tea.NewProgram(shown, tea.WithFPS(60), tea.WithoutSignalHandler(), tea.WithInput(nil), tea.WithOutput(output{w}))
 	go func() {
 		p.Send(tea.ResumeMsg{})

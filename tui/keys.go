@@ -1,77 +1,59 @@
 package tui
 
 import (
-	"fmt"
-	"strings"
-
 	"coil/run"
 
 	tea "github.com/charmbracelet/bubbletea"
 )
 
-// binding is a key and what it does. Dispatch, help, the man page and docs/keys.md come from the one table of bindings.
-type binding struct {
-	keys []string // as bubbletea calls them; a mouse binding has none, and is handled in mouse
-	name string   // as help calls them
-	help string
-	hint string // in the bottom line, "" to leave it out there
-	do   func(m *model, key string) tea.Cmd
-}
-
-// group is bindings that belong together.
-type group struct {
-	name     string
-	bindings []binding
-}
-
-// groups is the table.
-var groups = []group{
-	{"General", []binding{
-		{keys: []string{"?", "h"}, name: "?", help: "this help", hint: "help", do: plain((*model).toggleHelp)},
-		{keys: []string{"q"}, name: "q", help: "leave; while training in this process: stop, leave it in the background, or stay", hint: "leave", do: plain((*model).leave)},
+// dashboardKeys is the table of the dashboard.
+var dashboardKeys = table[model]{
+	{"General", []binding[model]{
+		{keys: []string{"?", "h"}, name: "?", help: "this help", hint: always[model]("help"), do: plain((*model).toggleHelp)},
+		{keys: []string{"q"}, name: "q", help: "leave; while training in this process: stop, leave it in the background, or stay", hint: always[model]("leave"), do: plain((*model).leave)},
 		{keys: []string{"esc"}, name: "Esc", help: "one layer out: popup, help, filter, full screen, cursor, zoom", do: plain((*model).out)},
 		{keys: []string{"ctrl+c"}, name: "Ctrl-C", help: "stop training in this process and save; once more leaves at once", do: plain((*model).interrupt)},
 		{keys: []string{"ctrl+z"}, name: "Ctrl-Z", help: "suspend the program", do: func(*model, string) tea.Cmd { return tea.Suspend }},
-		{keys: []string{"c"}, name: "c", help: "next theme", do: plain((*model).nextTheme)},
+		{keys: []string{"c"}, name: "c", help: "next theme", do: func(m *model, _ string) tea.Cmd { return m.nextTheme() }},
 	}},
-	{"Run", []binding{
-		{keys: []string{"p", " "}, name: "p Space", help: "pause training, or continue", hint: "pause", do: plain((*model).pause)},
-		{keys: []string{"s"}, name: "s", help: "save a checkpoint now", hint: "save", do: command(run.Save)},
-		{keys: []string{"e"}, name: "e", help: "evaluate on held-out examples now", hint: "evaluate", do: command(run.Evaluate)},
-		{keys: []string{"t"}, name: "t", help: "stop training, after saving a checkpoint; asks first", hint: "stop", do: plain((*model).askStop)},
+	{"Run", []binding[model]{
+		{keys: []string{"p", " "}, name: "p Space", help: "pause training, or continue", hint: (*model).pauseHint, do: plain((*model).pause)},
+		{keys: []string{"s"}, name: "s", help: "save a checkpoint now", hint: whileSteered("save"), do: command(run.Save)},
+		{keys: []string{"e"}, name: "e", help: "evaluate on held-out examples now", hint: whileSteered("evaluate"), do: command(run.Evaluate)},
+		{keys: []string{"t"}, name: "t", help: "stop training, after saving a checkpoint; asks first", hint: whileSteered("stop"), do: plain((*model).askStop)},
 		{keys: []string{"d"}, name: "d", help: "leave training in the background and close the dashboard", do: plain((*model).detach)},
 		{keys: []string{"n"}, name: "n", help: "of several runs, the next one on top", do: func(m *model, _ string) tea.Cmd { return m.nextRun(1) }},
 		{keys: []string{"N"}, name: "N", help: "of several runs, the one before on top", do: func(m *model, _ string) tea.Cmd { return m.nextRun(-1) }},
 	}},
-	{"Panels", []binding{
-		{keys: []string{"tab"}, name: "Tab", help: "next panel", hint: "panel", do: func(m *model, _ string) tea.Cmd { return m.focusBy(1) }},
+	{"Panels", []binding[model]{
+		{keys: []string{"tab"}, name: "Tab", help: "next panel", hint: always[model]("panel"), do: func(m *model, _ string) tea.Cmd { return m.focusBy(1) }},
 		{keys: []string{"shift+tab"}, name: "Shift-Tab", help: "panel before", do: func(m *model, _ string) tea.Cmd { return m.focusBy(-1) }},
 		{keys: []string{"1", "2", "3", "4", "5", "6", "7", "8", "9"}, name: "1 … 9", help: "a panel on the full screen", do: func(m *model, key string) tea.Cmd { return m.showPanel(int(key[0] - '1')) }},
 		{keys: []string{"g"}, name: "g", help: "the cells of an experiment on the full screen, and back", do: plain((*model).showCells)},
-		{keys: []string{"enter"}, name: "Enter", help: "this panel on the full screen, and back", hint: "full", do: plain((*model).toggleFull)},
+		{keys: []string{"enter"}, name: "Enter", help: "this panel on the full screen, and back", hint: always[model]("full"), do: plain((*model).toggleFull)},
 		{keys: []string{"up", "k"}, name: "↑ k", help: "scroll up", do: func(m *model, _ string) tea.Cmd { return m.scroll(-1) }},
 		{keys: []string{"down", "j"}, name: "↓ j", help: "scroll down", do: func(m *model, _ string) tea.Cmd { return m.scroll(1) }},
 		{keys: []string{"pgup"}, name: "PgUp", help: "scroll a page up", do: func(m *model, _ string) tea.Cmd { return m.scroll(-10) }},
 		{keys: []string{"pgdown"}, name: "PgDn", help: "scroll a page down", do: func(m *model, _ string) tea.Cmd { return m.scroll(10) }},
 		{keys: []string{"/"}, name: "/", help: "filter the log and the list of values; Enter keeps, Esc clears", do: plain((*model).startFilter)},
 	}},
-	{"Charts", []binding{
+	{"Charts", []binding[model]{
 		{keys: []string{"left"}, name: "←", help: "cursor to the left", do: func(m *model, _ string) tea.Cmd { return m.moveCursor(-1) }},
 		{keys: []string{"right"}, name: "→", help: "cursor to the right", do: func(m *model, _ string) tea.Cmd { return m.moveCursor(1) }},
 		{keys: []string{"home"}, name: "Home", help: "cursor to the first report", do: func(m *model, _ string) tea.Cmd { return m.moveCursor(-1 << 20) }},
 		{keys: []string{"end"}, name: "End", help: "cursor to the newest report", do: func(m *model, _ string) tea.Cmd { return m.moveCursor(1 << 20) }},
-		{keys: []string{"z"}, name: "z", help: "zoom in, around the cursor or towards the newest", hint: "zoom", do: func(m *model, _ string) tea.Cmd { return m.zoom(0.5) }},
+		{keys: []string{"z"}, name: "z", help: "zoom in, around the cursor or towards the newest", hint: always[model]("zoom"), do: func(m *model, _ string) tea.Cmd { return m.zoom(0.5) }},
 		{keys: []string{"Z"}, name: "Z", help: "zoom out", do: func(m *model, _ string) tea.Cmd { return m.zoom(2) }},
 		{keys: []string{"[", "shift+left"}, name: "[", help: "move the window back", do: func(m *model, _ string) tea.Cmd { return m.pan(-0.25) }},
 		{keys: []string{"]", "shift+right"}, name: "]", help: "move the window on", do: func(m *model, _ string) tea.Cmd { return m.pan(0.25) }},
-		{keys: []string{"x"}, name: "x", help: "x axis: steps, time, tokens", hint: "axis", do: plain((*model).nextAxis)},
-		{keys: []string{"y", "l"}, name: "y l", help: "y axis of this chart: linear or logarithmic", hint: "log", do: plain((*model).toggleLog)},
+		{keys: []string{"x"}, name: "x", help: "x axis: steps, time, tokens", hint: always[model]("axis"), do: plain((*model).nextAxis)},
+		{keys: []string{"y", "l"}, name: "y l", help: "y axis of this chart: linear or logarithmic", hint: always[model]("log"), do: plain((*model).toggleLog)},
 		{keys: []string{"+", "="}, name: "+", help: "smoother curves", do: func(m *model, _ string) tea.Cmd { return m.smooth(1) }},
 		{keys: []string{"-"}, name: "-", help: "less smooth curves", do: func(m *model, _ string) tea.Cmd { return m.smooth(-1) }},
 		{keys: []string{"0"}, name: "0", help: "curves as they are", do: func(m *model, _ string) tea.Cmd { return m.smooth(-1 << 20) }},
 		{keys: []string{"w"}, name: "w", help: "write this chart to the run's folder plots/, as CSV and SVG", do: plain((*model).export)},
 	}},
-	{"Mouse", []binding{
+	{"Mouse", []binding[model]{
 		{name: "click", help: "choose a panel; in a chart, set the cursor"},
 		{name: "click again", help: "the panel on the full screen, if it is no chart"},
 		{name: "wheel", help: "zoom at the pointer in a chart; scroll elsewhere"},
@@ -79,51 +61,37 @@ var groups = []group{
 	}},
 }
 
-// plain is what a key does whatever its name.
-func plain(do func(*model) tea.Cmd) func(*model, string) tea.Cmd {
-	return func(m *model, _ string) tea.Cmd { return do(m) }
-}
-
 // command is what a key does that sends a command to the run.
 func command(c run.Command) func(*model, string) tea.Cmd {
 	return func(m *model, _ string) tea.Cmd { return m.send(c) }
 }
 
-// find returns the binding of a key.
-func find(key string) (binding, bool) {
-	for _, g := range groups {
-		for _, b := range g.bindings {
-			for _, k := range b.keys {
-				if k == key {
-					return b, true
-				}
-			}
+// whileSteered is a hint that is there as long as there is a process to steer.
+func whileSteered(hint string) func(*model) string {
+	return func(m *model) string {
+		if !m.steerable() {
+			return ""
 		}
+		return hint
 	}
-	return binding{}, false
 }
 
-// Keys is the table of keys as Markdown: docs/keys.md.
+// pauseHint says what p does now.
+func (m *model) pauseHint() string {
+	switch {
+	case !m.steerable():
+		return ""
+	case m.paused():
+		return "continue"
+	}
+	return "pause"
+}
+
+// Keys is the keys of all screens as Markdown: docs/keys.md.
 func Keys() string {
-	var b strings.Builder
-	b.WriteString("# Keys of the dashboard\n\nThis page is written by `go test ./tui -run KeysPage -update`, from the table that the dashboard itself uses.\n")
-	for _, g := range groups {
-		fmt.Fprintf(&b, "\n## %s\n\n| key | does |\n|---|---|\n", g.name)
-		for _, k := range g.bindings {
-			fmt.Fprintf(&b, "| %s | %s |\n", k.name, k.help)
-		}
-	}
-	return b.String()
+	return "# Keys\n\nThis page is written by `go test ./tui -run KeysPage -update`, from the tables that the screens themselves use.\n\n## Dashboard\n" +
+		dashboardKeys.markdown() + "\n## Home screen\n" + homeKeys().markdown()
 }
 
-// KeysText is the table for help texts and man pages.
-func KeysText() string {
-	var b strings.Builder
-	for _, g := range groups {
-		fmt.Fprintf(&b, "\n%s:\n", g.name)
-		for _, k := range g.bindings {
-			fmt.Fprintf(&b, "  %-12s %s\n", k.name, k.help)
-		}
-	}
-	return b.String()
-}
+// KeysText is the keys of the dashboard for help texts and man pages.
+func KeysText() string { return dashboardKeys.text() }

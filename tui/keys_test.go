@@ -26,10 +26,17 @@ func TestKeysPage(t *testing.T) {
 	}
 }
 
-// No key is in the table twice, and every key of it does something.
+// No key is in a table twice, and every key of it does something.
 func TestKeysAreUnique(t *testing.T) {
+	unique(t, dashboardKeys)
+	unique(t, append(append(table[Home]{}, homeGeneral...), homeList...))
+	unique(t, append(append(table[Home]{}, homeGeneral...), homeForm...))
+	unique(t, homeMouse)
+}
+
+func unique[M any](t *testing.T, keys table[M]) {
 	seen := map[string]string{}
-	for _, g := range groups {
+	for _, g := range keys {
 		for _, b := range g.bindings {
 			if b.help == "" || b.name == "" || strings.Contains(b.help, "|") {
 				t.Errorf("%s: %q has no proper help", g.name, b.keys)

@@ -130,17 +130,14 @@ const frameLines = 3
 
 // draw draws a frame.
 func (m *model) draw() {
-	m.canvas.Resize(m.width, m.height)
-	m.canvas.ASCII = m.o.Style.ASCII
-	m.canvas.Clear()
-	all := m.canvas.Area()
+	all := m.clear()
 	m.places = nil
 	head, body := all.SplitY(min(2, m.height/3))
 	body, foot := body.SplitY(body.Height() - min(1, m.height/4))
 	m.drawHeader(head)
 	m.drawFooter(foot)
 	if m.help {
-		m.drawHelp(body)
+		m.scrolled[helpID] = dashboardKeys.drawHelp(body, m.scrolled[helpID])
 	} else {
 		all := arrangements
 		if m.o.Experiment != nil {

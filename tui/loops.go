@@ -68,16 +68,35 @@ func (m *model) running() int {
 	return 0
 }
 
-// drawArchitecture draws the blocks as boxes that the data runs through, the looped one with its loops, and returns how
-// many lines that took:
+// drawArchitecture draws the blocks, which loop is running, and what they cost; and returns how many lines that took.
+func (m *model) drawArchitecture(a canvas.Area, s run.Setup) int {
+	running := m.training() && m.moment.Phase == run.PhaseTraining
+	active := -1
+	if running && m.moment.Loop > 0 {
+		active = s.Looped
+	}
+	y := drawBlocks(a, s, active)
+	text := costOf(s)
+	if !running {
+		a.Text(0, y, text, canvas.Dim)
+	} else if x := m.drawRunning(a.Sub(0, y, a.Width(), 1), s); x+2+len(text) <= a.Width() {
+		a.TextRight(y, text, canvas.Dim)
+	}
+	return y + 1
+}
+
+// costOf is the parameters and FLOPs of an architecture, relative to one layer.
+func costOf(s run.Setup) string {
+	return fmt.Sprintf("%dx params / %dx FLOPs of one layer", s.LayersPerBlock*len(s.Loops), s.Depth())
+}
+
+// drawBlocks draws the blocks as boxes that the data runs through, the looped one with its loops, and returns how many lines
+// that took. active is the block that is running, −1 for none.
 //
 //	      ╭──────────╮    ╭──────────╮    ╭──────────╮
 //	in ──▶│ 4 layers │──▶ │ 4 layers │──▶ │ 4 layers │──▶ out
 //	      ╰──────────╯    ╰─◀ 4x ────╯    ╰──────────╯
-//	                       ● ● ◉ ○
-func (m *model) drawArchitecture(a canvas.Area, s run.Setup) int {
-	moment := m.moment
-	running := m.training() && moment.Phase == run.PhaseTraining
+func drawBlocks(a canvas.Area, s run.Setup, active int) int {
 	layers := fmt.Sprintf(" %d layers ", s.LayersPerBlock)
 	if s.LayersPerBlock == 1 {
 		layers = " 1 layer "
@@ -90,39 +109,26 @@ func (m *model) drawArchitecture(a canvas.Area, s run.Setup) int {
 		width = len(layers) + 4
 		need = len("in") + len(s.Loops)*(width+4) + 4 + len("out")
 	}
-	y := 0
 	if need > a.Width() {
 		a.Text(0, 0, s.Model, canvas.Strong)
-		y = 1
-	} else {
-		x := a.Text(0, 1, "in", canvas.Dim)
-		for i, loops := range s.Loops {
-			x = a.Text(x, 1, arrow, canvas.Dim)
-			style := canvas.Border
-			active := running && i == s.Looped && moment.Loop > 0
-			if active {
-				style = canvas.Accent
-			}
-			box := a.Sub(x, 0, width, 3)
-			inside := box.Box("", style)
-			inside.TextCenter(0, layers, canvas.Plain)
-			if loops > 1 {
-				back := fmt.Sprintf("◀ %dx ", loops)
-				a.Text(x+1, 2, back, canvas.Strong)
-			}
-			x += width
-		}
+		return 1
+	}
+	x := a.Text(0, 1, "in", canvas.Dim)
+	for i, loops := range s.Loops {
 		x = a.Text(x, 1, arrow, canvas.Dim)
-		a.Text(x, 1, "out", canvas.Dim)
-		y = 3
+		style := canvas.Border
+		if i == active {
+			style = canvas.Accent
+		}
+		a.Sub(x, 0, width, 3).Box("", style).TextCenter(0, layers, canvas.Plain)
+		if loops > 1 {
+			a.Text(x+1, 2, fmt.Sprintf("◀ %dx ", loops), canvas.Strong)
+		}
+		x += width
 	}
-	text := fmt.Sprintf("%dx params / %dx FLOPs of one layer", s.LayersPerBlock*len(s.Loops), s.Depth())
-	if !running {
-		a.Text(0, y, text, canvas.Dim)
-	} else if x := m.drawRunning(a.Sub(0, y, a.Width(), 1), s); x+2+len(text) <= a.Width() {
-		a.TextRight(y, text, canvas.Dim)
-	}
-	return y + 1
+	x = a.Text(x, 1, arrow, canvas.Dim)
+	a.Text(x, 1, "out", canvas.Dim)
+	return 3
 }
 
 // drawRunning draws a dot for each loop, the one that is running full, and returns the column after them.

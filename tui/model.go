@@ -1,46 +1,33 @@
 package tui
 
 import (
-	"fmt"
-	"runtime/debug"
 	"slices"
 	"time"
 
 	"coil/run"
-	"coil/tui/canvas"
 
 	tea "github.com/charmbracelet/bubbletea"
 )
 
 // model is the state of the dashboard.
 type model struct {
+	shell
 	o       Options
-	clock   func() time.Time
 	now     time.Time // of the last poll
 	runs    []*watched
 	top     int // of runs: the one that panels of a single run show
 	outcome Outcome
-	fault   error
+	places  []place // of the panels of the last frame
 
-	width, height int
-	canvas        *canvas.Canvas
-	places        []place // of the panels of the last frame
-	frame         string
-	dirty         bool
-
-	theme     *canvas.Theme
 	focus     panelID
 	full      bool // the focused panel alone
 	scrolled  [panelCount]int
 	charts    chartState
 	help      bool
-	popup     *popup
+	popup     *popup[model]
 	filter    string
 	filtering bool
-	message   string // in the bottom line
-	messageAt time.Time
 	drawn     time.Time // second of the last frame
-	touched   time.Time // the last key or mouse event
 
 	experiment Experiment
 
@@ -50,10 +37,7 @@ type model struct {
 }
 
 func newModel(o Options, clock func() time.Time) *model {
-	m := &model{o: o, clock: clock, now: clock(), canvas: canvas.New(0, 0), theme: o.Style.Theme, dirty: true, charts: newChartState()}
-	if m.theme == nil {
-		m.theme = canvas.Themes()[0]
-	}
+	m := &model{shell: newShell(o.Style, clock), o: o, now: clock(), charts: newChartState()}
 	for _, r := range o.Runs {
 		m.runs = append(m.runs, watch(r))
 	}
@@ -98,8 +82,7 @@ func nextTick(after time.Duration) tea.Cmd {
 func (m *model) update(msg tea.Msg) tea.Cmd {
 	switch msg := msg.(type) {
 	case tea.WindowSizeMsg:
-		m.width, m.height = max(0, msg.Width), max(0, msg.Height)
-		m.dirty = true
+		m.resize(msg)
 	case tick:
 		return m.poll()
 	case trained:
@@ -157,9 +140,7 @@ func (m *model) poll() tea.Cmd {
 	if second := m.now.Truncate(time.Second); m.training() && !second.Equal(m.drawn) { // the clock goes on
 		m.drawn, m.dirty = second, true
 	}
-	if m.message != "" && m.now.Sub(m.messageAt) > 8*time.Second {
-		m.message, m.dirty = "", true
-	}
+	m.forget()
 	return nextTick(after)
 }
 
@@ -183,7 +164,14 @@ func (m *model) key(msg tea.KeyMsg) tea.Cmd {
 	case key == "ctrl+c":
 		return m.interrupt()
 	case m.popup != nil:
-		return m.popupKey(key)
+		do, closed := m.popup.answer(key)
+		if closed {
+			m.popup = nil
+		}
+		if do != nil {
+			return do(m)
+		}
+		return nil
 	case m.filtering:
 		m.filterKey(msg)
 		return nil
@@ -192,15 +180,9 @@ func (m *model) key(msg tea.KeyMsg) tea.Cmd {
 		m.help = false
 		return nil
 	}
-	if b, ok := find(key); ok {
+	if b, ok := dashboardKeys.find(key); ok {
 		return b.do(m, key)
 	}
-	return nil
-}
-
-// say shows a message in the bottom line for a while.
-func (m *model) say(format string, args ...any) tea.Cmd {
-	m.message, m.messageAt, m.dirty = fmt.Sprintf(format, args...), m.clock(), true
 	return nil
 }
 
@@ -210,13 +192,6 @@ func (m *model) nextRun(by int) tea.Cmd {
 	}
 	m.top = (m.top + by + len(m.runs)) % len(m.runs)
 	return nil
-}
-
-func (m *model) nextTheme() tea.Cmd {
-	themes := canvas.Themes()
-	i := slices.Index(themes, m.theme)
-	m.theme = themes[(i+1)%len(themes)]
-	return m.say("theme %s", m.theme.Name)
 }
 
 func (m *model) toggleHelp() tea.Cmd {
@@ -281,19 +256,4 @@ func (m *model) focusBy(by int) tea.Cmd {
 }
 
 // view draws the frame, if anything has changed.
-func (m *model) view() string {
-	if m.dirty {
-		m.draw()
-		m.frame = m.canvas.ANSI(m.theme, m.o.Style.Depth)
-		m.dirty = false
-	}
-	return m.frame
-}
-
-// fail remembers a fault of the dashboard, which ends it.
-func (m *model) fail(v any) tea.Cmd {
-	if m.fault == nil {
-		m.fault = fmt.Errorf("the dashboard failed: %v\n%s", v, debug.Stack())
-	}
-	return tea.Quit
-}
+func (m *model) view() string { return m.render(m.draw) }

@@ -11,15 +11,24 @@ import (
 	tea "github.com/charmbracelet/bubbletea"
 )
 
-// program is a model that paints its own frames, and ends when it panics.
+// screen is what a program shows: the dashboard, or the home screen.
+type screen interface {
+	Init() tea.Cmd
+	update(tea.Msg) tea.Cmd
+	view() string
+	common() *shell
+}
+
+// program is a screen that paints its own frames, and ends when it panics.
 //
 // bubbletea's renderer looks for a new frame so many times a second, whether there is one or not, and each time takes a core
 // from training for longer than drawing does: at 15 a second a training step takes 2.7 % longer. So it looks once a second, at a
 // frame that is always the same, and its writing of it, after a resize, does not reach the terminal: see [output].
 type program struct {
-	*model
-	screen  io.Writer
-	lines   []string // that were painted last; nil if that is not known
+	shown   screen
+	*shell            // of what is shown
+	out     io.Writer // the terminal
+	lines   []string  // that were painted last; nil if that is not known
 	painted time.Time
 	waiting bool // for the time of the next frame
 }
@@ -45,7 +54,11 @@ func (o output) Write(b []byte) (int, error) {
 // redraw is the message that it is time for the next frame.
 type redraw struct{}
 
-func (p *program) Init() tea.Cmd { return p.model.Init() }
+func newProgram(s screen, out io.Writer) *program {
+	return &program{shown: s, shell: s.common(), out: out}
+}
+
+func (p *program) Init() tea.Cmd { return p.shown.Init() }
 
 func (p *program) Update(msg tea.Msg) (m tea.Model, cmd tea.Cmd) {
 	defer func() {
@@ -62,7 +75,7 @@ func (p *program) Update(msg tea.Msg) (m tea.Model, cmd tea.Cmd) {
 	if p.fault != nil { // of drawing
 		return p, tea.Quit
 	}
-	cmd = p.update(msg)
+	cmd = p.shown.update(msg)
 	if _, ok := msg.(tea.ResumeMsg); ok { // bubbletea has set the rest of the terminal again
 		cmd = tea.Batch(cmd, tea.EnableMouseCellMotion)
 	}
@@ -85,7 +98,7 @@ func (p *program) View() string {
 		}
 	}()
 	if p.dirty && p.width > 0 && p.wait() <= 0 {
-		p.paint(p.view())
+		p.paint(p.shown.view())
 	}
 	return rendererFrame
 }
@@ -101,5 +114,5 @@ func (p *program) paint(frame string) {
 		}
 	}
 	p.lines = lines
-	p.screen.Write(b.Bytes()) // a terminal that is gone is told of by the next read
+	p.out.Write(b.Bytes()) // a terminal that is gone is told of by the next read
 }

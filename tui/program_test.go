@@ -14,18 +14,18 @@ import (
 )
 
 // paints opens a program of which one can see what it writes, at a time that the test sets.
-func paints(t *testing.T) (p *program, screen *bytes.Buffer, now *time.Time) {
+func paints(t *testing.T) (p *program, m *model, screen *bytes.Buffer, now *time.Time) {
 	t.Helper()
-	m := open(t, Options{Runs: []*run.Run{newRun(t, "", nil)}, Style: style()}, 80, 24)
+	m = open(t, Options{Runs: []*run.Run{newRun(t, "", nil)}, Style: style()}, 80, 24)
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	m.clock = func() time.Time { return at }
 	screen = &bytes.Buffer{}
-	return &program{model: m, screen: screen}, screen, &at
+	return newProgram(m, screen), m, screen, &at
 }
 
 // A frame is painted whole at first and after a resize, and then its new lines only, at most so many times a second.
 func TestPaint(t *testing.T) {
-	p, screen, now := paints(t)
+	p, _, screen, now := paints(t)
 	painted := func(msg tea.Msg) int {
 		screen.Reset()
 		p.Update(msg)
@@ -66,7 +66,7 @@ func TestOutput(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	shown, _, _ := paints(t)
+	shown, _, _, _ := paints(t)
 	p := tea.NewProgram(shown, tea.WithAltScreen(), tea.WithFPS(60), tea.WithoutSignalHandler(), tea.WithInput(nil), tea.WithOutput(output{w}))
 	go func() {
 		time.Sleep(100 * time.Millisecond) // several looks of the renderer
@@ -94,8 +94,8 @@ func TestOutput(t *testing.T) {
 
 // A panic in the dashboard ends it with an error, in drawing too.
 func TestFaultEnds(t *testing.T) {
-	p, _, _ := paints(t)
-	p.runs = nil // a fault
+	p, m, _, _ := paints(t)
+	m.runs = nil // a fault
 	p.dirty = true
 	p.View()
 	if p.fault == nil || !strings.Contains(p.fault.Error(), "the dashboard failed") {
@@ -104,9 +104,9 @@ func TestFaultEnds(t *testing.T) {
 	if _, cmd := p.Update(tick{}); cmd == nil || cmd() != tea.Quit() {
 		t.Error("it does not end")
 	}
-	p, _, _ = paints(t)
-	p.runs = nil
-	if m, cmd := p.Update(keyMsg("p")); m != p || cmd == nil || p.fault == nil {
+	p, m, _, _ = paints(t)
+	m.runs = nil
+	if same, cmd := p.Update(keyMsg("p")); same != p || cmd == nil || p.fault == nil {
 		t.Error("a fault of a key does not end it")
 	}
 }

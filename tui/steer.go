@@ -28,13 +28,14 @@ func (m *model) send(c run.Command) tea.Cmd {
 		run.Evaluate: "an evaluation follows this step", run.Stop: "stopping: this step and a checkpoint come first"}[c])
 }
 
+// paused reports whether training pauses.
+func (m *model) paused() bool {
+	return m.shown().phase == run.PhasePaused || m.training() && m.moment.Phase == run.PhasePaused // whichever was heard of first
+}
+
 // pause pauses training, or continues.
 func (m *model) pause() tea.Cmd {
-	paused := m.shown().phase == run.PhasePaused
-	if m.training() {
-		paused = paused || m.moment.Phase == run.PhasePaused // whichever was heard of first
-	}
-	if paused {
+	if m.paused() {
 		return m.send(run.Continue)
 	}
 	return m.send(run.Pause)
@@ -57,7 +58,7 @@ func (m *model) leave() tea.Cmd {
 	if !m.training() {
 		return tea.Quit
 	}
-	m.popup = &popup{title: "leave", text: "training goes on in this window's process", choices: []choice{
+	m.popup = &popup[model]{title: "leave", text: "training goes on in this window's process", choices: []choice[model]{
 		{"s", "stop: save a checkpoint and leave", func(m *model) tea.Cmd { return m.send(run.Stop) }},
 		{"d", "leave it in the background", (*model).detach},
 		{"c", "stay", nil},
@@ -66,7 +67,7 @@ func (m *model) leave() tea.Cmd {
 }
 
 func (m *model) askStop() tea.Cmd {
-	m.popup = &popup{title: "stop", text: "it can be taken up again with coil resume", choices: []choice{
+	m.popup = &popup[model]{title: "stop", text: "it can be taken up again with coil resume", choices: []choice[model]{
 		{"s", "stop training, after saving a checkpoint", func(m *model) tea.Cmd { return m.send(run.Stop) }},
 		{"c", "go on", nil},
 	}}

@@ -68,8 +68,19 @@ const (
 func Run(o Options, input, screen *os.File, stop <-chan struct{}) (Outcome, error) {
 	m := newModel(o, time.Now)
 	defer m.close()
-	p := tea.NewProgram(&program{model: m, screen: screen}, tea.WithAltScreen(), tea.WithMouseCellMotion(), tea.WithFPS(rendererTicks),
-		tea.WithoutSignalHandler(), tea.WithInput(&keyboard{File: input}), tea.WithOutput(output{screen}))
+	switch killed, err := show(m, input, screen, stop); {
+	case err != nil:
+		return Left, err
+	case killed:
+		return AtOnce, nil
+	}
+	return m.outcome, nil
+}
+
+// show runs a screen on a terminal until it ends, or until stop is closed, which killed says.
+func show(s screen, input, out *os.File, stop <-chan struct{}) (killed bool, err error) {
+	p := tea.NewProgram(newProgram(s, out), tea.WithAltScreen(), tea.WithMouseCellMotion(), tea.WithFPS(rendererTicks),
+		tea.WithoutSignalHandler(), tea.WithInput(&keyboard{File: input}), tea.WithOutput(output{out}))
 	ended := make(chan struct{})
 	go func() { // ends with this function
 		select {
@@ -78,15 +89,15 @@ func Run(o Options, input, screen *os.File, stop <-chan struct{}) (Outcome, erro
 		case <-ended:
 		}
 	}()
-	_, err := p.Run()
+	_, err = p.Run()
 	close(ended)
 	switch {
-	case m.fault != nil:
-		return Left, m.fault
+	case s.common().fault != nil:
+		return false, s.common().fault
 	case errors.Is(err, tea.ErrProgramKilled):
-		return AtOnce, nil
+		return true, nil
 	case err != nil:
-		return Left, fmt.Errorf("dashboard: %w", err)
+		return false, fmt.Errorf("dashboard: %w", err)
 	}
-	return m.outcome, nil
+	return false, nil
 }

@@ -79,7 +79,7 @@ func press(m *model, keys ...string) tea.Cmd {
 func keyMsg(k string) tea.KeyMsg {
 	named := map[string]tea.KeyType{"enter": tea.KeyEnter, "esc": tea.KeyEsc, "tab": tea.KeyTab, "shift+tab": tea.KeyShiftTab, "left": tea.KeyLeft,
 		"right": tea.KeyRight, "up": tea.KeyUp, "down": tea.KeyDown, "home": tea.KeyHome, "end": tea.KeyEnd, "pgup": tea.KeyPgUp, "pgdown": tea.KeyPgDown,
-		"ctrl+c": tea.KeyCtrlC, "ctrl+z": tea.KeyCtrlZ, "backspace": tea.KeyBackspace, "shift+left": tea.KeyShiftLeft, "shift+right": tea.KeyShiftRight}
+		"ctrl+c": tea.KeyCtrlC, "ctrl+z": tea.KeyCtrlZ, "ctrl+d": tea.KeyCtrlD, "ctrl+u": tea.KeyCtrlU, "ctrl+r": tea.KeyCtrlR, "delete": tea.KeyDelete, "backspace": tea.KeyBackspace, "shift+left": tea.KeyShiftLeft, "shift+right": tea.KeyShiftRight}
 	if t, ok := named[k]; ok {
 		return tea.KeyMsg{Type: t}
 	}

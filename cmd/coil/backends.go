@@ -40,10 +40,7 @@ func (f *backendFlags) open(w io.Writer) (backend.Backend, error) {
 		return f.openCPU()
 	case "metal":
 		b, err := f.openMetal(w)
-		if errors.Is(err, bridge.ErrUnavailable) {
-			return nil, usageError{fmt.Errorf("--backend metal: %s; there is cpu", why(err))}
-		}
-		return b, err
+		return b, noMetal(err)
 	case "auto":
 		if f.workers > 0 { // only cpu has workers
 			return f.openCPU()
@@ -57,7 +54,31 @@ func (f *backendFlags) open(w io.Writer) (backend.Backend, error) {
 		}
 		return f.openCPU()
 	}
-	return nil, usageError{fmt.Errorf("--backend %s: no such backend; there are cpu, metal and auto", f.name)}
+	return nil, f.available()
+}
+
+// available returns an error unless there is such a backend here.
+func (f *backendFlags) available() error {
+	switch f.name {
+	case "auto", "cpu":
+		return nil
+	case "metal":
+		d, err := bridge.Open()
+		if err != nil {
+			return noMetal(err)
+		}
+		d.Close()
+		return nil
+	}
+	return usageError{fmt.Errorf("--backend %s: no such backend; there are cpu, metal and auto", f.name)}
+}
+
+// noMetal is the error of asking for metal.
+func noMetal(err error) error {
+	if errors.Is(err, bridge.ErrUnavailable) {
+		return usageError{fmt.Errorf("--backend metal: %s; there is cpu", why(err))}
+	}
+	return err
 }
 
 // why is an error of the bridge without what the caller says anyway.
@@ -117,6 +138,27 @@ type backendStatus struct {
 	Auto      bool   `json:"auto"` // what auto takes
 }
 
+// backendList is what coil can run on.
+func backendList() []backendStatus {
+	list := []backendStatus{{Name: "cpu"}, {Name: "metal"}}
+	if d, err := bridge.Open(); err != nil {
+		list[1].Why = why(err)
+		list[0].Auto = true
+	} else {
+		x := d.Description()
+		list[1] = backendStatus{Name: "metal", Available: true, Device: x.Name, Memory: x.WorkingSet, Auto: true}
+		d.Close()
+	}
+	if b, err := cpu.New(cpu.Options{}); err != nil {
+		list[0].Why = err.Error()
+	} else {
+		i := b.Info()
+		list[0] = backendStatus{"cpu", true, "", i.Device, i.Kernels, i.Workers, i.Memory, list[0].Auto}
+		b.Close()
+	}
+	return list
+}
+
 func newBackends() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
@@ -127,22 +169,7 @@ func newBackends() *cobra.Command {
   COIL_CPU=portable coil backends   choose the cpu backend's kernels: avx512, avx2, neon or portable`,
 		Args: exactArgs(0, "no arguments"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			list := []backendStatus{{Name: "cpu"}, {Name: "metal"}}
-			if d, err := bridge.Open(); err != nil {
-				list[1].Why = why(err)
-				list[0].Auto = true
-			} else {
-				x := d.Description()
-				list[1] = backendStatus{Name: "metal", Available: true, Device: x.Name, Memory: x.WorkingSet, Auto: true}
-				d.Close()
-			}
-			if b, err := cpu.New(cpu.Options{}); err != nil {
-				list[0].Why = err.Error()
-			} else {
-				i := b.Info()
-				list[0] = backendStatus{"cpu", true, "", i.Device, i.Kernels, i.Workers, i.Memory, list[0].Auto}
-				b.Close()
-			}
+			list := backendList()
 			w := cmd.OutOrStdout()
 			if asJSON {
 				return writeJSON(w, list)

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"time"
@@ -74,18 +75,21 @@ func listed(root string) ([]listing, error) {
 	}
 	list := []listing{}
 	for _, id := range slices.Backward(ids) {
-		path, err := run.Resolve(root, id)
-		if err != nil {
-			return nil, err
-		}
-		r, err := run.View(path)
-		if err != nil {
-			list = append(list, listing{Summary: report.Summary{ID: id, Path: path, Status: unreadable}, Error: err.Error()})
-			continue
-		}
-		list = append(list, listing{Summary: report.Read(r).Summary(), Name: r.Info().Name, Created: r.Info().Created})
+		l, _ := listingOf(root, id)
+		list = append(list, l)
 	}
 	return list, nil
+}
+
+// listingOf reads a run in root; the record is nil if that can't be read.
+func listingOf(root, id string) (listing, *report.Record) {
+	path := filepath.Join(root, id)
+	r, err := run.View(path)
+	if err != nil {
+		return listing{Summary: report.Summary{ID: id, Path: path, Status: unreadable}, Error: err.Error()}, nil
+	}
+	record := report.Read(r)
+	return listing{Summary: record.Summary(), Name: r.Info().Name, Created: r.Info().Created}, record
 }
 
 // listTable has a line for each run.

@@ -146,13 +146,16 @@ func exitCode(err error) int {
 
 func newRoot() *cobra.Command {
 	root := &cobra.Command{
-		Use:   "coil COMMAND",
+		Use:   "coil [COMMAND]",
 		Short: "Train looped transformers",
 		Long: "A looped transformer runs a block of k layers L times (k⊗L): the parameters of k layers, the depth of k·L. " +
 			"coil trains such models in pure Go on any machine, and in Metal on a Mac with Apple silicon.\n\n" +
+			"On a terminal, coil without a command opens the home screen, which lists the runs in runs/, opens, resumes, compares and " +
+			"stops them, and begins new ones; ? shows its keys.\n\n" +
 			"Exit codes: 0 done, 1 failed, 3 the loss was not finite, 4 a checkpoint is damaged or of another model, 64 the command " +
 			"line or the configuration is wrong, 69 macOS shows no GPU, 75 another process trains the cell, 128 + n stopped by signal n. A crash of the program ends with 2.",
-		Example: `  coil train                     train the default: one layer looped four times, on p-hop induction
+		Example: `  coil                           the home screen: runs, and a form to begin one
+  coil train                     train the default: one layer looped four times, on p-hop induction
   coil train --model 1x1         the same layer, run once
   coil eval latest --loops 1..8  accuracy after each loop
   coil task p-hop                what the task looks like`,
@@ -171,7 +174,15 @@ func newRoot() *cobra.Command {
 		if showVersion {
 			return printVersion(cmd.OutOrStdout(), false)
 		}
-		return cmd.Help()
+		if !canWatch() {
+			return cmd.Help()
+		}
+		look := lookFlags{theme: os.Getenv("COIL_THEME")}
+		style, err := look.style()
+		if err != nil {
+			return err
+		}
+		return home(cmd, defaultRoot, style)
 	}
 	root.SetFlagErrorFunc(flagError)
 	root.AddCommand(newTrain(), newResume(), newVerify(), newList(), newWatch(), newSteer(), newEval(), newLens(), newReport(), newExperiment(), newTask(), newPresets(), newBackends(), newBench(), newLaunches(), newDoctor(), newCompletion(), newMan(), newVersion())

@@ -35,10 +35,13 @@ type supervisor struct {
 	beside *os.File
 }
 
+// supervised reports whether this process has a supervisor, which it has not asked for yet.
+func supervised() bool { return os.Getenv(supervisedEnv) != "" }
+
 // supervise returns, in a process that has one, its supervisor. In any other it starts such a process, waits for its end, and
 // returns an error that has its exit code.
 func supervise(w io.Writer) (*supervisor, error) {
-	if os.Getenv(supervisedEnv) == "" {
+	if !supervised() {
 		return nil, superviseChild(w)
 	}
 	os.Unsetenv(supervisedEnv) // it is nothing to the processes that this one starts

@@ -1,17 +1,16 @@
 package main
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
-	"coil/report"
 	"coil/run"
 	"coil/text"
 	"coil/tui"
@@ -28,7 +27,7 @@ func newWatch() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "watch [RUN…]",
 		Short: "Show runs in the dashboard while they are trained, or afterwards, and steer them",
-		Example: `  coil watch                              the newest run that is trained, or one from the list
+		Example: `  coil watch                              the newest run that is trained, or else the home screen
   coil watch 2026-11-23_18 2026-11-23_19  two runs, one over the other
   coil watch latest --once                the dashboard once, as text
   coil watch latest --picture run.svg --size 140x44
@@ -50,8 +49,18 @@ func newWatch() *cobra.Command {
 		if err != nil {
 			return err
 		}
+		interactive := !once && !lines && picture == "" && canWatch()
+		now := "" // the run that is trained
+		if interactive && len(args) == 0 {
+			if now, err = trainedNow(root); err != nil {
+				return err
+			}
+			if now == "" && !supervised() { // else it has just ended
+				return home(cmd, root, style)
+			}
+		}
 		var parent *supervisor
-		if !once && !lines && picture == "" && canWatch() {
+		if interactive {
 			if parent, err = supervise(cmd.ErrOrStderr()); err != nil {
 				return err
 			}
@@ -61,10 +70,8 @@ func newWatch() *cobra.Command {
 		}
 		if len(args) == 0 {
 			name := "latest"
-			if parent != nil {
-				if name, err = pickRun(os.Stdin, cmd.OutOrStdout(), root); err != nil {
-					return err
-				}
+			if now != "" {
+				name = now
 			}
 			args = []string{name}
 		}
@@ -114,44 +121,22 @@ func newWatch() *cobra.Command {
 	return cmd
 }
 
-// pickRun is the run to show if none is named: the newest that is being trained; of several that are not, the one that the
-// user chooses from their list.
-func pickRun(r io.Reader, w io.Writer, root string) (string, error) {
-	list, err := listed(root)
+// trainedNow is the id of the newest run that a process trains, "" if there is none.
+func trainedNow(root string) (string, error) {
+	ids, err := run.List(root)
 	if err != nil {
 		return "", err
 	}
-	for _, l := range list {
-		if l.Status == report.Running || l.Status == report.Paused {
-			return l.ID, nil
+	for _, id := range slices.Backward(ids) {
+		r, err := run.View(filepath.Join(root, id))
+		if err != nil {
+			continue // coil list says why
+		}
+		if _, alive, err := r.Holder(); err == nil && alive {
+			return id, nil
 		}
 	}
-	if len(list) < 2 {
-		return "latest", nil
-	}
-	list = list[:min(len(list), 20)]
-	for i, line := range strings.Split(strings.TrimSuffix(listTable(list, time.Now()), "\n"), "\n") {
-		number := "  "
-		if i > 0 {
-			number = fmt.Sprintf("%2d", i)
-		}
-		fmt.Fprintf(w, "%s  %s\n", number, line)
-	}
-	fmt.Fprintf(w, "\nwhich run? [1] ")
-	answer, err := bufio.NewReader(r).ReadString('\n')
-	if err != nil && !errors.Is(err, io.EOF) {
-		return "", err
-	}
-	if answer = strings.TrimSpace(answer); answer == "" {
-		return list[0].ID, nil
-	}
-	if n, err := strconv.Atoi(answer); err == nil {
-		if n < 1 || n > len(list) {
-			return "", usageError{fmt.Errorf("there is no run %d in the list, which has 1 to %d", n, len(list))}
-		}
-		return list[n-1].ID, nil
-	}
-	return answer, nil
+	return "", nil
 }
 
 // mostWatched is how many runs have colours of their own.
