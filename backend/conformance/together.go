@@ -99,7 +99,10 @@ type given struct {
 
 // given reads what p is given now.
 func (c *trial) given() given {
-	x := given{parameters: make([][]float32, len(c.Storages())), step: backend.Step{Scalars: c.scalars, Inputs: c.inputs}}
+	x := given{parameters: make([][]float32, len(c.Storages())), step: backend.Step{Scalars: slices.Clone(c.scalars)}}
+	for _, in := range c.inputs { // which the trial draws anew
+		x.step.Inputs = append(x.step.Inputs, slices.Clone(in))
+	}
 	for i, s := range c.Storages() {
 		if s.Buffer != nil {
 			x.parameters[i] = make([]float32, s.Len)
