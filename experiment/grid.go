@@ -87,6 +87,8 @@ type Point struct {
 	Label string
 	Set   []Setting
 	Grow  *Growing
+
+	key string // of the value or the choice in the grid: "axis[0].values[1]"
 }
 
 // Setting is a key and its value, as [config.Config.Set] takes them.
@@ -120,13 +122,12 @@ func Parse(source string, text []byte) (Grid, error) { return parse(source, text
 // parse reads a grid whose configuration is laid over c.
 func parse(source string, text []byte, c config.Config) (Grid, error) {
 	g := Grid{Config: c}
-	if _, err := schema.Decode(source, text, &g); err != nil {
+	lines, err := schema.Decode(source, text, &g)
+	if err != nil {
 		return g, err
 	}
-	if _, err := g.expand(); err != nil {
-		return g, fmt.Errorf("%s: %w", source, err)
-	}
-	return g, nil
+	_, err = g.expand()
+	return g, lines.Locate(err)
 }
 
 // CheckName returns an error unless the grid's name can be that of a folder, which then lies in the folder of experiments.
@@ -165,28 +166,28 @@ func (a Axis) what() string {
 	return a.Key
 }
 
-// points are the places on the axis.
-func (a Axis) points() ([]Point, error) {
-	bad := func(format string, args ...any) ([]Point, error) {
-		return nil, fmt.Errorf("axis %q: %w", a.what(), fmt.Errorf(format, args...))
+// points are the places on the axis, which is the grid's table of this key: "axis[0]".
+func (a Axis) points(key string) ([]Point, error) {
+	bad := func(at, format string, args ...any) ([]Point, error) {
+		return nil, schema.At(at, fmt.Errorf("axis %q: %w", a.what(), fmt.Errorf(format, args...)))
 	}
 	if (a.Key == "") != (len(a.Values) == 0) || (len(a.Values) == 0) == (len(a.Choices) == 0) {
-		return bad("want a key and values, or choices")
+		return bad(key, "want a key and values, or choices")
 	}
 	var points []Point
-	for _, v := range a.Values {
+	for i, v := range a.Values {
 		s := valueText(v)
 		label := s
 		if l, err := loop.Parse(s); a.Key == "model.layers" && err == nil {
 			label = l.String()
 		}
-		points = append(points, Point{Label: label, Set: []Setting{{a.Key, s}}})
+		points = append(points, Point{Label: label, Set: []Setting{{a.Key, s}}, key: fmt.Sprintf("%s.values[%d]", key, i)})
 	}
 	for i, c := range a.Choices {
+		p := Point{Label: c.Name, Grow: c.Grow, key: fmt.Sprintf("%s.choice[%d]", key, i)}
 		if c.Name == "" {
-			return bad("choice %d has no name", i+1)
+			return bad(p.key, "choice %d has no name", i+1)
 		}
-		p := Point{Label: c.Name, Grow: c.Grow}
 		for k, v := range c.Set {
 			p.Set = append(p.Set, Setting{k, valueText(v)})
 		}
@@ -196,12 +197,12 @@ func (a Axis) points() ([]Point, error) {
 	for i, p := range points {
 		for _, q := range points[:i] {
 			if p.Label == q.Label {
-				return bad("%q is there twice", p.Label)
+				return bad(p.key, "%q is there twice", p.Label)
 			}
 		}
 		for _, s := range p.Set {
 			if s.Key == "train.seed" {
-				return bad("train.seed is set by seeds, not by an axis")
+				return bad(p.key, "train.seed is set by seeds, not by an axis")
 			}
 		}
 	}
@@ -247,36 +248,37 @@ func (g Grid) Cells() ([]Cell, error) {
 // expand is Cells without their models: all that can be said without making a task.
 func (g Grid) expand() ([]Cell, error) {
 	if len(g.Seeds) == 0 {
-		return nil, errors.New("no seeds: want at least one, as in seeds = [1, 2, 3]")
+		return nil, schema.At("seeds", errors.New("no seeds: want at least one, as in seeds = [1, 2, 3]"))
 	}
 	for i, s := range g.Seeds {
 		if slices.Contains(g.Seeds[:i], s) {
-			return nil, fmt.Errorf("seed %d is there twice", s)
+			return nil, schema.At(fmt.Sprintf("seeds[%d]", i), fmt.Errorf("seed %d is there twice", s))
 		}
 	}
 	if err := schema.Check("measure.", &g.Measure); err != nil {
 		return nil, err
 	}
-	for _, q := range g.Measure.Exits {
+	for i, q := range g.Measure.Exits {
 		if !(q > 0 && q <= 1) {
-			return nil, fmt.Errorf("measure.exits has %g, want thresholds of more than 0, and at most 1", q)
+			return nil, schema.At(fmt.Sprintf("measure.exits[%d]", i), fmt.Errorf("measure.exits has %g, want thresholds of more than 0, and at most 1", q))
 		}
 	}
 	axes := make([][]Point, len(g.Axes))
 	n := len(g.Seeds)
 	setBy := map[string]int{} // the axis that sets a key
 	for i, a := range g.Axes {
+		key := fmt.Sprintf("axis[%d]", i)
 		var err error
-		if axes[i], err = a.points(); err != nil {
+		if axes[i], err = a.points(key); err != nil {
 			return nil, err
 		}
 		if n *= len(axes[i]); n > mostCells {
-			return nil, fmt.Errorf("more than %d cells", mostCells)
+			return nil, schema.At(key, fmt.Errorf("more than %d cells", mostCells))
 		}
 		for _, p := range axes[i] {
 			for _, s := range p.Set {
 				if j, ok := setBy[s.Key]; ok && j != i {
-					return nil, fmt.Errorf("axes %q and %q both set %s: only one can", g.Axes[j].what(), a.what(), s.Key)
+					return nil, schema.At(p.key, fmt.Errorf("axes %q and %q both set %s: only one can", g.Axes[j].what(), a.what(), s.Key))
 				}
 				setBy[s.Key] = i
 			}
@@ -287,11 +289,12 @@ func (g Grid) expand() ([]Cell, error) {
 	for combination := range combinations(axes) {
 		c := g.Config
 		var labels []string
+		last := "axis" // where the cells of this combination are named
 		for _, p := range combination {
-			labels = append(labels, p.Label)
+			labels, last = append(labels, p.Label), p.key
 			for _, s := range p.Set {
 				if err := c.Set(s.Key, s.Value); err != nil {
-					return nil, fmt.Errorf("%s: %w", strings.Join(labels, " · "), err)
+					return nil, schema.At(p.key, fmt.Errorf("%s: %w", strings.Join(labels, " · "), err))
 				}
 			}
 		}
@@ -299,18 +302,18 @@ func (g Grid) expand() ([]Cell, error) {
 			cell := Cell{Name: folderName(combination, seed), Labels: labels, Seed: seed, Config: c}
 			cell.Config.Train.Seed = seed
 			if len(cell.Name) > longestName {
-				return nil, fmt.Errorf("%s would have a folder with a name of %d characters, want at most %d: give its points shorter names", cell.Title(), len(cell.Name), longestName)
+				return nil, schema.At(last, fmt.Errorf("%s would have a folder with a name of %d characters, want at most %d: give its points shorter names", cell.Title(), len(cell.Name), longestName))
 			}
 			var err error
 			if cell.early, err = cell.stages(combination); err != nil {
-				return nil, fmt.Errorf("%s: %w", cell.Title(), err)
+				return nil, schema.At(last, fmt.Errorf("%s: %w", cell.Title(), err))
 			}
 			if len(cell.early) > 0 {
 				cell.grow = cell.early[0].grow
 			}
 			key := strings.ToLower(cell.Name)
 			if before, ok := taken[key]; ok {
-				return nil, fmt.Errorf("%s and %s would have the same folder %s: give them names that differ in more than signs and capital letters", before, cell.Title(), cell.Name)
+				return nil, schema.At(last, fmt.Errorf("%s and %s would have the same folder %s: give them names that differ in more than signs and capital letters", before, cell.Title(), cell.Name))
 			}
 			taken[key] = cell.Title()
 			cells = append(cells, cell)

@@ -1,8 +1,10 @@
 package experiment
 
 import (
+	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -132,6 +134,44 @@ func TestEncode(t *testing.T) {
 }
 
 // What is impossible is an error before anything is trained, that names the cell and the key.
+var gridLine = regexp.MustCompile(`^grid\.toml:\d+: `)
+
+// FuzzGrid reads texts as grids: each error says the line, where there is one, and what is read is written as it was.
+func FuzzGrid(f *testing.F) {
+	f.Add(tiny)
+	files, _ := fs.Glob(gridFiles, "grids/*.toml")
+	for _, file := range files {
+		text, err := gridFiles.ReadFile(file)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(string(text))
+	}
+	for _, s := range []string{"", "seeds = [1]", "seeds = [1, 1]", "seeds = 1", "seeds = [1]\n[[axis]]", "seeds = [1]\naxis = [{key = 'train.rate', values = [0, nan]}]",
+		"seeds = [1]\n[[axis]]\nkey = 'model.layers'\nvalues = [[], {}, 1x2]", "seeds = [1]\n[[axis.choice]]", "seeds = [1]\n[measure]\nexits = [2]",
+		"seeds = [1]\n[[axis]]\n[[axis.choice]]\nname = 'a'\n[axis.choice.grow]\nblock = 1"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		g, err := Parse("grid.toml", []byte(text))
+		if err != nil {
+			for line := range strings.SplitSeq(err.Error(), "\n") {
+				if !gridLine.MatchString(line) && !strings.HasPrefix(line, "grid.toml: no seeds") {
+					t.Errorf("the error says %q, which has no line, of\n%s", line, text)
+				}
+			}
+			return
+		}
+		again, err := Parse("grid.toml", g.Encode())
+		if err != nil {
+			t.Fatalf("written, it is no grid: %v\n%s", err, g.Encode())
+		}
+		if got, want := string(again.Encode()), string(g.Encode()); got != want {
+			t.Errorf("written, read and written, it is\n%s\nand not\n%s", got, want)
+		}
+	})
+}
+
 func TestImpossible(t *testing.T) {
 	for _, k := range []struct{ from, to, want string }{
 		{`"1x2"]`, `"1x2", "1x"]`, "1x: "},
@@ -166,7 +206,7 @@ func TestImpossible(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), k.want) {
 			t.Errorf("%q: the error is %v, want %q", k.to, err, k.want)
 		}
-		if _, err := Parse("grid.toml", []byte(text)); err != nil && !strings.HasPrefix(err.Error(), "grid.toml:") {
+		if _, err := Parse("grid.toml", []byte(text)); err != nil && !gridLine.MatchString(err.Error()) {
 			t.Errorf("%q: the error is %v, and does not say where", k.to, err)
 		}
 	}

@@ -43,8 +43,21 @@ func (l *Lines) at(name string, err error) error {
 	return fmt.Errorf("%s: %w", l.source, err)
 }
 
+// At is err, for [Lines.Locate] to find at this key: the key may be that of a table, "axis[1]", or of an element of a list.
+func At(key string, err error) error { return &placed{key, err} }
+
+// placed is an error that has a place.
+type placed struct {
+	key string
+	err error
+}
+
+func (p *placed) Error() string { return p.err.Error() }
+func (p *placed) Unwrap() error { return p.err }
+
 // Locate begins those of the joined errors that are an [Error] of a key in the document with its line, unless the key is
-// among those that something else has set since.
+// among those that something else has set since. One that [At] has made always begins with the document, and with the line
+// if the key is there.
 func (l *Lines) Locate(err error, set ...string) error {
 	if err == nil || l == nil {
 		return err
@@ -55,6 +68,10 @@ func (l *Lines) Locate(err error, set ...string) error {
 			errs = append(errs, l.Locate(e, set...))
 		}
 		return errors.Join(errs...)
+	}
+	var p *placed
+	if errors.As(err, &p) {
+		return l.at(p.key, err)
 	}
 	var e *Error
 	if !errors.As(err, &e) || l.of[e.Key] == 0 {
