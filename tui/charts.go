@@ -18,6 +18,7 @@ type plot struct {
 	lines func(r *record) []line
 	share bool // values are shares, shown in percent
 	log   bool // begins with a logarithmic axis
+	exact bool // values have no noise, and are never smoothed
 }
 
 // line is a curve of a plot.
@@ -153,7 +154,7 @@ func (m *model) series(w *watched, l line, style canvas.Style, p plot) []chart.S
 		return []chart.Series{{Name: name, Points: m.xy(points), Style: style, Marks: true}}
 	}
 	weight := smoothings[m.charts.smoothing]
-	if weight == 0 || len(points) < 3 {
+	if weight == 0 || p.exact || len(points) < 3 {
 		return []chart.Series{{Name: name, Points: m.xy(points), Style: style}}
 	}
 	m.charts.scratch = curve.Smooth(points, 1-weight, m.charts.scratch[:0])

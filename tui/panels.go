@@ -16,7 +16,7 @@ var panels = [panelCount]panel{
 	samplesID: {title: "samples", least: 4, share: 2, draw: (*model).drawSamples},
 	ratesID: {title: "gradient norm · learning rate", least: 5, share: 2, plots: []plot{
 		{name: "gradient norm", log: true, lines: func(r *record) []line { return []line{{of: &r.train, name: "grad_norm"}} }},
-		{name: "learning rate", lines: func(r *record) []line { return []line{{of: &r.train, name: "lr"}} }},
+		{name: "learning rate", exact: true, lines: func(r *record) []line { return []line{{of: &r.train, name: "lr"}} }},
 	}},
 	speedID:   {title: "speed", least: 4, share: 2, draw: (*model).drawSpeed},
 	machineID: {title: "machine", least: 4, share: 1, draw: (*model).drawMachine},
