@@ -4,11 +4,10 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
-	"io/fs"
 	"maps"
+	"path/filepath"
 	"reflect"
 	"slices"
-	"strings"
 	"testing"
 
 	"coil/graph"
@@ -28,17 +27,22 @@ func TestOperations(t *testing.T) {
 	for _, op := range graphtest.Examples(graph.NewRecorder(1, 1)) {
 		examples[name(op)] = true
 	}
-	packages, err := parser.ParseDir(token.NewFileSet(), ".", func(f fs.FileInfo) bool { return !strings.HasSuffix(f.Name(), "_test.go") }, 0)
+	files, err := filepath.Glob("*.go")
 	if err != nil {
 		t.Fatal(err)
 	}
 	written := map[string]bool{}
-	ast.Inspect(packages["graph"], func(n ast.Node) bool {
-		if f, ok := n.(*ast.FuncDecl); ok && f.Name.Name == "describe" {
-			written[f.Recv.List[0].Type.(*ast.StarExpr).X.(*ast.Ident).Name] = true
+	for _, name := range files {
+		file, err := parser.ParseFile(token.NewFileSet(), name, nil, 0)
+		if err != nil {
+			t.Fatal(err)
 		}
-		return true
-	})
+		for _, d := range file.Decls {
+			if f, ok := d.(*ast.FuncDecl); ok && f.Name.Name == "describe" {
+				written[f.Recv.List[0].Type.(*ast.StarExpr).X.(*ast.Ident).Name] = true
+			}
+		}
+	}
 	for _, has := range []map[string]bool{listed, examples} {
 		if !maps.Equal(has, written) {
 			t.Errorf("operations are %v, and not %v", slices.Sorted(maps.Keys(written)), slices.Sorted(maps.Keys(has)))

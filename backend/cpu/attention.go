@@ -30,7 +30,7 @@ func (c *CPU) tiling(width, length int) tiling {
 func (c *CPU) attentionScratch(width, length int) (int, gemm.Need) {
 	t := c.tiling(width, length)
 	panels := 2*round(c.gemm.PanelLen(width, length)) + round(c.gemm.PanelLen(length, width)) + round(c.gemm.PanelLen(t.rows, width))
-	return panels + 2*t.rows*t.stride, c.gemm.NeedMul(max(width, length, t.rows))
+	return panels + 2*t.rows*t.stride, c.gemm.NeedMul()
 }
 
 // round makes room end on a cache line.

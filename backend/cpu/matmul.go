@@ -52,13 +52,13 @@ func (l *lowering) matmul(o *graph.Matmul) kernel {
 			l.packs[key] = pw
 			l.p.packed = append(l.p.packed, pw)
 		}
-		return once(func(w *worker) { rows(w, pw.data, w.scratch) }).needs(scratch, g.NeedMul(k))
+		return once(func(w *worker) { rows(w, pw.data, w.scratch) }).needs(scratch, g.NeedMul())
 	}
 	return once(func(w *worker) { // B changes within the step: it is packed when it is used
 		scratch := w.scratch
 		memory := cut(&scratch, g.PackedLen(k, n))
 		rows(w, g.Pack(memory, o.TransB, k, n, b.at(w), b.stride), scratch)
-	}).needs(scratch, g.NeedMul(k))
+	}).needs(scratch, g.NeedMul())
 }
 
 // packKey names a packed weight.

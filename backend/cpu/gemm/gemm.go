@@ -66,8 +66,8 @@ func (n Need) Max(o Need) Need { return Need{max(n.a, o.a), max(n.b, o.b), max(n
 // Len is the floats in all.
 func (n Need) Len() int { return n.a + n.b + n.tile + 3*16 }
 
-// NeedMul is what Mul, MulPanel and MulPanelT take with an inner size of k.
-func (kn *Kernel) NeedMul(k int) Need { return Need{tile: kn.mr * kn.nr} }
+// NeedMul is what Mul, MulPanel and MulPanelT take.
+func (kn *Kernel) NeedMul() Need { return Need{tile: kn.mr * kn.nr} }
 
 // NeedTN is what MulTN takes.
 func (kn *Kernel) NeedTN(m, n, k int) Need {

@@ -149,7 +149,7 @@ func TestPanels(t *testing.T) {
 				if transA {
 					a = newMatrix(t, rng, k, m)
 				}
-				s := gemm.NewScratch(kernel.NeedMul(k))
+				s := gemm.NewScratch(kernel.NeedMul())
 				for j := 0; j < n; j += kernel.PanelWidth() {
 					w := min(kernel.PanelWidth(), n-j)
 					if transA {
@@ -177,7 +177,7 @@ func TestNeed(t *testing.T) {
 			m, n, k := shape[0], shape[1], shape[2]
 			a, b, c := make([]float32, m*k), make([]float32, k*n), make([]float32, m*n)
 			memory := make([]float32, kernel.PackedLen(k, n))
-			mul, tn := gemm.NewScratch(kernel.NeedMul(k)), gemm.NewScratch(kernel.NeedTN(m, n, k))
+			mul, tn := gemm.NewScratch(kernel.NeedMul()), gemm.NewScratch(kernel.NeedTN(m, n, k))
 			allocated := testing.AllocsPerRun(3, func() {
 				kernel.Mul(&mul, m, a, k, kernel.Pack(memory, false, k, n, b, n), c, n, false)
 				kernel.MulTN(&tn, m, n, k, a, m, b, n, c, n, false)
