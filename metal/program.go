@@ -217,7 +217,7 @@ func (m *Metal) Compile(r *graph.Recorder) (backend.Program, error) {
 		return nil, m.lost
 	}
 	for {
-		p, err := m.compile(r)
+		p, err := m.newProgram(r)
 		fault := (*KernelError)(nil)
 		switch {
 		case errors.As(err, &fault) && m.degrade(fault):
@@ -229,7 +229,7 @@ func (m *Metal) Compile(r *graph.Recorder) (backend.Program, error) {
 	}
 }
 
-func (m *Metal) compile(r *graph.Recorder) (*program, error) {
+func (m *Metal) newProgram(r *graph.Recorder) (*program, error) {
 	l, err := m.layout(r)
 	if err != nil {
 		return nil, err

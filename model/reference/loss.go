@@ -8,15 +8,15 @@ const Ignore = -1
 // Loss is the training loss of a batch: the mean over all targets of the cross-entropy after the last loop, or of its
 // mean over every loop, or with truncation over every loop of the window; with a learned exit that of each position over the
 // loops after which it leaves, less β times the entropy.
-func (m *Model) Loss(tokens, targets [][]int) float64 { return m.loss(tokens, targets, nil) }
+func (m *Model) Loss(tokens, targets [][]int) float64 { return m.lossAndGradient(tokens, targets, nil) }
 
 // Gradient is the loss with its gradient.
 func (m *Model) Gradient(tokens, targets [][]int) (float64, Parameters) {
 	gradient := m.Weights.Zeros()
-	return m.loss(tokens, targets, gradient), gradient
+	return m.lossAndGradient(tokens, targets, gradient), gradient
 }
 
-func (m *Model) loss(tokens, targets [][]int, gradient Parameters) float64 {
+func (m *Model) lossAndGradient(tokens, targets [][]int, gradient Parameters) float64 {
 	count := 0
 	for _, row := range targets {
 		for _, t := range row {
@@ -33,7 +33,7 @@ func (m *Model) loss(tokens, targets [][]int, gradient Parameters) float64 {
 	return loss
 }
 
-// loss is scale times one sequence's, summed over its targets; the gradient is added to the pass's, if it has one.
+// lossAndGradient is scale times one sequence's, summed over its targets; the gradient is added to the pass's, if it has one.
 func (p *pass) loss(tokens, targets []int, scale float64) float64 {
 	loops := p.Counts[p.Looped]
 	input, backEnter := p.enter(tokens)

@@ -145,7 +145,7 @@ func (kn *Kernel) Mul(s *Scratch, m int, a []float32, lda int, p Packed, c []flo
 	for i := 0; i < m; i += mc {
 		for kb := range p.blocks {
 			for q := range p.panels {
-				kn.rows(s, a, lda, i, min(m, i+mc), kb*p.size, min(p.size, p.k-kb*p.size), p.panel(kn.nr, kb, q),
+				kn.mulRows(s, a, lda, i, min(m, i+mc), kb*p.size, min(p.size, p.k-kb*p.size), p.panel(kn.nr, kb, q),
 					q*kn.nr, min(kn.nr, p.n-q*kn.nr), c, ldc, accumulate || kb > 0)
 			}
 		}
@@ -195,7 +195,7 @@ func (kn *Kernel) PanelsT(dst, b []float32, ldb, k, n int) {
 
 // MulPanel is C[i0:i1, 0:w] (+)= A[i0:i1, 0:k]·panel, for one panel of Panels or PanelsT and w of its columns.
 func (kn *Kernel) MulPanel(s *Scratch, a []float32, lda, i0, i1, k int, panel []float32, w int, c []float32, ldc int, accumulate bool) {
-	kn.rows(s, a, lda, i0, i1, 0, k, panel, 0, w, c, ldc, accumulate)
+	kn.mulRows(s, a, lda, i0, i1, 0, k, panel, 0, w, c, ldc, accumulate)
 }
 
 // MulPanelT is C[0:m, 0:w] (+)= A[0:k, 0:m]ᵀ·panel.
@@ -206,8 +206,8 @@ func (kn *Kernel) MulPanelT(s *Scratch, a []float32, lda, m, k int, panel []floa
 	}
 }
 
-// rows multiplies rows [i0,i1) of A, columns [k0,k0+kc), with one panel into columns [j0,j0+w) of C.
-func (kn *Kernel) rows(s *Scratch, a []float32, lda, i0, i1, k0, kc int, panel []float32, j0, w int, c []float32, ldc int, accumulate bool) {
+// mulRows multiplies rows [i0,i1) of A, columns [k0,k0+kc), with one panel into columns [j0,j0+w) of C.
+func (kn *Kernel) mulRows(s *Scratch, a []float32, lda, i0, i1, k0, kc int, panel []float32, j0, w int, c []float32, ldc int, accumulate bool) {
 	for rows, q := kn.cut(i1-i0), 0; q < rows.count; q++ {
 		i, h := rows.at(q)
 		i += i0
