@@ -32,7 +32,7 @@ type Options struct {
 	Order     Order         // of everything that Metal leaves open
 	Seed      uint64        // of a random order
 	Workers   int           // threads that run threadgroups; 0: as many as Go uses. Checked, it is always one
-	TimeLimit time.Duration // of a launch, as a GPU has one; 0: a minute
+	TimeLimit time.Duration // of a launch, in processor time, as a GPU has one; 0: a minute
 	Flush     bool          // numbers below the smallest normal one are zero, as operands and as results: Metal allows it
 	Tensors   bool          // the GPU has units for Metal 4's tensors, as M5 has
 	Functions Functions     // how exact the functions of Metal's library are

@@ -853,6 +853,19 @@ static timespec in_ms(u64 ms) {
 }
 // Function constants are memory of the library, which several devices may have loaded.
 static pthread_mutex_t constants_mu[64];
+static u64 cpu_ms(pthread_t t) { // processor time of a thread
+  clockid_t clock; timespec s;
+  if (pthread_getcpuclockid(t, &clock) || clock_gettime(clock, &s)) return 0;
+  return (u64)s.tv_sec * 1000 + s.tv_nsec / 1000000;
+}
+// The limit counts the processor time of the busiest worker, so that other work on the machine ends no launch. A worker
+// that sleeps would never use it up: the clock on the wall may show SLEEP times as much.
+enum { SLEEP = 60 };
+static u64 busiest_ms(Pool* p, const u64* begin) {
+  u64 most = 0;
+  for (u32 i = 0; i < p->want; i++) { u64 used = cpu_ms(p->t[i].id) - begin[i]; if (used > most) most = used; }
+  return most;
+}
 API void msl_dispatch(Pool* p, Dispatch* d) {
   pthread_mutex_t* cm = &constants_mu[d->image >> 12 & 63];
   pthread_mutex_lock(cm);
@@ -872,9 +885,13 @@ API void msl_dispatch(Pool* p, Dispatch* d) {
   p->d = d; p->next = 0; p->stop = 0; p->active = p->want = nw;
   p->mult = n > 2 ? (n * 5 / 8) | 1 : 1; while (n > 2 && gcd(p->mult, n) != 1) p->mult += 2;
   p->gen++;
+  u64 begin[MAXW], slept = 0;
+  for (u32 i = 0; i < nw; i++) begin[i] = cpu_ms(p->t[i].id);
   pthread_cond_broadcast(&p->go);
   for (timespec t = in_ms(d->limit_ms); p->active;)
     if (pthread_cond_timedwait(&p->fin, &p->mu, &t) == ETIMEDOUT && p->active) {
+      u64 used = busiest_ms(p, begin);
+      if (!p->stop && used < d->limit_ms && ++slept < SLEEP) { t = in_ms(d->limit_ms); continue; }
       __atomic_store_n(&p->stop, 1, __ATOMIC_RELAXED);
       for (u32 i = 0; i < nw; i++) if (Worker* w = p->t[i].w) { __atomic_store_n(&w->stop, 1, __ATOMIC_RELAXED); pthread_kill(p->t[i].id, SIGSEGV); }
       t = in_ms(5);
