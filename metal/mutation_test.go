@@ -213,11 +213,14 @@ func (f *mutatedFile) run(id uint32, x mutantTrial) (noticed string, err error) 
 	if x.fused {
 		options.Variants = fusedAttention(d)
 	}
+	if f.name == "layout" { // whose only use is to choose them
+		options.Variants = nil
+	}
 	b, err := metal.New(d, options)
 	if err != nil {
 		return "", err
 	}
-	if f.name == "layout" { // which has no other use
+	if f.name == "layout" {
 		if v := b.Variants(); v.Degraded() {
 			noticed = fmt.Sprint(v)
 		}

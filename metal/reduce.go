@@ -124,9 +124,9 @@ func (l *lowering) columnSumsOf(rows, cols, stride, height int, wide, accumulate
 func (l *lowering) cosine(o *graph.Cosine) {
 	a, b := o.A, o.B
 	flatten(&a, &b)
-	threads := l.threads("cosine", groupThreads)
+	threads, last := l.threads("cosine", groupThreads), l.threads("cosine_end", groupThreads)
 	p := l.pieces(threads, a, b)
-	groups := p.groups(groupThreads)
+	groups := p.groups(last)
 	params := struct {
 		Count, Each, Cols, Across, A, B, Groups uint32
 		Alpha                                   float32
@@ -146,7 +146,7 @@ func (l *lowering) cosine(o *graph.Cosine) {
 	l.add(x)
 	l.add(launch{file: "reduce", kernel: "cosine_end",
 		constants: []Constant{boolConstant(0, false), boolConstant(3, o.Norms.Exists())},
-		args:      []arg{sums.read(), y, norms}, params: params, groups: one(1), threads: one(l.threads("cosine_end", groupThreads))})
+		args:      []arg{sums.read(), y, norms}, params: params, groups: one(1), threads: one(last)})
 }
 
 func (l *lowering) cosineBackward(o *graph.CosineBackward) {

@@ -34,7 +34,7 @@ func tensorProducts(b *metal.Metal) ([]float32, error) {
 		return y
 	}
 	var shown []graph.Tensor
-	product := func(o graph.Matmul, m, n, k int) {
+	product := func(o graph.Matmul, m, n, k int) graph.Tensor {
 		if o.A = bfloat(m, k); o.TransA {
 			o.A = bfloat(k, m)
 		}
@@ -52,6 +52,7 @@ func tensorProducts(b *metal.Metal) ([]float32, error) {
 			r.Record(&graph.Add{A: o.Sums, Y: y, Alpha: 1})
 			shown = append(shown, y)
 		}
+		return o.C
 	}
 	sums := func(n int) graph.Tensor {
 		y := r.Temporary(1, n)
@@ -61,6 +62,11 @@ func tensorProducts(b *metal.Metal) ([]float32, error) {
 	product(graph.Matmul{}, 64, 64, 64)
 	product(graph.Matmul{}, 70, 45, 40)
 	product(graph.Matmul{Bias: values(1, 72), Activation: graph.GELU, Residual: values(130, 72)}, 130, 72, 24)
+	product(graph.Matmul{Bias: values(1, 136), Activation: graph.GELU, Residual: values(520, 136)}, 520, 136, 24)
+	for _, cols := range []int{192, 186} { // in fours, and one by one
+		turned := product(graph.Matmul{Bias: values(1, cols)}, 520, cols, 24)
+		r.Record(&graph.Rotary{X: turned.Columns(0, 128), Width: 32, Length: 65, Base: 100})
+	}
 	product(graph.Matmul{TransB: true}, 65, 130, 56)
 	product(graph.Matmul{TransB: true, Accumulate: true}, 8, 200, 16)
 	product(graph.Matmul{TransA: true, Sums: sums(72)}, 136, 72, 40)

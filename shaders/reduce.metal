@@ -164,7 +164,7 @@ kernel void cosine(device const void* a [[buffer(0)]],
   }
 }
 
-// The cosine from the sums of threadgroups.
+// The cosine from the sums of threadgroups, which are no more than the threads here.
 [[max_total_threads_per_threadgroup(256)]]
 kernel void cosine_end(device const float* sums [[buffer(0)]],
                        device float* y [[buffer(1)]],
@@ -174,7 +174,7 @@ kernel void cosine_end(device const float* sums [[buffer(0)]],
   threadgroup float room[kRoom];
   const Place at = PLACE;
   float3 s = float3(0.0f);
-  for (uint i = at.tid; i < p.groups; i += group_threads) s += float3(sums[3 * i], sums[3 * i + 1], sums[3 * i + 2]);
+  if (at.tid < p.groups) s = float3(sums[3 * at.tid], sums[3 * at.tid + 1], sums[3 * at.tid + 2]);
   s = group_sums(s, room, at);
   if (at.tid == 0) finish_cosine(s, y, norms, p);
 }
