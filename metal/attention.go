@@ -27,7 +27,7 @@ func (l *lowering) fused(kernel string, products int, qkv, out, dout, dqkv graph
 		file: "attention", kernel: fmt.Sprintf("%s_%d", kernel, width),
 		constants: []Constant{
 			boolConstant(0, l.wide(qkv, out, dout, dqkv)), boolConstant(1, logSum),
-			boolConstant(2, l.uses(attentionSubject, attentionRegisters))},
+			boolConstant(2, l.uses(attentionSubject, attentionRegisters)), boolConstant(3, l.with != nil)},
 		args: args,
 		params: struct {
 			Length, Heads, QKV, Out, DOut, DQKV uint32
@@ -56,9 +56,10 @@ func (l *lowering) attentionBackward(o *graph.AttentionBackward) {
 		return
 	}
 	d := o.Out.Cols
+	turns := l.turnBack(o)
 	delta := l.temporary(o.Out.Rows * o.Heads)
 	l.fused("attention_dq", 3, o.QKV, o.Out, o.DOut, o.DQKV, o.Heads, o.Length, block, true,
-		l.in(o.QKV), l.in(o.Out), l.in(o.LogSum), l.in(o.DOut), l.out(o.DQKV.Columns(0, d)), delta.written())
+		l.in(o.QKV), l.in(o.Out), l.in(o.LogSum), l.in(o.DOut), l.out(o.DQKV.Columns(0, d)), delta.written(), turns)
 	l.fused("attention_dkv", 4, o.QKV, graph.Tensor{}, o.DOut, o.DQKV, o.Heads, o.Length, block, true,
-		l.in(o.QKV), l.in(o.LogSum), l.in(o.DOut), delta.read(), l.out(o.DQKV.Columns(d, 3*d)))
+		l.in(o.QKV), l.in(o.LogSum), l.in(o.DOut), delta.read(), l.out(o.DQKV.Columns(d, 3*d)), turns)
 }

@@ -92,6 +92,41 @@ func TestMatrixLayout(t *testing.T) {
 	}
 }
 
+// TestTurnedAttention: attention's backward pass with the rotary operation after it leaves the bits that both leave when
+// something stands between them.
+func TestTurnedAttention(t *testing.T) {
+	shapes := []struct{ length, sequences, heads, width, pad int }{
+		{9, 2, 3, 16, 0}, {70, 1, 2, 16, 4}, {65, 1, 1, 32, 2}, {33, 2, 2, 64, 0},
+	}
+	for _, e := range []emulator.Options{{}, {Checked: true, Order: emulator.Random, Seed: 5}} {
+		for _, bf16 := range []bool{false, true} {
+			for _, s := range shapes {
+				var together []float32
+				for _, apart := range []bool{false, true} {
+					p := newPair(t, e, metal.Options{BFloat16: bf16})
+					c := p.begin()
+					rows, d := s.length*s.sequences, s.heads*s.width
+					qkv, out := c.load(rows, 3*d, s.pad, p.normal), c.load(rows, d, s.pad, p.normal)
+					logSum, dout := c.load(rows, s.heads, 0, p.normal), c.load(rows, d, s.pad, p.normal)
+					dqkv := c.load(rows, 3*d, s.pad, p.normal)
+					c.Record(&graph.Attention{QKV: qkv, Out: out, LogSum: logSum, Heads: s.heads, Length: s.length})
+					c.Record(&graph.AttentionBackward{QKV: qkv, Out: out, LogSum: logSum, DOut: dout, DQKV: dqkv, Heads: s.heads, Length: s.length})
+					if apart {
+						c.Record(&graph.Fill{Y: c.Temporary(1, 4)})
+					}
+					c.Record(&graph.Rotary{X: dqkv.Columns(0, 2*d), Width: s.width, Length: s.length, Base: 100, Inverse: true})
+					got := c.outputs([]graph.Tensor{dqkv})
+					if !apart {
+						together = got
+					} else if !slices.Equal(got, together) {
+						t.Errorf("checked=%v bf16=%v %+v: other bits than one after the other", e.Checked, bf16, s)
+					}
+				}
+			}
+		}
+	}
+}
+
 // TestSameBits runs what adds up many numbers in all orders.
 func TestSameBits(t *testing.T) {
 	var first []float32

@@ -75,3 +75,18 @@ func (l *lowering) wanted(t graph.Tensor, ops []graph.Op) bool {
 		return slices.ContainsFunc(f.Reads, same) || slices.ContainsFunc(f.Writes, same)
 	})
 }
+
+// turnBack lets the fused kernels of attention also turn the gradients of queries and keys back, if the next operation does
+// so, and returns the table of its turns.
+func (l *lowering) turnBack(o *graph.AttentionBackward) arg {
+	if len(l.ahead) == 0 {
+		return l.none()
+	}
+	d := o.Out.Cols
+	next, ok := l.ahead[0].(*graph.Rotary)
+	if !ok || !next.Inverse || next.X != o.DQKV.Columns(0, 2*d) || next.Width != d/o.Heads || next.Length != o.Length {
+		return l.none()
+	}
+	l.with = next
+	return l.turnsOf(next).arg
+}

@@ -13,6 +13,7 @@
 constant bool quads [[function_constant(10)]];  // rows of all operands begin at multiples of four
 constant bool with_log_sum [[function_constant(11)]];
 constant bool in_registers [[function_constant(12)]];  // of scores: a thread works on the elements of matrices that it holds
+constant bool turned [[function_constant(13)]];  // the gradients of queries and keys are turned back, as rotary does it
 
 CONSTANT uint kThreads = 128, kSimds = 4;
 CONSTANT uint kPad = 4;  // rows of a tile are longer, so that those of a matrix lie in different banks
@@ -118,6 +119,27 @@ INLINE void store_strip(thread simdgroup_float8x8 (&from)[strips][w / 8], uint s
     threadgroup float* v = mine + at.row * (w + kPad) + 4 * at.quarter;
     i += at.row * stride + 4 * at.quarter;
     UNROLL for (uint c = 0; c < w; c += 16) store_four(x, i + c, *(threadgroup float4*)(v + c) * factor, bf16);
+  }
+  simdgroup_barrier(mem_flags::mem_threadgroup);
+}
+
+// The same for gradients of queries or keys that are turned back: turns holds for each row of the strip the cosines of its
+// angles and then the sines. They are rounded as if they had been stored before.
+template <uint w, uint strips>
+INLINE void store_turned(thread simdgroup_float8x8 (&from)[strips][w / 8], uint s, threadgroup float* mine, device void* x,
+                         uint i, uint stride, uint valid, float factor, device const float* turns, Spot at, bool bf16) {
+  UNROLL for (uint k = 0; k < w / 8; k++) simdgroup_store(from[s][k], mine + 8 * k, w + kPad);
+  simdgroup_barrier(mem_flags::mem_threadgroup);
+  if (at.row < valid) {
+    threadgroup float* v = mine + at.row * (w + kPad);
+    device const float* turn = turns + at.row * w;
+    UNROLL for (uint k = 0; k < w; k += 16) {
+      const uint c = k + 4 * at.quarter, half_c = c % (w / 2);
+      const float4 a = as_stored(*(threadgroup float4*)(v + half_c) * factor, bf16);
+      const float4 b = as_stored(*(threadgroup float4*)(v + half_c + w / 2) * factor, bf16);
+      const float4 cosine = load4(turn, half_c, false), sine = -load4(turn, half_c + w / 2, false);
+      store_four(x, i + at.row * stride + c, c < w / 2 ? a * cosine - b * sine : a * sine + b * cosine, bf16);
+    }
   }
   simdgroup_barrier(mem_flags::mem_threadgroup);
 }
@@ -322,7 +344,8 @@ template <uint w, uint strips, uint across>
                                                                     device const void* dout [[buffer(3)]],
                                                                     device void* dqkv [[buffer(4)]],
                                                                     device float* delta [[buffer(5)]],
-                                                                    constant AttentionParams& p [[buffer(6)]],
+                                                                    device const float* turns [[buffer(6)]],
+                                                                    constant AttentionParams& p [[buffer(7)]],
                                                                     uint3 group [[threadgroup_position_in_grid]],
                                                                     uint3 groups [[threadgroups_per_grid]],
                                                                     uint thread_in_group [[thread_index_in_threadgroup]],
@@ -383,9 +406,12 @@ template <uint w, uint strips, uint across>
 
   threadgroup_barrier(mem_flags::mem_threadgroup);
   UNROLL for (uint s = 0; s < strips; s++) {
-    const uint top = first + 8 * s;
-    store_strip<w, strips>(dq, s, mine, dqkv, (h.row + top) * p.dqkv + h.col, p.dqkv, top < p.length ? p.length - top : 0,
-                           p.scale, at, bf16_4);
+    const uint top = first + 8 * s, valid = top < p.length ? p.length - top : 0;
+    const uint i = (h.row + top) * p.dqkv + h.col;
+    if (turned)
+      store_turned<w, strips>(dq, s, mine, dqkv, i, p.dqkv, valid, p.scale, turns + top * w, at, bf16_4);
+    else
+      store_strip<w, strips>(dq, s, mine, dqkv, i, p.dqkv, valid, p.scale, at, bf16_4);
   }
 }
 
@@ -397,7 +423,8 @@ template <uint w, uint strips, uint across>
                                                                      device const void* dout [[buffer(2)]],
                                                                      device const float* delta [[buffer(3)]],
                                                                      device void* dkv [[buffer(4)]],
-                                                                     constant AttentionParams& p [[buffer(5)]],
+                                                                     device const float* turns [[buffer(5)]],
+                                                                     constant AttentionParams& p [[buffer(6)]],
                                                                      uint3 group [[threadgroup_position_in_grid]],
                                                                      uint thread_in_group [[thread_index_in_threadgroup]],
                                                                      uint lane [[thread_index_in_simdgroup]],
@@ -465,7 +492,10 @@ template <uint w, uint strips, uint across>
   UNROLL for (uint s = 0; s < strips; s++) {
     const uint top = first + 8 * s, valid = top < p.length ? p.length - top : 0;
     const uint i = (h.row + top) * p.dqkv + h.col;
-    store_strip<w, strips>(dk, s, mine, dkv, i, p.dqkv, valid, p.scale, at, bf16_4);
+    if (turned)
+      store_turned<w, strips>(dk, s, mine, dkv, i, p.dqkv, valid, p.scale, turns + top * w, at, bf16_4);
+    else
+      store_strip<w, strips>(dk, s, mine, dkv, i, p.dqkv, valid, p.scale, at, bf16_4);
     store_strip<w, strips>(dv, s, mine, dkv, i + h.cols, p.dqkv, valid, 1.0f, at, bf16_4);
   }
 }

@@ -97,6 +97,14 @@ static inline void store_row(device void* p, uint i, uint c, uint n, float4 v, b
   if (c + 3 < n) store(p, i + c + 3, v.w, bf16);
 }
 
+// What is left of numbers that are stored and loaded again.
+static inline float4 as_stored(float4 v, bool bf16) {
+#ifndef NO_BFLOAT
+  if (bf16) return float4(float(bfloat(v.x)), float(bfloat(v.y)), float(bfloat(v.z)), float(bfloat(v.w)));
+#endif
+  return v;
+}
+
 static inline float sum_of(float4 v) { return (v.x + v.y) + (v.z + v.w); }
 
 // Activation functions as the backend numbers them; see backend.Activation. 0: none.

@@ -89,13 +89,6 @@ static inline float4 sigmoid4(float4 x) { return float4(sigmoid(x.x), sigmoid(x.
 // Of a head, the column that column col is turned with.
 static inline uint partner_of(uint col) { return col % head < head / 2 ? col + head / 2 : col - head / 2; }
 
-static inline float4 as_stored(float4 v) {
-#ifndef NO_BFLOAT
-  if (rounded) return float4(float(bfloat(v.x)), float(bfloat(v.y)), float(bfloat(v.z)), float(bfloat(v.w)));
-#endif
-  return v;
-}
-
 // Element (row, col) of a product of n columns on its way into C, which has it at `at`; or with quads_c four columns. other
 // is the product at partner_of(col).
 //
@@ -107,10 +100,10 @@ static inline void finish(float4 v, float4 other, uint row, uint col, uint at, u
                           constant Epilogue& p) {
   if (accumulate) v += load_some(c, at, bf16_2, quads_c);
   if (with_bias) v += load_some(bias, col, bf16_3, quads_c);
-  v = as_stored(v);
+  v = as_stored(v, rounded);
   if (head != 0 && col < p.turned) {
     if (with_bias) other += load_some(bias, partner_of(col), bf16_3, quads_c);
-    other = as_stored(other);
+    other = as_stored(other, rounded);
     const uint t = row % p.length * head + col % (head / 2);
     const float4 cosine = load_some(extra, t, false, quads_c), sine = load_some(extra, t + head / 2, false, quads_c);
     if (partner_of(col) > col)
