@@ -41,7 +41,7 @@ func (e *encoder) table(prefix string, v reflect.Value) {
 		if isTable(f.Type) {
 			continue
 		}
-		l := line{f.Tag.Get("toml") + " = " + tomlText(v.Field(i).Interface()), f.Tag.Get("help")}
+		l := line{f.Tag.Get("toml") + " = " + tomlText(v.Field(i).Interface()), keyOf("", f, v.Field(i)).Help}
 		lines = append(lines, l)
 		if l.help != "" {
 			width = max(width, len(l.pair))
