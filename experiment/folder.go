@@ -253,6 +253,18 @@ func (f *Folder) State(c Cell) (State, string, error) {
 	return Waiting, "", nil
 }
 
+// Damage says what is wrong with the run.json of a cell's run, and of the runs of its earlier stages. Such runs can be used.
+func (f *Folder) Damage(c Cell) []error {
+	var damage []error
+	for _, stage := range c.early {
+		damage = append(damage, f.Damage(stage)...)
+	}
+	if r, err := run.View(f.RunPath(c)); err == nil && r.Damage() != nil { // State reports an error of View
+		damage = append(damage, r.Damage())
+	}
+	return damage
+}
+
 // isBeingMade reports whether a folder that is no run yet may become one.
 func isBeingMade(path string) bool {
 	_, err := os.Stat(filepath.Join(path, "run.json"))

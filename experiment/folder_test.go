@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -354,9 +355,8 @@ func TestLocal(t *testing.T) {
 	}
 }
 
-// A grown cell is trained in stages, goes on in any of them, and ends as one that was not stopped.
-func TestGrowing(t *testing.T) {
-	text := strings.Replace(strings.Replace(tiny, `values = ["2x1", "1x1", "1x2"]`, `values = ["4x1"]`, 1), "[measure]", `[[axis]]
+// grown is a grid with cells that grow.
+var grown = strings.Replace(strings.Replace(tiny, `values = ["2x1", "1x1", "1x2"]`, `values = ["4x1"]`, 1), "[measure]", `[[axis]]
 name = "layers"
 [[axis.choice]]
 name = "whole"
@@ -364,9 +364,12 @@ name = "whole"
 name = "grown"
 grow = { method = "middle", stages = [{ layers = "1x1", steps = 4 }, { layers = "3x1", steps = 6 }] }
 [measure]`, 1)
-	whole := makeFolder(t, t.TempDir(), text)
+
+// A grown cell is trained in stages, goes on in any of them, and ends as one that was not stopped.
+func TestGrowing(t *testing.T) {
+	whole := makeFolder(t, t.TempDir(), grown)
 	trainAll(t, whole)
-	f := makeFolder(t, t.TempDir(), text)
+	f := makeFolder(t, t.TempDir(), grown)
 	b := newBackend(t)
 	c := f.Cells[2]
 	if c.Name != "4x1_grown_s1" || len(c.early) != 2 || c.Work() <= f.Cells[0].Work() {
@@ -420,8 +423,44 @@ grow = { method = "middle", stages = [{ layers = "1x1", steps = 4 }, { layers = 
 		{`"3x1", steps = 6`, `"3x1", steps = 0`, "stage 2: train.steps is 0"},
 		{`method = "middle"`, `method = "up"`, `no method "up"`},
 	} {
-		if err := possible("grid", strings.Replace(text, bad.from, bad.to, 1)); err == nil || !strings.Contains(err.Error(), bad.want) {
+		if err := possible("grid", strings.Replace(grown, bad.from, bad.to, 1)); err == nil || !strings.Contains(err.Error(), bad.want) {
 			t.Errorf("%v, want %q", err, bad.want)
+		}
+	}
+}
+
+// A damaged run.json takes nothing from a cell or its stages, and the results say that it is damaged.
+func TestDamagedInfoIsSaid(t *testing.T) {
+	f := makeFolder(t, t.TempDir(), strings.Replace(grown, "seeds = [1, 2]", "seeds = [1]", 1))
+	c := f.Cells[1]
+	if err := f.Train(c, newBackend(t), nil, nil); err != nil {
+		t.Fatal(err)
+	}
+	damaged := append(slices.Clone(c.early), c)
+	for _, c := range damaged {
+		if err := os.WriteFile(filepath.Join(f.RunPath(c), "run.json"), nil, 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if s, why, err := f.State(c); s != Done || err != nil {
+		t.Errorf("the cell is %v, %q, %v", s, why, err)
+	}
+	r, _, err := f.Write()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Finished != 1 || len(damaged) != 3 || len(r.Damaged) != len(damaged) {
+		t.Errorf("%d cells are finished, and damaged are %v", r.Finished, r.Damaged)
+	}
+	for _, file := range []string{"results.md", "results.json"} {
+		b, err := os.ReadFile(filepath.Join(f.Path, file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range damaged {
+			if want := filepath.Join(c.Name, "run.json") + " is damaged"; !strings.Contains(string(b), want) {
+				t.Errorf("%s does not say %q", file, want)
+			}
 		}
 	}
 }

@@ -30,12 +30,13 @@ type Results struct {
 	Rows    []Row     `json:"rows"`
 	Fits    []Fit     `json:"fits,omitempty"`
 	Failed  []Failure `json:"failed,omitempty"`
+	Damaged []Failure `json:"damaged,omitempty"` // run.json of a cell's run; the cell counts all the same
 
 	finished []finished
 	grid     Grid
 }
 
-// Failure is a cell that has failed.
+// Failure is what is wrong with a cell.
 type Failure struct {
 	Cell string `json:"cell"`
 	Why  string `json:"why"`
@@ -116,6 +117,9 @@ func (f *Folder) Gather() (*Results, error) {
 		state, why, err := f.State(c)
 		if err != nil {
 			return nil, err
+		}
+		for _, err := range f.Damage(c) {
+			r.Damaged = append(r.Damaged, Failure{c.Title(), err.Error()})
 		}
 		if state == Failed {
 			r.Failed = append(r.Failed, Failure{c.Title(), why})

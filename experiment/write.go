@@ -37,6 +37,12 @@ func (f *Folder) write(r *Results) ([]string, error) {
 		}
 		fmt.Fprintf(&page, "\n%s", Markdown(t.Rows))
 	}
+	for i, d := range r.Damaged {
+		if i == 0 {
+			page.WriteString("\nDamaged:\n\n")
+		}
+		fmt.Fprintf(&page, "- %s: %s\n", text.Cell(d.Cell), text.Cell(d.Why))
+	}
 	results, err := r.JSON()
 	if err != nil {
 		return nil, err

@@ -14,20 +14,25 @@ func TestDamagedInfoIsSaid(t *testing.T) {
 		"empty":  func([]byte) []byte { return nil },
 	} {
 		t.Run(name, func(t *testing.T) {
-			path := filepath.Join(archived(t, "format2"), "finished")
-			info := filepath.Join(path, "run.json")
-			b, err := os.ReadFile(info)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := os.WriteFile(info, garble(b), 0o666); err != nil {
-				t.Fatal(err)
+			dir := archived(t, "format2")
+			path, folder := filepath.Join(dir, "finished"), filepath.Join(dir, "experiments", "grid")
+			for _, info := range []string{filepath.Join(path, "run.json"), filepath.Join(folder, "cells", "1x2_s1", "run.json")} {
+				b, err := os.ReadFile(info)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := os.WriteFile(info, garble(b), 0o666); err != nil {
+					t.Fatal(err)
+				}
 			}
 			for _, args := range [][]string{
 				{"report", path}, {"report", path, "--json"},
 				{"watch", path, "--no-tui"}, {"watch", path, "--once", "--size", "200x50"},
 				{"eval", path, "--examples", "8"}, {"lens", path, "--examples", "8"},
 				{"resume", path, "--steps", "7"},
+				{"experiment", "cell", folder, "1x2_s1"},
+				{"experiment", filepath.Join(dir, "grid.toml"), "--out", filepath.Dir(folder), "--results"},
+				{"experiment", filepath.Join(dir, "grid.toml"), "--out", filepath.Dir(folder), "--results", "--json"},
 			} {
 				_, stderr, code := coil(t, args...)
 				if code != exitOK || !strings.Contains(stderr, "run.json is damaged") {

@@ -136,6 +136,9 @@ func newExperimentCell() *cobra.Command {
 		stop.first = func() { control.Send(run.Stop) }
 		p := &progress{w: w}
 		fmt.Fprintf(w, "%s\n", c.Title())
+		for _, err := range f.Damage(c) {
+			fmt.Fprintf(w, "coil: %v\n", err)
+		}
 		err = f.Train(c, b, p.report, control.Next)
 		if errors.Is(err, train.ErrStopped) {
 			return stop.err()
@@ -494,6 +497,9 @@ func (o *experimentFlags) tell(cmd *cobra.Command, f *experiment.Folder) error {
 		return err
 	}
 	w := cmd.OutOrStdout()
+	for _, x := range r.Damaged {
+		fmt.Fprintf(cmd.ErrOrStderr(), "coil: %s: %s\n", x.Cell, x.Why)
+	}
 	if o.asJSON {
 		text, err := r.JSON()
 		if err != nil {
