@@ -80,6 +80,7 @@ type mutatedFile struct {
 	variants metal.Variants    // that use it
 	sources  map[string]string // of every file that they are in
 	mutants  []mutant
+	quick    bool // a few of them run: it takes longer to compile them than to run them
 
 	failures []string  // what failed command buffers do without a mutant
 	products []float32 // of the tensor kernels without a mutant
@@ -183,7 +184,7 @@ func (d *mutated) Poll(t metal.Ticket) metal.Progress {
 
 // open opens the device of a trial with a mutant, 0 for none.
 func (f *mutatedFile) open(id uint32, x mutantTrial) (*mutated, error) {
-	d, err := emulator.Open(emulator.Options{Checked: x.checked, Order: x.order, Seed: 3, Workers: 1, TimeLimit: 2 * time.Second, Tensors: f.name == shaders.Tensors})
+	d, err := emulator.Open(emulator.Options{Checked: x.checked, Order: x.order, Seed: 3, Workers: 1, TimeLimit: 2 * time.Second, Quick: f.quick, Tensors: f.name == shaders.Tensors})
 	return &mutated{strict: strict{Device: d}, file: f, mutant: id, libraries: map[metal.Library]bool{}}, err
 }
 
@@ -411,6 +412,7 @@ func TestMutants(t *testing.T) {
 			t.Fatalf("which subjects are those of shader %s?", n)
 		}
 		files[n] = mutateFile(t, n)
+		files[n].quick = want == ""
 	}
 	start := time.Now()
 	var mu sync.Mutex
@@ -567,6 +569,7 @@ func mutantWorker(t *testing.T) {
 		f := files[name]
 		if f == nil {
 			f = mutateFile(t, name)
+			f.quick = os.Getenv("COIL_MUTANTS") == ""
 			if noticed, err := f.run(0, mutantTrial{every: 50}); noticed != "" || err != nil {
 				t.Fatal(noticed, err)
 			}

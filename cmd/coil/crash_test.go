@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -58,9 +59,8 @@ func crash(how string) {
 			}()
 		}
 	case "memory":
-		var held [][]byte
-		for {
-			held = append(held, make([]byte, 1<<45))
+		for size := 1 << 45; ; size++ {
+			runtime.KeepAlive(make([]byte, size))
 		}
 	}
 }

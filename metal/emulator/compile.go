@@ -69,6 +69,7 @@ type compiler struct {
 	empty   string   // folder with headers of the same names and nothing in them
 	runtime string   // the run time as a library
 	flags   []string // of this emulator's libraries
+	last    []string // flags behind all others
 }
 
 func newCompiler(o Options) (*compiler, error) {
@@ -107,6 +108,9 @@ func newCompiler(o Options) (*compiler, error) {
 	c := &compiler{clang: clang, cache: cache}
 	if o.RowMajor {
 		c.flags = []string{"-DMSL_ROW_MAJOR"}
+	}
+	if o.Quick {
+		c.last = []string{"-O0"}
 	}
 	h := []string{clang, fmt.Sprint(info.Size(), info.ModTime().UnixNano())}
 	err = fs.WalkDir(sources, ".", func(path string, e fs.DirEntry, err error) error {
@@ -196,7 +200,7 @@ type entry struct {
 
 // library compiles a source, or finds it compiled, and returns the file of the library.
 func (c *compiler) library(name, source string, checked bool, functions Functions) (string, *unit, error) {
-	key := filepath.Join(c.cache, hash(c.id, name, source, fmt.Sprint(checked, functions, c.flags)))
+	key := filepath.Join(c.cache, hash(c.id, name, source, fmt.Sprint(checked, functions, c.flags, c.last)))
 	so := key + ".so"
 	var e entry
 	if b, err := os.ReadFile(key + ".json"); err == nil && json.Unmarshal(b, &e) == nil {
@@ -276,6 +280,7 @@ func (c *compiler) build(tmp, name, source string, checked bool, functions Funct
 	if strings.Contains(source, "thread_elements") {
 		flags = append(flags, "-DMSL_ELEMENTS")
 	}
+	flags = append(flags, c.last...)
 	// Loops stay as they are: the results are the same, and clang has a tenth of the work.
 	u, err := c.translate(tmp, name, unrollRE.ReplaceAllString(source, "#define $1"), flags)
 	if err != nil {

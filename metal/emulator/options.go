@@ -37,6 +37,7 @@ type Options struct {
 	Tensors   bool          // the GPU has units for Metal 4's tensors, as M5 has
 	Functions Functions     // how exact the functions of Metal's library are
 	RowMajor  bool          // the threads of a SIMD-group hold a matrix row by row, as no GPU of Apple's is known to
+	Quick     bool          // compile quickly, to code that runs two or three times slower
 	GPU       GPU           // what it pretends to be; the zero value is a GPU of family Apple9 without a fault
 	Cache     string        // folder of compiled sources; "": $COIL_EMULATOR_CACHE, or coil-emulator in the user's cache
 }
