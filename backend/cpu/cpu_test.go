@@ -35,6 +35,9 @@ func newCPU(t testing.TB, o cpu.Options) *cpu.CPU {
 // workerCounts are the numbers of workers with which every kernel is held to the suite.
 var workerCounts = []int{1, 3}
 
+// suite is what of the suite runs: all of it, without the race detector.
+var suite conformance.Options
+
 func TestConformance(t *testing.T) {
 	var backends []conformance.Named
 	for _, k := range gemm.Kernels() {
@@ -43,7 +46,7 @@ func TestConformance(t *testing.T) {
 			backends = append(backends, conformance.Named{Name: name, Backend: newCPU(t, cpu.Options{Kernels: k.Name, Workers: workers})})
 		}
 	}
-	conformance.RunTogether(t, backends, conformance.Options{})
+	conformance.RunTogether(t, backends, suite)
 }
 
 // recording is a program with every operation, over buffers of its own.

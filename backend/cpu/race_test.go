@@ -2,4 +2,8 @@
 
 package cpu_test
 
-func init() { workerCounts = []int{3} } // a single worker shares its data with nobody, and the detector takes minutes
+import "coil/backend/conformance"
+
+// The detector takes minutes, most of them in the reference. A single worker shares its data with nobody, and a race shows
+// in every shape that has parts for several.
+func init() { workerCounts, suite = []int{3}, conformance.Options{Every: 3} }
