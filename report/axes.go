@@ -155,8 +155,8 @@ const xTicks, yTicks = 6, 6
 
 // draw draws the axes, and faint rules.
 func (a axes) draw() {
-	grey := draw.LineStyle{Color: color.Gray{0x99}, Width: 0.5}
-	rule := draw.LineStyle{Color: color.Gray{0xE4}, Width: 0.5}
+	grey := draw.LineStyle{Color: axisLine, Width: 0.5}
+	rule := draw.LineStyle{Color: ruleInk, Width: 0.5}
 	right, below := axisStyle(), axisStyle()
 	right.XAlign, right.YAlign = draw.XRight, draw.YCenter
 	below.XAlign = draw.XCenter
@@ -185,7 +185,7 @@ func style(size vg.Length, bold bool, c color.Color) text.Style {
 }
 
 // axisStyle is the style of the axes' texts.
-func axisStyle() text.Style { return style(10, false, color.Gray{0x44}) }
+func axisStyle() text.Style { return style(10, false, axisText) }
 
 // fonts are the two that plots use. plot.DefaultTextHandler would bring ten more into the program, 4 MB.
 var fonts = sync.OnceValue(func() *font.Cache {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"html"
-	"image/color"
 	"math"
 	"strings"
 
@@ -13,28 +12,6 @@ import (
 	"gonum.org/v1/plot/vg/vgimg"
 	"gonum.org/v1/plot/vg/vgsvg"
 )
-
-// palette is Okabe and Ito's, whose colours every kind of colour vision tells apart; those that are strong on white first.
-var palette = []color.RGBA{
-	{0x00, 0x72, 0xB2, 255}, {0xD5, 0x5E, 0x00, 255}, {0x00, 0x9E, 0x73, 255}, {0xCC, 0x79, 0xA7, 255},
-	{0xE6, 0x9F, 0x00, 255}, {0x56, 0xB4, 0xE9, 255}, {0x00, 0x00, 0x00, 255}, {0xF0, 0xE4, 0x42, 255},
-}
-
-// series is the colour of the i-th of some things without an order.
-func series(i int) color.RGBA { return palette[i%len(palette)] }
-
-// shade is the colour of the i-th of n things in an order: from the palette's light blue over its blue to its black.
-func shade(i, n int) color.RGBA {
-	ramp := []color.RGBA{palette[5], palette[0], palette[6]}
-	if n < 2 {
-		return ramp[1]
-	}
-	at := float64(i) / float64(n-1) * float64(len(ramp)-1)
-	k := min(int(at), len(ramp)-2)
-	mix := func(a, b uint8) uint8 { return uint8(math.Round(float64(a) + (at-float64(k))*(float64(b)-float64(a)))) }
-	a, b := ramp[k], ramp[k+1]
-	return color.RGBA{mix(a.R, b.R), mix(a.G, b.G), mix(a.B, b.B), 255}
-}
 
 // chart is a plot of lines.
 type chart struct {
@@ -56,7 +33,7 @@ type chart struct {
 type line struct {
 	label  string // in the legend; "" for none
 	points []point
-	color  color.RGBA
+	color  ink
 	row    int // lines of the same colour differ in their dashes by it
 	kind   lineKind
 }
@@ -144,10 +121,10 @@ func (c *chart) linear(y [2]float64) [2]float64 {
 
 // draw draws the title, the legend, the axes and the lines. The chart needs a point to draw.
 func (c *chart) draw(to draw.Canvas) {
-	to.SetColor(color.White)
+	to.SetColor(paper)
 	to.Fill(to.Rectangle.Path())
 	to = draw.Crop(to, 8, -16, 8, -8)
-	to.FillText(style(12, true, color.Black), vg.Point{X: to.Min.X, Y: to.Max.Y - 11}, c.heading())
+	to.FillText(style(12, true, heading), vg.Point{X: to.Min.X, Y: to.Max.Y - 11}, c.heading())
 	to.Max.Y -= 18
 	to.Max.Y -= c.legend(to)
 	a := c.axes(to)
@@ -177,7 +154,7 @@ const (
 
 // legend draws the lines' labels in rows and returns the height that they take.
 func (c *chart) legend(to draw.Canvas) vg.Length {
-	s := style(10, false, color.Gray{0x22})
+	s := style(10, false, legendInk)
 	at := vg.Point{X: to.Min.X, Y: to.Max.Y - 9}
 	rows, left := 0, 0
 	for _, l := range c.lines {
@@ -238,7 +215,7 @@ func (l line) draw(a axes) {
 	switch l.kind {
 	case faint:
 		width = 0.7
-		l.color = lighter(l.color)
+		l.color = l.color.mix(paper, faintness)
 	case marked:
 		width, bears = 1, len(l.points) <= mostMarks
 	case marks:
@@ -282,12 +259,6 @@ func some(points []point) []point {
 	return few
 }
 
-// lighter mixes a colour with white.
-func lighter(c color.RGBA) color.RGBA {
-	mix := func(v uint8) uint8 { return uint8(255 - (255-int(v))*2/5) }
-	return color.RGBA{mix(c.R), mix(c.G), mix(c.B), 255}
-}
-
 // picture returns the chart as PNG.
 func (c *chart) picture() ([]byte, error) {
 	canvas := vgimg.NewWith(vgimg.UseWH(plotWidth, plotHeight), vgimg.UseDPI(72*pixels))
@@ -311,9 +282,9 @@ func (c *chart) svg() (string, error) {
 	return strings.ReplaceAll(body, "font-family:Liberation Sans;font-variant:normal;", "font-family:Liberation Sans,Arial,Helvetica,sans-serif;"), nil
 }
 
-// svgFile makes a file of what svg returned.
-func svgFile(body string) []byte {
-	return fmt.Appendf(nil, "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%d\" viewBox=\"0 0 %[1]d %[2]d\">\n%s", plotWidth, plotHeight, body)
+// svgFile makes a file of what svg returned, and of a style sheet.
+func svgFile(body, style string) []byte {
+	return fmt.Appendf(nil, "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%d\" viewBox=\"0 0 %[1]d %[2]d\">\n<style>\n%[3]s</style>\n%[4]s", plotWidth, plotHeight, style, body)
 }
 
 // svgInline makes an element of a page of what svg returned.

@@ -6,7 +6,6 @@ import (
 	_ "embed"
 	"fmt"
 	"html/template"
-	"image/color"
 	"math"
 	"slices"
 	"strconv"
@@ -28,11 +27,12 @@ var pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{
 
 // page is what the template shows.
 type page struct {
-	Files   string // of the folder
-	Title   string
-	Tables  []table // that compare runs
-	Figures []figure
-	Runs    []section
+	Files     string // of the folder
+	Title     string
+	DarkPlots template.CSS
+	Tables    []table // that compare runs
+	Figures   []figure
+	Runs      []section
 }
 
 // section is a run of a page.
@@ -119,13 +119,14 @@ func render(records []*Record) ([]file, error) {
 	if err != nil {
 		return nil, err
 	}
+	p.DarkPlots = template.CSS(darkStyle(charts...) + darkSwatches())
 	var files []file
 	for _, c := range charts {
 		picture, err := c.picture()
 		if err != nil {
 			return nil, fmt.Errorf("plot %s: %w", c.name, err)
 		}
-		files = append(files, file{c.name + ".svg", svgFile(c.body)}, file{c.name + ".png", picture})
+		files = append(files, file{c.name + ".svg", svgFile(c.body, darkStyle(c))}, file{c.name + ".png", picture})
 	}
 	for _, f := range files {
 		p.Files += f.name + " "
@@ -162,7 +163,7 @@ func newPage(records []*Record) (*page, []chart, error) {
 	p.Figures = draw(append(results, training...))
 	for i, r := range records {
 		s := sectionOf(r)
-		s.Number, s.Color = i+1, hex(series(i))
+		s.Number, s.Color = i+1, hex(series(i).light)
 		s.Figures = draw(details(r, fmt.Sprintf("run-%d-", i+1)))
 		p.Runs = append(p.Runs, s)
 	}
@@ -187,8 +188,6 @@ func figures(charts []chart) ([]figure, error) {
 	}
 	return figures, nil
 }
-
-func hex(c color.RGBA) string { return fmt.Sprintf("#%02x%02x%02x", c.R, c.G, c.B) }
 
 func title(records []*Record) string {
 	if len(records) == 1 {
@@ -263,7 +262,7 @@ func comparison(records []*Record, labels []string) []table {
 			held.Text += " " + s.Metric
 		}
 		run := words(labels[i])
-		run.Color, run.Link = hex(series(i)), fmt.Sprint("#run-", i+1)
+		run.Color, run.Link = hex(series(i).light), fmt.Sprint("#run-", i+1)
 		results.Rows = append(results.Rows, []cell{run, held, optional(s.Best, percent), {Text: string(s.Status), Class: string(s.Status)},
 			exact(float64(s.Parameters), count(s.Parameters)), depth, exact(float64(s.Steps), count(int64(s.Steps))),
 			exact(float64(s.Seconds), duration(float64(s.Seconds))), optional(s.Loss, decimal)})

@@ -42,7 +42,7 @@ func (p Plot) SVG() ([]byte, error) {
 		return nil, err
 	}
 	body, err := c.svg()
-	return svgFile(body), err
+	return svgFile(body, darkStyle(*c)), err
 }
 
 // PNG draws the plot.

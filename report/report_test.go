@@ -413,7 +413,7 @@ func TestOverlay(t *testing.T) {
 		t.Error("the ninth run looks like the first")
 	}
 	for i := range runs {
-		if !bytes.Contains(svg, fmt.Appendf(nil, ">ab%d0 1x%d<", i, i+1)) || !bytes.Contains(svg, []byte(strings.ToUpper(hex(series(i))))) {
+		if !bytes.Contains(svg, fmt.Appendf(nil, ">ab%d0 1x%d<", i, i+1)) || !bytes.Contains(svg, []byte(hex(series(i).light))) {
 			t.Errorf("the legend lacks run %d", i)
 		}
 	}
