@@ -118,9 +118,7 @@ func (m *model) chart(p plot) *chart.Chart {
 	c.X = chart.Axis{Format: s.axis.format, Label: s.axis.String(), Time: s.axis == bySeconds}
 	c.X.Lo, c.X.Hi = m.window()
 	c.Y.Log = s.log[p.name]
-	if p.share && !c.Y.Log {
-		c.Y.Format = percentTick
-	}
+	c.Y.Share = p.share
 	for i := range m.runs {
 		i = (m.top + 1 + i) % len(m.runs)
 		for j, l := range p.lines(m.runs[i].record) {
@@ -158,11 +156,14 @@ func (m *model) series(w *watched, l line, style canvas.Style, p plot) []chart.S
 		return []chart.Series{{Name: name, Points: m.xy(points), Style: style}}
 	}
 	m.charts.scratch = curve.Smooth(points, 1-weight, m.charts.scratch[:0])
+	if len(m.runs) == 1 {
+		name = "smoothed"
+	}
 	smooth := chart.Series{Name: name, Points: m.xy(m.charts.scratch), Style: style}
 	if len(m.runs) > 1 { // as they are, many runs hide each other
 		return []chart.Series{smooth}
 	}
-	return []chart.Series{{Points: m.xy(points), Style: canvas.Dim, Faint: true}, smooth}
+	return []chart.Series{{Name: "raw", Points: m.xy(points), Style: canvas.Dim, Faint: true}, smooth}
 }
 
 func (m *model) xy(points []curve.Point) []chart.XY {

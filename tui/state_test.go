@@ -44,3 +44,20 @@ func TestHintsFitTheState(t *testing.T) {
 		t.Errorf("finished: %s", s)
 	}
 }
+
+// The legend of a chart names the raw curve and the smoothed one, and what is not smoothed has only its name.
+func TestLegendOfSmoothing(t *testing.T) {
+	for _, size := range [][2]int{{80, 24}, {120, 40}} {
+		m := open(t, Options{Runs: []*run.Run{newRun(t, "", story(600, 1200))}, Style: style()}, size[0], size[1])
+		m.draw()
+		text := m.canvas.Plain()
+		if !strings.Contains(text, "─ raw") || !strings.Contains(text, "─ smoothed") || !strings.Contains(text, "● held-out") {
+			t.Errorf("%d×%d: the legend is not whole:\n%s", size[0], size[1], text)
+		}
+		m.smooth(-len(smoothings))
+		m.draw()
+		if text := m.canvas.Plain(); strings.Contains(text, "─ raw") || strings.Contains(text, "smoothed") {
+			t.Errorf("%d×%d: without smoothing there is still a legend for it:\n%s", size[0], size[1], text)
+		}
+	}
+}

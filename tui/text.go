@@ -15,8 +15,6 @@ func percent(x float64) string {
 	return fmt.Sprintf("%.1f %%", 100*x)
 }
 
-func percentTick(x float64) string { return strconv.FormatFloat(100*x, 'g', 3, 64) + "%" }
-
 // duration writes 0:42, 3:05, 2:07:00.
 func duration(d time.Duration) string {
 	if d < 0 || d > 1000*24*time.Hour {
@@ -29,7 +27,7 @@ func duration(d time.Duration) string {
 	return fmt.Sprintf("%d:%02d", s/60, s%60)
 }
 
-// shortDuration writes seconds for an axis.
+// shortDuration writes a time in seconds at the cursor.
 func shortDuration(s float64) string {
 	switch {
 	case math.Abs(s) < 120:

@@ -57,7 +57,7 @@ func bar(a canvas.Area, share float64, s canvas.Style) {
 }
 
 // Spark draws values as a row of columns, in eighths of a cell, from the least to the greatest; more values than columns
-// are cut at the left, and what is no number is a gap.
+// are cut at the left. One that is NaN or infinite is a cross.
 func Spark(a canvas.Area, values []float64, s canvas.Style) {
 	values = values[max(0, len(values)-a.Width()):]
 	lo, hi := math.Inf(1), math.Inf(-1)
@@ -70,6 +70,8 @@ func Spark(a canvas.Area, values []float64, s canvas.Style) {
 	for x, v := range values {
 		if finite(v) {
 			a.Set(x, 0, '▁'+rune(height.at(v)*7+0.5), s)
+		} else {
+			a.Set(x, 0, '×', canvas.Bad)
 		}
 	}
 }

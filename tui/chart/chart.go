@@ -7,7 +7,7 @@ import (
 	"coil/tui/canvas"
 )
 
-// XY is a point of a curve. A Y that is NaN or infinite is a gap.
+// XY is a point of a curve. A Y that is NaN or infinite is a gap in the line, with a cross at the edge of the plot.
 type XY struct{ X, Y float64 }
 
 // Series is one curve, its points in the order of X.
@@ -23,8 +23,9 @@ type Series struct {
 type Axis struct {
 	Lo, Hi float64              // the window; if they are equal it fits the data
 	Log    bool                 // logarithmic; values that are not positive are gaps
-	Time   bool                 // in seconds, so that round values are whole minutes and hours
-	Format func(float64) string // of labels; nil for Number
+	Time   bool                 // in seconds, so that round values are whole minutes and hours, all labels in one unit
+	Share  bool                 // of one, shown in percent
+	Format func(float64) string // of a single value; nil for Number, or for percent if Share is set
 	Label  string
 }
 
@@ -60,6 +61,9 @@ type frame struct {
 	x, y             scale
 	xTicks, yTicks   []float64
 	xLabels, yLabels []string
+	xAt              []int // columns of the area where the labels begin
+	yAt              []int // rows
+	named            bool  // the name of the x axis is beside its labels
 	empty            bool
 }
 
@@ -90,52 +94,88 @@ func (c *Chart) layout(a canvas.Area) frame {
 		f.empty = true
 		return f
 	}
-	f.axes = a.Width() >= leastAxes && a.Height() >= leastRows
-	if !f.axes {
+	if a.Width() < leastAxes || a.Height() < leastRows {
 		return f
 	}
-	height := a.Height() - 1 // the last row is for the labels of x
-	f.plot = a.Sub(0, 0, a.Width(), height)
-	f.yTicks, f.yLabels = c.yTicks(&f)
-	for _, l := range f.yLabels {
-		f.left = max(f.left, len([]rune(l))+1)
+	g, height := f, a.Height()-1 // the last row is for the labels of x
+	g.plot = a.Sub(0, 0, a.Width(), height)
+	c.yTicks(&g)
+	for _, l := range g.yLabels {
+		g.left = max(g.left, len([]rune(l))+1)
 	}
-	f.left = min(f.left, a.Width()/2)
-	f.plot = a.Sub(f.left, 0, a.Width()-f.left, height)
-	f.xTicks, f.xLabels = c.xTicks(&f)
-	return f
+	if g.left > a.Width()/2 {
+		return f
+	}
+	g.plot = a.Sub(g.left, 0, a.Width()-g.left, height)
+	if !c.xTicks(&g) {
+		return f
+	}
+	g.axes = true
+	return g
 }
 
-// yTicks are round values at every third row or so, never in neighbouring rows.
-func (c *Chart) yTicks(f *frame) (ticks []float64, labels []string) {
-	for n := max(3, f.plot.Height()/3); n > 0; n-- {
-		ticks = c.Y.ticks(f.y, n)
-		room := true
-		for i := 1; i < len(ticks); i++ {
-			room = room && f.row(ticks[i-1])/4-f.row(ticks[i])/4 >= 2
-		}
-		if room {
-			break
+// yTicks are round values at every third row or so, in neighbouring rows only if there is no room for two otherwise. If
+// there is no room for two round values, they are the ends of the axis.
+func (c *Chart) yTicks(f *frame) {
+	for _, apart := range []int{2, 1} {
+		for n := max(3, f.plot.Height()/3); n > 0; n-- {
+			ticks := c.Y.ticks(f.y, n)
+			f.yAt = f.yAt[:0]
+			room := true
+			for i, t := range ticks {
+				f.yAt = append(f.yAt, f.row(t)/4)
+				room = room && (i == 0 || f.yAt[i-1]-f.yAt[i] >= apart)
+			}
+			if room {
+				f.yTicks, f.yLabels = ticks, c.Y.labels(ticks)
+				return
+			}
 		}
 	}
-	return ticks, c.Y.labels(ticks)
+	f.yTicks = []float64{f.y.lo, f.y.hi}
+	f.yLabels, f.yAt = c.Y.labels(f.yTicks), []int{f.plot.Height() - 1, 0}
 }
 
-// xTicks are as many round values as there is room for their labels, with two columns between them.
-func (c *Chart) xTicks(f *frame) (ticks []float64, labels []string) {
+// xTicks are as many round values as there is room for their labels, with two columns between them, beside the name of the
+// axis or, if that leaves room for less than two, without it. If there is no room for two round values, they are the ends of
+// the axis. It reports whether two labels fit.
+func (c *Chart) xTicks(f *frame) bool {
+	width, name := f.left+f.plot.Width(), len([]rune(c.X.Label))
+	if name > 0 && f.plot.Width() > 3*name+12 && c.fitX(f, width-name-1) {
+		f.named = true
+		return true
+	}
+	if c.fitX(f, width) {
+		return true
+	}
+	f.xTicks = []float64{f.x.lo, f.x.hi}
+	f.xLabels = c.X.labels(f.xTicks)
+	first, second := len([]rune(f.xLabels[0])), len([]rune(f.xLabels[1]))
+	f.xAt = []int{max(0, min(f.left, width-second-1-first)), width - second}
+	return f.xAt[0]+first < f.xAt[1]
+}
+
+// fitX chooses the ticks whose labels end before a column. A label that would begin or end beyond the chart is left out.
+func (c *Chart) fitX(f *frame, end int) bool {
 	for n := max(2, f.plot.Width()/8); n > 0; n-- {
-		ticks = c.X.ticks(f.x, n)
-		labels = c.X.labels(ticks)
-		room := true
-		for i := 1; i < len(ticks); i++ {
-			before := f.column(ticks[i-1])/2 + (len([]rune(labels[i-1]))+1)/2
-			room = room && f.column(ticks[i])/2-len([]rune(labels[i]))/2 >= before+2
+		f.xTicks, f.xLabels, f.xAt = nil, nil, nil
+		ticks := c.X.ticks(f.x, n)
+		next, room := 0, true
+		for i, l := range c.X.labels(ticks) {
+			length := len([]rune(l))
+			at := f.left + f.column(ticks[i])/2 - length/2
+			if at < 0 || at+length > end {
+				continue
+			}
+			room = room && at >= next
+			next = at + length + 2
+			f.xTicks, f.xLabels, f.xAt = append(f.xTicks, ticks[i]), append(f.xLabels, l), append(f.xAt, at)
 		}
-		if room {
-			break
+		if room && len(f.xTicks) >= 2 {
+			return true
 		}
 	}
-	return ticks, labels
+	return false
 }
 
 // Draw draws the chart.
@@ -145,7 +185,11 @@ func (c *Chart) Draw(a canvas.Area) {
 	}
 	f := c.layout(a)
 	if f.empty {
-		a.TextCenter(a.Height()/2, "no data yet", canvas.Dim)
+		text, style := "no data yet", canvas.Dim
+		if c.broken() {
+			text, style = "only NaN or infinite", canvas.Bad
+		}
+		a.TextCenter(a.Height()/2, text, style)
 		return
 	}
 	if f.axes {
@@ -169,6 +213,9 @@ func (c *Chart) Draw(a canvas.Area) {
 			c.mark(&c.Series[i], &f)
 		}
 	}
+	for i := range c.Series {
+		c.cross(&c.Series[i], &f)
+	}
 	if c.HasCursor {
 		c.drawCursor(&f)
 	}
@@ -178,32 +225,20 @@ func (c *Chart) Draw(a canvas.Area) {
 // marks reports whether the points are marked: a single one would hardly be seen otherwise.
 func (s *Series) marks() bool { return s.Marks || len(s.Points) == 1 }
 
-// drawAxes draws grid lines and labels. A label that would touch one before is left out.
+// drawAxes draws grid lines and labels.
 func (c *Chart) drawAxes(a canvas.Area, f *frame) {
-	free := f.plot.Height()
-	for i, t := range f.yTicks { // from below
-		y := f.row(t) / 4
-		if y >= free {
-			continue
-		}
-		free = y
+	for i, y := range f.yAt {
 		a.Sub(0, y, f.left-1, 1).TextRight(0, f.yLabels[i], canvas.Dim)
 		for x := 0; x < f.plot.Width(); x += 4 {
 			f.plot.Set(x, y, '·', canvas.Border)
 		}
 	}
-	bottom, next := a.Sub(0, a.Height()-1, a.Width(), 1), 0
-	end := a.Width()
-	if name := []rune(c.X.Label); len(name) > 0 && f.plot.Width() > 3*len(name)+12 {
+	bottom := a.Sub(0, a.Height()-1, a.Width(), 1)
+	if f.named {
 		bottom.TextRight(0, c.X.Label, canvas.Dim)
-		end -= len(name) + 1
 	}
-	for i, t := range f.xTicks {
-		n := len([]rune(f.xLabels[i]))
-		at := f.left + f.column(t)/2 - n/2
-		if at >= next && at+n <= end {
-			next = bottom.Text(at, 0, f.xLabels[i], canvas.Dim) + 2
-		}
+	for i, at := range f.xAt {
+		bottom.Text(at, 0, f.xLabels[i], canvas.Dim)
 	}
 }
 
@@ -326,6 +361,34 @@ func (c *Chart) mark(s *Series, f *frame) {
 		f.plot.Set(x, y/4, '●', s.Style)
 		c.dots[y/4*c.width+x].bits = 0xff // for the legend
 	}
+}
+
+// cross marks values that are NaN or infinite: +Inf at the upper edge of the plot, the others at the lower one.
+func (c *Chart) cross(s *Series, f *frame) {
+	for _, p := range s.Points {
+		if finite(p.Y) || !(p.X >= f.x.lo && p.X <= f.x.hi) {
+			continue
+		}
+		x, y := f.column(p.X)/2, f.plot.Height()-1
+		if math.IsInf(p.Y, 1) {
+			y = 0
+		}
+		f.plot.Set(x, y, '×', canvas.Bad)
+		c.dots[y*c.width+x].bits = 0xff // for the legend
+	}
+}
+
+// broken reports whether a value in the window is NaN or infinite.
+func (c *Chart) broken() bool {
+	x, ok := c.window()
+	for _, s := range c.Series {
+		for _, p := range s.Points {
+			if !finite(p.Y) && (!ok || p.X >= x.lo && p.X <= x.hi) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // XAt is the value on the x axis at a column of the area that the chart is drawn on; ok is false beside the plot.

@@ -325,7 +325,7 @@ func TestSpark(t *testing.T) {
 		want   string
 	}{
 		{nil, ""}, {[]float64{0, 1, 2, 3, 4, 5, 6, 7}, "▁▂▃▄▅▆▇█"}, {[]float64{9, 0, 1, 2, 3, 4, 5, 6, 7}, "▁▂▃▄▅▆▇█"}, {[]float64{3, 3}, "▅▅"},
-		{[]float64{1, math.NaN(), math.Inf(1), 2}, "▁  █"}, {[]float64{-math.MaxFloat64, 0, math.MaxFloat64}, "▁▅█"},
+		{[]float64{1, math.NaN(), math.Inf(1), 2}, "▁××█"}, {[]float64{-math.MaxFloat64, 0, math.MaxFloat64}, "▁▅█"},
 	} {
 		c := canvas.New(8, 1)
 		Spark(c.Area(), k.values, canvas.Plain)

@@ -5,6 +5,7 @@ import (
 	"encoding/csv"
 	"fmt"
 	"io"
+	"math"
 	"strconv"
 	"strings"
 
@@ -58,6 +59,10 @@ func (c *Chart) SVG(w, h int, title string) []byte {
 	p.x, okX = c.window()
 	p.y, okY = c.height(p.x)
 	p.top = p.legend(c.Series, c.palette(), 46) + 6
+	if c.broken() {
+		p.top += lineHeight
+		p.text(p.left, p.top-6, "start", "× NaN or infinite")
+	}
 	p.bottom = max(p.top+1, float64(h)-bottomMargin)
 	if okX && okY {
 		p.axes(c)
@@ -162,7 +167,25 @@ func (p *plot) curves(series []Series, palette []string) {
 			fmt.Fprintf(p, `<path d="%s" stroke="%s"/>`+"\n", d, palette[i])
 		}
 	}
+	for _, s := range series {
+		p.crosses(s.Points)
+	}
 	p.WriteString("</g>\n")
+}
+
+// crosses marks values that are NaN or infinite: +Inf at the upper edge, the others at the lower one.
+func (p *plot) crosses(points []XY) {
+	for _, v := range points {
+		if finite(v.Y) || !(v.X >= p.x.lo && v.X <= p.x.hi) {
+			continue
+		}
+		x, _ := p.px(XY{v.X, p.y.lo})
+		y := p.bottom
+		if math.IsInf(v.Y, 1) {
+			y = p.top
+		}
+		fmt.Fprintf(p, `<path d="M%.1f %.1fl8 8m0-8l-8 8" stroke="#c00000"/>`+"\n", x-4, y-4)
+	}
 }
 
 // path is a curve, broken where there are gaps, with the points that are next to the window.

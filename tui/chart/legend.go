@@ -50,6 +50,9 @@ func (c *Chart) entries() []entry {
 		}
 		entries = append(entries, entry{text, s.Style})
 	}
+	if c.broken() {
+		entries = append(entries, entry{"× NaN or infinite", canvas.Bad})
+	}
 	return entries
 }
 
@@ -57,7 +60,7 @@ func (c *Chart) entries() []entry {
 // title says what it is.
 func (c *Chart) drawLegend(f *frame) {
 	entries := c.entries()
-	if len(entries) < 2 && !c.HasCursor || f.plot.Width() < leastLegend {
+	if len(entries) < 2 && !c.HasCursor && !c.broken() || f.plot.Width() < leastLegend {
 		return
 	}
 	widest, together := 0, 2*len(entries)
@@ -72,7 +75,7 @@ func (c *Chart) drawLegend(f *frame) {
 		{0, 0, widest + 2, len(entries)}, {0, h - len(entries), widest + 2, len(entries)},
 		{w - together, 0, together, 1}, {w - together, h - 1, together, 1},
 	} {
-		if k.x < 0 || k.w > w-4 || k.h > h-3 {
+		if k.x < 0 || k.w > w-4 || k.h > 1 && k.h > h-3 || k.h >= h-1 {
 			continue
 		}
 		if n := c.hidden(k.x, k.y, k.w, k.h); n < best {

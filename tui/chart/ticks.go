@@ -49,14 +49,30 @@ var clockSteps = []float64{1, 2, 5, 10, 15, 30, 60, 2 * 60, 5 * 60, 10 * 60, 15 
 
 const day = 24 * 3600
 
-// ticks are about n round values of a scale.
+// ticks are about n round values of a scale, two at least: its ends if there are no round ones.
 func (a Axis) ticks(s scale, n int) []float64 {
+	for more := range 4 {
+		if t := a.round(s, n+more); len(t) >= 2 {
+			return t
+		}
+	}
+	return []float64{s.lo, s.hi}
+}
+
+// round are about n round values of a scale.
+func (a Axis) round(s scale, n int) []float64 {
 	want := s.hi/float64(n) - s.lo/float64(n)
 	switch {
 	case s.log && s.hi/s.lo >= 30: // of powers of ten, and between them if there are few
 		return decades(s, n)
 	case a.Time && want >= 1 && want <= 10*day:
 		return multiples(s.lo, s.hi, nearestStep(want, clockSteps...), n)
+	case a.Time && want > 10*day:
+		days := Nice(s.lo/day, s.hi/day, n)
+		for i := range days {
+			days[i] *= day
+		}
+		return days
 	}
 	return Nice(s.lo, s.hi, n)
 }
@@ -83,30 +99,114 @@ func decades(s scale, n int) []float64 {
 }
 
 func (a Axis) label(v float64) string {
-	if a.Format != nil {
+	switch {
+	case a.Format != nil:
 		return a.Format(v)
+	case a.Share && finite(v):
+		return Number(100*v) + "%"
 	}
 	return Number(v)
 }
 
-// labels are those of ticks. If all are plain numbers, they have as many digits after the point as the longest.
-func (a Axis) labels(ticks []float64) []string {
+// units are those of times, in seconds.
+var units = []struct {
+	name    string
+	seconds float64
+}{{"d", day}, {"h", 3600}, {"m", 60}}
+
+// times are labels in one unit: the largest of which there are at least two, and in which they have few digits.
+func times(ticks []float64) []string {
+	name, unit, most := "s", 1.0, 0.0
+	for _, t := range ticks {
+		most = max(most, math.Abs(t))
+	}
+	for _, u := range units {
+		even := most >= 2*u.seconds
+		for _, t := range ticks {
+			even = even && math.Mod(100*t, u.seconds) == 0
+		}
+		if even {
+			name, unit = u.name, u.seconds
+			break
+		}
+	}
 	labels := make([]string, len(ticks))
-	digits := 0
+	for i, t := range ticks {
+		labels[i] = Number(t / unit)
+	}
+	if !distinct(labels) {
+		labels = exact(ticks, 1/unit)
+	}
+	align(labels)
+	for i := range labels {
+		labels[i] += name
+	}
+	return labels
+}
+
+// exact are numbers times a factor, with as many digits as it takes to tell them from each other.
+func exact(ticks []float64, factor float64) []string {
+	labels := make([]string, len(ticks))
+	for digits := 5; digits <= 17; digits++ {
+		for i, t := range ticks {
+			labels[i] = strconv.FormatFloat(t*factor, 'g', digits, 64)
+		}
+		if distinct(labels) {
+			break
+		}
+	}
+	return labels
+}
+
+// distinct reports whether each label differs from the one before.
+func distinct(labels []string) bool {
+	for i := 1; i < len(labels); i++ {
+		if labels[i] == labels[i-1] {
+			return false
+		}
+	}
+	return true
+}
+
+// labels are those of ticks, with enough digits for neighbours to differ. If all are plain numbers, they have as many digits
+// after the point as the longest.
+func (a Axis) labels(ticks []float64) []string {
+	if a.Time {
+		return times(ticks)
+	}
+	labels := make([]string, len(ticks))
 	for i, t := range ticks {
 		labels[i] = a.label(t)
-		_, after, _ := strings.Cut(labels[i], ".")
+	}
+	if !distinct(labels) {
+		factor, unit := 1.0, ""
+		if a.Share {
+			factor, unit = 100, "%"
+		}
+		labels = exact(ticks, factor)
+		for i := range labels {
+			labels[i] += unit
+		}
+	}
+	align(labels)
+	return labels
+}
+
+// align gives labels that are plain numbers as many digits after the point as the longest.
+func align(labels []string) {
+	digits := 0
+	for _, l := range labels {
+		_, after, _ := strings.Cut(l, ".")
 		digits = max(digits, len(after))
 	}
 	if digits == 0 || !plain(strings.Join(labels, "")) {
-		return labels
+		return
 	}
 	for i, l := range labels {
 		if whole, after, _ := strings.Cut(l, "."); l != "0" {
 			labels[i] = whole + "." + after + strings.Repeat("0", digits-len(after))
 		}
 	}
-	return labels
 }
 
 // plain reports whether a text is only of digits, points and signs.
