@@ -29,7 +29,7 @@ import (
 // subjectsOf are the parts of the conformance suite that are most likely to notice a fault in a file of shaders. The
 // prelude is part of every file; these are those that use all of it.
 var subjectsOf = map[string][]string{
-	"prelude":     {"activation", "elementwise", "norm", "cross-entropy"},
+	"prelude":     {"activation", "elementwise", "norm", "cross-entropy", "attention"},
 	"elementwise": {"activation", "swiglu", "elementwise"},
 	"embedding":   {"embedding"},
 	"loss":        {"cross-entropy"},
@@ -88,7 +88,7 @@ type mutatedFile struct {
 
 // hostsOf are the files that have others in them, and that use all of those together.
 var hostsOf = map[string][]string{
-	"prelude":     {"elementwise", "norm", "loss"},
+	"prelude":     {"elementwise", "norm", "loss", "attention"},
 	"teams":       {"norm", "loss", "optimizer"},
 	"teams_plain": {"norm", "loss", "optimizer"},
 	"plain":       {"matmul"},

@@ -2,6 +2,7 @@ package conformance
 
 import (
 	"math"
+	"slices"
 
 	"coil/backend"
 	"coil/graph"
@@ -94,6 +95,14 @@ func crossEntropyCases(s *suite) {
 			}
 			c.check(op)
 		}
+	}
+	// The largest of these is far below what a maximum might begin with.
+	for _, classes := range []int{40, 3001} {
+		targets := slices.Repeat([]int32{3, int32(classes - 1)}, trialGroups)
+		c := s.inGroup("%d logits far below zero", classes)
+		below := func() float32 { return c.normal() - 300 }
+		c.check(&graph.CrossEntropy{Logits: c.in("logits", 2, classes, below), Targets: c.index(targets), Weight: 1,
+			Loss: c.out("loss", 2, 1), Correct: c.out("correct", 2, 1), DLogits: c.out("DLogits", 2, classes)})
 	}
 	special := func(label string, rows int, targets []int32, values ...float32) {
 		cols := len(values) / rows
