@@ -69,16 +69,11 @@ func LensCounts(loops int) []int {
 
 // Evaluator runs one model's forward pass. Not for concurrent use.
 type Evaluator struct {
-	task    task.Task
+	batches
 	counts  []int // loop counts, ascending
-	batch   int
 	program backend.Program
 	outputs
 
-	sampler task.Sampler
-	example task.Example
-	tokens  []int32
-	targets []int32
 	counted []int32
 	out     []float32
 	right   []float32
@@ -108,8 +103,7 @@ func New(b backend.Backend, m *model.Model, t task.Task, weights graph.Buffer, b
 		return nil, fmt.Errorf("evaluation of %s: %w", m.Architecture.WithCount(counts[len(counts)-1]), err)
 	}
 	n := batch * m.Length
-	return &Evaluator{task: t, counts: counts, batch: batch, program: program, outputs: outputs,
-		sampler: t.NewSampler(), example: task.NewExample(t), tokens: make([]int32, n), targets: make([]int32, n), counted: make([]int32, n),
+	return &Evaluator{batches: newBatches(t, batch), counts: counts, program: program, outputs: outputs, counted: make([]int32, n),
 		out: make([]float32, n), right: make([]float32, n), sums: make([]float32, r.ResultLen())}, nil
 }
 
@@ -155,19 +149,17 @@ func (e *Evaluator) Run(seed uint64, examples int, stop func() bool) ([]Result, 
 		results[i] = Result{Loops: n}
 	}
 	changes := make([]squares, len(e.counts))
+	scores := make([][]tally, len(kinds)) // [kind][count]
+	for k := range scores {
+		scores[k] = make([]tally, len(e.counts))
+	}
+	err := e.eachBatch(seed, examples, stop, func(kind, _, n int) error { return e.runBatch(n, scores[kind], changes) })
+	if err != nil {
+		return nil, err
+	}
 	for k, name := range kinds {
-		scores := make([]tally, len(e.counts))
-		for first := 0; first < examples; first += e.batch {
-			if stop != nil && stop() {
-				return nil, ErrStopped
-			}
-			n := min(e.batch, examples-first)
-			if err := e.runBatch(seed, first, n, k, scores, changes); err != nil {
-				return nil, err
-			}
-		}
 		for i := range results {
-			results[i].Kinds = append(results[i].Kinds, scores[i].score(name))
+			results[i].Kinds = append(results[i].Kinds, scores[k][i].score(name))
 		}
 	}
 	for i := range results {
@@ -177,21 +169,13 @@ func (e *Evaluator) Run(seed uint64, examples int, stop func() bool) ([]Result, 
 	return results, nil
 }
 
-// ErrStopped is the error of an evaluation that was asked to stop.
-var ErrStopped = errors.New("evaluation stopped")
-
-// runBatch adds examples first..first+n of one kind to the tallies. What the rest of the batch holds does not count.
-func (e *Evaluator) runBatch(seed uint64, first, n, kind int, scores []tally, changes []squares) error {
+// runBatch adds the first n examples of the batch to the tallies.
+func (e *Evaluator) runBatch(n int, scores []tally, changes []squares) error {
 	length := e.task.Length()
 	clear(e.counted)
-	for i := range n {
-		e.sampler.SampleKind(seed, uint64(first+i), task.HeldOut, kind, &e.example)
-		copy(e.tokens[i*length:], e.example.Tokens)
-		copy(e.targets[i*length:], e.example.Targets)
-		for j, target := range e.example.Targets {
-			if target != task.Ignore {
-				e.counted[i*length+j] = 1
-			}
+	for i, target := range e.targets[:n*length] {
+		if target != task.Ignore {
+			e.counted[i] = 1
 		}
 	}
 	if err := e.program.Run(backend.Step{Inputs: [][]int32{e.tokens, e.targets, e.counted}}); err != nil {

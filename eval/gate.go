@@ -15,16 +15,12 @@ import (
 // likely its gate has each position leave there. All positions run all loops, so that whoever leaves early has seen the
 // states of those that did not. Not for concurrent use.
 type Gate struct {
-	task    task.Task
-	batch   int
+	batches
 	program backend.Program
 	outputs
 	p graph.Tensor // of each group, those of all its positions loop after loop
 
-	sampler task.Sampler
-	tokens  []int32
-	targets []int32
-	all     struct { // what the outputs hold, of the whole batch
+	all struct { // what the outputs hold, of the whole batch
 		p             []float32
 		loss, correct [][]float32
 	}
@@ -68,8 +64,7 @@ func NewGate(b backend.Backend, m *model.Model, t task.Task, weights graph.Buffe
 		return nil, fmt.Errorf("exits of %s: %w", m.Architecture, err)
 	}
 	n := batch * m.Length
-	g := &Gate{task: t, batch: batch, program: program, outputs: o, p: p,
-		sampler: t.NewSampler(), tokens: make([]int32, n), targets: make([]int32, n), exits: make([]Exits, batch)}
+	g := &Gate{batches: newBatches(t, batch), program: program, outputs: o, p: p, exits: make([]Exits, batch)}
 	g.all.p = make([]float32, loops*n)
 	for range loops {
 		g.all.loss, g.all.correct = append(g.all.loss, make([]float32, n)), append(g.all.correct, make([]float32, n))
@@ -92,28 +87,16 @@ func (g *Gate) Close() { g.program.Close() }
 // Each calls f with the first examples held-out examples of each kind that the seed draws; what it is given is valid until it
 // returns. stop, if not nil, is asked between batches; when it returns true Each ends with ErrStopped.
 func (g *Gate) Each(seed uint64, examples int, stop func() bool, f func(x *Exits)) error {
-	ex, length := task.NewExample(g.task), g.task.Length()
-	for kind := range g.task.Kinds() {
-		for first := 0; first < examples; first += g.batch {
-			if stop != nil && stop() {
-				return ErrStopped
-			}
-			n := min(g.batch, examples-first)
-			for i := range n {
-				g.sampler.SampleKind(seed, uint64(first+i), task.HeldOut, kind, &ex)
-				copy(g.tokens[i*length:], ex.Tokens)
-				copy(g.targets[i*length:], ex.Targets)
-			}
-			if err := g.run(); err != nil {
-				return err
-			}
-			for i := range n {
-				g.exits[i].Kind = kind
-				f(&g.exits[i])
-			}
+	return g.eachBatch(seed, examples, stop, func(kind, _, n int) error {
+		if err := g.run(); err != nil {
+			return err
 		}
-	}
-	return nil
+		for i := range n {
+			g.exits[i].Kind = kind
+			f(&g.exits[i])
+		}
+		return nil
+	})
 }
 
 // run fills the exits with what the model makes of the tokens.

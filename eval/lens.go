@@ -16,15 +16,11 @@ import (
 // Looker runs a model on held-out examples and shows, for every target, what the model would say if it ended after each loop,
 // and how the loop moved its state: the loop lens. Not for concurrent use.
 type Looker struct {
-	task           task.Task
-	loops, batch   int
+	batches
+	loops          int
 	width, classes int
 	program        backend.Program
 	states, logits []graph.Tensor // of each loop; the states begin with that before the first
-	sampler        task.Sampler
-	example        task.Example
-	tokens         []int32
-	targets        []int32
 	allStates      [][]float32
 	allLogits      [][]float32
 	look           Look
@@ -55,7 +51,7 @@ func NewLooker(b backend.Backend, m *model.Model, t task.Task, weights graph.Buf
 	w, tokens := r.Parameter(weights), r.Input(m.Length)
 	tape := autodiff.NewTape(r, false)
 	a := m.Architecture.WithCount(loops)
-	l := &Looker{task: t, loops: loops, batch: batch, width: m.Config.Width, classes: m.Vocabulary, sampler: t.NewSampler(), example: task.NewExample(t)}
+	l := &Looker{batches: newBatches(t, batch), loops: loops, width: m.Config.Width, classes: m.Vocabulary}
 	keep := func(s graph.Tensor) {
 		out := r.Output(m.Length, m.Config.Width)
 		tape.Record(&graph.Add{A: s, Y: out, Alpha: 1})
@@ -77,7 +73,6 @@ func NewLooker(b backend.Backend, m *model.Model, t task.Task, weights graph.Buf
 		return nil, fmt.Errorf("the lens of %s: %w", a, err)
 	}
 	n := batch * m.Length
-	l.tokens, l.targets = make([]int32, n), make([]int32, n)
 	for range l.states {
 		l.allStates = append(l.allStates, make([]float32, n*l.width))
 	}
@@ -106,30 +101,19 @@ func (l *Looker) Close() { l.program.Close() }
 // Each ends with ErrStopped.
 func (l *Looker) Each(seed uint64, examples int, stop func() bool, f func(x *Look)) error {
 	length := l.task.Length()
-	for kind := range l.task.Kinds() {
-		for first := 0; first < examples; first += l.batch {
-			if stop != nil && stop() {
-				return ErrStopped
-			}
-			n := min(l.batch, examples-first)
-			for i := range n {
-				l.sampler.SampleKind(seed, uint64(first+i), task.HeldOut, kind, &l.example)
-				copy(l.tokens[i*length:], l.example.Tokens)
-				copy(l.targets[i*length:], l.example.Targets)
-			}
-			if err := l.run(); err != nil {
-				return err
-			}
-			for i := range n * length {
-				if l.targets[i] != task.Ignore {
-					l.at(i)
-					l.look.Kind, l.look.Example = kind, first+i/length
-					f(&l.look)
-				}
+	return l.eachBatch(seed, examples, stop, func(kind, first, n int) error {
+		if err := l.run(); err != nil {
+			return err
+		}
+		for i, target := range l.targets[:n*length] {
+			if target != task.Ignore {
+				l.at(i)
+				l.look.Kind, l.look.Example = kind, first+i/length
+				f(&l.look)
 			}
 		}
-	}
-	return nil
+		return nil
+	})
 }
 
 func (l *Looker) run() error {

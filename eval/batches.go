@@ -1,0 +1,49 @@
+package eval
+
+import (
+	"errors"
+
+	"coil/task"
+)
+
+// ErrStopped is the error of an evaluation that was asked to stop.
+var ErrStopped = errors.New("evaluation stopped")
+
+// batches draws the held-out examples of a task, batch after batch.
+type batches struct {
+	task    task.Task
+	batch   int // examples at a time
+	sampler task.Sampler
+	example task.Example
+	tokens  []int32 // of the batch, example after example
+	targets []int32
+}
+
+func newBatches(t task.Task, batch int) batches {
+	n := batch * t.Length()
+	return batches{task: t, batch: batch, sampler: t.NewSampler(), example: task.NewExample(t), tokens: make([]int32, n), targets: make([]int32, n)}
+}
+
+// eachBatch draws the first examples examples of each kind with the seed, and calls f for each batch: it begins with example
+// first of the kind and has n of them. The rest of a batch holds examples of earlier ones, which do not count. stop, if not
+// nil, is asked before each batch; when it returns true eachBatch ends with ErrStopped.
+func (b *batches) eachBatch(seed uint64, examples int, stop func() bool, f func(kind, first, n int) error) error {
+	length := b.task.Length()
+	for kind := range b.task.Kinds() {
+		for first := 0; first < examples; first += b.batch {
+			if stop != nil && stop() {
+				return ErrStopped
+			}
+			n := min(b.batch, examples-first)
+			for i := range n {
+				b.sampler.SampleKind(seed, uint64(first+i), task.HeldOut, kind, &b.example)
+				copy(b.tokens[i*length:], b.example.Tokens)
+				copy(b.targets[i*length:], b.example.Targets)
+			}
+			if err := f(kind, first, n); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
