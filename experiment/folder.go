@@ -52,7 +52,7 @@ func Make(root string, g Grid, cells []Cell) (*Folder, error) {
 	if err := f.checkFree(); err != nil { // before a lock is put there
 		return nil, err
 	}
-	if err := os.MkdirAll(f.Path, 0o777); err != nil {
+	if err := run.MakeFolder(f.Path); err != nil {
 		return nil, err
 	}
 	return f, f.exclusive(f.fill)
@@ -95,7 +95,7 @@ func (f *Folder) fill() error {
 	case !errors.Is(err, fs.ErrNotExist):
 		return err
 	}
-	if err := os.MkdirAll(filepath.Join(f.Path, cellsName), 0o777); err != nil || bytes.Equal(had, text) {
+	if err := run.MakeFolder(filepath.Join(f.Path, cellsName)); err != nil || bytes.Equal(had, text) {
 		return err
 	}
 	return run.ReplaceFile(path, text)

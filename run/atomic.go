@@ -80,6 +80,29 @@ func syncDirectory(path string) error {
 	return err
 }
 
+// MakeFolder makes a folder, and those above it if need be, and returns when those that it made are on the disk: what is synced
+// below a folder whose own name is lost is lost too.
+func MakeFolder(path string) error {
+	absolute, err := filepath.Abs(path)
+	if err != nil {
+		return err
+	}
+	there := absolute // the nearest one that is there already
+	for !exists(there) && there != filepath.Dir(there) {
+		there = filepath.Dir(there)
+	}
+	if err := os.MkdirAll(path, 0o777); err != nil {
+		return err
+	}
+	for dir := absolute; dir != there; {
+		dir = filepath.Dir(dir)
+		if err := syncDirectory(dir); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // isFull reports whether err says that there is no space left.
 func isFull(err error) bool {
 	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)

@@ -35,8 +35,8 @@ func init() { children["create"] = childCreate }
 // calls are the system calls that change a disk or lock a file.
 const calls = "openat,mkdirat,mkdir,write,pwrite64,fsync,ftruncate,rename,renameat,renameat2,unlink,unlinkat,rmdir,symlink,symlinkat,flock"
 
-// traced is the command of a child of which strace injects a fault into one system call that concerns the folder.
-func traced(t *testing.T, dir, path, fault string) *exec.Cmd {
+// straceProgram is where strace is. A test that needs it is skipped if the machine has none.
+func straceProgram(t *testing.T) string {
 	t.Helper()
 	strace, err := exec.LookPath("strace")
 	if err != nil {
@@ -45,7 +45,13 @@ func traced(t *testing.T, dir, path, fault string) *exec.Cmd {
 		}
 		t.Skip("strace is not installed: apt-get install strace")
 	}
-	cmd := exec.Command(strace, "-f", "-qq", "-o", filepath.Join(dir, "trace"), "-e", "trace="+calls, "-e", "inject="+calls+":"+fault, must(os.Executable())(t), path)
+	return strace
+}
+
+// traced is the command of a child of which strace injects a fault into one system call that concerns the folder.
+func traced(t *testing.T, dir, path, fault string) *exec.Cmd {
+	t.Helper()
+	cmd := exec.Command(straceProgram(t), "-f", "-qq", "-o", filepath.Join(dir, "trace"), "-e", "trace="+calls, "-e", "inject="+calls+":"+fault, must(os.Executable())(t), path)
 	cmd.Env = append(os.Environ(), "COIL_TEST_CHILD=create", "GOMAXPROCS=1", "GODEBUG=asyncpreemptoff=1")
 	return cmd
 }

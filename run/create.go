@@ -45,7 +45,7 @@ func createBelow(root, name string, config []byte, info Info, first []Snapshot) 
 	if err := CheckName(name); err != nil {
 		return nil, err
 	}
-	if err := os.MkdirAll(root, 0o777); err != nil {
+	if err := MakeFolder(root); err != nil {
 		return nil, err
 	}
 	removeAbandoned(root)
@@ -153,7 +153,7 @@ func CreateAt(path string, config []byte, info Info, first ...Snapshot) (*Run, e
 }
 
 func createAt(path string, config []byte, info Info, first []Snapshot) (*Run, error) {
-	if err := os.MkdirAll(path, 0o777); err != nil {
+	if err := MakeFolder(path); err != nil {
 		return nil, err
 	}
 	if err := checkFree(path); err != nil { // before a lock is put there
