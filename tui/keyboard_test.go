@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"coil/run"
 
@@ -227,4 +228,21 @@ func TestMouseAfterSuspension(t *testing.T) {
 	if err != nil || !strings.Contains(string(written), "\x1b[?1002h") || !strings.Contains(string(written), "\x1b[?1006h") {
 		t.Errorf("written is %q, %v", written, err)
 	}
+}
+
+// Any input is the same in one read and in several.
+func FuzzReads(f *testing.F) {
+	for i, s := range recorded {
+		f.Add(s, i)
+	}
+	f.Fuzz(func(t *testing.T, s string, at int) {
+		i := int(uint(at) % uint(len(s)+1))
+		whole := parts(false, s)
+		if got := parts(false, s[:i], s[i:]); got != whole {
+			t.Errorf("%q and %q become %q, want %q", s[:i], s[i:], got, whole)
+		}
+		if got := parts(false, strings.Split(s, "")...); utf8.ValidString(s) && got != whole {
+			t.Errorf("%q, letter by letter, becomes %q, want %q", s, got, whole)
+		}
+	})
 }
