@@ -583,6 +583,7 @@ func TestFailuresInARow(t *testing.T) {
 }
 
 // TestDeviceFaults: what can't be repaired is an error that names the fault and what to do.
+// The command buffer that fails is one of the second step, before weights are written.
 func TestDeviceFaults(t *testing.T) {
 	removed := &metal.CommandError{Code: metal.CommandDeviceRemoved, Text: "the device was removed"}
 	for name, x := range map[string]struct {
@@ -592,7 +593,7 @@ func TestDeviceFaults(t *testing.T) {
 		"a command buffer that never ends": {
 			func(d *failing) {
 				d.fail = func(submit int) *fault {
-					if submit == 40 {
+					if submit == 30 {
 						return &fault{never: true}
 					}
 					return nil
@@ -601,7 +602,7 @@ func TestDeviceFaults(t *testing.T) {
 		"the device is removed": {
 			func(d *failing) {
 				d.fail = func(submit int) *fault {
-					if submit == 40 {
+					if submit == 30 {
 						return &fault{err: removed}
 					}
 					return nil
@@ -610,7 +611,7 @@ func TestDeviceFaults(t *testing.T) {
 		"no command buffers any more": {
 			func(d *failing) {
 				d.fail = func(submit int) *fault {
-					if submit >= 40 {
+					if submit >= 30 {
 						return &fault{submit: true, err: errors.New("no command buffer")}
 					}
 					return nil
@@ -620,7 +621,7 @@ func TestDeviceFaults(t *testing.T) {
 			func(d *failing) {
 				d.reset = errors.New("no queue")
 				d.fail = func(submit int) *fault {
-					if submit == 40 {
+					if submit == 30 {
 						return &fault{err: &metal.CommandError{Code: 8, Text: "Insufficient Memory"}}
 					}
 					return nil
