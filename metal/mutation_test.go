@@ -101,7 +101,7 @@ var lineRE = regexp.MustCompile(`(?m)^#line \d+ "(.*)\.metal"\n`)
 func mutateFile(t *testing.T, name string) *mutatedFile {
 	const using = "using namespace metal;"
 	device := metal.OnPaper(metal.Chip{}).Description()
-	f := &mutatedFile{name: name, variants: metal.Preferred(device), sources: map[string]string{}}
+	f := &mutatedFile{name: name, variants: metal.Preferred(device), sources: map[string]string{}, quick: os.Getenv("COIL_MUTANTS") == ""}
 	if strings.Contains(name, "plain") {
 		f.variants = metal.Plainest()
 	}
@@ -412,7 +412,6 @@ func TestMutants(t *testing.T) {
 			t.Fatalf("which subjects are those of shader %s?", n)
 		}
 		files[n] = mutateFile(t, n)
-		files[n].quick = want == ""
 	}
 	start := time.Now()
 	var mu sync.Mutex
@@ -569,7 +568,6 @@ func mutantWorker(t *testing.T) {
 		f := files[name]
 		if f == nil {
 			f = mutateFile(t, name)
-			f.quick = os.Getenv("COIL_MUTANTS") == ""
 			if noticed, err := f.run(0, mutantTrial{every: 50}); noticed != "" || err != nil {
 				t.Fatal(noticed, err)
 			}

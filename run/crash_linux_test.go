@@ -48,7 +48,7 @@ func straceProgram(t *testing.T) string {
 	return strace
 }
 
-// traced is the command of a child of which strace injects a fault into one system call that concerns the folder.
+// traced is the command of a child; strace injects a fault into one of its system calls that concern the folder.
 func traced(t *testing.T, dir, path, fault string) *exec.Cmd {
 	t.Helper()
 	cmd := exec.Command(straceProgram(t), "-f", "-qq", "-o", filepath.Join(dir, "trace"), "-e", "trace="+calls, "-e", "inject="+calls+":"+fault, must(os.Executable())(t), path)

@@ -22,7 +22,7 @@ import (
 type promise struct {
 	Made        bool // the run is there
 	Least, Most int  // numbers of the save that may be the newest; 0 is none
-	Events      int  // so many notes are on the disk
+	Events      int  // notes that are on the disk
 }
 
 func (p promise) say() {

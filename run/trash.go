@@ -27,7 +27,7 @@ func Trash(root, id string) (string, error) {
 	}
 	defer lock.Close()
 	trash := filepath.Join(root, TrashName)
-	if err := os.MkdirAll(trash, 0o777); err != nil {
+	if err := MakeFolder(trash); err != nil {
 		return "", fmt.Errorf("move %s to the trash: %w", path, withCure(err, ""))
 	}
 	to := filepath.Join(trash, id)

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// A run in the trash is whole and no run any more, latest is another one, and moving it back takes it back.
+// A run in the trash is whole but no longer listed, latest points to another run, and moving the folder back restores the run.
 func TestTrash(t *testing.T) {
 	root := t.TempDir()
 	var ids []string

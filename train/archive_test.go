@@ -12,6 +12,23 @@ import (
 	"coil/run"
 )
 
+// archivedRun copies a run of testdata/archive, and returns its folder and its configuration.
+func archivedRun(t *testing.T, name string) (dir string, c config.Config) {
+	t.Helper()
+	dir = filepath.Join(t.TempDir(), name)
+	if err := os.CopyFS(dir, os.DirFS(filepath.Join("testdata", "archive", name))); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(filepath.Join(dir, "config.toml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c, err = config.Stored("config.toml", text); err != nil {
+		t.Fatal(err)
+	}
+	return dir, c
+}
+
 // A run goes on from a checkpoint of an earlier coil and ends, bit for bit, where that coil ended. The runs of 6 steps in
 // testdata/archive have the checkpoints of steps 3 and 6, of either optimizer, with an average of the weights, middle looping
 // and a learned exit. The kernels are those of portable Go, on amd64: a compiler for another processor may fuse a
@@ -22,18 +39,7 @@ func TestArchive(t *testing.T) {
 	}
 	for _, name := range []string{"adamw", "adafactor", "ema", "exit"} {
 		t.Run(name, func(t *testing.T) {
-			dir := filepath.Join(t.TempDir(), name)
-			if err := os.CopyFS(dir, os.DirFS(filepath.Join("testdata", "archive", name))); err != nil {
-				t.Fatal(err)
-			}
-			text, err := os.ReadFile(filepath.Join(dir, "config.toml"))
-			if err != nil {
-				t.Fatal(err)
-			}
-			c, err := config.Stored("config.toml", text)
-			if err != nil {
-				t.Fatal(err)
-			}
+			dir, c := archivedRun(t, name)
 			tr, err := New(c, newBackend(t, cpu.Options{Workers: 2, Kernels: "portable"}), nil)
 			if err != nil {
 				t.Fatal(err)

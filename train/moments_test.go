@@ -1,12 +1,9 @@
 package train
 
 import (
-	"os"
-	"path/filepath"
 	"slices"
 	"testing"
 
-	"coil/config"
 	"coil/optim"
 	"coil/run"
 )
@@ -15,18 +12,7 @@ import (
 // all of it was one long tensor.
 func TestMomentsFollowTheirParameters(t *testing.T) {
 	for _, optimizer := range []string{"adamw", "adafactor"} {
-		dir := filepath.Join(t.TempDir(), optimizer)
-		if err := os.CopyFS(dir, os.DirFS(filepath.Join("testdata", "archive", optimizer))); err != nil {
-			t.Fatal(err)
-		}
-		text, err := os.ReadFile(filepath.Join(dir, "config.toml"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		c, err := config.Stored("config.toml", text)
-		if err != nil {
-			t.Fatal(err)
-		}
+		dir, c := archivedRun(t, optimizer)
 		archived, err := run.View(dir)
 		if err != nil {
 			t.Fatal(err)

@@ -57,9 +57,9 @@ func (s *session) moveToBackground(j *job) error {
 
 // startDetached starts the background process, and waits until its run has begun or it has failed.
 func startDetached(s *session, args []string) error {
-	program, err := exec.LookPath(os.Args[0]) // as this process was called
+	program, err := ownProgram()
 	if err != nil {
-		return fmt.Errorf("this program is not where it was: %w", err)
+		return err
 	}
 	if err := os.MkdirAll(s.folder, 0o777); err != nil {
 		return fileError("the log of a run in the background", err)

@@ -343,9 +343,9 @@ func (o *experimentFlags) plan(cmd *cobra.Command, g experiment.Grid, cells []ex
 
 // local trains in processes of this machine.
 func (o *experimentFlags) local(cmd *cobra.Command, parent *supervisor, f *experiment.Folder, jobs int, info backend.Info) error {
-	program, err := exec.LookPath(os.Args[0]) // as this process was called
+	program, err := ownProgram()
 	if err != nil {
-		return fmt.Errorf("this program is not where it was: %w", err)
+		return err
 	}
 	defer survivePipes()()
 	w := cmd.ErrOrStderr()

@@ -29,9 +29,9 @@ import (
 
 // home shows the home screen, and runs what the user starts there, until the user leaves it.
 func home(cmd *cobra.Command, root string, style tui.Style) error {
-	program, err := exec.LookPath(os.Args[0]) // as this process was called
+	program, err := ownProgram()
 	if err != nil {
-		return fmt.Errorf("this program is not where it was: %w", err)
+		return err
 	}
 	o := tui.HomeOptions{Root: root, Style: style,
 		Runs: func() ([]tui.HomeStamp, error) { return stamps(root) }, Read: func(id string) tui.HomeRun { return homeRun(root, id) },
@@ -203,8 +203,8 @@ func draftKeys(c *config.Config) map[tui.Field]schema.Key {
 	return keys
 }
 
-// draftConfig is the configuration of a draft, and the keys that differ from the preset's. A value that its key can't have is
-// told to wrong.
+// draftConfig is the configuration of a draft, and the keys that differ from the preset's. It calls wrong for each value that a
+// key can't have.
 func draftConfig(d tui.Draft, wrong func(f tui.Field, err error)) (c config.Config, set []string) {
 	c, err := config.Preset(d[tui.FieldPreset])
 	if err != nil {

@@ -58,10 +58,19 @@ func supervise(w io.Writer) (*supervisor, error) {
 // tell says which run is trained.
 func (s *supervisor) tell(r *run.Run) { io.WriteString(s.line, r.Path()) } // at worst its path is not named after a crash
 
-func superviseChild(w io.Writer) error {
-	program, err := exec.LookPath(os.Args[0]) // as this process was called
+// ownProgram is the file of this program, as this process was called, to start it again.
+func ownProgram() (string, error) {
+	program, err := exec.LookPath(os.Args[0])
 	if err != nil {
-		return fmt.Errorf("this program is not where it was: %w", err)
+		return "", fmt.Errorf("this program is not where it was: %w", err)
+	}
+	return program, nil
+}
+
+func superviseChild(w io.Writer) error {
+	program, err := ownProgram()
+	if err != nil {
+		return err
 	}
 	before, err := terminal.Save(os.Stdin)
 	if err != nil {

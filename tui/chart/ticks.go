@@ -114,7 +114,7 @@ var units = []struct {
 	seconds float64
 }{{"d", day}, {"h", 3600}, {"m", 60}}
 
-// times are labels in one unit: the largest of which there are at least two, and in which they have few digits.
+// times are labels in one unit: the largest unit that gives at least two labels with few digits.
 func times(ticks []float64) []string {
 	name, unit, most := "s", 1.0, 0.0
 	for _, t := range ticks {
