@@ -22,67 +22,10 @@ type Config struct {
 	Model      model.Config      `toml:"model"`
 	Loops      model.Loops       `toml:"loops"`
 	Regularize regularize.Config `toml:"regularize"`
-	Task       Task              `toml:"task"`
+	Task       task.Config       `toml:"task"`
 	Train      Train             `toml:"train"`
 	Evaluate   Evaluate          `toml:"evaluate"`
 	Checkpoint Checkpoint        `toml:"checkpoint"`
-}
-
-// Task is the [task] table: the name of a task, and a table for each.
-type Task struct {
-	Name       string          `toml:"name" help:"p-hop, addition, i-gsm, group-word, assignment or noise" values:"addition,assignment,group-word,i-gsm,noise,p-hop" alias:"task"`
-	PHop       task.PHop       `toml:"p-hop"`
-	Addition   task.Addition   `toml:"addition"`
-	IGSM       task.IGSM       `toml:"i-gsm"`
-	GroupWord  task.GroupWord  `toml:"group-word"`
-	Assignment task.Assignment `toml:"assignment"`
-	Noise      task.Noise      `toml:"noise"`
-}
-
-// New makes the task that the table names.
-func (t Task) New() (made task.Task, err error) {
-	switch t.Name {
-	case "p-hop":
-		made, err = task.NewPHop(t.PHop)
-	case "addition":
-		made, err = task.NewAddition(t.Addition)
-	case "i-gsm":
-		made, err = task.NewIGSM(t.IGSM)
-	case "group-word":
-		made, err = task.NewGroupWord(t.GroupWord)
-	case "assignment":
-		made, err = task.NewAssignment(t.Assignment)
-	case "noise":
-		made, err = task.NewNoise(t.Noise)
-	default:
-		return nil, schema.Errorf("task.name", " is %q, want one of %s", t.Name, strings.Join(TaskNames(), ", "))
-	}
-	return made, t.named(err)
-}
-
-// named makes of the errors of a task's constructor, such as "p-hop: hops = 60, want …", those of its table.
-func (t Task) named(err error) error {
-	if joined, ok := err.(interface{ Unwrap() []error }); ok {
-		var errs []error
-		for _, e := range joined.Unwrap() {
-			errs = append(errs, t.named(e))
-		}
-		return errors.Join(errs...)
-	}
-	var e *schema.Error
-	switch {
-	case err == nil:
-		return nil
-	case errors.As(err, &e):
-		return schema.Errorf("task."+e.Key, "%s", e.Text)
-	}
-	return schema.Errorf("task."+t.Name, "%s", strings.TrimPrefix(err.Error(), t.Name))
-}
-
-// TaskNames lists the tasks.
-func TaskNames() []string {
-	var t Task
-	return schema.Keys(&t)[0].Values
 }
 
 // Train is the [train] table.
@@ -126,16 +69,9 @@ type Checkpoint struct {
 // Default is what a configuration that says nothing is: the preset default.
 func Default() Config {
 	return Config{
-		Model: model.Default(),
-		Loops: model.Loops{Exit: "none", ExitBeta: 0.05},
-		Task: Task{Name: "p-hop",
-			PHop:     task.PHop{Letters: 4, Length: 64, Hops: 4, Sampler: "no-repeats", Loss: "every"},
-			Addition: task.Addition{Digits: 3, Operands: []int{2, 4, 8, 16, 32}, Evaluate: []int{8, 16, 24, 32}, Order: "most"},
-			IGSM: task.IGSM{Modulus: 7, Levels: 4, Width: 4, Edges: 20, Operations: 15, Operands: 4, Law: "light", Evaluate: []int{},
-				Names: "whole", Ask: "one"},
-			GroupWord:  task.GroupWord{Group: "S3", Lengths: []int{8}, Evaluate: []int{}, Loss: "every"},
-			Assignment: task.Assignment{Variables: 5, Values: 25, Depth: []int{0, 1}, Evaluate: []int{}, Format: "both", Loss: "last"},
-			Noise:      task.Noise{Vocabulary: 64, Length: 64}},
+		Model:      model.Default(),
+		Loops:      model.Loops{Exit: "none", ExitBeta: 0.05},
+		Task:       task.Default(),
 		Regularize: regularize.Config{Block: 1},
 		Train: Train{Steps: 1200, Batch: 64, Seed: 1, Optimizer: "adamw", Rate: 4e-3, Warmup: 200, Schedule: "cosine",
 			Beta1: 0.9, Beta2: 0.98, Eps: 1e-8, WeightDecay: 0.01, Clip: 1, Report: 10},
@@ -163,13 +99,11 @@ func (c *Config) Set(key, value string) error {
 }
 
 // Check returns the errors of c, each of which names the key that is wrong: of all keys that have a value that they can't
-// have, or else of the first that doesn't go with the others.
-func (c Config) Check() error {
-	_, err := c.Task.New()
-	return c.CheckMade(err)
-}
+// have, or else of the first that doesn't go with the others. It does not make the task, so it leaves to the making whether
+// the task has enough questions.
+func (c Config) Check() error { return c.CheckMade(c.Task.Check()) }
 
-// CheckMade is Check for whoever has made the task, with that error or nil: making one may take a while.
+// CheckMade is Check for whoever has made the task, with that error or nil.
 func (c Config) CheckMade(made error) error {
 	var errs []error
 	for _, k := range c.Keys() {

@@ -10,6 +10,7 @@ import (
 
 	"coil/config/schema"
 	"coil/model"
+	"coil/task"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -381,10 +382,13 @@ func TestCheckErrors(t *testing.T) {
 		{"task.noise.length", "0", "task.noise: ", "length"},
 	} {
 		d := Default()
-		d.Task.Name = strings.TrimSuffix(strings.TrimPrefix(c.table, "task."), ": ")
+		d.Task.Name = task.Name(strings.TrimSuffix(strings.TrimPrefix(c.table, "task."), ": "))
 		err := d.Set(c.key, c.value)
 		if err == nil {
 			err = d.Check()
+		}
+		if err == nil && c.key == "task.i-gsm.length" { // what fits is known when the task is made
+			_, err = d.Task.New()
 		}
 		if err == nil || !strings.HasPrefix(err.Error(), strings.TrimSuffix(c.table, ": ")) || !strings.Contains(err.Error(), c.in) {
 			t.Errorf("%s = %q: %v", c.key, c.value, err)

@@ -13,7 +13,7 @@ import (
 func (c *Config) Fixed(key string) bool {
 	table, _, _ := strings.Cut(key, ".")
 	return table == "model" || table == "loops" || table == "regularize" ||
-		key == "task.name" || strings.HasPrefix(key, "task."+c.Task.Name+".") ||
+		key == "task.name" || strings.HasPrefix(key, "task."+string(c.Task.Name)+".") ||
 		key == "train.seed" || key == "train.batch" || key == "train.optimizer"
 }
 

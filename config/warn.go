@@ -59,7 +59,7 @@ func (c Config) Warnings() []string {
 func (c Config) OtherTask(keys []string) []string {
 	var warnings []string
 	for _, key := range keys {
-		if parts := strings.Split(key, "."); len(parts) == 3 && parts[0] == "task" && parts[1] != c.Task.Name {
+		if parts := strings.Split(key, "."); len(parts) == 3 && parts[0] == "task" && parts[1] != string(c.Task.Name) {
 			warnings = append(warnings, fmt.Sprintf("%s has no effect with task.name = %q", key, c.Task.Name))
 		}
 	}

@@ -55,7 +55,7 @@ func newSetting(t *testing.T, layers string, tk task.Task, change func(*model.Co
 
 func newPHop(t *testing.T) task.Task {
 	t.Helper()
-	tk, err := task.NewPHop(task.PHop{Letters: 4, Length: 20, Hops: 2, Sampler: "no-repeats", Loss: "every"})
+	tk, err := task.PHop{Letters: 4, Length: 20, Hops: 2, Sampler: "no-repeats", Loss: "every"}.New()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,7 +64,7 @@ func newPHop(t *testing.T) task.Task {
 
 func newAddition(t *testing.T) task.Task {
 	t.Helper()
-	tk, err := task.NewAddition(task.Addition{Digits: 2, Operands: []int{2, 3}, Evaluate: []int{4}, Order: "least"})
+	tk, err := task.Addition{Digits: 2, Operands: []int{2, 3}, Evaluate: []int{4}, Order: "least"}.New()
 	if err != nil {
 		t.Fatal(err)
 	}

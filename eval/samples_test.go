@@ -14,7 +14,7 @@ import (
 
 func newNoise(t *testing.T, vocabulary, length int) task.Task {
 	t.Helper()
-	tk, err := task.NewNoise(task.Noise{Vocabulary: vocabulary, Length: length})
+	tk, err := task.Noise{Vocabulary: vocabulary, Length: length}.New()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,7 +62,7 @@ func TestSamples(t *testing.T) {
 		kind  int
 		index uint64
 	}
-	many, err := task.NewAddition(task.Addition{Digits: 2, Operands: []int{2, 3, 4, 5, 6, 7}, Order: "most"})
+	many, err := task.Addition{Digits: 2, Operands: []int{2, 3, 4, 5, 6, 7}, Order: "most"}.New()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -56,13 +56,18 @@ const (
 	padToken
 )
 
-// NewAddition returns the task configured by c.
-func NewAddition(c Addition) (Task, error) {
+// SetDefault makes c what a configuration that says nothing has.
+func (c *Addition) SetDefault() {
+	*c = Addition{Digits: 3, Operands: []int{2, 4, 8, 16, 32}, Evaluate: []int{8, 16, 24, 32}, Order: "most"}
+}
+
+// Check returns an error unless c is possible, as far as that can be said without making the task.
+func (c Addition) Check() error {
 	if err := schema.Check("addition.", &c); err != nil {
-		return nil, err
+		return err
 	}
 	if len(c.Operands) == 0 {
-		return nil, fmt.Errorf("addition: operands = [], want at least one number of operands")
+		return fmt.Errorf("addition: operands = [], want at least one number of operands")
 	}
 	for _, list := range []struct {
 		key    string
@@ -70,14 +75,21 @@ func NewAddition(c Addition) (Task, error) {
 	}{{"operands", c.Operands}, {"evaluate", c.Evaluate}} {
 		for i, n := range list.counts {
 			if n < minOperands || n > maxOperands {
-				return nil, fmt.Errorf("addition: %s = %v: %d, want %d to %d", list.key, list.counts, n, minOperands, maxOperands)
+				return fmt.Errorf("addition: %s = %v: %d, want %d to %d", list.key, list.counts, n, minOperands, maxOperands)
 			}
 			if slices.Contains(list.counts[:i], n) {
-				return nil, fmt.Errorf("addition: %s = %v: %d stands twice, want each once", list.key, list.counts, n)
+				return fmt.Errorf("addition: %s = %v: %d stands twice, want each once", list.key, list.counts, n)
 			}
 		}
 	}
+	return nil
+}
 
+// New makes the task.
+func (c Addition) New() (Task, error) {
+	if err := c.Check(); err != nil {
+		return nil, err
+	}
 	t := &addition{digits: c.Digits, limit: 1, leastFirst: c.Order == leastFirst}
 	for range c.Digits {
 		t.limit *= 10

@@ -51,7 +51,7 @@ func TestAdditionFollowsTheDefinition(t *testing.T) {
 		{Addition{9, []int{2, 256}, nil, "most"}, 12, 2571, "[n=2 n=256]"},
 	} {
 		t.Run(fmt.Sprintf("%+v", tt.c), func(t *testing.T) {
-			task, err := NewAddition(tt.c)
+			task, err := tt.c.New()
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -88,7 +88,7 @@ func TestAdditionFollowsTheDefinition(t *testing.T) {
 // The largest sum fills the answer's width and the longest question the length.
 func TestAdditionWastesNothing(t *testing.T) {
 	for _, c := range []Addition{{3, []int{32}, nil, "most"}, {9, []int{256}, nil, "least"}, {1, []int{11}, nil, "most"}, {1, []int{12}, nil, "most"}} {
-		task, err := NewAddition(c)
+		task, err := c.New()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -113,7 +113,7 @@ func TestAdditionWastesNothing(t *testing.T) {
 }
 
 func TestAdditionDistribution(t *testing.T) {
-	task, err := NewAddition(Addition{3, []int{4, 7, 16}, []int{5}, "most"})
+	task, err := Addition{3, []int{4, 7, 16}, []int{5}, "most"}.New()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -139,7 +139,7 @@ func TestAdditionDistribution(t *testing.T) {
 
 // Within a split the ordered questions are uniform.
 func TestAdditionLawWithinSplits(t *testing.T) {
-	task, err := NewAddition(Addition{2, []int{2}, nil, "most"})
+	task, err := Addition{2, []int{2}, nil, "most"}.New()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -254,7 +254,7 @@ func TestNewAdditionErrors(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			c := good
 			tt.change(&c)
-			task, err := NewAddition(c)
+			task, err := c.New()
 			if err == nil || task != nil {
 				t.Fatal("no error")
 			}
@@ -271,7 +271,7 @@ func TestNewAdditionErrors(t *testing.T) {
 func TestAdditionCopiesItsConfiguration(t *testing.T) {
 	room := []int{8, 2, 7}
 	c := Addition{3, room[:2], []int{4}, "most"}
-	task, err := NewAddition(c)
+	task, err := c.New()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -306,7 +306,7 @@ targets _______________1304
 tokens  315+120+045+824=403················
 targets _______________4031
 `} {
-		task, err := NewAddition(Addition{3, []int{2, 4, 8}, nil, order})
+		task, err := Addition{3, []int{2, 4, 8}, nil, order}.New()
 		if err != nil {
 			t.Fatal(err)
 		}

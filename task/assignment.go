@@ -100,13 +100,18 @@ const (
 	valueToken
 )
 
-// NewAssignment returns the task configured by c.
-func NewAssignment(c Assignment) (Task, error) {
+// SetDefault makes c what a configuration that says nothing has.
+func (c *Assignment) SetDefault() {
+	*c = Assignment{Variables: 5, Values: 25, Depth: []int{0, 1}, Evaluate: []int{}, Format: "both", Loss: "last"}
+}
+
+// Check returns an error unless c is possible, as far as that can be said without making the task.
+func (c Assignment) Check() error {
 	if err := schema.Check("assignment.", &c); err != nil {
-		return nil, err
+		return err
 	}
 	if len(c.Depth) == 0 {
-		return nil, fmt.Errorf("assignment: depth = [], want at least one depth")
+		return fmt.Errorf("assignment: depth = [], want at least one depth")
 	}
 	deepest := len(alphabet)/c.Variables - 1
 	for _, list := range []struct {
@@ -115,13 +120,21 @@ func NewAssignment(c Assignment) (Task, error) {
 	}{{"depth", c.Depth}, {"evaluate", c.Evaluate}} {
 		for i, d := range list.depths {
 			if d < 0 || d > deepest {
-				return nil, fmt.Errorf("assignment: %s = %v: %d, want 0 to %d with variables = %d: each depth takes as many letters, and there are %d; or take fewer variables",
+				return fmt.Errorf("assignment: %s = %v: %d, want 0 to %d with variables = %d: each depth takes as many letters, and there are %d; or take fewer variables",
 					list.key, list.depths, d, deepest, c.Variables, len(alphabet))
 			}
 			if slices.Contains(list.depths[:i], d) {
-				return nil, fmt.Errorf("assignment: %s = %v: %d stands twice, want each once", list.key, list.depths, d)
+				return fmt.Errorf("assignment: %s = %v: %d stands twice, want each once", list.key, list.depths, d)
 			}
 		}
+	}
+	return nil
+}
+
+// New makes the task.
+func (c Assignment) New() (Task, error) {
+	if err := c.Check(); err != nil {
+		return nil, err
 	}
 	t := &assignment{variables: c.Variables, values: c.Values, shots: c.Shots, every: c.Loss == lossEvery}
 	t.texts = append(strings.Split(alphabet, ""), "=", ";", "math", "code", "math?", "code?", ":", "·")

@@ -53,7 +53,7 @@ func TestAssignmentAnswers(t *testing.T) {
 		{5, 25, []int{0, 1}, nil, bothFormat, 0, lossLast}, {5, 25, []int{0, 1}, nil, bothFormat, 5, lossEvery},
 		{3, 9, []int{2}, []int{0, 4}, mathFormat, 1, lossLast}, {2, 2, []int{0, 12}, nil, codeFormat, 0, lossEvery}, {26, 100, []int{0}, nil, codeFormat, 2, lossEvery},
 	} {
-		task, err := NewAssignment(c)
+		task, err := c.New()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -89,7 +89,7 @@ func TestAssignmentAnswers(t *testing.T) {
 
 // The texts are those of the paper.
 func TestAssignmentText(t *testing.T) {
-	task, err := NewAssignment(Assignment{3, 25, []int{0, 1}, nil, bothFormat, 0, lossLast})
+	task, err := Assignment{3, 25, []int{0, 1}, nil, bothFormat, 0, lossLast}.New()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,7 +115,7 @@ func TestAssignmentText(t *testing.T) {
 // Letters, numbers, which alias has which letter, and the one asked for are uniform, in both splits.
 func TestAssignmentDistribution(t *testing.T) {
 	c := Assignment{4, 10, []int{1}, nil, mathFormat, 0, lossLast}
-	made, err := NewAssignment(c)
+	made, err := c.New()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -170,7 +170,7 @@ func TestAssignmentRefuses(t *testing.T) {
 	} {
 		c := good
 		k.change(&c)
-		if _, err := NewAssignment(c); err == nil || !strings.HasPrefix(err.Error(), "assignment") || !strings.Contains(err.Error(), k.want) {
+		if _, err := c.New(); err == nil || !strings.HasPrefix(err.Error(), "assignment") || !strings.Contains(err.Error(), k.want) {
 			t.Errorf("%+v: %v", c, err)
 		}
 	}
@@ -182,7 +182,7 @@ func TestAssignmentRapid(t *testing.T) {
 		c := Assignment{rapid.IntRange(1, 27).Draw(t, "variables"), rapid.IntRange(1, 40).Draw(t, "values"), rapid.SliceOfN(rapid.IntRange(-1, 5), 0, 3).Draw(t, "depth"),
 			rapid.SliceOfN(rapid.IntRange(0, 5), 0, 2).Draw(t, "evaluate"), rapid.SampledFrom([]string{mathFormat, codeFormat, bothFormat}).Draw(t, "format"),
 			rapid.IntRange(0, 3).Draw(t, "shots"), rapid.SampledFrom([]string{lossEvery, lossLast}).Draw(t, "loss")}
-		task, err := NewAssignment(c)
+		task, err := c.New()
 		if err != nil {
 			return
 		}
@@ -198,7 +198,7 @@ func TestAssignmentRapid(t *testing.T) {
 }
 
 func BenchmarkAssignment(b *testing.B) {
-	task, err := NewAssignment(Assignment{5, 25, []int{0, 1}, nil, bothFormat, 0, lossLast})
+	task, err := Assignment{5, 25, []int{0, 1}, nil, bothFormat, 0, lossLast}.New()
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -54,17 +54,21 @@ type GroupWord struct {
 // maxWord catches slips of the pen; nothing in the sampler needs it.
 const maxWord = 1 << 16
 
-// NewGroupWord returns the task configured by c.
-func NewGroupWord(c GroupWord) (Task, error) {
+// SetDefault makes c what a configuration that says nothing has.
+func (c *GroupWord) SetDefault() {
+	*c = GroupWord{Group: "S3", Lengths: []int{8}, Evaluate: []int{}, Loss: "every"}
+}
+
+// Check returns an error unless c is possible, as far as that can be said without making the task.
+func (c GroupWord) Check() error {
 	if err := schema.Check("group-word.", &c); err != nil {
-		return nil, err
+		return err
 	}
-	g, err := newGroup(c.Group)
-	if err != nil {
-		return nil, fmt.Errorf("group-word: group = %q, %w", c.Group, err)
+	if _, err := newGroup(c.Group); err != nil {
+		return fmt.Errorf("group-word: group = %q, %w", c.Group, err)
 	}
 	if len(c.Lengths) == 0 {
-		return nil, fmt.Errorf("group-word: lengths = [], want at least one length")
+		return fmt.Errorf("group-word: lengths = [], want at least one length")
 	}
 	for _, list := range []struct {
 		key     string
@@ -72,14 +76,25 @@ func NewGroupWord(c GroupWord) (Task, error) {
 	}{{"lengths", c.Lengths}, {"evaluate", c.Evaluate}} {
 		for i, n := range list.lengths {
 			if n < 1 || n > maxWord {
-				return nil, fmt.Errorf("group-word: %s = %v: %d, want 1 to %d", list.key, list.lengths, n, maxWord)
+				return fmt.Errorf("group-word: %s = %v: %d, want 1 to %d", list.key, list.lengths, n, maxWord)
 			}
 			if slices.Contains(list.lengths[:i], n) {
-				return nil, fmt.Errorf("group-word: %s = %v: %d stands twice, want each once", list.key, list.lengths, n)
+				return fmt.Errorf("group-word: %s = %v: %d stands twice, want each once", list.key, list.lengths, n)
 			}
 		}
 	}
+	return nil
+}
 
+// New makes the task.
+func (c GroupWord) New() (Task, error) {
+	if err := c.Check(); err != nil {
+		return nil, err
+	}
+	g, err := newGroup(c.Group)
+	if err != nil {
+		return nil, err
+	}
 	t := &groupWord{group: g, name: c.Group, every: c.Loss == lossEvery}
 	t.lengths = slices.Concat(c.Lengths, c.Evaluate)
 	slices.Sort(t.lengths)

@@ -96,7 +96,7 @@ func TestGroupWordTargets(t *testing.T) {
 		{"S5", []int{16}, nil, lossEvery}, {"S3", []int{5, 8}, []int{12}, lossEvery}, {"A5", []int{7}, nil, lossLast},
 		{"Z7", []int{6, 4}, nil, lossEvery}, {"Z60", []int{9}, []int{4}, lossLast}, {"S4", []int{6}, nil, lossEvery},
 	} {
-		task, err := NewGroupWord(c)
+		task, err := c.New()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -137,7 +137,7 @@ func TestGroupWordTargets(t *testing.T) {
 
 // Elements are uniform at every place, and so are products, in both splits; lengths are uniform in training.
 func TestGroupWordDistribution(t *testing.T) {
-	task, err := NewGroupWord(GroupWord{"S3", []int{8, 11, 9}, []int{10}, lossEvery})
+	task, err := GroupWord{"S3", []int{8, 11, 9}, []int{10}, lossEvery}.New()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -163,7 +163,7 @@ func TestGroupWordDistribution(t *testing.T) {
 }
 
 func TestGroupWordExplains(t *testing.T) {
-	task, err := NewGroupWord(GroupWord{"S3", []int{5}, []int{6}, lossEvery})
+	task, err := GroupWord{"S3", []int{5}, []int{6}, lossEvery}.New()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -189,7 +189,7 @@ func TestGroupWordRefuses(t *testing.T) {
 		{GroupWord{"S3", []int{5}, []int{-1}, lossEvery}, "evaluate"}, {GroupWord{"S3", []int{5}, nil, "x"}, "loss"},
 		{GroupWord{"S3", []int{2}, nil, lossEvery}, "leave only"}, {GroupWord{"Z2", []int{20}, []int{5}, lossEvery}, "leave only"},
 	} {
-		if _, err := NewGroupWord(k.c); err == nil || !strings.HasPrefix(err.Error(), "group-word") || !strings.Contains(err.Error(), k.want) {
+		if _, err := k.c.New(); err == nil || !strings.HasPrefix(err.Error(), "group-word") || !strings.Contains(err.Error(), k.want) {
 			t.Errorf("%+v: %v", k.c, err)
 		}
 	}
@@ -201,7 +201,7 @@ func TestGroupWordRapid(t *testing.T) {
 		c := GroupWord{rapid.SampledFrom([]string{"S3", "S4", "A4", "Z2", "Z5", "Z11"}).Draw(t, "group"),
 			rapid.SliceOfN(rapid.IntRange(0, 12), 0, 3).Draw(t, "lengths"), rapid.SliceOfN(rapid.IntRange(0, 12), 0, 2).Draw(t, "evaluate"),
 			rapid.SampledFrom([]string{lossEvery, lossLast}).Draw(t, "loss")}
-		task, err := NewGroupWord(c)
+		task, err := c.New()
 		if err != nil {
 			return
 		}
@@ -229,7 +229,7 @@ func TestGroupWordRapid(t *testing.T) {
 }
 
 func BenchmarkGroupWord(b *testing.B) {
-	task, err := NewGroupWord(GroupWord{"S5", []int{16}, nil, lossEvery})
+	task, err := GroupWord{"S5", []int{16}, nil, lossEvery}.New()
 	if err != nil {
 		b.Fatal(err)
 	}

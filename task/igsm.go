@@ -138,17 +138,23 @@ const (
 	minFit = 0.9
 )
 
-// NewIGSM returns the task configured by c.
-func NewIGSM(c IGSM) (Task, error) {
+// SetDefault makes c what a configuration that says nothing has.
+func (c *IGSM) SetDefault() {
+	*c = IGSM{Modulus: 7, Levels: 4, Width: 4, Edges: 20, Operations: 15, Operands: 4, Law: "light", Evaluate: []int{},
+		Names: "whole", Ask: "one"}
+}
+
+// Check returns an error unless c is possible, as far as that can be said without making the task.
+func (c IGSM) Check() error {
 	if err := schema.Check("i-gsm.", &c); err != nil {
-		return nil, err
+		return err
 	}
 	if most := maxLetters / c.Levels; c.Width < 2 || c.Width > most {
-		return nil, fmt.Errorf("i-gsm: width = %d, want 2 to %d with levels = %d: there are %d letters to name entities",
+		return fmt.Errorf("i-gsm: width = %d, want 2 to %d with levels = %d: there are %d letters to name entities",
 			c.Width, most, c.Levels, maxLetters)
 	}
 	if least, most := (c.Levels-1)*c.Width, (c.Levels-1)*c.Width*c.Width; c.Edges < least || c.Edges > most {
-		return nil, fmt.Errorf("i-gsm: edges = %d, want %d to %d with levels = %d, width = %d: from one for each entity below the first level to all that there may be",
+		return fmt.Errorf("i-gsm: edges = %d, want %d to %d with levels = %d, width = %d: from one for each entity below the first level to all that there may be",
 			c.Edges, least, most, c.Levels, c.Width)
 	}
 	possible := c.operationsOf(c.Edges)
@@ -164,15 +170,23 @@ func NewIGSM(c IGSM) (Task, error) {
 		return nil
 	}
 	if err := check(fmt.Sprintf("operations = %d", c.Operations), c.Operations); err != nil {
-		return nil, err
+		return err
 	}
 	for i, n := range c.Evaluate {
 		if err := check(fmt.Sprintf("evaluate = %v: %d", c.Evaluate, n), n); err != nil {
-			return nil, err
+			return err
 		}
 		if slices.Contains(c.Evaluate[:i], n) {
-			return nil, fmt.Errorf("i-gsm: evaluate = %v: %d stands twice, want each once", c.Evaluate, n)
+			return fmt.Errorf("i-gsm: evaluate = %v: %d stands twice, want each once", c.Evaluate, n)
 		}
+	}
+	return nil
+}
+
+// New makes the task.
+func (c IGSM) New() (Task, error) {
+	if err := c.Check(); err != nil {
+		return nil, err
 	}
 	c.Evaluate = slices.Clone(c.Evaluate)
 	t := &igsm{IGSM: c, longest: c.longest()}

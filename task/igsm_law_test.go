@@ -12,7 +12,7 @@ import (
 
 // The numbers of operations have the law that is written down, with a chance of 0.001 each that a right sampler fails.
 func TestIGSMOperations(t *testing.T) {
-	task, err := NewIGSM(paperIGSM)
+	task, err := paperIGSM.New()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -139,7 +139,7 @@ func TestIGSMSizes(t *testing.T) {
 	}{{paperIGSM, 6}, {paperIGSM, 15}, {IGSM{7, 3, 2, 7, 12, mostOperands, fixedLaw, nil, wholeNames, askOne, 0}, 12}, {IGSM{7, 2, 5, 20, 8, mostOperands, fixedLaw, nil, wholeNames, askOne, 0}, 8}} {
 		c := tt.c
 		c.Operations, c.Law, c.Length = tt.s, fixedLaw, 0
-		made, err := NewIGSM(c)
+		made, err := c.New()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -160,7 +160,7 @@ func TestIGSMSizes(t *testing.T) {
 
 // The whole law of the necessary part of 3 operations, of which all are in training: a, b made of a, c made of b.
 func TestIGSMNecessaryPart(t *testing.T) {
-	task, err := NewIGSM(paperIGSM)
+	task, err := paperIGSM.New()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -198,7 +198,7 @@ func TestIGSMNecessaryPart(t *testing.T) {
 
 // Operations beyond one for each definition are spread as balls over urns, one by one over those that have room.
 func TestIGSMAddedOperations(t *testing.T) {
-	task, err := NewIGSM(paperIGSM)
+	task, err := paperIGSM.New()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -237,7 +237,7 @@ func TestIGSMAddedOperations(t *testing.T) {
 
 // The first distractor's law; and half of all are made of such as themselves only.
 func TestIGSMDistractors(t *testing.T) {
-	task, err := NewIGSM(paperIGSM)
+	task, err := paperIGSM.New()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -299,7 +299,7 @@ func TestIGSMDistractors(t *testing.T) {
 
 // The law of the graph, where it can be written down: levels of 2 or 3 entities.
 func TestIGSMGraph(t *testing.T) {
-	task, err := NewIGSM(IGSM{7, 2, 3, 9, 8, mostOperands, lightLaw, nil, wholeNames, askOne, 0})
+	task, err := IGSM{7, 2, 3, 9, 8, mostOperands, lightLaw, nil, wholeNames, askOne, 0}.New()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -347,7 +347,7 @@ func TestIGSMGraph(t *testing.T) {
 // Neither where the asked quantity stands nor what it is called, nor the order of operands, says anything. Each of these
 // fails for a right sampler with a chance of 0.001.
 func TestIGSMSaysNothingElse(t *testing.T) {
-	task, err := NewIGSM(paperIGSM)
+	task, err := paperIGSM.New()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -407,7 +407,7 @@ func TestIGSMSaysNothingElse(t *testing.T) {
 // All answers but 0 are equally likely, in all problems (where a right sampler fails with a chance of 0.001) and whatever
 // the number of operations. 0 is not much likelier: whoever always says it is right a fifth of the time.
 func TestIGSMAnswers(t *testing.T) {
-	task, err := NewIGSM(paperIGSM)
+	task, err := paperIGSM.New()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -434,7 +434,7 @@ func TestIGSMSplit(t *testing.T) {
 		{5, 2, 3, 5, 6, mostOperands, lightLaw, []int{5, 6}, letterNames, askOne, 0},
 		{5, 2, 3, 5, 6, mostOperands, lightLaw, []int{5, 6}, wholeNames, askEvery, 0},
 	} {
-		made, err := NewIGSM(c)
+		made, err := c.New()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -465,7 +465,7 @@ func TestIGSMSplit(t *testing.T) {
 // There are 1, 3, 18 and 180 templates of 1, 2, 3 and 4 operations, each with a hash of its own; and about 1 in 16 of all
 // is held out: 4 standard deviations are allowed.
 func TestIGSMTemplates(t *testing.T) {
-	made, err := NewIGSM(paperIGSM)
+	made, err := paperIGSM.New()
 	if err != nil {
 		t.Fatal(err)
 	}

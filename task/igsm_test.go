@@ -33,7 +33,7 @@ func igsmTasks(t *testing.T) map[string]*igsm {
 		{6, 13, 2, 26, 9, mostOperands, lightLaw, []int{12}, wholeNames, askOne, 0},
 		{100, 2, 13, 169, 64, mostOperands, lightLaw, nil, letterNames, askOne, 0},
 	} {
-		task, err := NewIGSM(c)
+		task, err := c.New()
 		if err != nil {
 			t.Fatalf("%+v: %v", c, err)
 		}
@@ -340,7 +340,7 @@ func TestIGSMKinds(t *testing.T) {
 	} {
 		c := paperIGSM
 		c.Operations, c.Law, c.Evaluate, c.Length = tt.operations, tt.law, tt.evaluate, 0
-		task, err := NewIGSM(c)
+		task, err := c.New()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -353,7 +353,7 @@ func TestIGSMKinds(t *testing.T) {
 // A limit on the length leaves shorter problems as they are, and names as letters everything.
 func TestIGSMLengthAndNames(t *testing.T) {
 	texts := func(c IGSM) []string {
-		made, err := NewIGSM(c)
+		made, err := c.New()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -393,7 +393,7 @@ func TestIGSMLengthAndNames(t *testing.T) {
 func TestIGSMWastesNothing(t *testing.T) {
 	for i := range 4 {
 		names, ask := []string{wholeNames, letterNames}[i%2], []string{askOne, askEvery}[i/2]
-		made, err := NewIGSM(IGSM{7, 4, 4, 20, 15, mostOperands, lightLaw, nil, names, ask, 0})
+		made, err := IGSM{7, 4, 4, 20, 15, mostOperands, lightLaw, nil, names, ask, 0}.New()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -449,7 +449,7 @@ const paperProblem = "E#I := 4 . E#J := E#I . K#N := I#N + J#O + F#K . F#K := E#
 	"I#N := 2 * ( J#P + H#J + E#I ) . K#O := J#P + I#N + E#J . I#P ?"
 
 func TestExplainIGSM(t *testing.T) {
-	task, err := NewIGSM(paperIGSM)
+	task, err := paperIGSM.New()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -579,7 +579,7 @@ func TestExplainIGSMSteps(t *testing.T) {
 func TestExplainIGSMQuestions(t *testing.T) {
 	c := littleIGSM
 	c.Ask = askEvery
-	task, err := NewIGSM(c)
+	task, err := c.New()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -651,7 +651,7 @@ func TestNewIGSMErrors(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			c := paperIGSM
 			tt.change(&c)
-			task, err := NewIGSM(c)
+			task, err := c.New()
 			if err == nil || task != nil {
 				t.Fatal("no error")
 			}
@@ -664,7 +664,7 @@ func TestNewIGSMErrors(t *testing.T) {
 	}
 	// What the errors advise works.
 	for _, c := range []IGSM{{2, 13, 2, 24, 5, mostOperands, lightLaw, nil, wholeNames, askOne, 0}, {100, 4, 6, 18, 49, mostOperands, lightLaw, nil, wholeNames, askOne, 0}, {7, 2, 13, 169, 64, mostOperands, fixedLaw, nil, letterNames, askOne, 0}} {
-		if _, err := NewIGSM(c); err != nil {
+		if _, err := c.New(); err != nil {
 			t.Errorf("%+v: %v", c, err)
 		}
 	}
@@ -685,7 +685,7 @@ func TestIGSMAnySettings(t *testing.T) {
 		if r.IntN(3) == 0 {
 			c.Length = 20 + r.IntN(200)
 		}
-		made, err := NewIGSM(c)
+		made, err := c.New()
 		if err != nil {
 			if !strings.HasPrefix(err.Error(), "i-gsm: ") || !strings.Contains(err.Error(), "want ") {
 				t.Errorf("%+v: %v", c, err)
@@ -715,7 +715,7 @@ func TestIGSMAnySettings(t *testing.T) {
 func TestIGSMCopiesItsConfiguration(t *testing.T) {
 	c := paperIGSM
 	c.Length, c.Evaluate = 0, []int{20, 18}
-	task, err := NewIGSM(c)
+	task, err := c.New()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -738,7 +738,7 @@ func TestIGSMDescription(t *testing.T) {
 		{IGSM{7, 4, 4, 20, 15, mostOperands, lightLaw, nil, letterNames, askOne, 0}, 376, 33, "[0 1 2 3 4 5 6 := + - * ( ) . ? · # A B C D]"},
 		{littleIGSM, 58, 22, "[0 1 2 3 4 := + - * ( ) . ? · A#C A#D B#C B#D C#E C#F D#E]"},
 	} {
-		task, err := NewIGSM(tt.c)
+		task, err := tt.c.New()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -753,7 +753,7 @@ func BenchmarkIGSM(b *testing.B) {
 	every := littleIGSM
 	every.Ask = askEvery
 	for name, c := range map[string]IGSM{"paper": paperIGSM, "little": littleIGSM, "every": every} {
-		task, err := NewIGSM(c)
+		task, err := c.New()
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -772,7 +772,7 @@ func BenchmarkIGSM(b *testing.B) {
 	}
 	b.Run("new", func(b *testing.B) {
 		for b.Loop() {
-			if _, err := NewIGSM(paperIGSM); err != nil {
+			if _, err := paperIGSM.New(); err != nil {
 				b.Fatal(err)
 			}
 		}

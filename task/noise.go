@@ -23,9 +23,22 @@ type Noise struct {
 	Length int `toml:"length" help:"tokens of a sequence, 1 to 65536" limits:"[1,65536]"`
 }
 
-// NewNoise returns the task configured by c.
-func NewNoise(c Noise) (Task, error) {
+// SetDefault makes c what a configuration that says nothing has.
+func (c *Noise) SetDefault() {
+	*c = Noise{Vocabulary: 64, Length: 64}
+}
+
+// Check returns an error unless c is possible, as far as that can be said without making the task.
+func (c Noise) Check() error {
 	if err := schema.Check("noise.", &c); err != nil {
+		return err
+	}
+	return nil
+}
+
+// New makes the task.
+func (c Noise) New() (Task, error) {
+	if err := c.Check(); err != nil {
 		return nil, err
 	}
 	t := &noise{c}

@@ -9,7 +9,7 @@ import (
 )
 
 func TestNoiseDescription(t *testing.T) {
-	task, err := NewNoise(Noise{12, 5})
+	task, err := Noise{12, 5}.New()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -21,7 +21,7 @@ func TestNoiseDescription(t *testing.T) {
 // Every target is the next token, on sequences of a single token too.
 func TestNoiseTargets(t *testing.T) {
 	for _, c := range []Noise{{2, 12}, {64, 256}, {65536, 1}} {
-		task, err := NewNoise(c)
+		task, err := c.New()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -42,7 +42,7 @@ func TestNoiseTargets(t *testing.T) {
 // that is only asked for.
 func TestNoiseDistribution(t *testing.T) {
 	for _, c := range []Noise{{2, 40}, {7, 20}, {64, 16}} {
-		task, err := NewNoise(c)
+		task, err := c.New()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -111,7 +111,7 @@ func TestNewNoiseErrors(t *testing.T) {
 		{Noise{2, 10}, []string{"vocabulary = 2, length = 10", "held-out", "at least 100"}},
 		{Noise{1000, 1}, []string{"vocabulary = 1000, length = 1", "held-out", "at least 100"}},
 	} {
-		task, err := NewNoise(tt.c)
+		task, err := tt.c.New()
 		if err == nil || task != nil {
 			t.Errorf("%+v: no error", tt.c)
 			continue
@@ -124,14 +124,14 @@ func TestNewNoiseErrors(t *testing.T) {
 	}
 	// The largest there are.
 	for _, c := range []Noise{{65536, 1}, {2, 65536}} {
-		if _, err := NewNoise(c); err != nil {
+		if _, err := c.New(); err != nil {
 			t.Error(err)
 		}
 	}
 }
 
 func TestExplainNoise(t *testing.T) {
-	task, err := NewNoise(Noise{100, 22})
+	task, err := Noise{100, 22}.New()
 	if err != nil {
 		t.Fatal(err)
 	}

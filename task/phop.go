@@ -59,15 +59,20 @@ const (
 // and what survives is no longer like a plain sequence.
 const minHopsExist = 0.1
 
-// NewPHop returns the task configured by c.
-func NewPHop(c PHop) (Task, error) {
+// SetDefault makes c what a configuration that says nothing has.
+func (c *PHop) SetDefault() {
+	*c = PHop{Letters: 4, Length: 64, Hops: 4, Sampler: "no-repeats", Loss: "every"}
+}
+
+// Check returns an error unless c is possible, as far as that can be said without making the task.
+func (c PHop) Check() error {
 	if err := schema.Check("p-hop.", &c); err != nil {
-		return nil, err
+		return err
 	}
 	switch c.Sampler {
 	case planted:
 		if most := (c.Length - 1) / 2; c.Hops > most {
-			return nil, fmt.Errorf("p-hop: hops = %d, want at most %d: a planted hop takes two letters of its own, so p hops need length ≥ 2p+1, and length = %d",
+			return fmt.Errorf("p-hop: hops = %d, want at most %d: a planted hop takes two letters of its own, so p hops need length ≥ 2p+1, and length = %d",
 				c.Hops, most, c.Length)
 		}
 	case noRepeats:
@@ -76,9 +81,17 @@ func NewPHop(c PHop) (Task, error) {
 			for most > 0 && c.hopsExist(most) < minHopsExist {
 				most--
 			}
-			return nil, fmt.Errorf("p-hop: hops = %d, want at most %d for length = %d, letters = %d, sampler = %q: so many hops exist in a share of only %.2g of the sequences, want %g; or take a longer sequence",
+			return fmt.Errorf("p-hop: hops = %d, want at most %d for length = %d, letters = %d, sampler = %q: so many hops exist in a share of only %.2g of the sequences, want %g; or take a longer sequence",
 				c.Hops, most, c.Length, c.Letters, c.Sampler, p, minHopsExist)
 		}
+	}
+	return nil
+}
+
+// New makes the task.
+func (c PHop) New() (Task, error) {
+	if err := c.Check(); err != nil {
+		return nil, err
 	}
 	t := &phop{c}
 	if n := t.countQuestions(); !n.enough() {

@@ -104,7 +104,7 @@ func TestPlantedHops(t *testing.T) {
 		{26, 100, 7, planted, lossLast},
 	} {
 		t.Run(fmt.Sprintf("%+v", c), func(t *testing.T) {
-			task, err := NewPHop(c)
+			task, err := c.New()
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -295,7 +295,7 @@ func TestHopsExist(t *testing.T) {
 
 func TestNoRepeatsLetters(t *testing.T) {
 	for _, S := range []int{3, 4, 26} {
-		task, err := NewPHop(PHop{S, 64, 1, noRepeats, lossEvery})
+		task, err := PHop{S, 64, 1, noRepeats, lossEvery}.New()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -366,7 +366,7 @@ func TestNewPHopErrors(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			c := good
 			tt.change(&c)
-			task, err := NewPHop(c)
+			task, err := c.New()
 			if err == nil || task != nil {
 				t.Fatal("no error")
 			}
@@ -379,7 +379,7 @@ func TestNewPHopErrors(t *testing.T) {
 	}
 	// What the errors advise works.
 	for _, c := range []PHop{{4, 64, 25, noRepeats, lossLast}, {4, 64, 31, planted, lossLast}} {
-		if _, err := NewPHop(c); err != nil {
+		if _, err := c.New(); err != nil {
 			t.Error(err)
 		}
 	}
@@ -387,7 +387,7 @@ func TestNewPHopErrors(t *testing.T) {
 
 func TestPHopDescription(t *testing.T) {
 	for hops, want := range map[int]string{1: "1 hop", 4: "4 hops"} {
-		task, err := NewPHop(PHop{5, 64, hops, planted, lossEvery})
+		task, err := PHop{5, 64, hops, planted, lossEvery}.New()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -398,7 +398,7 @@ func TestPHopDescription(t *testing.T) {
 }
 
 func TestExplainPHop(t *testing.T) {
-	task, err := NewPHop(PHop{5, 12, 2, noRepeats, lossEvery})
+	task, err := PHop{5, 12, 2, noRepeats, lossEvery}.New()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -43,7 +43,7 @@ func configured(t testing.TB) []named {
 		{4, 256, 32, noRepeats, lossEvery},
 		{4, 256, 1, planted, lossLast},
 	} {
-		task, err := NewPHop(c)
+		task, err := c.New()
 		add(c, task, err)
 	}
 	for _, c := range []Addition{
@@ -54,7 +54,7 @@ func configured(t testing.TB) []named {
 		{2, []int{2}, nil, leastFirst},
 		{9, []int{2, 3}, []int{11}, leastFirst},
 	} {
-		task, err := NewAddition(c)
+		task, err := c.New()
 		add(c, task, err)
 	}
 	for _, c := range []IGSM{
@@ -63,23 +63,23 @@ func configured(t testing.TB) []named {
 		{5, 3, 2, 6, 6, mostOperands, lightLaw, nil, wholeNames, askOne, 0},
 		{23, 2, 3, 9, 7, mostOperands, fixedLaw, []int{12}, letterNames, askEvery, 0},
 	} {
-		task, err := NewIGSM(c)
+		task, err := c.New()
 		add(c, task, err)
 	}
 	for _, c := range []GroupWord{
 		{"S5", []int{16}, nil, lossEvery}, {"S3", []int{5, 8}, []int{12}, lossLast}, {"Z7", []int{6}, nil, lossEvery}, {"A4xZ5", []int{4}, []int{9}, lossEvery},
 	} {
-		task, err := NewGroupWord(c)
+		task, err := c.New()
 		add(c, task, err)
 	}
 	for _, c := range []Assignment{
 		{5, 25, []int{0, 1}, nil, bothFormat, 0, lossLast}, {5, 25, []int{1}, []int{0}, codeFormat, 5, lossEvery}, {2, 3, []int{0, 3}, nil, mathFormat, 1, lossLast},
 	} {
-		task, err := NewAssignment(c)
+		task, err := c.New()
 		add(c, task, err)
 	}
 	for _, c := range []Noise{{2, 12}, {64, 256}, {60000, 2}} {
-		task, err := NewNoise(c)
+		task, err := c.New()
 		add(c, task, err)
 	}
 	return tasks
@@ -215,27 +215,27 @@ func TestSamplesDependOnNothingElse(t *testing.T) {
 // A change to these is a change to every run: old checkpoints would resume on
 // other data, old results stand for another held-out set.
 func TestSamplesStayTheSame(t *testing.T) {
-	one, err := NewPHop(PHop{4, 32, 4, noRepeats, lossEvery})
+	one, err := PHop{4, 32, 4, noRepeats, lossEvery}.New()
 	if err != nil {
 		t.Fatal(err)
 	}
-	two, err := NewPHop(PHop{4, 32, 4, planted, lossLast})
+	two, err := PHop{4, 32, 4, planted, lossLast}.New()
 	if err != nil {
 		t.Fatal(err)
 	}
-	three, err := NewAddition(Addition{3, []int{2, 4, 8}, []int{6}, mostFirst})
+	three, err := Addition{3, []int{2, 4, 8}, []int{6}, mostFirst}.New()
 	if err != nil {
 		t.Fatal(err)
 	}
-	four, err := NewNoise(Noise{10, 32})
+	four, err := Noise{10, 32}.New()
 	if err != nil {
 		t.Fatal(err)
 	}
-	five, err := NewIGSM(IGSM{7, 4, 4, 20, 15, mostOperands, lightLaw, []int{18}, wholeNames, askOne, 0})
+	five, err := IGSM{7, 4, 4, 20, 15, mostOperands, lightLaw, []int{18}, wholeNames, askOne, 0}.New()
 	if err != nil {
 		t.Fatal(err)
 	}
-	six, err := NewIGSM(IGSM{5, 3, 2, 6, 6, mostOperands, lightLaw, nil, letterNames, askOne, 0})
+	six, err := IGSM{5, 3, 2, 6, 6, mostOperands, lightLaw, nil, letterNames, askOne, 0}.New()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -348,14 +348,14 @@ func TestExplainRefusesForeignExamples(t *testing.T) {
 }
 
 func TestRender(t *testing.T) {
-	task, err := NewAddition(Addition{3, []int{2}, nil, mostFirst})
+	task, err := Addition{3, []int{2}, nil, mostFirst}.New()
 	if err != nil {
 		t.Fatal(err)
 	}
 	if got := Render(task, []int32{1, plusToken, 9, equalsToken, padToken, Ignore, 13, -2}); got != "1+9=·_??" {
 		t.Error(got)
 	}
-	if task, err = NewNoise(Noise{11, 12}); err != nil {
+	if task, err = (Noise{11, 12}).New(); err != nil {
 		t.Fatal(err)
 	}
 	if got := Render(task, []int32{1, 10, Ignore, 9}); got != "1 10 _ 9" {
@@ -427,16 +427,16 @@ func BenchmarkSample(b *testing.B) {
 		{4, 256, 16, planted, lossLast},
 		{4, 256, 32, planted, lossEvery},
 	} {
-		task, err := NewPHop(c)
+		task, err := c.New()
 		sample(fmt.Sprintf("p-hop/n=%d,p=%d,%s,%s", c.Length, c.Hops, c.Sampler, c.Loss), task, err)
 	}
 	for _, c := range []Addition{
 		{3, []int{2, 4, 8}, nil, mostFirst},
 		{3, []int{2, 4, 8, 16, 32}, []int{24}, mostFirst},
 	} {
-		task, err := NewAddition(c)
+		task, err := c.New()
 		sample(fmt.Sprintf("addition/digits=%d,operands<=%d", c.Digits, slices.Max(c.Operands)), task, err)
 	}
-	task, err := NewNoise(Noise{64, 256})
+	task, err := Noise{64, 256}.New()
 	sample("noise/n=256", task, err)
 }

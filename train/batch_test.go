@@ -9,7 +9,6 @@ import (
 
 	"coil/backend"
 	"coil/backend/cpu"
-	"coil/config"
 	"coil/graph"
 	"coil/run"
 	"coil/task"
@@ -18,8 +17,8 @@ import (
 // A batch is a function of the seed and the step, whatever was drawn before.
 func TestFill(t *testing.T) {
 	c := tiny()
-	for _, name := range config.TaskNames() {
-		c.Task.Name = name
+	for _, name := range task.Names() {
+		c.Task.Name = task.Name(name)
 		tk, err := c.Task.New()
 		if err != nil {
 			t.Fatal(err)
@@ -66,7 +65,7 @@ func TestFill(t *testing.T) {
 // In a space so small that training sees nearly all of it, no held-out sum is ever trained on, in any order of its
 // operands.
 func TestHeldOutIsNotTrained(t *testing.T) {
-	tk, err := config.Task{Name: "addition", Addition: task.Addition{Digits: 2, Operands: []int{2}, Order: "most"}}.New()
+	tk, err := task.Config{Name: "addition", Addition: task.Addition{Digits: 2, Operands: []int{2}, Order: "most"}}.New()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -286,7 +285,7 @@ func TestDataWait(t *testing.T) {
 func TestBatchIsWhatTrainingSees(t *testing.T) {
 	for _, name := range []string{"p-hop", "addition", "assignment"} {
 		c := tiny()
-		c.Task.Name, c.Task.Addition = name, task.Addition{Digits: 2, Operands: []int{2, 3}, Order: "most"}
+		c.Task.Name, c.Task.Addition = task.Name(name), task.Addition{Digits: 2, Operands: []int{2, 3}, Order: "most"}
 		c.Train.Steps, c.Train.Batch, c.Train.Seed, c.Evaluate.Every = 3, 16, 5, 0
 		var seen [][][]int32
 		b := watching{newBackend(t, cpu.Options{Workers: 1}), func(s backend.Step) error {

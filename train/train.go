@@ -65,11 +65,8 @@ func New(c config.Config, b backend.Backend, report func(Report)) (*Trainer, err
 	if report == nil {
 		report = func(Report) {}
 	}
-	if err := c.Check(); err != nil {
-		return nil, err
-	}
 	tk, err := c.Task.New()
-	if err != nil {
+	if err := c.CheckMade(err); err != nil {
 		return nil, err
 	}
 	m, err := model.New(c.Model, c.Loops, len(tk.Vocabulary()), tk.Length())

@@ -108,7 +108,8 @@ func benchConfiguration(name string) (config.Config, error) {
 	if err != nil {
 		return c, err
 	}
-	if err := lines.Locate(c.Check()); err != nil {
+	_, made := c.Task.New()
+	if err := lines.Locate(c.CheckMade(made)); err != nil {
 		return c, usageError{err}
 	}
 	return c, nil

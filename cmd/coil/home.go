@@ -20,6 +20,7 @@ import (
 	"coil/model"
 	"coil/report"
 	"coil/run"
+	"coil/task"
 	"coil/text"
 	"coil/train"
 	"coil/tui"
@@ -35,7 +36,7 @@ func home(cmd *cobra.Command, root string, style tui.Style) error {
 	}
 	o := tui.HomeOptions{Root: root, Style: style,
 		Runs: func() ([]tui.HomeStamp, error) { return stamps(root) }, Read: func(id string) tui.HomeRun { return homeRun(root, id) },
-		Tasks: config.TaskNames(), Backends: homeBackends, Check: checkDraft, Memory: draftMemory,
+		Tasks: task.Names(), Backends: homeBackends, Check: checkDraft, Memory: draftMemory,
 		Do:    func(args []string) (string, error) { return doQuietly(program, args) },
 		Trash: func(id string) (string, error) { return run.Trash(root, id) },
 	}

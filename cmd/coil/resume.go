@@ -148,7 +148,8 @@ func point(r *run.Run, o resumeFlags) (c config.Config, from run.Checkpoint, pas
 	if err := apply(&c, *o.set); err != nil {
 		return c, from, passed, err
 	}
-	if err := c.Check(); err != nil {
+	_, made := c.Task.New()
+	if err := c.CheckMade(made); err != nil {
 		return c, from, passed, usageError{err}
 	}
 	return c, from, passed, nil

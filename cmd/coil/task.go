@@ -31,14 +31,14 @@ func newTask() *cobra.Command {
   coil task --preset addition                    as a preset has it
   coil task --train --step 3 --json              the third batch that coil train sees
   coil task --train --run latest --json          the first that a run saw`,
-		Long: "The tasks are " + strings.Join(config.TaskNames(), ", ") + ".",
+		Long: "The tasks are " + strings.Join(task.Names(), ", ") + ".",
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 1 {
 				return usageError{fmt.Errorf("task takes one task, not %d arguments", len(args))}
 			}
 			return nil
 		},
-		ValidArgs: config.TaskNames(),
+		ValidArgs: task.Names(),
 	}
 	f := cmd.Flags()
 	f.StringVar(&preset, "preset", config.DefaultPreset, "`name` of the preset whose settings are used")
@@ -75,7 +75,7 @@ func newTask() *cobra.Command {
 			return err
 		}
 		if len(args) == 1 {
-			c.Task.Name = args[0]
+			c.Task.Name = task.Name(args[0])
 		}
 		t, err := c.Task.New()
 		if err != nil {

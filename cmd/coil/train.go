@@ -77,7 +77,8 @@ func newTrain() *cobra.Command {
 		if err := apply(&c, *keys); err != nil {
 			return err
 		}
-		if err := lines.Locate(c.Check(), setBy(*keys)...); err != nil {
+		_, made := c.Task.New()
+		if err := lines.Locate(c.CheckMade(made), setBy(*keys)...); err != nil {
 			return inputError{err}
 		}
 		if err := run.CheckName(name); err != nil {

@@ -4,7 +4,7 @@
 //	Rate float64 `toml:"rate" help:"peak learning rate" limits:"[0,1e6]" also:"lr,learning_rate"`
 //
 // toml is its name, help one line for people, values the texts that it may be (or the type has a method Values that says them,
-// and help may be missing), limits the interval of a number, alias a
+// and may have a method Help; help may then be missing), limits the interval of a number, alias a
 // short name on the command line, and also the names that other programs have for it, which errors answer with this one.
 // A field that is itself a struct is a table in the table; its keys have dotted names such as "train.rate".
 //
@@ -58,8 +58,11 @@ func keyOf(name string, f reflect.StructField, v reflect.Value) Key {
 	if t, ok := v.Interface().(interface{ Values() []string }); ok {
 		k.Values = t.Values()
 		if k.Help == "" {
-			k.Help = oneOf(k.Values)
+			k.Help = OneOf(k.Values)
 		}
+	}
+	if t, ok := v.Interface().(interface{ Help() string }); ok {
+		k.Help = t.Help()
 	}
 	if also := f.Tag.Get("also"); also != "" {
 		k.Also = strings.Split(also, ",")
@@ -195,7 +198,7 @@ func (k Key) Wanted() string {
 		return "whole numbers with commas between, as in 2,4,8"
 	case "text":
 		if k.Values != nil {
-			return oneOf(k.Values)
+			return OneOf(k.Values)
 		}
 	}
 	return k.Kind()
@@ -219,7 +222,7 @@ func (k Key) Check() error {
 				return nil
 			}
 		}
-		return k.wrong(strconv.Quote(k.v.String()), oneOf(k.Values))
+		return k.wrong(strconv.Quote(k.v.String()), OneOf(k.Values))
 	}
 	return nil
 }
@@ -251,8 +254,8 @@ func Check(prefix string, t any) error {
 	return errors.Join(errs...)
 }
 
-// oneOf is "a, b or c".
-func oneOf(values []string) string {
+// OneOf is "a, b or c".
+func OneOf(values []string) string {
 	if len(values) == 1 {
 		return values[0]
 	}
