@@ -8,8 +8,8 @@ import (
 )
 
 // The letters of the definition's example: two hops from the last one.
-func ExampleNewPHop() {
-	t, err := task.NewPHop(task.PHop{Letters: 5, Length: 12, Hops: 2, Sampler: "no-repeats", Loss: "last"})
+func ExamplePHop_New() {
+	t, err := task.PHop{Letters: 5, Length: 12, Hops: 2, Sampler: "no-repeats", Loss: "last"}.New()
 	if err != nil {
 		fmt.Println(err)
 		return

@@ -28,24 +28,24 @@ func FuzzTasks(f *testing.F) {
 		case 0:
 			x := PHop{int(a), int(b), int(c), pick(0, noRepeats, planted), pick(1, lossEvery, lossLast)}
 			table = x
-			made, err = NewPHop(x)
+			made, err = x.New()
 		case 1:
 			x := Addition{int(a % 12), []int{int(b % 40), int(c % 40)}, nil, pick(0, mostFirst, leastFirst)}
 			table = x
-			made, err = NewAddition(x)
+			made, err = x.New()
 		case 2:
 			x := GroupWord{pick(0, "S", "Z") + fmt.Sprint(a%9), []int{int(b), int(c)}, nil, pick(1, lossEvery, lossLast)}
 			table = x
-			made, err = NewGroupWord(x)
+			made, err = x.New()
 		case 3:
 			x := Assignment{int(a), int(b), []int{int(c % 8)}, nil, pick(0, mathFormat, bothFormat), int(flags >> 4), pick(1, lossEvery, lossLast)}
 			table = x
-			made, err = NewAssignment(x)
+			made, err = x.New()
 		case 4:
 			x := IGSM{int(a), int(b%6) + 1, int(b/6%6) + 1, int(c % 24), int(c/24) + 5, mostOperands, pick(0, lightLaw, fixedLaw), nil,
 				pick(1, wholeNames, letterNames), pick(2, askOne, askEvery), 0}
 			table = x
-			made, err = NewIGSM(x)
+			made, err = x.New()
 		}
 		if err != nil {
 			return
