@@ -62,12 +62,12 @@ func (t *Tape) Detached(f func()) {
 	t.forward = was
 }
 
-// Loop records f as loop i of the looped block, counted from 1: what f records, and its backward pass, has that [graph.Place].
+// Loop records f as loop i of the looped block, counted from 1: what f records, and its backward pass, has that [graph.Scope].
 func (t *Tape) Loop(i int, f func()) {
-	was := t.Place()
-	t.SetPlace(graph.Place{Loop: i, Backward: was.Backward})
+	was := t.Scope()
+	t.SetScope(graph.Scope{Loop: i, Backward: was.Backward})
 	f()
-	t.SetPlace(was)
+	t.SetScope(was)
 }
 
 // Segment records f(x). With Recompute, f's temporaries are not kept: f is recorded again before its backward pass.
@@ -100,22 +100,22 @@ func (t *Tape) Segment(x graph.Tensor, f func(graph.Tensor) graph.Tensor) graph.
 func (t *Tape) Backward() { t.unwind(0) }
 
 func (t *Tape) unwind(begin int) {
-	was := t.Place()
+	was := t.Scope()
 	for len(t.nodes) > begin {
 		n := t.nodes[len(t.nodes)-1]
 		t.nodes = t.nodes[:len(t.nodes)-1]
-		t.SetPlace(graph.Place{Loop: n.loop, Backward: true})
+		t.SetScope(graph.Scope{Loop: n.loop, Backward: true})
 		n.back()
 		for _, x := range n.to {
 			t.pending[x.Storage]--
 		}
 	}
-	t.SetPlace(was)
+	t.SetScope(was)
 }
 
 // Node remembers a backward pass, which may add to the gradients of the tensors to. [Tape.Backward] calls it in its turn.
 func (t *Tape) Node(back func(), to ...graph.Tensor) {
-	t.nodes = append(t.nodes, node{back, to, t.Place().Loop})
+	t.nodes = append(t.nodes, node{back, to, t.Scope().Loop})
 	for _, x := range to {
 		t.pending[x.Storage]++
 	}

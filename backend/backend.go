@@ -73,7 +73,7 @@ type Program interface {
 
 	// Run starts one step. It may return before the step has ended, but keeps nothing of s. The scalars are in the
 	// order in which they were recorded, the inputs likewise, each with the values of the whole batch.
-	Run(s Step) error
+	Run(s Args) error
 
 	// Results waits for the oldest step whose results have not been taken, and copies the tensors marked with
 	// [graph.Recorder.Result], one after the other, to dst.
@@ -85,14 +85,14 @@ type Program interface {
 	Close()
 }
 
-// Step is what changes from one run of a program to the next.
-type Step struct {
+// Args is what changes from one run of a program to the next.
+type Args struct {
 	Scalars []float32
 	Inputs  [][]int32
 }
 
 // Check returns an error unless s has what the recording asks for.
-func (s Step) Check(r *graph.Recorder) error {
+func (s Args) Check(r *graph.Recorder) error {
 	if len(s.Scalars) != r.Scalars() {
 		return fmt.Errorf("step with %d scalars, the program has %d", len(s.Scalars), r.Scalars())
 	}

@@ -32,7 +32,7 @@ func Example() {
 
 	for _, rows := range [][]int32{{0, 2}, {1, 1}} {
 		got := make([]float32, 4)
-		if err := p.Run(backend.Step{Inputs: [][]int32{rows}}); err != nil {
+		if err := p.Run(backend.Args{Inputs: [][]int32{rows}}); err != nil {
 			fmt.Println(err)
 		}
 		if err := p.Results(nil); err != nil {

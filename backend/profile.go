@@ -32,8 +32,8 @@ func (t OpTime) Kind() graph.Kind {
 
 // A Positioner is a [Program] that can tell how far its step is.
 type Positioner interface {
-	// Position returns the number of the operation of the group part that runs, of whichever group; about, on a device
-	// that runs them in batches. While the step part runs it is the number of operations in the group part, and
+	// Position returns the number of the operation of the body that runs, of whichever group; about, on a device
+	// that runs them in batches. While the update runs it is the number of operations in the body, and
 	// negative while nothing runs. It may be called from any goroutine until Close is.
 	Position() int
 }

@@ -74,7 +74,7 @@ func Mean(ms []Matmul) (nn, nt, tn float64) {
 // groupRows is the tokens of a group, as the backend cuts a batch.
 const groupRows = 512
 
-// product is a program whose group part multiplies some rows by a weight, as a training step does.
+// product is a program whose body multiplies some rows by a weight, as a training step does.
 type product struct {
 	program backend.Program
 	weight  graph.Buffer
@@ -126,7 +126,7 @@ func (p *product) speed(workers int, d time.Duration) (float64, error) {
 	profiler.Profile(true)
 	steps := 0
 	for begin := time.Now(); time.Since(begin) < d; steps++ {
-		if err := p.program.Run(backend.Step{}); err != nil {
+		if err := p.program.Run(backend.Args{}); err != nil {
 			return 0, err
 		}
 		if err := p.program.Results(nil); err != nil {

@@ -153,7 +153,7 @@ func (r *Report) measure(d *stopwatch, o *less, stopped func() bool, tell func(a
 
 func (r *Report) speed(m *metal.Metal, s subject) (Speed, error) {
 	rec := graph.NewRecorder(1, 1)
-	rec.BeginStep()
+	rec.BeginUpdate()
 	op := s.record(rec, func(rows, cols int) graph.Tensor {
 		t := rec.Temporary(rows, cols)
 		rec.Record(&graph.Fill{Y: t, Value: 0.01})
@@ -169,7 +169,7 @@ func (r *Report) speed(m *metal.Metal, s subject) (Speed, error) {
 	defer p.Close()
 	// The program without the operation is measured too, and taken off.
 	empty := graph.NewRecorder(1, 1)
-	empty.BeginStep()
+	empty.BeginUpdate()
 	s.record(empty, func(rows, cols int) graph.Tensor {
 		t := empty.Temporary(rows, cols)
 		empty.Record(&graph.Fill{Y: t, Value: 0.01})
@@ -184,7 +184,7 @@ func (r *Report) speed(m *metal.Metal, s subject) (Speed, error) {
 	for range rounds {
 		var t [2]float64
 		for i, p := range []backend.Program{p, q} {
-			if err := p.Run(backend.Step{}); err != nil {
+			if err := p.Run(backend.Args{}); err != nil {
 				return Speed{}, err
 			}
 			if err := p.Results(nil); err != nil {

@@ -178,7 +178,7 @@ func (e *Evaluator) runBatch(n int, scores []tally, changes []squares) error {
 			e.counted[i] = 1
 		}
 	}
-	if err := e.program.Run(backend.Step{Inputs: [][]int32{e.tokens, e.targets, e.counted}}); err != nil {
+	if err := e.program.Run(backend.Args{Inputs: [][]int32{e.tokens, e.targets, e.counted}}); err != nil {
 		return err
 	}
 	if err := e.program.Results(e.sums); err != nil {

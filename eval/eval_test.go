@@ -101,7 +101,7 @@ func (s *setting) logits(t *testing.T, a loop.Architecture, tokens []int32) [][]
 	}
 	defer p.Close()
 	flat := make([]float32, s.m.Length*s.m.Vocabulary)
-	if err := errors.Join(p.Run(backend.Step{Inputs: [][]int32{tokens}}), p.Results(nil), p.Output(out, flat)); err != nil {
+	if err := errors.Join(p.Run(backend.Args{Inputs: [][]int32{tokens}}), p.Results(nil), p.Output(out, flat)); err != nil {
 		t.Fatal(err)
 	}
 	rows := make([][]float64, s.m.Length)

@@ -101,7 +101,7 @@ func (g *Gate) Each(seed uint64, examples int, stop func() bool, f func(x *Exits
 
 // run fills the exits with what the model makes of the tokens.
 func (g *Gate) run() error {
-	if err := g.program.Run(backend.Step{Inputs: [][]int32{g.tokens, g.targets}}); err != nil {
+	if err := g.program.Run(backend.Args{Inputs: [][]int32{g.tokens, g.targets}}); err != nil {
 		return err
 	}
 	if err := g.program.Results(nil); err != nil {

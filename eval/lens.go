@@ -117,7 +117,7 @@ func (l *Looker) Each(seed uint64, examples int, stop func() bool, f func(x *Loo
 }
 
 func (l *Looker) run() error {
-	if err := l.program.Run(backend.Step{Inputs: [][]int32{l.tokens}}); err != nil {
+	if err := l.program.Run(backend.Args{Inputs: [][]int32{l.tokens}}); err != nil {
 		return err
 	}
 	if err := l.program.Results(nil); err != nil {

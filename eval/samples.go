@@ -102,7 +102,7 @@ func drawSamples(t task.Task, seed uint64) []task.Example {
 // Run lets the model answer: at each position the token that it thinks most likely, after the right tokens before. For
 // an answer of several tokens that is what it would say by itself as long as it is right.
 func (s *Samples) Run() ([]run.Sample, error) {
-	if err := s.program.Run(backend.Step{Inputs: s.inputs}); err != nil {
+	if err := s.program.Run(backend.Args{Inputs: s.inputs}); err != nil {
 		return nil, err
 	}
 	if err := s.program.Results(nil); err != nil {

@@ -83,6 +83,6 @@ func Operations() []Op {
 		&Embedding{}, &EmbeddingBackward{},
 		&CrossEntropy{}, &Exit{}, &ExitLoss{},
 		&Fill{}, &Add{}, &ColumnSums{}, &Sum{}, &Cosine{}, &CosineBackward{},
-		&ClipFactor{}, &AdamW{}, &Adafactor{}, &Average{},
+		&ClipFactor{}, &AdamW{}, &Adafactor{}, &EMA{},
 	}
 }

@@ -34,9 +34,9 @@ func (o *ClipFactor) check() error {
 // where Correct1 = 1−Beta1^t and Correct2 = 1−Beta2^t are given by the step. All tensors are dense and of one shape;
 // Factor is [1,1] or missing.
 type AdamW struct {
-	X, Grad, M, V, Factor    Tensor
-	Rate, Correct1, Correct2 Scalar
-	Beta1, Beta2, Eps, Decay float32
+	X, Grad, M, V, Factor                  Tensor
+	Rate, BiasCorrection1, BiasCorrection2 Scalar
+	Beta1, Beta2, Eps, Decay               float32
 }
 
 func (o *AdamW) Name() string { return "adamw" }
@@ -45,7 +45,7 @@ func (o *AdamW) describe(f *Facts) {
 	f.Kind = KindUpdate
 	f.read(o.Grad, o.Factor)
 	f.update(o.X, o.M, o.V)
-	f.Scalars = append(f.Scalars, o.Rate, o.Correct1, o.Correct2)
+	f.Scalars = append(f.Scalars, o.Rate, o.BiasCorrection1, o.BiasCorrection2)
 	f.exact(o.X, o.M, o.V, o.Factor)
 	f.Gated = true
 }
@@ -102,16 +102,16 @@ func (o *Adafactor) check() error {
 		wantIf("factor", o.Factor, 1, 1))
 }
 
-// Average is the exponential moving average Mean = Decay·Mean + (1−Decay)·X of dense tensors of one shape, or nothing
+// EMA is the exponential moving average Mean = Decay·Mean + (1−Decay)·X of dense tensors of one shape, or nothing
 // where Factor is 0. Decay is given by the step.
-type Average struct {
+type EMA struct {
 	X, Mean, Factor Tensor
 	Decay           Scalar
 }
 
-func (o *Average) Name() string { return "average" }
+func (o *EMA) Name() string { return "average" }
 
-func (o *Average) describe(f *Facts) {
+func (o *EMA) describe(f *Facts) {
 	f.Kind = KindUpdate
 	f.read(o.X, o.Factor)
 	f.update(o.Mean)
@@ -120,7 +120,7 @@ func (o *Average) describe(f *Facts) {
 	f.Gated = true
 }
 
-func (o *Average) check() error {
+func (o *EMA) check() error {
 	return firstError(want("mean", o.Mean, o.X.Rows, o.X.Cols), wantDense("X", o.X), wantDense("mean", o.Mean),
 		wantIf("factor", o.Factor, 1, 1))
 }

@@ -18,7 +18,7 @@ const align = 16
 // life is the span of operations in which a storage holds a value.
 type life struct{ storage, size, first, last int }
 
-// PlanArenas places the temporaries of the group part and of the step part. size, if given, says how much room storage i
+// PlanArenas places the temporaries of the body and of the update. size, if given, says how much room storage i
 // takes, in float32 values; otherwise it is its length.
 func PlanArenas(r *Recorder, size func(i int) int) (group, step Arena, err error) {
 	if r.err != nil {
@@ -34,7 +34,7 @@ func PlanArenas(r *Recorder, size func(i int) int) (group, step Arena, err error
 	if size == nil {
 		size = func(i int) int { return r.storages[i].Len }
 	}
-	return planArena(r.storages, r.group, pinned, size), planArena(r.storages, r.step, pinned, size), nil
+	return planArena(r.storages, r.body, pinned, size), planArena(r.storages, r.update, pinned, size), nil
 }
 
 func planArena(storages []Storage, ops []Op, pinned map[int]bool, size func(int) int) Arena {

@@ -13,7 +13,7 @@ func recordRandom(t *rapid.T) *graph.Recorder {
 	r := graph.NewRecorder(1, 1)
 	for part := range 2 {
 		if part == 1 {
-			r.BeginStep()
+			r.BeginUpdate()
 		}
 		var live []graph.Tensor
 		operand := func() graph.Tensor { return rapid.SampledFrom(live).Draw(t, "operand") }
@@ -58,9 +58,9 @@ func TestArenas(t *testing.T) {
 			t.Fatal(err)
 		}
 		for part, arena := range map[string]graph.Arena{"group": group, "step": step} {
-			ops := r.Group()
+			ops := r.Body()
 			if part == "step" {
-				ops = r.Step()
+				ops = r.Update()
 			}
 			owner, sum := make([]int, arena.Len), 0
 			cells := func(x graph.Tensor) []int {
@@ -97,7 +97,7 @@ func TestArenas(t *testing.T) {
 			for i, s := range r.Storages() {
 				if arena.Offsets[i] >= 0 {
 					sum += (s.Len + 15) / 16 * 16
-					if s.Step != (part == "step") {
+					if s.Update != (part == "step") {
 						t.Fatalf("%s part: has storage %d of the other", part, i+1)
 					}
 				}

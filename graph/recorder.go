@@ -4,8 +4,8 @@
 // do not run when they are called: a [Recorder] writes them down with every shape and place resolved, a backend
 // compiles the recording into a program, and the program is run once a step.
 //
-// A recording has two parts. The group part runs once for each group of sequences of the batch (forward, loss,
-// backward), and what it adds to accumulators (gradients, sums of losses) is summed over the groups. The step part
+// A recording has two parts. The body runs once for each group of sequences of the batch (forward, loss,
+// backward), and what it adds to accumulators (gradients, sums of losses) is summed over the groups. The update
 // then runs once (clipping, optimizer, averages). How the groups are cut, and in which order their sums are added,
 // depends on the batch alone and never on the number of workers, so the same data gives the same bits.
 //
@@ -34,14 +34,14 @@ type Recorder struct {
 	sequences int
 	groups    int
 	storages  []Storage
-	group     []Op
-	step      []Op
-	inStep    bool
+	body      []Op
+	update    []Op
+	inUpdate  bool
 	scalars   int
 	inputs    int
 	outputs   int
 	results   []Tensor
-	where     Place // of what is recorded now
+	scope     Scope // of what is recorded now
 	marks     []Mark
 	err       error
 }
@@ -71,14 +71,14 @@ func (r *Recorder) Fail(err error) {
 	}
 }
 
-// BeginStep ends the group part: what is recorded from now on runs once a step, after the accumulators were summed.
-func (r *Recorder) BeginStep() { r.inStep = true }
+// BeginUpdate ends the body: what is recorded from now on runs once a step, after the accumulators were summed.
+func (r *Recorder) BeginUpdate() { r.inUpdate = true }
 
-// Group returns the operations that run once for each group.
-func (r *Recorder) Group() []Op { return r.group }
+// Body returns the operations that run once for each group.
+func (r *Recorder) Body() []Op { return r.body }
 
-// Step returns the operations that run once a step.
-func (r *Recorder) Step() []Op { return r.step }
+// Update returns the operations that run once a step.
+func (r *Recorder) Update() []Op { return r.update }
 
 // Storages returns the storages; tensor t lives in Storages()[t.Storage-1].
 func (r *Recorder) Storages() []Storage { return r.storages }
@@ -126,7 +126,7 @@ func (r *Recorder) Accumulator(rows, cols int) Tensor {
 
 // Temporary makes a tensor of the current part. It has no value until an operation writes it.
 func (r *Recorder) Temporary(rows, cols int) Tensor {
-	return r.matrix(Storage{Space: Temporary, Step: r.inStep}, rows, cols)
+	return r.matrix(Storage{Space: Temporary, Update: r.inUpdate}, rows, cols)
 }
 
 // Input makes an index with perSequence values for each sequence of the batch.
@@ -151,7 +151,7 @@ func (r *Recorder) Scalar() Scalar {
 	return Scalar(r.scalars)
 }
 
-// Result marks a tensor of the accumulators, parameters or step part to be read with a program's Results after a step.
+// Result marks a tensor of the accumulators, parameters or update to be read with a program's Results after a step.
 func (r *Recorder) Result(t Tensor) {
 	if !t.Exists() || !t.Dense() {
 		r.Fail(fmt.Errorf("recorder: a result must be a dense tensor, not %s", t.Shape()))
@@ -161,8 +161,8 @@ func (r *Recorder) Result(t Tensor) {
 		r.Fail(fmt.Errorf("recorder: result: %w", err))
 		return
 	}
-	if s := r.storages[t.Storage-1]; s.Space == Output || s.Space == Temporary && !s.Step {
-		r.Fail(fmt.Errorf("recorder: %s of the group part can't be a result", s.Space))
+	if s := r.storages[t.Storage-1]; s.Space == Output || s.Space == Temporary && !s.Update {
+		r.Fail(fmt.Errorf("recorder: %s of the body can't be a result", s.Space))
 	}
 	r.results = append(r.results, t)
 }
@@ -178,7 +178,7 @@ func (r *Recorder) Record(op Op) {
 	}
 	ops := r.part()
 	*ops = append(*ops, op)
-	if !r.inStep {
+	if !r.inUpdate {
 		r.mark()
 	}
 }
@@ -187,10 +187,10 @@ func (r *Recorder) Record(op Op) {
 func (r *Recorder) Current() []Op { return *r.part() }
 
 func (r *Recorder) part() *[]Op {
-	if r.inStep {
-		return &r.step
+	if r.inUpdate {
+		return &r.update
 	}
-	return &r.group
+	return &r.body
 }
 
 // inBounds checks that t lies in its storage.
@@ -220,13 +220,13 @@ func (r *Recorder) examine(op Op) error {
 			switch s := r.storages[t.Storage-1]; {
 			case i == 1 && s.Space == Constant:
 				return fmt.Errorf("writes a constant")
-			case i == 1 && s.Space == Parameter && !r.inStep:
-				return fmt.Errorf("writes a parameter in the group part, where groups run side by side")
-			case i == 1 && s.Space == Accumulator && !r.inStep && !slices.Contains(v.Reads, t):
-				return fmt.Errorf("writes over an accumulator in the group part, which may only add to it")
-			case r.inStep && s.Space == Output:
-				return fmt.Errorf("an output has no place in the step part")
-			case s.Space == Temporary && s.Step != r.inStep:
+			case i == 1 && s.Space == Parameter && !r.inUpdate:
+				return fmt.Errorf("writes a parameter in the body, where groups run side by side")
+			case i == 1 && s.Space == Accumulator && !r.inUpdate && !slices.Contains(v.Reads, t):
+				return fmt.Errorf("writes over an accumulator in the body, which may only add to it")
+			case r.inUpdate && s.Space == Output:
+				return fmt.Errorf("an output has no place in the update")
+			case s.Space == Temporary && s.Update != r.inUpdate:
 				return fmt.Errorf("a temporary of the other part")
 			case i == 0 && (s.Space == Temporary || s.Space == Output) && !s.written:
 				return fmt.Errorf("reads %s memory that nothing has written", s.Space)
@@ -240,8 +240,8 @@ func (r *Recorder) examine(op Op) error {
 		if x.Offset < 0 || x.Len < 1 || x.Offset+x.Len > r.storages[x.Storage-1].Len {
 			return fmt.Errorf("index of %d values at %d does not fit its input", x.Len, x.Offset)
 		}
-		if r.inStep {
-			return fmt.Errorf("an input has no place in the step part")
+		if r.inUpdate {
+			return fmt.Errorf("an input has no place in the update")
 		}
 	}
 	for _, s := range v.Scalars {

@@ -33,15 +33,15 @@ func TestRecorderRules(t *testing.T) {
 			r.Record(fill(graph.Tensor{Storage: r.Input(2).Storage, Rows: 1, Cols: 2}))
 		}},
 		{"fill: writes a constant", func(r *graph.Recorder) { r.Record(fill(r.Constant(1, 2, []float32{1, 2}))) }},
-		{"fill: writes a parameter in the group part", func(r *graph.Recorder) { r.Record(fill(r.Parameter(buffer{n: 3}))) }},
+		{"fill: writes a parameter in the body", func(r *graph.Recorder) { r.Record(fill(r.Parameter(buffer{n: 3}))) }},
 		{"fill: a temporary of the other part", func(r *graph.Recorder) {
 			x := r.Temporary(1, 1)
-			r.BeginStep()
+			r.BeginUpdate()
 			r.Record(fill(x))
 		}},
-		{"fill: an output has no place in the step part", func(r *graph.Recorder) {
+		{"fill: an output has no place in the update", func(r *graph.Recorder) {
 			x := r.Output(1, 1)
-			r.BeginStep()
+			r.BeginUpdate()
 			r.Record(fill(x))
 		}},
 		{"add: reads temporary memory that nothing has written", func(r *graph.Recorder) {
@@ -67,15 +67,15 @@ func TestRecorderRules(t *testing.T) {
 			x.Offset = 3
 			r.Record(&graph.Embedding{Table: r.Parameter(buffer{n: 3}), Index: x, Y: r.Temporary(2, 3)})
 		}},
-		{"embedding: an input has no place in the step part", func(r *graph.Recorder) {
+		{"embedding: an input has no place in the update", func(r *graph.Recorder) {
 			x := r.Input(1)
-			r.BeginStep()
+			r.BeginUpdate()
 			r.Record(&graph.Embedding{Table: r.Parameter(buffer{n: 3}), Index: x, Y: r.Temporary(1, 3)})
 		}},
 		{"average: scalar 2 is not of this recorder", func(r *graph.Recorder) {
 			r.Scalar()
-			r.BeginStep()
-			r.Record(&graph.Average{X: r.Parameter(buffer{n: 3}), Mean: r.Parameter(buffer{n: 3}), Decay: 2})
+			r.BeginUpdate()
+			r.Record(&graph.EMA{X: r.Parameter(buffer{n: 3}), Mean: r.Parameter(buffer{n: 3}), Decay: 2})
 		}},
 		{"recorder: temporary of shape [0,3]", func(r *graph.Recorder) { r.Temporary(0, 3) }},
 		{"recorder: accumulator of shape [3,-1]", func(r *graph.Recorder) { r.Accumulator(3, -1) }},
@@ -83,8 +83,8 @@ func TestRecorderRules(t *testing.T) {
 		{"recorder: input of 0 values", func(r *graph.Recorder) { r.Input(0) }},
 		{"recorder: a result must be a dense tensor", func(r *graph.Recorder) { r.Result(graph.Tensor{}) }},
 		{"recorder: a result must be a dense tensor", func(r *graph.Recorder) { r.Result(r.Accumulator(2, 4).Columns(0, 2)) }},
-		{"recorder: temporary of the group part can't be a result", func(r *graph.Recorder) { r.Result(r.Temporary(2, 4)) }},
-		{"recorder: output of the group part can't be a result", func(r *graph.Recorder) { r.Result(r.Output(2, 4)) }},
+		{"recorder: temporary of the body can't be a result", func(r *graph.Recorder) { r.Result(r.Temporary(2, 4)) }},
+		{"recorder: output of the body can't be a result", func(r *graph.Recorder) { r.Result(r.Output(2, 4)) }},
 		{"recorder: result: storage 7 is not of this recorder", func(r *graph.Recorder) { r.Result(graph.Tensor{Storage: 7, Rows: 1, Cols: 1}) }},
 		{"recorder: result: operand [1,5] at 0 does not fit its storage of 4", func(r *graph.Recorder) {
 			x := r.Accumulator(1, 4)
@@ -120,7 +120,7 @@ func TestFirstErrorSticks(t *testing.T) {
 	if first == nil || r.Err() != first {
 		t.Errorf("first error %v, then %v", first, r.Err())
 	}
-	if n := len(r.Group()); n != 1 {
+	if n := len(r.Body()); n != 1 {
 		t.Errorf("%d operations recorded, want those before the error: 1", n)
 	}
 	if _, _, err := graph.PlanArenas(r, nil); err != first {
@@ -146,9 +146,9 @@ func TestPartsAndResults(t *testing.T) {
 	}
 	rate, sum := r.Scalar(), r.Accumulator(2, 2)
 	r.Record(&graph.Add{A: sum, Y: sum, Alpha: 1})
-	r.BeginStep()
+	r.BeginUpdate()
 	w, mean, kept := r.Parameter(buffer{n: 4}), r.Parameter(buffer{n: 4}), r.Temporary(1, 4)
-	r.Record(&graph.Average{X: w, Mean: mean, Decay: rate})
+	r.Record(&graph.EMA{X: w, Mean: mean, Decay: rate})
 	r.Result(sum.RowRange(1, 2))
 	r.Result(kept) // before it is written
 	r.Result(mean)
@@ -159,17 +159,17 @@ func TestPartsAndResults(t *testing.T) {
 	if _, step, err := graph.PlanArenas(r, nil); err != nil || step.Offsets[kept.Storage-1] != 0 || step.Len != 16 {
 		t.Errorf("plan: %+v, %v", step, err)
 	}
-	if r.Err() != nil || len(r.Group()) != 1 || len(r.Step()) != 2 || r.Scalars() != 1 || r.Inputs() != 1 || r.ResultLen() != 10 {
-		t.Errorf("error %v; %d and %d operations, %d scalars, %d inputs, results of %d", r.Err(), len(r.Group()), len(r.Step()), r.Scalars(), r.Inputs(), r.ResultLen())
+	if r.Err() != nil || len(r.Body()) != 1 || len(r.Update()) != 2 || r.Scalars() != 1 || r.Inputs() != 1 || r.ResultLen() != 10 {
+		t.Errorf("error %v; %d and %d operations, %d scalars, %d inputs, results of %d", r.Err(), len(r.Body()), len(r.Update()), r.Scalars(), r.Inputs(), r.ResultLen())
 	}
 	for _, c := range []struct {
 		want string
-		step backend.Step
+		step backend.Args
 	}{
-		{"", backend.Step{Scalars: []float32{1}, Inputs: [][]int32{make([]int32, 60)}}},
-		{"step with 0 scalars", backend.Step{Inputs: [][]int32{make([]int32, 60)}}},
-		{"step with 2 inputs", backend.Step{Scalars: []float32{1}, Inputs: [][]int32{make([]int32, 60), nil}}},
-		{"input 0 has 59 values, the program wants 60", backend.Step{Scalars: []float32{1}, Inputs: [][]int32{make([]int32, 59)}}},
+		{"", backend.Args{Scalars: []float32{1}, Inputs: [][]int32{make([]int32, 60)}}},
+		{"step with 0 scalars", backend.Args{Inputs: [][]int32{make([]int32, 60)}}},
+		{"step with 2 inputs", backend.Args{Scalars: []float32{1}, Inputs: [][]int32{make([]int32, 60), nil}}},
+		{"input 0 has 59 values, the program wants 60", backend.Args{Scalars: []float32{1}, Inputs: [][]int32{make([]int32, 59)}}},
 	} {
 		err := c.step.Check(r)
 		if (err == nil) != (c.want == "") || err != nil && !strings.HasPrefix(err.Error(), c.want) {

@@ -10,7 +10,7 @@ const (
 	Parameter Space = iota + 1
 	// Constant is fixed when it is recorded.
 	Constant
-	// Accumulator is zero when a step begins; what the groups add to it is summed before the step part runs.
+	// Accumulator is zero when a step begins; what the groups add to it is summed before the update runs.
 	Accumulator
 	// Input and Output hold a part for each group of the batch.
 	Input
@@ -39,7 +39,7 @@ type Storage struct {
 	Len    int       // values; of one group for Input and Output
 	Buffer Buffer    // Parameter
 	Data   []float32 // Constant
-	Step   bool      // a Temporary of the step part
+	Update bool      // a Temporary of the update
 	Number int       // which input or output, in the order of recording
 
 	written bool

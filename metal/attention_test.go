@@ -165,7 +165,7 @@ func (c *comparison) outputs(of []graph.Tensor) []float32 {
 		c.Fatal(err)
 	}
 	defer p.Close()
-	if err := p.Run(backend.Step{}); err != nil {
+	if err := p.Run(backend.Args{}); err != nil {
 		c.Fatal(err)
 	}
 	if err := p.Results(nil); err != nil {

@@ -70,7 +70,7 @@ func TestBFloatRounding(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		runOnce(t, p, backend.Step{})
+		runOnce(t, p, backend.Args{})
 		show := func(what string, y graph.Tensor, want func(i int) float32) {
 			got := make([]float32, y.Size())
 			if err := p.Output(y, got); err != nil {

@@ -66,7 +66,7 @@ func (x launch) moved() int64 {
 
 // least is what the operation of a launch must move, and the one lowered together with it; for a launch of none, what it
 // moves. What the first writes the second need not read.
-func (p *program) least(s step) int64 {
+func (p *program) least(s recordedLaunch) int64 {
 	if s.op == nil {
 		return s.launch.moved()
 	}

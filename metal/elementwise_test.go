@@ -16,10 +16,10 @@ func TestAddOfManyThreadgroups(t *testing.T) {
 	} {
 		t.Run(fmt.Sprintf("[%d,%d] of %d", c.rows, c.cols, c.stride), func(t *testing.T) {
 			x, y, row := normals(c.rows*c.stride, 1), normals(c.rows*c.stride, 2), normals(c.cols, 3)
-			got := resultsOf(t, emulator.Options{}, backend.Step{}, func(r *recording) {
+			got := resultsOf(t, emulator.Options{}, backend.Args{}, func(r *recording) {
 				a, b := shaped(r.values(x), c.rows, c.cols, c.stride), shaped(r.values(y), c.rows, c.cols, c.stride)
 				one := shaped(r.values(row), 1, c.cols, c.cols)
-				r.BeginStep()
+				r.BeginUpdate()
 				full := r.result(c.rows, c.stride)
 				r.Record(&graph.Fill{Y: full, Value: 9})
 				sum := full.Columns(0, c.cols)

@@ -29,7 +29,7 @@ func TestEmbeddingBackwardOfSegments(t *testing.T) {
 	for _, c := range []struct{ cols, pad int }{{136, 4}, {136, 0}, {37, 3}} {
 		stride := c.cols + 2*c.pad
 		dy := normals(rows*stride, 2)
-		got := resultsOf(t, emulator.Options{Checked: true}, backend.Step{Inputs: [][]int32{ids}}, func(r *recording) {
+		got := resultsOf(t, emulator.Options{Checked: true}, backend.Args{Inputs: [][]int32{ids}}, func(r *recording) {
 			part := func(t graph.Tensor) graph.Tensor { return t.Columns(c.pad, c.pad+c.cols) }
 			table, positions := r.Accumulator(vocabulary, stride), r.Accumulator(length, stride)
 			op := &graph.EmbeddingBackward{Index: r.Input(rows), DY: part(shaped(r.values(dy), rows, stride, stride)), DTable: part(table), DPositions: part(positions)}

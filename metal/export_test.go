@@ -56,7 +56,7 @@ func (m *Metal) Access(l *Launch, bind int) (reads_, writes_, missing bool) {
 func (m *Metal) Undefined(l *Launch) (buffers []Buffer) {
 	for i := range m.flights {
 		if p := m.flights[i].p; place(p.launches, l) >= 0 {
-			for _, r := range []region{results, outputs, accumulators, groupArena, stepArena, scratch, partials} {
+			for _, r := range []region{results, outputs, accumulators, bodyArena, updateArena, scratch, partials} {
 				if p.buffers[r] != 0 {
 					buffers = append(buffers, p.buffers[r])
 				}
@@ -89,7 +89,7 @@ func Files(p backend.Program, op graph.Op) (files []string) {
 
 // AsksGate reports whether the launches of operation op that change a parameter are told whether they may.
 func AsksGate(p backend.Program, op graph.Op) bool {
-	return slices.ContainsFunc(p.(*program).steps, func(s step) bool {
+	return slices.ContainsFunc(p.(*program).steps, func(s recordedLaunch) bool {
 		return s.op == op && slices.ContainsFunc(s.args, func(a arg) bool { return a.region == journal })
 	})
 }

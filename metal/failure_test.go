@@ -318,7 +318,7 @@ func TestFailureBehindEndedStep(t *testing.T) {
 		defer u.program.Close()
 		_, launches = metal.Gate(u.program)
 		for range 2 {
-			if err := u.program.Run(backend.Step{Scalars: []float32{0.5}}); err != nil {
+			if err := u.program.Run(backend.Args{Scalars: []float32{0.5}}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -403,7 +403,7 @@ func TestNothingRunsMeanwhile(t *testing.T) {
 	}
 	for range 2 {
 		for _, p := range programs {
-			if err := p.Run(backend.Step{}); err != nil {
+			if err := p.Run(backend.Args{}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -415,7 +415,7 @@ func TestNothingRunsMeanwhile(t *testing.T) {
 	}
 	// Whoever wants the results of the later step waits for it.
 	for _, p := range programs[:2] {
-		if err := p.Run(backend.Step{}); err != nil {
+		if err := p.Run(backend.Args{}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -433,7 +433,7 @@ func TestNothingRunsMeanwhile(t *testing.T) {
 		return nil
 	}
 	for range 2 {
-		if err := programs[0].Run(backend.Step{}); err != nil {
+		if err := programs[0].Run(backend.Args{}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -446,7 +446,7 @@ func TestNothingRunsMeanwhile(t *testing.T) {
 		t.Errorf("%d resets", d.resets)
 	}
 	for i, p := range programs {
-		if err := p.Run(backend.Step{}); err != nil {
+		if err := p.Run(backend.Args{}); err != nil {
 			t.Fatal(err)
 		}
 		if i == 0 {
@@ -475,7 +475,7 @@ func TestGateBehindOtherProgram(t *testing.T) {
 		}
 		compile := func(record func(r *graph.Recorder, w graph.Tensor)) backend.Program {
 			r := graph.NewRecorder(1, 1)
-			r.BeginStep()
+			r.BeginUpdate()
 			record(r, r.Parameter(w))
 			p, err := b.Compile(r)
 			if err != nil {
@@ -491,11 +491,11 @@ func TestGateBehindOtherProgram(t *testing.T) {
 		writes := compile(func(r *graph.Recorder, w graph.Tensor) {
 			x := r.Temporary(1, 6)
 			r.Record(&graph.Fill{Y: x, Value: 1})
-			r.Record(&graph.Average{X: x, Mean: w, Decay: r.Scalar()})
+			r.Record(&graph.EMA{X: x, Mean: w, Decay: r.Scalar()})
 		})
 		_, launches = metal.Gate(reads)
 		twice := make([]float32, 6)
-		err = errors.Join(reads.Run(backend.Step{}), writes.Run(backend.Step{Scalars: []float32{0.5}}), reads.Results(twice), writes.Results(nil))
+		err = errors.Join(reads.Run(backend.Args{}), writes.Run(backend.Args{Scalars: []float32{0.5}}), reads.Results(twice), writes.Results(nil))
 		weights = make([]float32, 6)
 		return append(weights, twice...), launches, errors.Join(err, w.Read(0, weights))
 	}
@@ -533,11 +533,11 @@ func TestUngated(t *testing.T) {
 				t.Fatal(err)
 			}
 			r := graph.NewRecorder(1, 1)
-			r.BeginStep()
+			r.BeginUpdate()
 			x, y := r.Temporary(1, 4), r.Parameter(w)
 			r.Record(&graph.Fill{Y: x, Value: 3})
 			r.Record(&graph.Add{A: y, B: x, Y: y, Alpha: 1, Beta: 1})
-			r.Record(&graph.Average{X: x, Mean: y}) // which asks the gate
+			r.Record(&graph.EMA{X: x, Mean: y}) // which asks the gate
 			p, err := b.Compile(r)
 			if err != nil {
 				t.Fatal(err)
@@ -547,7 +547,7 @@ func TestUngated(t *testing.T) {
 				programs = []backend.Program{addsOf(t, b, 3), p}
 			}
 			for _, p := range programs {
-				if err := p.Run(backend.Step{}); err != nil {
+				if err := p.Run(backend.Args{}); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -693,7 +693,7 @@ func TestRefusedCommandBuffers(t *testing.T) {
 			}
 			return nil
 		}
-		err := p.Run(backend.Step{})
+		err := p.Run(backend.Args{})
 		if err == nil {
 			err = p.Results(nil)
 		}
@@ -738,7 +738,7 @@ func TestNarrowPipeline(t *testing.T) {
 		b := on(t, d, metal.Options{})
 		compile := func() error {
 			r := graph.NewRecorder(1, 1)
-			r.BeginStep()
+			r.BeginUpdate()
 			y := r.Temporary(1, 2048)
 			r.Record(&graph.Fill{Y: y, Value: 3})
 			r.Record(&graph.Add{A: y, Y: y, Alpha: 1})
@@ -797,7 +797,7 @@ func TestNoAllocation(t *testing.T) {
 	}
 }
 
-func runOnce(t *testing.T, p backend.Program, s backend.Step) {
+func runOnce(t *testing.T, p backend.Program, s backend.Args) {
 	if err := p.Run(s); err != nil {
 		t.Fatal(err)
 	}
@@ -807,7 +807,7 @@ func runOnce(t *testing.T, p backend.Program, s backend.Step) {
 }
 
 // emptyProgram is a program of some launches on a device that does nothing, with an input and its sorted positions.
-func emptyProgram(t *testing.T) (backend.Program, backend.Step) {
+func emptyProgram(t *testing.T) (backend.Program, backend.Args) {
 	t.Helper()
 	b := on(t, metal.OnPaper(metal.Chip{Name: "paper"}), metal.Options{Target: 1})
 	w, err := b.NewBuffer(40)
@@ -821,11 +821,11 @@ func emptyProgram(t *testing.T) (backend.Program, backend.Step) {
 	x := r.Temporary(8, 4)
 	r.Record(&graph.Embedding{Table: table, Index: tokens, Y: x})
 	r.Record(&graph.EmbeddingBackward{Index: tokens, DY: x, DTable: grad})
-	r.BeginStep()
-	r.Record(&graph.Average{X: grad, Mean: table, Decay: r.Scalar()})
+	r.BeginUpdate()
+	r.Record(&graph.EMA{X: grad, Mean: table, Decay: r.Scalar()})
 	p, err := b.Compile(r)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return p, backend.Step{Scalars: []float32{0.5}, Inputs: [][]int32{make([]int32, 24)}}
+	return p, backend.Args{Scalars: []float32{0.5}, Inputs: [][]int32{make([]int32, 24)}}
 }

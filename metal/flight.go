@@ -155,7 +155,7 @@ func (m *Metal) waitAll(n int) (int, error) {
 			continue
 		}
 		for j := range f.commands {
-			f.p.position.Store(int32(min(f.p.steps[f.commands[j].from].at, len(f.p.rec.Group()))))
+			f.p.position.Store(int32(min(f.p.steps[f.commands[j].from].at, len(f.p.rec.Body()))))
 			seconds, err := m.wait(&f.commands[j])
 			if err != nil {
 				return i, m.describe(f, j, err)

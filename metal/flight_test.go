@@ -42,7 +42,7 @@ func TestCommandBufferTime(t *testing.T) {
 		p := addsOf(t, b, 1000)
 		for range 40 {
 			d.buffers = d.buffers[:0]
-			runOnce(t, p, backend.Step{})
+			runOnce(t, p, backend.Args{})
 		}
 		for i, n := range d.buffers[:len(d.buffers)-1] { // the last is what is left
 			if s := float64(n) * launch; len(d.buffers) < metal.MaxCommands && (s < 0.020 || s > 0.050) {
@@ -110,7 +110,7 @@ func TestSporadicKills(t *testing.T) {
 		begin := d.clock
 		for range steps {
 			d.buffers = d.buffers[:0]
-			runOnce(t, p, backend.Step{})
+			runOnce(t, p, backend.Args{})
 		}
 		return float64(steps) / (d.clock - begin)
 	}
@@ -137,7 +137,7 @@ func TestSporadicKills(t *testing.T) {
 		once := true
 		d.kill = func(float64) bool { defer func() { once = false }(); return once }
 		d.buffers = d.buffers[:0]
-		runOnce(t, p, backend.Step{})
+		runOnce(t, p, backend.Args{})
 	}
 	if d.kills != kills+12 {
 		t.Fatalf("%d kills, want 12", d.kills-kills)
@@ -172,13 +172,13 @@ func TestWantedTarget(t *testing.T) {
 	p := addsOf(t, b, 1000)
 	defer p.Close()
 	for range 30 {
-		runOnce(t, p, backend.Step{})
+		runOnce(t, p, backend.Args{})
 	}
 	once := true
 	d.kill = func(float64) bool { defer func() { once = false }(); return once }
 	for range 3 {
 		d.buffers = d.buffers[:0]
-		runOnce(t, p, backend.Step{})
+		runOnce(t, p, backend.Args{})
 		if s := d.longest(); s < 250e-6 || s > 350e-6 {
 			t.Errorf("a command buffer takes %g s, want 0.3 ms", s)
 		}
@@ -189,7 +189,7 @@ func TestWantedTarget(t *testing.T) {
 func addsOf(t *testing.T, b *metal.Metal, n int) backend.Program {
 	t.Helper()
 	r := graph.NewRecorder(1, 1)
-	r.BeginStep()
+	r.BeginUpdate()
 	x := r.Temporary(1, 256)
 	r.Record(&graph.Fill{Y: x})
 	for range n {
@@ -214,7 +214,7 @@ func TestMostCommandBuffers(t *testing.T) {
 		}
 		for range 40 { // until launches are known
 			d.buffers = d.buffers[:0]
-			runOnce(t, p, backend.Step{})
+			runOnce(t, p, backend.Args{})
 			if n := len(d.buffers); n > metal.MaxCommands || launches == metal.MaxCommands && n != launches {
 				t.Fatalf("%d launches in %d command buffers", launches, n)
 			}
@@ -246,7 +246,7 @@ func TestPosition(t *testing.T) {
 	for range 5 {
 		r.Record(&graph.Fill{Y: x})
 	}
-	r.BeginStep()
+	r.BeginUpdate()
 	r.Record(&graph.Fill{Y: r.Temporary(1, 1)})
 	p, err := b.Compile(r)
 	if err != nil {
@@ -261,7 +261,7 @@ func TestPosition(t *testing.T) {
 		if at := position(); at >= 0 {
 			t.Errorf("between steps it is at %d", at)
 		}
-		runOnce(t, p, backend.Step{})
+		runOnce(t, p, backend.Args{})
 		want := []int{0, 1, 2, 3, 4, 0, 1, 2, 3, 4, 5}
 		if seen = slices.Compact(seen); !slices.Equal(seen, want) {
 			t.Errorf("positions %v, want %v", seen, want)

@@ -64,7 +64,7 @@ func (p *product) turns(o *graph.Matmul, r *graph.Rotary, c cut) bool {
 	return true
 }
 
-// wanted reports whether one of these operations, or anything after the group part, touches the storage of t.
+// wanted reports whether one of these operations, or anything after the body, touches the storage of t.
 func (l *lowering) wanted(t graph.Tensor, ops []graph.Op) bool {
 	if l.rec.Storages()[t.Storage-1].Space != graph.Temporary {
 		return true

@@ -28,7 +28,7 @@ func (x launch) touches() []touch {
 
 // barriers says before which launches a barrier must stand so that no launch runs at once with one that it conflicts with.
 // All touches of one region are moved by the same slot, so slots need no thought.
-func barriers(steps []step) []bool {
+func barriers(steps []recordedLaunch) []bool {
 	at := make([]bool, len(steps))
 	var open []touch // of the launches since the last barrier
 	for i, s := range steps {

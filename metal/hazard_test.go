@@ -24,7 +24,7 @@ func everyByte(a arg, f func(uint64)) {
 	}
 }
 
-func edges(steps []step) func(a arg, f func(uint64)) {
+func edges(steps []recordedLaunch) func(a arg, f func(uint64)) {
 	var all []uint64
 	for _, s := range steps {
 		for _, a := range s.args {
@@ -43,7 +43,7 @@ func edges(steps []step) func(a arg, f func(uint64)) {
 }
 
 // dependencies returns, for each launch, the launches before it that it must wait for, byte by byte.
-func dependencies(steps []step, probe func(a arg, f func(uint64))) [][]int {
+func dependencies(steps []recordedLaunch, probe func(a arg, f func(uint64))) [][]int {
 	memory := byteMap{}
 	after := make([][]int, len(steps))
 	for i, s := range steps {
@@ -86,7 +86,7 @@ func dependencies(steps []step, probe func(a arg, f func(uint64))) [][]int {
 }
 
 // checkBarriers fails unless a barrier stands between each launch and those that it must wait for, and none without need.
-func checkBarriers(t *testing.T, steps []step, at []bool, probe func(a arg, f func(uint64))) {
+func checkBarriers(t *testing.T, steps []recordedLaunch, at []bool, probe func(a arg, f func(uint64))) {
 	t.Helper()
 	after := dependencies(steps, probe)
 	last := 0 // launch after the last barrier
@@ -109,7 +109,7 @@ func TestBarriers(t *testing.T) {
 	rng := rand.New(rand.NewPCG(4, 2))
 	some := 0
 	for range 400 {
-		steps := make([]step, 2+rng.IntN(30))
+		steps := make([]recordedLaunch, 2+rng.IntN(30))
 		for i := range steps {
 			for range 1 + rng.IntN(4) {
 				steps[i].args = append(steps[i].args, arg{
@@ -138,7 +138,7 @@ func TestBarriersOfLargeArguments(t *testing.T) {
 	rng := rand.New(rand.NewPCG(5, 1))
 	some, none := 0, 0
 	for range 2000 {
-		steps := make([]step, 2+rng.IntN(4))
+		steps := make([]recordedLaunch, 2+rng.IntN(4))
 		for i := range steps {
 			// It begins or ends at a place, give or take a byte.
 			a := arg{region: region(1 + rng.IntN(2)), length: []uint64{1, 2, 4, 3 * gib, 4 * gib, 5 * gib}[rng.IntN(6)], access: access(1 + rng.IntN(3))}
@@ -209,7 +209,7 @@ func TestBarriersOfPrograms(t *testing.T) {
 			}
 			made = append(made, y)
 		}
-		r.BeginStep()
+		r.BeginUpdate()
 		r.Result(sum)
 		if r.Err() != nil { // read something of which only half was written
 			continue

@@ -91,7 +91,7 @@ func newSortedIndex(key sortKey) *sortedIndex {
 // on, and returns where they end.
 func planSorted(r *graph.Recorder, at uint64) (map[sortKey]*sortedIndex, uint64) {
 	sorted := map[sortKey]*sortedIndex{}
-	for _, op := range r.Group() {
+	for _, op := range r.Body() {
 		o, ok := op.(*graph.EmbeddingBackward)
 		if !ok || !o.DTable.Exists() {
 			continue

@@ -220,7 +220,7 @@ func TestChecksOfAllReaders(t *testing.T) {
 		for _, v := range []int32{-1, limit - 1, limit} {
 			values := make([]int32, 4)
 			values[i] = v
-			err := p.Run(backend.Step{Inputs: [][]int32{values}})
+			err := p.Run(backend.Args{Inputs: [][]int32{values}})
 			if ok := v >= 0 && v < limit; (err == nil) != ok {
 				t.Errorf("index %d at position %d: error %v", v, i, err)
 			}

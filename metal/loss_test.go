@@ -30,7 +30,7 @@ func TestCrossEntropyOfImpossibleClasses(t *testing.T) {
 			row(2)[1] = 5  // the target too
 			row(4)[1] = inf
 
-			got := resultsOf(t, emulator.Options{Checked: true}, backend.Step{Inputs: [][]int32{targets}}, func(r *recording) {
+			got := resultsOf(t, emulator.Options{Checked: true}, backend.Args{Inputs: [][]int32{targets}}, func(r *recording) {
 				logits := shaped(r.values(x), rows, classes, classes)
 				loss, correct, grad := r.Temporary(rows, 1), r.Temporary(rows, 1), r.Temporary(rows, classes)
 				r.Record(&graph.CrossEntropy{Logits: logits, Targets: r.Input(rows), Loss: loss, Correct: correct, DLogits: grad, Weight: 1})

@@ -18,8 +18,8 @@ const (
 	results                        // what Program.Results copies; slots
 	outputs                        // of the whole batch
 	accumulators                   // of gradients and sums
-	groupArena                     // temporaries of the group part
-	stepArena                      // temporaries of the step part
+	bodyArena                      // temporaries of the body
+	updateArena                    // temporaries of the update
 	scratch                        // what one operation needs besides its operands
 	partials                       // sums of several operations that belong to gradients; see partials.go
 	constants                      // of the recording
@@ -78,13 +78,13 @@ func boolConstant(i int, v bool) Constant {
 	return c
 }
 
-// step is a launch with its place in the recording.
-type step struct {
+// recordedLaunch is a launch with its place in the recording.
+type recordedLaunch struct {
 	launch
 	op    graph.Op // nil for what belongs to no operation
 	with  graph.Op // the one after op, if it is lowered together with it; else nil
-	group int      // of the batch; -1 in the step part
-	at    int      // the operation's number in the recording, the step part's after the group part's
+	group int      // of the batch; -1 in the update
+	at    int      // the operation's number in the recording, the update's after the body's
 }
 
 // lowering turns a recording into launches.
@@ -107,16 +107,16 @@ type lowering struct {
 	sorted      map[sortKey]*sortedIndex
 	checks      []indexCheck
 
-	group   int // being lowered; -1 in the step part
-	op      graph.Op
-	with    graph.Op   // see step
-	ahead   []graph.Op // those after op that may be lowered together with it
-	at      int        // see step
-	scratch uint64     // bytes in use by the operation
-	most    uint64     // bytes of scratch that any operation needs
-	waiting waiting
-	steps   []step
-	err     error
+	group    int // being lowered; -1 in the update
+	op       graph.Op
+	with     graph.Op   // see step
+	ahead    []graph.Op // those after op that may be lowered together with it
+	at       int        // see step
+	scratch  uint64     // bytes in use by the operation
+	most     uint64     // bytes of scratch that any operation needs
+	waiting  waiting
+	launches []recordedLaunch
+	err      error
 }
 
 // element is the number of bytes of one value of t.
@@ -221,7 +221,7 @@ func (l *lowering) add(x launch) {
 	if n := x.size(); n > 1024 {
 		panic(fmt.Sprintf("metal: %s with %d threads", x.kernel, n))
 	}
-	l.steps = append(l.steps, step{x, l.op, l.with, l.group, l.at})
+	l.launches = append(l.launches, recordedLaunch{x, l.op, l.with, l.group, l.at})
 }
 
 // size is how many threads a threadgroup has.
@@ -318,7 +318,7 @@ func (l *lowering) lower(op graph.Op) {
 		l.adamw(o)
 	case *graph.Adafactor:
 		l.adafactor(o)
-	case *graph.Average:
+	case *graph.EMA:
 		l.average(o)
 	default:
 		l.fail(fmt.Errorf("metal: no operation %s", op.Name()))

@@ -13,5 +13,5 @@ func (m *Metal) SetPartialFloats(n int) { m.chip.partials = n }
 // Passing are the buffers of a program in which nothing outlives an operation, or none a step.
 func Passing(p backend.Program) []Buffer {
 	b := p.(*program).buffers
-	return []Buffer{b[scratch], b[partials], b[groupArena]}
+	return []Buffer{b[scratch], b[partials], b[bodyArena]}
 }

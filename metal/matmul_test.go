@@ -90,7 +90,7 @@ func (c *comparison) run(label string, tolerance float64, ops ...graph.Op) []str
 			}
 		}
 		if err == nil {
-			err = p.Run(backend.Step{})
+			err = p.Run(backend.Args{})
 		}
 		if err == nil {
 			err = p.Results(nil)

@@ -53,10 +53,10 @@ func accumulation(t *testing.T, b *metal.Metal, w graph.Buffer) *graph.Recorder 
 	r.Record(&graph.Rotary{X: x, Width: 4, Length: 4, Base: 100})
 	r.Record(&graph.Add{A: x, B: r.Constant(8, 4, make([]float32, 32)), Y: y, Alpha: 1, Beta: 1})
 	r.Record(&graph.EmbeddingBackward{Index: tokens, DY: x, DTable: grad})
-	r.BeginStep()
+	r.BeginUpdate()
 	sum := r.Temporary(1, 1)
 	r.Record(&graph.Sum{X: grad, Y: sum, Alpha: 1})
-	r.Record(&graph.Average{X: grad, Mean: table, Decay: r.Scalar()})
+	r.Record(&graph.EMA{X: grad, Mean: table, Decay: r.Scalar()})
 	r.Result(sum)
 	return r
 }
@@ -103,7 +103,7 @@ func TestMemoryIsCounted(t *testing.T) {
 		}
 	}
 	for i, p := range programs {
-		if err := p.Run(backend.Step{Scalars: []float32{1}, Inputs: [][]int32{make([]int32, 24)}}); err != nil {
+		if err := p.Run(backend.Args{Scalars: []float32{1}, Inputs: [][]int32{make([]int32, 24)}}); err != nil {
 			t.Fatal(err)
 		}
 		p.Close()
@@ -155,7 +155,7 @@ func TestLargestBuffer(t *testing.T) {
 			t.Errorf("a buffer of %d values: error %v", n, err)
 		}
 		r := graph.NewRecorder(1, 1)
-		r.BeginStep()
+		r.BeginUpdate()
 		r.Record(&graph.Fill{Y: r.Temporary(1, n)})
 		if _, err := b.Compile(r); (err == nil) != ok || err != nil && !errors.Is(err, backend.ErrMemory) {
 			t.Errorf("a temporary of %d values: error %v", n, err)
@@ -172,7 +172,7 @@ func TestTooLargeOperand(t *testing.T) {
 		ok         bool
 	}{{65535, 65537, true}, {65536, 65536, false}, {65537, 65537, false}} {
 		r := graph.NewRecorder(1, 1)
-		r.BeginStep()
+		r.BeginUpdate()
 		r.Record(&graph.Fill{Y: r.Temporary(x.rows, x.cols)})
 		if _, err := b.Plan(r); (err == nil) != x.ok {
 			t.Errorf("an operand of [%d,%d]: error %v", x.rows, x.cols, err)
@@ -217,7 +217,7 @@ func TestMisuse(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer p.Close()
-	step := backend.Step{Scalars: []float32{1}, Inputs: [][]int32{make([]int32, 24)}}
+	step := backend.Args{Scalars: []float32{1}, Inputs: [][]int32{make([]int32, 24)}}
 	sum := make([]float32, 1)
 	for range b.Info().Depth {
 		if err := p.Run(step); err != nil {
@@ -260,7 +260,7 @@ func TestAccumulatorIsCleared(t *testing.T) {
 	sum, one := r.Accumulator(1, 128), r.Temporary(1, 128)
 	r.Record(&graph.Fill{Y: one, Value: 1})
 	r.Record(&graph.Add{A: sum, B: one, Y: sum, Alpha: 1, Beta: 1})
-	r.BeginStep()
+	r.BeginUpdate()
 	r.Result(sum)
 	p, err := b.Compile(r)
 	if err != nil {
@@ -269,7 +269,7 @@ func TestAccumulatorIsCleared(t *testing.T) {
 	defer p.Close()
 	for range 3 {
 		got := make([]float32, 128)
-		if err := errors.Join(p.Run(backend.Step{}), p.Results(got)); err != nil {
+		if err := errors.Join(p.Run(backend.Args{}), p.Results(got)); err != nil {
 			t.Fatal(err)
 		}
 		for i, x := range got {
@@ -310,7 +310,7 @@ func TestTimeout(t *testing.T) {
 		b := on(t, d, metal.Options{Timeout: timeout})
 		d.ends, d.submits = ends, 0 // whatever the backend has tried when it started
 		p := addsOf(t, b, 3)
-		if err := p.Run(backend.Step{}); err != nil {
+		if err := p.Run(backend.Args{}); err != nil {
 			t.Fatal(err)
 		}
 		begin := time.Now()
@@ -326,7 +326,7 @@ func TestTimeout(t *testing.T) {
 			if d.submits != 1 || err == nil || !strings.Contains(err.Error(), "can't be trusted") {
 				t.Errorf("%d command buffers were submitted, error %v", d.submits, err)
 			}
-			if err := p.Run(backend.Step{}); err == nil {
+			if err := p.Run(backend.Args{}); err == nil {
 				t.Error("a step after one that hangs: no error")
 			}
 			if _, err := b.Compile(graph.NewRecorder(1, 1)); err == nil {

@@ -312,12 +312,12 @@ func newUpdates(b *metal.Metal) *updates {
 	x, grad := r.Temporary(2, 3), r.Accumulator(2, 3)
 	r.Record(&graph.Fill{Y: x, Value: 2})
 	r.Record(&graph.Add{A: grad, B: x, Y: grad, Alpha: 1, Beta: 0.5})
-	r.BeginStep()
+	r.BeginUpdate()
 	flat := grad.Flat()
 	w, m, v := parameter(6, 1), parameter(6, 2), parameter(6, 3)
 	rate := r.Scalar()
 	r.Record(&graph.AdamW{X: w, Grad: flat, M: m, V: v, Rate: rate, Beta1: 0.9, Beta2: 0.99, Eps: 1e-3, Decay: 0.1})
-	r.Record(&graph.Average{X: flat, Mean: parameter(6, 4), Decay: rate})
+	r.Record(&graph.EMA{X: flat, Mean: parameter(6, 4), Decay: rate})
 	r.Record(&graph.Adafactor{X: parameter(6, 5), Grad: flat, ColV: parameter(6, 6), Rate: rate, Beta: rate, Eps: 1e-30, Clip: 1})
 	matrix := parameter(6, 7)
 	matrix.Rows, matrix.Cols, matrix.Stride = 2, 3, 3
@@ -335,7 +335,7 @@ func newUpdates(b *metal.Metal) *updates {
 func (u *updates) run() (weights []float32, err error) {
 	defer u.program.Close()
 	var errs []error
-	run := func(s float32) { errs = append(errs, u.program.Run(backend.Step{Scalars: []float32{s}})) }
+	run := func(s float32) { errs = append(errs, u.program.Run(backend.Args{Scalars: []float32{s}})) }
 	take := func() { errs = append(errs, u.program.Results(u.results)); weights = append(weights, u.results...) }
 	run(0.5)
 	take()

@@ -17,11 +17,11 @@ func (l *lowering) adamw(o *graph.AdamW) {
 		struct {
 			Size, Rate, Correct1, Correct2 uint32
 			Beta1, Beta2, Eps, Decay       float32
-		}{uint32(x.Cols), uint32(o.Rate), uint32(o.Correct1), uint32(o.Correct2), o.Beta1, o.Beta2, o.Eps, o.Decay},
+		}{uint32(x.Cols), uint32(o.Rate), uint32(o.BiasCorrection1), uint32(o.BiasCorrection2), o.Beta1, o.Beta2, o.Eps, o.Decay},
 		l.inOut(x), l.in(grad), l.inOut(m), l.inOut(v), l.in(o.Factor), l.scalars(), l.gate())
 }
 
-func (l *lowering) average(o *graph.Average) {
+func (l *lowering) average(o *graph.EMA) {
 	x, mean := o.X.Flat(), o.Mean.Flat()
 	l.flat("average", x.Cols, l.wide(x, mean), o.Factor, struct{ Size, Decay uint32 }{uint32(x.Cols), uint32(o.Decay)},
 		l.in(x), l.inOut(mean), l.in(o.Factor), l.scalars(), l.gate())

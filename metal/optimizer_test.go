@@ -49,7 +49,7 @@ func TestOptimizersAskTheGate(t *testing.T) {
 				return &graph.AdamW{X: x.Flat(), Grad: grad.Flat(), M: m, V: v, Beta1: 0.5, Beta2: 0.5}
 			},
 			"average": func(x, grad graph.Tensor, state func(n int) graph.Tensor) graph.Op {
-				return &graph.Average{X: grad, Mean: x}
+				return &graph.EMA{X: grad, Mean: x}
 			},
 			"adafactor": func(x, grad graph.Tensor, state func(n int) graph.Tensor) graph.Op {
 				return &graph.Adafactor{X: x, Grad: grad, RowV: state(rows), ColV: state(cols), Eps: 0.1, Clip: 1}
@@ -72,10 +72,10 @@ func TestOptimizersAskTheGate(t *testing.T) {
 				return states[len(states)-1]
 			}
 			x, grad := shaped(state(rows*cols), rows, cols, cols), shaped(r.values(normals(rows*cols, 9)), rows, cols, cols)
-			r.BeginStep()
+			r.BeginUpdate()
 			op := record(x, grad, state)
 			switch o := op.(type) {
-			case *graph.Average:
+			case *graph.EMA:
 				o.Decay = half
 			case *graph.Adafactor:
 				o.Beta = half
@@ -89,7 +89,7 @@ func TestOptimizersAskTheGate(t *testing.T) {
 				t.Fatal(err)
 			}
 			after := make([]float32, r.ResultLen())
-			if err := p.Run(backend.Step{Scalars: []float32{0.5}}); err != nil {
+			if err := p.Run(backend.Args{Scalars: []float32{0.5}}); err != nil {
 				t.Fatal(err)
 			}
 			if err := p.Results(after); err != nil {

@@ -7,7 +7,7 @@ import (
 )
 
 // Gradients of parameters are often added up from partial sums, by a launch of its own. As nothing else wants these
-// gradients before the step part, the partial sums of many operations wait and share that launch: see
+// gradients before the update, the partial sums of many operations wait and share that launch: see
 // shaders/partials.metal.
 
 // partial is partial sums of an operation that belong to one tensor, of float.
@@ -67,7 +67,7 @@ func (a arg) after(i int) arg {
 	return a
 }
 
-// canWait reports whether sums may be added to t later than now: nobody sees an accumulator before the step part.
+// canWait reports whether sums may be added to t later than now: nobody sees an accumulator before the update.
 func (l *lowering) canWait(t graph.Tensor) bool {
 	return l.group >= 0 && l.rec.Storages()[t.Storage-1].Space == graph.Accumulator
 }

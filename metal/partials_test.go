@@ -57,7 +57,7 @@ func (g *gradients) results() (got []float32, launches int) {
 		}
 		values[i] = make([]float32, g.ResultLen())
 		for range 2 {
-			if err := p.Run(backend.Step{}); err != nil {
+			if err := p.Run(backend.Args{}); err != nil {
 				g.Fatal(err)
 			}
 			if err := p.Results(values[i]); err != nil {

@@ -36,10 +36,10 @@ func (p *program) spend(x *command, seconds float64) {
 // should take by its FLOPs and bytes.
 func (p *program) Times() []backend.OpTime {
 	var out []backend.OpTime
-	for _, op := range p.rec.Group() {
+	for _, op := range p.rec.Body() {
 		out = append(out, backend.OpTime{Name: op.Name(), Op: op, Calls: p.profiled * p.rec.Groups()})
 	}
-	for _, op := range p.rec.Step() {
+	for _, op := range p.rec.Update() {
 		out = append(out, backend.OpTime{Name: op.Name(), Op: op, Calls: p.profiled})
 	}
 	out = append(out, backend.OpTime{Name: "clear and copy", Calls: p.profiled})

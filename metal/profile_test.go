@@ -23,7 +23,7 @@ func TestProfile(t *testing.T) {
 		r.Record(&graph.Fill{Y: x})
 		r.Record(&graph.Fill{Y: big})
 		r.Record(&graph.Sum{X: x, Y: sum, Alpha: 1, Accumulate: true})
-		r.BeginStep()
+		r.BeginUpdate()
 		r.Result(sum)
 		y := r.Temporary(1, 256)
 		r.Record(&graph.Fill{Y: y})
@@ -35,7 +35,7 @@ func TestProfile(t *testing.T) {
 		defer p.Close()
 		profiler := p.(backend.Profiler)
 		step := func() {
-			if err := p.Run(backend.Step{}); err != nil {
+			if err := p.Run(backend.Args{}); err != nil {
 				t.Fatal(err)
 			}
 			if err := p.Results(make([]float32, 1)); err != nil {
@@ -55,7 +55,7 @@ func TestProfile(t *testing.T) {
 			step()
 			times := profiler.Times()
 			all := 0.0
-			for i, op := range []graph.Op{r.Group()[0], r.Group()[1], r.Group()[2], r.Step()[0], r.Step()[1], nil} {
+			for i, op := range []graph.Op{r.Body()[0], r.Body()[1], r.Body()[2], r.Update()[0], r.Update()[1], nil} {
 				calls := steps
 				if i < 3 {
 					calls *= 2

@@ -17,8 +17,8 @@ type program struct {
 	rec    *graph.Recorder
 	memory backend.Memory
 
-	steps     []step   // what the launches are, for names and numbers
-	launches  []Launch // one for each step
+	steps     []recordedLaunch // what the launches are, for names and numbers
+	launches  []Launch         // one for each step
 	estimates []float64
 	marks     []Launch // the last launch of each command buffer
 	gate      int      // the launch after which parameters change; -1 if none do
@@ -109,8 +109,8 @@ func (m *Metal) layout(r *graph.Recorder) (*layout, error) {
 			l.regions[i], l.offsets[i], l.windows[i] = batch, slot, bytes
 			slot += roundUp(bytes * groups)
 		case graph.Temporary:
-			if l.regions[i] = groupArena; s.Step {
-				l.regions[i] = stepArena
+			if l.regions[i] = bodyArena; s.Update {
+				l.regions[i] = updateArena
 				l.offsets[i] = uint64(max(stepPlan.Offsets[i], 0)) * 4
 			} else {
 				l.offsets[i] = uint64(max(groupPlan.Offsets[i], 0)) * 4
@@ -123,7 +123,7 @@ func (m *Metal) layout(r *graph.Recorder) (*layout, error) {
 	}
 	l.slotBytes = uint32(slot)
 	out.sizes[batch] = slot * slots
-	out.sizes[groupArena], out.sizes[stepArena] = uint64(groupPlan.Len)*4, uint64(stepPlan.Len)*4
+	out.sizes[bodyArena], out.sizes[updateArena] = uint64(groupPlan.Len)*4, uint64(stepPlan.Len)*4
 	out.sizes[results] = roundUp(uint64(r.ResultLen())*4) * slots
 
 	out.lowerAll(out.sizes[accumulators])
@@ -132,7 +132,7 @@ func (m *Metal) layout(r *graph.Recorder) (*layout, error) {
 	}
 	out.sizes[scratch], out.sizes[partials] = l.most, l.waiting.most
 	out.sizes[hostTable] = uint64(len(l.hostTableData)) * 4
-	for _, s := range l.steps {
+	for _, s := range l.launches {
 		if s.params != nil {
 			out.sizes[tables] += roundUp(uint64(len(bytesOf(s.params))))
 		}
@@ -150,20 +150,20 @@ func (m *Metal) layout(r *graph.Recorder) (*layout, error) {
 		return n
 	}
 	out.memory.Accumulators = bytes(accumulators)
-	out.memory.Activations = bytes(groupArena, stepArena)
+	out.memory.Activations = bytes(bodyArena, updateArena)
 	out.memory.Workspace = bytes(scratch, partials, tables, constants, hostTable)
 	out.memory.Batch = bytes(batch, results, outputs)
 	return out, nil
 }
 
-// lowerAll lowers a whole step: the accumulators cleared, every group, the step part, its results, and the journal.
+// lowerAll lowers a whole step: the accumulators cleared, every group, the update, its results, and the journal.
 func (l *layout) lowerAll(accumulated uint64) {
 	if accumulated > 0 {
 		l.clear(arg{region: accumulators, length: accumulated, access: writes})
 	}
 	for g := range l.rec.Groups() {
 		l.group = g
-		ops := l.rec.Group()
+		ops := l.rec.Body()
 		for i := 0; i < len(ops); i++ {
 			l.at, l.ahead = i, ops[i+1:]
 			if l.lower(ops[i]); l.with != nil {
@@ -173,19 +173,19 @@ func (l *layout) lowerAll(accumulated uint64) {
 	}
 	l.addWaiting()
 	l.group, l.op, l.with, l.ahead = -1, nil, nil, nil
-	for i, op := range l.rec.Step() {
-		l.at = len(l.rec.Group()) + i
+	for i, op := range l.rec.Update() {
+		l.at = len(l.rec.Body()) + i
 		if l.changesParameter(op) {
 			if l.gate < 0 {
 				l.op = nil
 				l.openGate()
-				l.gate = len(l.steps) - 1
+				l.gate = len(l.launches) - 1
 			}
 			l.ungated = l.ungated || !graph.Describe(op).Gated
 		}
 		l.lower(op)
 	}
-	l.op, l.at = nil, len(l.rec.Group())
+	l.op, l.at = nil, len(l.rec.Body())
 	at, slot := uint64(0), uint32(roundUp(uint64(l.rec.ResultLen())*4))
 	for _, t := range l.rec.Results() {
 		from := l.in(t)
@@ -245,7 +245,7 @@ func (m *Metal) newProgram(r *graph.Recorder) (*program, error) {
 		p.sorted = append(p.sorted, s)
 	}
 	p.position.Store(-1)
-	count := len(l.steps)
+	count := len(l.launches)
 	for i := range MaxCommands { // behind the step's own launches, to be resolved with them
 		l.mark(i)
 	}
@@ -254,9 +254,9 @@ func (m *Metal) newProgram(r *graph.Recorder) (*program, error) {
 		p.Close()
 		return nil, err
 	}
-	flags := barriers(l.steps[:count])
+	flags := barriers(l.launches[:count])
 	table := tableWriter{bytes: m.device.Bytes(p.buffers[tables]), at: map[string]uint64{}}
-	for i, s := range l.steps {
+	for i, s := range l.launches {
 		x, err := p.resolve(s.launch, &table)
 		if err != nil {
 			p.Close()
@@ -271,7 +271,7 @@ func (m *Metal) newProgram(r *graph.Recorder) (*program, error) {
 			p.marks = append(p.marks, x)
 		}
 	}
-	p.steps = l.steps[:count]
+	p.steps = l.launches[:count]
 	return p, nil
 }
 
@@ -382,7 +382,7 @@ func (p *program) writeControl(slot int, c control) {
 func (p *program) name(i int) string { return p.steps[i].kernel }
 
 // Run starts one step.
-func (p *program) Run(s backend.Step) error {
+func (p *program) Run(s backend.Args) error {
 	m := p.m
 	if m.lost != nil {
 		return m.lost
@@ -419,7 +419,7 @@ func (p *program) Run(s backend.Step) error {
 }
 
 // fill writes a step's numbers into a slot.
-func (p *program) fill(slot int, s backend.Step) {
+func (p *program) fill(slot int, s backend.Args) {
 	copy(p.scalars(slot)[1:], s.Scalars)
 	b := p.slot(slot)
 	for i, st := range p.rec.Storages() {

@@ -33,7 +33,7 @@ func (r *recording) values(x []float32) graph.Tensor {
 	return r.Parameter(b)
 }
 
-// result is a tensor of the step part that is shown.
+// result is a tensor of the update that is shown.
 func (r *recording) result(rows, cols int) graph.Tensor {
 	t := r.Temporary(rows, cols)
 	r.Result(t)
@@ -47,7 +47,7 @@ func shaped(t graph.Tensor, rows, cols, stride int) graph.Tensor {
 }
 
 // resultsOf runs what record records, for one group of one sequence, once.
-func resultsOf(t testing.TB, o emulator.Options, step backend.Step, record func(r *recording)) []float32 {
+func resultsOf(t testing.TB, o emulator.Options, step backend.Args, record func(r *recording)) []float32 {
 	t.Helper()
 	b, err := metal.New(emulatortest.Open(t, o), metal.Options{})
 	if err != nil {
@@ -97,9 +97,9 @@ func TestLongSums(t *testing.T) {
 		{"narrow rows", 200_000, 3, 7, 1},
 		{"few partial sums, not in vectors", 1, 37_000, 0, 0},
 	}
-	got := resultsOf(t, emulator.Options{}, backend.Step{}, func(r *recording) {
+	got := resultsOf(t, emulator.Options{}, backend.Args{}, func(r *recording) {
 		p := r.values(x)
-		r.BeginStep()
+		r.BeginUpdate()
 		for _, v := range views {
 			view := shaped(p, v.rows, v.cols, v.stride)
 			view.Offset = v.offset
@@ -131,9 +131,9 @@ func TestTallColumnSums(t *testing.T) {
 	for _, cols := range []int{3, 8} {
 		const rows = 70_000
 		x := normals(rows*cols, 2)
-		got := resultsOf(t, emulator.Options{}, backend.Step{}, func(r *recording) {
+		got := resultsOf(t, emulator.Options{}, backend.Args{}, func(r *recording) {
 			p := r.values(x)
-			r.BeginStep()
+			r.BeginUpdate()
 			r.Record(&graph.ColumnSums{X: shaped(p, rows, cols, cols), Y: r.result(1, cols)})
 		})
 		for j, g := range got {
@@ -156,9 +156,9 @@ func TestLongCosine(t *testing.T) {
 	for i := range b {
 		b[i] += a[i]
 	}
-	got := resultsOf(t, emulator.Options{}, backend.Step{}, func(r *recording) {
+	got := resultsOf(t, emulator.Options{}, backend.Args{}, func(r *recording) {
 		x, y := r.values(a), r.values(b)
-		r.BeginStep()
+		r.BeginUpdate()
 		r.Record(&graph.Cosine{A: x, B: y, Y: r.result(1, 1), Norms: r.result(1, 3), Alpha: 2})
 	})
 	var ab, aa, bb, abs float64
@@ -180,13 +180,13 @@ func TestSumsAreReproducible(t *testing.T) {
 	const rows, cols = 400, 300
 	var first []float32
 	for _, o := range []emulator.Options{{}, {Order: emulator.Reverse}, {Order: emulator.Random, Seed: 1}, {Order: emulator.Random, Seed: 2}} {
-		got := resultsOf(t, o, backend.Step{Scalars: []float32{0.1, 0}, Inputs: [][]int32{make([]int32, rows)}}, func(r *recording) {
+		got := resultsOf(t, o, backend.Args{Scalars: []float32{0.1, 0}, Inputs: [][]int32{make([]int32, rows)}}, func(r *recording) {
 			x, y := shaped(r.values(normals(rows*cols, 5)), rows, cols, cols), shaped(r.values(normals(rows*cols, 6)), rows, cols, cols)
 			table, positions := r.Accumulator(2, cols), r.Accumulator(50, cols)
 			r.Record(&graph.EmbeddingBackward{Index: r.Input(rows), DY: x, DTable: table, DPositions: positions})
 			r.Result(table)
 			r.Result(positions)
-			r.BeginStep()
+			r.BeginUpdate()
 			r.Record(&graph.Sum{X: x, Y: r.result(1, 1), Alpha: 1})
 			r.Record(&graph.Sum{X: x.Columns(1, cols), Y: r.result(1, 1), Alpha: 1})
 			r.Record(&graph.ColumnSums{X: x, Y: r.result(1, cols)})
@@ -216,13 +216,13 @@ func TestLaunchesOfSums(t *testing.T) {
 		}
 		r := &recording{graph.NewRecorder(1, 1), t, b}
 		x := r.values(make([]float32, c.n))
-		r.BeginStep()
+		r.BeginUpdate()
 		r.Record(&graph.Sum{X: x, Y: r.result(1, 1), Alpha: 1})
 		p, err := b.Compile(r.Recorder)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := p.Run(backend.Step{}); err != nil {
+		if err := p.Run(backend.Args{}); err != nil {
 			t.Fatal(err)
 		}
 		if err := p.Results(make([]float32, 1)); err != nil {
@@ -267,9 +267,9 @@ func TestClipFactorOfWhatIsNotFinite(t *testing.T) {
 	inf := float32(math.Inf(1))
 	for _, squares := range []float32{inf, float32(math.NaN()), -1, math.MaxFloat32} {
 		t.Run(fmt.Sprint(squares), func(t *testing.T) {
-			got := resultsOf(t, emulator.Options{}, backend.Step{}, func(r *recording) {
+			got := resultsOf(t, emulator.Options{}, backend.Args{}, func(r *recording) {
 				x := r.values([]float32{squares})
-				r.BeginStep()
+				r.BeginUpdate()
 				r.Record(&graph.ClipFactor{Squares: x, Norm: r.result(1, 1), Factor: r.result(1, 1)})
 			})
 			want := float32(0)

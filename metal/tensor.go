@@ -162,7 +162,7 @@ func (m *Metal) timeProducts(s ProductShape) ([]float32, float64, error) {
 	}
 	least := math.Inf(1)
 	for range probeRuns {
-		if err := p.Run(backend.Step{Inputs: inputs}); err != nil {
+		if err := p.Run(backend.Args{Inputs: inputs}); err != nil {
 			return nil, 0, err
 		}
 		if err := p.Results(nil); err != nil {

@@ -77,7 +77,7 @@ func tensorProducts(b *metal.Metal) ([]float32, error) {
 		return nil, err
 	}
 	defer p.Close()
-	if err := p.Run(backend.Step{}); err != nil {
+	if err := p.Run(backend.Args{}); err != nil {
 		return nil, err
 	}
 	if err := p.Results(nil); err != nil {
@@ -250,7 +250,7 @@ func wide(t *testing.T, b *metal.Metal) {
 		t.Fatal(err)
 	}
 	defer p.Close()
-	if err := p.Run(backend.Step{}); err != nil {
+	if err := p.Run(backend.Args{}); err != nil {
 		t.Fatal(err)
 	}
 	got := make([]float32, 512*512)

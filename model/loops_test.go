@@ -33,7 +33,7 @@ func evaluate(t *testing.T, m *model.Model, a loop.Architecture, every bool, are
 		t.Fatal(err)
 	}
 	defer p.Close()
-	if err := p.Run(backend.Step{Inputs: [][]int32{flat(tokens)}}); err != nil {
+	if err := p.Run(backend.Args{Inputs: [][]int32{flat(tokens)}}); err != nil {
 		t.Fatal(err)
 	}
 	if err := p.Results(nil); err != nil {
@@ -80,11 +80,11 @@ func TestEvaluationAtOtherLoopCounts(t *testing.T) {
 	})
 }
 
-// matmulFLOPs counts those of a recording's group part, and attention's whole square as two products of d·T each row, or
+// matmulFLOPs counts those of a recording's body, and attention's whole square as two products of d·T each row, or
 // four in its gradient.
 func matmulFLOPs(r *graph.Recorder) int64 {
 	var n int64
-	for _, op := range r.Group() {
+	for _, op := range r.Body() {
 		switch o := op.(type) {
 		case *graph.Matmul:
 			m, cols, k := o.Shape()

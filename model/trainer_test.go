@@ -108,7 +108,7 @@ func newTrainer(t testing.TB, b backend.Backend, m *model.Model, a loop.Architec
 	pass.Logits(last, tr.logits)
 	tape.Backward()
 
-	r.BeginStep()
+	r.BeginUpdate()
 	r.Result(loss)
 	r.Result(gradient)
 	if reg.Active() {
@@ -149,7 +149,7 @@ func (tr *trainer) run(t testing.TB, tokens, targets [][]int) (float64, []float3
 	}
 	tr.steps++
 	scalars := append([]float32{1 / float32(count)}, tr.scalars(tr.steps)...)
-	if err := tr.program.Run(backend.Step{Scalars: scalars, Inputs: [][]int32{x, y}}); err != nil {
+	if err := tr.program.Run(backend.Args{Scalars: scalars, Inputs: [][]int32{x, y}}); err != nil {
 		t.Fatal(err)
 	}
 	if err := tr.program.Results(tr.results); err != nil {
@@ -191,7 +191,7 @@ func adamW(o reference.AdamW) optimizer {
 		second := r.Parameter(newBuffer(t, b, make([]float32, m.Size)))
 		xs, gs, ms, vs := m.Views(weights), m.Views(gradient), m.Views(first), m.Views(second)
 		for i, p := range m.Parameters {
-			op := &graph.AdamW{X: xs[i], Grad: gs[i], M: ms[i], V: vs[i], Factor: factor, Rate: rate, Correct1: correct1, Correct2: correct2,
+			op := &graph.AdamW{X: xs[i], Grad: gs[i], M: ms[i], V: vs[i], Factor: factor, Rate: rate, BiasCorrection1: correct1, BiasCorrection2: correct2,
 				Beta1: float32(o.Beta1), Beta2: float32(o.Beta2), Eps: float32(o.Eps)}
 			if p.Decay {
 				op.Decay = float32(o.Decay)

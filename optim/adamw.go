@@ -30,7 +30,7 @@ func (o adamw) Record(r *graph.Recorder, u Update) {
 			return
 		}
 		op := &graph.AdamW{X: run[0], Grad: run[1], M: run[2], V: run[3], Factor: u.Factor,
-			Rate: u.Rate, Correct1: u.Scalars[0], Correct2: u.Scalars[1],
+			Rate: u.Rate, BiasCorrection1: u.Scalars[0], BiasCorrection2: u.Scalars[1],
 			Beta1: float32(o.Beta1), Beta2: float32(o.Beta2), Eps: float32(o.Eps)}
 		if decay {
 			op.Decay = float32(o.WeightDecay)

@@ -18,7 +18,7 @@ type Optimizer interface {
 	// AppendScalars appends the numbers of a step, counted from 1, to dst. There are as many in every step.
 	AppendScalars(dst []float32, step int) []float32
 
-	// Record records, in the step part, the update of all weights.
+	// Record records, in the update, the update of all weights.
 	Record(r *graph.Recorder, u Update)
 }
 

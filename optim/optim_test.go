@@ -33,7 +33,7 @@ func record(t *testing.T, o optim.Optimizer) *graph.Recorder {
 	weights, grads := r.Parameter(buffer{n: size}), r.Accumulator(1, size)
 	states := map[string]graph.Tensor{}
 	at := map[string]int{}
-	r.BeginStep()
+	r.BeginUpdate()
 	u := optim.Update{Rate: r.Scalar(), Factor: r.Temporary(1, 1)}
 	r.Record(&graph.Fill{Y: u.Factor, Value: 1})
 	for range o.AppendScalars(nil, 1) {
@@ -75,7 +75,7 @@ func TestOptimizers(t *testing.T) {
 		}
 		written := map[int]int{} // values, by storage
 		r := record(t, o)
-		for _, op := range r.Step()[1:] {
+		for _, op := range r.Update()[1:] {
 			f := graph.Describe(op)
 			if !f.Gated {
 				t.Errorf("%s: %s does not obey the factor", name, op.Name())
@@ -112,7 +112,7 @@ func TestOptimizers(t *testing.T) {
 // AdamW takes neighbours of one kind together, and no others.
 func TestAdamWJoins(t *testing.T) {
 	o, _ := optim.New("adamw", settings)
-	ops := record(t, o).Step()[1:]
+	ops := record(t, o).Update()[1:]
 	var sizes []int
 	var decays []float32
 	for _, op := range ops {

@@ -53,7 +53,7 @@ type Group struct {
 	Weights, Gradients []graph.Tensor
 }
 
-// Record records, in the step part, the values R_G and the gradient of λ·(1 − mean R_G), which is added to the
+// Record records, in the update, the values R_G and the gradient of λ·(1 − mean R_G), which is added to the
 // gradients. It returns a [1,len(groups)] tensor with R_G of each group.
 func Record(r *graph.Recorder, c Config, groups []Group) graph.Tensor {
 	values := r.Temporary(1, len(groups))

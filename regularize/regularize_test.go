@@ -38,7 +38,7 @@ func run(t *testing.T, c regularize.Config, weights []float32, before float32) (
 	}
 	r := graph.NewRecorder(1, 1)
 	w, g := r.Parameter(buffer), r.Accumulator(1, len(weights))
-	r.BeginStep()
+	r.BeginUpdate()
 	r.Record(&graph.Fill{Y: g, Value: before})
 	r.Result(regularize.Record(r, c, kinds(len(weights)/size, w, g)))
 	r.Result(g)
@@ -47,7 +47,7 @@ func run(t *testing.T, c regularize.Config, weights []float32, before float32) (
 		t.Fatal(err)
 	}
 	defer p.Close()
-	if err := p.Run(backend.Step{}); err != nil {
+	if err := p.Run(backend.Args{}); err != nil {
 		t.Fatal(err)
 	}
 	results := make([]float32, r.ResultLen())
@@ -173,13 +173,13 @@ func TestValueAndGradient(t *testing.T) {
 func TestPairsOfTwentyFourLayers(t *testing.T) {
 	r := graph.NewRecorder(1, 1)
 	w, g := r.Accumulator(1, 24*size), r.Accumulator(1, 24*size)
-	r.BeginStep()
+	r.BeginUpdate()
 	regularize.Record(r, regularize.Config{Lambda: 1, Block: 4}, kinds(24, w, g))
 	if r.Err() != nil {
 		t.Fatal(r.Err())
 	}
 	pairs, uses := 0, map[int]int{}
-	for _, op := range r.Step() {
+	for _, op := range r.Update() {
 		c, ok := op.(*graph.Cosine)
 		if !ok || c.Y.Offset != 0 { // the first group's
 			continue

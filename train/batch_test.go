@@ -129,7 +129,7 @@ func TestFeedOrder(t *testing.T) {
 // watching shows what the programs of a backend are run on, and may fail them.
 type watching struct {
 	backend.Backend
-	see func(backend.Step) error
+	see func(backend.Args) error
 }
 
 func (w watching) Compile(r *graph.Recorder) (backend.Program, error) {
@@ -139,10 +139,10 @@ func (w watching) Compile(r *graph.Recorder) (backend.Program, error) {
 
 type watched struct {
 	backend.Program
-	see func(backend.Step) error
+	see func(backend.Args) error
 }
 
-func (p watched) Run(s backend.Step) error {
+func (p watched) Run(s backend.Args) error {
 	if err := p.see(s); err != nil {
 		return err
 	}
@@ -154,7 +154,7 @@ func TestResumeContinuesTheData(t *testing.T) {
 	c := tiny()
 	c.Evaluate.Every = 0 // so that all runs of programs before the last evaluation are steps
 	var tokens [][]int32
-	b := watching{newBackend(t, cpu.Options{Workers: 2}), func(s backend.Step) error {
+	b := watching{newBackend(t, cpu.Options{Workers: 2}), func(s backend.Args) error {
 		tokens = append(tokens, slices.Clone(s.Inputs[0]))
 		return nil
 	}}
@@ -212,7 +212,7 @@ func TestFeedEnds(t *testing.T) {
 	} {
 		t.Run(end.name, func(t *testing.T) {
 			steps, before := 0, 0
-			b := watching{newBackend(t, cpu.Options{Workers: 2}), func(backend.Step) error {
+			b := watching{newBackend(t, cpu.Options{Workers: 2}), func(backend.Args) error {
 				if steps++; steps == 1 && runtime.NumGoroutine() != before+1 {
 					t.Errorf("in the first step there are %d goroutines, before there were %d", runtime.NumGoroutine(), before)
 				}
@@ -288,7 +288,7 @@ func TestBatchIsWhatTrainingSees(t *testing.T) {
 		c.Task.Name, c.Task.Addition = task.Name(name), task.Addition{Digits: 2, Operands: []int{2, 3}, Order: "most"}
 		c.Train.Steps, c.Train.Batch, c.Train.Seed, c.Evaluate.Every = 3, 16, 5, 0
 		var seen [][][]int32
-		b := watching{newBackend(t, cpu.Options{Workers: 1}), func(s backend.Step) error {
+		b := watching{newBackend(t, cpu.Options{Workers: 1}), func(s backend.Args) error {
 			if len(s.Inputs) == 2 && len(s.Inputs[0]) == len(s.Inputs[1]) {
 				seen = append(seen, [][]int32{slices.Clone(s.Inputs[0]), slices.Clone(s.Inputs[1])})
 			}

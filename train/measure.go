@@ -9,7 +9,7 @@ import (
 // Measure runs training steps by themselves, to measure them: always the same batch, no evaluation, nothing written.
 type Measure struct {
 	t       *Trainer
-	step    *step
+	step    *compiledStep
 	batch   *batch
 	metrics Metrics
 }

@@ -31,15 +31,15 @@ func (b *slowly) Compile(r *graph.Recorder) (backend.Program, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &slowProgram{Program: p, at: b.at, ops: len(r.Group())}
+	s := &slowProgram{Program: p, at: b.at, ops: len(r.Body())}
 	s.position.Store(-1)
 	return s, nil
 }
 
 func (p *slowProgram) Position() int { return int(p.position.Load()) }
 
-func (p *slowProgram) Run(s backend.Step) error {
-	for i := range p.ops + 1 { // and the step part
+func (p *slowProgram) Run(s backend.Args) error {
+	for i := range p.ops + 1 { // and the update
 		p.position.Store(int32(i))
 		p.at()
 	}

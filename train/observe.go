@@ -63,14 +63,14 @@ func flag(b bool) run.Number {
 }
 
 // profile begins to measure the operations of the next step.
-func (o *observer) profile(st *step) {
+func (o *observer) profile(st *compiledStep) {
 	if p, ok := st.program.(backend.Profiler); ok {
 		p.Profile(true)
 	}
 }
 
 // profiled ends that, after the step.
-func (o *observer) profiled(st *step) {
+func (o *observer) profiled(st *compiledStep) {
 	p, ok := st.program.(backend.Profiler)
 	if !ok {
 		return

@@ -40,7 +40,7 @@ func TestKinds(t *testing.T) {
 	tr := newTrainer(t, c, 1)
 	rec, _ := recordStep(tr.Model, c, 1, tr.state, tr.Model.Architecture)
 	seen := map[graph.Kind]bool{}
-	for _, ops := range [][]graph.Op{rec.Group(), rec.Step()} {
+	for _, ops := range [][]graph.Op{rec.Body(), rec.Update()} {
 		for _, op := range ops {
 			seen[backend.OpTime{Op: op}.Kind()] = true
 		}

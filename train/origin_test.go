@@ -76,7 +76,7 @@ func (tr *Trainer) logits(t *testing.T, a loop.Architecture) []float32 {
 		sampler.SampleKind(HeldOutSeed, uint64(i), task.HeldOut, 0, &ex)
 		index = append(index, ex.Tokens...)
 	}
-	if err := errors.Join(p.Run(backend.Step{Inputs: [][]int32{index}}), p.Results(nil)); err != nil {
+	if err := errors.Join(p.Run(backend.Args{Inputs: [][]int32{index}}), p.Results(nil)); err != nil {
 		t.Fatal(err)
 	}
 	x := make([]float32, sequences*m.Length*m.Vocabulary)

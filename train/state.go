@@ -129,7 +129,7 @@ func (s *state) evaluated() graph.Buffer {
 	return s.weights
 }
 
-// weightsOf are the parameters with their gradients and what the optimizer keeps for them, in the step part of r.
+// weightsOf are the parameters with their gradients and what the optimizer keeps for them, in the update of r.
 func (s *state) weightsOf(r *graph.Recorder, m *model.Model, weights, grads graph.Tensor) []optim.Weight {
 	kept := map[string][]graph.Tensor{} // by name of the state, of the parameters that are still to come
 	for _, x := range s.moments {

@@ -145,8 +145,8 @@ type now struct {
 	phase atomic.Int32 // index of phases
 	step  atomic.Int64
 
-	mu      sync.Mutex // held while running is asked, so that it is not closed meanwhile
-	running *step      // nil if none is, or it is to be closed
+	mu      sync.Mutex    // held while running is asked, so that it is not closed meanwhile
+	running *compiledStep // nil if none is, or it is to be closed
 }
 
 var phases = []run.Phase{run.PhasePreparing, run.PhaseTraining, run.PhaseEvaluating, run.PhaseSaving, run.PhasePaused, run.PhaseDone}
@@ -164,18 +164,18 @@ func (n *now) enter(p run.Phase) (before run.Phase) {
 func (n *now) done(steps int) { n.step.Store(int64(steps)) }
 
 // runs says which step runs; nil if none, and that must be said before one is closed.
-func (n *now) runs(st *step) {
+func (n *now) runs(st *compiledStep) {
 	n.mu.Lock()
 	n.running = st
 	n.mu.Unlock()
 }
 
 // place is the part of the model that the running step is at.
-func (n *now) place() graph.Place {
+func (n *now) place() graph.Scope {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.running == nil {
-		return graph.Place{}
+		return graph.Scope{}
 	}
 	return n.running.place()
 }

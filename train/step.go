@@ -13,8 +13,8 @@ import (
 	"coil/regularize"
 )
 
-// step is a compiled training step at one loop count.
-type step struct {
+// compiledStep is a compiled training compiledStep at one loop count.
+type compiledStep struct {
 	program   backend.Program
 	memory    backend.Memory
 	scalars   []float32
@@ -39,13 +39,13 @@ type slots struct {
 //
 // Results: the sum of losses after each state, the number of right answers after the last, those of [recordExit] with a
 // learned exit, the gradient's norm, and R_G of each group.
-func recordStep(m *model.Model, c config.Config, g int, s *state, a loop.Architecture) (*graph.Recorder, *step) {
+func recordStep(m *model.Model, c config.Config, g int, s *state, a loop.Architecture) (*graph.Recorder, *compiledStep) {
 	o := c.Train
 	r := graph.NewRecorder(g, o.Batch/g)
 	weights := r.Parameter(s.weights)
 	tokens, targets := r.Input(m.Length), r.Input(m.Length)
 	grads := r.Accumulator(1, m.Size)
-	st := &step{optimizer: s.optimizer, slots: slots{scale: r.Scalar(), rate: r.Scalar()}}
+	st := &compiledStep{optimizer: s.optimizer, slots: slots{scale: r.Scalar(), rate: r.Scalar()}}
 
 	t := autodiff.NewTape(r, true)
 	t.Recompute = m.Loops.Recompute
@@ -78,7 +78,7 @@ func recordStep(m *model.Model, c config.Config, g int, s *state, a loop.Archite
 	}
 	t.Backward()
 
-	r.BeginStep()
+	r.BeginUpdate()
 	r.Result(sums)
 	var similarity graph.Tensor
 	if c.Regularize.Active() {
@@ -102,7 +102,7 @@ func recordStep(m *model.Model, c config.Config, g int, s *state, a loop.Archite
 	s.optimizer.Record(r, optim.Update{Weights: s.weightsOf(r, m, weights, grads), Factor: factor, Rate: st.slots.rate, Scalars: st.slots.optimizer})
 	if s.average != nil {
 		st.slots.average = r.Scalar()
-		r.Record(&graph.Average{X: weights, Mean: r.Parameter(s.average), Factor: factor, Decay: st.slots.average})
+		r.Record(&graph.EMA{X: weights, Mean: r.Parameter(s.average), Factor: factor, Decay: st.slots.average})
 	}
 	st.scalars = make([]float32, r.Scalars())
 	st.results = make([]float32, r.ResultLen())
@@ -111,7 +111,7 @@ func recordStep(m *model.Model, c config.Config, g int, s *state, a loop.Archite
 
 // recordExit records forward and loss of a model with a learned exit, and returns sums over the positions: the losses after
 // each loop, the right answers after the last, the expected loss, the entropy, and the probability of leaving after each loop.
-func (st *step) recordExit(t *autodiff.Tape, pass *model.Pass, tokens, targets graph.Index) graph.Tensor {
+func (st *compiledStep) recordExit(t *autodiff.Tape, pass *model.Pass, tokens, targets graph.Index) graph.Tensor {
 	x := pass.ExitLoss(tokens, targets, st.slots.scale)
 	st.exits, st.losses = true, x.Exits.Losses.Rows/targets.Len
 	sums, n := t.Accumulator(1, 2*st.losses+3), 0
@@ -132,30 +132,30 @@ func (st *step) recordExit(t *autodiff.Tape, pass *model.Pass, tokens, targets g
 }
 
 // compileStep compiles the step at the loop counts of a.
-func compileStep(b backend.Backend, m *model.Model, c config.Config, g int, s *state, a loop.Architecture) (*step, error) {
+func compileStep(b backend.Backend, m *model.Model, c config.Config, g int, s *state, a loop.Architecture) (*compiledStep, error) {
 	r, st := recordStep(m, c, g, s, a)
 	var err error
 	if st.program, err = b.Compile(r); err != nil {
 		return nil, fmt.Errorf("training step of %s: %w", a, err)
 	}
 	st.memory = st.program.Memory()
-	st.marks, st.ops = r.Marks(), len(r.Group())
+	st.marks, st.ops = r.Marks(), len(r.Body())
 	return st, nil
 }
 
 // place is the part of the model that the step is at, as far as the backend can tell. It may be asked from any goroutine
 // as long as the program is open.
-func (st *step) place() graph.Place {
+func (st *compiledStep) place() graph.Scope {
 	if p, ok := st.program.(backend.Positioner); ok {
 		if op := p.Position(); op >= 0 && op < st.ops {
-			return graph.PlaceAt(st.marks, op)
+			return graph.ScopeAt(st.marks, op)
 		}
 	}
-	return graph.Place{}
+	return graph.Scope{}
 }
 
 // start runs the step with that number, counted from 0, on a batch.
-func (st *step) start(o config.Train, number int, batch *batch) error {
+func (st *compiledStep) start(o config.Train, number int, batch *batch) error {
 	put := func(s graph.Scalar, v float64) {
 		if s != 0 {
 			st.scalars[s-1] = float32(v)
@@ -170,7 +170,7 @@ func (st *step) start(o config.Train, number int, batch *batch) error {
 	}
 	// The average begins as the weights and lengthens its memory as it goes.
 	put(st.slots.average, min(o.Average, t/(10+t)))
-	return st.program.Run(backend.Step{Scalars: st.scalars, Inputs: batch.inputs})
+	return st.program.Run(backend.Args{Scalars: st.scalars, Inputs: batch.inputs})
 }
 
 // Metrics is what a step says of itself.
@@ -196,7 +196,7 @@ func (m *Metrics) ExitLoop() float64 {
 }
 
 // finish waits for the step and reads its results.
-func (st *step) finish(c config.Config, count int, m *Metrics) error {
+func (st *compiledStep) finish(c config.Config, count int, m *Metrics) error {
 	if err := st.program.Results(st.results); err != nil {
 		return err
 	}

@@ -28,9 +28,9 @@ type Trainer struct {
 	backend   backend.Backend
 	run       *run.Run
 	state     *state
-	sequences int           // of a group
-	steps     map[int]*step // by loop count
-	cached    int           // how many of them are kept
+	sequences int                   // of a group
+	steps     map[int]*compiledStep // by loop count
+	cached    int                   // how many of them are kept
 	evaluator *eval.Evaluator
 	samples   *eval.Samples
 	batches   [3]*batch // one that a step reads, one that waits for the next, one that is being filled
@@ -73,7 +73,7 @@ func New(c config.Config, b backend.Backend, report func(Report)) (*Trainer, err
 	if err != nil {
 		return nil, err
 	}
-	t := &Trainer{Config: c, Model: m, Task: tk, backend: b, report: report, steps: map[int]*step{}, saved: -1}
+	t := &Trainer{Config: c, Model: m, Task: tk, backend: b, report: report, steps: map[int]*compiledStep{}, saved: -1}
 	if t.state, err = newState(b, m, c.Train); err != nil {
 		return nil, t.advise(err)
 	}
@@ -175,7 +175,7 @@ func (t *Trainer) advise(err error) error {
 const mostCached = 8
 
 // step returns the compiled step at a loop count.
-func (t *Trainer) step(loops int) (*step, error) {
+func (t *Trainer) step(loops int) (*compiledStep, error) {
 	if st := t.steps[loops]; st != nil {
 		return st, nil
 	}
@@ -334,7 +334,7 @@ const longestWindow = 2
 
 // inFlight is a step that was started and whose results were not read.
 type inFlight struct {
-	step   *step
+	step   *compiledStep
 	count  int // targets in its batch
 	loops  int
 	waited time.Duration // for the batch

@@ -102,16 +102,16 @@ func activationCases(s *suite) {
 					&graph.ActivateBackward{Activation: f, X: x, DY: dy, DX: c.out("DX", n, d), Y: c.out("Y", n, d)})
 			})
 		}
-		c := s.inGroup("%s in place", f)
+		c := s.inBody("%s in place", f)
 		x, dy := c.inOut("X", 5, 37), c.inOut("DY", 5, 37)
 		c.check(&graph.ActivateBackward{Activation: f, X: x, DY: dy, DX: dy}, &graph.Activate{Activation: f, X: x, Y: x})
 
-		c = s.inGroup("%s of extremes", f)
+		c = s.inBody("%s of extremes", f)
 		x = c.in("X", 1, 40, extremes())
 		c.check(&graph.Activate{Activation: f, X: x, Y: c.out("Y", 1, 40)},
 			&graph.ActivateBackward{Activation: f, X: x, DY: c.in("DY", 1, 40), DX: c.out("DX", 1, 40), Y: c.out("Y", 1, 40)})
 
-		c = s.inGroup("%s of NaN", f)
+		c = s.inBody("%s of NaN", f)
 		c.check(&graph.Activate{Activation: f, X: c.in("X", 1, 19, list(1, nan(), -1)), Y: c.out("Y", 1, 19)})
 	}
 }
@@ -130,7 +130,7 @@ func swigluCases(s *suite) {
 				&graph.SwiGLUBackward{X: x, DY: dy, DX: c.out("DX", n, 2*d), Y: c.out("Y", n, d)})
 		})
 	}
-	c := s.inGroup("of extremes")
+	c := s.inBody("of extremes")
 	x := c.in("X", 2, 40, extremes())
 	c.check(&graph.SwiGLU{X: x, Y: c.out("Y", 2, 20)},
 		&graph.SwiGLUBackward{X: x, DY: c.in("DY", 2, 20), DX: c.out("DX", 2, 40), Y: c.out("Y", 2, 20)})

@@ -111,18 +111,18 @@ func attentionCases(s *suite) {
 			}
 			c.check(ops...)
 		}
-		run(s.inGroup("length=%d heads=%d width=%d sequences=%d", a.length, a.heads, a.width, a.sequences))
+		run(s.inBody("length=%d heads=%d width=%d sequences=%d", a.length, a.heads, a.width, a.sequences))
 		if i%5 == 0 {
-			run(s.inStep("length=%d heads=%d width=%d sequences=%d", a.length, a.heads, a.width, a.sequences))
+			run(s.inUpdate("length=%d heads=%d width=%d sequences=%d", a.length, a.heads, a.width, a.sequences))
 		}
 	}
-	c := s.inGroup("without LogSum")
+	c := s.inBody("without LogSum")
 	c.check(&graph.Attention{QKV: c.in("QKV", 40, 48), Out: c.out("Out", 40, 16), Heads: 2, Length: 20})
 
 	// Scores at which exp over- and underflows, unless the largest one is taken off.
 	for _, width := range []int{8, 16} {
 		for _, low := range []bool{false, true} {
-			c := s.inGroup("width=%d: large scores, all below zero=%v", width, low)
+			c := s.inBody("width=%d: large scores, all below zero=%v", width, low)
 			column := 0
 			value := func() float32 {
 				v := c.normal()
@@ -142,7 +142,7 @@ func attentionCases(s *suite) {
 
 	// Keys that a query does not see, with scores beside which its own would vanish.
 	for _, width := range []int{8, 16} {
-		c := s.inGroup("width=%d: keys that grow", width)
+		c := s.inBody("width=%d: keys that grow", width)
 		i := 0
 		value := func() float32 {
 			row, part := i/(3*width), i%(3*width)/width

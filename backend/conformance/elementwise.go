@@ -113,12 +113,12 @@ func elementwiseCases(s *suite) {
 			})
 		}
 	}
-	c := s.inGroup("strided with dense")
+	c := s.inBody("strided with dense")
 	dense := c.in("A", 5, 9)
 	c.pad = 2
 	c.check(&graph.Add{A: dense, B: c.in("B", 5, 9), Y: c.out("Y", 5, 9), Alpha: 1, Beta: 1}, &graph.Add{A: dense, Y: c.out("Y", 5, 9), Alpha: 2})
 
-	c = s.inGroup("fill with NaN and add to accumulators")
+	c = s.inBody("fill with NaN and add to accumulators")
 	sum := c.sum("sum", 3, 7)
 	c.check(&graph.Fill{Y: c.out("Y", 2, 3), Value: nan()}, &graph.Add{A: sum, B: c.in("B", 3, 7), Y: sum, Alpha: 1, Beta: 1})
 }
@@ -144,16 +144,16 @@ func sumCases(s *suite) {
 			c.check(ops...)
 		})
 	}
-	// In the step part a long sum may be many workers'.
-	c := s.inStep("of a long parameter")
+	// In the update a long sum may be many workers'.
+	c := s.inUpdate("of a long parameter")
 	x := c.weight("X", 1, 100_000)
 	c.check(&graph.Sum{X: x, Y: c.out("sum", 1, 1), Alpha: 1}, &graph.Sum{X: x, Y: c.out("squares", 1, 1), Alpha: 1, Squares: true},
 		&graph.Sum{X: c.matrix(x, 10, 10_000).Columns(1, 9_999), Y: c.out("strided", 1, 1), Alpha: 1, Squares: true})
 	// What is summed in parts needs memory for them, and the second sum less than the first.
-	c = s.inStep("column sums of a tall matrix, then a long sum")
+	c = s.inUpdate("column sums of a tall matrix, then a long sum")
 	c.check(&graph.ColumnSums{X: c.in("X", 600, 130), Y: c.out("column sums", 1, 130)}, &graph.Sum{X: c.weight("Y", 1, 100_000), Y: c.out("sum", 1, 1), Alpha: 1})
 	for _, bad := range []float32{nan(), float32inf} {
-		c := s.inStep("of %g", bad)
+		c := s.inUpdate("of %g", bad)
 		c.check(&graph.Sum{X: c.in("X", 1, 40, list(1, bad, 3)), Y: c.out("squares", 1, 1), Alpha: 1, Squares: true})
 	}
 }
@@ -172,7 +172,7 @@ func cosineCases(s *suite) {
 		})
 	}
 	for _, zero := range []string{"A", "B"} {
-		c := s.inGroup("%s is zero", zero)
+		c := s.inBody("%s is zero", zero)
 		value := map[string]source{"A": c.normal, "B": c.normal}
 		value[zero] = always(0)
 		a, b, norms := c.in("A", 3, 7, value["A"]), c.in("B", 3, 7, value["B"]), c.out("norms", 1, 3)
@@ -183,12 +183,12 @@ func cosineCases(s *suite) {
 	for _, scale := range [][2]float32{{1e15, 1e15}, {1e-15, 1e-15}, {1e15, 1e-15}, {1e16, 1e12}, {1e-16, 1e-13}} {
 		for _, shape := range [][2]int{{3, 7}, {300, 132}} {
 			n, d := shape[0], shape[1]
-			c := s.inGroup("[%d,%d] of size %g and %g", n, d, scale[0], scale[1])
+			c := s.inBody("[%d,%d] of size %g and %g", n, d, scale[0], scale[1])
 			a, b, norms := c.in("A", n, d, c.scaled(scale[0])), c.in("B", n, d, c.scaled(scale[1])), c.out("norms", 1, 3)
 			c.check(&graph.Cosine{A: a, B: b, Y: c.out("Y", 1, 1), Norms: norms, Alpha: 1},
 				&graph.CosineBackward{A: a, B: b, Norms: norms, DA: c.inOut("DA", n, d, always(0)), DB: c.inOut("DB", n, d, always(0)), Alpha: 1})
 		}
 	}
-	c := s.inGroup("into accumulators")
+	c := s.inBody("into accumulators")
 	c.check(&graph.Cosine{A: c.in("A", 3, 7), B: c.in("B", 3, 7), Y: c.sum("Y", 1, 1), Alpha: 1, Accumulate: true})
 }

@@ -68,7 +68,7 @@ func exitCases(s *suite) {
 		}
 		for variant := range 6 {
 			scaled, spread, alone := variant&1 != 0, []float32{1, 8, 200}[variant/2], i%2 == variant%2
-			c := s.inGroup("%d positions, %d loops, scale=%v, logits of %g, alone=%v", n, loops, scaled, spread, alone)
+			c := s.inBody("%d positions, %d loops, scale=%v, logits of %g, alone=%v", n, loops, scaled, spread, alone)
 			z, losses := c.in("Z", n*loops, 1, c.scaled(spread)), c.in("losses", n*loops, 1, c.positive)
 			op := &graph.ExitLoss{Z: z, Losses: losses, Targets: c.index(targets), Loss: c.out("loss", n, 1), Entropy: c.out("entropy", n, 1),
 				DZ: c.out("DZ", n*loops, 1), Beta: 0.3, Weight: 0.5}
@@ -86,13 +86,13 @@ func exitCases(s *suite) {
 	}
 
 	// Each group writes its part of an output.
-	c := s.inGroup("outputs")
+	c := s.inBody("outputs")
 	op := &graph.Exit{Z: c.in("Z", 6, 1), Targets: c.index([]int32{0, -1, 1, 4, 0, -1}), P: c.output("P", 6, 1)}
 	c.check(op)
 
 	special := func(label string, targets []int32, z, losses []float32) {
 		n := len(targets)
-		c := s.inGroup("%s", label)
+		c := s.inBody("%s", label)
 		op := &graph.ExitLoss{Z: c.in("Z", len(z), 1, list(z...)), Losses: c.in("losses", len(z), 1, list(losses...)), P: c.out("P", len(z), 1),
 			Targets: c.index(append(append([]int32{}, targets...), targets...)), Loss: c.out("loss", n, 1), Entropy: c.out("entropy", n, 1),
 			DZ: c.out("DZ", len(z), 1), Beta: 0.05, Weight: 1}

@@ -71,7 +71,7 @@ func crossEntropyCases(s *suite) {
 		}
 		for variant := range 8 {
 			inPlace, scaled, wide := variant&1 != 0, variant&2 != 0, variant&4 != 0
-			c := s.inGroup("[%d,%d] in place=%v scale=%v large=%v", n, classes, inPlace, scaled, wide)
+			c := s.inBody("[%d,%d] in place=%v scale=%v large=%v", n, classes, inPlace, scaled, wide)
 			c.pad = pads[i%len(pads)]
 			value := c.scaled(2)
 			if wide {
@@ -99,14 +99,14 @@ func crossEntropyCases(s *suite) {
 	// The largest of these is far below what a maximum might begin with.
 	for _, classes := range []int{40, 3001} {
 		targets := slices.Repeat([]int32{3, int32(classes - 1)}, trialGroups)
-		c := s.inGroup("%d logits far below zero", classes)
+		c := s.inBody("%d logits far below zero", classes)
 		below := func() float32 { return c.normal() - 300 }
 		c.check(&graph.CrossEntropy{Logits: c.in("logits", 2, classes, below), Targets: c.index(targets), Weight: 1,
 			Loss: c.out("loss", 2, 1), Correct: c.out("correct", 2, 1), DLogits: c.out("DLogits", 2, classes)})
 	}
 	special := func(label string, rows int, targets []int32, values ...float32) {
 		cols := len(values) / rows
-		c := s.inGroup("%s", label)
+		c := s.inBody("%s", label)
 		logits := c.in("logits", rows, cols, list(values...))
 		both := c.index(append(append([]int32{}, targets...), targets...))
 		op := &graph.CrossEntropy{Logits: logits, Targets: both, Weight: 1,
@@ -129,7 +129,7 @@ func crossEntropyCases(s *suite) {
 	many[2*9000+7000], many[3*9000+8000] = nan(), 1
 	special("many ties", 4, []int32{0, 5, 0, 8000}, many...)
 
-	c := s.inGroup("parts of the targets, loss in parts of outputs")
+	c := s.inBody("parts of the targets, loss in parts of outputs")
 	logits, targets := c.in("logits", 6, 5), c.index([]int32{0, 1, 2, 3, 4, 0, 4, 4, -1, 2, 1, 0})
 	loss, correct := c.output("loss", 6, 1), c.output("correct", 6, 1)
 	var ops []graph.Op
@@ -141,13 +141,13 @@ func crossEntropyCases(s *suite) {
 
 	// A target that is no class ends the run, whichever outputs are wanted.
 	for _, bad := range []int32{-2, 5} {
-		c := s.inGroup("target %d of 5 classes", bad)
+		c := s.inBody("target %d of 5 classes", bad)
 		c.Record(&graph.CrossEntropy{Logits: c.in("logits", 1, 5), Targets: c.index([]int32{0, bad}), Correct: c.out("correct", 1, 1)})
 		p, err := s.b.Compile(c.Recorder)
 		if err != nil {
 			s.Fatal(err)
 		}
-		if err := runAndTake(p, c.Recorder, backend.Step{Inputs: c.inputs}); err == nil {
+		if err := runAndTake(p, c.Recorder, backend.Args{Inputs: c.inputs}); err == nil {
 			s.Errorf("%s: no error", c.label)
 		}
 		p.Close()

@@ -63,27 +63,27 @@ func matmulCases(s *suite) {
 			for _, f := range forms {
 				variant++
 				accumulate, weight, strided := variant&1 != 0, variant&2 != 0, variant&4 != 0
-				c := s.inGroup("%s m=%d n=%d k=%d accumulate=%v weight=%v strided=%v", f.name, m, n, k, accumulate, weight, strided)
+				c := s.inBody("%s m=%d n=%d k=%d accumulate=%v weight=%v strided=%v", f.name, m, n, k, accumulate, weight, strided)
 				c.matmul(m, n, k, f.transA, f.transB, accumulate, weight, strided)
 			}
 		}
 	}
 	for i, f := range forms {
 		for _, weight := range []bool{false, true} {
-			s.inStep("%s weight=%v", f.name, weight).matmul(30, 40, 50+i, f.transA, f.transB, weight, weight, true)
+			s.inUpdate("%s weight=%v", f.name, weight).matmul(30, 40, 50+i, f.transA, f.transB, weight, weight, true)
 		}
 	}
 	// Enough for a GPU to take its large tiles, with edges and without, and an inner size that it splits.
 	for i, f := range forms {
-		s.inStep("%s of many tiles", f.name).matmul(830, 801, 3+i, f.transA, f.transB, i == 1, false, true)
-		s.inStep("%s of few tiles, and deep", f.name).matmul(40, 36, 1100+3*i, f.transA, f.transB, i != 1, i == 1, i == 0)
+		s.inUpdate("%s of many tiles", f.name).matmul(830, 801, 3+i, f.transA, f.transB, i == 1, false, true)
+		s.inUpdate("%s of few tiles, and deep", f.name).matmul(40, 36, 1100+3*i, f.transA, f.transB, i != 1, i == 1, i == 0)
 	}
-	s.inStep("NN of whole tiles").matmul(832, 832, 16, false, false, false, true, false)
+	s.inUpdate("NN of whole tiles").matmul(832, 832, 16, false, false, false, true, false)
 	// So wide that a GPU takes C in strips of tiles, of which the last one is narrower whether tiles have 32 columns or 64.
 	for i, f := range forms {
-		s.inStep("%s in strips", f.name).matmul(70, 1550, 3+i, f.transA, f.transB, i == 1, false, i == 2)
+		s.inUpdate("%s in strips", f.name).matmul(70, 1550, 3+i, f.transA, f.transB, i == 1, false, i == 2)
 	}
-	c := s.inGroup("gradient of a weight")
+	c := s.inBody("gradient of a weight")
 	dw, part := c.sum("C", 20, 70), c.sum("strided C", 20, 30)
 	x, dy := c.in("A", 45, 20), c.in("B", 45, 70)
 	db := c.sum("Sums", 1, 70)
@@ -94,7 +94,7 @@ func matmulCases(s *suite) {
 	for i := range values {
 		values[i] = s.normal()
 	}
-	c = s.inGroup("B a constant, used twice")
+	c = s.inBody("B a constant, used twice")
 	b := c.Constant(9, 35, values)
 	c.check(&graph.Matmul{A: c.in("A", 4, 9), B: b, C: c.out("C", 4, 35)},
 		&graph.Matmul{A: c.in("A", 4, 35), B: b, C: c.out("C", 4, 9), TransB: true},
@@ -144,9 +144,9 @@ func epilogueCases(s *suite) {
 						variant++
 						label := fmt.Sprintf("m=%d n=%d k=%d f=%s residual=%s bias=%v pre=%v", shape[0], shape[1], shape[2], f, residual, bias, pre)
 						if variant%7 == 0 {
-							s.inStep("%s", label).epilogue(shape, variant, f, residual, bias, pre)
+							s.inUpdate("%s", label).epilogue(shape, variant, f, residual, bias, pre)
 						} else {
-							s.inGroup("%s", label).epilogue(shape, variant, f, residual, bias, pre)
+							s.inBody("%s", label).epilogue(shape, variant, f, residual, bias, pre)
 						}
 					}
 				}
@@ -156,7 +156,7 @@ func epilogueCases(s *suite) {
 	// A long inner size, which a GPU may divide among threadgroups.
 	for i, shape := range [][3]int{{36, 24, 900}, {33, 21, 901}} {
 		for variant, residual := range []string{"other", "C"} {
-			s.inGroup("m=%d n=%d k=%d f=gelu residual=%s bias and pre", shape[0], shape[1], shape[2], residual).
+			s.inBody("m=%d n=%d k=%d f=gelu residual=%s bias and pre", shape[0], shape[1], shape[2], residual).
 				epilogue(shape, 2*i+variant, graph.GELU, residual, true, true)
 		}
 	}

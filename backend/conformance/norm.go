@@ -122,7 +122,7 @@ func normCases(s *suite) {
 				})
 			}
 		}
-		c := s.inGroup("%s: gradients of parameters", name)
+		c := s.inBody("%s: gradients of parameters", name)
 		op := &graph.LayerNormBackward{X: c.in("X", 9, 40), Gain: c.weight("gain", 1, 40), DY: c.in("DY", 9, 40), DX: c.out("DX", 9, 40), RMS: rms,
 			DGain: c.sum("DGain", 1, 40)}
 		if !rms {
@@ -131,15 +131,15 @@ func normCases(s *suite) {
 		op.Stats = c.stats(op.X, rms)
 		c.check(op)
 
-		c = s.inGroup("%s in place", name)
+		c = s.inBody("%s in place", name)
 		x := c.inOut("X", 3, 50)
 		c.check(&graph.LayerNorm{X: x, Gain: c.weight("gain", 1, 50), Y: x, Eps: 1e-6, RMS: rms})
 
-		c = s.inGroup("%s far from zero", name)
+		c = s.inBody("%s far from zero", name)
 		far := func() float32 { return 100 + c.normal() }
 		c.check(&graph.LayerNorm{X: c.in("X", 3, 50, far), Gain: c.weight("gain", 1, 50), Y: c.out("Y", 3, 50), Eps: 1e-6, RMS: rms})
 
-		c = s.inGroup("%s of zeros", name)
+		c = s.inBody("%s of zeros", name)
 		c.check(&graph.LayerNorm{X: c.in("X", 3, 50, always(0)), Gain: c.weight("gain", 1, 50), Y: c.out("Y", 3, 50), Eps: 1e-6, RMS: rms})
 	}
 }

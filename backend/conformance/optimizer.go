@@ -35,7 +35,7 @@ func (r *reference) adamw(o *graph.AdamW) {
 	if factor.v == 0 {
 		return
 	}
-	rate, correct1, correct2 := r.scalar(o.Rate), r.scalar(o.Correct1), r.scalar(o.Correct2)
+	rate, correct1, correct2 := r.scalar(o.Rate), r.scalar(o.BiasCorrection1), r.scalar(o.BiasCorrection2)
 	x, grad, m, v := r.read(o.X), r.read(o.Grad), r.read(o.M), r.read(o.V)
 	beta1, beta2, one := exact(o.Beta1), exact(o.Beta2), exact(1)
 	for i := range x.x {
@@ -104,7 +104,7 @@ func (r *reference) adafactor(o *graph.Adafactor) {
 	r.write(o.ColV, colV)
 }
 
-func (r *reference) average(o *graph.Average) {
+func (r *reference) average(o *graph.EMA) {
 	if r.factor(o.Factor).v == 0 {
 		return
 	}
@@ -127,7 +127,7 @@ func clipCases(s *suite) {
 	}
 }
 
-// steps runs a step part several times, each compared with the reference from where the last one ended. The scalars of
+// steps runs an update several times, each compared with the reference from where the last one ended. The scalars of
 // step t come from f.
 func (c *trial) steps(n int, f func(t int) []float32, ops ...graph.Op) {
 	c.Helper()
@@ -171,21 +171,21 @@ func (c *trial) factor(i int) graph.Tensor {
 func adamwCases(s *suite) {
 	for _, shape := range [][2]int{{1, 1}, {3, 5}, {1, 17}, {4, 33}, {7, 64}, {1, 40_000}} {
 		for i, factor := range factors {
-			c := s.inStep("[%d,%d] factor=%s", shape[0], shape[1], factor.name)
+			c := s.inUpdate("[%d,%d] factor=%s", shape[0], shape[1], factor.name)
 			n, d := shape[0], shape[1]
 			op := &graph.AdamW{X: c.state("X", n, d), Grad: c.in("gradient", n, d), M: c.state("M", n, d, always(0)), V: c.state("V", n, d, always(0)),
-				Factor: c.factor(i), Rate: c.Scalar(), Correct1: c.Scalar(), Correct2: c.Scalar(), Beta1: 0.9, Beta2: 0.95, Eps: 1e-8, Decay: 0.1}
+				Factor: c.factor(i), Rate: c.Scalar(), BiasCorrection1: c.Scalar(), BiasCorrection2: c.Scalar(), Beta1: 0.9, Beta2: 0.95, Eps: 1e-8, Decay: 0.1}
 			c.steps(3, func(t int) []float32 {
 				return []float32{1e-2 / float32(t), 1 - float32(math.Pow(0.9, float64(t))), 1 - float32(math.Pow(0.95, float64(t)))}
 			}, op)
 		}
 	}
-	c := s.inStep("NaN gradient with factor 0")
+	c := s.inUpdate("NaN gradient with factor 0")
 	op := &graph.AdamW{X: c.state("X", 1, 20), Grad: c.in("gradient", 1, 20, nan), M: c.state("M", 1, 20), V: c.state("V", 1, 20, c.positive),
 		Factor: c.factor(3), Beta1: 0.9, Beta2: 0.99, Eps: 1e-8}
 	c.steps(1, func(int) []float32 { return nil }, op)
 
-	c = s.inStep("no decay, no scalars, large moments")
+	c = s.inUpdate("no decay, no scalars, large moments")
 	op = &graph.AdamW{X: c.state("X", 1, 20), Grad: c.in("gradient", 1, 20), M: c.state("M", 1, 20), V: c.state("V", 1, 20, c.positive), Beta1: 0.5, Beta2: 0.5, Eps: 1e-3}
 	c.steps(2, func(int) []float32 { return nil }, op)
 }
@@ -195,7 +195,7 @@ func adafactorCases(s *suite) {
 		for variant, factor := range factors {
 			for _, scale := range []bool{false, true} {
 				n, d := shape[0], shape[1]
-				c := s.inStep("[%d,%d] factor=%s scale by parameter=%v", n, d, factor.name, scale)
+				c := s.inUpdate("[%d,%d] factor=%s scale by parameter=%v", n, d, factor.name, scale)
 				op := &graph.Adafactor{ColV: c.state("ColV", 1, d, always(0)), Factor: c.factor(variant), Rate: c.Scalar(), Beta: c.Scalar(),
 					Eps: []float32{1e-30, 0.1}[variant%2], Clip: []float32{1, 0.5, 100}[variant%3], Floor: 1e-3, Decay: []float32{0, 0.01}[i%2], ScaleByParameter: scale}
 				if n > 1 {
@@ -211,7 +211,7 @@ func adafactorCases(s *suite) {
 	}
 	// A vector and a matrix that take more than one round of the threads that sum them.
 	for _, shape := range [][3]int{{1, 1100, 1}, {2, 32_899, 1}, {2, 32_899, 100}} {
-		c := s.inStep("[%d,%d] clip=%d", shape[0], shape[1], shape[2])
+		c := s.inUpdate("[%d,%d] clip=%d", shape[0], shape[1], shape[2])
 		op := &graph.Adafactor{X: c.state("X", shape[0], shape[1]), Grad: c.in("gradient", shape[0], shape[1]), ColV: c.state("ColV", 1, shape[1], c.positive),
 			Beta: c.Scalar(), Eps: 1e-30, Clip: float32(shape[2]) / 2, Floor: 1e-3, Decay: 0.1, ScaleByParameter: true}
 		if shape[0] > 1 {
@@ -220,13 +220,13 @@ func adafactorCases(s *suite) {
 		c.steps(1, func(int) []float32 { return []float32{0.9} }, op)
 	}
 	for _, clip := range []float32{0.5, 100} {
-		c := s.inStep("wide matrix, clip %g", clip)
+		c := s.inUpdate("wide matrix, clip %g", clip)
 		c.steps(1, func(int) []float32 { return []float32{0.01, 0.5} }, &graph.Adafactor{X: c.state("X", 2, 33_001), Grad: c.in("gradient", 2, 33_001),
 			RowV: c.state("RowV", 1, 2, c.positive), ColV: c.state("ColV", 1, 33_001, c.positive), Rate: c.Scalar(), Beta: c.Scalar(),
 			Eps: 0.1, Clip: clip, Floor: 1e-3, ScaleByParameter: true})
 	}
 
-	c := s.inStep("parameters below the floor")
+	c := s.inUpdate("parameters below the floor")
 	op := &graph.Adafactor{X: c.state("X", 3, 4, c.scaled(1e-6)), Grad: c.in("gradient", 3, 4), RowV: c.state("RowV", 1, 3, c.positive), ColV: c.state("ColV", 1, 4, c.positive),
 		Eps: 1e-30, Clip: 1, Floor: 1e-3, ScaleByParameter: true}
 	c.steps(1, func(int) []float32 { return nil }, op)
@@ -235,8 +235,8 @@ func adafactorCases(s *suite) {
 func averageCases(s *suite) {
 	for _, shape := range [][2]int{{1, 1}, {3, 17}, {1, 40_000}} {
 		for i, factor := range factors {
-			c := s.inStep("[%d,%d] factor=%s", shape[0], shape[1], factor.name)
-			op := &graph.Average{X: c.weight("X", shape[0], shape[1]), Mean: c.state("mean", shape[0], shape[1]), Factor: c.factor(i), Decay: c.Scalar()}
+			c := s.inUpdate("[%d,%d] factor=%s", shape[0], shape[1], factor.name)
+			op := &graph.EMA{X: c.weight("X", shape[0], shape[1]), Mean: c.state("mean", shape[0], shape[1]), Factor: c.factor(i), Decay: c.Scalar()}
 			c.steps(2, func(t int) []float32 { return []float32{1 - 0.5/float32(t)} }, op)
 		}
 	}

@@ -13,7 +13,7 @@ func pairCases(s *suite) {
 		{3, 2, 5, 9, 0}, {2, 4, 20, 12, 3}, {3, 8, 17, 20, 4}, {2, 16, 40, 33, 0}, {1, 32, 40, 8, 4}, {2, 64, 70, 24, 0}, {1, 24, 8, 16, 0},
 	} {
 		rows, d := 2*a.length, a.heads*a.width
-		c := s.inGroup("product, then rotary, heads=%d width=%d length=%d pad=%d", a.heads, a.width, a.length, a.pad)
+		c := s.inBody("product, then rotary, heads=%d width=%d length=%d pad=%d", a.heads, a.width, a.length, a.pad)
 		c.pad = a.pad
 		op := &graph.Matmul{A: c.in("A", rows, a.k), B: c.in("B", a.k, 3*d), C: c.out("C", rows, 3*d)}
 		if i%2 == 1 {
@@ -24,7 +24,7 @@ func pairCases(s *suite) {
 	for i, a := range []struct{ m, k, n, pad int }{{3, 5, 7, 0}, {21, 16, 36, 4}, {70, 9, 68, 0}, {32, 300, 32, 3}} {
 		for _, value := range []bool{false, true} {
 			label := fmt.Sprintf("m=%d k=%d n=%d pad=%d value=%v", a.m, a.k, a.n, a.pad, value)
-			c := s.inGroup("product, then activation backward, %s", label)
+			c := s.inBody("product, then activation backward, %s", label)
 			c.pad = a.pad
 			op := &graph.Matmul{A: c.in("A", a.m, a.k), B: c.in("B", a.n, a.k), C: c.out("C", a.m, a.n), TransB: true}
 			back := &graph.ActivateBackward{Activation: graph.GELU, X: c.in("X", a.m, a.n), DY: op.C, DX: op.C}
@@ -36,7 +36,7 @@ func pairCases(s *suite) {
 			}
 			c.check(op, back)
 
-			c = s.inGroup("product, then swiglu backward, %s", label)
+			c = s.inBody("product, then swiglu backward, %s", label)
 			c.pad = a.pad
 			op = &graph.Matmul{A: c.in("A", a.m, a.k), B: c.in("B", a.n, a.k), C: c.Temporary(a.m, a.n), TransB: true}
 			gate := &graph.SwiGLUBackward{X: c.in("X", a.m, 2*a.n), DY: op.C, DX: c.out("DX", a.m, 2*a.n)}
@@ -47,7 +47,7 @@ func pairCases(s *suite) {
 		}
 	}
 	for i, cols := range []int{5, 36, 140} {
-		c := s.inGroup("gradients that many add to, of %d columns", cols)
+		c := s.inBody("gradients that many add to, of %d columns", cols)
 		c.pad = i % 2 * 3
 		dw, db, dgain, dbias := c.sum("DW", 24, cols), c.sum("DB", 1, cols), c.sum("DGain", 1, cols), c.sum("DBias", 1, cols)
 		var ops []graph.Op

@@ -64,18 +64,18 @@ func rotaryCases(s *suite) {
 			})
 		}
 		// There and back is the identity; the difference shows it whatever the reference thinks of a turn.
-		c := s.inGroup("%s there and back", label)
+		c := s.inBody("%s there and back", label)
 		before, after := c.in("X", n, d), c.Temporary(n, d)
 		there, back := op, op
 		there.X, back.X, back.Inverse = after, after, true
 		zero := c.output("turned there and back, less X", n, d)
 		c.check(&graph.Add{A: before, Y: after, Alpha: 1}, &there, &back, &graph.Add{A: after, B: before, Y: zero, Alpha: 1, Beta: -1})
 	}
-	c := s.inGroup("queries and keys of 3")
+	c := s.inBody("queries and keys of 3")
 	qkv := c.inOut("QKV", 12, 3*8)
 	c.check(&graph.Rotary{X: qkv.Columns(0, 16), Width: 4, Length: 6, Base: 500})
 
-	c = s.inGroup("of several kinds")
+	c = s.inBody("of several kinds")
 	x := c.inOut("X", 12, 16)
 	c.check(&graph.Rotary{X: x, Width: 4, Length: 6, Base: 500}, &graph.Rotary{X: x, Width: 8, Length: 6, Base: 500},
 		&graph.Rotary{X: x, Width: 4, Length: 6, Base: 10}, &graph.Rotary{X: x, Width: 4, Length: 4, Base: 500})
@@ -92,7 +92,7 @@ func embeddingCases(s *suite) {
 			ids[j] = int32(s.rng.IntN(a.vocabulary))
 		}
 		for _, positions := range []bool{false, true} {
-			c := s.inGroup("rows=%d width=%d vocabulary=%d length=%d positions=%v", a.rows, a.width, a.vocabulary, a.length, positions)
+			c := s.inBody("rows=%d width=%d vocabulary=%d length=%d positions=%v", a.rows, a.width, a.vocabulary, a.length, positions)
 			c.pad = pads[i%len(pads)]
 			x := c.index(ids)
 			op := &graph.Embedding{Table: c.weight("table", a.vocabulary, a.width), Index: x, Y: c.out("Y", a.rows, a.width)}
@@ -108,7 +108,7 @@ func embeddingCases(s *suite) {
 			c.check(op, back, only)
 		}
 	}
-	c := s.inGroup("part of an index, temporary table")
+	c := s.inBody("part of an index, temporary table")
 	x := c.index([]int32{9, 2, 0, 9, 1, 1, 2, 9})
 	c.check(&graph.Embedding{Table: c.in("table", 3, 5), Index: x.Range(1, 3), Y: c.out("Y", 2, 5)})
 }

@@ -9,7 +9,7 @@ import (
 )
 
 // runAndTake runs a step and drops its results.
-func runAndTake(p backend.Program, rec *graph.Recorder, step backend.Step) error {
+func runAndTake(p backend.Program, rec *graph.Recorder, step backend.Args) error {
 	if err := p.Run(step); err != nil {
 		return err
 	}
@@ -73,7 +73,7 @@ const (
 )
 
 // head records a linear classifier of embedded tokens, with everything that tells groups apart: inputs, outputs,
-// accumulators, and a step part that reads them.
+// accumulators, and an update that reads them.
 func (c *trial) head() {
 	n := headLength * c.Sequences()
 	ids, targets := c.index(make([]int32, n*c.Groups())), c.index(make([]int32, n*c.Groups()))
@@ -94,7 +94,7 @@ func (c *trial) head() {
 		c.Record(op)
 	}
 	c.Result(sums)
-	c.BeginStep()
+	c.BeginUpdate()
 	squares, norm, factor := c.Temporary(1, 1), c.Temporary(1, 1), c.Temporary(1, 1)
 	c.names[norm.Storage], c.names[squares.Storage] = "norm", "squares"
 	c.Record(&graph.Sum{X: dw, Y: squares, Alpha: 1, Squares: true})
@@ -119,7 +119,7 @@ func (c *trial) draw() {
 }
 
 func (s *suite) newHead(sequences, groups int) (*trial, backend.Program) {
-	c := s.inGroup("%d groups of %d sequences", groups, sequences)
+	c := s.inBody("%d groups of %d sequences", groups, sequences)
 	c.Recorder = graph.NewRecorder(sequences, groups)
 	c.head()
 	p, err := s.b.Compile(c.Recorder)
@@ -148,9 +148,9 @@ func groupCases(s *suite) {
 	}
 
 	// Steps in flight give their results in order.
-	c := s.inStep("in flight")
+	c := s.inUpdate("in flight")
 	mean := c.state("mean", 1, 3, list(1, 2, 3))
-	c.Record(&graph.Average{X: c.weight("X", 1, 3, always(0)), Mean: mean, Decay: c.Scalar()})
+	c.Record(&graph.EMA{X: c.weight("X", 1, 3, always(0)), Mean: mean, Decay: c.Scalar()})
 	c.Result(mean)
 	p, err := s.b.Compile(c.Recorder)
 	if err != nil {
@@ -162,7 +162,7 @@ func groupCases(s *suite) {
 		depth := s.b.Info().Depth
 		decay := func(i int) float32 { return 0.5 * float32(1+(round+i)%3) }
 		for i := range depth {
-			if err := p.Run(backend.Step{Scalars: []float32{decay(i)}}); err != nil {
+			if err := p.Run(backend.Args{Scalars: []float32{decay(i)}}); err != nil {
 				s.Fatal(err)
 			}
 		}
@@ -186,7 +186,7 @@ func badStepCases(s *suite) {
 	defer p.Close()
 	c.draw()
 	c.runStep(p)
-	good := backend.Step{Scalars: c.scalars, Inputs: c.inputs}
+	good := backend.Args{Scalars: c.scalars, Inputs: c.inputs}
 	state := func() []float32 {
 		var all []float32
 		for _, b := range c.buffers {
@@ -199,18 +199,18 @@ func badStepCases(s *suite) {
 		return all
 	}
 	before := state()
-	bad := func(label string, step backend.Step) {
+	bad := func(label string, step backend.Args) {
 		s.Helper()
 		if err := runAndTake(p, c.Recorder, step); err == nil {
 			s.Errorf("%s: no error", label)
 		}
 		if !slices.Equal(before, state()) {
-			s.Errorf("%s: the step part ran", label)
+			s.Errorf("%s: the update ran", label)
 			before = state()
 		}
 	}
-	with := func(input, value int32, at ...int) backend.Step {
-		step := backend.Step{Scalars: good.Scalars, Inputs: slices.Clone(good.Inputs)}
+	with := func(input, value int32, at ...int) backend.Args {
+		step := backend.Args{Scalars: good.Scalars, Inputs: slices.Clone(good.Inputs)}
 		step.Inputs[input] = slices.Clone(step.Inputs[input])
 		for _, i := range at {
 			step.Inputs[input][i] = value
@@ -218,11 +218,11 @@ func badStepCases(s *suite) {
 		return step
 	}
 	last := len(good.Inputs[0]) - 1
-	bad("no scalars", backend.Step{Inputs: good.Inputs})
-	bad("a scalar too many", backend.Step{Scalars: append(slices.Clone(good.Scalars), 1), Inputs: good.Inputs})
-	bad("no inputs", backend.Step{Scalars: good.Scalars})
-	bad("an input too many", backend.Step{Scalars: good.Scalars, Inputs: append(slices.Clone(good.Inputs), nil)})
-	bad("a short input", backend.Step{Scalars: good.Scalars, Inputs: [][]int32{good.Inputs[0][1:], good.Inputs[1]}})
+	bad("no scalars", backend.Args{Inputs: good.Inputs})
+	bad("a scalar too many", backend.Args{Scalars: append(slices.Clone(good.Scalars), 1), Inputs: good.Inputs})
+	bad("no inputs", backend.Args{Scalars: good.Scalars})
+	bad("an input too many", backend.Args{Scalars: good.Scalars, Inputs: append(slices.Clone(good.Inputs), nil)})
+	bad("a short input", backend.Args{Scalars: good.Scalars, Inputs: [][]int32{good.Inputs[0][1:], good.Inputs[1]}})
 	bad("a token below 0", with(0, -1, 0))
 	bad("a token above the vocabulary", with(0, headVocabulary, last))
 	bad("bad tokens in many groups", with(0, headVocabulary, 0, 9, 17, 30, 50, 70, last))

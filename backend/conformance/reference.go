@@ -16,7 +16,7 @@ import (
 type reference struct {
 	rec      *graph.Recorder
 	formulas formulas
-	step     backend.Step
+	step     backend.Args
 	group    int
 	storages [][]num       // Input and Output: of the group being run
 	outputs  [][]num       // of the whole batch, by storage
@@ -75,12 +75,12 @@ func widen(xs, moved []num) {
 	}
 }
 
-// run evaluates every group, sums up what each adds to accumulators, and evaluates the step part.
+// run evaluates every group, sums up what each adds to accumulators, and evaluates the update.
 func (r *reference) run() {
 	sums := make([][]total, len(r.storages))
 	for r.group = range r.rec.Groups() {
 		r.forget(false)
-		for _, op := range r.rec.Group() {
+		for _, op := range r.rec.Body() {
 			r.evaluate(op)
 		}
 		for i, s := range r.rec.Storages() {
@@ -103,7 +103,7 @@ func (r *reference) run() {
 		}
 	}
 	r.forget(true)
-	for _, op := range r.rec.Step() {
+	for _, op := range r.rec.Update() {
 		r.evaluate(op)
 	}
 }
@@ -114,7 +114,7 @@ func (r *reference) forget(step bool) {
 		if s.Space == graph.Accumulator && !step {
 			r.storages[i] = make([]num, s.Len)
 		}
-		if s.Space == graph.Temporary && s.Step == step || s.Space == graph.Output && !step {
+		if s.Space == graph.Temporary && s.Update == step || s.Space == graph.Output && !step {
 			r.storages[i] = make([]num, s.Len)
 			for j := range r.storages[i] {
 				r.storages[i][j].v = math.NaN()

@@ -80,7 +80,7 @@ func values(xs []num) []float64 {
 func gradientOf(t *testing.T, label string, forward func(c *trial, xs []graph.Tensor) graph.Tensor,
 	backward func(c *trial, xs []graph.Tensor, y, dy graph.Tensor) []graph.Tensor, shapes ...[2]int) {
 	t.Helper()
-	c := onPaper(t, 7).inGroup("%s", label)
+	c := onPaper(t, 7).inBody("%s", label)
 	c.Recorder = graph.NewRecorder(1, 1)
 	var xs []graph.Tensor
 	for _, shape := range shapes {
@@ -192,7 +192,7 @@ func TestEmbeddingGradients(t *testing.T) {
 
 func TestLossGradients(t *testing.T) {
 	// The loss of every row counts with Weight·Scale, so its weight in the sum must be that for each.
-	c := onPaper(t, 8).inGroup("cross-entropy")
+	c := onPaper(t, 8).inBody("cross-entropy")
 	c.Recorder = graph.NewRecorder(1, 1)
 	x, loss, grad := c.weight("logits", 4, 5), c.Temporary(4, 1), c.Temporary(4, 5)
 	c.Record(&graph.CrossEntropy{Logits: x, Targets: c.index([]int32{4, graph.Ignore, 0, 2}), Loss: loss, DLogits: grad, Scale: c.number(0.25), Weight: 3})
@@ -203,7 +203,7 @@ func TestLossGradients(t *testing.T) {
 		}
 		return sum
 	})
-	c = onPaper(t, 8).inGroup("weighted cross-entropy")
+	c = onPaper(t, 8).inBody("weighted cross-entropy")
 	c.Recorder = graph.NewRecorder(1, 1)
 	x, loss, grad = c.weight("logits", 3, 5), c.Temporary(3, 1), c.Temporary(3, 5)
 	weights := c.weight("row weights", 3, 1, list(2, 0.5, -1))
@@ -235,7 +235,7 @@ func TestLossGradients(t *testing.T) {
 // The distribution adds up to one, the loss and the entropy are those of its definition, and the gradient is theirs.
 func TestExit(t *testing.T) {
 	const n, loops, beta = 4, 5, 0.3
-	c := onPaper(t, 9).inGroup("exit")
+	c := onPaper(t, 9).inBody("exit")
 	c.Recorder = graph.NewRecorder(1, 1)
 	z, losses := c.weight("Z", n*loops, 1), c.weight("losses", n*loops, 1, c.positive)
 	targets := c.index([]int32{4, graph.Ignore, 0, 2})

@@ -33,9 +33,9 @@ func rowCases(s *suite) {
 	run := func(x rowCase, label string, more int, form func(operand, cols int) (left, right int)) {
 		var c *trial
 		if x.step {
-			c = s.inStep("%s: %s", x.name, label)
+			c = s.inUpdate("%s: %s", x.name, label)
 		} else {
-			c = s.inGroup("%s: %s", x.name, label)
+			c = s.inBody("%s: %s", x.name, label)
 		}
 		c.form = form
 		ops := x.ops(c, more)
@@ -189,7 +189,7 @@ var rowTable = []rowCase{
 	}},
 	{"average", 2, true, func(c *trial, more int) []graph.Op {
 		d := 40 + more
-		return []graph.Op{&graph.Average{X: c.weight("X", 1, d), Mean: c.state("mean", 1, d), Decay: c.number(0.9)}}
+		return []graph.Op{&graph.EMA{X: c.weight("X", 1, d), Mean: c.state("mean", 1, d), Decay: c.number(0.9)}}
 	}},
 }
 

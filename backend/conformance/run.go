@@ -212,22 +212,22 @@ type trial struct {
 
 const trialGroups = 2
 
-// inGroup begins a trial of the group part, with other operands in each of the groups.
-func (s *suite) inGroup(format string, args ...any) *trial {
+// inBody begins a trial of the body, with other operands in each of the groups.
+func (s *suite) inBody(format string, args ...any) *trial {
 	return &trial{suite: s, Recorder: graph.NewRecorder(1, trialGroups), label: fmt.Sprintf(format, args...), names: map[int]string{}}
 }
 
-// inStep begins a trial of the step part.
-func (s *suite) inStep(format string, args ...any) *trial {
-	c := &trial{suite: s, Recorder: graph.NewRecorder(1, 1), label: "step part, " + fmt.Sprintf(format, args...), step: true, names: map[int]string{}}
-	c.BeginStep()
+// inUpdate begins a trial of the update.
+func (s *suite) inUpdate(format string, args ...any) *trial {
+	c := &trial{suite: s, Recorder: graph.NewRecorder(1, 1), label: "update, " + fmt.Sprintf(format, args...), step: true, names: map[int]string{}}
+	c.BeginUpdate()
 	return c
 }
 
 // inBoth runs f in a trial of either part.
 func (s *suite) inBoth(label string, f func(c *trial)) {
-	f(s.inGroup("%s", label))
-	f(s.inStep("%s", label))
+	f(s.inBody("%s", label))
+	f(s.inUpdate("%s", label))
 }
 
 // A source gives the values of an operand.
@@ -307,7 +307,7 @@ func (c *trial) around(rows, left, cols, right int, value, edge source) []float3
 	return data
 }
 
-// load records how a temporary gets its values: from a parameter, and in the group part by an index that is different
+// load records how a temporary gets its values: from a parameter, and in the body by an index that is different
 // for each group.
 func (c *trial) load(name string, rows, cols int, value, edge source) graph.Tensor {
 	left, right := c.edges(cols)
@@ -354,7 +354,7 @@ func newBuffer(t failer, b backend.Backend, values []float32) graph.Buffer {
 	return buffer
 }
 
-// weight is a parameter that is read; state one that the step part changes.
+// weight is a parameter that is read; state one that the update changes.
 func (c *trial) weight(name string, rows, cols int, value ...source) graph.Tensor {
 	left, right := c.edges(cols)
 	data := c.around(rows, left, cols, right, choose(value, c.normal), nan)
@@ -460,7 +460,7 @@ func (c *trial) runAgainst(p backend.Program, of func(given) *reference) []float
 func (c *trial) compareStep(p backend.Program, ref *reference) []float32 {
 	c.Helper()
 	c.trials++
-	for _, op := range slices.Concat(c.Group(), c.Step()) {
+	for _, op := range slices.Concat(c.Body(), c.Update()) {
 		c.tried[reflect.TypeOf(op)] = true
 	}
 	all := make([]float32, c.ResultLen())
@@ -496,7 +496,7 @@ func (c *trial) compareStep(p backend.Program, ref *reference) []float32 {
 // columns guesses the row length of a storage from the operation that touches all of it, for messages.
 func (c *trial) columns(storage int) int {
 	cols := c.Storages()[storage-1].Len
-	for _, ops := range [][]graph.Op{c.Group(), c.Step()} {
+	for _, ops := range [][]graph.Op{c.Body(), c.Update()} {
 		for _, op := range ops {
 			f := graph.Describe(op)
 			for _, t := range append(f.Reads, f.Writes...) {

@@ -12,7 +12,7 @@ import (
 // flight as the backend takes. Those must give the same results.
 func scalarCases(s *suite) {
 	const n, classes, loops = 6, 8, 3
-	c := s.inGroup("many scalars")
+	c := s.inBody("many scalars")
 	unused, beta, decay := c.Scalar(), c.Scalar(), c.Scalar()
 	rate, correct2, correct1 := c.Scalar(), c.Scalar(), c.Scalar()
 	exitScale, lossScale := c.Scalar(), c.Scalar()
@@ -39,15 +39,15 @@ func scalarCases(s *suite) {
 	} {
 		c.Record(op)
 	}
-	c.BeginStep()
+	c.BeginUpdate()
 	half := grad.Columns(0, classes/2)
 	gradient := c.Temporary(2, classes/2)
 	c.Record(&graph.Fill{Y: gradient, Value: 1})
 	c.Record(&graph.Add{A: gradient, B: half, Y: gradient, Alpha: 1, Beta: 1})
 	c.Record(&graph.Adafactor{X: vector, Grad: grad, ColV: colV, Rate: rate, Beta: beta, Eps: 1e-30, Clip: 1})
 	c.Record(&graph.Adafactor{X: matrix, Grad: gradient, RowV: rowV, ColV: colV2, Rate: rate, Beta: beta, Eps: 1e-30, Clip: 1})
-	c.Record(&graph.AdamW{X: w, Grad: grad, M: m, V: v, Rate: rate, Correct1: correct1, Correct2: correct2, Beta1: 0.9, Beta2: 0.95, Eps: 1e-3})
-	c.Record(&graph.Average{X: w, Mean: mean, Decay: decay})
+	c.Record(&graph.AdamW{X: w, Grad: grad, M: m, V: v, Rate: rate, BiasCorrection1: correct1, BiasCorrection2: correct2, Beta1: 0.9, Beta2: 0.95, Eps: 1e-3})
+	c.Record(&graph.EMA{X: w, Mean: mean, Decay: decay})
 	for _, t := range []graph.Tensor{w, mean, vector, matrix} {
 		c.Result(t)
 	}
@@ -64,7 +64,7 @@ func scalarCases(s *suite) {
 			s.Fatal(err)
 		}
 	}
-	steps := make([]backend.Step, 7)
+	steps := make([]backend.Args, 7)
 	want := make([][]float32, len(steps))
 	for t := range steps {
 		scalars := make([]float32, count)
@@ -74,7 +74,7 @@ func scalarCases(s *suite) {
 		scalars[0] = nan() // nobody reads it
 		c.scalars, c.inputs = scalars, slices.Clone(c.inputs)
 		c.inputs[0] = c.ids(n, classes)
-		steps[t] = backend.Step{Scalars: scalars, Inputs: c.inputs}
+		steps[t] = backend.Args{Scalars: scalars, Inputs: c.inputs}
 		want[t] = c.runStep(program)
 	}
 	for i, b := range c.buffers {

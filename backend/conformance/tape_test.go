@@ -17,7 +17,7 @@ import (
 func checkTape(t *testing.T, label string, seed uint64, recompute bool, build func(c *trial, tape *autodiff.Tape) ([]watched, graph.Tensor)) {
 	t.Helper()
 	record := func(train bool) (*trial, []watched, graph.Tensor) {
-		c := onPaper(t, seed).inGroup("%s, recompute=%v", label, recompute)
+		c := onPaper(t, seed).inBody("%s, recompute=%v", label, recompute)
 		tape := autodiff.NewTape(c.Recorder, train)
 		tape.Recompute = recompute
 		params, loss := build(c, tape)
@@ -101,7 +101,7 @@ func (c *trial) sumNamed(name string) graph.Tensor {
 // same value in its place.
 func TestDetached(t *testing.T) {
 	gradients := func(constant []num) (grads [][]float64, detached []num) {
-		c := onPaper(t, 3).inGroup("detached")
+		c := onPaper(t, 3).inBody("detached")
 		c.Recorder = graph.NewRecorder(1, 1)
 		tape := autodiff.NewTape(c.Recorder, true)
 		var params []watched

@@ -94,12 +94,12 @@ func (a *answers) leave(taken int) {
 // given is what the results of a program follow from.
 type given struct {
 	parameters [][]float32 // by storage; nil: no parameter
-	step       backend.Step
+	step       backend.Args
 }
 
 // given reads what p is given now.
 func (c *trial) given() given {
-	x := given{parameters: make([][]float32, len(c.Storages())), step: backend.Step{Scalars: slices.Clone(c.scalars)}}
+	x := given{parameters: make([][]float32, len(c.Storages())), step: backend.Args{Scalars: slices.Clone(c.scalars)}}
 	for _, in := range c.inputs { // which the trial draws anew
 		x.step.Inputs = append(x.step.Inputs, slices.Clone(in))
 	}

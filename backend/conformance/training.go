@@ -78,12 +78,12 @@ func (c *trial) transformer(tape *autodiff.Tape) []watched {
 func trainingCases(s *suite) {
 	for _, recompute := range []bool{false, true} {
 		for _, groups := range []int{1, 3} {
-			c := s.inGroup("transformer in %d groups, recompute=%v", groups, recompute)
+			c := s.inBody("transformer in %d groups, recompute=%v", groups, recompute)
 			c.Recorder = graph.NewRecorder(2, groups)
 			tape := autodiff.NewTape(c.Recorder, true)
 			tape.Recompute = recompute
 			params := c.transformer(tape)
-			c.BeginStep()
+			c.BeginUpdate()
 			squares, norm, factor := c.Temporary(1, 1), c.Temporary(1, 1), c.Temporary(1, 1)
 			c.names[norm.Storage] = "gradient norm"
 			for i, w := range params {
@@ -109,7 +109,7 @@ func trainingCases(s *suite) {
 			p.Close()
 		}
 	}
-	c := s.inGroup("transformer without gradients")
+	c := s.inBody("transformer without gradients")
 	c.transformer(autodiff.NewTape(c.Recorder, false))
 	p, err := c.b.Compile(c.Recorder)
 	if err != nil {

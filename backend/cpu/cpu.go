@@ -1,8 +1,8 @@
 // Package cpu is the pure-Go backend.
 //
-// Each worker takes groups of sequences and runs the whole group part for one, forward and backward, before the next,
-// so that activations stay in its cache. Gradients are added up in lanes: a lane is a copy of the accumulators and a
-// fixed list of groups. The lanes depend on the batch alone, so the sums are the same bits for any number of workers.
+// Each worker takes groups of sequences and runs the whole body for one, forward and backward, before the next,
+// so that activations stay in its cache. Gradients are added up in replicas: a replica is a copy of the accumulators and a
+// fixed list of groups. The replicas depend on the batch alone, so the sums are the same bits for any number of workers.
 package cpu
 
 import (

@@ -91,7 +91,7 @@ const (
 	length, vocabulary, width, heads, hidden = 16, 40, 48, 3, 80
 )
 
-// everything records a model with every operation of the group part and every optimizer.
+// everything records a model with every operation of the body and every optimizer.
 func everything(t testing.TB, b backend.Backend, sequences, groups int) *recording {
 	r := &recording{Recorder: graph.NewRecorder(sequences, groups), backend: b, t: t, rng: rand.New(rand.NewPCG(5, 6))}
 	tape := autodiff.NewTape(r.Recorder, true)
@@ -138,7 +138,7 @@ func everything(t testing.TB, b backend.Backend, sequences, groups int) *recordi
 	} {
 		r.Record(op)
 	}
-	r.BeginStep()
+	r.BeginUpdate()
 	squares, norm, factor := r.Temporary(1, 1), r.Temporary(1, 1), r.Temporary(1, 1)
 	for i, g := range grads {
 		r.Record(&graph.Sum{X: g, Y: squares, Alpha: 1, Squares: true, Accumulate: i > 0})
@@ -155,7 +155,7 @@ func everything(t testing.TB, b backend.Backend, sequences, groups int) *recordi
 		default:
 			r.Record(&graph.Adafactor{X: w, Grad: grads[i], RowV: state(1, w.Rows), ColV: state(1, w.Cols), Factor: factor, Rate: rate, Beta: decay, Eps: 1e-30, Clip: 1})
 		}
-		r.Record(&graph.Average{X: w, Mean: state(w.Rows, w.Cols), Factor: factor, Decay: decay})
+		r.Record(&graph.EMA{X: w, Mean: state(w.Rows, w.Cols), Factor: factor, Decay: decay})
 		r.Record(&graph.Matmul{A: w, B: grads[i], C: r.Temporary(w.Rows, w.Rows), TransB: true})
 	}
 	r.Result(sums)
@@ -173,8 +173,8 @@ func (r *recording) compile() backend.Program {
 	return p
 }
 
-func (r *recording) step() backend.Step {
-	return backend.Step{Scalars: []float32{1 / float32(len(r.inputs[1])), 1e-2, 0.9}, Inputs: r.inputs}
+func (r *recording) step() backend.Args {
+	return backend.Args{Scalars: []float32{1 / float32(len(r.inputs[1])), 1e-2, 0.9}, Inputs: r.inputs}
 }
 
 // TestSameBits runs a program of many groups with different numbers of workers: the same data gives the same bits.
@@ -266,7 +266,7 @@ func TestPlan(t *testing.T) {
 			t.Errorf("%d workers: planned %d bytes of buffers, there are %d", workers, plan.Buffers, buffers)
 		}
 		// The kernels themselves are closures and small tables: 2.1 kB an operation of this program, and some kB a worker.
-		ops := int64(len(r.Group()) + len(r.Step()))
+		ops := int64(len(r.Body()) + len(r.Update()))
 		allocated := int64(after.TotalAlloc - before.TotalAlloc)
 		if allocated < plan.Own() || allocated > plan.Own()*21/20+ops*2500 {
 			t.Errorf("%d workers: planned %d bytes, allocated %d", workers, plan.Own(), allocated)

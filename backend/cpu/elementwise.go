@@ -61,7 +61,7 @@ func (l *lowering) columnSums(o *graph.ColumnSums) kernel {
 // sums are up to three sums over the same elements.
 type sums [3]float64
 
-// reduction adds up f over the chunks of two matrices of one shape, in float64 from chunk to chunk. In the step part
+// reduction adds up f over the chunks of two matrices of one shape, in float64 from chunk to chunk. In the update
 // each chunk may be another worker's; their sums are added in order, so the bits are the same.
 func (l *lowering) reduction(a, b matrix, f func(a, b []float32) sums, put func(w *worker, total sums)) kernel {
 	flatten(&a, &b)
@@ -72,7 +72,7 @@ func (l *lowering) reduction(a, b matrix, f func(a, b []float32) sums, put func(
 		hi := min(a.cols, lo+chunk)
 		return f(a.row(a.at(w), i)[lo:hi], b.row(b.at(w), i)[lo:hi])
 	}
-	if !l.inStep {
+	if !l.inUpdate {
 		return once(func(w *worker) {
 			var total sums
 			for part := range n {

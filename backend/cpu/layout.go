@@ -13,8 +13,8 @@ import (
 type layout struct {
 	*program
 	groupArena, stepArena int // floats
-	accumulators          int // floats in a lane
-	lanes                 int
+	accumulators          int // floats in a replica
+	replicas              int
 	tables                map[turnKey]*turnTable
 	scratch               int // floats of scratch a worker
 	gemm                  gemm.Need
@@ -48,7 +48,7 @@ func (c *CPU) layout(r *graph.Recorder) (*layout, error) {
 		case graph.Input, graph.Output:
 			p.memory.Batch += bytes * int64(r.Groups())
 		case graph.Temporary:
-			if p.offsets[i] = group.Offsets[i]; s.Step {
+			if p.offsets[i] = group.Offsets[i]; s.Update {
 				p.offsets[i] = step.Offsets[i]
 			}
 		}
@@ -56,12 +56,12 @@ func (c *CPU) layout(r *graph.Recorder) (*layout, error) {
 	if err := l.lower(); err != nil {
 		return nil, err
 	}
-	l.lanes = min(r.Groups(), maxLanes)
-	for l.lanes > 2 && int64(l.lanes)*int64(l.accumulators)*4 > laneMemory {
-		l.lanes /= 2
+	l.replicas = min(r.Groups(), maxReplicas)
+	for l.replicas > 2 && int64(l.replicas)*int64(l.accumulators)*4 > replicaMemory {
+		l.replicas /= 2
 	}
-	workers := int64(min(c.info.Workers, l.lanes))
-	p.memory.Accumulators = int64(l.lanes) * int64(l.accumulators) * 4
+	workers := int64(min(c.info.Workers, l.replicas))
+	p.memory.Accumulators = int64(l.replicas) * int64(l.accumulators) * 4
 	p.memory.Activations = workers*int64(l.groupArena)*4 + int64(l.stepArena)*4
 	p.memory.Workspace += (workers*int64(l.gemm.Len()) + int64(c.info.Workers)*int64(l.scratch)) * 4
 	for key := range l.tables {
@@ -82,7 +82,7 @@ func (l *layout) lower() error {
 		l.scratch, l.gemm = max(l.scratch, k.scratch), l.gemm.Max(k.matmul)
 		return k, err
 	}
-	for _, op := range p.rec.Group() {
+	for _, op := range p.rec.Body() {
 		k, err := add(op)
 		if err != nil {
 			return err
@@ -91,8 +91,8 @@ func (l *layout) lower() error {
 		lw.touch(op)
 	}
 	p.zeroed = complement(lw.written, l.accumulators)
-	lw.inStep = true
-	for _, op := range p.rec.Step() {
+	lw.inUpdate = true
+	for _, op := range p.rec.Update() {
 		k, err := add(op)
 		if err != nil {
 			return err
@@ -131,14 +131,14 @@ func (c *CPU) Compile(r *graph.Recorder) (backend.Program, error) {
 			p.floats[i] = make([]float32, s.Len*r.Groups())
 		}
 	}
-	for range l.lanes {
-		p.lanes = append(p.lanes, gemm.Aligned(l.accumulators))
+	for range l.replicas {
+		p.replicas = append(p.replicas, gemm.Aligned(l.accumulators))
 	}
 	step := gemm.Aligned(l.stepArena)
-	for range max(1, min(c.info.Workers, l.lanes)) {
+	for range max(1, min(c.info.Workers, l.replicas)) {
 		p.workers = append(p.workers, &worker{arena: gemm.Aligned(l.groupArena), step: step, scratch: gemm.Aligned(l.scratch), gemm: gemm.NewScratch(l.gemm)})
 	}
-	for len(p.workers) < c.info.Workers { // these only help in the step part
+	for len(p.workers) < c.info.Workers { // these only help in the update
 		p.workers = append(p.workers, &worker{step: step, scratch: gemm.Aligned(l.scratch)})
 	}
 	for _, w := range p.packed {
@@ -148,7 +148,7 @@ func (c *CPU) Compile(r *graph.Recorder) (backend.Program, error) {
 		table.fill(key)
 	}
 	p.workers[0].position.Store(-1)
-	p.stepTimes = make([]time.Duration, len(p.step))
-	p.runLane, p.reducePart, p.packPart = p.lane, p.reduce, p.pack
+	p.updateTimes = make([]time.Duration, len(p.step))
+	p.replicaRunner, p.reducePart, p.packPart = p.runReplica, p.reduce, p.pack
 	return p, nil
 }

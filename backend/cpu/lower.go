@@ -8,12 +8,12 @@ import (
 
 // lowering turns operations into kernels.
 type lowering struct {
-	p      *program
-	packs  map[packKey]*packedWeight
-	tables map[turnKey]*turnTable
-	inStep bool
+	p        *program
+	packs    map[packKey]*packedWeight
+	tables   map[turnKey]*turnTable
+	inUpdate bool
 
-	touched []span // what operations so far have written of a lane
+	touched []span // what operations so far have written of a replica
 	written []span // what a first operation writes over, so that it need not be zero before
 }
 
@@ -67,7 +67,7 @@ func (l *lowering) lower(op graph.Op) (kernel, error) {
 		return l.adamw(o), nil
 	case *graph.Adafactor:
 		return l.adafactor(o), nil
-	case *graph.Average:
+	case *graph.EMA:
 		return l.average(o), nil
 	}
 	return kernel{}, fmt.Errorf("cpu: no operation %s", op.Name())
@@ -88,12 +88,12 @@ type matrix struct {
 type space uint8
 
 const (
-	absent   space = iota
-	fixed          // base, wherever it runs
-	inLane         // the accumulators of the lane being run
-	inArena        // the temporaries of the worker
-	inStep         // the temporaries of the step part
-	windowed       // the group's part of batch
+	absent        space = iota
+	fixed               // base, wherever it runs
+	inReplica           // the accumulators of the replica being run
+	inArena             // the temporaries of the worker
+	inUpdateArena       // the temporaries of the update
+	windowed            // the group's part of batch
 )
 
 func (l *lowering) matrix(t graph.Tensor) matrix {
@@ -109,10 +109,10 @@ func (l *lowering) matrix(t graph.Tensor) matrix {
 	case graph.Output:
 		m.space, m.batch, m.window = windowed, &p.floats[t.Storage-1], s.Len
 	case graph.Accumulator:
-		m.space, m.offset = inLane, at
+		m.space, m.offset = inReplica, at
 	case graph.Temporary:
-		if m.space, m.offset = inArena, at; s.Step {
-			m.space = inStep
+		if m.space, m.offset = inArena, at; s.Update {
+			m.space = inUpdateArena
 		}
 	}
 	return m
@@ -125,11 +125,11 @@ func (m *matrix) at(w *worker) []float32 {
 	switch m.space {
 	case fixed:
 		return m.base
-	case inLane:
-		return w.lane[m.offset:]
+	case inReplica:
+		return w.replica[m.offset:]
 	case inArena:
 		return w.arena[m.offset:]
-	case inStep:
+	case inUpdateArena:
 		return w.step[m.offset:]
 	case windowed:
 		return (*m.batch)[w.group*m.window+m.offset:]

@@ -67,11 +67,11 @@ type packKey struct {
 	trans bool
 }
 
-// weightOf returns which packed weight o multiplies with, if its B is a weight or constant. The step part has none: it
+// weightOf returns which packed weight o multiplies with, if its B is a weight or constant. The update has none: it
 // may change the weights.
 func (l *lowering) weightOf(o *graph.Matmul) (packKey, bool) {
 	s := l.p.rec.Storages()[o.B.Storage-1].Space
-	return packKey{o.B, o.TransB}, !l.inStep && !o.TransA && (s == graph.Parameter || s == graph.Constant)
+	return packKey{o.B, o.TransB}, !l.inUpdate && !o.TransA && (s == graph.Parameter || s == graph.Constant)
 }
 
 // productApart reports whether the product needs room of its own: over C it would destroy the residual.

@@ -25,7 +25,7 @@ func TestOperations(t *testing.T) {
 			t.Errorf("%s: %v", op.Name(), err)
 			continue
 		}
-		var s backend.Step
+		var s backend.Args
 		for _, st := range r.Storages() {
 			if st.Space == graph.Input {
 				s.Inputs = append(s.Inputs, make([]int32, st.Len))

@@ -41,11 +41,11 @@ func (l *lowering) adamw(o *graph.AdamW) kernel {
 		}
 		kernels.AdamW(x.at(w)[lo:hi], m.at(w)[lo:hi], v.at(w)[lo:hi], g.at(w)[lo:hi], vector.AdamW{
 			Rate: scalars[o.Rate], Decay: o.Decay, Beta1: o.Beta1, Beta2: o.Beta2,
-			C1: 1 / scalars[o.Correct1], C2: 1 / scalars[o.Correct2], Eps: o.Eps, Factor: f})
+			C1: 1 / scalars[o.BiasCorrection1], C2: 1 / scalars[o.BiasCorrection2], Eps: o.Eps, Factor: f})
 	})
 }
 
-func (l *lowering) average(o *graph.Average) kernel {
+func (l *lowering) average(o *graph.EMA) kernel {
 	x, mean, factor := l.matrix(o.X), l.matrix(o.Mean), l.matrix(o.Factor)
 	scalars, v := l.p.scalars, l.p.c.vec
 	return spread(o.X.Size(), func(w *worker, lo, hi int) {

@@ -7,7 +7,7 @@ import (
 	"coil/graph"
 )
 
-// Each operation finds its own number as the position, whichever group runs; the step part the number after the last.
+// Each operation finds its own number as the position, whichever group runs; the update the number after the last.
 func TestPosition(t *testing.T) {
 	c, err := New(Options{Workers: 1})
 	if err != nil {
@@ -22,7 +22,7 @@ func TestPosition(t *testing.T) {
 		r.Record(&graph.Add{A: x, Y: x, Alpha: 1})
 	}
 	r.Record(&graph.Sum{X: x, Y: sum, Alpha: 1, Accumulate: true})
-	r.BeginStep()
+	r.BeginUpdate()
 	r.Record(&graph.Fill{Y: r.Temporary(1, 1)})
 	compiled, err := c.Compile(r)
 	if err != nil {
@@ -52,7 +52,7 @@ func TestPosition(t *testing.T) {
 		if before := p.Position(); before >= 0 {
 			t.Errorf("before step %d it is at %d", n, before)
 		}
-		if err := p.Run(backend.Step{}); err != nil {
+		if err := p.Run(backend.Args{}); err != nil {
 			t.Fatal(err)
 		}
 		if after := p.Position(); after >= 0 {

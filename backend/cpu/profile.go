@@ -6,14 +6,14 @@ import (
 	"coil/backend"
 )
 
-// Profile begins to measure the operations of the group part, from zero, or stops. The rest is measured always.
+// Profile begins to measure the operations of the body, from zero, or stops. The rest is measured always.
 func (p *program) Profile(on bool) {
 	p.profiling = on
 	if !on {
 		return
 	}
 	p.packTime, p.addTime, p.stepCalls = 0, 0, 0
-	clear(p.stepTimes)
+	clear(p.updateTimes)
 	for _, w := range p.workers {
 		w.calls, w.times = 0, make([]time.Duration, len(p.group))
 	}
@@ -24,7 +24,7 @@ func (p *program) Times() []backend.OpTime {
 	workers := float64(p.c.info.Workers)
 	var out []backend.OpTime
 	out = append(out, backend.OpTime{Name: "pack weights", Calls: p.stepCalls, Seconds: workers * p.packTime.Seconds()})
-	for i, op := range p.rec.Group() {
+	for i, op := range p.rec.Body() {
 		t := backend.OpTime{Name: op.Name(), Op: op}
 		for _, w := range p.workers {
 			if w.times != nil {
@@ -35,8 +35,8 @@ func (p *program) Times() []backend.OpTime {
 		out = append(out, t)
 	}
 	out = append(out, backend.OpTime{Name: "add up gradients", Calls: p.stepCalls, Seconds: workers * p.addTime.Seconds()})
-	for i, op := range p.rec.Step() {
-		out = append(out, backend.OpTime{Name: op.Name(), Op: op, Calls: p.stepCalls, Seconds: workers * p.stepTimes[i].Seconds()})
+	for i, op := range p.rec.Update() {
+		out = append(out, backend.OpTime{Name: op.Name(), Op: op, Calls: p.stepCalls, Seconds: workers * p.updateTimes[i].Seconds()})
 	}
 	return out
 }

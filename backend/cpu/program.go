@@ -10,42 +10,42 @@ import (
 	"coil/graph"
 )
 
-// maxLanes is how many copies of the accumulators there are at most, and with it how many workers can run groups at
-// the same time. Programs whose copies would take more than laneMemory bytes have fewer.
+// maxReplicas is how many copies of the accumulators there are at most, and with it how many workers can run groups at
+// the same time. Programs whose copies would take more than replicaMemory bytes have fewer.
 const (
-	maxLanes   = 8
-	laneMemory = 512 << 20
+	maxReplicas   = 8
+	replicaMemory = 512 << 20
 )
 
 // program is a compiled recording.
 type program struct {
-	c       *CPU
-	rec     *graph.Recorder
-	memory  backend.Memory
-	group   []kernel
-	step    []kernel
-	packed  []*packedWeight
-	workers []*worker
-	lanes   [][]float32 // copies of the accumulators
-	zeroed  []span      // the parts of a lane that must be zero before its first group
-	floats  [][]float32 // outputs, by storage
-	ints    [][]int32   // inputs, by storage
-	offsets []int       // of accumulators in a lane, of temporaries in their arena; by storage
-	scalars []float32
+	c        *CPU
+	rec      *graph.Recorder
+	memory   backend.Memory
+	group    []kernel
+	step     []kernel
+	packed   []*packedWeight
+	workers  []*worker
+	replicas [][]float32 // copies of the accumulators
+	zeroed   []span      // the parts of a replica that must be zero before its first group
+	floats   [][]float32 // outputs, by storage
+	ints     [][]int32   // inputs, by storage
+	offsets  []int       // of accumulators in a replica, of temporaries in their arena; by storage
+	scalars  []float32
 
 	results []float32
 	pending bool
 
 	profiling         bool
-	packTime, addTime time.Duration   // packing weights, adding up lanes
-	stepTimes         []time.Duration // of each operation of the step part
+	packTime, addTime time.Duration   // packing weights, adding up replicas
+	updateTimes       []time.Duration // of each operation of the update
 	stepCalls         int
 
-	runLane, reducePart, packPart func(worker, part int) // made once, so that a step allocates nothing
-	stepPart                      []func(worker, part int)
+	replicaRunner, reducePart, packPart func(worker, part int) // made once, so that a step allocates nothing
+	stepPart                            []func(worker, part int)
 }
 
-// kernel is a lowered operation. In the group part one worker runs all parts in turn; in the step part they are spread
+// kernel is a lowered operation. In the body one worker runs all parts in turn; in the update they are spread
 // over the workers, and end, if any, follows.
 type kernel struct {
 	parts int
@@ -64,18 +64,18 @@ func (k kernel) needs(scratch int, matmul gemm.Need) kernel {
 
 // worker is what one goroutine works with.
 type worker struct {
-	arena   []float32 // temporaries of the group part
-	step    []float32 // temporaries of the step part, which all workers share
-	lane    []float32 // in the step part, the first
+	arena   []float32 // temporaries of the body
+	step    []float32 // temporaries of the update, which all workers share
+	replica []float32 // in the update, the first
 	group   int       // the group being run
-	first   bool      // it is the first of its lane
+	first   bool      // it is the first of its replica
 	gemm    gemm.Scratch
 	scratch []float32
 	err     error
 
 	position atomic.Int32 // see program.Position; here because a worker's memory is its own
 
-	times []time.Duration // of each operation of the group part, while profiling
+	times []time.Duration // of each operation of the body, while profiling
 	calls int             // groups run while profiling
 }
 
@@ -113,7 +113,7 @@ func (p *program) Close() {
 }
 
 // Run runs one step to its end.
-func (p *program) Run(s backend.Step) error {
+func (p *program) Run(s backend.Args) error {
 	if p.pending {
 		return fmt.Errorf("cpu: run before the results of the last step were taken")
 	}
@@ -132,7 +132,7 @@ func (p *program) Run(s backend.Step) error {
 	begin := time.Now()
 	pool.run(len(p.packed), p.packPart)
 	p.packTime += time.Since(begin)
-	pool.run(len(p.lanes), p.runLane)
+	pool.run(len(p.replicas), p.replicaRunner)
 	for _, w := range p.workers {
 		if err == nil {
 			err = w.err
@@ -143,14 +143,14 @@ func (p *program) Run(s backend.Step) error {
 		return err
 	}
 	begin = time.Now()
-	if len(p.lanes) > 1 {
-		pool.run((len(p.lanes[0])+chunk-1)/chunk, p.reducePart)
+	if len(p.replicas) > 1 {
+		pool.run((len(p.replicas[0])+chunk-1)/chunk, p.reducePart)
 	}
 	p.addTime += time.Since(begin)
 	w := p.workers[0]
 	w.position.Store(int32(len(p.group)))
 	for _, w := range p.workers {
-		w.lane = p.lanes[0]
+		w.replica = p.replicas[0]
 	}
 	for i, k := range p.step {
 		begin := time.Now()
@@ -158,7 +158,7 @@ func (p *program) Run(s backend.Step) error {
 		if k.end != nil {
 			k.end(w)
 		}
-		p.stepTimes[i] += time.Since(begin)
+		p.updateTimes[i] += time.Since(begin)
 	}
 	p.stepCalls++
 	out := p.results
@@ -176,7 +176,7 @@ func (p *program) host(t graph.Tensor) []float32 {
 	base := p.floats[t.Storage-1]
 	switch s.Space {
 	case graph.Accumulator:
-		base = p.lanes[0][p.offsets[t.Storage-1]:]
+		base = p.replicas[0][p.offsets[t.Storage-1]:]
 	case graph.Temporary:
 		base = p.workers[0].step[p.offsets[t.Storage-1]:]
 	}
@@ -213,15 +213,15 @@ func (p *program) pack(_, part int) {
 	w.data = p.c.gemm.Pack(w.memory, w.trans, w.k, w.n, p.floats[w.view.Storage-1][w.view.Offset:], w.view.Stride)
 }
 
-// lane runs all groups of one lane, in their order.
-func (p *program) lane(worker, lane int) {
+// runReplica runs all groups of one runReplica, in their order.
+func (p *program) runReplica(worker, replica int) {
 	w := p.workers[worker]
-	w.lane = p.lanes[lane]
+	w.replica = p.replicas[replica]
 	for _, s := range p.zeroed {
-		clear(w.lane[s.lo:s.hi])
+		clear(w.replica[s.lo:s.hi])
 	}
-	for g := lane; g < p.rec.Groups(); g += len(p.lanes) {
-		w.group, w.first = g, g == lane
+	for g := replica; g < p.rec.Groups(); g += len(p.replicas) {
+		w.group, w.first = g, g == replica
 		var last time.Time
 		if p.profiling {
 			last = time.Now()
@@ -248,12 +248,12 @@ func (p *program) lane(worker, lane int) {
 // chunk is how many elements of a long vector one part works on.
 const chunk = 16384
 
-// reduce adds a chunk of all lanes to the first, in their order.
+// reduce adds a chunk of all replicas to the first, in their order.
 func (p *program) reduce(_, part int) {
 	lo := part * chunk
-	hi := min(lo+chunk, len(p.lanes[0]))
-	dst := p.lanes[0][lo:hi]
-	for _, l := range p.lanes[1:] {
+	hi := min(lo+chunk, len(p.replicas[0]))
+	dst := p.replicas[0][lo:hi]
+	for _, l := range p.replicas[1:] {
 		p.c.vec.Add(dst, dst, l[lo:hi], 1, 1)
 	}
 }

@@ -48,9 +48,9 @@ func Examples(r *graph.Recorder) []graph.Op {
 		&graph.Cosine{A: m(2, 3), B: m(2, 3), Y: one(), Norms: m(1, 3)},
 		&graph.CosineBackward{A: m(2, 3), B: m(2, 3), Norms: m(1, 3), DA: m(2, 3), DB: m(2, 3)},
 		&graph.ClipFactor{Squares: one(), Norm: one(), Factor: one()},
-		&graph.AdamW{X: m(2, 3), Grad: m(2, 3), M: m(2, 3), V: m(2, 3), Factor: one(), Rate: r.Scalar(), Correct1: r.Scalar(), Correct2: r.Scalar(), Beta1: 0.9, Beta2: 0.9},
+		&graph.AdamW{X: m(2, 3), Grad: m(2, 3), M: m(2, 3), V: m(2, 3), Factor: one(), Rate: r.Scalar(), BiasCorrection1: r.Scalar(), BiasCorrection2: r.Scalar(), Beta1: 0.9, Beta2: 0.9},
 		&graph.Adafactor{X: m(2, 3), Grad: m(2, 3), RowV: m(1, 2), ColV: m(1, 3), Factor: one(), Rate: r.Scalar(), Beta: r.Scalar(), Clip: 1},
 		&graph.Adafactor{X: m(1, 3), Grad: m(1, 3), ColV: m(1, 3), Factor: one(), Rate: r.Scalar(), Beta: r.Scalar(), Clip: 1},
-		&graph.Average{X: m(2, 3), Mean: m(2, 3), Factor: one(), Decay: r.Scalar()},
+		&graph.EMA{X: m(2, 3), Mean: m(2, 3), Factor: one(), Decay: r.Scalar()},
 	}
 }

@@ -15,12 +15,12 @@ func TestPlaceAt(t *testing.T) {
 		r := graph.NewRecorder(1, 1)
 		tape := autodiff.NewTape(r, true)
 		x := r.Temporary(1, 1)
-		var want []graph.Place
+		var want []graph.Scope
 		var record func(depth int)
 		record = func(depth int) {
 			for range rapid.IntRange(0, 4).Draw(t, "operations") {
 				r.Record(&graph.Fill{Y: x})
-				want = append(want, r.Place())
+				want = append(want, r.Scope())
 			}
 			if depth > 0 {
 				for range rapid.IntRange(0, 3).Draw(t, "loops") {
@@ -30,10 +30,10 @@ func TestPlaceAt(t *testing.T) {
 			}
 		}
 		record(2)
-		r.BeginStep()
+		r.BeginUpdate()
 		tape.Loop(7, func() { r.Record(&graph.Fill{Y: r.Temporary(1, 1)}) })
 		for i, p := range want {
-			if got := graph.PlaceAt(r.Marks(), i); got != p {
+			if got := graph.ScopeAt(r.Marks(), i); got != p {
 				t.Fatalf("operation %d of %v: %v, want %v", i, r.Marks(), got, p)
 			}
 		}

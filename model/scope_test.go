@@ -20,26 +20,26 @@ func TestPlacesOfLoops(t *testing.T) {
 			loops := a.Loops[m.Architecture.Looped()]
 			r := newTrainer(t, newCPU(t, 1), m, a, c.Regularize, reference.Arena(m, 1), nil).recorder
 
-			var want []graph.Place
+			var want []graph.Scope
 			for i := 1; i <= loops; i++ {
-				want = append(want, graph.Place{Loop: i})
+				want = append(want, graph.Scope{Loop: i})
 			}
-			want = append(want, graph.Place{})
+			want = append(want, graph.Scope{})
 			// Else the head's gradient is the state's.
 			if c.Config.NormPlace != "post" || m.Architecture.Looped() < len(a.Loops)-1 || c.Loops.LearnedExit() {
-				want = append(want, graph.Place{Backward: true})
+				want = append(want, graph.Scope{Backward: true})
 			}
 			last := 1
 			if k := c.Loops.Truncate; k > 0 {
 				last = max(1, loops-k+1)
 			}
 			for i := loops; i >= last; i-- {
-				want = append(want, graph.Place{Loop: i, Backward: true})
+				want = append(want, graph.Scope{Loop: i, Backward: true})
 			}
-			want = append(want, graph.Place{Backward: true})
-			var got []graph.Place
+			want = append(want, graph.Scope{Backward: true})
+			var got []graph.Scope
 			for _, mark := range r.Marks() {
-				got = append(got, mark.Place)
+				got = append(got, mark.Scope)
 			}
 			if d := cmp.Diff(want, got); d != "" {
 				t.Errorf("recompute %v: %s", recompute, d)
@@ -56,18 +56,18 @@ func TestPlaceOfAttention(t *testing.T) {
 		c.Loops.Recompute = recompute
 		m := newModel(t, c)
 		r := newTrainer(t, newCPU(t, 1), m, m.Architecture, c.Regularize, reference.Arena(m, 1), nil).recorder
-		var forward, backward []graph.Place
-		for i, op := range r.Group() {
+		var forward, backward []graph.Scope
+		for i, op := range r.Body() {
 			switch op.(type) {
 			case *graph.Attention:
-				forward = append(forward, graph.PlaceAt(r.Marks(), i))
+				forward = append(forward, graph.ScopeAt(r.Marks(), i))
 			case *graph.AttentionBackward:
-				backward = append(backward, graph.PlaceAt(r.Marks(), i))
+				backward = append(backward, graph.ScopeAt(r.Marks(), i))
 			}
 		}
-		var want, back []graph.Place
+		var want, back []graph.Scope
 		for i := range 4 {
-			want, back = append(want, graph.Place{Loop: i + 1}), append(back, graph.Place{Loop: 4 - i, Backward: true})
+			want, back = append(want, graph.Scope{Loop: i + 1}), append(back, graph.Scope{Loop: 4 - i, Backward: true})
 		}
 		if recompute { // each is run again right before its backward pass
 			want = append(want, back...)

@@ -7,12 +7,12 @@ import (
 	"coil/graph"
 )
 
-// A span is the floats [lo, hi) of a lane.
+// A span is the floats [lo, hi) of a replica.
 type span struct{ lo, hi int }
 
 func (s span) overlaps(o span) bool { return s.lo < o.hi && o.lo < s.hi }
 
-// spanOf is where an accumulator's tensor lies in a lane.
+// spanOf is where an accumulator's tensor lies in a replica.
 func (l *lowering) spanOf(t graph.Tensor) (span, bool) {
 	if !t.Exists() || l.p.rec.Storages()[t.Storage-1].Space != graph.Accumulator {
 		return span{}, false
@@ -21,7 +21,7 @@ func (l *lowering) spanOf(t graph.Tensor) (span, bool) {
 	return span{lo, lo + (t.Rows-1)*t.Stride + t.Cols}, true
 }
 
-// touch notes what an operation of the group part writes of a lane.
+// touch notes what an operation of the body writes of a replica.
 func (l *lowering) touch(op graph.Op) {
 	for _, t := range graph.Describe(op).Writes {
 		if s, ok := l.spanOf(t); ok {
@@ -30,12 +30,12 @@ func (l *lowering) touch(op graph.Op) {
 	}
 }
 
-// writesFirst reports whether m, the gradient of a weight, is the first to add to its place in a lane. For the lane's
+// writesFirst reports whether m, the gradient of a weight, is the first to add to its place in a replica. For the replica's
 // first group it then writes instead, and what it writes over need not be made zero: for weights that are used once,
 // that saves two of three passes over their gradients.
 func (l *lowering) writesFirst(m *graph.Matmul) bool {
 	s, ok := l.spanOf(m.C)
-	if !ok || l.inStep || !m.Accumulate || !m.C.Dense() || slices.ContainsFunc(l.touched, s.overlaps) {
+	if !ok || l.inUpdate || !m.Accumulate || !m.C.Dense() || slices.ContainsFunc(l.touched, s.overlaps) {
 		return false
 	}
 	l.written = append(l.written, s)
