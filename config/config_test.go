@@ -429,16 +429,16 @@ func TestRateAt(t *testing.T) {
 	}
 }
 
-// The configuration that the README shows is one.
-func TestReadmeConfiguration(t *testing.T) {
-	readme, err := os.ReadFile("../README.md")
+// The configuration that its reference shows is one.
+func TestShownConfiguration(t *testing.T) {
+	shown, err := os.ReadFile(pagePath)
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, text, ok := strings.Cut(string(readme), "```toml\n")
+	_, text, ok := strings.Cut(string(shown), "```toml\n")
 	text, _, _ = strings.Cut(text, "```")
 	c := Default()
-	if err := c.Parse("README.md", []byte(text)); !ok || err != nil {
+	if err := c.Parse(pagePath, []byte(text)); !ok || err != nil {
 		t.Fatal(ok, err)
 	}
 	if err := c.Check(); err != nil || c.Train.Steps != 4000 || c.Model.Layers != "1x(1,4,1)" {
