@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 
+	"coil/format"
 	"coil/graph"
 )
 
@@ -134,10 +135,10 @@ type MemoryError struct {
 }
 
 func (e *MemoryError) Error() string {
-	const mib = 1 << 20
-	return fmt.Sprintf("not enough memory: the program needs %d MiB (activations %d, gradients %d, weights and moments %d, "+
-		"workspace %d, batch %d) and the device has %d MiB", e.Need.Total()/mib, e.Need.Activations/mib,
-		e.Need.Accumulators/mib, e.Need.Buffers/mib, e.Need.Workspace/mib, e.Need.Batch/mib, e.Have/mib)
+	n := e.Need
+	return fmt.Sprintf("not enough memory: the program needs %s (activations %s, gradients %s, weights and moments %s, workspace %s, batch %s) "+
+		"and the device has %s", format.Bytes(n.Total()), format.Bytes(n.Activations), format.Bytes(n.Accumulators), format.Bytes(n.Buffers),
+		format.Bytes(n.Workspace), format.Bytes(n.Batch), format.Bytes(e.Have))
 }
 
 func (e *MemoryError) Unwrap() error { return ErrMemory }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"coil/format"
 	"coil/run"
 
 	"gonum.org/v1/gonum/stat"
@@ -94,14 +95,14 @@ func (r *Results) FitTable() [][]string {
 	alphas := map[string]Fit{}
 	for _, f := range r.Fits {
 		rows = append(rows, []string{strings.TrimSpace(f.Series + " " + f.Column), percent(f.Alpha), fmt.Sprintf("%s to %s", percent(f.Low), percent(f.High)),
-			percent(f.Beta), fmt.Sprintf("%.2f", f.R2), fmt.Sprint(f.Points)})
+			percent(f.Beta), format.Fixed(float64(f.R2), 2), fmt.Sprint(f.Points)})
 		alphas[f.Series+"\x00"+f.Column] = f
 	}
 	for _, c := range r.Columns {
 		loop, ok1 := alphas[loopedSeries+"\x00"+c]
 		base, ok2 := alphas[unloopedSeries+"\x00"+c]
 		if ok1 && ok2 && base.Alpha != 0 {
-			rows = append(rows, []string{strings.TrimSpace("looped / unlooped " + c), fmt.Sprintf("%.2f", loop.Alpha/base.Alpha), "", "", "", ""})
+			rows = append(rows, []string{strings.TrimSpace("looped / unlooped " + c), format.Fixed(float64(loop.Alpha/base.Alpha), 2), "", "", "", ""})
 		}
 	}
 	return rows

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"coil/eval"
+	"coil/format"
 	"coil/run"
 	"coil/text"
 
@@ -99,8 +100,8 @@ func (r *Results) ExitTable() [][]string {
 		for _, q := range slices.Sorted(maps.Keys(sums)) {
 			s := sums[q]
 			loops := s[0] / s[2]
-			rows = append(rows, append(slices.Clone(row.Labels), fmt.Sprint(q), fmt.Sprintf("%.2f of %d", loops, full),
-				fmt.Sprintf("%.0f %%", 100*(1-loops/float64(full))), percent(run.Number(s[1]/s[2]))))
+			rows = append(rows, append(slices.Clone(row.Labels), fmt.Sprint(q), fmt.Sprintf("%s of %d", format.Fixed(loops, 2), full),
+				format.Percent(1-loops/float64(full), 0), percent(run.Number(s[1]/s[2]))))
 		}
 	}
 	if rows == nil {
@@ -156,8 +157,8 @@ func (r *Results) FreeExitTable() [][]string {
 			if means[0].Rule == "oracle" {
 				threshold = ""
 			}
-			rows = append(rows, append(slices.Clone(row.Labels), means[0].Rule, threshold, fmt.Sprintf("%.2f of %d", best.Loops, loops),
-				fmt.Sprintf("%.0f %%", 100*(1-best.Loops/float64(loops))), percent(run.Number(best.Accuracy)), percent(run.Number(all.Accuracy))))
+			rows = append(rows, append(slices.Clone(row.Labels), means[0].Rule, threshold, fmt.Sprintf("%s of %d", format.Fixed(best.Loops, 2), loops),
+				format.Percent(1-best.Loops/float64(loops), 0), percent(run.Number(best.Accuracy)), percent(run.Number(all.Accuracy))))
 			means = means[n:]
 		}
 	}
@@ -220,7 +221,7 @@ func (r *Results) SimilarityTable() [][]string {
 		}
 		cells := slices.Clone(row.Labels)
 		for _, g := range names {
-			cells = append(cells, fmt.Sprintf("%.3f", row.Similarity[g]))
+			cells = append(cells, format.Fixed(float64(row.Similarity[g]), 3))
 		}
 		rows = append(rows, cells)
 	}
@@ -256,7 +257,7 @@ func (r *Results) Table() [][]string {
 			if gaps {
 				gap := ""
 				if row.Gap != nil && !math.IsNaN(float64(row.Gap[j])) {
-					gap = fmt.Sprintf("%.0f", row.Gap[j])
+					gap = format.Points(float64(row.Gap[j])/100, 0)
 				}
 				cells = append(cells, gap)
 			}
@@ -264,7 +265,7 @@ func (r *Results) Table() [][]string {
 		if alike {
 			text := ""
 			if v, ok := row.Similarity[meanSimilarity]; ok {
-				text = fmt.Sprintf("%.3f", v)
+				text = format.Fixed(float64(v), 3)
 			}
 			cells = append(cells, text)
 		}
@@ -284,11 +285,12 @@ func (s Stat) String() string {
 	return fmt.Sprintf("%s ± %s", percent(s.Mean), percent(s.Spread))
 }
 
+// percent is a share in percent; there may be none.
 func percent(x run.Number) string {
 	if math.IsNaN(float64(x)) {
 		return "–"
 	}
-	return fmt.Sprintf("%.1f", 100*x)
+	return format.Points(float64(x), 1)
 }
 
 // Markdown is a table for a page.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"coil/backend"
+	"coil/format"
 	"coil/graph"
 	"coil/shaders"
 )
@@ -250,7 +251,7 @@ func (m *Metal) NewBuffer(n int) (graph.Buffer, error) {
 	}
 	bytes := int64(n) * 4
 	if bytes > m.max {
-		return nil, fmt.Errorf("metal: a buffer of %d MiB; the largest that this device has is %d MiB", bytes>>20, m.max>>20)
+		return nil, fmt.Errorf("metal: a buffer of %s; the largest that this device has is %s", format.Bytes(bytes), format.Bytes(m.max))
 	}
 	if err := m.fits(backend.Memory{Buffers: bytes}); err != nil {
 		return nil, err

@@ -8,6 +8,7 @@ import (
 	"unsafe"
 
 	"coil/backend"
+	"coil/format"
 	"coil/graph"
 )
 
@@ -119,7 +120,7 @@ func (m *Metal) layout(r *graph.Recorder) (*layout, error) {
 	}
 	l.sorted, slot = planSorted(r, slot)
 	if slot = roundUp(slot); slot > 1<<31 {
-		return nil, fmt.Errorf("metal: the inputs of a step take %d MiB, more than the largest slot", slot>>20)
+		return nil, fmt.Errorf("metal: the inputs of a step take %s, more than the largest slot", format.Bytes(slot))
 	}
 	l.slotBytes = uint32(slot)
 	out.sizes[batch] = slot * slots
@@ -140,7 +141,7 @@ func (m *Metal) layout(r *graph.Recorder) (*layout, error) {
 	out.sizes[tables] = max(out.sizes[tables], 256) // also what stands for missing operands
 	for _, n := range out.sizes {
 		if int64(n) > m.max {
-			return nil, fmt.Errorf("metal: a part of the program takes %d MiB and the largest buffer of this device is %d MiB: %w", n>>20, m.max>>20, backend.ErrMemory)
+			return nil, fmt.Errorf("metal: a part of the program takes %s and the largest buffer of this device is %s: %w", format.Bytes(n), format.Bytes(m.max), backend.ErrMemory)
 		}
 	}
 	bytes := func(rs ...region) (n int64) {

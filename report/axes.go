@@ -13,6 +13,8 @@ import (
 	"gonum.org/v1/plot/text"
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
+
+	"coil/format"
 )
 
 // scale is how the numbers of an axis are meant.
@@ -100,11 +102,11 @@ func nice(lo, hi, least float64, n int) []float64 {
 func (a axis) label(v float64) string {
 	switch a.scale {
 	case shares:
-		return scaled(100*v) + " %"
+		return format.Number(100*v) + " %"
 	case memory:
-		return size(v)
+		return format.Bytes(v)
 	}
-	return scaled(v)
+	return format.Number(v)
 }
 
 // axes is where lines are drawn.

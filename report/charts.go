@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"coil/format"
 )
 
 // named is how a value of training is called, and drawn.
@@ -232,7 +234,7 @@ func (o overlay) extra() []chart {
 	charts = drawn(charts)
 	if left := len(charts) - mostExtra; left > 0 {
 		charts = charts[:mostExtra]
-		charts[mostExtra-1].caption = fmt.Sprintf("There are %s without a plot.", plural(left, "more value"))
+		charts[mostExtra-1].caption = fmt.Sprintf("There are %s without a plot.", format.Plural(left, "more value"))
 	}
 	for i := range charts {
 		charts[i].name = fmt.Sprintf("value-%d", i+1)

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"coil/format"
 	"coil/run"
 )
 
@@ -96,9 +97,9 @@ func words(s string) cell { return cell{Text: printable(s, mostText)} }
 // mostText is how many characters of a text are shown.
 const mostText = 4000
 
-// exact is a cell for a number.
+// exact is a cell for a number, at no space of which a line ends.
 func exact(x float64, text string) cell {
-	return cell{Text: text, Value: strconv.FormatFloat(x, 'g', -1, 64), Class: "number"}
+	return cell{Text: format.NoBreak(text), Value: strconv.FormatFloat(x, 'g', -1, 64), Class: "number"}
 }
 
 func optional(n *run.Number, write func(float64) string) cell {
@@ -181,7 +182,7 @@ func figures(charts []chart) ([]figure, error) {
 		}
 		caption := c.caption
 		if c.gaps > 0 {
-			caption = strings.TrimSpace(fmt.Sprintf("%s %s of no finite number.", caption, plural(c.gaps, "gap")))
+			caption = strings.TrimSpace(fmt.Sprintf("%s %s of no finite number.", caption, format.Plural(c.gaps, "gap")))
 		}
 		// This is markup of a library that escapes its texts.
 		figures = append(figures, figure{c.name, caption, template.HTML(svgInline(c.title, c.body))})
@@ -194,7 +195,7 @@ func title(records []*Record) string {
 		r := records[0]
 		return printable(cmp.Or(r.setup.Model, r.Info.ID), 100)
 	}
-	return plural(len(records), "run")
+	return format.Plural(len(records), "run")
 }
 
 // labelsOf tells runs apart shortly: by their names, else by the part of their ids that is random, else by their ids; and
@@ -255,7 +256,7 @@ func comparison(records []*Record, labels []string) []table {
 		s := r.Summary()
 		depth := cell{Text: "–", Class: "number"}
 		if d := r.setup.Depth(); d > 0 {
-			depth = exact(float64(d), count(int64(d)))
+			depth = exact(float64(d), count(d))
 		}
 		held := optional(s.HeldOut, percent)
 		if s.HeldOut != nil {
@@ -264,8 +265,8 @@ func comparison(records []*Record, labels []string) []table {
 		run := words(labels[i])
 		run.Color, run.Link = hex(series(i).light), fmt.Sprint("#run-", i+1)
 		results.Rows = append(results.Rows, []cell{run, held, optional(s.Best, percent), {Text: string(s.Status), Class: string(s.Status)},
-			exact(float64(s.Parameters), count(s.Parameters)), depth, exact(float64(s.Steps), count(int64(s.Steps))),
-			exact(float64(s.Seconds), duration(float64(s.Seconds))), optional(s.Loss, decimal)})
+			exact(float64(s.Parameters), count(s.Parameters)), depth, exact(float64(s.Steps), count(s.Steps)),
+			exact(float64(s.Seconds), format.Seconds(float64(s.Seconds))), optional(s.Loss, format.Number)})
 	}
 	if len(records) > len(palette) {
 		results.Note = "In plots, the lines of runs with the same colour differ in their dashes."

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"coil/format"
 	"coil/run"
 
 	"github.com/BurntSushi/toml"
@@ -108,10 +109,10 @@ func (rec *Record) readEvents(r *run.Run) {
 		rec.omit("%d more lines of events.jsonl that are no events", in.garbled-mostGarbled)
 	}
 	for _, k := range slices.Sorted(maps.Keys(in.kinds)) {
-		rec.omit("%s of the unknown kind %q", plural(in.kinds[k], "event"), k)
+		rec.omit("%s of the unknown kind %q", format.Plural(in.kinds[k], "event"), k)
 	}
 	for _, m := range slices.Sorted(maps.Keys(in.members)) {
-		rec.omit("the unknown member %q of %s", m, plural(in.members[m], "event"))
+		rec.omit("the unknown member %q of %s", m, format.Plural(in.members[m], "event"))
 	}
 }
 
@@ -126,7 +127,7 @@ func (rec *Record) follow(events *run.EventReader, in *reading) {
 			noteUnknown(events.Line(), in.members)
 		case errors.Is(err, io.EOF):
 			if n := events.Cut(); n > 0 {
-				rec.omit("the last line of events.jsonl, %s without an end", plural(n, "byte"))
+				rec.omit("the last line of events.jsonl, %s without an end", format.Plural(n, "byte"))
 			}
 			return
 		case errors.As(err, &line):

@@ -181,7 +181,7 @@ func TestReport(t *testing.T) {
 	m.has(t, "1⊗4", "1 layer, run 4 times", "finished at step 1200 of 1200", "50000 parameters · depth 4 · 1x params / 4x FLOPs of one layer · 459kFLOPs a token",
 		"p-hop · 4 hops · sequences of 64 tokens · batches of 64", "cpu · Some CPU · avx512 kernels · 2 workers", "19MiB planned",
 		"begun 2026-11-24 09:30:00 · last event", "After each loop", "kind accuracy exact match", "matmul 55.0%", "✗ wrong", "✓ right", "dbacbadcabdcabcd",
-		"pause, asked by process 123 on here", "training waits", "goes on from the checkpoint of this step", `layers = "1x4"`, `"host": "here"`, "training time 26 s")
+		"pause, asked by process 123 on here", "training waits", "goes on from the checkpoint of this step", `layers = "1x4"`, `"host": "here"`, "training time 26s")
 	m.hasPlots(t, "loss", "accuracy", "learning-rate", "gradient-norm", "tokens-per-second", "memory", "temperature", "metric-by-loop", "change-by-loop")
 	if strings.Contains(m.text, "Passed over") {
 		t.Error("something was passed over")

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"coil/format"
 	"coil/run"
 	"coil/text"
 )
@@ -36,7 +37,7 @@ func architecture(s *run.Setup) string {
 	if len(s.Loops) == 0 || s.LayersPerBlock < 1 {
 		return ""
 	}
-	layers := plural(s.LayersPerBlock, "layer")
+	layers := format.Plural(s.LayersPerBlock, "layer")
 	if len(s.Loops) > 1 {
 		return fmt.Sprintf("%d blocks of %s, run %s times", len(s.Loops), layers, enumerate(s.Loops))
 	}
@@ -61,9 +62,9 @@ func enumerate(n []int) string {
 
 // outcome says how the run stands, and of a run that failed why.
 func outcome(r *Record) (standing, failure string) {
-	at := "at step " + count(int64(r.steps))
+	at := "at step " + count(r.steps)
 	if r.setup.Steps > 0 {
-		at += " of " + count(int64(r.setup.Steps))
+		at += " of " + count(r.setup.Steps)
 	}
 	resume := fmt.Sprintf("; coil resume %s goes on", printable(text.Path(r.Info.ID), 200))
 	switch r.Status {
@@ -104,7 +105,7 @@ func facts(r *Record) []fact {
 		depth = fmt.Sprint("depth ", s.Depth())
 	}
 	if s.FLOPs > 0 {
-		flops = scaled(float64(s.FLOPs)) + "FLOPs a token"
+		flops = format.NoBreak(format.SI(float64(s.FLOPs), "FLOPs")) + " a token"
 	}
 	if s.Parameters > 0 {
 		add("model", count(s.Parameters)+" parameters", depth, ratio, flops)
@@ -125,17 +126,17 @@ func facts(r *Record) []fact {
 		kernels = s.Kernels + " kernels"
 	}
 	if s.Workers > 0 {
-		workers = plural(s.Workers, "worker")
+		workers = format.Plural(s.Workers, "worker")
 	}
 	add("device", s.Backend, s.Device, kernels, workers)
 	add("host", r.Info.Host, strings.TrimSpace(r.Info.OS+" "+r.Info.Arch), r.Info.GoVersion)
 	if s.Memory > 0 {
-		add("memory", size(float64(s.Memory))+" planned")
+		add("memory", format.NoBreak(format.Bytes(s.Memory))+" planned")
 	}
 	if r.begun.IsZero() {
 		add("made", moment(r.Info.Created))
 	} else {
-		add("begun", moment(r.begun), "last event "+moment(r.last), "ran for "+duration(r.ran.Seconds()))
+		add("begun", moment(r.begun), "last event "+moment(r.last), "ran for "+format.NoBreak(format.Duration(r.ran)))
 	}
 	return f
 }
@@ -145,7 +146,7 @@ func headlines(r *Record) []headline {
 	s := r.Summary()
 	var h []headline
 	add := func(name string, c cell, note string) { h = append(h, headline{name, c, note}) }
-	at := func(step int) string { return "at step " + count(int64(step)) }
+	at := func(step int) string { return "at step " + count(step) }
 	if s.HeldOut != nil {
 		add("held-out "+s.Metric, optional(s.HeldOut, percent), at(r.evaluation().Step))
 	}
@@ -153,27 +154,27 @@ func headlines(r *Record) []headline {
 		add("best", optional(s.Best, percent), at(s.BestStep))
 	}
 	if s.HeldOutLoss != nil {
-		add("held-out loss", optional(s.HeldOutLoss, decimal), "")
+		add("held-out loss", optional(s.HeldOutLoss, format.Number), "")
 	}
 	if p, ok := r.newest("loss"); ok {
-		add("training loss", exact(p.y, decimal(p.y)), at(int(p.x)))
+		add("training loss", exact(p.y, format.Number(p.y)), at(int(p.x)))
 	}
 	of := ""
 	if s.Planned > 0 {
-		of = "of " + count(int64(s.Planned))
+		of = "of " + count(s.Planned)
 	}
-	add("steps", exact(float64(s.Steps), count(int64(s.Steps))), of)
+	add("steps", exact(float64(s.Steps), count(s.Steps)), of)
 	if p, ok := r.newest("seconds"); ok {
-		add("training time", exact(p.y, duration(p.y)), "without pauses and evaluation")
+		add("training time", exact(p.y, format.Seconds(p.y)), "without pauses and evaluation")
 	}
 	if p, ok := r.newest("tokens"); ok {
-		add("tokens", exact(p.y, scaled(p.y)), "")
+		add("tokens", exact(p.y, format.SI(p.y, "")), "")
 	}
 	if p, ok := r.newest("tokens_per_second"); ok {
-		add("tokens/s", exact(p.y, scaled(p.y)), "in the last report")
+		add("tokens/s", exact(p.y, format.SI(p.y, "")), "in the last report")
 	}
 	if p, ok := r.newest("memory_peak"); ok {
-		add("memory", exact(p.y, size(p.y)), "at most")
+		add("memory", exact(p.y, format.Bytes(p.y)), "at most")
 	}
 	return h
 }
@@ -182,7 +183,7 @@ func headlines(r *Record) []headline {
 func loops(r *Record) table {
 	last := r.evaluation()
 	v := last.Values
-	t := table{Title: "After each loop", Note: "What the model says, at step " + count(int64(last.Step)) +
+	t := table{Title: "After each loop", Note: "What the model says, at step " + count(last.Step) +
 		", where the looped block ends after that loop; and the norm of the loop's change over that of the state before.",
 		Head: []string{"loop", r.setup.Metric}}
 	var others []string
@@ -198,7 +199,7 @@ func loops(r *Record) table {
 	for _, n := range loopsOf(v, r.metric()) {
 		row := []cell{exact(float64(n), strconv.Itoa(n)), bar(share(v, atLoop(r.metric(), n)))}
 		for _, name := range others {
-			write := decimal
+			write := format.Number
 			if name == "accuracy" || name == "exact" {
 				write = percent
 			}
@@ -229,9 +230,9 @@ func kinds(r *Record) table {
 	if last.Values == nil {
 		return t
 	}
-	t.Note = "At step " + count(int64(last.Step)) + "."
+	t.Note = "At step " + count(last.Step) + "."
 	if n, ok := last.Values["examples"]; ok {
-		t.Note = "At step " + count(int64(last.Step)) + ", on " + plural(int(n), "example") + "."
+		t.Note = "At step " + count(last.Step) + ", on " + format.NoBreak(format.Plural(int(n), "example")) + "."
 	}
 	row := func(kind, suffix string) {
 		accuracy, match := share(last.Values, "accuracy"+suffix), share(last.Values, "exact"+suffix)
@@ -304,7 +305,7 @@ func samples(r *Record) *table {
 		if len(e.Samples) == 0 {
 			continue
 		}
-		t := &table{Title: "Samples", Note: "Held-out examples at step " + count(int64(e.Step)) + ".",
+		t := &table{Title: "Samples", Note: "Held-out examples at step " + count(e.Step) + ".",
 			Head: []string{"kind", "question", "wanted", "said", ""}}
 		if r.setup.Task == "addition" && r.keys["task.addition.order"] == "least" {
 			t.Note += " Answers are reversed: the last digit comes first."
@@ -337,7 +338,7 @@ func logTable(r *Record) *table {
 			}
 			continue
 		}
-		t.Rows = append(t.Rows, []cell{words(moment(e.Time)), exact(float64(e.Step), count(int64(e.Step))), {Text: e.Kind, Class: e.Kind}, words(logText(e))})
+		t.Rows = append(t.Rows, []cell{words(moment(e.Time)), exact(float64(e.Step), count(e.Step)), {Text: e.Kind, Class: e.Kind}, words(logText(e))})
 	}
 	if len(t.Rows) == 0 {
 		return nil
@@ -348,7 +349,7 @@ func logTable(r *Record) *table {
 func logText(e run.Event) string {
 	switch {
 	case e.Setup != nil:
-		return fmt.Sprintf("%s, %s steps, on %s %s", e.Setup.Model, count(int64(e.Setup.Steps)), e.Setup.Backend, e.Setup.Device)
+		return fmt.Sprintf("%s, %s steps, on %s %s", e.Setup.Model, count(e.Setup.Steps), e.Setup.Backend, e.Setup.Device)
 	case e.Text != "":
 		return e.Text
 	}

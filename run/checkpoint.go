@@ -17,6 +17,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"coil/format"
 )
 
 // A checkpoint is a directory that is written under another name and then renamed. In checkpoints/ there are
@@ -272,9 +274,8 @@ func (s *space) err() error {
 	if s.full == nil {
 		return nil
 	}
-	const mib = 1 << 20
-	return fmt.Errorf("%w: disk full: the checkpoint has %.1f MiB, of which %.1f MiB fitted: free at least %d MiB, or choose another disk with --out",
-		s.full, float64(s.needed)/mib, float64(s.fitted)/mib, (s.needed-s.fitted)/mib+1)
+	return fmt.Errorf("%w: disk full: the checkpoint has %s, of which %s fitted: free at least %d MiB, or choose another disk with --out",
+		s.full, format.Bytes(s.needed), format.Bytes(s.fitted), (s.needed-s.fitted)>>20+1)
 }
 
 // writeFile writes one file of a checkpoint, to the disk. Once that is full, it only counts what there is to write.

@@ -42,7 +42,7 @@ func TestFullDisk(t *testing.T) {
 	if !errors.Is(err, syscall.ENOSPC) {
 		t.Fatal(err)
 	}
-	wantError(t, err, "checkpoints/.step-000002.tmp/", "disk full: the checkpoint has 4.0 MiB", "free at least 2 MiB", "the checkpoint of step 1 is intact")
+	wantError(t, err, "checkpoints/.step-000002.tmp/", "disk full: the checkpoint has 4 MiB", "free at least 2 MiB", "the checkpoint of step 1 is intact")
 	if got := inCheckpoints(t, r); !slices.Equal(got, []string{"step-000001"}) {
 		t.Errorf("there are %v", got)
 	}

@@ -143,11 +143,11 @@ func (c Assignment) New() (Task, error) {
 	}
 	switch c.Format {
 	case mathFormat:
-		t.formats = []format{mathematics}
+		t.formats = []notation{mathematics}
 	case codeFormat:
-		t.formats = []format{program}
+		t.formats = []notation{program}
 	case bothFormat:
-		t.formats = []format{mathematics, program}
+		t.formats = []notation{mathematics, program}
 	}
 	t.depths = slices.Concat(c.Depth, c.Evaluate)
 	slices.Sort(t.depths)
@@ -162,8 +162,8 @@ func (c Assignment) New() (Task, error) {
 	return t, nil
 }
 
-// format is a way to write a question: its tokens, and its text.
-type format struct {
+// notation is a way to write a question: its tokens, and its text.
+type notation struct {
 	name       string
 	begin, ask int32
 
@@ -174,10 +174,10 @@ type format struct {
 const ending = "?\nAnswer:"
 
 var (
-	mathematics = format{mathFormat, mathToken, mathAskToken,
+	mathematics = notation{mathFormat, mathToken, mathAskToken,
 		"The following is a set of simple mathematical equations.\n\n", "=",
 		"What is the numerical value of "}
-	program = format{codeFormat, codeToken, codeAskToken,
+	program = notation{codeFormat, codeToken, codeAskToken,
 		"The following is a very short Python program. Use the program to resolve the value of the variable in the question.\nProgram:\n", " = ",
 		"\nQuestion:\nWhat is the value of "}
 )
@@ -186,7 +186,7 @@ type assignment struct {
 	variables int // of each depth
 	values    int
 	depths    []int // ascending
-	formats   []format
+	formats   []notation
 	trained   []int // kinds that training draws from
 	shots     int
 	every     bool
@@ -215,7 +215,7 @@ func (t *assignment) Kinds() []string {
 	return kinds
 }
 
-func (t *assignment) kind(k int) (depth int, f *format) {
+func (t *assignment) kind(k int) (depth int, f *notation) {
 	return t.depths[k/len(t.formats)], &t.formats[k%len(t.formats)]
 }
 
@@ -312,7 +312,7 @@ func (q assignmentQuestion) answer() int32 {
 
 // write writes q, and if it is a shot its answer, behind the first end tokens of
 // ex, and returns the new end.
-func (t *assignment) write(end int, f *format, q assignmentQuestion, shot bool, ex *Example) int {
+func (t *assignment) write(end int, f *notation, q assignmentQuestion, shot bool, ex *Example) int {
 	put := func(token int32) {
 		ex.Tokens[end], ex.Targets[end] = token, Ignore
 		end++

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"slices"
+
+	"coil/format"
 )
 
 // Explain shows the definitions, marking those that the answer does not need, and the values of the others one by one,
@@ -22,7 +24,7 @@ func (t *igsm) Explain(w io.Writer, ex Example) error {
 	}
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "%s, of which the answer needs %d: %s, modulo %d\n\n",
-		plural(len(q.definitions), "definition"), len(steps), plural(ops, "operation"), t.Modulus)
+		format.Plural(len(q.definitions), "definition"), len(steps), format.Plural(ops, "operation"), t.Modulus)
 	for i := range q.definitions {
 		d := &q.definitions[i]
 		line := name(i) + " := " + d.describe(name)
@@ -54,13 +56,6 @@ func (t *igsm) Explain(w io.Writer, ex Example) error {
 	fmt.Fprintf(&b, "answer  %d\n", values[q.last()])
 	_, err = w.Write(b.Bytes())
 	return err
-}
-
-func plural(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
 }
 
 // parse reads the question back: its definitions in the order of the text, those that the answer needs in one in which
@@ -159,7 +154,7 @@ func (r *igsmReader) read() error {
 		}
 		if len(q.asked) > 0 {
 			r.at = begin
-			return r.wrong(fmt.Sprintf("%s at the end", plural(r.questions(len(q.definitions)), "question")))
+			return r.wrong(fmt.Sprintf("%s at the end", format.Plural(r.questions(len(q.definitions)), "question")))
 		}
 		if r.defined[name] != 0 {
 			r.at = begin

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"coil/format"
 	"coil/run"
 	"coil/tui/canvas"
 	"coil/tui/chart"
@@ -102,7 +103,7 @@ func (m *model) drawCells(a canvas.Area) {
 		}
 		value := ""
 		if !math.IsNaN(c.Value) {
-			value = percent(c.Value)
+			value = format.Percent(c.Value, 1)
 		}
 		title := canvas.Plain
 		if c.Path == m.shown().cell {
@@ -149,7 +150,7 @@ func (m *model) experimentHeadline() []string {
 	e := m.experiment
 	parts := []string{e.Name, fmt.Sprintf("%d of %d cells", e.cellsDone(), len(e.Cells))}
 	if e.Left > 0 {
-		parts = append(parts, "about "+duration(e.Left.Round(time.Second))+" left")
+		parts = append(parts, "about "+format.Duration(e.Left.Round(time.Second))+" left")
 	}
 	return parts
 }

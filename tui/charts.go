@@ -5,6 +5,7 @@ import (
 	"slices"
 	"sort"
 
+	"coil/format"
 	"coil/tui/canvas"
 	"coil/tui/chart"
 	"coil/tui/curve"
@@ -52,9 +53,9 @@ func (a axis) of(p curve.Point) float64 {
 
 func (a axis) format(x float64) string {
 	if a == bySeconds {
-		return shortDuration(x)
+		return format.Seconds(x)
 	}
-	return chart.Number(x)
+	return format.Number(x)
 }
 
 // chartState is how charts are looked at; all share the x axis, so that they can be compared.

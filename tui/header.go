@@ -2,9 +2,11 @@ package tui
 
 import (
 	"fmt"
+	"math"
 	"strings"
 	"time"
 
+	"coil/format"
 	"coil/run"
 	"coil/tui/canvas"
 	"coil/tui/chart"
@@ -57,14 +59,14 @@ func (m *model) headline(w *watched) []string {
 			return []string{"preparing the first step"}
 		}
 		i := w.run.Info()
-		return []string{i.ID, i.Backend, count(i.Parameters) + " parameters"}
+		return []string{i.ID, i.Backend, format.Count(i.Parameters) + " parameters"}
 	}
-	parts := []string{s.Model, s.Task, count(s.Parameters) + " parameters", s.Backend}
+	parts := []string{s.Model, s.Task, format.Count(s.Parameters) + " parameters", s.Backend}
 	if s.Kernels != "" {
 		parts[3] += " " + s.Kernels
 	}
 	if s.Workers > 0 {
-		parts = append(parts, workers(s.Workers))
+		parts = append(parts, format.Plural(s.Workers, "worker"))
 	}
 	return append(parts, s.Device)
 }
@@ -87,17 +89,17 @@ func (m *model) drawProgress(a canvas.Area, w *watched) {
 	}
 	figures := make([]string, 5) // from the left to the right
 	if v, ok := w.held.value(w.metric()); ok {
-		figures[0] = w.metricName() + " " + percent(v)
+		figures[0] = w.metricName() + " " + format.Percent(v, 1)
 	}
 	if v, ok := w.train.value("loss"); ok {
-		figures[1] = "loss " + chart.Number(v)
+		figures[1] = "loss " + format.Number(v)
 	}
 	if v, ok := w.train.value("tokens_per_second"); ok {
-		figures[2] = chart.Number(v) + " tokens/s"
+		figures[2] = format.Rate(v, "tokens")
 	}
-	figures[3] = duration(time.Duration(elapsed * float64(time.Second)))
+	figures[3] = format.Seconds(math.Trunc(elapsed))
 	if left := w.left(); left > 0 && w.ended == "" {
-		figures[4] = duration(left) + " left"
+		figures[4] = format.Duration(left.Round(time.Second)) + " left"
 	}
 	var shown [5]bool
 	used := 0
@@ -168,10 +170,3 @@ func (m *model) drawFooter(a canvas.Area) {
 
 // steerable reports whether there is a process to steer.
 func (m *model) steerable() bool { return m.training() || m.o.Training == nil && m.shown().alive }
-
-func workers(n int) string {
-	if n == 1 {
-		return "1 worker"
-	}
-	return fmt.Sprintf("%d workers", n)
-}

@@ -3,11 +3,12 @@ package tui
 import (
 	"fmt"
 	"math"
+	"strconv"
 	"strings"
 
+	"coil/format"
 	"coil/text"
 	"coil/tui/canvas"
-	"coil/tui/chart"
 )
 
 // listPlace is where the runs were drawn: the panel, and the lines from rows to end.
@@ -113,20 +114,28 @@ var listColumns = []struct {
 }{
 	{listColumn{"state", 10, func(r HomeRun) string { return r.State }}, 0},
 	{listColumn{"held-out", 8, func(r HomeRun) string { return r.HeldOut }}, 4},
-	{listColumn{"step", 13, stepOf}, 3},
+	{listColumn{"step", stepWidth, stepOf}, 3},
 	{listColumn{"loss", sparkWidth, nil}, 5},
 	{listColumn{"model", 11, func(r HomeRun) string { return r.Model }}, 1},
 	{listColumn{"task", 10, func(r HomeRun) string { return r.Task }}, 2},
 }
 
+// stepWidth is how wide the column of the step is.
+const stepWidth = 13
+
+// stepOf is the step and how many there are, exactly if there is room: rounded, the two could read as equal.
 func stepOf(r HomeRun) string {
 	switch {
 	case r.State == "" || r.Problem != "":
 		return ""
 	case r.Steps > 0:
-		return chart.Number(float64(r.Step)) + "/" + chart.Number(float64(r.Steps))
+		exact := fmt.Sprintf("%d/%d", r.Step, r.Steps)
+		if len(exact) <= stepWidth {
+			return exact
+		}
+		return format.Percent(float64(r.Step)/float64(r.Steps), 1) + " of " + format.Number(float64(r.Steps))
 	}
-	return chart.Number(float64(r.Step))
+	return strconv.Itoa(r.Step)
 }
 
 // columnsFor are the columns that fit beside a name of at least least columns, in their order.
@@ -257,10 +266,10 @@ func (m *Home) drawChosen(a canvas.Area) {
 	}
 	parts := []string{m.path(m.at)}
 	if r.Parameters > 0 {
-		parts = append([]string{count(r.Parameters) + " parameters"}, parts...)
+		parts = append([]string{format.Count(r.Parameters) + " parameters"}, parts...)
 	}
 	if n := len(r.Losses); n > 0 {
-		parts = append([]string{"loss " + chart.Number(r.Losses[n-1])}, parts...)
+		parts = append([]string{"loss " + format.Number(r.Losses[n-1])}, parts...)
 	}
 	a.Text(0, 1, strings.Join(parts, " · "), canvas.Dim)
 }
@@ -380,7 +389,7 @@ func (m *Home) facts() string {
 	if m.memoryOf == m.draft {
 		memory = m.memory
 	}
-	return fmt.Sprintf("%s parameters · depth %d · %sFLOPs a token · memory %s", count(s.Parameters), s.Depth(), chart.Number(float64(s.FLOPs)), memory)
+	return fmt.Sprintf("%s parameters · depth %d · %s a token · memory %s", format.Count(s.Parameters), s.Depth(), format.SI(float64(s.FLOPs), "FLOPs"), memory)
 }
 
 const fieldNameWidth = 9

@@ -1,8 +1,6 @@
 package tui
 
 import (
-	"bytes"
-	"fmt"
 	"math"
 	"os"
 	"path/filepath"
@@ -226,16 +224,5 @@ func BenchmarkFrame(b *testing.B) {
 	for b.Loop() {
 		m.dirty = true
 		m.view()
-	}
-}
-
-// Text of any size is shown in ordinary words.
-func TestTexts(t *testing.T) {
-	var b bytes.Buffer
-	for _, d := range []time.Duration{0, 59 * time.Second, 61 * time.Second, 2*time.Hour + 7*time.Minute, -1, math.MaxInt64} {
-		fmt.Fprintf(&b, "%s ", duration(d))
-	}
-	if got, want := b.String(), "0:00 0:59 1:01 2:07:00 – – "; got != want {
-		t.Errorf("%q, want %q", got, want)
 	}
 }

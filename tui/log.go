@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"coil/format"
 	"coil/run"
 	"coil/tui/canvas"
 )
@@ -33,7 +34,7 @@ func (r *record) describe(e run.Event) string {
 		return fmt.Sprintf("%s on %s, %s", s.Model, s.Task, s.Backend)
 	case run.KindEval:
 		v := float64(e.Values[r.metric()])
-		return fmt.Sprintf("step %d: held-out %s %s, loss %.4f", e.Step, r.metricName(), percent(v), float64(e.Values["loss"]))
+		return fmt.Sprintf("step %d: held-out %s %s, loss %s", e.Step, r.metricName(), format.Percent(v, 1), format.Fixed(float64(e.Values["loss"]), 4))
 	case run.KindCheckpoint:
 		return fmt.Sprintf("step %d: checkpoint", e.Step)
 	case run.KindResume:

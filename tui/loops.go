@@ -3,6 +3,7 @@ package tui
 import (
 	"fmt"
 
+	"coil/format"
 	"coil/run"
 	"coil/tui/canvas"
 	"coil/tui/chart"
@@ -46,12 +47,12 @@ func (m *model) drawLoops(a canvas.Area) {
 		if n == s.Count() {
 			style = canvas.Accent
 		}
-		chart.Bars(bars.Sub(0, i+1, bars.Width(), 1), []chart.Bar{{Label: label, Value: v, Of: 1, Text: percent(v), Style: style}})
+		chart.Bars(bars.Sub(0, i+1, bars.Width(), 1), []chart.Bar{{Label: label, Value: v, Of: 1, Text: format.Percent(v, 1), Style: style}})
 		if !narrow {
 			loss, _ := w.held.value(loopName("loss", n))
-			text := fmt.Sprintf("%10s", chart.Number(loss))
+			text := fmt.Sprintf("%10s", format.Number(loss))
 			if change, ok := w.held.value(loopName("change", n)); ok {
-				text += fmt.Sprintf("%10s", chart.Number(change))
+				text += fmt.Sprintf("%10s", format.Number(change))
 			} else {
 				text += fmt.Sprintf("%10s", "")
 			}

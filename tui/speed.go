@@ -3,6 +3,7 @@ package tui
 import (
 	"fmt"
 
+	"coil/format"
 	"coil/tui/canvas"
 	"coil/tui/chart"
 )
@@ -18,17 +19,17 @@ func (m *model) drawSpeed(a canvas.Area) {
 		a.TextCenter(a.Height()/2, "no data yet", canvas.Dim)
 		return
 	}
-	x := a.Text(0, 0, chart.Number(now), canvas.Strong)
+	x := a.Text(0, 0, format.Number(now), canvas.Strong)
 	x = a.Text(x, 0, " tokens/s", canvas.Plain)
 	if w.best > 0 {
 		style := canvas.Dim
 		if now < 0.8*w.best { // heat, or others on the machine
 			style = canvas.Warn
 		}
-		x = a.Text(x, 0, fmt.Sprintf("  %.0f %% of the best %s", 100*now/w.best, chart.Number(w.best)), style)
+		x = a.Text(x, 0, fmt.Sprintf("  %s of the best %s", format.Percent(now/w.best, 0), format.Number(w.best)), style)
 	}
 	if wait, ok := w.train.value("data_wait"); ok && wait > 0.005 {
-		a.Text(x, 0, fmt.Sprintf("  %.1f %% waiting for data", 100*wait), canvas.Warn)
+		a.Text(x, 0, "  "+format.Percent(wait, 1)+" waiting for data", canvas.Warn)
 	}
 	points := w.train.byName["tokens_per_second"].Points()
 	var recent []float64
@@ -39,7 +40,7 @@ func (m *model) drawSpeed(a canvas.Area) {
 	var bars []chart.Bar
 	for i, part := range timeParts {
 		if v, ok := w.train.value("time_" + part); ok && v >= 0.005 {
-			bars = append(bars, chart.Bar{Label: part, Value: v, Of: 1, Text: fmt.Sprintf("%.0f %%", 100*v), Style: canvas.Series(i)})
+			bars = append(bars, chart.Bar{Label: part, Value: v, Of: 1, Text: format.Percent(v, 0), Style: canvas.Series(i)})
 		}
 	}
 	chart.Bars(a.Sub(0, 2, a.Width(), a.Height()-2), bars)

@@ -12,6 +12,7 @@ import (
 	"coil/backend/cpu"
 	"coil/doctor"
 	"coil/encode"
+	"coil/format"
 	"coil/metal"
 	"coil/metal/bridge"
 
@@ -194,9 +195,9 @@ func describeDevice(device, kernels string, workers int, memory int64) string {
 		parts = append(parts, kernels+" kernels")
 	}
 	if workers > 0 {
-		parts = append(parts, plural(workers, "worker"))
+		parts = append(parts, format.Plural(workers, "worker"))
 	}
-	return strings.Join(append(parts, byteSize(memory)+" of memory"), " · ")
+	return strings.Join(append(parts, format.Bytes(memory)+" of memory"), " · ")
 }
 
 func writeJSON(w io.Writer, v any) error {

@@ -10,6 +10,7 @@ import (
 	"coil/backend/cpu"
 	"coil/bench"
 	"coil/config"
+	"coil/format"
 	"coil/machine"
 
 	"github.com/spf13/cobra"
@@ -192,20 +193,20 @@ func measure(progress io.Writer, b *cpu.CPU, subjects []*bench.Subject, parts []
 
 func printMeasurements(w io.Writer, m *measurements) {
 	share := func(s bench.Spread) string {
-		return fmt.Sprintf("%.0f %% (%.0f-%.0f)", 100*s.Median, 100*s.Least, 100*s.Most)
+		return fmt.Sprintf("%s (%s-%s)", format.Percent(s.Median, 0), format.Points(s.Least, 0), format.Points(s.Most, 0))
 	}
 	if x := m.Machine; x != nil {
-		fmt.Fprintf(w, "\n%s · %s kernels · %s\n", x.Device, x.Kernels, plural(x.Workers, "worker"))
-		fmt.Fprintf(w, "multiply-adds from registers  %sFLOP/s (%s- %s)\n", scaled(x.FLOPs.Median), scaled(x.FLOPs.Least), scaled(x.FLOPs.Most))
-		fmt.Fprintf(w, "memory, a + b                 %sB/s (%s- %s), %.0f FLOP a byte\n", scaled(x.Bandwidth.Median), scaled(x.Bandwidth.Least),
-			scaled(x.Bandwidth.Most), x.Balance)
+		fmt.Fprintf(w, "\n%s · %s kernels · %s\n", x.Device, x.Kernels, format.Plural(x.Workers, "worker"))
+		fmt.Fprintf(w, "multiply-adds from registers  %s (%s - %s)\n", format.SI(x.FLOPs.Median, "FLOP/s"), format.SI(x.FLOPs.Least, ""), format.SI(x.FLOPs.Most, ""))
+		fmt.Fprintf(w, "memory, a + b                 %s (%s - %s), %.0f FLOP a byte\n", format.SI(x.Bandwidth.Median, "B/s"), format.SI(x.Bandwidth.Least, ""),
+			format.SI(x.Bandwidth.Most, ""), x.Balance)
 	}
 	for _, set := range m.Matmuls {
 		rows := [][]string{{set.Name, "NN", "NT", "TN"}}
 		for _, x := range set.Shapes {
 			rows = append(rows, []string{fmt.Sprintf("%d×%d×%d", x.M, x.K, x.N), share(x.NN), share(x.NT), share(x.TN)})
 		}
-		rows = append(rows, []string{"geometric mean", fmt.Sprintf("%.0f %%", 100*set.NN), fmt.Sprintf("%.0f %%", 100*set.NT), fmt.Sprintf("%.0f %%", 100*set.TN)})
+		rows = append(rows, []string{"geometric mean", format.Percent(set.NN, 0), format.Percent(set.NT, 0), format.Percent(set.TN, 0)})
 		fmt.Fprintf(w, "\nMatmuls, share of the peak (tokens × inputs × outputs)\n%s", table(rows))
 	}
 	for _, set := range m.Operations {
@@ -216,21 +217,21 @@ func printMeasurements(w io.Writer, m *measurements) {
 			}
 			peak := ""
 			if o.Peak > 0 {
-				peak = fmt.Sprintf("%.0f %%", 100*o.Peak)
+				peak = format.Percent(o.Peak, 0)
 			}
-			rows = append(rows, []string{o.Name, fmt.Sprint(o.Calls), fmt.Sprintf("%.2f", 1e3*o.Seconds), percent(o.Share), peak})
+			rows = append(rows, []string{o.Name, fmt.Sprint(o.Calls), format.Fixed(1e3*o.Seconds, 2), format.Percent(o.Share, 1), peak})
 		}
 		fmt.Fprintf(w, "\nOperations of a training step, on all workers together\n%s", table(rows))
 	}
 	if len(m.Steps) > 0 {
 		rows := [][]string{{"step", "model", "ms", "tokens/s", "FLOP/s", "of peak", "memory"}}
 		for _, s := range m.Steps {
-			rows = append(rows, []string{s.Name, s.Model, fmt.Sprintf("%.1f", 1e3*s.Seconds.Median), scaled(s.Rate.Median), scaled(s.Speed.Median),
-				share(s.Share), byteSize(s.Memory)})
+			rows = append(rows, []string{s.Name, s.Model, format.Fixed(1e3*s.Seconds.Median, 1), format.SI(s.Rate.Median, ""), format.SI(s.Speed.Median, ""),
+				share(s.Share), format.Bytes(s.Memory)})
 		}
 		fmt.Fprintf(w, "\nWhole training steps\n%s", table(rows))
 		if m.Resident > 0 {
-			fmt.Fprintf(w, "resident memory of this process at most %s\n", byteSize(m.Resident))
+			fmt.Fprintf(w, "resident memory of this process at most %s\n", format.Bytes(m.Resident))
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"coil/doctor"
+	"coil/format"
 	"coil/metal"
 	"coil/metal/bridge"
 
@@ -63,7 +64,7 @@ func examine(cmd *cobra.Command, d metal.Device, short, asJSON bool) error {
 	case r.Stopped:
 		return signals.err()
 	case len(r.Problems) > 0:
-		return fmt.Errorf("this GPU is not fit for training: %s", plural(len(r.Problems), "problem"))
+		return fmt.Errorf("this GPU is not fit for training: %s", format.Plural(len(r.Problems), "problem"))
 	}
 	return nil
 }
@@ -83,7 +84,7 @@ func printFinding(w io.Writer, x any) {
 	case doctor.Finding:
 		if len(x.Failures) > 0 {
 			fmt.Fprintf(w, "kernels  %-16s %-8s FAILED %d times in %s; the first:\n  %s\n", x.Subject, x.Precision, len(x.Failures),
-				plural(x.Trials, "trial"), x.Failures[0])
+				format.Plural(x.Trials, "trial"), x.Failures[0])
 			if x.Replaced {
 				fmt.Fprintf(w, "         %-16s %-8s plainer kernels pass, and are used from now on\n", x.Subject, x.Precision)
 			}
@@ -91,10 +92,10 @@ func printFinding(w io.Writer, x any) {
 		}
 		fmt.Fprintf(w, "kernels  %-16s %-8s %4d trials, largest error %.2f of what is tolerated, %.1f s\n", x.Subject, x.Precision, x.Trials, x.Worst, x.Seconds)
 	case doctor.Speed:
-		fmt.Fprintf(w, "speed    %-34s %8.1f µs  %10sB/s%s  %s\n", x.Name, 1e6*x.Seconds, scaled(x.Bytes), ofPeak(x.Bandwidth), flops(x.FLOPs, x.Share))
+		fmt.Fprintf(w, "speed    %-34s %8.1f µs  %13s%s  %s\n", x.Name, 1e6*x.Seconds, format.SI(x.Bytes, "B/s"), ofPeak(x.Bandwidth), flops(x.FLOPs, x.Share))
 	case doctor.StepTime:
-		fmt.Fprintf(w, "step     %-10s %7.2f ms, GPU %.2f ms, encoding %.2f ms for %d launches; %stokens/s, %s\n", x.Preset, 1e3*x.Seconds, 1e3*x.GPU,
-			1e3*x.Encode, x.Launches, scaled(x.Rate), flops(x.FLOPs, x.Share))
+		fmt.Fprintf(w, "step     %-10s %7.2f ms, GPU %.2f ms, encoding %.2f ms for %d launches; %s, %s\n", x.Preset, 1e3*x.Seconds, 1e3*x.GPU,
+			1e3*x.Encode, x.Launches, format.Rate(x.Rate, "tokens"), flops(x.FLOPs, x.Share))
 	}
 }
 
@@ -102,14 +103,14 @@ func flops(x, share float64) string {
 	if x == 0 {
 		return ""
 	}
-	return scaled(x) + "FLOP/s" + ofPeak(share)
+	return format.SI(x, "FLOP/s") + ofPeak(share)
 }
 
 func ofPeak(share float64) string {
 	if share == 0 {
 		return ""
 	}
-	return fmt.Sprintf(" (%.0f %% of the peak)", 100*share)
+	return " (" + format.Percent(share, 0) + " of the peak)"
 }
 
 func printVerdict(w io.Writer, r *doctor.Report) {
@@ -121,9 +122,9 @@ func printVerdict(w io.Writer, r *doctor.Report) {
 	if g.Chip.TFLOPS > 0 {
 		fmt.Fprintf(w, "; published: %.1f TFLOP/s, %.0f GB/s", g.Chip.TFLOPS, g.Chip.Bandwidth)
 	}
-	fmt.Fprintf(w, "\nmemory   %s for the GPU, largest buffer %s, %d KiB a threadgroup", byteSize(g.WorkingSet), byteSize(g.MaxBuffer), g.ThreadgroupBytes>>10)
+	fmt.Fprintf(w, "\nmemory   %s for the GPU, largest buffer %s, %d KiB a threadgroup", format.Bytes(g.WorkingSet), format.Bytes(g.MaxBuffer), g.ThreadgroupBytes>>10)
 	if s.Memory > 0 {
-		fmt.Fprintf(w, ", of %s", byteSize(s.Memory))
+		fmt.Fprintf(w, ", of %s", format.Bytes(s.Memory))
 	}
 	fmt.Fprintf(w, "\nsystem   %s %s %s\n", s.OS, s.Build, s.Model)
 	lowPower := ""
@@ -141,9 +142,9 @@ func printVerdict(w io.Writer, r *doctor.Report) {
 	}
 	switch {
 	case r.Stopped:
-		fmt.Fprintf(w, "stopped after %.0f s\n", r.Seconds)
+		fmt.Fprintf(w, "stopped after %s\n", format.Seconds(r.Seconds))
 	case len(r.Problems) == 0:
-		fmt.Fprintf(w, "all is well, after %.0f s\n", r.Seconds)
+		fmt.Fprintf(w, "all is well, after %s\n", format.Seconds(r.Seconds))
 	default:
 		fmt.Fprintln(w, "not fit for training:")
 		for _, p := range r.Problems {

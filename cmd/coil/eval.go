@@ -10,6 +10,7 @@ import (
 	"coil/backend"
 	"coil/config"
 	"coil/eval"
+	"coil/format"
 	"coil/model"
 	"coil/run"
 	"coil/train"
@@ -138,7 +139,7 @@ func evaluate(cmd *cobra.Command, c config.Config, r *run.Run, checkpoint run.Ch
 	w := cmd.OutOrStdout()
 	if !asJSON {
 		fmt.Fprintf(w, "%s · %s · %s · step %d · %s held-out examples\n", filepath.Base(r.Path()), m.Architecture, t.Name(), checkpoint.Step,
-			count(int64(examples*len(t.Kinds()))))
+			format.Count(examples*len(t.Kinds())))
 	}
 	x := evaluation{Run: r.Path(), Step: checkpoint.Step, Model: m.Architecture.String(), Task: t.Name(), Metric: eval.MetricName(t)}
 	if g == nil {
@@ -174,16 +175,16 @@ func exitTable(exact bool, exits []eval.Exit) string {
 	}
 	rows := [][]string{head}
 	for _, x := range exits {
-		row := []string{strconv.FormatFloat(x.Threshold, 'g', -1, 64), fmt.Sprintf("%.2f", x.Loops), fmt.Sprintf("%.4f", x.Loss), percent(x.Accuracy)}
+		row := []string{strconv.FormatFloat(x.Threshold, 'g', -1, 64), format.Fixed(x.Loops, 2), format.Fixed(float64(x.Loss), 4), format.Percent(x.Accuracy, 1)}
 		if exact {
-			row = append(row, percent(x.Exact))
+			row = append(row, format.Percent(x.Exact, 1))
 		}
 		for _, k := range x.Kinds {
 			score := k.Accuracy
 			if exact {
 				score = k.Exact
 			}
-			row = append(row, fmt.Sprintf("%s after %.2f", percent(score), k.Loops))
+			row = append(row, format.Percent(score, 1)+" after "+format.Fixed(k.Loops, 2))
 		}
 		rows = append(rows, row)
 	}
@@ -224,16 +225,16 @@ func evaluationTable(m *model.Model, exact bool, results []eval.Result) string {
 		if r.Loops == m.Architecture.Count() && len(results) > 1 {
 			mark, trained = " *", true
 		}
-		row := []string{strconv.Itoa(r.Loops) + mark, strconv.Itoa(a.Depth()), fmt.Sprintf("%.4f", r.Loss), percent(r.Accuracy)}
+		row := []string{strconv.Itoa(r.Loops) + mark, strconv.Itoa(a.Depth()), format.Fixed(float64(r.Loss), 4), format.Percent(r.Accuracy, 1)}
 		if exact {
-			row = append(row, percent(r.Exact))
+			row = append(row, format.Percent(r.Exact, 1))
 		}
-		row = append(row, fmt.Sprintf("%.3f", r.Change))
+		row = append(row, format.Fixed(float64(r.Change), 3))
 		for _, k := range r.Kinds {
 			if exact {
-				row = append(row, percent(k.Exact))
+				row = append(row, format.Percent(k.Exact, 1))
 			} else {
-				row = append(row, percent(k.Accuracy))
+				row = append(row, format.Percent(k.Accuracy, 1))
 			}
 		}
 		rows = append(rows, row)

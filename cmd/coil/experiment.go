@@ -18,6 +18,7 @@ import (
 
 	"coil/backend"
 	"coil/experiment"
+	"coil/format"
 	"coil/run"
 	"coil/text"
 	"coil/train"
@@ -270,7 +271,7 @@ func (o *experimentFlags) run(cmd *cobra.Command, name string) error {
 		jobs = max(1, info.Workers) // one on a GPU
 		if fit := info.Memory / 2 / max(1, cost.Memory); int64(jobs) > fit {
 			jobs = max(1, int(fit))
-			fmt.Fprintf(cmd.ErrOrStderr(), "%s at a time, of %s each: the memory allows no more\n", plural(jobs, "cell"), byteSize(cost.Memory))
+			fmt.Fprintf(cmd.ErrOrStderr(), "%s at a time, of %s each: the memory allows no more\n", format.Plural(jobs, "cell"), format.Bytes(cost.Memory))
 		}
 	}
 	return o.local(cmd, parent, f, jobs, info)
@@ -291,7 +292,7 @@ func (o *experimentFlags) announce(w io.Writer, g experiment.Grid, cells []exper
 		fmt.Fprintf(w, "question    %s\n", wrap(g.Question, 12))
 	}
 	fmt.Fprintf(w, "cells       %d, %d of them finished\n", cost.Cells, cost.Cells-cost.Left)
-	fmt.Fprintf(w, "cost        %sFLOPs in all; what is left takes about %s on %s\n", scaled(cost.Work), roughly(cost.Seconds),
+	fmt.Fprintf(w, "cost        %s in all; what is left takes about %s on %s\n", format.SI(cost.Work, "FLOPs"), format.Seconds(cost.Seconds),
 		describeDevice(i.Device, i.Kernels, i.Workers, i.Memory))
 	fmt.Fprintf(w, "folder      %s\n\n", filepath.Join(o.out, g.Name))
 	var warnings []string
@@ -327,7 +328,7 @@ func (o *experimentFlags) plan(cmd *cobra.Command, g experiment.Grid, cells []ex
 			p.State = "finished"
 		}
 		planned = append(planned, p)
-		rows = append(rows, []string{p.Title, count(p.Parameters), strconv.Itoa(p.Depth), scaled(p.FLOPs), p.State})
+		rows = append(rows, []string{p.Title, format.Count(p.Parameters), strconv.Itoa(p.Depth), format.SI(p.FLOPs, ""), p.State})
 	}
 	if o.asJSON {
 		return writeJSON(cmd.OutOrStdout(), struct {
@@ -458,7 +459,7 @@ func (l *cellLines) report(p experiment.Progress) {
 	}
 	left := ""
 	if p.Left > 0 {
-		left = "   about " + roughly(p.Left.Seconds()) + " left"
+		left = "   about " + format.Seconds(p.Left.Seconds()) + " left"
 	}
 	for _, s := range p.Cells {
 		if before, ok := l.told[s.Cell.Name]; ok && before == s.State {
@@ -470,7 +471,7 @@ func (l *cellLines) report(p experiment.Progress) {
 		}
 		switch s.State {
 		case experiment.Done:
-			fmt.Fprintf(l.w, "%3d/%d  %-32s %8s%s\n", p.Done, p.N, s.Cell.Title(), percent(s.Metric), left)
+			fmt.Fprintf(l.w, "%3d/%d  %-32s %8s%s\n", p.Done, p.N, s.Cell.Title(), format.Percent(s.Metric, 1), left)
 		case experiment.Failed:
 			fmt.Fprintf(l.w, "failed %-32s %s\n", s.Cell.Title(), s.Text)
 		default:
@@ -486,7 +487,7 @@ func (l *cellLines) report(p experiment.Progress) {
 				running = append(running, fmt.Sprintf("%s at step %d/%d", s.Cell.Title(), s.Step, s.Cell.Config.Train.Steps))
 			}
 		}
-		fmt.Fprintf(l.w, "%5.1f %% of the work · %s%s\n", 100*p.Share, strings.Join(running, ", "), left)
+		fmt.Fprintf(l.w, "%7s of the work · %s%s\n", format.Percent(p.Share, 1), strings.Join(running, ", "), left)
 	}
 }
 
@@ -528,7 +529,7 @@ func (o *experimentFlags) tell(cmd *cobra.Command, f *experiment.Folder) error {
 		fmt.Fprintf(w, "failed   %s: %s\n", x.Cell, x.Why)
 	}
 	if len(r.Failed) > 0 {
-		return fmt.Errorf("%s failed; --retry trains them again", plural(len(r.Failed), "cell"))
+		return fmt.Errorf("%s failed; --retry trains them again", format.Plural(len(r.Failed), "cell"))
 	}
 	return nil
 }

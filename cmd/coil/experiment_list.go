@@ -10,6 +10,7 @@ import (
 
 	"coil/backend"
 	"coil/experiment"
+	"coil/format"
 	"coil/text"
 	"coil/tui/terminal"
 
@@ -117,9 +118,9 @@ func listRows(entries []gridCost) []string {
 	for _, e := range entries {
 		left := "…"
 		if e.known {
-			left = "about " + roughly(e.Seconds)
+			left = "about " + format.Seconds(e.Seconds)
 		}
-		rows = append(rows, []string{e.Name, e.Size, strconv.Itoa(e.Cells), strconv.Itoa(e.Finished), scaled(e.FLOPs), left})
+		rows = append(rows, []string{e.Name, e.Size, strconv.Itoa(e.Cells), strconv.Itoa(e.Finished), format.SI(e.FLOPs, ""), left})
 	}
 	widths := columnWidths(append(rows, []string{"", "", "", "", "", "about 9999 years"})) // the same whatever is known
 	var lines []string
@@ -193,21 +194,4 @@ func speedsOf(b backend.Backend) *experiment.Speeds {
 		folder = os.TempDir()
 	}
 	return experiment.ReadSpeeds(filepath.Join(folder, "coil"), strings.Join(machine, ", "))
-}
-
-// roughly is a duration of which no more is known than its size.
-func roughly(seconds float64) string {
-	switch {
-	case seconds < 1:
-		return "0 s"
-	case seconds < 90:
-		return fmt.Sprintf("%.0f s", seconds)
-	case seconds < 90*60:
-		return fmt.Sprintf("%.0f min", seconds/60)
-	case seconds < 48*3600:
-		return fmt.Sprintf("%.0f h", seconds/3600)
-	case seconds < 1000*86400:
-		return fmt.Sprintf("%.0f days", seconds/86400)
-	}
-	return fmt.Sprintf("%.0f years", seconds/86400/365.25)
 }

@@ -18,7 +18,7 @@ func TestListInPlace(t *testing.T) {
 	entries := someEntries()
 	err := listInPlace(&b, 80, entries, 2, func(i int) error {
 		s := b.String()
-		for _, want := range []string{`Is it\x1b[2J?`, "about 60 s  Was it?", "…  Will it be?", fmt.Sprintf("measuring %d of 2: %s", 1+i/2, entries[i].Name)} {
+		for _, want := range []string{`Is it\x1b[2J?`, "about 1 m 00 s  Was it?", "…  Will it be?", fmt.Sprintf("measuring %d of 2: %s", 1+i/2, entries[i].Name)} {
 			if !strings.Contains(s, want) {
 				t.Errorf("before row %d is measured there is no %q in %q", i, want, s)
 			}

@@ -17,6 +17,7 @@ import (
 	"coil/config"
 	"coil/config/schema"
 	"coil/eval"
+	"coil/format"
 	"coil/model"
 	"coil/report"
 	"coil/run"
@@ -161,7 +162,7 @@ func homeRun(root, id string) tui.HomeRun {
 	h := tui.HomeRun{State: string(l.Status), Alive: l.Status == report.Running || l.Status == report.Paused, Done: l.Status == report.Finished,
 		Model: l.Model, Task: l.Task, Parameters: l.Parameters, Step: l.Steps, Steps: l.Planned, Problem: l.Error}
 	if l.HeldOut != nil {
-		h.HeldOut = percent(float64(*l.HeldOut))
+		h.HeldOut = format.Percent(float64(*l.HeldOut), 1)
 	}
 	if record != nil {
 		h.Losses = record.Losses(60)
@@ -295,7 +296,7 @@ func draftMemory(d tui.Draft) (string, error) {
 		return "", err
 	}
 	defer t.Close()
-	return fmt.Sprintf("%s of %s on %s", byteSize(t.Memory.Total()), byteSize(b.Info().Memory), b.Info().Name), nil
+	return fmt.Sprintf("%s of %s on %s", format.Bytes(t.Memory.Total()), format.Bytes(b.Info().Memory), b.Info().Name), nil
 }
 
 // homeBackends are the choices of backend.

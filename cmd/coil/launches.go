@@ -6,6 +6,7 @@ import (
 
 	"coil/bench"
 	"coil/config"
+	"coil/format"
 	"coil/metal"
 
 	"github.com/spf13/cobra"
@@ -78,22 +79,22 @@ func printLaunches(w io.Writer, l *bench.Launches, chip string) {
 	for _, k := range l.Ops {
 		flops, intensity := "", ""
 		if k.FLOPs > 0 {
-			flops, intensity = scaled(float64(k.FLOPs)), fmt.Sprintf("%.0f", k.Intensity)
+			flops, intensity = format.SI(float64(k.FLOPs), ""), fmt.Sprintf("%.0f", k.Intensity)
 		}
-		rows = append(rows, []string{k.Name, fmt.Sprint(k.Calls), fmt.Sprint(k.Launches), flops, byteSize(k.Moved), byteSize(k.Least),
+		rows = append(rows, []string{k.Name, fmt.Sprint(k.Calls), fmt.Sprint(k.Launches), flops, format.Bytes(k.Moved), format.Bytes(k.Least),
 			fmt.Sprintf("%.2f", k.Ratio), intensity})
 	}
 	fmt.Fprintf(w, "%s, %s, %d tokens a step\n\n%s\n", l.Name, l.Model, l.Tokens, table(rows))
 	fmt.Fprintf(w, "%d launches: %.1f for each of the %d layers that run, forward and backward, and %.0f besides; %d wait for those before them\n",
 		l.Launches, l.PerLayer, l.Layers, float64(l.Launches)-l.PerLayer*float64(l.Layers), l.Barriers)
-	fmt.Fprintf(w, "%sFLOP in matmuls, %s moved (%.2f times the least), %s of memory\n\n", scaled(float64(l.FLOPs)), byteSize(l.Moved),
-		float64(l.Moved)/float64(l.Least), byteSize(l.Memory))
+	fmt.Fprintf(w, "%s in matmuls, %s moved (%.2f times the least), %s of memory\n\n", format.SI(float64(l.FLOPs), "FLOP"), format.Bytes(l.Moved),
+		float64(l.Moved)/float64(l.Least), format.Bytes(l.Memory))
 	rows = [][]string{{"predicted for", "TFLOP/s", "GB/s", "ms a step", "tokens/s", "of peak"}}
 	wanted, _ := metal.ChipNamed(chip)
 	for _, p := range l.Chips {
 		if chip == "" || p.Chip == wanted {
-			rows = append(rows, []string{p.Chip.Name, fmt.Sprint(p.Chip.TFLOPS), fmt.Sprint(p.Chip.Bandwidth), fmt.Sprintf("%.1f", 1e3*p.Seconds),
-				scaled(p.Rate), percent(p.Share)})
+			rows = append(rows, []string{p.Chip.Name, fmt.Sprint(p.Chip.TFLOPS), fmt.Sprint(p.Chip.Bandwidth), format.Fixed(1e3*p.Seconds, 1),
+				format.SI(p.Rate, ""), format.Percent(p.Share, 1)})
 		}
 	}
 	fmt.Fprintf(w, "%s\n", table(rows))

@@ -15,6 +15,7 @@ import (
 	"coil/config"
 	"coil/encode"
 	"coil/eval"
+	"coil/format"
 	"coil/model"
 	"coil/report"
 	"coil/run"
@@ -172,8 +173,9 @@ func wanted(views []eval.View, counts []int) []eval.View {
 
 func (x *lensView) print(cmd *cobra.Command) {
 	w := cmd.OutOrStdout()
-	fmt.Fprintf(w, "%s · %s · %s · step %d · %s held-out examples\n", filepath.Base(x.Run), x.Model, x.Task, x.Step, count(int64(x.examples)))
-	fmt.Fprint(w, table(x.loopRows(percent, "%.4f")))
+	fmt.Fprintf(w, "%s · %s · %s · step %d · %s held-out examples\n", filepath.Base(x.Run), x.Model, x.Task, x.Step, format.Count(x.examples))
+	fmt.Fprint(w, table(x.loopRows(
+		func(v float64) string { return format.Percent(v, 1) }, func(v float64) string { return format.Fixed(v, 4) })))
 	if x.all > x.Trained && slices.ContainsFunc(x.Loops, func(v eval.View) bool { return v.Loops == x.Trained }) {
 		fmt.Fprintln(w, "* as trained")
 	}
@@ -182,13 +184,12 @@ func (x *lensView) print(cmd *cobra.Command) {
 }
 
 // loopRows has a line for each loop.
-func (x *lensView) loopRows(share func(float64) string, number string) [][]string {
+func (x *lensView) loopRows(share, plain func(float64) string) [][]string {
 	head := []string{"loop", "loss", "accuracy"}
 	if x.exact {
 		head = append(head, "exact match")
 	}
 	rows := [][]string{append(head, "entropy", "KL to last", "KL", "flips", "to right", "to wrong", "change", "cosine")}
-	plain := func(v float64) string { return fmt.Sprintf(number, v) }
 	for _, v := range x.Loops {
 		name := strconv.Itoa(v.Loops)
 		if v.Loops == x.Trained && x.all > x.Trained {
@@ -219,18 +220,9 @@ func (x *lensView) exitRows() [][]string {
 			threshold += "  "
 		}
 		v := x.headline(e.Accuracy, e.Exact)
-		rows = append(rows, []string{e.Rule, threshold, fmt.Sprintf("%.2f", e.Loops), percent(1 - e.Loops/float64(x.all)), percent(v), points(v - full)})
+		rows = append(rows, []string{e.Rule, threshold, format.Fixed(e.Loops, 2), format.Percent(1-e.Loops/float64(x.all), 1), format.Percent(v, 1), format.Change(v-full, 1)})
 	}
 	return rows
-}
-
-// points is a difference of shares, in points, without a sign if it is none.
-func points(d float64) string {
-	s := fmt.Sprintf("%+.1f", 100*d)
-	if s == "+0.0" || s == "-0.0" {
-		return "0.0"
-	}
-	return s
 }
 
 // headline is the metric by which the task is judged.
@@ -251,7 +243,7 @@ func (x *lensView) write(folder string) error {
 	for _, e := range x.Exits {
 		exits = append(exits, []string{e.Rule, full(e.Threshold), full(e.Loops), full(e.Accuracy), full(e.Exact)})
 	}
-	loops := x.loopRows(full, "%v")
+	loops := x.loopRows(full, full)
 	for _, row := range loops {
 		row[0] = strings.TrimSuffix(row[0], " *")
 	}

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"time"
 
+	"coil/format"
 	"coil/report"
 	"coil/run"
 
@@ -102,25 +103,12 @@ func listTable(list []listing, now time.Time) string {
 			if l.Planned > 0 {
 				step += "/" + strconv.Itoa(l.Planned)
 			}
-			age = ageOf(now.Sub(l.Created))
+			age = format.Duration(max(0, now.Sub(l.Created).Truncate(time.Second)))
 		}
 		if l.HeldOut != nil {
-			result = percent(float64(*l.HeldOut))
+			result = format.Percent(float64(*l.HeldOut), 1)
 		}
 		rows = append(rows, []string{l.ID, string(l.Status), l.Model, l.Task, step, result, age})
 	}
 	return table(rows)
-}
-
-// ageOf is how long ago something was, as people say it: 42 s, 5 min, 3 h, 2 days.
-func ageOf(d time.Duration) string {
-	switch {
-	case d < time.Minute:
-		return fmt.Sprintf("%.0f s", max(0, d.Seconds()))
-	case d < time.Hour:
-		return fmt.Sprintf("%d min", int(d.Minutes()))
-	case d < 48*time.Hour:
-		return fmt.Sprintf("%d h", int(d.Hours()))
-	}
-	return fmt.Sprintf("%d days", int(d.Hours()/24))
 }

@@ -11,6 +11,7 @@ import (
 
 	"coil/backend"
 	"coil/experiment"
+	"coil/format"
 	"coil/loop"
 	"coil/metal/bridge"
 	"coil/run"
@@ -210,7 +211,7 @@ func noCommand(root *cobra.Command, wrong string) error {
 func exactArgs(n int, what string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) != n {
-			return usageError{fmt.Errorf("%s takes %s, not %s", cmd.Name(), what, plural(len(args), "argument"))}
+			return usageError{fmt.Errorf("%s takes %s, not %s", cmd.Name(), what, format.Plural(len(args), "argument"))}
 		}
 		return nil
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"coil/config"
+	"coil/format"
 	"coil/model"
 
 	"github.com/spf13/cobra"
@@ -70,7 +71,7 @@ func newPresets() *cobra.Command {
 			}
 			rows := [][]string{{"preset", "model", "task", "parameters", "depth", "steps"}}
 			for _, p := range list {
-				rows = append(rows, []string{p.Name, p.Model, p.Task, count(int64(p.Parameters)), fmt.Sprint(p.Depth), count(int64(p.Steps))})
+				rows = append(rows, []string{p.Name, p.Model, p.Task, format.Count(p.Parameters), fmt.Sprint(p.Depth), format.Count(p.Steps)})
 			}
 			fmt.Fprint(w, table(rows))
 			fmt.Fprintln(w)

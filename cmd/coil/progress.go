@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"coil/eval"
+	"coil/format"
 	"coil/run"
 	"coil/train"
 )
@@ -53,7 +54,7 @@ func (p *progress) event(e run.Event) {
 		p.train(e)
 	case run.KindEval:
 		if e.Step != p.setup.Steps {
-			p.line(e, "held-out %s %s", p.setup.Metric, percent(float64(e.Values[p.metric()])))
+			p.line(e, "held-out %s %s", p.setup.Metric, format.Percent(float64(e.Values[p.metric()]), 1))
 		}
 	case run.KindPause:
 		p.line(e, "paused")
@@ -90,8 +91,8 @@ func (p *progress) train(e run.Event) {
 	}
 	p.last = e.Time
 	left := time.Duration(p.perStep * float64(p.setup.Steps-e.Step) * 1e9)
-	p.line(e, "%8.4f  %8s  %9s  %9s", float64(e.Values["loss"]), percent(float64(e.Values["accuracy"])),
-		scaled(float64(e.Values["tokens_per_second"])), duration(left))
+	p.line(e, "%8s  %8s  %9s  %9s", format.Fixed(float64(e.Values["loss"]), 4), format.Percent(float64(e.Values["accuracy"]), 1),
+		format.SI(float64(e.Values["tokens_per_second"]), ""), format.Duration(left))
 }
 
 // line prints a line that begins with the step, and before the first what the columns are.

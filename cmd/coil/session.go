@@ -10,6 +10,7 @@ import (
 
 	"coil/backend"
 	"coil/eval"
+	"coil/format"
 	"coil/run"
 	"coil/text"
 	"coil/train"
@@ -160,16 +161,16 @@ func describe(w io.Writer, source string, t *train.Trainer, b backend.Backend) {
 	m := t.Model
 	a, i := m.Architecture, b.Info()
 	fmt.Fprintf(w, "coil     %s\n", source)
-	fmt.Fprintf(w, "model    %s · %s parameters · depth %d · %dx params / %dx FLOPs of one layer · %sFLOPs a token\n", a,
-		count(int64(m.Size)), a.Depth(), a.Layers(), a.Depth(), scaled(float64(m.FLOPs())))
+	fmt.Fprintf(w, "model    %s · %s parameters · depth %d · %dx params / %dx FLOPs of one layer · %s a token\n", a,
+		format.Count(m.Size), a.Depth(), a.Layers(), a.Depth(), format.SI(float64(m.FLOPs()), "FLOPs"))
 	fmt.Fprintf(w, "task     %s · %s · sequences of %d tokens\n", t.Task.Name(), strings.Join(t.Task.Kinds(), ", "), t.Task.Length())
 	if t.Origin != nil {
 		fmt.Fprintf(w, "weights  %s\n", t.Origin)
 	}
 	fmt.Fprintf(w, "backend  %s · %s\n", i.Name, describeDevice(i.Device, i.Kernels, i.Workers, i.Memory))
 	describeVariants(w, i.Variants)
-	fmt.Fprintf(w, "memory   %s: weights and moments %s, gradients %s, activations %s, workspace %s\n", byteSize(t.Memory.Total()),
-		byteSize(t.Memory.Buffers), byteSize(t.Memory.Accumulators), byteSize(t.Memory.Activations), byteSize(t.Memory.Workspace+t.Memory.Batch))
+	fmt.Fprintf(w, "memory   %s: weights and moments %s, gradients %s, activations %s, workspace %s\n", format.Bytes(t.Memory.Total()),
+		format.Bytes(t.Memory.Buffers), format.Bytes(t.Memory.Accumulators), format.Bytes(t.Memory.Activations), format.Bytes(t.Memory.Workspace+t.Memory.Batch))
 }
 
 // warn says which settings can't do what they say.
@@ -203,12 +204,12 @@ func summary(w io.Writer, t *train.Trainer, r *run.Run, p *progress, took time.D
 	if res == nil {
 		return
 	}
-	fmt.Fprintf(w, "%s after %d steps, %s: held-out %s %s on %s examples (loss %.4f)\n", t.Model.Architecture, t.Done(),
-		duration(took), eval.MetricName(t.Task), percent(res.Headline(t.Task)), count(int64(res.Examples)), res.Loss)
+	fmt.Fprintf(w, "%s after %d steps, %s: held-out %s %s on %s examples (loss %s)\n", t.Model.Architecture, t.Done(),
+		format.Duration(took), eval.MetricName(t.Task), format.Percent(res.Headline(t.Task), 1), format.Count(res.Examples), format.Fixed(float64(res.Loss), 4))
 	for _, k := range res.Kinds {
-		fmt.Fprintf(w, "  %-8s %s\n", k.Kind, percent(k.Headline(t.Task)))
+		fmt.Fprintf(w, "  %-8s %s\n", k.Kind, format.Percent(k.Headline(t.Task), 1))
 	}
-	fmt.Fprintf(w, "data  %.2f %% of the training time spent waiting for it\n", 100*p.wait())
+	fmt.Fprintf(w, "data  %s of the training time spent waiting for it\n", format.Percent(p.wait(), 2))
 	fmt.Fprintf(w, "run   %s\n", r.Path())
 	fmt.Fprintf(w, "next  coil eval %s --loops 1..%d   accuracy after each loop\n", text.Path(r.Path()), 2*t.Model.Architecture.Count())
 	if t.Config.Loops.LearnedExit() {

@@ -1,66 +1,6 @@
 package main
 
-import (
-	"fmt"
-	"strconv"
-	"strings"
-	"time"
-)
-
-// count writes a whole number with thin gaps: 50 112.
-func count(n int64) string {
-	s := strconv.FormatInt(n, 10)
-	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {
-		s = s[:i] + " " + s[i:]
-	}
-	return s
-}
-
-// scaled writes a number with three digits and a prefix: 250 k.
-func scaled(x float64) string {
-	for _, u := range []struct {
-		size float64
-		name string
-	}{{1e18, " E"}, {1e15, " P"}, {1e12, " T"}, {1e9, " G"}, {1e6, " M"}, {1e3, " k"}} {
-		if x >= u.size {
-			return fmt.Sprintf("%.3g%s", min(x/u.size, 999), u.name)
-		}
-	}
-	return fmt.Sprintf("%.3g ", x)
-}
-
-func byteSize(n int64) string {
-	switch {
-	case n >= 10<<30:
-		return fmt.Sprintf("%.0f GiB", float64(n)/(1<<30))
-	case n >= 1<<30:
-		return fmt.Sprintf("%.1f GiB", float64(n)/(1<<30))
-	case n >= 1<<20:
-		return fmt.Sprintf("%.0f MiB", float64(n)/(1<<20))
-	}
-	return fmt.Sprintf("%.0f KiB", float64(n)/(1<<10))
-}
-
-func plural(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
-}
-
-func percent(x float64) string { return fmt.Sprintf("%.1f %%", 100*x) }
-
-// duration writes 42 s, 3 m 05 s, 2 h 07 m.
-func duration(d time.Duration) string {
-	s := int(d.Round(time.Second) / time.Second)
-	switch {
-	case s >= 3600:
-		return fmt.Sprintf("%d h %02d m", s/3600, s/60%60)
-	case s >= 60:
-		return fmt.Sprintf("%d m %02d s", s/60, s%60)
-	}
-	return fmt.Sprintf("%d s", s)
-}
+import "strings"
 
 // columns is how wide a text is made.
 const columns = 100
