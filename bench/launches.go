@@ -59,7 +59,7 @@ const (
 
 // CountLaunches lowers the training step of a configuration as the Metal backend does, on paper.
 func CountLaunches(name string, c config.Config, o metal.Options) (*Launches, error) {
-	d := metal.OnPaper(metal.Chip{Name: "paper"})
+	d := metal.NewDryRun(metal.Chip{Name: "paper"})
 	if o.Variants == nil { // New would test a device that computes nothing
 		o.Variants = metal.Preferred(d.Description())
 	}

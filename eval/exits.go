@@ -66,7 +66,7 @@ func (r ExitRule) Check() error {
 const firstEntropy = 100
 
 // leaves is the loop, from 1, after which the position leaves.
-func (r ExitRule) leaves(x *Look) int {
+func (r ExitRule) leaves(x *Observation) int {
 	last := len(x.P) - 1
 	for t := 1; t < last; t++ {
 		if r.stops(x, t) {
@@ -77,7 +77,7 @@ func (r ExitRule) leaves(x *Look) int {
 }
 
 // stops reports whether the position leaves after loop t.
-func (r ExitRule) stops(x *Look, t int) bool {
+func (r ExitRule) stops(x *Observation, t int) bool {
 	switch r.Rule {
 	case "latent-diff":
 		return x.LatentDiff[t] < r.Threshold
@@ -150,7 +150,7 @@ func newExitSum(r ExitRule, kinds int) exitSum {
 	return s
 }
 
-func (s *exitSum) add(x *Look) {
+func (s *exitSum) add(x *Observation) {
 	k := &s.kinds[x.Kind]
 	if x.Example != k.last {
 		k.endExample()
@@ -174,7 +174,7 @@ func (k *exitKind) endExample() {
 }
 
 // Exits are the means of each rule, when all looks were taken.
-func (l *Lens) Exits() []ExitView {
+func (l *LensStats) Exits() []ExitView {
 	var views []ExitView
 	for i := range l.exits {
 		s := &l.exits[i]

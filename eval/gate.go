@@ -11,10 +11,10 @@ import (
 	"coil/task"
 )
 
-// Gate runs a model with a learned exit on held-out examples: one pass gives what the model says after each loop, and how
+// GateEvaluator runs a model with a learned exit on held-out examples: one pass gives what the model says after each loop, and how
 // likely its gate has each position leave there. All positions run all loops, so that whoever leaves early has seen the
 // states of those that did not. Not for concurrent use.
-type Gate struct {
+type GateEvaluator struct {
 	batches
 	program backend.Program
 	outputs
@@ -37,9 +37,9 @@ type Exits struct {
 	Correct [][]float32 // 1 if the model says the target after the loop
 }
 
-// NewGate compiles the pass for batches of the given size, at the model's own loop count. It reads the weights of the buffer
+// NewGateEvaluator compiles the pass for batches of the given size, at the model's own loop count. It reads the weights of the buffer
 // as they are when it runs.
-func NewGate(b backend.Backend, m *model.Model, t task.Task, weights graph.Buffer, batch int) (*Gate, error) {
+func NewGateEvaluator(b backend.Backend, m *model.Model, t task.Task, weights graph.Buffer, batch int) (*GateEvaluator, error) {
 	if !m.Loops.LearnedExit() {
 		return nil, errors.New("the model has no learned exit: loops.exit is none")
 	}
@@ -64,7 +64,7 @@ func NewGate(b backend.Backend, m *model.Model, t task.Task, weights graph.Buffe
 		return nil, fmt.Errorf("exits of %s: %w", m.Architecture, err)
 	}
 	n := batch * m.Length
-	g := &Gate{batches: newBatches(t, batch), program: program, outputs: o, p: p, exits: make([]Exits, batch)}
+	g := &GateEvaluator{batches: newBatches(t, batch), program: program, outputs: o, p: p, exits: make([]Exits, batch)}
 	g.all.p = make([]float32, loops*n)
 	for range loops {
 		g.all.loss, g.all.correct = append(g.all.loss, make([]float32, n)), append(g.all.correct, make([]float32, n))
@@ -82,11 +82,11 @@ func NewGate(b backend.Backend, m *model.Model, t task.Task, weights graph.Buffe
 }
 
 // Close frees the program.
-func (g *Gate) Close() { g.program.Close() }
+func (g *GateEvaluator) Close() { g.program.Close() }
 
 // Each calls f with the first examples held-out examples of each kind that the seed draws; what it is given is valid until it
 // returns. stop, if not nil, is asked between batches; when it returns true Each ends with ErrStopped.
-func (g *Gate) Each(seed uint64, examples int, stop func() bool, f func(x *Exits)) error {
+func (g *GateEvaluator) Each(seed uint64, examples int, stop func() bool, f func(x *Exits)) error {
 	return g.eachBatch(seed, examples, stop, func(kind, _, n int) error {
 		if err := g.run(); err != nil {
 			return err
@@ -100,7 +100,7 @@ func (g *Gate) Each(seed uint64, examples int, stop func() bool, f func(x *Exits
 }
 
 // run fills the exits with what the model makes of the tokens.
-func (g *Gate) run() error {
+func (g *GateEvaluator) run() error {
 	if err := g.program.Run(backend.Args{Inputs: [][]int32{g.tokens, g.targets}}); err != nil {
 		return err
 	}
@@ -133,7 +133,7 @@ type Exit struct {
 
 // Sweep measures Q-exit (arXiv 2510.25741): with threshold q a position leaves after the first loop t with
 // p_1 + … + p_t ≥ q, and the model says there what it would say if t were the last loop. The examples are those of Each.
-func (g *Gate) Sweep(seed uint64, examples int, thresholds []float64, stop func() bool) ([]Exit, error) {
+func (g *GateEvaluator) Sweep(seed uint64, examples int, thresholds []float64, stop func() bool) ([]Exit, error) {
 	for _, q := range thresholds {
 		if !(q > 0 && q <= 1) {
 			return nil, fmt.Errorf("exit at a probability of %g: want more than 0, and at most 1", q)

@@ -13,9 +13,9 @@ import (
 	"coil/task"
 )
 
-// Looker runs a model on held-out examples and shows, for every target, what the model would say if it ended after each loop,
+// Probe runs a model on held-out examples and shows, for every target, what the model would say if it ended after each loop,
 // and how the loop moved its state: the loop lens. Not for concurrent use.
-type Looker struct {
+type Probe struct {
 	batches
 	loops          int
 	width, classes int
@@ -23,12 +23,12 @@ type Looker struct {
 	states, logits []graph.Tensor // of each loop; the states begin with that before the first
 	allStates      [][]float32
 	allLogits      [][]float32
-	look           Look
+	look           Observation
 }
 
-// Look is one target of one example. Index 0 of P is no loop's: the uniform distribution, from which the first loop's is told
+// Observation is one target of one example. Index 0 of P is no loop's: the uniform distribution, from which the first loop's is told
 // apart; index 0 of the others says nothing.
-type Look struct {
+type Observation struct {
 	Kind    int // index of the task's Kinds
 	Example int // of its kind
 	Target  int32
@@ -40,9 +40,9 @@ type Look struct {
 	Cosine     []float64 // ⟨s_t, s_{t−1}⟩ / (‖s_t‖·‖s_{t−1}‖)
 }
 
-// NewLooker compiles a pass of so many loops for batches of the given size, which holds the states and the logits of all loops.
+// NewProbe compiles a pass of so many loops for batches of the given size, which holds the states and the logits of all loops.
 // It reads the weights of the buffer as they are when it runs.
-func NewLooker(b backend.Backend, m *model.Model, t task.Task, weights graph.Buffer, batch, loops int) (*Looker, error) {
+func NewProbe(b backend.Backend, m *model.Model, t task.Task, weights graph.Buffer, batch, loops int) (*Probe, error) {
 	if loops < 1 {
 		return nil, errors.New("look after no loop: want at least one")
 	}
@@ -51,7 +51,7 @@ func NewLooker(b backend.Backend, m *model.Model, t task.Task, weights graph.Buf
 	w, tokens := r.Parameter(weights), r.Input(m.Length)
 	tape := autodiff.NewTape(r, false)
 	a := m.Architecture.WithCount(loops)
-	l := &Looker{batches: newBatches(t, batch), loops: loops, width: m.Config.Width, classes: m.Vocabulary}
+	l := &Probe{batches: newBatches(t, batch), loops: loops, width: m.Config.Width, classes: m.Vocabulary}
 	keep := func(s graph.Tensor) {
 		out := r.Output(m.Length, m.Config.Width)
 		tape.Record(&graph.Add{A: s, Y: out, Alpha: 1})
@@ -94,12 +94,12 @@ func NewLooker(b backend.Backend, m *model.Model, t task.Task, weights graph.Buf
 }
 
 // Close frees the program.
-func (l *Looker) Close() { l.program.Close() }
+func (l *Probe) Close() { l.program.Close() }
 
 // Each calls f with every target of the first examples held-out examples of each kind that the seed draws, those of an example
 // after each other. What f is given is valid until it returns. stop, if not nil, is asked between batches; when it returns true
 // Each ends with ErrStopped.
-func (l *Looker) Each(seed uint64, examples int, stop func() bool, f func(x *Look)) error {
+func (l *Probe) Each(seed uint64, examples int, stop func() bool, f func(x *Observation)) error {
 	length := l.task.Length()
 	return l.eachBatch(seed, examples, stop, func(kind, first, n int) error {
 		if err := l.run(); err != nil {
@@ -116,7 +116,7 @@ func (l *Looker) Each(seed uint64, examples int, stop func() bool, f func(x *Loo
 	})
 }
 
-func (l *Looker) run() error {
+func (l *Probe) run() error {
 	if err := l.program.Run(backend.Args{Inputs: [][]int32{l.tokens}}); err != nil {
 		return err
 	}
@@ -137,7 +137,7 @@ func (l *Looker) run() error {
 }
 
 // at fills the look with the position i of the batch.
-func (l *Looker) at(i int) {
+func (l *Probe) at(i int) {
 	l.look.Target = l.targets[i]
 	for t := 1; t <= l.loops; t++ {
 		softmax(l.allLogits[t-1][i*l.classes:(i+1)*l.classes], l.look.P[t])
@@ -207,8 +207,8 @@ func said(p []float64) int32 {
 	return int32(best)
 }
 
-// View is what the lens shows after one loop: means over all targets, each kind with the same weight.
-type View struct {
+// LoopStats is what the lens shows after one loop: means over all targets, each kind with the same weight.
+type LoopStats struct {
 	Loops    int        `json:"loops"`
 	Loss     float64    `json:"loss"`
 	Accuracy float64    `json:"accuracy"`
@@ -223,8 +223,8 @@ type View struct {
 	Cosine   float64    `json:"cosine"`     // mean cosine of s_t and s_{t−1}
 }
 
-// Lens collects looks. The zero value is no lens: use NewLens.
-type Lens struct {
+// LensStats collects looks. The zero value is no lens: use NewLens.
+type LensStats struct {
 	loops   int
 	kinds   []lensKind
 	changes []squares // over the looks of all kinds
@@ -236,14 +236,14 @@ type lensKind struct {
 	targets, examples float64
 	last              int // the example of the last look
 	right             []bool
-	sums              []View
+	sums              []LoopStats
 }
 
-// NewLens collects looks after so many loops, of a task with so many kinds, and the given exits.
-func NewLens(loops, kinds int, exits []ExitRule) *Lens {
-	l := &Lens{loops: loops, kinds: make([]lensKind, kinds), changes: make([]squares, loops+1)}
+// NewLensStats collects looks after so many loops, of a task with so many kinds, and the given exits.
+func NewLensStats(loops, kinds int, exits []ExitRule) *LensStats {
+	l := &LensStats{loops: loops, kinds: make([]lensKind, kinds), changes: make([]squares, loops+1)}
 	for k := range l.kinds {
-		l.kinds[k] = lensKind{last: -1, right: make([]bool, loops+1), sums: make([]View, loops+1)}
+		l.kinds[k] = lensKind{last: -1, right: make([]bool, loops+1), sums: make([]LoopStats, loops+1)}
 	}
 	for _, e := range exits {
 		l.exits = append(l.exits, newExitSum(e, kinds))
@@ -252,7 +252,7 @@ func NewLens(loops, kinds int, exits []ExitRule) *Lens {
 }
 
 // Add takes a look.
-func (l *Lens) Add(x *Look) {
+func (l *LensStats) Add(x *Observation) {
 	k := &l.kinds[x.Kind]
 	if x.Example != k.last {
 		k.endExample()
@@ -307,8 +307,8 @@ func (k *lensKind) endExample() {
 }
 
 // Views are the means after each loop, when all looks were taken.
-func (l *Lens) Views() []View {
-	views := make([]View, l.loops)
+func (l *LensStats) Views() []LoopStats {
+	views := make([]LoopStats, l.loops)
 	for i := range l.kinds {
 		k := &l.kinds[i]
 		k.endExample()

@@ -11,14 +11,14 @@ import (
 )
 
 // lens is what the lens shows of a setting.
-func (s *setting) lens(t *testing.T, batch, examples, loops int, exits []ExitRule) *Lens {
+func (s *setting) lens(t *testing.T, batch, examples, loops int, exits []ExitRule) *LensStats {
 	t.Helper()
-	k, err := NewLooker(s.b, s.m, s.t, s.weights, batch, loops)
+	k, err := NewProbe(s.b, s.m, s.t, s.weights, batch, loops)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer k.Close()
-	l := NewLens(loops, len(s.t.Kinds()), exits)
+	l := NewLensStats(loops, len(s.t.Kinds()), exits)
 	if err := k.Each(5, examples, nil, l.Add); err != nil {
 		t.Fatal(err)
 	}
@@ -58,20 +58,20 @@ func TestLensAgainstReference(t *testing.T) {
 }
 
 // slowViews are the views from plain loops over the reference's states.
-func (s *setting) slowViews(t *testing.T, examples, loops int) []View {
+func (s *setting) slowViews(t *testing.T, examples, loops int) []LoopStats {
 	t.Helper()
 	arena := make([]float32, s.m.Size)
 	if err := s.weights.Read(0, arena); err != nil {
 		t.Fatal(err)
 	}
 	r := reference.New(s.m, s.m.Architecture.WithCount(loops), arena)
-	views := make([]View, loops)
+	views := make([]LoopStats, loops)
 	movedAll, beforeAll := make([]float64, loops), make([]float64, loops)
 	kinds := len(s.t.Kinds())
 	sampler, ex := s.t.NewSampler(), task.NewExample(s.t)
 	for kind := range kinds {
 		n := 0.0
-		sums := make([]View, loops)
+		sums := make([]LoopStats, loops)
 		for i := range examples {
 			sampler.SampleKind(5, uint64(i), task.HeldOut, kind, &ex)
 			tokens := make([]int, len(ex.Tokens))
@@ -198,8 +198,8 @@ func TestLensAgreesWithEvaluation(t *testing.T) {
 }
 
 // hand is a look at a position whose target is 0, with the outputs that it has after each loop.
-func hand(diff []float64, p ...[]float64) *Look {
-	x := &Look{Target: 0, P: [][]float64{{1. / 3, 1. / 3, 1. / 3}}, LatentDiff: append([]float64{0}, diff...), Moved: make([]float64, len(p)+1), Before: make([]float64, len(p)+1), Cosine: make([]float64, len(p)+1)}
+func hand(diff []float64, p ...[]float64) *Observation {
+	x := &Observation{Target: 0, P: [][]float64{{1. / 3, 1. / 3, 1. / 3}}, LatentDiff: append([]float64{0}, diff...), Moved: make([]float64, len(p)+1), Before: make([]float64, len(p)+1), Cosine: make([]float64, len(p)+1)}
 	x.P = append(x.P, p...)
 	return x
 }
@@ -207,13 +207,13 @@ func hand(diff []float64, p ...[]float64) *Look {
 // The latent difference of a loop is its movement over the state after it, which is the one before the next.
 func TestLatentDiff(t *testing.T) {
 	s := newSetting(t, "1x3", newAddition(t), nil)
-	k, err := NewLooker(s.b, s.m, s.t, s.weights, 4, 3)
+	k, err := NewProbe(s.b, s.m, s.t, s.weights, 4, 3)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer k.Close()
 	looks := 0
-	if err := k.Each(5, 4, nil, func(x *Look) {
+	if err := k.Each(5, 4, nil, func(x *Observation) {
 		for i := 1; i < 3; i++ {
 			if want := math.Sqrt(x.Moved[i] / x.Before[i+1]); math.Abs(x.LatentDiff[i]/want-1) > 1e-12 {
 				t.Errorf("after loop %d it is %g, want %g", i, x.LatentDiff[i], want)
@@ -300,15 +300,15 @@ func TestExitsAreConsistent(t *testing.T) {
 // Stopping, and what can't be looked at.
 func TestLookerStops(t *testing.T) {
 	s := newSetting(t, "1x3", newPHop(t), nil)
-	if _, err := NewLooker(s.b, s.m, s.t, s.weights, 4, 0); err == nil {
+	if _, err := NewProbe(s.b, s.m, s.t, s.weights, 4, 0); err == nil {
 		t.Error("no loop can be looked at")
 	}
-	k, err := NewLooker(s.b, s.m, s.t, s.weights, 4, 2)
+	k, err := NewProbe(s.b, s.m, s.t, s.weights, 4, 2)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer k.Close()
-	if err := k.Each(5, 8, func() bool { return true }, func(*Look) { t.Error("a look") }); err != ErrStopped {
+	if err := k.Each(5, 8, func() bool { return true }, func(*Observation) { t.Error("a look") }); err != ErrStopped {
 		t.Errorf("%v", err)
 	}
 }

@@ -131,7 +131,7 @@ func (f *Folder) create(c Cell, from run.Checkpoint, t *train.Trainer, b backend
 			return fmt.Errorf("%w: another process has just made it", run.ErrLocked)
 		}
 		r, err = run.CreateAt(path, c.Config.Encode(), run.Info{Name: c.Name, Args: os.Args, Seed: c.Seed,
-			Backend: i.Name, Device: i.Device, Variants: train.Variants(i), Parameters: int64(t.Model.Size), Origin: t.Origin}, first...)
+			Backend: i.Name, Device: i.Device, Variants: train.Variants(i), Parameters: int64(t.Model.Size), WarmStart: t.WarmStart}, first...)
 		return err
 	})
 	return r, err
@@ -150,7 +150,7 @@ func resume(c Cell, t *train.Trainer, r *run.Run) error {
 		if err := t.Resume(from); err != nil {
 			return err
 		}
-	} else if r.Info().Origin != nil {
+	} else if r.Info().WarmStart != nil {
 		return fmt.Errorf("the run in %s was killed before it had saved the weights that it began with; remove it, and it begins anew", r.Path())
 	}
 	if ended(r) {
@@ -251,7 +251,7 @@ func heldOut(c Cell, t *train.Trainer, b backend.Backend, weights graph.Buffer, 
 // exits measures a learned exit on the same examples.
 func exits(c Cell, t *train.Trainer, b backend.Backend, weights graph.Buffer, thresholds []float64) ([]eval.Exit, error) {
 	examples := c.Config.Evaluate.Final
-	g, err := eval.NewGate(b, t.Model, t.Task, weights, min(examples, c.Config.Train.Batch))
+	g, err := eval.NewGateEvaluator(b, t.Model, t.Task, weights, min(examples, c.Config.Train.Batch))
 	if err != nil {
 		return nil, err
 	}
@@ -262,12 +262,12 @@ func exits(c Cell, t *train.Trainer, b backend.Backend, weights graph.Buffer, th
 // freeExits measures the training-free exits on the same examples.
 func freeExits(c Cell, t *train.Trainer, b backend.Backend, weights graph.Buffer) ([]eval.ExitView, error) {
 	examples, loops := c.Config.Evaluate.Final, t.Model.Architecture.Count()
-	k, err := eval.NewLooker(b, t.Model, t.Task, weights, min(examples, c.Config.Train.Batch), loops)
+	k, err := eval.NewProbe(b, t.Model, t.Task, weights, min(examples, c.Config.Train.Batch), loops)
 	if err != nil {
 		return nil, err
 	}
 	defer k.Close()
-	l := eval.NewLens(loops, len(t.Task.Kinds()), eval.ExitRules(loops))
+	l := eval.NewLensStats(loops, len(t.Task.Kinds()), eval.ExitRules(loops))
 	if err := k.Each(train.HeldOutSeed, examples, nil, l.Add); err != nil {
 		return nil, err
 	}

@@ -415,7 +415,7 @@ func TestGrowing(t *testing.T) {
 	if d := cmp.Diff(a, m); d != "" {
 		t.Error(d)
 	}
-	if r, err := run.View(f.RunPath(c)); err != nil || r.Info().Origin == nil || r.Info().Origin.Model != "3⊗1" {
+	if r, err := run.View(f.RunPath(c)); err != nil || r.Info().WarmStart == nil || r.Info().WarmStart.Model != "3⊗1" {
 		t.Errorf("it does not tell where it came from: %v", err)
 	}
 	for _, bad := range []struct{ from, to, want string }{

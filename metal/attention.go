@@ -26,7 +26,7 @@ func (l *lowering) fused(kernel string, products int, qkv, out, dout, dqkv graph
 	l.add(launch{
 		file: "attention", kernel: fmt.Sprintf("%s_%d", kernel, width),
 		constants: []Constant{
-			boolConstant(0, l.wide(qkv, out, dout, dqkv)), boolConstant(1, logSum),
+			boolConstant(0, l.vec4(qkv, out, dout, dqkv)), boolConstant(1, logSum),
 			boolConstant(2, l.uses(attentionSubject, attentionRegisters)), boolConstant(3, l.with != nil)},
 		args: args,
 		params: struct {

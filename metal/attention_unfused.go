@@ -29,7 +29,7 @@ func (l *lowering) eachHeads(out graph.Tensor, count, length, kinds int, f func(
 		width: out.Cols / count, pitch: pitch}
 	scores := make([]factor, kinds)
 	for i := range scores {
-		scores[i] = factor{arg: l.temporary(h.sequences * h.count * pitch * pitch), stride: pitch, quads: true}
+		scores[i] = factor{arg: l.temporary(h.sequences * h.count * pitch * pitch), stride: pitch, vec4: true}
 	}
 	sequences, heads := h.sequences, h.count
 	for h.row = 0; h.row < out.Rows; h.row += h.sequences * length {

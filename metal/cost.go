@@ -32,7 +32,7 @@ func Costs(p backend.Program) []Cost {
 	for i, s := range q.steps {
 		last := len(costs) - 1
 		if last < 0 || s.op == nil || costs[last].Op != s.op || s.group != group {
-			costs = append(costs, Cost{Op: s.op, With: s.with, Least: q.least(s)})
+			costs = append(costs, Cost{Op: s.op, With: s.with, Least: q.minTraffic(s)})
 			last++
 		}
 		c := &costs[last]
@@ -41,17 +41,17 @@ func Costs(p backend.Program) []Cost {
 			c.Barriers++
 		}
 		c.FLOPs += s.flops
-		c.Moved += s.moved()
+		c.Moved += s.traffic()
 		group = s.group
 	}
 	return costs
 }
 
 // moved is how many bytes a launch reads and writes.
-func (x launch) moved() int64 {
-	n := x.again
+func (x launch) traffic() int64 {
+	n := x.retraffic
 	for _, a := range x.args {
-		bytes := a.moved
+		bytes := a.traffic
 		if bytes == 0 {
 			bytes = a.length
 		}
@@ -66,9 +66,9 @@ func (x launch) moved() int64 {
 
 // least is what the operation of a launch must move, and the one lowered together with it; for a launch of none, what it
 // moves. What the first writes the second need not read.
-func (p *program) least(s recordedLaunch) int64 {
+func (p *program) minTraffic(s recordedLaunch) int64 {
 	if s.op == nil {
-		return s.launch.moved()
+		return s.launch.traffic()
 	}
 	size := func(t graph.Tensor) int64 {
 		if p.bf16[t.Storage-1] {

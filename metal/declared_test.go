@@ -138,7 +138,7 @@ func TestPresetsBindAsDeclared(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			d := newDeclared(metal.OnPaper(metal.Chip{Name: "paper"}))
+			d := newDeclared(metal.NewDryRun(metal.Chip{Name: "paper"}))
 			b := on(t, d, p.options)
 			d.b = b
 			tr, err := train.New(c, b, nil)

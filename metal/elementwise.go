@@ -19,7 +19,7 @@ func flatten(ts ...*graph.Tensor) {
 
 // wide reports whether the rows of all tensors are whole vectors of 4 elements at addresses that are multiples of a
 // vector. Missing ones do not count.
-func (l *lowering) wide(ts ...graph.Tensor) bool {
+func (l *lowering) vec4(ts ...graph.Tensor) bool {
 	for _, t := range ts {
 		if !t.Exists() {
 			continue
@@ -32,8 +32,8 @@ func (l *lowering) wide(ts ...graph.Tensor) bool {
 }
 
 // over is the grid of a kernel whose threads take the elements of a matrix, each one or, if wide, 4 of a row.
-func over(rows, cols int, wide bool) (groups, threads [3]int) {
-	if wide {
+func over(rows, cols int, vec4 bool) (groups, threads [3]int) {
+	if vec4 {
 		cols /= 4
 	}
 	x := 1
@@ -54,16 +54,16 @@ const (
 func stride(t graph.Tensor) uint32 { return uint32(t.Stride) }
 
 // elementwise adds a launch over the elements of [rows, cols].
-func (l *lowering) elementwise(kernel string, rows, cols int, wide bool, constants []Constant, params any, args ...arg) {
-	x := launch{file: "elementwise", kernel: kernel, constants: append(constants, boolConstant(0, wide)), args: args, params: params, grid: true}
-	x.groups, x.threads = over(rows, cols, wide)
+func (l *lowering) elementwise(kernel string, rows, cols int, vec4 bool, constants []Constant, params any, args ...arg) {
+	x := launch{file: "elementwise", kernel: kernel, constants: append(constants, boolConstant(0, vec4)), args: args, params: params, grid: true}
+	x.groups, x.threads = over(rows, cols, vec4)
 	l.add(x)
 }
 
 func (l *lowering) activate(o *graph.Activate) {
 	x, y := o.X, o.Y
 	flatten(&x, &y)
-	l.elementwise("activate_forward", x.Rows, x.Cols, l.wide(x, y), []Constant{uintConstant(1, uint32(o.Activation))},
+	l.elementwise("activate_forward", x.Rows, x.Cols, l.vec4(x, y), []Constant{uintConstant(1, uint32(o.Activation))},
 		struct{ Rows, Cols, X, Y uint32 }{uint32(x.Rows), uint32(x.Cols), stride(x), stride(y)},
 		l.in(x), l.out(y))
 }
@@ -71,7 +71,7 @@ func (l *lowering) activate(o *graph.Activate) {
 func (l *lowering) activateBackward(o *graph.ActivateBackward) {
 	x, dy, dx, y := o.X, o.DY, o.DX, o.Y
 	flatten(&x, &dy, &dx, &y)
-	l.elementwise("activate_backward", x.Rows, x.Cols, l.wide(x, dy, dx, y),
+	l.elementwise("activate_backward", x.Rows, x.Cols, l.vec4(x, dy, dx, y),
 		[]Constant{uintConstant(1, uint32(o.Activation)), boolConstant(2, y.Exists())},
 		struct{ Rows, Cols, X, DY, DX, Y uint32 }{uint32(x.Rows), uint32(x.Cols), stride(x), stride(dy), stride(dx), stride(y)},
 		l.in(x), l.in(dy), l.out(dx), l.out(y))
@@ -85,7 +85,7 @@ func halves(x graph.Tensor) (g, u graph.Tensor) {
 func (l *lowering) swiglu(o *graph.SwiGLU) {
 	x, y := o.X, o.Y
 	g, u := halves(x)
-	l.elementwise("swiglu_forward", y.Rows, y.Cols, l.wide(g, u, y), nil,
+	l.elementwise("swiglu_forward", y.Rows, y.Cols, l.vec4(g, u, y), nil,
 		struct{ Rows, Cols, X, Y uint32 }{uint32(y.Rows), uint32(y.Cols), stride(x), stride(y)},
 		l.in(x), l.out(y))
 }
@@ -94,7 +94,7 @@ func (l *lowering) swigluBackward(o *graph.SwiGLUBackward) {
 	x, dy, dx, y := o.X, o.DY, o.DX, o.Y
 	g, u := halves(x)
 	dg, du := halves(dx)
-	l.elementwise("swiglu_backward", dy.Rows, dy.Cols, l.wide(g, u, dy, dg, du, y), []Constant{boolConstant(2, y.Exists())},
+	l.elementwise("swiglu_backward", dy.Rows, dy.Cols, l.vec4(g, u, dy, dg, du, y), []Constant{boolConstant(2, y.Exists())},
 		struct{ Rows, Cols, X, DY, DX, Y uint32 }{uint32(dy.Rows), uint32(dy.Cols), stride(x), stride(dy), stride(dx), stride(y)},
 		l.in(x), l.in(dy), l.out(dx), l.out(y))
 }
@@ -102,7 +102,7 @@ func (l *lowering) swigluBackward(o *graph.SwiGLUBackward) {
 func (l *lowering) fill(o *graph.Fill) {
 	y := o.Y
 	flatten(&y)
-	l.elementwise("fill", y.Rows, y.Cols, l.wide(y), nil,
+	l.elementwise("fill", y.Rows, y.Cols, l.vec4(y), nil,
 		struct {
 			Rows, Cols, Y uint32
 			Value         float32
@@ -117,7 +117,7 @@ func (l *lowering) addition(o *graph.Add) {
 	} else {
 		flatten(&a, &b, &y)
 	}
-	l.elementwise("add", a.Rows, a.Cols, l.wide(a, b, y), []Constant{boolConstant(2, b.Exists())},
+	l.elementwise("add", a.Rows, a.Cols, l.vec4(a, b, y), []Constant{boolConstant(2, b.Exists())},
 		struct {
 			Rows, Cols, A, B, Y uint32
 			Alpha, Beta         float32

@@ -7,27 +7,27 @@ func (a arg) rows(n int, t graph.Tensor) arg {
 	if !t.Exists() {
 		return a
 	}
-	a.moved = a.moved * uint64(min(n, t.Rows)) / uint64(t.Rows)
+	a.traffic = a.traffic * uint64(min(n, t.Rows)) / uint64(t.Rows)
 	return a
 }
 
 func (l *lowering) embedding(o *graph.Embedding) {
 	l.expect(o.Index, o.Table.Rows, false)
-	wide := l.wide(o.Table, o.Positions, o.Y)
+	vec4 := l.vec4(o.Table, o.Positions, o.Y)
 	x := launch{file: "embedding", kernel: "embedding", grid: true,
-		constants: []Constant{boolConstant(0, wide), boolConstant(2, o.Positions.Exists())},
+		constants: []Constant{boolConstant(0, vec4), boolConstant(2, o.Positions.Exists())},
 		args:      []arg{l.in(o.Table).rows(o.Y.Rows, o.Table), l.index(o.Index), l.in(o.Positions), l.out(o.Y)},
 		params: struct{ Rows, Cols, Table, Positions, Y, Length uint32 }{uint32(o.Y.Rows), uint32(o.Y.Cols),
 			stride(o.Table), stride(o.Positions), stride(o.Y), uint32(o.Positions.Rows)},
 	}
-	x.groups, x.threads = over(o.Y.Rows, o.Y.Cols, wide)
+	x.groups, x.threads = over(o.Y.Rows, o.Y.Cols, vec4)
 	l.add(x)
 }
 
 // embeddingBackward takes one launch, and a second where a value may have several segments.
 func (l *lowering) embeddingBackward(o *graph.EmbeddingBackward) {
 	cols := o.DY.Cols
-	wide := l.wide(o.DY, o.DTable, o.DPositions)
+	vec4 := l.vec4(o.DY, o.DTable, o.DPositions)
 	p := struct {
 		Cols, DY, DTable, DPositions             uint32
 		Segments, Values, Firsts, Several, Order uint32
@@ -52,7 +52,7 @@ func (l *lowering) embeddingBackward(o *graph.EmbeddingBackward) {
 	}
 	dy := l.in(o.DY)
 	x := launch{file: "embedding", kernel: "embedding_backward", grid: true,
-		constants: []Constant{boolConstant(0, wide), boolConstant(1, o.DTable.Exists()), boolConstant(2, o.DPositions.Exists())},
+		constants: []Constant{boolConstant(0, vec4), boolConstant(1, o.DTable.Exists()), boolConstant(2, o.DPositions.Exists())},
 		args:      []arg{dy, sorted, l.inOut(o.DTable).rows(o.DY.Rows, o.DTable), l.inOut(o.DPositions), partials},
 		params:    p,
 	}
@@ -60,17 +60,17 @@ func (l *lowering) embeddingBackward(o *graph.EmbeddingBackward) {
 		x.args[4] = partials.written()
 	}
 	if o.DTable.Exists() && o.DPositions.Exists() {
-		x.again = int64(dy.moved)
+		x.retraffic = int64(dy.traffic)
 	}
-	x.groups, x.threads = over(rows, cols, wide)
+	x.groups, x.threads = over(rows, cols, vec4)
 	l.add(x)
 	if several > 0 {
 		across := simdWidth
-		if wide {
+		if vec4 {
 			across *= 4
 		}
 		l.add(launch{file: "embedding", kernel: "embedding_partials",
-			constants: []Constant{boolConstant(0, wide)},
+			constants: []Constant{boolConstant(0, vec4)},
 			args:      []arg{partials.read(), sorted, l.inOut(o.DTable).rows(several, o.DTable)},
 			params:    p,
 			groups:    [3]int{ceil(cols, across), several, 1}, threads: one(l.threads("embedding_partials", 8*simdWidth)),

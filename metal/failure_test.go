@@ -390,7 +390,7 @@ func (d *outstanding) FreeBuffer(b metal.Buffer) {
 // TestNothingRunsMeanwhile: no more than two steps are in flight, of whichever programs; and what they use is not freed nor
 // their queue dropped before they have ended.
 func TestNothingRunsMeanwhile(t *testing.T) {
-	d := &outstanding{failing: failing{Device: metal.OnPaper(metal.Chip{Name: "paper"})}, t: t, polls: map[metal.Ticket]int{}}
+	d := &outstanding{failing: failing{Device: metal.NewDryRun(metal.Chip{Name: "paper"})}, t: t, polls: map[metal.Ticket]int{}}
 	b := on(t, d, metal.Options{Variants: metal.Preferred(d.Description())})
 	d.steps = b.Info().Depth // one command buffer each
 	w, err := b.NewBuffer(40)
@@ -679,7 +679,7 @@ func TestRefusedCommandBuffers(t *testing.T) {
 		{fault{err: &metal.CommandError{Code: metal.CommandTimeout, Text: "too late"}}, 3, true, "", 3},
 		{fault{err: &metal.CommandError{Code: metal.CommandTimeout, Text: "too late"}}, 4, false, "failed 4 times", 3},
 	} {
-		d := &failing{Device: metal.OnPaper(metal.Chip{Name: "paper"})}
+		d := &failing{Device: metal.NewDryRun(metal.Chip{Name: "paper"})}
 		b := on(t, d, metal.Options{Target: 1})
 		p := addsOf(t, b, 3) // five launches
 		failed, try, n := 0, 0, 0
@@ -733,7 +733,7 @@ func TestNarrowPipeline(t *testing.T) {
 		threads int
 		ok      bool
 	}{{1024, true}, {256, true}, {255, true}, {32, true}, {31, false}, {0, false}} {
-		fails := &failing{Device: metal.OnPaper(metal.Chip{Name: "paper"})}
+		fails := &failing{Device: metal.NewDryRun(metal.Chip{Name: "paper"})}
 		d := &narrow{Device: fails, kernel: "add", threads: x.threads, of: map[metal.Pipeline]string{}}
 		b := on(t, d, metal.Options{})
 		compile := func() error {
@@ -809,7 +809,7 @@ func runOnce(t *testing.T, p backend.Program, s backend.Args) {
 // emptyProgram is a program of some launches on a device that does nothing, with an input and its sorted positions.
 func emptyProgram(t *testing.T) (backend.Program, backend.Args) {
 	t.Helper()
-	b := on(t, metal.OnPaper(metal.Chip{Name: "paper"}), metal.Options{Target: 1})
+	b := on(t, metal.NewDryRun(metal.Chip{Name: "paper"}), metal.Options{Target: 1})
 	w, err := b.NewBuffer(40)
 	if err != nil {
 		t.Fatal(err)

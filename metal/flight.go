@@ -34,7 +34,7 @@ const (
 )
 
 func (x launch) estimate() float64 {
-	return launchSeconds + max(float64(x.flops)/flopRate, float64(x.moved())/byteRate)
+	return launchSeconds + max(float64(x.flops)/flopRate, float64(x.traffic())/byteRate)
 }
 
 // cut divides the program's launches into command buffers of about the target's time.

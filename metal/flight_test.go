@@ -37,7 +37,7 @@ func (d *slow) Poll(t metal.Ticket) metal.Progress {
 // TestCommandBufferTime: whatever a launch takes, command buffers come to take 20 to 50 ms.
 func TestCommandBufferTime(t *testing.T) {
 	for _, launch := range []float64{20e-6, 300e-6, 2e-3, 8e-3} {
-		d := &slow{Device: metal.OnPaper(metal.Chip{Name: "paper"}), launch: launch, ended: map[metal.Ticket]int{}}
+		d := &slow{Device: metal.NewDryRun(metal.Chip{Name: "paper"}), launch: launch, ended: map[metal.Ticket]int{}}
 		b := on(t, d, metal.Options{})
 		p := addsOf(t, b, 1000)
 		for range 40 {
@@ -71,7 +71,7 @@ type sporadic struct {
 }
 
 func newSporadic(launch, overhead float64) *sporadic {
-	return &sporadic{slow: slow{Device: metal.OnPaper(metal.Chip{Name: "paper"}), launch: launch, ended: map[metal.Ticket]int{}},
+	return &sporadic{slow: slow{Device: metal.NewDryRun(metal.Chip{Name: "paper"}), launch: launch, ended: map[metal.Ticket]int{}},
 		overhead: overhead, killed: map[metal.Ticket]bool{}}
 }
 
@@ -238,7 +238,7 @@ func (d *asked) Poll(t metal.Ticket) metal.Progress {
 
 // TestPosition: while a command buffer is waited for, a program is at the operation that begins it, in each group anew.
 func TestPosition(t *testing.T) {
-	d := &asked{Device: metal.OnPaper(metal.Chip{Name: "paper"})}
+	d := &asked{Device: metal.NewDryRun(metal.Chip{Name: "paper"})}
 	b := on(t, d, metal.Options{Target: 1}) // a command buffer for each launch
 	defer b.Close()
 	r := graph.NewRecorder(1, 2)

@@ -36,7 +36,7 @@ func (l *lowering) fuse(o *graph.Matmul, p *product, c cut) {
 		q.extra, q.pre, q.c = l.factor(next.X, reads), l.factor(next.Y, writes), l.factor(next.DX, writes)
 		g, u := halves(next.X)
 		dg, du := halves(next.DX)
-		q.extra.quads, q.c.quads = l.wide(g, u), l.wide(dg, du)
+		q.extra.vec4, q.c.vec4 = l.vec4(g, u), l.vec4(dg, du)
 	default:
 		return
 	}

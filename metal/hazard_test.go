@@ -163,7 +163,7 @@ func TestBarriersOfLargeArguments(t *testing.T) {
 
 // TestBarriersOfPrograms checks the barriers of random recordings.
 func TestBarriersOfPrograms(t *testing.T) {
-	m, err := New(OnPaper(Chip{Name: "paper"}), Options{})
+	m, err := New(NewDryRun(Chip{Name: "paper"}), Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

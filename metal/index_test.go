@@ -199,7 +199,7 @@ func TestIndexCheck(t *testing.T) {
 
 // An input that several operations read is checked for each of them.
 func TestChecksOfAllReaders(t *testing.T) {
-	m, err := New(OnPaper(Chip{Name: "paper"}), Options{})
+	m, err := New(NewDryRun(Chip{Name: "paper"}), Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

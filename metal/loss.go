@@ -11,7 +11,7 @@ const (
 func (l *lowering) crossEntropy(o *graph.CrossEntropy) {
 	rows, classes := o.Logits.Rows, o.Logits.Cols
 	l.expect(o.Targets, classes, true)
-	wide := l.wide(o.Logits, o.DLogits)
+	vec4 := l.vec4(o.Logits, o.DLogits)
 	byLine := l.byLines() && classes <= heldClasses*simdWidth
 	threads := l.threads("cross_entropy", groupThreads)
 	held, groups := true, ceil(rows, threads/simdWidth)
@@ -24,7 +24,7 @@ func (l *lowering) crossEntropy(o *graph.CrossEntropy) {
 	}
 	logits := l.in(o.Logits)
 	x := launch{file: "loss", kernel: "cross_entropy",
-		constants: []Constant{boolConstant(0, wide), boolConstant(1, !byLine), boolConstant(2, held),
+		constants: []Constant{boolConstant(0, vec4), boolConstant(1, !byLine), boolConstant(2, held),
 			boolConstant(3, o.Loss.Exists()), boolConstant(4, o.Correct.Exists()), boolConstant(5, o.DLogits.Exists()), boolConstant(6, o.RowWeights.Exists())},
 		args: []arg{logits, l.index(o.Targets), l.scalars(), l.out(o.Loss), l.out(o.Correct), l.out(o.DLogits), l.in(o.RowWeights)},
 		params: struct {
@@ -33,7 +33,7 @@ func (l *lowering) crossEntropy(o *graph.CrossEntropy) {
 		}{uint32(rows), uint32(classes), stride(o.Logits), stride(o.DLogits), uint32(o.Scale), o.Weight},
 		groups: one(groups), threads: one(threads)}
 	if !held && o.DLogits.Exists() {
-		x.again = int64(logits.moved)
+		x.retraffic = int64(logits.traffic)
 	}
 	l.add(x)
 }

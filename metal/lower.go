@@ -42,7 +42,7 @@ type arg struct {
 	from, length uint64
 	slot         uint32
 	access       access
-	moved        uint64 // bytes of the elements; 0: all of length
+	traffic      uint64 // bytes of the elements; 0: all of length
 	bf16         bool   // holds bfloat
 	operand      bool   // of the operation, not what the backend needs besides
 }
@@ -59,7 +59,7 @@ type launch struct {
 	groups, threads [3]int
 	grid            bool  // a thread asks for nothing but its position in the grid, so threadgroups may be smaller
 	flops           int64 // of the launch: multiplications and additions
-	again           int64 // bytes that it moves more than once
+	retraffic       int64 // bytes that it moves more than once
 }
 
 // firstConstant is the index of the first function constant that is a kernel's own.
@@ -140,7 +140,7 @@ func (l *lowering) tensor(t graph.Tensor, a access) arg {
 	if l.group > 0 {
 		at += uint64(l.group) * l.windows[i]
 	}
-	return arg{region: l.regions[i], from: at, length: span * size, moved: uint64(t.Size()) * size, access: a, bf16: l.bf16[i], operand: true}
+	return arg{region: l.regions[i], from: at, length: span * size, traffic: uint64(t.Size()) * size, access: a, bf16: l.bf16[i], operand: true}
 }
 
 // in, out and inOut are operands of the operation that a launch reads, writes, or both.

@@ -13,7 +13,7 @@ type factor struct {
 	arg
 	stride      int
 	outer, step int
-	quads       bool // can be touched four elements at a time
+	vec4        bool // can be touched four elements at a time
 }
 
 // factor is a tensor as an operand of a product.
@@ -21,7 +21,7 @@ func (l *lowering) factor(t graph.Tensor, a access) factor {
 	if !t.Exists() {
 		return factor{}
 	}
-	return factor{arg: l.tensor(t, a), stride: t.Stride, quads: l.wide(t)}
+	return factor{arg: l.tensor(t, a), stride: t.Stride, vec4: l.vec4(t)}
 }
 
 func (f factor) exists() bool { return f.region != 0 }
@@ -29,7 +29,7 @@ func (f factor) exists() bool { return f.region != 0 }
 // repeated says how far apart the matrices of a batch lie.
 func (f factor) repeated(outer, step int) factor {
 	f.outer, f.step = outer, step
-	f.quads = f.quads && outer%4 == 0 && step%4 == 0
+	f.vec4 = f.vec4 && outer%4 == 0 && step%4 == 0
 	return f
 }
 
@@ -90,11 +90,11 @@ func (p *product) layout() string {
 
 // finish is the constants of how C gets its values, in all kernels.
 func (p *product) finish() []Constant {
-	quads := p.c.quads
+	vec4 := p.c.vec4
 	for _, f := range []factor{p.bias, p.pre, p.residual, p.extra} {
-		quads = quads && (f.quads || !f.exists())
+		vec4 = vec4 && (f.vec4 || !f.exists())
 	}
-	return []Constant{boolConstant(3, quads), boolConstant(6, p.accumulate), boolConstant(7, p.bias.exists()),
+	return []Constant{boolConstant(3, vec4), boolConstant(6, p.accumulate), boolConstant(7, p.bias.exists()),
 		boolConstant(8, p.pre.exists()), boolConstant(9, p.residual.exists()), uintConstant(10, uint32(p.activation)),
 		boolConstant(11, p.sums.exists()), uintConstant(14, uint32(p.head)), uintConstant(15, uint32(p.slope)),
 		boolConstant(16, p.rounded)}
@@ -224,7 +224,7 @@ func (l *lowering) multiply(p *product, tile int) {
 	}
 	l.add(launch{
 		file: file, kernel: kernel,
-		constants: append([]Constant{boolConstant(0, p.k%innerDepth == 0), boolConstant(1, p.a.quads), boolConstant(2, p.b.quads),
+		constants: append([]Constant{boolConstant(0, p.k%innerDepth == 0), boolConstant(1, p.a.vec4), boolConstant(2, p.b.vec4),
 			boolConstant(4, p.plain()), boolConstant(5, p.padded), boolConstant(12, p.part > 0), uintConstant(13, uint32(p.triangle))},
 			p.finish()...),
 		args: append([]arg{p.a.arg, p.b.arg}, l.finished(p)...),
@@ -239,7 +239,7 @@ func (l *lowering) multiply(p *product, tile int) {
 			u(p.c.stride), u(p.c.outer), u(p.c.step), u(p.part), p.ends(),
 		},
 		groups: [3]int{tm * tn, 1, p.batch}, threads: one(threads), flops: flops,
-		again: int64(strips-1) * int64(p.a.moved), // what else is read twice is read from caches
+		retraffic: int64(strips-1) * int64(p.a.traffic), // what else is read twice is read from caches
 	})
 }
 

@@ -18,7 +18,7 @@ type budget struct {
 }
 
 func newBudget(maxBuffer, workingSet int64) *budget {
-	d := &budget{failing: failing{Device: metal.OnPaper(metal.Chip{Name: "paper"})}}
+	d := &budget{failing: failing{Device: metal.NewDryRun(metal.Chip{Name: "paper"})}}
 	d.description = d.Device.Description()
 	d.description.MaxBuffer, d.description.WorkingSet = maxBuffer, workingSet
 	return d
@@ -165,7 +165,7 @@ func TestLargestBuffer(t *testing.T) {
 
 // TestTooLargeOperand: an operand of more values than a kernel can count is an error.
 func TestTooLargeOperand(t *testing.T) {
-	b := on(t, metal.OnPaper(metal.Chip{Name: "paper"}), metal.Options{})
+	b := on(t, metal.NewDryRun(metal.Chip{Name: "paper"}), metal.Options{})
 	defer b.Close()
 	for _, x := range []struct {
 		rows, cols int
@@ -182,7 +182,7 @@ func TestTooLargeOperand(t *testing.T) {
 
 // TestGroupSize: a group is the largest divisor of the batch with at most 32,768 tokens.
 func TestGroupSize(t *testing.T) {
-	b := on(t, metal.OnPaper(metal.Chip{Name: "paper"}), metal.Options{})
+	b := on(t, metal.NewDryRun(metal.Chip{Name: "paper"}), metal.Options{})
 	defer b.Close()
 	for _, x := range []struct{ batch, length, want int }{
 		{64, 512, 64}, {64, 513, 32}, {65, 512, 13}, {128, 512, 64}, {7, 8192, 1}, {8, 8192, 4}, {9, 8192, 3}, {1, 100_000, 1}, {6, 100_000, 1},
@@ -196,8 +196,8 @@ func TestGroupSize(t *testing.T) {
 
 // TestMisuse: what a caller may get wrong is an error, and does not disturb the steps in flight.
 func TestMisuse(t *testing.T) {
-	b := on(t, metal.OnPaper(metal.Chip{Name: "paper"}), metal.Options{})
-	other := on(t, metal.OnPaper(metal.Chip{Name: "paper"}), metal.Options{})
+	b := on(t, metal.NewDryRun(metal.Chip{Name: "paper"}), metal.Options{})
+	other := on(t, metal.NewDryRun(metal.Chip{Name: "paper"}), metal.Options{})
 	defer b.Close()
 	defer other.Close()
 	foreign, err := other.NewBuffer(40)
@@ -306,7 +306,7 @@ func (d *late) Poll(t metal.Ticket) metal.Progress {
 func TestTimeout(t *testing.T) {
 	const timeout = 300 * time.Millisecond
 	for _, ends := range []time.Duration{timeout / 3, -1} {
-		d := &late{Device: metal.OnPaper(metal.Chip{Name: "paper"})}
+		d := &late{Device: metal.NewDryRun(metal.Chip{Name: "paper"})}
 		b := on(t, d, metal.Options{Timeout: timeout})
 		d.ends, d.submits = ends, 0 // whatever the backend has tried when it started
 		p := addsOf(t, b, 3)

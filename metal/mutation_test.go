@@ -100,7 +100,7 @@ var lineRE = regexp.MustCompile(`(?m)^#line \d+ "(.*)\.metal"\n`)
 // mutateFile mutates a file of shaders, in all files that have it in them.
 func mutateFile(t *testing.T, name string) *mutatedFile {
 	const using = "using namespace metal;"
-	device := metal.OnPaper(metal.Chip{}).Description()
+	device := metal.NewDryRun(metal.Chip{}).Description()
 	f := &mutatedFile{name: name, variants: metal.Preferred(device), sources: map[string]string{}, quick: os.Getenv("COIL_MUTANTS") == ""}
 	if strings.Contains(name, "plain") {
 		f.variants = metal.Plainest()

@@ -24,7 +24,7 @@ const (
 )
 
 // team is who works on a row.
-type team struct {
+type rowGroup struct {
 	whole   bool // a threadgroup, not a line of 32 threads
 	threads int  // of the threadgroup
 	rows    int  // of the threadgroup at a time
@@ -37,12 +37,12 @@ func (l *lowering) byLines() bool { return l.uses(sumsSubject, sumsSIMD) }
 
 // normTeam is the team of a kernel for rows of so many columns: as few vectors for a thread as give a threadgroup that the
 // kernel can have.
-func (l *lowering) normTeam(name string, cols int) team {
+func (l *lowering) normRowGroup(name string, cols int) rowGroup {
 	if cols <= narrow && l.byLines() {
 		threads := l.threads(name+"_1", simdWidth*normSimds)
-		return team{threads: threads, rows: threads / simdWidth, held: 1}
+		return rowGroup{threads: threads, rows: threads / simdWidth, held: 1}
 	}
-	t := team{whole: true, rows: 1}
+	t := rowGroup{whole: true, rows: 1}
 	for _, x := range []struct{ held, cols int }{{1, 512}, {2, 4096}, {8, widest}} {
 		t.held, t.threads = x.held, ceil(cols, 4*simdWidth*x.held)*simdWidth
 		if cols <= x.cols && t.threads <= l.threads(t.kernel(name), t.threads) {
@@ -52,7 +52,7 @@ func (l *lowering) normTeam(name string, cols int) team {
 	return t
 }
 
-func (t team) kernel(name string) string { return fmt.Sprintf("%s_%d", name, t.held) }
+func (t rowGroup) kernel(name string) string { return fmt.Sprintf("%s_%d", name, t.held) }
 
 func (l *lowering) checkWidth(cols int) {
 	if cols > widest {
@@ -63,10 +63,10 @@ func (l *lowering) checkWidth(cols int) {
 func (l *lowering) norm(o *graph.LayerNorm) {
 	x, y := o.X, o.Y
 	l.checkWidth(x.Cols)
-	t := l.normTeam("norm_forward", x.Cols)
+	t := l.normRowGroup("norm_forward", x.Cols)
 	l.add(launch{
 		file: "norm", kernel: t.kernel("norm_forward"),
-		constants: []Constant{boolConstant(0, t.whole), boolConstant(1, l.wide(x, o.Gain, o.Bias, y)), boolConstant(2, o.RMS),
+		constants: []Constant{boolConstant(0, t.whole), boolConstant(1, l.vec4(x, o.Gain, o.Bias, y)), boolConstant(2, o.RMS),
 			boolConstant(3, o.Bias.Exists()), boolConstant(4, o.Stats.Exists())},
 		args: []arg{l.in(x), l.in(o.Gain), l.in(o.Bias), l.out(y), l.out(o.Stats)},
 		params: struct {
@@ -80,7 +80,7 @@ func (l *lowering) norm(o *graph.LayerNorm) {
 func (l *lowering) normBackward(o *graph.LayerNormBackward) {
 	x := o.X
 	l.checkWidth(x.Cols)
-	t := l.normTeam("norm_backward", x.Cols)
+	t := l.normRowGroup("norm_backward", x.Cols)
 	withSums := o.DGain.Exists() || o.DBias.Exists()
 	block := t.rows
 	if withSums {
@@ -93,7 +93,7 @@ func (l *lowering) normBackward(o *graph.LayerNormBackward) {
 	}
 	l.add(launch{
 		file: "norm", kernel: t.kernel("norm_backward"),
-		constants: []Constant{boolConstant(0, t.whole), boolConstant(1, l.wide(x, o.Gain, o.DY, o.DX, o.Y, o.Bias)), boolConstant(2, o.RMS),
+		constants: []Constant{boolConstant(0, t.whole), boolConstant(1, l.vec4(x, o.Gain, o.DY, o.DX, o.Y, o.Bias)), boolConstant(2, o.RMS),
 			boolConstant(3, o.Bias.Exists()), boolConstant(5, o.Y.Exists()), boolConstant(6, withSums), boolConstant(7, o.Accumulate)},
 		args: []arg{l.in(x), l.in(o.Gain), l.in(o.Stats), l.in(o.DY), l.outIf(o.Accumulate, o.DX), sums.written(), l.out(o.Y), l.in(o.Bias)},
 		params: struct{ Rows, Cols, X, DY, DX, Y, Block, Width uint32 }{

@@ -13,9 +13,9 @@ import (
 // The backend lowers every operation, by whatever variant, to kernels whose files have mutants, and a part of the conformance
 // suite that is about the operation hunts those. Its kernels ask the gate exactly if the operation says so.
 func TestOperations(t *testing.T) {
-	paper := metal.OnPaper(metal.Chip{Name: "paper"})
-	for _, variants := range []metal.Variants{metal.Preferred(paper.Description()), metal.Plainest()} {
-		b := on(t, metal.OnPaper(metal.Chip{Name: "paper"}), metal.Options{Variants: variants})
+	dryRun := metal.NewDryRun(metal.Chip{Name: "paper"})
+	for _, variants := range []metal.Variants{metal.Preferred(dryRun.Description()), metal.Plainest()} {
+		b := on(t, metal.NewDryRun(metal.Chip{Name: "paper"}), metal.Options{Variants: variants})
 		defer b.Close()
 		r := graph.NewRecorder(1, 1)
 		ops := graphtest.Examples(r)

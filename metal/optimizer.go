@@ -3,17 +3,17 @@ package metal
 import "coil/graph"
 
 // flat adds a launch over n elements in a row.
-func (l *lowering) flat(kernel string, n int, wide bool, factor graph.Tensor, params any, args ...arg) {
-	if wide {
+func (l *lowering) flat(kernel string, n int, vec4 bool, factor graph.Tensor, params any, args ...arg) {
+	if vec4 {
 		n /= 4
 	}
-	l.add(launch{file: "optimizer", kernel: kernel, constants: []Constant{boolConstant(0, wide), boolConstant(1, factor.Exists())},
+	l.add(launch{file: "optimizer", kernel: kernel, constants: []Constant{boolConstant(0, vec4), boolConstant(1, factor.Exists())},
 		args: args, params: params, groups: one(ceil(n, groupThreads)), threads: one(groupThreads), grid: true})
 }
 
 func (l *lowering) adamw(o *graph.AdamW) {
 	x, grad, m, v := o.X.Flat(), o.Grad.Flat(), o.M.Flat(), o.V.Flat()
-	l.flat("adamw", x.Cols, l.wide(x, grad, m, v), o.Factor,
+	l.flat("adamw", x.Cols, l.vec4(x, grad, m, v), o.Factor,
 		struct {
 			Size, Rate, Correct1, Correct2 uint32
 			Beta1, Beta2, Eps, Decay       float32
@@ -23,7 +23,7 @@ func (l *lowering) adamw(o *graph.AdamW) {
 
 func (l *lowering) average(o *graph.EMA) {
 	x, mean := o.X.Flat(), o.Mean.Flat()
-	l.flat("average", x.Cols, l.wide(x, mean), o.Factor, struct{ Size, Decay uint32 }{uint32(x.Cols), uint32(o.Decay)},
+	l.flat("average", x.Cols, l.vec4(x, mean), o.Factor, struct{ Size, Decay uint32 }{uint32(x.Cols), uint32(o.Decay)},
 		l.in(x), l.inOut(mean), l.in(o.Factor), l.scalars(), l.gate())
 }
 
@@ -37,9 +37,9 @@ const (
 // adafactor takes one launch for a vector and three for a matrix.
 func (l *lowering) adafactor(o *graph.Adafactor) {
 	x, grad, rows, cols := o.X, o.Grad, o.X.Rows, o.X.Cols
-	wide := l.wide(x, grad, o.ColV)
+	vec4 := l.vec4(x, grad, o.ColV)
 	columns := 4 * simdWidth // of a tile
-	if wide {
+	if vec4 {
 		columns *= 4
 	}
 	across := ceil(cols, columns)
@@ -60,7 +60,7 @@ func (l *lowering) adafactor(o *graph.Adafactor) {
 		Height: uint32(height), Across: uint32(across), All: uint32(all),
 		Rate: uint32(o.Rate), Beta: uint32(o.Beta), Eps: o.Eps, Clip: o.Clip, Least: o.Floor, Decay: o.Decay}
 	next := launch{file: "optimizer", groups: [3]int{across, down, 1},
-		constants: []Constant{boolConstant(0, wide), boolConstant(1, o.Factor.Exists()), boolConstant(2, o.ScaleByParameter)}}
+		constants: []Constant{boolConstant(0, vec4), boolConstant(1, o.Factor.Exists()), boolConstant(2, o.ScaleByParameter)}}
 	add := func(kernel string, args ...arg) {
 		next.kernel, next.args, next.params, next.threads = kernel, args, p, one(l.threads(kernel, groupThreads))
 		l.add(next)

@@ -159,23 +159,23 @@ func (l *lowering) addSums(targets []target) {
 	to.from = to.from / 256 * 256
 	groups, sources := 0, 0
 	for i, t := range targets {
-		wide := l.wide(t.to)
+		vec4 := l.vec4(t.to)
 		across := ceil(t.to.Cols, simdWidth)
-		if wide {
+		if vec4 {
 			across = ceil(t.to.Cols, 4*simdWidth)
 		}
 		p.Target[i] = targetParams{uint32(groups), uint32(sources), uint32(sources + len(t.sources)),
-			uint32((t.from - to.from) / 4), uint32(t.to.Stride), uint32(t.to.Cols), uint32(across), flag(wide)}
+			uint32((t.from - to.from) / 4), uint32(t.to.Stride), uint32(t.to.Cols), uint32(across), flag(vec4)}
 		for _, s := range t.sources {
 			p.Source[sources].From, p.Source[sources].Parts = uint32(s.sums.from/4), uint32(s.parts)
 			p.Source[sources].Plane, p.Source[sources].Width = uint32(s.plane), uint32(s.width)
 			from.length = max(from.length, s.sums.from+s.sums.length)
-			from.moved += uint64(s.parts) * t.moved
+			from.traffic += uint64(s.parts) * t.traffic
 			sources++
 		}
 		groups += across * t.to.Rows
 		to.length = max(to.length, t.from+t.length-to.from)
-		to.moved += t.moved
+		to.traffic += t.traffic
 	}
 	p.Targets = uint32(len(targets))
 	l.add(launch{file: "partials", kernel: "add_partials", args: []arg{from, to}, params: p,

@@ -15,7 +15,7 @@ import (
 func TestProfile(t *testing.T) {
 	const launch = 1e-3
 	for _, target := range []time.Duration{1, time.Second} { // a command buffer for each launch, and one for all
-		d := &slow{Device: metal.OnPaper(metal.Chip{Name: "paper"}), launch: launch, ended: map[metal.Ticket]int{}}
+		d := &slow{Device: metal.NewDryRun(metal.Chip{Name: "paper"}), launch: launch, ended: map[metal.Ticket]int{}}
 		b := on(t, d, metal.Options{Target: target})
 		defer b.Close()
 		r := graph.NewRecorder(1, 2)

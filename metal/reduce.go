@@ -4,14 +4,14 @@ import "coil/graph"
 
 // pieces is how the elements of matrices of one shape are dealt out to threadgroups; see shaders/reduce.metal.
 type pieces struct {
-	wide                      bool
+	vec4                      bool
 	count, each, cols, across int
 	rounds                    int // threadgroups that would have one piece for each of their threads
 }
 
 // vector is how many elements of a row a thread takes at once.
 func (p pieces) vector() int {
-	if p.wide {
+	if p.vec4 {
 		return 4
 	}
 	return 1
@@ -22,7 +22,7 @@ const vectorsOf = 4
 
 // pieces of matrices for a kernel with threadgroups of so many threads.
 func (l *lowering) pieces(threads int, ts ...graph.Tensor) pieces {
-	p := pieces{wide: l.wide(ts...), cols: ts[0].Cols, across: 1}
+	p := pieces{vec4: l.vec4(ts...), cols: ts[0].Cols, across: 1}
 	vector := p.vector()
 	for p.across < threads && p.across*vectorsOf*vector < p.cols {
 		p.across *= 2
@@ -53,7 +53,7 @@ func (l *lowering) sum(o *graph.Sum) {
 		list := l.temporary(n)
 		l.sumOf(p, x, n, o.Squares, 1, false, l.in(x), list.written())
 		row := graph.Tensor{Rows: 1, Cols: n}
-		of := pieces{wide: n%4 == 0, cols: n, across: threads}
+		of := pieces{vec4: n%4 == 0, cols: n, across: threads}
 		of.each = ceil(n, threads*vectorsOf*of.vector())
 		of.count = of.each
 		l.sumOf(of, row, 1, false, o.Alpha, o.Accumulate, list.read(), l.outIf(o.Accumulate, o.Y))
@@ -64,7 +64,7 @@ func (l *lowering) sum(o *graph.Sum) {
 
 func (l *lowering) sumOf(p pieces, t graph.Tensor, groups int, squares bool, alpha float32, accumulate bool, x, y arg) {
 	l.add(launch{file: "reduce", kernel: "sum",
-		constants: []Constant{boolConstant(0, p.wide), boolConstant(1, squares)},
+		constants: []Constant{boolConstant(0, p.vec4), boolConstant(1, squares)},
 		args:      []arg{x, y},
 		params: struct {
 			Count, Each, Cols, Across, Stride uint32
@@ -91,22 +91,22 @@ const (
 
 func (l *lowering) columnSums(o *graph.ColumnSums) {
 	rows, cols := o.X.Rows, o.X.Cols
-	wide := l.wide(o.X, o.Y)
+	vec4 := l.vec4(o.X, o.Y)
 	height := max(columnHeight, ceil(rows, columnHeights))
 	parts := ceil(rows, height)
 	x, y := l.in(o.X), l.outIf(o.Accumulate, o.Y)
 	if parts == 1 {
-		l.columnSumsOf(rows, cols, o.X.Stride, rows, wide, o.Accumulate, x, y)
+		l.columnSumsOf(rows, cols, o.X.Stride, rows, vec4, o.Accumulate, x, y)
 		return
 	}
 	list := l.temporary(parts * cols)
-	l.columnSumsOf(rows, cols, o.X.Stride, height, wide, false, x, list.written())
-	l.columnSumsOf(parts, cols, cols, parts, wide, o.Accumulate, list.read(), y)
+	l.columnSumsOf(rows, cols, o.X.Stride, height, vec4, false, x, list.written())
+	l.columnSumsOf(parts, cols, cols, parts, vec4, o.Accumulate, list.read(), y)
 }
 
-func (l *lowering) columnSumsOf(rows, cols, stride, height int, wide, accumulate bool, x, y arg) {
+func (l *lowering) columnSumsOf(rows, cols, stride, height int, vec4, accumulate bool, x, y arg) {
 	vector := 1
-	if wide {
+	if vec4 {
 		vector = 4
 	}
 	across := 1
@@ -114,7 +114,7 @@ func (l *lowering) columnSumsOf(rows, cols, stride, height int, wide, accumulate
 		across *= 2
 	}
 	l.add(launch{file: "reduce", kernel: "column_sums",
-		constants: []Constant{boolConstant(0, wide)},
+		constants: []Constant{boolConstant(0, vec4)},
 		args:      []arg{x, y},
 		params: struct{ Rows, Cols, Stride, Height, Across, Accumulate uint32 }{
 			uint32(rows), uint32(cols), uint32(stride), uint32(height), uint32(across), flag(accumulate)},
@@ -133,7 +133,7 @@ func (l *lowering) cosine(o *graph.Cosine) {
 		Accumulate                              uint32
 	}{uint32(p.count), uint32(p.each), uint32(p.cols), uint32(p.across), stride(a), stride(b), uint32(groups), o.Alpha, flag(o.Accumulate)}
 	x := launch{file: "reduce", kernel: "cosine",
-		constants: []Constant{boolConstant(0, p.wide), boolConstant(2, groups == 1), boolConstant(3, o.Norms.Exists())},
+		constants: []Constant{boolConstant(0, p.vec4), boolConstant(2, groups == 1), boolConstant(3, o.Norms.Exists())},
 		params:    params, groups: one(groups), threads: one(threads)}
 	y, norms := l.outIf(o.Accumulate, o.Y), l.out(o.Norms)
 	if groups == 1 {
@@ -152,15 +152,15 @@ func (l *lowering) cosine(o *graph.Cosine) {
 func (l *lowering) cosineBackward(o *graph.CosineBackward) {
 	a, b, da, db := o.A, o.B, o.DA, o.DB
 	flatten(&a, &b, &da, &db)
-	wide := l.wide(a, b, da, db)
+	vec4 := l.vec4(a, b, da, db)
 	x := launch{file: "reduce", kernel: "cosine_backward",
-		constants: []Constant{boolConstant(0, wide)}, grid: true,
+		constants: []Constant{boolConstant(0, vec4)}, grid: true,
 		args: []arg{l.in(a), l.in(b), l.in(o.Norms), l.inOut(da), l.inOut(db)},
 		params: struct {
 			Rows, Cols, A, B, DA, DB uint32
 			Alpha                    float32
 		}{uint32(a.Rows), uint32(a.Cols), stride(a), stride(b), stride(da), stride(db), o.Alpha}}
-	x.groups, x.threads = over(a.Rows, a.Cols, wide)
+	x.groups, x.threads = over(a.Rows, a.Cols, vec4)
 	l.add(x)
 }
 

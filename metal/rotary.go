@@ -30,7 +30,7 @@ func (t turns) table() []float32 {
 // turnsOf is the table of a rotary operation.
 func (l *lowering) turnsOf(o *graph.Rotary) factor {
 	t := turns{o.Width, o.Length, o.Base}
-	return factor{arg: l.table(t, t.table), quads: o.Width/2%4 == 0}
+	return factor{arg: l.table(t, t.table), vec4: o.Width/2%4 == 0}
 }
 
 func (l *lowering) rotary(o *graph.Rotary) {
@@ -40,15 +40,15 @@ func (l *lowering) rotary(o *graph.Rotary) {
 		sign = -1
 	}
 	turns := l.turnsOf(o)
-	quads := turns.quads && l.wide(x)
+	vec4 := turns.vec4 && l.vec4(x)
 	launch := launch{grid: true,
-		file: "rotary", kernel: "rotary", constants: []Constant{boolConstant(0, quads)},
+		file: "rotary", kernel: "rotary", constants: []Constant{boolConstant(0, vec4)},
 		args: []arg{l.inOut(x), turns.arg},
 		params: struct {
 			Rows, Stride, Heads, Width, Length uint32
 			Sign                               float32
 		}{uint32(x.Rows), stride(x), uint32(heads), uint32(o.Width), uint32(o.Length), sign},
 	}
-	launch.groups, launch.threads = over(x.Rows, heads*half, quads)
+	launch.groups, launch.threads = over(x.Rows, heads*half, vec4)
 	l.add(launch)
 }

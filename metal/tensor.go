@@ -144,10 +144,10 @@ func (m *Metal) timeProducts(s ProductShape) ([]float32, float64, error) {
 	}
 	op.A, op.B = operand(rows[0], rows[1], 0), operand(cols[0], cols[1], 1)
 	for range probeProducts {
-		again := *op
-		again.C = r.Output(s.M, s.N)
-		r.Record(&again)
-		op.C = again.C
+		retraffic := *op
+		retraffic.C = r.Output(s.M, s.N)
+		r.Record(&retraffic)
+		op.C = retraffic.C
 	}
 	p, err := m.Compile(r)
 	if err != nil {

@@ -110,7 +110,7 @@ func facts(r *Record) []fact {
 	if s.Parameters > 0 {
 		add("model", count(s.Parameters)+" parameters", depth, ratio, flops)
 	}
-	if o := r.Info.Origin; o != nil {
+	if o := r.Info.WarmStart; o != nil {
 		add("first weights", o.String())
 	}
 	length, batch := "", ""

@@ -108,8 +108,8 @@ func isFull(err error) bool {
 	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
 }
 
-// withCure adds to an error of the file system what the user can do about it, and ends that with elsewhere.
-func withCure(err error, elsewhere string) error {
+// withHint adds to an error of the file system what the user can do about it, and ends that with elsewhere.
+func withHint(err error, elsewhere string) error {
 	var cure string
 	switch {
 	case isFull(err):

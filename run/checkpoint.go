@@ -166,7 +166,7 @@ func (r *Run) SaveSnapshot(step int, s Snapshot) (Checkpoint, error) {
 	err = r.keepLock(step)
 	r.appending.Unlock()
 	if err != nil {
-		return Checkpoint{}, fmt.Errorf("save checkpoint of step %d: %w", step, withCure(err, ""))
+		return Checkpoint{}, fmt.Errorf("save checkpoint of step %d: %w", step, withHint(err, ""))
 	}
 	if err := r.save(m, s.Files); err != nil {
 		return Checkpoint{}, fmt.Errorf("save checkpoint of step %d: %w; %s", step, err, r.intact())
@@ -183,7 +183,7 @@ func (r *Run) save(m manifest, files []FileWriter) error {
 	}
 	if err == nil {
 		// A checkpoint does not come to the disk before what was reported until then.
-		err = withCure(r.syncEvents(), "")
+		err = withHint(r.syncEvents(), "")
 	}
 	if err != nil {
 		return errors.Join(err, os.RemoveAll(temporary))
@@ -198,14 +198,14 @@ func (r *Run) save(m manifest, files []FileWriter) error {
 		err = os.Rename(temporary, path)
 	}
 	if err != nil {
-		err = errors.Join(withCure(err, ""), os.RemoveAll(temporary))
+		err = errors.Join(withHint(err, ""), os.RemoveAll(temporary))
 		if replace {
 			err = errors.Join(err, os.Rename(old, path))
 		}
 		return err
 	}
 	if err := syncDirectory(r.checkpoints()); err != nil {
-		return withCure(err, "")
+		return withHint(err, "")
 	}
 	if replace {
 		discard(old, path) // or Prune does
@@ -224,7 +224,7 @@ func (r *Run) syncEvents() error {
 func (r *Run) write(dir string, m manifest, files []FileWriter) error {
 	var space space
 	if err := os.Mkdir(dir, 0o777); err != nil && !space.lacking(err) {
-		return withCure(err, "")
+		return withHint(err, "")
 	}
 	m.Saved = time.Now().Round(time.Millisecond)
 	for _, f := range files {
@@ -247,7 +247,7 @@ func (r *Run) write(dir string, m manifest, files []FileWriter) error {
 	}
 	if space.full == nil {
 		if err := syncDirectory(dir); err != nil && !space.lacking(err) {
-			return withCure(err, "")
+			return withHint(err, "")
 		}
 	}
 	return space.err()
@@ -310,7 +310,7 @@ func (r *Run) writeFile(dir string, f FileWriter, space *space) (CheckpointFile,
 	case space.full != nil:
 		err = space.full // what went wrong first
 	}
-	return CheckpointFile{}, withCure(err, "")
+	return CheckpointFile{}, withHint(err, "")
 }
 
 // A counter passes on what is written, counts it, and computes its checksum. Once there is no space it only counts.
@@ -359,7 +359,7 @@ func clearAway(dir, path string) error {
 		return nil
 	}
 	_, err := moveOver(dir, hidden(path, goneSuffix), path)
-	return withCure(err, "")
+	return withHint(err, "")
 }
 
 // mostAside is how many directories that can't be removed may stand in the way of one name.
@@ -546,7 +546,7 @@ func (c Checkpoint) Open(name string) (*os.File, int64, error) {
 func (r *Run) Checkpoints() ([]Checkpoint, error) {
 	places, err := r.places()
 	if err != nil {
-		return nil, fmt.Errorf("list checkpoints: %w", withCure(err, ""))
+		return nil, fmt.Errorf("list checkpoints: %w", withHint(err, ""))
 	}
 	var whole []Checkpoint
 	for _, p := range places {
@@ -561,7 +561,7 @@ func (r *Run) Checkpoints() ([]Checkpoint, error) {
 func (r *Run) Checkpoint(step int) (Checkpoint, error) {
 	places, err := r.places()
 	if err != nil {
-		return Checkpoint{}, fmt.Errorf("checkpoint of step %d: %w", step, withCure(err, ""))
+		return Checkpoint{}, fmt.Errorf("checkpoint of step %d: %w", step, withHint(err, ""))
 	}
 	var steps []string
 	for _, p := range places {
@@ -593,7 +593,7 @@ func (r *Run) verified(p place) (Checkpoint, error) {
 func (r *Run) fault(what string, err error, places []place, step int) error {
 	switch {
 	case unreadable(err):
-		return fmt.Errorf("%s %w: %w", what, ErrUnreadable, withCure(err, ""))
+		return fmt.Errorf("%s %w: %w", what, ErrUnreadable, withHint(err, ""))
 	case errors.Is(err, ErrDamaged):
 		return fmt.Errorf("%s is %w; %s", what, err, r.wholeBefore(places, step))
 	}
@@ -623,7 +623,7 @@ func (r *Run) Latest() (Checkpoint, error) {
 	for {
 		places, err := r.places()
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return Checkpoint{}, fmt.Errorf("latest checkpoint: %w", withCure(err, ""))
+			return Checkpoint{}, fmt.Errorf("latest checkpoint: %w", withHint(err, ""))
 		}
 		if len(places) == 0 {
 			return Checkpoint{}, r.none()
@@ -648,7 +648,7 @@ func (r *Run) Latest() (Checkpoint, error) {
 func (r *Run) LatestWhole() (Checkpoint, []error, error) {
 	places, err := r.places()
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return Checkpoint{}, nil, fmt.Errorf("latest checkpoint: %w", withCure(err, ""))
+		return Checkpoint{}, nil, fmt.Errorf("latest checkpoint: %w", withHint(err, ""))
 	}
 	var passed []error
 	for _, p := range slices.Backward(places) {
@@ -659,7 +659,7 @@ func (r *Run) LatestWhole() (Checkpoint, []error, error) {
 		what := fmt.Sprintf("the checkpoint of step %d", p.step)
 		switch {
 		case unreadable(err) && !errors.Is(err, syscall.EIO):
-			return Checkpoint{}, nil, fmt.Errorf("%s %w: %w", what, ErrUnreadable, withCure(err, ""))
+			return Checkpoint{}, nil, fmt.Errorf("%s %w: %w", what, ErrUnreadable, withHint(err, ""))
 		case errors.Is(err, ErrDamaged):
 			err = fmt.Errorf("%s is %w", what, err)
 		default:
@@ -704,11 +704,11 @@ func (r *Run) Prune(keep int) error {
 	var errs []error
 	for _, c := range cs[:max(0, len(cs)-keep)] {
 		if c.Step != 0 {
-			errs = append(errs, withCure(discard(c.Path, r.checkpointPath(c.Step)), ""))
+			errs = append(errs, withHint(discard(c.Path, r.checkpointPath(c.Step)), ""))
 		}
 	}
 	entries, err := os.ReadDir(r.checkpoints())
-	errs = append(errs, withCure(err, ""))
+	errs = append(errs, withHint(err, ""))
 	for _, e := range entries {
 		m := checkpointPattern.FindStringSubmatch(e.Name())
 		if m == nil {
@@ -717,9 +717,9 @@ func (r *Run) Prune(keep int) error {
 		dir, path := filepath.Join(r.checkpoints(), e.Name()), filepath.Join(r.checkpoints(), m[2])
 		switch {
 		case m[1] == "" && m[4] == undoneSuffix, m[1] == "." && m[4] == oldSuffix && exists(path):
-			errs = append(errs, withCure(discard(dir, path), ""))
+			errs = append(errs, withHint(discard(dir, path), ""))
 		case m[1] == "." && m[4] == goneSuffix:
-			errs = append(errs, withCure(os.RemoveAll(dir), ""))
+			errs = append(errs, withHint(os.RemoveAll(dir), ""))
 		}
 	}
 	if err := errors.Join(errs...); err != nil {

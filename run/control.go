@@ -20,15 +20,15 @@ type Command string
 
 // The commands.
 const (
-	Pause    Command = "pause"      // wait after this step
-	Continue Command = "continue"   // go on
-	Save     Command = "checkpoint" // save a checkpoint after this step
-	Evaluate Command = "evaluate"   // evaluate on held-out examples after this step
-	Stop     Command = "stop"       // save a checkpoint after this step, and end
+	Pause          Command = "pause"      // wait after this step
+	Continue       Command = "continue"   // go on
+	SaveCheckpoint Command = "checkpoint" // save a checkpoint after this step
+	Evaluate       Command = "evaluate"   // evaluate on held-out examples after this step
+	Stop           Command = "stop"       // save a checkpoint after this step, and end
 )
 
 // Commands lists them.
-func Commands() []Command { return []Command{Pause, Continue, Save, Evaluate, Stop} }
+func Commands() []Command { return []Command{Pause, Continue, SaveCheckpoint, Evaluate, Stop} }
 
 // ParseCommand reads a command.
 func ParseCommand(s string) (Command, error) {
@@ -67,8 +67,8 @@ func (c *Control) Next() Command {
 	return k
 }
 
-// Request is a line of control.jsonl: a command from another process to the one that trains the run.
-type Request struct {
+// SentCommand is a line of control.jsonl: a command from another process to the one that trains the run.
+type SentCommand struct {
 	Command Command   `json:"command"`
 	Time    time.Time `json:"time"`
 	Holder            // who asks
@@ -88,46 +88,46 @@ func (r *Run) Send(c Command) error {
 	if err != nil {
 		return err
 	}
-	line, err := json.Marshal(Request{c, time.Now(), Holder{os.Getpid(), host}})
+	line, err := json.Marshal(SentCommand{c, time.Now(), Holder{os.Getpid(), host}})
 	if err != nil {
 		return err
 	}
 	f, err := openOwn(filepath.Join(r.path, controlName), os.O_WRONLY|os.O_CREATE|os.O_APPEND)
 	if err != nil {
-		return fmt.Errorf("send %s: %w", c, withCure(err, ""))
+		return fmt.Errorf("send %s: %w", c, withHint(err, ""))
 	}
 	if _, err = f.Write(append(line, '\n')); err != nil { // in one piece: others may append too
-		err = fmt.Errorf("send %s: %w", c, withCure(err, ""))
+		err = fmt.Errorf("send %s: %w", c, withHint(err, ""))
 	}
 	return errors.Join(err, f.Close())
 }
 
-// requests reads control.jsonl from where it ended when the run was opened: what was asked of an earlier process, and not
+// commandReader reads control.jsonl from where it ended when the run was opened: what was asked of an earlier process, and not
 // done, is not asked of this one.
-type requests struct {
+type commandReader struct {
 	path    string
 	at      int64
 	checked time.Time
-	queued  []Request
+	queued  []SentCommand
 }
 
 // How often the file is looked at, and how much of a line without end is waited for.
 const (
 	lookEvery      = 100 * time.Millisecond
-	longestRequest = 4 << 10
+	longestCommand = 4 << 10
 )
 
 // from begins at the end of the file.
-func (q *requests) from(path string) {
+func (q *commandReader) from(path string) {
 	q.path = filepath.Join(path, controlName)
 	if fi, err := os.Stat(q.path); err == nil {
 		q.at = fi.Size()
 	}
 }
 
-// NextRequest returns the oldest request that was not returned yet, if there is one. Lines that are none are passed over.
+// NextCommand returns the oldest request that was not returned yet, if there is one. Lines that are none are passed over.
 // It looks at the file ten times a second at most, so it may be called often.
-func (r *Run) NextRequest() (Request, bool, error) {
+func (r *Run) NextCommand() (SentCommand, bool, error) {
 	r.mustWrite()
 	q := &r.requests
 	var err error
@@ -136,14 +136,14 @@ func (r *Run) NextRequest() (Request, bool, error) {
 		err = q.read()
 	}
 	if len(q.queued) == 0 {
-		return Request{}, false, err
+		return SentCommand{}, false, err
 	}
 	next := q.queued[0]
 	q.queued = q.queued[1:]
 	return next, true, nil
 }
 
-func (q *requests) read() error {
+func (q *commandReader) read() error {
 	fi, err := os.Stat(q.path)
 	if errors.Is(err, fs.ErrNotExist) {
 		q.at = 0
@@ -164,21 +164,21 @@ func (q *requests) read() error {
 		return err
 	}
 	defer f.Close()
-	text, err := io.ReadAll(io.NewSectionReader(f, q.at, 16*longestRequest))
+	text, err := io.ReadAll(io.NewSectionReader(f, q.at, 16*longestCommand))
 	if err != nil {
 		return err
 	}
 	for {
 		line, rest, whole := bytes.Cut(text, []byte("\n"))
 		if !whole {
-			if len(line) > longestRequest { // this is no request
+			if len(line) > longestCommand { // this is no request
 				q.at += int64(len(line))
 			}
 			return nil
 		}
 		q.at += int64(len(line)) + 1
 		text = rest
-		var asked Request
+		var asked SentCommand
 		if json.Unmarshal(line, &asked) == nil && slices.Contains(Commands(), asked.Command) {
 			q.queued = append(q.queued, asked)
 		}

@@ -16,7 +16,7 @@ func requested(t *testing.T, r *Run) string {
 	var got []string
 	for {
 		r.requests.checked = time.Time{}
-		q, ok, err := r.NextRequest()
+		q, ok, err := r.NextCommand()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -64,7 +64,7 @@ func TestRequestsTakeAnything(t *testing.T) {
 	want("")
 	add("\"stop\"}\n")
 	want("stop")
-	add(strings.Repeat("x", 10*longestRequest))
+	add(strings.Repeat("x", 10*longestCommand))
 	want("")
 	add("\n{\"command\":\"continue\"}\n")
 	want("continue")
@@ -76,7 +76,7 @@ func TestRequestsTakeAnything(t *testing.T) {
 		t.Fatal(err)
 	}
 	want("")
-	if err := r.Send(Save); err != nil {
+	if err := r.Send(SaveCheckpoint); err != nil {
 		t.Fatal(err)
 	}
 	want("checkpoint")

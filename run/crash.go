@@ -93,7 +93,7 @@ func (r *Run) CatchCrashes(step int) (end func(), err error) {
 	path := filepath.Join(r.path, crashName)
 	defer func() {
 		if err != nil {
-			err = fmt.Errorf("the file for the trace of a crash: %w", withCure(err, ""))
+			err = fmt.Errorf("the file for the trace of a crash: %w", withHint(err, ""))
 		}
 	}()
 	if c, ok := readCrash(path); ok {

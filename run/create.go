@@ -36,7 +36,7 @@ const stampLayout = "2006-01-02_15-04-05"
 func Create(root, name string, config []byte, info Info, first ...Snapshot) (*Run, error) {
 	r, err := createBelow(root, name, config, info, first)
 	if err != nil {
-		return nil, fmt.Errorf("create a run in %s: %w", root, withCure(err, ", or choose another folder with --out"))
+		return nil, fmt.Errorf("create a run in %s: %w", root, withHint(err, ", or choose another folder with --out"))
 	}
 	return r, nil
 }
@@ -147,7 +147,7 @@ func youngerThan(path string, age time.Duration) bool {
 func CreateAt(path string, config []byte, info Info, first ...Snapshot) (*Run, error) {
 	r, err := createAt(path, config, info, first)
 	if err != nil {
-		return nil, fmt.Errorf("create a run at %s: %w", path, withCure(err, ", or choose another folder with --run-dir"))
+		return nil, fmt.Errorf("create a run at %s: %w", path, withHint(err, ", or choose another folder with --run-dir"))
 	}
 	return r, nil
 }

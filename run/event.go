@@ -154,12 +154,12 @@ func (r *Run) Append(e Event) error {
 	r.appending.Lock()
 	defer r.appending.Unlock()
 	if err := r.keepLock(e.Step); err != nil {
-		return fmt.Errorf("append an event: %w", withCure(err, ""))
+		return fmt.Errorf("append an event: %w", withHint(err, ""))
 	}
 	if time.Since(r.looked) >= eventsCheck {
 		r.looked = time.Now()
 		if err := r.lookAfterEvents(e.Step); err != nil {
-			return fmt.Errorf("append an event: %w", withCure(err, ""))
+			return fmt.Errorf("append an event: %w", withHint(err, ""))
 		}
 	}
 	return r.append(e)
@@ -192,7 +192,7 @@ func (r *Run) append(e Event) error {
 		}
 		err = errors.Join(err, undoErr)
 	}
-	return fmt.Errorf("append an event: %w", withCure(err, ""))
+	return fmt.Errorf("append an event: %w", withHint(err, ""))
 }
 
 // eventsCheck is how often it is looked whether the events are where they were.
@@ -278,7 +278,7 @@ func (r *Run) Events() (*EventReader, error) {
 	if size-d.at >= 2*digestEvery { // the run is of an earlier coil, or what was written is damaged
 		if err := d.follow(er.f); err != nil {
 			er.Close()
-			return nil, fmt.Errorf("read the events: %w", withCure(err, ""))
+			return nil, fmt.Errorf("read the events: %w", withHint(err, ""))
 		}
 	}
 	er.at, er.line = d.at, d.lines
@@ -292,7 +292,7 @@ func (r *Run) Events() (*EventReader, error) {
 func (r *Run) allEvents() (*EventReader, int64, error) {
 	f, fi, err := openRegular(filepath.Join(r.path, eventsName))
 	if err != nil {
-		return nil, 0, fmt.Errorf("read the events: %w", withCure(err, ""))
+		return nil, 0, fmt.Errorf("read the events: %w", withHint(err, ""))
 	}
 	return &EventReader{f: f}, fi.Size(), nil
 }
@@ -473,7 +473,7 @@ func (r *Run) Rewind(step int) error {
 	}
 	// The checkpoints first: if the process is killed in between, the next one resumes from the same step.
 	if err := r.setAside(step); err != nil {
-		return fmt.Errorf("go back to step %d: %w", step, withCure(err, ""))
+		return fmt.Errorf("go back to step %d: %w", step, withHint(err, ""))
 	}
 	return r.Append(Event{Kind: KindResume, Step: step})
 }

@@ -16,7 +16,7 @@ const patience = 2 * time.Minute
 func Exclusive(path string, do func() error) (err error) {
 	f, err := openOwn(path, os.O_RDWR|os.O_CREATE)
 	if err != nil {
-		return withCure(err, ", or choose another folder with --out")
+		return withHint(err, ", or choose another folder with --out")
 	}
 	defer func() { err = errors.Join(err, f.Close()) }() // and so it is unlocked
 	for begin := time.Now(); ; time.Sleep(5 * time.Millisecond) {
@@ -25,7 +25,7 @@ func Exclusive(path string, do func() error) (err error) {
 		case err == nil:
 			return do()
 		case !errors.Is(err, syscall.EWOULDBLOCK):
-			return withCure(err, "")
+			return withHint(err, "")
 		case time.Since(begin) > patience:
 			return fmt.Errorf("another process has held %s for %v; end it, and try again", path, patience)
 		}

@@ -40,7 +40,7 @@ func List(root string) ([]string, error) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("list the runs in %s: %w", root, withCure(err, ""))
+		return nil, fmt.Errorf("list the runs in %s: %w", root, withHint(err, ""))
 	}
 	var ids []string
 	for _, e := range entries {

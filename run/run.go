@@ -69,7 +69,7 @@ type Info struct {
 	Seed       uint64    `json:"seed"`
 	Parameters int64     `json:"parameters"`
 
-	Origin *Origin `json:"origin,omitempty"` // nil if the first weights are those of the seed
+	WarmStart *WarmStart `json:"origin,omitempty"` // nil if the first weights are those of the seed
 }
 
 // Variant is which of several kernels the backend uses for a kind of work.
@@ -79,9 +79,9 @@ type Variant struct {
 	Reason  string `json:"reason,omitempty"` // why it is not done by the fastest kernels
 }
 
-// Origin is where a run's first weights came from. They are in the run's own checkpoint of step 0, so nobody needs the
+// WarmStart is where a run's first weights came from. They are in the run's own checkpoint of step 0, so nobody needs the
 // other run any more.
-type Origin struct {
+type WarmStart struct {
 	Run   string `json:"run"`             // its directory
 	Step  int    `json:"step"`            // of its checkpoint
 	Model string `json:"model"`           // "1⊗4"
@@ -92,7 +92,7 @@ type Origin struct {
 }
 
 // String is "step 1200 of runs/2026-11-23_15-20-31_ab12, 1⊗4, grown by unroll".
-func (o Origin) String() string {
+func (o WarmStart) String() string {
 	s := fmt.Sprintf("step %d of %s, %s", o.Step, o.Run, o.Model)
 	if o.Grown != "" {
 		s += ", grown by " + o.Grown
@@ -163,7 +163,7 @@ type Run struct {
 	relock   *os.File // the lock that is held since the file of the other was deleted, nil if it was not
 	create   func(path string) (file, error)
 
-	requests  requests
+	requests  commandReader
 	appending sync.Mutex // one line at a time, and what follows
 	events    *os.File   // for appending; nil for View
 	digest    digest
@@ -179,7 +179,7 @@ func Open(path string) (*Run, error) {
 		return nil, err
 	}
 	if err := r.openForWriting(); err != nil {
-		return nil, fmt.Errorf("open run %s: %w", path, withCure(err, ""))
+		return nil, fmt.Errorf("open run %s: %w", path, withHint(err, ""))
 	}
 	return r, nil
 }
@@ -209,7 +209,7 @@ func View(path string) (*Run, error) {
 	// A link such as runs/latest may point to another run soon; this one must stay what it is.
 	resolved, err := filepath.EvalSymlinks(path)
 	if err != nil {
-		return nil, fmt.Errorf("open run %s: %w", path, withCure(err, ""))
+		return nil, fmt.Errorf("open run %s: %w", path, withHint(err, ""))
 	}
 	r := &Run{path: resolved, create: createFile}
 	b, err := ReadFile(filepath.Join(resolved, infoName), MostText)
@@ -219,7 +219,7 @@ func View(path string) (*Run, error) {
 	case errors.Is(err, syscall.ENOTDIR):
 		return nil, fmt.Errorf("open run %s: it is a file, and a run is a folder", path)
 	case unreadable(err):
-		return nil, fmt.Errorf("open run %s: %w", path, withCure(err, ""))
+		return nil, fmt.Errorf("open run %s: %w", path, withHint(err, ""))
 	case err == nil:
 		err = r.readInfo(b)
 	}
@@ -303,7 +303,7 @@ func (r *Run) Close() error {
 		err = errors.Join(err, r.relock.Close())
 	}
 	if err != nil {
-		return fmt.Errorf("close run %s: %w", r.path, withCure(err, ""))
+		return fmt.Errorf("close run %s: %w", r.path, withHint(err, ""))
 	}
 	return nil
 }
@@ -322,10 +322,10 @@ func (r *Run) Path() string { return r.path }
 func (r *Run) Info() Info {
 	info := r.info
 	info.Args = slices.Clone(info.Args)
-	if info.Origin != nil {
-		origin := *info.Origin
+	if info.WarmStart != nil {
+		origin := *info.WarmStart
 		origin.Changed = slices.Clone(origin.Changed)
-		info.Origin = &origin
+		info.WarmStart = &origin
 	}
 	return info
 }
@@ -345,7 +345,7 @@ func (r *Run) Edited() (bool, error) {
 func (r *Run) readConfig() (text []byte, edited bool, err error) {
 	b, err := ReadFile(filepath.Join(r.path, configName), MostText)
 	if err != nil {
-		return nil, false, fmt.Errorf("the configuration: %w", withCure(err, ""))
+		return nil, false, fmt.Errorf("the configuration: %w", withHint(err, ""))
 	}
 	text, whole := unsealConfig(b)
 	return text, !whole && !r.unsealed(b), nil
@@ -360,7 +360,7 @@ func (r *Run) unsealed(config []byte) bool {
 func (r *Run) SetConfig(text []byte) error {
 	r.mustWrite()
 	if err := ReplaceFile(filepath.Join(r.path, configName), sealConfig(text)); err != nil {
-		return fmt.Errorf("the configuration: %w", withCure(err, ""))
+		return fmt.Errorf("the configuration: %w", withHint(err, ""))
 	}
 	return nil
 }

@@ -460,12 +460,12 @@ func TestLatestMovesOn(t *testing.T) {
 
 func TestCuresKeepTheCause(t *testing.T) {
 	for _, cause := range []error{syscall.ENOSPC, syscall.EDQUOT, syscall.EROFS, syscall.EACCES, syscall.ENOTDIR, syscall.ENOTSUP} {
-		err := withCure(&fs.PathError{Op: "open", Path: "/x", Err: cause}, ", or go")
+		err := withHint(&fs.PathError{Op: "open", Path: "/x", Err: cause}, ", or go")
 		if !errors.Is(err, cause) || !strings.HasSuffix(err.Error(), ", or go") {
 			t.Errorf("%v: %v", cause, err)
 		}
 	}
-	if withCure(nil, "") != nil || withCure(fs.ErrNotExist, "") != fs.ErrNotExist {
+	if withHint(nil, "") != nil || withHint(fs.ErrNotExist, "") != fs.ErrNotExist {
 		t.Error("what has no cure should stay as it is")
 	}
 }

@@ -228,7 +228,7 @@ func TestNotFiles(t *testing.T) {
 			case eventsName:
 				_, err = r.Events()
 			case controlName:
-				_, _, err = r.NextRequest()
+				_, _, err = r.NextCommand()
 			default:
 				_, err = r.Latest()
 			}
@@ -496,16 +496,16 @@ func FuzzManifest(f *testing.F) {
 
 // Whatever is in control.jsonl, only commands come out of it, and reading goes on behind it.
 func FuzzControl(f *testing.F) {
-	for _, s := range []string{"", "\n", `{"command":"stop"}` + "\n", `{"command":"explode"}` + "\n", `{"command":"pause"`, strings.Repeat("x", longestRequest+1)} {
+	for _, s := range []string{"", "\n", `{"command":"stop"}` + "\n", `{"command":"explode"}` + "\n", `{"command":"pause"`, strings.Repeat("x", longestCommand+1)} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		path := filepath.Join(t.TempDir(), controlName)
-		q := requests{path: path}
+		q := commandReader{path: path}
 		if err := os.WriteFile(path, append(b, "\n{\"command\":\"evaluate\"}\n"...), 0o666); err != nil {
 			t.Fatal(err)
 		}
-		for range len(b)/longestRequest + 2 {
+		for range len(b)/longestCommand + 2 {
 			if err := q.read(); err != nil {
 				t.Fatal(err)
 			}

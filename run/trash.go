@@ -23,22 +23,22 @@ func Trash(root, id string) (string, error) {
 		if errors.Is(err, ErrLocked) {
 			return "", err
 		}
-		return "", fmt.Errorf("move %s to the trash: %w", path, withCure(err, ""))
+		return "", fmt.Errorf("move %s to the trash: %w", path, withHint(err, ""))
 	}
 	defer lock.Close()
 	trash := filepath.Join(root, TrashName)
 	if err := MakeFolder(trash); err != nil {
-		return "", fmt.Errorf("move %s to the trash: %w", path, withCure(err, ""))
+		return "", fmt.Errorf("move %s to the trash: %w", path, withHint(err, ""))
 	}
 	to := filepath.Join(trash, id)
 	if exists(to) { // one of the same id was moved before
 		to += time.Now().Format("_2006-01-02_15-04-05.000000000")
 	}
 	if err := os.Rename(path, to); err != nil {
-		return "", fmt.Errorf("move %s to the trash: %w", path, withCure(err, ""))
+		return "", fmt.Errorf("move %s to the trash: %w", path, withHint(err, ""))
 	}
 	if err := relink(root, id); err != nil {
-		return to, fmt.Errorf("the run is in %s, but %s still points to it: %w", to, filepath.Join(root, latestName), withCure(err, ""))
+		return to, fmt.Errorf("the run is in %s, but %s still points to it: %w", to, filepath.Join(root, latestName), withHint(err, ""))
 	}
 	return to, nil
 }

@@ -49,7 +49,7 @@ func asFault(err error) error {
 	case errors.Is(err, ErrDamaged):
 		return err
 	case unreadable(err):
-		return fmt.Errorf("%w: %w", ErrUnreadable, withCure(err, ""))
+		return fmt.Errorf("%w: %w", ErrUnreadable, withHint(err, ""))
 	}
 	return fmt.Errorf("%w: %w", ErrDamaged, err)
 }

@@ -93,7 +93,7 @@ func (t *Trainer) save(diverged bool) error {
 	if t.saved == t.done {
 		return nil
 	}
-	defer t.now.enter(t.now.enter(run.PhaseSaving))
+	defer t.activity.enter(t.activity.enter(run.PhaseSaving))
 	s, err := t.snapshot(diverged)
 	if err != nil {
 		return err
@@ -108,7 +108,7 @@ func (t *Trainer) save(diverged bool) error {
 // First is the checkpoint that a run must have from the moment on at which it is made: of weights that came from another run,
 // which nothing else could bring back. It is empty if the first weights are those of the seed.
 func (t *Trainer) First() ([]run.Snapshot, error) {
-	if t.Origin == nil || t.done > 0 {
+	if t.WarmStart == nil || t.done > 0 {
 		return nil, nil
 	}
 	s, err := t.snapshot(false)
@@ -125,7 +125,7 @@ func (t *Trainer) snapshot(diverged bool) (run.Snapshot, error) {
 	if err := t.state.weights.Read(0, weights); err != nil {
 		return s, err
 	}
-	if slices.ContainsFunc(weights, func(x float32) bool { return bad(float64(x)) }) {
+	if slices.ContainsFunc(weights, func(x float32) bool { return notFinite(float64(x)) }) {
 		return s, &DivergedError{Step: t.done, Loss: t.last.Loss, Norm: t.last.Norm, Overflow: true, Rate: t.Config.Train.RateAt(t.done - 1)}
 	}
 	meta := map[string]string{"format": "coil", "layers": t.Config.Model.Layers}
@@ -291,7 +291,7 @@ func finite(f *safetensors.File) error {
 		if err := f.Read(info.Name, x); err != nil {
 			return err
 		}
-		if slices.ContainsFunc(x, func(x float32) bool { return bad(float64(x)) }) {
+		if slices.ContainsFunc(x, func(x float32) bool { return notFinite(float64(x)) }) {
 			return fmt.Errorf("tensor %q has numbers that are not finite", info.Name)
 		}
 	}

@@ -46,7 +46,7 @@ func wantFinite(t *testing.T, tr *Trainer) {
 		if err := b.Read(0, x); err != nil {
 			t.Fatal(err)
 		}
-		if i := slices.IndexFunc(x, func(x float32) bool { return bad(float64(x)) }); i >= 0 {
+		if i := slices.IndexFunc(x, func(x float32) bool { return notFinite(float64(x)) }); i >= 0 {
 			t.Errorf("value %d is %g", i, x[i])
 		}
 	}
@@ -73,7 +73,7 @@ func TestDivergence(t *testing.T) {
 		if !errors.As(err, &d) {
 			t.Fatalf("%s: %v", optimizer, err)
 		}
-		if d.Step != tr.Done()+1 || bad(d.Loss) != v.loss || !bad(d.Norm) || d.Last.Loss == 0 || d.Last.Norm == 0 {
+		if d.Step != tr.Done()+1 || notFinite(d.Loss) != v.loss || !notFinite(d.Norm) || d.Last.Loss == 0 || d.Last.Norm == 0 {
 			t.Errorf("%s: %+v", optimizer, d)
 		}
 		for _, want := range []string{fmt.Sprintf("diverged at step %d: loss ", d.Step), "the step before had loss", "at learning rate", "train.rate"} {

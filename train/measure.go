@@ -33,7 +33,7 @@ func (m *Measure) Step() error {
 	if err := m.step.finish(m.t.Config, m.batch.count, &m.metrics); err != nil {
 		return err
 	}
-	if bad(m.metrics.Loss) {
+	if notFinite(m.metrics.Loss) {
 		return fmt.Errorf("the loss of the measured step is %g", m.metrics.Loss)
 	}
 	m.t.done++

@@ -145,7 +145,7 @@ func compileStep(b backend.Backend, m *model.Model, c config.Config, g int, s *s
 
 // place is the part of the model that the step is at, as far as the backend can tell. It may be asked from any goroutine
 // as long as the program is open.
-func (st *compiledStep) place() graph.Scope {
+func (st *compiledStep) scope() graph.Scope {
 	if p, ok := st.program.(backend.Positioner); ok {
 		if op := p.Position(); op >= 0 && op < st.ops {
 			return graph.ScopeAt(st.marks, op)

@@ -19,11 +19,11 @@ import (
 
 // Trainer trains one model. Not for concurrent use.
 type Trainer struct {
-	Config config.Config
-	Model  *model.Model
-	Task   task.Task
-	Memory backend.Memory // of training and evaluation together
-	Origin *run.Origin    // of the first weights, if Begin has given them
+	Config    config.Config
+	Model     *model.Model
+	Task      task.Task
+	Memory    backend.Memory // of training and evaluation together
+	WarmStart *run.WarmStart // of the first weights, if Begin has given them
 
 	backend   backend.Backend
 	run       *run.Run
@@ -40,11 +40,11 @@ type Trainer struct {
 	saved     int     // step of the last checkpoint, -1 if there is none
 	report    func(Report)
 	last      Metrics // the last that were finite
-	steering  steering
+	steering  pendingCommands
 	remarks   []string // on the checkpoint that the run goes on from
 	unremoved string   // what was noted of checkpoints that could not be removed
 	unasked   string   // and of requests that can't be read
-	now       now
+	activity  activity
 	observer  observer
 }
 
@@ -194,7 +194,7 @@ func (t *Trainer) makeRoom(loops int, flying []inFlight) bool {
 	}
 	for n, st := range t.steps { // any that is not in flight
 		if !slices.ContainsFunc(flying, func(f inFlight) bool { return f.step == st }) {
-			t.now.runs(nil)
+			t.activity.runs(nil)
 			st.program.Close()
 			delete(t.steps, n)
 			return true
@@ -210,7 +210,7 @@ func (t *Trainer) Close() {
 }
 
 func (t *Trainer) closePrograms() {
-	t.now.runs(nil)
+	t.activity.runs(nil)
 	for _, st := range t.steps {
 		st.program.Close()
 	}
@@ -266,10 +266,10 @@ func (t *Trainer) Run(r *run.Run, next func() run.Command) error {
 }
 
 func (t *Trainer) train(r *run.Run, next func() run.Command) error {
-	t.run, t.steering = r, steering{next: next}
+	t.run, t.steering = r, pendingCommands{next: next}
 	h, _ := r.History() // lines that are garbled tell nothing
 	t.seconds = h.Seconds(t.done)
-	defer t.now.enter(run.PhaseDone)
+	defer t.activity.enter(run.PhaseDone)
 	if t.done == 0 { // else Rewind has written that the run goes on
 		if err := t.event(Report{Event: run.Event{Kind: run.KindStart}}); err != nil {
 			return err
@@ -293,7 +293,7 @@ func (t *Trainer) train(r *run.Run, next func() run.Command) error {
 	}
 	// The weights of before a step whose gradient was not finite are there still, and not lost if they can be saved. But
 	// something may be wrong with them, so they push out no older checkpoint.
-	if d := (*DivergedError)(nil); errors.As(err, &d) && bad(d.Norm) && !d.passed {
+	if d := (*DivergedError)(nil); errors.As(err, &d) && notFinite(d.Norm) && !d.passed {
 		err = errors.Join(err, t.save(true))
 	}
 	// If this fails too, the first error is the one to tell.
@@ -304,13 +304,13 @@ func (t *Trainer) train(r *run.Run, next func() run.Command) error {
 // keepFirst saves the first weights before they change, if that is wanted, or if they came from another run: nothing else
 // could bring them back. They are in the checkpoint of step 0 already if the run was made with First.
 func (t *Trainer) keepFirst() error {
-	if t.done > 0 || t.Origin == nil && !t.Config.Checkpoint.First {
+	if t.done > 0 || t.WarmStart == nil && !t.Config.Checkpoint.First {
 		return nil
 	}
-	if t.Origin == nil {
+	if t.WarmStart == nil {
 		return t.save(false)
 	}
-	if err := t.note("begins with the weights of " + t.Origin.String()); err != nil {
+	if err := t.note("begins with the weights of " + t.WarmStart.String()); err != nil {
 		return err
 	}
 	if cs, err := t.run.Checkpoints(); err == nil && len(cs) > 0 && cs[0].Step == 0 {
@@ -345,8 +345,8 @@ type inFlight struct {
 // loop keeps as many steps in flight as the backend takes, so that the next is ready when one ends.
 func (t *Trainer) loop() error {
 	c := t.Config
-	t.now.done(t.done)
-	t.now.enter(run.PhaseTraining)
+	t.activity.done(t.done)
+	t.activity.enter(run.PhaseTraining)
 	var w window
 	var m Metrics
 	data := startFeed(t.batches[:], c.Train.Seed, t.done, c.Train.Steps)
@@ -367,19 +367,19 @@ func (t *Trainer) loop() error {
 		}
 		f := flying[0]
 		flying = append(flying[:0], flying[1:]...)
-		t.now.runs(f.step)
+		t.activity.runs(f.step)
 		if err := f.step.finish(c, f.count, &m); err != nil {
 			return err
 		}
 		if f.profiled {
 			t.observer.profiled(f.step)
 		}
-		if bad(m.Loss) || bad(m.Norm) {
+		if notFinite(m.Loss) || notFinite(m.Norm) {
 			return &DivergedError{Step: t.done + 1, Loss: m.Loss, Norm: m.Norm, Last: t.last, Rate: c.Train.RateAt(t.done), passed: len(flying) > 0}
 		}
 		t.keep(&m)
 		t.done++
-		t.now.done(t.done)
+		t.activity.done(t.done)
 		t.tokens += float64(t.batchTokens())
 		took := time.Since(begin)
 		t.seconds += took.Seconds()
@@ -442,7 +442,7 @@ func (t *Trainer) start(data *feed, number int, flying []inFlight) (inFlight, er
 		t.observer.profile(st)
 	}
 	if len(flying) == 0 {
-		t.now.runs(st)
+		t.activity.runs(st)
 	}
 	if err := st.start(c.Train, number, b); err != nil {
 		return f, err
@@ -474,7 +474,7 @@ func (t *Trainer) finish() error {
 	return t.event(Report{Event: run.Event{Kind: run.KindEnd, Step: t.done}})
 }
 
-func bad(x float64) bool { return math.IsNaN(x) || math.IsInf(x, 0) }
+func notFinite(x float64) bool { return math.IsNaN(x) || math.IsInf(x, 0) }
 
 func (w *window) add(m *Metrics, took, waited time.Duration) {
 	w.steps++
@@ -527,7 +527,7 @@ func (t *Trainer) reportWindow(w *window, m *Metrics, loops int) error {
 const HeldOutSeed = 0
 
 func (t *Trainer) evaluate(examples int) error {
-	defer t.now.enter(t.now.enter(run.PhaseEvaluating))
+	defer t.activity.enter(t.activity.enter(run.PhaseEvaluating))
 	results, err := t.evaluator.Run(HeldOutSeed, examples, t.stopAsked)
 	if errors.Is(err, eval.ErrStopped) {
 		return ErrStopped

@@ -217,7 +217,7 @@ func TestEvents(t *testing.T) {
 		t.Errorf("it wrote %s", d)
 	}
 	for _, name := range []string{"loss", "accuracy", "grad_norm", "lr", "tokens", "tokens_per_second", "data_wait", "seconds", "loss_loop_1", "loss_loop_2"} {
-		if v, ok := h[3].Values[name]; !ok || bad(float64(v)) {
+		if v, ok := h[3].Values[name]; !ok || notFinite(float64(v)) {
 			t.Errorf("a train event has %s = %v", name, v)
 		}
 	}

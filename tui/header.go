@@ -168,5 +168,5 @@ func (m *model) drawFooter(a canvas.Area) {
 	dashboardKeys.drawHints(a, m)
 }
 
-// steerable reports whether there is a process to steer.
-func (m *model) steerable() bool { return m.training() || m.o.Training == nil && m.shown().alive }
+// controllable reports whether there is a process to control.
+func (m *model) controllable() bool { return m.training() || m.o.Training == nil && m.shown().alive }

@@ -186,7 +186,7 @@ func TestHomeRuns(t *testing.T) {
 	homeHas(t, m, "stop training, after saving")
 	asks(nil, "esc")
 	asks(nil, "t", "s")
-	want := [][]string{{"resume", path(2), "--detach"}, {"report", path(1), path(2), "--out", "runs/compared"}, {"steer", path(0), "stop"}}
+	want := [][]string{{"resume", path(2), "--detach"}, {"report", path(1), path(2), "--out", "runs/compared"}, {"control", path(0), "stop"}}
 	if !slices.EqualFunc(d.done, want, slices.Equal) {
 		t.Errorf("done is %q", d.done)
 	}

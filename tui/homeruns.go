@@ -268,7 +268,7 @@ func (m *Home) askStop() tea.Cmd {
 		}
 		path := m.path(m.at)
 		m.popup = &popup[Home]{title: "stop", text: m.at + "\nIt can be resumed with r.", choices: []choice[Home]{
-			{"s", "stop training, after saving a checkpoint", func(m *Home) tea.Cmd { return m.do("stop", "steer", path, "stop") }},
+			{"s", "stop training, after saving a checkpoint", func(m *Home) tea.Cmd { return m.do("stop", "control", path, "stop") }},
 			{"c", "go on", nil},
 		}}
 		return nil

@@ -61,10 +61,10 @@ func TestTakesAnything(t *testing.T) {
 			o.Runs = append(o.Runs, viewed)
 		}
 		if rapid.Bool().Draw(t, "training") {
-			now := rapid.Custom(func(t *rapid.T) run.Now {
-				return run.Now{Phase: rapid.SampledFrom([]run.Phase{run.PhasePreparing, run.PhaseTraining, run.PhasePaused, run.PhaseDone}).Draw(t, "phase"), Loop: rapid.IntRange(0, 9).Draw(t, "loop")}
+			now := rapid.Custom(func(t *rapid.T) run.Activity {
+				return run.Activity{Phase: rapid.SampledFrom([]run.Phase{run.PhasePreparing, run.PhaseTraining, run.PhasePaused, run.PhaseDone}).Draw(t, "phase"), Loop: rapid.IntRange(0, 9).Draw(t, "loop")}
 			}).Draw(t, "now")
-			o.Runs, o.Training = nil, &Training{Start: func() {}, Signaled: func() bool { return false }, Run: func() *run.Run { return nil }, Control: new(run.Control), Now: func() run.Now { return now }, Log: func() []string { return nil }}
+			o.Runs, o.Training = nil, &Training{Start: func() {}, Signaled: func() bool { return false }, Run: func() *run.Run { return nil }, Control: new(run.Control), Activity: func() run.Activity { return now }, Log: func() []string { return nil }}
 		}
 		m := newModel(o, clock)
 		for range rapid.IntRange(1, 40).Draw(t, "messages") {

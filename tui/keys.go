@@ -18,9 +18,9 @@ var dashboardKeys = table[model]{
 	}},
 	{"Run", []binding[model]{
 		{keys: []string{"p", " "}, name: "p Space", help: "pause training, or continue", hint: (*model).pauseHint, do: plain((*model).pause)},
-		{keys: []string{"s"}, name: "s", help: "save a checkpoint now", hint: whileSteered("save"), do: command(run.Save)},
-		{keys: []string{"e"}, name: "e", help: "evaluate on held-out examples now", hint: whileSteered("evaluate"), do: command(run.Evaluate)},
-		{keys: []string{"t"}, name: "t", help: "stop training, after saving a checkpoint; asks first", hint: whileSteered("stop"), do: plain((*model).askStop)},
+		{keys: []string{"s"}, name: "s", help: "save a checkpoint now", hint: whileControlled("save"), do: command(run.SaveCheckpoint)},
+		{keys: []string{"e"}, name: "e", help: "evaluate on held-out examples now", hint: whileControlled("evaluate"), do: command(run.Evaluate)},
+		{keys: []string{"t"}, name: "t", help: "stop training, after saving a checkpoint; asks first", hint: whileControlled("stop"), do: plain((*model).askStop)},
 		{keys: []string{"d"}, name: "d", help: "leave training in the background and close the dashboard", do: plain((*model).detach)},
 		{keys: []string{"n"}, name: "n", help: "of several runs, the next one on top", do: func(m *model, _ string) tea.Cmd { return m.nextRun(1) }},
 		{keys: []string{"N"}, name: "N", help: "of several runs, the one before on top", do: func(m *model, _ string) tea.Cmd { return m.nextRun(-1) }},
@@ -66,10 +66,10 @@ func command(c run.Command) func(*model, string) tea.Cmd {
 	return func(m *model, _ string) tea.Cmd { return m.send(c) }
 }
 
-// whileSteered is a hint that is there as long as there is a process to steer.
-func whileSteered(hint string) func(*model) string {
+// whileControlled is a hint that is there as long as there is a process to control.
+func whileControlled(hint string) func(*model) string {
 	return func(m *model) string {
-		if !m.steerable() {
+		if !m.controllable() {
 			return ""
 		}
 		return hint
@@ -79,7 +79,7 @@ func whileSteered(hint string) func(*model) string {
 // pauseHint says what p does now.
 func (m *model) pauseHint() string {
 	switch {
-	case !m.steerable():
+	case !m.controllable():
 		return ""
 	case m.paused():
 		return "continue"

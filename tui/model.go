@@ -31,9 +31,9 @@ type model struct {
 
 	experiment Experiment
 
-	moment  run.Now // of the training in this process
-	stopped bool    // it was asked to stop
-	done    bool    // it has ended
+	moment  run.Activity // of the training in this process
+	stopped bool         // it was asked to stop
+	done    bool         // it has ended
 }
 
 func newModel(o Options, clock func() time.Time) *model {
@@ -121,7 +121,7 @@ func (m *model) poll() tea.Cmd {
 		if m.runs[0].run == nil {
 			m.runs[0].run = t.Run()
 		}
-		if now := t.Now(); now != m.moment {
+		if now := t.Activity(); now != m.moment {
 			m.moment, m.dirty = now, true
 		}
 		if m.done && t.Signaled() { // nobody may be there to press a key

@@ -44,7 +44,7 @@ func TestFaultGivesTheTerminalBack(t *testing.T) {
 	var asked atomic.Int32
 	o := Options{Style: style(), Training: &Training{Start: func() { close(begun) }, Run: func() *run.Run { return nil }, Done: make(chan struct{}),
 		Signaled: func() bool { return false }, Log: func() []string { return nil }, Control: new(run.Control),
-		Now: func() run.Now {
+		Activity: func() run.Activity {
 			select {
 			case <-begun:
 				if asked.Add(1) > 2 {
@@ -52,7 +52,7 @@ func TestFaultGivesTheTerminalBack(t *testing.T) {
 				}
 			default:
 			}
-			return run.Now{}
+			return run.Activity{}
 		}}}
 	_, err := Run(o, tty, tty, nil)
 	if err == nil || !strings.Contains(err.Error(), "the dashboard failed: a fault") {
@@ -74,7 +74,7 @@ func TestStopGivesTheTerminalBack(t *testing.T) {
 	tty, written, before := terminal(t)
 	stop := make(chan struct{})
 	o := Options{Style: style(), Training: &Training{Start: func() { close(stop) }, Run: func() *run.Run { return nil }, Done: make(chan struct{}),
-		Signaled: func() bool { return false }, Log: func() []string { return nil }, Control: new(run.Control), Now: func() run.Now { return run.Now{} }}}
+		Signaled: func() bool { return false }, Log: func() []string { return nil }, Control: new(run.Control), Activity: func() run.Activity { return run.Activity{} }}}
 	if outcome, err := Run(o, tty, tty, stop); outcome != AtOnce || err != nil {
 		t.Errorf("it ends with %v, %v", outcome, err)
 	}

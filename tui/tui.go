@@ -1,4 +1,4 @@
-// Package tui is the dashboard: a picture of a run's events, and the keys that steer the run.
+// Package tui is the dashboard: a picture of a run's events, and the keys that control the run.
 package tui
 
 import (
@@ -32,13 +32,13 @@ type Style struct {
 
 // Training is a run that is trained in this process, on another goroutine.
 type Training struct {
-	Start    func()          // begins it; called once, when the first frame is on the screen
-	Run      func() *run.Run // nil as long as it is not made
-	Now      func() run.Now  // what it is doing
-	Done     <-chan struct{} // closed when it has ended
-	Signaled func() bool     // a signal has asked this process to stop
-	Log      func() []string // what was written to standard output and error meanwhile
-	Control  *run.Control    // steers it
+	Start    func()              // begins it; called once, when the first frame is on the screen
+	Run      func() *run.Run     // nil as long as it is not made
+	Activity func() run.Activity // what it is doing
+	Done     <-chan struct{}     // closed when it has ended
+	Signaled func() bool         // a signal has asked this process to stop
+	Log      func() []string     // what was written to standard output and error meanwhile
+	Control  *run.Control        // controls it
 }
 
 // Outcome is how the user left a dashboard.

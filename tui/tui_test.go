@@ -163,8 +163,8 @@ func TestSteering(t *testing.T) {
 	press(m, "c")
 	hasNot(t, m, "stop training, after saving a checkpoint")
 	press(m, "ts") // both at once
-	for _, want := range []run.Command{run.Pause, run.Save, run.Evaluate, run.Stop} {
-		if q, ok, err := r.NextRequest(); q.Command != want || !ok || err != nil {
+	for _, want := range []run.Command{run.Pause, run.SaveCheckpoint, run.Evaluate, run.Stop} {
+		if q, ok, err := r.NextCommand(); q.Command != want || !ok || err != nil {
 			t.Errorf("asked is %v, %v, %v, want %s", q, ok, err, want)
 		}
 	}
@@ -183,7 +183,7 @@ func TestTrainingHere(t *testing.T) {
 	var control run.Control
 	var made *run.Run
 	o := Options{Style: style(), Training: &Training{Start: func() {}, Signaled: func() bool { return false }, Run: func() *run.Run { return made }, Control: &control,
-		Now: func() run.Now { return run.Now{Phase: run.PhaseTraining, Step: 600, Loop: 3} }, Log: func() []string { return []string{"a word from a library"} }}}
+		Activity: func() run.Activity { return run.Activity{Phase: run.PhaseTraining, Step: 600, Loop: 3} }, Log: func() []string { return []string{"a word from a library"} }}}
 	m := open(t, o, 120, 40)
 	has(t, m, "preparing")
 	made = newRun(t, "", story(600, 1200))
@@ -226,7 +226,7 @@ func TestTrainingHere(t *testing.T) {
 func TestStaysAtTheEnd(t *testing.T) {
 	r := newRun(t, "", append(story(1200, 1200), run.Event{Kind: run.KindEnd, Step: 1200, Time: begin}))
 	o := Options{Style: style(), Training: &Training{Start: func() {}, Signaled: func() bool { return false }, Run: func() *run.Run { return r }, Control: new(run.Control),
-		Now: func() run.Now { return run.Now{Phase: run.PhaseDone} }, Log: func() []string { return nil }}}
+		Activity: func() run.Activity { return run.Activity{Phase: run.PhaseDone} }, Log: func() []string { return nil }}}
 	m := open(t, o, 120, 40)
 	if m.update(trained{}) != nil {
 		t.Error("it leaves")

@@ -107,11 +107,11 @@ func (f *backendFlags) openMetal(w io.Writer) (backend.Backend, error) {
 	if err != nil {
 		return nil, fmt.Errorf("where to remember that the GPU was examined: %w", err)
 	}
-	said := false
+	announced := false
 	verdict, examined, err := doctor.FirstRun(filepath.Join(cache, "coil"), bridge.Open, doctor.Options{Version: version(), Progress: func(any) {
-		if !said {
+		if !announced {
 			fmt.Fprintln(w, "first run on this GPU: comparing its kernels with the reference, once (coil doctor does it thoroughly)")
-			said = true
+			announced = true
 		}
 	}})
 	if err != nil {

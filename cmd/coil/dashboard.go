@@ -21,7 +21,7 @@ import (
 // inDashboard trains on another goroutine, and shows the dashboard on this one. When that is closed, whatever was to be
 // told is told on the normal screen.
 func (s *session) inDashboard() error {
-	style, err := s.front.look.style()
+	style, err := s.ui.appearance.style()
 	if err != nil {
 		return err
 	}
@@ -29,16 +29,16 @@ func (s *session) inDashboard() error {
 	if err != nil {
 		return err
 	}
-	said := &later{}
-	p := &progress{w: said}
+	messages := &deferredWriter{}
+	p := &progress{w: messages}
 	p.silent.Store(true)
-	stop := watchSignals(said, stopping, leaving)
+	stop := watchSignals(messages, stopping, leaving)
 	defer stop.end()
 	atOnce := make(chan struct{})
 	stop.first = func() { s.control.Send(run.Stop) }
 	stop.second = func(int) { close(atOnce); stop.second = os.Exit }
 
-	var made atomic.Pointer[job]
+	var running atomic.Pointer[job]
 	done := make(chan struct{})
 	begin := time.Now()
 	var took time.Duration // of training; who looks at the dashboard afterwards takes no part in it
@@ -47,33 +47,33 @@ func (s *session) inDashboard() error {
 		defer close(done)
 		defer func() { took = time.Since(begin) }()
 		var j *job
-		if j, failure = s.prepare(said, p.report); failure != nil {
+		if j, failure = s.prepare(messages, p.report); failure != nil {
 			j.close()
 			return
 		}
-		made.Store(j)
-		s.supervisor.tell(j.r)
+		running.Store(j)
+		s.supervisor.announce(j.r)
 		failure = j.t.Run(j.r, s.control.Next)
 	}
 	outcome, fault := tui.Run(tui.Options{Style: style, Training: &tui.Training{
 		Start: func() { go work() },
 		Run: func() *run.Run {
-			if j := made.Load(); j != nil {
+			if j := running.Load(); j != nil {
 				return j.r
 			}
 			return nil
 		},
-		Now: func() run.Now {
-			if j := made.Load(); j != nil {
-				return j.t.Now()
+		Activity: func() run.Activity {
+			if j := running.Load(); j != nil {
+				return j.t.Activity()
 			}
-			return run.Now{Phase: run.PhasePreparing}
+			return run.Activity{Phase: run.PhasePreparing}
 		},
 		Done: done, Signaled: stop.asked, Log: screen.log, Control: &s.control,
 	}}, os.Stdin, screen.terminal, atOnce)
 	w := s.cmd.ErrOrStderr()
 	screen.giveBack(w)
-	said.to(w)
+	messages.to(w)
 	if outcome == tui.AtOnce {
 		return stop.err()
 	}
@@ -82,7 +82,7 @@ func (s *session) inDashboard() error {
 	}
 	p.silent.Store(false)
 	<-done
-	j := made.Load()
+	j := running.Load()
 	if j == nil {
 		return failure
 	}
@@ -93,14 +93,14 @@ func (s *session) inDashboard() error {
 	return s.finish(j, p, failure, took, stop)
 }
 
-// later keeps what is written until it is told where it goes.
-type later struct {
+// deferredWriter keeps what is written until it is told where it goes.
+type deferredWriter struct {
 	mu   sync.Mutex
 	kept bytes.Buffer
 	w    io.Writer
 }
 
-func (l *later) Write(b []byte) (int, error) {
+func (l *deferredWriter) Write(b []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.w != nil {
@@ -109,7 +109,7 @@ func (l *later) Write(b []byte) (int, error) {
 	return l.kept.Write(b)
 }
 
-func (l *later) to(w io.Writer) {
+func (l *deferredWriter) to(w io.Writer) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.w = w

@@ -30,8 +30,8 @@ const detachedPipe = 3
 // logName is what the log is called in the run's folder.
 const logName = "log.txt"
 
-// began is what is told.
-type began struct {
+// startedMessage is what the background process writes to the pipe when its run has begun.
+type startedMessage struct {
 	Run string `json:"run"`
 	PID int    `json:"pid"`
 }
@@ -88,17 +88,17 @@ func startDetached(s *session, args []string) error {
 	if err != nil {
 		return err
 	}
-	var b began
+	var b startedMessage
 	if json.Unmarshal(answer, &b) != nil {
 		return failedDetached(c, log, s.cmd.ErrOrStderr())
 	}
 	w := s.cmd.OutOrStdout()
-	if s.front.asJSON {
+	if s.ui.asJSON {
 		return writeJSON(w, b)
 	}
 	fmt.Fprintf(w, "run    %s, in the background: process %d\n", b.Run, b.PID)
 	path := text.Path(b.Run)
-	fmt.Fprintf(w, "watch  coil watch %s\nstop   coil steer %s stop\n", path, path)
+	fmt.Fprintf(w, "watch  coil watch %s\nstop   coil control %s stop\n", path, path)
 	return nil
 }
 
@@ -129,6 +129,6 @@ func announceRun(r *run.Run) {
 		fmt.Fprintf(os.Stderr, "coil: %v\n", err)
 	}
 	pipe := os.NewFile(detachedPipe, "pipe")
-	encode.Line(pipe, began{r.Path(), os.Getpid()}) // whoever started this may be gone
+	encode.Line(pipe, startedMessage{r.Path(), os.Getpid()}) // whoever started this may be gone
 	pipe.Close()
 }

@@ -23,7 +23,7 @@ func newEval() *cobra.Command {
 	var step, examples, batch int
 	var seed uint64
 	var asJSON bool
-	var where backendFlags
+	var backends backendFlags
 	cmd := &cobra.Command{
 		Use:   "eval RUN",
 		Short: "Measure a trained model on held-out examples, at any number of loops",
@@ -48,7 +48,7 @@ func newEval() *cobra.Command {
 	f.Uint64Var(&seed, "seed", train.HeldOutSeed, "`seed` of the examples")
 	f.IntVar(&batch, "batch", 64, "`number` of examples at a time")
 	f.BoolVar(&asJSON, "json", false, "print JSON")
-	where.add(cmd)
+	backends.add(cmd)
 	cmd.ValidArgsFunction = completeRuns
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if examples < 1 || batch < 1 {
@@ -77,7 +77,7 @@ func newEval() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		b, err := where.open(cmd.ErrOrStderr())
+		b, err := backends.open(cmd.ErrOrStderr())
 		if err != nil {
 			return err
 		}
@@ -123,11 +123,11 @@ func evaluate(cmd *cobra.Command, c config.Config, r *run.Run, checkpoint run.Ch
 		counts = []int{m.Architecture.Count()}
 	}
 	var e *eval.Evaluator
-	var g *eval.Gate
+	var g *eval.GateEvaluator
 	if thresholds == nil {
 		e, err = eval.New(b, m, t, weights, batch, counts)
 	} else {
-		g, err = eval.NewGate(b, m, t, weights, batch)
+		g, err = eval.NewGateEvaluator(b, m, t, weights, batch)
 	}
 	if errors.Is(err, backend.ErrMemory) {
 		return fmt.Errorf("%w; take a smaller --batch or fewer --loops", err)

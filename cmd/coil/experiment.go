@@ -34,9 +34,9 @@ type experimentFlags struct {
 	jobs                         int
 	dry, results, retry, asJSON  bool
 	noTUI                        bool
-	look                         lookFlags
+	appearance                   appearanceFlags
 	image, claim, mount, program string
-	where                        backendFlags
+	backends                     backendFlags
 }
 
 func newExperiment() *cobra.Command {
@@ -78,8 +78,8 @@ func newExperiment() *cobra.Command {
 	f.IntVar(&o.jobs, "jobs", 0, "`number` of cells at a time; one for each core if not given, as far as memory goes")
 	f.BoolVar(&o.asJSON, "json", false, "print JSON; no dashboard")
 	f.BoolVar(&o.noTUI, "no-tui", false, "lines of progress instead of the dashboard")
-	o.look.add(cmd)
-	o.where.add(cmd)
+	o.appearance.add(cmd)
+	o.backends.add(cmd)
 	f.StringVar(&o.executor, "executor", "local", "`who` trains the cells: local, slurm or kubernetes")
 	f.StringVar(&o.program, "program", "coil", "slurm, kubernetes: the `path` of coil there")
 	f.StringVar(&o.image, "image", "", "kubernetes: an `image` that has coil")
@@ -99,7 +99,7 @@ func newExperiment() *cobra.Command {
 
 // newExperimentCell is the command of one cell, which executors run.
 func newExperimentCell() *cobra.Command {
-	var where backendFlags
+	var backends backendFlags
 	cmd := &cobra.Command{
 		Use:   "cell FOLDER CELL",
 		Short: "Train one cell of an experiment to its end: what an executor runs",
@@ -109,7 +109,7 @@ func newExperimentCell() *cobra.Command {
 		Args: exactArgs(2, "the folder of an experiment and a cell"),
 	}
 	cmd.Flags().SortFlags = false
-	where.add(cmd)
+	backends.add(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		f, err := experiment.Open(args[0])
 		if err != nil {
@@ -126,7 +126,7 @@ func newExperimentCell() *cobra.Command {
 		}
 		defer survivePipes()()
 		w := cmd.ErrOrStderr()
-		b, err := where.open(w)
+		b, err := backends.open(w)
 		if err != nil {
 			return err
 		}
@@ -241,12 +241,12 @@ func (o *experimentFlags) run(cmd *cobra.Command, name string) error {
 		if err != nil {
 			return usageError{fmt.Errorf("%w; coil experiment %s begins it", err, text.Path(name))}
 		}
-		return o.tell(cmd, f)
+		return o.printTable(cmd, f)
 	}
 	if err := o.checkExecutor(); err != nil {
 		return err
 	}
-	b, err := o.where.open(cmd.ErrOrStderr())
+	b, err := o.backends.open(cmd.ErrOrStderr())
 	if err != nil {
 		return err
 	}
@@ -362,7 +362,7 @@ func (o *experimentFlags) local(cmd *cobra.Command, parent *supervisor, f *exper
 			if info.Workers > 0 {
 				args = append(args, "--workers", strconv.Itoa(workers))
 			}
-			if o.where.bfloat {
+			if o.backends.bfloat {
 				args = append(args, "--bfloat16")
 			}
 			return exec.Command(program, args...)
@@ -376,13 +376,13 @@ func (o *experimentFlags) local(cmd *cobra.Command, parent *supervisor, f *exper
 		fmt.Fprintf(w, "stopped; the same command goes on\n")
 		return stop.err()
 	}
-	return errors.Join(o.tell(cmd, f), err)
+	return errors.Join(o.printTable(cmd, f), err)
 }
 
 // inDashboard trains on another goroutine and shows the cells in the dashboard on this one, until all are finished or the user
 // leaves; then lines of progress go on.
 func (o *experimentFlags) inDashboard(w io.Writer, parent *supervisor, f *experiment.Folder, l *experiment.Local, stop *interrupt, stopAsked, atOnce chan struct{}) error {
-	style, err := o.look.style()
+	style, err := o.appearance.style()
 	if err != nil {
 		return err
 	}
@@ -491,8 +491,8 @@ func (l *cellLines) report(p experiment.Progress) {
 	}
 }
 
-// tell writes the results to the folder, and prints the table.
-func (o *experimentFlags) tell(cmd *cobra.Command, f *experiment.Folder) error {
+// printTable writes the results to the folder, and prints the table.
+func (o *experimentFlags) printTable(cmd *cobra.Command, f *experiment.Folder) error {
 	r, files, err := f.Write()
 	if err != nil {
 		return err
@@ -536,7 +536,7 @@ func (o *experimentFlags) tell(cmd *cobra.Command, f *experiment.Folder) error {
 
 // cluster is what the command line says of another engine.
 func (o *experimentFlags) cluster() experiment.Cluster {
-	return experiment.Cluster{Program: o.program, Jobs: o.jobs, CPUs: o.where.workers, Retry: o.retry,
+	return experiment.Cluster{Program: o.program, Jobs: o.jobs, CPUs: o.backends.workers, Retry: o.retry,
 		Image: o.image, Claim: o.claim, Mount: o.mount}
 }
 
@@ -553,7 +553,7 @@ func (o *experimentFlags) checkExecutor() error {
 	default:
 		return usageError{fmt.Errorf("--executor %s: there are local, slurm and kubernetes", o.executor)}
 	}
-	if o.where.name == "metal" {
+	if o.backends.name == "metal" {
 		return usageError{fmt.Errorf("--backend metal: with --executor %s cells train on the cpu backend", o.executor)}
 	}
 	return nil

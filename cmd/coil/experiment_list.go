@@ -33,7 +33,7 @@ type gridCost struct {
 
 // list prints the experiments that there are, with what each will cost here.
 func (o *experimentFlags) list(cmd *cobra.Command) error {
-	b, err := o.where.open(cmd.ErrOrStderr())
+	b, err := o.backends.open(cmd.ErrOrStderr())
 	if err != nil {
 		return err
 	}

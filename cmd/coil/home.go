@@ -60,19 +60,19 @@ func home(cmd *cobra.Command, root string, style tui.Style) error {
 		case err != nil || args == nil:
 			return err
 		}
-		said, err := doOnTerminal(cmd.ErrOrStderr(), program, args)
+		printed, err := doOnTerminal(cmd.ErrOrStderr(), program, args)
 		if signal := (signalError{}); errors.As(err, &signal) {
 			return err
 		}
 		var exit *exec.ExitError
 		stopped := errors.As(err, &exit) && exit.ExitCode() == 128+int(syscall.SIGINT) // by the user
-		h.Returned(args, err != nil && !stopped, said)
+		h.Returned(args, err != nil && !stopped, printed)
 	}
 }
 
 // doOnTerminal runs a command of coil that has the terminal for itself, and returns the end of what it wrote to standard error.
 // A signal that asks this process to end ends the command first; Ctrl-C is for the command.
-func doOnTerminal(stderr io.Writer, program string, args []string) (said string, err error) {
+func doOnTerminal(stderr io.Writer, program string, args []string) (printed string, err error) {
 	var kept tail
 	c := exec.Command(program, args...)
 	c.Stdin, c.Stdout, c.Stderr = os.Stdin, os.Stdout, io.MultiWriter(stderr, &kept)
@@ -230,8 +230,8 @@ func checkDraft(d tui.Draft) tui.Plan {
 	var p tui.Plan
 	bad := false
 	c, set := draftConfig(d, func(f tui.Field, err error) { p.Errors[f], bad = err.Error(), true })
-	where := backendFlags{name: d[tui.FieldBackend]}
-	if err := where.available(); err != nil {
+	backends := backendFlags{name: d[tui.FieldBackend]}
+	if err := backends.available(); err != nil {
 		p.Errors[tui.FieldBackend], bad = err.Error(), true
 	}
 	if bad {
@@ -285,8 +285,8 @@ func each(err error) []error {
 // draftMemory is the memory that training a draft takes, as its backend plans it.
 func draftMemory(d tui.Draft) (string, error) {
 	c, _ := draftConfig(d, func(tui.Field, error) {})
-	where := backendFlags{name: d[tui.FieldBackend]}
-	b, err := where.open(io.Discard)
+	backends := backendFlags{name: d[tui.FieldBackend]}
+	b, err := backends.open(io.Discard)
 	if err != nil {
 		return "", err
 	}

@@ -30,7 +30,7 @@ func newLens() *cobra.Command {
 	var loops string
 	var seed uint64
 	var asJSON bool
-	var where backendFlags
+	var backends backendFlags
 	cmd := &cobra.Command{
 		Use:   "lens RUN",
 		Short: "Look into a model after each loop, and try when it could stop",
@@ -58,7 +58,7 @@ that the source uses are marked. A fixed number of loops, and an oracle that sto
 	f.Uint64Var(&seed, "seed", train.HeldOutSeed, "`seed` of the examples")
 	f.IntVar(&batch, "batch", 16, "`number` of examples at a time")
 	f.BoolVar(&asJSON, "json", false, "print JSON")
-	where.add(cmd)
+	backends.add(cmd)
 	cmd.ValidArgsFunction = completeRuns
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if examples < 1 || batch < 1 {
@@ -80,7 +80,7 @@ that the source uses are marked. A fixed number of loops, and an oracle that sto
 		if err != nil {
 			return err
 		}
-		b, err := where.open(cmd.ErrOrStderr())
+		b, err := backends.open(cmd.ErrOrStderr())
 		if err != nil {
 			return err
 		}
@@ -108,14 +108,14 @@ that the source uses are marked. A fixed number of loops, and an oracle that sto
 
 // lensView is the result of coil lens.
 type lensView struct {
-	Run     string          `json:"run"`
-	Step    int             `json:"step"`
-	Model   string          `json:"model"`
-	Trained int             `json:"trained_loops"`
-	Task    string          `json:"task"`
-	Metric  string          `json:"metric"`
-	Loops   []eval.View     `json:"loops"`
-	Exits   []eval.ExitView `json:"exits"`
+	Run     string           `json:"run"`
+	Step    int              `json:"step"`
+	Model   string           `json:"model"`
+	Trained int              `json:"trained_loops"`
+	Task    string           `json:"task"`
+	Metric  string           `json:"metric"`
+	Loops   []eval.LoopStats `json:"loops"`
+	Exits   []eval.ExitView  `json:"exits"`
 
 	exact    bool
 	examples int
@@ -144,7 +144,7 @@ func lookInto(cmd *cobra.Command, c config.Config, r *run.Run, checkpoint run.Ch
 	if counts != nil {
 		loops = counts[len(counts)-1]
 	}
-	k, err := eval.NewLooker(b, m, t, weights, batch, loops)
+	k, err := eval.NewProbe(b, m, t, weights, batch, loops)
 	if errors.Is(err, backend.ErrMemory) {
 		return nil, fmt.Errorf("%w; take a smaller --batch or fewer --loops", err)
 	} else if err != nil {
@@ -153,7 +153,7 @@ func lookInto(cmd *cobra.Command, c config.Config, r *run.Run, checkpoint run.Ch
 	defer k.Close()
 	stop := watchSignals(cmd.ErrOrStderr(), "stopping", "Ctrl-C once more leaves at once")
 	defer stop.end()
-	l := eval.NewLens(loops, len(t.Kinds()), eval.ExitRules(loops))
+	l := eval.NewLensStats(loops, len(t.Kinds()), eval.ExitRules(loops))
 	if err := k.Each(seed, examples, stop.asked, l.Add); errors.Is(err, eval.ErrStopped) {
 		return nil, stop.err()
 	} else if err != nil {
@@ -164,11 +164,11 @@ func lookInto(cmd *cobra.Command, c config.Config, r *run.Run, checkpoint run.Ch
 }
 
 // wanted are the views after those loops that were asked for; one number asks for all up to it.
-func wanted(views []eval.View, counts []int) []eval.View {
+func wanted(views []eval.LoopStats, counts []int) []eval.LoopStats {
 	if len(counts) < 2 {
 		return views
 	}
-	return slices.DeleteFunc(views, func(v eval.View) bool { return !slices.Contains(counts, v.Loops) })
+	return slices.DeleteFunc(views, func(v eval.LoopStats) bool { return !slices.Contains(counts, v.Loops) })
 }
 
 func (x *lensView) print(cmd *cobra.Command) {
@@ -176,7 +176,7 @@ func (x *lensView) print(cmd *cobra.Command) {
 	fmt.Fprintf(w, "%s · %s · %s · step %d · %s held-out examples\n", filepath.Base(x.Run), x.Model, x.Task, x.Step, format.Count(x.examples))
 	fmt.Fprint(w, table(x.loopRows(
 		func(v float64) string { return format.Percent(v, 1) }, func(v float64) string { return format.Fixed(v, 4) })))
-	if x.all > x.Trained && slices.ContainsFunc(x.Loops, func(v eval.View) bool { return v.Loops == x.Trained }) {
+	if x.all > x.Trained && slices.ContainsFunc(x.Loops, func(v eval.LoopStats) bool { return v.Loops == x.Trained }) {
 		fmt.Fprintln(w, "* as trained")
 	}
 	fmt.Fprintf(w, "\n%s", table(x.exitRows()))
@@ -280,7 +280,7 @@ func lines(rows [][]string) []byte {
 // plots are the metric against loops, the measures of change against loops, and the metric against the loops that each exit
 // rule runs.
 func (x *lensView) plots() map[string]report.Plot {
-	line := func(label string, color int, of func(eval.View) float64) report.Line {
+	line := func(label string, color int, of func(eval.LoopStats) float64) report.Line {
 		l := report.Line{Label: label, Color: color}
 		for _, v := range x.Loops {
 			l.X, l.Y = append(l.X, float64(v.Loops)), append(l.Y, of(v))
@@ -292,12 +292,12 @@ func (x *lensView) plots() map[string]report.Plot {
 	}
 	plots := map[string]report.Plot{
 		"lens": {Title: x.Model + " · " + x.Task + " · " + x.Metric, X: "loop", Whole: true, Share: true, Lines: []report.Line{
-			line(x.Metric, 0, func(v eval.View) float64 { return x.headline(v.Accuracy, v.Exact) }),
-			line("answers that change", 1, func(v eval.View) float64 { return v.Flips })}},
+			line(x.Metric, 0, func(v eval.LoopStats) float64 { return x.headline(v.Accuracy, v.Exact) }),
+			line("answers that change", 1, func(v eval.LoopStats) float64 { return v.Flips })}},
 		"change": {Title: x.Model + " · " + x.Task + " · what a loop changes", X: "loop", Whole: true, Lines: []report.Line{
-			line("loss", 0, func(v eval.View) float64 { return v.Loss }), line("entropy", 1, func(v eval.View) float64 { return v.Entropy }),
-			line("KL to the last loop", 2, func(v eval.View) float64 { return v.ToLast }), line("change of the state", 3, func(v eval.View) float64 { return float64(v.Change) }),
-			line("cosine", 4, func(v eval.View) float64 { return v.Cosine })}},
+			line("loss", 0, func(v eval.LoopStats) float64 { return v.Loss }), line("entropy", 1, func(v eval.LoopStats) float64 { return v.Entropy }),
+			line("KL to the last loop", 2, func(v eval.LoopStats) float64 { return v.ToLast }), line("change of the state", 3, func(v eval.LoopStats) float64 { return float64(v.Change) }),
+			line("cosine", 4, func(v eval.LoopStats) float64 { return v.Cosine })}},
 	}
 	exits := report.Plot{Title: x.Model + " · " + x.Task + " · " + x.Metric + " at the exit", X: "loops run, mean", Share: true}
 	var rules []string

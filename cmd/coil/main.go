@@ -76,7 +76,7 @@ func execute(args []string, stdout, stderr io.Writer) int {
 		err = fmt.Errorf("the result could not be written: %w", out.err)
 	}
 	code := exitCode(err)
-	if err != nil && !said(err) {
+	if err != nil && !printed(err) {
 		fmt.Fprintf(stderr, "coil: %s\n", err)
 		if errors.As(err, &usageError{}) && !strings.Contains(err.Error(), "--help") {
 			fmt.Fprintf(stderr, "%s --help shows how it is used\n", cmd.CommandPath())
@@ -96,7 +96,7 @@ func onASCII(w io.Writer) bool {
 }
 
 // said reports whether there is nothing more to say of an error.
-func said(err error) bool {
+func printed(err error) bool {
 	return errors.As(err, &signalError{}) || errors.As(err, &silentError{})
 }
 
@@ -178,15 +178,15 @@ func newRoot() *cobra.Command {
 		if !canWatch() {
 			return cmd.Help()
 		}
-		look := lookFlags{theme: os.Getenv("COIL_THEME")}
-		style, err := look.style()
+		appearance := appearanceFlags{theme: os.Getenv("COIL_THEME")}
+		style, err := appearance.style()
 		if err != nil {
 			return err
 		}
 		return home(cmd, defaultRoot, style)
 	}
 	root.SetFlagErrorFunc(flagError)
-	root.AddCommand(newTrain(), newResume(), newVerify(), newList(), newWatch(), newSteer(), newEval(), newLens(), newReport(), newExperiment(), newTask(), newPresets(), newBackends(), newBench(), newLaunches(), newDoctor(), newCompletion(), newMan(), newVersion())
+	root.AddCommand(newTrain(), newResume(), newVerify(), newList(), newWatch(), newControl(), newEval(), newLens(), newReport(), newExperiment(), newTask(), newPresets(), newBackends(), newBench(), newLaunches(), newDoctor(), newCompletion(), newMan(), newVersion())
 	root.SuggestionsMinimumDistance = 2
 	root.SetHelpFunc(help)
 	root.SetHelpCommand(&cobra.Command{Use: "help [COMMAND]", Hidden: true, RunE: func(cmd *cobra.Command, args []string) error {

@@ -26,8 +26,8 @@ type resumeFlags struct {
 func newResume() *cobra.Command {
 	var root string
 	var o resumeFlags
-	var front frontFlags
-	var where backendFlags
+	var ui interfaceFlags
+	var backends backendFlags
 	cmd := &cobra.Command{
 		Use:   "resume RUN",
 		Short: "Go on with a run that was stopped",
@@ -49,8 +49,8 @@ func newResume() *cobra.Command {
 	f.BoolVar(&o.fallback, "fallback", false, "if the newest checkpoint is damaged, go on from the newest that is whole, and say so")
 	f.BoolVar(&o.edited, "edited", false, "take the config.toml that was edited by hand")
 	f.SortFlags = false
-	front.add(cmd)
-	where.add(cmd)
+	ui.add(cmd)
+	backends.add(cmd)
 	o.set = addKeys(cmd, everyKey)
 	f.VisitAll(func(flag *pflag.Flag) {
 		if flag.Annotations[isKey] != nil {
@@ -61,7 +61,7 @@ func newResume() *cobra.Command {
 	cmd.ValidArgsFunction = completeRuns
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		var parent *supervisor
-		if front.showsDashboard() {
+		if ui.showsDashboard() {
 			var err error
 			if parent, err = supervise(cmd.ErrOrStderr()); err != nil {
 				return err
@@ -79,55 +79,55 @@ func newResume() *cobra.Command {
 		if err != nil {
 			return inputError{err}
 		}
-		c, from, err := look(path, o)
+		c, from, err := findResumePoint(path, o)
 		if err != nil {
 			return err
 		}
 		if from.Step >= c.Train.Steps && ended(path) {
 			fmt.Fprintf(cmd.ErrOrStderr(), "nothing to do: all %d steps are done; for more of them:\n  coil resume %s --steps %d\n",
 				c.Train.Steps, text.Path(path), 2*c.Train.Steps)
-			if front.asJSON {
+			if ui.asJSON {
 				return writeJSON(cmd.OutOrStdout(), outcome{Run: path, Steps: from.Step, Done: true})
 			}
 			return nil
 		}
-		s := session{cmd: cmd, front: front, folder: path, supervisor: parent}
+		s := session{cmd: cmd, ui: ui, folder: path, supervisor: parent}
 		s.prepare = func(w io.Writer, report func(train.Report)) (*job, error) {
-			return resume(path, o, where, w, report)
+			return resume(path, o, backends, w, report)
 		}
 		return s.run()
 	}
 	return cmd
 }
 
-// look finds out where a run would go on, or why it can't.
-func look(path string, o resumeFlags) (c config.Config, from run.Checkpoint, err error) {
+// findResumePoint finds out where a run would go on, or why it can't.
+func findResumePoint(path string, o resumeFlags) (c config.Config, from run.Checkpoint, err error) {
 	r, err := run.Open(path)
 	if err != nil {
 		return c, from, err
 	}
 	defer r.Close()
-	c, from, _, err = point(r, o)
+	c, from, _, err = resumePoint(r, o)
 	return c, from, err
 }
 
-// point is where a run goes on: its configuration, with what flags set, and the checkpoint, none being the beginning with the
+// resumePoint is where a run goes on: its configuration, with what flags set, and the checkpoint, none being the beginning with the
 // seed's weights. passed are the checkpoints that are given up for it.
-func point(r *run.Run, o resumeFlags) (c config.Config, from run.Checkpoint, passed []error, err error) {
+func resumePoint(r *run.Run, o resumeFlags) (c config.Config, from run.Checkpoint, passed []error, err error) {
 	if c, err = configOf(r); err != nil {
 		return c, from, nil, err
 	}
-	origin := r.Info().Origin
+	start := r.Info().WarmStart
 	switch {
 	case o.fallback:
 		from, passed, err = r.LatestWhole()
-	case o.step == 0 && origin == nil && !hasCheckpoint(r, 0):
+	case o.step == 0 && start == nil && !hasCheckpoint(r, 0):
 	default:
 		from, err = checkpointOf(r, o.step)
 	}
 	switch {
-	case origin != nil && (errors.Is(err, run.ErrNoCheckpoint) || errors.Is(err, run.ErrLost)):
-		err = fmt.Errorf("run %s has no checkpoint, not even of the weights that it began with, those of %s: put its checkpoints back, or begin anew with coil train --from", r.Path(), origin)
+	case start != nil && (errors.Is(err, run.ErrNoCheckpoint) || errors.Is(err, run.ErrLost)):
+		err = fmt.Errorf("run %s has no checkpoint, not even of the weights that it began with, those of %s: put its checkpoints back, or begin anew with coil train --from", r.Path(), start)
 		if o.step >= 0 {
 			err = usageError{err}
 		}
@@ -183,18 +183,18 @@ func checkEdited(r *run.Run, c *config.Config, from run.Checkpoint, meant bool) 
 }
 
 // resume makes a run ready to go on.
-func resume(path string, o resumeFlags, where backendFlags, w io.Writer, report func(train.Report)) (*job, error) {
+func resume(path string, o resumeFlags, backends backendFlags, w io.Writer, report func(train.Report)) (*job, error) {
 	j := &job{}
 	var err error
 	if j.r, err = run.Open(path); err != nil {
 		return j, err
 	}
 	warnOf(w, j.r)
-	c, from, passed, err := point(j.r, o)
+	c, from, passed, err := resumePoint(j.r, o)
 	if err != nil {
 		return j, err
 	}
-	if j.b, err = where.open(w); err != nil {
+	if j.b, err = backends.open(w); err != nil {
 		return j, err
 	}
 	if j.t, err = train.New(c, j.b, report); err != nil {

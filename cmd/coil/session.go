@@ -18,26 +18,28 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// frontFlags are the flags of how a run is shown while it is trained.
-type frontFlags struct {
+// interfaceFlags are the flags of how a run is shown while it is trained.
+type interfaceFlags struct {
 	asJSON, noTUI, detach bool
-	look                  lookFlags
+	appearance            appearanceFlags
 }
 
-func (f *frontFlags) add(cmd *cobra.Command) {
+func (f *interfaceFlags) add(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&f.asJSON, "json", false, "print the result as JSON; no dashboard")
 	cmd.Flags().BoolVar(&f.noTUI, "no-tui", false, "lines of progress instead of the dashboard")
-	cmd.Flags().BoolVar(&f.detach, "detach", false, "train in the background: coil watch shows it, coil steer steers it")
-	f.look.add(cmd)
+	cmd.Flags().BoolVar(&f.detach, "detach", false, "train in the background: coil watch shows it, coil control controls it")
+	f.appearance.add(cmd)
 }
 
 // showsDashboard reports whether training is shown in the dashboard.
-func (f *frontFlags) showsDashboard() bool { return !f.detach && !f.noTUI && !f.asJSON && canShow() }
+func (f *interfaceFlags) showsDashboard() bool {
+	return !f.detach && !f.noTUI && !f.asJSON && canShow()
+}
 
 // session is what coil train and coil resume have in common: a run is made ready, trained, and told about.
 type session struct {
 	cmd     *cobra.Command
-	front   frontFlags
+	ui      interfaceFlags
 	folder  string // of the runs, or of the run
 	control run.Control
 	// supervisor is the parent of this process if it has the dashboard, else nil.
@@ -71,11 +73,11 @@ func (j *job) close() {
 // run trains: in the background, in the dashboard, or with lines of progress.
 func (s *session) run() error {
 	defer survivePipes()()
-	err := s.front.look.check()
+	err := s.ui.appearance.check()
 	switch {
 	case err != nil:
 		return err
-	case s.front.detach:
+	case s.ui.detach:
 		return s.inBackground()
 	case s.supervisor != nil:
 		return s.inDashboard()
@@ -126,7 +128,7 @@ func (s *session) finish(j *job, p *progress, err error, took time.Duration, sto
 		}
 		return fmt.Errorf("%w; then go on with\n  coil resume %s%s", err, text.Path(r.Path()), with)
 	}
-	if s.front.asJSON {
+	if s.ui.asJSON {
 		o := outcome{r.Path(), t.Done(), err == nil, took.Seconds(), p.wait(), eval.MetricName(t.Task), nil}
 		if err == nil {
 			o.HeldOut = p.result
@@ -164,8 +166,8 @@ func describe(w io.Writer, source string, t *train.Trainer, b backend.Backend) {
 	fmt.Fprintf(w, "model    %s · %s parameters · depth %d · %dx params / %dx FLOPs of one layer · %s a token\n", a,
 		format.Count(m.Size), a.Depth(), a.Layers(), a.Depth(), format.SI(float64(m.FLOPs()), "FLOPs"))
 	fmt.Fprintf(w, "task     %s · %s · sequences of %d tokens\n", t.Task.Name(), strings.Join(t.Task.Kinds(), ", "), t.Task.Length())
-	if t.Origin != nil {
-		fmt.Fprintf(w, "weights  %s\n", t.Origin)
+	if t.WarmStart != nil {
+		fmt.Fprintf(w, "weights  %s\n", t.WarmStart)
 	}
 	fmt.Fprintf(w, "backend  %s · %s\n", i.Name, describeDevice(i.Device, i.Kernels, i.Workers, i.Memory))
 	describeVariants(w, i.Variants)

@@ -56,7 +56,7 @@ func supervise(w io.Writer) (*supervisor, error) {
 }
 
 // tell says which run is trained.
-func (s *supervisor) tell(r *run.Run) { io.WriteString(s.line, r.Path()) } // at worst its path is not named after a crash
+func (s *supervisor) announce(r *run.Run) { io.WriteString(s.line, r.Path()) } // at worst its path is not named after a crash
 
 // ownProgram is the file of this program, as this process was called, to start it again.
 func ownProgram() (string, error) {

@@ -185,7 +185,7 @@ func TestNoQuestions(t *testing.T) {
 
 const forever = "100000000"
 
-// On a terminal coil train opens the dashboard; keys steer the run, and what is to be told is on the normal screen afterwards.
+// On a terminal coil train opens the dashboard; keys control the run, and what is to be told is on the normal screen afterwards.
 func TestTrainInDashboard(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "run")
 	p := startOnTerminal(t, 120, 40, nil, "coil", "train", tinyFile(t), "--run-dir", path, "--steps", forever, "--train.report", "1", "--batch", "1024")
@@ -342,7 +342,7 @@ func mustProcess(t *testing.T, args ...string) string {
 func TestDetach(t *testing.T) {
 	config := tinyFile(t)
 	path := filepath.Join(t.TempDir(), "run")
-	b := parseJSON[began](t, mustProcess(t, "train", config, "--run-dir", path, "--detach", "--json", "--checkpoint.every", "0", "--train.schedule", "constant", "--steps", forever, "--train.report", "1"))
+	b := parseJSON[startedMessage](t, mustProcess(t, "train", config, "--run-dir", path, "--detach", "--json", "--checkpoint.every", "0", "--train.schedule", "constant", "--steps", forever, "--train.report", "1"))
 	t.Cleanup(func() { syscall.Kill(b.PID, syscall.SIGKILL) })
 	if b.Run != path {
 		t.Errorf("it says %+v", b)
@@ -372,7 +372,7 @@ func TestDetach(t *testing.T) {
 		t.Errorf("its log is %q, %v", log, err)
 	}
 	n := strconv.Itoa(c.Step + 3)
-	done := parseJSON[began](t, mustProcess(t, "resume", path, "--detach", "--json", "--steps", n))
+	done := parseJSON[startedMessage](t, mustProcess(t, "resume", path, "--detach", "--json", "--steps", n))
 	for alive := true; alive; _, alive, _ = r.Holder() {
 		time.Sleep(5 * time.Millisecond)
 	}

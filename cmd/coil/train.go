@@ -21,9 +21,9 @@ const defaultRoot = "runs"
 func newTrain() *cobra.Command {
 	var preset, name, out, dir string
 	var dry bool
-	var front frontFlags
-	var where backendFlags
-	var origin originFlags
+	var ui interfaceFlags
+	var backends backendFlags
+	var start warmStartFlags
 	cmd := &cobra.Command{
 		Use:   "train [CONFIG.toml]",
 		Short: "Train a model",
@@ -37,7 +37,7 @@ func newTrain() *cobra.Command {
   coil train --dry-run > my.toml             write the whole configuration; train nothing`,
 		Long: "Trains the model of a preset or a configuration file, which is TOML; every key can be set by a flag " +
 			"of its name. The run lies in a folder of its own below --out. On a terminal the dashboard opens: ? shows its keys. " +
-			"Ctrl-C saves a checkpoint and says how to go on." + originHelp,
+			"Ctrl-C saves a checkpoint and says how to go on." + warmStartHelp,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 1 {
 				return usageError{fmt.Errorf("train takes one configuration file, not %d arguments", len(args))}
@@ -50,23 +50,23 @@ func newTrain() *cobra.Command {
 	f.StringVar(&name, "name", "", "`name` to remember the run by")
 	f.StringVar(&out, "out", defaultRoot, "`folder` that the run's folder is made in")
 	f.StringVar(&dir, "run-dir", "", "exactly this `folder` for the run, which must be empty or new")
-	origin.add(cmd)
-	front.add(cmd)
+	start.add(cmd)
+	ui.add(cmd)
 	f.BoolVar(&dry, "dry-run", false, "print the configuration, and on stderr what it takes; train nothing")
-	where.add(cmd)
+	backends.add(cmd)
 	keys := addKeys(cmd, everyKey)
 	cmd.RegisterFlagCompletionFunc("preset", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 		return presetNames(), cobra.ShellCompDirectiveNoFileComp
 	})
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		var parent *supervisor
-		if !dry && front.showsDashboard() {
+		if !dry && ui.showsDashboard() {
 			var err error
 			if parent, err = supervise(cmd.ErrOrStderr()); err != nil {
 				return err
 			}
 		}
-		from, err := origin.find(cmd.ErrOrStderr(), out)
+		from, err := start.find(cmd.ErrOrStderr(), out)
 		if err != nil {
 			return err
 		}
@@ -87,20 +87,20 @@ func newTrain() *cobra.Command {
 		if dir != "" && cmd.Flags().Changed("out") {
 			return usageError{fmt.Errorf("--run-dir %s and --out %s: the run lies in exactly the one, or in a new folder below the other; give one of them", dir, out)}
 		}
-		if dry && front.asJSON {
+		if dry && ui.asJSON {
 			return usageError{errors.New("--json and --dry-run: a dry run has no result, and prints a configuration, which is TOML")}
 		}
 		warnings := append(c.Warnings(), c.OtherTask(append(setBy(*keys), lines.Keys()...))...)
 		if dry {
-			return dryRun(cmd, c, source, warnings, where, from)
+			return dryRun(cmd, c, source, warnings, backends, from)
 		}
 		info := run.Info{Args: os.Args, Seed: c.Train.Seed, Name: name}
-		s := session{cmd: cmd, front: front, folder: out, supervisor: parent}
+		s := session{cmd: cmd, ui: ui, folder: out, supervisor: parent}
 		if dir != "" {
 			s.folder = filepath.Dir(dir)
 		}
 		s.prepare = func(w io.Writer, report func(train.Report)) (*job, error) {
-			b, err := where.open(w)
+			b, err := backends.open(w)
 			if err != nil {
 				return nil, err
 			}
@@ -111,7 +111,7 @@ func newTrain() *cobra.Command {
 			if err := from.begin(j.t); err != nil {
 				return j, err
 			}
-			info.Backend, info.Device, info.Parameters, info.Origin = b.Info().Name, b.Info().Device, int64(j.t.Model.Size), j.t.Origin
+			info.Backend, info.Device, info.Parameters, info.WarmStart = b.Info().Name, b.Info().Device, int64(j.t.Model.Size), j.t.WarmStart
 			first, err := j.t.First()
 			if err != nil {
 				return j, err
@@ -136,8 +136,8 @@ func newTrain() *cobra.Command {
 }
 
 // dryRun prints the configuration, and what training it would take.
-func dryRun(cmd *cobra.Command, c config.Config, source string, warnings []string, where backendFlags, from *origin) error {
-	b, err := where.open(cmd.ErrOrStderr())
+func dryRun(cmd *cobra.Command, c config.Config, source string, warnings []string, backends backendFlags, from *warmStart) error {
+	b, err := backends.open(cmd.ErrOrStderr())
 	if err != nil {
 		return err
 	}

@@ -23,10 +23,10 @@ import (
 func newWatch() *cobra.Command {
 	var root, picture, size string
 	var once, lines bool
-	var look lookFlags
+	var appearance appearanceFlags
 	cmd := &cobra.Command{
 		Use:   "watch [RUN…]",
-		Short: "Show runs in the dashboard while they are trained, or afterwards, and steer them",
+		Short: "Show runs in the dashboard while they are trained, or afterwards, and control them",
 		Example: `  coil watch                              the newest run that is trained, or else the home screen
   coil watch 2026-11-23_18 2026-11-23_19  two runs, one over the other
   coil watch latest --once                the dashboard once, as text
@@ -43,9 +43,9 @@ func newWatch() *cobra.Command {
 	f.BoolVar(&once, "once", false, "print the dashboard once, as text")
 	f.StringVar(&picture, "picture", "", "draw the dashboard once, to this SVG `file`")
 	f.StringVar(&size, "size", "", "`columns x lines` for --once and --picture, as in 120x40; those of the terminal if not given")
-	look.add(cmd)
+	appearance.add(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		style, err := look.style()
+		style, err := appearance.style()
 		if err != nil {
 			return err
 		}

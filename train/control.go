@@ -3,28 +3,23 @@ package train
 import (
 	"errors"
 	"fmt"
-	"sync"
-	"sync/atomic"
 	"time"
 
-	"coil/backend"
-	"coil/eval"
-	"coil/graph"
 	"coil/run"
 )
 
-// steering is what a run was told and has not done yet.
-type steering struct {
+// pendingCommands is what a run was told and has not done yet.
+type pendingCommands struct {
 	next                          func() run.Command
 	stop, pause, checkpoint, eval bool
 	err                           error // of writing down who asked
 }
 
 // pending reports whether there is something to do before the next step.
-func (s *steering) pending() bool { return s.stop || s.pause || s.checkpoint || s.eval }
+func (s *pendingCommands) pending() bool { return s.stop || s.pause || s.checkpoint || s.eval }
 
 // take notes a command.
-func (s *steering) take(c run.Command) {
+func (s *pendingCommands) take(c run.Command) {
 	switch c {
 	case run.Stop:
 		s.stop = true
@@ -32,7 +27,7 @@ func (s *steering) take(c run.Command) {
 		s.pause = true
 	case run.Continue:
 		s.pause = false
-	case run.Save:
+	case run.SaveCheckpoint:
 		s.checkpoint = true
 	case run.Evaluate:
 		s.eval = true
@@ -50,7 +45,7 @@ func (t *Trainer) ask() error {
 		s.take(c)
 	}
 	for !s.stop {
-		asked, ok, err := t.run.NextRequest()
+		asked, ok, err := t.run.NextCommand()
 		if err != nil {
 			err = fmt.Errorf("what others ask can't be read: %w", err)
 			return t.noteOnce(&t.unasked, err)
@@ -113,7 +108,7 @@ const pausePoll = 20 * time.Millisecond
 // wait is a pause.
 func (t *Trainer) wait() error {
 	s := &t.steering
-	defer t.now.enter(t.now.enter(run.PhasePaused))
+	defer t.activity.enter(t.activity.enter(run.PhasePaused))
 	if err := t.event(Report{Event: run.Event{Kind: run.KindPause, Step: t.done}}); err != nil {
 		return err
 	}
@@ -138,67 +133,4 @@ func (t *Trainer) wait() error {
 		return nil
 	}
 	return t.event(Report{Event: run.Event{Kind: run.KindContinue, Step: t.done}})
-}
-
-// now is what the trainer is doing, for other goroutines.
-type now struct {
-	phase atomic.Int32 // index of phases
-	step  atomic.Int64
-
-	mu      sync.Mutex    // held while running is asked, so that it is not closed meanwhile
-	running *compiledStep // nil if none is, or it is to be closed
-}
-
-var phases = []run.Phase{run.PhasePreparing, run.PhaseTraining, run.PhaseEvaluating, run.PhaseSaving, run.PhasePaused, run.PhaseDone}
-
-// enter begins a phase and returns the one before.
-func (n *now) enter(p run.Phase) (before run.Phase) {
-	for i, q := range phases {
-		if p == q {
-			return phases[n.phase.Swap(int32(i))]
-		}
-	}
-	panic("train: unknown phase")
-}
-
-func (n *now) done(steps int) { n.step.Store(int64(steps)) }
-
-// runs says which step runs; nil if none, and that must be said before one is closed.
-func (n *now) runs(st *compiledStep) {
-	n.mu.Lock()
-	n.running = st
-	n.mu.Unlock()
-}
-
-// place is the part of the model that the running step is at.
-func (n *now) place() graph.Scope {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if n.running == nil {
-		return graph.Scope{}
-	}
-	return n.running.place()
-}
-
-// Now is what the trainer is doing. It may be called from any goroutine.
-func (t *Trainer) Now() run.Now {
-	at := t.now.place()
-	return run.Now{Phase: phases[t.now.phase.Load()], Step: int(t.now.step.Load()), Loop: at.Loop, Backward: at.Backward}
-}
-
-// Variants are those of a backend as a run has them.
-func Variants(i backend.Info) (all []run.Variant) {
-	for _, v := range i.Variants {
-		all = append(all, run.Variant(v))
-	}
-	return all
-}
-
-// setup says what is trained.
-func (t *Trainer) setup() *run.Setup {
-	a, i := t.Model.Architecture, t.backend.Info()
-	return &run.Setup{Model: a.String(), LayersPerBlock: a.K, Loops: a.Loops, Looped: a.Looped(),
-		Parameters: int64(t.Model.Size), FLOPs: t.Model.FLOPs(), Task: t.Task.Name(), Kinds: t.Task.Kinds(), Metric: eval.MetricName(t.Task),
-		Steps: t.Config.Train.Steps, Batch: t.Config.Train.Batch, Length: t.Model.Length,
-		Backend: i.Name, Device: i.Device, Kernels: i.Kernels, Variants: Variants(i), Workers: i.Workers, Memory: t.Memory.Total(), MemoryLimit: i.Memory}
 }

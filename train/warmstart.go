@@ -66,7 +66,7 @@ func (t *Trainer) Begin(c run.Checkpoint, g loop.Growth) error {
 	if err != nil {
 		return err
 	}
-	t.Origin = &run.Origin{Run: path, Step: c.Step, Model: a.String(), Grown: g.String(), Changed: t.changed(had)}
+	t.WarmStart = &run.WarmStart{Run: path, Step: c.Step, Model: a.String(), Grown: g.String(), Changed: t.changed(had)}
 	return nil
 }
 

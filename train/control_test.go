@@ -51,11 +51,11 @@ func TestSteering(t *testing.T) {
 	r := newRun(t, c)
 	tr := newTrainer(t, c, 2)
 	err := tr.Run(r, told(tr, map[int][]run.Command{
-		2: {run.Save},
+		2: {run.SaveCheckpoint},
 		4: {run.Evaluate},
-		5: {run.Pause, "", run.Evaluate, "", run.Save, "", "", run.Continue},
+		5: {run.Pause, "", run.Evaluate, "", run.SaveCheckpoint, "", "", run.Continue},
 		7: {run.Pause, run.Continue},
-		9: {run.Evaluate, run.Save},
+		9: {run.Evaluate, run.SaveCheckpoint},
 	}))
 	if err != nil {
 		t.Fatal(err)
@@ -65,7 +65,7 @@ func TestSteering(t *testing.T) {
 		t.Errorf("events are\n%s\nwant\n%s", got, want)
 	}
 	wantSame(t, latest(t, r), latest(t, whole))
-	if now := tr.Now(); now.Phase != run.PhaseDone || now.Step != 12 {
+	if now := tr.Activity(); now.Phase != run.PhaseDone || now.Step != 12 {
 		t.Errorf("now %+v", now)
 	}
 }
@@ -85,7 +85,7 @@ func TestStopWhilePaused(t *testing.T) {
 		if k := next(); k != run.Stop {
 			return k
 		}
-		seen = tr.Now().Phase
+		seen = tr.Activity().Phase
 		return run.Stop
 	})
 	if !errors.Is(err, ErrStopped) || seen != run.PhasePaused {
@@ -117,7 +117,7 @@ func TestRequests(t *testing.T) {
 	asked := 0
 	next := told(tr, map[int][]run.Command{3: {run.Pause}})
 	err = tr.Run(r, func() run.Command {
-		if tr.Now().Phase == run.PhasePaused && asked == 0 {
+		if tr.Activity().Phase == run.PhasePaused && asked == 0 {
 			for _, k := range []run.Command{run.Evaluate, run.Continue, run.Stop} {
 				if err := watcher.Send(k); err != nil {
 					t.Error(err)

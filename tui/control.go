@@ -24,7 +24,7 @@ func (m *model) send(c run.Command) tea.Cmd {
 	if c == run.Stop {
 		m.stopped = true
 	}
-	return m.say("%s", map[run.Command]string{run.Pause: "pausing after this step", run.Continue: "going on", run.Save: "a checkpoint is saved after this step",
+	return m.say("%s", map[run.Command]string{run.Pause: "pausing after this step", run.Continue: "going on", run.SaveCheckpoint: "a checkpoint is saved after this step",
 		run.Evaluate: "an evaluation follows this step", run.Stop: "stopping: this step and a checkpoint come first"}[c])
 }
 

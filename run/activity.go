@@ -1,7 +1,7 @@
 package run
 
-// Now is what the process that trains is doing at this moment, between two events.
-type Now struct {
+// Activity is what the process that trains is doing at this moment, between two events.
+type Activity struct {
 	Phase    Phase
 	Step     int  // steps that are done
 	Loop     int  // of the looped block, from 1; 0 if something else is running

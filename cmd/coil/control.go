@@ -12,20 +12,21 @@ import (
 	"github.com/spf13/cobra"
 )
 
-func newSteer() *cobra.Command {
+func newControl() *cobra.Command {
 	var root string
 	var wait time.Duration
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use:   "steer RUN COMMAND",
-		Short: "Tell a run that is trained elsewhere to pause, continue, save, evaluate or stop",
-		Example: `  coil steer latest pause        wait after this step, until it is told to continue
-  coil steer latest continue
-  coil steer latest checkpoint   save a checkpoint after this step
-  coil steer latest evaluate     evaluate on held-out examples after this step
-  coil steer latest stop         save a checkpoint after this step, and end`,
+		Use:     "control RUN COMMAND",
+		Aliases: []string{"steer"},
+		Short:   "Tell a run that is trained elsewhere to pause, continue, save, evaluate or stop",
+		Example: `  coil control latest pause        wait after this step, until it is told to continue
+  coil control latest continue
+  coil control latest checkpoint   save a checkpoint after this step
+  coil control latest evaluate     evaluate on held-out examples after this step
+  coil control latest stop         save a checkpoint after this step, and end`,
 		Long: "The run may be in the background, in another window, or on another machine that shares its folder. " +
-			"It takes a command between two steps; coil steer waits until it has. One that is so already says so at once.",
+			"It takes a command between two steps; coil control waits until it has. One that is so already says so at once.",
 		Args: exactArgs(2, "a run and a command"),
 	}
 	f := cmd.Flags()
@@ -69,25 +70,25 @@ func newSteer() *cobra.Command {
 		}
 		before, so := already(r, command)
 		if so && command == run.Stop { // nobody is there to ask
-			return told(cmd, before, asJSON, true)
+			return printAnswer(cmd, before, asJSON, true)
 		}
 		if err := r.Send(command); err != nil || wait == 0 {
 			return err
 		}
-		e, so, err := await(r, events, command, wait, so)
+		e, so, err := awaitAnswer(r, events, command, wait, so)
 		switch {
 		case err != nil:
 			return err
 		case so:
-			return told(cmd, before, asJSON, true)
+			return printAnswer(cmd, before, asJSON, true)
 		}
-		return told(cmd, e, asJSON, false)
+		return printAnswer(cmd, e, asJSON, false)
 	}
 	return cmd
 }
 
-// told prints the event by which a run is as it was told to be.
-func told(cmd *cobra.Command, e run.Event, asJSON, already bool) error {
+// printAnswer prints the event that answers a command.
+func printAnswer(cmd *cobra.Command, e run.Event, asJSON, already bool) error {
 	w := cmd.OutOrStdout()
 	does := map[string]string{run.KindPause: "paused", run.KindCheckpoint: "saved a checkpoint", run.KindEval: "evaluated", run.KindStop: "stopped", run.KindEnd: "ended"}[e.Kind]
 	switch {
@@ -105,7 +106,7 @@ func told(cmd *cobra.Command, e run.Event, asJSON, already bool) error {
 	return nil
 }
 
-// already returns the event by which a run became what a command asks for, if it is so: it waits, is trained, has a checkpoint
+// already returns the event that brought the run into the state that the command asks for, if it is in it: it waits, is trained, has a checkpoint
 // of the step at which it waits, or has stopped or ended.
 func already(r *run.Run, command run.Command) (run.Event, bool) {
 	h, _ := r.History() // lines that are garbled say nothing of it
@@ -127,7 +128,7 @@ func already(r *run.Run, command run.Command) (run.Event, bool) {
 		return state, alive && state.Kind == run.KindPause
 	case run.Continue:
 		return state, alive && (state.Kind == run.KindStart || state.Kind == run.KindResume || state.Kind == run.KindContinue)
-	case run.Save:
+	case run.SaveCheckpoint:
 		return saved, alive && state.Kind == run.KindPause && saved.Kind != "" && saved.Step == state.Step
 	case run.Stop:
 		return state, !alive && (state.Kind == run.KindStop || state.Kind == run.KindEnd)
@@ -135,12 +136,12 @@ func already(r *run.Run, command run.Command) (run.Event, bool) {
 	return state, false
 }
 
-// answers are the events by which a run shows that it has done what it was told.
-var answers = map[run.Command]string{run.Pause: run.KindPause, run.Continue: run.KindContinue, run.Save: run.KindCheckpoint, run.Evaluate: run.KindEval, run.Stop: run.KindStop}
+// answerKinds are the events by which a run shows that it has done what it was told.
+var answerKinds = map[run.Command]string{run.Pause: run.KindPause, run.Continue: run.KindContinue, run.SaveCheckpoint: run.KindCheckpoint, run.Evaluate: run.KindEval, run.Stop: run.KindStop}
 
-// await waits for the answer to a command. If the run was as the command asks already, it notes only that it was told, and
+// awaitAnswer waits for the answer to a command. If the run was as the command asks already, it notes only that it was told, and
 // already is true; unless an earlier command, which it had not taken yet, made it something else first.
-func await(r *run.Run, events *run.EventReader, command run.Command, wait time.Duration, so bool) (e run.Event, already bool, err error) {
+func awaitAnswer(r *run.Run, events *run.EventReader, command run.Command, wait time.Duration, so bool) (e run.Event, already bool, err error) {
 	deadline := time.Now().Add(wait)
 	a := answering{command: command, so: so}
 	for {
@@ -177,7 +178,7 @@ func (a *answering) next(events *run.EventReader) (run.Event, error) {
 		case errors.As(err, &garbled):
 		case err != nil:
 			return e, err
-		case e.Kind == answers[a.command] || e.Kind == run.KindEnd:
+		case e.Kind == answerKinds[a.command] || e.Kind == run.KindEnd:
 			return e, nil
 		case e.Kind == run.KindError:
 			return e, fmt.Errorf("the run failed: %s", e.Text)

@@ -15,7 +15,7 @@ import (
 )
 
 // originHelp is the part of train's help on the flags of originFlags.
-const originHelp = `
+const warmStartHelp = `
 
 With --from, a run begins with the weights of another, those that evaluation uses, and with a fresh optimizer; without a
 preset or file it has the other's configuration too. The model must be the same, but for the loops of its blocks, which may
@@ -26,17 +26,17 @@ be any, and for more layers, which --grow makes of those that there are:
   whole   all layers again (progressive stacking)
   unroll  a layer for each that runs: k⊗L becomes k·L⊗1, which computes the same
 
-The first weights are saved in the run's checkpoint of step 0, run.json tells where they came from, and coil resume needs
+The first weights are saved in the run's checkpoint of step 0, run.json tells backends they came from, and coil resume needs
 the other run no more.`
 
-// originFlags are the flags of the run whose weights another begins with.
-type originFlags struct {
+// warmStartFlags are the flags of the run whose weights another begins with.
+type warmStartFlags struct {
 	from   string
 	step   int
 	growth loop.Growth
 }
 
-func (o *originFlags) add(cmd *cobra.Command) {
+func (o *warmStartFlags) add(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&o.from, "from", "", "begin with the weights of this `run`")
 	f.IntVar(&o.step, "from-step", -1, "`step` of its checkpoint; the newest if not given")
@@ -46,15 +46,15 @@ func (o *originFlags) add(cmd *cobra.Command) {
 	cmd.RegisterFlagCompletionFunc("grow", cobra.FixedCompletions(loop.Methods(), cobra.ShellCompDirectiveNoFileComp))
 }
 
-// origin is a checkpoint to begin from.
-type origin struct {
+// warmStart is a checkpoint to begin from.
+type warmStart struct {
 	run        *run.Run
 	checkpoint run.Checkpoint
 	growth     loop.Growth
 }
 
 // find finds the checkpoint that the flags name, nil if they name none.
-func (o *originFlags) find(w io.Writer, root string) (*origin, error) {
+func (o *warmStartFlags) find(w io.Writer, root string) (*warmStart, error) {
 	if o.from == "" {
 		switch {
 		case o.step >= 0:
@@ -76,11 +76,11 @@ func (o *originFlags) find(w io.Writer, root string) (*origin, error) {
 		return nil, err
 	}
 	_, c, err := trained(w, r, o.step)
-	return &origin{r, c, o.growth}, err
+	return &warmStart{r, c, o.growth}, err
 }
 
 // configuration is what the command line names, or else that of the run.
-func (o *origin) configuration(preset string, args []string) (config.Config, string, *schema.Lines, error) {
+func (o *warmStart) configuration(preset string, args []string) (config.Config, string, *schema.Lines, error) {
 	if o == nil || preset != "" || len(args) > 0 {
 		return configuration(preset, args)
 	}
@@ -89,7 +89,7 @@ func (o *origin) configuration(preset string, args []string) (config.Config, str
 }
 
 // begin gives the trainer the checkpoint's weights, if there is one.
-func (o *origin) begin(t *train.Trainer) error {
+func (o *warmStart) begin(t *train.Trainer) error {
 	if o == nil {
 		return nil
 	}

@@ -68,7 +68,7 @@ func TestNowTellsTheLoop(t *testing.T) {
 			var tr *Trainer
 			var seen []int
 			see := func() {
-				now := tr.Now()
+				now := tr.Activity()
 				if now.Backward {
 					now.Loop = -now.Loop
 				}
@@ -91,7 +91,7 @@ func TestNowTellsTheLoop(t *testing.T) {
 			if d := cmp.Diff(want, seen); d != "" {
 				t.Error(d)
 			}
-			if at := tr.Now(); at.Loop != 0 || at.Backward {
+			if at := tr.Activity(); at.Loop != 0 || at.Backward {
 				t.Errorf("after the end: %+v", at)
 			}
 		})
@@ -111,7 +111,7 @@ func TestNowFromOutside(t *testing.T) {
 	go func() {
 		seen := map[[2]int]bool{}
 		for {
-			now, backward := tr.Now(), 0
+			now, backward := tr.Activity(), 0
 			if now.Backward {
 				backward = 1
 			}

@@ -260,7 +260,7 @@ func TestBeginErrors(t *testing.T) {
 				t.Errorf("%q does not say %s", err, want)
 			}
 		}
-		if tr.Origin != nil || !slices.Equal(values(t, tr.state.weights), tr.Model.Initialize(config.Train.Seed)) {
+		if tr.WarmStart != nil || !slices.Equal(values(t, tr.state.weights), tr.Model.Initialize(config.Train.Seed)) {
 			t.Errorf("%v: the weights are others now", x.want)
 		}
 	}
@@ -272,9 +272,9 @@ func TestOrigin(t *testing.T) {
 	_, from := trained(t, c)
 	c.Model.Layers, c.Model.Activation, c.Model.RotaryBase = "2x2", "relu", 50
 	tr := begun(t, c, from, loop.Growth{Method: "middle"})
-	want := &run.Origin{Run: filepath.Dir(filepath.Dir(from.Path)), Step: 3, Model: "1⊗2", Grown: "middle",
+	want := &run.WarmStart{Run: filepath.Dir(filepath.Dir(from.Path)), Step: 3, Model: "1⊗2", Grown: "middle",
 		Changed: []string{"model.activation = gelu", "model.rotary_base = 10000"}}
-	if d := cmp.Diff(want, tr.Origin); d != "" {
+	if d := cmp.Diff(want, tr.WarmStart); d != "" {
 		t.Error(d)
 	}
 	r := newRun(t, c)

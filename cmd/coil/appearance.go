@@ -11,13 +11,13 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// lookFlags are the flags of how the dashboard looks.
-type lookFlags struct {
+// appearanceFlags are the flags of how the dashboard looks.
+type appearanceFlags struct {
 	theme string
 	ascii bool
 }
 
-func (f *lookFlags) add(cmd *cobra.Command) {
+func (f *appearanceFlags) add(cmd *cobra.Command) {
 	var names []string
 	for _, t := range canvas.Themes() {
 		names = append(names, t.Name)
@@ -30,13 +30,13 @@ func (f *lookFlags) add(cmd *cobra.Command) {
 	})
 }
 
-func (f *lookFlags) check() error {
+func (f *appearanceFlags) check() error {
 	_, err := f.style()
 	return err
 }
 
 // style is how the dashboard looks on this terminal.
-func (f *lookFlags) style() (tui.Style, error) {
+func (f *appearanceFlags) style() (tui.Style, error) {
 	s := tui.Style{Depth: terminal.Depth(), ASCII: f.ascii || terminal.ASCII()}
 	if f.theme == "" {
 		return s, nil

@@ -1,0 +1,24 @@
+package train
+
+import (
+	"coil/backend"
+	"coil/eval"
+	"coil/run"
+)
+
+// Variants are those of a backend as a run has them.
+func Variants(i backend.Info) (all []run.Variant) {
+	for _, v := range i.Variants {
+		all = append(all, run.Variant(v))
+	}
+	return all
+}
+
+// setup says what is trained.
+func (t *Trainer) setup() *run.Setup {
+	a, i := t.Model.Architecture, t.backend.Info()
+	return &run.Setup{Model: a.String(), LayersPerBlock: a.K, Loops: a.Loops, Looped: a.Looped(),
+		Parameters: int64(t.Model.Size), FLOPs: t.Model.FLOPs(), Task: t.Task.Name(), Kinds: t.Task.Kinds(), Metric: eval.MetricName(t.Task),
+		Steps: t.Config.Train.Steps, Batch: t.Config.Train.Batch, Length: t.Model.Length,
+		Backend: i.Name, Device: i.Device, Kernels: i.Kernels, Variants: Variants(i), Workers: i.Workers, Memory: t.Memory.Total(), MemoryLimit: i.Memory}
+}
