@@ -1,0 +1,167 @@
+package theory
+
+import (
+	"fmt"
+	"io"
+	"math"
+	"math/rand/v2"
+	"slices"
+)
+
+// LoopedConfig is a random transformer to be compiled into one looped layer.
+type LoopedConfig struct {
+	Shape
+	Schedule []int // the layer at each depth, from 0
+	Length   int   // positions n
+	Scale    float64
+	Examples int // random inputs
+	Seed     uint64
+}
+
+// RandomSchedule has each of so many layers at least once, if the depth allows it, in random order.
+func RandomSchedule(layers, depth int, seed uint64) []int {
+	rng := rand.New(rand.NewPCG(seed, 3))
+	s := make([]int, depth)
+	for i := range s {
+		if s[i] = i; i >= layers {
+			s[i] = rng.IntN(layers)
+		}
+	}
+	rng.Shuffle(depth, func(i, j int) { s[i], s[j] = s[j], s[i] })
+	return s
+}
+
+// NewLooped compiles random layers on a schedule into one looped layer, as [Looped] says. The examples' exact states are
+// those that the layers themselves compute.
+func NewLooped(c LoopedConfig) (*Construction, error) {
+	if err := c.Shape.Check(); err != nil {
+		return nil, err
+	}
+	if err := checkExamples(c.Examples); err != nil {
+		return nil, err
+	}
+	if err := checkSchedule(c.Schedule, c.Layers); err != nil {
+		return nil, err
+	}
+	if err := checkLength(c.Length); err != nil {
+		return nil, err
+	}
+	rng := rand.New(rand.NewPCG(c.Seed, 1))
+	m := &Model{Width: c.Width, Scale: c.Scale, Layers: c.Shape.random(rng), Schedule: c.Schedule, Loops: 1}
+	var inputs [][][]float64
+	for range c.Examples {
+		inputs = append(inputs, vectors(rng, c.Length, c.Width, 1))
+	}
+	return newLooped(m, inputs, c.Shape)
+}
+
+func checkLength(n int) error {
+	const most = 1 << 12
+	if n < 1 || n > most {
+		return fmt.Errorf("%d positions, want 1 to %d", n, most)
+	}
+	return nil
+}
+
+func newLooped(m *Model, inputs [][][]float64, s Shape) (*Construction, error) {
+	l, err := Loop(m, inputs...)
+	if err != nil {
+		return nil, err
+	}
+	depth := m.Depth()
+	c := &Construction{
+		Name:  "looped",
+		About: fmt.Sprintf("%d layers on a schedule of %d as one layer, looped %d times", s.Layers, depth, depth),
+		Model: l.Model,
+		Slots: l.slots(nil),
+		Notes: l.notes(),
+		Sizes: sizes(l.Model,
+			Size{Name: "layers", Bound: 1, Formula: "1"},
+			Size{Name: "loops", Bound: depth, Formula: "L"},
+			Size{Name: "width", Bound: s.Width + s.Layers + 2, Formula: "d + R + 2"},
+			Size{Name: "heads", Bound: s.Layers * s.Heads, Formula: "R·H"},
+			Size{Name: "head width", Bound: s.HeadWidth + 1, Formula: "w + 1"},
+			Size{Name: "hidden size", Bound: s.Layers*(s.Hidden+1) + depth + 2, Formula: "R·(f + 1) + L + 2"}),
+	}
+	c.Notes = append(c.Notes, fmt.Sprintf("the %d layers themselves have %d parameters; the poster gives width d + L and hidden size L·f", s.Layers, measured(m)["parameters"]))
+	for _, x := range inputs {
+		c.Examples = append(c.Examples, &loopedExample{l, x})
+	}
+	return c, nil
+}
+
+// notes say what the compiled layer's exactness depends on.
+func (l *Looped) notes() []string {
+	return []string{fmt.Sprintf("exact for inputs whose scores stay below %g and whose neurons' inputs stay below %g in size", l.Mask/2, l.Gate)}
+}
+
+// slots are those of the original, or one of real numbers, and those that looping adds.
+func (l *Looped) slots(original []Slot) []Slot {
+	if original == nil {
+		original = []Slot{{"x", 0, l.From.Width, Real, "the state of the original"}}
+	}
+	return append(slices.Clip(original),
+		Slot{"gate", l.gate(0), len(l.From.Layers), Bit, "0 at the layer whose turn it is, 1 elsewhere"},
+		Slot{"loop", l.loop(), 1, Whole, "number of the loop, from 0"},
+		Slot{"start", l.start(), 1, Bit, "1 at #"})
+}
+
+// state is what the state must be after so many loops, if the original's is x there.
+func (l *Looped) state(x [][]float64, loops int) [][]float64 {
+	y := l.Input(x)
+	turn := l.From.Schedule[loops%l.From.Depth()%len(l.From.Schedule)]
+	for i := range y {
+		for r := range l.From.Layers {
+			y[i][l.gate(r)] = 1
+		}
+		y[i][l.gate(turn)], y[i][l.loop()] = 0, float64(loops)
+	}
+	return y
+}
+
+type loopedExample struct {
+	*Looped
+	input [][]float64
+}
+
+func (e *loopedExample) Input() [][]float64 { return e.Looped.Input(e.input) }
+
+func (e *loopedExample) Exact(a Arithmetic) [][][]float64 {
+	var states [][][]float64
+	e.From.Run(e.input, a, func(depth int, x [][]float64) { states = append(states, e.state(x, depth)) })
+	return states
+}
+
+// Right counts the numbers of the output that are the original's, to the last bit.
+func (e *loopedExample) Right(last, exact [][]float64) (right, answers int) {
+	want := e.Output(exact)
+	for i, row := range e.Output(last) {
+		for j, v := range row {
+			answers++
+			if v == want[i][j] {
+				right++
+			}
+		}
+	}
+	return right, answers
+}
+
+func (e *loopedExample) Explain(w io.Writer, states [][][]float64) {
+	fmt.Fprintf(w, "A token # stands in front of %d positions. The gate is 0 at the layer whose turn is next.\n\n", len(e.input))
+	fmt.Fprintf(w, "%-6s %-6s %-*s %14s %14s\n", "loop", "layer", 2*len(e.From.Layers)+4, "gate after it", "largest |x|", "moved by")
+	before := e.Input()
+	for t, x := range states {
+		var gate string
+		for r := range e.From.Layers {
+			gate += fmt.Sprintf("%.0f ", math.Abs(x[1][e.gate(r)]))
+		}
+		var largest, moved float64
+		for i, row := range e.Output(x) {
+			for j, v := range row {
+				largest, moved = max(largest, math.Abs(v)), max(moved, math.Abs(v-before[i+1][j]))
+			}
+		}
+		fmt.Fprintf(w, "%-6d %-6d %-*s %14.4f %14.4f\n", t+1, e.From.Schedule[t%len(e.From.Schedule)], 2*len(e.From.Layers)+4, gate, largest, moved)
+		before = x
+	}
+}

@@ -1,0 +1,381 @@
+package theory
+
+import (
+	"fmt"
+	"io"
+	"math"
+	"math/rand/v2"
+	"strconv"
+)
+
+// Decoder is a transformer that continues a text: token t at position i, from 1, enters as Tokens[t] + Positions[i−1], and the
+// next token is the one whose Head row has the largest product with the last state.
+type Decoder struct {
+	*Model
+	Tokens    [][]float64 // [V, d]
+	Positions [][]float64 // [n+m, d]
+	Head      [][]float64 // [V, d]
+}
+
+// Decode continues a prompt greedily by m tokens. The gap is the smallest difference, over the tokens, of the two largest
+// logits.
+func (d *Decoder) Decode(prompt []int, m int, a Arithmetic) (tokens []int, gap float64) {
+	tokens, gap = append(tokens, prompt...), math.Inf(1)
+	for range m {
+		x := make([][]float64, len(tokens))
+		for i, t := range tokens {
+			x[i] = make([]float64, d.Width)
+			for j := range x[i] {
+				x[i][j] = d.Tokens[t][j] + d.Positions[i][j]
+			}
+		}
+		last := d.Run(x, a, nil)[len(x)-1]
+		best, first, second := 0, math.Inf(-1), math.Inf(-1)
+		for c, head := range d.Head {
+			logit := product(head, last)
+			if logit > first {
+				best, first, second = c, logit, first
+			} else {
+				second = max(second, logit)
+			}
+		}
+		tokens, gap = append(tokens, best), min(gap, first-second)
+	}
+	return tokens, gap
+}
+
+// thought is the model of L + 4 layers that, run m times on n tokens and m dummies, writes the m tokens that a decoder of L
+// layers writes one after the other (Theorem 5.4 of Saunshi et al., the second of the poster).
+//
+// With d the width of the decoder and V its tokens a position has d + (d + 4·V + 6) numbers:
+//
+//	h          d, the state of the decoder; 0 between loops
+//	E          V, the token, one-hot; 0 at a dummy that has none yet
+//	P          d, the position's vector
+//	pos, pos²  2, its number i from 1 and the square
+//	u          1, i − n
+//	t          1, the number of the loop from 1
+//	one        1, always 1
+//	S, G, N    3·V, for the choice of the next token; 0 between loops
+//	M          1, whether the position has no token yet; 0 between loops
+//
+// One loop runs these layers:
+//
+//	embed   h += Σ_c Tokens[c]·E_c + P
+//	        the L layers of the decoder, on h
+//	score   S_c = Σ_k relu(⟨Head[k] − Head[c], h⟩), 0 for the token with the largest logit
+//	choose  G_c = relu(1 − Sharp·S_c), one-hot if the logits differ by 1/Sharp; S = 0; M = relu(u−t+1) − relu(u−t), 1 if u ≥ t
+//	shift   a head that looks up pos − 1 copies G there to N; E += relu(N+M−1) − relu(E+M−1); h, G, N and M become 0; t += 1
+//
+// So loop t writes the token of position n + t, and, at positions after it, one that later loops replace.
+type thought struct {
+	*Decoder
+	n, m  int
+	sharp float64
+	beta  float64
+
+	e, p, pos, pos2, u, t, one int
+	s, g, next, mask, width    int
+}
+
+func newThought(d *Decoder, n, m int, sharp, beta float64) thought {
+	w, v := d.Width, len(d.Tokens)
+	c := thought{Decoder: d, n: n, m: m, sharp: sharp, beta: beta, e: w, p: w + v, pos: 2*w + v}
+	c.pos2, c.u, c.t, c.one = c.pos+1, c.pos+2, c.pos+3, c.pos+4
+	c.s, c.g, c.next, c.mask = c.pos+5, c.pos+5+v, c.pos+5+2*v, c.pos+5+3*v
+	c.width = c.mask + 1
+	return c
+}
+
+// checkThought returns an error unless d has what n tokens and m more need.
+func checkThought(d *Decoder, n, m int) error {
+	switch {
+	case n < 1 || m < 1:
+		return fmt.Errorf("a prompt of %d tokens and %d more, want at least 1 of each", n, m)
+	case n+m > len(d.Positions):
+		return fmt.Errorf("a prompt of %d tokens and %d more, want at most %d in all: the positions that the model has", n, m, len(d.Positions))
+	case len(d.Tokens) < 2 || len(d.Head) != len(d.Tokens):
+		return fmt.Errorf("%d tokens and a head for %d, want as many and at least 2", len(d.Tokens), len(d.Head))
+	}
+	return d.Check()
+}
+
+func (c thought) model() *Model {
+	m := &Model{Width: c.width, Scale: c.Scale, Loops: c.m}
+	m.Layers = append(m.Layers, c.embed())
+	for range c.Loops {
+		for _, r := range c.Schedule {
+			m.Layers = append(m.Layers, c.Layers[r])
+		}
+	}
+	m.Layers = append(m.Layers, c.score(), c.choose(), c.shift())
+	for i := range m.Layers {
+		m.Schedule = append(m.Schedule, i)
+	}
+	return m
+}
+
+func (c thought) embed() Layer {
+	var l Layer
+	for token, vector := range c.Tokens {
+		out := make(Row, len(vector))
+		for j, v := range vector {
+			out[j] = Term{j, v}
+		}
+		l.Neurons = append(l.Neurons, Neuron{unit(c.e + token), 0, out})
+	}
+	for j := range c.Width {
+		l.Neurons = append(l.Neurons, Neuron{unit(c.p + j), 0, unit(j)}, Neuron{Row{{c.p + j, -1}}, 0, Row{{j, -1}}})
+	}
+	return l
+}
+
+func (c thought) score() Layer {
+	var l Layer
+	for token, own := range c.Head {
+		for k, other := range c.Head {
+			if k == token {
+				continue
+			}
+			in := make(Row, len(own))
+			for j := range own {
+				in[j] = Term{j, other[j] - own[j]}
+			}
+			l.Neurons = append(l.Neurons, Neuron{in, 0, unit(c.s + token)})
+		}
+	}
+	return l
+}
+
+func (c thought) choose() Layer {
+	var l Layer
+	for k := range c.Tokens {
+		l.Neurons = append(l.Neurons, Neuron{Row{{c.s + k, -c.sharp}}, 1, unit(c.g + k)}, Neuron{unit(c.s + k), 0, Row{{c.s + k, -1}}})
+	}
+	left := Row{{c.u, 1}, {c.t, -1}}
+	l.Neurons = append(l.Neurons, Neuron{left, 1, unit(c.mask)}, Neuron{left, 0, Row{{c.mask, -1}}})
+	return l
+}
+
+func (c thought) shift() Layer {
+	v := len(c.Tokens)
+	l := Layer{
+		Heads: []Head{{
+			Query: []Row{{{c.pos, 2 * c.beta}, {c.one, -2 * c.beta}}, {{c.one, -c.beta}}}, Key: []Row{unit(c.pos), unit(c.pos2)},
+			Value: units(c.g, v), Out: units(c.next, v),
+		}},
+		Bias: unit(c.t),
+	}
+	for k := range v {
+		e, g, next := c.e+k, c.g+k, c.next+k
+		l.Neurons = append(l.Neurons,
+			Neuron{Row{{next, 1}, {c.mask, 1}}, -1, unit(e)},
+			Neuron{Row{{e, 1}, {c.mask, 1}}, -1, Row{{e, -1}}},
+			Neuron{unit(g), 0, Row{{g, -1}}},
+			Neuron{unit(next), 0, Row{{next, -1}}})
+	}
+	l.Neurons = append(l.Neurons, Neuron{unit(c.mask), 0, Row{{c.mask, -1}}})
+	for j := range c.Width {
+		l.Neurons = append(l.Neurons, clearing(j)...)
+	}
+	return l
+}
+
+// input is the state of a text of n + m tokens before loop t, of which those from position n + t on have no token.
+func (c thought) input(tokens []int, t int) [][]float64 {
+	x := make([][]float64, c.n+c.m)
+	for i := range x {
+		x[i] = make([]float64, c.width)
+		if i+1 < c.n+t {
+			x[i][c.e+tokens[i]] = 1
+		}
+		copy(x[i][c.p:c.p+c.Width], c.Positions[i])
+		pos := float64(i + 1)
+		x[i][c.pos], x[i][c.pos2], x[i][c.u], x[i][c.t], x[i][c.one] = pos, pos*pos, pos-float64(c.n), float64(t), 1
+	}
+	return x
+}
+
+// exact are the states after each loop; what E is where later loops write it is free.
+func (c thought) exact(tokens []int) [][][]float64 {
+	var states [][][]float64
+	for t := range c.m {
+		x := c.input(tokens, t+2)
+		for i := c.n + t + 1; i < len(x); i++ {
+			for k := range c.Tokens {
+				x[i][c.e+k] = math.NaN()
+			}
+		}
+		states = append(states, x)
+	}
+	return states
+}
+
+// read returns the token of each position.
+func (c thought) read(x [][]float64) []int {
+	tokens := make([]int, len(x))
+	for i, row := range x {
+		for k := range c.Tokens {
+			if row[c.e+k] > row[c.e+tokens[i]] {
+				tokens[i] = k
+			}
+		}
+	}
+	return tokens
+}
+
+// ThoughtConfig is a random decoder whose chain of thought is to be done by looping.
+type ThoughtConfig struct {
+	Shape
+	Vocabulary int     // V
+	Prompt     int     // n
+	Tokens     int     // m
+	Scale      float64 // of the decoder's attention, and so of all
+	Sharp      float64 // logits that differ by 1/Sharp or more are decoded exactly
+	Beta       float64 // β of the look-up
+	Examples   int     // random prompts
+	Seed       uint64
+}
+
+// NewThought builds the model of the type thought for a random decoder: L + 4 layers, width 2·d + 4·V + 6, m loops.
+func NewThought(cfg ThoughtConfig) (*Construction, error) {
+	if err := cfg.Shape.Check(); err != nil {
+		return nil, err
+	}
+	if err := checkExamples(cfg.Examples); err != nil {
+		return nil, err
+	}
+	if cfg.Vocabulary < 2 || cfg.Vocabulary > 256 {
+		return nil, fmt.Errorf("%d tokens in the vocabulary, want 2 to 256", cfg.Vocabulary)
+	}
+	if cfg.Prompt < 1 || cfg.Tokens < 1 || cfg.Prompt+cfg.Tokens > 1<<12 {
+		return nil, fmt.Errorf("a prompt of %d tokens and %d more, want at least 1 of each and at most %d in all", cfg.Prompt, cfg.Tokens, 1<<12)
+	}
+	for name, v := range map[string]float64{"sharpness": cfg.Sharp, "beta": cfg.Beta} {
+		if err := checkSharpness(name, v); err != nil {
+			return nil, err
+		}
+	}
+	rng := rand.New(rand.NewPCG(cfg.Seed, 1))
+	m := &Model{Width: cfg.Width, Scale: cfg.Scale, Layers: cfg.Shape.random(rng), Loops: 1}
+	for i := range m.Layers {
+		m.Schedule = append(m.Schedule, i)
+	}
+	d := &Decoder{Model: m, Tokens: vectors(rng, cfg.Vocabulary, cfg.Width, 1), Positions: vectors(rng, cfg.Prompt+cfg.Tokens, cfg.Width, 0.7),
+		Head: vectors(rng, cfg.Vocabulary, cfg.Width, 1)}
+	var prompts [][]int
+	for range cfg.Examples {
+		prompt := make([]int, cfg.Prompt)
+		for i := range prompt {
+			prompt[i] = rng.IntN(cfg.Vocabulary)
+		}
+		prompts = append(prompts, prompt)
+	}
+	return newThoughts(d, prompts, cfg)
+}
+
+func newThoughts(d *Decoder, prompts [][]int, cfg ThoughtConfig) (*Construction, error) {
+	if err := checkThought(d, cfg.Prompt, cfg.Tokens); err != nil {
+		return nil, err
+	}
+	t := newThought(d, cfg.Prompt, cfg.Tokens, cfg.Sharp, cfg.Beta)
+	m := t.model()
+	if err := m.Check(); err != nil {
+		return nil, err
+	}
+	w, v, layers := d.Width, len(d.Tokens), d.Depth()
+	hidden := max(cfg.Hidden, v+2*w, v*(v-1), 2*v+2, 4*v+1+2*w)
+	c := &Construction{
+		Name:  "cot",
+		About: fmt.Sprintf("%d tokens of chain of thought by %d loops of %d layers", t.m, t.m, len(m.Layers)),
+		Model: m,
+		Slots: []Slot{{"h", 0, w, Zero, "state of the decoder, within a loop"}, {"E", t.e, v, Bit, "the token, one-hot; 0 if there is none yet"},
+			{"P", t.p, w, Real, "vector of the position"}, {"pos", t.pos, 2, Whole, "the position and its square"}, {"u", t.u, 1, Whole, "pos − n"},
+			{"t", t.t, 1, Whole, "number of the next loop"}, {"one", t.one, 1, Bit, "1"}, {"S, G, N, M", t.s, 3*v + 1, Zero, "choice of the next token, within a loop"}},
+		Sizes: sizes(m,
+			Size{Name: "layers", Bound: layers + 4, Formula: "L + 4"},
+			Size{Name: "loops", Bound: t.m, Formula: "m"},
+			Size{Name: "width", Bound: 2*w + 4*v + 6, Formula: "2·d + 4·V + 6"},
+			Size{Name: "heads", Bound: max(cfg.Heads, 1), Formula: "H"},
+			Size{Name: "head width", Bound: max(cfg.HeadWidth, v, 2), Formula: "max(w, V)"},
+			Size{Name: "hidden size", Bound: hidden, Formula: "max(f, V·(V − 1), 2·d + 4·V + 1)"}),
+	}
+	smallest := math.Inf(1)
+	for _, prompt := range prompts {
+		e := &thoughtExample{thought: t, prompt: prompt}
+		e.tokens, e.gap = d.Decode(prompt, t.m, Arithmetic{})
+		smallest = min(smallest, e.gap)
+		c.Examples = append(c.Examples, e)
+	}
+	note := "so every token is exact"
+	if smallest < 1/t.sharp {
+		note = "so some tokens may be mixtures: raise the sharpness"
+	}
+	c.Notes = append(c.Notes, fmt.Sprintf("a token is exact if the two largest logits differ by 1/%g = %.3g or more; the smallest gap here is %.3g, %s", t.sharp, 1/t.sharp, smallest, note))
+	return c, nil
+}
+
+type thoughtExample struct {
+	thought
+	prompt, tokens []int
+	gap            float64
+}
+
+func (e *thoughtExample) Input() [][]float64 { return e.input(e.prompt, 1) }
+
+// Exact has the tokens that the decoder decodes in the same arithmetic.
+func (e *thoughtExample) Exact(a Arithmetic) [][][]float64 {
+	tokens := e.tokens
+	if a != (Arithmetic{}) {
+		tokens, _ = e.Decode(e.prompt, e.m, a)
+	}
+	return e.exact(tokens)
+}
+
+// Right counts the tokens after the prompt.
+func (e *thoughtExample) Right(last, exact [][]float64) (right, answers int) {
+	want := e.read(exact)
+	for i, token := range e.read(last) {
+		if i >= e.n {
+			answers++
+			if token == want[i] {
+				right++
+			}
+		}
+	}
+	return right, answers
+}
+
+// Explain shows the tokens of all positions after each loop; in brackets those that later loops replace.
+func (e *thoughtExample) Explain(w io.Writer, states [][][]float64) {
+	row := []string{"position"}
+	for i := range e.n + e.m {
+		row = append(row, strconv.Itoa(i+1))
+	}
+	start := []string{"start"}
+	for i := range e.n + e.m {
+		if i < e.n {
+			start = append(start, strconv.Itoa(e.prompt[i]))
+		} else {
+			start = append(start, "#")
+		}
+	}
+	rows := [][]string{row, start}
+	for t, x := range states {
+		row := []string{fmt.Sprintf("loop %d", t+1)}
+		for i, token := range e.read(x) {
+			if i > e.n+t {
+				row = append(row, fmt.Sprintf("(%d)", token))
+			} else {
+				row = append(row, strconv.Itoa(token))
+			}
+		}
+		rows = append(rows, row)
+	}
+	rows = append(rows, []string{"decoder"})
+	for _, token := range e.tokens {
+		rows[len(rows)-1] = append(rows[len(rows)-1], strconv.Itoa(token))
+	}
+	fmt.Fprintf(w, "The token of each position. What stands in brackets is replaced by a later loop.\n\n")
+	writeColumns(w, rows)
+}

@@ -1,0 +1,182 @@
+package theory
+
+import (
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"reflect"
+	"strconv"
+
+	"coil/loop"
+)
+
+// NewStack returns the model of an architecture: block b of its layers runs loops[b] times, one block after the other.
+func NewStack(a loop.Architecture, width int, scale float64, layers []Layer) (*Model, error) {
+	if len(layers) != a.Layers() {
+		return nil, fmt.Errorf("%s has %d layers, not %d", a, a.Layers(), len(layers))
+	}
+	m := &Model{Width: width, Scale: scale, Layers: layers, Loops: 1}
+	for b, loops := range a.Loops {
+		for range loops {
+			for i := range a.K {
+				m.Schedule = append(m.Schedule, b*a.K+i)
+			}
+		}
+	}
+	return m, m.Check()
+}
+
+// Unroll returns the model that has a layer of its own for every depth, run once: k·L⊗1 for k⊗L.
+func Unroll(m *Model) *Model {
+	u := &Model{Width: m.Width, Scale: m.Scale, Loops: 1}
+	for depth := range m.Depth() {
+		u.Schedule = append(u.Schedule, depth)
+		u.Layers = append(u.Layers, m.Layers[m.Schedule[depth%len(m.Schedule)]])
+	}
+	return u
+}
+
+// Roll returns the architecture with the fewest distinct layers that runs the same layers as m in the same order, and its
+// model: k⊗L, or blocks with loop counts of their own. Of several with as few layers it is the one with the fewest blocks.
+// Layers are the same if all their weights are.
+func Roll(m *Model) (loop.Architecture, *Model) {
+	order, layers := m.order()
+	best := loop.Architecture{K: len(order), Loops: []int{1}}
+	for k := 1; k < len(order); k++ {
+		if len(order)%k != 0 {
+			continue
+		}
+		a := loop.Architecture{K: k}
+		for at := 0; at < len(order); at += k {
+			if at > 0 && reflect.DeepEqual(order[at-k:at], order[at:at+k]) {
+				a.Loops[len(a.Loops)-1]++
+			} else {
+				a.Loops = append(a.Loops, 1)
+			}
+		}
+		if a.Layers() < best.Layers() || a.Layers() == best.Layers() && len(a.Loops) < len(best.Loops) {
+			best = a
+		}
+	}
+	rolled := &Model{Width: m.Width, Scale: m.Scale, Loops: 1}
+	depth := 0
+	for b, loops := range best.Loops {
+		for i := range best.K {
+			rolled.Layers = append(rolled.Layers, layers[order[depth+i]])
+		}
+		for range loops {
+			for i := range best.K {
+				rolled.Schedule = append(rolled.Schedule, b*best.K+i)
+			}
+			depth += best.K
+		}
+	}
+	return best, rolled
+}
+
+// order returns the layer that runs at each depth, as a number of the list of those that differ.
+func (m *Model) order() (order []int, layers []Layer) {
+	number := make([]int, len(m.Layers))
+	for i := range m.Layers {
+		number[i] = -1
+		for k := range layers {
+			if reflect.DeepEqual(layers[k], m.Layers[i]) {
+				number[i] = k
+				break
+			}
+		}
+		if number[i] < 0 {
+			number[i] = len(layers)
+			layers = append(layers, m.Layers[i])
+		}
+	}
+	for depth := range m.Depth() {
+		order = append(order, number[m.Schedule[depth%len(m.Schedule)]])
+	}
+	return order, layers
+}
+
+// UnrolledConfig is a random looped model to be unrolled and rolled up again.
+type UnrolledConfig struct {
+	Architecture loop.Architecture
+	Shape        // of which Layers follows from the architecture
+	Length       int
+	Scale        float64
+	Examples     int
+	Seed         uint64
+}
+
+// NewUnrolled unrolls a random model of an architecture into one with a layer for each depth, and rolls that up again by
+// comparing weights. What is run is the rolled model; the exact states are those of the unrolled one.
+func NewUnrolled(cfg UnrolledConfig) (*Construction, error) {
+	a := cfg.Architecture
+	cfg.Layers = a.Layers()
+	if err := cfg.Shape.Check(); err != nil {
+		return nil, err
+	}
+	if err := checkExamples(cfg.Examples); err != nil {
+		return nil, err
+	}
+	if err := checkLength(cfg.Length); err != nil {
+		return nil, err
+	}
+	rng := rand.New(rand.NewPCG(cfg.Seed, 1))
+	m, err := NewStack(a, cfg.Width, cfg.Scale, cfg.Shape.random(rng))
+	if err != nil {
+		return nil, err
+	}
+	flat := Unroll(m)
+	back, rolled := Roll(flat)
+	c := &Construction{
+		Name:  "unroll",
+		About: fmt.Sprintf("%s as %d⊗1, and that as %s", a, flat.Depth(), back),
+		Model: rolled,
+		Slots: []Slot{{"x", 0, cfg.Width, Real, "the state"}},
+		Notes: []string{fmt.Sprintf("unrolled there are %d layers with %d parameters", flat.Depth(), measured(flat)["parameters"])},
+		Sizes: sizes(rolled,
+			Size{Name: "layers", Bound: a.Layers(), Formula: "k for each block"},
+			Size{Name: "depth", Bound: a.Depth(), Formula: "k·Σ loops"}),
+	}
+	for range cfg.Examples {
+		c.Examples = append(c.Examples, &unrolledExample{a, back, flat, rolled, vectors(rng, cfg.Length, cfg.Width, 1)})
+	}
+	return c, nil
+}
+
+type unrolledExample struct {
+	from, back   loop.Architecture
+	flat, rolled *Model
+	input        [][]float64
+}
+
+func (e *unrolledExample) Input() [][]float64 { return e.input }
+
+func (e *unrolledExample) Exact(a Arithmetic) [][][]float64 {
+	var states [][][]float64
+	e.flat.Run(e.input, a, func(_ int, x [][]float64) { states = append(states, convert[float64](x)) })
+	return states
+}
+
+// Right counts the numbers that are equal to the last bit.
+func (e *unrolledExample) Right(last, exact [][]float64) (right, answers int) {
+	for i, row := range last {
+		for j, v := range row {
+			answers++
+			if v == exact[i][j] {
+				right++
+			}
+		}
+	}
+	return right, answers
+}
+
+// Explain shows which layer runs at each depth.
+func (e *unrolledExample) Explain(w io.Writer, states [][][]float64) {
+	depth, flat, rolled := []string{"depth"}, []string{fmt.Sprintf("layer of %d⊗1", len(states))}, []string{fmt.Sprintf("layer of %s", e.back)}
+	for d := range states {
+		depth = append(depth, strconv.Itoa(d+1))
+		flat = append(flat, strconv.Itoa(e.flat.Schedule[d]))
+		rolled = append(rolled, strconv.Itoa(e.rolled.Schedule[d]))
+	}
+	writeColumns(w, [][]string{depth, flat, rolled})
+}
