@@ -207,7 +207,7 @@ func TestEveryNumberOfHops(t *testing.T) {
 // The pointers lead to the answers that the task p-hop has for its own sequences, those that repeat letters too.
 func TestHopsOfTheTask(t *testing.T) {
 	for _, p := range []int{1, 2, 3, 7, 16} {
-		of, err := task.NewPHop(task.PHop{Letters: 4, Length: 50, Hops: p, Sampler: "planted", Loss: "every"})
+		of, err := task.PHop{Letters: 4, Length: 50, Hops: p, Sampler: "planted", Loss: "every"}.New()
 		if err != nil {
 			t.Fatal(err)
 		}
