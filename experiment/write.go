@@ -21,13 +21,13 @@ func (f *Folder) Write() (r *Results, paths []string, err error) {
 		if r, err = f.Gather(); err != nil {
 			return err
 		}
-		paths, err = f.write(r)
+		paths, err = f.writeFiles(r)
 		return err
 	})
 	return r, paths, err
 }
 
-func (f *Folder) write(r *Results) ([]string, error) {
+func (f *Folder) writeFiles(r *Results) ([]string, error) {
 	var page bytes.Buffer
 	fmt.Fprintf(&page, "# %s\n\n%s\n\n%d of %d cells finished; %s on held-out examples in percent, mean ± standard deviation over seeds, and the most.\n",
 		text.Cell(r.Title), text.Cell(r.Question), r.Finished, r.Cells, r.Metric)

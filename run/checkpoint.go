@@ -113,13 +113,13 @@ func plainName(name string) bool {
 	return name != "" && name != manifestName && name[0] != '.' && !strings.ContainsAny(name, "/\\\x00")
 }
 
-func (r *Run) checkpoints() string {
+func (r *Run) checkpointsPath() string {
 	return filepath.Join(r.path, checkpointsName)
 }
 
 // checkpointPath returns where the checkpoint of a step is.
 func (r *Run) checkpointPath(step int) string {
-	return filepath.Join(r.checkpoints(), fmt.Sprintf("step-%06d", step))
+	return filepath.Join(r.checkpointsPath(), fmt.Sprintf("step-%06d", step))
 }
 
 // hidden returns where a checkpoint is while it is being written, replaced or removed.
@@ -168,13 +168,13 @@ func (r *Run) SaveSnapshot(step int, s Snapshot) (Checkpoint, error) {
 	if err != nil {
 		return Checkpoint{}, fmt.Errorf("save checkpoint of step %d: %w", step, withHint(err, ""))
 	}
-	if err := r.save(m, s.Files); err != nil {
+	if err := r.saveFiles(m, s.Files); err != nil {
 		return Checkpoint{}, fmt.Errorf("save checkpoint of step %d: %w; %s", step, err, r.intact())
 	}
 	return r.load(place{step, r.checkpointPath(step)})
 }
 
-func (r *Run) save(m manifest, files []FileWriter) error {
+func (r *Run) saveFiles(m manifest, files []FileWriter) error {
 	path := r.checkpointPath(m.Step)
 	temporary, old := hidden(path, newSuffix), hidden(path, oldSuffix)
 	err := clearAway(temporary, path)
@@ -204,7 +204,7 @@ func (r *Run) save(m manifest, files []FileWriter) error {
 		}
 		return err
 	}
-	if err := syncDirectory(r.checkpoints()); err != nil {
+	if err := syncDirectory(r.checkpointsPath()); err != nil {
 		return withHint(err, "")
 	}
 	if replace {
@@ -384,7 +384,7 @@ func moveOver(dir, to, path string) (string, error) {
 // recoverCheckpoints puts right what a killed process has left half-done. What can't be removed is in nobody's way: Prune
 // tries again, and says so.
 func (r *Run) recoverCheckpoints() error {
-	entries, err := os.ReadDir(r.checkpoints())
+	entries, err := os.ReadDir(r.checkpointsPath())
 	if err != nil {
 		return err
 	}
@@ -393,7 +393,7 @@ func (r *Run) recoverCheckpoints() error {
 		if m == nil || m[1] == "" {
 			continue
 		}
-		dir, path := filepath.Join(r.checkpoints(), e.Name()), filepath.Join(r.checkpoints(), m[2])
+		dir, path := filepath.Join(r.checkpointsPath(), e.Name()), filepath.Join(r.checkpointsPath(), m[2])
 		switch m[4] {
 		case newSuffix, goneSuffix:
 			os.RemoveAll(dir)
@@ -420,7 +420,7 @@ type place struct {
 
 // places returns where there are checkpoints, whole or not, in ascending order.
 func (r *Run) places() ([]place, error) {
-	entries, err := os.ReadDir(r.checkpoints())
+	entries, err := os.ReadDir(r.checkpointsPath())
 	if err != nil {
 		return nil, err
 	}
@@ -430,8 +430,8 @@ func (r *Run) places() ([]place, error) {
 		if m == nil || !(m[1] == "" && m[4] == "") && !(m[1] == "." && m[4] == oldSuffix) {
 			continue
 		}
-		if step, err := strconv.Atoi(m[3]); err == nil && r.checkpointPath(step) == filepath.Join(r.checkpoints(), m[2]) {
-			found[step] = filepath.Join(r.checkpoints(), e.Name())
+		if step, err := strconv.Atoi(m[3]); err == nil && r.checkpointPath(step) == filepath.Join(r.checkpointsPath(), m[2]) {
+			found[step] = filepath.Join(r.checkpointsPath(), e.Name())
 		}
 	}
 	places := make([]place, 0, len(found))
@@ -602,7 +602,7 @@ func (r *Run) fault(what string, err error, places []place, step int) error {
 
 // none is the error of a run without a checkpoint.
 func (r *Run) none() error {
-	entries, _ := os.ReadDir(r.checkpoints())
+	entries, _ := os.ReadDir(r.checkpointsPath())
 	for _, e := range entries { // the run was going back to its beginning
 		if strings.Contains(e.Name(), undoneSuffix) {
 			return fmt.Errorf("run %s: %w", r.path, ErrNoCheckpoint)
@@ -611,7 +611,7 @@ func (r *Run) none() error {
 	h, _ := r.History() // without events nothing is told
 	if step, ok := h.Told(); ok {
 		return fmt.Errorf("run %s: %w: %s tells of one of step %d, and %s has none; put the folder back, or begin anew with: coil resume %s --step 0",
-			r.path, ErrLost, eventsName, step, r.checkpoints(), r.path)
+			r.path, ErrLost, eventsName, step, r.checkpointsPath(), r.path)
 	}
 	return fmt.Errorf("run %s: %w", r.path, ErrNoCheckpoint)
 }
@@ -707,14 +707,14 @@ func (r *Run) Prune(keep int) error {
 			errs = append(errs, withHint(discard(c.Path, r.checkpointPath(c.Step)), ""))
 		}
 	}
-	entries, err := os.ReadDir(r.checkpoints())
+	entries, err := os.ReadDir(r.checkpointsPath())
 	errs = append(errs, withHint(err, ""))
 	for _, e := range entries {
 		m := checkpointPattern.FindStringSubmatch(e.Name())
 		if m == nil {
 			continue
 		}
-		dir, path := filepath.Join(r.checkpoints(), e.Name()), filepath.Join(r.checkpoints(), m[2])
+		dir, path := filepath.Join(r.checkpointsPath(), e.Name()), filepath.Join(r.checkpointsPath(), m[2])
 		switch {
 		case m[1] == "" && m[4] == undoneSuffix, m[1] == "." && m[4] == oldSuffix && exists(path):
 			errs = append(errs, withHint(discard(dir, path), ""))
@@ -745,5 +745,5 @@ func (r *Run) setAside(step int) error {
 			return err
 		}
 	}
-	return syncDirectory(r.checkpoints())
+	return syncDirectory(r.checkpointsPath())
 }

@@ -182,7 +182,7 @@ func TestUnremovable(t *testing.T) {
 	}
 	defer func() {
 		for _, name := range inCheckpoints(t, r) {
-			syscall.Unmount(filepath.Join(r.checkpoints(), name, "mounted"), 0)
+			syscall.Unmount(filepath.Join(r.checkpointsPath(), name, "mounted"), 0)
 		}
 	}()
 	for try := range 3 {

@@ -145,14 +145,14 @@ func youngerThan(path string, age time.Duration) bool {
 // What a process left that was killed while it made a run there is removed. Info is completed as Create does; Name is kept.
 // root/latest, of whatever root, does not change.
 func CreateAt(path string, config []byte, info Info, first ...Snapshot) (*Run, error) {
-	r, err := createAt(path, config, info, first)
+	r, err := createRun(path, config, info, first)
 	if err != nil {
 		return nil, fmt.Errorf("create a run at %s: %w", path, withHint(err, ", or choose another folder with --run-dir"))
 	}
 	return r, nil
 }
 
-func createAt(path string, config []byte, info Info, first []Snapshot) (*Run, error) {
+func createRun(path string, config []byte, info Info, first []Snapshot) (*Run, error) {
 	if err := MakeFolder(path); err != nil {
 		return nil, err
 	}

@@ -162,10 +162,10 @@ func (r *Run) Append(e Event) error {
 			return fmt.Errorf("append an event: %w", withHint(err, ""))
 		}
 	}
-	return r.append(e)
+	return r.appendLine(e)
 }
 
-func (r *Run) append(e Event) error {
+func (r *Run) appendLine(e Event) error {
 	if e.Time.IsZero() {
 		e.Time = time.Now()
 	}
@@ -230,7 +230,7 @@ func (r *Run) lookAfterEvents(step int) error {
 		return err
 	}
 	old.Close()
-	return r.append(Event{Kind: KindNote, Step: step, Text: fmt.Sprintf("%s %s while the run was trained", eventsName, what)})
+	return r.appendLine(Event{Kind: KindNote, Step: step, Text: fmt.Sprintf("%s %s while the run was trained", eventsName, what)})
 }
 
 // restoreEvents copies the events from the file that has no name any more.

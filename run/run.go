@@ -189,7 +189,7 @@ func (r *Run) openForWriting() (err error) {
 	if err != nil {
 		return err
 	}
-	if err := os.Mkdir(r.checkpoints(), 0o777); err != nil && !errors.Is(err, fs.ErrExist) {
+	if err := os.Mkdir(r.checkpointsPath(), 0o777); err != nil && !errors.Is(err, fs.ErrExist) {
 		return errors.Join(err, r.lock.Close())
 	}
 	if err := r.recoverCheckpoints(); err != nil {

@@ -134,7 +134,7 @@ func TestLostCheckpoints(t *testing.T) {
 		}
 	}
 	step(3)
-	for _, lose := range []func() error{func() error { return os.RemoveAll(r.checkpointPath(3)) }, func() error { return os.Remove(r.checkpoints()) }} {
+	for _, lose := range []func() error{func() error { return os.RemoveAll(r.checkpointPath(3)) }, func() error { return os.Remove(r.checkpointsPath()) }} {
 		if err := lose(); err != nil {
 			t.Fatal(err)
 		}

@@ -121,7 +121,7 @@ func (r *Run) verifyCheckpoints(check func(Checkpoint) error) []Finding {
 		}
 		findings = append(findings, f)
 	}
-	entries, _ := os.ReadDir(r.checkpoints()) // read above
+	entries, _ := os.ReadDir(r.checkpointsPath()) // read above
 	for _, e := range entries {
 		if m := checkpointPattern.FindStringSubmatch(e.Name()); m != nil && m[1] == "." && m[4] != oldSuffix {
 			findings = append(findings, Finding{Part: filepath.Join(checkpointsName, e.Name()), Text: "left by a process that was killed, or is being written; whoever resumes the run removes it"})

@@ -425,7 +425,7 @@ func (t *igsm) makeWeights() {
 // about 1600 in all, so many draws find nearly every one.
 func (t *igsm) examine(s int) (n tally, fit float64) {
 	const draws, problems = 1 << 18, 256
-	z := t.newSampler()
+	z := t.sampler()
 	z.rng.seed(0, uint64(s), questionStream)
 	seen := make(map[uint64]bool)
 	for i := 0; i < problems || s >= leastHeldOut && i < draws && !n.enough(); i++ {
@@ -459,4 +459,4 @@ func (t *igsm) Kinds() []string {
 // ExactMatch is false: a held-out example has one target.
 func (t *igsm) ExactMatch() bool { return false }
 
-func (t *igsm) NewSampler() Sampler { return t.newSampler() }
+func (t *igsm) NewSampler() Sampler { return t.sampler() }

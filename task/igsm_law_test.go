@@ -173,7 +173,7 @@ func TestIGSMNecessaryPart(t *testing.T) {
 			law[kb+" "+kc] = pb * pc
 		}
 	}
-	s := task.(*igsm).newSampler()
+	s := task.(*igsm).sampler()
 	s.rng.seed(1, 2, questionStream)
 	counts := make(map[string]float64)
 	for range 40000 {
@@ -222,7 +222,7 @@ func TestIGSMAddedOperations(t *testing.T) {
 		}
 		law = next
 	}
-	s := task.(*igsm).newSampler()
+	s := task.(*igsm).sampler()
 	s.rng.seed(1, 3, questionStream)
 	counts := make(map[[3]int]float64)
 	for n := 0; n < 20000; {
@@ -241,7 +241,7 @@ func TestIGSMDistractors(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := task.(*igsm).newSampler()
+	s := task.(*igsm).sampler()
 	s.rng.seed(1, 4, questionStream)
 	type form struct {
 		quantities int
@@ -303,7 +303,7 @@ func TestIGSMGraph(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := task.(*igsm).newSampler()
+	s := task.(*igsm).sampler()
 	s.rng.seed(1, 6, questionStream)
 	draw := func(w0, w1, e int) { // there is a definition for each edge, but of no importance
 		s.w0, s.w1 = w0, w1
@@ -470,7 +470,7 @@ func TestIGSMTemplates(t *testing.T) {
 		t.Fatal(err)
 	}
 	task := made.(*igsm)
-	s, ex := task.newSampler(), NewExample(made)
+	s, ex := task.sampler(), NewExample(made)
 	s.rng.seed(1, 5, questionStream)
 	for ops, want := range map[int]int{1: 1, 2: 3, 3: 18, 4: 180, 9: 0} {
 		hashes, texts := make(map[uint64]string), make(map[string]uint64)

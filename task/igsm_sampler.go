@@ -19,7 +19,7 @@ type igsmSampler struct {
 	independent []int // distractors made of distractors only
 }
 
-func (t *igsm) newSampler() *igsmSampler {
+func (t *igsm) sampler() *igsmSampler {
 	e, possible := t.Edges, (t.Levels-1)*t.Width*t.Width
 	return &igsmSampler{igsm: t,
 		question: question{definitions: make([]definition, 0, e), order: make([]int, 0, e), asked: make([]int, 0, e)},

@@ -131,9 +131,9 @@ func (t *phop) Kinds() []string {
 // ExactMatch is false: positions are questions of their own.
 func (t *phop) ExactMatch() bool { return false }
 
-func (t *phop) NewSampler() Sampler { return t.newSampler() }
+func (t *phop) NewSampler() Sampler { return t.sampler() }
 
-func (t *phop) newSampler() *phopSampler {
+func (t *phop) sampler() *phopSampler {
 	n := t.Length() + 1
 	return &phopSampler{phop: t, walker: walker{hop: make([]int32, n), far: make([]int32, n)}}
 }
@@ -143,7 +143,7 @@ func (t *phop) newSampler() *phopSampler {
 // this many draws find nearly every one.
 func (t *phop) countQuestions() tally {
 	const draws = 1 << 16
-	s, ex := t.newSampler(), NewExample(t)
+	s, ex := t.sampler(), NewExample(t)
 	s.rng.seed(0, 0, questionStream)
 	var n tally
 	seen := make(map[uint64]bool)
@@ -335,7 +335,7 @@ func (t *phop) Explain(w io.Writer, ex Example) error {
 
 	var steps bytes.Buffer
 	fmt.Fprintf(&steps, "start   at %d: %s\n", start, text(start))
-	wk := t.newSampler().walker
+	wk := t.sampler().walker
 	wk.hops(v)
 	i := start
 	for k := range t.Hops {
@@ -374,7 +374,7 @@ func (t *phop) check(ex Example) (start int, err error) {
 		}
 	}
 	want := make([]int32, n)
-	if !t.newSampler().answer(ex.Tokens, want) {
+	if !t.sampler().answer(ex.Tokens, want) {
 		return 0, fmt.Errorf("p-hop: no position of the sequence has %s", t.Kinds()[0])
 	}
 	for i, c := range want {

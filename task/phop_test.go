@@ -242,7 +242,7 @@ func TestSamplersHaveTheRightLaw(t *testing.T) {
 			}
 
 			task := &phop{c}
-			s, ex := task.newSampler(), NewExample(task)
+			s, ex := task.sampler(), NewExample(task)
 			s.rng.seed(9, 9, questionStream)
 			counts := make(map[string]float64)
 			const draws = 60000
@@ -321,7 +321,7 @@ func TestNoRepeatsLetters(t *testing.T) {
 // The share held out, and that nothing but the letters decides.
 func TestPHopSplit(t *testing.T) {
 	task := &phop{PHop{4, 64, 4, noRepeats, lossEvery}}
-	s, ex := task.newSampler(), NewExample(task)
+	s, ex := task.sampler(), NewExample(task)
 	s.rng.seed(1, 1, questionStream)
 	counts := make([]float64, 2)
 	for range 20000 {

@@ -241,10 +241,10 @@ func (d *Device) SetThreadgroupMemory(p metal.Pipeline, index, bytes int) error 
 func (d *Device) MaxThreads(p metal.Pipeline) int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.maxThreads(d.pipelines[p-1])
+	return d.threadLimit(d.pipelines[p-1])
 }
 
-func (d *Device) maxThreads(p *pipeline) int {
+func (d *Device) threadLimit(p *pipeline) int {
 	most := maxThreads
 	if p.kernel.MaxThreads > 0 {
 		most = p.kernel.MaxThreads

@@ -147,7 +147,7 @@ func (d *Device) bind(c *cDispatch, p *pipeline, l *launch) (faults []string) {
 			groups = 0
 		}
 	}
-	most := d.maxThreads(p)
+	most := d.threadLimit(p)
 	switch {
 	case groups == 0 || threads == 0 || groups*threads >= 1<<32-1:
 		bad("%d threadgroups of %d threads", l.Groups, l.Threads)
