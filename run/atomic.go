@@ -31,7 +31,7 @@ func createFile(path string) (file, error) {
 
 // writeSynced makes a file of what write writes, and returns when it is on the disk.
 func writeSynced(create func(path string) (file, error), path string, write func(io.Writer) error) (err error) {
-	f, err := createRun(path)
+	f, err := create(path)
 	if err != nil {
 		return err
 	}

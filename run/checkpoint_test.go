@@ -187,7 +187,7 @@ type faulty struct {
 	cause error
 }
 
-func (d *faulty) createRun(path string) (file, error) {
+func (d *faulty) create(path string) (file, error) {
 	hit := d.at == "" || filepath.Base(path) == d.at
 	if hit && d.fail == "create" {
 		return nil, &fs.PathError{Op: "open", Path: path, Err: d.cause}
