@@ -174,7 +174,11 @@ func (f *Folder) measure(c Cell, t *train.Trainer, r *run.Run, b backend.Backend
 		Backend: i.Name, Device: i.Device, Metric: eval.MetricName(t.Task)}
 	h, _ := r.History() // lines that are garbled say nothing
 	for _, e := range h {
-		if s, ok := e.Values["seconds"]; ok {
+		s, ok := e.Values()["seconds"]
+		if e.Seconds != nil {
+			s, ok = *e.Seconds, true
+		}
+		if ok {
 			out.Seconds = float64(s)
 		}
 		if e.Kind == run.KindEval {
@@ -182,7 +186,7 @@ func (f *Folder) measure(c Cell, t *train.Trainer, r *run.Run, b backend.Backend
 			if t.Task.ExactMatch() {
 				name = "exact"
 			}
-			out.History = append(out.History, Moment{e.Step, e.Values["loss"], float64(e.Values[name])})
+			out.History = append(out.History, Moment{e.Step, e.Values()["loss"], float64(e.Values()[name])})
 		}
 	}
 	checkpoint, err := r.Latest()

@@ -165,9 +165,9 @@ func (s *Status) add(e run.Event, metric string) {
 	s.Step = e.Step
 	switch e.Kind {
 	case run.KindTrain:
-		s.Loss, s.HasLoss = float64(e.Values["loss"]), true
+		s.Loss, s.HasLoss = float64(e.Values()["loss"]), true
 	case run.KindEval:
-		s.Metric, s.HasMetric = float64(e.Values[metric]), true
+		s.Metric, s.HasMetric = float64(e.Values()[metric]), true
 	}
 }
 

@@ -188,7 +188,7 @@ func (o overlay) lens() chart {
 	c := chart{name: "last-by-loop", title: "After each loop, at the end", x: byLoops, scale: shares, zero: true, one: true}
 	for i, r := range o.records {
 		l := line{label: o.labels[i], color: series(i), row: i / len(palette), kind: marked}
-		values := r.evaluation().Values
+		values := r.evaluation().Values()
 		for _, n := range loopsOf(values, r.metric()) {
 			l.points = append(l.points, point{float64(n), float64(values[atLoop(r.metric(), n)])})
 		}
@@ -215,7 +215,7 @@ func (o overlay) extra() []chart {
 			train[name] = !shown(name)
 		}
 		for _, e := range r.evals {
-			for name := range e.Values {
+			for name := range e.Values() {
 				heldOut[name] = !shownHeldOut(name)
 			}
 		}
@@ -265,7 +265,7 @@ func details(r *Record, prefix string) []chart {
 func heldOutValues(r *Record) map[string][]point {
 	curves := map[string][]point{}
 	for _, e := range r.evals {
-		for name, y := range e.Values {
+		for name, y := range e.Values() {
 			curves[name] = append(curves[name], point{float64(e.Step), float64(y)})
 		}
 	}

@@ -2,7 +2,6 @@ package report
 
 import (
 	"fmt"
-	"maps"
 	"math"
 	"path/filepath"
 	"testing"
@@ -80,19 +79,20 @@ func train(s run.Setup, step int, seed float64) run.Event {
 	x := float64(step) / float64(s.Steps)
 	noise := math.Sin(float64(step)*(12.9898+seed)) * 0.04
 	loss := 1.32/(1+math.Exp(24*(x-0.4-seed/10))) + 0.004 + noise/20*(1.05-x)
-	return run.Event{Kind: run.KindTrain, Step: step, Values: map[string]run.Number{
+	return run.Event{Kind: run.KindTrain, Step: step, Train: run.TrainOf(map[string]run.Number{
 		"loss": run.Number(math.Max(loss, 0.0004)), "accuracy": run.Number(math.Min(1, math.Max(0, 1-loss/2.2+noise))), "lr": run.Number(0.004 * math.Min(x*8, 1.14-x)),
 		"grad_norm": run.Number(0.4 + 2*math.Exp(-100*(x-0.4)*(x-0.4)) + 3*noise*noise*100), "tokens": run.Number(step * 4096),
 		"tokens_per_second": run.Number(188_000 * (1 + noise)), "data_wait": run.Number(noise * noise), "seconds": run.Number(x * 26),
 		"memory": run.Number(41<<20 + step<<8), "memory_peak": run.Number(52 << 20), "temperature": run.Number(52 + 20*x + 10*noise), "thermal": 0,
-	}}
+	})}
 }
 
 // evaluation is one of held-out examples, with a look into each loop.
 func evaluation(s run.Setup, step int, seed float64) run.Event {
 	e := train(s, step, seed)
-	loss := float64(e.Values["loss"]) * 1.02
-	v := map[string]run.Number{"loss": run.Number(loss), "accuracy": e.Values["accuracy"], "exact": e.Values["accuracy"] * e.Values["accuracy"], "examples": 2048}
+	loss := float64(*e.Train.Loss) * 1.02
+	accuracy := *e.Train.Accuracy
+	v := map[string]run.Number{"loss": run.Number(loss), "accuracy": accuracy, "exact": accuracy * accuracy, "examples": 2048}
 	last := s.Count()
 	for i := 1; i <= last; i++ {
 		share := math.Pow(float64(i)/float64(last), 2)
@@ -105,10 +105,12 @@ func evaluation(s run.Setup, step int, seed float64) run.Event {
 		v["accuracy "+k] = v["accuracy"] * run.Number(math.Pow(0.9, float64(i)))
 		v["exact "+k] = v["exact"] * run.Number(math.Pow(0.8, float64(i)))
 	}
-	return run.Event{Kind: run.KindEval, Step: step, Values: v, Samples: []run.Sample{
+	eval := run.EvalOf(v)
+	eval.Samples = []run.Sample{
 		{Kind: s.Kinds[0], Question: "dbacbadcabdcabcd", Want: "a", Said: "a", Right: true},
 		{Kind: s.Kinds[0], Question: "cbdacdabcdabdbca", Want: "c", Said: "b"},
-	}}
+	}
+	return run.Event{Kind: run.KindEval, Step: step, Eval: eval}
 }
 
 // usual is a run as it mostly goes: with a crash, a pause and shares of time, up to some step.
@@ -117,8 +119,7 @@ func usual(s run.Setup, until int, seed float64) []run.Event {
 	for step := 10; step <= until; step += 10 {
 		e := train(s, step, seed)
 		if step%50 == 0 {
-			maps.Copy(e.Values, map[string]run.Number{"time_matmul": 0.55, "time_attention": 0.2, "time_norm": 0.05, "time_elementwise": 0.1,
-				"time_loss": 0.04, "time_optimizer": 0.05, "time_other": 0.01})
+			e.Train.Times = map[string]run.Number{"matmul": 0.55, "attention": 0.2, "norm": 0.05, "elementwise": 0.1, "loss": 0.04, "optimizer": 0.05, "other": 0.01}
 		}
 		events = append(events, e)
 		switch step {

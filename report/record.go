@@ -149,7 +149,7 @@ func noteUnknown(line []byte, unknown map[string]int) {
 	}
 	for name := range members {
 		switch strings.ToLower(name) { // as encoding/json compares them
-		case "kind", "step", "time", "values", "text", "setup", "samples":
+		case "kind", "step", "time", "values", "text", "setup", "samples", "seconds", "train", "eval":
 		default:
 			unknown[name]++
 		}
@@ -163,7 +163,7 @@ func (rec *Record) add(e run.Event, in *reading) {
 	}
 	switch e.Kind {
 	case run.KindTrain:
-		for name, y := range e.Values {
+		for name, y := range e.Values() {
 			rec.train[name] = append(rec.train[name], point{float64(e.Step), float64(y)})
 		}
 	case run.KindEval:
@@ -284,7 +284,7 @@ func (rec *Record) metric() string {
 func (rec *Record) heldOut(name string) []point {
 	var points []point
 	for _, e := range rec.evals {
-		if y, ok := e.Values[name]; ok {
+		if y, ok := e.Values()[name]; ok {
 			points = append(points, point{float64(e.Step), float64(y)})
 		}
 	}
@@ -338,7 +338,7 @@ func (rec *Record) Summary() Summary {
 	if p, ok := rec.newest("seconds"); ok {
 		s.Seconds = run.Number(p.y)
 	}
-	values := rec.evaluation().Values
+	values := rec.evaluation().Values()
 	if y, ok := values[rec.metric()]; ok {
 		s.HeldOut = number(float64(y))
 	}

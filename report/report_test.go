@@ -196,7 +196,7 @@ func TestNumbersAreTheRuns(t *testing.T) {
 	known := map[float64]bool{float64(s.Parameters): true, float64(s.Depth()): true, 900: true, 0: true}
 	for _, e := range events {
 		known[float64(e.Step)] = true
-		for name, y := range e.Values {
+		for name, y := range e.Values() {
 			known[float64(y)] = true
 			if _, n, ok := loopOf(name); ok {
 				known[float64(n)] = true
@@ -215,7 +215,7 @@ func TestNumbersAreTheRuns(t *testing.T) {
 	}
 	m.has(t, "4⊗(1,4,1)", "3 blocks of 4 layers, run 1, 4 and 1 times", "held-out exact match", "n=8", "crashed at step 900 of 1200: its process ended without a word")
 	m.hasPlots(t, "exact-match", "kinds")
-	if last := evaluation(s, 900, 0.3); !slices.Contains(m.data, float64(last.Values["exact_loop_3"])) {
+	if last := evaluation(s, 900, 0.3); !slices.Contains(m.data, float64(*last.Eval.Loops[2].Exact)) {
 		t.Error("the last evaluation's exact match after loop 3 is missing")
 	}
 }
@@ -347,10 +347,10 @@ func spill(t *testing.T, path, text string) {
 func TestNumbersThatAreNone(t *testing.T) {
 	nan, inf := run.Number(math.NaN()), run.Number(math.Inf(1))
 	at := func(step int, loss run.Number) run.Event {
-		return run.Event{Kind: run.KindTrain, Step: step, Values: map[string]run.Number{"loss": loss, "grad_norm": nan, "lr": -inf, "memory": inf}}
+		return run.Event{Kind: run.KindTrain, Step: step, Train: &run.Train{Loss: &loss, GradNorm: &nan, Rate: new(-inf), Machine: run.Machine{Memory: &inf}}}
 	}
 	events := []run.Event{at(1, 2), at(2, nan), at(3, 1), at(4, inf), at(5, -inf), at(6, 1e300), at(7, -1e300), at(8, 3), at(9, nan),
-		{Kind: run.KindEval, Step: 9, Values: map[string]run.Number{"loss": nan, "accuracy": nan, "accuracy_loop_1": inf, "accuracy_loop_2": nan, "change_loop_1": -inf, "examples": nan}},
+		{Kind: run.KindEval, Step: 9, Eval: run.EvalOf(map[string]run.Number{"loss": nan, "accuracy": nan, "accuracy_loop_1": inf, "accuracy_loop_2": nan, "change_loop_1": -inf, "examples": nan})},
 		{Kind: run.KindError, Step: 9, Text: "diverged"}}
 	r := story{config: config, events: events}.tell(t)
 	m := report(t, r)
@@ -370,11 +370,11 @@ func TestHostileTexts(t *testing.T) {
 	s := looped(1, 4)
 	s.Model, s.Task, s.Kinds, s.Metric, s.Device = evil, evil, []string{evil}, evil, evil
 	e := evaluation(s, 10, 0)
-	e.Samples = []run.Sample{{Kind: evil, Question: evil, Want: evil, Said: evil}, {Question: strings.Repeat("long ", 10000)}}
-	e.Values["accuracy "+evil] = 0.5
+	e.Eval.Samples = []run.Sample{{Kind: evil, Question: evil, Want: evil, Said: evil}, {Question: strings.Repeat("long ", 10000)}}
+	e.Eval.Kinds = append(e.Eval.Kinds, run.KindScore{Kind: evil, Score: run.Score{Accuracy: new(run.Number(0.5))}})
 	again := e
 	again.Step = 20
-	events := []run.Event{{Kind: run.KindSetup, Setup: &s}, e, again, {Kind: run.KindTrain, Step: 10, Values: map[string]run.Number{evil: 1, "cosine_" + evil: 1, "time_" + evil: 1}},
+	events := []run.Event{{Kind: run.KindSetup, Setup: &s}, e, again, {Kind: run.KindTrain, Step: 10, Train: run.TrainOf(map[string]run.Number{evil: 1, "cosine_" + evil: 1, "time_" + evil: 1})},
 		{Kind: run.KindNote, Step: 10, Text: evil}, {Kind: evil, Step: 10}, {Kind: run.KindError, Step: 10, Text: evil + strings.Repeat(evil, 1000)}}
 	a := story{id: "<b>&'\"⊗", config: "# " + evil + "\n[model]\nlayers = \"1x4\"\n", events: events}.tell(t)
 	b := story{id: "<i>onclick=alert(1)", config: "[model]\nlayers = \"<u>\"\n\"<u>\" = 1\n", events: events}.tell(t)
@@ -509,7 +509,7 @@ func TestAnyEvents(t *testing.T) {
 		in := reading{kinds: map[string]int{}}
 		for range rapid.IntRange(0, 30).Draw(rt, "events") {
 			e := run.Event{Kind: rapid.SampledFrom([]string{run.KindTrain, run.KindTrain, run.KindEval, run.KindResume, run.KindNote, run.KindSetup, "other"}).Draw(rt, "kind"),
-				Step: rapid.OneOf(rapid.IntRange(0, 40), rapid.Int()).Draw(rt, "step"), Values: values.Draw(rt, "values"), Text: rapid.String().Draw(rt, "text"),
+				Step: rapid.OneOf(rapid.IntRange(0, 40), rapid.Int()).Draw(rt, "step"), Train: run.TrainOf(values.Draw(rt, "values")), Eval: run.EvalOf(values.Draw(rt, "scores")), Text: rapid.String().Draw(rt, "text"),
 				Time: time.Unix(rapid.Int64Range(0, 1<<32).Draw(rt, "time"), 0)}
 			if rapid.Bool().Draw(rt, "with a setup") {
 				e.Setup = &run.Setup{LayersPerBlock: rapid.Int().Draw(rt, "layers"), Loops: rapid.SliceOf(rapid.Int()).Draw(rt, "loops"), Metric: "exact match", Kinds: []string{"b", "a"}}

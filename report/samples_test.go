@@ -11,7 +11,7 @@ import (
 func TestReversedAnswersAreSaid(t *testing.T) {
 	for order, want := range map[string]bool{"most": false, "least": true} {
 		r := &Record{setup: run.Setup{Task: "addition"}, keys: map[string]string{"task.addition.order": order},
-			evals: []run.Event{{Samples: []run.Sample{{Question: "12+30", Want: "240", Said: "240", Right: true}}}}}
+			evals: []run.Event{{Eval: &run.Eval{Samples: []run.Sample{{Question: "12+30", Want: "240", Said: "240", Right: true}}}}}}
 		if note := samples(r).Note; strings.Contains(note, "reversed") != want {
 			t.Errorf("with the %s significant digit first: %s", order, note)
 		}

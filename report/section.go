@@ -182,7 +182,7 @@ func headlines(r *Record) []headline {
 // loops is the last look into the model after each loop.
 func loops(r *Record) table {
 	last := r.evaluation()
-	v := last.Values
+	v := last.Values()
 	t := table{Title: "After each loop", Note: "What the model says, at step " + count(last.Step) +
 		", where the looped block ends after that loop; and the norm of the loop's change over that of the state before.",
 		Head: []string{"loop", r.setup.Metric}}
@@ -227,15 +227,16 @@ func valueOf(v map[string]run.Number, name string, write func(float64) string) c
 func kinds(r *Record) table {
 	last := r.evaluation()
 	t := table{Title: "Held-out examples", Head: []string{"kind", "accuracy", "exact match"}}
-	if last.Values == nil {
+	values := last.Values()
+	if len(values) == 0 {
 		return t
 	}
 	t.Note = "At step " + count(last.Step) + "."
-	if n, ok := last.Values["examples"]; ok {
+	if n, ok := values["examples"]; ok {
 		t.Note = "At step " + count(last.Step) + ", on " + format.NoBreak(format.Plural(int(n), "example")) + "."
 	}
 	row := func(kind, suffix string) {
-		accuracy, match := share(last.Values, "accuracy"+suffix), share(last.Values, "exact"+suffix)
+		accuracy, match := share(values, "accuracy"+suffix), share(values, "exact"+suffix)
 		if r.metric() == "exact" {
 			match = bar(match)
 		} else {
@@ -256,7 +257,7 @@ func kinds(r *Record) table {
 // kindsOf are the kinds of the last evaluation: those of the setup in its order, then any others.
 func kindsOf(r *Record) []string {
 	var names []string
-	for name := range r.evaluation().Values {
+	for name := range r.evaluation().Values() {
 		if k, ok := strings.CutPrefix(name, "accuracy "); ok {
 			names = append(names, k)
 		}
@@ -302,7 +303,7 @@ const mostSamples = 32
 // samples are what the model said at the last evaluation that has any.
 func samples(r *Record) *table {
 	for _, e := range slices.Backward(r.evals) {
-		if len(e.Samples) == 0 {
+		if e.Eval == nil || len(e.Eval.Samples) == 0 {
 			continue
 		}
 		t := &table{Title: "Samples", Note: "Held-out examples at step " + count(e.Step) + ".",
@@ -310,7 +311,7 @@ func samples(r *Record) *table {
 		if r.setup.Task == "addition" && r.keys["task.addition.order"] == "least" {
 			t.Note += " Answers are reversed: the last digit comes first."
 		}
-		for _, s := range e.Samples[:min(len(e.Samples), mostSamples)] {
+		for _, s := range e.Eval.Samples[:min(len(e.Eval.Samples), mostSamples)] {
 			mark := cell{Text: "✗ wrong", Class: "wrong"}
 			if s.Right {
 				mark = cell{Text: "✓ right", Class: "right"}

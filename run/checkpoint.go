@@ -466,7 +466,7 @@ func load(p place) (Checkpoint, error) {
 // load is load for a checkpoint that must be of this run.
 func (r *Run) load(p place) (Checkpoint, error) {
 	c, err := load(p)
-	if err == nil && c.Run != r.identity && r.identity != "" && (c.Run != "" || r.info.Format >= infoFormat) {
+	if err == nil && c.Run != r.identity && r.identity != "" && (c.Run != "" || r.info.Format >= sealedFormat) {
 		return Checkpoint{}, fmt.Errorf("%w: %s", ErrOtherRun, p.path)
 	}
 	return c, err

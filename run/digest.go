@@ -125,8 +125,8 @@ func keep(line []byte) (keptEvent, bool) {
 			return k, true
 		}
 	}
-	var e Event
-	if json.Unmarshal(line, &e) != nil || e.Kind == "" {
+	e, err := decodeEvent(line)
+	if err != nil {
 		return k, false
 	}
 	k.kind, k.step, k.class = e.Kind, e.Step, others
@@ -136,19 +136,22 @@ func keep(line []byte) (keptEvent, bool) {
 	case KindEval:
 		k.class = evaluations
 	}
-	if loss, ok := e.Values["loss"]; ok {
-		k.loss = float64(loss)
+	if e.Train != nil && e.Train.Loss != nil {
+		k.loss = float64(*e.Train.Loss)
+	}
+	if e.Eval != nil && e.Eval.Loss != nil {
+		k.loss = float64(*e.Eval.Loss)
 	}
 	return k, true
 }
 
 // withoutSamples is an evaluation without what the model said.
 func withoutSamples(line []byte) []byte {
-	var e Event
-	if json.Unmarshal(line, &e) != nil {
+	e, err := decodeEvent(line)
+	if err != nil || e.Eval == nil {
 		return line
 	}
-	e.Samples = nil
+	e.Eval.Samples = nil
 	b, err := encodeEvent(e)
 	if err != nil {
 		return line

@@ -19,9 +19,9 @@ import (
 const (
 	KindStart      = "start"      // the run begins
 	KindSetup      = "setup"      // training begins or goes on: Setup says with what
-	KindTrain      = "train"      // a report of training: Values of the steps since the last
-	KindEval       = "eval"       // a report of evaluation
-	KindCheckpoint = "checkpoint" // a checkpoint of this step was saved, when training had taken the value seconds
+	KindTrain      = "train"      // a report of training: Train says how the steps since the last went
+	KindEval       = "eval"       // an evaluation on held-out examples: Eval has the scores
+	KindCheckpoint = "checkpoint" // a checkpoint of this step was saved, when training had taken Seconds
 	KindResume     = "resume"     // the run goes on from the checkpoint of this step: see History
 	KindPause      = "pause"      // training waits after this step
 	KindContinue   = "continue"   // and goes on
@@ -31,33 +31,29 @@ const (
 	KindError      = "error"      // the run failed, and Text says why
 )
 
-// An Event is a line of events.jsonl.
-//
-// Names in the Values of a train event: loss, accuracy, lr, grad_norm, tokens (since the beginning),
-// tokens_per_second, seconds (of training since the beginning, without evaluations, checkpoints and pauses), data_wait (the
-// share of training's time, 0 to 1, that was spent waiting for batches); loops (of the last step, if they are drawn),
-// loss_loop_<i> (of the last step, if every loop has a loss); of a learned exit in the last step exit_loop_<i>, the mean
-// probability of leaving after loop i, exit_loop, the mean loop, and exit_entropy (in nats; loss is the expected one, without
-// it); regularizer and cosine_<group>; time_<part>, the shares of a step's time that kinds of operations took; memory and
-// memory_peak (bytes); and where the system tells, temperature (°C), thermal (0 nominal, 1 fair, 2 serious, 3 critical),
-// low_power and on_battery (0 or 1).
-//
-// Names in the Values of an eval event: loss, accuracy and exact (the share of examples without a mistake), of all kinds
-// of examples together, and "accuracy <kind>" and "exact <kind>" of each if there are several; examples, their number;
-// and for loops i of the looped block, the last one among them, loss_loop_<i>, accuracy_loop_<i> and exact_loop_<i>, as if
-// the block had ended there, and change_loop_<i>, how far the loop moved the residual stream: ‖s_i − s_{i−1}‖ / ‖s_{i−1}‖,
-// where s_i is the state after loop i and s_0 that before the first.
-//
-// More names are allowed, and show up as curves of their own.
+// An Event is a line of events.jsonl. docs/run-format.md describes the file.
 type Event struct {
-	Kind   string            `json:"kind"`
-	Step   int               `json:"step"` // steps that are done
-	Time   time.Time         `json:"time"`
-	Values map[string]Number `json:"values,omitempty"`
-	Text   string            `json:"text,omitempty"`
+	Kind    string    `json:"kind"`
+	Step    int       `json:"step"` // steps that are done
+	Time    time.Time `json:"time"`
+	Seconds *Number   `json:"seconds,omitempty"` // of KindSetup and KindCheckpoint: how long training had taken
+	Text    string    `json:"text,omitempty"`
 
-	Setup   *Setup   `json:"setup,omitempty"`   // of KindSetup
-	Samples []Sample `json:"samples,omitempty"` // of KindEval
+	Setup *Setup `json:"setup,omitempty"` // of KindSetup
+	Train *Train `json:"train,omitempty"` // of KindTrain
+	Eval  *Eval  `json:"eval,omitempty"`  // of KindEval
+}
+
+// Values are the numbers of the record by the names that lines of formats 1 and 2 have.
+func (e Event) Values() map[string]Number {
+	values := map[string]Number{}
+	for k, v := range e.Train.Numbers() {
+		values[k.String()] = v
+	}
+	for k, v := range e.Eval.Numbers() {
+		values[k.String()] = v
+	}
+	return values
 }
 
 // A Number is a number in JSON. NaN and the infinities, for which JSON has none, are the strings "NaN", "+Inf", "-Inf".
@@ -326,11 +322,7 @@ func (er *EventReader) Next() (Event, error) {
 			continue
 		}
 		er.text = line
-		var e Event
-		err = json.Unmarshal(line, &e)
-		if err == nil && e.Kind == "" {
-			err = errors.New("it has no kind")
-		}
+		e, err := decodeEvent(line)
 		if err != nil {
 			return Event{}, &LineError{er.f.Name(), er.line, err}
 		}
@@ -427,8 +419,12 @@ func (h History) Told() (step int, ok bool) {
 // and taken back does not count.
 func (h History) Seconds(step int) float64 {
 	for _, e := range slices.Backward(h) {
-		if s, ok := e.Values["seconds"]; ok && (e.Kind == KindTrain || e.Kind == KindCheckpoint) && e.Step <= step {
-			return float64(s)
+		s := e.Seconds
+		if e.Train != nil {
+			s = e.Train.Seconds
+		}
+		if s != nil && (e.Kind == KindTrain || e.Kind == KindCheckpoint) && e.Step <= step {
+			return float64(*s)
 		}
 	}
 	return 0

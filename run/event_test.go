@@ -61,12 +61,13 @@ func note(text string) Event { return Event{Kind: KindNote, Text: text} }
 func TestEventBytes(t *testing.T) {
 	r := newRun(t)
 	e := Event{Kind: KindTrain, Step: 7, Time: time.Date(2026, 11, 23, 15, 20, 31, 123_456_789, time.UTC), Text: "a<b\n",
-		Values: map[string]Number{"loss": 0.5, "lr": 1e-9, "tokens": 1 << 40, "x": Number(math.NaN()), "y": Number(math.Inf(1)), "z": Number(math.Inf(-1))}}
+		Train: &Train{Loss: new(Number(0.5)), Rate: new(Number(1e-9)), Tokens: new(Number(1 << 40)),
+			Cosines: map[string]Number{"x": Number(math.NaN()), "y": Number(math.Inf(1)), "z": Number(math.Inf(-1))}}}
 	if err := r.Append(e); err != nil {
 		t.Fatal(err)
 	}
-	want := `{"kind":"train","step":7,"time":"2026-11-23T15:20:31.123Z",` +
-		`"values":{"loss":0.5,"lr":1e-9,"tokens":1099511627776,"x":"NaN","y":"+Inf","z":"-Inf"},"text":"a<b\n"}` + "\n"
+	want := `{"kind":"train","step":7,"time":"2026-11-23T15:20:31.123Z","text":"a<b\n",` +
+		`"train":{"loss":0.5,"lr":1e-9,"tokens":1099511627776,"cosines":{"x":"NaN","y":"+Inf","z":"-Inf"}}}` + "\n"
 	if diff := cmp.Diff(want, string(must(os.ReadFile(eventsPath(r)))(t))); diff != "" {
 		t.Error(diff)
 	}
@@ -78,9 +79,14 @@ func TestEventBytes(t *testing.T) {
 
 func TestNumberRefuses(t *testing.T) {
 	for _, s := range []string{`null`, `"1"`, `"nan"`, `""`, `true`, `[]`, `1e999`} {
-		var e Event
-		if err := json.Unmarshal([]byte(`{"values":{"x":`+s+`}}`), &e); err == nil {
-			t.Errorf("%s was read as %v", s, e.Values)
+		if e, err := decodeEvent([]byte(`{"kind":"train","values":{"x":` + s + `}}`)); err == nil {
+			t.Errorf("%s was read as %v", s, e.Train)
+		}
+		if s == "null" { // as if there were none
+			continue
+		}
+		if e, err := decodeEvent([]byte(`{"kind":"train","train":{"loss":` + s + `}}`)); err == nil {
+			t.Errorf("%s was read as %v", s, e.Train)
 		}
 	}
 }
@@ -95,11 +101,11 @@ func TestEventsRoundTrip(t *testing.T) {
 			Time: time.UnixMilli(rapid.Int64Range(0, 1<<42).Draw(rt, "time")).UTC(),
 			Text: rapid.String().Draw(rt, "text"),
 		}
-		for k, v := range rapid.MapOfN(rapid.String(), rapid.Uint64(), 0, 4).Draw(rt, "values") {
-			if want.Values == nil {
-				want.Values = make(map[string]Number)
-			}
-			want.Values[k] = Number(math.Float64frombits(v))
+		switch want.Kind {
+		case KindTrain:
+			want.Train = anyRecord[Train](rt)
+		case KindEval:
+			want.Eval = anyRecord[Eval](rt)
 		}
 		if err := r.Append(want); err != nil {
 			rt.Fatal(err)
@@ -389,6 +395,7 @@ func TestHistoryAscends(t *testing.T) {
 // Whatever is in the file, reading comes to an end, and whoever opens the run can append to it.
 func FuzzEvents(f *testing.F) {
 	f.Add([]byte(`{"kind":"train","step":3,"time":"2026-11-23T15:20:31Z","values":{"loss":"NaN"}}`+"\n"), 20)
+	f.Add([]byte(`{"kind":"eval","step":3,"eval":{"loss":"NaN","loops":[{"loop":1,"change":2}],"samples":[{}]}}`+"\n"), 9)
 	f.Add([]byte("\n\n{}\n\x00"), 3)
 	f.Add([]byte(`{"kind":"resume","step":1}`+"\nx\n"+`{"kind":"note"`), 30)
 	f.Fuzz(func(t *testing.T, b []byte, flushed int) {
@@ -445,7 +452,7 @@ func FuzzEvents(f *testing.F) {
 
 func BenchmarkAppend(b *testing.B) {
 	r := newRun(b)
-	e := Event{Kind: KindTrain, Values: map[string]Number{"loss": 1.2345, "lr": 3e-4, "grad_norm": 0.7, "tokens": 1e9, "tokens_per_second": 1e5}}
+	e := Event{Kind: KindTrain, Train: &Train{Loss: new(Number(1.2345)), Rate: new(Number(3e-4)), GradNorm: new(Number(0.7)), Tokens: new(Number(1e9)), TokensPerSecond: new(Number(1e5))}}
 	for b.Loop() {
 		if err := r.Append(e); err != nil {
 			b.Fatal(err)

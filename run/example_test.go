@@ -21,7 +21,7 @@ func Example() {
 		return
 	}
 	defer r.Close()
-	if err := r.Append(run.Event{Kind: run.KindTrain, Step: 2, Values: map[string]run.Number{"loss": 0.5}}); err != nil {
+	if err := r.Append(run.Event{Kind: run.KindTrain, Step: 2, Train: &run.Train{Loss: new(run.Number(0.5))}}); err != nil {
 		fmt.Println(err)
 		return
 	}
@@ -42,7 +42,7 @@ func Example() {
 		return
 	}
 	for _, e := range history {
-		fmt.Println(reader.Info().Name, e.Kind, e.Step, e.Values["loss"])
+		fmt.Println(reader.Info().Name, e.Kind, e.Step, *e.Train.Loss)
 	}
 	// Output: addition train 2 0.5
 }

@@ -44,8 +44,17 @@ const (
 	lockName        = "run.lock"
 )
 
-// infoFormat is the format of run.json. In format 1, which had no such member, nothing was sealed, and no run had an identity.
-const infoFormat = 2
+// Formats of a run, of which run.json says one:
+//
+//   - 1, which had no such member: nothing was sealed, and no run had an identity,
+//   - 2: the numbers of an event were in one object, by name; see decodeEvent,
+//   - 3: events have records.
+//
+// A run of an earlier format keeps its run.json, and new events are of this one.
+const (
+	sealedFormat = 2
+	infoFormat   = 3
+)
 
 // Info is run.json: what the run is and what it ran on. It is written once, when the run is made.
 type Info struct {
@@ -353,7 +362,7 @@ func (r *Run) readConfig() (text []byte, edited bool, err error) {
 
 // unsealed reports whether the configuration is of a run whose files were not sealed yet.
 func (r *Run) unsealed(config []byte) bool {
-	return r.damage == nil && r.info.Format < infoFormat && !bytes.HasPrefix(config, []byte(configSealPrefix))
+	return r.damage == nil && r.info.Format < sealedFormat && !bytes.HasPrefix(config, []byte(configSealPrefix))
 }
 
 // SetConfig replaces config.toml.

@@ -1,6 +1,6 @@
 package run
 
-// Setup is what is trained from here on, and on what. Its event has the value seconds: how long training took so far.
+// Setup is what is trained from here on, and on what.
 type Setup struct {
 	Model          string    `json:"model"`            // "1⊗4", "4⊗(1,4,1)"
 	LayersPerBlock int       `json:"layers_per_block"` // k

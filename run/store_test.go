@@ -335,7 +335,7 @@ func TestLongRun(t *testing.T) {
 			switch e.Kind {
 			case KindTrain:
 				last = e.Step
-				peak = max(peak, float64(e.Values["loss"]))
+				peak = max(peak, float64(*e.Train.Loss))
 			case KindEval:
 				evals++
 			}
@@ -397,7 +397,7 @@ func TestDigestGrows(t *testing.T) {
 	r := newRun(t)
 	e := Event{Kind: KindTrain, Time: time.UnixMilli(0), Text: strings.Repeat("x", 2000)}
 	for step := range 2*digestEvery/2000 + 100 {
-		e.Step, e.Values = step, map[string]Number{"loss": Number(step % 7)}
+		e.Step, e.Train = step, &Train{Loss: new(Number(step % 7))}
 		if step%1000 == 999 {
 			if err := r.Append(Event{Kind: KindResume, Step: step - 10}); err != nil {
 				t.Fatal(err)
@@ -453,8 +453,8 @@ func TestDigestOfAnything(t *testing.T) {
 // What a run has done and taken back does not count as time of training.
 func TestSeconds(t *testing.T) {
 	r := newRun(t)
-	for _, e := range []Event{{Kind: KindTrain, Step: 5, Values: map[string]Number{"seconds": 5}}, {Kind: KindCheckpoint, Step: 6, Values: map[string]Number{"seconds": 6}},
-		{Kind: KindTrain, Step: 10, Values: map[string]Number{"seconds": 10}}, {Kind: KindResume, Step: 6}, {Kind: KindSetup, Step: 6, Values: map[string]Number{"seconds": 10}}} {
+	for _, e := range []Event{{Kind: KindTrain, Step: 5, Train: &Train{Seconds: new(Number(5))}}, {Kind: KindCheckpoint, Step: 6, Seconds: new(Number(6))},
+		{Kind: KindTrain, Step: 10, Train: &Train{Seconds: new(Number(10))}}, {Kind: KindResume, Step: 6}, {Kind: KindSetup, Step: 6, Seconds: new(Number(10))}} {
 		if err := r.Append(e); err != nil {
 			t.Fatal(err)
 		}

@@ -25,7 +25,7 @@ func (r *Run) Verify(check func(Checkpoint) error) []Finding {
 	switch {
 	case r.damage != nil:
 		info.Err = fmt.Errorf("%w: %w", ErrDamaged, r.damage)
-	case r.info.Format < infoFormat:
+	case r.info.Format < sealedFormat:
 		info.Text = "of format 1, without a seal"
 	}
 	config := Finding{Part: configName, Text: "sealed"}

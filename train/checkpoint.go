@@ -102,7 +102,7 @@ func (t *Trainer) save(diverged bool) error {
 		return err
 	}
 	t.saved = t.done
-	return t.event(Report{Event: run.Event{Kind: run.KindCheckpoint, Step: t.done, Values: map[string]run.Number{"seconds": run.Number(t.seconds)}}})
+	return t.event(Report{Event: run.Event{Kind: run.KindCheckpoint, Step: t.done, Seconds: new(run.Number(t.seconds))}})
 }
 
 // First is the checkpoint that a run must have from the moment on at which it is made: of weights that came from another run,

@@ -110,7 +110,7 @@ func TestSamplesOfAnEvaluation(t *testing.T) {
 		var got []run.Sample
 		for _, e := range h {
 			if e.Kind == run.KindEval {
-				got = e.Samples
+				got = e.Eval.Samples
 				if len(got) != 4 {
 					t.Errorf("%s: %d samples at step %d", name, len(got), e.Step)
 				}

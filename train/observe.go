@@ -12,54 +12,45 @@ import (
 
 // observer collects what a report tells beside the metrics: where a step's time went, and how the machine is doing.
 type observer struct {
-	values map[string]run.Number // of the machine, as last read
+	last   run.Machine // as last read
 	read   time.Time
-	shares map[string]run.Number // of the last step that was profiled
+	shares map[string]run.Number // of the last step that was profiled, by kind of operation
 }
 
 // readEvery is how often the machine is asked at most.
 const readEvery = time.Second
 
-// machine adds what the machine tells to the values of a report.
-func (o *observer) machine(b backend.Backend, into map[string]run.Number) {
+// machine is how the machine is doing.
+func (o *observer) machine(b backend.Backend) run.Machine {
 	if time.Since(o.read) >= readEvery {
-		o.read, o.values = time.Now(), readMachine(b)
+		o.read, o.last = time.Now(), readMachine(b)
 	}
-	for name, v := range o.values {
-		into[name] = v
-	}
+	return o.last
 }
 
-func readMachine(b backend.Backend) map[string]run.Number {
-	v := map[string]run.Number{}
-	put := func(name string, x float64) {
+func readMachine(b backend.Backend) run.Machine {
+	var v run.Machine
+	put := func(into **run.Number, x float64) {
 		if x > 0 {
-			v[name] = run.Number(x)
+			*into = new(run.Number(x))
 		}
 	}
 	m := machine.Read()
-	put("memory", float64(m.Resident))
-	put("memory_peak", float64(m.Peak))
-	put("temperature", m.Temperature)
+	put(&v.Memory, float64(m.Resident))
+	put(&v.MemoryPeak, float64(m.Peak))
+	put(&v.Temperature, m.Temperature)
 	if m.Power != machine.PowerUnknown {
-		v["on_battery"] = flag(m.Power == machine.Battery)
+		v.OnBattery = new(m.Power == machine.Battery)
 	}
 	if d, ok := b.(backend.Monitor); ok {
 		c := d.Condition()
-		put("memory", float64(c.Memory))
+		put(&v.Memory, float64(c.Memory))
 		if c.Thermal >= 0 {
-			v["thermal"] = run.Number(c.Thermal)
+			v.Thermal = new(run.Number(c.Thermal))
 		}
-		v["low_power"] = flag(c.LowPower)
+		v.LowPower = new(c.LowPower)
 	}
 	return v
-}
-
-func flag(b bool) run.Number {
-	if b {
-		return 1
-	}
-	return 0
 }
 
 // profile begins to measure the operations of the next step.
@@ -79,7 +70,7 @@ func (o *observer) profiled(st *compiledStep) {
 	p.Profile(false)
 }
 
-// shares are those of the kinds of work in a step's time, as time_<kind>.
+// shares are those of the kinds of work in a step's time.
 func shares(times []backend.OpTime) map[string]run.Number {
 	seconds, all := map[graph.Kind]float64{}, 0.0
 	for _, t := range times {
@@ -89,7 +80,7 @@ func shares(times []backend.OpTime) map[string]run.Number {
 	v := map[string]run.Number{}
 	if all > 0 {
 		for _, k := range slices.Concat(graph.Kinds, []graph.Kind{backend.Other}) {
-			v["time_"+string(k)] = run.Number(seconds[k] / all)
+			v[string(k)] = run.Number(seconds[k] / all)
 		}
 	}
 	return v

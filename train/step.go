@@ -11,6 +11,7 @@ import (
 	"coil/model"
 	"coil/optim"
 	"coil/regularize"
+	"coil/run"
 )
 
 // compiledStep is a compiled training compiledStep at one loop count.
@@ -193,6 +194,26 @@ func (m *Metrics) ExitLoop() float64 {
 		mean += float64(i+1) * p
 	}
 	return mean
+}
+
+// loops is what there is of single loops, in a step of so many.
+func (m *Metrics) loops(count int) []run.TrainLoop {
+	all := make([]run.TrainLoop, count)
+	for i := range all {
+		all[i].Loop = i + 1
+	}
+	first := count
+	if n := len(m.Losses); n > 1 {
+		first = count - n
+		for i, l := range m.Losses {
+			all[first+i].Loss = new(run.Number(l))
+		}
+	}
+	for i, p := range m.Exits {
+		first = 0
+		all[i].Exit = new(run.Number(p))
+	}
+	return all[first:]
 }
 
 // finish waits for the step and reads its results.

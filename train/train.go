@@ -4,7 +4,6 @@ package train
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"math"
 	"slices"
 	"time"
@@ -275,7 +274,7 @@ func (t *Trainer) train(r *run.Run, next func() run.Command) error {
 			return err
 		}
 	}
-	if err := t.event(Report{Event: run.Event{Kind: run.KindSetup, Step: t.done, Setup: t.setup(), Values: map[string]run.Number{"seconds": run.Number(t.seconds)}}}); err != nil {
+	if err := t.event(Report{Event: run.Event{Kind: run.KindSetup, Step: t.done, Setup: t.setup(), Seconds: new(run.Number(t.seconds))}}); err != nil {
 		return err
 	}
 	err := t.keepFirst()
@@ -489,36 +488,25 @@ func (w *window) add(m *Metrics, took, waited time.Duration) {
 func (t *Trainer) reportWindow(w *window, m *Metrics, loops int) error {
 	n := float64(w.steps)
 	c := t.Config
-	v := map[string]run.Number{
-		"loss": run.Number(w.loss / n), "accuracy": run.Number(w.accuracy / n), "grad_norm": run.Number(w.norm / n),
-		"lr": run.Number(c.Train.RateAt(t.done - 1)), "tokens": run.Number(t.tokens),
-		"tokens_per_second": run.Number(n * float64(t.batchTokens()) / w.seconds), "data_wait": run.Number(w.waited / w.seconds),
-		"seconds": run.Number(t.seconds),
-	}
-	t.observer.machine(t.backend, v)
-	maps.Copy(v, t.observer.shares)
+	v := &run.Train{Loss: new(run.Number(w.loss / n)), Accuracy: new(run.Number(w.accuracy / n)), GradNorm: new(run.Number(w.norm / n)),
+		Rate: new(run.Number(c.Train.RateAt(t.done - 1))), Tokens: new(run.Number(t.tokens)),
+		TokensPerSecond: new(run.Number(n * float64(t.batchTokens()) / w.seconds)), DataWait: new(run.Number(w.waited / w.seconds)),
+		Seconds: new(run.Number(t.seconds)), Machine: t.observer.machine(t.backend), Times: t.observer.shares, Loops: m.loops(loops)}
 	t.observer.shares = nil
-	if len(m.Losses) > 1 {
-		for i, l := range m.Losses {
-			v[fmt.Sprintf("loss_loop_%d", loops-len(m.Losses)+i+1)] = run.Number(l)
-		}
-	}
 	if len(m.Exits) > 0 {
-		v["exit_loop"], v["exit_entropy"] = run.Number(m.ExitLoop()), run.Number(m.Entropy)
-		for i, p := range m.Exits {
-			v[fmt.Sprintf("exit_loop_%d", i+1)] = run.Number(p)
-		}
+		v.Exit = run.Exit{Loop: new(run.Number(m.ExitLoop())), Entropy: new(run.Number(m.Entropy))}
 	}
 	if _, ok := c.Loops.Random(); ok {
-		v["loops"] = run.Number(loops)
+		v.LoopCount = new(run.Number(loops))
 	}
 	if c.Regularize.Active() {
-		v["regularizer"] = run.Number(m.Penalty)
+		v.Regularizer = new(run.Number(m.Penalty))
+		v.Cosines = map[string]run.Number{}
 		for i, g := range t.Model.WeightGroups() {
-			v["cosine_"+g.Name] = run.Number(m.Cosines[i])
+			v.Cosines[g.Name] = run.Number(m.Cosines[i])
 		}
 	}
-	rep := Report{Event: run.Event{Kind: run.KindTrain, Step: t.done, Values: v}, Metrics: m, Seconds: w.seconds / n}
+	rep := Report{Event: run.Event{Kind: run.KindTrain, Step: t.done, Train: v}, Metrics: m, Seconds: w.seconds / n}
 	*w = window{}
 	return t.event(rep)
 }
@@ -539,17 +527,19 @@ func (t *Trainer) evaluate(examples int) error {
 		return err
 	}
 	r := results[len(results)-1]
-	v := map[string]run.Number{"loss": r.Loss, "accuracy": run.Number(r.Accuracy), "exact": run.Number(r.Exact),
-		"examples": run.Number(r.Examples)}
+	v := &run.Eval{Score: score(r.Score), Examples: new(run.Number(r.Examples)), Samples: samples}
 	for _, k := range r.Kinds {
-		v["accuracy "+k.Kind], v["exact "+k.Kind] = run.Number(k.Accuracy), run.Number(k.Exact)
+		v.Kinds = append(v.Kinds, run.KindScore{Kind: k.Kind, Score: run.Score{Accuracy: new(run.Number(k.Accuracy)), Exact: new(run.Number(k.Exact))}})
 	}
 	for _, r := range results {
-		after := func(name string) string { return fmt.Sprintf("%s_loop_%d", name, r.Loops) }
-		v[after("loss")], v[after("accuracy")], v[after("exact")] = r.Loss, run.Number(r.Accuracy), run.Number(r.Exact)
-		v[after("change")] = r.Change
+		v.Loops = append(v.Loops, run.LoopScore{Loop: r.Loops, Score: score(r.Score), Change: new(r.Change)})
 	}
-	return t.event(Report{Event: run.Event{Kind: run.KindEval, Step: t.done, Values: v, Samples: samples}, Result: &r})
+	return t.event(Report{Event: run.Event{Kind: run.KindEval, Step: t.done, Eval: v}, Result: &r})
+}
+
+// score is a score as events have it.
+func score(s eval.Score) run.Score {
+	return run.Score{Loss: new(s.Loss), Accuracy: new(run.Number(s.Accuracy)), Exact: new(run.Number(s.Exact))}
 }
 
 // event writes an event and tells the caller.

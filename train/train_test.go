@@ -155,7 +155,7 @@ func reports(t *testing.T, r *run.Run, kind string) map[int]map[string]run.Numbe
 		if values[e.Step] != nil {
 			t.Errorf("step %d has two events of kind %s", e.Step, kind)
 		}
-		values[e.Step] = e.Values
+		values[e.Step] = e.Values()
 	}
 	return values
 }
@@ -217,11 +217,11 @@ func TestEvents(t *testing.T) {
 		t.Errorf("it wrote %s", d)
 	}
 	for _, name := range []string{"loss", "accuracy", "grad_norm", "lr", "tokens", "tokens_per_second", "data_wait", "seconds", "loss_loop_1", "loss_loop_2"} {
-		if v, ok := h[3].Values[name]; !ok || notFinite(float64(v)) {
+		if v, ok := h[3].Values()[name]; !ok || notFinite(float64(v)) {
 			t.Errorf("a train event has %s = %v", name, v)
 		}
 	}
-	if got, want := h[3].Values["tokens"], run.Number(3*8*16); got != want {
+	if got, want := h[3].Values()["tokens"], run.Number(3*8*16); got != want {
 		t.Errorf("after 3 steps there were %v tokens, want %v", got, want)
 	}
 	cs, err := r.Checkpoints()
@@ -352,10 +352,10 @@ func TestTrainingWorks(t *testing.T) {
 			t.Fatal(err)
 		}
 		e := h[len(h)-2]
-		t.Logf("%s: held-out accuracy %.3f, loss %.3f", optimizer, float64(e.Values["accuracy"]), float64(e.Values["loss"]))
+		t.Logf("%s: held-out accuracy %.3f, loss %.3f", optimizer, float64(e.Values()["accuracy"]), float64(e.Values()["loss"]))
 		// The answer differs from the letter before it, so guessing among the other two is right half of the time.
-		if e.Kind != run.KindEval || e.Values["accuracy"] < 0.85 {
-			t.Errorf("%s: %v", optimizer, e.Values)
+		if e.Kind != run.KindEval || *e.Eval.Accuracy < 0.85 {
+			t.Errorf("%s: %v", optimizer, e.Values())
 		}
 	}
 }

@@ -23,24 +23,24 @@ func setupOf(steps int) *run.Setup {
 func reported(step, steps int) run.Event {
 	x := float64(step) / float64(steps)
 	loss := 1.35/(1+math.Exp((x-0.45)*25)) + 0.02 + 0.03*math.Sin(float64(step))
-	return run.Event{Kind: run.KindTrain, Step: step, Time: begin.Add(time.Duration(step) * 50 * time.Millisecond), Values: map[string]run.Number{
+	return run.Event{Kind: run.KindTrain, Step: step, Time: begin.Add(time.Duration(step) * 50 * time.Millisecond), Train: run.TrainOf(map[string]run.Number{
 		"loss": run.Number(loss), "accuracy": run.Number(1 - loss/2), "grad_norm": run.Number(0.3 + loss), "lr": run.Number(4e-3 * (1 - x)),
 		"tokens": run.Number(step * 4096), "tokens_per_second": run.Number(190000 + 9000*math.Sin(float64(step)/40)), "data_wait": 0.0001, "seconds": run.Number(float64(step) * 0.05),
 		"time_matmul": 0.61, "time_attention": 0.22, "time_norm": 0.05, "time_elementwise": 0.06, "time_loss": 0.02, "time_optimizer": 0.04,
-		"memory": 150 << 20, "temperature": 61, "on_battery": 0}}
+		"memory": 150 << 20, "temperature": 61, "on_battery": 0})}
 }
 
 func evaluated(step, steps int) run.Event {
 	e := reported(step, steps)
 	e.Kind = run.KindEval
-	a := float64(e.Values["accuracy"])
-	e.Values = map[string]run.Number{"loss": e.Values["loss"], "accuracy": run.Number(a), "exact": 0, "examples": 256}
-	for i := 1; i <= 4; i++ {
-		e.Values[loopName("accuracy", i)] = run.Number(a * (0.2 + 0.2*float64(i)))
-		e.Values[loopName("loss", i)] = run.Number(2 - 0.4*float64(i))
-		e.Values[loopName("change", i)] = run.Number(4 / float64(i*i))
+	a := *e.Train.Accuracy
+	e.Eval = &run.Eval{Score: run.Score{Loss: e.Train.Loss, Accuracy: &a, Exact: new(run.Number(0))}, Examples: new(run.Number(256))}
+	e.Train = nil
+	for i := run.Number(1); i <= 4; i++ {
+		e.Eval.Loops = append(e.Eval.Loops, run.LoopScore{Loop: int(i), Change: new(4 / (i * i)),
+			Score: run.Score{Accuracy: new(a * (0.2 + 0.2*i)), Loss: new(2 - 0.4*i)}})
 	}
-	e.Samples = []run.Sample{{Kind: "4 hops", Question: "abcbdacbdbcabdcabcbdacb", Want: "d", Said: "d", Right: true},
+	e.Eval.Samples = []run.Sample{{Kind: "4 hops", Question: "abcbdacbdbcabdcabcbdacb", Want: "d", Said: "d", Right: true},
 		{Kind: "4 hops", Question: "cabdbcabdacbdacbdcabcad", Want: "b", Said: "a"}}
 	return e
 }

@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"fmt"
 	"math"
 	"os"
 	"path/filepath"
@@ -25,11 +26,12 @@ func anyEvent() *rapid.Generator[run.Event] {
 		e := run.Event{Step: rapid.OneOf(rapid.IntRange(-1, 50), rapid.SampledFrom([]int{math.MaxInt, math.MinInt})).Draw(t, "step"), Text: text.Draw(t, "text"),
 			Kind: rapid.SampledFrom([]string{run.KindStart, run.KindSetup, run.KindTrain, run.KindTrain, run.KindTrain, run.KindEval, run.KindCheckpoint, run.KindResume, run.KindPause,
 				run.KindContinue, run.KindNote, run.KindStop, run.KindEnd, run.KindError, "of a newer version"}).Draw(t, "kind"),
-			Time: begin.Add(time.Duration(rapid.Int64().Draw(t, "time"))), Values: map[string]run.Number{}}
+			Time: begin.Add(time.Duration(rapid.Int64().Draw(t, "time")))}
+		values := map[string]run.Number{}
 		for _, name := range []string{"loss", "accuracy", "exact", "tokens", "seconds", "tokens_per_second", "lr", "grad_norm", "accuracy_loop_1", "accuracy_loop_99", "change_loop_1", "time_matmul",
 			"memory", "thermal", "temperature", "low_power", "on_battery", "data_wait", "loss_loop_-3", "something new"} {
 			if rapid.Bool().Draw(t, "has "+name) {
-				e.Values[name] = run.Number(number.Draw(t, name))
+				values[name] = run.Number(number.Draw(t, name))
 			}
 		}
 		if rapid.IntRange(0, 3).Draw(t, "has setup") == 0 {
@@ -37,8 +39,13 @@ func anyEvent() *rapid.Generator[run.Event] {
 				Looped: rapid.IntRange(-2, 6).Draw(t, "looped"), Steps: rapid.IntRange(-2, 1<<40).Draw(t, "steps"), Metric: text.Draw(t, "metric"), Device: text.Draw(t, "device"),
 				Memory: rapid.Int64().Draw(t, "memory"), MemoryLimit: rapid.Int64().Draw(t, "limit")}
 		}
+		var samples []run.Sample
 		for range rapid.IntRange(0, 3).Draw(t, "samples") {
-			e.Samples = append(e.Samples, run.Sample{Kind: text.Draw(t, "kind"), Question: text.Draw(t, "question"), Want: text.Draw(t, "want"), Said: text.Draw(t, "said"), Right: rapid.Bool().Draw(t, "right")})
+			samples = append(samples, run.Sample{Kind: text.Draw(t, "kind"), Question: text.Draw(t, "question"), Want: text.Draw(t, "want"), Said: text.Draw(t, "said"), Right: rapid.Bool().Draw(t, "right")})
+		}
+		if rapid.Bool().Draw(t, "has a record") {
+			e.Train, e.Eval = run.TrainOf(values), run.EvalOf(values)
+			e.Eval.Samples = samples
 		}
 		return e
 	})
@@ -154,10 +161,10 @@ func TestGrowingAndGarbled(t *testing.T) {
 	}
 	poll()
 	has(t, m, "310/1200")
-	write(`{"kind":"train","step":320,"val`) // cut off
+	write(`{"kind":"train","step":320,"tra`) // cut off
 	poll()
 	has(t, m, "310/1200")
-	write(`ues":{"loss":0.5}}` + "\n")
+	write(`in":{"loss":0.5}}` + "\n")
 	poll()
 	has(t, m, "320/1200")
 	write("garbage\n\x00\xff\n" + `{"kind":"from the future","step":330,"new":[1,2]}` + "\n")
@@ -194,7 +201,7 @@ func TestMemoryIsBounded(t *testing.T) {
 			r.add(reported(step, 1<<30))
 			if step%10 == 0 {
 				e := evaluated(step, 1<<30)
-				e.Values[loopName("loss", step)] = 1 // a new name each time
+				e.Eval.Other = map[string]run.Number{fmt.Sprint(step): 1} // a new name each time
 				r.add(e)
 			}
 		}

@@ -33,8 +33,8 @@ func (r *record) describe(e run.Event) string {
 		s := r.setup
 		return fmt.Sprintf("%s on %s, %s", s.Model, s.Task, s.Backend)
 	case run.KindEval:
-		v := float64(e.Values[r.metric()])
-		return fmt.Sprintf("step %d: held-out %s %s, loss %s", e.Step, r.metricName(), format.Percent(v, 1), format.Fixed(float64(e.Values["loss"]), 4))
+		v := float64(e.Values()[r.metric()])
+		return fmt.Sprintf("step %d: held-out %s %s, loss %s", e.Step, r.metricName(), format.Percent(v, 1), format.Fixed(float64(e.Values()["loss"]), 4))
 	case run.KindCheckpoint:
 		return fmt.Sprintf("step %d: checkpoint", e.Step)
 	case run.KindResume:

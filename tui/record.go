@@ -59,7 +59,7 @@ func (c curves) value(name string) (float64, bool) {
 
 func (c *curves) add(e run.Event, seconds, tokens float64) {
 	c.step = e.Step
-	for name, v := range e.Values {
+	for name, v := range e.Values() {
 		if c.byName[name] == nil {
 			if len(c.byName) == mostCurves {
 				continue
@@ -115,14 +115,20 @@ func (r *record) add(e run.Event) {
 		if e.Setup != nil {
 			r.setup = *e.Setup
 		}
-		r.phase, r.seconds = run.PhaseTraining, float64(e.Values["seconds"])
+		r.phase, r.seconds = run.PhaseTraining, 0
+		if e.Seconds != nil {
+			r.seconds = float64(*e.Seconds)
+		}
 		r.train.step = e.Step
 	case run.KindTrain:
 		r.addTrain(e)
 	case run.KindEval:
 		r.held.newest = map[string]float64{} // the names of an evaluation belong together
 		r.held.add(e, r.seconds, r.train.newest["tokens"])
-		r.samples = slices.Clone(e.Samples[:min(len(e.Samples), mostSamples)])
+		r.samples = nil
+		if e.Eval != nil {
+			r.samples = slices.Clone(e.Eval.Samples[:min(len(e.Eval.Samples), mostSamples)])
+		}
 	case run.KindResume:
 		r.train.rewind(e.Step)
 		r.held.rewind(e.Step)
@@ -147,7 +153,7 @@ func (r *record) addTrain(e run.Event) {
 		r.phase = run.PhaseTraining
 	}
 	seconds := e.Time.Sub(r.started).Seconds() // of older runs, which do not tell
-	if v, ok := e.Values["seconds"]; ok {
+	if v, ok := e.Values()["seconds"]; ok {
 		seconds = float64(v)
 	}
 	if steps := float64(e.Step - r.train.step); steps > 0 && seconds > r.seconds {
@@ -158,8 +164,8 @@ func (r *record) addTrain(e run.Event) {
 		r.perStep += 0.1 * (took - r.perStep)
 	}
 	r.seconds = seconds
-	r.best = max(r.best, float64(e.Values["tokens_per_second"]))
-	r.train.add(e, seconds, float64(e.Values["tokens"]))
+	r.best = max(r.best, float64(e.Values()["tokens_per_second"]))
+	r.train.add(e, seconds, float64(e.Values()["tokens"]))
 }
 
 // left is the time that the remaining steps will take, 0 if that is not known.

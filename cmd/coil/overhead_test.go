@@ -50,7 +50,7 @@ func trainOnTerminal(b *testing.B, args ...string) (cpu, speed float64) {
 	}
 	for _, e := range h {
 		if e.Kind == run.KindTrain {
-			speed = float64(e.Values["tokens"] / e.Values["seconds"])
+			speed = float64(*e.Train.Tokens / *e.Train.Seconds)
 		}
 	}
 	return (p.ProcessState.UserTime() + p.ProcessState.SystemTime()).Seconds(), speed

@@ -49,12 +49,15 @@ func (p *progress) event(e run.Event) {
 		if e.Setup != nil {
 			p.setup = *e.Setup
 		}
-		p.step, p.last, p.trained = e.Step, e.Time, float64(e.Values["seconds"])
+		p.step, p.last, p.trained = e.Step, e.Time, 0
+		if e.Seconds != nil {
+			p.trained = float64(*e.Seconds)
+		}
 	case run.KindTrain:
 		p.train(e)
 	case run.KindEval:
 		if e.Step != p.setup.Steps {
-			p.line(e, "held-out %s %s", p.setup.Metric, format.Percent(float64(e.Values[p.metric()]), 1))
+			p.line(e, "held-out %s %s", p.setup.Metric, format.Percent(float64(e.Values()[p.metric()]), 1))
 		}
 	case run.KindPause:
 		p.line(e, "paused")
@@ -75,8 +78,8 @@ func (p *progress) metric() string {
 
 func (p *progress) train(e run.Event) {
 	steps := float64(e.Step - p.step)
-	took := float64(e.Values["seconds"]) - p.trained
-	p.step, p.trained = e.Step, float64(e.Values["seconds"])
+	took := float64(e.Values()["seconds"]) - p.trained
+	p.step, p.trained = e.Step, float64(e.Values()["seconds"])
 	if steps > 0 && took > 0 {
 		if p.perStep == 0 {
 			p.perStep = took / steps
@@ -84,15 +87,15 @@ func (p *progress) train(e run.Event) {
 		// A smoothed time per step makes a steady estimate.
 		p.perStep += 0.1 * (took/steps - p.perStep)
 		p.seconds += took
-		p.waited += took * float64(e.Values["data_wait"])
+		p.waited += took * float64(e.Values()["data_wait"])
 	}
 	if e.Time.Sub(p.last) < lineEvery && e.Step != p.setup.Steps {
 		return
 	}
 	p.last = e.Time
 	left := time.Duration(p.perStep * float64(p.setup.Steps-e.Step) * 1e9)
-	p.line(e, "%8s  %8s  %9s  %9s", format.Fixed(float64(e.Values["loss"]), 4), format.Percent(float64(e.Values["accuracy"]), 1),
-		format.SI(float64(e.Values["tokens_per_second"]), ""), format.Duration(left))
+	p.line(e, "%8s  %8s  %9s  %9s", format.Fixed(float64(e.Values()["loss"]), 4), format.Percent(float64(e.Values()["accuracy"]), 1),
+		format.SI(float64(e.Values()["tokens_per_second"]), ""), format.Duration(left))
 }
 
 // line prints a line that begins with the step, and before the first what the columns are.
