@@ -116,7 +116,7 @@ func (l *deferredWriter) to(w io.Writer) {
 	w.Write(l.kept.Bytes())
 }
 
-// screen is the terminal that the dashboard has for itself: what anything else in this process writes to standard output
+// screen is the terminal while the dashboard has it for itself: what anything else in this process writes to standard output
 // and error meanwhile goes to a file, and to the dashboard's log.
 type screen struct {
 	terminal       *os.File
@@ -175,7 +175,7 @@ func (s *screen) giveBack(w io.Writer) {
 	s.file.Seek(0, io.SeekStart)
 	io.Copy(w, s.file)
 	s.file.Truncate(0) // else the supervisor would show it again after a crash
-	s.file.Close()
+	s.file.Seek(0, io.SeekStart)
 	s.terminal.Close()
 	unix.Close(s.stderr)
 }

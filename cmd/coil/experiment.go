@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"coil/backend"
@@ -228,7 +229,7 @@ func (o *experimentFlags) run(cmd *cobra.Command, name string) error {
 	var parent *supervisor
 	if !o.dry && !o.results && !o.noTUI && !o.asJSON && o.executor == "local" && canShow() {
 		var err error
-		if parent, err = supervise(cmd.ErrOrStderr()); err != nil {
+		if parent, err = supervise(cmd.ErrOrStderr(), syscall.SIGTERM); err != nil {
 			return err
 		}
 	}

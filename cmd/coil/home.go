@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 
 	"coil/config"
@@ -30,7 +31,7 @@ import (
 )
 
 // home shows the home screen, and runs what the user starts there, until the user leaves it.
-func home(cmd *cobra.Command, root string, style tui.Style) error {
+func home(cmd *cobra.Command, parent *supervisor, root string, style tui.Style) error {
 	program, err := ownProgram()
 	if err != nil {
 		return err
@@ -49,11 +50,16 @@ func home(cmd *cobra.Command, root string, style tui.Style) error {
 	}
 	h := tui.NewHome(o)
 	for {
+		screen, err := parent.takeScreen()
+		if err != nil {
+			return err
+		}
 		leave := make(chan struct{})
 		signals := watchSignals(io.Discard, "", "")
 		signals.first = func() { close(leave) }
-		args, killed, err := h.Show(os.Stdin, os.Stdout, leave)
+		args, killed, err := h.Show(os.Stdin, screen.terminal, leave)
 		signals.end()
+		screen.giveBack(cmd.ErrOrStderr())
 		switch {
 		case killed:
 			return signals.err()
@@ -76,32 +82,26 @@ func doOnTerminal(stderr io.Writer, program string, args []string) (printed stri
 	var kept tail
 	c := exec.Command(program, args...)
 	c.Stdin, c.Stdout, c.Stderr = os.Stdin, os.Stdout, io.MultiWriter(stderr, &kept)
-	asked := make(chan os.Signal, 8)
-	signal.Notify(asked, os.Interrupt, syscall.SIGTERM)
-	if !signal.Ignored(syscall.SIGHUP) {
-		signal.Notify(asked, syscall.SIGHUP)
-	}
+	asked := endingSignals()
 	defer signal.Stop(asked)
 	if err := c.Start(); err != nil {
 		return err.Error(), err
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- c.Wait() }()
-	var ending syscall.Signal
-	for {
-		select {
-		case s := <-asked:
-			if n, ok := s.(syscall.Signal); ok && n != syscall.SIGINT {
-				ending = n
-				c.Process.Signal(s) // it may have ended
-			}
-		case err := <-ended:
-			if ending != 0 {
-				return "", signalError{int(ending)}
-			}
-			return kept.text(), err
+	var ending atomic.Int32
+	ended := make(chan struct{})
+	go forward(asked, ended, c.Process, func(s os.Signal) os.Signal {
+		if s == syscall.SIGINT {
+			return nil
 		}
+		ending.Store(int32(s.(syscall.Signal)))
+		return s
+	})
+	err = c.Wait()
+	close(ended)
+	if n := int(ending.Load()); n != 0 {
+		return "", signalError{n}
 	}
+	return kept.text(), err
 }
 
 // tail keeps the end of what is written.

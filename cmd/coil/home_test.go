@@ -3,7 +3,9 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -108,4 +110,50 @@ func TestHome(t *testing.T) {
 	if _, err := view(t, filepath.Join("runs", runs()[0])).Latest(); err != nil {
 		t.Error(err)
 	}
+}
+
+// Nothing that ends the process of the home screen leaves the terminal as that had set it; a signal ends it, and a crash is said.
+func TestHomeEnds(t *testing.T) {
+	for _, k := range []struct {
+		signal syscall.Signal
+		code   int
+		said   string
+	}{{syscall.SIGTERM, 143, ""}, {syscall.SIGABRT, exitCrashed, "the process of the dashboard crashed"}} {
+		for _, args := range [][]string{{}, {"watch", "--runs", t.TempDir()}} {
+			t.Run(strings.Join(append(slices.Clone(args[:min(1, len(args))]), k.signal.String()), " "), func(t *testing.T) {
+				t.Parallel()
+				p := startOnTerminal(t, 120, 40, nil, append([]string{"coil"}, args...)...)
+				before := freshState(t)
+				p.await(t, "no runs yet")
+				if p.state(t) == before {
+					t.Error("the home screen has not set the terminal")
+				}
+				if err := p.Process.Signal(k.signal); err != nil {
+					t.Fatal(err)
+				}
+				p.wantExit(t, k.code)
+				if after := p.state(t); after != before {
+					t.Errorf("the terminal is not what it was: %v, %v", after, before)
+				}
+				if tail := p.tail(t); !strings.Contains(tail, k.said) || (k.said == "") == strings.Contains(tail, "coil:") {
+					t.Errorf("on the normal screen is %q", tail)
+				}
+			})
+		}
+	}
+}
+
+// Ctrl-C is for the command that runs on the terminal, and leaves the home screen only there. The terminal is too small for the
+// dashboard, so the command leaves the keyboard as it was.
+func TestCtrlCOnHome(t *testing.T) {
+	t.Chdir(t.TempDir())
+	p := startOnTerminal(t, 59, 40, nil, "coil")
+	p.await(t, "no runs yet")
+	p.press(t, "n")
+	p.press(t, "\x1b[B\x1b[B\x1b[B0000000\r")
+	p.await(t, "tokens/s")
+	p.press(t, "\x03")
+	p.await(t, "coil resume")
+	p.press(t, "q")
+	p.wantExit(t, exitOK)
 }

@@ -183,7 +183,11 @@ func newRoot() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return home(cmd, defaultRoot, style)
+		parent, err := supervise(cmd.ErrOrStderr(), nil)
+		if err != nil {
+			return err
+		}
+		return home(cmd, parent, defaultRoot, style)
 	}
 	root.SetFlagErrorFunc(flagError)
 	root.AddCommand(newTrain(), newResume(), newVerify(), newList(), newWatch(), newControl(), newEval(), newLens(), newReport(), newExperiment(), newTask(), newPresets(), newBackends(), newBench(), newLaunches(), newDoctor(), newCompletion(), newMan(), newVersion())

@@ -6,6 +6,7 @@ import (
 	"io"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"coil/config"
 	"coil/run"
@@ -63,7 +64,7 @@ func newResume() *cobra.Command {
 		var parent *supervisor
 		if ui.showsDashboard() {
 			var err error
-			if parent, err = supervise(cmd.ErrOrStderr()); err != nil {
+			if parent, err = supervise(cmd.ErrOrStderr(), syscall.SIGTERM); err != nil {
 				return err
 			}
 		}

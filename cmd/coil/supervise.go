@@ -15,7 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The dashboard is in a process of its own, with the same command line. Nothing that ends that process, be it a fault of the
+// The dashboard, and its home screen, is in a process of its own, with the same command line. Nothing that ends that process, be it a fault of the
 // Go runtime, which no handler sees, or kill -9, leaves the terminal as the dashboard had set it: its parent waits for it, sets
 // the terminal as it was, says what has happened, and ends as it did. Only then the shell goes on.
 
@@ -35,14 +35,15 @@ type supervisor struct {
 	beside *os.File
 }
 
-// supervised reports whether this process has a supervisor, which it has not asked for yet.
-func supervised() bool { return os.Getenv(supervisedEnv) != "" }
-
 // supervise returns, in a process that has one, its supervisor. In any other it starts such a process, waits for its end, and
 // returns an error that has its exit code.
-func supervise(w io.Writer) (*supervisor, error) {
-	if !supervised() {
-		return nil, superviseChild(w)
+//
+// While the keyboard interrupts, the terminal sends Ctrl-C to both processes. So the supervisor then passes SIGINT on as second:
+// as SIGTERM to a process that leaves at once after two interrupts, and not at all, if second is nil, to one that runs commands
+// that Ctrl-C is for.
+func supervise(w io.Writer, second os.Signal) (*supervisor, error) {
+	if os.Getenv(supervisedEnv) == "" {
+		return nil, superviseChild(w, second)
 	}
 	os.Unsetenv(supervisedEnv) // it is nothing to the processes that this one starts
 	unix.CloseOnExec(supervisorLine)
@@ -67,7 +68,7 @@ func ownProgram() (string, error) {
 	return program, nil
 }
 
-func superviseChild(w io.Writer) error {
+func superviseChild(w io.Writer, second os.Signal) error {
 	program, err := ownProgram()
 	if err != nil {
 		return err
@@ -92,11 +93,7 @@ func superviseChild(w io.Writer) error {
 	c := exec.Command(program, os.Args[1:]...)
 	c.Env = append(os.Environ(), supervisedEnv+"=1")
 	c.Stdin, c.Stdout, c.Stderr, c.ExtraFiles = os.Stdin, os.Stdout, os.Stderr, []*os.File{childLine, beside}
-	signals := make(chan os.Signal, 8)
-	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGQUIT, syscall.SIGABRT)
-	if !signal.Ignored(syscall.SIGHUP) {
-		signal.Notify(signals, syscall.SIGHUP)
-	}
+	signals := endingSignals(syscall.SIGQUIT, syscall.SIGABRT)
 	defer signal.Stop(signals)
 	err = c.Start()
 	childLine.Close()
@@ -105,7 +102,12 @@ func superviseChild(w io.Writer) error {
 	}
 	ended := make(chan struct{})
 	defer close(ended)
-	go forward(signals, ended, before, c.Process)
+	go forward(signals, ended, c.Process, func(s os.Signal) os.Signal {
+		if s == syscall.SIGINT && !before.Changed() {
+			return second
+		}
+		return s
+	})
 	path := make(chan string, 1)
 	go func() {
 		b, _ := io.ReadAll(line)
@@ -161,16 +163,14 @@ func tellCrash(w io.Writer, path, stderr string) {
 	fmt.Fprintf(w, "go on with\n  coil resume %s\n", text.Path(path))
 }
 
-// forward passes signals on to a child. While the keyboard interrupts, the terminal sends Ctrl-C to both processes, and two would
-// leave at once: the second goes on as SIGTERM.
-func forward(signals <-chan os.Signal, ended <-chan struct{}, before *terminal.Saved, child *os.Process) {
+// forward passes signals on to a child, as what as makes of them; nil is none.
+func forward(signals <-chan os.Signal, ended <-chan struct{}, child *os.Process, as func(os.Signal) os.Signal) {
 	for {
 		select {
 		case s := <-signals:
-			if s == syscall.SIGINT && !before.Changed() {
-				s = syscall.SIGTERM
+			if s = as(s); s != nil {
+				child.Signal(s) // it may just have ended
 			}
-			child.Signal(s) // it may just have ended
 		case <-ended:
 			return
 		}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"coil/config"
 	"coil/config/schema"
@@ -62,7 +63,7 @@ func newTrain() *cobra.Command {
 		var parent *supervisor
 		if !dry && ui.showsDashboard() {
 			var err error
-			if parent, err = supervise(cmd.ErrOrStderr()); err != nil {
+			if parent, err = supervise(cmd.ErrOrStderr(), syscall.SIGTERM); err != nil {
 				return err
 			}
 		}

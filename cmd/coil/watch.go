@@ -50,30 +50,28 @@ func newWatch() *cobra.Command {
 			return err
 		}
 		interactive := !once && !lines && picture == "" && canWatch()
-		now := "" // the run that is trained
-		if interactive && len(args) == 0 {
-			if now, err = trainedNow(root); err != nil {
-				return err
-			}
-			if now == "" && !supervised() { // else it has just ended
-				return home(cmd, root, style)
-			}
-		}
 		var parent *supervisor
 		if interactive {
-			if parent, err = supervise(cmd.ErrOrStderr()); err != nil {
+			if parent, err = supervise(cmd.ErrOrStderr(), nil); err != nil {
 				return err
 			}
 		}
 		if picture != "" && strings.ToLower(filepath.Ext(picture)) != ".svg" {
 			return usageError{fmt.Errorf("--picture %s: the picture is an SVG, so its name must end in .svg", picture)}
 		}
-		if len(args) == 0 {
-			name := "latest"
-			if now != "" {
-				name = now
+		switch {
+		case len(args) > 0:
+		case !interactive:
+			args = []string{"latest"}
+		default:
+			now, err := trainedNow(root)
+			if err != nil {
+				return err
 			}
-			args = []string{name}
+			if now == "" {
+				return home(cmd, parent, root, style)
+			}
+			args = []string{now}
 		}
 		if len(args) > mostWatched {
 			return usageError{fmt.Errorf("%d runs: at most %d can be told apart in one picture", len(args), mostWatched)}
