@@ -445,6 +445,15 @@ func TestDamagedInfoIsSaid(t *testing.T) {
 	if s, why, err := f.State(c); s != Done || err != nil {
 		t.Errorf("the cell is %v, %q, %v", s, why, err)
 	}
+	m, err := f.Monitor()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	p, err := m.Poll()
+	if err != nil || !p.Cells[1].Damaged || p.Cells[0].Damaged {
+		t.Errorf("whoever follows the cells sees %+v, %v", p.Cells, err)
+	}
 	r, _, err := f.Write()
 	if err != nil {
 		t.Fatal(err)
@@ -458,8 +467,8 @@ func TestDamagedInfoIsSaid(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, c := range damaged {
-			if want := filepath.Join(c.Name, "run.json") + " is damaged"; !strings.Contains(string(b), want) {
-				t.Errorf("%s does not say %q", file, want)
+			if want := filepath.Join(cellsName, c.Name, "run.json") + " is damaged"; !strings.Contains(string(b), want) || strings.Contains(string(b), f.Path) {
+				t.Errorf("%s does not say %q, or has the path of the folder: %s", file, want, b)
 			}
 		}
 	}

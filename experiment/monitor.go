@@ -56,6 +56,7 @@ type Status struct {
 	// Loss is of the last report, Metric of the last evaluation on held-out examples; each counts if its Has is set.
 	Loss, Metric       float64
 	HasLoss, HasMetric bool
+	Damaged            bool // run.json of its run, or of that of an earlier stage: [Folder.Damage]
 }
 
 // Progress is how an experiment is doing.
@@ -136,6 +137,7 @@ func (m *Monitor) look(c *followed) error {
 	if c.State, c.Text, err = m.folder.State(c.Cell); err != nil {
 		return err
 	}
+	c.Damaged = len(m.folder.Damage(c.Cell)) > 0
 	if c.reader == nil {
 		r, err := run.View(m.folder.RunPath(c.Cell))
 		if err != nil {

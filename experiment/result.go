@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/csv"
 	"math"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -36,10 +38,23 @@ type Results struct {
 	grid     Grid
 }
 
-// Failure is what is wrong with a cell.
+// Failure is what is wrong with a cell. Paths in the folder of the experiment are relative to it: results go where the folder is
+// not.
 type Failure struct {
 	Cell string `json:"cell"`
 	Why  string `json:"why"`
+}
+
+func (f *Folder) failure(c Cell, why string) Failure {
+	paths := []string{f.Path}
+	if resolved, err := filepath.EvalSymlinks(f.Path); err == nil { // as run.View does
+		paths = append(paths, resolved)
+	}
+	for _, path := range paths {
+		begins := regexp.MustCompile(`(^|[^/\pL\d])` + regexp.QuoteMeta(path+string(filepath.Separator)))
+		why = begins.ReplaceAllString(why, "$1")
+	}
+	return Failure{c.Title(), why}
 }
 
 // Row is the cells of one combination, of all seeds.
@@ -119,10 +134,10 @@ func (f *Folder) Gather() (*Results, error) {
 			return nil, err
 		}
 		for _, err := range f.Damage(c) {
-			r.Damaged = append(r.Damaged, Failure{c.Title(), err.Error()})
+			r.Damaged = append(r.Damaged, f.failure(c, err.Error()))
 		}
 		if state == Failed {
-			r.Failed = append(r.Failed, Failure{c.Title(), why})
+			r.Failed = append(r.Failed, f.failure(c, why))
 		}
 		if state != Done {
 			continue

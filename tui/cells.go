@@ -23,11 +23,12 @@ type Experiment struct {
 
 // Cell is one of its runs.
 type Cell struct {
-	Title string
-	Path  string // of its run, if that has begun
-	State CellState
-	Share float64 // of its steps that are done
-	Value float64 // of the metric at the last evaluation, NaN if there was none
+	Title   string
+	Path    string // of its run, if that has begun
+	State   CellState
+	Damaged bool    // run.json of its run
+	Share   float64 // of its steps that are done
+	Value   float64 // of the metric at the last evaluation, NaN if there was none
 }
 
 // CellState is how far a cell is.
@@ -112,7 +113,15 @@ func (m *model) drawCells(a canvas.Area) {
 			title = canvas.Dim
 		}
 		x := a.Text(0, y, mark+" ", style)
-		x += a.Sub(x, y, a.Width()-x-len([]rune(value))-1, 1).Text(0, 0, c.Title, title)
+		damage := ""
+		if c.Damaged {
+			damage = " run.json damaged"
+			if a.Width()-x-len(value)-1 < len([]rune(c.Title))+len(damage) {
+				damage = " !"
+			}
+		}
+		x += a.Sub(x, y, a.Width()-x-len([]rune(value))-1-len(damage), 1).Text(0, 0, c.Title, title)
+		x = a.Text(x, y, damage, canvas.Warn)
 		a.TextRight(y, value, style)
 		if room := a.Sub(x+1, y, a.Width()-x-10, 1); c.State == CellRuns && room.Width() >= 5 {
 			room.Fill('░', canvas.Dim)

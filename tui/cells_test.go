@@ -48,6 +48,12 @@ func TestExperiment(t *testing.T) {
 	press(m, "p", "w")
 	press(m, "g")
 	has(t, m, "· 1⊗4 · seed 36")
+	for width, want := range map[int]string{80: "· 1⊗4 · seed 36 run.json damaged", 20: "· 1⊗4 · seed… !"} {
+		e.Cells[35].Damaged = true
+		m = open(t, Options{Experiment: func() Experiment { return Experiment{Name: "x", Cells: e.Cells[35:]} }, Style: style()}, width, 24)
+		press(m, "g")
+		has(t, m, want)
+	}
 	m = open(t, Options{Runs: []*run.Run{second}, Style: style()}, 80, 24)
 	press(m, "g")
 	has(t, m, "only an experiment has cells")

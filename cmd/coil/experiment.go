@@ -432,7 +432,7 @@ func experimentOf(f *experiment.Folder, p *experiment.Progress) tui.Experiment {
 	e := tui.Experiment{Name: f.Grid.Name, Left: p.Left}
 	states := map[experiment.State]tui.CellState{experiment.Waiting: tui.CellWaits, experiment.Running: tui.CellRuns, experiment.Failed: tui.CellFailed, experiment.Done: tui.CellDone}
 	for _, s := range p.Cells {
-		c := tui.Cell{Title: s.Cell.Title(), Path: f.RunPath(s.Cell), State: states[s.State], Value: math.NaN(),
+		c := tui.Cell{Title: s.Cell.Title(), Path: f.RunPath(s.Cell), State: states[s.State], Damaged: s.Damaged, Value: math.NaN(),
 			Share: float64(s.Step) / float64(s.Cell.Config.Train.Steps)}
 		if s.HasMetric {
 			c.Value = s.Metric

@@ -98,7 +98,7 @@ func TestHome(t *testing.T) {
 	p.press(t, "n\x1b[B\r") // with as many steps, here
 	p.await(t, "tokens/s")
 	p.press(t, "\x03")
-	p.await(t, "coil resume")
+	p.awaitScreenAfter(t, "coil resume")
 	for len(runs()) == 0 {
 		time.Sleep(10 * time.Millisecond)
 	}
@@ -153,7 +153,7 @@ func TestCtrlCOnHome(t *testing.T) {
 	p.press(t, "\x1b[B\x1b[B\x1b[B0000000\r")
 	p.await(t, "tokens/s")
 	p.press(t, "\x03")
-	p.await(t, "coil resume")
+	p.awaitScreenAfter(t, "coil resume")
 	p.press(t, "q")
 	p.wantExit(t, exitOK)
 }

@@ -110,6 +110,23 @@ func (p *onTerminal) await(t testing.TB, text string) {
 	}
 }
 
+// awaitScreenAfter waits until a text was written, and the alternate screen entered afterwards: keys then reach what draws there.
+func (p *onTerminal) awaitScreenAfter(t testing.TB, text string) {
+	t.Helper()
+	p.await(t, text)
+	for {
+		s := p.shown()
+		if strings.Contains(s[strings.LastIndex(s, text):], "\x1b[?1049h") {
+			return
+		}
+		select {
+		case <-p.ended:
+			t.Fatalf("it ended with %v after %q", p.ProcessState, text)
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
 func (p *onTerminal) press(t testing.TB, keys string) {
 	t.Helper()
 	if _, err := p.terminal.WriteString(keys); err != nil {
