@@ -28,8 +28,8 @@ const (
 	maxOrder = 1 << 16
 )
 
-// groupNames says which names newGroup knows.
-const groupNames = "S3 to S7, A3 to A7, Z2 and up, D3 and up, or a product of such as A4xZ5"
+// GroupNames says which groups there are by name.
+const GroupNames = "S3 to S7, A3 to A7, Z2 and up, D3 and up, or a product of such as A4xZ5"
 
 // newGroup returns the group of that name. S_n are all permutations of n points,
 // A_n the even ones, Z_m the numbers below m under addition modulo m, D_n the 2n
@@ -57,7 +57,7 @@ func newGroup(name string) (*group, error) {
 
 // newFactor returns a group whose name has no x.
 func newFactor(name string) (*group, error) {
-	unknown := fmt.Errorf("want %s", groupNames)
+	unknown := fmt.Errorf("want %s", GroupNames)
 	if len(name) < 2 || name[1] < '1' || name[1] > '9' { // no sign, no leading zero
 		return nil, unknown
 	}

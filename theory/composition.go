@@ -36,11 +36,11 @@ type composition struct {
 	right  int
 	a, b   int
 	width  int
-	heat   float64 // T
+	sharp  float64 // T
 }
 
-func newComposition(g *Group, n int, heat float64) composition {
-	c := composition{group: g, n: n, m: codeBits(g.Order()), s: codeBits(n + 1), heat: heat}
+func newComposition(g *Group, n int, sharpness float64) composition {
+	c := composition{group: g, n: n, m: codeBits(g.Order()), s: codeBits(n + 1), sharp: sharpness}
 	c.own = c.m
 	c.left, c.right = c.own+c.s, c.own+2*c.s
 	c.a, c.b = c.own+3*c.s, c.own+3*c.s+c.m
@@ -58,7 +58,7 @@ func (c composition) model() *Model {
 	copyFrom := func(target, to int) Head {
 		h := Head{Key: units(c.own, c.s), Value: units(0, c.m), Out: units(to, c.m)}
 		for t := range c.s {
-			h.Query = append(h.Query, Row{{target + t, c.heat}})
+			h.Query = append(h.Query, Row{{target + t, c.sharp}})
 		}
 		return h
 	}
@@ -124,11 +124,11 @@ func checkWord(n int) error {
 
 // CompositionConfig is words of a group to be composed.
 type CompositionConfig struct {
-	Group    *Group
-	Length   int     // elements of a word
-	Heat     float64 // T, by which queries are multiplied; codes that differ by one bit have scores 2·T apart
-	Examples int     // random words
-	Seed     uint64
+	Group     *Group
+	Length    int     // elements of a word
+	Sharpness float64 // T, by which queries are multiplied; codes that differ by one bit have scores 2·T apart
+	Examples  int     // random words
+	Seed      uint64
 }
 
 // NewComposition builds the layer that composes words, as the type composition says: 2 heads, width 3·(m + s), |G|² + 6·m
@@ -140,10 +140,10 @@ func NewComposition(cfg CompositionConfig) (*Construction, error) {
 	if err := checkWord(cfg.Length); err != nil {
 		return nil, err
 	}
-	if err := checkSharpness("heat", cfg.Heat); err != nil {
+	if err := checkSharpness(cfg.Sharpness); err != nil {
 		return nil, err
 	}
-	c := newComposition(cfg.Group, cfg.Length, cfg.Heat)
+	c := newComposition(cfg.Group, cfg.Length, cfg.Sharpness)
 	m := c.model()
 	if err := m.Check(); err != nil {
 		return nil, err
@@ -152,11 +152,12 @@ func NewComposition(cfg CompositionConfig) (*Construction, error) {
 	k := &Construction{
 		Name:  "group",
 		About: fmt.Sprintf("%d elements of %s, of order %d, composed in %d loops", c.n, c.group.Name, order, m.Loops),
+		Step:  "loop",
 		Model: m,
 		Slots: []Slot{{"g", 0, c.m, Sign, "code of an element"}, {"own", c.own, c.s, Sign, "code of the position"},
 			{"left", c.left, c.s, Sign, "code of the position of the left factor"}, {"right", c.right, c.s, Sign, "of the right factor"},
 			{"a, b", c.a, 2 * c.m, Zero, "codes of the factors, within a loop"}},
-		Notes: []string{fmt.Sprintf("scores of a head differ by %g or more, so that softmax gives the others less than exp(−%g)", 2*c.heat, 2*c.heat)},
+		Notes: []string{fmt.Sprintf("scores of a head differ by %g or more, so that softmax gives the others less than exp(−%g)", 2*c.sharp, 2*c.sharp)},
 		Sizes: sizes(m,
 			Size{Name: "layers", Bound: 1, Formula: "1"},
 			Size{Name: "loops", Bound: c.loops(), Formula: "⌈log₂ n⌉"},
@@ -176,10 +177,10 @@ func NewComposition(cfg CompositionConfig) (*Construction, error) {
 	return k, nil
 }
 
-// checkSharpness returns an error unless a factor of scores can be used.
-func checkSharpness(name string, v float64) error {
+// checkSharpness returns an error unless scores can be multiplied by v.
+func checkSharpness(v float64) error {
 	if !(v > 0) || v > 1e9 {
-		return fmt.Errorf("%s %g, want more than 0 and at most 1e9", name, v)
+		return fmt.Errorf("sharpness %g, want more than 0 and at most 1e9", v)
 	}
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 type Construction struct {
 	Name     string   // of its command
 	About    string   // what is built, with its sizes
+	Step     string   // what the examples' exact states are known after: "loop", or "depth" for each layer
 	Sizes    []Size   // beside those of the theorem
 	Notes    []string // what its exactness depends on
 	Slots    []Slot   // what the coordinates of a state are
@@ -54,7 +55,7 @@ type Kind string
 const (
 	Real  Kind = "real"  // any number
 	Whole Kind = "whole" // whole numbers: pointers, counters
-	Bit   Kind = "bit"   // 0 and 1: one-hot codes, gates
+	Bit   Kind = "bit"   // 0 and 1: one-hot codes, flags
 	Sign  Kind = "sign"  // −1 and 1: binary codes
 	Zero  Kind = "zero"  // nothing: used within a loop only
 )

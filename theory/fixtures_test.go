@@ -192,7 +192,7 @@ func TestThoughtFixture(t *testing.T) {
 	if !slices.Equal(tokens, f.Decoded) || math.Abs(gap-f.Gap) > 1e-12 {
 		t.Errorf("decoded %v with a gap of %v, want %v with %v", tokens, gap, f.Decoded, f.Gap)
 	}
-	c := newThought(d, n, m, 1e6, 200)
+	c := newThought(d, n, m, 1e-6, 200)
 	near(t, "input", c.input(f.Prompt, 1), f.Input)
 	nearStates(t, c.model(), f.Input, f.States)
 }

@@ -179,12 +179,12 @@ func (c hops) exact(letters []int) [][][]float64 {
 
 // HopsConfig is sequences of letters to be hopped through.
 type HopsConfig struct {
-	Hops     int     // p
-	Length   int     // n
-	Letters  int     // S
-	Beta     float64 // β: the scores of neighbouring positions differ by it or more
-	Examples int     // sequences, as the task p-hop draws them
-	Seed     uint64
+	Hops      int     // p
+	Length    int     // n
+	Letters   int     // S
+	Sharpness float64 // β: the scores of neighbouring positions differ by it or more
+	Examples  int     // random sequences in which neighbours differ
+	Seed      uint64
 }
 
 // NewHops builds the layers of the type hops and compiles them into one by [Loop]: R = 3 heads if p is a power of 2 above 1
@@ -196,10 +196,10 @@ func NewHops(cfg HopsConfig) (*Construction, error) {
 	if err := checkHops(cfg.Hops, cfg.Length, cfg.Letters); err != nil {
 		return nil, err
 	}
-	if err := checkSharpness("beta", cfg.Beta); err != nil {
+	if err := checkSharpness(cfg.Sharpness); err != nil {
 		return nil, err
 	}
-	h := newHops(cfg.Hops, cfg.Length, cfg.Letters, cfg.Beta)
+	h := newHops(cfg.Hops, cfg.Length, cfg.Letters, cfg.Sharpness)
 	m := h.model()
 	rng := rand.New(rand.NewPCG(cfg.Seed, 1))
 	var all [][]int
@@ -216,6 +216,7 @@ func NewHops(cfg HopsConfig) (*Construction, error) {
 	c := &Construction{
 		Name:  "p-hop",
 		About: fmt.Sprintf("%d hops in %d letters by %d loops of one layer", h.p, h.n, h.turns()),
+		Step:  "loop",
 		Model: l.Model,
 		Slots: l.slots(h.slots()),
 		Notes: append(l.notes(), fmt.Sprintf("scores of a look-up differ by %g or more, so that softmax gives the others less than exp(−%g)", h.beta, h.beta)),

@@ -119,7 +119,7 @@ func (l *Layer) check(width int) error {
 		if err := t.check(width); err != nil {
 			return err
 		}
-		rows = append(rows, t.Gate)
+		rows = append(rows, t.In)
 	}
 	for _, r := range append(rows, l.Bias) {
 		for _, t := range r {
@@ -169,7 +169,7 @@ func (l *Layer) nonzero() int {
 		}
 	}
 	for _, t := range l.Tables {
-		n += t.Order * t.Order * (3*t.Bits + len(t.Gate) + 1)
+		n += t.Order * t.Order * (3*t.Bits + len(t.In) + 1)
 	}
 	return n
 }

@@ -14,25 +14,25 @@ import (
 // r(ℓ) the layer whose turn is loop ℓ, the state of a position is
 //
 //	x        d numbers, those of the original; 0 at #
-//	g        R numbers, the gate: 0 at r(ℓ), 1 elsewhere
+//	g        R numbers, the turn: 0 at r(ℓ), 1 elsewhere
 //	ℓ        the number of the loop, from 0
 //	b        1 at #, 0 elsewhere
 //
 // Attention has every head of every layer. One more number in the query is −1 where the head's layer has its turn and 1 where
 // not, 2·g_r − Σg/(R−1), and Mask·b in the key: a head that has no turn attends to #, whose values are 0, and one that has
-// its turn doesn't see #. The feed-forward layer has every neuron of every layer, with −Gate·(g_r + b) added to its input;
-// the bias of layer r is a neuron relu(1 − g_r − b). A bias counts ℓ, and L + 2 neurons move the gate by
+// its turn doesn't see #. The feed-forward layer has every neuron of every layer, with −Bar·(g_r + b) added to its input;
+// the bias of layer r is a neuron relu(1 − g_r − b). A bias counts ℓ, and L + 2 neurons move the turn by
 // Σ_i hat_i(ℓ)·(e_r(i) − e_r(i+1)), with hat_i(ℓ) = relu(ℓ−i+1) − 2·relu(ℓ−i) + relu(ℓ−i−1).
 //
 // The layer computes what the original computes, to the last bit and in each arithmetic, as long as no score and no input of
-// a neuron comes near Mask and Gate.
+// a neuron comes near Mask and Bar.
 type Looped struct {
 	*Model
-	From       *Model  // the original
-	Mask, Gate float64 // above every score and every input of a neuron; powers of 2
+	From      *Model  // the original
+	Mask, Bar float64 // above every score and every input of a neuron; powers of 2
 }
 
-// Loop compiles m for inputs like those given: Mask and Gate are at least twice as large as what occurs when m runs on them,
+// Loop compiles m for inputs like those given: Mask and Bar are at least twice as large as what occurs when m runs on them,
 // with softmax or argmax. m needs two layers or more.
 func Loop(m *Model, inputs ...[][]float64) (*Looped, error) {
 	if err := m.Check(); err != nil {
@@ -49,7 +49,7 @@ func Loop(m *Model, inputs ...[][]float64) (*Looped, error) {
 		}
 	}
 	// exp(−746) is 0 in float64.
-	l := &Looped{From: m, Mask: powerOf2(2*score + 1024/m.Scale), Gate: powerOf2(2*in + 1)}
+	l := &Looped{From: m, Mask: powerOf2(2*score + 1024/m.Scale), Bar: powerOf2(2*in + 1)}
 	schedule := make([]int, 0, m.Depth())
 	for range m.Loops {
 		schedule = append(schedule, m.Schedule...)
@@ -61,8 +61,8 @@ func Loop(m *Model, inputs ...[][]float64) (*Looped, error) {
 // powerOf2 is the smallest power of 2 that is at least x.
 func powerOf2(x float64) float64 { return math.Exp2(math.Ceil(math.Log2(x))) }
 
-// gate, loop and start are the coordinates after those of the original.
-func (l *Looped) gate(r int) int { return l.From.Width + r }
+// turn, loop and start are the coordinates after those of the original.
+func (l *Looped) turn(r int) int { return l.From.Width + r }
 func (l *Looped) loop() int      { return l.From.Width + len(l.From.Layers) }
 func (l *Looped) start() int     { return l.From.Width + len(l.From.Layers) + 1 }
 
@@ -76,16 +76,16 @@ func (l *Looped) layer(schedule []int) Layer {
 			if j == r {
 				w += 2
 			}
-			turn = append(turn, Term{l.gate(j), w})
+			turn = append(turn, Term{l.turn(j), w})
 		}
-		closed := Row{{l.gate(r), -l.Gate}, {l.start(), -l.Gate}}
+		closed := Row{{l.turn(r), -l.Bar}, {l.start(), -l.Bar}}
 		for _, h := range layer.Heads {
 			h.Query = append(slices.Clip(h.Query), turn)
 			h.Key = append(slices.Clip(h.Key), Row{{l.start(), l.Mask}})
 			all.Heads = append(all.Heads, h)
 		}
 		for _, t := range layer.Tables {
-			t.Gate = append(slices.Clip(t.Gate), closed...)
+			t.In = append(slices.Clip(t.In), closed...)
 			all.Tables = append(all.Tables, t)
 		}
 		for _, n := range layer.Neurons {
@@ -93,18 +93,18 @@ func (l *Looped) layer(schedule []int) Layer {
 			all.Neurons = append(all.Neurons, n)
 		}
 		if len(layer.Bias) > 0 {
-			all.Neurons = append(all.Neurons, Neuron{Row{{l.gate(r), -1}, {l.start(), -1}}, 1, layer.Bias})
+			all.Neurons = append(all.Neurons, Neuron{Row{{l.turn(r), -1}, {l.start(), -1}}, 1, layer.Bias})
 		}
 	}
-	all.Neurons = append(all.Neurons, l.gateMoves(schedule)...)
+	all.Neurons = append(all.Neurons, l.moves(schedule)...)
 	all.Bias = unit(l.loop())
 	return all
 }
 
-// gateMoves are the neurons that move the gate. After the last turn comes the first.
-func (l *Looped) gateMoves(schedule []int) []Neuron {
+// moves are the neurons that move the turn. After the last turn comes the first.
+func (l *Looped) moves(schedule []int) []Neuron {
 	loops := len(schedule)
-	change := make([]map[int]float64, loops+2) // of the gate, by relu(ℓ − i + 1)
+	change := make([]map[int]float64, loops+2) // of the turn, by relu(ℓ − i + 1)
 	for i := range change {
 		change[i] = map[int]float64{}
 	}
@@ -120,7 +120,7 @@ func (l *Looped) gateMoves(schedule []int) []Neuron {
 		n := Neuron{In: unit(l.loop()), Bias: float64(1 - i)}
 		for r := range l.From.Layers {
 			if c[r] != 0 {
-				n.Out = append(n.Out, Term{l.gate(r), c[r]})
+				n.Out = append(n.Out, Term{l.turn(r), c[r]})
 			}
 		}
 		all = append(all, n)
@@ -135,7 +135,7 @@ func (l *Looped) Input(x [][]float64) [][]float64 {
 		y[i] = make([]float64, l.Width)
 		for r := range l.From.Layers {
 			if r != l.From.Schedule[0] {
-				y[i][l.gate(r)] = 1
+				y[i][l.turn(r)] = 1
 			}
 		}
 		if i == 0 {
@@ -181,7 +181,7 @@ func extent(m *Model, x [][]float64, argmax bool) (score, in float64) {
 				for _, t := range m.Layers[r].Tables {
 					_, a := matches(y[t.First:t.First+t.Bits], t.Order, nil)
 					_, b := matches(y[t.Second:t.Second+t.Bits], t.Order, nil)
-					in = max(in, math.Abs(a+b+dot(t.Gate, y)+float64(1-2*t.Bits)))
+					in = max(in, math.Abs(a+b+dot(t.In, y)+float64(1-2*t.Bits)))
 				}
 			}
 		}

@@ -18,6 +18,9 @@ type LoopedConfig struct {
 	Seed     uint64
 }
 
+// MaxDepth is the largest depth of a schedule.
+const MaxDepth = 1 << 10
+
 // RandomSchedule has each of so many layers at least once, if the depth allows it, in random order.
 func RandomSchedule(layers, depth int, seed uint64) []int {
 	rng := rand.New(rand.NewPCG(seed, 3))
@@ -42,6 +45,9 @@ func NewLooped(c LoopedConfig) (*Construction, error) {
 	}
 	if err := checkSchedule(c.Schedule, c.Layers); err != nil {
 		return nil, err
+	}
+	if len(c.Schedule) > MaxDepth {
+		return nil, fmt.Errorf("a schedule of %d layers, want at most %d", len(c.Schedule), MaxDepth)
 	}
 	if err := checkLength(c.Length); err != nil {
 		return nil, err
@@ -72,6 +78,7 @@ func newLooped(m *Model, inputs [][][]float64, s Shape) (*Construction, error) {
 	c := &Construction{
 		Name:  "looped",
 		About: fmt.Sprintf("%d layers on a schedule of %d as one layer, looped %d times", s.Layers, depth, depth),
+		Step:  "loop",
 		Model: l.Model,
 		Slots: l.slots(nil),
 		Notes: l.notes(),
@@ -92,7 +99,7 @@ func newLooped(m *Model, inputs [][][]float64, s Shape) (*Construction, error) {
 
 // notes say what the compiled layer's exactness depends on.
 func (l *Looped) notes() []string {
-	return []string{fmt.Sprintf("exact for inputs whose scores stay below %g and whose neurons' inputs stay below %g in size", l.Mask/2, l.Gate)}
+	return []string{fmt.Sprintf("exact for inputs whose scores stay below %g and whose neurons' inputs stay below %g in size", l.Mask/2, l.Bar)}
 }
 
 // slots are those of the original, or one of real numbers, and those that looping adds.
@@ -101,7 +108,7 @@ func (l *Looped) slots(original []Slot) []Slot {
 		original = []Slot{{"x", 0, l.From.Width, Real, "the state of the original"}}
 	}
 	return append(slices.Clip(original),
-		Slot{"gate", l.gate(0), len(l.From.Layers), Bit, "0 at the layer whose turn it is, 1 elsewhere"},
+		Slot{"turn", l.turn(0), len(l.From.Layers), Bit, "0 at the layer whose turn it is, 1 elsewhere"},
 		Slot{"loop", l.loop(), 1, Whole, "number of the loop, from 0"},
 		Slot{"start", l.start(), 1, Bit, "1 at #"})
 }
@@ -109,12 +116,12 @@ func (l *Looped) slots(original []Slot) []Slot {
 // state is what the state must be after so many loops, if the original's is x there.
 func (l *Looped) state(x [][]float64, loops int) [][]float64 {
 	y := l.Input(x)
-	turn := l.From.Schedule[loops%l.From.Depth()%len(l.From.Schedule)]
+	next := l.From.Schedule[loops%l.From.Depth()%len(l.From.Schedule)]
 	for i := range y {
 		for r := range l.From.Layers {
-			y[i][l.gate(r)] = 1
+			y[i][l.turn(r)] = 1
 		}
-		y[i][l.gate(turn)], y[i][l.loop()] = 0, float64(loops)
+		y[i][l.turn(next)], y[i][l.loop()] = 0, float64(loops)
 	}
 	return y
 }
@@ -147,13 +154,13 @@ func (e *loopedExample) Right(last, exact [][]float64) (right, answers int) {
 }
 
 func (e *loopedExample) Explain(w io.Writer, states [][][]float64) {
-	fmt.Fprintf(w, "A token # stands in front of %d positions. The gate is 0 at the layer whose turn is next.\n\n", len(e.input))
-	fmt.Fprintf(w, "%-6s %-6s %-*s %14s %14s\n", "loop", "layer", 2*len(e.From.Layers)+4, "gate after it", "largest |x|", "moved by")
+	fmt.Fprintf(w, "A token # stands in front of %d positions. The turn is 0 at the layer that runs next.\n\n", len(e.input))
+	fmt.Fprintf(w, "%-6s %-6s %-*s %14s %14s\n", "loop", "layer", 2*len(e.From.Layers)+4, "turn after it", "largest |x|", "moved by")
 	before := e.Input()
 	for t, x := range states {
-		var gate string
+		var turn string
 		for r := range e.From.Layers {
-			gate += fmt.Sprintf("%.0f ", math.Abs(x[1][e.gate(r)]))
+			turn += fmt.Sprintf("%.0f ", math.Abs(x[1][e.turn(r)]))
 		}
 		var largest, moved float64
 		for i, row := range e.Output(x) {
@@ -161,7 +168,7 @@ func (e *loopedExample) Explain(w io.Writer, states [][][]float64) {
 				largest, moved = max(largest, math.Abs(v)), max(moved, math.Abs(v-before[i+1][j]))
 			}
 		}
-		fmt.Fprintf(w, "%-6d %-6d %-*s %14.4f %14.4f\n", t+1, e.From.Schedule[t%len(e.From.Schedule)], 2*len(e.From.Layers)+4, gate, largest, moved)
+		fmt.Fprintf(w, "%-6d %-6d %-*s %14.4f %14.4f\n", t+1, e.From.Schedule[t%len(e.From.Schedule)], 2*len(e.From.Layers)+4, turn, largest, moved)
 		before = x
 	}
 }

@@ -105,7 +105,7 @@ func TestPrintedProofOfLooping(t *testing.T) {
 		}
 		return c
 	}
-	gate := shape.Width
+	turn := shape.Width
 	for name, change := range map[string]func(l *Layer){
 		"nothing": func(*Layer) {},
 		"half of each hat": func(l *Layer) {
@@ -121,17 +121,17 @@ func TestPrintedProofOfLooping(t *testing.T) {
 		"a query of 1 − [turn] and a key of −B": func(l *Layer) {
 			for i := range l.Heads {
 				h := &l.Heads[i]
-				h.Query[len(h.Query)-1] = unit(gate + i/shape.Heads)
+				h.Query[len(h.Query)-1] = unit(turn + i/shape.Heads)
 				h.Key[len(h.Key)-1] = Row{{h.Key[len(h.Key)-1][0].Index, -h.Key[len(h.Key)-1][0].Weight}}
 			}
 		},
 		"a query of 0 in turn": func(l *Layer) {
 			for i := range l.Heads {
 				h := &l.Heads[i]
-				h.Query[len(h.Query)-1] = unit(gate + i/shape.Heads)
+				h.Query[len(h.Query)-1] = unit(turn + i/shape.Heads)
 			}
 		},
-		"biases without a gate": func(l *Layer) {
+		"biases that wait for no turn": func(l *Layer) {
 			for i := range l.Neurons {
 				if n := &l.Neurons[i]; len(n.In) == 2 && n.Bias == 1 {
 					n.In = nil
@@ -155,7 +155,7 @@ func TestEveryWordLength(t *testing.T) {
 			t.Fatal(err)
 		}
 		for n := 2; n <= 33; n++ {
-			c, err := NewComposition(CompositionConfig{Group: g, Length: n, Heat: 200, Examples: 1, Seed: uint64(n)})
+			c, err := NewComposition(CompositionConfig{Group: g, Length: n, Sharpness: 200, Examples: 1, Seed: uint64(n)})
 			exactly(t, c, err, 0)
 		}
 	}
@@ -168,7 +168,7 @@ func TestTableIsItsNeurons(t *testing.T) {
 		t.Fatal(err)
 	}
 	table := newComposition(g, 4, 1).model().Layers[0].Tables[0]
-	table.Gate = Row{{2, -0.25}}
+	table.In = Row{{2, -0.25}}
 	width := table.Second + table.Bits
 	neurons := &Model{Width: width, Scale: 1, Layers: []Layer{{Neurons: table.neurons()}}, Schedule: []int{0}, Loops: 1}
 	tables := &Model{Width: width, Scale: 1, Layers: []Layer{{Tables: []Table{table}}}, Schedule: []int{0}, Loops: 1}
@@ -188,7 +188,7 @@ func TestTableIsItsNeurons(t *testing.T) {
 func TestEveryNumberOfHops(t *testing.T) {
 	for n := 3; n <= 18; n++ {
 		for p := range n {
-			c, err := NewHops(HopsConfig{Hops: p, Length: n, Letters: 3, Beta: 50, Examples: 1, Seed: uint64(p)})
+			c, err := NewHops(HopsConfig{Hops: p, Length: n, Letters: 3, Sharpness: 50, Examples: 1, Seed: uint64(p)})
 			if p < 1 || p > n-2 {
 				if err == nil {
 					t.Errorf("%d hops in %d letters are built", p, n)
@@ -199,7 +199,7 @@ func TestEveryNumberOfHops(t *testing.T) {
 		}
 	}
 	for p := 1; p <= 33; p++ {
-		c, err := NewHops(HopsConfig{Hops: p, Length: 40, Letters: 4, Beta: 50, Examples: 1, Seed: uint64(p)})
+		c, err := NewHops(HopsConfig{Hops: p, Length: 40, Letters: 4, Sharpness: 50, Examples: 1, Seed: uint64(p)})
 		exactly(t, c, err, 1e-18)
 	}
 }
@@ -243,13 +243,13 @@ func TestHopsOfTheTask(t *testing.T) {
 func TestThought(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		cfg := ThoughtConfig{Shape: drawShape(t, rapid.IntRange(1, 2).Draw(t, "layers")), Vocabulary: rapid.IntRange(2, 5).Draw(t, "vocabulary"),
-			Prompt: rapid.IntRange(1, 4).Draw(t, "prompt"), Tokens: rapid.IntRange(1, 4).Draw(t, "tokens"), Scale: 1, Sharp: 1e6, Beta: 200, Examples: 1, Seed: rapid.Uint64().Draw(t, "seed")}
+			Prompt: rapid.IntRange(1, 4).Draw(t, "prompt"), Tokens: rapid.IntRange(1, 4).Draw(t, "tokens"), Scale: 1, Gap: 1e-6, Sharpness: 200, Examples: 1, Seed: rapid.Uint64().Draw(t, "seed")}
 		c, err := NewThought(cfg)
 		if err != nil {
 			t.Fatal(err)
 		}
 		e := c.Examples[0].(*thoughtExample)
-		if e.gap < 1e-3 { // another rounding may decide
+		if e.smallest < 1e-3 { // another rounding may decide
 			t.Skip()
 		}
 		withinBounds(t, c)
@@ -268,20 +268,20 @@ func TestThought(t *testing.T) {
 	})
 }
 
-// A gap below the sharpness's makes mixtures of tokens, and the notes say so.
+// A gap below that of the model makes mixtures of tokens, and the notes say so.
 func TestSmallGap(t *testing.T) {
-	cfg := ThoughtConfig{Shape: Shape{1, 4, 1, 2, 5}, Vocabulary: 5, Prompt: 3, Tokens: 6, Scale: 1, Sharp: 1e6, Beta: 200, Examples: 8, Seed: 1}
-	for sharp, mixtures := range map[float64]bool{1e6: false, 0.1: true} {
-		cfg.Sharp = sharp
+	cfg := ThoughtConfig{Shape: Shape{1, 4, 1, 2, 5}, Vocabulary: 5, Prompt: 3, Tokens: 6, Scale: 1, Gap: 1e-6, Sharpness: 200, Examples: 8, Seed: 1}
+	for gap, mixtures := range map[float64]bool{1e-6: false, 10: true} {
+		cfg.Gap = gap
 		c, err := NewThought(cfg)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if o := c.Run(Arithmetic{}, false); (o.Largest() > 1e-3) != mixtures {
-			t.Errorf("a sharpness of %g gives differences %v; %s", sharp, o.Difference, c.Notes)
+			t.Errorf("a gap of %g gives differences %v; %s", gap, o.Difference, c.Notes)
 		}
 		if want := "so every token is exact"; strings.HasSuffix(strings.Join(c.Notes, "; "), want) == mixtures {
-			t.Errorf("a sharpness of %g is noted as %s", sharp, c.Notes)
+			t.Errorf("a gap of %g is noted as %s", gap, c.Notes)
 		}
 	}
 }
@@ -325,7 +325,7 @@ func TestSnap(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := NewComposition(CompositionConfig{Group: g, Length: 32, Heat: 2, Examples: 8, Seed: 1})
+	c, err := NewComposition(CompositionConfig{Group: g, Length: 32, Sharpness: 2, Examples: 8, Seed: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -365,9 +365,9 @@ func TestLargeCases(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := NewComposition(CompositionConfig{Group: g, Length: 16, Heat: 200, Examples: 1, Seed: 1})
+	c, err := NewComposition(CompositionConfig{Group: g, Length: 16, Sharpness: 200, Examples: 1, Seed: 1})
 	exactly(t, c, err, 0)
-	c, err = NewHops(HopsConfig{Hops: 32, Length: 256, Letters: 4, Beta: 50, Examples: 1, Seed: 1})
+	c, err = NewHops(HopsConfig{Hops: 32, Length: 256, Letters: 4, Sharpness: 50, Examples: 1, Seed: 1})
 	exactly(t, c, err, 1e-15)
 	c, err = NewLooped(LoopedConfig{Shape: Shape{24, 8, 2, 4, 16}, Schedule: RandomSchedule(24, 24, 1), Length: 12, Scale: 1, Examples: 1, Seed: 1})
 	exactly(t, c, err, 0)
@@ -387,19 +387,19 @@ func TestErrors(t *testing.T) {
 		return err
 	}
 	composed := func(change func(*CompositionConfig)) error {
-		c := CompositionConfig{Group: g, Length: 3, Heat: 1, Examples: 1}
+		c := CompositionConfig{Group: g, Length: 3, Sharpness: 1, Examples: 1}
 		change(&c)
 		_, err := NewComposition(c)
 		return err
 	}
 	hopped := func(change func(*HopsConfig)) error {
-		c := HopsConfig{Hops: 2, Length: 8, Letters: 4, Beta: 50, Examples: 1}
+		c := HopsConfig{Hops: 2, Length: 8, Letters: 4, Sharpness: 50, Examples: 1}
 		change(&c)
 		_, err := NewHops(c)
 		return err
 	}
 	thought := func(change func(*ThoughtConfig)) error {
-		c := ThoughtConfig{Shape: shape, Vocabulary: 3, Prompt: 2, Tokens: 2, Scale: 1, Sharp: 1, Beta: 1, Examples: 1}
+		c := ThoughtConfig{Shape: shape, Vocabulary: 3, Prompt: 2, Tokens: 2, Scale: 1, Gap: 1, Sharpness: 1, Examples: 1}
 		change(&c)
 		_, err := NewThought(c)
 		return err
@@ -419,14 +419,14 @@ func TestErrors(t *testing.T) {
 		{looped(func(c *LoopedConfig) { c.Length = 0 }), "0 positions, want 1 to"},
 		{looped(func(c *LoopedConfig) { c.Examples = 0 }), "0 examples, want 1 to"},
 		{composed(func(c *CompositionConfig) { c.Length = 1 }), "words of 1 elements, want 2 to"},
-		{composed(func(c *CompositionConfig) { c.Heat = math.NaN() }), "heat NaN, want more than 0"},
+		{composed(func(c *CompositionConfig) { c.Sharpness = math.NaN() }), "sharpness NaN, want more than 0"},
 		{hopped(func(c *HopsConfig) { c.Hops = 7 }), "7 hops in 8 letters, want 1 to 6"},
 		{hopped(func(c *HopsConfig) { c.Hops = 0 }), "0 hops in 8 letters"},
 		{hopped(func(c *HopsConfig) { c.Letters = 2 }), "2 letters, want 3 to 26"},
-		{hopped(func(c *HopsConfig) { c.Beta = -1 }), "beta -1, want more than 0"},
+		{hopped(func(c *HopsConfig) { c.Sharpness = -1 }), "sharpness -1, want more than 0"},
 		{thought(func(c *ThoughtConfig) { c.Vocabulary = 1 }), "1 tokens in the vocabulary, want 2 to"},
 		{thought(func(c *ThoughtConfig) { c.Tokens = 0 }), "a prompt of 2 tokens and 0 more"},
-		{thought(func(c *ThoughtConfig) { c.Sharp = 0 }), "sharpness 0, want more than 0"},
+		{thought(func(c *ThoughtConfig) { c.Gap = 0 }), "gap 0, want 1e-9 to"},
 	} {
 		if c.err == nil || !strings.Contains(c.err.Error(), c.want) {
 			t.Errorf("%v, want %q", c.err, c.want)

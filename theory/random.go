@@ -76,3 +76,6 @@ func vectors(rng *rand.Rand, rows, width int, std float64) [][]float64 {
 }
 
 func root(n int) float64 { return math.Sqrt(float64(n)) }
+
+// RootScale is 1/√w, by which attention's scores are usually multiplied.
+func (s Shape) RootScale() float64 { return 1 / root(s.HeadWidth) }

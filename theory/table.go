@@ -7,7 +7,7 @@ import (
 
 // Table is the hidden units that look up a product, Order² of them, one for each pair of elements (h, k):
 //
-//	relu(⟨c(h), x_F⟩ + ⟨c(k), x_S⟩ + ⟨Gate, x⟩ − 2·Bits + 1)·c(h∘k)
+//	relu(⟨c(h), x_F⟩ + ⟨c(k), x_S⟩ + ⟨In, x⟩ − 2·Bits + 1)·c(h∘k)
 //
 // c(h) ∈ {−1, 1}^Bits is the code of h, x_F the Bits coordinates of the state from First on, x_S those from Second on; the
 // sum is added to those from Out on. If x_F and x_S are codes, the unit of their pair is 1, and all others are 0: a
@@ -17,7 +17,7 @@ type Table struct {
 	Order              int
 	Bits               int
 	First, Second, Out int
-	Gate               Row
+	In                 Row
 	Product            []uint16 // of h and k, at h·Order + k
 }
 
@@ -67,7 +67,7 @@ func (t *Table) neurons() []Neuron {
 	for h := range t.Order {
 		for k := range t.Order {
 			in := append(row(h, t.First), row(k, t.Second)...)
-			all = append(all, Neuron{append(in, t.Gate...), float64(1 - 2*t.Bits), row(int(t.Product[h*t.Order+k]), t.Out)})
+			all = append(all, Neuron{append(in, t.In...), float64(1 - 2*t.Bits), row(int(t.Product[h*t.Order+k]), t.Out)})
 		}
 	}
 	return all
@@ -101,7 +101,7 @@ func addTable[F Float](t *Table, y []F, add []F, s *tableSpace[F]) {
 	var most F
 	s.first, _ = matches(y[t.First:t.First+t.Bits], t.Order, s.first)
 	s.second, most = matches(y[t.Second:t.Second+t.Bits], t.Order, s.second)
-	rest := dot(t.Gate, y) + F(1-2*t.Bits)
+	rest := dot(t.In, y) + F(1-2*t.Bits)
 	for h, a := range s.first {
 		if a+most+rest <= 0 {
 			continue

@@ -64,23 +64,23 @@ func (d *Decoder) Decode(prompt []int, m int, a Arithmetic) (tokens []int, gap f
 //	embed   h += Σ_c Tokens[c]·E_c + P
 //	        the L layers of the decoder, on h
 //	score   S_c = Σ_k relu(⟨Head[k] − Head[c], h⟩), 0 for the token with the largest logit
-//	choose  G_c = relu(1 − Sharp·S_c), one-hot if the logits differ by 1/Sharp; S = 0; M = relu(u−t+1) − relu(u−t), 1 if u ≥ t
+//	choose  G_c = relu(1 − S_c/Gap), one-hot if the two largest logits differ by Gap or more; S = 0; M = relu(u−t+1) − relu(u−t), 1 if u ≥ t
 //	shift   a head that looks up pos − 1 copies G there to N; E += relu(N+M−1) − relu(E+M−1); h, G, N and M become 0; t += 1
 //
 // So loop t writes the token of position n + t, and, at positions after it, one that later loops replace.
 type thought struct {
 	*Decoder
-	n, m  int
-	sharp float64
-	beta  float64
+	n, m int
+	gap  float64
+	beta float64
 
 	e, p, pos, pos2, u, t, one int
 	s, g, next, mask, width    int
 }
 
-func newThought(d *Decoder, n, m int, sharp, beta float64) thought {
+func newThought(d *Decoder, n, m int, gap, beta float64) thought {
 	w, v := d.Width, len(d.Tokens)
-	c := thought{Decoder: d, n: n, m: m, sharp: sharp, beta: beta, e: w, p: w + v, pos: 2*w + v}
+	c := thought{Decoder: d, n: n, m: m, gap: gap, beta: beta, e: w, p: w + v, pos: 2*w + v}
 	c.pos2, c.u, c.t, c.one = c.pos+1, c.pos+2, c.pos+3, c.pos+4
 	c.s, c.g, c.next, c.mask = c.pos+5, c.pos+5+v, c.pos+5+2*v, c.pos+5+3*v
 	c.width = c.mask + 1
@@ -150,7 +150,7 @@ func (c thought) score() Layer {
 func (c thought) choose() Layer {
 	var l Layer
 	for k := range c.Tokens {
-		l.Neurons = append(l.Neurons, Neuron{Row{{c.s + k, -c.sharp}}, 1, unit(c.g + k)}, Neuron{unit(c.s + k), 0, Row{{c.s + k, -1}}})
+		l.Neurons = append(l.Neurons, Neuron{Row{{c.s + k, -1 / c.gap}}, 1, unit(c.g + k)}, Neuron{unit(c.s + k), 0, Row{{c.s + k, -1}}})
 	}
 	left := Row{{c.u, 1}, {c.t, -1}}
 	l.Neurons = append(l.Neurons, Neuron{left, 1, unit(c.mask)}, Neuron{left, 0, Row{{c.mask, -1}}})
@@ -231,8 +231,8 @@ type ThoughtConfig struct {
 	Prompt     int     // n
 	Tokens     int     // m
 	Scale      float64 // of the decoder's attention, and so of all
-	Sharp      float64 // logits that differ by 1/Sharp or more are decoded exactly
-	Beta       float64 // β of the look-up
+	Gap        float64 // a token is exact if the two largest logits differ by so much or more
+	Sharpness  float64 // β of the look-up: the scores of neighbouring positions differ by it or more
 	Examples   int     // random prompts
 	Seed       uint64
 }
@@ -251,10 +251,11 @@ func NewThought(cfg ThoughtConfig) (*Construction, error) {
 	if cfg.Prompt < 1 || cfg.Tokens < 1 || cfg.Prompt+cfg.Tokens > 1<<12 {
 		return nil, fmt.Errorf("a prompt of %d tokens and %d more, want at least 1 of each and at most %d in all", cfg.Prompt, cfg.Tokens, 1<<12)
 	}
-	for name, v := range map[string]float64{"sharpness": cfg.Sharp, "beta": cfg.Beta} {
-		if err := checkSharpness(name, v); err != nil {
-			return nil, err
-		}
+	if !(cfg.Gap >= 1e-9) || cfg.Gap > 1e9 {
+		return nil, fmt.Errorf("gap %g, want 1e-9 to 1e9", cfg.Gap)
+	}
+	if err := checkSharpness(cfg.Sharpness); err != nil {
+		return nil, err
 	}
 	rng := rand.New(rand.NewPCG(cfg.Seed, 1))
 	m := &Model{Width: cfg.Width, Scale: cfg.Scale, Layers: cfg.Shape.random(rng), Loops: 1}
@@ -278,7 +279,7 @@ func newThoughts(d *Decoder, prompts [][]int, cfg ThoughtConfig) (*Construction,
 	if err := checkThought(d, cfg.Prompt, cfg.Tokens); err != nil {
 		return nil, err
 	}
-	t := newThought(d, cfg.Prompt, cfg.Tokens, cfg.Sharp, cfg.Beta)
+	t := newThought(d, cfg.Prompt, cfg.Tokens, cfg.Gap, cfg.Sharpness)
 	m := t.model()
 	if err := m.Check(); err != nil {
 		return nil, err
@@ -288,6 +289,7 @@ func newThoughts(d *Decoder, prompts [][]int, cfg ThoughtConfig) (*Construction,
 	c := &Construction{
 		Name:  "cot",
 		About: fmt.Sprintf("%d tokens of chain of thought by %d loops of %d layers", t.m, t.m, len(m.Layers)),
+		Step:  "loop",
 		Model: m,
 		Slots: []Slot{{"h", 0, w, Zero, "state of the decoder, within a loop"}, {"E", t.e, v, Bit, "the token, one-hot; 0 if there is none yet"},
 			{"P", t.p, w, Real, "vector of the position"}, {"pos", t.pos, 2, Whole, "the position and its square"}, {"u", t.u, 1, Whole, "pos − n"},
@@ -303,22 +305,22 @@ func newThoughts(d *Decoder, prompts [][]int, cfg ThoughtConfig) (*Construction,
 	smallest := math.Inf(1)
 	for _, prompt := range prompts {
 		e := &thoughtExample{thought: t, prompt: prompt}
-		e.tokens, e.gap = d.Decode(prompt, t.m, Arithmetic{})
-		smallest = min(smallest, e.gap)
+		e.tokens, e.smallest = d.Decode(prompt, t.m, Arithmetic{})
+		smallest = min(smallest, e.smallest)
 		c.Examples = append(c.Examples, e)
 	}
 	note := "so every token is exact"
-	if smallest < 1/t.sharp {
-		note = "so some tokens may be mixtures: raise the sharpness"
+	if smallest < t.gap {
+		note = "so some tokens may be mixtures: build it for a smaller gap"
 	}
-	c.Notes = append(c.Notes, fmt.Sprintf("a token is exact if the two largest logits differ by 1/%g = %.3g or more; the smallest gap here is %.3g, %s", t.sharp, 1/t.sharp, smallest, note))
+	c.Notes = append(c.Notes, fmt.Sprintf("a token is exact if the two largest logits differ by %g or more; the smallest gap here is %.3g, %s", t.gap, smallest, note))
 	return c, nil
 }
 
 type thoughtExample struct {
 	thought
 	prompt, tokens []int
-	gap            float64
+	smallest       float64 // gap of two logits
 }
 
 func (e *thoughtExample) Input() [][]float64 { return e.input(e.prompt, 1) }

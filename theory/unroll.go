@@ -130,6 +130,7 @@ func NewUnrolled(cfg UnrolledConfig) (*Construction, error) {
 	c := &Construction{
 		Name:  "unroll",
 		About: fmt.Sprintf("%s as %d⊗1, and that as %s", a, flat.Depth(), back),
+		Step:  "depth",
 		Model: rolled,
 		Slots: []Slot{{"x", 0, cfg.Width, Real, "the state"}},
 		Notes: []string{fmt.Sprintf("unrolled there are %d layers with %d parameters", flat.Depth(), measured(flat)["parameters"])},

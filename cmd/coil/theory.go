@@ -1,0 +1,409 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"coil/format"
+	"coil/loop"
+	"coil/task"
+	"coil/theory"
+
+	"github.com/spf13/cobra"
+)
+
+// theoryFlags are the flags of all commands below coil theory.
+type theoryFlags struct {
+	examples              int
+	seed                  uint64
+	snap, explain, asJSON bool
+}
+
+func newTheory() *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "theory",
+		Short: "Build what the theorems on looped transformers say exists, and run it",
+		Example: `  coil theory                                the constructions, with their sizes beside the theorems'
+  coil theory group --group S5 --length 16   compose 16 elements of S5 in 4 loops
+  coil theory p-hop --hops 8 --explain       see the pointers double, loop by loop
+  coil theory looped --layers 24 --depth 24  24 layers as one, looped 24 times`,
+		Long: "Each construction is the weights of a transformer without norms and without biases in attention. coil runs it on random " +
+			"examples, in float32 and float64, with softmax and argmax attention, and compares the state after every loop with the exact one. " +
+			"docs/theory.md explains the constructions, and what was wrong with the printed proofs.",
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return noCommand(cmd, args[0])
+			}
+			return nil
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	for _, add := range constructions() {
+		sub, _ := add()
+		cmd.AddCommand(sub)
+	}
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return listTheory(cmd.OutOrStdout(), asJSON) }
+	return cmd
+}
+
+// builder makes a construction from flags.
+type builder func(common theoryFlags) (*theory.Construction, error)
+
+// constructions make the commands below coil theory, each with what builds from its flags.
+func constructions() []func() (*cobra.Command, builder) {
+	return []func() (*cobra.Command, builder){newTheoryLooped, newTheoryCOT, newTheoryGroup, newTheoryHops, newTheoryUnroll}
+}
+
+// finish gives a command the flags that all constructions have, and lets it run what build makes.
+func finish(cmd *cobra.Command, build builder) (*cobra.Command, builder) {
+	var o theoryFlags
+	f := cmd.Flags()
+	f.SortFlags = false
+	f.IntVar(&o.examples, "examples", 4, "`number` of random examples")
+	f.Uint64Var(&o.seed, "seed", 1, "`seed` of random weights and examples")
+	f.BoolVar(&o.snap, "snap", false, "set discrete coordinates to the nearest of their values after each loop, which no transformer does: what is left is the error of one loop")
+	f.BoolVar(&o.explain, "explain", false, "show the first example, loop by loop")
+	f.BoolVar(&o.asJSON, "json", false, "print JSON")
+	cmd.Args = exactArgs(0, "flags only")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if o.explain && o.asJSON {
+			return usageError{fmt.Errorf("--explain and --json: what is explained is text; give one of them")}
+		}
+		begun := time.Now()
+		c, err := build(o)
+		if err != nil {
+			return err
+		}
+		return runTheory(cmd.OutOrStdout(), c, time.Since(begun), o)
+	}
+	return cmd, build
+}
+
+// shapeFlags are the sizes of a random transformer.
+func shapeFlags(cmd *cobra.Command, s *theory.Shape, scale *float64) {
+	f := cmd.Flags()
+	f.IntVar(&s.Width, "width", 16, "`width` d of the state")
+	f.IntVar(&s.Heads, "heads", 2, "`number` of heads H of a layer")
+	f.IntVar(&s.HeadWidth, "head-width", 8, "`width` w of a head")
+	f.IntVar(&s.Hidden, "hidden", 64, "`size` f of a feed-forward layer")
+	f.Float64Var(scale, "scale", 1, "`factor` of attention's scores; 0 is 1/√w")
+}
+
+// scaleOf is the factor of scores that a flag asks for.
+func scaleOf(scale float64, s theory.Shape) float64 {
+	if scale == 0 {
+		return s.RootScale()
+	}
+	return scale
+}
+
+func newTheoryLooped() (*cobra.Command, builder) {
+	cmd := &cobra.Command{
+		Use:   "looped",
+		Short: "Any layers on any schedule as one looped layer",
+		Example: `  coil theory looped
+  coil theory looped --layers 3 --schedule 0,2,1,1,0 --explain
+  coil theory looped --layers 24 --depth 24 --width 32`,
+		Long: "R random layers, run in the order of a schedule, are compiled into one layer that runs as often as the schedule has entries. A gate in the " +
+			"state says which layer has its turn. The outputs are equal to the last bit.",
+	}
+	var c theory.LoopedConfig
+	var schedule string
+	var depth int
+	f := cmd.Flags()
+	f.IntVar(&c.Layers, "layers", 3, "`number` of layers R")
+	f.IntVar(&depth, "depth", 8, "`length` L of a random schedule")
+	f.StringVar(&schedule, "schedule", "", "the `layers` in their order, from 0: 0,2,1,1")
+	shapeFlags(cmd, &c.Shape, &c.Scale)
+	f.IntVar(&c.Length, "length", 16, "`number` of positions n")
+	return finish(cmd, func(o theoryFlags) (*theory.Construction, error) {
+		c := c
+		c.Examples, c.Seed, c.Scale = o.examples, o.seed, scaleOf(c.Scale, c.Shape)
+		if err := c.Shape.Check(); err != nil {
+			return nil, usageError{err}
+		}
+		switch {
+		case schedule != "" && cmd.Flags().Changed("depth"):
+			return nil, usageError{fmt.Errorf("--depth and --schedule: the length of a schedule is its depth; give one of them")}
+		case schedule != "":
+			for entry := range strings.SplitSeq(schedule, ",") {
+				r, err := strconv.Atoi(strings.TrimSpace(entry))
+				if err != nil {
+					return nil, usageError{fmt.Errorf("--schedule %s: %q is no layer, want numbers from 0 to %d with commas between them", schedule, entry, c.Layers-1)}
+				}
+				c.Schedule = append(c.Schedule, r)
+			}
+		case depth < 1 || depth > theory.MaxDepth:
+			return nil, usageError{fmt.Errorf("--depth is %d, want 1 to %d", depth, theory.MaxDepth)}
+		default:
+			c.Schedule = theory.RandomSchedule(c.Layers, depth, o.seed)
+		}
+		return built(theory.NewLooped(c))
+	})
+}
+
+func newTheoryCOT() (*cobra.Command, builder) {
+	cmd := &cobra.Command{
+		Use:   "cot",
+		Short: "Chain of thought by looping",
+		Example: `  coil theory cot
+  coil theory cot --layers 3 --tokens 12 --explain`,
+		Long: "A random decoder of L layers continues a prompt by m tokens, one after the other. A model of L + 4 layers, run m times on the prompt and m dummy tokens, " +
+			"writes the same tokens.",
+	}
+	var c theory.ThoughtConfig
+	f := cmd.Flags()
+	f.IntVar(&c.Layers, "layers", 2, "`number` of layers L of the decoder")
+	shapeFlags(cmd, &c.Shape, &c.Scale)
+	f.IntVar(&c.Vocabulary, "vocabulary", 8, "`number` of tokens V that there are")
+	f.IntVar(&c.Prompt, "prompt", 4, "`length` n of the prompt")
+	f.IntVar(&c.Tokens, "tokens", 8, "`number` m of tokens to write")
+	f.Float64Var(&c.Gap, "gap", 1e-6, "smallest `difference` of two logits that decides exactly")
+	f.Float64Var(&c.Sharpness, "sharpness", 200, "`difference` between the scores of neighbouring positions")
+	return finish(cmd, func(o theoryFlags) (*theory.Construction, error) {
+		c := c
+		c.Examples, c.Seed, c.Scale = o.examples, o.seed, scaleOf(c.Scale, c.Shape)
+		return built(theory.NewThought(c))
+	})
+}
+
+func newTheoryGroup() (*cobra.Command, builder) {
+	cmd := &cobra.Command{
+		Use:   "group",
+		Short: "The product of n elements of a finite group in ⌈log₂ n⌉ loops",
+		Example: `  coil theory group --group S3 --length 8 --explain
+  coil theory group --group S7 --length 64
+  coil theory group --table klein.txt --length 9`,
+		Long: "The groups are " + task.GroupNames + ". A file has a line for each element a, with the products of a and every element, " +
+			"as numbers from 0 with spaces or commas between them; what is no group is refused, with the axiom that fails and for which elements.",
+	}
+	var c theory.CompositionConfig
+	var name, file string
+	f := cmd.Flags()
+	f.StringVar(&name, "group", "S5", "`name` of the group")
+	f.StringVar(&file, "table", "", "`file` with the table of another group")
+	f.IntVar(&c.Length, "length", 16, "`number` of elements n of a word")
+	f.Float64Var(&c.Sharpness, "sharpness", 200, "`factor` of the queries")
+	cmd.MarkFlagFilename("table")
+	return finish(cmd, func(o theoryFlags) (*theory.Construction, error) {
+		c := c
+		c.Examples, c.Seed = o.examples, o.seed
+		var err error
+		switch {
+		case file == "":
+			if c.Group, err = theory.NamedGroup(name); err != nil {
+				return nil, usageError{err}
+			}
+		case cmd.Flags().Changed("group"):
+			return nil, usageError{fmt.Errorf("--group and --table: give one of them")}
+		default:
+			r, err := os.Open(file)
+			if err != nil {
+				return nil, inputError{fileError("--table", err)}
+			}
+			defer r.Close()
+			if c.Group, err = theory.ReadGroup(filepath.Base(file), r); err != nil {
+				return nil, inputError{err}
+			}
+		}
+		return built(theory.NewComposition(c))
+	})
+}
+
+func newTheoryHops() (*cobra.Command, builder) {
+	cmd := &cobra.Command{
+		Use:   "p-hop",
+		Short: "p hops in ⌈log₂ p⌉ + 2 loops of one layer",
+		Example: `  coil theory p-hop
+  coil theory p-hop --hops 8 --length 20 --explain`,
+		Long: "Pointers of one hop are found, and doubled until they are those of p hops. The layers that do so, at most 4, are compiled into one, as coil theory looped does.",
+	}
+	var c theory.HopsConfig
+	f := cmd.Flags()
+	f.IntVar(&c.Hops, "hops", 16, "`number` of hops p")
+	f.IntVar(&c.Length, "length", 256, "`number` of letters n")
+	f.IntVar(&c.Letters, "letters", 4, "`size` S of the alphabet")
+	f.Float64Var(&c.Sharpness, "sharpness", 50, "`difference` between the scores of neighbouring positions")
+	return finish(cmd, func(o theoryFlags) (*theory.Construction, error) {
+		c := c
+		c.Examples, c.Seed = o.examples, o.seed
+		return built(theory.NewHops(c))
+	})
+}
+
+func newTheoryUnroll() (*cobra.Command, builder) {
+	cmd := &cobra.Command{
+		Use:   "unroll",
+		Short: "A looped model as an unlooped one, and back",
+		Example: `  coil theory unroll --layers 2x3 --explain
+  coil theory unroll --layers "1x(1,4,1)"`,
+		Long: "A random model k⊗L becomes one with a layer for each depth, (k·L)⊗1. From its weights alone the loops are found again, those of blocks with loop counts of " +
+			"their own too. Both compute the same, to the last bit.",
+	}
+	var c theory.UnrolledConfig
+	var layers string
+	f := cmd.Flags()
+	f.StringVar(&layers, "layers", "2x3", "`layers` and loops, as in 2x3 or 4x(1,4,1)")
+	shapeFlags(cmd, &c.Shape, &c.Scale)
+	f.IntVar(&c.Length, "length", 16, "`number` of positions n")
+	return finish(cmd, func(o theoryFlags) (*theory.Construction, error) {
+		c := c
+		c.Examples, c.Seed, c.Scale = o.examples, o.seed, scaleOf(c.Scale, c.Shape)
+		var err error
+		if c.Architecture, err = loop.Parse(layers); err != nil {
+			return nil, usageError{fmt.Errorf("--%w", err)}
+		}
+		return built(theory.NewUnrolled(c))
+	})
+}
+
+// built makes an error in the sizes one of usage.
+func built(c *theory.Construction, err error) (*theory.Construction, error) {
+	if err != nil {
+		return nil, usageError{err}
+	}
+	return c, nil
+}
+
+// construction is what coil theory --json prints of a construction.
+type construction struct {
+	Name     string          `json:"name"`
+	About    string          `json:"about"`
+	Sizes    []theory.Size   `json:"sizes"`
+	Notes    []string        `json:"notes"`
+	Slots    []theory.Slot   `json:"slots"`
+	Seconds  float64         `json:"seconds,omitempty"` // of building it
+	Outcomes []theoryOutcome `json:"outcomes,omitempty"`
+}
+
+type theoryOutcome struct {
+	Arithmetic string    `json:"arithmetic"`
+	Snapped    bool      `json:"snapped"`
+	Difference []float64 `json:"difference"` // the largest after each step
+	Largest    float64   `json:"largest"`
+	Right      int       `json:"right"`
+	Answers    int       `json:"answers"`
+	Seconds    float64   `json:"seconds"`
+}
+
+// runTheory runs a construction in each arithmetic and prints what comes of it. A wrong answer is an error.
+func runTheory(w io.Writer, c *theory.Construction, building time.Duration, o theoryFlags) error {
+	if o.explain && !o.asJSON {
+		fmt.Fprintf(w, "%s\n\n", c.About)
+		c.Explain(w, theory.Arithmetic{}, o.snap)
+		return nil
+	}
+	var outcomes []theory.Outcome
+	for _, a := range theory.Arithmetics() {
+		outcomes = append(outcomes, c.Run(a, o.snap))
+	}
+	var err error
+	if o.asJSON {
+		all := describe(c)
+		all.Seconds = building.Seconds()
+		for _, r := range outcomes {
+			all.Outcomes = append(all.Outcomes, theoryOutcome{r.Arithmetic.String(), r.Snapped, r.Difference, r.Largest(), r.Right, r.Answers, r.Time.Seconds()})
+		}
+		err = writeJSON(w, all)
+	} else {
+		printTheory(w, c, outcomes, building)
+	}
+	if err != nil {
+		return err
+	}
+	for _, r := range outcomes {
+		if r.Right < r.Answers {
+			return fmt.Errorf("%s: %s of %s are wrong", r.Arithmetic, format.Count(r.Answers-r.Right), format.Plural(r.Answers, "answer"))
+		}
+	}
+	return nil
+}
+
+func describe(c *theory.Construction) construction {
+	return construction{Name: c.Name, About: c.About, Sizes: c.Sizes, Notes: c.Notes, Slots: c.Slots}
+}
+
+func printTheory(w io.Writer, c *theory.Construction, outcomes []theory.Outcome, building time.Duration) {
+	fmt.Fprintf(w, "%s, built in %s\n\n", c.About, format.Duration(building))
+	rows := [][]string{{"", "built", "theorem"}}
+	formulas := []string{""}
+	for _, s := range c.Sizes {
+		bound := ""
+		if s.Bound != 0 {
+			bound = format.Count(s.Bound)
+		}
+		rows, formulas = append(rows, []string{s.Name, format.Count(s.Built), bound}), append(formulas, s.Formula)
+	}
+	widths := columnWidths(rows)
+	for i, r := range rows {
+		line := tableLine(r, widths)
+		if formulas[i] != "" {
+			line += " = " + formulas[i]
+		}
+		fmt.Fprintln(w, line)
+	}
+	fmt.Fprintln(w)
+	for _, n := range c.Notes {
+		fmt.Fprintf(w, "%s\n", wrap("· "+n, 2))
+	}
+	head := []string{"difference"}
+	for _, r := range outcomes {
+		head = append(head, r.Arithmetic.String())
+	}
+	rows = [][]string{head}
+	for t := range outcomes[0].Difference {
+		row := []string{fmt.Sprintf("%s %d", c.Step, t+1)}
+		for _, r := range outcomes {
+			row = append(row, fmt.Sprintf("%.1e", r.Difference[t]))
+		}
+		rows = append(rows, row)
+	}
+	right, times := []string{"right"}, []string{"time"}
+	for _, r := range outcomes {
+		right, times = append(right, fmt.Sprintf("%s of %s", format.Count(r.Right), format.Count(r.Answers))), append(times, format.Duration(r.Time))
+	}
+	fmt.Fprintf(w, "\n%s", table(append(rows, right, times)))
+	if outcomes[0].Snapped {
+		fmt.Fprintf(w, "\n%s\n", wrap("After each loop every discrete coordinate was set to the nearest of its values; the differences are those before.", 0))
+	}
+}
+
+// listTheory prints the sizes that the constructions have by default.
+func listTheory(w io.Writer, asJSON bool) error {
+	var list []construction
+	for _, add := range constructions() {
+		cmd, build := add()
+		c, err := build(theoryFlags{examples: 1, seed: 1})
+		if err != nil {
+			return err
+		}
+		list = append(list, describe(c))
+		if asJSON {
+			continue
+		}
+		var built []string
+		for _, s := range c.Sizes {
+			text := s.Name + " " + format.Count(s.Built)
+			switch {
+			case s.Bound == s.Built && s.Formula != strconv.Itoa(s.Bound):
+				text += " = " + s.Formula
+			case s.Bound > s.Built:
+				text += fmt.Sprintf(" ≤ %s = %s", format.Count(s.Bound), s.Formula)
+			}
+			built = append(built, strings.ReplaceAll(text, " ", "\u00a0"))
+		}
+		sizes := strings.ReplaceAll(wrap(strings.Join(built, " · "), 9), "\u00a0", " ")
+		fmt.Fprintf(w, "%-7s  %s: %s\n         %s\n\n", c.Name, cmd.Short, c.About, sizes)
+	}
+	if asJSON {
+		return writeJSON(w, list)
+	}
+	fmt.Fprintln(w, "coil theory NAME builds one with other sizes, and runs it")
+	return nil
+}
