@@ -159,10 +159,10 @@ func NewComposition(cfg CompositionConfig) (*Construction, error) {
 			{"a, b", c.a, 2 * c.m, Zero, "codes of the factors, within a loop"}},
 		Notes: []string{fmt.Sprintf("scores of a head differ by %g or more, so that softmax gives the others less than exp(−%g)", 2*c.sharp, 2*c.sharp)},
 		Sizes: sizes(m,
-			Size{Name: "layers", Bound: 1, Formula: "1"},
+			Size{Name: "layers", Bound: 1},
 			Size{Name: "loops", Bound: c.loops(), Formula: "⌈log₂ n⌉"},
 			Size{Name: "width", Bound: 3 * (c.m + c.s), Formula: "3·(⌈log₂|G|⌉ + ⌈log₂(n+1)⌉)"},
-			Size{Name: "heads", Bound: 2, Formula: "2"},
+			Size{Name: "heads", Bound: 2},
 			Size{Name: "head width", Bound: max(c.m, c.s), Formula: "max(⌈log₂|G|⌉, ⌈log₂(n+1)⌉)"},
 			Size{Name: "hidden size", Bound: order*order + 6*c.m, Formula: "|G|² + 6·⌈log₂|G|⌉"}),
 	}

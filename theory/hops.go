@@ -135,9 +135,19 @@ func (c hops) input(letters []int) [][]float64 {
 	return x
 }
 
-// exact are the states after each turn, with the pointers found by walking.
-func (c hops) exact(letters []int) [][][]float64 {
-	first := make([]int, c.n+1)
+// walk is find_1 of each position.
+type walk []int
+
+// find is find_q.
+func (w walk) find(q, i int) int {
+	for range q {
+		i = w[i]
+	}
+	return i
+}
+
+func (c hops) first(letters []int) walk {
+	first := make(walk, c.n+1)
 	for i := 2; i <= c.n; i++ {
 		for j := i; j >= 2; j-- {
 			if letters[j-2] == letters[i-1] {
@@ -146,12 +156,12 @@ func (c hops) exact(letters []int) [][][]float64 {
 			}
 		}
 	}
-	find := func(q, i int) int {
-		for range q {
-			i = first[i]
-		}
-		return i
-	}
+	return first
+}
+
+// exact are the states after each turn, with the pointers found by walking.
+func (c hops) exact(letters []int) [][][]float64 {
+	first := c.first(letters)
 	var states [][][]float64
 	q := 0
 	for turn := range c.turns() {
@@ -166,7 +176,7 @@ func (c hops) exact(letters []int) [][][]float64 {
 			if turn == 0 {
 				continue
 			}
-			u, v := find(q, i), find(q+1, i)
+			u, v := first.find(q, i), first.find(q+1, i)
 			x[i][c.u], x[i][c.v] = float64(u), float64(v)
 			if v > 0 {
 				x[i][c.answer+letters[v-1]] = 1
@@ -183,7 +193,7 @@ type HopsConfig struct {
 	Length    int     // n
 	Letters   int     // S
 	Sharpness float64 // β: the scores of neighbouring positions differ by it or more
-	Examples  int     // random sequences in which neighbours differ
+	Examples  int     // random sequences in which neighbours differ; of 100 the first with p hops from the last position, if there is one
 	Seed      uint64
 }
 
@@ -206,6 +216,9 @@ func NewHops(cfg HopsConfig) (*Construction, error) {
 	var inputs [][][]float64
 	for range cfg.Examples {
 		letters := h.draw(rng)
+		for tries := 1; tries < 100 && h.first(letters).find(h.p, h.n) == 0; tries++ {
+			letters = h.draw(rng)
+		}
 		all, inputs = append(all, letters), append(inputs, h.input(letters))
 	}
 	l, err := Loop(m, inputs...)
@@ -221,7 +234,7 @@ func NewHops(cfg HopsConfig) (*Construction, error) {
 		Slots: l.slots(h.slots()),
 		Notes: append(l.notes(), fmt.Sprintf("scores of a look-up differ by %g or more, so that softmax gives the others less than exp(−%g)", h.beta, h.beta)),
 		Sizes: sizes(l.Model,
-			Size{Name: "layers", Bound: 1, Formula: "1"},
+			Size{Name: "layers", Bound: 1},
 			Size{Name: "loops", Bound: h.turns(), Formula: "⌈log₂ p⌉ + 2"},
 			Size{Name: "width", Bound: 4*s + 8 + r + 2, Formula: "4·S + 8 + R + 2"},
 			Size{Name: "heads", Bound: r, Formula: "R"},

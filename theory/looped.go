@@ -83,14 +83,14 @@ func newLooped(m *Model, inputs [][][]float64, s Shape) (*Construction, error) {
 		Slots: l.slots(nil),
 		Notes: l.notes(),
 		Sizes: sizes(l.Model,
-			Size{Name: "layers", Bound: 1, Formula: "1"},
+			Size{Name: "layers", Bound: 1},
 			Size{Name: "loops", Bound: depth, Formula: "L"},
 			Size{Name: "width", Bound: s.Width + s.Layers + 2, Formula: "d + R + 2"},
 			Size{Name: "heads", Bound: s.Layers * s.Heads, Formula: "R·H"},
 			Size{Name: "head width", Bound: s.HeadWidth + 1, Formula: "w + 1"},
 			Size{Name: "hidden size", Bound: s.Layers*(s.Hidden+1) + depth + 2, Formula: "R·(f + 1) + L + 2"}),
 	}
-	c.Notes = append(c.Notes, fmt.Sprintf("the %d layers themselves have %d parameters; the poster gives width d + L and hidden size L·f", s.Layers, measured(m)["parameters"]))
+	c.Notes = append(c.Notes, fmt.Sprintf("the %d layers themselves have %d parameters", s.Layers, measured(m)["parameters"]))
 	for _, x := range inputs {
 		c.Examples = append(c.Examples, &loopedExample{l, x})
 	}
@@ -99,7 +99,7 @@ func newLooped(m *Model, inputs [][][]float64, s Shape) (*Construction, error) {
 
 // notes say what the compiled layer's exactness depends on.
 func (l *Looped) notes() []string {
-	return []string{fmt.Sprintf("exact for inputs whose scores stay below %g and whose neurons' inputs stay below %g in size", l.Mask/2, l.Bar)}
+	return []string{fmt.Sprintf("exact for inputs whose scores stay below %.0f and whose neurons' inputs stay below %.0f in size", l.Mask/2, l.Bar)}
 }
 
 // slots are those of the original, or one of real numbers, and those that looping adds.

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"coil/format"
 	"coil/loop"
@@ -29,7 +30,7 @@ func newTheory() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "theory",
 		Short: "Build what the theorems on looped transformers say exists, and run it",
-		Example: `  coil theory                                the constructions, with their sizes beside the theorems'
+		Example: `  coil theory                                the constructions, with their sizes and the theorems'
   coil theory group --group S5 --length 16   compose 16 elements of S5 in 4 loops
   coil theory p-hop --hops 8 --explain       see the pointers double, loop by loop
   coil theory looped --layers 24 --depth 24  24 layers as one, looped 24 times`,
@@ -43,6 +44,7 @@ func newTheory() *cobra.Command {
 			return nil
 		},
 	}
+	cmd.SuggestionsMinimumDistance = 2
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	for _, add := range constructions() {
 		sub, _ := add()
@@ -110,8 +112,8 @@ func newTheoryLooped() (*cobra.Command, builder) {
 		Example: `  coil theory looped
   coil theory looped --layers 3 --schedule 0,2,1,1,0 --explain
   coil theory looped --layers 24 --depth 24 --width 32`,
-		Long: "R random layers, run in the order of a schedule, are compiled into one layer that runs as often as the schedule has entries. A gate in the " +
-			"state says which layer has its turn. The outputs are equal to the last bit.",
+		Long: "R random layers, run in the order of a schedule, are compiled into one layer that runs as often as the schedule has entries. A few numbers of the " +
+			"state say which layer has its turn. The outputs are equal to the last bit.",
 	}
 	var c theory.LoopedConfig
 	var schedule string
@@ -144,7 +146,7 @@ func newTheoryLooped() (*cobra.Command, builder) {
 		default:
 			c.Schedule = theory.RandomSchedule(c.Layers, depth, o.seed)
 		}
-		return built(theory.NewLooped(c))
+		return asUsage(theory.NewLooped(c))
 	})
 }
 
@@ -169,7 +171,7 @@ func newTheoryCOT() (*cobra.Command, builder) {
 	return finish(cmd, func(o theoryFlags) (*theory.Construction, error) {
 		c := c
 		c.Examples, c.Seed, c.Scale = o.examples, o.seed, scaleOf(c.Scale, c.Shape)
-		return built(theory.NewThought(c))
+		return asUsage(theory.NewThought(c))
 	})
 }
 
@@ -212,7 +214,7 @@ func newTheoryGroup() (*cobra.Command, builder) {
 				return nil, inputError{err}
 			}
 		}
-		return built(theory.NewComposition(c))
+		return asUsage(theory.NewComposition(c))
 	})
 }
 
@@ -233,7 +235,7 @@ func newTheoryHops() (*cobra.Command, builder) {
 	return finish(cmd, func(o theoryFlags) (*theory.Construction, error) {
 		c := c
 		c.Examples, c.Seed = o.examples, o.seed
-		return built(theory.NewHops(c))
+		return asUsage(theory.NewHops(c))
 	})
 }
 
@@ -259,12 +261,12 @@ func newTheoryUnroll() (*cobra.Command, builder) {
 		if c.Architecture, err = loop.Parse(layers); err != nil {
 			return nil, usageError{fmt.Errorf("--%w", err)}
 		}
-		return built(theory.NewUnrolled(c))
+		return asUsage(theory.NewUnrolled(c))
 	})
 }
 
-// built makes an error in the sizes one of usage.
-func built(c *theory.Construction, err error) (*theory.Construction, error) {
+// asUsage makes an error in the sizes one of usage.
+func asUsage(c *theory.Construction, err error) (*theory.Construction, error) {
 	if err != nil {
 		return nil, usageError{err}
 	}
@@ -305,7 +307,7 @@ func runTheory(w io.Writer, c *theory.Construction, building time.Duration, o th
 	}
 	var err error
 	if o.asJSON {
-		all := describe(c)
+		all := describeConstruction(c)
 		all.Seconds = building.Seconds()
 		for _, r := range outcomes {
 			all.Outcomes = append(all.Outcomes, theoryOutcome{r.Arithmetic.String(), r.Snapped, r.Difference, r.Largest(), r.Right, r.Answers, r.Time.Seconds()})
@@ -325,7 +327,7 @@ func runTheory(w io.Writer, c *theory.Construction, building time.Duration, o th
 	return nil
 }
 
-func describe(c *theory.Construction) construction {
+func describeConstruction(c *theory.Construction) construction {
 	return construction{Name: c.Name, About: c.About, Sizes: c.Sizes, Notes: c.Notes, Slots: c.Slots}
 }
 
@@ -360,7 +362,7 @@ func printTheory(w io.Writer, c *theory.Construction, outcomes []theory.Outcome,
 	for t := range outcomes[0].Difference {
 		row := []string{fmt.Sprintf("%s %d", c.Step, t+1)}
 		for _, r := range outcomes {
-			row = append(row, fmt.Sprintf("%.1e", r.Difference[t]))
+			row = append(row, short(r.Difference[t]))
 		}
 		rows = append(rows, row)
 	}
@@ -374,6 +376,14 @@ func printTheory(w io.Writer, c *theory.Construction, outcomes []theory.Outcome,
 	}
 }
 
+// short writes a difference: 0, 3.9e-22.
+func short(x float64) string {
+	if x == 0 {
+		return "0"
+	}
+	return fmt.Sprintf("%.1e", x)
+}
+
 // listTheory prints the sizes that the constructions have by default.
 func listTheory(w io.Writer, asJSON bool) error {
 	var list []construction
@@ -383,27 +393,43 @@ func listTheory(w io.Writer, asJSON bool) error {
 		if err != nil {
 			return err
 		}
-		list = append(list, describe(c))
+		list = append(list, describeConstruction(c))
 		if asJSON {
 			continue
 		}
-		var built []string
-		for _, s := range c.Sizes {
-			text := s.Name + " " + format.Count(s.Built)
-			switch {
-			case s.Bound == s.Built && s.Formula != strconv.Itoa(s.Bound):
-				text += " = " + s.Formula
-			case s.Bound > s.Built:
-				text += fmt.Sprintf(" ≤ %s = %s", format.Count(s.Bound), s.Formula)
-			}
-			built = append(built, strings.ReplaceAll(text, " ", "\u00a0"))
-		}
-		sizes := strings.ReplaceAll(wrap(strings.Join(built, " · "), 9), "\u00a0", " ")
-		fmt.Fprintf(w, "%-7s  %s: %s\n         %s\n\n", c.Name, cmd.Short, c.About, sizes)
+		fmt.Fprintf(w, "%-7s  %s\n         %s\n         %s\n\n", c.Name, cmd.Short, c.About, sizeList(c.Sizes, 9))
 	}
 	if asJSON {
 		return writeJSON(w, list)
 	}
 	fmt.Fprintln(w, "coil theory NAME builds one with other sizes, and runs it")
 	return nil
+}
+
+// sizeList has the sizes of a construction and their bounds, in lines that are indented but for the first.
+func sizeList(sizes []theory.Size, indent int) string {
+	var list strings.Builder
+	at := indent
+	for i, s := range sizes {
+		text := s.Name + " " + format.Count(s.Built)
+		if s.Bound > s.Built {
+			text += " ≤ " + format.Count(s.Bound)
+		}
+		if s.Formula != "" {
+			text += " = " + s.Formula
+		}
+		n := utf8.RuneCountInString(text)
+		switch {
+		case i == 0:
+		case at+3+n > columns:
+			list.WriteString("\n" + strings.Repeat(" ", indent))
+			at = indent
+		default:
+			list.WriteString(" · ")
+			at += 3
+		}
+		list.WriteString(text)
+		at += n
+	}
+	return list.String()
 }
