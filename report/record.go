@@ -14,10 +14,9 @@ import (
 	"strings"
 	"time"
 
+	"coil/config/schema"
 	"coil/format"
 	"coil/run"
-
-	"github.com/BurntSushi/toml"
 )
 
 // Status is how a run stands.
@@ -225,9 +224,9 @@ func (rec *Record) readConfig(r *run.Run) {
 		return
 	}
 	rec.config = string(b)
-	tables := map[string]any{}
-	if _, err := toml.Decode(rec.config, &tables); err != nil {
-		rec.omit("the keys of config.toml: %v", err)
+	tables, err := schema.Document("config.toml", b)
+	if err != nil {
+		rec.omit("the keys of %v", err)
 		return
 	}
 	rec.keys = map[string]string{}

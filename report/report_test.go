@@ -288,7 +288,8 @@ func TestScantRuns(t *testing.T) {
 		"empty setup":     {story{config: config, events: []run.Event{{Kind: run.KindSetup}, {Kind: run.KindSetup, Setup: &run.Setup{}}}}, nil, []string{"1⊗4"}},
 		"hopeless setup":  {story{config: config, events: []run.Event{{Kind: run.KindSetup, Setup: &run.Setup{Model: "?", LayersPerBlock: -1, Loops: []int{-5}, Looped: 9, Steps: -3, Parameters: -8}}}}, nil, nil},
 		"empty config":    {story{}, nil, nil},
-		"garbled config":  {story{config: "[model\nlayers"}, nil, []string{"the keys of config.toml: ", "[model layers"}},
+		"garbled config":  {story{config: "[model\nlayers"}, nil, []string{"the keys of config.toml:2: ", "is not TOML"}},
+		"nested config":   {story{config: "a = 1\nb = " + strings.Repeat("[", 3000) + strings.Repeat("]", 3000)}, nil, []string{"the keys of config.toml:2: arrays and tables are nested"}},
 		"steps of config": {story{config: "[train]\nsteps = \"many\""}, nil, nil},
 		"no config": {story{config: config}, func(t *testing.T, path string) { remove(t, path, "config.toml") },
 			[]string{"Passed over", "the configuration: "}},
@@ -313,7 +314,7 @@ func TestScantRuns(t *testing.T) {
 			}
 			m := report(t, r)
 			m.has(t, c.want...)
-			if passed := strings.Contains(m.text, "Passed over"); passed != (c.spoil != nil || name == "garbled config") {
+			if passed := strings.Contains(m.text, "Passed over"); passed != (c.spoil != nil || name == "garbled config" || name == "nested config") {
 				t.Errorf("passed over: %v", passed)
 			}
 			if name == "of a newer version" {

@@ -194,6 +194,10 @@ func TestPaste(t *testing.T) {
 	if m.popup != nil {
 		t.Error("a pasted q asks how to leave")
 	}
+	// Were it a key that stands for nothing here, as bubbletea writes it, "[q]", nothing would be said.
+	if !strings.Contains(m.message, "pasted text is ignored") {
+		t.Errorf("of a pasted q is said %q", m.message)
+	}
 	press(m, "q")
 	if m.popup == nil {
 		t.Fatal("q does not ask how to leave")

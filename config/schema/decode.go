@@ -27,12 +27,9 @@ const presetKey = "preset"
 // Lines also finds the lines of errors that show up later.
 func Decode(source string, text []byte, t any) (*Lines, error) {
 	lines := &Lines{source: source}
-	if n := tooDeep(string(text)); n > 0 {
-		return lines, fmt.Errorf("%s:%d: arrays and tables are nested more than %d deep", source, n, deepest)
-	}
-	var document map[string]any
-	if _, err := toml.Decode(string(text), &document); err != nil {
-		return lines, lines.syntax(text, err)
+	document, err := Document(source, text)
+	if err != nil {
+		return lines, err
 	}
 	lines.of = keyLines(string(text))
 	d := decoder{lines: lines, keys: Keys(t)}
@@ -43,6 +40,19 @@ func Decode(source string, text []byte, t any) (*Lines, error) {
 		errs = append(errs, e.err)
 	}
 	return lines, errors.Join(errs...)
+}
+
+// Document reads any TOML document: values by key, tables as maps. The error begins with source and the line. Nesting is limited:
+// reading would take time that grows with its third power.
+func Document(source string, text []byte) (map[string]any, error) {
+	if n := tooDeep(string(text)); n > 0 {
+		return nil, fmt.Errorf("%s:%d: arrays and tables are nested more than %d deep", source, n, deepest)
+	}
+	var document map[string]any
+	if _, err := toml.Decode(string(text), &document); err != nil {
+		return nil, syntax(source, text, err)
+	}
+	return document, nil
 }
 
 type located struct {

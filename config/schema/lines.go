@@ -86,10 +86,10 @@ func (l *Lines) Locate(err error, set ...string) error {
 }
 
 // syntax is the error of a text that is not TOML.
-func (l *Lines) syntax(text []byte, err error) error {
+func syntax(source string, text []byte, err error) error {
 	var e toml.ParseError
 	if !errors.As(err, &e) {
-		return fmt.Errorf("%s: this is not TOML", l.source)
+		return fmt.Errorf("%s: this is not TOML", source)
 	}
 	lines := strings.Split(string(text), "\n")
 	n := min(e.Position.Line, len(lines))
@@ -102,12 +102,12 @@ func (l *Lines) syntax(text []byte, err error) error {
 		line = string(r[:most]) + "…"
 	}
 	if strings.Contains(e.Message, "already") {
-		return fmt.Errorf("%s:%d: %q is defined twice", l.source, n, line)
+		return fmt.Errorf("%s:%d: %q is defined twice", source, n, line)
 	}
-	return fmt.Errorf("%s:%d: %q is not TOML: want [table] or key = value, with texts in quotes", l.source, n, line)
+	return fmt.Errorf("%s:%d: %q is not TOML: want [table] or key = value, with texts in quotes", source, n, line)
 }
 
-// deepest is how deeply arrays and tables may be nested in each other. Reading time grows with the third power of that.
+// deepest is how deeply arrays and tables may be nested in each other.
 const deepest = 32
 
 // tooDeep is the line where arrays and tables of a text are nested too deeply, 0 if there is none.
