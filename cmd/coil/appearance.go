@@ -11,7 +11,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// appearanceFlags are the flags of how the dashboard looks.
+// appearanceFlags choose how the dashboard looks.
 type appearanceFlags struct {
 	theme string
 	ascii bool
@@ -48,8 +48,8 @@ func (f *appearanceFlags) style() (tui.Style, error) {
 	return s, nil
 }
 
-// canShow reports whether the dashboard can be shown by itself: on a terminal that is large enough, and that a person
-// looks at.
+// canShow reports whether the dashboard may open without being asked for: on a terminal that is large enough and that a
+// person uses.
 func canShow() bool {
 	if terminal.Dumb() {
 		return false

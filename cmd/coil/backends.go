@@ -27,14 +27,13 @@ type backendFlags struct {
 }
 
 func (f *backendFlags) add(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&f.name, "backend", "auto", "`name` of the backend: cpu, metal, or auto for the best there is")
+	cmd.Flags().StringVar(&f.name, "backend", "auto", "`name` of the backend: cpu, metal, or auto for the best one available")
 	cmd.Flags().IntVar(&f.workers, "workers", 0, "`number` of cores that the cpu backend uses; 0 is all")
-	cmd.Flags().BoolVar(&f.bfloat, "bfloat16", false, "keep activations in bfloat16 (metal only): half the memory, less precision")
+	cmd.Flags().BoolVar(&f.bfloat, "bfloat16", false, "keep activations in bfloat16 (metal only): half the memory, lower precision")
 	cmd.RegisterFlagCompletionFunc("backend", cobra.FixedCompletions([]string{"cpu", "metal", "auto"}, cobra.ShellCompDirectiveNoFileComp))
 }
 
-// open starts the backend. It never falls back to another than the one that was asked for. What auto chose, and why, it
-// says to w.
+// open starts the backend. It never replaces the one that was asked for by another. It writes to w what auto chose, and why.
 func (f *backendFlags) open(w io.Writer) (backend.Backend, error) {
 	switch f.name {
 	case "cpu":
@@ -51,7 +50,7 @@ func (f *backendFlags) open(w io.Writer) (backend.Backend, error) {
 			return b, nil
 		}
 		if !errors.Is(err, bridge.ErrUnavailable) {
-			fmt.Fprintf(w, "not metal: %v; training on the cpu\n", err)
+			fmt.Fprintf(w, "metal is not used: %v; training on the cpu\n", err)
 		}
 		return f.openCPU()
 	}
@@ -82,7 +81,7 @@ func noMetal(err error) error {
 	return err
 }
 
-// why is an error of the bridge without what the caller says anyway.
+// why is an error of the bridge without the part that the caller says, too.
 func why(err error) string {
 	return strings.TrimPrefix(err.Error(), bridge.ErrUnavailable.Error()+": ")
 }
@@ -98,7 +97,7 @@ func (f *backendFlags) openCPU() (backend.Backend, error) {
 	return b, nil
 }
 
-// openMetal starts the Metal backend, on a GPU that has been found to compute what it should.
+// openMetal starts the Metal backend on a GPU that has passed the examination.
 func (f *backendFlags) openMetal(w io.Writer) (backend.Backend, error) {
 	if f.workers > 0 {
 		return nil, usageError{fmt.Errorf("--workers %d: only the cpu backend has workers", f.workers)}
@@ -110,7 +109,7 @@ func (f *backendFlags) openMetal(w io.Writer) (backend.Backend, error) {
 	announced := false
 	verdict, examined, err := doctor.FirstRun(filepath.Join(cache, "coil"), bridge.Open, doctor.Options{Version: version(), Progress: func(any) {
 		if !announced {
-			fmt.Fprintln(w, "first run on this GPU: comparing its kernels with the reference, once (coil doctor does it thoroughly)")
+			fmt.Fprintln(w, "first run on this GPU: comparing its kernels with the reference, once (coil doctor does so thoroughly)")
 			announced = true
 		}
 	}})
@@ -118,7 +117,7 @@ func (f *backendFlags) openMetal(w io.Writer) (backend.Backend, error) {
 		return nil, err
 	}
 	if examined {
-		fmt.Fprintln(w, "all kernels compute what they should")
+		fmt.Fprintln(w, "all kernels compute the right results")
 	}
 	d, err := bridge.Open()
 	if err != nil {
@@ -136,7 +135,7 @@ type backendStatus struct {
 	Kernels   string `json:"kernels,omitempty"`
 	Workers   int    `json:"workers,omitempty"`
 	Memory    int64  `json:"memory_bytes,omitempty"`
-	Auto      bool   `json:"auto"` // what auto takes
+	Auto      bool   `json:"auto"` // what auto chooses
 }
 
 // backendList is what coil can run on.
@@ -164,7 +163,7 @@ func newBackends() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "backends",
-		Short: "List what coil can run on, and why not on what is missing",
+		Short: "List the backends, and why one is not available",
 		Example: `  coil backends
   coil backends --json
   COIL_CPU=portable coil backends   choose the cpu backend's kernels: avx512, avx2, neon or portable`,
@@ -201,7 +200,7 @@ func describeDevice(device, kernels string, workers int, memory int64) string {
 }
 
 func writeJSON(w io.Writer, v any) error {
-	if o, ok := w.(*output); ok && o.clean.ASCII { // JSON is for programs, and has what is meant
+	if o, ok := w.(*output); ok && o.clean.ASCII { // JSON is for programs and keeps every character
 		o.clean.ASCII = false
 		defer func() { o.clean.ASCII = true }()
 	}

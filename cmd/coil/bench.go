@@ -27,7 +27,7 @@ func newBench() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "bench [PRESET|CONFIG.toml]...",
-		Short: "Measure this machine, and what training makes of it",
+		Short: "Measure this machine, and how much of it training uses",
 		Example: `  coil bench                               the default preset
   coil bench bench-a bench-a1              two configurations in turn
   coil bench my.toml --only steps --json
@@ -35,12 +35,12 @@ func newBench() *cobra.Command {
   COIL_CPU=avx2 coil bench                 with other kernels`,
 		Long: "Measures the peak of multiply-adds and the memory's bandwidth; matmuls of the model's sizes in the layouts of the\n" +
 			"forward pass (NN), the input's gradient (NT) and the weight's (TN); every operation of a training step; and whole\n" +
-			"steps. What is compared is measured in turn, round after round, with the peak in every round; shares are of that\n" +
-			"peak. Figures are medians, with the least and the most of the rounds in brackets.",
+			"steps. They are measured in turn, round after round, together with the peak, and reported as shares of that peak.\n" +
+			"Figures are medians, followed by the least and the greatest of the rounds in brackets.",
 	}
 	f := cmd.Flags()
 	f.IntVar(&rounds, "rounds", 5, "`number` of rounds")
-	f.Float64Var(&seconds, "seconds", 1, "`seconds` for which a step is run in a round")
+	f.Float64Var(&seconds, "seconds", 1, "`seconds` that a step runs in a round")
 	f.StringSliceVar(&parts, "only", benchParts, "`parts` to measure: "+strings.Join(benchParts, ", "))
 	f.BoolVar(&shapes, "shapes", false, "matmuls of a fixed set of sizes instead of the model's")
 	f.IntVar(&workers, "workers", 0, "`number` of cores; 0 is all")
@@ -231,7 +231,7 @@ func printMeasurements(w io.Writer, m *measurements) {
 		}
 		fmt.Fprintf(w, "\nWhole training steps\n%s", table(rows))
 		if m.Resident > 0 {
-			fmt.Fprintf(w, "resident memory of this process at most %s\n", format.Bytes(m.Resident))
+			fmt.Fprintf(w, "peak resident memory of this process: %s\n", format.Bytes(m.Resident))
 		}
 	}
 }

@@ -19,21 +19,21 @@ func newControl() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "control RUN COMMAND",
 		Aliases: []string{"steer"},
-		Short:   "Tell a run that is trained elsewhere to pause, continue, save, evaluate or stop",
-		Example: `  coil control latest pause        wait after this step, until it is told to continue
+		Short:   "Pause, continue, save, evaluate or stop a run that another process trains",
+		Example: `  coil control latest pause        pause after this step, until coil control latest continue
   coil control latest continue
   coil control latest checkpoint   save a checkpoint after this step
   coil control latest evaluate     evaluate on held-out examples after this step
   coil control latest stop         save a checkpoint after this step, and end`,
 		Long: "The run may be in the background, in another window, or on another machine that shares its folder. " +
-			"It takes a command between two steps; coil control waits until it has. One that is so already says so at once.",
+			"It obeys between two steps, and coil control waits until it has. If the run is already paused, or training, coil control says so at once.",
 		Args: exactArgs(2, "a run and a command"),
 	}
 	f := cmd.Flags()
 	f.SortFlags = false
 	f.StringVar(&root, "runs", defaultRoot, "`folder` of the runs")
-	f.DurationVar(&wait, "wait", 30*time.Second, "`time` to wait until the run has acted; 0s is not to wait")
-	f.BoolVar(&asJSON, "json", false, "print the event with which the run has answered, as JSON")
+	f.DurationVar(&wait, "wait", 30*time.Second, "`time` to wait until the run has acted; 0s does not wait")
+	f.BoolVar(&asJSON, "json", false, "print the event with which the run answers, as JSON")
 	cmd.ValidArgsFunction = func(cmd *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
 		if len(args) == 0 {
 			return completeRuns(cmd, args, typed)
@@ -50,7 +50,7 @@ func newControl() *cobra.Command {
 			return usageError{err}
 		}
 		if asJSON && wait == 0 {
-			return usageError{errors.New("--json and --wait 0s: the answer is printed, and it is not waited for")}
+			return usageError{errors.New("--json and --wait 0s: --json prints the answer of the run, so coil must wait for it")}
 		}
 		path, err := run.Resolve(root, args[0])
 		if err != nil {
@@ -106,10 +106,10 @@ func printAnswer(cmd *cobra.Command, e run.Event, asJSON, already bool) error {
 	return nil
 }
 
-// already returns the event that brought the run into the state that the command asks for, if it is in it: it waits, is trained, has a checkpoint
-// of the step at which it waits, or has stopped or ended.
+// already returns the event that brought the run into the state that the command asks for, if the run is in that state: it
+// is paused, is training, has a checkpoint of the step at which it is paused, or has stopped or ended.
 func already(r *run.Run, command run.Command) (run.Event, bool) {
-	h, _ := r.History() // lines that are garbled say nothing of it
+	h, _ := r.History() // garbled lines say nothing about it
 	var state, saved run.Event
 	for _, e := range h {
 		switch e.Kind {
@@ -136,11 +136,11 @@ func already(r *run.Run, command run.Command) (run.Event, bool) {
 	return state, false
 }
 
-// answerKinds are the events by which a run shows that it has done what it was told.
+// answerKinds are the events by which a run shows that it has obeyed a command.
 var answerKinds = map[run.Command]string{run.Pause: run.KindPause, run.Continue: run.KindContinue, run.SaveCheckpoint: run.KindCheckpoint, run.Evaluate: run.KindEval, run.Stop: run.KindStop}
 
-// awaitAnswer waits for the answer to a command. If the run was as the command asks already, it notes only that it was told, and
-// already is true; unless an earlier command, which it had not taken yet, made it something else first.
+// awaitAnswer waits for the answer to a command. already is true if the run was in the wanted state before; then the run only
+// notes that it received the command, unless an earlier pending command changes its state first.
 func awaitAnswer(r *run.Run, events *run.EventReader, command run.Command, wait time.Duration, so bool) (e run.Event, already bool, err error) {
 	deadline := time.Now().Add(wait)
 	a := answering{command: command, so: so}
@@ -156,7 +156,7 @@ func awaitAnswer(r *run.Run, events *run.EventReader, command run.Command, wait 
 			return e, false, fmt.Errorf("the process that trained %s has ended before it could %s", r.Info().ID, command)
 		}
 		if time.Now().After(deadline) {
-			return e, false, fmt.Errorf("%s has not answered to %s in %s: its step may be long; --wait sets how long to wait", r.Info().ID, command, wait)
+			return e, false, fmt.Errorf("%s has not answered %s within %s: its step may take long; --wait sets how long to wait", r.Info().ID, command, wait)
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
@@ -166,7 +166,7 @@ func awaitAnswer(r *run.Run, events *run.EventReader, command run.Command, wait 
 type answering struct {
 	command run.Command
 	so      bool // the run is as the command asks
-	noted   bool // and has noted that it was told
+	noted   bool // and has noted the command
 }
 
 // next reads events up to the answer. The error is io.EOF if there is none yet.
@@ -191,7 +191,7 @@ func (a *answering) next(events *run.EventReader) (run.Event, error) {
 	}
 }
 
-// toTheEnd passes over the events that there are.
+// toTheEnd skips the existing events.
 func toTheEnd(events *run.EventReader) error {
 	for {
 		_, err := events.Next()

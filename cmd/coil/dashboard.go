@@ -18,8 +18,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// inDashboard trains on another goroutine, and shows the dashboard on this one. When that is closed, whatever was to be
-// told is told on the normal screen.
+// inDashboard trains on another goroutine and shows the dashboard on this one. Messages wait until the dashboard is closed,
+// and then go to the normal screen.
 func (s *session) inDashboard() error {
 	style, err := s.ui.appearance.style()
 	if err != nil {
@@ -41,7 +41,7 @@ func (s *session) inDashboard() error {
 	var running atomic.Pointer[job]
 	done := make(chan struct{})
 	begin := time.Now()
-	var took time.Duration // of training; who looks at the dashboard afterwards takes no part in it
+	var took time.Duration // of training alone; the dashboard may stay open for longer
 	var failure error
 	work := func() {
 		defer close(done)
@@ -78,7 +78,7 @@ func (s *session) inDashboard() error {
 		return stop.err()
 	}
 	if fault != nil {
-		fmt.Fprintf(w, "%v\ntraining goes on; Ctrl-C stops it\n\n", fault)
+		fmt.Fprintf(w, "%v\ntraining continues; Ctrl-C stops it\n\n", fault)
 	}
 	p.silent.Store(false)
 	<-done
@@ -93,7 +93,7 @@ func (s *session) inDashboard() error {
 	return s.finish(j, p, failure, took, stop)
 }
 
-// deferredWriter keeps what is written until it is told where it goes.
+// deferredWriter keeps what is written until it is given a writer to pass it on to.
 type deferredWriter struct {
 	mu   sync.Mutex
 	kept bytes.Buffer
@@ -139,7 +139,7 @@ func (p *supervisor) takeScreen() (*screen, error) {
 		err = unix.Dup2(int(s.file.Fd()), 2)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("take the terminal: %w", err)
+		return nil, fmt.Errorf("set up the terminal: %w", err)
 	}
 	s.terminal = os.NewFile(uintptr(s.stdout), "/dev/stdout")
 	return s, nil
@@ -148,7 +148,7 @@ func (p *supervisor) takeScreen() (*screen, error) {
 // mostLines is how many lines the log keeps.
 const mostLines = 200
 
-// log is what was written meanwhile.
+// log returns what was written in the meantime.
 func (s *screen) log() []string {
 	var b [16 << 10]byte
 	for {
@@ -168,7 +168,7 @@ func (s *screen) log() []string {
 	}
 }
 
-// giveBack makes standard output and error what they were, and writes to w what was written meanwhile.
+// giveBack restores standard output and error, and writes to w what was written in the meantime.
 func (s *screen) giveBack(w io.Writer) {
 	unix.Dup2(s.stdout, 1)
 	unix.Dup2(s.stderr, 2)

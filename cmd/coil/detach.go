@@ -20,9 +20,9 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// A run in the background is the same command in a process of its own, in a session of its own so that no terminal can
-// end it. This variable, in its environment, is the path of its log, which is where its output goes; and it has a pipe on
-// descriptor 3, on which it tells the process that started it that the run has begun.
+// A run in the background is the same command in its own process and its own session, so that no terminal can end it.
+// This variable in its environment is the path of its log, to which its output goes. On descriptor 3 it has a pipe to the
+// process that started it, on which it reports that the run has begun.
 const detachedEnv = "COIL_DETACHED_LOG"
 
 const detachedPipe = 3
@@ -42,7 +42,7 @@ func (s *session) inBackground() error {
 	return startDetached(s, args)
 }
 
-// moveToBackground goes on in the background with a run that was stopped here.
+// moveToBackground continues in the background a run that was stopped here.
 func (s *session) moveToBackground(j *job) error {
 	args := []string{"resume", j.r.Path()}
 	s.cmd.Flags().Visit(func(f *pflag.Flag) {
@@ -102,12 +102,12 @@ func startDetached(s *session, args []string) error {
 	return nil
 }
 
-// silentError is an error of which everything is said already.
+// silentError is an error that has already been reported.
 type silentError struct{ code int }
 
 func (e silentError) Error() string { return fmt.Sprintf("exit code %d", e.code) }
 
-// failedDetached says what a background process said that has ended before its run began.
+// failedDetached reports the output of a background process that ended before its run began.
 func failedDetached(c *exec.Cmd, log *os.File, w io.Writer) error {
 	defer os.Remove(log.Name())
 	err := c.Wait()
@@ -118,10 +118,10 @@ func failedDetached(c *exec.Cmd, log *os.File, w io.Writer) error {
 	if errors.As(err, &exit) {
 		return silentError{max(1, exit.ExitCode())}
 	}
-	return errors.Join(errors.New("the background process has ended without a word"), err)
+	return errors.Join(errors.New("the background process ended without a message"), err)
 }
 
-// announceRun does the background process's part: the log moves into the run's folder, and no hang-up ends the run.
+// announceRun is the background process's part: it moves the log into the run's folder and ignores hang-ups.
 func announceRun(r *run.Run) {
 	log := os.Getenv(detachedEnv)
 	signal.Ignore(syscall.SIGHUP)

@@ -18,18 +18,18 @@ func newDoctor() *cobra.Command {
 	var asJSON, short bool
 	cmd := &cobra.Command{
 		Use:   "doctor",
-		Short: "Examine this Mac's GPU: is it fit for training, and how fast",
+		Short: "Examine this Mac's GPU: whether it is fit for training, and how fast it is",
 		Example: `  coil doctor
-  coil doctor --short              a part of the suite, no measurements
+  coil doctor --short               part of the suite, no measurements
   coil doctor --json > report.json  to send with a bug report
   MTL_DEBUG_LAYER=1 MTL_SHADER_VALIDATION=1 coil doctor   with Metal's own checks`,
 		Long: "Compiles every shader, compares every kernel with a float64 reference in float32 and bfloat16, measures kernels and\n" +
 			"training steps beside the chip's published peak, and ends with a verdict: exit code 0 if all is well, 1 if not, 69 without a GPU.\n" +
-			"The first run with --backend metal does the short form by itself, once for each chip and version of the system.",
+			"The first run with --backend metal makes the short examination by itself, once for each chip and version of the system.",
 		Args: exactArgs(0, "no arguments"),
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the whole report as JSON")
-	cmd.Flags().BoolVar(&short, "short", false, "run a part of the suite and measure nothing")
+	cmd.Flags().BoolVar(&short, "short", false, "run part of the suite and measure nothing")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		d, err := bridge.Open()
 		if errors.Is(err, bridge.ErrUnavailable) {
@@ -48,7 +48,7 @@ func examine(cmd *cobra.Command, d metal.Device, short, asJSON bool) error {
 	if asJSON {
 		w = cmd.ErrOrStderr()
 	}
-	signals := watchSignals(cmd.ErrOrStderr(), "stopping after what is being examined", "Ctrl-C once more leaves at once")
+	signals := watchSignals(cmd.ErrOrStderr(), "stopping after the current examination", "a second Ctrl-C leaves at once")
 	defer signals.end()
 	r, err := doctor.Examine(d, doctor.Options{Version: version(), Short: short, Stop: signals.asked, Progress: func(x any) { printFinding(w, x) }})
 	if err != nil {
@@ -83,14 +83,14 @@ func printFinding(w io.Writer, x any) {
 		fmt.Fprintf(w, "shader   %-16s compiled in %.2f s%s\n", x.Name, x.Seconds, form)
 	case doctor.Finding:
 		if len(x.Failures) > 0 {
-			fmt.Fprintf(w, "kernels  %-16s %-8s FAILED %d times in %s; the first:\n  %s\n", x.Subject, x.Precision, len(x.Failures),
+			fmt.Fprintf(w, "kernels  %-16s %-8s FAILED %d times in %s; first failure:\n  %s\n", x.Subject, x.Precision, len(x.Failures),
 				format.Plural(x.Trials, "trial"), x.Failures[0])
 			if x.Replaced {
-				fmt.Fprintf(w, "         %-16s %-8s plainer kernels pass, and are used from now on\n", x.Subject, x.Precision)
+				fmt.Fprintf(w, "         %-16s %-8s plainer kernels pass and are used from now on\n", x.Subject, x.Precision)
 			}
 			return
 		}
-		fmt.Fprintf(w, "kernels  %-16s %-8s %4d trials, largest error %.2f of what is tolerated, %.1f s\n", x.Subject, x.Precision, x.Trials, x.Worst, x.Seconds)
+		fmt.Fprintf(w, "kernels  %-16s %-8s %4d trials, largest error %.2f of the tolerance, %.1f s\n", x.Subject, x.Precision, x.Trials, x.Worst, x.Seconds)
 	case doctor.Speed:
 		fmt.Fprintf(w, "speed    %-34s %8.1f µs  %13s%s  %s\n", x.Name, 1e6*x.Seconds, format.SI(x.Bytes, "B/s"), ofPeak(x.Bandwidth), flops(x.FLOPs, x.Share))
 	case doctor.StepTime:
@@ -138,7 +138,7 @@ func printVerdict(w io.Writer, r *doctor.Report) {
 	fmt.Fprintf(w, "power    %s%s; thermal state %s before, %s after\n\n", power, lowPower, g.Condition.Thermal, g.After.Thermal)
 	describeVariants(w, r.Variants)
 	if !g.HasBFloat() {
-		fmt.Fprintln(w, "         this GPU has no bfloat16: --bfloat16 is refused")
+		fmt.Fprintln(w, "         this GPU has no bfloat16, so --bfloat16 is refused")
 	}
 	switch {
 	case r.Stopped:

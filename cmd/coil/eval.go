@@ -29,21 +29,20 @@ func newEval() *cobra.Command {
 		Short: "Measure a trained model on held-out examples, at any number of loops",
 		Example: `  coil eval latest                     the newest run, as it was trained
   coil eval latest --loops 1..16       after each of 16 loops
-  coil eval latest --exit 0.5,0.9      with a learned exit, each position leaving on its own
+  coil eval latest --exit 0.5,0.9      with a learned exit: each position leaves on its own
   coil eval runs/RUN --loops 2,4,8 --examples 10000 --json`,
-		Long: "Measures the weights of a run's checkpoint on examples that training never draws. The column change tells how far the last of " +
-			"the loops moved the residual stream, as a part of its length.\n\n" +
-			"--exit is for models with a learned exit (loops.exit = learned): with a probability q, a position leaves after the first loop " +
-			"by which its gate would have left with that probability. The table tells after how many loops they do, in the mean, and what " +
-			"they say there.",
+		Long: "Measures the weights of a run's checkpoint on examples that training never draws. The column change shows how far the last loop " +
+			"moved the state, relative to its length: ‖s_t − s_{t−1}‖ / ‖s_{t−1}‖.\n\n" +
+			"--exit q is for models with a learned exit (loops.exit = learned): a position leaves after the first loop by which its gate " +
+			"would have left with probability q or more. The table shows the mean number of loops, and the loss and accuracy at the exit.",
 		Args: exactArgs(1, "a run"),
 	}
 	f := cmd.Flags()
 	f.SortFlags = false
 	f.StringVar(&root, "runs", defaultRoot, "`folder` of the runs")
-	f.StringVar(&loops, "loops", "", "`counts` of loops of the looped block: 4, or 1,2,4, or 1..16; as trained if not given")
+	f.StringVar(&loops, "loops", "", "`counts` of loops of the looped block: 4, or 1,2,4, or 1..16; by default, the trained count")
 	f.StringVar(&exit, "exit", "", "`probabilities` at which a learned exit leaves: 0.9, or 0.5,0.9,1")
-	f.IntVar(&step, "step", -1, "`step` of the checkpoint; the newest if not given")
+	f.IntVar(&step, "step", -1, "`step` of the checkpoint; by default, the newest")
 	f.IntVar(&examples, "examples", 2048, "`number` of held-out examples of each kind")
 	f.Uint64Var(&seed, "seed", train.HeldOutSeed, "`seed` of the examples")
 	f.IntVar(&batch, "batch", 64, "`number` of examples at a time")
@@ -130,11 +129,11 @@ func evaluate(cmd *cobra.Command, c config.Config, r *run.Run, checkpoint run.Ch
 		g, err = eval.NewGateEvaluator(b, m, t, weights, batch)
 	}
 	if errors.Is(err, backend.ErrMemory) {
-		return fmt.Errorf("%w; take a smaller --batch or fewer --loops", err)
+		return fmt.Errorf("%w; try a smaller --batch or fewer --loops", err)
 	} else if err != nil {
 		return err
 	}
-	stop := watchSignals(cmd.ErrOrStderr(), "stopping", "Ctrl-C once more leaves at once")
+	stop := watchSignals(cmd.ErrOrStderr(), "stopping", "a second Ctrl-C leaves at once")
 	defer stop.end()
 	w := cmd.OutOrStdout()
 	if !asJSON {
@@ -164,7 +163,7 @@ func evaluate(cmd *cobra.Command, c config.Config, r *run.Run, checkpoint run.Ch
 	return nil
 }
 
-// exitTable has a line for each threshold of a learned exit, with the kinds beside each other where there are several.
+// exitTable has a line for each threshold of a learned exit, with columns for the kinds if there are several.
 func exitTable(exact bool, exits []eval.Exit) string {
 	head := []string{"exit at", "loops", "loss", "accuracy"}
 	if exact {
@@ -207,7 +206,7 @@ func parseThresholds(s string) ([]float64, error) {
 	return thresholds, nil
 }
 
-// evaluationTable has a line for each loop count, with the kinds beside each other where there are several.
+// evaluationTable has a line for each loop count, with columns for the kinds if there are several.
 func evaluationTable(m *model.Model, exact bool, results []eval.Result) string {
 	head := []string{"loops", "depth", "loss", "accuracy"}
 	if exact {

@@ -45,17 +45,18 @@ func newExperiment() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "experiment [NAME | GRID.toml]",
 		Short: "Train a grid of models under equal conditions, and put the results in a table",
-		Example: `  coil experiment                          what there is, and what each will cost on this machine
+		Example: `  coil experiment                          the built-in experiments, and the time that each takes on this machine
   coil experiment p-hop --dry-run          its cells; trains nothing
-  coil experiment p-hop                    train what is left of it, and print the table
-  coil experiment p-hop --results          what it has come to so far
-  coil experiment addition --seeds 1..5    more seeds: what is finished stays
+  coil experiment p-hop                    train the remaining cells and print the table
+  coil experiment p-hop --results          the results so far
+  coil experiment addition --seeds 1..5    more seeds; finished cells stay
   coil experiment my-grid.toml             a grid of your own
   coil experiment p-hop --size paper --executor slurm`,
-		Long: "An experiment asks one question of many models: a grid of cells, each an ordinary run in a folder of its own, that differ only in " +
-			"what the question is about, with several seeds each. Ctrl-C saves every cell that is trained, and the same command goes on; a finished cell is " +
-			"never trained again. On a terminal the dashboard shows the cells; leaving it leaves lines of progress. On a CPU cells run side by side, one on each core. --executor slurm and kubernetes write a manifest for an engine that " +
-			"trains the cells elsewhere, in a folder that its machines share; the results are gathered from the folder, whoever trained them.",
+		Long: "An experiment asks one question of many models. It is a grid of cells that differ only in what the question is about, with several " +
+			"seeds each; each cell is an ordinary run in its own folder. Ctrl-C saves every cell in training, and the same command continues; a " +
+			"finished cell is never trained again. On a terminal, the dashboard shows the cells; after leaving it, coil prints lines of progress. On a " +
+			"CPU, cells run side by side, one on each core. --executor slurm and --executor kubernetes write a manifest for an engine that trains the " +
+			"cells elsewhere, in a folder that its machines share. coil gathers the results from the folder, whoever trained the cells.",
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 1 {
 				return usageError{fmt.Errorf("experiment takes one name or file, not %d arguments", len(args))}
@@ -68,24 +69,24 @@ func newExperiment() *cobra.Command {
 	}
 	f := cmd.Flags()
 	f.SortFlags = false
-	f.StringVar(&o.size, "size", "laptop", "`size`: laptop, minutes to an hour on two cores; or paper, the paper's own, for a GPU")
-	f.StringVar(&o.seeds, "seeds", "", "other `seeds` than the experiment's: 1,2,3 or 1..5")
+	f.StringVar(&o.size, "size", "laptop", "`size`: laptop takes minutes to an hour on two cores; paper is that of the paper, for a GPU")
+	f.StringVar(&o.seeds, "seeds", "", "`seeds` instead of the experiment's: 1,2,3 or 1..5")
 	f.StringArrayVar(&o.sets, "set", nil, "set a `key=value` of every cell's configuration, as in --set train.steps=500")
 	f.Lookup("set").DefValue = ""
 	f.StringVar(&o.out, "out", "experiments", "`folder` that the experiment's folder is in")
 	f.BoolVar(&o.dry, "dry-run", false, "list the cells and what they cost; train nothing")
-	f.BoolVar(&o.results, "results", false, "print what it has come to so far; train nothing")
-	f.BoolVar(&o.retry, "retry", false, "train cells again that have failed")
-	f.IntVar(&o.jobs, "jobs", 0, "`number` of cells at a time; one for each core if not given, as far as memory goes")
+	f.BoolVar(&o.results, "results", false, "print the results so far; train nothing")
+	f.BoolVar(&o.retry, "retry", false, "train failed cells again")
+	f.IntVar(&o.jobs, "jobs", 0, "`number` of cells at a time; by default, one for each core, as far as memory permits")
 	f.BoolVar(&o.asJSON, "json", false, "print JSON; no dashboard")
 	f.BoolVar(&o.noTUI, "no-tui", false, "lines of progress instead of the dashboard")
 	o.appearance.add(cmd)
 	o.backends.add(cmd)
 	f.StringVar(&o.executor, "executor", "local", "`who` trains the cells: local, slurm or kubernetes")
-	f.StringVar(&o.program, "program", "coil", "slurm, kubernetes: the `path` of coil there")
+	f.StringVar(&o.program, "program", "coil", "slurm, kubernetes: the `path` of coil on the machines that train")
 	f.StringVar(&o.image, "image", "", "kubernetes: an `image` that has coil")
 	f.StringVar(&o.claim, "claim", "", "kubernetes: the PersistentVolumeClaim `name` that holds the folder of --out")
-	f.StringVar(&o.mount, "mount", "/experiments", "kubernetes: the `path` where pods have it")
+	f.StringVar(&o.mount, "mount", "/experiments", "kubernetes: the `path` at which pods mount it")
 	cmd.RegisterFlagCompletionFunc("size", cobra.FixedCompletions([]string{"laptop", "paper"}, cobra.ShellCompDirectiveNoFileComp))
 	cmd.RegisterFlagCompletionFunc("executor", cobra.FixedCompletions([]string{"local", "slurm", "kubernetes"}, cobra.ShellCompDirectiveNoFileComp))
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -103,10 +104,10 @@ func newExperimentCell() *cobra.Command {
 	var backends backendFlags
 	cmd := &cobra.Command{
 		Use:   "cell FOLDER CELL",
-		Short: "Train one cell of an experiment to its end: what an executor runs",
+		Short: "Train one cell of an experiment to its end, as executors do",
 		Example: `  coil experiment cell experiments/p-hop-laptop 1x4_s1
   coil experiment cell experiments/p-hop-laptop 7      by its number, from 0`,
-		Long: "Begins the cell, goes on with it, or does nothing if it is finished. SIGTERM and Ctrl-C save a checkpoint first.",
+		Long: "Starts or continues the cell, or does nothing if it is finished. SIGTERM and Ctrl-C save a checkpoint first.",
 		Args: exactArgs(2, "the folder of an experiment and a cell"),
 	}
 	cmd.Flags().SortFlags = false
@@ -150,7 +151,7 @@ func newExperimentCell() *cobra.Command {
 	return cmd
 }
 
-// grid reads the experiment that the command line names, with what it changes of it, and its cells.
+// grid reads the experiment that the command line names, applies the changes of its flags, and makes its cells.
 func (o *experimentFlags) grid(name string) (experiment.Grid, []experiment.Cell, error) {
 	var g experiment.Grid
 	var err error
@@ -213,7 +214,7 @@ func parseSeeds(s string) ([]uint64, error) {
 	return seeds, nil
 }
 
-// finishedIn tells which cells are finished in the folder of an experiment, if there is one.
+// finishedIn returns the finished cells in the folder of an experiment, if it exists.
 func finishedIn(path string) func(experiment.Cell) bool {
 	f := experiment.Folder{Path: path}
 	return func(c experiment.Cell) bool {
@@ -224,7 +225,7 @@ func finishedIn(path string) func(experiment.Cell) bool {
 
 func (o *experimentFlags) run(cmd *cobra.Command, name string) error {
 	if o.jobs < 0 {
-		return usageError{fmt.Errorf("--jobs %d: want at least 1, or 0 for as many as there are cores", o.jobs)}
+		return usageError{fmt.Errorf("--jobs %d: want at least 1, or 0 for one on each core", o.jobs)}
 	}
 	var parent *supervisor
 	if !o.dry && !o.results && !o.noTUI && !o.asJSON && o.executor == "local" && canShow() {
@@ -240,7 +241,7 @@ func (o *experimentFlags) run(cmd *cobra.Command, name string) error {
 	if o.results {
 		f, err := experiment.Open(filepath.Join(o.out, g.Name))
 		if err != nil {
-			return usageError{fmt.Errorf("%w; coil experiment %s begins it", err, text.Path(name))}
+			return usageError{fmt.Errorf("%w; coil experiment %s starts it", err, text.Path(name))}
 		}
 		return o.printTable(cmd, f)
 	}
@@ -272,13 +273,13 @@ func (o *experimentFlags) run(cmd *cobra.Command, name string) error {
 		jobs = max(1, info.Workers) // one on a GPU
 		if fit := info.Memory / 2 / max(1, cost.Memory); int64(jobs) > fit {
 			jobs = max(1, int(fit))
-			fmt.Fprintf(cmd.ErrOrStderr(), "%s at a time, of %s each: the memory allows no more\n", format.Plural(jobs, "cell"), format.Bytes(cost.Memory))
+			fmt.Fprintf(cmd.ErrOrStderr(), "%s at a time, of %s each: there is no memory for more\n", format.Plural(jobs, "cell"), format.Bytes(cost.Memory))
 		}
 	}
 	return o.local(cmd, parent, f, jobs, info)
 }
 
-// announce tells what is about to be trained, and what it will cost.
+// announce prints what is about to be trained, and its cost.
 func (o *experimentFlags) announce(w io.Writer, g experiment.Grid, cells []experiment.Cell, b backend.Backend) (experiment.Cost, error) {
 	done := finishedIn(filepath.Join(o.out, g.Name))
 	speeds := speedsOf(b)
@@ -292,8 +293,8 @@ func (o *experimentFlags) announce(w io.Writer, g experiment.Grid, cells []exper
 	if g.Question != "" {
 		fmt.Fprintf(w, "question    %s\n", wrap(g.Question, 12))
 	}
-	fmt.Fprintf(w, "cells       %d, %d of them finished\n", cost.Cells, cost.Cells-cost.Left)
-	fmt.Fprintf(w, "cost        %s in all; what is left takes about %s on %s\n", format.SI(cost.Work, "FLOPs"), format.Seconds(cost.Seconds),
+	fmt.Fprintf(w, "cells       %d, %d finished\n", cost.Cells, cost.Cells-cost.Left)
+	fmt.Fprintf(w, "cost        %s in all; the remaining cells take about %s on %s\n", format.SI(cost.Work, "FLOPs"), format.Seconds(cost.Seconds),
 		describeDevice(i.Device, i.Kernels, i.Workers, i.Memory))
 	fmt.Fprintf(w, "folder      %s\n\n", filepath.Join(o.out, g.Name))
 	var warnings []string
@@ -352,7 +353,7 @@ func (o *experimentFlags) local(cmd *cobra.Command, parent *supervisor, f *exper
 	defer survivePipes()()
 	w := cmd.ErrOrStderr()
 	stopAsked, atOnce := make(chan struct{}), make(chan struct{})
-	stop := watchSignals(w, "stopping: every cell that is trained saves a checkpoint first", leaving)
+	stop := watchSignals(w, "stopping: every cell in training saves a checkpoint first", leaving)
 	defer stop.end()
 	stop.first = func() { close(stopAsked) }
 	stop.second = func(int) { close(atOnce); stop.second = os.Exit }
@@ -374,14 +375,14 @@ func (o *experimentFlags) local(cmd *cobra.Command, parent *supervisor, f *exper
 		err = l.Run(f, stopAsked, atOnce)
 	}
 	if errors.Is(err, experiment.ErrStopped) {
-		fmt.Fprintf(w, "stopped; the same command goes on\n")
+		fmt.Fprintf(w, "stopped; the same command continues\n")
 		return stop.err()
 	}
 	return errors.Join(o.printTable(cmd, f), err)
 }
 
 // inDashboard trains on another goroutine and shows the cells in the dashboard on this one, until all are finished or the user
-// leaves; then lines of progress go on.
+// leaves; then it prints lines of progress.
 func (o *experimentFlags) inDashboard(w io.Writer, parent *supervisor, f *experiment.Folder, l *experiment.Local, stop *interrupt, stopAsked, atOnce chan struct{}) error {
 	style, err := o.appearance.style()
 	if err != nil {
@@ -405,7 +406,7 @@ func (o *experimentFlags) inDashboard(w io.Writer, parent *supervisor, f *experi
 	leave, ended := make(chan struct{}), make(chan error, 1)
 	close := sync.OnceFunc(func() { close(leave) })
 	first := stop.first
-	stop.first = func() { close(); first() } // what is told belongs on the normal screen
+	stop.first = func() { close(); first() } // messages belong on the normal screen
 	go func() {
 		ended <- l.Run(f, stopAsked, atOnce)
 		close()
@@ -422,7 +423,7 @@ func (o *experimentFlags) inDashboard(w io.Writer, parent *supervisor, f *experi
 	default:
 	}
 	if !stop.asked() {
-		fmt.Fprintf(w, "training goes on; Ctrl-C stops it\n")
+		fmt.Fprintf(w, "training continues; Ctrl-C stops it\n")
 	}
 	return <-ended
 }
@@ -442,14 +443,14 @@ func experimentOf(f *experiment.Folder, p *experiment.Progress) tui.Experiment {
 	return e
 }
 
-// cellLines prints a line for each cell that ends, and now and then how the others are doing.
+// cellLines prints a line for each cell that ends, and from time to time the state of the others.
 type cellLines struct {
 	w    io.Writer
 	told map[string]experiment.State
 	last time.Time
 }
 
-// silence is how long no line may come.
+// silence is the longest time without a line.
 const silence = 30 * time.Second
 
 func (l *cellLines) report(p experiment.Progress) {
@@ -513,7 +514,7 @@ func (o *experimentFlags) printTable(cmd *cobra.Command, f *experiment.Folder) e
 	if r.Finished == 0 {
 		fmt.Fprintf(w, "no cell of %s is finished yet\n", f.Path)
 	} else {
-		fmt.Fprintf(w, "\n%s: %d of %d cells finished; %s on held-out examples, mean ± spread over seeds, and the most\n", r.Name, r.Finished, r.Cells, r.Metric)
+		fmt.Fprintf(w, "\n%s: %d of %d cells finished; %s on held-out examples, mean ± spread over seeds, and the greatest\n", r.Name, r.Finished, r.Cells, r.Metric)
 		for _, t := range r.Tables() {
 			if t.Title != "" {
 				fmt.Fprintf(w, "\n%s\n", t.Title)
@@ -530,18 +531,18 @@ func (o *experimentFlags) printTable(cmd *cobra.Command, f *experiment.Folder) e
 		fmt.Fprintf(w, "failed   %s: %s\n", x.Cell, x.Why)
 	}
 	if len(r.Failed) > 0 {
-		return fmt.Errorf("%s failed; --retry trains them again", format.Plural(len(r.Failed), "cell"))
+		return fmt.Errorf("%s failed; --retry trains failed cells again", format.Plural(len(r.Failed), "cell"))
 	}
 	return nil
 }
 
-// cluster is what the command line says of another engine.
+// cluster is what the command line says about another engine.
 func (o *experimentFlags) cluster() experiment.Cluster {
 	return experiment.Cluster{Program: o.program, Jobs: o.jobs, CPUs: o.backends.workers, Retry: o.retry,
 		Image: o.image, Claim: o.claim, Mount: o.mount}
 }
 
-// checkExecutor looks at the command line before anything is measured or made.
+// checkExecutor checks the command line before anything is measured or made.
 func (o *experimentFlags) checkExecutor() error {
 	switch o.executor {
 	case "local":
@@ -560,7 +561,7 @@ func (o *experimentFlags) checkExecutor() error {
 	return nil
 }
 
-// manifest writes what another engine takes, and prints the command that submits it.
+// manifest writes the file for another engine, and prints the command that submits it.
 func (o *experimentFlags) manifest(cmd *cobra.Command, f *experiment.Folder) error {
 	c := o.cluster()
 	write := f.Slurm
@@ -569,7 +570,7 @@ func (o *experimentFlags) manifest(cmd *cobra.Command, f *experiment.Folder) err
 	} else if len(f.Cells) > 1 {
 		var asked error
 		if c.MaxArraySize, asked = maxArraySize(); asked != nil && len(f.Cells) > experiment.SlurmArraySize {
-			fmt.Fprintf(cmd.ErrOrStderr(), "Slurm's MaxArraySize is not known here (%v): no array goes beyond %d, as is usual; scontrol show config says it where Slurm is\n",
+			fmt.Fprintf(cmd.ErrOrStderr(), "Slurm's MaxArraySize is not known here (%v), so arrays end at the usual %d; on the cluster, scontrol show config prints it\n",
 				asked, experiment.SlurmArraySize-1)
 		}
 	}

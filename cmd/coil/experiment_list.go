@@ -31,7 +31,7 @@ type gridCost struct {
 	known bool // Seconds
 }
 
-// list prints the experiments that there are, with what each will cost here.
+// list prints the built-in experiments with the cost of each on this machine.
 func (o *experimentFlags) list(cmd *cobra.Command) error {
 	b, err := o.backends.open(cmd.ErrOrStderr())
 	if err != nil {
@@ -78,7 +78,7 @@ func (o *experimentFlags) list(cmd *cobra.Command) error {
 	if unknown > 0 {
 		fmt.Fprintf(stderr, "measuring training steps on %s …\n", device)
 	} else {
-		fmt.Fprintf(stderr, "as measured before on %s; to measure anew: rm %s\n", device, text.Path(speeds.Path()))
+		fmt.Fprintf(stderr, "as measured earlier on %s; to measure again: rm %s\n", device, text.Path(speeds.Path()))
 	}
 	switch {
 	case o.asJSON:
@@ -102,7 +102,7 @@ func (o *experimentFlags) list(cmd *cobra.Command) error {
 	return listInLines(w, entries, cost)
 }
 
-// redrawable returns a terminal on which so many lines can be written again, and its width.
+// redrawable returns the terminal and its width if it has room to draw that many lines again.
 func redrawable(w io.Writer, lines int) (out io.Writer, width int, ok bool) {
 	o, ok := w.(*output)
 	if !ok || o.raw != os.Stdout || terminal.Dumb() {
@@ -114,7 +114,7 @@ func redrawable(w io.Writer, lines int) (out io.Writer, width int, ok bool) {
 
 // listRows are the lines of the list, the head first. A cost that is not known is "…".
 func listRows(entries []gridCost) []string {
-	rows := [][]string{{"experiment", "size", "cells", "finished", "FLOPs", "time left here"}}
+	rows := [][]string{{"experiment", "size", "cells", "finished", "FLOPs", "time left"}}
 	for _, e := range entries {
 		left := "…"
 		if e.known {
@@ -122,7 +122,7 @@ func listRows(entries []gridCost) []string {
 		}
 		rows = append(rows, []string{e.Name, e.Size, strconv.Itoa(e.Cells), strconv.Itoa(e.Finished), format.SI(e.FLOPs, ""), left})
 	}
-	widths := columnWidths(append(rows, []string{"", "", "", "", "", "about 9999 years"})) // the same whatever is known
+	widths := columnWidths(append(rows, []string{"", "", "", "", "", "about 9999 years"})) // the width does not depend on what is known
 	var lines []string
 	for i, r := range rows {
 		line := tableLine(r, widths)
@@ -150,7 +150,7 @@ func listInLines(w io.Writer, entries []gridCost, cost func(int) error) error {
 	return nil
 }
 
-// listInPlace prints all rows on a terminal at once, and writes those again whose cost was measured; below them is how far it is.
+// listInPlace prints all rows on a terminal at once and draws each row again when its cost is known. Progress stands below.
 func listInPlace(w io.Writer, width int, entries []gridCost, unknown int, cost func(int) error) error {
 	cut := func(line string) string {
 		if r := []rune(line); len(r) >= width {
@@ -184,7 +184,7 @@ func speedsOf(b backend.Backend) *experiment.Speeds {
 	i := b.Info()
 	host, _ := os.Hostname() // the folder may be on a disk of several machines
 	machine := []string{host, i.Name, i.Device, i.Kernels, strconv.Itoa(i.Workers), version()}
-	if path, err := os.Executable(); err == nil { // a build of changed sources has the version of others
+	if path, err := os.Executable(); err == nil { // builds of changed sources share a version
 		if fi, err := os.Stat(path); err == nil {
 			machine = append(machine, fmt.Sprint(fi.Size(), fi.ModTime().UnixNano()))
 		}

@@ -14,8 +14,8 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// elsewhere has the flags that other programs have for what coil does by another flag, argument or command. The names that
-// keys of the configuration have elsewhere stand beside the keys.
+// elsewhere lists flags of other programs for which coil has another flag, argument or command. The names of keys in other
+// programs stand beside the keys.
 var elsewhere = []struct {
 	names   []string
 	flag    string // only for commands that have it
@@ -28,7 +28,7 @@ var elsewhere = []struct {
 	{[]string{"output", "output-dir", "out-dir", "save-dir", "log-dir", "logdir", "work-dir"}, "out", `did you mean "--out"?`},
 	{[]string{"out"}, "runs", `--out is where results go; did you mean "--runs"?`},
 	{[]string{"runs"}, "run-dir", `--runs is where runs are read; did you mean "--out"?`},
-	{[]string{"resume", "resume-from", "resume-from-checkpoint", "continue", "load"}, "from", "coil resume RUN goes on with a run; --from RUN begins with another run's weights"},
+	{[]string{"resume", "resume-from", "resume-from-checkpoint", "continue", "load"}, "from", "coil resume RUN continues a run; --from RUN starts with another run's weights"},
 	{[]string{"init-from", "pretrained", "checkpoint", "ckpt"}, "from", `did you mean "--from"?`},
 	{[]string{"run-name", "experiment-name", "exp-name"}, "name", `did you mean "--name"?`},
 	{[]string{"background", "daemon"}, "detach", `did you mean "--detach"?`},
@@ -121,8 +121,8 @@ func wantedBy(f *pflag.Flag) string {
 	return "its " + name
 }
 
-// joinBooleans makes --key=true of the two arguments --key true, for keys of the configuration that are true or false: such a
-// flag may stand alone, so what follows it would otherwise be an argument.
+// joinBooleans turns the two arguments --key true into --key=true, for keys of the configuration that are true or false: such
+// a flag may stand alone, so pflag would take the word after it for an argument.
 func joinBooleans(args []string) []string {
 	c := config.Default()
 	boolean := map[string]bool{}

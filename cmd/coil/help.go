@@ -15,7 +15,7 @@ import (
 // isKey marks flags that set a key of the configuration.
 const isKey = "configuration key"
 
-// help prints examples first, then what there is.
+// help prints examples first, then flags and commands.
 func help(cmd *cobra.Command, _ []string) {
 	w := cmd.OutOrStdout()
 	fmt.Fprintf(w, "%s\n", cmd.Short)
@@ -42,7 +42,7 @@ func help(cmd *cobra.Command, _ []string) {
 	}
 	own, keys := flagsOf(cmd)
 	printFlags(w, "Flags:", own)
-	printFlags(w, "Keys of the configuration (in brackets the defaults, from which a file begins too):", keys)
+	printFlags(w, "Keys of the configuration (the defaults, also those of a file, are in brackets):", keys)
 }
 
 // flagsOf are the flags of a command that are shown: its own, and those that are keys of the configuration.
@@ -96,7 +96,7 @@ func flagText(f *pflag.Flag) string {
 // setting is a key of the configuration with the value that a flag gave it.
 type setting struct{ key, value string }
 
-// keyFlag is a flag that sets a key of the configuration, kept as text until that is read.
+// keyFlag is a flag that sets a key of the configuration. Its value stays text until the configuration is read.
 type keyFlag struct {
 	key    string
 	kind   string
@@ -117,7 +117,7 @@ func (f *keyFlag) Set(s string) error {
 	return nil
 }
 
-// addKeys adds a flag for every key of the configuration that is wanted, and one for its alias.
+// addKeys adds a flag for every wanted key of the configuration, and one for its alias.
 func addKeys(cmd *cobra.Command, wanted func(key string) bool) *[]setting {
 	given := new([]setting)
 	defaults := config.Default()
@@ -146,7 +146,7 @@ func addKeys(cmd *cobra.Command, wanted func(key string) bool) *[]setting {
 	return given
 }
 
-// completeKey has the values of a key completed, where there are few, and lets one that is true or false stand alone.
+// completeKey completes the values of a key that has few, and lets a flag that is true or false stand alone.
 func completeKey(cmd *cobra.Command, flag string, k schema.Key) {
 	values := k.Values
 	if k.Kind() == "true or false" {
@@ -158,7 +158,7 @@ func completeKey(cmd *cobra.Command, flag string, k schema.Key) {
 
 func everyKey(string) bool { return true }
 
-// apply lays what flags set over c.
+// apply sets in c the keys that flags set.
 func apply(c *config.Config, given []setting) error {
 	for _, s := range given {
 		if err := c.Set(s.key, s.value); err != nil {
@@ -185,7 +185,7 @@ func newCompletion() *cobra.Command {
 		Example: `  coil completion bash > /etc/bash_completion.d/coil
   coil completion zsh > "${fpath[1]}/_coil"
   coil completion fish > ~/.config/fish/completions/coil.fish`,
-		Long:      "The shells are " + strings.Join(shells, ", ") + ". A script has an effect in shells that are started later.",
+		Long:      "The shells are " + strings.Join(shells, ", ") + ". The script takes effect in shells that you start later.",
 		ValidArgs: shells,
 		Args:      exactArgs(1, "a shell"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -198,7 +198,7 @@ func newCompletion() *cobra.Command {
 			case "fish":
 				return root.GenFishCompletion(w, true)
 			}
-			return usageError{fmt.Errorf("no completion for %q; there is one for %s", args[0], strings.Join(shells, ", "))}
+			return usageError{fmt.Errorf("no completion for %q; want one of %s", args[0], strings.Join(shells, ", "))}
 		},
 	}
 }

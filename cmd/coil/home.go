@@ -76,8 +76,8 @@ func home(cmd *cobra.Command, parent *supervisor, root string, style tui.Style) 
 	}
 }
 
-// doOnTerminal runs a command of coil that has the terminal for itself, and returns the end of what it wrote to standard error.
-// A signal that asks this process to end ends the command first; Ctrl-C is for the command.
+// doOnTerminal runs a command of coil that owns the terminal, and returns the end of what it wrote to standard error.
+// A signal that asks this process to end ends the command first; Ctrl-C goes to the command.
 func doOnTerminal(stderr io.Writer, program string, args []string) (printed string, err error) {
 	var kept tail
 	c := exec.Command(program, args...)
@@ -121,7 +121,7 @@ func (t *tail) text() string {
 	return strings.Join(lines[max(0, len(lines)-6):], "\n")
 }
 
-// doQuietly runs a command of coil that does not need the terminal, and returns the first line of what it says.
+// doQuietly runs a command of coil that does not need the terminal, and returns the first line of its output.
 func doQuietly(program string, args []string) (string, error) {
 	var stdout, stderr bytes.Buffer
 	c := exec.Command(program, args...)
@@ -145,7 +145,7 @@ func stamps(root string) ([]tui.HomeStamp, error) {
 		path := filepath.Join(root, id)
 		stamp := "unreadable"
 		if r, err := run.View(path); err == nil {
-			_, alive, _ := r.Holder() // what can't be asked is not trained
+			_, alive, _ := r.Holder() // a run that can't be read is not in training
 			stamp = fmt.Sprint(alive)
 		}
 		if fi, err := os.Stat(filepath.Join(path, "events.jsonl")); err == nil {
@@ -156,7 +156,7 @@ func stamps(root string) ([]tui.HomeStamp, error) {
 	return all, nil
 }
 
-// homeRun is a run as the home screen shows it.
+// homeRun returns a run as the home screen shows it.
 func homeRun(root, id string) tui.HomeRun {
 	l, record := listingOf(root, id)
 	h := tui.HomeRun{State: string(l.Status), Alive: l.Status == report.Running || l.Status == report.Paused, Done: l.Status == report.Finished,
@@ -225,7 +225,7 @@ func draftConfig(d tui.Draft, wrong func(f tui.Field, err error)) (c config.Conf
 	return c, set
 }
 
-// checkDraft says of a draft what coil train would say.
+// checkDraft returns the errors and warnings that coil train would give for a draft.
 func checkDraft(d tui.Draft) tui.Plan {
 	var p tui.Plan
 	bad := false
@@ -267,7 +267,7 @@ func checkDraft(d tui.Draft) tui.Plan {
 	return p
 }
 
-// each are the errors that are joined to one.
+// each returns the errors that one error joins.
 func each(err error) []error {
 	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		var all []error

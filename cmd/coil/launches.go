@@ -17,13 +17,13 @@ func newLaunches() *cobra.Command {
 	var chip string
 	cmd := &cobra.Command{
 		Use:   "launches [PRESET|CONFIG.toml]...",
-		Short: "Count what a training step asks of an Apple GPU, on any machine",
+		Short: "Count the work of a training step on an Apple GPU, on any machine",
 		Example: `  coil launches default bench-c
   coil launches my.toml --chip "M3 Max"
   coil launches --json`,
-		Long: "Lowers a training step as the Metal backend does and counts its launches, the bytes that they move against the least\n" +
-			"that the operations could, and their FLOPs. From these follows the time that a chip's published figures predict: no\n" +
-			"GPU is used, and nothing is measured.",
+		Long: "Lowers a training step as the Metal backend does and counts its launches, the bytes that they move compared with the\n" +
+			"least possible, and their FLOPs. From these and a chip's published figures, it predicts the time of a step. It uses no\n" +
+			"GPU and measures nothing.",
 		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 			return presetNames(), cobra.ShellCompDirectiveDefault
 		},
@@ -37,7 +37,7 @@ func newLaunches() *cobra.Command {
 		}
 		if chip != "" {
 			if _, ok := metal.ChipNamed(chip); !ok {
-				return usageError{fmt.Errorf("--chip %s: not known; there are %s", chip, chipNames())}
+				return usageError{fmt.Errorf("--chip %s: unknown chip; want one of %s", chip, chipNames())}
 			}
 		}
 		var all []*bench.Launches
@@ -85,9 +85,9 @@ func printLaunches(w io.Writer, l *bench.Launches, chip string) {
 			fmt.Sprintf("%.2f", k.Ratio), intensity})
 	}
 	fmt.Fprintf(w, "%s, %s, %d tokens a step\n\n%s\n", l.Name, l.Model, l.Tokens, table(rows))
-	fmt.Fprintf(w, "%d launches: %.1f for each of the %d layers that run, forward and backward, and %.0f besides; %d wait for those before them\n",
+	fmt.Fprintf(w, "%d launches: %.1f for each of the %d layers that run, forward and backward, and %.0f others; %d wait for earlier ones\n",
 		l.Launches, l.PerLayer, l.Layers, float64(l.Launches)-l.PerLayer*float64(l.Layers), l.Barriers)
-	fmt.Fprintf(w, "%s in matmuls, %s moved (%.2f times the least), %s of memory\n\n", format.SI(float64(l.FLOPs), "FLOP"), format.Bytes(l.Moved),
+	fmt.Fprintf(w, "%s in matmuls, %s moved (%.2f times the least possible), %s of memory\n\n", format.SI(float64(l.FLOPs), "FLOP"), format.Bytes(l.Moved),
 		float64(l.Moved)/float64(l.Least), format.Bytes(l.Memory))
 	rows = [][]string{{"predicted for", "TFLOP/s", "GB/s", "ms a step", "tokens/s", "of peak"}}
 	wanted, _ := metal.ChipNamed(chip)

@@ -33,27 +33,27 @@ func newLens() *cobra.Command {
 	var backends backendFlags
 	cmd := &cobra.Command{
 		Use:   "lens RUN",
-		Short: "Look into a model after each loop, and try when it could stop",
+		Short: "Look into a model after each loop, and find when it could stop",
 		Example: `  coil lens latest                     after each loop that the newest run was trained with
-  coil lens latest --loops 16          and after more
+  coil lens latest --loops 16          after each of 16 loops
   coil lens latest --out lens          tables and plots in a folder`,
-		Long: `Applies what follows the looped block to its state after every loop, at the targets of held-out examples, and prints
-means over them: loss, accuracy, the entropy of the output, how far it is from that after the last loop (KL to last) and from that
-after the loop before (KL), how many answers flip and how many become right or wrong, how far the loop moved the state (change, as in
-coil eval: ‖s_t − s_{t−1}‖ / ‖s_{t−1}‖, of all targets together), and the cosine of the two states.
+		Long: `Applies the rest of the model to the state after every loop, at the targets of held-out examples, and prints means over
+them: loss, accuracy, the entropy of the output, its Kullback-Leibler divergence from the output after the last loop (KL to last) and
+after the previous loop (KL), the shares of answers that change (flips), become right and become wrong, how far the loop moved the
+state (change, as in coil eval: ‖s_t − s_{t−1}‖ / ‖s_{t−1}‖, of all targets together), and the cosine of the two states.
 
-Then what it would cost and save if each position stopped on its own, by rules that need no training (Geiping et al., arXiv
+The second table shows what each position would save and lose if it stopped by a rule that needs no training (Geiping et al., arXiv
 2502.05171): when the state hardly moves (latent-diff), when the entropy of the output, the output, or the output without its
-tail hardly changes (entropy-diff, kl, minp-kl), or when the answer has been the same for so many loops (argmax-stability). Thresholds
-that the source uses are marked. A fixed number of loops, and an oracle that stops at the first right answer, stand beside them.`,
+tail hardly changes (entropy-diff, kl, minp-kl), or when the answer has stayed the same for a number of loops (argmax-stability).
+The thresholds of the source are marked. For comparison: a fixed number of loops, and an oracle that stops at the first right answer.`,
 		Args: exactArgs(1, "a run"),
 	}
 	f := cmd.Flags()
 	f.SortFlags = false
 	f.StringVar(&runs, "runs", defaultRoot, "`folder` of the runs")
 	f.StringVar(&folder, "out", "", "write lens.csv, exits.csv, lens.json and plots to this `folder`")
-	f.StringVar(&loops, "loops", "", "`counts` of loops to look at: 1..16 or 16 for each up to it, or 1,2,4; as trained if not given")
-	f.IntVar(&step, "step", -1, "`step` of the checkpoint; the newest if not given")
+	f.StringVar(&loops, "loops", "", "`counts` of loops to look at: 16 or 1..16 for the first 16, or 1,2,4; by default, as trained")
+	f.IntVar(&step, "step", -1, "`step` of the checkpoint; by default, the newest")
 	f.IntVar(&examples, "examples", 512, "`number` of held-out examples of each kind")
 	f.Uint64Var(&seed, "seed", train.HeldOutSeed, "`seed` of the examples")
 	f.IntVar(&batch, "batch", 16, "`number` of examples at a time")
@@ -122,7 +122,7 @@ type lensView struct {
 	all      int // loops that were run
 }
 
-// lookInto looks at held-out examples.
+// lookInto applies the lens to held-out examples.
 func lookInto(cmd *cobra.Command, c config.Config, r *run.Run, checkpoint run.Checkpoint, b backend.Backend, counts []int, seed uint64, examples, batch int) (*lensView, error) {
 	t, err := c.Task.New()
 	if err != nil {
@@ -146,12 +146,12 @@ func lookInto(cmd *cobra.Command, c config.Config, r *run.Run, checkpoint run.Ch
 	}
 	k, err := eval.NewProbe(b, m, t, weights, batch, loops)
 	if errors.Is(err, backend.ErrMemory) {
-		return nil, fmt.Errorf("%w; take a smaller --batch or fewer --loops", err)
+		return nil, fmt.Errorf("%w; try a smaller --batch or fewer --loops", err)
 	} else if err != nil {
 		return nil, err
 	}
 	defer k.Close()
-	stop := watchSignals(cmd.ErrOrStderr(), "stopping", "Ctrl-C once more leaves at once")
+	stop := watchSignals(cmd.ErrOrStderr(), "stopping", "a second Ctrl-C leaves at once")
 	defer stop.end()
 	l := eval.NewLensStats(loops, len(t.Kinds()), eval.ExitRules(loops))
 	if err := k.Each(seed, examples, stop.asked, l.Add); errors.Is(err, eval.ErrStopped) {
@@ -163,7 +163,7 @@ func lookInto(cmd *cobra.Command, c config.Config, r *run.Run, checkpoint run.Ch
 		Metric: eval.MetricName(t), Loops: wanted(l.Views(), counts), Exits: l.Exits(), exact: t.ExactMatch(), examples: examples * len(t.Kinds()), all: loops}, nil
 }
 
-// wanted are the views after those loops that were asked for; one number asks for all up to it.
+// wanted returns the views after the wanted loops; one number asks for all loops up to it.
 func wanted(views []eval.LoopStats, counts []int) []eval.LoopStats {
 	if len(counts) < 2 {
 		return views
@@ -208,7 +208,7 @@ func (x *lensView) loopRows(share, plain func(float64) string) [][]string {
 func (x *lensView) exitRows() [][]string {
 	last := x.Loops[len(x.Loops)-1]
 	full := x.headline(last.Accuracy, last.Exact)
-	rows := [][]string{{"exit", "threshold", "loops", "saved", x.Metric, "against all loops"}}
+	rows := [][]string{{"exit", "threshold", "loops", "saved", x.Metric, "vs all loops"}}
 	for _, e := range x.Exits {
 		threshold := strconv.FormatFloat(e.Threshold, 'g', -1, 64)
 		switch {
@@ -293,7 +293,7 @@ func (x *lensView) plots() map[string]report.Plot {
 	plots := map[string]report.Plot{
 		"lens": {Title: x.Model + " · " + x.Task + " · " + x.Metric, X: "loop", Whole: true, Share: true, Lines: []report.Line{
 			line(x.Metric, 0, func(v eval.LoopStats) float64 { return x.headline(v.Accuracy, v.Exact) }),
-			line("answers that change", 1, func(v eval.LoopStats) float64 { return v.Flips })}},
+			line("share of answers that change", 1, func(v eval.LoopStats) float64 { return v.Flips })}},
 		"change": {Title: x.Model + " · " + x.Task + " · what a loop changes", X: "loop", Whole: true, Lines: []report.Line{
 			line("loss", 0, func(v eval.LoopStats) float64 { return v.Loss }), line("entropy", 1, func(v eval.LoopStats) float64 { return v.Entropy }),
 			line("KL to the last loop", 2, func(v eval.LoopStats) float64 { return v.ToLast }), line("change of the state", 3, func(v eval.LoopStats) float64 { return float64(v.Change) }),

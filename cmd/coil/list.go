@@ -20,13 +20,13 @@ func newList() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "list",
-		Short: "List the runs: how each stands, its model, task, steps and result",
+		Short: "List the runs with their state, model, task, steps and result",
 		Example: `  coil list
   coil list --runs experiments/p-hop-laptop/cells
   coil list --json`,
-		Long: "The newest run comes first. A run is finished, stopped, running, paused, failed with an error, or crashed, which is to " +
-			"say that its process ended without a word. Held-out is the accuracy or exact match of the last evaluation, and age " +
-			"how long ago the run began.",
+		Long: "The newest run comes first. A run is finished, stopped, running, paused, failed (with an error), or crashed (its process " +
+			"ended without a message). Held-out is the accuracy or exact match of the last evaluation, and age is the time since " +
+			"the run began.",
 		Args: exactArgs(0, "no arguments"),
 	}
 	cmd.Flags().SortFlags = false
@@ -41,7 +41,7 @@ func newList() *cobra.Command {
 			return writeJSON(cmd.OutOrStdout(), list)
 		}
 		if len(list) == 0 {
-			fmt.Fprintf(cmd.ErrOrStderr(), "there are no runs in %s; coil train begins one\n", root)
+			fmt.Fprintf(cmd.ErrOrStderr(), "there are no runs in %s; coil train starts one\n", root)
 			return nil
 		}
 		if _, err = io.WriteString(cmd.OutOrStdout(), listTable(list, time.Now())); err != nil {
@@ -65,7 +65,7 @@ type listing struct {
 	Error   string    `json:"error,omitempty"` // why the run can't be read
 }
 
-// unreadable is the state of a folder that is a run, and can't be read.
+// unreadable is the state of a run that can't be read.
 const unreadable = "unreadable"
 
 // listed are the runs of a folder, the newest first.

@@ -26,7 +26,7 @@ import (
 const (
 	exitOK       = 0
 	exitFailed   = 1  // the run failed
-	exitCrashed  = 2  // a fault of the program: Go ends it so
+	exitCrashed  = 2  // the program crashed: Go exits with this code
 	exitUsage    = 64 // the command line or the configuration is wrong
 	exitNoDevice = 69 // macOS has no GPU for this process
 	exitBusy     = 75 // another process trains the cell; sysexits.h calls it a temporary failure
@@ -34,20 +34,20 @@ const (
 	exitMismatch = 4  // a checkpoint is damaged or of another model
 )
 
-// usageError is an error in what the user asked.
+// usageError is a mistake in the command line.
 type usageError struct{ err error }
 
 func (e usageError) Error() string { return e.err.Error() }
 func (e usageError) Unwrap() error { return e.err }
 
-// inputError is an error in what the command line names: a file that says something wrong, a run that is not there. No help
-// of a command would help.
+// inputError is a mistake in what the command line names: a file with errors, a run that does not exist. The help of the
+// command would not help.
 type inputError struct{ err error }
 
 func (e inputError) Error() string { return e.err.Error() }
 func (e inputError) Unwrap() error { return e.err }
 
-// fileError says what could not be done with a file: its path, and what the system says of it.
+// fileError is the error of an operation on a file: the operation, the path, and the system's reason.
 func fileError(what string, err error) error {
 	var path *fs.PathError
 	if errors.As(err, &path) {
@@ -73,19 +73,19 @@ func execute(args []string, stdout, stderr io.Writer) int {
 	root.SetErr(stderr)
 	cmd, err := root.ExecuteC()
 	if err == nil && out.err != nil {
-		err = fmt.Errorf("the result could not be written: %w", out.err)
+		err = fmt.Errorf("could not write the result: %w", out.err)
 	}
 	code := exitCode(err)
 	if err != nil && !printed(err) {
 		fmt.Fprintf(stderr, "coil: %s\n", err)
 		if errors.As(err, &usageError{}) && !strings.Contains(err.Error(), "--help") {
-			fmt.Fprintf(stderr, "%s --help shows how it is used\n", cmd.CommandPath())
+			fmt.Fprintf(stderr, "%s --help shows how to use it\n", cmd.CommandPath())
 		}
 	}
 	return code
 }
 
-// onASCII reports whether w is a terminal that has no characters but ASCII.
+// onASCII reports whether w is a terminal that shows only ASCII characters.
 func onASCII(w io.Writer) bool {
 	f, ok := w.(*os.File)
 	if !ok {
@@ -95,16 +95,16 @@ func onASCII(w io.Writer) bool {
 	return ok && terminal.ASCII()
 }
 
-// said reports whether there is nothing more to say of an error.
+// said reports whether an error has already been reported.
 func printed(err error) bool {
 	return errors.As(err, &signalError{}) || errors.As(err, &silentError{})
 }
 
-// output is standard output. Control characters in what is written, which may come from files, are shown and not obeyed; and
-// it remembers that a write failed: a result that reached nobody is no success.
+// output is standard output. It shows control characters, which may come from files, instead of passing them on. It remembers
+// a failed write: a result that reached nobody is not a success.
 type output struct {
 	clean text.Writer
-	raw   io.Writer // for pictures, whose control characters are coil's own
+	raw   io.Writer // for drawings, whose control characters come from coil
 	err   error
 }
 
@@ -152,14 +152,14 @@ func newRoot() *cobra.Command {
 		Long: "A looped transformer runs a block of k layers L times (k⊗L): the parameters of k layers, the depth of k·L. " +
 			"coil trains such models in pure Go on any machine, and in Metal on a Mac with Apple silicon.\n\n" +
 			"On a terminal, coil without a command opens the home screen, which lists the runs in runs/, opens, resumes, compares and " +
-			"stops them, and begins new ones; ? shows its keys.\n\n" +
-			"Exit codes: 0 done, 1 failed, 3 the loss was not finite, 4 a checkpoint is damaged or of another model, 64 the command " +
-			"line or the configuration is wrong, 69 macOS shows no GPU, 75 another process trains the cell, 128 + n stopped by signal n. A crash of the program ends with 2.",
-		Example: `  coil                           the home screen: runs, and a form to begin one
+			"stops them, and starts new ones; ? shows its keys.\n\n" +
+			"Exit codes: 0 done, 1 failed, 2 coil crashed, 3 the loss became NaN or infinite, 4 a checkpoint is damaged or of another model, 64 the " +
+			"command line or the configuration is wrong, 69 macOS offers no GPU, 75 another process trains the cell, 128 + n stopped by signal n.",
+		Example: `  coil                           the home screen: runs, and a form to start one
   coil train                     train the default: one layer looped four times, on p-hop induction
   coil train --model 1x1         the same layer, run once
   coil eval latest --loops 1..8  accuracy after each loop
-  coil task p-hop                what the task looks like`,
+  coil task p-hop                an example of the task, explained`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Args: func(cmd *cobra.Command, args []string) error {
@@ -170,7 +170,7 @@ func newRoot() *cobra.Command {
 		},
 	}
 	var showVersion bool
-	root.Flags().BoolVar(&showVersion, "version", false, "print the version, as coil version does")
+	root.Flags().BoolVar(&showVersion, "version", false, "print the version, like coil version")
 	root.RunE = func(cmd *cobra.Command, _ []string) error {
 		if showVersion {
 			return printVersion(cmd.OutOrStdout(), false)
@@ -211,7 +211,7 @@ func noCommand(root *cobra.Command, wrong string) error {
 	return usageError{fmt.Errorf("no command %q%s", wrong, hint)}
 }
 
-// exactArgs is like cobra's, with an error that says what is wanted.
+// exactArgs is like cobra's ExactArgs, with an error that says what the command takes.
 func exactArgs(n int, what string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) != n {

@@ -38,7 +38,7 @@ func newMan() *cobra.Command {
 	}
 }
 
-// allCommands are a command and all below it that help shows.
+// allCommands returns a command and all visible commands below it.
 func allCommands(c *cobra.Command) []*cobra.Command {
 	all := []*cobra.Command{c}
 	for _, sub := range c.Commands() {
@@ -52,33 +52,35 @@ func allCommands(c *cobra.Command) []*cobra.Command {
 // manName is the name of a command's page: "coil-experiment-cell".
 func manName(c *cobra.Command) string { return strings.ReplaceAll(c.CommandPath(), " ", "-") }
 
-// manItem is a word and what it means, a line of a list in a man page.
+// manItem is a word and its meaning: an item of a list in a man page.
 type manItem struct{ word, meaning string }
 
-// exitCodes are what coil ends with.
+// exitCodes are coil's exit codes.
 var exitCodes = []manItem{
 	{"0", "Done."},
-	{"1", "The run, or whatever else was asked, failed."},
+	{"1", "The command failed."},
+	{"2", "coil crashed; the stack trace is in the run's folder, as crash.txt."},
 	{"3", "Training diverged: the loss became NaN or infinite."},
 	{"4", "A checkpoint is damaged, or of another model."},
 	{"64", "The command line or a configuration is wrong."},
-	{"75", "Another process trains the cell: coil experiment cell."},
+	{"69", "macOS offers no GPU."},
+	{"75", "Another process trains the cell (coil experiment cell)."},
 	{"130, 143", "Stopped by Ctrl-C or SIGTERM, after saving a checkpoint."},
 }
 
 // environment are the variables that coil reads.
 var environment = []manItem{
-	{cpu.KernelVariable, "Kernels of the cpu backend: avx512, avx2, neon or portable; the best that the processor has if it is not set."},
-	{"COIL_THEME", "Theme of the dashboard, as --theme."},
-	{"NO_COLOR", "Set to anything: no colours."},
-	{"CI", "Set to anything: no dashboard, unless it is asked for."},
-	{"TERM", "With dumb there is no dashboard."},
-	{"LC_ALL, LC_CTYPE, LANG", "Without UTF-8 the dashboard has ASCII characters only."},
+	{cpu.KernelVariable, "Kernels of the cpu backend: avx512, avx2, neon or portable; by default, the best that the processor supports."},
+	{"COIL_THEME", "Theme of the dashboard, like --theme."},
+	{"NO_COLOR", "If set: no colours."},
+	{"CI", "If set: no dashboard, except for coil watch."},
+	{"TERM", "If it is dumb: no dashboard."},
+	{"LC_ALL, LC_CTYPE, LANG", "Without UTF-8, the dashboard has ASCII characters only."},
 }
 
 // files are where coil reads and writes.
 var files = []manItem{
-	{"runs/", "The runs, each in a folder of its own; runs/latest is a link to the one that was begun last."},
+	{"runs/", "The runs, each in its own folder; runs/latest is a link to the newest one."},
 	{"runs/RUN/config.toml", "The configuration of a run: every key."},
 	{"runs/RUN/run.json", "What the run ran on."},
 	{"runs/RUN/events.jsonl", "What happened, a line of JSON for each report."},
@@ -162,7 +164,7 @@ func flagTerms(flags []*pflag.Flag) []manItem {
 	return list
 }
 
-// roff is a text as man(7) shows it: every character is what it is, and no line is a request.
+// roff escapes a text for man(7), so that every character stands for itself and no line is a request.
 func roff(s string) string {
 	var b strings.Builder
 	begins := true

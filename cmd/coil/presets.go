@@ -101,7 +101,7 @@ func presetOf(name string) (presetStatus, error) {
 	return presetStatus{name, about(config.Presets()[name]), m.Architecture.String(), t.Name(), m.Size, m.Architecture.Depth(), c.Train.Steps, m.FLOPs()}, nil
 }
 
-// about is the comment that a preset begins with.
+// about returns the comment at the beginning of a preset.
 func about(text []byte) string {
 	var words []string
 	for line := range strings.Lines(string(text)) {

@@ -98,7 +98,7 @@ func (p *progress) train(e run.Event) {
 		format.SI(float64(e.Values()["tokens_per_second"]), ""), format.Duration(left))
 }
 
-// line prints a line that begins with the step, and before the first what the columns are.
+// line prints a line that begins with the step, and before the first line the names of the columns.
 func (p *progress) line(e run.Event, format string, args ...any) {
 	if p.silent.Load() {
 		return

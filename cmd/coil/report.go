@@ -17,13 +17,13 @@ func newReport() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "report RUN…",
-		Short: "Make a page of a run, or of several beside each other",
+		Short: "Write a page with the plots and results of one or more runs",
 		Example: `  coil report latest                        the newest run, in its own folder
-  coil report RUN1 RUN2 --out compared      two runs, in the same plots
-  coil report runs/* --json                 how each run stands, for a script`,
-		Long: "Writes a folder with index.html, a page that needs no network, and every plot as SVG and PNG; prints the path " +
-			"of the page. A run may still be training, or have crashed: the report has what there is. A report that is in " +
-			"the folder already is replaced; any other folder that is in use is left alone.",
+  coil report RUN1 RUN2 --out compared      two runs in the same plots
+  coil report runs/* --json                 a summary of each run, for scripts`,
+		Long: "Writes a folder with index.html, a page that needs no network, and every plot as SVG and PNG, and prints the path " +
+			"of the page. A run may still be training, or have crashed: the report shows what it has so far. A report replaces an earlier " +
+			"report in the folder, but never any other files.",
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return usageError{errors.New("report takes at least one run: its folder, its id, the beginning of its id, or latest")}
@@ -33,7 +33,7 @@ func newReport() *cobra.Command {
 	}
 	f := cmd.Flags()
 	f.SortFlags = false
-	f.StringVar(&out, "out", "", "`folder` of the report; for one run, report in the run's folder if not given")
+	f.StringVar(&out, "out", "", "`folder` of the report; by default, for one run, report in the run's folder")
 	f.StringVar(&root, "runs", defaultRoot, "`folder` of the runs")
 	f.BoolVar(&asJSON, "json", false, "print a summary of each run as JSON, and write no report")
 	cmd.ValidArgsFunction = completeRuns
@@ -46,7 +46,7 @@ func newReport() *cobra.Command {
 			return err
 		}
 		if !asJSON && out == "" && len(paths) > 1 {
-			return usageError{fmt.Errorf("a report of %d runs belongs to none of them: give its folder with --out FOLDER", len(paths))}
+			return usageError{fmt.Errorf("a report of %d runs needs a folder of its own: give one with --out FOLDER", len(paths))}
 		}
 		var records []*report.Record
 		for _, path := range paths {

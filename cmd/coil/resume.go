@@ -17,7 +17,7 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// resumeFlags are the flags of coil resume that say from where and with what a run goes on.
+// resumeFlags choose the checkpoint and the configuration with which coil resume continues.
 type resumeFlags struct {
 	step             int
 	fallback, edited bool
@@ -31,24 +31,24 @@ func newResume() *cobra.Command {
 	var backends backendFlags
 	cmd := &cobra.Command{
 		Use:   "resume RUN",
-		Short: "Go on with a run that was stopped",
+		Short: "Continue a run that was stopped",
 		Example: `  coil resume latest                 the newest run
   coil resume 2026-11-23_15          a run by the beginning of its name
   coil resume latest --steps 4000    with more steps, or another key that may change
   coil resume latest --step 500      from an earlier checkpoint
   coil resume latest --fallback      from the newest checkpoint that is whole`,
-		Long: "Goes on from the run's newest checkpoint. Weights, moments, data and loop counts continue exactly: " +
-			"on the cpu backend, with the same kernels (coil backends names them), the result is the same, bit for bit, as that of a run " +
-			"that was never stopped. Other kernels compute as well, and other bits: the run then says so.\n\n" +
-			"Keys that are given, as in --train.rate 1e-4, are written into the run's config.toml. Model, task, loops, regularizer, seed, " +
-			"batch and optimizer can't change. A config.toml that somebody has edited is taken only with --edited.",
+		Long: "Continues from the run's newest checkpoint. Weights, moments, data and loop counts continue exactly: " +
+			"on the cpu backend, with the same kernels (coil backends names them), the result has the same bits as a run that was never stopped. " +
+			"With other kernels, the bits differ, and the run says so.\n\n" +
+			"Flags such as --train.rate 1e-4 change keys and are written into the run's config.toml. Model, task, loops, regularizer, seed, " +
+			"batch and optimizer can't change. coil accepts a config.toml that was edited by hand only with --edited.",
 		Args: exactArgs(1, "a run"),
 	}
 	f := cmd.Flags()
 	f.StringVar(&root, "runs", defaultRoot, "`folder` of the runs")
-	f.IntVar(&o.step, "step", -1, "`step` of the checkpoint to go on from, 0 for the beginning; the newest if not given")
-	f.BoolVar(&o.fallback, "fallback", false, "if the newest checkpoint is damaged, go on from the newest that is whole, and say so")
-	f.BoolVar(&o.edited, "edited", false, "take the config.toml that was edited by hand")
+	f.IntVar(&o.step, "step", -1, "`step` of the checkpoint to continue from, 0 for the beginning; by default, the newest")
+	f.BoolVar(&o.fallback, "fallback", false, "if the newest checkpoint is damaged, continue from the newest whole one, and say so")
+	f.BoolVar(&o.edited, "edited", false, "accept a config.toml that was edited by hand")
 	f.SortFlags = false
 	ui.add(cmd)
 	backends.add(cmd)
@@ -73,7 +73,7 @@ func newResume() *cobra.Command {
 		}
 		for _, s := range *o.set {
 			if !train.MayChange(s.key) {
-				return usageError{fmt.Errorf("%s can't change in a run that has begun; coil train --from %s begins another with its weights", s.key, text.Path(args[0]))}
+				return usageError{fmt.Errorf("%s can't change in a run that has begun; coil train --from %s starts another run with its weights", s.key, text.Path(args[0]))}
 			}
 		}
 		path, err := run.Resolve(root, args[0])
@@ -101,7 +101,7 @@ func newResume() *cobra.Command {
 	return cmd
 }
 
-// findResumePoint finds out where a run would go on, or why it can't.
+// findResumePoint finds the point from which a run would continue, or the reason why it can't.
 func findResumePoint(path string, o resumeFlags) (c config.Config, from run.Checkpoint, err error) {
 	r, err := run.Open(path)
 	if err != nil {
@@ -112,8 +112,8 @@ func findResumePoint(path string, o resumeFlags) (c config.Config, from run.Chec
 	return c, from, err
 }
 
-// resumePoint is where a run goes on: its configuration, with what flags set, and the checkpoint, none being the beginning with the
-// seed's weights. passed are the checkpoints that are given up for it.
+// resumePoint is the point from which a run continues: its configuration with the changes of flags, and the checkpoint. Without
+// a checkpoint, the run starts with the seed's weights. passed are the newer checkpoints that are given up.
 func resumePoint(r *run.Run, o resumeFlags) (c config.Config, from run.Checkpoint, passed []error, err error) {
 	if c, err = configOf(r); err != nil {
 		return c, from, nil, err
@@ -128,7 +128,7 @@ func resumePoint(r *run.Run, o resumeFlags) (c config.Config, from run.Checkpoin
 	}
 	switch {
 	case start != nil && (errors.Is(err, run.ErrNoCheckpoint) || errors.Is(err, run.ErrLost)):
-		err = fmt.Errorf("run %s has no checkpoint, not even of the weights that it began with, those of %s: put its checkpoints back, or begin anew with coil train --from", r.Path(), start)
+		err = fmt.Errorf("run %s has no checkpoint, not even of its first weights, which came from %s: put its checkpoints back, or start again with coil train --from", r.Path(), start)
 		if o.step >= 0 {
 			err = usageError{err}
 		}
@@ -162,8 +162,7 @@ func hasCheckpoint(r *run.Run, step int) bool {
 	return err == nil || errors.Is(err, run.ErrDamaged) || errors.Is(err, run.ErrUnreadable)
 }
 
-// checkEdited returns an error if somebody has changed what config.toml says, which may have been an accident, and has not said
-// that it was meant.
+// checkEdited returns an error if config.toml was changed by hand, perhaps by accident, and --edited is not given.
 func checkEdited(r *run.Run, c *config.Config, from run.Checkpoint, meant bool) error {
 	edited, err := r.Edited()
 	if err != nil || !edited || meant {
@@ -173,17 +172,17 @@ func checkEdited(r *run.Run, c *config.Config, from run.Checkpoint, meant bool) 
 	if from.Path != "" {
 		changes, known := train.Changes(c, from)
 		if known && changes == nil {
-			return nil // only how it is written
+			return nil // only its formatting
 		}
 		if known {
 			what = fmt.Sprintf(": since step %d, %s", from.Step, strings.Join(changes, "; "))
 		}
 	}
-	return usageError{fmt.Errorf("%s was changed after coil wrote it%s; if that was meant, go on with\n  coil resume %s --edited\nand if not, undo it; coil resume RUN --KEY VALUE changes a key without editing",
+	return usageError{fmt.Errorf("%s was changed after coil wrote it%s; if you want the change, continue with\n  coil resume %s --edited\nand otherwise undo it; coil resume RUN --KEY VALUE changes a key without editing",
 		configPath(r.Path()), what, text.Path(r.Path()))}
 }
 
-// resume makes a run ready to go on.
+// resume prepares a run for continuing.
 func resume(path string, o resumeFlags, backends backendFlags, w io.Writer, report func(train.Report)) (*job, error) {
 	j := &job{}
 	var err error
@@ -229,7 +228,7 @@ func resume(path string, o resumeFlags, backends backendFlags, w io.Writer, repo
 	return j, nil
 }
 
-// warnOf says what is wrong with a run that can be used all the same, and that it crashed.
+// warnOf prints the problems of a run that is still usable, and whether it crashed.
 func warnOf(w io.Writer, r *run.Run) {
 	if err := r.Damage(); err != nil {
 		fmt.Fprintf(w, "coil: %v\n", err)
@@ -239,8 +238,8 @@ func warnOf(w io.Writer, r *run.Run) {
 	}
 }
 
-// trained is the configuration of a run and its checkpoint of a step, the newest for a negative one. They agree: a
-// configuration that was changed would measure another model than was trained.
+// trained returns the configuration of a run and its checkpoint of a step, or the newest if step is negative. They agree: with
+// a changed configuration, coil would measure another model than was trained.
 func trained(w io.Writer, r *run.Run, step int) (c config.Config, from run.Checkpoint, err error) {
 	warnOf(w, r)
 	if c, err = configOf(r); err != nil {
@@ -273,24 +272,24 @@ func configOf(r *run.Run) (config.Config, error) {
 	return c, nil
 }
 
-// checkpointOf is the checkpoint of a step, or the newest for a negative one.
+// checkpointOf returns the checkpoint of a step, or the newest if step is negative.
 func checkpointOf(r *run.Run, step int) (run.Checkpoint, error) {
 	if step < 0 {
 		return r.Latest()
 	}
 	c, err := r.Checkpoint(step)
 	if err != nil {
-		err = usageError{err} // of a damaged one exitCode makes more
+		err = usageError{err} // exitCode treats a damaged one differently
 	}
 	return c, err
 }
 
-// adviseModel says what to do about a checkpoint that does not fit the run's configuration.
+// adviseModel adds what to do about a checkpoint that does not fit the run's configuration.
 func adviseModel(err error, r *run.Run) error {
 	if !errors.Is(err, train.ErrOtherModel) {
 		return err
 	}
-	return fmt.Errorf("%w; undo what was changed in %s", err, configPath(r.Path()))
+	return fmt.Errorf("%w; undo the changes in %s", err, configPath(r.Path()))
 }
 
 // ended reports whether the last thing that the run did was to end.
@@ -299,6 +298,6 @@ func ended(path string) bool {
 	if err != nil {
 		return false
 	}
-	h, _ := r.History() // lines that are garbled say nothing of it
+	h, _ := r.History() // garbled lines say nothing about it
 	return len(h) > 0 && h[len(h)-1].Kind == run.KindEnd
 }

@@ -18,7 +18,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// interfaceFlags are the flags of how a run is shown while it is trained.
+// interfaceFlags choose how a run is shown during training.
 type interfaceFlags struct {
 	asJSON, noTUI, detach bool
 	appearance            appearanceFlags
@@ -36,7 +36,7 @@ func (f *interfaceFlags) showsDashboard() bool {
 	return !f.detach && !f.noTUI && !f.asJSON && canShow()
 }
 
-// session is what coil train and coil resume have in common: a run is made ready, trained, and told about.
+// session is the part that coil train and coil resume share: prepare a run, train it and report on it.
 type session struct {
 	cmd     *cobra.Command
 	ui      interfaceFlags
@@ -44,11 +44,11 @@ type session struct {
 	control run.Control
 	// supervisor is the parent of this process if it has the dashboard, else nil.
 	supervisor *supervisor
-	// prepare makes everything ready; what it tells goes to w, what training reports to report.
+	// prepare prepares everything. It writes messages to w, and training calls report.
 	prepare func(w io.Writer, report func(train.Report)) (*job, error)
 }
 
-// job is a run that is being trained. Parts may be missing if making it ready has failed.
+// job is a run in training. Parts may be missing if the preparation failed.
 type job struct {
 	b backend.Backend
 	t *train.Trainer
@@ -85,10 +85,10 @@ func (s *session) run() error {
 	return s.inLines()
 }
 
-// What is said after a first signal, and of a second Ctrl-C.
+// The messages after the first signal.
 const (
-	stopping = "stopping: the step and a checkpoint are finished first"
-	leaving  = "Ctrl-C once more leaves at once, without"
+	stopping = "stopping: coil finishes the step and saves a checkpoint first"
+	leaving  = "a second Ctrl-C leaves at once, without saving"
 )
 
 // inLines trains with lines of progress.
@@ -118,7 +118,7 @@ func (s *session) inLines() error {
 	return s.finish(j, p, err, time.Since(begin), stop)
 }
 
-// finish tells how training has ended.
+// finish reports how training ended.
 func (s *session) finish(j *job, p *progress, err error, took time.Duration, stop *interrupt) error {
 	cmd, t, r := s.cmd, j.t, j.r
 	if err != nil && !errors.Is(err, train.ErrStopped) {
@@ -126,7 +126,7 @@ func (s *session) finish(j *job, p *progress, err error, took time.Duration, sto
 		if d := (*train.DivergedError)(nil); errors.As(err, &d) {
 			with = fmt.Sprintf(" --step %d --train.rate %.2g", t.GoBack(), t.Config.Train.Rate/10)
 		}
-		return fmt.Errorf("%w; then go on with\n  coil resume %s%s", err, text.Path(r.Path()), with)
+		return fmt.Errorf("%w; then continue with\n  coil resume %s%s", err, text.Path(r.Path()), with)
 	}
 	if s.ui.asJSON {
 		o := outcome{r.Path(), t.Done(), err == nil, took.Seconds(), p.wait(), eval.MetricName(t.Task), nil}
@@ -141,7 +141,7 @@ func (s *session) finish(j *job, p *progress, err error, took time.Duration, sto
 		summary(cmd.OutOrStdout(), t, r, p, took)
 	}
 	if err != nil {
-		fmt.Fprintf(cmd.ErrOrStderr(), "stopped at step %d of %d; go on with\n  coil resume %s\n", t.Done(), t.Config.Train.Steps, text.Path(r.Path()))
+		fmt.Fprintf(cmd.ErrOrStderr(), "stopped at step %d of %d; continue with\n  coil resume %s\n", t.Done(), t.Config.Train.Steps, text.Path(r.Path()))
 		return stop.err()
 	}
 	return nil
@@ -175,14 +175,14 @@ func describe(w io.Writer, source string, t *train.Trainer, b backend.Backend) {
 		format.Bytes(t.Memory.Buffers), format.Bytes(t.Memory.Accumulators), format.Bytes(t.Memory.Activations), format.Bytes(t.Memory.Workspace+t.Memory.Batch))
 }
 
-// warn says which settings can't do what they say.
+// warn prints the warnings about settings.
 func warn(w io.Writer, warnings []string) {
 	for _, s := range warnings {
 		fmt.Fprintf(w, "warning  %s\n", s)
 	}
 }
 
-// describeVariants prints which of several kernels are used, and why none that are faster.
+// describeVariants prints which variants of kernels are used, and why no faster ones.
 func describeVariants(w io.Writer, variants []backend.Variant) {
 	var parts []string
 	for _, v := range variants {
@@ -200,7 +200,7 @@ func describeVariants(w io.Writer, variants []backend.Variant) {
 	}
 }
 
-// summary prints the result, where the run lies, and what to try next.
+// summary prints the result, the run's folder, and what to try next.
 func summary(w io.Writer, t *train.Trainer, r *run.Run, p *progress, took time.Duration) {
 	res := p.result
 	if res == nil {
@@ -215,6 +215,6 @@ func summary(w io.Writer, t *train.Trainer, r *run.Run, p *progress, took time.D
 	fmt.Fprintf(w, "run   %s\n", r.Path())
 	fmt.Fprintf(w, "next  coil eval %s --loops 1..%d   accuracy after each loop\n", text.Path(r.Path()), 2*t.Model.Architecture.Count())
 	if t.Config.Loops.LearnedExit() {
-		fmt.Fprintf(w, "      coil eval %s --exit 0.1,0.5,0.9   after as many loops as each position takes\n", text.Path(r.Path()))
+		fmt.Fprintf(w, "      coil eval %s --exit 0.1,0.5,0.9   each position leaves on its own\n", text.Path(r.Path()))
 	}
 }

@@ -9,9 +9,9 @@ import (
 	"syscall"
 )
 
-// interrupt turns the first signal into a wish to stop and a second Ctrl-C into an end. Other signals come in pairs without
-// anybody's impatience: a terminal that is closed sends SIGHUP from its kernel and from its shell, and batch systems follow
-// SIGINT with SIGTERM.
+// interrupt turns the first signal into a request to stop and a second Ctrl-C into an immediate end. Other signals often come
+// twice by themselves: when a terminal closes, both the kernel and the shell send SIGHUP, and batch systems follow SIGINT with
+// SIGTERM.
 type interrupt struct {
 	number atomic.Int32 // of the first signal
 	c      chan os.Signal
@@ -75,8 +75,8 @@ func (i *interrupt) err() error {
 	return signalError{n}
 }
 
-// survivePipes makes writing to a pipe that nobody reads any more an error, until end is called. Otherwise Go ends the
-// program, and training with it, when its lines go to a pager or to head. A handler, unlike ignoring, is not inherited.
+// survivePipes turns writing to a pipe without a reader into an error, until end is called. Otherwise Go would end the
+// program, and with it training, when its lines go to a pager or to head. A handler, unlike an ignored signal, is not inherited.
 func survivePipes() (end func()) {
 	c := make(chan os.Signal, 1)
 	signal.Notify(c, syscall.SIGPIPE)

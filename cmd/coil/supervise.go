@@ -19,17 +19,17 @@ import (
 // Go runtime, which no handler sees, or kill -9, leaves the terminal as the dashboard had set it: its parent waits for it, sets
 // the terminal as it was, says what has happened, and ends as it did. Only then the shell goes on.
 
-// supervisedEnv, in the environment of the child, says that it has a parent, on these descriptors.
+// supervisedEnv, in the environment of the child, names the descriptors of the connection to its parent.
 const (
 	supervisedEnv  = "COIL_SUPERVISED"
 	supervisorLine = 3 // a socket: the child writes the run's path, and sees the parent's end
-	besideScreen   = 4 // a file without a name, for what is written beside the dashboard
+	besideScreen   = 4 // a file without a name, for output while the dashboard is open
 )
 
-// mostStderr is how much is shown of what was written beside the dashboard.
+// mostStderr is the size of the end of that output that is shown.
 const mostStderr = 4 << 20
 
-// supervisor is the parent of the process that has the dashboard.
+// supervisor is the parent of the process that shows the dashboard.
 type supervisor struct {
 	line   *os.File
 	beside *os.File
@@ -45,7 +45,7 @@ func supervise(w io.Writer, second os.Signal) (*supervisor, error) {
 	if os.Getenv(supervisedEnv) == "" {
 		return nil, superviseChild(w, second)
 	}
-	os.Unsetenv(supervisedEnv) // it is nothing to the processes that this one starts
+	os.Unsetenv(supervisedEnv) // the processes that this one starts have no supervisor
 	unix.CloseOnExec(supervisorLine)
 	unix.CloseOnExec(besideScreen)
 	s := &supervisor{os.NewFile(supervisorLine, "supervisor"), os.NewFile(besideScreen, "output")}
@@ -56,14 +56,14 @@ func supervise(w io.Writer, second os.Signal) (*supervisor, error) {
 	return s, nil
 }
 
-// tell says which run is trained.
+// tell sends the path of the run in training.
 func (s *supervisor) announce(r *run.Run) { io.WriteString(s.line, r.Path()) } // at worst its path is not named after a crash
 
 // ownProgram is the file of this program, as this process was called, to start it again.
 func ownProgram() (string, error) {
 	program, err := exec.LookPath(os.Args[0])
 	if err != nil {
-		return "", fmt.Errorf("this program is not where it was: %w", err)
+		return "", fmt.Errorf("the program file of coil is no longer where it was: %w", err)
 	}
 	return program, nil
 }
@@ -130,25 +130,25 @@ func superviseChild(w io.Writer, second os.Signal) error {
 	return silentError{code}
 }
 
-// endOfChild is the exit code for the end of a child, and what to say of it, if that was none of its own doing.
+// endOfChild returns the exit code for the end of a child, and the message if the child did not end by itself.
 func endOfChild(s syscall.WaitStatus) (code int, what string) {
 	switch {
 	case s.Signaled():
 		code = 128 + int(s.Signal())
 		switch s.Signal() {
-		case syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP: // before it was heeding them
+		case syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP: // before it handled them
 			return code, ""
 		case syscall.SIGKILL:
-			return code, "was killed, by a person, or by the system if it was short of memory"
+			return code, "was killed, by a person or by the system for lack of memory"
 		}
-		return code, fmt.Sprintf("was ended by signal %d (%s)", int(s.Signal()), s.Signal())
+		return code, fmt.Sprintf("ended with signal %d (%s)", int(s.Signal()), s.Signal())
 	case s.ExitStatus() == exitCrashed:
 		return exitCrashed, "crashed"
 	}
 	return s.ExitStatus(), ""
 }
 
-// tellCrash says where the trace of a crash is, and how to go on.
+// tellCrash prints where the stack trace of a crash is, and how to continue.
 func tellCrash(w io.Writer, path, stderr string) {
 	r, err := run.View(path)
 	if path == "" || err != nil {
@@ -158,9 +158,9 @@ func tellCrash(w io.Writer, path, stderr string) {
 		fmt.Fprintf(w, "coil: %v\n", fileError("the trace", err))
 	}
 	if c, ok := r.Crash(); ok {
-		fmt.Fprintf(w, "the trace is in %s too\n", c.Trace)
+		fmt.Fprintf(w, "the stack trace is also in %s\n", c.Trace)
 	}
-	fmt.Fprintf(w, "go on with\n  coil resume %s\n", text.Path(path))
+	fmt.Fprintf(w, "continue with\n  coil resume %s\n", text.Path(path))
 }
 
 // forward passes signals on to a child, as what as makes of them; nil is none.
@@ -177,11 +177,11 @@ func forward(signals <-chan os.Signal, ended <-chan struct{}, child *os.Process,
 	}
 }
 
-// unnamedFile makes a file that is there as long as it is open.
+// unnamedFile makes a file that exists only while it is open.
 func unnamedFile() (*os.File, error) {
 	f, err := os.CreateTemp("", "coil-output-*")
 	if err != nil {
-		return nil, fmt.Errorf("a file for what is written beside the dashboard: %w", err)
+		return nil, fmt.Errorf("a file for output while the dashboard is open: %w", err)
 	}
 	os.Remove(f.Name())
 	return f, nil

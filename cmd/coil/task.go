@@ -28,9 +28,9 @@ func newTask() *cobra.Command {
   coil task addition --examples 3 --task.addition.digits 2
   coil task i-gsm --held-out
   coil task p-hop --task.p-hop.sampler planted --task.p-hop.hops 8
-  coil task --preset addition                    as a preset has it
+  coil task --preset addition                    with the settings of a preset
   coil task --train --step 3 --json              the third batch that coil train sees
-  coil task --train --run latest --json          the first that a run saw`,
+  coil task --train --run latest --json          the first batch of a run`,
 		Long: "The tasks are " + strings.Join(task.Names(), ", ") + ".",
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 1 {
@@ -42,14 +42,14 @@ func newTask() *cobra.Command {
 	}
 	f := cmd.Flags()
 	f.StringVar(&preset, "preset", config.DefaultPreset, "`name` of the preset whose settings are used")
-	f.StringVar(&of, "run", "", "use the settings of this `run`, its seed included")
+	f.StringVar(&of, "run", "", "use the settings and the seed of this `run`")
 	f.StringVar(&root, "runs", defaultRoot, "`folder` of the runs")
 	f.IntVar(&examples, "examples", 1, "`number` of examples of each kind")
-	f.Uint64Var(&seed, "seed", 1, "`seed` of the examples; with --run, if not given, the run's")
+	f.Uint64Var(&seed, "seed", 1, "`seed` of the examples; with --run, by default that of the run")
 	f.BoolVar(&heldOut, "held-out", false, "held-out examples instead of training examples")
 	f.BoolVar(&training, "train", false, "the batch of a training step, sequence by sequence, exactly as a run with these settings and seed sees it")
 	f.IntVar(&step, "step", 1, "`number` of the step, for --train; the first is 1")
-	f.BoolVar(&asJSON, "json", false, "print tokens and targets as JSON, an example a line")
+	f.BoolVar(&asJSON, "json", false, "print tokens and targets as JSON, one example a line")
 	given := addKeys(cmd, func(key string) bool {
 		return strings.HasPrefix(key, "task.") && key != "task.name" || key == "train.batch"
 	})
@@ -62,7 +62,7 @@ func newTask() *cobra.Command {
 		}
 		if of != "" {
 			if cmd.Flags().Changed("preset") {
-				return usageError{errors.New("--run and --preset: the settings are those of one of them")}
+				return usageError{errors.New("--run and --preset: both give the settings; use one of them")}
 			}
 			if c, err = runConfig(root, of); err != nil {
 				return err
@@ -84,7 +84,7 @@ func newTask() *cobra.Command {
 		if training {
 			for _, other := range []string{"held-out", "examples"} {
 				if cmd.Flags().Changed(other) {
-					return usageError{fmt.Errorf("--train and --%s: a batch has the examples of training, %d of them", other, c.Train.Batch)}
+					return usageError{fmt.Errorf("--train and --%s: a batch is %d training examples", other, c.Train.Batch)}
 				}
 			}
 			if step < 1 {

@@ -2,7 +2,7 @@ package main
 
 import "strings"
 
-// columns is how wide a text is made.
+// columns is the width of texts.
 const columns = 100
 
 // wrap breaks a text that begins after indent columns into lines, and indents those after the first as much.

@@ -30,15 +30,15 @@ func newTrain() *cobra.Command {
 		Short: "Train a model",
 		Example: `  coil train                                 the default preset
   coil train --model 1x1                     its baseline: the same layer, run once
-  coil train --preset middle --steps 500     another preset, a shorter run
-  coil train my.toml --train.rate 1e-3       a configuration file, with one key set anew
-  coil train --from latest --rate 3e-4       on from another run's weights, as a run of its own
+  coil train --preset middle --steps 500     another preset, fewer steps
+  coil train my.toml --train.rate 1e-3       a configuration file, with one key changed
+  coil train --from latest --rate 3e-4       start with another run's weights
   coil train --from RUN --model 6x1 --grow middle  the same, with more layers
-  coil train --detach                        in the background: see coil watch
+  coil train --detach                        in the background; coil watch shows it
   coil train --dry-run > my.toml             write the whole configuration; train nothing`,
-		Long: "Trains the model of a preset or a configuration file, which is TOML; every key can be set by a flag " +
-			"of its name. The run lies in a folder of its own below --out. On a terminal the dashboard opens: ? shows its keys. " +
-			"Ctrl-C saves a checkpoint and says how to go on." + warmStartHelp,
+		Long: "Trains the model of a preset or of a configuration file in TOML. A flag of its name sets any key. The run gets its own " +
+			"folder in --out. On a terminal, the dashboard opens; ? shows its keys. " +
+			"Ctrl-C saves a checkpoint and prints how to continue." + warmStartHelp,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 1 {
 				return usageError{fmt.Errorf("train takes one configuration file, not %d arguments", len(args))}
@@ -48,12 +48,12 @@ func newTrain() *cobra.Command {
 	}
 	f := cmd.Flags()
 	f.StringVar(&preset, "preset", "", "`name` of an embedded configuration: see coil presets")
-	f.StringVar(&name, "name", "", "`name` to remember the run by")
-	f.StringVar(&out, "out", defaultRoot, "`folder` that the run's folder is made in")
+	f.StringVar(&name, "name", "", "`name` of the run")
+	f.StringVar(&out, "out", defaultRoot, "`folder` for the run's folder")
 	f.StringVar(&dir, "run-dir", "", "exactly this `folder` for the run, which must be empty or new")
 	start.add(cmd)
 	ui.add(cmd)
-	f.BoolVar(&dry, "dry-run", false, "print the configuration, and on stderr what it takes; train nothing")
+	f.BoolVar(&dry, "dry-run", false, "print the configuration and, on stderr, its size and memory; train nothing")
 	backends.add(cmd)
 	keys := addKeys(cmd, everyKey)
 	cmd.RegisterFlagCompletionFunc("preset", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
@@ -86,10 +86,10 @@ func newTrain() *cobra.Command {
 			return usageError{fmt.Errorf("--name %s: %w", name, err)}
 		}
 		if dir != "" && cmd.Flags().Changed("out") {
-			return usageError{fmt.Errorf("--run-dir %s and --out %s: the run lies in exactly the one, or in a new folder below the other; give one of them", dir, out)}
+			return usageError{fmt.Errorf("--run-dir %s and --out %s: --run-dir is the folder of the run, --out the folder in which coil makes it; give one of them", dir, out)}
 		}
 		if dry && ui.asJSON {
-			return usageError{errors.New("--json and --dry-run: a dry run has no result, and prints a configuration, which is TOML")}
+			return usageError{errors.New("--json and --dry-run: a dry run has no result; it prints a configuration in TOML")}
 		}
 		warnings := append(c.Warnings(), c.OtherTask(append(setBy(*keys), lines.Keys()...))...)
 		if dry {
@@ -136,7 +136,7 @@ func newTrain() *cobra.Command {
 	return cmd
 }
 
-// dryRun prints the configuration, and what training it would take.
+// dryRun prints the configuration, and the size and memory of its training.
 func dryRun(cmd *cobra.Command, c config.Config, source string, warnings []string, backends backendFlags, from *warmStart) error {
 	b, err := backends.open(cmd.ErrOrStderr())
 	if err != nil {
@@ -162,7 +162,7 @@ func dryRun(cmd *cobra.Command, c config.Config, source string, warnings []strin
 func configuration(preset string, args []string) (c config.Config, source string, lines *schema.Lines, err error) {
 	if len(args) == 1 {
 		if preset != "" {
-			return c, "", nil, usageError{fmt.Errorf("--preset %s and %s: a file says itself which preset it begins from, as in preset = %q", preset, args[0], preset)}
+			return c, "", nil, usageError{fmt.Errorf("--preset %s and %s: a file names the preset that it starts from, as in preset = %q", preset, args[0], preset)}
 		}
 		text, err := run.ReadFile(args[0], run.MostText)
 		if _, isPreset := config.Presets()[args[0]]; err != nil && isPreset {

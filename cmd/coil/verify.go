@@ -18,8 +18,8 @@ func newVerify() *cobra.Command {
 		Short: "Check that a run is whole: every file, event and byte of its checkpoints",
 		Example: `  coil verify latest         the newest run
   coil verify runs/RUN --json`,
-		Long: "Reads the whole run and changes nothing. Checksums find whatever a disk, a copy or a program has changed; the checkpoints " +
-			"must be this run's, and of the model that its configuration says. Exit codes: 0 all is whole, 4 something is damaged or missing, " +
+		Long: "Reads the whole run and changes nothing. Checksums find whatever a disk, a copy or a program has changed. The checkpoints " +
+			"must belong to this run and to the model of its configuration. Exit codes: 0 everything is whole, 4 something is damaged or missing, " +
 			"1 something could not be read.",
 		Args:              exactArgs(1, "a run"),
 		ValidArgsFunction: completeRuns,

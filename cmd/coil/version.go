@@ -58,7 +58,7 @@ func newVersion() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "version",
-		Short: "Print the version, the commit, and the kernels that this processor runs",
+		Short: "Print the version, the commit, and the kernels that this processor supports",
 		Example: `  coil version
   coil version --json
   coil --version`,

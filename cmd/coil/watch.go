@@ -26,14 +26,14 @@ func newWatch() *cobra.Command {
 	var appearance appearanceFlags
 	cmd := &cobra.Command{
 		Use:   "watch [RUN…]",
-		Short: "Show runs in the dashboard while they are trained, or afterwards, and control them",
-		Example: `  coil watch                              the newest run that is trained, or else the home screen
-  coil watch 2026-11-23_18 2026-11-23_19  two runs, one over the other
+		Short: "Show runs in the dashboard, during training or later, and control them",
+		Example: `  coil watch                              the newest run in training, or else the home screen
+  coil watch 2026-11-23_18 2026-11-23_19  two runs in the same charts
   coil watch latest --once                the dashboard once, as text
   coil watch latest --picture run.svg --size 140x44
   coil watch latest --no-tui              follow it with lines of progress`,
-		Long: "A run that is trained, here or in the background, is shown as it goes, and keys pause it, save a checkpoint, " +
-			"evaluate and stop it; closing the dashboard does not. Without a terminal, lines of progress are printed until the run ends.\n" + tui.KeysText(),
+		Long: "Shows a run as it trains, here or in the background. Keys pause it, save a checkpoint, evaluate and stop it; closing the " +
+			"dashboard does not stop it. Without a terminal, coil watch prints lines of progress until the run ends.\n" + tui.KeysText(),
 		ValidArgsFunction: completeRuns,
 	}
 	f := cmd.Flags()
@@ -42,7 +42,7 @@ func newWatch() *cobra.Command {
 	f.BoolVar(&lines, "no-tui", false, "lines of progress instead of the dashboard")
 	f.BoolVar(&once, "once", false, "print the dashboard once, as text")
 	f.StringVar(&picture, "picture", "", "draw the dashboard once, to this SVG `file`")
-	f.StringVar(&size, "size", "", "`columns x lines` for --once and --picture, as in 120x40; those of the terminal if not given")
+	f.StringVar(&size, "size", "", "`columns x lines` for --once and --picture, as in 120x40; by default, those of the terminal")
 	appearance.add(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		style, err := appearance.style()
@@ -74,7 +74,7 @@ func newWatch() *cobra.Command {
 			args = []string{now}
 		}
 		if len(args) > mostWatched {
-			return usageError{fmt.Errorf("%d runs: at most %d can be told apart in one picture", len(args), mostWatched)}
+			return usageError{fmt.Errorf("%d runs: one picture shows at most %d", len(args), mostWatched)}
 		}
 		var runs []*run.Run
 		for _, name := range args {
@@ -97,7 +97,7 @@ func newWatch() *cobra.Command {
 			return usageError{errors.New("--size is for --once and --picture")}
 		case parent == nil:
 			if len(runs) > 1 {
-				return usageError{errors.New("without the dashboard, one run can be followed; --once shows several as text")}
+				return usageError{errors.New("without the dashboard, coil watch follows only one run; --once shows several as text")}
 			}
 			return follow(cmd.OutOrStdout(), cmd.ErrOrStderr(), runs[0])
 		}
@@ -140,7 +140,7 @@ func trainedNow(root string) (string, error) {
 // mostWatched is how many runs have colours of their own.
 const mostWatched = 8
 
-// canWatch reports whether the dashboard can be shown when it was asked for: on any terminal that is none for machines.
+// canWatch reports whether the dashboard can be shown when asked for: on any terminal except a dumb one.
 func canWatch() bool {
 	if terminal.Dumb() {
 		return false
@@ -200,7 +200,7 @@ func parseSize(s string) (w, h int, err error) {
 	return w, h, nil
 }
 
-// followPoll is how often a run that is followed is looked at.
+// followPoll is the interval at which a followed run is read.
 const followPoll = 250 * time.Millisecond
 
 // follow prints lines of progress, from the beginning, until the run has ended.
@@ -234,7 +234,7 @@ func follow(w, stderr io.Writer, r *run.Run) error {
 				if c, ok := r.Crash(); ok {
 					last = c.String()
 				}
-				last += "; go on with\n  coil resume " + text.Path(r.Path())
+				last += "; continue with\n  coil resume " + text.Path(r.Path())
 			}
 			fmt.Fprintf(w, "%s: %s\n", filepath.Base(r.Path()), last)
 			return nil
