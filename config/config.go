@@ -32,7 +32,7 @@ type Config struct {
 type Train struct {
 	Steps       int        `toml:"steps" help:"optimizer steps" limits:"[1,]" alias:"steps" also:"iters,iterations,max_iters,max_steps,num_steps,train_steps,total_steps,epochs,num_epochs,num_train_epochs,max_epochs,n_steps"`
 	Batch       int        `toml:"batch" help:"sequences in a step" limits:"[1,1048576]" alias:"batch" also:"batch_size,bs,per_device_train_batch_size,micro_batch_size,global_batch_size"`
-	Seed        uint64     `toml:"seed" help:"of weights, data and loop counts" alias:"seed" also:"random_seed,manual_seed,rng_seed"`
+	Seed        uint64     `toml:"seed" help:"seed of weights, data and loop counts" alias:"seed" also:"random_seed,manual_seed,rng_seed"`
 	Optimizer   optim.Name `toml:"optimizer" also:"optim,opt"`
 	Rate        float64    `toml:"rate" help:"peak learning rate" limits:"[0,1e6]" alias:"rate" also:"lr,learning_rate,max_lr,peak_lr,base_lr,step_size"`
 	Warmup      int        `toml:"warmup" help:"steps of linear warm-up" limits:"[0,]" also:"warmup_steps,warmup_iters,num_warmup_steps,lr_warmup_steps"`
@@ -40,10 +40,10 @@ type Train struct {
 	FinalRate   float64    `toml:"final_rate" help:"learning rate at the end, relative to the peak" limits:"[0,1]" also:"min_lr,final_lr,min_rate,min_lr_ratio"`
 	Beta1       float64    `toml:"beta1" help:"adamw: decay of the first moment" limits:"[0,1)" also:"adam_beta1,b1"`
 	Beta2       float64    `toml:"beta2" help:"adamw: decay of the second moment" limits:"[0,1)" also:"adam_beta2,b2"`
-	Eps         float64    `toml:"eps" help:"adamw: added to the root of the second moment" limits:"[1e-30,1]" also:"epsilon,adam_eps,adam_epsilon"` // with 0, a weight that has never had a gradient would become 0/0
+	Eps         float64    `toml:"eps" help:"adamw: added to the square root of the second moment" limits:"[1e-30,1]" also:"epsilon,adam_eps,adam_epsilon"` // with 0, a weight that has never had a gradient would become 0/0
 	WeightDecay float64    `toml:"weight_decay" help:"decay of weight matrices, times the learning rate" limits:"[0,1e6]" also:"wd,decay,l2"`
-	Clip        float64    `toml:"clip" help:"largest norm of the gradient; 0 is no limit" limits:"[0,1e30]" also:"grad_clip,clip_grad,max_grad_norm,gradient_clip_val,clip_norm,gradient_clipping"`
-	Average     float64    `toml:"average" help:"decay of an average of the weights, used in evaluation; 0 is none" limits:"[0,1)" also:"ema,ema_decay"`
+	Clip        float64    `toml:"clip" help:"largest norm of the gradient; 0 sets no limit" limits:"[0,1e30]" also:"grad_clip,clip_grad,max_grad_norm,gradient_clip_val,clip_norm,gradient_clipping"`
+	Average     float64    `toml:"average" help:"decay of a moving average of the weights, used in evaluation; 0 keeps none" limits:"[0,1)" also:"ema,ema_decay"`
 	Report      int        `toml:"report" help:"steps between reports in events.jsonl" limits:"[1,]" also:"log_every,log_interval,logging_steps,steps_per_report,log_freq"`
 }
 
@@ -62,8 +62,8 @@ type Evaluate struct {
 // Checkpoint is the [checkpoint] table.
 type Checkpoint struct {
 	Every int  `toml:"every" help:"steps between checkpoints; 0 is only at the end" limits:"[0,]" also:"save_every,save_steps,save_interval,checkpoint_every,checkpoint_interval,ckpt_every,ckpt_interval"`
-	First bool `toml:"first" help:"save the weights before the first step too, as step 0; keep counts it" also:"save_initial,save_step_0"`
-	Keep  int  `toml:"keep" help:"how many checkpoints to keep; 0 is all" limits:"[0,]" also:"save_total_limit,keep_last,keep_checkpoints,max_checkpoints"`
+	First bool `toml:"first" help:"also save the weights before the first step, as step 0, which counts for keep" also:"save_initial,save_step_0"`
+	Keep  int  `toml:"keep" help:"number of checkpoints to keep; 0 keeps all" limits:"[0,]" also:"save_total_limit,keep_last,keep_checkpoints,max_checkpoints"`
 }
 
 // Default is what a configuration that says nothing is: the preset default.

@@ -38,7 +38,7 @@ func (c Config) Warnings() []string {
 			unread[key] = "model.layers = " + c.Model.Layers + ", which loops nothing"
 		}
 	} else {
-		warn(l.Truncate >= most, "loops.truncate is %d, which leaves out nothing of at most %d loops", l.Truncate, most)
+		warn(l.Truncate >= most, "loops.truncate is %d, which cuts nothing off, as there are at most %d loops", l.Truncate, most)
 	}
 	defaults := map[string]string{}
 	for _, k := range d.Keys() {

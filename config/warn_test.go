@@ -25,7 +25,7 @@ func TestWarnings(t *testing.T) {
 		"loops.exit_beta=0.1":                           `loops.exit_beta is 0.1, which has no effect with loops.exit = "none"`,
 		"regularize.block=2":                            "regularize.block is 2, which has no effect with regularize.lambda = 0",
 		"model.layers=4x1 loops.every_loop=true":        "loops.every_loop is true, which has no effect with model.layers = 4x1, which loops nothing",
-		"model.injection=add loops.truncate=4":          "loops.truncate is 4, which leaves out nothing of at most 4 loops",
+		"model.injection=add loops.truncate=4":          "loops.truncate is 4, which cuts nothing off, as there are at most 4 loops",
 		"model.injection=add loops.truncate=3":          "",
 		"loops.exit=learned loops.exit_beta=0.1":        "",
 	} {

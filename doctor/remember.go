@@ -60,7 +60,7 @@ func FirstRun(folder string, open func() (metal.Device, error), o Options) (v *V
 		return nil, true, ErrStopped
 	}
 	if len(r.Problems) > 0 {
-		return nil, true, fmt.Errorf("this GPU (%s, %s) does not compute what it should: %s\nplease send the report that `coil doctor --json > report.json` writes; until then train with --backend cpu",
+		return nil, true, fmt.Errorf("this GPU (%s, %s) computes wrong results: %s\nplease send the report that `coil doctor --json > report.json` writes; until a fix, train with --backend cpu",
 			want.Chip, r.System.OS, r.Problems[0])
 	}
 	want.Time, want.Problems, want.Variants = r.Time, r.Problems, r.Variants

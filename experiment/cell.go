@@ -151,7 +151,7 @@ func resume(c Cell, t *train.Trainer, r *run.Run) error {
 			return err
 		}
 	} else if r.Info().WarmStart != nil {
-		return fmt.Errorf("the run in %s was killed before it had saved the weights that it began with; remove it, and it begins anew", r.Path())
+		return fmt.Errorf("the run in %s was killed before it saved its first weights; remove it, and the cell starts again", r.Path())
 	}
 	if ended(r) {
 		return nil

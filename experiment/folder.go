@@ -110,7 +110,7 @@ func (f *Folder) exclusive(do func() error) error {
 func (f *Folder) agrees(had []byte) error {
 	g, err := stored(filepath.Join(f.Path, gridName), had)
 	if err != nil {
-		return fmt.Errorf("the experiment that is there can't be read: %w", err)
+		return fmt.Errorf("the existing experiment can't be read: %w", err)
 	}
 	before, err := g.expand()
 	if err != nil {
@@ -158,7 +158,7 @@ func (c Cell) isOf(r *run.Run) error {
 
 func (c Cell) differs(r *run.Run, had config.Config) error {
 	if err := sameConfig(had, c.Config); err != nil {
-		return fmt.Errorf("the run in %s is not this cell's: it has %w; move it away, and the cell is trained anew", r.Path(), err)
+		return fmt.Errorf("the run in %s is not this cell's: it has %w; move it away, and the cell is trained again", r.Path(), err)
 	}
 	return nil
 }

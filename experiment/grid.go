@@ -45,10 +45,10 @@ type Grid struct {
 
 // Axis is one way in which the cells differ. It has a key with values, or choices that set several keys.
 type Axis struct {
-	Name    string   `toml:"name" help:"the head of its column"`
-	Key     string   `toml:"key" help:"the key of the configuration that it varies"`
+	Name    string   `toml:"name" help:"title of its column"`
+	Key     string   `toml:"key" help:"key of the configuration that it varies"`
 	Values  []any    `toml:"values" help:"of the key"`
-	Across  bool     `toml:"across" help:"put the values beside each other in the table, not below"`
+	Across  bool     `toml:"across" help:"put the values side by side in the table, not below each other"`
 	Choices []Choice `toml:"choice"`
 }
 
@@ -62,7 +62,7 @@ type Choice struct {
 // Measurement is what is measured of a cell besides held-out accuracy.
 type Measurement struct {
 	// Loops evaluates looped models at 1 to Loops times the loops that they were trained with.
-	Loops int `toml:"loops" help:"evaluate looped models at 1 to this many times their loops" limits:"[0,16]"`
+	Loops int `toml:"loops" help:"evaluate looped models at 1 to this multiple of their loops" limits:"[0,16]"`
 	// Fit fits accuracy = α·log(depth) + β to the looped and to the unlooped models: [Fit].
 	Fit bool `toml:"fit" help:"fit accuracy = α·log(depth) + β"`
 	// Exits measures models with a learned exit at these thresholds q: eval.Gate.Sweep.
@@ -136,7 +136,7 @@ func (g Grid) CheckName() error {
 	case g.Name == "":
 		return errors.New("the experiment has no name")
 	case strings.Trim(g.Name, "._-+") == "":
-		return fmt.Errorf("the experiment's name is %q, want at least a letter or a digit", g.Name)
+		return fmt.Errorf("the name of the experiment is %q, want at least one letter or digit", g.Name)
 	}
 	return run.CheckName(g.Name)
 }
@@ -197,7 +197,7 @@ func (a Axis) points(key string) ([]Point, error) {
 	for i, p := range points {
 		for _, q := range points[:i] {
 			if p.Label == q.Label {
-				return bad(p.key, "%q is there twice", p.Label)
+				return bad(p.key, "%q occurs twice", p.Label)
 			}
 		}
 		for _, s := range p.Set {
@@ -252,7 +252,7 @@ func (g Grid) expand() ([]Cell, error) {
 	}
 	for i, s := range g.Seeds {
 		if slices.Contains(g.Seeds[:i], s) {
-			return nil, schema.At(fmt.Sprintf("seeds[%d]", i), fmt.Errorf("seed %d is there twice", s))
+			return nil, schema.At(fmt.Sprintf("seeds[%d]", i), fmt.Errorf("seed %d occurs twice", s))
 		}
 	}
 	if err := schema.Check("measure.", &g.Measure); err != nil {
@@ -313,7 +313,7 @@ func (g Grid) expand() ([]Cell, error) {
 			}
 			key := strings.ToLower(cell.Name)
 			if before, ok := taken[key]; ok {
-				return nil, schema.At(last, fmt.Errorf("%s and %s would have the same folder %s: give them names that differ in more than signs and capital letters", before, cell.Title(), cell.Name))
+				return nil, schema.At(last, fmt.Errorf("%s and %s would have the same folder %s: give them names that differ in more than punctuation and case", before, cell.Title(), cell.Name))
 			}
 			taken[key] = cell.Title()
 			cells = append(cells, cell)

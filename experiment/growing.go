@@ -31,7 +31,7 @@ func (c Cell) stages(combination []Point) ([]Cell, error) {
 	var grow *Growing
 	for _, p := range combination {
 		if p.Grow != nil && grow != nil {
-			return nil, errors.New("two of its choices let it grow: only one can")
+			return nil, errors.New("two of its choices have stages of growth: only one can")
 		} else if p.Grow != nil {
 			grow = p.Grow
 		}

@@ -54,14 +54,14 @@ var slurm = template.Must(template.New("slurm").Funcs(template.FuncMap{"line": l
 #SBATCH --open-mode=append
 #SBATCH --output={{sbatch .Logs}}/slurm-{{with .First}}{{.}}+{{end}}%a.txt
 again=
-# Before the time limit: the cell saves a checkpoint, and the job is queued again.
+# Before the time limit, the cell saves a checkpoint, and the job is queued again.
 trap 'again=yes; kill -TERM "$!"' USR1
-# Slurm ends the job, and has told the cell too.
+# Slurm ends the job, and has signalled the cell too.
 trap 'again=' TERM
 {{shell .Program}} experiment cell {{shell .Path}} "{{if .First}}$((SLURM_ARRAY_TASK_ID + {{.First}})){{else}}$SLURM_ARRAY_TASK_ID{{end}}" --workers "$SLURM_CPUS_PER_TASK" &
 wait "$!"
 code=$?
-while kill -0 "$!" 2>/dev/null; do # a signal has ended the wait, and not the cell
+while kill -0 "$!" 2>/dev/null; do # a signal ended the wait, but not the cell
 	wait "$!"
 	code=$?
 done
@@ -86,11 +86,11 @@ spec:
   backoffLimitPerIndex: 3
   podFailurePolicy:
     rules:
-      - action: Ignore # the pod was taken from its node
+      - action: Ignore # the pod was evicted from its node
         onPodConditions:
           - type: DisruptionTarget
             status: "True"
-      - action: FailIndex # wrong configuration, loss no number any more, damaged checkpoint: it would fail again
+      - action: FailIndex # a wrong configuration, a loss of NaN or infinity, a damaged checkpoint: it would fail again
         onExitCodes:
           operator: In
           values: [3, 4, 64]
@@ -234,12 +234,12 @@ func (f *Folder) left(retry bool) ([]int, error) {
 	if len(left) > 0 {
 		return left, nil
 	}
-	text := fmt.Sprintf("there is nothing to submit: of %d cells %d are finished", len(f.Cells), count[Done])
+	text := fmt.Sprintf("there is nothing to submit: %d cells, %d finished", len(f.Cells), count[Done])
 	if n := count[Running]; n > 0 {
-		text += fmt.Sprintf(", %d are being trained", n)
+		text += fmt.Sprintf(", %d in training", n)
 	}
 	if n := count[Failed]; n > 0 {
-		text += fmt.Sprintf(", %d have failed; --retry trains these again", n)
+		text += fmt.Sprintf(", %d failed; --retry trains failed cells again", n)
 	}
 	return nil, errors.New(text)
 }

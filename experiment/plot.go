@@ -67,7 +67,7 @@ func (r *Results) depthPlot(column int) report.Plot {
 		}
 		p.Lines = append(p.Lines, mean, cells)
 	}
-	line("layers of their own", 0, func(row Row) bool { return row.Layers == row.Depth })
+	line("unlooped layers", 0, func(row Row) bool { return row.Layers == row.Depth })
 	var looped []int
 	for _, row := range r.Rows {
 		if row.Layers < row.Depth && !slices.Contains(looped, row.Layers) {

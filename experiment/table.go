@@ -27,9 +27,9 @@ func (r *Results) Tables() []Table {
 	var tables []Table
 	for _, t := range []Table{
 		{"", r.Table()},
-		{r.Metric + " after so many loops, %; * as trained", r.LoopTable()},
-		{"a learned exit at the probability q", r.ExitTable()},
-		{"training-free exits: the fewest loops at which a rule costs at most a point", r.FreeExitTable()},
+		{r.Metric + " after each number of loops, %; * as trained", r.LoopTable()},
+		{"a learned exit at probability q", r.ExitTable()},
+		{"training-free exits: the fewest loops with which a rule loses at most one point", r.FreeExitTable()},
 		{"similarity of neighbouring blocks, by kind of weight", r.SimilarityTable()},
 		{r.Metric + " = α·ln(depth) + β", r.FitTable()},
 	} {

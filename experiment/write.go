@@ -29,7 +29,7 @@ func (f *Folder) Write() (r *Results, paths []string, err error) {
 
 func (f *Folder) writeFiles(r *Results) ([]string, error) {
 	var page bytes.Buffer
-	fmt.Fprintf(&page, "# %s\n\n%s\n\n%d of %d cells finished; %s on held-out examples in percent, mean ± standard deviation over seeds, and the most.\n",
+	fmt.Fprintf(&page, "# %s\n\n%s\n\n%d of %d cells finished; %s on held-out examples in percent, mean ± standard deviation over seeds, and the greatest.\n",
 		text.Cell(r.Title), text.Cell(r.Question), r.Finished, r.Cells, r.Metric)
 	for _, t := range r.Tables() {
 		if t.Title != "" {

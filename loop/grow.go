@@ -40,7 +40,7 @@ func (g Growth) Check() error {
 	case g.Block < 0:
 		return fmt.Errorf("%w: blocks of %d layers, want at least 1", ErrGrowth, g.Block)
 	case g.Block > 0 && g.Method != "middle" && g.Method != "last":
-		return fmt.Errorf("%w: blocks of %d layers are for middle and last", ErrGrowth, g.Block)
+		return fmt.Errorf("%w: only middle and last use blocks of %d layers", ErrGrowth, g.Block)
 	}
 	return nil
 }

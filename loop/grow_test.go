@@ -61,8 +61,8 @@ func TestGrowErrors(t *testing.T) {
 		{"2x3", "3x2", loop.Growth{Method: "unroll"}, "layer 0 of 3⊗2 would have to be layers 0 and 1 of 2⊗3; unrolled, that is 6⊗1"},
 		{"1x4", "4x1", loop.Growth{Method: "sideways"}, `no method "sideways", want one of middle, last, whole, unroll`},
 		{"1x4", "4x1", loop.Growth{Method: "middle", Block: -1}, "blocks of -1 layers, want at least 1"},
-		{"1x4", "4x1", loop.Growth{Method: "whole", Block: 1}, "blocks of 1 layers are for middle and last"},
-		{"1x4", "1x4", loop.Growth{Block: 1}, "blocks of 1 layers are for middle and last"},
+		{"1x4", "4x1", loop.Growth{Method: "whole", Block: 1}, "only middle and last use blocks of 1 layers"},
+		{"1x4", "1x4", loop.Growth{Block: 1}, "only middle and last use blocks of 1 layers"},
 	} {
 		_, err := architecture(t, c.from).Grow(architecture(t, c.to), c.growth)
 		if !errors.Is(err, loop.ErrGrowth) || !strings.Contains(err.Error(), c.want) {

@@ -22,20 +22,20 @@ type Config struct {
 	RotaryBase    float64 `toml:"rotary_base" help:"base of the rotary angles" limits:"[0,1e30)" also:"rope_theta,rope_base,rotary_theta"`
 	Bias          bool    `toml:"bias" help:"biases in linear layers and layernorms" also:"use_bias"`
 	Tied          bool    `toml:"tied" help:"use the embedding, transposed, as the head" also:"tie_embeddings,tie_word_embeddings,weight_tying,tie_weights"`
-	InitStd       float64 `toml:"init_std" help:"weight matrices begin as normal(0, init_std)" limits:"(0,100)" also:"initializer_range,init_scale,init_range"`
+	InitStd       float64 `toml:"init_std" help:"weight matrices start as normal(0, init_std)" limits:"(0,100)" also:"initializer_range,init_scale,init_range"`
 	Injection     string  `toml:"injection" help:"give the looped block its input e in each loop: none, add (s + e) or linear (s·A + e·B)" values:"none,add,linear"`
-	LoopEmbedding bool    `toml:"loop_embedding" help:"add a learned vector for the number of the loop"`
+	LoopEmbedding bool    `toml:"loop_embedding" help:"add a learned vector for each loop"`
 }
 
 // Loops is the [loops] table: how the looped block is trained.
 type Loops struct {
-	RandomMean float64 `toml:"random_mean" help:"draw each step's loop count: Poisson(LogNormal) + 1 with this mean + 1; 0 keeps it fixed" limits:"[0,]"`
-	RandomMax  int     `toml:"random_max" help:"largest loop count drawn" limits:"[0,]"`
-	Truncate   int     `toml:"truncate" help:"let gradients pass only through the last so many loops; 0 is all" limits:"[0,]"`
-	EveryLoop  bool    `toml:"every_loop" help:"take the mean of the losses after every loop, not the loss after the last"`
-	Recompute  bool    `toml:"recompute" help:"keep only the state between loops and run each again in the backward pass" also:"gradient_checkpointing,activation_checkpointing,checkpointing"`
-	Exit       string  `toml:"exit" help:"none, or learned: a gate after each loop says how likely each position is done, and the loss is the expected one" values:"none,learned"`
-	ExitBeta   float64 `toml:"exit_beta" help:"weight, in the loss, of the entropy of a learned exit, which keeps all from leaving after the same loop" limits:"[0,1e6)"`
+	RandomMean float64 `toml:"random_mean" help:"mean r of a random loop count, which is 1 + Poisson(LogNormal), drawn for each step; 0 keeps the count fixed" limits:"[0,]"`
+	RandomMax  int     `toml:"random_max" help:"largest random loop count" limits:"[0,]"`
+	Truncate   int     `toml:"truncate" help:"number of last loops that gradients pass through; 0 is all" limits:"[0,]"`
+	EveryLoop  bool    `toml:"every_loop" help:"train on the mean of the losses after every loop, not on the loss after the last"`
+	Recompute  bool    `toml:"recompute" help:"keep only the state between loops, and run each loop again in the backward pass" also:"gradient_checkpointing,activation_checkpointing,checkpointing"`
+	Exit       string  `toml:"exit" help:"none or learned: a gate after each loop gives the probability that a position is done, and training minimizes the expected loss" values:"none,learned"`
+	ExitBeta   float64 `toml:"exit_beta" help:"weight of the entropy of a learned exit in the loss, which keeps positions from all leaving after the same loop" limits:"[0,1e6)"`
 }
 
 // LearnedExit reports whether the model has a gate after each loop.
@@ -77,7 +77,7 @@ func (c Config) Check(l Loops) (loop.Architecture, error) {
 	case l.RandomMax > 0 && l.RandomMean == 0:
 		return a, schema.Errorf("loops.random_max", " is %d with loops.random_mean = 0, which keeps the loop count fixed: set both or neither", l.RandomMax)
 	case l.Truncate > 0 && c.Injection == "none":
-		return a, schema.Errorf("loops.truncate", " is %d with model.injection = \"none\": what comes before the looped block would get no gradient; "+
+		return a, schema.Errorf("loops.truncate", " is %d with model.injection = \"none\": the layers before the looped block would get no gradient; "+
 			"set model.injection to add or linear", l.Truncate)
 	}
 	if r, ok := l.Random(); ok {
@@ -94,9 +94,9 @@ func (l Loops) checkExit(a loop.Architecture) error {
 	case !l.LearnedExit():
 		return nil
 	case max(a.Count(), l.RandomMax) < 2:
-		return schema.Errorf("loops.exit", " is learned with model.layers = %s, which has no loop to leave early: give it 2 loops or more", a)
+		return schema.Errorf("loops.exit", " is learned with model.layers = %s, which has no loop to leave early: use at least 2 loops", a)
 	case l.EveryLoop:
-		return schema.Errorf("loops.exit", " is learned with loops.every_loop = true: both say how much the loss of each loop counts; set one of them")
+		return schema.Errorf("loops.exit", " is learned with loops.every_loop = true: both weight the losses of the loops; set one of them")
 	case l.Truncate > 0:
 		return schema.Errorf("loops.exit", " is learned with loops.truncate = %d: a loop that gets no gradient can't learn to be the last; set one of them", l.Truncate)
 	}

@@ -23,8 +23,8 @@ import (
 
 // Config is the [regularize] table. The zero value is no regularizer.
 type Config struct {
-	Lambda float64 `toml:"lambda" help:"weight λ of the penalty λ·(1 − mean cosine); 0 is none" also:"regularizer,reg"`
-	Block  int     `toml:"block" help:"layers k of a block; neighbouring blocks are compared"`
+	Lambda float64 `toml:"lambda" help:"weight λ of the penalty λ·(1 − mean cosine); 0 turns it off" also:"regularizer,reg"`
+	Block  int     `toml:"block" help:"layers k of a block; the regularizer compares neighbouring blocks"`
 }
 
 // Active reports whether there is anything to do.

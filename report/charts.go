@@ -194,7 +194,7 @@ func (o overlay) lens() chart {
 		}
 		c.lines = append(c.lines, l)
 	}
-	c.caption = "What the model says where the looped block ends after that loop: " + metrics(o.records) + "."
+	c.caption = "What the model predicts if the looped block ends after that loop: " + metrics(o.records) + "."
 	return c
 }
 
@@ -248,7 +248,7 @@ func details(r *Record, prefix string) []chart {
 	charts := []chart{
 		byLoop(chart{name: "metric-by-loop", title: "Held-out " + metric + " after each loop", scale: shares, zero: true, one: true}, heldOutValues(r), r.metric(), marked),
 		byLoop(chart{name: "change-by-loop", title: "Change of the state in each loop", zero: true, log: true,
-			caption: "The norm of the change over the norm of the state before."}, heldOutValues(r), "change", marked),
+			caption: "The norm of the change relative to the norm of the state before."}, heldOutValues(r), "change", marked),
 		byLoop(chart{name: "training-loss-by-loop", title: "Training loss after each loop", log: true}, r.train, "loss", solid),
 		byName(chart{name: "kinds", title: "Held-out " + metric + " by kind", scale: shares, zero: true, one: true}, heldOutValues(r), r.metric()+" ", marked),
 		byName(chart{name: "cosine", title: "Cosine between neighbouring layers"}, r.train, "cosine_", solid),

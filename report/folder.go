@@ -102,12 +102,12 @@ func replaceable(path string) error {
 	}
 	found := marker.FindSubmatch(page[:min(len(page), 1<<14)])
 	if found == nil {
-		return fmt.Errorf("the folder holds %s and is no report of coil: give another with --out, or remove it", entries[0].Name())
+		return fmt.Errorf("the folder holds %s and is not a report of coil: give another with --out, or remove it", entries[0].Name())
 	}
 	ours := append(strings.Fields(string(found[1])), indexName)
 	for _, e := range entries {
 		if !slices.Contains(ours, e.Name()) || e.IsDir() {
-			return fmt.Errorf("the folder holds %s, which is no part of the report there: move that, or give another folder with --out", e.Name())
+			return fmt.Errorf("the folder holds %s, which is not part of the report there: move that, or give another folder with --out", e.Name())
 		}
 	}
 	return nil

@@ -182,7 +182,7 @@ func figures(charts []chart) ([]figure, error) {
 		}
 		caption := c.caption
 		if c.gaps > 0 {
-			caption = strings.TrimSpace(fmt.Sprintf("%s %s of no finite number.", caption, format.Plural(c.gaps, "gap")))
+			caption = strings.TrimSpace(fmt.Sprintf("%s %s without a finite number.", caption, format.Plural(c.gaps, "gap")))
 		}
 		// This is markup of a library that escapes its texts.
 		figures = append(figures, figure{c.name, caption, template.HTML(svgInline(c.title, c.body))})

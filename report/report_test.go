@@ -181,7 +181,7 @@ func TestReport(t *testing.T) {
 	m.has(t, "1⊗4", "1 layer, run 4 times", "finished at step 1200 of 1200", "50000 parameters · depth 4 · 1x params / 4x FLOPs of one layer · 459kFLOPs a token",
 		"p-hop · 4 hops · sequences of 64 tokens · batches of 64", "cpu · Some CPU · avx512 kernels · 2 workers", "19MiB planned",
 		"begun 2026-11-24 09:30:00 · last event", "After each loop", "kind accuracy exact match", "matmul 55.0%", "✗ wrong", "✓ right", "dbacbadcabdcabcd",
-		"pause, asked by process 123 on here", "training waits", "goes on from the checkpoint of this step", `layers = "1x4"`, `"host": "here"`, "training time 26s")
+		"pause, asked by process 123 on here", "training waits", "continues from the checkpoint of this step", `layers = "1x4"`, `"host": "here"`, "training time 26s")
 	m.hasPlots(t, "loss", "accuracy", "learning-rate", "gradient-norm", "tokens-per-second", "memory", "temperature", "metric-by-loop", "change-by-loop")
 	if strings.Contains(m.text, "Passed over") {
 		t.Error("something was passed over")
@@ -213,7 +213,7 @@ func TestNumbersAreTheRuns(t *testing.T) {
 			t.Errorf("%v is no number of the run", x)
 		}
 	}
-	m.has(t, "4⊗(1,4,1)", "3 blocks of 4 layers, run 1, 4 and 1 times", "held-out exact match", "n=8", "crashed at step 900 of 1200: its process ended without a word")
+	m.has(t, "4⊗(1,4,1)", "3 blocks of 4 layers, run 1, 4 and 1 times", "held-out exact match", "n=8", "crashed at step 900 of 1200: its process ended without a message")
 	m.hasPlots(t, "exact-match", "kinds")
 	if last := evaluation(s, 900, 0.3); !slices.Contains(m.data, float64(*last.Eval.Loops[2].Exact)) {
 		t.Error("the last evaluation's exact match after loop 3 is missing")
@@ -247,7 +247,7 @@ func TestStatus(t *testing.T) {
 		{[]run.Event{{Kind: run.KindEnd, Step: 1200}, {Kind: run.KindNote, Step: 1200, Text: "x"}, {Kind: "later", Step: 1300}}, false, Finished, "at step 1200 of 1200"},
 		{[]run.Event{{Kind: run.KindStop, Step: 20}}, false, Stopped, "at step 20 of 1200; coil resume 2026-11-24_09-30-00_ab12 goes on"},
 		{[]run.Event{{Kind: run.KindError, Step: 20, Text: "diverged at step 21"}}, false, Failed, "diverged at step 21"},
-		{nil, false, Crashed, "at step 10 of 1200: its process ended without a word; coil resume"},
+		{nil, false, Crashed, "at step 10 of 1200: its process ended without a message; coil resume"},
 		{[]run.Event{{Kind: run.KindPause, Step: 20}}, false, Crashed, ""},
 		{nil, true, Running, "at step 10 of 1200, when this was written"},
 		{[]run.Event{{Kind: run.KindPause, Step: 20}}, true, Paused, "at step 20 of 1200, when this was written"},
@@ -355,7 +355,7 @@ func TestNumbersThatAreNone(t *testing.T) {
 		{Kind: run.KindError, Step: 9, Text: "diverged"}}
 	r := story{config: config, events: events}.tell(t)
 	m := report(t, r)
-	m.has(t, "training loss NaN", "held-out loss NaN", "7 gaps of no finite number", "diverged")
+	m.has(t, "training loss NaN", "held-out loss NaN", "7 gaps without a finite number", "diverged")
 	m.hasPlots(t, "loss")
 	if m.elements["figure"] != 1 {
 		t.Errorf("%d plots, want only that of the loss", m.elements["figure"])

@@ -66,7 +66,7 @@ func outcome(r *Record) (standing, failure string) {
 	if r.setup.Steps > 0 {
 		at += " of " + count(r.setup.Steps)
 	}
-	resume := fmt.Sprintf("; coil resume %s goes on", printable(text.Path(r.Info.ID), 200))
+	resume := fmt.Sprintf("; coil resume %s continues it", printable(text.Path(r.Info.ID), 200))
 	switch r.Status {
 	case Finished:
 		return at, ""
@@ -86,7 +86,7 @@ func outcome(r *Record) (standing, failure string) {
 	if r.Crash != nil {
 		return at + resume, printable(r.Crash.String(), mostText)
 	}
-	return at + ": its process ended without a word" + resume, ""
+	return at + ": its process ended without a message" + resume, ""
 }
 
 // facts are what was trained, on what, and when.
@@ -355,7 +355,7 @@ func logText(e run.Event) string {
 		return e.Text
 	}
 	return map[string]string{
-		run.KindStart: "the run begins", run.KindPause: "training waits", run.KindContinue: "training goes on",
-		run.KindResume: "goes on from the checkpoint of this step", run.KindStop: "stopped by the user", run.KindEnd: "all steps are done",
+		run.KindStart: "the run begins", run.KindPause: "training waits", run.KindContinue: "training continues",
+		run.KindResume: "continues from the checkpoint of this step", run.KindStop: "stopped by the user", run.KindEnd: "all steps are done",
 	}[e.Kind]
 }

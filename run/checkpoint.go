@@ -274,7 +274,7 @@ func (s *space) err() error {
 	if s.full == nil {
 		return nil
 	}
-	return fmt.Errorf("%w: disk full: the checkpoint has %s, of which %s fitted: free at least %d MiB, or choose another disk with --out",
+	return fmt.Errorf("%w: disk full: the checkpoint has %s and only %s fitted: free at least %d MiB, or choose another disk with --out",
 		s.full, format.Bytes(s.needed), format.Bytes(s.fitted), (s.needed-s.fitted)>>20+1)
 }
 

@@ -82,7 +82,7 @@ func (r *Run) Send(c Command) error {
 	if _, alive, err := r.Holder(); err != nil {
 		return fmt.Errorf("send %s to %s: %w", c, r.path, err)
 	} else if !alive {
-		return fmt.Errorf("%w %s; coil resume %s goes on with it", ErrNotTrained, r.info.ID, r.path)
+		return fmt.Errorf("%w %s; coil resume %s continues it", ErrNotTrained, r.info.ID, r.path)
 	}
 	host, err := os.Hostname()
 	if err != nil {

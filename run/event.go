@@ -211,7 +211,7 @@ func (r *Run) lookAfterEvents(step int) error {
 		if err := r.restoreEvents(path); err != nil {
 			return err
 		}
-		what = "was deleted, and was written anew"
+		what = "was deleted and written again"
 	case err != nil:
 		return err
 	case !os.SameFile(named, opened):

@@ -72,10 +72,10 @@ func (r *Run) keepLock(step int) error {
 	}
 	f, err := acquire(r.path)
 	if err != nil {
-		return fmt.Errorf("%s was deleted while the run was trained here: %w", lockName, err)
+		return fmt.Errorf("%s was deleted while the run was training here: %w", lockName, err)
 	}
 	if fi, err := r.events.Stat(); err != nil || fi.Size() > r.digest.at {
-		return errors.Join(err, f.Close(), fmt.Errorf("%s was deleted while the run was trained here, and another process has trained it since; this one stops, and its last steps are lost", lockName))
+		return errors.Join(err, f.Close(), fmt.Errorf("%s was deleted while the run was training here, and another process has trained it since; this one stops, and its last steps are lost", lockName))
 	}
 	if r.relock != nil {
 		r.relock.Close()

@@ -236,7 +236,7 @@ func View(path string) (*Run, error) {
 		return nil, fmt.Errorf("open run %s: %s is damaged: %w", path, infoName, infoFault(err))
 	}
 	if err != nil {
-		r.damage = fmt.Errorf("%s is damaged: %w; what the run ran on is not known for certain, and all else is as it was", filepath.Join(resolved, infoName), infoFault(err))
+		r.damage = fmt.Errorf("%s is damaged: %w; what the run ran on is uncertain; the rest of the run is unharmed", filepath.Join(resolved, infoName), infoFault(err))
 		r.guess()
 	}
 	return r, nil

@@ -249,7 +249,7 @@ func TestNotFiles(t *testing.T) {
 // Events that somebody has deleted, replaced or cut while the run is trained are noticed, and what can be saved of them is.
 func TestEventsTakenAway(t *testing.T) {
 	for what, do := range map[string]func(path string) error{
-		"was deleted, and was written anew": os.Remove,
+		"was deleted and written again": os.Remove,
 		"was replaced by another": func(path string) error {
 			return errors.Join(os.WriteFile(path+".new", []byte(`{"kind":"note","text":"theirs"}`+"\n"), 0o666), os.Rename(path+".new", path))
 		},

@@ -78,7 +78,7 @@ func (r *Run) verifyEvents() Finding {
 		case errors.Is(err, io.EOF):
 			f.Text = fmt.Sprintf("%d events", n)
 			if garbled > 0 {
-				f.Err = fmt.Errorf("%w: of %d lines, %d are no events, the first: %w", ErrDamaged, n+garbled, garbled, first)
+				f.Err = fmt.Errorf("%w: %d lines, of them %d not events; the first: %w", ErrDamaged, n+garbled, garbled, first)
 			}
 			if er.Cut() > 0 {
 				f.Text += fmt.Sprintf(", and %d bytes of one that was being written when its process was killed", er.Cut())
@@ -124,7 +124,7 @@ func (r *Run) verifyCheckpoints(check func(Checkpoint) error) []Finding {
 	entries, _ := os.ReadDir(r.checkpointsPath()) // read above
 	for _, e := range entries {
 		if m := checkpointPattern.FindStringSubmatch(e.Name()); m != nil && m[1] == "." && m[4] != oldSuffix {
-			findings = append(findings, Finding{Part: filepath.Join(checkpointsName, e.Name()), Text: "left by a process that was killed, or is being written; whoever resumes the run removes it"})
+			findings = append(findings, Finding{Part: filepath.Join(checkpointsName, e.Name()), Text: "left by a killed process, or being written now; resuming the run removes it"})
 		}
 	}
 	return findings

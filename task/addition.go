@@ -35,10 +35,10 @@ type Addition struct {
 	Operands []int `toml:"operands" help:"operand counts that training mixes"`
 	// Evaluate lists operand counts for evaluation to report besides the trained
 	// ones. It may repeat those.
-	Evaluate []int `toml:"evaluate" help:"operand counts that evaluation reports besides those"`
+	Evaluate []int `toml:"evaluate" help:"further operand counts that evaluation reports"`
 	// Order says which digit of the answer comes first: the "most" or the "least"
 	// significant. Operands always begin with the most significant.
-	Order string `toml:"order" help:"which digit of the answer comes first: most or least significant" values:"most,least"`
+	Order string `toml:"order" help:"digit of the answer that comes first: the most or the least significant" values:"most,least"`
 }
 
 const (
@@ -78,7 +78,7 @@ func (c Addition) Check() error {
 				return fmt.Errorf("addition: %s = %v: %d, want %d to %d", list.key, list.counts, n, minOperands, maxOperands)
 			}
 			if slices.Contains(list.counts[:i], n) {
-				return fmt.Errorf("addition: %s = %v: %d stands twice, want each once", list.key, list.counts, n)
+				return fmt.Errorf("addition: %s = %v: %d occurs twice, want each once", list.key, list.counts, n)
 			}
 		}
 	}

@@ -66,19 +66,19 @@ type Assignment struct {
 	// together have at most the 26 letters.
 	Variables int `toml:"variables" help:"variables of each depth, 2 or more; all depths together at most 26" limits:"[2,26]"`
 	// Values says that numbers go from 1 to it, at least 2.
-	Values int `toml:"values" help:"numbers go from 1 to this" limits:"[2,65536]"`
+	Values int `toml:"values" help:"largest number; the least is 1" limits:"[2,65536]"`
 	// Depth lists the depths that training draws from, uniformly, each at least 0.
 	Depth []int `toml:"depth" help:"depths that training mixes: 0 asks for a variable that has a number, 1 for an alias of one, 2 for an alias of that, …"`
 	// Evaluate lists depths for evaluation to report besides the trained ones. It may
 	// repeat those.
-	Evaluate []int `toml:"evaluate" help:"depths that evaluation reports besides those"`
+	Evaluate []int `toml:"evaluate" help:"further depths that evaluation reports"`
 	// Format is "math", "code", or "both": each as often as the other.
 	Format string `toml:"format" help:"math (equations), code (a program) or both" values:"math,code,both"`
 	// Shots is S, the number of questions with answers that go before.
-	Shots int `toml:"shots" help:"questions with answers that go before the question" limits:"[0,256]"`
+	Shots int `toml:"shots" help:"questions with answers before the question" limits:"[0,256]"`
 	// Loss is "every": at each answer, those of the shots too, or "last": only at the
 	// answer of the last question. Without shots they are the same.
-	Loss string `toml:"loss" help:"every: at each answer, those of the shots too; last: at the last answer only" values:"every,last"`
+	Loss string `toml:"loss" help:"every: at each answer, including those of the shots; last: at the last answer only" values:"every,last"`
 }
 
 const (
@@ -124,7 +124,7 @@ func (c Assignment) Check() error {
 					list.key, list.depths, d, deepest, c.Variables, len(alphabet))
 			}
 			if slices.Contains(list.depths[:i], d) {
-				return fmt.Errorf("assignment: %s = %v: %d stands twice, want each once", list.key, list.depths, d)
+				return fmt.Errorf("assignment: %s = %v: %d occurs twice, want each once", list.key, list.depths, d)
 			}
 		}
 	}

@@ -50,7 +50,7 @@ func newGroup(name string) (*group, error) {
 		}
 	}
 	if strings.Contains(name, "x") {
-		g.about = "what stands between commas is multiplied apart: " + g.about
+		g.about = "the parts between commas are multiplied separately: " + g.about
 	}
 	return g, nil
 }
@@ -162,7 +162,7 @@ func cyclic(m int) *group {
 //	rj·rk = r(j+k)   rj·sk = s(k−j)   sj·rk = s(j+k)   sj·sk = r(k−j)
 func dihedral(n int) *group {
 	g := &group{order: 2 * n, texts: make([]string, 2*n), // rotations, then reflections
-		about: fmt.Sprintf("rk turns corner x of %d to x + k, sk takes it to k − x, both modulo %d; two corners tell which it is", n, n)}
+		about: fmt.Sprintf("rk turns corner x of %d to x + k, sk takes it to k − x, both modulo %d; the images of two corners determine it", n, n)}
 	for k := range n {
 		g.texts[k], g.texts[n+k] = fmt.Sprintf("r%d", k), fmt.Sprintf("s%d", k)
 	}

@@ -44,7 +44,7 @@ type GroupWord struct {
 	Lengths []int `toml:"lengths" help:"word lengths that training mixes"`
 	// Evaluate lists word lengths for evaluation to report besides the trained ones.
 	// It may repeat those.
-	Evaluate []int `toml:"evaluate" help:"word lengths that evaluation reports besides those"`
+	Evaluate []int `toml:"evaluate" help:"further word lengths that evaluation reports"`
 	// Loss is "every": at each position of the word, or "last": only at its last
 	// one. The split divides whole words, so with "every" a held-out word may begin
 	// as a training word does.
@@ -79,7 +79,7 @@ func (c GroupWord) Check() error {
 				return fmt.Errorf("group-word: %s = %v: %d, want 1 to %d", list.key, list.lengths, n, maxWord)
 			}
 			if slices.Contains(list.lengths[:i], n) {
-				return fmt.Errorf("group-word: %s = %v: %d stands twice, want each once", list.key, list.lengths, n)
+				return fmt.Errorf("group-word: %s = %v: %d occurs twice, want each once", list.key, list.lengths, n)
 			}
 		}
 	}

@@ -86,34 +86,34 @@ import (
 // the first level without a parent, and a needed definition that is no operand of the next.
 type IGSM struct {
 	// Modulus is what all arithmetic is modulo, 2 to 100.
-	Modulus int `toml:"modulus" help:"what the arithmetic is modulo, 2 to 100" limits:"[2,100]"`
+	Modulus int `toml:"modulus" help:"modulus of the arithmetic, 2 to 100" limits:"[2,100]"`
 	// Levels is the number of levels of entities, at least 2. Levels·Width letters are needed, and there are 26.
 	Levels int `toml:"levels" help:"levels of entities, at least 2; levels times width is at most 26" limits:"[2,13]"`
 	// Width is the most entities of a level, at least 2.
 	Width int `toml:"width" help:"most entities of a level, at least 2"`
 	// Edges is the most edges of the graph, so the most definitions of a problem: (Levels−1)·Width to (Levels−1)·Width².
-	Edges int `toml:"edges" help:"most edges of the graph, so most definitions of a problem"`
+	Edges int `toml:"edges" help:"most edges of the graph, and so most definitions of a problem"`
 	// Operations is the most operations of a problem, 5 to 64.
 	Operations int `toml:"operations" help:"most operations of a problem, 5 to 64"`
 	// Operands is the most operands of a definition, the constant among them, 2 to 4. The law above is for 4; with fewer, a
 	// definition is full sooner.
-	Operands int `toml:"operands" help:"most operands of a definition, its constant among them, 2 to 4" limits:"[2,4]"`
+	Operands int `toml:"operands" help:"most operands of a definition, including its constant, 2 to 4" limits:"[2,4]"`
 	// Law says how many operations a problem has: "light", the smaller of two uniform draws from 1 to Operations, so that
 	// few are likelier; or "fixed", Operations.
-	Law string `toml:"law" help:"how many operations problems have: light (up to the most, few are likelier) or fixed (the most)" values:"light,fixed"`
+	Law string `toml:"law" help:"number of operations: light (up to the most, small numbers are likelier) or fixed (the most)" values:"light,fixed"`
 	// Evaluate lists numbers of operations that evaluation reports besides, each a kind, 5 to 64. They may be more than
 	// Operations.
-	Evaluate []int `toml:"evaluate" help:"numbers of operations that evaluation reports besides, 5 to 64"`
+	Evaluate []int `toml:"evaluate" help:"further numbers of operations that evaluation reports, 5 to 64"`
 	// Names says how E#I is read: "whole", as one token; or "letters", as three, so that names have something in common
 	// but sequences are nearly twice as long.
-	Names string `toml:"names" help:"how E#I is read: whole (one token) or letters (three)" values:"whole,letters"`
+	Names string `toml:"names" help:"tokens of a name such as E#I: whole (one) or letters (three)" values:"whole,letters"`
 	// Ask says for what a problem asks: "one" quantity, or "every" one, in training with a target for each. With every the
 	// question that evaluation is about is the last.
-	Ask string `toml:"ask" help:"for what a problem asks: one quantity, or every one, to learn more from each" values:"one,every"`
+	Ask string `toml:"ask" help:"what a problem asks for: one quantity, or every one, to learn more from each problem" values:"one,every"`
 	// Length is the number of tokens of a sequence. Shorter problems are padded on the left, so that the question always
 	// ends, and the answer is asked for, at the last position; longer ones are drawn anew, with as many operations. 0 is
 	// room for the longest.
-	Length int `toml:"length" help:"tokens of a sequence; longer problems are drawn anew, and 0 is room for every one" limits:"[0,65536]"`
+	Length int `toml:"length" help:"tokens of a sequence; longer problems are drawn again; 0 has room for every problem" limits:"[0,65536]"`
 }
 
 const (
@@ -177,7 +177,7 @@ func (c IGSM) Check() error {
 			return err
 		}
 		if slices.Contains(c.Evaluate[:i], n) {
-			return fmt.Errorf("i-gsm: evaluate = %v: %d stands twice, want each once", c.Evaluate, n)
+			return fmt.Errorf("i-gsm: evaluate = %v: %d occurs twice, want each once", c.Evaluate, n)
 		}
 	}
 	return nil

@@ -330,7 +330,7 @@ func (t *Trainer) Resume(c run.Checkpoint) error {
 		t.remarks = append(t.remarks, "since the checkpoint, these keys have changed: "+strings.Join(changes, "; "))
 	}
 	if had, now := circumstancesOf(c).Kernels, kernels(t.backend.Info()); had != "" && had != now {
-		t.remarks = append(t.remarks, fmt.Sprintf("the checkpoint was computed by the kernels %s, and these are %s: the numbers that follow are as good, and not bit for bit those of a run that went on with the others", had, now))
+		t.remarks = append(t.remarks, fmt.Sprintf("the checkpoint was computed by the kernels %s, and these are %s: results are as accurate, but not bit for bit those of a run with the old kernels throughout", had, now))
 	}
 	return nil
 }

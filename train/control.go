@@ -47,7 +47,7 @@ func (t *Trainer) ask() error {
 	for !s.stop {
 		asked, ok, err := t.run.NextCommand()
 		if err != nil {
-			err = fmt.Errorf("what others ask can't be read: %w", err)
+			err = fmt.Errorf("requests of other processes can't be read: %w", err)
 			return t.noteOnce(&t.unasked, err)
 		} else if !ok {
 			break

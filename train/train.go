@@ -309,7 +309,7 @@ func (t *Trainer) keepFirst() error {
 	if t.WarmStart == nil {
 		return t.save(false)
 	}
-	if err := t.note("begins with the weights of " + t.WarmStart.String()); err != nil {
+	if err := t.note("starts with the weights of " + t.WarmStart.String()); err != nil {
 		return err
 	}
 	if cs, err := t.run.Checkpoints(); err == nil && len(cs) > 0 && cs[0].Step == 0 {

@@ -285,7 +285,7 @@ func TestOrigin(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	said := "begins with the weights of step 3 of " + want.Run + ", 1⊗2, grown by middle, which had model.activation = gelu, model.rotary_base = 10000"
+	said := "starts with the weights of step 3 of " + want.Run + ", 1⊗2, grown by middle, which had model.activation = gelu, model.rotary_base = 10000"
 	if !slices.ContainsFunc(h, func(e run.Event) bool { return e.Kind == run.KindNote && e.Text == said }) {
 		t.Errorf("no event says %q: %v", said, h)
 	}

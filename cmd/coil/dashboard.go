@@ -116,8 +116,8 @@ func (l *deferredWriter) to(w io.Writer) {
 	w.Write(l.kept.Bytes())
 }
 
-// screen is the terminal while the dashboard has it for itself: what anything else in this process writes to standard output
-// and error meanwhile goes to a file, and to the dashboard's log.
+// screen is the terminal while the dashboard owns it: whatever else this process writes to standard output and error
+// goes to a file, and to the dashboard's log.
 type screen struct {
 	terminal       *os.File
 	stdout, stderr int // as they were

@@ -25,7 +25,7 @@ func TestFullDisk(t *testing.T) {
 	mustCoil(t, append(flags, whole)...)
 
 	_, stderr, code := coil(t, append(flags, path)...)
-	found := regexp.MustCompile(`disk full: .*; the checkpoint of step (\d+) is intact; then go on with\n  coil resume (.*)\n$`).FindStringSubmatch(stderr)
+	found := regexp.MustCompile(`disk full: .*; the checkpoint of step (\d+) is intact; then continue with\n  coil resume (.*)\n$`).FindStringSubmatch(stderr)
 	if code != exitFailed || found == nil || found[2] != path {
 		t.Fatalf("a full disk: %d, %s", code, stderr)
 	}

@@ -45,7 +45,7 @@ func newExperiment() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "experiment [NAME | GRID.toml]",
 		Short: "Train a grid of models under equal conditions, and put the results in a table",
-		Example: `  coil experiment                          the built-in experiments, and the time that each takes on this machine
+		Example: `  coil experiment                          the built-in experiments, and how long each takes
   coil experiment p-hop --dry-run          its cells; trains nothing
   coil experiment p-hop                    train the remaining cells and print the table
   coil experiment p-hop --results          the results so far

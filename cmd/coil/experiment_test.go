@@ -61,7 +61,7 @@ func TestExperimentGoesOn(t *testing.T) {
 	p.await(t, "both cells had begun", func() bool { return begun(folder) })
 	p.send(t, syscall.SIGINT)
 	p.wantExit(t, 130)
-	if s := p.stderr.String(); !strings.Contains(s, "stopped; the same command goes on") {
+	if s := p.stderr.String(); !strings.Contains(s, "stopped; the same command continues") {
 		t.Errorf("it says %q", s)
 	}
 	f, err := experiment.Open(folder)
@@ -110,7 +110,7 @@ func TestExperimentInDashboard(t *testing.T) {
 	p.await(t, "g cells")
 	p.await(t, "of 2 cells")
 	p.press(t, "q")
-	p.await(t, "training goes on; Ctrl-C stops it")
+	p.await(t, "training continues; Ctrl-C stops it")
 	p.await(t, "2 of 2 cells finished")
 	p.wantExit(t, exitOK)
 	if s := p.tail(t); strings.Contains(s, "\x1b[1;1H") {

@@ -220,7 +220,7 @@ func TestSignalStops(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			for _, want := range []string{"\nstopping", fmt.Sprintf("\nstopped at step %d of 100000000; go on with\n  coil resume %s\n", c.Step, path)} {
+			for _, want := range []string{"\nstopping", fmt.Sprintf("\nstopped at step %d of 100000000; continue with\n  coil resume %s\n", c.Step, path)} {
 				if !strings.Contains(said, want) {
 					t.Errorf("%q is not said: %s", want, said)
 				}
@@ -248,7 +248,7 @@ func TestSecondInterruptLeaves(t *testing.T) {
 	p := start(t, "coil", "train", tinyFile(t), "--run-dir", path, "--batch", "524288", "--steps", "2") // two long steps
 	p.await(t, "the run began", func() bool { return steps(path) == 0 })
 	p.send(t, syscall.SIGINT)
-	p.await(t, "it said that it stops", func() bool { return strings.Contains(p.stderr.String(), "once more leaves at once") })
+	p.await(t, "it said that it stops", func() bool { return strings.Contains(p.stderr.String(), "a second Ctrl-C leaves at once") })
 	p.send(t, syscall.SIGINT)
 	p.wantExit(t, 128+int(syscall.SIGINT))
 	if cs, err := view(t, path).Checkpoints(); err != nil || len(cs) != 0 {
@@ -325,7 +325,7 @@ func TestSignalInEval(t *testing.T) {
 	p.await(t, "it said what it measures", func() bool { return p.stdout.String() != "" })
 	p.send(t, syscall.SIGINT)
 	p.wantExit(t, 130)
-	if out, err := p.stdout.String(), p.stderr.String(); !strings.HasSuffix(out, " held-out examples\n") || err != "\nstopping; Ctrl-C once more leaves at once\n" {
+	if out, err := p.stdout.String(), p.stderr.String(); !strings.HasSuffix(out, " held-out examples\n") || err != "\nstopping; a second Ctrl-C leaves at once\n" {
 		t.Errorf("it said %s%s", out, err)
 	}
 }

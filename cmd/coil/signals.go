@@ -19,17 +19,18 @@ type interrupt struct {
 	second func(code int) // after the second Ctrl-C
 }
 
-// endingSignals begins to listen to the signals that ask a process to end, and to others; signal.Stop ends it.
+// endingSignals starts listening to the signals that ask a process to end, and to others; signal.Stop ends it.
 func endingSignals(others ...os.Signal) chan os.Signal {
 	c := make(chan os.Signal, 8)
 	signal.Notify(c, append(others, syscall.SIGINT, syscall.SIGTERM)...)
-	if !signal.Ignored(syscall.SIGHUP) { // as under nohup: a closed terminal stops nothing
+	if !signal.Ignored(syscall.SIGHUP) { // under nohup, closing the terminal stops nothing
 		signal.Notify(c, syscall.SIGHUP)
 	}
 	return c
 }
 
-// watchSignals begins to listen; end stops it. first is what to say after the first signal, again what a second Ctrl-C does.
+// watchSignals starts listening; end stops it. first is the message after the first signal, and again says what a second
+// Ctrl-C does.
 func watchSignals(w io.Writer, first, again string) *interrupt {
 	i := &interrupt{c: endingSignals(), second: os.Exit}
 	go func() {

@@ -15,9 +15,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The dashboard, and its home screen, is in a process of its own, with the same command line. Nothing that ends that process, be it a fault of the
-// Go runtime, which no handler sees, or kill -9, leaves the terminal as the dashboard had set it: its parent waits for it, sets
-// the terminal as it was, says what has happened, and ends as it did. Only then the shell goes on.
+// The dashboard or the home screen runs in its own process, with the same command line. Whatever ends that process, even a
+// fatal error of the Go runtime (which no handler sees) or kill -9, its parent waits for it, restores the terminal, says what
+// happened, and exits with the same code. Only then does the shell continue.
 
 // supervisedEnv, in the environment of the child, names the descriptors of the connection to its parent.
 const (
@@ -38,9 +38,9 @@ type supervisor struct {
 // supervise returns, in a process that has one, its supervisor. In any other it starts such a process, waits for its end, and
 // returns an error that has its exit code.
 //
-// While the keyboard interrupts, the terminal sends Ctrl-C to both processes. So the supervisor then passes SIGINT on as second:
-// as SIGTERM to a process that leaves at once after two interrupts, and not at all, if second is nil, to one that runs commands
-// that Ctrl-C is for.
+// In its normal mode, the terminal sends Ctrl-C to both processes. The supervisor then passes SIGINT on as the signal second: as
+// SIGTERM to a process that leaves at once after two interrupts, and not at all (second is nil) to one whose commands handle
+// Ctrl-C themselves.
 func supervise(w io.Writer, second os.Signal) (*supervisor, error) {
 	if os.Getenv(supervisedEnv) == "" {
 		return nil, superviseChild(w, second)
@@ -163,7 +163,7 @@ func tellCrash(w io.Writer, path, stderr string) {
 	fmt.Fprintf(w, "continue with\n  coil resume %s\n", text.Path(path))
 }
 
-// forward passes signals on to a child, as what as makes of them; nil is none.
+// forward passes signals on to a child; as maps each to the signal to send, or to nil for none.
 func forward(signals <-chan os.Signal, ended <-chan struct{}, child *os.Process, as func(os.Signal) os.Signal) {
 	for {
 		select {

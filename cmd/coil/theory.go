@@ -29,7 +29,7 @@ func newTheory() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "theory",
-		Short: "Build what the theorems on looped transformers say exists, and run it",
+		Short: "Build the looped transformers that theorems prove to exist, and run them",
 		Example: `  coil theory                                the constructions, with their sizes and the theorems'
   coil theory group --group S5 --length 16   compose 16 elements of S5 in 4 loops
   coil theory p-hop --hops 8 --explain       see the pointers double, loop by loop
