@@ -28,7 +28,7 @@ const (
 	Failed   Status = "failed"   // with an error
 	Running  Status = "running"
 	Paused   Status = "paused"  // and its process waits
-	Crashed  Status = "crashed" // its process ended without a word
+	Crashed  Status = "crashed" // its process ended without a message
 )
 
 // Record is what a run tells of itself. What a killed process did after its last checkpoint, and a resumed run did again,

@@ -183,8 +183,8 @@ func headlines(r *Record) []headline {
 func loops(r *Record) table {
 	last := r.evaluation()
 	v := last.Values()
-	t := table{Title: "After each loop", Note: "What the model says, at step " + count(last.Step) +
-		", where the looped block ends after that loop; and the norm of the loop's change over that of the state before.",
+	t := table{Title: "After each loop", Note: "What the model predicts, at step " + count(last.Step) +
+		", if the looped block ends after that loop; and the norm of the loop's change relative to that of the state before.",
 		Head: []string{"loop", r.setup.Metric}}
 	var others []string
 	for _, name := range []string{"accuracy", "exact", "loss", "change"} {

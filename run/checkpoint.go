@@ -610,7 +610,7 @@ func (r *Run) none() error {
 	}
 	h, _ := r.History() // without events nothing is told
 	if step, ok := h.Told(); ok {
-		return fmt.Errorf("run %s: %w: %s tells of one of step %d, and %s has none; put the folder back, or begin anew with: coil resume %s --step 0",
+		return fmt.Errorf("run %s: %w: %s mentions one of step %d, but %s has none; put the folder back, or start again with: coil resume %s --step 0",
 			r.path, ErrLost, eventsName, step, r.checkpointsPath(), r.path)
 	}
 	return fmt.Errorf("run %s: %w", r.path, ErrNoCheckpoint)

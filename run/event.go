@@ -226,7 +226,7 @@ func (r *Run) lookAfterEvents(step int) error {
 		return err
 	}
 	old.Close()
-	return r.appendLine(Event{Kind: KindNote, Step: step, Text: fmt.Sprintf("%s %s while the run was trained", eventsName, what)})
+	return r.appendLine(Event{Kind: KindNote, Step: step, Text: fmt.Sprintf("%s %s while the run was training", eventsName, what)})
 }
 
 // restoreEvents copies the events from the file that has no name any more.

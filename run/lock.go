@@ -81,7 +81,7 @@ func (r *Run) keepLock(step int) error {
 		r.relock.Close()
 	}
 	r.relock = f // and not r.lock, which others read meanwhile
-	return r.appendLine(Event{Kind: KindNote, Step: step, Text: lockName + " was deleted while the run was trained, and was made anew"})
+	return r.appendLine(Event{Kind: KindNote, Step: step, Text: lockName + " was deleted while the run was training, and made again"})
 }
 
 // isAt reports whether path names the open file.

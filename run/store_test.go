@@ -143,7 +143,7 @@ func TestLostCheckpoints(t *testing.T) {
 			if !errors.Is(err, ErrLost) || errors.Is(err, ErrNoCheckpoint) {
 				t.Fatal(err)
 			}
-			wantError(t, err, "tells of one of step 3", "coil resume "+r.Path()+" --step 0")
+			wantError(t, err, "mentions one of step 3", "coil resume "+r.Path()+" --step 0")
 		}
 	}
 	if err := r.Close(); err != nil {
@@ -271,7 +271,7 @@ func TestEventsTakenAway(t *testing.T) {
 		for _, e := range h {
 			texts = append(texts, e.Text)
 		}
-		want := []string{eventsName + " " + what + " while the run was trained", "after"}
+		want := []string{eventsName + " " + what + " while the run was training", "after"}
 		switch {
 		case strings.HasPrefix(what, "was deleted"):
 			want = slices.Insert(want, 0, "before")

@@ -92,7 +92,7 @@ func sessions(page string) []shown {
 var (
 	shownRun      = regexp.MustCompile(`\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d_[0-9a-f]{4}`)
 	shownBackend  = regexp.MustCompile(`^backend  cpu · .* kernels · .*`)
-	shownDuration = regexp.MustCompile(`\b\d+(\.\d+)? (years|days|h|min|m|s)\b( \d+ s\b)?`)
+	shownDuration = regexp.MustCompile(`\b\d+(\.\d+)? (years|days|h|min|m|s|ms)\b( \d+ s\b)?`)
 	shownUnit     = regexp.MustCompile(`\b[KMGT]iB\b`)
 	shownNumber   = regexp.MustCompile(`[-+<]?\d[\d.]*(e[-+]\d+)?( [kMGT]\b)?`)
 	shownNumbers  = regexp.MustCompile(`#( #)+`)

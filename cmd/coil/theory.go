@@ -69,13 +69,13 @@ func finish(cmd *cobra.Command, build builder) (*cobra.Command, builder) {
 	f.SortFlags = false
 	f.IntVar(&o.examples, "examples", 4, "`number` of random examples")
 	f.Uint64Var(&o.seed, "seed", 1, "`seed` of random weights and examples")
-	f.BoolVar(&o.snap, "snap", false, "set discrete coordinates to the nearest of their values after each loop, which no transformer does: what is left is the error of one loop")
+	f.BoolVar(&o.snap, "snap", false, "after each loop, set discrete coordinates to the nearest of their values, which no transformer does: the error that remains is that of one loop")
 	f.BoolVar(&o.explain, "explain", false, "show the first example, loop by loop")
 	f.BoolVar(&o.asJSON, "json", false, "print JSON")
 	cmd.Args = exactArgs(0, "flags only")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if o.explain && o.asJSON {
-			return usageError{fmt.Errorf("--explain and --json: what is explained is text; give one of them")}
+			return usageError{fmt.Errorf("--explain and --json: an explanation is text; give one of them")}
 		}
 		begun := time.Now()
 		c, err := build(o)
@@ -112,8 +112,8 @@ func newTheoryLooped() (*cobra.Command, builder) {
 		Example: `  coil theory looped
   coil theory looped --layers 3 --schedule 0,2,1,1,0 --explain
   coil theory looped --layers 24 --depth 24 --width 32`,
-		Long: "R random layers, run in the order of a schedule, are compiled into one layer that runs as often as the schedule has entries. A few numbers of the " +
-			"state say which layer has its turn. The outputs are equal to the last bit.",
+		Long: "Compiles R random layers, which run in the order of a schedule, into one layer that runs once for each entry of the schedule. A few numbers of the " +
+			"state say which layer is next. The outputs are equal to the last bit.",
 	}
 	var c theory.LoopedConfig
 	var schedule string
@@ -137,7 +137,7 @@ func newTheoryLooped() (*cobra.Command, builder) {
 			for entry := range strings.SplitSeq(schedule, ",") {
 				r, err := strconv.Atoi(strings.TrimSpace(entry))
 				if err != nil {
-					return nil, usageError{fmt.Errorf("--schedule %s: %q is no layer, want numbers from 0 to %d with commas between them", schedule, entry, c.Layers-1)}
+					return nil, usageError{fmt.Errorf("--schedule %s: %q is not a layer, want numbers from 0 to %d with commas between them", schedule, entry, c.Layers-1)}
 				}
 				c.Schedule = append(c.Schedule, r)
 			}
@@ -156,17 +156,17 @@ func newTheoryCOT() (*cobra.Command, builder) {
 		Short: "Chain of thought by looping",
 		Example: `  coil theory cot
   coil theory cot --layers 3 --tokens 12 --explain`,
-		Long: "A random decoder of L layers continues a prompt by m tokens, one after the other. A model of L + 4 layers, run m times on the prompt and m dummy tokens, " +
+		Long: "A random decoder of L layers continues a prompt by m tokens, one after the other. A model of L + 4 layers, looped m times on the prompt and m dummy tokens, " +
 			"writes the same tokens.",
 	}
 	var c theory.ThoughtConfig
 	f := cmd.Flags()
 	f.IntVar(&c.Layers, "layers", 2, "`number` of layers L of the decoder")
 	shapeFlags(cmd, &c.Shape, &c.Scale)
-	f.IntVar(&c.Vocabulary, "vocabulary", 8, "`number` of tokens V that there are")
+	f.IntVar(&c.Vocabulary, "vocabulary", 8, "`number` of tokens V of the vocabulary")
 	f.IntVar(&c.Prompt, "prompt", 4, "`length` n of the prompt")
 	f.IntVar(&c.Tokens, "tokens", 8, "`number` m of tokens to write")
-	f.Float64Var(&c.Gap, "gap", 1e-6, "smallest `difference` of two logits that decides exactly")
+	f.Float64Var(&c.Gap, "gap", 1e-6, "smallest `difference` between two logits that decides exactly")
 	f.Float64Var(&c.Sharpness, "sharpness", 200, "`difference` between the scores of neighbouring positions")
 	return finish(cmd, func(o theoryFlags) (*theory.Construction, error) {
 		c := c
@@ -183,7 +183,7 @@ func newTheoryGroup() (*cobra.Command, builder) {
   coil theory group --group S7 --length 64
   coil theory group --table klein.txt --length 9`,
 		Long: "The groups are " + task.GroupNames + ". A file has a line for each element a, with the products of a and every element, " +
-			"as numbers from 0 with spaces or commas between them; what is no group is refused, with the axiom that fails and for which elements.",
+			"as numbers from 0 with spaces or commas between them; coil refuses a table that is not a group, and names the axiom that fails and the elements.",
 	}
 	var c theory.CompositionConfig
 	var name, file string
@@ -224,7 +224,7 @@ func newTheoryHops() (*cobra.Command, builder) {
 		Short: "p hops in ⌈log₂ p⌉ + 2 loops of one layer",
 		Example: `  coil theory p-hop
   coil theory p-hop --hops 8 --length 20 --explain`,
-		Long: "Pointers of one hop are found, and doubled until they are those of p hops. The layers that do so, at most 4, are compiled into one, as coil theory looped does.",
+		Long: "Finds pointers of one hop and doubles them until they are pointers of p hops. The layers that do so, at most 4, are compiled into one, as by coil theory looped.",
 	}
 	var c theory.HopsConfig
 	f := cmd.Flags()
@@ -245,8 +245,8 @@ func newTheoryUnroll() (*cobra.Command, builder) {
 		Short: "A looped model as an unlooped one, and back",
 		Example: `  coil theory unroll --layers 2x3 --explain
   coil theory unroll --layers "1x(1,4,1)"`,
-		Long: "A random model k⊗L becomes one with a layer for each depth, (k·L)⊗1. From its weights alone the loops are found again, those of blocks with loop counts of " +
-			"their own too. Both compute the same, to the last bit.",
+		Long: "Turns a random model k⊗L into one with a layer for each depth, (k·L)⊗1, and finds the loops again from its weights alone, also those of blocks with loop counts of " +
+			"their own. Both compute the same, to the last bit.",
 	}
 	var c theory.UnrolledConfig
 	var layers string
@@ -402,7 +402,7 @@ func listTheory(w io.Writer, asJSON bool) error {
 	if asJSON {
 		return writeJSON(w, list)
 	}
-	fmt.Fprintln(w, "coil theory NAME builds one with other sizes, and runs it")
+	fmt.Fprintln(w, "coil theory NAME builds one with other sizes and runs it")
 	return nil
 }
 
