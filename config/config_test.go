@@ -243,7 +243,7 @@ func TestAllErrors(t *testing.T) {
 	err := d.Parse("my.toml", []byte("[train]\nlr = 1\nsteps = 0\n[model]\nnorm = 'batch'\nwidth = 'wide'\n"))
 	want := `my.toml:2: no key "train.lr"; did you mean "train.rate"?
 my.toml:3: train.steps is 0, want at least 1
-my.toml:5: model.norm is "batch", want layernorm or rmsnorm
+my.toml:5: model.norm is "batch", want layernorm, rmsnorm or none
 my.toml:6: model.width is "wide", want a whole number: 1 to 1048576`
 	if err == nil || err.Error() != want {
 		t.Errorf("%v\nwant\n%s", err, want)

@@ -15,7 +15,7 @@ type Config struct {
 	Width         int     `toml:"width" help:"embedding size d" limits:"[1,1048576]" also:"d_model,hidden_size,n_embd,dim,embed_dim,model_dim,embedding_dim,emb_dim,d_embed"`
 	Heads         int     `toml:"heads" help:"attention heads, each of width d/heads" limits:"[1,]" also:"n_head,num_heads,n_heads,num_attention_heads,nhead"`
 	Hidden        int     `toml:"hidden" help:"width of the feed-forward layer" limits:"[1,4194304]" also:"d_ff,ffn_dim,intermediate_size,mlp_dim,dim_feedforward,ff_dim,d_mlp"`
-	Norm          string  `toml:"norm" help:"layernorm or rmsnorm" values:"layernorm,rmsnorm"`
+	Norm          string  `toml:"norm" help:"layernorm, rmsnorm or none" values:"layernorm,rmsnorm,none"`
 	NormPlace     string  `toml:"norm_place" help:"pre, post or sandwich" values:"pre,post,sandwich"`
 	Activation    string  `toml:"activation" help:"gelu, relu or swiglu" values:"gelu,relu,swiglu" also:"act,hidden_act,activation_function,nonlinearity"`
 	Positions     string  `toml:"positions" help:"rotary, learned, sinusoidal or none" values:"rotary,learned,sinusoidal,none" also:"pos_emb,position_embedding,positional_encoding,position_embedding_type"`
@@ -70,6 +70,8 @@ func (c Config) Check(l Loops) (loop.Architecture, error) {
 	switch {
 	case c.Width%c.Heads != 0:
 		return a, schema.Errorf("model.heads", " is %d, which does not divide model.width = %d", c.Heads, c.Width)
+	case c.Norm == "none" && c.NormPlace != "pre":
+		return a, schema.Errorf("model.norm_place", " is %s with model.norm = \"none\": there is no norm to place; set it to pre", c.NormPlace)
 	case c.Positions == "rotary" && c.Width/c.Heads%2 != 0:
 		return a, schema.Errorf("model.positions", " is rotary, which needs heads of even width; width %d / heads %d is %d", c.Width, c.Heads, c.Width/c.Heads)
 	case c.Positions == "rotary" && c.RotaryBase <= 1:
@@ -102,6 +104,9 @@ func (l Loops) checkExit(a loop.Architecture) error {
 	}
 	return nil
 }
+
+// finalNorm reports whether there is a norm before the head.
+func (c Config) finalNorm() bool { return c.Norm != "none" && c.NormPlace != "post" }
 
 // gated reports whether the feed-forward layer has a gate beside its hidden units.
 func (c Config) gated() bool { return c.Activation == "swiglu" }

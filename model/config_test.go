@@ -28,6 +28,7 @@ func TestCheckNamesTheKey(t *testing.T) {
 		{"heads 0", func(c *model.Config, _ *model.Loops) { c.Heads = 0 }, []string{"model.heads"}},
 		{"hidden -1", func(c *model.Config, _ *model.Loops) { c.Hidden = -1 }, []string{"model.hidden", "-1"}},
 		{"norm", func(c *model.Config, _ *model.Loops) { c.Norm = "batchnorm" }, []string{"model.norm ", "batchnorm", "rmsnorm"}},
+		{"place of no norm", func(c *model.Config, _ *model.Loops) { c.Norm, c.NormPlace = "none", "sandwich" }, []string{"model.norm_place", "none", "pre"}},
 		{"norm place", func(c *model.Config, _ *model.Loops) { c.NormPlace = "both" }, []string{"model.norm_place", "sandwich"}},
 		{"activation", func(c *model.Config, _ *model.Loops) { c.Activation = "tanh" }, []string{"model.activation", "swiglu"}},
 		{"positions", func(c *model.Config, _ *model.Loops) { c.Positions = "alibi" }, []string{"model.positions", "sinusoidal"}},

@@ -7,12 +7,13 @@ import (
 
 // Exits records the gate of a learned exit (Ouro, arXiv 2510.25741) on the states of the looped block after each of its
 // loops, and the distribution p over the loops after which a position with a target leaves: see [graph.Exit]. With n the
-// model's kind of norm, without gain or bias, and none for states that have just been normed (post), the gate is
+// model's kind of norm, without gain or bias, and none for states that have just been normed (post) or in a model without
+// norms, the gate is
 //
 //	λ_t = 1/(1 + exp(−(w·n(s_t) + b)))
 func (p *Pass) Exits(states []graph.Tensor, targets graph.Index) *Exits {
 	c, gates := p.m.Config, states
-	if c.NormPlace != "post" {
+	if c.finalNorm() {
 		ones := make([]float32, c.Width)
 		for i := range ones {
 			ones[i] = 1

@@ -103,6 +103,9 @@ func (m *Model) layout() {
 		}
 	}
 	norm := func(name string) {
+		if c.Norm == "none" {
+			return
+		}
 		vector(name+".gain", d, 1)
 		if c.Bias && c.Norm == "layernorm" {
 			vector(name+".bias", d, 0)
@@ -142,7 +145,7 @@ func (m *Model) layout() {
 		matrix("exit.weight", d, 1, normal)
 		vector("exit.bias", 1, 0)
 	}
-	if c.NormPlace != "post" {
+	if c.finalNorm() {
 		norm("norm")
 	}
 	if !c.Tied {

@@ -54,6 +54,7 @@ func TestLayerParameters(t *testing.T) {
 			c.Layers, c.Bias, c.Activation, c.Norm, c.NormPlace = "3x1", false, "swiglu", "rmsnorm", "sandwich"
 		}, 3 * (4*144 + 3*12*20 + 4*12)},
 		{func(c *model.Config) { c.Layers, c.Norm = "1x1", "rmsnorm" }, 4*144 + 2*12*20 + 5*12 + 20 + 2*12},
+		{func(c *model.Config) { c.Layers, c.Norm = "1x1", "none" }, 4*144 + 2*12*20 + 5*12 + 20},
 	} {
 		config := model.Default()
 		config.Width, config.Heads, config.Hidden = 12, 3, 20

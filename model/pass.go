@@ -92,7 +92,7 @@ func (p *Pass) Ending(state graph.Tensor) graph.Tensor {
 	for b, loops := range a.Loops[looped+1:] {
 		state = p.block(state, (looped+1+b)*a.K, loops)
 	}
-	if p.m.Config.NormPlace != "post" {
+	if p.m.Config.finalNorm() {
 		state = p.norm(state, "norm")
 	}
 	return state
@@ -165,7 +165,7 @@ func (p *Pass) loopedBlock(e graph.Tensor, first, loops int, each func(Loop)) {
 	}
 }
 
-// layer is attention and feed-forward, each around a residual connection:
+// layer is attention and feed-forward, each around a residual connection, with n(x) = x if there are no norms:
 //
 //	pre: x + f(n(x))   post: n(x + f(x))   sandwich: n₂(x + f(n₁(x)))
 func (p *Pass) layer(x graph.Tensor, i int) graph.Tensor {
@@ -186,6 +186,9 @@ func (p *Pass) residual(x graph.Tensor, name string, sublayer func(h graph.Tenso
 }
 
 func (p *Pass) norm(x graph.Tensor, name string) graph.Tensor {
+	if p.m.Config.Norm == "none" {
+		return x
+	}
 	return p.t.Norm(x, p.parameter(name+".gain"), p.parameter(name+".bias"), eps, p.m.Config.Norm == "rmsnorm")
 }
 

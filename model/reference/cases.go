@@ -90,6 +90,10 @@ func Cases() []Case {
 	add("no positions", "1x3", func(c *Case) {
 		c.Config.Positions, c.Config.Norm, c.Config.Activation, c.Config.Tied = "none", "rmsnorm", "relu", true
 	})
+	add("no norms", "1x2", func(c *Case) { // more would let the states grow, and with them every rounding
+		c.Config.Norm, c.Config.Positions, c.Config.Activation = "none", "learned", "relu"
+		c.Loops = model.Loops{Exit: "learned", ExitBeta: 0.1}
+	})
 	add("sandwich sinusoidal", "1x3", func(c *Case) { c.Config.NormPlace, c.Config.Positions = "sandwich", "sinusoidal" })
 	add("odd width", "1x3", func(c *Case) {
 		c.Config.Width, c.Config.Heads, c.Config.Hidden, c.Config.Positions = 7, 1, 5, "learned"

@@ -4,8 +4,12 @@ import "math"
 
 const eps = 1e-5
 
-// norm is (x − μ)/√(σ² + eps) ∘ gain + bias for each row, or for rmsnorm x/√(mean x² + eps) ∘ gain.
+// norm is (x − μ)/√(σ² + eps) ∘ gain + bias for each row, or for rmsnorm x/√(mean x² + eps) ∘ gain, or for
+// none x itself.
 func (p *pass) norm(x Matrix, name string) (Matrix, Back) {
+	if p.Config.Norm == "none" {
+		return x, func(dy Matrix) Matrix { return dy }
+	}
 	gain := p.weights[name+".gain"][0]
 	bias, biased := p.weights[name+".bias"]
 	rms := p.Config.Norm == "rmsnorm"
