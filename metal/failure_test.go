@@ -598,7 +598,7 @@ func TestDeviceFaults(t *testing.T) {
 					}
 					return nil
 				}
-			}, []string{"not finished it in time", "launches", "last checkpoint"}},
+			}, []string{"did not finish it in time", "launches", "last checkpoint"}},
 		"the device is removed": {
 			func(d *failing) {
 				d.fail = func(submit int) *fault {

@@ -107,7 +107,7 @@ func (m *Metal) wait(x *command) (seconds float64, err error) {
 	}
 }
 
-var errHung = errors.New("the GPU has not finished it in time")
+var errHung = errors.New("the GPU did not finish it in time")
 
 // The target of a command buffer follows what the GPU lets pass: it is halved when a command buffer fails and grows slowly
 // back to what is wanted while steps end well.

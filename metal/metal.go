@@ -70,7 +70,7 @@ const leastFamily = 5
 func New(d Device, o Options) (*Metal, error) {
 	what := d.Description()
 	if what.Family < leastFamily {
-		return nil, fmt.Errorf("metal: %s is of no family of GPUs that coil has kernels for; it needs Apple%d or later, as every Mac with Apple silicon has",
+		return nil, fmt.Errorf("metal: coil has no kernels for the family of %s; it needs Apple%d or later, which every Mac with Apple silicon has",
 			what.Name, leastFamily)
 	}
 	if o.BFloat16 && !what.HasBFloat() {

@@ -38,7 +38,7 @@ const tensorTile = 64
 
 // startTensors says whether products may use tensor operations.
 func (m *Metal) startTensors(asked *Tensors) {
-	t := Tensors{Off: "nobody has asked for them"}
+	t := Tensors{Off: "they are not enabled"}
 	if asked != nil {
 		t = *asked
 	}

@@ -213,7 +213,7 @@ func (e *KernelError) what() string {
 }
 
 func (e *KernelError) Error() string {
-	return fmt.Sprintf("metal: %s on %s, and there is no other for its work: %s\n"+
+	return fmt.Sprintf("metal: %s on %s, and no other variant does its work: %s\n"+
 		"please send the report that `coil doctor --json > report.json` writes; until then train with --backend cpu",
 		e.what(), e.Device, strings.TrimSpace(e.Err.Error()))
 }

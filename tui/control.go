@@ -24,8 +24,8 @@ func (m *model) send(c run.Command) tea.Cmd {
 	if c == run.Stop {
 		m.stopped = true
 	}
-	return m.say("%s", map[run.Command]string{run.Pause: "pausing after this step", run.Continue: "going on", run.SaveCheckpoint: "a checkpoint is saved after this step",
-		run.Evaluate: "an evaluation follows this step", run.Stop: "stopping: this step and a checkpoint come first"}[c])
+	return m.say("%s", map[run.Command]string{run.Pause: "pausing after this step", run.Continue: "going on", run.SaveCheckpoint: "saving a checkpoint after this step",
+		run.Evaluate: "evaluating after this step", run.Stop: "stopping after this step and a checkpoint"}[c])
 }
 
 // paused reports whether training pauses.
@@ -50,7 +50,7 @@ func (m *model) interrupt() tea.Cmd {
 		m.outcome = AtOnce
 		return tea.Quit
 	}
-	return tea.Batch(m.send(run.Stop), m.say("stopping: the step and a checkpoint are finished first; Ctrl-C again leaves at once, without"))
+	return tea.Batch(m.send(run.Stop), m.say("stopping after this step and a checkpoint; a second Ctrl-C leaves at once, without saving"))
 }
 
 // leave closes the dashboard, but asks what is to become of training in this process.
@@ -58,18 +58,18 @@ func (m *model) leave() tea.Cmd {
 	if !m.training() {
 		return tea.Quit
 	}
-	m.popup = &popup[model]{title: "leave", text: "training goes on in this window's process", choices: []choice[model]{
+	m.popup = &popup[model]{title: "leave", text: "training continues in this window's process", choices: []choice[model]{
 		{"s", "stop: save a checkpoint and leave", func(m *model) tea.Cmd { return m.send(run.Stop) }},
-		{"d", "leave it in the background", (*model).detach},
+		{"d", "leave it running in the background", (*model).detach},
 		{"c", "stay", nil},
 	}}
 	return nil
 }
 
 func (m *model) askStop() tea.Cmd {
-	m.popup = &popup[model]{title: "stop", text: "it can be taken up again with coil resume", choices: []choice[model]{
+	m.popup = &popup[model]{title: "stop", text: "coil resume continues it", choices: []choice[model]{
 		{"s", "stop training, after saving a checkpoint", func(m *model) tea.Cmd { return m.send(run.Stop) }},
-		{"c", "go on", nil},
+		{"c", "continue", nil},
 	}}
 	return nil
 }
@@ -81,5 +81,5 @@ func (m *model) detach() tea.Cmd {
 	}
 	m.outcome = Detach
 	m.send(run.Stop)
-	return m.say("moving to the background: this step and a checkpoint come first")
+	return m.say("moving to the background after this step and a checkpoint")
 }

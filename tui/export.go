@@ -21,7 +21,7 @@ func (m *model) export() tea.Cmd {
 	for _, p := range m.focusedPlots() {
 		name := fmt.Sprintf("%s-step-%06d", strings.ReplaceAll(p.name, " ", "-"), w.step)
 		if err := m.exportPlot(p, filepath.Join(folder, name)); err != nil {
-			return m.say("the chart could not be written: %v", err)
+			return m.say("could not write the chart: %v", err)
 		}
 		names = append(names, name)
 	}

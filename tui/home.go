@@ -75,7 +75,7 @@ func (m *Home) Returned(args []string, failed bool, said string) {
 // notice shows a text until it is closed.
 func (m *Home) notice(title, text string) tea.Cmd {
 	if text == "" {
-		text = "it failed, and did not say why"
+		text = "it failed without a message"
 	}
 	m.popup = &popup[Home]{title: title + " (Esc closes)", text: text}
 	m.dirty = true

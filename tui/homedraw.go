@@ -192,7 +192,7 @@ func (m *Home) drawList(a canvas.Area, p place) {
 		in.TextCenter(in.Height()/2, "looking for runs …", canvas.Dim)
 		return
 	case len(m.runs) == 0:
-		in.TextCenter(in.Height()/2, "no runs yet: n begins one", canvas.Dim)
+		in.TextCenter(in.Height()/2, "no runs yet: n starts one", canvas.Dim)
 		return
 	}
 	columns, name := columnsFor(in.Width()-2, 14)
@@ -438,7 +438,7 @@ func (m *Home) hintOf(f Field) string {
 	case FieldSteps:
 		return "optimizer steps"
 	case FieldSeed:
-		return "of weights and data"
+		return "seed of weights and data"
 	case FieldRate:
 		return "peak learning rate"
 	}

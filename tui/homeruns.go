@@ -194,7 +194,7 @@ func (m *Home) withChosen(do func(r HomeRun) tea.Cmd) tea.Cmd {
 	if r, ok := m.chosen(); ok {
 		return do(r)
 	}
-	return m.say("there is no run yet: n begins one")
+	return m.say("there are no runs yet: n starts one")
 }
 
 func (m *Home) openRun() tea.Cmd {
@@ -247,9 +247,9 @@ func (m *Home) resumeRun(do func(args ...string) tea.Cmd, more ...string) tea.Cm
 	return m.withChosen(func(r HomeRun) tea.Cmd {
 		switch {
 		case r.Alive:
-			return m.say("it is being trained: Enter opens it")
+			return m.say("it is training: Enter opens it")
 		case r.Done:
-			return m.say("all %d steps are done; coil resume %s --steps N does more of them", r.Steps, m.at)
+			return m.say("all %d steps are done; coil resume %s --steps N continues with more", r.Steps, m.at)
 		}
 		return do(append([]string{"resume", m.path(m.at)}, more...)...)
 	})
@@ -267,9 +267,9 @@ func (m *Home) askStop() tea.Cmd {
 			return m.say("no process trains it")
 		}
 		path := m.path(m.at)
-		m.popup = &popup[Home]{title: "stop", text: m.at + "\nIt can be resumed with r.", choices: []choice[Home]{
+		m.popup = &popup[Home]{title: "stop", text: m.at + "\nr resumes it.", choices: []choice[Home]{
 			{"s", "stop training, after saving a checkpoint", func(m *Home) tea.Cmd { return m.do("stop", "control", path, "stop") }},
-			{"c", "go on", nil},
+			{"c", "continue", nil},
 		}}
 		return nil
 	})
@@ -297,7 +297,7 @@ func (m *Home) askTrash() tea.Cmd {
 		ids := m.chosenIDs()
 		for _, id := range ids {
 			if m.known[id].Alive {
-				return m.say("%s is being trained: t stops it", id)
+				return m.say("%s is training: t stops it", id)
 			}
 		}
 		what := ids[0]

@@ -38,7 +38,7 @@ func (r *record) describe(e run.Event) string {
 	case run.KindCheckpoint:
 		return fmt.Sprintf("step %d: checkpoint", e.Step)
 	case run.KindResume:
-		return fmt.Sprintf("the run goes on from step %d", e.Step)
+		return fmt.Sprintf("the run continues from step %d", e.Step)
 	case run.KindPause:
 		return fmt.Sprintf("paused after step %d", e.Step)
 	case run.KindContinue:
@@ -74,7 +74,7 @@ func (m *model) drawLog(a canvas.Area) {
 		}
 	}
 	if w.passed > 0 {
-		lines = append(lines[:len(lines):len(lines)], logLine{time: w.newest, kind: run.KindError, text: fmt.Sprintf("%d lines of events.jsonl are no events, and were passed over", w.passed)})
+		lines = append(lines[:len(lines):len(lines)], logLine{time: w.newest, kind: run.KindError, text: fmt.Sprintf("skipped %d lines of events.jsonl that are not events", w.passed)})
 	}
 	if w.run != nil && w.run.Damage() != nil {
 		lines = append(lines[:len(lines):len(lines)], logLine{time: w.newest, kind: run.KindError, text: w.run.Damage().Error()})

@@ -69,7 +69,7 @@ func TestCellTitles(t *testing.T) {
 // Questions and help are cut with an ellipsis.
 func TestPopupsAreCut(t *testing.T) {
 	m := open(t, Options{Runs: []*run.Run{newRun(t, "", nil)}, Style: style()}, 30, 12)
-	m.popup = &popup[model]{title: "leave", text: "training goes on in this window's process", choices: []choice[model]{{"s", "stop: save a checkpoint and leave", nil}}}
+	m.popup = &popup[model]{title: "leave", text: "training continues in this window's process", choices: []choice[model]{{"s", "stop: save a checkpoint and leave", nil}}}
 	m.draw()
 	has(t, m, "w…│")
 	m.popup = nil

@@ -193,9 +193,9 @@ func TestTrainingHere(t *testing.T) {
 	has(t, m, "loop 3 forward")
 	has(t, m, "a word from a library")
 	press(m, "q")
-	has(t, m, "leave it in the background")
+	has(t, m, "leave it running in the background")
 	press(m, "esc")
-	hasNot(t, m, "leave it in the background")
+	hasNot(t, m, "leave it running in the background")
 	if control.Next() != "" {
 		t.Error("something was asked")
 	}

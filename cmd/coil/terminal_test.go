@@ -234,7 +234,7 @@ func TestTrainInDashboard(t *testing.T) {
 		time.Sleep(5 * time.Millisecond)
 	}
 	p.press(t, "q")
-	p.await(t, "leave it in the background")
+	p.await(t, "leave it running in the background")
 	p.press(t, "s")
 	p.wantExit(t, 130)
 	if s := p.tail(t); !strings.Contains(s, "stopped at step") || !strings.Contains(s, "coil resume "+path) || !strings.Contains(s, "model    1⊗2") {

@@ -10,5 +10,5 @@ import "errors"
 var ErrUnavailable = errors.New("no Metal in this build")
 
 // ErrNoDevice is what Open returns on a Mac that has no GPU for this process.
-var ErrNoDevice = errors.New("macOS shows no Metal device to this process, neither a default one nor any other: " +
-	"usually it runs in a virtual machine without a GPU or in a sandbox that keeps it from the GPU")
+var ErrNoDevice = errors.New("macOS offers no Metal device to this process, neither a default one nor any other: " +
+	"usually because it runs in a virtual machine without a GPU, or in a sandbox without access to the GPU")

@@ -117,7 +117,7 @@ func (d *Device) Description() metal.Description { return d.description }
 // text is what an NSError says, in an autorelease pool.
 func text(localizedDescription *message, fault unsafe.Pointer) string {
 	if fault == nil {
-		return "Metal does not say why"
+		return "Metal gives no reason"
 	}
 	return objc.ToGoString(localizedDescription.send(objc.ObjectFrom(fault)).pointer())
 }
