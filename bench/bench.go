@@ -1,8 +1,8 @@
-// Package bench measures a machine, and what the pure-Go backend makes of it: matmuls, the operations of a training
-// step, and whole steps, each as a share of the processor's own peak.
+// Package bench measures how much of a machine's peak the CPU backend uses: in matmuls, in the operations of a training
+// step, and in whole steps.
 //
-// Machines drift and are shared. So all that is to be compared is measured in turn, round after round, the peak in
-// every round with it, and what is told is the median over the rounds, with the least and the most.
+// Machines drift and are shared. So everything that will be compared is measured in turn, round after round, and each round
+// measures the peak as well. The result is the median over the rounds, with the least and the greatest.
 package bench
 
 import (
@@ -44,7 +44,7 @@ type Machine struct {
 	Balance   float64 `json:"flops_per_byte"` // of the two
 }
 
-// MeasureMachine measures the limits in so many rounds.
+// MeasureMachine measures the limits in the given number of rounds.
 func MeasureMachine(b *cpu.CPU, rounds int) Machine {
 	i := b.Info()
 	m := Machine{Device: i.Device, Kernels: i.Kernels, Workers: i.Workers}
@@ -126,7 +126,7 @@ func MeasureSteps(b *cpu.CPU, subjects []*Subject, rounds int, d time.Duration) 
 	return steps, nil
 }
 
-// time is the seconds of a step, over as many as take about d.
+// time returns the mean seconds of a step, over enough steps to take about d.
 func (s *Subject) time(d time.Duration) (float64, error) {
 	begin := time.Now()
 	for n := 1; ; n++ {
@@ -145,10 +145,10 @@ type Operation struct {
 	Calls   int     `json:"calls"`         // in a step, on all workers
 	Seconds float64 `json:"seconds"`       // of a step, on all workers together, median over the rounds
 	Share   float64 `json:"share_of_time"` // of the step's time
-	Peak    float64 `json:"share_of_peak"` // of the processor's multiply-adds; 0 for what is no matmul
+	Peak    float64 `json:"share_of_peak"` // of the processor's multiply-adds; 0 unless it is a matmul
 }
 
-// MeasureOperations measures where the time of a subject's step goes. Matmuls are told apart by their layout.
+// MeasureOperations measures where the time of a subject's step goes, with a line for each layout of matmuls.
 func MeasureOperations(b *cpu.CPU, s *Subject, rounds int, d time.Duration) ([]Operation, error) {
 	p, ok := s.m.Program().(backend.Profiler)
 	if !ok {

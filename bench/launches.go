@@ -11,7 +11,7 @@ import (
 	"coil/metal"
 )
 
-// Launches is what a training step asks of an Apple GPU, counted without one.
+// Launches counts the work of a training step on an Apple GPU, without using one.
 type Launches struct {
 	Name     string       `json:"name"`
 	Model    string       `json:"model"`
@@ -48,9 +48,8 @@ type Prediction struct {
 	Share   float64    `json:"share_of_peak"`
 }
 
-// What a launch is taken to reach: seven tenths of the peak in matmuls, four fifths of the bandwidth, and microseconds that
-// it costs to begin after another. All three are what others have published of M1 to M3 (docs/metal.md); no program has
-// measured them here.
+// The assumed efficiency of a launch: seven tenths of the peak in matmuls, four fifths of the bandwidth, and some microseconds
+// to start after another launch. All three are published figures for M1 to M3 (docs/metal.md), not measurements of coil.
 const (
 	matmulShare     = 0.7
 	bandwidthShare  = 0.8
@@ -95,7 +94,7 @@ func CountLaunches(name string, c config.Config, o metal.Options) (*Launches, er
 	for _, k := range kinds {
 		l.Ops = append(l.Ops, *k)
 	}
-	// What as many loops again add is the looped block's own.
+	// The difference to a step with twice the loops is the looped block's.
 	a := s.t.Model.Architecture
 	c.Model.Layers = a.WithCount(2 * a.Count()).String()
 	longer, err := NewSubject(name, c, b)

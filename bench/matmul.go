@@ -17,7 +17,7 @@ type Shape struct {
 	N int `json:"n"`
 }
 
-// Shapes are those of small transformers, by which kernels are compared: projections of width 128 to 1024 and their
+// Shapes are the matmuls of small transformers, for comparing kernels: projections of width 128 to 1024 and their
 // feed-forward layers.
 var Shapes = []Shape{
 	{4096, 128, 128}, {4096, 128, 384}, {4096, 128, 512}, {4096, 512, 128},
@@ -25,7 +25,7 @@ var Shapes = []Shape{
 	{2048, 512, 512}, {2048, 512, 2048}, {2048, 2048, 512}, {8192, 1024, 1024},
 }
 
-// ShapesOf are those of a recorded step, with M the whole batch.
+// ShapesOf returns the shapes of a recorded step, with M the whole batch.
 func ShapesOf(s *Subject) []Shape {
 	p, ok := s.m.Program().(backend.Profiler)
 	if !ok {
@@ -117,7 +117,7 @@ func (p *product) close() {
 	p.weight.Free()
 }
 
-// speed is the FLOP/s of the matmul itself, on all workers, over about d.
+// speed measures the FLOP/s of the matmul alone, on all workers, for about d.
 func (p *product) speed(workers int, d time.Duration) (float64, error) {
 	profiler, ok := p.program.(backend.Profiler)
 	if !ok {

@@ -1,8 +1,8 @@
 // Package config is the configuration of a training run: its keys with their help, limits and defaults, the embedded
 // presets, and the TOML files that hold them.
 //
-// There is one set of defaults, [Default], and everything begins from it: the preset default, a file, the configuration of
-// a grid, the flags of the command line. A file may begin from a preset instead, with preset = "…".
+// There is one set of defaults, [Default], and everything starts from it: the preset default, a file, the configuration of
+// a grid, the flags of the command line. A file may start from a preset instead, with preset = "…".
 package config
 
 import (
@@ -66,7 +66,7 @@ type Checkpoint struct {
 	Keep  int  `toml:"keep" help:"number of checkpoints to keep; 0 keeps all" limits:"[0,]" also:"save_total_limit,keep_last,keep_checkpoints,max_checkpoints"`
 }
 
-// Default is what a configuration that says nothing is: the preset default.
+// Default is the empty configuration, which equals the preset default.
 func Default() Config {
 	return Config{
 		Model:      model.Default(),
@@ -98,16 +98,15 @@ func (c *Config) Set(key, value string) error {
 	return fmt.Errorf("no key %q%s", key, hint)
 }
 
-// Check returns the errors of c, each of which names the key that is wrong: of all keys that have a value that they can't
-// have, or else of the first that doesn't go with the others. It does not make the task, so it leaves to the making whether
-// the task has enough questions.
+// Check returns the errors of c, each with the name of its key: those of all keys with an impossible value, or else that of
+// the first key that contradicts others. It does not make the task, so it cannot know whether the task has enough questions.
 func (c Config) Check() error { return c.CheckMade(c.Task.Check()) }
 
-// CheckMade is Check for whoever has made the task, with that error or nil.
+// CheckMade is Check for callers that have made the task; made is the error of making it, or nil.
 func (c Config) CheckMade(made error) error {
 	var errs []error
 	for _, k := range c.Keys() {
-		// A task checks its own table; those of the others mean nothing.
+		// A task checks its own table; the tables of other tasks are not used.
 		if !strings.HasPrefix(k.Name, "task.") || k.Name == "task.name" {
 			errs = append(errs, k.Check())
 		}

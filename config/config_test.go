@@ -41,7 +41,7 @@ func TestPresets(t *testing.T) {
 		if _, err := model.New(c.Model, c.Loops, len(tk.Vocabulary()), tk.Length()); err != nil {
 			t.Errorf("preset %s: %v", name, err)
 		}
-		var again Config // all keys are written, so none is left to a default
+		var again Config // all keys are written, so no default is used
 		if err := again.Parse(name, c.Encode()); err != nil {
 			t.Errorf("preset %s, written: %v", name, err)
 		}
@@ -57,8 +57,8 @@ func TestPresets(t *testing.T) {
 	}
 }
 
-// The presets for measuring do the work that they say: the parameters and matmuls of layers with biases, learned
-// positions and a head of its own without a bias, all in a vocabulary of 64.
+// The presets for measuring have the stated work: the parameters and matmuls of layers with biases, learned positions, and an
+// untied head without a bias, with a vocabulary of 64.
 func TestBenchPresets(t *testing.T) {
 	const vocabulary = 64
 	for _, p := range []struct {
@@ -101,7 +101,7 @@ func TestBenchPresets(t *testing.T) {
 	}
 }
 
-// legal has a value for every key, none of them the default.
+// legal has a value other than the default for every key.
 var legal = map[string]string{
 	"model.layers": "2x(1,3,1)", "model.width": "48", "model.heads": "3", "model.hidden": "80", "model.norm": "rmsnorm",
 	"model.norm_place": "sandwich", "model.activation": "swiglu", "model.positions": "learned", "model.rotary_base": "500.5",
@@ -224,7 +224,7 @@ func TestParseErrors(t *testing.T) {
 		{"[train\n", `my.toml:1: "[train" is not TOML: want [table] or key = value`},
 		{"[train]\nsteps = \n", `my.toml:2: "steps =" is not TOML`},
 		{"[train]\noptimizer = adamw\n", `my.toml:2: "optimizer = adamw" is not TOML: want [table] or key = value, with texts in quotes`},
-		// A key is spelled as it is: nothing else could say which of two counts.
+		// Keys are case-sensitive: otherwise, two spellings could contradict each other.
 		{"[train]\nsteps = 5\nSTEPS = 7\n", `my.toml:3: no key "train.STEPS"; did you mean "train.steps"?`},
 		{"[train]\nsteps = 5\n[Train]\nsteps = 7\n", `my.toml:3: no key "Train"; did you mean "train"?`},
 		{"[train]\nbeta1 = 0.99999999999\n", `my.toml:2: train.beta1 is 0.99999999999, which is 1 as a float32`},
@@ -237,7 +237,7 @@ func TestParseErrors(t *testing.T) {
 	}
 }
 
-// All that is wrong with a file is said at once, in the order of its lines.
+// One error reports all mistakes of a file, in the order of its lines.
 func TestAllErrors(t *testing.T) {
 	d := Default()
 	err := d.Parse("my.toml", []byte("[train]\nlr = 1\nsteps = 0\n[model]\nnorm = 'batch'\nwidth = 'wide'\n"))
@@ -265,7 +265,7 @@ func TestLocate(t *testing.T) {
 	}
 }
 
-// A file may begin from a preset, wherever the key stands.
+// A file may start from a preset, wherever that key stands.
 func TestPresetKey(t *testing.T) {
 	want, err := Preset("middle")
 	if err != nil {

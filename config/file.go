@@ -12,7 +12,7 @@ func (c *Config) Read(source string, text []byte) (*schema.Lines, error) {
 	return schema.Decode(source, text, c)
 }
 
-// Parse is Read for whoever needs no lines any more.
+// Parse is Read without the lines.
 func (c *Config) Parse(source string, text []byte) error {
 	_, err := c.Read(source, text)
 	return err

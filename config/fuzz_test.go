@@ -8,7 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// lineOf begins an error that says where it is.
+// lineOf matches the beginning of an error with a line.
 var lineOf = regexp.MustCompile(`^fuzz\.toml:[1-9][0-9]*: .`)
 
 // Any text is either a configuration, which is written and read as the same, or an error whose every line says where.

@@ -15,7 +15,7 @@ import (
 //go:embed presets/*.toml
 var presetFiles embed.FS
 
-// DefaultPreset is what coil train trains if it is told nothing, and the same as [Default].
+// DefaultPreset is the preset that coil train trains by default. It equals [Default].
 const DefaultPreset = "default"
 
 // Presets maps the names of the embedded configurations to their texts.

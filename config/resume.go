@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// Fixed reports whether a run would not go on as it began if the key had another value: the keys of the model, its loops,
-// regularizer and task are fixed, and what decides the data. The others, as the number of steps, may change.
+// Fixed reports whether the key can't change in a run: the keys of the model, its loops, regularizer and task, and those that
+// decide the data. The others, such as the number of steps, may change.
 func (c *Config) Fixed(key string) bool {
 	table, _, _ := strings.Cut(key, ".")
 	return table == "model" || table == "loops" || table == "regularize" ||

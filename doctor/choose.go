@@ -61,8 +61,8 @@ func precision(bfloat bool) string {
 	return "float32"
 }
 
-// prove runs the whole suite in one precision, and chooses plainer variants where faster ones fail. What was proved with a
-// variant that is replaced later is proved anew.
+// prove runs the whole suite in one precision, and chooses plainer variants where faster ones fail. It repeats whatever was
+// proved with a variant that is replaced later.
 func (p *prover) prove(bfloat bool) error {
 	proved := map[string]bool{}
 	for {
@@ -143,7 +143,7 @@ func (p *prover) blame(part string, bfloat bool, f Finding) (bool, error) {
 	var suspects []string
 	for _, v := range had {
 		if slices.Contains(metal.Suite(v.Subject), part) {
-			suspects = append([]string{v.Subject}, suspects...) // the most special first
+			suspects = append([]string{v.Subject}, suspects...) // the most specialized first
 		}
 	}
 	together := had

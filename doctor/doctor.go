@@ -12,13 +12,13 @@ import (
 	"coil/metal"
 )
 
-// Report is all that an examination found, to be sent to whoever can use it.
+// Report is the result of an examination, for bug reports.
 type Report struct {
 	Version   string         `json:"coil"`
 	Time      time.Time      `json:"time"`
 	System    System         `json:"system"`
 	GPU       GPU            `json:"gpu"`
-	Variants  metal.Variants `json:"variants"` // of kernels that training uses on it, and why none that are faster
+	Variants  metal.Variants `json:"variants"` // of kernels that training uses on it, and why no faster ones
 	Shaders   []Shader       `json:"shaders"`
 	Kernels   []Finding      `json:"conformance"`
 	Speeds    []Speed        `json:"speeds,omitempty"`
@@ -39,12 +39,12 @@ type System struct {
 	Power    string `json:"power,omitempty"` // "AC Power", "Battery Power"
 }
 
-// GPU is what the device says of itself.
+// GPU describes the device.
 type GPU struct {
 	metal.Description
 	Condition metal.Condition `json:"condition"`
 	After     metal.Condition `json:"condition_after"`
-	Chip      metal.Chip      `json:"chip"` // published figures, for the cores that there are; zero if not known
+	Chip      metal.Chip      `json:"chip"` // published figures for this number of cores; zero if unknown
 }
 
 // Shader is a file of shaders as the device's compiler took it.
@@ -60,7 +60,7 @@ type Finding struct {
 	Subject   string   `json:"subject"`
 	Precision string   `json:"precision"`
 	Trials    int      `json:"trials"`
-	Worst     float64  `json:"worst_error"` // as a share of what is tolerated; at most the largest float32
+	Worst     float64  `json:"worst_error"` // as a share of the tolerance; at most the largest float32
 	Failures  []string `json:"failures,omitempty"`
 	Replaced  bool     `json:"replaced,omitempty"` // by a plainer variant, with which it does not fail
 	Seconds   float64  `json:"seconds"`
@@ -69,9 +69,9 @@ type Finding struct {
 // Options of an examination.
 type Options struct {
 	Version string
-	// Short runs a part of the suite and measures nothing: what a first training run does.
+	// Short runs part of the suite and measures nothing, as the first training run does.
 	Short bool
-	// Progress, if not nil, is told what was found as it is found: a Shader, Finding, Speed or StepTime.
+	// Progress, if not nil, is called with each result as it is found: a Shader, Finding, Speed or StepTime.
 	Progress func(any)
 	// Stop, if not nil, is asked from time to time; true ends the examination early.
 	Stop func() bool
@@ -139,7 +139,7 @@ func (r *Report) examine(d *stopwatch, o Options, tell func(any)) error {
 		if err := p.prove(bfloat); err != nil {
 			return err
 		}
-		// What float32 has proved no longer stands if bfloat16 has replaced it.
+		// If bfloat16 replaced a variant, float32 must be proved again.
 		if bfloat && !slices.EqualFunc(before, r.Variants, func(a, b backend.Variant) bool { return a.Name == b.Name }) {
 			if err := p.prove(false); err != nil {
 				return err

@@ -70,8 +70,7 @@ func FirstRun(folder string, open func() (metal.Device, error), o Options) (v *V
 // ErrStopped is the error of an examination that was asked to stop.
 var ErrStopped = errors.New("stopped")
 
-// known is the verdict in the file that want has, if it says of the same device that it is well. A file that can't be read
-// says nothing.
+// known reports whether the file has a good verdict for the same device as want. A file that can't be read has none.
 func known(want Verdict) (*Verdict, bool) {
 	b, err := os.ReadFile(want.path)
 	if err != nil {

@@ -22,7 +22,7 @@ type Speed struct {
 	Bandwidth float64 `json:"share_of_bandwidth,omitempty"`
 }
 
-// StepTime is what a whole training step takes.
+// StepTime is the time of a whole training step.
 type StepTime struct {
 	Preset   string  `json:"preset"`
 	Seconds  float64 `json:"seconds"`        // from one step to the next
@@ -44,7 +44,7 @@ type subject struct {
 // sizes of the operations that are measured.
 type sizes struct{ tokens, width, length, weights int }
 
-// middle are those of a middle-sized model.
+// middle are the sizes of a medium model.
 var middle = sizes{tokens: 4096, width: 512, length: 512, weights: 4 << 20}
 
 func (z sizes) subjects() []subject {
@@ -109,7 +109,7 @@ func (z sizes) attentionBackward(head int) func(*graph.Recorder, func(int, int) 
 	}
 }
 
-// repeat is how often an operation stands in the program that measures it, rounds how often that is run.
+// repeat is how often the measured program contains the operation, and rounds how often the program runs.
 const (
 	repeat = 10
 	rounds = 5

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// system asks the kernel, and two of the system's programs for what only they tell. What they do not tell is left empty.
+// system asks the kernel, and two system programs for facts that only they have. Unknown facts stay empty.
 func system() System {
 	var s System
 	s.Model, _ = syscall.Sysctl("hw.model")

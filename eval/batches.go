@@ -24,9 +24,9 @@ func newBatches(t task.Task, batch int) batches {
 	return batches{task: t, batch: batch, sampler: t.NewSampler(), example: task.NewExample(t), tokens: make([]int32, n), targets: make([]int32, n)}
 }
 
-// eachBatch draws the first examples examples of each kind with the seed, and calls f for each batch: it begins with example
-// first of the kind and has n of them. The rest of a batch holds examples of earlier ones, which do not count. stop, if not
-// nil, is asked before each batch; when it returns true eachBatch ends with ErrStopped.
+// eachBatch draws the first examples of each kind with the seed, as many as examples says, and calls f for each batch, which has
+// n examples of the kind from example first on. The rest of a batch repeats earlier examples, which do not count. eachBatch
+// calls stop, if not nil, before each batch; when it returns true, eachBatch returns ErrStopped.
 func (b *batches) eachBatch(seed uint64, examples int, stop func() bool, f func(kind, first, n int) error) error {
 	length := b.task.Length()
 	for kind := range b.task.Kinds() {

@@ -10,11 +10,11 @@ import (
 // change records how far each loop moves the residual stream, as sums of squares over the positions that count.
 type change struct {
 	r    *graph.Recorder
-	mask graph.Tensor // as wide as the stream: 1 in rows that count, else 0
-	sums graph.Tensor // of each loop looked at, those of change and of state
+	mask graph.Tensor // as wide as the stream: 1 in rows that count, 0 in others
+	sums graph.Tensor // for each recorded loop, the sums for change and for state
 }
 
-// newChange prepares for that many loops. counted is 1 for positions that count, else 0.
+// newChange prepares for a number of loops. counted is 1 for positions that count and 0 for others.
 func newChange(r *graph.Recorder, counted graph.Index, width, loops int) *change {
 	table := make([]float32, 2*width)
 	for i := range width {
@@ -26,7 +26,7 @@ func newChange(r *graph.Recorder, counted graph.Index, width, loops int) *change
 	return c
 }
 
-// record takes the change from before to after as number i of those looked at.
+// record records the change from before to after as number i.
 func (c *change) record(i int, before, after graph.Tensor) {
 	moved := c.r.Temporary(after.Rows, after.Cols)
 	c.r.Record(&graph.Add{A: after, B: before, Y: moved, Alpha: 1, Beta: -1})

@@ -13,7 +13,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// slowChange is the change of the last of so many loops, from the definition of the model in float64.
+// slowChange is the change of the last of a number of loops, from the definition of the model in float64.
 func (s *setting) slowChange(t *testing.T, examples, count int) float64 {
 	t.Helper()
 	arena := make([]float32, s.m.Size)
@@ -46,7 +46,7 @@ func (s *setting) slowChange(t *testing.T, examples, count int) float64 {
 	return math.Sqrt(moved / state)
 }
 
-// The change of each loop is that of the model's definition, whatever the batch and however full the last one.
+// The change of each loop agrees with the model's definition, for any batch size and any number of examples in the last batch.
 func TestChange(t *testing.T) {
 	for _, c := range []struct {
 		layers string
@@ -72,7 +72,8 @@ func TestChange(t *testing.T) {
 	}
 }
 
-// A lens looks at the first loop and the last, at all if they are few, and else at steps that differ by one at most.
+// A lens shows all loops if they are few, and otherwise the first, the last, and loops between at distances that differ by at
+// most one.
 func TestLensCounts(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		loops := rapid.IntRange(1, 1<<14).Draw(t, "loops")

@@ -50,7 +50,7 @@ func MetricName(t task.Task) string {
 	return "accuracy"
 }
 
-// mostLens is at how many loop counts LensCounts looks at most.
+// mostLens is the largest number of loop counts that LensCounts returns.
 const mostLens = 16
 
 // LensCounts returns the loop counts at which to look into a model of that many loops: all, or 16 of them spread evenly, the

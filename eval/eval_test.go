@@ -85,7 +85,7 @@ func (s *setting) evaluate(t *testing.T, batch, examples int, counts ...int) []R
 	return r
 }
 
-// logits are those of one sequence, from a recording of their own.
+// logits returns the logits of one sequence, from a separate recording.
 func (s *setting) logits(t *testing.T, a loop.Architecture, tokens []int32) [][]float64 {
 	t.Helper()
 	r := graph.NewRecorder(1, 1)
@@ -272,7 +272,7 @@ func TestCounts(t *testing.T) {
 	}
 }
 
-// A stop ends an evaluation between batches; the next begins anew.
+// A stop ends an evaluation between batches; the next evaluation starts over.
 func TestStop(t *testing.T) {
 	s := newSetting(t, "1x2", newPHop(t), nil)
 	e, err := New(s.b, s.m, s.t, s.weights, 4, []int{2})
@@ -291,7 +291,7 @@ func TestStop(t *testing.T) {
 	wantScore(t, "after a stop", r[0].Score, s.evaluate(t, 4, 12, 2)[0].Score)
 }
 
-// Plan says what New takes.
+// Plan returns the memory that New needs.
 func TestPlan(t *testing.T) {
 	s := newSetting(t, "1x2", newPHop(t), nil)
 	plan, err := Plan(s.b, s.m, s.weights, 8, []int{1, 2})

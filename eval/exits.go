@@ -6,16 +6,16 @@ import (
 	"slices"
 )
 
-// ExitRule says after which loop a position leaves on its own, without anything learnt: after the first loop t of which the
-// rule's measure is below Threshold, and else after the last. After Geiping et al. (arXiv 2502.05171, section 6.1, and the code):
+// ExitRule decides after which loop a position leaves, without any training: after the first loop t whose measure is below
+// Threshold, or else after the last. The rules are those of Geiping et al. (arXiv 2502.05171, section 6.1, and the code):
 //
 //	latent-diff       ‖s_t − s_{t−1}‖ / ‖s_t‖ < τ
 //	entropy-diff      |H_t − H_{t−1}| < τ, H the entropy of the output, with H_0 = 100
 //	kl                KL(p_{t−1} ‖ p_t) < τ, p the output, with p_0 uniform
-//	minp-kl           the same of outputs in which every p < 0.1·max p has become 1/V, scaled to sum 1 again
+//	minp-kl           the same for outputs in which every p < 0.1·max p is replaced by 1/V, scaled to sum 1 again
 //	argmax-stability  the answer has been the same for τ loops after the one that first gave it
 //
-// And two to hold them against:
+// Two others are for comparison:
 //
 //	fixed             after loop τ
 //	oracle            after the first loop whose answer is right: no rule can be better
@@ -127,7 +127,7 @@ type ExitView struct {
 	ExitRule
 	Loops    float64 `json:"loops"` // run by a position
 	Accuracy float64 `json:"accuracy"`
-	Exact    float64 `json:"exact"` // share of examples of which every target is right
+	Exact    float64 `json:"exact"` // share of examples with every target right
 }
 
 // exitSum adds up a rule's exits.

@@ -11,14 +11,14 @@ import (
 	"coil/task"
 )
 
-// GateEvaluator runs a model with a learned exit on held-out examples: one pass gives what the model says after each loop, and how
-// likely its gate has each position leave there. All positions run all loops, so that whoever leaves early has seen the
-// states of those that did not. Not for concurrent use.
+// GateEvaluator runs a model with a learned exit on held-out examples. One pass gives the model's prediction after each loop,
+// and the probability that each position leaves there. All positions run all loops, so a position that leaves late has seen the
+// later states of those that left early. It is not for concurrent use.
 type GateEvaluator struct {
 	batches
 	program backend.Program
 	outputs
-	p graph.Tensor // of each group, those of all its positions loop after loop
+	p graph.Tensor // for each group, those of all its positions, loop after loop
 
 	all struct { // what the outputs hold, of the whole batch
 		p             []float32
@@ -27,8 +27,8 @@ type GateEvaluator struct {
 	exits []Exits // of the examples of a batch: views of that
 }
 
-// Exits is what the gate makes of one example. P, Loss and Correct are of each loop and position, [loop][position]; where the
-// target is task.Ignore they are 0.
+// Exits is the result of the gate for one example. P, Loss and Correct are indexed [loop][position]; where the
+// target is task.Ignore, they are 0.
 type Exits struct {
 	Kind    int // index of the task's Kinds
 	Targets []int32
@@ -99,7 +99,7 @@ func (g *GateEvaluator) Each(seed uint64, examples int, stop func() bool, f func
 	})
 }
 
-// run fills the exits with what the model makes of the tokens.
+// run fills the exits with the model's results for the tokens.
 func (g *GateEvaluator) run() error {
 	if err := g.program.Run(backend.Args{Inputs: [][]int32{g.tokens, g.targets}}); err != nil {
 		return err
@@ -131,8 +131,8 @@ type Exit struct {
 	Kinds []ExitScore `json:"kinds,omitempty"`
 }
 
-// Sweep measures Q-exit (arXiv 2510.25741): with threshold q a position leaves after the first loop t with
-// p_1 + … + p_t ≥ q, and the model says there what it would say if t were the last loop. The examples are those of Each.
+// Sweep measures Q-exit (arXiv 2510.25741): with threshold q, a position leaves after the first loop t with
+// p_1 + … + p_t ≥ q, with the prediction that the model would make if t were the last loop. The examples are those of Each.
 func (g *GateEvaluator) Sweep(seed uint64, examples int, thresholds []float64, stop func() bool) ([]Exit, error) {
 	for _, q := range thresholds {
 		if !(q > 0 && q <= 1) {

@@ -106,8 +106,8 @@ func TestGate(t *testing.T) {
 	}
 }
 
-// A sweep is the mean of what each position says where it leaves; with the least threshold that is after the first loop,
-// with 1 after the last, as an evaluation there says.
+// A sweep is the mean over positions of the predictions where they leave. With the least threshold, all leave after the first
+// loop, and with 1 after the last; both agree with evaluations at these counts.
 func TestSweep(t *testing.T) {
 	const examples = 20
 	thresholds := []float64{1e-9, 0.3, 0.6, 0.9, 1}

@@ -20,14 +20,14 @@ type Probe struct {
 	loops          int
 	width, classes int
 	program        backend.Program
-	states, logits []graph.Tensor // of each loop; the states begin with that before the first
+	states, logits []graph.Tensor // of each loop; the first state is the one before the first loop
 	allStates      [][]float32
 	allLogits      [][]float32
 	look           Observation
 }
 
-// Observation is one target of one example. Index 0 of P is no loop's: the uniform distribution, from which the first loop's is told
-// apart; index 0 of the others says nothing.
+// Observation is one target of one example. Index 0 of P is the uniform distribution, with which the first loop is compared;
+// index 0 of the other slices is unused.
 type Observation struct {
 	Kind    int // index of the task's Kinds
 	Example int // of its kind
@@ -40,8 +40,8 @@ type Observation struct {
 	Cosine     []float64 // ⟨s_t, s_{t−1}⟩ / (‖s_t‖·‖s_{t−1}‖)
 }
 
-// NewProbe compiles a pass of so many loops for batches of the given size, which holds the states and the logits of all loops.
-// It reads the weights of the buffer as they are when it runs.
+// NewProbe compiles a pass with a number of loops, for batches of the given size, that returns the states and logits of all loops.
+// It reads the buffer's weights at the time when it runs.
 func NewProbe(b backend.Backend, m *model.Model, t task.Task, weights graph.Buffer, batch, loops int) (*Probe, error) {
 	if loops < 1 {
 		return nil, errors.New("look after no loop: want at least one")
@@ -96,9 +96,9 @@ func NewProbe(b backend.Backend, m *model.Model, t task.Task, weights graph.Buff
 // Close frees the program.
 func (l *Probe) Close() { l.program.Close() }
 
-// Each calls f with every target of the first examples held-out examples of each kind that the seed draws, those of an example
-// after each other. What f is given is valid until it returns. stop, if not nil, is asked between batches; when it returns true
-// Each ends with ErrStopped.
+// Each calls f with every target of the first held-out examples of each kind that the seed draws, as many as examples says;
+// the targets of an example come one after the other. The observation is valid until f returns. Each calls stop, if not nil,
+// between batches; when it returns true, Each returns ErrStopped.
 func (l *Probe) Each(seed uint64, examples int, stop func() bool, f func(x *Observation)) error {
 	length := l.task.Length()
 	return l.eachBatch(seed, examples, stop, func(kind, first, n int) error {
@@ -196,7 +196,7 @@ func divergence(p, q []float64) float64 {
 	return d
 }
 
-// said is the most likely class.
+// said returns the most likely class.
 func said(p []float64) int32 {
 	best := 0
 	for i, x := range p {
@@ -212,13 +212,13 @@ type LoopStats struct {
 	Loops    int        `json:"loops"`
 	Loss     float64    `json:"loss"`
 	Accuracy float64    `json:"accuracy"`
-	Exact    float64    `json:"exact"`      // share of examples of which every target is right
+	Exact    float64    `json:"exact"`      // share of examples with every target right
 	Entropy  float64    `json:"entropy"`    // of the output, nats
 	ToLast   float64    `json:"kl_to_last"` // KL(p_t ‖ p_T) to the output after the last loop, nats
-	KL       float64    `json:"kl"`         // KL(p_{t−1} ‖ p_t), p_0 being uniform: what the exit rule kl looks at
+	KL       float64    `json:"kl"`         // KL(p_{t−1} ‖ p_t), with p_0 uniform: the measure of the exit rule kl
 	Flips    float64    `json:"flips"`      // share of answers that differ from those after the loop before
 	ToRight  float64    `json:"to_right"`   // share that became right
-	ToWrong  float64    `json:"to_wrong"`   // share that were right and are no more
+	ToWrong  float64    `json:"to_wrong"`   // share that became wrong
 	Change   run.Number `json:"change"`     // as in Result
 	Cosine   float64    `json:"cosine"`     // mean cosine of s_t and s_{t−1}
 }
@@ -239,7 +239,7 @@ type lensKind struct {
 	sums              []LoopStats
 }
 
-// NewLensStats collects looks after so many loops, of a task with so many kinds, and the given exits.
+// NewLensStats collects observations of a task with a number of kinds, after a number of loops, and the given exits.
 func NewLensStats(loops, kinds int, exits []ExitRule) *LensStats {
 	l := &LensStats{loops: loops, kinds: make([]lensKind, kinds), changes: make([]squares, loops+1)}
 	for k := range l.kinds {

@@ -25,7 +25,7 @@ func (s *setting) lens(t *testing.T, batch, examples, loops int, exits []ExitRul
 	return l
 }
 
-// What the lens shows is what the second implementation of the model, in float64, makes of the same examples.
+// The lens agrees with the second implementation of the model, in float64, on the same examples.
 func TestLensAgainstReference(t *testing.T) {
 	const loops, examples = 5, 6
 	for name, k := range map[string]struct {
@@ -197,7 +197,7 @@ func TestLensAgreesWithEvaluation(t *testing.T) {
 	}
 }
 
-// hand is a look at a position whose target is 0, with the outputs that it has after each loop.
+// hand is an observation of a position whose target is 0, with its outputs after each loop.
 func hand(diff []float64, p ...[]float64) *Observation {
 	x := &Observation{Target: 0, P: [][]float64{{1. / 3, 1. / 3, 1. / 3}}, LatentDiff: append([]float64{0}, diff...), Moved: make([]float64, len(p)+1), Before: make([]float64, len(p)+1), Cosine: make([]float64, len(p)+1)}
 	x.P = append(x.P, p...)
@@ -297,7 +297,7 @@ func TestExitsAreConsistent(t *testing.T) {
 	}
 }
 
-// Stopping, and what can't be looked at.
+// Stopping, and invalid arguments.
 func TestLookerStops(t *testing.T) {
 	s := newSetting(t, "1x3", newPHop(t), nil)
 	if _, err := NewProbe(s.b, s.m, s.t, s.weights, 4, 0); err == nil {

@@ -84,7 +84,7 @@ func recordSamples(m *model.Model, t task.Task, weights graph.Buffer, seed uint6
 	return s
 }
 
-// drawSamples draws the examples: of kinds spread over all that there are, or the first of each kind, then the second.
+// drawSamples draws the examples: one of each of several kinds, spread over all kinds, or the first of each kind, then the second.
 func drawSamples(t task.Task, seed uint64) []task.Example {
 	sampler, kinds := t.NewSampler(), len(t.Kinds())
 	examples := make([]task.Example, sampleCount)
@@ -99,8 +99,8 @@ func drawSamples(t task.Task, seed uint64) []task.Example {
 	return examples
 }
 
-// Run lets the model answer: at each position the token that it thinks most likely, after the right tokens before. For
-// an answer of several tokens that is what it would say by itself as long as it is right.
+// Run lets the model answer: at each position, the most likely token after the right tokens before it. For an answer of several
+// tokens, that is what the model would generate, as long as its tokens are right.
 func (s *Samples) Run() ([]run.Sample, error) {
 	if err := s.program.Run(backend.Args{Inputs: s.inputs}); err != nil {
 		return nil, err

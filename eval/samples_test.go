@@ -147,7 +147,7 @@ func TestLongSamples(t *testing.T) {
 	}
 }
 
-// PlanSamples says what NewSamples takes.
+// PlanSamples returns the memory that NewSamples needs.
 func TestPlanSamples(t *testing.T) {
 	for _, tk := range []task.Task{newPHop(t), newAddition(t)} {
 		s := newSetting(t, "1x2", tk, nil)

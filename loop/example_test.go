@@ -20,7 +20,7 @@ func ExampleParse() {
 	// 4⊗(1,4,1): distinct layers 12, depth 24
 }
 
-// A looped model is unrolled: each of the new layers begins as the one that ran at its depth.
+// A looped model is unrolled: each new layer starts as the one that ran at its depth.
 func ExampleArchitecture_Grow() {
 	from, to := loop.Architecture{K: 2, Loops: []int{3}}, loop.Architecture{K: 6, Loops: []int{1}}
 	sources, err := from.Grow(to, loop.Growth{Method: "unroll"})

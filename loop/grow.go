@@ -8,11 +8,11 @@ import (
 	"strings"
 )
 
-// Growth says how a model gets more layers than the one whose weights it begins with. With n blocks B₁ … Bₙ of Block
-// layers there, the stacking methods put r copies of one block behind it, as many as the layers of the new model ask for:
+// Growth says how a model gets more layers than the model whose weights it starts with. If that has n blocks B₁ … Bₙ of Block
+// layers, the stacking methods insert copies of one block after it, as many as the new model needs:
 //
-//	middle   B₁ … B_c B_c … B_c … Bₙ, c = ⌈n/2⌉: MidAS (Saunshi et al., arXiv 2409.19044). A block at a time, the middle
-//	         one of what there is then is always a copy of this one.
+//	middle   B₁ … B_c B_c … B_c … Bₙ, c = ⌈n/2⌉: MidAS (Saunshi et al., arXiv 2409.19044), which duplicates the middle block
+//	         one at a time: that is always a copy of B_c.
 //	last     B₁ … Bₙ Bₙ … Bₙ: gradual stacking (the same)
 //	whole    all layers, again and again: progressive stacking (Gong et al., ICML 2019)
 //
@@ -20,9 +20,9 @@ import (
 //
 //	unroll   the layer that runs at depth d is a copy of the one that ran at depth d, so that k⊗L becomes k·L⊗1
 //
-// The zero Growth leaves the layers as they are: layer i is a copy of layer i, in whichever blocks and loops.
+// The zero Growth keeps the layers: layer i is a copy of layer i, whatever the blocks and loops.
 type Growth struct {
-	Method string // one of Methods, or "" for none
+	Method string // one of Methods, or ""
 	Block  int    // layers of a block, for middle and last; 0 is 1
 }
 
@@ -53,8 +53,8 @@ func (g Growth) String() string {
 	return g.Method
 }
 
-// Grow returns, for each layer of the architecture to, the layer of a that it begins as. Every layer of a is among them.
-// The errors, ErrGrowth all, say which numbers of layers are possible.
+// Grow returns, for each layer of the architecture to, the layer of a that it starts as. Every layer of a is among them.
+// Its errors wrap ErrGrowth and say which numbers of layers are possible.
 func (a Architecture) Grow(to Architecture, g Growth) ([]int, error) {
 	if err := g.Check(); err != nil {
 		return nil, err

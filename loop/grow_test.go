@@ -71,7 +71,7 @@ func TestGrowErrors(t *testing.T) {
 	}
 }
 
-// MidAS, as it is defined, duplicates the middle one of the blocks that there are, a stage at a time.
+// MidAS, by its definition, duplicates the middle one of the existing blocks, one stage at a time.
 func TestMiddleIsMidAS(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		block, blocks, stages := rapid.IntRange(1, 4).Draw(t, "block"), rapid.IntRange(1, 6).Draw(t, "blocks"), rapid.IntRange(0, 6).Draw(t, "stages")
@@ -96,7 +96,7 @@ func TestMiddleIsMidAS(t *testing.T) {
 	})
 }
 
-// Whatever the method, the layers are those of the old model and none is lost.
+// With every method, the new model has every layer of the old model, and no others.
 func TestGrowthLosesNoLayer(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		a, to := draw(t), draw(t)

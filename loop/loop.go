@@ -18,7 +18,7 @@ type Architecture struct {
 	Loops []int
 }
 
-// Limits of what Parse takes; they only keep a slip of the finger from asking for the impossible.
+// Limits of Parse; they only catch typing errors.
 const maxLayers, maxDepth = 1 << 10, 1 << 14
 
 // Parse reads "1x6", "4⊗6", "4x(1,4,1)".
@@ -84,7 +84,7 @@ func (a Architecture) Depth() int {
 	return d
 }
 
-// Looped returns the block whose loop count may change: the one with the most loops, of several the middle one.
+// Looped returns the block whose loop count may change: the one with the most loops, or the middle one of several.
 func (a Architecture) Looped() int {
 	most := 0
 	var at []int
@@ -115,7 +115,7 @@ func (a Architecture) WithCount(loops int) Architecture {
 //
 //	Λ ~ LogNormal(μ, σ),   r ~ Poisson(Λ) + 1
 //
-// so that r has a mean of Mean + 1 and a long tail; what is above Max counts as Max.
+// so that r has a mean of Mean + 1 and a long tail. Counts above Max become Max.
 type Random struct {
 	Mean float64
 	Max  int

@@ -224,7 +224,7 @@ func TestRandomFollowsItsFormula(t *testing.T) {
 	}
 }
 
-// A count depends on the seed and the step and on nothing else, and what is above the largest is the largest.
+// A count depends only on the seed and the step, and never exceeds the largest.
 func TestRandomIsAFunctionOfSeedAndStep(t *testing.T) {
 	r, capped := loop.Random{Mean: 4, Max: 1 << 20}, loop.Random{Mean: 4, Max: 5}
 	var first, again, other, limited []int

@@ -20,7 +20,7 @@ const (
 	size       = rows * cols * groups // of a layer
 )
 
-// run records the regularizer over a model of so many layers, and returns R of each group and the gradient, which is
+// run records the regularizer over a model with a number of layers, and returns R of each group and the gradient, which is
 // before plus the regularizer's.
 func run(t *testing.T, c regularize.Config, weights []float32, before float32) (values, gradient []float32) {
 	t.Helper()
@@ -169,7 +169,7 @@ func TestValueAndGradient(t *testing.T) {
 	}
 }
 
-// Blocks of 4 in 24 layers: 20 pairs, of which each layer but the first and last four is in two.
+// Blocks of 4 in 24 layers: 20 pairs; each layer is in two of them, except the first four and the last four.
 func TestPairsOfTwentyFourLayers(t *testing.T) {
 	r := graph.NewRecorder(1, 1)
 	w, g := r.Accumulator(1, 24*size), r.Accumulator(1, 24*size)

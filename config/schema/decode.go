@@ -13,13 +13,13 @@ import (
 	"github.com/BurntSushi/toml"
 )
 
-// Beginner is a table that may begin as another with a name: its key preset is that name, and its other keys are laid over
-// what Begin makes of the table.
+// Beginner is a table that may start as a named one: its key preset is the name. Begin then sets the whole table, and its other
+// keys override that.
 type Beginner interface {
 	Begin(preset string) error
 }
 
-// presetKey is the key that names what a [Beginner] begins as.
+// presetKey is the key that names what a [Beginner] starts as.
 const presetKey = "preset"
 
 // Decode lays a TOML document over the struct that t points to. Keys must be spelled exactly, case included. The error joins
@@ -42,8 +42,8 @@ func Decode(source string, text []byte, t any) (*Lines, error) {
 	return lines, errors.Join(errs...)
 }
 
-// Document reads any TOML document: values by key, tables as maps. The error begins with source and the line. Nesting is limited:
-// reading would take time that grows with its third power.
+// Document reads any TOML document: values by key, tables as maps. The error starts with source and the line. Nesting is
+// limited, because the time to read grows with its third power.
 func Document(source string, text []byte) (map[string]any, error) {
 	if n := tooDeep(string(text)); n > 0 {
 		return nil, fmt.Errorf("%s:%d: arrays and tables are nested more than %d deep", source, n, deepest)
@@ -71,7 +71,7 @@ func (d *decoder) wrong(name string, err error) {
 	d.errs = append(d.errs, located{d.lines.line(name), d.lines.at(name, err)})
 }
 
-// table decodes m to the struct v; prefix begins the names of its keys.
+// table decodes m to the struct v; the names of its keys start with prefix.
 func (d *decoder) table(prefix string, m map[string]any, v reflect.Value) {
 	if b, ok := v.Addr().Interface().(Beginner); ok && m[presetKey] != nil {
 		d.begin(prefix+presetKey, m[presetKey], b)
@@ -107,7 +107,7 @@ func field(t reflect.Type, key string) (reflect.StructField, bool) {
 	return reflect.StructField{}, false
 }
 
-// hint ends the error of a key that there is not: with the one that was meant, or else with all that the table has.
+// hint ends the error of an unknown key: with the key that was probably meant, or else with all keys of the table.
 func (d *decoder) hint(prefix, key string, t reflect.Type) string {
 	if best := NearestKey(prefix+key, d.keys); best != "" {
 		return fmt.Sprintf("; did you mean %q?", best)

@@ -20,7 +20,7 @@ func Encode(t any) []byte {
 
 type encoder struct{ b bytes.Buffer }
 
-// isTable reports whether a field's value stands below a header of its own.
+// isTable reports whether a field's value is written below its own header.
 func isTable(t reflect.Type) bool {
 	switch t.Kind() {
 	case reflect.Struct, reflect.Map, reflect.Pointer:
@@ -88,7 +88,7 @@ func (e *encoder) below(name string, v reflect.Value) {
 	}
 }
 
-// tomlText is a value as TOML has it.
+// tomlText is a value in TOML.
 func tomlText(x any) string {
 	v := reflect.ValueOf(x)
 	switch v.Kind() {

@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// limits is an interval. Its ends are kept as text, so that those of whole numbers are exact.
+// limits is an interval. Its ends are kept as text, so that whole numbers are exact.
 type limits struct {
 	lo, hi         string // "" for none
 	loOpen, hiOpen bool   // the end itself is outside
@@ -17,7 +17,7 @@ type limits struct {
 
 var limitsNone limits
 
-// parseLimits reads an interval such as [1,100], [0,1) or (0,). It panics on anything else, which is a mistake in a tag.
+// parseLimits reads an interval such as [1,100], [0,1) or (0,). It panics on anything else, because that is a mistake in a tag.
 func parseLimits(s string) limits {
 	lo, hi, ok := strings.Cut(s, ",")
 	if !ok || len(lo) < 1 || len(hi) < 1 || !strings.ContainsAny(lo[:1], "[(") || !strings.ContainsAny(hi[len(hi)-1:], ")]") {
@@ -42,8 +42,7 @@ func (l limits) contain(x float64) bool {
 	return true
 }
 
-// ints are the least and the greatest whole number that a key of this kind may have. TOML has no number above MaxInt64, so
-// no configuration could have one.
+// ints returns the least and the greatest whole number that a key of this kind may have. TOML has no number above MaxInt64.
 func (l limits) ints(kind reflect.Kind) (lo, hi *big.Int) {
 	lo, hi = big.NewInt(math.MinInt64), big.NewInt(math.MaxInt64)
 	if kind == reflect.Uint64 {
@@ -58,7 +57,7 @@ func (l limits) ints(kind reflect.Kind) (lo, hi *big.Int) {
 	return lo, hi
 }
 
-// text says what is wanted: "at least 1", "0 to 1", "at least 0 and less than 1".
+// text describes the interval: "at least 1", "0 to 1", "at least 0 and less than 1".
 func (l limits) text(kind reflect.Kind) string {
 	if kind == reflect.Uint64 && l == limitsNone {
 		return fmt.Sprintf("0 to %d", math.MaxInt64)

@@ -16,8 +16,8 @@ type Lines struct {
 	of     map[string]int // from 1, by name: "train.steps", "axis[0].choice[1].name"
 }
 
-// line is the line of a key; of one that is not in the document, that of the table that it would be in; 0 if that is not
-// there either.
+// line returns the line of a key. If the document does not have the key, it is the line of its table; 0 if it does not have
+// that either.
 func (l *Lines) line(name string) int {
 	for ; name != ""; name = name[:max(0, strings.LastIndexAny(name, ".["))] {
 		if n, ok := l.of[name]; ok {
@@ -35,7 +35,7 @@ func (l *Lines) Keys() []string {
 	return slices.Sorted(maps.Keys(l.of))
 }
 
-// at begins an error with the place of a key.
+// at puts the position of a key before an error.
 func (l *Lines) at(name string, err error) error {
 	if n := l.line(name); n > 0 {
 		return fmt.Errorf("%s:%d: %w", l.source, n, err)
@@ -43,7 +43,8 @@ func (l *Lines) at(name string, err error) error {
 	return fmt.Errorf("%s: %w", l.source, err)
 }
 
-// At is err, for [Lines.Locate] to find at this key: the key may be that of a table, "axis[1]", or of an element of a list.
+// At marks err as belonging to this key, for [Lines.Locate]. The key may be that of a table, such as "axis[1]", or of an
+// element of a list.
 func At(key string, err error) error { return &placed{key, err} }
 
 // placed is an error that has a place.
@@ -55,9 +56,8 @@ type placed struct {
 func (p *placed) Error() string { return p.err.Error() }
 func (p *placed) Unwrap() error { return p.err }
 
-// Locate begins those of the joined errors that are an [Error] of a key in the document with its line, unless the key is
-// among those that something else has set since. One that [At] has made always begins with the document, and with the line
-// if the key is there.
+// Locate puts the line before each of the joined errors that is an [Error] of a key in the document, except keys that have been
+// set elsewhere since. It puts the document before every error made by [At], and the line if the document has the key.
 func (l *Lines) Locate(err error, set ...string) error {
 	if err == nil || l == nil {
 		return err
@@ -93,7 +93,7 @@ func syntax(source string, text []byte, err error) error {
 	}
 	lines := strings.Split(string(text), "\n")
 	n := min(e.Position.Line, len(lines))
-	for n > 1 && strings.TrimSpace(lines[n-1]) == "" { // what is missing at the end of a line is noticed on the next
+	for n > 1 && strings.TrimSpace(lines[n-1]) == "" { // the parser notices a missing end of a line on the next line
 		n--
 	}
 	line := strings.TrimSpace(lines[max(0, n-1)])
@@ -110,7 +110,7 @@ func syntax(source string, text []byte, err error) error {
 // deepest is how deeply arrays and tables may be nested in each other.
 const deepest = 32
 
-// tooDeep is the line where arrays and tables of a text are nested too deeply, 0 if there is none.
+// tooDeep returns the line at which arrays and tables are nested too deeply, or 0.
 func tooDeep(text string) int {
 	s := scanner{text: text, line: 1}
 	for depth := 0; s.text != ""; {
@@ -187,7 +187,7 @@ func (s *scanner) note(name string) {
 	}
 }
 
-// header reads [a.b] or [[a.b]] and returns what the names of the keys below it begin with.
+// header reads [a.b] or [[a.b]] and returns the prefix of the keys below it.
 func (s *scanner) header() string {
 	array := strings.HasPrefix(s.text, "[[")
 	if array {
@@ -210,7 +210,7 @@ func (s *scanner) header() string {
 		s.note(name)
 		s.count[name]++
 		name += fmt.Sprintf("[%d]", s.count[name]-1)
-		for nested := range s.count { // arrays in the table begin anew
+		for nested := range s.count { // arrays in the table start again
 			if strings.HasPrefix(nested, name+".") {
 				delete(s.count, nested)
 			}
@@ -316,7 +316,7 @@ func (s *scanner) comma() {
 	}
 }
 
-// quoted is the length of the string that a text begins with, quotes included.
+// quoted returns the length of the string at the beginning of a text, including its quotes.
 func quoted(text string) int {
 	quote := text[:1]
 	if strings.HasPrefix(text, quote+quote+quote) {

@@ -2,14 +2,14 @@ package schema
 
 import "strings"
 
-// Nearest returns the name that is spelled most like the wrong one, "" if none is much like it.
+// Nearest returns the name whose spelling is closest to the wrong one, or "" if all are far from it.
 func Nearest(wrong string, names []string) string {
 	wrong = strings.ToLower(wrong)
 	best, least := "", len(wrong)/2+1
 	for _, name := range names {
 		d := distance(wrong, strings.ToLower(name))
 		if last(name) == last(wrong) {
-			d = min(d, 2) // the right key in the wrong table, or in none
+			d = min(d, 2) // the right key in the wrong table, or without a table
 		}
 		if d < least {
 			best, least = name, d
@@ -18,8 +18,8 @@ func Nearest(wrong string, names []string) string {
 	return best
 }
 
-// NearestKey returns the name of the key that was meant by a wrong name: that which other programs call so, or else the key
-// or table that is spelled most like it; "" if there is none.
+// NearestKey returns the key that a wrong name probably means: one that other programs call by this name, or else the key or
+// table with the closest spelling, or "".
 func NearestKey(wrong string, keys []Key) string {
 	foreign := plain(last(wrong))
 	for _, k := range keys {

@@ -1,12 +1,12 @@
-// Package schema is the mechanism of configurations. A table is a struct whose fields are keys, and tags are all that is
-// said about a key:
+// Package schema is the mechanism of configurations. A table is a struct whose fields are keys, and a field's tag describes
+// its key:
 //
 //	Rate float64 `toml:"rate" help:"peak learning rate" limits:"[0,1e6]" also:"lr,learning_rate"`
 //
-// toml is its name, help one line for people, values the texts that it may be (or the type has a method Values that says them,
-// and may have a method Help; help may then be missing), limits the interval of a number, alias a
-// short name on the command line, and also the names that other programs have for it, which errors answer with this one.
-// A field that is itself a struct is a table in the table; its keys have dotted names such as "train.rate".
+// toml is its name, and help describes it in a line. values lists the permitted texts; instead, the type may have a method
+// Values, and a method Help that replaces help. limits is the interval of a number, alias a short name on the command line, and
+// also the names that other programs use, for which errors suggest this key.
+// A field that is a struct is a table in the table; its keys have dotted names such as "train.rate".
 //
 // [Keys] lists the keys of a table, [Decode] reads a table from TOML and [Encode] writes one.
 package schema
@@ -33,7 +33,7 @@ type Key struct {
 	v      reflect.Value
 }
 
-// Keys lists the keys of the struct that t points to, in their order, with those of the tables in it.
+// Keys lists the keys of the struct that t points to, in order, including the keys of its tables.
 func Keys(t any) []Key { return keys("", reflect.ValueOf(t).Elem()) }
 
 func keys(prefix string, v reflect.Value) []Key {
@@ -100,7 +100,7 @@ func (k Key) Value() string {
 	return fmt.Sprint(k.v)
 }
 
-// Error is what is wrong with the value of a key.
+// Error is a mistake in the value of a key.
 type Error struct {
 	Key  string // or table
 	Text string // what follows the key in the message: " is 0, want at least 1"
@@ -113,8 +113,8 @@ func Errorf(key, format string, args ...any) error { return &Error{key, fmt.Spri
 
 func (k Key) wrong(is, want string) error { return Errorf(k.Name, " is %s, want %s", is, want) }
 
-// Set gives the key the value that a text says, as in Set("500"), Set("true"), Set("2,4,8"). The error, an [Error], says
-// what is wanted: of the kind of value, of its limits, or of the texts that it may be.
+// Set sets the key from a text, as in Set("500"), Set("true"), Set("2,4,8"). The error, an [Error], describes the permitted
+// values.
 func (k Key) Set(s string) error {
 	switch k.v.Kind() {
 	case reflect.Int, reflect.Uint64:
