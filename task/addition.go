@@ -34,7 +34,7 @@ type Addition struct {
 	// 2 to 256.
 	Operands []int `toml:"operands" help:"operand counts that training mixes"`
 	// Evaluate lists operand counts for evaluation to report besides the trained
-	// ones. It may repeat those.
+	// ones, which it may repeat.
 	Evaluate []int `toml:"evaluate" help:"further operand counts that evaluation reports"`
 	// Order says which digit of the answer comes first: the "most" or the "least"
 	// significant. Operands always begin with the most significant.
@@ -56,12 +56,12 @@ const (
 	padToken
 )
 
-// SetDefault makes c what a configuration that says nothing has.
+// SetDefault sets all keys to their defaults.
 func (c *Addition) SetDefault() {
 	*c = Addition{Digits: 3, Operands: []int{2, 4, 8, 16, 32}, Evaluate: []int{8, 16, 24, 32}, Order: "most"}
 }
 
-// Check returns an error unless c is possible, as far as that can be said without making the task.
+// Check returns an error if c is impossible, as far as it can know without making the task.
 func (c Addition) Check() error {
 	if err := schema.Check("addition.", &c); err != nil {
 		return err
@@ -233,8 +233,8 @@ func (t *addition) write(operands []uint64, ex *Example) {
 }
 
 // hashSum is the hash of an addition question, the multiset of its operands. It
-// does not see their order, so that no reordering of a training sum is held out.
-// Nor does it see the digits' padding.
+// ignores their order, so that no reordering of a training sum is held out. It
+// also ignores the padding of digits.
 func hashSum(operands []uint64) uint64 {
 	h := uint64(0)
 	for _, a := range operands {
@@ -271,7 +271,7 @@ func (t *addition) Explain(w io.Writer, ex Example) error {
 	return err
 }
 
-// parse reads the operands back, and fails if ex is not what write makes of them.
+// parse reads the operands back. It fails if ex is not what write writes for them.
 func (t *addition) parse(ex Example) ([]uint64, error) {
 	n := t.Length()
 	if len(ex.Tokens) != n || len(ex.Targets) != n {

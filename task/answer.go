@@ -1,7 +1,7 @@
 package task
 
-// LastAnswer returns the positions [from, to) of the targets that a person reads as the last answer of ex. Where an
-// example counts as a whole (ExactMatch) these are all of its targets; else each target is an answer of its own.
+// LastAnswer returns the positions [from, to) of the targets that a person reads as the last answer of ex. If an example
+// counts as a whole (ExactMatch), these are all of its targets; otherwise each target is a separate answer.
 func LastAnswer(t Task, ex Example) (from, to int) {
 	to = len(ex.Targets)
 	for to > 1 && ex.Targets[to-1] == Ignore {

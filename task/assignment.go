@@ -12,10 +12,10 @@ import (
 )
 
 // Assignment configures variable assignment, a reasoning primitive: some letters
-// are assigned numbers, and the question is what one of them stands for. With
-// depth 1 as many letters again are assigned one of the first letters each, all
-// different, and one of these is asked for; depth d adds such aliases of aliases
-// d times. As text it reads, with 3 variables and depth 1,
+// are assigned numbers, and the question asks for the number of one of them. At
+// depth 1, an equal number of other letters are assigned one of the first letters
+// each, all different, and the question asks for one of these; depth d adds such
+// aliases of aliases d times. As text with 3 variables and depth 1:
 //
 //	The following is a set of simple mathematical equations.
 //
@@ -28,39 +28,38 @@ import (
 //	What is the numerical value of v?
 //	Answer:
 //
-// or the same as a short Python program, and the answer is 7. A model reads and
-// says whole words: each letter, number, line end and fixed phrase is a token, and
+// or the same as a short Python program. The answer is 7. A model reads and writes
+// whole words: each letter, number, line end and fixed phrase is a token, and
 // phrases that differ between the two formats are different tokens,
 //
 //	math n = 22 ; r = 16 ; c = 7 ; a = r ; v = c ; h = n ; math? v :
 //
-// and the target is at the last of them. With shots, that many questions of the
-// same kind go before, each with its answer. What is shorter than the longest kind
-// is followed by padding, without loss. With V the variables, D the largest depth
-// and S the shots
+// The target is at the last token. With S shots, S questions of the same kind come
+// first, each with its answer. Padding without loss follows examples that are
+// shorter than the longest kind. With V variables and largest depth D,
 //
 //	Length = (S+1)·(4V(D+1) + 4) + S
 //
-// The law: letters are uniform without repeats out of 26, numbers uniform and
-// independent in 1 … Values, the letters of each depth stand together, in uniform
-// order, after those that they refer to, which goes one to one, uniformly; and
-// the one asked for is uniform among those of the last depth. So to guess one of
-// the numbers that are there is right with probability
+// The distribution: letters are uniform without repeats out of 26, and numbers are
+// uniform and independent in 1 … Values. The letters of each depth stand together,
+// in uniform order, after the letters that they refer to, and refer to them one to
+// one, uniformly. The letter asked for is uniform among those of the last depth. So
+// guessing one of the numbers in the question is right with probability
 //
 //	1/V + (1 − 1/V)/Values
 //
-// by position and by chance of equal numbers: 23.2 % with 5 variables and 25
-// values.
+// because the position may be right or the numbers equal: 23.2 % with 5 variables
+// and 25 values.
 //
-// The split does not see the format, nor the order of lines within a depth: a
-// question is the set of its lines and the letter asked for. Shots are of the same
-// split as the question that follows them.
+// The split ignores the format and the order of lines within a depth: a question
+// is the set of its lines and the letter asked for. Shots are of the same split as
+// the question that follows them.
 //
 // Source: the reasoning primitives of Saunshi et al., "On the inductive bias of
 // stacking towards improving reasoning", arXiv 2409.19044, also used in arXiv
-// 2502.17416: language models, trained on other text, are asked for depths 0 and 1
-// with 5 variables, 25 values and 5 shots, and guessing is put at 1/V. The tokens,
-// the mask and depths above 1 are ours.
+// 2502.17416: language models that were trained on other text answer questions of
+// depths 0 and 1 with 5 variables, 25 values and 5 shots; the papers put guessing at
+// 1/V. The tokens, the mask and depths above 1 are ours.
 type Assignment struct {
 	// Variables is V, the number of variables of each depth, at least 2; all depths
 	// together have at most the 26 letters.
@@ -91,7 +90,7 @@ const (
 const (
 	isToken   int32 = 26 + iota // between the sides of an assignment
 	endToken                    // of an assignment
-	mathToken                   // what a question begins with, …
+	mathToken                   // the beginning of a question, …
 	codeToken
 	mathAskToken // … the words before the letter asked for …
 	codeAskToken
@@ -100,12 +99,12 @@ const (
 	valueToken
 )
 
-// SetDefault makes c what a configuration that says nothing has.
+// SetDefault sets all keys to their defaults.
 func (c *Assignment) SetDefault() {
 	*c = Assignment{Variables: 5, Values: 25, Depth: []int{0, 1}, Evaluate: []int{}, Format: "both", Loss: "last"}
 }
 
-// Check returns an error unless c is possible, as far as that can be said without making the task.
+// Check returns an error if c is impossible, as far as it can know without making the task.
 func (c Assignment) Check() error {
 	if err := schema.Check("assignment.", &c); err != nil {
 		return err
@@ -219,7 +218,7 @@ func (t *assignment) kind(k int) (depth int, f *notation) {
 	return t.depths[k/len(t.formats)], &t.formats[k%len(t.formats)]
 }
 
-// ExactMatch is false: each answer is of a question of its own.
+// ExactMatch is false: each answer belongs to a separate question.
 func (t *assignment) ExactMatch() bool { return false }
 
 func (t *assignment) NewSampler() Sampler {
@@ -264,7 +263,7 @@ type assignmentQuestion struct {
 	asked       int32
 }
 
-// draw draws a question of as many lines as q has.
+// draw draws a question with the number of lines of q.
 func (s *assignmentSampler) draw(q *assignmentQuestion) {
 	var letters [len(alphabet)]int32
 	for i := range letters {
@@ -298,7 +297,7 @@ func (q assignmentQuestion) hash() uint64 {
 	return mix(h + mix(uint64(q.asked)))
 }
 
-// answer is the token of the number that the letter asked for stands for.
+// answer returns the token of the number that the letter asked for has.
 func (q assignmentQuestion) answer() int32 {
 	var stands [len(alphabet)]int32
 	for i, x := range q.left {
@@ -337,7 +336,7 @@ func (t *assignment) write(end int, f *notation, q assignmentQuestion, shot bool
 	return end
 }
 
-// pad completes an example of which end tokens are written.
+// pad completes an example after its first end tokens.
 func (t *assignment) pad(end int, ex *Example) {
 	for i := end; i < len(ex.Tokens); i++ {
 		ex.Tokens[i], ex.Targets[i] = blankToken, Ignore
@@ -437,9 +436,9 @@ func (t *assignment) parse(ex Example) ([]assignmentQuestion, error) {
 	return questions, nil
 }
 
-// check verifies that q is a question: letters are assigned once, those of depth
-// 0 numbers, those of a depth above all letters of the one below, and the one
-// asked for is of the last depth.
+// check verifies that q is a question: each letter is assigned once, those of depth 0
+// to numbers, those of a higher depth to all letters of the depth below, and the
+// letter asked for is of the last depth.
 func (t *assignment) check(q assignmentQuestion) error {
 	for i, x := range q.left {
 		if x < 0 || int(x) >= len(alphabet) || slices.Contains(q.left[:i], x) {

@@ -10,7 +10,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// solveAssignment reads the text of a question as a person does, line by line, and says what is asked.
+// solveAssignment reads the text of a question as a person does, line by line, and returns the answer.
 func solveAssignment(text string) string {
 	stands := map[string]string{}
 	for line := range strings.SplitSeq(text, "\n") {
@@ -68,7 +68,7 @@ func TestAssignmentAnswers(t *testing.T) {
 			if want := solveAssignment(questions[c.Shots]); answer != want {
 				t.Fatalf("%+v: the answer is %s, want %s:\n%s", c, answer, want, questions[c.Shots])
 			}
-			for shot := range c.Shots { // the text after a shot begins with its answer
+			for shot := range c.Shots { // the text after a shot starts with its answer
 				said := strings.Fields(questions[shot+1])[0]
 				if want := solveAssignment(questions[shot]); said != want {
 					t.Fatalf("%+v: shot %d says %s, want %s", c, shot, said, want)
@@ -142,7 +142,7 @@ func TestAssignmentDistribution(t *testing.T) {
 	}
 }
 
-// The split sees neither the order of lines within a depth nor the format.
+// The split ignores the order of lines within a depth, and the format.
 func TestAssignmentSplit(t *testing.T) {
 	q := assignmentQuestion{left: []int32{3, 9, 5, 7}, right: []int32{valueToken + 4, valueToken + 1, 9, 3}, asked: 7}
 	swapped := assignmentQuestion{left: []int32{9, 3, 7, 5}, right: []int32{valueToken + 1, valueToken + 4, 3, 9}, asked: 7}

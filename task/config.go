@@ -21,7 +21,7 @@ type Config struct {
 	Noise      Noise      `toml:"noise"`
 }
 
-// Settings are the table of a task. They are implemented by a pointer to a struct whose tags are those of package schema.
+// Settings are the table of a task: a pointer to a struct with the tags of package schema implements them.
 type Settings interface {
 	// SetDefault sets all keys to their defaults.
 	SetDefault()
@@ -36,7 +36,7 @@ type Settings interface {
 // Name is the name of a task.
 type Name string
 
-// Values are the names that there are, sorted.
+// Values returns the names of all tasks, sorted.
 func (Name) Values() []string {
 	names := tableNames()
 	slices.Sort(names)
@@ -107,7 +107,7 @@ func (c Config) New() (Task, error) {
 	return made, nil
 }
 
-// named makes of the errors of a task, such as "p-hop: hops = 60, want …", those of its table.
+// named turns errors of a task, such as "p-hop: hops = 60, want …", into errors of its table.
 func (c Config) named(err error) error {
 	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		var errs []error

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// FuzzTasks: whatever a table says, the task is refused, or makes examples that are its own. Explain solves each of them anew.
+// FuzzTasks: a task refuses any table that is impossible, and makes valid examples from any other. Explain solves each of them.
 func FuzzTasks(f *testing.F) {
 	for kind := range byte(5) {
 		f.Add(kind, byte(4), byte(64), byte(4), byte(0), uint64(1))

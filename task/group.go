@@ -8,15 +8,15 @@ import (
 	"strings"
 )
 
-// group is a finite group. Its elements are the numbers 0 to order−1, of which 0
-// is the identity.
+// group is a finite group. Its elements are the numbers 0 to order−1; 0 is the
+// identity.
 type group struct {
 	order int
 	texts []string // of the elements
 	about string   // what the texts mean
 	// times returns a·b: first a, then b.
 	times func(a, b int32) int32
-	// show tells a person how to get a·b.
+	// show explains a·b to a person.
 	show func(a, b int32) string
 }
 
@@ -196,7 +196,7 @@ func dihedral(n int) *group {
 	return g
 }
 
-// direct returns g×h. The text of an element is that of both, with a comma.
+// direct returns g×h. The text of an element is that of both parts, with a comma.
 func direct(g, h *group) *group {
 	p := &group{order: g.order * h.order, texts: make([]string, g.order*h.order), about: g.about + "; " + h.about}
 	for a, first := range g.texts {

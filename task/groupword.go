@@ -12,7 +12,7 @@ import (
 )
 
 // GroupWord configures the word problem of a finite group: given elements
-// g_1 … g_n, say their product. The first is applied first,
+// g_1 … g_n, find their product. The first is applied first,
 //
 //	(a·b)(x) = b(a(x))
 //
@@ -27,15 +27,15 @@ import (
 // Sources: Saunshi et al., arXiv 2502.17416, Theorem 5.1: one layer looped
 // ⌈log2 n⌉ times can compose n elements of any finite group; the paper trains
 // nothing on it. Merrill, Petty, Sabharwal, "The illusion of state in state-space
-// models", arXiv 2404.08819, trains models to say every prefix product in the
+// models", arXiv 2404.08819, trains models to predict every prefix product in the
 // groups Z60, A4xZ5 and A5, all of order 60; Merrill, Sabharwal, "A little depth
 // goes a long way", arXiv 2503.03961, transformers of growing depth on A5. The hard
-// groups are those that aren't solvable, as S5 and A5: their word problem is
+// groups are those that aren't solvable, such as S5 and A5: their word problem is
 // complete for NC1 (Barrington, "Bounded-width polynomial-size branching programs
 // recognize exactly those languages in NC1", 1989), while transformers of a fixed
 // depth and logarithmic precision stay within TC0 (Merrill, Sabharwal, "The
-// parallelism tradeoff", arXiv 2207.00729), so that unless the two classes are the
-// same none of them does it for words of every length.
+// parallelism tradeoff", arXiv 2207.00729). So unless the two classes are equal, no
+// such transformer solves it for words of every length.
 type GroupWord struct {
 	// Group is the name of the group: S3 to S7, A3 to A7, Zm for m ≥ 2, Dn for n ≥ 3
 	// (of order 2n), or a direct product of those such as A4xZ5.
@@ -54,12 +54,12 @@ type GroupWord struct {
 // maxWord catches slips of the pen; nothing in the sampler needs it.
 const maxWord = 1 << 16
 
-// SetDefault makes c what a configuration that says nothing has.
+// SetDefault sets all keys to their defaults.
 func (c *GroupWord) SetDefault() {
 	*c = GroupWord{Group: "S3", Lengths: []int{8}, Evaluate: []int{}, Loss: "every"}
 }
 
-// Check returns an error unless c is possible, as far as that can be said without making the task.
+// Check returns an error if c is impossible, as far as it can know without making the task.
 func (c GroupWord) Check() error {
 	if err := schema.Check("group-word.", &c); err != nil {
 		return err
@@ -143,7 +143,7 @@ func (t *groupWord) Kinds() []string {
 	return kinds
 }
 
-// ExactMatch is false: positions are questions of their own.
+// ExactMatch is false: each position is a separate question.
 func (t *groupWord) ExactMatch() bool { return false }
 
 func (t *groupWord) NewSampler() Sampler { return &groupWordSampler{groupWord: t} }
@@ -174,7 +174,7 @@ func (s *groupWordSampler) SampleKind(seed, index uint64, split Split, kind int,
 	ex.Kind = kind
 }
 
-// pad completes an example that begins with a word of n elements.
+// pad completes an example after a word of n elements.
 func (t *groupWord) pad(n int, ex *Example) {
 	product := int32(0)
 	for i := range ex.Targets {

@@ -9,91 +9,92 @@ import (
 	"coil/config/schema"
 )
 
-// IGSM configures i-GSM, arithmetic over a graph of quantities: definitions in random order, of which only some are
-// needed, and a question,
+// IGSM configures i-GSM, arithmetic over a graph of quantities: definitions in random order, some of which are not needed,
+// and a question,
 //
 //	E#J := E#I .  I#N := 2 * ( J#P + E#J ) .  E#I := 4 .  F#K := E#J - E#I .  J#P := E#J + 3 .  I#N ?
 //
 // all modulo Modulus. The answer is I#N = 2·(J#P + E#J) = 2·(0 + 4) = 1 modulo 7. It is one token, and the only target;
 // there is no chain of thought.
 //
-// The quantities are the edges of a graph of entities in Levels levels, which go from one level to the next: E#I is how
-// many I an E has. The letters of a level are fixed (A to D, E to H and so on, at width 4); which of them and which edges
-// a problem has is random. A definition is a constant; or one to three quantities, added, or the difference of two, and
-// perhaps a constant as the last summand or as a factor of all that, in brackets.
+// The quantities are the edges of a graph of entities in Levels levels; edges go from one level to the next. E#I is the
+// number of I that an E has. The letters of a level are fixed (A to D, E to H and so on, at width 4); a problem has a random
+// choice of them, and of the edges. A definition is a constant; or the sum of one to three quantities, or the difference of
+// two, possibly with a constant as the last summand or as a factor of the whole, in brackets.
 //
 // # Operations
 //
-// A definition of k operands, the constant among them, takes max(1, k−1) operations, and a problem as many as the
-// definitions that its answer needs. Their number s is drawn first, as Law says. The law of the problems of s operations
-// is that of Ye et al. without abstract quantities:
+// A definition with k operands, including its constant, takes max(1, k−1) operations. A problem has the operations of the
+// definitions that its answer needs. Their number s is drawn first, as Law says. The distribution of the problems with s
+// operations is that of Ye et al. without abstract quantities:
 //
-//   - Sizes: the necessary definitions are m, uniform from n to s, n the larger of two uniform draws from 1 to s. The
-//     fewest entities w0 of a level and the most w1 are the smaller and the larger of two draws from 2 to Width, in which
-//     w has probability ∝ exp(−(r − x_w)²), with r = (s−1)/(Edges−1) and x_w evenly from 0.2 to 0.8. The edges are e, the
-//     smaller of two uniform draws from (Levels−1)·w0 to Edges, but no more than (Levels−1)·w1². If m > e then m is e.
-//     Sizes with which s operations are impossible are drawn anew.
-//   - Graph: every level has w0 entities. While e edges have no room, one is added in a random level of less than w1;
-//     and then as long as a coin says so, whose bias is drawn for the problem, and e edges reach more. Each entity below
-//     the first level gets a random parent; random other edges make up the e.
+//   - Sizes: the number m of necessary definitions is uniform from n to s, where n is the larger of two uniform draws from 1
+//     to s. The smallest number w0 and the largest number w1 of entities of a level are the smaller and the larger of two
+//     draws from 2 to Width, in which w has probability ∝ exp(−(r − x_w)²), with r = (s−1)/(Edges−1) and x_w evenly spaced
+//     from 0.2 to 0.8. The number e of edges is the smaller of two uniform draws from (Levels−1)·w0 to Edges, but at most
+//     (Levels−1)·w1². If m > e, then m is e. Sizes with which s operations are impossible are drawn again.
+//   - Graph: every level has w0 entities. While there is no room for e edges, a random level with fewer than w1 entities gets
+//     another one; after that, more are added while tosses of a coin, whose bias is drawn for the problem, say so and e edges
+//     can reach them. Each entity below the first level gets a random parent; random other edges complete the e.
 //   - Necessary definitions, of m of the edges, in the order in which they are solved: each is an operand of the next, so
-//     all are needed for the last, which is asked for. Operations are added to random definitions up to s in all, so that
-//     none has more than four operands; the others are drawn from what is solved before.
-//   - Distractors, of all other edges. With probability 1/2 one is made of the distractors so made before, else of any
-//     definitions before it. It has one operand, and with probability 1/2 each a second, a third and a fourth.
+//     the last, which the question asks for, needs all of them. Operations are added to random definitions up to s in all,
+//     so that none has more than four operands; further operands are drawn from the earlier definitions.
+//   - Distractors, of all other edges. With probability 1/2, a distractor is made from earlier distractors of this kind, and
+//     otherwise from any earlier definitions. It has one operand, and with probability 1/2 each a second, a third and a
+//     fourth.
 //
-// Where there is a choice, a constant is among the operands with probability 1/2 or more, and always among four. With
-// others it is a summand or a factor with even odds, and two quantities are a sum or a difference. Constants are uniform,
-// but no factor is 0. The order of the definitions, and of the operands in each, is uniform.
+// Where there is a choice, a constant is among the operands with probability 1/2 or more, and always among four. Beside
+// other operands, it is a summand or a factor with even odds, and two quantities are a sum or a difference. Constants are
+// uniform, but no factor is 0. The order of the definitions, and of the operands in each, is uniform.
 //
-// If the modulus is prime all answers but 0 are equally likely: all constants but the factors may be multiplied by the
-// same number, with which the answer is multiplied, and the law stays. 0 is likelier, as in b := a, c := b − a.
+// If the modulus is prime, all answers except 0 are equally likely: multiplying all constants except the factors by a number
+// multiplies the answer by it and preserves the distribution. 0 is likelier, as in b := a, c := b − a.
 //
 // # The split
 //
-// What is held out is solution templates, lest a model learn them by heart. A template is what the answer needs without
-// names and the constants' values: the number of operations, and for the quantity asked for and in turn for all that it
-// is made of, whether there is a constant, and as summand or factor, and whether there is a sum or a difference. The order
-// of summands, of the definitions, and of the solution's steps have no part in it, nor has whether the same quantity is
-// used twice or two that are made alike. Ye et al. hash the text of a solution in which names and numbers are replaced; two
-// problems with the same text have the same template here, so that no template of theirs is in both splits either.
+// Solution templates are held out, so that a model can't learn them by heart. A template is the solution without names and
+// values of constants: the number of operations, and for the quantity asked for, and recursively for those that it is made
+// of, whether there is a constant, as a summand or a factor, and whether there is a sum or a difference. It ignores the order
+// of summands, of the definitions and of the steps, and whether a quantity is used twice or two are made in the same way.
+// Ye et al. hash the text of a solution in which names and numbers are replaced; two problems with the same text have the
+// same template here, so their templates are never in both splits either.
 //
-// There are too few templates of less than 5 operations to hold any out (one of 1, three of 2, 180 of 4), so those belong
-// to training, and held-out problems are harder on the whole than the problems trained on.
+// Fewer than 5 operations have too few templates to hold any out (one of 1, three of 2, 180 of 4). Those belong to training,
+// so held-out problems are harder on average than training problems.
 //
 // # Questions
 //
-// One target in a sequence is little to learn from. With Ask "every" a problem ends with a question for each quantity, in
-// random order, and last the one that evaluation is about:
+// A model learns little from one target in a sequence. With Ask "every", a problem ends with a question for each quantity, in
+// random order; the last question is the one that evaluation uses:
 //
 //	... I#N := 2 * ( J#P + E#J ) .  J#P ?  E#I ?  F#K ?  E#J ?  I#N ?
 //
-// In training each has its answer as target, but for those of which the solution template is held out. Held-out problems
-// have the same questions and only the last one's target. No answer is among the tokens, so that one can't be read from
-// another.
+// In training, the target of each question is its answer, except where the solution template is held out. Held-out problems
+// have the same questions and only the target of the last one. No answer is among the tokens, so none gives another away.
 //
 // # Kinds
 //
-// The kinds are ranges of the number of operations, each for an equal share of the held-out problems, so that the mean
-// over them is the accuracy on all. A number of operations at which two ranges meet is in both kinds. In training the first
-// has the problems of less than 5 operations as well.
+// The kinds are ranges of the number of operations with equal shares of the held-out problems, so that the mean over kinds is
+// the accuracy on all problems. A number of operations at which two ranges meet is in both kinds. In training, the first kind
+// also has the problems with fewer than 5 operations.
 //
 // Sources: Saunshi et al., arXiv 2502.17416 (four levels, symbols, modulo 7, no abstract quantities, and an example; it
 // prints no brackets, but its solution computes them); Ye et al., "Physics of language models: part 2.1", arXiv
-// 2407.20311, and their code (the generator; 15 operations and 20 edges are their iGSM-med). Theirs has two or three levels
-// at times, and four quantities in a sum, which the example has not. The tokens are our reading. Saunshi et al. built a
-// version of their own and refer to Ye et al. for all else; it is not quite this one, as their example has an entity below
-// the first level without a parent, and a needed definition that is no operand of the next.
+// 2407.20311, and their code (the generator; 15 operations and 20 edges are their iGSM-med). Their problems sometimes have two
+// or three levels, and four quantities in a sum, which the example does not have. The tokens are our reading. Saunshi et al.
+// built their own version and refer to Ye et al. for all details; it differs slightly from this one, because their example has
+// an entity below the first level without a parent, and a needed definition that is not an operand of the next.
 type IGSM struct {
 	// Modulus is what all arithmetic is modulo, 2 to 100.
 	Modulus int `toml:"modulus" help:"modulus of the arithmetic, 2 to 100" limits:"[2,100]"`
 	// Levels is the number of levels of entities, at least 2. Levels·Width letters are needed, and there are 26.
 	Levels int `toml:"levels" help:"levels of entities, at least 2; levels times width is at most 26" limits:"[2,13]"`
-	// Width is the most entities of a level, at least 2.
+	// Width is the largest number of entities of a level, at least 2.
 	Width int `toml:"width" help:"most entities of a level, at least 2"`
-	// Edges is the most edges of the graph, so the most definitions of a problem: (Levels−1)·Width to (Levels−1)·Width².
+	// Edges is the largest number of edges of the graph, and so of definitions of a problem: (Levels−1)·Width to
+// (Levels−1)·Width².
 	Edges int `toml:"edges" help:"most edges of the graph, and so most definitions of a problem"`
-	// Operations is the most operations of a problem, 5 to 64.
+	// Operations is the largest number of operations of a problem, 5 to 64.
 	Operations int `toml:"operations" help:"most operations of a problem, 5 to 64"`
 	// Operands is the most operands of a definition, the constant among them, 2 to 4. The law above is for 4; with fewer, a
 	// definition is full sooner.
@@ -130,7 +131,7 @@ const (
 	leastHeldOut = 5
 	// mostKinds is into how many kinds the law of the operations is divided at most.
 	mostKinds = 5
-	// mostOperands is the most operands that a definition can have, and mostSummands that of the quantities among them.
+	// mostOperands is the largest number of operands of a definition, and mostSummands that of the quantities among them.
 	mostOperands = 4
 	mostSummands = mostOperands - 1
 	// minFit is the smallest acceptable share of the problems, of each number of operations, that fit into a sequence.
@@ -138,13 +139,13 @@ const (
 	minFit = 0.9
 )
 
-// SetDefault makes c what a configuration that says nothing has.
+// SetDefault sets all keys to their defaults.
 func (c *IGSM) SetDefault() {
 	*c = IGSM{Modulus: 7, Levels: 4, Width: 4, Edges: 20, Operations: 15, Operands: 4, Law: "light", Evaluate: []int{},
 		Names: "whole", Ask: "one"}
 }
 
-// Check returns an error unless c is possible, as far as that can be said without making the task.
+// Check returns an error if c is impossible, as far as it can know without making the task.
 func (c IGSM) Check() error {
 	if err := schema.Check("i-gsm.", &c); err != nil {
 		return err
@@ -215,11 +216,11 @@ func (c IGSM) New() (Task, error) {
 	return t, nil
 }
 
-// mostOperations is the most operations of the i-th necessary definition, from 0, of which the operands can only be those
-// before it and a constant.
+// mostOperations is the largest number of operations of the i-th necessary definition, from 0. Its operands can only be the
+// definitions before it and a constant.
 func (c IGSM) mostOperations(i int) int { return max(1, min(i+1, c.Operands)-1) }
 
-// operationsOf is the most operations of m definitions.
+// operationsOf is the largest number of operations of m definitions.
 func (c IGSM) operationsOf(m int) int {
 	n := 0
 	for i := range m {
@@ -245,7 +246,7 @@ type igsm struct {
 	names           []string // of the quantities; that from entity a of level i to b of the next is (i·Width + a)·Width + b
 
 	cumulative []uint64   // [most operations + 1]: the weight of up to s operations
-	drawn      []bool     // by number of operations: whether there are problems of so many
+	drawn      []bool     // by number of operations: whether there are such problems
 	kinds      []igsmKind // those trained, then the others
 	trained    int        // kinds
 	widths     [][]uint64 // by operations: the cumulative weights of the widths from 2
@@ -300,7 +301,7 @@ func (c IGSM) nameLength() int {
 	return 3
 }
 
-// questions is how many a problem of so many definitions has.
+// questions returns the number of questions of a problem, given its number of definitions.
 func (c IGSM) questions(definitions int) int {
 	if c.Ask == askEvery {
 		return definitions
@@ -308,7 +309,7 @@ func (c IGSM) questions(definitions int) int {
 	return 1
 }
 
-// longest is the length of a problem with all edges, each defined by as many operands as there can be.
+// longest is the length of a problem with all edges, each defined with the largest number of operands.
 func (c IGSM) longest() int {
 	n := c.questions(c.Edges) * (c.nameLength() + 1)
 	for i := range c.Edges {
@@ -328,7 +329,7 @@ func (t *igsm) makeLaw() {
 		var weight uint64
 		switch {
 		case t.Law == lightLaw:
-			weight = uint64(2*(t.Operations-s) + 1) // of Operations² pairs, so many have s as the smaller
+			weight = uint64(2*(t.Operations-s) + 1) // of Operations² pairs, this number has s as the smaller
 		case s == t.Operations:
 			weight = 1
 		}
@@ -341,7 +342,7 @@ func (t *igsm) makeLaw() {
 // ranges are whole, and a uniform place in one has a number of operations by the law.
 type igsmKind struct {
 	name         string
-	train, held  uint64 // where the range begins, in either split
+	train, held  uint64 // start of the range, in each split
 	end          uint64
 	operations   int // if not 0, there is no range: so many
 	fewest, most int // operations, in training
@@ -420,9 +421,9 @@ func (t *igsm) makeWeights() {
 	}
 }
 
-// examine draws problems of s operations, until both splits have shown enough templates, and returns how many different
-// ones there were and what share of the first problems fits into a sequence. Where there are barely enough templates,
-// about 1600 in all, so many draws find nearly every one.
+// examine draws problems of s operations until both splits have enough templates. It returns the number of different
+// templates, and the share of the first problems that fit into a sequence. If there are barely enough templates, about 1600
+// in all, this number of draws finds nearly all.
 func (t *igsm) examine(s int) (n tally, fit float64) {
 	const draws, problems = 1 << 18, 256
 	z := t.sampler()

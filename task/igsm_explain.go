@@ -9,8 +9,8 @@ import (
 	"coil/format"
 )
 
-// Explain shows the definitions, marking those that the answer does not need, and the values of the others one by one,
-// each made of values above it.
+// Explain shows the definitions, marks those that the answer does not need, and derives the values of the others one by one
+// from values above.
 func (t *igsm) Explain(w io.Writer, ex Example) error {
 	q, steps, values, err := t.parse(ex)
 	if err != nil {
@@ -58,8 +58,8 @@ func (t *igsm) Explain(w io.Writer, ex Example) error {
 	return err
 }
 
-// parse reads the question back: its definitions in the order of the text, those that the answer needs in one in which
-// they can be solved, and their values. It fails if ex is not what write makes of the question.
+// parse reads the question back: its definitions in the order of the text, those that the answer needs in an order in which
+// they can be solved, and their values. It fails if ex is not what write writes for the question.
 func (t *igsm) parse(ex Example) (q question, steps, values []int, err error) {
 	if len(ex.Tokens) != t.length || len(ex.Targets) != t.length {
 		return q, nil, nil, fmt.Errorf("i-gsm: an example has %d tokens and targets, not %d and %d", t.length, len(ex.Tokens), len(ex.Targets))

@@ -106,7 +106,7 @@ func sizesLaw(c IGSM, s int) map[[2]int]float64 {
 	return law
 }
 
-// grouped fits counts to a law, with what is expected less than 8 times put together.
+// grouped fits counts to a distribution, combining values that are expected fewer than 8 times.
 func grouped[K comparable](t *testing.T, what string, counts map[K]float64, law map[K]float64) {
 	t.Helper()
 	draws := 0.0
@@ -344,8 +344,8 @@ func TestIGSMGraph(t *testing.T) {
 	grouped(t, "parents", counts, map[int]float64{1: 3. / 27, 2: 18. / 27, 3: 6. / 27})
 }
 
-// Neither where the asked quantity stands nor what it is called, nor the order of operands, says anything. Each of these
-// fails for a right sampler with a chance of 0.001.
+// The position and name of the quantity asked for, and the order of operands, give nothing away. Each of these tests fails for
+// a right sampler with probability 0.001.
 func TestIGSMSaysNothingElse(t *testing.T) {
 	task, err := paperIGSM.New()
 	if err != nil {
@@ -404,8 +404,8 @@ func TestIGSMSaysNothingElse(t *testing.T) {
 	}
 }
 
-// All answers but 0 are equally likely, in all problems (where a right sampler fails with a chance of 0.001) and whatever
-// the number of operations. 0 is not much likelier: whoever always says it is right a fifth of the time.
+// All answers except 0 are equally likely, in all problems (where a right sampler fails with probability 0.001) and for each
+// number of operations. 0 is not much likelier: always answering 0 is right a fifth of the time.
 func TestIGSMAnswers(t *testing.T) {
 	task, err := paperIGSM.New()
 	if err != nil {
@@ -426,8 +426,8 @@ func TestIGSMAnswers(t *testing.T) {
 	}
 }
 
-// No template is in both splits. Of 5 operations there are about 2300, of which the samplers show most many times over, so
-// that a template in both would be seen.
+// No template is in both splits. 5 operations have about 2300 templates; the samplers show most of them many times, so the test
+// would see a template in both.
 func TestIGSMSplit(t *testing.T) {
 	for _, c := range []IGSM{
 		{7, 4, 4, 20, 5, mostOperands, fixedLaw, nil, wholeNames, askOne, 0},

@@ -10,7 +10,7 @@ import (
 type definition struct {
 	name       int               // of the quantity, in igsm.names
 	operands   [mostSummands]int // the definitions of the quantities that it is made of
-	quantities int               // how many of operands count
+	quantities int               // number of operands that count
 	minus      bool              // operands[0] − operands[1], not their sum
 	constant   constantUse
 	value      int // of the constant
@@ -20,7 +20,7 @@ type constantUse int
 
 const (
 	noConstant constantUse = iota
-	summand                // or all that there is
+	summand                // or the only operand
 	factor
 )
 
@@ -48,7 +48,7 @@ func (d *definition) length(name int) int {
 	return n
 }
 
-// compute is the quantity of which the operands have these values, before it is taken modulo the modulus.
+// compute returns the value of a definition whose operands have these values, before reduction by the modulus.
 func (d *definition) compute(values []int) int {
 	x := 0
 	for k, o := range d.operands[:d.quantities] {
@@ -67,7 +67,7 @@ func (d *definition) compute(values []int) int {
 	return x
 }
 
-// template is the hash of a definition of which the operands have these: a sum does not see their order.
+// template is the hash of a definition whose operands have these hashes. A sum ignores their order.
 func (d *definition) template(operands []uint64) uint64 {
 	h := uint64(0)
 	for k, o := range d.operands[:d.quantities] {
@@ -108,7 +108,7 @@ func (q *question) operations(i int, counted []bool) int {
 // solutionTemplate is the hash of the template of a solution that ends in a definition with this one.
 func solutionTemplate(definition uint64, ops int) uint64 { return mix(definition ^ uint64(ops)) }
 
-// splitOf is the split of a solution of so many operations with this template.
+// splitOf is the split of a solution with this number of operations and this template.
 func splitOf(template uint64, ops int) Split {
 	if ops >= leastHeldOut && inSplit(template, HeldOut) {
 		return HeldOut
@@ -129,8 +129,8 @@ func (t *igsm) textLength(q *question) int {
 	return n
 }
 
-// tell appends the answers to q's questions to answers, with Ignore for one that split does not tell: training tells
-// those whose solution template it may have, evaluation the last. The definitions have these templates and values.
+// tell appends the answers to q's questions to answers, with Ignore for those that the split hides: training has the answers
+// whose solution template belongs to it, evaluation only the last. The definitions have these templates and values.
 func (t *igsm) tell(q *question, split Split, templates []uint64, values []int, counted []bool, answers []int32) []int32 {
 	for _, i := range q.asked {
 		answer := int32(Ignore)
@@ -149,7 +149,7 @@ func (t *igsm) tell(q *question, split Split, templates []uint64, values []int, 
 	return answers
 }
 
-// write puts q into ex, with the answers to its questions; Ignore is one that is not told.
+// write puts q into ex, with the answers to its questions; Ignore hides one.
 func (t *igsm) write(q *question, answers []int32, ex *Example) {
 	at := t.length - t.textLength(q)
 	for i := range ex.Tokens {
@@ -226,7 +226,7 @@ func (w *igsmWriter) definition(q *question, d *definition) {
 	w.symbol(stopSymbol)
 }
 
-// describe is what there is of a definition to the right of :=, with its operands as texts.
+// describe returns the right-hand side of a definition, with its operands as texts.
 func (d *definition) describe(operand func(definition int) string) string {
 	var b strings.Builder
 	for k, o := range d.operands[:d.quantities] {

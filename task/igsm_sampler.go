@@ -102,7 +102,7 @@ func (s *igsmSampler) necessary(ops int) (e int) {
 
 // sizes draws the number of necessary definitions, and of the graph's edges and the entities of its levels.
 func (s *igsmSampler) sizes(ops int) (m, e int) {
-	least := s.definitionsFor(ops) // with fewer, theirs cannot be so many
+	least := s.definitionsFor(ops) // with fewer, there cannot be that many operations
 	for m < least {
 		n := max(s.upTo(ops), s.upTo(ops))
 		m = n + s.pick(ops-n+1)
@@ -127,7 +127,7 @@ func (s *igsmSampler) width(ops int) int {
 	return 2 + w
 }
 
-// addOperations gives n operations, besides the one that each has, to random necessary definitions that have room.
+// addOperations gives n operations, in addition to the one that each has, to random necessary definitions that have room.
 func (s *igsmSampler) addOperations(n int) {
 	m := len(s.question.definitions)
 	clear(s.extra[:m])
@@ -146,8 +146,8 @@ func (s *igsmSampler) addOperations(n int) {
 	}
 }
 
-// necessaryDefinition draws definition i: of the one before it, which would not be needed else, and of others before
-// that and a constant.
+// necessaryDefinition draws definition i: from the one before it, which would otherwise not be needed, from earlier ones, and a
+// constant.
 func (s *igsmSampler) necessaryDefinition(i int) {
 	n := s.extra[i] + 2 // operands
 	if s.extra[i] == 0 && s.coin() {
@@ -218,7 +218,7 @@ func (s *igsmSampler) combine(d *definition, constant bool) {
 	}
 }
 
-// template is the hash of the solution template, of so many operations.
+// template is the hash of the solution template with this number of operations.
 func (s *igsmSampler) template(ops int) uint64 {
 	last := s.question.last()
 	s.makeTemplates(last + 1)
@@ -232,7 +232,7 @@ func (s *igsmSampler) makeTemplates(n int) {
 	}
 }
 
-// rest draws what a problem of e edges has besides its necessary part.
+// rest draws the other parts of a problem with e edges.
 func (s *igsmSampler) rest(e int) {
 	s.graph(e)
 	s.distractors(e)
@@ -353,7 +353,7 @@ func (s *igsmSampler) distractors(e int) {
 	}
 }
 
-// answer draws the other questions, if there are any, and computes the answers that split tells.
+// answer draws the other questions, if any, and computes the answers that the split shows.
 func (s *igsmSampler) answer(split Split) {
 	q := &s.question
 	necessary := q.last()

@@ -219,8 +219,8 @@ func TestIGSMFollowsTheDefinition(t *testing.T) {
 	}
 }
 
-// checkOtherQuestions checks the targets before the last one. A quantity is asked for once, if all are, and answered in
-// training, if its solution template is not held out: then none that is answered has a template that is, in any problem.
+// checkOtherQuestions checks the targets before the last one. If all quantities are asked for, each is asked for once. Training
+// answers those whose solution template is not held out, so that no answered question of any problem has a held-out template.
 func checkOtherQuestions(t *testing.T, task *igsm, p *solution, split Split, ex Example) {
 	t.Helper()
 	if want := len(p.order) - 1; len(p.others) != want && task.Ask == askEvery || task.Ask == askOne && len(p.others) != 0 {
@@ -389,7 +389,7 @@ func TestIGSMLengthAndNames(t *testing.T) {
 	}
 }
 
-// The longest problem fills the length that there is room for by default.
+// The longest problem fills the default length.
 func TestIGSMWastesNothing(t *testing.T) {
 	for i := range 4 {
 		names, ask := []string{wholeNames, letterNames}[i%2], []string{askOne, askEvery}[i/2]
@@ -518,7 +518,7 @@ answer  0
 		}
 	}
 	r := rand.New(rand.NewPCG(3, 4))
-	for range 5000 { // nor anything at random: whatever it is, it is no fault
+	for range 5000 { // random text never crashes it
 		ex := igsmExample(t, task, paperProblem, 0, hardest)
 		for range 1 + r.IntN(4) {
 			ex.Tokens[r.IntN(len(ex.Tokens))] = int32(r.IntN(len(task.Vocabulary())))
@@ -533,7 +533,7 @@ answer  0
 	}
 }
 
-// Explain solves what the sampler makes, whole names or letters, and each line of the solution follows from those above.
+// Explain solves the sampler's problems, with whole names or letters, and each line of the solution follows from those above.
 func TestExplainIGSMSteps(t *testing.T) {
 	for name, task := range igsmTasks(t) {
 		t.Run(name, func(t *testing.T) {
@@ -574,8 +574,8 @@ func TestExplainIGSMSteps(t *testing.T) {
 	}
 }
 
-// With every quantity asked for, Explain says so, and takes neither too few questions, nor one twice, nor an answer that
-// training must not see.
+// If every quantity is asked for, Explain says so. It refuses too few questions, a question twice, and an answer that training
+// must not see.
 func TestExplainIGSMQuestions(t *testing.T) {
 	c := littleIGSM
 	c.Ask = askEvery

@@ -23,12 +23,12 @@ type Noise struct {
 	Length int `toml:"length" help:"tokens of a sequence, 1 to 65536" limits:"[1,65536]"`
 }
 
-// SetDefault makes c what a configuration that says nothing has.
+// SetDefault sets all keys to their defaults.
 func (c *Noise) SetDefault() {
 	*c = Noise{Vocabulary: 64, Length: 64}
 }
 
-// Check returns an error unless c is possible, as far as that can be said without making the task.
+// Check returns an error if c is impossible, as far as it can know without making the task.
 func (c Noise) Check() error {
 	if err := schema.Check("noise.", &c); err != nil {
 		return err
@@ -65,7 +65,7 @@ func (t *noise) Vocabulary() []string {
 
 func (t *noise) Kinds() []string { return []string{"noise"} }
 
-// ExactMatch is false: each position is a guess of its own.
+// ExactMatch is false: each position is a separate guess.
 func (t *noise) ExactMatch() bool { return false }
 
 func (t *noise) NewSampler() Sampler { return &noiseSampler{noise: t} }

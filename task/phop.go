@@ -20,7 +20,7 @@ import (
 //	find_1(v, i) = max({0} ∪ {j ≤ i : v_{j−1} = v_i})
 //	find_p(v, i) = find_1(v, find_{p−1}(v, i))
 //
-// and the target at i is v_{find_p(v, i)}, or none where find_p(v, i) = 0. For
+// and the target at i is v_{find_p(v, i)}; there is no target where find_p(v, i) = 0. For
 // baebcabebdea, two hops from the last position go a → b (position 7) → c
 // (position 5). Note j = i: where v_{i−1} = v_i a hop stays at i.
 //
@@ -59,12 +59,12 @@ const (
 // and what survives is no longer like a plain sequence.
 const minHopsExist = 0.1
 
-// SetDefault makes c what a configuration that says nothing has.
+// SetDefault sets all keys to their defaults.
 func (c *PHop) SetDefault() {
 	*c = PHop{Letters: 4, Length: 64, Hops: 4, Sampler: "no-repeats", Loss: "every"}
 }
 
-// Check returns an error unless c is possible, as far as that can be said without making the task.
+// Check returns an error if c is impossible, as far as it can know without making the task.
 func (c PHop) Check() error {
 	if err := schema.Check("p-hop.", &c); err != nil {
 		return err
@@ -128,7 +128,7 @@ func (t *phop) Kinds() []string {
 	return []string{fmt.Sprintf("%d hops", t.Hops)}
 }
 
-// ExactMatch is false: positions are questions of their own.
+// ExactMatch is false: each position is a separate question.
 func (t *phop) ExactMatch() bool { return false }
 
 func (t *phop) NewSampler() Sampler { return t.sampler() }
@@ -201,10 +201,10 @@ func (s *phopSampler) drawNoRepeats(v []int32) {
 // drawPlanted draws a sequence with p hops at disjoint pairs of positions. The
 // n−1 positions before the last are a uniformly random arrangement of p pairs
 // and n−1−2p single positions, laid out here from right to left. Let c be the
-// letter that the walk, come so far, looks for: at first the last letter. A pair
-// (c, x), x ≠ c, is where it is found; x is sought next. A single letter must
-// not be c, lest it be found instead; left of all pairs nothing is sought and
-// every letter will do. After p pairs c is the answer.
+// letter that the walk looks for at this point: at first the last letter. The walk
+// finds it in a pair (c, x), x ≠ c, and looks for x next. A single letter must not
+// be c, because the walk would find it instead; left of all pairs, the walk is over
+// and any letter is allowed. After p pairs, c is the answer.
 func (s *phopSampler) drawPlanted(v []int32) {
 	i := len(v) - 1
 	c := s.letter()
@@ -388,8 +388,8 @@ func (t *phop) check(ex Example) (start int, err error) {
 	return start, nil
 }
 
-// ruler returns a ruler for positions from to to; from must be 1 more than a
-// multiple of 10. The last digit of a number stands at its position.
+// ruler returns a ruler for positions from … to, where from is 1 more than a
+// multiple of 10. The last digit of a number is at its position.
 func ruler(from, to int) []byte {
 	b := bytes.Repeat([]byte("-"), to-from+1)
 	for i := from; i <= to; i++ {

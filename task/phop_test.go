@@ -137,7 +137,7 @@ func TestPlantedHops(t *testing.T) {
 				answers[ex.Targets[n-1]]++
 			}
 			uniform(t, "answers", answers)
-			if len(slots) > c.Hops { // else every item is a pair
+			if len(slots) > c.Hops { // otherwise every item is a pair
 				uniform(t, "slots", slots)
 			}
 		})
