@@ -18,11 +18,11 @@ var gridFiles embed.FS
 // to an hour on two cores; paper has the sizes of the paper, for a GPU.
 func Sizes() []string { return []string{"laptop", "paper"} }
 
-// Names lists the embedded experiments that there are in a size.
+// Names lists the embedded experiments of a size.
 func Names(size string) []string {
 	files, err := fs.Glob(gridFiles, "grids/*."+size+".toml")
 	if err != nil {
-		panic("experiment: grids") // the pattern is constant but for the size
+		panic("experiment: grids") // the pattern is constant except for the size
 	}
 	var names []string
 	for _, f := range files {

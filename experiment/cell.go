@@ -15,9 +15,9 @@ import (
 	"coil/train"
 )
 
-// Measures is what is known of a finished cell.
+// Measures is what was measured of a finished cell.
 type Measures struct {
-	// Config is the cell's configuration: the values of all keys that there were. Measures of earlier versions have none.
+	// Config is the cell's configuration: the values of all keys. Measures of earlier versions do not have it.
 	Config map[string]string `json:"config"`
 
 	Model      string  `json:"model"`
@@ -52,8 +52,9 @@ type Moment struct {
 // ErrBusy is the error of a cell that another process trains.
 var ErrBusy = errors.New("another process trains it")
 
-// Train brings a cell to its end: it begins it, goes on with it, or only measures it, and does nothing if it is finished.
-// next is as of [train.Trainer.Run]; report is told what happens. The error is ErrBusy if another process has the cell.
+// Train brings a cell to its end: it starts the cell, continues it or only measures it, or does nothing if it is finished.
+// next is as for [train.Trainer.Run], and report is called with what happens. The error is ErrBusy if another process has the
+// cell.
 func (f *Folder) Train(c Cell, b backend.Backend, report func(train.Report), next func() run.Command) error {
 	state, who, err := f.State(c)
 	switch {
@@ -82,7 +83,7 @@ func (f *Folder) Train(c Cell, b backend.Backend, report func(train.Report), nex
 		return err
 	}
 	defer r.Close()
-	if c.finished(r) == nil { // by another process, since the cell was looked at
+	if c.finished(r) == nil { // by another process, since the cell was read
 		return nil
 	}
 	if t.Done() < c.Config.Train.Steps || !ended(r) {
@@ -97,8 +98,8 @@ func (f *Folder) Train(c Cell, b backend.Backend, report func(train.Report), nex
 	return writeMeasures(r.Path(), m)
 }
 
-// begin makes the cell's run, with grown weights if there is a checkpoint that it comes from, or opens it where it was left.
-// The error is run.ErrLocked if another process has it, or was quicker to make it.
+// begin makes the cell's run, with grown weights if it starts from a checkpoint, or opens it where it stopped. The error is
+// run.ErrLocked if another process has it, or made it first.
 func (f *Folder) begin(c Cell, from run.Checkpoint, t *train.Trainer, b backend.Backend) (r *run.Run, err error) {
 	path := f.RunPath(c)
 	if _, err := run.View(path); err != nil {
@@ -159,7 +160,7 @@ func resume(c Cell, t *train.Trainer, r *run.Run) error {
 	return r.Rewind(from.Step)
 }
 
-// ended reports whether the run has done all its steps, and said so.
+// ended reports whether the run has done all its steps and recorded it.
 func ended(r *run.Run) bool {
 	h, _ := r.History()
 	return len(h) > 0 && h[len(h)-1].Kind == run.KindEnd
@@ -229,7 +230,7 @@ func (f *Folder) measure(c Cell, t *train.Trainer, r *run.Run, b backend.Backend
 	return out, err
 }
 
-// loopCounts are those at which a model of so many loops is evaluated.
+// loopCounts returns the counts at which a model with this number of loops is evaluated.
 func loopCounts(loops, times int) []int {
 	if times == 0 || loops == 1 {
 		return []int{loops}

@@ -24,13 +24,13 @@ func (c Cell) Work() float64 {
 	return work
 }
 
-// Cost is what an experiment takes.
+// Cost is the cost of an experiment.
 type Cost struct {
 	Cells   int
 	Left    int     // cells that are not finished
 	Work    float64 // FLOPs of all cells
-	Seconds float64 // for those that are left, if they use the machine as the measured steps did
-	Memory  int64   // bytes that a cell takes at most, as far as the measured steps tell
+	Seconds float64 // for the remaining cells, if they use the machine as the measured steps did
+	Memory  int64   // largest memory of a cell in bytes, according to the measured steps
 }
 
 // sampleTokens is about how many tokens a measured step has, and sampleTime how long a size of model is measured.
@@ -51,8 +51,8 @@ func Tally(cells []Cell, done func(Cell) bool) Cost {
 	return cost
 }
 
-// Estimate measures training steps of each size of model in the grid on the backend, if speeds doesn't have them, and works
-// out what the cells will take. done says which cells need not be counted.
+// Estimate measures training steps of each size of model in the grid on the backend, unless speeds has them, and computes the
+// cost of the cells. done reports whether a cell is not counted.
 func Estimate(cells []Cell, b backend.Backend, done func(Cell) bool, speeds *Speeds) (Cost, error) {
 	cost := Tally(cells, done)
 	for _, c := range cells {

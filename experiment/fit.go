@@ -86,7 +86,7 @@ func (r *Results) fits() {
 	}
 }
 
-// FitTable is the fits as text, with the ratio of the looped models' α to that of the unlooped ones.
+// FitTable shows the fits as text, with the ratio of the α of looped models to that of unlooped ones.
 func (r *Results) FitTable() [][]string {
 	if len(r.Fits) == 0 {
 		return nil

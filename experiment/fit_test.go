@@ -42,8 +42,8 @@ func TestLogFitExact(t *testing.T) {
 	}
 }
 
-// The interval has α in it in 95 % of experiments. Of 4000, the number is binomial: within five standard deviations but for one
-// time in a million.
+// The interval contains α in 95 % of experiments. In 4000 experiments, the count is binomial: within five standard deviations,
+// except one time in a million.
 func TestLogFitCovers(t *testing.T) {
 	const n = 4000
 	rng := rand.New(rand.NewPCG(1, 2))

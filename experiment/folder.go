@@ -22,11 +22,11 @@ import (
 //	    cells/
 //	      1x4_s1/        a run for each cell, and measures.json when it is finished
 //	    experiment.lock  held for a moment by the process that makes a folder or writes files
-//	    logs/            what the processes that train them write
-//	    results.csv …    what [Folder.Write] makes of them
+//	    logs/            the output of the processes that train them
+//	    results.csv …    written by [Folder.Write]
 //
-// Whoever trains a cell holds its run's lock. So any number of processes, on any number of machines that share the folder,
-// can work on one experiment.
+// A process that trains a cell holds its run's lock. So any number of processes, on any number of machines that share the
+// folder, can work on one experiment.
 type Folder struct {
 	Path  string
 	Grid  Grid
@@ -41,9 +41,9 @@ const (
 	lockName     = "experiment.lock"
 )
 
-// Make makes the folder of an experiment below root, or opens it if it is there; cells are those of the grid. The folder may
-// have had other cells: seeds may be added, and values. But a cell that is in both must be the same. Processes that make the
-// same folder at once wait for each other, and what one left that was killed meanwhile is taken up.
+// Make makes the folder of an experiment below root, or opens it if it exists; cells are those of the grid. The folder may
+// have had other cells: seeds and values may be added. But a cell that is in both must be the same. Processes that make the
+// same folder at once wait for each other, and continue the work of one that was killed.
 func Make(root string, g Grid, cells []Cell) (*Folder, error) {
 	if err := g.CheckName(); err != nil {
 		return nil, err
@@ -58,7 +58,7 @@ func Make(root string, g Grid, cells []Cell) (*Folder, error) {
 	return f, f.exclusive(f.fill)
 }
 
-// checkFree returns an error if the folder holds what is not of an experiment.
+// checkFree returns an error if the folder holds files that do not belong to an experiment.
 func (f *Folder) checkFree() error {
 	if _, err := os.Stat(filepath.Join(f.Path, gridName)); err == nil {
 		return nil
@@ -143,7 +143,7 @@ func sameConfig(had, now config.Config) error {
 	return nil
 }
 
-// isOf returns an error that says what differs unless a run has the configuration of the cell.
+// isOf returns an error with the difference unless a run has the configuration of the cell.
 func (c Cell) isOf(r *run.Run) error {
 	text, err := r.Config()
 	if err != nil {
@@ -221,7 +221,7 @@ const (
 
 func (s State) String() string { return [...]string{"waiting", "running", "failed", "done"}[s] }
 
-// State looks at a cell. The text is why it failed, or who trains it.
+// State reads the state of a cell. The text says why it failed, or who trains it.
 func (f *Folder) State(c Cell) (State, string, error) {
 	path := f.RunPath(c)
 	r, err := run.View(path)
@@ -246,14 +246,14 @@ func (f *Folder) State(c Cell) (State, string, error) {
 	case !errors.Is(err, fs.ErrNotExist):
 		return Failed, err.Error(), nil
 	}
-	h, _ := r.History() // a line that is garbled says nothing of how it ended
+	h, _ := r.History() // a garbled line says nothing about the end
 	if n := len(h); n > 0 && h[n-1].Kind == run.KindError {
 		return Failed, h[n-1].Text, nil
 	}
 	return Waiting, "", nil
 }
 
-// Damage says what is wrong with the run.json of a cell's run, and of the runs of its earlier stages. Such runs can be used.
+// Damage describes the damage of run.json of a cell's run, and of the runs of its earlier stages. Such runs are usable.
 func (f *Folder) Damage(c Cell) []error {
 	var damage []error
 	for _, stage := range c.early {
@@ -265,14 +265,14 @@ func (f *Folder) Damage(c Cell) []error {
 	return damage
 }
 
-// isBeingMade reports whether a folder that is no run yet may become one.
+// isBeingMade reports whether a folder that is not yet a run may become one.
 func isBeingMade(path string) bool {
 	_, err := os.Stat(filepath.Join(path, "run.json"))
 	return errors.Is(err, fs.ErrNotExist)
 }
 
-// finished returns nil if the run in a cell's folder is finished and was the cell's own; fs.ErrNotExist if it has not been
-// measured; and else an error that says what is wrong with it.
+// finished returns nil if the run in a cell's folder is finished and belongs to the cell, fs.ErrNotExist if it has not been
+// measured, and another error if something is wrong with it.
 func (c Cell) finished(r *run.Run) error {
 	m, err := readMeasures(r.Path())
 	switch {
@@ -290,7 +290,7 @@ func (c Cell) finished(r *run.Run) error {
 	return c.differs(r, had)
 }
 
-// values are those of all keys of the cell's configuration.
+// values returns the values of all keys of the cell's configuration.
 func (c Cell) values() map[string]string {
 	values := map[string]string{}
 	for _, k := range c.Config.Keys() {
@@ -311,7 +311,7 @@ func writeMeasures(path string, m Measures) error {
 // mostMeasures is how many bytes measures.json may have.
 const mostMeasures = 64 << 20
 
-// readMeasures reads what was measured of a finished cell. Earlier versions of coil have not sealed it.
+// readMeasures reads the measures of a finished cell. Earlier versions of coil did not seal them.
 func readMeasures(path string) (m Measures, err error) {
 	name := filepath.Join(path, measuresName)
 	text, err := run.ReadFile(name, mostMeasures)

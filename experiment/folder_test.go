@@ -65,7 +65,7 @@ func gathered(t *testing.T, f *Folder) *Results {
 	return r
 }
 
-// A cell that was stopped goes on, and ends as one that was not; a finished one is not touched again.
+// A cell that was stopped continues, and ends like one that was not; a finished one is not touched again.
 func TestTrainGoesOn(t *testing.T) {
 	whole, f := makeFolder(t, t.TempDir(), tiny), makeFolder(t, t.TempDir(), tiny)
 	trainAll(t, whole)
@@ -286,7 +286,7 @@ func TestFreeExitTable(t *testing.T) {
 		}
 		first := c.cell.Seed == 1
 		exit := func(rule string, threshold, loops, accuracy float64) {
-			if first { // the seeds differ, and their mean is as told
+			if first { // the seeds differ, and their mean is the reported one
 				loops, accuracy = loops-0.25, accuracy+0.125
 			} else {
 				loops, accuracy = loops+0.25, accuracy-0.125
@@ -313,7 +313,7 @@ func TestFreeExitTable(t *testing.T) {
 	}
 }
 
-// Processes of the program stand in for cells: what matters is when they are started, stopped and told of.
+// Small processes stand in for cells: what matters is when they are started, stopped and reported.
 func TestLocal(t *testing.T) {
 	f := makeFolder(t, t.TempDir(), tiny)
 	var most, running int
@@ -365,7 +365,7 @@ name = "grown"
 grow = { method = "middle", stages = [{ layers = "1x1", steps = 4 }, { layers = "3x1", steps = 6 }] }
 [measure]`, 1)
 
-// A grown cell is trained in stages, goes on in any of them, and ends as one that was not stopped.
+// A grown cell is trained in stages, can continue in any of them, and ends like one that was not stopped.
 func TestGrowing(t *testing.T) {
 	whole := makeFolder(t, t.TempDir(), grown)
 	trainAll(t, whole)

@@ -1,9 +1,9 @@
 // Package experiment asks one question of many models that are trained under equal conditions.
 //
 // A [Grid] is the question: a configuration, axes along which it varies, and seeds. Each combination is a [Cell], which is
-// an ordinary run. A [Folder] keeps them on disk, so that an experiment can be stopped, taken up again, and worked on from
-// several machines that share the folder; what is finished is never trained again. [Gather] turns the folder into a
-// [Table], whoever trained the cells.
+// an ordinary run. A [Folder] keeps them on disk, so that an experiment can be stopped and continued, and several machines that
+// share the folder can work on it; a finished cell is never trained again. [Gather] turns the folder into [Results], whoever
+// trained the cells.
 package experiment
 
 import (
@@ -20,7 +20,7 @@ import (
 	"coil/task"
 )
 
-// Grid is an experiment, as a TOML file says it:
+// Grid is an experiment, as in a TOML file:
 //
 //	title    = "Loops instead of layers"
 //	question = "Does 1⊗4 do what 4⊗1 does?"
@@ -34,7 +34,7 @@ import (
 //	[config.train]          # laid over the default configuration, as in a file for coil train
 //	steps = 1500
 type Grid struct {
-	Name     string        `toml:"name"` // of its folder; that of the file if it has none
+	Name     string        `toml:"name"` // of its folder; by default, that of the file
 	Title    string        `toml:"title"`
 	Question string        `toml:"question"`
 	Seeds    []uint64      `toml:"seeds"`
@@ -71,18 +71,18 @@ type Measurement struct {
 	FreeExits bool `toml:"free_exits" help:"measure the training-free exits of looped models"`
 	// Curve plots held-out accuracy against held-out loss along training.
 	Curve bool `toml:"curve" help:"plot held-out accuracy against held-out loss along training"`
-	// Similarity tells the cosine between neighbouring blocks of unlooped models, by kind of weight.
+	// Similarity measures the cosine between neighbouring blocks of unlooped models, by kind of weight.
 	Similarity bool `toml:"similarity" help:"the cosine between neighbouring blocks of unlooped models"`
 }
 
 // mostCells only keeps a slip of the pen from asking for the impossible.
 const mostCells = 10_000
 
-// longestName is how long the name of a cell's folder may be: file systems have names of 255 bytes, and what is made of it,
-// such as the names of a stage and of a file of lines, is longer.
+// longestName is the longest name of a cell's folder. File systems permit names of 255 bytes, and names derived from it, such
+// as those of a stage and of a log, are longer.
 const longestName = 200
 
-// Point is a place on an axis: how it is called, and the keys that it sets.
+// Point is a point of an axis: its name, and the keys that it sets.
 type Point struct {
 	Label string
 	Set   []Setting
@@ -114,9 +114,9 @@ func (c Cell) Title() string {
 	return strings.Join(append(slices.Clone(c.Labels), fmt.Sprintf("seed %d", c.Seed)), " · ")
 }
 
-// Parse reads a grid that a user has written; source is how errors call the text. What its [config] does not say is as in
-// [config.Default], unless it begins from a preset: preset = "…". Whether the configurations of its cells are possible is
-// left to [Grid.Cells].
+// Parse reads a grid that a user has written; source is the name of the text in errors. Keys that its [config] does not set are
+// those of [config.Default], unless it starts from a preset: preset = "…". [Grid.Cells] checks whether the configurations of
+// its cells are possible.
 func Parse(source string, text []byte) (Grid, error) { return parse(source, text, config.Default()) }
 
 // parse reads a grid whose configuration is laid over c.
@@ -130,7 +130,7 @@ func parse(source string, text []byte, c config.Config) (Grid, error) {
 	return g, lines.Locate(err)
 }
 
-// CheckName returns an error unless the grid's name can be that of a folder, which then lies in the folder of experiments.
+// CheckName returns an error unless the grid's name can be the name of a folder.
 func (g Grid) CheckName() error {
 	switch {
 	case g.Name == "":
@@ -158,7 +158,7 @@ func (g *Grid) Set(key, value string) error {
 // Encode writes the grid as Parse reads it.
 func (g Grid) Encode() []byte { return schema.Encode(&g) }
 
-// what is how errors call the axis.
+// what is the name of the axis in errors.
 func (a Axis) what() string {
 	if a.Name != "" {
 		return a.Name
@@ -221,9 +221,8 @@ func valueText(v any) string {
 	return fmt.Sprint(v)
 }
 
-// Cells lists the cells, all seeds of a combination after each other, or says what is wrong with the first that is
-// impossible: nothing is trained of a grid that can't be finished. Each task is made once, for what is asked of it may take
-// seconds to examine.
+// Cells lists the cells, all seeds of a combination one after the other, or returns the error of the first impossible cell:
+// a grid that can't be finished is not started. Each task is made once, because examining a task may take seconds.
 func (g Grid) Cells() ([]Cell, error) {
 	cells, err := g.expand()
 	if err != nil {
@@ -245,7 +244,7 @@ func (g Grid) Cells() ([]Cell, error) {
 	return cells, nil
 }
 
-// expand is Cells without their models: all that can be said without making a task.
+// expand is Cells without checking what needs a task to be made.
 func (g Grid) expand() ([]Cell, error) {
 	if len(g.Seeds) == 0 {
 		return nil, schema.At("seeds", errors.New("no seeds: want at least one, as in seeds = [1, 2, 3]"))

@@ -101,7 +101,7 @@ func TestCells(t *testing.T) {
 	}
 }
 
-// A grid that is written can be read, and has the same cells. That those of the embedded grids are possible is tested once.
+// A written grid can be read and has the same cells. The cells of the embedded grids are checked once.
 func TestEncode(t *testing.T) {
 	for _, size := range Sizes() {
 		for _, name := range Names(size) {
@@ -136,7 +136,7 @@ func TestEncode(t *testing.T) {
 // What is impossible is an error before anything is trained, that names the cell and the key.
 var gridLine = regexp.MustCompile(`^grid\.toml:\d+: `)
 
-// FuzzGrid reads texts as grids: each error says the line, where there is one, and what is read is written as it was.
+// FuzzGrid reads texts as grids: each error has its line, if there is one, and a grid that was read is written unchanged.
 func FuzzGrid(f *testing.F) {
 	f.Add(tiny)
 	files, _ := fs.Glob(gridFiles, "grids/*.toml")
@@ -245,8 +245,8 @@ set = {"train.weight_decay" = 0.5, "task.addition.operands" = [2, 3]}
 	}
 }
 
-// The embedded grids mean what they meant before a configuration that says nothing was the preset default, and the folders
-// of that time can be taken up: testdata/grids has their grid.toml as coil wrote it then.
+// The embedded grids mean what they meant before the defaults became those of the preset default, so folders of that time can be
+// continued: testdata/grids has their grid.toml as coil wrote it then.
 func TestGridsKeepTheirMeaning(t *testing.T) {
 	for _, size := range Sizes() {
 		for _, name := range Names(size) {
@@ -292,7 +292,7 @@ func TestGridsKeepTheirMeaning(t *testing.T) {
 	}
 }
 
-// A grid says all that is wrong with it, with its lines, and begins from the preset default or the one it names.
+// Parse reports all mistakes of a grid with their lines, and starts from the preset default or the named one.
 func TestParseGrid(t *testing.T) {
 	_, err := Parse("grid.toml", []byte("Seeds = [1]\nseeds = [1, -1]\n[[axis]]\nname = 'a'\nkeys = 'model.layers'\n[config.train]\nSteps = 5\nbeta1 = 0.99999999999\n"))
 	want := `grid.toml:1: no key "Seeds"; did you mean "seeds"?

@@ -10,7 +10,7 @@ import (
 	"coil/train"
 )
 
-// Growing trains a cell in stages: small models first, each of which begins with the layers of the one before, grown as
+// Growing trains a cell in stages: small models first, each of which starts with the layers of the previous one, grown as
 // [loop.Growth] says; the last stage is the cell's own configuration.
 type Growing struct {
 	Method string  `toml:"method"`
@@ -71,8 +71,7 @@ func (m maker) makeStages(c *Cell) error {
 	return nil
 }
 
-// trainEarly trains the stages before the last, as far as that has not been done, and returns the checkpoint that the last
-// stage begins with.
+// trainEarly trains the remaining stages before the last, and returns the checkpoint that the last stage starts with.
 func (f *Folder) trainEarly(c Cell, b backend.Backend, report func(train.Report), next func() run.Command) (run.Checkpoint, error) {
 	var from run.Checkpoint
 	for _, stage := range c.early {

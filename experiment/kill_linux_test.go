@@ -28,7 +28,7 @@ func TestKilledChild(t *testing.T) {
 	}
 }
 
-// At whichever system call a process is killed that makes an experiment and begins a cell: the next one takes both up.
+// Whichever system call kills a process that makes an experiment and starts a cell, the next process continues both.
 func TestKilledWhileMaking(t *testing.T) {
 	if testing.Short() {
 		t.Skip("kills a process at many of its system calls")

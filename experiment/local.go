@@ -17,7 +17,7 @@ type Local struct {
 	Command func(c Cell, workers int) *exec.Cmd
 	Busy    int
 	Jobs    int  // processes at a time
-	Workers int  // cores of all of them together; 0 if they have none to share
+	Workers int  // cores of all of them together; 0 if they share none
 	Retry   bool // cells that have failed too
 	Report  func(Progress)
 }
@@ -39,14 +39,14 @@ func (j *job) signal(s syscall.Signal) {
 	}
 }
 
-// pollEvery is how often the cells are looked at.
+// pollEvery is the interval at which the cells are read.
 const pollEvery = 500 * time.Millisecond
 
-// ErrStopped is the error of an experiment that was asked to stop, and can be taken up again.
+// ErrStopped is the error of an experiment that was asked to stop and can be continued.
 var ErrStopped = errors.New("stopped")
 
-// Run trains what is left of the folder. When stop is closed, the processes save and end, and Run returns ErrStopped; when
-// atOnce is closed, they are killed. Cells that other processes train are left to them.
+// Run trains the remaining cells of the folder. When stop is closed, the processes save and end, and Run returns ErrStopped; when
+// atOnce is closed, they are killed. Run leaves cells to other processes that train them.
 func (l Local) Run(f *Folder, stop, atOnce <-chan struct{}) error {
 	m, err := f.Monitor()
 	if err != nil {
@@ -125,8 +125,8 @@ func (l Local) Run(f *Folder, stop, atOnce <-chan struct{}) error {
 	}
 }
 
-// order is the cells that are left: those of the first seed first, so that there is soon something to see of each model,
-// and of those the longest first, so that no core is idle at the end.
+// order returns the remaining cells: those of the first seed first, so that there is soon a result for each model, and among
+// them the longest first, so that no core is idle at the end.
 func (l Local) order(p Progress) []Cell {
 	type weighed struct {
 		Cell
@@ -154,8 +154,8 @@ func (l Local) order(p Progress) []Cell {
 	return cells
 }
 
-// start starts a process, in a group of its own: a Ctrl-C is for the experiment, which tells its processes. What it writes
-// goes to a file in the folder.
+// start starts a process in its own process group: Ctrl-C goes to the experiment, which signals its processes. The output goes
+// to a file in the folder.
 func (l Local) start(f *Folder, c Cell, workers int) (*job, error) {
 	cmd := l.Command(c, workers)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}

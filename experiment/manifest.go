@@ -21,11 +21,11 @@ import (
 // all its machines share.
 type Cluster struct {
 	Program string // the path of coil there
-	Jobs    int    // cells at a time; 0 for as many as the engine likes
+	Jobs    int    // cells at a time; 0 leaves it to the engine
 	CPUs    int    // cores of a cell
 	Retry   bool   // cells that have failed too
 
-	// MaxArraySize is Slurm's own: the most that the index of a job in an array can be, and one. 0 is SlurmArraySize.
+	// MaxArraySize is Slurm's setting: one more than the largest index of a job in an array. 0 is SlurmArraySize.
 	MaxArraySize int
 
 	// Kubernetes only.
@@ -37,10 +37,10 @@ type Cluster struct {
 // SlurmArraySize is what MaxArraySize is where a cluster's configuration does not say.
 const SlurmArraySize = 1001
 
-// slurm is a batch script for an array of jobs. Slurm takes a job that stops before its time limit for one that has failed, and
-// queues it again only if it is told to. So it sends USR1 two minutes before, to the shell alone, and the job queues itself
-// again when the cell has saved a checkpoint. A job that Slurm ends, for one that is more urgent or by scancel, gets SIGTERM,
-// shell and cell alike; it must not queue itself again then: Slurm does that, and after scancel must not.
+// slurm is a batch script for an array of jobs. To Slurm, a job that stops before its time limit has failed, and Slurm queues it
+// again only on request. So Slurm sends USR1 two minutes before the limit, only to the shell, and the job queues itself
+// again when the cell has saved a checkpoint. When Slurm ends a job, for a more urgent one or by scancel, both shell and cell get
+// SIGTERM. The job must not queue itself then: Slurm does so after preemption, and after scancel the job must stay away.
 var slurm = template.Must(template.New("slurm").Funcs(template.FuncMap{"line": line, "shell": shell, "sbatch": sbatch}).Parse(`#!/bin/sh
 # {{line .Grid.Title}}
 # Submit with: {{.Submit}}
@@ -71,8 +71,8 @@ fi
 exit "$code"
 `))
 
-// kubernetes is an indexed Job, for Kubernetes 1.29 and later. A pod that is taken from its node gets SIGTERM, saves a
-// checkpoint, and another goes on when it has ended, however often. Other failures count for each cell alone.
+// kubernetes is an indexed Job, for Kubernetes 1.29 and later. A pod that is evicted from its node gets SIGTERM and saves a
+// checkpoint, and another pod continues, however often that happens. Other failures count for each cell alone.
 var kubernetes = template.Must(template.New("kubernetes").Funcs(template.FuncMap{"line": line, "quote": strconv.Quote, "word": word}).Parse(`# {{line .Grid.Title}}
 # Submit with: {{.Submit}}
 apiVersion: batch/v1
@@ -217,7 +217,7 @@ func (c Cluster) CheckKubernetes() error {
 	return nil
 }
 
-// left is the numbers of the cells that are to be trained. It is an error if there are none.
+// left returns the numbers of the cells to train, or an error if there are none.
 func (f *Folder) left(retry bool) ([]int, error) {
 	var left []int
 	var count [Done + 1]int
@@ -270,7 +270,7 @@ func line(s string) string {
 	return strings.Join(strings.FieldsFunc(s, func(r rune) bool { return r == ' ' || !unicode.IsPrint(r) }), " ")
 }
 
-// sbatch quotes the path of a file for a line of #SBATCH, which has quotes of its own, and stands for numbers of the job with %.
+// sbatch quotes the path of a file for a line of #SBATCH, which has its own kind of quotes and replaces % with numbers of the job.
 func sbatch(s string) string {
 	return `"` + strings.NewReplacer(`"`, `\"`, "%", "%%").Replace(s) + `"`
 }

@@ -33,8 +33,8 @@ func written(t *testing.T, f *Folder, name string, write func(Cluster) (string, 
 	return string(text)
 }
 
-// The manifests are those in testdata. What the engines make of them is tested elsewhere: .ci/run has kubectl-validate look at
-// the Job in testdata against the schemas of Kubernetes, and cmd/coil's TestSlurm has Slurm run such a script.
+// The manifests are those in testdata. The engines' view of them is tested elsewhere: .ci/run validates the Job in testdata against
+// the schemas of Kubernetes, and TestSlurm in cmd/coil runs such a script with Slurm.
 func TestManifests(t *testing.T) {
 	root := t.TempDir()
 	f := makeFolder(t, root, tiny)
@@ -231,7 +231,7 @@ type script struct {
 	said   string // the file in which the stand-ins say how they were called
 }
 
-// newScript makes a script in whose paths everything is odd. coil is what the stand-in for coil does.
+// newScript makes a script with unusual characters in all paths. coil is the body of the stand-in for coil.
 func newScript(t *testing.T, shell, coil string) *script {
 	t.Helper()
 	root := filepath.Join(t.TempDir(), odd)
@@ -261,13 +261,13 @@ func newScript(t *testing.T, shell, coil string) *script {
 	return s
 }
 
-// words are what the stand-ins have said.
+// words returns what the stand-ins have written.
 func (s *script) words() []string {
-	text, _ := os.ReadFile(s.said) // before they say anything there is none
+	text, _ := os.ReadFile(s.said) // before they write anything, there is no file
 	return strings.Split(strings.TrimSuffix(string(text), "\n"), "\n")
 }
 
-// await waits until a stand-in has said a word.
+// await waits until a stand-in has written a word.
 func (s *script) await(t *testing.T, word string) {
 	t.Helper()
 	for start := time.Now(); !slices.Contains(s.words(), word); time.Sleep(2 * time.Millisecond) {
@@ -302,7 +302,7 @@ func TestSlurmScript(t *testing.T) {
 	})
 }
 
-// saving is a cell that saves a checkpoint when it is told to stop, and takes its time.
+// saving is a cell that slowly saves a checkpoint when it is asked to stop.
 const saving = `trap 'echo told >>"$SAID"; sleep 0.1; echo saved >>"$SAID"; exit 143' TERM
 echo trains >>"$SAID"
 while :; do sleep 0.01; done
@@ -351,8 +351,8 @@ func TestSlurmFinishedBeforeTheTimeLimit(t *testing.T) {
 	})
 }
 
-// With TERM, which Slurm sends to the shell and the cell, the shell waits for the cell, tells it nothing, and leaves it to
-// Slurm whether the job is queued again, even if it was about to do so.
+// After TERM, which Slurm sends to the shell and the cell, the shell waits for the cell without signalling it, and leaves it to
+// Slurm whether to queue the job again, even if it was about to do so.
 func TestSlurmEndsTheJob(t *testing.T) {
 	eachShell(t, func(t *testing.T, shell string) {
 		for _, first := range []syscall.Signal{0, syscall.SIGUSR1} {

@@ -8,12 +8,12 @@ import (
 	"coil/run"
 )
 
-// A Monitor follows the cells of a folder, whoever trains them. For one goroutine.
+// A Monitor follows the cells of a folder, whoever trains them. It is for one goroutine.
 type Monitor struct {
 	folder *Folder
 	cells  []*followed
 	begin  time.Time
-	before float64 // work that was done when it began
+	before float64 // work that was done at its start
 }
 
 // followed is a cell that is followed.
@@ -67,7 +67,7 @@ type Progress struct {
 	Left                     time.Duration // 0 if it is not known yet
 }
 
-// Monitor begins to follow the cells.
+// Monitor starts following the cells.
 func (f *Folder) Monitor() (*Monitor, error) {
 	m := &Monitor{folder: f, begin: time.Now()}
 	for _, c := range f.Cells {
@@ -78,7 +78,7 @@ func (f *Folder) Monitor() (*Monitor, error) {
 	return m, err
 }
 
-// Close frees what following takes.
+// Close frees the resources of following.
 func (m *Monitor) Close() {
 	for _, c := range m.cells {
 		c.close()
@@ -94,7 +94,7 @@ func (f *followed) close() {
 	}
 }
 
-// Poll looks at what is new.
+// Poll reads what is new.
 func (m *Monitor) Poll() (Progress, error) {
 	p := Progress{N: len(m.cells)}
 	var done, all float64
@@ -123,7 +123,7 @@ func (m *Monitor) Poll() (Progress, error) {
 	return p, nil
 }
 
-// look reads what a cell's run has to tell.
+// look reads the events of a cell's run.
 func (m *Monitor) look(c *followed) error {
 	if c.State == Done {
 		return nil

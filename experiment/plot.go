@@ -11,7 +11,7 @@ import (
 	"coil/report"
 )
 
-// Plots are the plots that there is something for, by the name of their files.
+// Plots returns the plots that have data, by the name of their files.
 func (r *Results) Plots() map[string]report.Plot {
 	plots := map[string]report.Plot{}
 	add := func(name string, p report.Plot) {
@@ -39,8 +39,8 @@ func fileName(s string) string {
 	return strings.Join(parts, "-")
 }
 
-// depthPlot is a column against depth: a line for the unlooped models, and one for each number of layers that is looped, which
-// begins at its model of one loop. Every cell is a mark.
+// depthPlot plots a column against depth: a line for the unlooped models, and one for each number of looped layers, which
+// starts at its model with one loop. Every cell is a mark.
 func (r *Results) depthPlot(column int) report.Plot {
 	p := report.Plot{Title: r.title(column), X: "effective depth, layers", Whole: true, Share: true}
 	if !slices.ContainsFunc(r.Rows, func(a Row) bool { return a.Depth != r.Rows[0].Depth }) {
@@ -145,8 +145,8 @@ func (r *Results) loopPlot() report.Plot {
 	return p
 }
 
-// curvePlot is held-out accuracy against held-out loss along training: models of which one is better at the same loss reason
-// better than they predict (the iso-plots of Saunshi et al., arXiv 2502.17416).
+// curvePlot plots held-out accuracy against held-out loss along training: of two models with equal loss, the one with the higher
+// accuracy reasons better (the iso-plots of Saunshi et al., arXiv 2502.17416).
 func (r *Results) curvePlot() report.Plot {
 	p := report.Plot{Title: r.Title + " · " + r.Metric + " at equal loss", X: "held-out loss", Share: true}
 	for i, row := range r.Rows {

@@ -26,8 +26,9 @@ type Results struct {
 	Metric   string   `json:"metric"`
 	Finished int      `json:"finished"` // cells
 	Cells    int      `json:"cells"`
-	Axes     []string `json:"axes"` // heads of the labels of rows
-	// Columns are what is measured: a kind of held-out examples, at a point of the axes that go across; "" if there is one only.
+	Axes     []string `json:"axes"` // titles of the labels of rows
+	// Columns are the measured quantities: a kind of held-out examples at a point of the axes that go across; "" if there is only
+// one.
 	Columns []string  `json:"columns"`
 	Rows    []Row     `json:"rows"`
 	Fits    []Fit     `json:"fits,omitempty"`
@@ -38,8 +39,8 @@ type Results struct {
 	grid     Grid
 }
 
-// Failure is what is wrong with a cell. Paths in the folder of the experiment are relative to it: results go where the folder is
-// not.
+// Failure describes the failure of a cell. Paths in the folder of the experiment are relative to it, because results are copied to
+// other places.
 type Failure struct {
 	Cell string `json:"cell"`
 	Why  string `json:"why"`
@@ -69,7 +70,7 @@ type Row struct {
 	// Similarity is the mean over seeds of the cosine between neighbouring blocks, by kind of weight.
 	Similarity map[string]run.Number `json:"similarity,omitempty"`
 
-	key string // the labels but that of the model
+	key string // the labels except that of the model
 }
 
 // Stat is a metric over seeds.
@@ -108,11 +109,11 @@ func Gap(x, low, high, least float64) float64 {
 	return 100 * (x - low) / (high - low)
 }
 
-// leastGap is the least difference of accuracies between which a gap is told: one point, or what the two spread over seeds if
-// that is more.
+// leastGap is the smallest difference of accuracies for which a gap is reported: one point, or the sum of the two spreads over
+// seeds if that is larger.
 const leastGap = 0.01
 
-// finished is a finished cell, with where it stands in the table.
+// finished is a finished cell, with its position in the table.
 type finished struct {
 	cell   Cell
 	row    []string // labels of axes that go down
@@ -244,7 +245,7 @@ func (r *Results) rows() {
 	}
 }
 
-// withoutModel joins the labels but that of the axis of models.
+// withoutModel joins the labels except that of the axis of models.
 func (r *Results) withoutModel(labels []string) string {
 	var parts []string
 	i := 0
@@ -281,7 +282,7 @@ func (r *Results) similarity(labels []string) map[string]run.Number {
 	return mean
 }
 
-// gaps compares each looped row with the unlooped ones of as many parameters and of as many FLOPs.
+// gaps compares each looped row with the unlooped rows of equal parameters and of equal FLOPs.
 func (r *Results) gaps() {
 	unlooped := func(of Row, layers int) *Row {
 		for i, b := range r.Rows {

@@ -18,11 +18,10 @@ import (
 // childVariable names the folder of experiments in the environment of a process that shares the work of another test.
 const childVariable = "COIL_TEST_SHARE"
 
-// busyCode is the exit code of a process that is told of ErrBusy.
+// busyCode is the exit code for ErrBusy.
 const busyCode = 75
 
-// share is what coil experiment does, in this process: it makes the folder, trains the cells that are free, and writes the
-// results.
+// share does in this process what coil experiment does: it makes the folder, trains the free cells, and writes the results.
 func share(root string) error {
 	g, err := Parse("grid", []byte(tiny))
 	if err != nil {
@@ -61,13 +60,13 @@ func TestShareChild(t *testing.T) {
 		t.Skip("it is a part of TestShared")
 	}
 	fmt.Println("ready")
-	bufio.NewReader(os.Stdin).ReadString('\n') // all begin at once
+	bufio.NewReader(os.Stdin).ReadString('\n') // all start at once
 	if err := share(root); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// Eight processes that are given one experiment at the same moment share its work, and none of them fails.
+// Eight processes that start one experiment at the same moment share its work, and none of them fails.
 func TestShared(t *testing.T) {
 	program, err := os.Executable()
 	if err != nil {
@@ -267,7 +266,7 @@ func TestNameOfGrid(t *testing.T) {
 	}
 }
 
-// A key that every cell has from an axis can't be set for all, nor the seed.
+// A key that every cell has from an axis can't be set for all cells; neither can the seed.
 func TestSetOfAxis(t *testing.T) {
 	g := parsed(t, strings.Replace(tiny, "[measure]", "[[axis]]\nname = \"x\"\n[[axis.choice]]\nname = \"a\"\n[[axis.choice]]\nname = \"b\"\nset = {\"train.rate\" = 0.1}\n[measure]", 1))
 	for key, want := range map[string]string{"model.layers": `from the axis "model"`, "train.seed": "set by the seeds", "train.rate": "", "train.steps": ""} {

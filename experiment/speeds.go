@@ -30,8 +30,8 @@ type speedsFile struct {
 	Speeds  map[string]Speed `json:"speeds"`
 }
 
-// ReadSpeeds reads from a file in a folder what was measured before. machine is all that speed depends on: the device, the
-// kernels, the number of cores, the version of coil. What can't be read is measured again.
+// ReadSpeeds reads earlier measurements from a file in a folder. machine describes all that speed depends on: the device, the
+// kernels, the number of cores, the version of coil. Unreadable measurements are repeated.
 func ReadSpeeds(folder, machine string) *Speeds {
 	sum := sha256.Sum256([]byte(machine))
 	s := &Speeds{path: filepath.Join(folder, fmt.Sprintf("speeds-%x.json", sum[:8])), machine: machine, known: map[string]Speed{}}
@@ -54,7 +54,7 @@ func ReadSpeeds(folder, machine string) *Speeds {
 // Path is the file that the speeds are kept in.
 func (s *Speeds) Path() string { return s.path }
 
-// Save writes to the file what was measured since, if anything was.
+// Save writes new measurements, if any, to the file.
 func (s *Speeds) Save() error {
 	if !s.more {
 		return nil
@@ -71,7 +71,7 @@ func (s *Speeds) Save() error {
 	return err
 }
 
-// kind is all of a cell that the speed of its steps depends on, but for the number of layers, with which work grows.
+// kind is everything about a cell that the speed of its steps depends on, except the number of layers, with which work grows.
 func (c Cell) kind() string {
 	m := c.Config.Model
 	return fmt.Sprintf("width %d, hidden %d, heads %d, length %d, vocabulary %d, batch %d, %s", m.Width, m.Hidden, m.Heads,

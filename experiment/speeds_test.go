@@ -61,7 +61,7 @@ func TestSpeeds(t *testing.T) {
 	}
 }
 
-// A task is made once for all cells that have the same, and not at all to know whether a cell is that of another grid.
+// Cells with the same task make it once, and comparing a cell with one of another grid makes none.
 func TestTasksAreMadeOnce(t *testing.T) {
 	g := parsed(t, tiny)
 	cells, err := g.expand()

@@ -16,7 +16,7 @@ import (
 	"gonum.org/v1/gonum/stat"
 )
 
-// Table is rows of text, the first of which is the head.
+// Table is rows of text; the first is the header.
 type Table struct {
 	Title string // "" for the first
 	Rows  [][]string
@@ -168,7 +168,7 @@ func (r *Results) FreeExitTable() [][]string {
 	return rows
 }
 
-// thin leaves out of a list what is more than n, evenly, but neither the first nor the last.
+// thin reduces a list evenly to at most n items, and keeps the first and the last.
 func thin(list []int, n int) []int {
 	if len(list) <= n {
 		return list
@@ -180,8 +180,8 @@ func thin(list []int, n int) []int {
 	return few
 }
 
-// atLoops is the mean metric of a row's cells at a loop count, over all that go across, NaN if there is none; trained says that
-// they were trained with it.
+// atLoops returns the mean metric of a row's cells at a loop count, over all columns, or NaN if there is none; trained reports
+// whether they were trained with it.
 func (r *Results) atLoops(row Row, count int) (mean float64, trained bool) {
 	var values []float64
 	for _, c := range r.finished {
@@ -285,7 +285,7 @@ func (s Stat) String() string {
 	return fmt.Sprintf("%s ± %s", percent(s.Mean), percent(s.Spread))
 }
 
-// percent is a share in percent; there may be none.
+// percent is a share in percent, or "" if there is none.
 func percent(x run.Number) string {
 	if math.IsNaN(float64(x)) {
 		return "–"

@@ -14,8 +14,8 @@ import (
 )
 
 // Write gathers the results and writes them beside the cells: results.json and results.csv, results.md with the tables for a
-// page, and plots as SVG and PNG. It returns the results and the paths. Of processes that write at once, the last has the last
-// word, and knows the most.
+// page, and plots as SVG and PNG. It returns the results and the paths. If several processes write, the last one wins, which
+// knows the most.
 func (f *Folder) Write() (r *Results, paths []string, err error) {
 	err = f.exclusive(func() error {
 		if r, err = f.Gather(); err != nil {
