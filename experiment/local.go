@@ -12,8 +12,8 @@ import (
 
 // Local trains cells in processes of this machine, several at a time.
 type Local struct {
-	// Command is the command that trains a cell on so many cores. It ends with code 0 when the cell is finished, and with code
-	// Busy if another process has it.
+	// Command returns the command that trains a cell on a number of cores. It ends with code 0 when the cell is finished, and with
+	// code Busy if another process has it.
 	Command func(c Cell, workers int) *exec.Cmd
 	Busy    int
 	Jobs    int  // processes at a time

@@ -28,7 +28,7 @@ type Results struct {
 	Cells    int      `json:"cells"`
 	Axes     []string `json:"axes"` // titles of the labels of rows
 	// Columns are the measured quantities: a kind of held-out examples at a point of the axes that go across; "" if there is only
-// one.
+	// one.
 	Columns []string  `json:"columns"`
 	Rows    []Row     `json:"rows"`
 	Fits    []Fit     `json:"fits,omitempty"`
@@ -64,8 +64,8 @@ type Row struct {
 	Layers int      `json:"layers"` // parameters relative to one layer
 	Depth  int      `json:"depth"`  // FLOPs relative to one layer
 	Stats  []Stat   `json:"stats"`  // a value for each column
-	// Gap is, for a looped model, how much of the way from the model of equal parameters to that of equal FLOPs its mean goes,
-	// by column: [Gap]. It is empty if the grid lacks one of them.
+	// Gap is, for a looped model and by column, how much of the way its mean goes from the model of equal parameters to the model of
+	// equal FLOPs: [Gap]. It is empty if the grid lacks one of them.
 	Gap []run.Number `json:"gap,omitempty"`
 	// Similarity is the mean over seeds of the cosine between neighbouring blocks, by kind of weight.
 	Similarity map[string]run.Number `json:"similarity,omitempty"`

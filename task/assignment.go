@@ -68,15 +68,15 @@ type Assignment struct {
 	Values int `toml:"values" help:"largest number; the least is 1" limits:"[2,65536]"`
 	// Depth lists the depths that training draws from, uniformly, each at least 0.
 	Depth []int `toml:"depth" help:"depths that training mixes: 0 asks for a variable that has a number, 1 for an alias of one, 2 for an alias of that, …"`
-	// Evaluate lists depths for evaluation to report besides the trained ones. It may
-	// repeat those.
+	// Evaluate lists depths for evaluation to report besides the trained ones, which it
+	// may repeat.
 	Evaluate []int `toml:"evaluate" help:"further depths that evaluation reports"`
 	// Format is "math", "code", or "both": each as often as the other.
 	Format string `toml:"format" help:"math (equations), code (a program) or both" values:"math,code,both"`
 	// Shots is S, the number of questions with answers that go before.
 	Shots int `toml:"shots" help:"questions with answers before the question" limits:"[0,256]"`
-	// Loss is "every": at each answer, those of the shots too, or "last": only at the
-	// answer of the last question. Without shots they are the same.
+	// Loss is "every": at each answer, including those of the shots, or "last": only at
+	// the answer of the last question. Without shots, they are the same.
 	Loss string `toml:"loss" help:"every: at each answer, including those of the shots; last: at the last answer only" values:"every,last"`
 }
 

@@ -42,12 +42,12 @@ type GroupWord struct {
 	Group string `toml:"group" help:"S3 to S7, A3 to A7, Z2 and up, D3 and up, or a product such as A4xZ5"`
 	// Lengths lists the word lengths n that training draws from, uniformly.
 	Lengths []int `toml:"lengths" help:"word lengths that training mixes"`
-	// Evaluate lists word lengths for evaluation to report besides the trained ones.
-	// It may repeat those.
+	// Evaluate lists word lengths for evaluation to report besides the trained ones,
+	// which it may repeat.
 	Evaluate []int `toml:"evaluate" help:"further word lengths that evaluation reports"`
 	// Loss is "every": at each position of the word, or "last": only at its last
-	// one. The split divides whole words, so with "every" a held-out word may begin
-	// as a training word does.
+	// one. The split divides whole words, so with "every" a held-out word may start
+	// like a training word.
 	Loss string `toml:"loss" help:"every: the product so far at each position of the word; last: at its last position only" values:"every,last"`
 }
 

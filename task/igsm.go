@@ -92,28 +92,27 @@ type IGSM struct {
 	// Width is the largest number of entities of a level, at least 2.
 	Width int `toml:"width" help:"most entities of a level, at least 2"`
 	// Edges is the largest number of edges of the graph, and so of definitions of a problem: (Levels−1)·Width to
-// (Levels−1)·Width².
+	// (Levels−1)·Width².
 	Edges int `toml:"edges" help:"most edges of the graph, and so most definitions of a problem"`
 	// Operations is the largest number of operations of a problem, 5 to 64.
 	Operations int `toml:"operations" help:"most operations of a problem, 5 to 64"`
-	// Operands is the most operands of a definition, the constant among them, 2 to 4. The law above is for 4; with fewer, a
-	// definition is full sooner.
+	// Operands is the largest number of operands of a definition, including its constant, 2 to 4. The distribution above is for 4;
+	// with fewer, a definition is full sooner.
 	Operands int `toml:"operands" help:"most operands of a definition, including its constant, 2 to 4" limits:"[2,4]"`
 	// Law says how many operations a problem has: "light", the smaller of two uniform draws from 1 to Operations, so that
 	// few are likelier; or "fixed", Operations.
 	Law string `toml:"law" help:"number of operations: light (up to the most, small numbers are likelier) or fixed (the most)" values:"light,fixed"`
-	// Evaluate lists numbers of operations that evaluation reports besides, each a kind, 5 to 64. They may be more than
-	// Operations.
+	// Evaluate lists further numbers of operations that evaluation reports, each as a kind, 5 to 64. They may exceed Operations.
 	Evaluate []int `toml:"evaluate" help:"further numbers of operations that evaluation reports, 5 to 64"`
 	// Names says how E#I is read: "whole", as one token; or "letters", as three, so that names have something in common
 	// but sequences are nearly twice as long.
 	Names string `toml:"names" help:"tokens of a name such as E#I: whole (one) or letters (three)" values:"whole,letters"`
-	// Ask says for what a problem asks: "one" quantity, or "every" one, in training with a target for each. With every the
-	// question that evaluation is about is the last.
+	// Ask says what a problem asks for: "one" quantity, or "every" one, in training with a target for each. With "every",
+	// evaluation uses the last question.
 	Ask string `toml:"ask" help:"what a problem asks for: one quantity, or every one, to learn more from each problem" values:"one,every"`
-	// Length is the number of tokens of a sequence. Shorter problems are padded on the left, so that the question always
-	// ends, and the answer is asked for, at the last position; longer ones are drawn anew, with as many operations. 0 is
-	// room for the longest.
+	// Length is the number of tokens of a sequence. Shorter problems are padded on the left, so that the question always ends at
+	// the last position, which has the answer as target. Longer problems are drawn again with the same number of operations. 0
+	// has room for the longest.
 	Length int `toml:"length" help:"tokens of a sequence; longer problems are drawn again; 0 has room for every problem" limits:"[0,65536]"`
 }
 

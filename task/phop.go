@@ -310,7 +310,7 @@ func (w *walker) all(v []int32, p int) []int32 {
 		if p >>= 1; p == 0 {
 			return w.far
 		}
-		// In place: hop[i] ≤ i, so from the right every entry read is still the old
+		// In place: hop[i] ≤ i, so going from the right, every entry read is still the old
 		// one (hop[i] = i reads itself and stays).
 		for i, j := range slices.Backward(w.hop) {
 			w.hop[i] = w.hop[j]
