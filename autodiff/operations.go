@@ -175,7 +175,7 @@ func (t *Tape) Attention(qkv graph.Tensor, heads, length int) graph.Tensor {
 	return y
 }
 
-// Rotary turns x in place. Whoever made x must not need its value before the turn.
+// Rotary rotates x in place. The operation that made x must not need its value from before.
 func (t *Tape) Rotary(x graph.Tensor, width, length int, base float64) {
 	op := graph.Rotary{X: x, Width: width, Length: length, Base: base}
 	t.Record(&op)

@@ -37,7 +37,7 @@ type gradient struct {
 	written bool
 }
 
-// NewTape begins a tape on r. With train false nothing is remembered and Backward does nothing.
+// NewTape starts a tape on r. With train false, it remembers nothing, and Backward does nothing.
 func NewTape(r *graph.Recorder, train bool) *Tape {
 	return &Tape{Recorder: r, forward: !train, grads: map[int]*gradient{}, values: map[int]func(bool) graph.Tensor{}, pending: map[int]int{}}
 }
@@ -78,7 +78,7 @@ func (t *Tape) Segment(x graph.Tensor, f func(graph.Tensor) graph.Tensor) graph.
 	var y graph.Tensor
 	begin := len(t.Current())
 	t.Detached(func() { y = f(x) })
-	var used []graph.Tensor // x, and what else f reads
+	var used []graph.Tensor // x, and the other operands of f
 	for _, op := range t.Current()[begin:] {
 		used = append(used, graph.Describe(op).Reads...)
 	}
@@ -153,7 +153,7 @@ func (g *gradient) view(x graph.Tensor) graph.Tensor {
 	return v
 }
 
-// into returns where to write the gradient of x and whether to add to what is there; false if x has none.
+// into returns where to write the gradient of x, and whether to add to the value there; ok is false if x has no gradient.
 func (t *Tape) into(x graph.Tensor) (dx graph.Tensor, accumulate, ok bool) {
 	g := t.grads[x.Storage]
 	if g == nil || !x.Exists() {
@@ -191,9 +191,9 @@ func (t *Tape) addInto(x, dy graph.Tensor, last bool) {
 	}
 }
 
-// value returns a tensor with the value of x in the backward pass: x itself, or x computed again. With last the node
-// that asks has added to the gradient of x all that it will: if no other will either, the value and the backward pass
-// of x may be one operation.
+// value returns a tensor with the value of x in the backward pass: x itself, or x computed again. With last, the calling node
+// has finished adding to the gradient of x: if all others have too, one operation may compute both the value and the
+// backward pass of x.
 func (t *Tape) value(x graph.Tensor, last bool) graph.Tensor {
 	f := t.values[x.Storage]
 	if f == nil {

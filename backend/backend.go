@@ -12,7 +12,7 @@ import (
 
 // A Backend runs programs on one device.
 type Backend interface {
-	// Info says what the backend is and what it has.
+	// Info describes the backend and its device.
 	Info() Info
 
 	// NewBuffer allocates n float32, all zero, that live until Free: weights, optimizer moments, averages. Programs
@@ -34,7 +34,7 @@ type Backend interface {
 	Close() error
 }
 
-// A Monitor is a [Backend] whose device tells how it is doing.
+// A Monitor is a [Backend] whose device reports its state.
 type Monitor interface {
 	Condition() Condition
 }
@@ -69,11 +69,11 @@ type Variant struct {
 
 // A Program is a compiled recording. It allocates nothing while it runs. Not for concurrent use.
 type Program interface {
-	// Memory is what the program holds, as planned, besides the buffers it shares.
+	// Memory is the planned memory of the program, without the buffers that it shares.
 	Memory() Memory
 
-	// Run starts one step. It may return before the step has ended, but keeps nothing of s. The scalars are in the
-	// order in which they were recorded, the inputs likewise, each with the values of the whole batch.
+	// Run starts one step. It may return before the step has ended, but keeps no reference to s. Scalars and inputs are in the
+	// order in which they were recorded; each input has the values of the whole batch.
 	Run(s Args) error
 
 	// Results waits for the oldest step whose results have not been taken, and copies the tensors marked with
@@ -92,7 +92,7 @@ type Args struct {
 	Inputs  [][]int32
 }
 
-// Check returns an error unless s has what the recording asks for.
+// Check returns an error unless s has the scalars and inputs of the recording.
 func (s Args) Check(r *graph.Recorder) error {
 	if len(s.Scalars) != r.Scalars() {
 		return fmt.Errorf("step with %d scalars, the program has %d", len(s.Scalars), r.Scalars())
@@ -122,7 +122,7 @@ func (m Memory) Total() int64 {
 	return m.Buffers + m.Accumulators + m.Activations + m.Workspace + m.Batch
 }
 
-// Own is what the program itself holds: all but the shared buffers.
+// Own is the memory of the program itself: everything except the shared buffers.
 func (m Memory) Own() int64 { return m.Total() - m.Buffers }
 
 // ErrMemory is what a [*MemoryError] wraps.

@@ -2,24 +2,24 @@ package backend
 
 import "coil/graph"
 
-// A Profiler is a [Program] that can tell where its time goes.
+// A Profiler is a [Program] that can report where its time goes.
 type Profiler interface {
-	// Profile begins to measure, from zero, or stops.
+	// Profile starts measuring, from zero, or stops.
 	Profile(on bool)
-	// Times returns what was measured: an entry for each operation in the order of the recording, and one for each
-	// part of the work that is no operation.
+	// Times returns the measured times: an entry for each operation in the order of the recording, and one for each
+	// part of the work that is not an operation.
 	Times() []OpTime
 }
 
 // OpTime is the time of one operation over all steps, groups and workers since [Profiler.Profile].
 type OpTime struct {
 	Name    string
-	Op      graph.Op // nil for what is no operation
+	Op      graph.Op // nil for work that is not an operation
 	Calls   int
 	Seconds float64 // summed over the workers
 }
 
-// Other is the kind of what is no operation, such as packing weights and adding up the gradients of groups.
+// Other is the kind of work that is not an operation, such as packing weights and adding up the gradients of groups.
 const Other graph.Kind = "other"
 
 // Kind is the kind of work that the time went into.
@@ -30,7 +30,7 @@ func (t OpTime) Kind() graph.Kind {
 	return graph.Describe(t.Op).Kind
 }
 
-// A Positioner is a [Program] that can tell how far its step is.
+// A Positioner is a [Program] that can report how far its step has come.
 type Positioner interface {
 	// Position returns the number of the operation of the body that runs, of whichever group; about, on a device
 	// that runs them in batches. While the update runs it is the number of operations in the body, and

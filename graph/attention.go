@@ -43,8 +43,8 @@ func checkHeads(x Tensor, heads, length int) error {
 	return nil
 }
 
-// oddHeads reports whether heads begin at odd elements. Their operands stay float32: in a type of half its size they would
-// not begin at a multiple of four bytes, which devices want.
+// oddHeads reports whether heads start at odd elements. Their operands stay float32: in a type of half the size, they would
+// not start at a multiple of four bytes, as devices require.
 func oddHeads(out Tensor, heads int) bool { return heads > 0 && out.Cols/heads%2 != 0 }
 
 // AttentionBackward is the gradient of Attention, from its input, result and LogSum. With P = exp(S − LogSum):

@@ -2,13 +2,13 @@ package graph
 
 import "fmt"
 
-// Exit is the distribution over the T loops after which each of n positions leaves a looped model that has a gate for it
-// (Ouro, arXiv 2510.25741). Z[T·n,1] are the gate's logits, those of all positions loop after loop: Z_t[i] = Z[t·n+i]. With
+// Exit is, for each of n positions, the distribution over the T loops after which it leaves a looped model with a gate
+// (Ouro, arXiv 2510.25741). Z[T·n,1] has the gate's logits, those of all positions loop after loop: Z_t[i] = Z[t·n+i]. With
 // λ_t = 1/(1+exp(−Z_t)), for each position
 //
 //	P_t = λ_t·Π_{j<t} (1 − λ_j) for t < T,   P_T = Π_{j<T} (1 − λ_j)
 //
-// and 0 where the target is Ignore. The logits after the last loop have no say. Z and P have no gaps between rows.
+// and 0 where the target is Ignore. The logits after the last loop are not used. Z and P have no gaps between rows.
 type Exit struct {
 	Z, P    Tensor
 	Targets Index

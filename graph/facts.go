@@ -1,7 +1,7 @@
 package graph
 
-// Facts are what an operation says of itself besides its formula and its shapes. Whatever else knows about operations, but
-// for how a backend computes each, follows from them.
+// Facts describe an operation, beyond its formula and its shapes. Everything else that treats operations differently derives from
+// them, except a backend's way of computing each.
 type Facts struct {
 	// Reads and Writes are the tensors that the operation reads and those that it writes. One that it does both to is in
 	// both lists.
@@ -16,9 +16,9 @@ type Facts struct {
 	// Kind is the kind of work that the operation's time is counted as.
 	Kind Kind
 
-	// FLOPs is the number of floating point operations in matmuls, a multiplication and an addition being two. As is
-	// usual, attention counts the whole square of scores, of which the upper half need not be computed: 4·T·d for each row
-	// forward, twice as much backward.
+	// FLOPs is the number of floating-point operations in matmuls; a multiplication and an addition count as two. As usual,
+	// attention counts the whole square of scores, although the upper half need not be computed: 4·T·d for each row
+	// forward, and twice as much backward.
 	FLOPs int64
 
 	// Gated says that the operation has a Factor, and leaves everything as it is if that is 0: then a backend may also

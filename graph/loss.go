@@ -10,8 +10,8 @@ const Ignore = -1
 //	Loss[i] = log Σ_j exp(Logits[i,j]) − Logits[i,t],   Correct[i] = 1 if t is the first largest logit, else 0
 //	DLogits[i,:] = Weight·Scale·RowWeights[i]·(softmax(Logits[i,:]) − onehot(t))
 //
-// All three are 0 where the target is Ignore. Each may be missing; DLogits may be Logits. Loss and Correct are [n,1], and
-// so are RowWeights, which count as 1 if they are missing.
+// All three are 0 where the target is Ignore. Each may be missing; DLogits may be Logits. Loss, Correct and RowWeights are
+// [n,1]; missing RowWeights count as 1.
 // A target that is neither Ignore nor a class is an error of the run. Scale is usually one over the number of targets
 // in the batch, so that the loss is their mean.
 type CrossEntropy struct {

@@ -4,11 +4,11 @@ import "fmt"
 
 // Matmul is C[m,n] = f(op(A)[m,k] · op(B)[k,n] + Bias[1,n]) + Residual[m,n], where op transposes if asked.
 //
-// With Accumulate the product is added to what C holds, and neither Bias, Activation nor Residual may be given. Pre,
+// With Accumulate, the product is added to C, and Bias, Activation and Residual must be missing. Pre,
 // if given, receives the argument of f. A and B may be strided; C and Pre must not overlap another operand, but Residual
-// may be C. Both A and B transposed is refused: no model needs it.
+// may be C. A and B can't both be transposed: no model needs that.
 //
-// With TransA, Sums[1,n], if given, is added the sum of each column of B: where C is the gradient of a weight, B is that
+// With TransA, the sum of each column of B is added to Sums[1,n], if given: if C is the gradient of a weight, B is the gradient
 // of the layer's result and Sums that of its bias.
 type Matmul struct {
 	A, B, C        Tensor

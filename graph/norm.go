@@ -54,8 +54,8 @@ func checkNorm(rms bool, bias Tensor, eps float32) error {
 //	DX = ρ·(g − mean(g) − x̂·mean(g ∘ x̂))      (rmsnorm: without mean(g))
 //	DGain += Σ_rows DY ∘ x̂,   DBias += Σ_rows DY
 //
-// With Accumulate DX is added to. DGain and DBias are always added to and may be missing. DX must not overlap X or DY,
-// nor DGain DBias.
+// With Accumulate, the gradient is added to DX. It is always added to DGain and DBias, which may be missing. DX must not overlap
+// X or DY, and DGain must not overlap DBias.
 //
 // If Y is given, Y = x̂ ∘ Gain + Bias, so that LayerNorm's result need not be kept from the forward pass. Y must not
 // overlap X, DX or DY; Bias is for Y alone.

@@ -41,8 +41,8 @@ var optional = map[string]bool{
 	"cosine.Norms": true, "adamw.Factor": true, "adafactor.Factor": true, "average.Factor": true,
 }
 
-// TestShapes makes each operand of each operation a row or a column too large, or leaves it out: the recorder must say
-// so, and begin with the operation's name.
+// TestShapes makes each operand of each operation a row or a column too large, or leaves it out: the recorder must report
+// it with the operation's name.
 func TestShapes(t *testing.T) {
 	valid := newScene().valid()
 	for k := range valid {

@@ -69,7 +69,7 @@ func within(name string, x, lo, hi float32) error {
 //
 //	RowV = β·RowV + (1−β)·mean over columns of s,   ColV = β·ColV + (1−β)·mean over rows of s
 //	u = g / √(RowV·ColVᵀ/mean(RowV)),   û = u / max(1, RMS(u)/Clip)
-//	X = X − Rate·(α·û + Decay·X),   α = max(Floor, RMS(X)) with ScaleByParameter, else 1
+//	X = X − Rate·(α·û + Decay·X),   α = max(Floor, RMS(X)) with ScaleByParameter, otherwise 1
 //
 // RowV is [1,n], ColV [1,m]. For a vector (n = 1) RowV must be missing and u = g/√ColV.
 type Adafactor struct {

@@ -9,7 +9,7 @@ import (
 // others do.
 type Arena struct {
 	Len     int   // float32 values in all
-	Offsets []int // of each storage, by its index in Recorder.Storages; -1 for what is not in this arena
+	Offsets []int // of each storage, by its index in Recorder.Storages; -1 for storages outside this arena
 }
 
 // align is 64 bytes: a cache line, and a vector register of the widest kind.

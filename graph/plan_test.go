@@ -109,7 +109,7 @@ func TestArenas(t *testing.T) {
 	})
 }
 
-// TestArenaIsShared checks that what is dead makes room.
+// TestArenaIsShared checks that the memory of dead temporaries is used again.
 func TestArenaIsShared(t *testing.T) {
 	r := graph.NewRecorder(1, 1)
 	x := r.Temporary(1, 100)

@@ -41,12 +41,12 @@ type Recorder struct {
 	inputs    int
 	outputs   int
 	results   []Tensor
-	scope     Scope // of what is recorded now
+	scope     Scope // of the next operation
 	marks     []Mark
 	err       error
 }
 
-// NewRecorder begins a recording for a batch of groups × sequences sequences.
+// NewRecorder starts a recording for a batch of groups × sequences sequences.
 func NewRecorder(sequences, groups int) *Recorder {
 	r := &Recorder{sequences: sequences, groups: groups}
 	if sequences < 1 || groups < 1 {
@@ -71,7 +71,7 @@ func (r *Recorder) Fail(err error) {
 	}
 }
 
-// BeginUpdate ends the body: what is recorded from now on runs once a step, after the accumulators were summed.
+// BeginUpdate ends the body: operations recorded from now on run once a step, after the accumulators are summed.
 func (r *Recorder) BeginUpdate() { r.inUpdate = true }
 
 // Body returns the operations that run once for each group.
@@ -111,7 +111,7 @@ func (r *Recorder) Parameter(b Buffer) Tensor {
 	return r.matrix(Storage{Space: Parameter, Buffer: b}, 1, b.Len())
 }
 
-// Constant makes a tensor of data, which must not change any more.
+// Constant makes a tensor of data, which must not change afterwards.
 func (r *Recorder) Constant(rows, cols int, data []float32) Tensor {
 	if len(data) != rows*cols {
 		r.Fail(fmt.Errorf("recorder: constant of shape [%d,%d] with %d values", rows, cols, len(data)))
@@ -119,7 +119,7 @@ func (r *Recorder) Constant(rows, cols int, data []float32) Tensor {
 	return r.matrix(Storage{Space: Constant, Data: data}, rows, cols)
 }
 
-// Accumulator makes a tensor that is zero when a step begins and is summed over the groups.
+// Accumulator makes a tensor that is zero at the start of a step and summed over the groups.
 func (r *Recorder) Accumulator(rows, cols int) Tensor {
 	return r.matrix(Storage{Space: Accumulator}, rows, cols)
 }
@@ -145,7 +145,7 @@ func (r *Recorder) Output(rowsPerSequence, cols int) Tensor {
 	return r.matrix(Storage{Space: Output, Number: r.outputs - 1}, rowsPerSequence*r.sequences, cols)
 }
 
-// Scalar makes a number that each step gives anew.
+// Scalar makes a number that is given for each step.
 func (r *Recorder) Scalar() Scalar {
 	r.scalars++
 	return Scalar(r.scalars)

@@ -137,7 +137,7 @@ func TestGroupsOnlyAddToAccumulators(t *testing.T) {
 	}
 }
 
-// TestPartsAndResults checks what a recording says of itself.
+// TestPartsAndResults checks the parts and results of a recording.
 func TestPartsAndResults(t *testing.T) {
 	r := graph.NewRecorder(3, 5)
 	in, out := r.Input(4), r.Output(2, 6)

@@ -18,13 +18,13 @@ type Mark struct {
 // forward, outside the loops.
 func (r *Recorder) Marks() []Mark { return r.marks }
 
-// Scope returns the place of what is recorded now.
+// Scope returns the scope of the next operation.
 func (r *Recorder) Scope() Scope { return r.scope }
 
-// SetScope makes p the place of what is recorded from now on.
+// SetScope makes p the scope of the next operations.
 func (r *Recorder) SetScope(p Scope) { r.scope = p }
 
-// mark notes the place of the operation of the body that was recorded last, if it is another than that before.
+// mark notes the scope of the last operation of the body, if it differs from that of the previous one.
 func (r *Recorder) mark() {
 	var last Scope
 	if n := len(r.marks); n > 0 {

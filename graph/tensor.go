@@ -10,7 +10,7 @@ const (
 	Parameter Space = iota + 1
 	// Constant is fixed when it is recorded.
 	Constant
-	// Accumulator is zero when a step begins; what the groups add to it is summed before the update runs.
+	// Accumulator is zero at the start of a step; the contributions of the groups are summed before the update runs.
 	Accumulator
 	// Input and Output hold a part for each group of the batch.
 	Input
@@ -45,9 +45,9 @@ type Storage struct {
 	written bool
 }
 
-// Tensor is a matrix of float32 in a storage: element (i, j) is at Offset + i·Stride + j. The zero Tensor is none.
+// Tensor is a matrix of float32 in a storage: element (i, j) is at Offset + i·Stride + j. The zero Tensor is missing.
 type Tensor struct {
-	Storage int // number of the storage in its recorder, from 1; 0 is none
+	Storage int // number of the storage in its recorder, from 1; 0 if missing
 	Offset  int
 	Rows    int
 	Cols    int
@@ -121,7 +121,7 @@ func (t Tensor) overlaps(o Tensor) bool {
 	return true
 }
 
-// Index is a list of int32: token ids, targets. The zero Index is none.
+// Index is a list of int32, such as token ids or targets. The zero Index is missing.
 type Index struct {
 	Storage int
 	Offset  int
@@ -136,5 +136,5 @@ func (x Index) Range(lo, hi int) Index {
 	return Index{x.Storage, x.Offset + lo, hi - lo}
 }
 
-// Scalar is a number that each step gives anew. The zero Scalar is none, and stands for 1.
+// Scalar is a number that is given for each step. The zero Scalar is the number 1.
 type Scalar int

@@ -46,7 +46,7 @@ func (l Loops) Random() (loop.Random, bool) {
 	return loop.Random{Mean: l.RandomMean, Max: l.RandomMax}, l.RandomMean != 0
 }
 
-// Default is what a configuration that says nothing gets.
+// Default is the default configuration.
 func Default() Config {
 	return Config{Layers: "1x4", Width: 64, Heads: 4, Hidden: 256, Norm: "layernorm", NormPlace: "pre", Activation: "gelu",
 		Positions: "rotary", RotaryBase: 10000, Bias: true, InitStd: 0.1, Injection: "none"}

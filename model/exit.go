@@ -6,9 +6,9 @@ import (
 )
 
 // Exits records the gate of a learned exit (Ouro, arXiv 2510.25741) on the states of the looped block after each of its
-// loops, and the distribution p over the loops after which a position with a target leaves: see [graph.Exit]. With n the
-// model's kind of norm, without gain or bias, and none for states that have just been normed (post) or in a model without
-// norms, the gate is
+// loops, and the distribution p over the loops after which a position with a target leaves: see [graph.Exit]. The gate is as
+// follows; n is the model's kind of norm without gain or bias, or the identity for states that have just been normed (post)
+// and in models without norms.
 //
 //	λ_t = 1/(1 + exp(−(w·n(s_t) + b)))
 func (p *Pass) Exits(states []graph.Tensor, targets graph.Index) *Exits {
@@ -87,9 +87,9 @@ func (e *Exits) of(x graph.Tensor, i int) graph.Tensor {
 // After is the part of P, or of Losses, that belongs to loop i, counted from 1.
 func (e *Exits) After(x graph.Tensor, i int) graph.Tensor { return e.of(x, i-1) }
 
-// CrossEntropy is [autodiff.Tape.CrossEntropy] of the head on the state after loop i, counted from 1, into Losses. Each
-// position's gradient is weighted by its P, as that of the expected loss is. Targets, Loss, Weight and RowWeights of h are
-// set here.
+// CrossEntropy is [autodiff.Tape.CrossEntropy] of the head on the state after loop i, counted from 1, into Losses. P weights the
+// gradient of each position, as in the gradient of the expected loss. CrossEntropy sets Targets, Loss, Weight and RowWeights
+// of h.
 func (e *Exits) CrossEntropy(i int, h autodiff.CrossEntropy) {
 	h.Targets, h.Loss, h.Weight, h.RowWeights = e.targets, e.After(e.Losses, i), 1, e.After(e.P, i)
 	e.t.CrossEntropy(h)

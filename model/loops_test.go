@@ -80,8 +80,8 @@ func TestEvaluationAtOtherLoopCounts(t *testing.T) {
 	})
 }
 
-// matmulFLOPs counts those of a recording's body, and attention's whole square as two products of d·T each row, or
-// four in its gradient.
+// matmulFLOPs counts the FLOPs of matmuls in the body of a recording, with attention's whole square as two products of d·T for
+// each row, or four in its gradient.
 func matmulFLOPs(r *graph.Recorder) int64 {
 	var n int64
 	for _, op := range r.Body() {

@@ -44,7 +44,7 @@ func tolerance(m *model.Model, a loop.Architecture) float64 {
 	return 8 * math.Sqrt(float64(2*oneWay)) * u
 }
 
-// distance is the norm of got − want over that of want.
+// distance is the norm of got − want, relative to that of want.
 func distance(got []float32, want reference.Matrix) float64 {
 	var off, size float64
 	n := 0

@@ -20,7 +20,7 @@ type Pass struct {
 	weights graph.Tensor
 }
 
-// Pass begins a pass at the model's own loop counts. weights is the arena of parameters; for gradients it must be watched.
+// Pass starts a pass at the model's own loop counts. weights is the arena of parameters; for gradients, it must be watched.
 func (m *Model) Pass(t *autodiff.Tape, weights graph.Tensor) *Pass {
 	return &Pass{Architecture: m.Architecture, t: t, m: m, weights: weights}
 }
@@ -28,7 +28,7 @@ func (m *Model) Pass(t *autodiff.Tape, weights graph.Tensor) *Pass {
 // logitFloats is about how many logits the head holds at a time.
 const logitFloats = 1 << 18
 
-// parameter is the tensor of a parameter, or none if the model has not got it.
+// parameter returns the tensor of a parameter, or the zero Tensor if the model does not have it.
 func (p *Pass) parameter(name string) graph.Tensor {
 	x, ok := p.m.byName[name]
 	if !ok {
@@ -44,8 +44,8 @@ func (p *Pass) FinalState(tokens graph.Index) graph.Tensor {
 	return p.Ending(last)
 }
 
-// LoopStates records the pass from tokens to the states that the head reads after each loop of the looped block. While
-// training with truncated gradients, those of the loops that have none are left out.
+// LoopStates records the pass from tokens to the states that the head reads after each loop of the looped block. In
+// training with truncated gradients, it leaves out loops without gradients.
 func (p *Pass) LoopStates(tokens graph.Index) []graph.Tensor {
 	var states []graph.Tensor
 	p.Loops(p.Embed(tokens), func(l Loop) { states = append(states, l.After) })
@@ -218,7 +218,7 @@ func (p *Pass) feedforward(h graph.Tensor, name string, x graph.Tensor) graph.Te
 	return p.linear(hidden, name+".out", graph.Identity, x)
 }
 
-// headWeight returns the matrix of the head and whether it is to be transposed.
+// headWeight returns the matrix of the head, and whether to transpose it.
 func (p *Pass) headWeight() (w graph.Tensor, transpose bool) {
 	if p.m.Config.Tied {
 		return p.parameter("embedding.weight"), true

@@ -183,7 +183,7 @@ func flat(rows [][]int) []int32 {
 	return x
 }
 
-// adamW records what o says.
+// adamW records the update of o.
 func adamW(o reference.AdamW) optimizer {
 	return func(t testing.TB, b backend.Backend, r *graph.Recorder, m *model.Model, weights, gradient, factor graph.Tensor) func(int) []float32 {
 		rate, correct1, correct2 := r.Scalar(), r.Scalar(), r.Scalar()
@@ -205,7 +205,7 @@ func adamW(o reference.AdamW) optimizer {
 	}
 }
 
-// adafactor records what o says; beta is how much of the old means each step keeps.
+// adafactor records the update of o; beta is the share of the old means that each step keeps.
 func adafactor(o reference.Adafactor, beta func(step int) float64) optimizer {
 	return func(t testing.TB, b backend.Backend, r *graph.Recorder, m *model.Model, weights, gradient, factor graph.Tensor) func(int) []float32 {
 		rate, keep := r.Scalar(), r.Scalar()

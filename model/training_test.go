@@ -19,7 +19,7 @@ type update func(weights, gradient reference.Parameters, step int)
 // both optimizers divide by the size of the gradient's element, and the loss by the sum of that times g_i: by
 // rate·ε·‖g‖·√n each step.
 func compareTraining(t *testing.T, c reference.Case, rate float64, o optimizer, u update) {
-	c.Config.InitStd = 0.1 // as a run begins: from weights as large as reference.Arena's, steps magnify every rounding
+	c.Config.InitStd = 0.1 // as at the start of a run: with weights as large as reference.Arena's, steps magnify every rounding
 	m := newModel(t, c)
 	a, arena := c.Architecture(m), m.Initialize(15)
 	tr := newTrainer(t, newCPU(t, 2), m, a, c.Regularize, arena, o)
@@ -69,7 +69,7 @@ func TestTenStepsOfAdamW(t *testing.T) {
 	for _, c := range casesNamed(t, "looped", "middle", "regularized by 2", "random loops", "truncated linear", "every loop", "learned exit", "learned exit of the middle") {
 		t.Run(strings.ReplaceAll(c.Name, " ", "-"), func(t *testing.T) {
 			t.Parallel()
-			// Eps is well above what is rounding in an element of the gradient: the sign of that is nobody's.
+			// Eps is well above the rounding of an element of the gradient, whose sign is arbitrary.
 			o := reference.AdamW{Rate: 2e-3, Beta1: 0.9, Beta2: 0.95, Eps: 1e-5, Decay: 0.1}
 			compareTraining(t, c, o.Rate, adamW(o), func(w, g reference.Parameters, _ int) { o.Step(w, g) })
 		})

@@ -15,7 +15,7 @@ func (adamw) States(p Parameter) []State {
 	return []State{{"first_moment", p.Rows, p.Cols}, {"second_moment", p.Rows, p.Cols}}
 }
 
-// AppendScalars appends the corrections of the moments, which begin as 0.
+// AppendScalars appends the bias corrections of the moments, which start as 0.
 func (o adamw) AppendScalars(dst []float32, step int) []float32 {
 	t := float64(step)
 	return append(dst, float32(1-math.Pow(o.Beta1, t)), float32(1-math.Pow(o.Beta2, t)))

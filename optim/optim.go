@@ -1,5 +1,5 @@
-// Package optim has the optimizers. One is a file of its own and a line in the list of [Names]; a kernel, if the operations
-// that there are can't express its update; and nothing else.
+// Package optim has the optimizers. Each is a file and a line in the list of [Names]; it also has a kernel if the existing
+// operations can't express its update.
 package optim
 
 import (
@@ -15,7 +15,7 @@ type Optimizer interface {
 	// States lists what the optimizer keeps for a parameter. All of it is 0 before the first step.
 	States(p Parameter) []State
 
-	// AppendScalars appends the numbers of a step, counted from 1, to dst. There are as many in every step.
+	// AppendScalars appends the scalars of a step, counted from 1, to dst. Their number is the same in every step.
 	AppendScalars(dst []float32, step int) []float32
 
 	// Record records, in the update, the update of all weights.
@@ -47,8 +47,8 @@ type Weight struct {
 
 // Update is what the update of a step works on.
 type Update struct {
-	Weights []Weight       // in the order in which they lie in memory
-	Factor  graph.Tensor   // [1,1]: of the gradients; where it is 0 the update leaves everything as it is
+	Weights []Weight       // in the order of their memory
+	Factor  graph.Tensor   // [1,1]: factor of the gradients; where it is 0, the update changes nothing
 	Rate    graph.Scalar   // learning rate
 	Scalars []graph.Scalar // those of [Optimizer.AppendScalars]
 }
@@ -74,7 +74,7 @@ var kinds = []kind{
 // Name is the name of an optimizer.
 type Name string
 
-// Values are the names that there are.
+// Values lists the names of all optimizers.
 func (Name) Values() []string { return Names() }
 
 // Names are the names of all optimizers.

@@ -63,7 +63,7 @@ func record(t *testing.T, o optim.Optimizer) *graph.Recorder {
 	return r
 }
 
-// Every optimizer writes every weight once and everything that it keeps, obeys the factor, and has as many numbers in each step.
+// Every optimizer writes every weight and its whole state once, obeys the factor, and has the same number of scalars in each step.
 func TestOptimizers(t *testing.T) {
 	for _, name := range optim.Names() {
 		o, err := optim.New(optim.Name(name), settings)
@@ -123,7 +123,7 @@ func TestAdamWJoins(t *testing.T) {
 	}
 }
 
-// The numbers of a step are those of the papers: 1 − β^t, and 1 − t^(−0.8), whose first is 0.
+// The scalars of a step are those of the papers: 1 − β^t, and 1 − t^(−0.8), which is 0 at first.
 func TestScalars(t *testing.T) {
 	adamw, _ := optim.New("adamw", settings)
 	if got := adamw.AppendScalars(nil, 3); !slices.Equal(got, []float32{1 - 0.125, 1 - 0.421875}) {

@@ -92,10 +92,10 @@ func TestRefuse(t *testing.T) {
 		want  string
 	}{
 		"a file":          {func(f string) { put(t, f) }, "not a directory"},
-		"something else":  {func(f string) { put(t, filepath.Join(f, "notes.txt")) }, "holds notes.txt and is no report of coil"},
-		"another page":    {func(f string) { put(t, filepath.Join(f, "index.html")) }, "holds index.html and is no report of coil"},
-		"a file too many": {func(f string) { writeSmall(t, f); put(t, filepath.Join(f, "notes.txt")) }, "holds notes.txt, which is no part of the report"},
-		"a plot too many": {func(f string) { writeSmall(t, f); put(t, filepath.Join(f, "mine.svg")) }, "holds mine.svg, which is no part of the report"},
+		"something else":  {func(f string) { put(t, filepath.Join(f, "notes.txt")) }, "holds notes.txt and is not a report of coil"},
+		"another page":    {func(f string) { put(t, filepath.Join(f, "index.html")) }, "holds index.html and is not a report of coil"},
+		"a file too many": {func(f string) { writeSmall(t, f); put(t, filepath.Join(f, "notes.txt")) }, "holds notes.txt, which is not part of the report"},
+		"a plot too many": {func(f string) { writeSmall(t, f); put(t, filepath.Join(f, "mine.svg")) }, "holds mine.svg, which is not part of the report"},
 		"a folder as plot": {func(f string) {
 			writeSmall(t, f)
 			os.Remove(f + "/loss.svg")

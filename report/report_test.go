@@ -245,7 +245,7 @@ func TestStatus(t *testing.T) {
 	}{
 		{[]run.Event{{Kind: run.KindEnd, Step: 1200}}, false, Finished, "at step 1200 of 1200"},
 		{[]run.Event{{Kind: run.KindEnd, Step: 1200}, {Kind: run.KindNote, Step: 1200, Text: "x"}, {Kind: "later", Step: 1300}}, false, Finished, "at step 1200 of 1200"},
-		{[]run.Event{{Kind: run.KindStop, Step: 20}}, false, Stopped, "at step 20 of 1200; coil resume 2026-11-24_09-30-00_ab12 goes on"},
+		{[]run.Event{{Kind: run.KindStop, Step: 20}}, false, Stopped, "at step 20 of 1200; coil resume 2026-11-24_09-30-00_ab12 continues it"},
 		{[]run.Event{{Kind: run.KindError, Step: 20, Text: "diverged at step 21"}}, false, Failed, "diverged at step 21"},
 		{nil, false, Crashed, "at step 10 of 1200: its process ended without a message; coil resume"},
 		{[]run.Event{{Kind: run.KindPause, Step: 20}}, false, Crashed, ""},

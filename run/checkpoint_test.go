@@ -309,11 +309,11 @@ func TestFullSaysHowMuchIsMissing(t *testing.T) {
 		disk faulty
 		want string
 	}{
-		{faulty{fail: "write", room: 7 << 20}, "has 10 MiB, of which 7 MiB fitted: free at least 4 MiB"},
-		{faulty{fail: "write", at: "c", room: 1 << 20}, "has 10 MiB, of which 9 MiB fitted: free at least 2 MiB"},
-		{faulty{fail: "create", at: "a"}, "has 10 MiB, of which 0 B fitted: free at least 11 MiB"},
-		{faulty{fail: "sync", at: "b"}, "has 10 MiB, of which 3 MiB fitted: free at least 8 MiB"},
-		{faulty{fail: "close", at: "b"}, "has 10 MiB, of which 3 MiB fitted: free at least 8 MiB"},
+		{faulty{fail: "write", room: 7 << 20}, "has 10 MiB and only 7 MiB fitted: free at least 4 MiB"},
+		{faulty{fail: "write", at: "c", room: 1 << 20}, "has 10 MiB and only 9 MiB fitted: free at least 2 MiB"},
+		{faulty{fail: "create", at: "a"}, "has 10 MiB and only 0 B fitted: free at least 11 MiB"},
+		{faulty{fail: "sync", at: "b"}, "has 10 MiB and only 3 MiB fitted: free at least 8 MiB"},
+		{faulty{fail: "close", at: "b"}, "has 10 MiB and only 3 MiB fitted: free at least 8 MiB"},
 	} {
 		c.disk.cause = syscall.ENOSPC
 		r.create = c.disk.create

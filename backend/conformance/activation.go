@@ -79,7 +79,7 @@ func (r *reference) swigluBackward(o *graph.SwiGLUBackward) {
 // elementwiseShapes reach the ends of vectors of every length.
 var elementwiseShapes = [][2]int{{1, 1}, {3, 2}, {2, 7}, {1, 16}, {5, 17}, {2, 31}, {4, 33}, {3, 64}, {2, 100}, {1, 1000}}
 
-// pads are the columns beside strided operands: with some of them rows begin at whole vectors, with others not.
+// pads are the columns beside strided operands: with some of them, rows start at whole vectors, with others they do not.
 var pads = []int{0, 1, 2, 4}
 
 // extremes are arguments at which exp under- and overflows.

@@ -179,7 +179,8 @@ func cosineCases(s *suite) {
 		c.check(&graph.Cosine{A: a, B: b, Y: c.out("Y", 1, 1), Norms: norms, Alpha: 1},
 			&graph.CosineBackward{A: a, B: b, Norms: norms, DA: c.inOut("DA", 3, 7), DB: c.inOut("DB", 3, 7), Alpha: 1})
 	}
-	// Squared norms whose product is beyond float32, above or below. The gradients begin at 0, or they would not be seen.
+	// Squared norms whose product overflows or underflows float32. The gradients start at 0; otherwise, they would be lost in
+	// rounding.
 	for _, scale := range [][2]float32{{1e15, 1e15}, {1e-15, 1e-15}, {1e15, 1e-15}, {1e16, 1e12}, {1e-16, 1e-13}} {
 		for _, shape := range [][2]int{{3, 7}, {300, 132}} {
 			n, d := shape[0], shape[1]

@@ -39,7 +39,7 @@ func (r *reference) crossEntropy(o *graph.CrossEntropy) {
 	r.write(o.DLogits, grad)
 }
 
-// firstLargest is 1 if x[t] is the first largest element, else 0; either, if that is within the error of x.
+// firstLargest is 1 if x[t] is the first largest element and 0 if not; it may be either if the error of x leaves it open.
 func firstLargest(x []num, t int) num {
 	right := exact(1)
 	for j, v := range x {
@@ -96,7 +96,7 @@ func crossEntropyCases(s *suite) {
 			c.check(op)
 		}
 	}
-	// The largest of these is far below what a maximum might begin with.
+	// The largest of these is far below typical initial values of a maximum.
 	for _, classes := range []int{40, 3001} {
 		targets := slices.Repeat([]int32{3, int32(classes - 1)}, trialGroups)
 		c := s.inBody("%d logits far below zero", classes)

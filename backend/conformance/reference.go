@@ -108,7 +108,7 @@ func (r *reference) run() {
 	}
 }
 
-// forget makes what has no value yet NaN, and accumulators 0 when a group begins.
+// forget sets memory without a value to NaN, and accumulators to 0, when a group starts.
 func (r *reference) forget(step bool) {
 	for i, s := range r.rec.Storages() {
 		if s.Space == graph.Accumulator && !step {
@@ -148,7 +148,7 @@ func (f formulas) and(o formulas) formulas {
 	return f
 }
 
-// allFormulas are those of all subjects.
+// allFormulas returns the formulas of all subjects.
 func allFormulas() formulas {
 	all := formulas{}
 	for _, s := range subjects() {

@@ -9,7 +9,7 @@ import (
 	"coil/graph"
 )
 
-// memory is a backend that has buffers and nothing else: enough to record and to evaluate the reference.
+// memory is a backend with only buffers: enough to record and to evaluate the reference.
 type memory struct{ backend.Backend }
 
 type block []float32

@@ -6,8 +6,8 @@ import (
 	"coil/graph"
 )
 
-// Kernels that take four elements at once may do so only where every row of every operand begins at a multiple of four and
-// is as long. Each of these things is wrong in turn here, for one operand at a time while the others are as they should be.
+// Kernels may process four elements at once only if every row of every operand starts at a multiple of four and has such a
+// length. Here, each of these conditions is violated in turn, for one operand at a time.
 
 // rowForm is how the rows of an operand lie in memory: columns before and behind each of them.
 type rowForm struct {
@@ -21,7 +21,7 @@ var rowForms = []rowForm{
 	{"rows that begin at an even element", 2, 2},
 }
 
-// rowCase is operations on operands whose number of columns is that of whole vectors plus more.
+// rowCase is operations on operands whose number of columns is that of whole vectors, plus more.
 type rowCase struct {
 	name     string
 	operands int // with rows, in the order in which they are made

@@ -1,9 +1,9 @@
 // Package conformance holds a backend to the formulas of package graph.
 //
 // Every case records operations on random operands, runs them, and evaluates the same recording with a reference: plain
-// loops in float64 that also bound the error of float32 (see tolerance.go). Whatever a program shows is compared: its
-// operands after the step, the room around strided ones, accumulators, outputs and parameters. The reference itself is
-// checked against finite differences in the package's own tests.
+// loops in float64 that also bound the error of float32 (see tolerance.go). It compares everything that a program can show:
+// operands after the step, the memory around strided ones, accumulators, outputs and parameters. The package's own tests
+// check the reference against finite differences.
 package conformance
 
 import (
@@ -20,9 +20,9 @@ import (
 
 // Options of the suite.
 type Options struct {
-	// BFloat says which storages of a recording the backend keeps in bfloat, with 8 bits of precision; nil: none.
+	// BFloat reports which storages of a recording the backend keeps in bfloat, with 8 bits of precision; nil means none.
 	BFloat func(*graph.Recorder) []bool
-	// Every skips all cases but every so many of a subject; 0 and 1 skip none.
+	// Every keeps only every Every-th case of a subject; 0 and 1 keep all.
 	Every int
 	// Subjects are the parts to run; nil: all.
 	Subjects []string
@@ -128,7 +128,7 @@ type failer interface {
 type Finding struct {
 	Subject  string
 	Trials   int     // programs that were run and compared
-	Worst    float64 // largest error, as a share of what is tolerated
+	Worst    float64 // largest error, as a share of the tolerance
 	Failures []string
 }
 
@@ -212,12 +212,12 @@ type trial struct {
 
 const trialGroups = 2
 
-// inBody begins a trial of the body, with other operands in each of the groups.
+// inBody starts a trial of the body, with different operands in each of the groups.
 func (s *suite) inBody(format string, args ...any) *trial {
 	return &trial{suite: s, Recorder: graph.NewRecorder(1, trialGroups), label: fmt.Sprintf(format, args...), names: map[int]string{}}
 }
 
-// inUpdate begins a trial of the update.
+// inUpdate starts a trial of the update.
 func (s *suite) inUpdate(format string, args ...any) *trial {
 	c := &trial{suite: s, Recorder: graph.NewRecorder(1, 1), label: "update, " + fmt.Sprintf(format, args...), step: true, names: map[int]string{}}
 	c.BeginUpdate()
@@ -243,7 +243,7 @@ func nan() float32 { return float32(math.NaN()) }
 
 func always(v float32) source { return func() float32 { return v } }
 
-// list gives the values in turn, over and over.
+// list returns the values in turn, cyclically.
 func list(values ...float32) source {
 	i := -1
 	return func() float32 {
@@ -257,7 +257,7 @@ func (c *trial) in(name string, rows, cols int, value ...source) graph.Tensor {
 	return c.load(name, rows, cols, choose(value, c.normal), nan)
 }
 
-// out is an operand that is only written: what is there before must not matter, and what is around it must stay.
+// out is an operand that is only written: its old value must not matter, and the memory around it must stay unchanged.
 func (c *trial) out(name string, rows, cols int) graph.Tensor {
 	return c.load(name, rows, cols, nan, c.normal)
 }
@@ -394,7 +394,7 @@ func (c *trial) number(v float32) graph.Scalar {
 	return c.Scalar()
 }
 
-// check records ops and compares what a step makes of them with the reference.
+// check records ops and compares the results of a step with the reference.
 func (c *trial) check(ops ...graph.Op) {
 	c.Helper()
 	defer func() {
@@ -534,7 +534,7 @@ func (c *trial) compare(name string, got []float32, want []num, cols int) {
 	c.Errorf("%s: %s: %d of %d wrong; first %s; worst %s", c.label, name, wrong, len(got), show(first), show(worst))
 }
 
-// excessOf is the error of got as a share of what is tolerated.
+// excessOf is the error of got as a share of the tolerance.
 func excessOf(got float32, want num) float64 {
 	g, tolerance := float64(got), want.tolerance()
 	d := math.Abs(g - want.v)

@@ -7,9 +7,9 @@ import (
 	"coil/graph"
 )
 
-// scalarCases has operations with every kind of scalar, none of which is the first of the program, in steps that all have
-// other scalars: first one step after the other, each compared with the reference, then the same steps with as many in
-// flight as the backend takes. Those must give the same results.
+// scalarCases has operations with every kind of scalar, none of them the program's first, in steps with different scalars. First
+// the steps run one after the other, each compared with the reference; then they run with as many in flight as the backend
+// permits, and must give the same results.
 func scalarCases(s *suite) {
 	const n, classes, loops = 6, 8, 3
 	c := s.inBody("many scalars")

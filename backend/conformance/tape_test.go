@@ -143,7 +143,7 @@ func TestDetached(t *testing.T) {
 	}
 }
 
-// TestRandomTapes records random graphs: whatever a tape does to keep little, the gradients are those of the loss.
+// TestRandomTapes records random graphs: however a tape saves memory, the gradients are those of the loss.
 func TestRandomTapes(t *testing.T) {
 	for seed := range uint64(500) {
 		for _, recompute := range []bool{false, true} {

@@ -62,8 +62,8 @@ func newAnswers(suites int) *answers {
 	return a
 }
 
-// take returns the answer of a number, which the first suite that asks for it makes. It is nil if it was made from something
-// else than x: after a step, backends differ in what they have rounded.
+// take returns the answer with a number, which the first suite that asks for it computes. It is nil if it was computed from
+// other operands than x: after a step, backends differ in their rounding.
 func (a *answers) take(number int, x given, make func() *reference) *reference {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -100,7 +100,7 @@ type given struct {
 // given reads what p is given now.
 func (c *trial) given() given {
 	x := given{parameters: make([][]float32, len(c.Storages())), step: backend.Args{Scalars: slices.Clone(c.scalars)}}
-	for _, in := range c.inputs { // which the trial draws anew
+	for _, in := range c.inputs { // which the trial draws again
 		x.step.Inputs = append(x.step.Inputs, slices.Clone(in))
 	}
 	for i, s := range c.Storages() {

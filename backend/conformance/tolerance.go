@@ -21,8 +21,8 @@ const (
 	// bfloatUnit is the largest relative error of rounding to bfloat: 2⁻⁸.
 	bfloatUnit = 1.0 / (1 << 8)
 
-	// least is the smallest normal float32. Denormal operands and results may be flushed to zero (section 8.1), and with
-	// them up to so much is lost, whatever is done with the number afterwards.
+	// least is the smallest normal float32. Denormal operands and results may be flushed to zero (section 8.1), which loses up to
+	// this amount, whatever is done with the number afterwards.
 	least = 0x1p-126
 
 	// confidence is λ in the probabilistic bound of Higham and Mary (SIAM J. Sci. Comput. 41, 2019): the rounding errors
@@ -34,9 +34,9 @@ const (
 	// they differ by a constant factor.
 	orders = 2
 
-	// Through a whole model the bounds multiply until they say nothing. There every result is moved at random within its
-	// own operation's bound instead (Monte Carlo arithmetic: Parker, UCLA CSD-970002, 1997), and what becomes of it is
-	// seen at the end: of so many samples the largest deviation, this many times.
+	// Through a whole model, the bounds multiply until they are useless. There, every result is instead moved at random within its
+	// own operation's bound (Monte Carlo arithmetic: Parker, UCLA CSD-970002, 1997), and the effect is measured at the end: the
+	// largest deviation of a number of samples, times a factor.
 	samples   = 8
 	deviation = 3
 )

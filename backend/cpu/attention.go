@@ -199,7 +199,7 @@ func (c *CPU) transposed(w *worker, t tiling, x, panels []float32, r0, r1 int, d
 	mr, nr := g.TileRows(), g.PanelWidth()
 	k := r1 - r0
 	for i := 0; i < r1; i += mr {
-		first := max(0, i-r0) // rows above see nothing of these columns
+		first := max(0, i-r0) // rows above do not see these columns
 		for j := 0; j < t.width; j += nr {
 			g.MulPanelT(&w.gemm, x[first*t.stride+i:], t.stride, min(mr, r1-i), k-first, panels[j*k+first*nr:], min(nr, t.width-j), dst[i*ld+j:], ld, true)
 		}

@@ -21,7 +21,7 @@ import (
 type Options struct {
 	Workers int    // 0: one for each processor
 	Kernels string // "", "avx512", "avx2", "neon", "portable"
-	Memory  int64  // bytes; 0: what the machine has
+	Memory  int64  // bytes; 0: the machine's memory
 }
 
 // KernelVariable is the environment variable that chooses the kernels where Options does not.
@@ -36,7 +36,7 @@ type CPU struct {
 
 	mu       sync.Mutex
 	buffers  int64 // bytes of buffers
-	programs int64 // bytes that programs hold besides
+	programs int64 // other bytes that programs hold
 }
 
 // New starts a backend.
@@ -92,8 +92,7 @@ func (c *CPU) GroupSize(batch, length int) int {
 	return 1
 }
 
-// fits returns an error if there is no room for need besides what is there; its Buffers are new ones. The caller holds
-// the lock.
+// fits returns an error if the free memory is less than need; its Buffers are new ones. The caller holds the lock.
 func (c *CPU) fits(need backend.Memory) error {
 	need.Buffers += c.buffers
 	if have := c.info.Memory - c.programs; need.Total() > have {

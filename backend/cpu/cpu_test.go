@@ -345,7 +345,7 @@ func TestCloseEndsWorkers(t *testing.T) {
 		t.Helper()
 		stacks := make([]byte, 1<<20)
 		got := -1
-		for range 1000 { // goroutines end a while after they are told to
+		for range 1000 { // goroutines end a while after Close
 			if got = strings.Count(string(stacks[:runtime.Stack(stacks, true)]), "created by coil/backend/cpu.newPool"); got == want {
 				return
 			}

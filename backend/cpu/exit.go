@@ -66,5 +66,5 @@ func gate(z float32) (leave, stay float64) {
 	return 1 / (1 + math.Exp(-x)), 1 / (1 + math.Exp(x))
 }
 
-// softplus is ln(1 + exp(x)): −ln of staying, and of −x that of leaving.
+// softplus is ln(1 + exp(x)): −ln of the probability of staying; at −x, that of leaving.
 func softplus(x float64) float64 { return max(x, 0) + math.Log1p(math.Exp(-math.Abs(x))) }

@@ -67,7 +67,7 @@ type packKey struct {
 	trans bool
 }
 
-// weightOf returns which packed weight o multiplies with, if its B is a weight or constant. The update has none: it
+// weightOf returns the packed weight that o multiplies with, if its B is a weight or constant. The update has none, because it
 // may change the weights.
 func (l *lowering) weightOf(o *graph.Matmul) (packKey, bool) {
 	s := l.p.rec.Storages()[o.B.Storage-1].Space
@@ -93,7 +93,7 @@ func (l *lowering) matmulScratch(o *graph.Matmul) int {
 	return scratch
 }
 
-// epilogue returns what is to be done to rows [lo,hi) of the product, or nil.
+// epilogue returns the function to apply to rows [lo,hi) of the product, or nil.
 func (l *lowering) epilogue(o *graph.Matmul) func(w *worker, lo, hi int, product []float32, ld int) {
 	if !o.Bias.Exists() && !o.Residual.Exists() && o.Activation == graph.Identity {
 		return nil

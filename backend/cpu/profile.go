@@ -6,7 +6,7 @@ import (
 	"coil/backend"
 )
 
-// Profile begins to measure the operations of the body, from zero, or stops. The rest is measured always.
+// Profile starts measuring the operations of the body, from zero, or stops. The rest is always measured.
 func (p *program) Profile(on bool) {
 	p.profiling = on
 	if !on {

@@ -79,7 +79,7 @@ type worker struct {
 	calls int             // groups run while profiling
 }
 
-// packedWeight is a weight that is packed when a step begins, since every group multiplies with it.
+// packedWeight is a weight that is packed at the start of a step, because every group multiplies with it.
 type packedWeight struct {
 	view  graph.Tensor
 	trans bool

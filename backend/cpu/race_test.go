@@ -4,6 +4,6 @@ package cpu_test
 
 import "coil/backend/conformance"
 
-// The detector takes minutes, most of them in the reference. A single worker shares its data with nobody, and a race shows
-// in every shape that has parts for several.
+// The race detector takes minutes, mostly in the reference. A single worker shares its data with no other, and a race shows
+// in every shape with parts for several workers.
 func init() { workerCounts, suite = []int{3}, conformance.Options{Every: 3} }

@@ -29,8 +29,8 @@ func (p *pass) attention(x Matrix, name string) (Matrix, Back) {
 	}
 }
 
-// attend is one head, whose queries, keys and values begin at columns q, k and v of qkv: each position takes the mean of
-// the values up to its own, weighted with the softmax of its query's products with their keys over √w. It goes to
+// attend is one head, whose queries, keys and values start at columns q, k and v of qkv. Each position takes the mean of the
+// values up to its own, weighted by the softmax of its query's products with their keys, divided by √w. The result goes to
 // columns [q, q+w) of mixed.
 func attend(qkv, mixed Matrix, q, k, v, w int) func(dmixed, dqkv Matrix) {
 	scale := 1 / math.Sqrt(float64(w))

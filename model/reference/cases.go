@@ -114,7 +114,7 @@ func (c Case) Architecture(m *model.Model) loop.Architecture {
 	return m.Architecture.WithCount(c.Count)
 }
 
-// Arena is weights with which every part of a model has a say, unlike those with which it begins.
+// Arena returns weights with which every part of a model matters, unlike with its initial weights.
 func Arena(m *model.Model, seed uint64) []float32 {
 	rng := rand.New(rand.NewPCG(seed, 1))
 	arena := make([]float32, m.Size)
@@ -133,7 +133,7 @@ func Arena(m *model.Model, seed uint64) []float32 {
 	return arena
 }
 
-// Batch is random sequences, and targets of which about one in four is to be ignored.
+// Batch returns random sequences, and targets; about one in four is ignored.
 func Batch(c Case, sequences int, seed uint64) (tokens, targets [][]int) {
 	rng := rand.New(rand.NewPCG(seed, 2))
 	for range sequences {

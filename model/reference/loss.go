@@ -6,8 +6,8 @@ import "math"
 const Ignore = -1
 
 // Loss is the training loss of a batch: the mean over all targets of the cross-entropy after the last loop, or of its
-// mean over every loop, or with truncation over every loop of the window; with a learned exit that of each position over the
-// loops after which it leaves, less β times the entropy.
+// mean over every loop (with truncation, every loop of the window). With a learned exit, it is the mean over positions of the
+// expectation over the loops after which a position leaves, less β times the entropy.
 func (m *Model) Loss(tokens, targets [][]int) float64 { return m.lossAndGradient(tokens, targets, nil) }
 
 // Gradient is the loss with its gradient.
@@ -72,7 +72,7 @@ func (p *pass) loss(tokens, targets []int, scale float64) float64 {
 	return loss
 }
 
-// constant is the state after so many loops with the frozen weights.
+// constant is the state after a number of loops with the frozen weights.
 func (p *pass) constant(tokens []int, loops int) Matrix {
 	f := &pass{Model: p.Model, weights: p.Frozen}
 	if f.weights == nil {

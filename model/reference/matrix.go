@@ -6,7 +6,7 @@ type Matrix [][]float64
 // Parameters are weights, or their gradients, by name.
 type Parameters map[string]Matrix
 
-// Back takes the gradient of a part's result to that of its input, and adds those of its weights to the pass's.
+// Back maps the gradient of a part's result to that of its input, and adds those of its weights to the gradients of the pass.
 type Back func(dy Matrix) (dx Matrix)
 
 // Zeros is a matrix of zeros.
@@ -18,7 +18,7 @@ func Zeros(rows, cols int) Matrix {
 	return m
 }
 
-// Zeros are as many zeros of the same names and shapes.
+// Zeros returns zeros with the same names and shapes.
 func (p Parameters) Zeros() Parameters {
 	z := Parameters{}
 	for name, m := range p {

@@ -18,8 +18,8 @@ type Model struct {
 	Looped  int   // the block with injection, loop embedding, and a state after each loop
 	Weights Parameters
 
-	// Frozen are the weights for what truncation takes as constant, the loops before the window; nil for Weights. A
-	// difference of losses with the same Frozen is that of the truncated gradient.
+	// Frozen are the weights for the loops before the window, which truncation treats as constant; nil means Weights. Differences
+	// of losses with the same Frozen have the truncated gradient.
 	Frozen Parameters
 }
 
@@ -66,8 +66,8 @@ func (p *pass) enter(tokens []int) (Matrix, func(dinput Matrix)) {
 	}
 }
 
-// inject is the state with which loop t begins: the input itself in the first, later the last loop's state s with the
-// input as the configuration has it. The gradient of what is not used is nil.
+// inject returns the state at the start of loop t: the input itself in the first loop, and later the state s of the last loop
+// combined with the input as configured. The gradient of an unused operand is nil.
 func (p *pass) inject(t int, s, input Matrix) (Matrix, func(d Matrix) (ds, dinput Matrix)) {
 	switch {
 	case t == 0:
@@ -106,8 +106,8 @@ func (p *pass) backNumber(t int, d Matrix) {
 	}
 }
 
-// loop runs the looped block from loop number from to before to, and returns the state after each. Its gradient takes
-// those of the states, of which each but the last may be nil, to the input's; s is constant.
+// loop runs the loops from … to−1 of the looped block, and returns the state after each. Its gradient maps those of the
+// states, which may be nil except the last, to that of the input; s is constant.
 func (p *pass) loop(from, to int, s, input Matrix) ([]Matrix, func(dstates []Matrix) Matrix) {
 	var states []Matrix
 	var backs []func(d Matrix) (ds, dinput Matrix)
@@ -165,7 +165,7 @@ func (p *pass) head(s Matrix) (Matrix, Back) {
 	}
 }
 
-// States are those of the looped block for one sequence: before its first loop, and after each.
+// States returns the states of the looped block for one sequence: before its first loop, and after each loop.
 func (m *Model) States(tokens []int) []Matrix {
 	p := &pass{Model: m, weights: m.Weights}
 	input, _ := p.enter(tokens)
@@ -173,7 +173,7 @@ func (m *Model) States(tokens []int) []Matrix {
 	return append([]Matrix{input}, states...)
 }
 
-// Logits are those of one sequence after each loop of the looped block.
+// Logits returns the logits of one sequence after each loop of the looped block.
 func (m *Model) Logits(tokens []int) []Matrix {
 	p := &pass{Model: m, weights: m.Weights}
 	var logits []Matrix

@@ -21,8 +21,8 @@ func (m *Model) parts() []part {
 	return append(parts, part{"feedforward.out", 0, d})
 }
 
-// Regularizer is λ·(1 − the mean cosine between each layer's weights and those of the layer a block later), the mean of
-// each kind of weight counting the same. It adds its gradient to one.
+// Regularizer is λ·(1 − the mean cosine between each layer's weights and those of the layer a block later); the means of all
+// kinds of weights count the same. It adds its gradient to a given one.
 func (m *Model) Regularizer(lambda float64, block int, gradient Parameters) float64 {
 	pairs := m.Layers*len(m.Counts) - block
 	parts := m.parts()
@@ -39,8 +39,7 @@ func (m *Model) Regularizer(lambda float64, block int, gradient Parameters) floa
 
 func (p part) of(layer int) string { return fmt.Sprintf("layers.%d.%s.weight", layer, p.name) }
 
-// cosine is that of the angle between columns [from, to) of a and b, taken as vectors; scale times its gradient is added
-// to da and db.
+// cosine is the cosine between columns [from, to) of a and b, as vectors; it adds scale times its gradient to da and db.
 func cosine(a, b Matrix, from, to int, scale float64, da, db Matrix) float64 {
 	var ab, aa, bb float64
 	for i := range a {

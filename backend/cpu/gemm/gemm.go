@@ -28,7 +28,7 @@ type Kernel struct {
 	masks     bool // the micro-kernels write any number of columns, not only whole vectors
 	tiles     [][]microKernel
 	packA     packKernel                                       // panels of [k][width], width up to mr; may be nil
-	packB     packKernel                                       // panels of [k][nr], of which width columns are there; may be nil
+	packB     packKernel                                       // panels of [k][nr] with width columns; may be nil
 	transpose func(dst *float32, ds int, src *float32, ss int) // an 8x8 block; may be nil
 }
 
@@ -69,7 +69,7 @@ func (n Need) Len() int { return n.a + n.b + n.tile + 3*16 }
 // NeedMul is what Mul, MulPanel and MulPanelT take.
 func (kn *Kernel) NeedMul() Need { return Need{tile: kn.mr * kn.nr} }
 
-// NeedTN is what MulTN takes.
+// NeedTN is the workspace of MulTN.
 func (kn *Kernel) NeedTN(m, n, k int) Need {
 	_, size := kn.blocks(k)
 	return Need{m * size, (n + kn.nr - 1) / kn.nr * kn.nr * size, kn.mr * kn.nr}
@@ -80,14 +80,14 @@ func NewScratch(n Need) Scratch {
 	return Scratch{Aligned(n.a), Aligned(n.b), Aligned(n.tile)}
 }
 
-// Aligned returns n floats that begin on a cache line; they take 16 floats more.
+// Aligned returns n floats that start at a cache line; they need 16 floats more.
 func Aligned(n int) []float32 {
 	s := make([]float32, n+16)
 	off := int((64-uintptr(unsafe.Pointer(&s[0]))&63)&63) / 4
 	return s[off : off+n : off+n]
 }
 
-// grow returns n floats of *p, which it makes anew if it has less.
+// grow returns n floats of *p, which it replaces if it is shorter.
 func grow(p *[]float32, n int) []float32 {
 	if len(*p) < n {
 		*p = Aligned(n)

@@ -1,5 +1,5 @@
-// Package peak measures what a processor can do at most: multiply-adds from registers, and memory traffic. What
-// kernels reach is told as a share of it.
+// Package peak measures the limits of a processor: multiply-adds from registers, and memory traffic. The speed of kernels is
+// reported as a share of these.
 package peak
 
 import (
@@ -7,15 +7,15 @@ import (
 	"time"
 )
 
-// loop is a run of multiply-adds in registers only, each turn with so many floating point operations.
+// loop runs multiply-adds in registers only; flops is the number of floating-point operations of an iteration.
 type loop struct {
 	name  string // of the kernels that use such registers
 	flops float64
 	run   func(turns int)
 }
 
-// FMA returns the rate of multiply-adds in FLOP/s on the calling goroutine, with the widest registers that kernels of
-// that name use ("avx512", "avx2", "neon"; anything else is plain Go). It takes about d.
+// FMA returns the rate of multiply-adds in FLOP/s on the calling goroutine, with the widest registers of the named kernels
+// ("avx512", "avx2", "neon"; anything else is plain Go). It takes about d.
 func FMA(kernels string, d time.Duration) float64 {
 	l := portable
 	for _, n := range native {

@@ -4,7 +4,7 @@ import "unsafe"
 
 //go:generate go run ./generate
 
-// assembly is a set of generated functions: their formulas stand in generate/kernels.go.
+// assembly is a set of generated functions; generate/kernels.go has their formulas.
 type assembly struct {
 	name string
 

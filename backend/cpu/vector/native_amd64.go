@@ -16,8 +16,8 @@ func native() []*Kernels {
 	return ks
 }
 
-// withNarrowHeads turns pairs of at most 8 with the narrower registers: of half a register the wider ones would load
-// what the last store has just written beside it, and wait for that.
+// withNarrowHeads rotates pairs of at most 8 with the narrower registers: the wider ones would load half a register right after
+// a store beside it, and wait for that store.
 func withNarrowHeads(wide, narrow *Kernels) *Kernels {
 	rotate := wide.Rotate
 	wide.Rotate = func(a, b, c, s []float32, count, stride int) {

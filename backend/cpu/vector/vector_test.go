@@ -340,8 +340,8 @@ func TestExp(t *testing.T) {
 	}
 }
 
-// TestFunctions sweeps the functions made of exp. Their argument u is rounded a few times, which the exponential
-// multiplies by u as far as it counts: (1−s)·|u|. Where exp saturates s is up to 2⁻¹²⁵ off, and with it what multiplies s.
+// TestFunctions sweeps the functions made of exp. Their argument u is rounded a few times; the exponential multiplies this error
+// by (1−s)·|u|. Where exp saturates, s is up to 2⁻¹²⁵ off, and so are its multiples.
 func TestFunctions(t *testing.T) {
 	const unit = 1.0 / (1 << 24)
 	for _, k := range vector.All() {

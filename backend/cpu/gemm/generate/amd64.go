@@ -133,8 +133,8 @@ func amd64Kernel(w *writer, t tile, rows, vectors int) {
 }
 
 // amd64Packing: packA copies k rows, ss bytes apart, of np·width floats to np panels of [k][width], ps bytes apart;
-// width is at most one vector. packB does so for panels as wide as the tile, of which only width columns are there and
-// the others become 0; with np > 1 width is the whole. Both read row by row, for the prefetcher's sake.
+// width is at most one vector. packB does the same for panels as wide as the tile; columns beyond width become 0; with np > 1,
+// width is that of the tile. Both read row by row, for the prefetcher.
 func amd64Packing(w *writer, t tile) {
 	wide := t.lanes == 16
 	kind := "Y"

@@ -23,7 +23,7 @@ type tile struct {
 	packing func(w *writer, t tile) // nil: Go packs
 }
 
-// contract is what every micro-kernel does.
+// contract describes every micro-kernel.
 const contract = `// C[i,j] = Σ_p A[i,p]·B[p,j], added to C if acc is not 0, for a tile of C that stays in registers:
 //
 //	func(k int, a *float32, ars, acs int, b, c *float32, ldc, cols, acc int)

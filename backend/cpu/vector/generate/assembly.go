@@ -40,7 +40,7 @@ type emitter interface {
 	end()
 }
 
-// operand is a register or, if there was none left for a constant, its place in memory.
+// operand is a register or, if none was left for a constant, its address in memory.
 type operand struct {
 	reg   int // -1: in memory
 	index int // of the constant

@@ -9,8 +9,8 @@ type kernel struct {
 	slices  []string // pointers, in the order of the arguments; one that ends in "?" may be nil
 	scalars []string // float32 arguments, broadcast to a vector each
 	results []string // accumulators, summed over their lanes; empty if there is none
-	repeat  []string // slices that go on by a stride when the whole is done count times; the others begin anew
-	unroll  int      // vectors in a turn of the loop, each with accumulators of its own; at least 1
+	repeat  []string // slices that advance by a stride when the whole is done count times; the others start again
+	unroll  int      // vectors in an iteration of the loop, each with its own accumulators; at least 1
 	body    func(b *body)
 }
 
