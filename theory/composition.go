@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"coil/format"
 )
 
 // composition is the layer of Theorem 5.1 of Saunshi et al. It composes g_1∘g_2∘…∘g_n in ⌈log₂ n⌉ loops.
@@ -151,7 +153,7 @@ func NewComposition(cfg CompositionConfig) (*Construction, error) {
 	order := c.group.Order()
 	k := &Construction{
 		Name:  "group",
-		About: fmt.Sprintf("%d elements of %s, of order %d, composed in %d loops", c.n, c.group.Name, order, m.Loops),
+		About: fmt.Sprintf("%d elements of %s, of order %d, composed in %s", c.n, c.group.Name, order, format.Plural(m.Loops, "loop")),
 		Step:  "loop",
 		Model: m,
 		Slots: []Slot{{"g", 0, c.m, Sign, "code of an element"}, {"own", c.own, c.s, Sign, "code of the position"},

@@ -6,6 +6,8 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+
+	"coil/format"
 )
 
 // LoopedConfig is a random transformer to be compiled into one looped layer.
@@ -77,7 +79,7 @@ func newLooped(m *Model, inputs [][][]float64, s Shape) (*Construction, error) {
 	depth := m.Depth()
 	c := &Construction{
 		Name:  "looped",
-		About: fmt.Sprintf("%d layers on a schedule of %d as one layer, looped %d times", s.Layers, depth, depth),
+		About: fmt.Sprintf("%d layers on a schedule of %d as one layer, looped %s", s.Layers, depth, format.Plural(depth, "time")),
 		Step:  "loop",
 		Model: l.Model,
 		Slots: l.slots(nil),

@@ -6,6 +6,8 @@ import (
 	"math"
 	"math/rand/v2"
 	"strconv"
+
+	"coil/format"
 )
 
 // Decoder is a transformer that continues a text: token t at position i, from 1, enters as Tokens[t] + Positions[i−1], and the
@@ -288,7 +290,7 @@ func newThoughts(d *Decoder, prompts [][]int, cfg ThoughtConfig) (*Construction,
 	hidden := max(cfg.Hidden, v+2*w, v*(v-1), 2*v+2, 4*v+1+2*w)
 	c := &Construction{
 		Name:  "cot",
-		About: fmt.Sprintf("%d tokens of chain of thought by %d loops of %d layers", t.m, t.m, len(m.Layers)),
+		About: fmt.Sprintf("%s of chain of thought by %s of %d layers", format.Plural(t.m, "token"), format.Plural(t.m, "loop"), len(m.Layers)),
 		Step:  "loop",
 		Model: m,
 		Slots: []Slot{{"h", 0, w, Zero, "state of the decoder, within a loop"}, {"E", t.e, v, Bit, "the token, one-hot; 0 if there is none yet"},

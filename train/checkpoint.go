@@ -105,10 +105,10 @@ func (t *Trainer) save(diverged bool) error {
 	return t.event(Report{Event: run.Event{Kind: run.KindCheckpoint, Step: t.done, Seconds: new(run.Number(t.seconds))}})
 }
 
-// First is the checkpoint that a run must have from the moment on at which it is made: of weights that came from another run,
-// which nothing else could bring back. It is empty if the first weights are those of the seed.
+// First is the checkpoint that a run must have from the moment on at which it is made: of weights that came from another run
+// or were given, which nothing else could bring back. It is empty if the first weights are those of the seed.
 func (t *Trainer) First() ([]run.Snapshot, error) {
-	if t.WarmStart == nil || t.done > 0 {
+	if t.WarmStart == nil && !t.given || t.done > 0 {
 		return nil, nil
 	}
 	s, err := t.snapshot(false)

@@ -40,7 +40,8 @@ type Trainer struct {
 	report    func(Report)
 	last      Metrics // the last that were finite
 	steering  pendingCommands
-	remarks   []string // on the checkpoint that the run goes on from
+	remarks   []string // on the checkpoint or the weights that the run begins with
+	given     bool     // the first weights are those of BeginWith
 	unremoved string   // what was noted of checkpoints that could not be removed
 	unasked   string   // and of requests that can't be read
 	activity  activity

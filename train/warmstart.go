@@ -70,6 +70,16 @@ func (t *Trainer) Begin(c run.Checkpoint, g loop.Growth) error {
 	return nil
 }
 
+// BeginWith gives a trainer that has not trained first weights that were made elsewhere, in the order of its model's parameters.
+// The run notes the remark, which says where they come from. It must be made with the checkpoint of [Trainer.First].
+func (t *Trainer) BeginWith(weights []float32, remark string) error {
+	if len(weights) != t.Model.Size {
+		panic("train: weights of another model")
+	}
+	t.given, t.remarks = true, append(t.remarks, remark)
+	return t.state.begin(weights)
+}
+
 // configAt is what the configuration was at a checkpoint: the values of [config.Config.FixedKeys], texts without quotes.
 func configAt(c run.Checkpoint) (map[string]string, error) {
 	p, err := positionAt(c)

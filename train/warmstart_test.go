@@ -334,3 +334,30 @@ func TestResumeOfAGrownRun(t *testing.T) {
 	}
 	wantSame(t, latest(t, r), want)
 }
+
+// Weights that are given are those of the first checkpoint, and a learning rate of 0 leaves them as they are.
+func TestBeginWith(t *testing.T) {
+	c := tiny()
+	c.Train.Steps, c.Train.Rate, c.Evaluate.Every = 3, 0, 0
+	tr := newTrainer(t, c, 1)
+	if first, err := tr.First(); err != nil || len(first) != 0 {
+		t.Errorf("with the weights of the seed there are %d first checkpoints, %v", len(first), err)
+	}
+	weights := tr.Model.Initialize(c.Train.Seed + 1)
+	if err := tr.BeginWith(weights, "made by hand"); err != nil {
+		t.Fatal(err)
+	}
+	if first, err := tr.First(); err != nil || len(first) != 1 {
+		t.Errorf("with given weights there are %d first checkpoints, %v", len(first), err)
+	}
+	r := newRun(t, c)
+	if err := tr.Run(r, nil); err != nil {
+		t.Fatal(err)
+	}
+	if got := values(t, tr.state.weights); !slices.Equal(got, weights) {
+		t.Error("the weights after the run are not those that were given")
+	}
+	if h, err := r.History(); err != nil || !slices.ContainsFunc(h, func(e run.Event) bool { return e.Kind == run.KindNote && e.Text == "made by hand" }) {
+		t.Errorf("the events are %v, %v", h, err)
+	}
+}

@@ -23,6 +23,8 @@ type theoryFlags struct {
 	examples              int
 	seed                  uint64
 	snap, explain, asJSON bool
+	save                  string
+	backends              backendFlags
 }
 
 func newTheory() *cobra.Command {
@@ -54,16 +56,20 @@ func newTheory() *cobra.Command {
 	return cmd
 }
 
-// builder makes a construction from flags.
-type builder func(common theoryFlags) (*theory.Construction, error)
+// builder makes a construction from flags, trainer the same as a model that a run can have.
+type (
+	builder func(common theoryFlags) (*theory.Construction, error)
+	trainer func(common theoryFlags) (*theory.Trainable, error)
+)
 
 // constructions make the commands below coil theory, each with what builds from its flags.
 func constructions() []func() (*cobra.Command, builder) {
 	return []func() (*cobra.Command, builder){newTheoryLooped, newTheoryCOT, newTheoryGroup, newTheoryHops, newTheoryUnroll}
 }
 
-// finish gives a command the flags that all constructions have, and lets it run what build makes.
-func finish(cmd *cobra.Command, build builder) (*cobra.Command, builder) {
+// finish gives a command the flags that all constructions have, and lets it run what build makes, and save what trainable does,
+// unless that is nil.
+func finish(cmd *cobra.Command, build builder, trainable trainer) (*cobra.Command, builder) {
 	var o theoryFlags
 	f := cmd.Flags()
 	f.SortFlags = false
@@ -72,17 +78,32 @@ func finish(cmd *cobra.Command, build builder) (*cobra.Command, builder) {
 	f.BoolVar(&o.snap, "snap", false, "after each loop, set discrete coordinates to the nearest of their values, which no transformer does: the error that remains is that of one loop")
 	f.BoolVar(&o.explain, "explain", false, "show the first example, loop by loop")
 	f.BoolVar(&o.asJSON, "json", false, "print JSON")
+	if trainable != nil {
+		f.StringVar(&o.save, "save", "", "also make a run with these weights in this `folder`, which must be empty or new, and evaluate it")
+		o.backends.add(cmd)
+	}
 	cmd.Args = exactArgs(0, "flags only")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if o.explain && o.asJSON {
 			return usageError{fmt.Errorf("--explain and --json: an explanation is text; give one of them")}
+		}
+		var t *theory.Trainable
+		if o.save != "" {
+			var err error
+			if t, err = trainable(o); err != nil {
+				return err
+			}
 		}
 		begun := time.Now()
 		c, err := build(o)
 		if err != nil {
 			return err
 		}
-		return runTheory(cmd.OutOrStdout(), c, time.Since(begun), o)
+		built := time.Since(begun)
+		if err := runTheory(cmd.OutOrStdout(), c, built, o); err != nil || t == nil {
+			return err
+		}
+		return saveTheory(cmd, c.Name, t, o)
 	}
 	return cmd, build
 }
@@ -147,7 +168,7 @@ func newTheoryLooped() (*cobra.Command, builder) {
 			c.Schedule = theory.RandomSchedule(c.Layers, depth, o.seed)
 		}
 		return asUsage(theory.NewLooped(c))
-	})
+	}, nil)
 }
 
 func newTheoryCOT() (*cobra.Command, builder) {
@@ -172,7 +193,7 @@ func newTheoryCOT() (*cobra.Command, builder) {
 		c := c
 		c.Examples, c.Seed, c.Scale = o.examples, o.seed, scaleOf(c.Scale, c.Shape)
 		return asUsage(theory.NewThought(c))
-	})
+	}, nil)
 }
 
 func newTheoryGroup() (*cobra.Command, builder) {
@@ -181,6 +202,7 @@ func newTheoryGroup() (*cobra.Command, builder) {
 		Short: "The product of n elements of a finite group in ⌈log₂ n⌉ loops",
 		Example: `  coil theory group --group S3 --length 8 --explain
   coil theory group --group S7 --length 64
+  coil theory group --group S4 --save s4      a run with the weights, for coil eval and coil lens
   coil theory group --table klein.txt --length 9`,
 		Long: "The groups are " + task.GroupNames + ". A file has a line for each element a, with the products of a and every element, " +
 			"as numbers from 0 with spaces or commas between them; coil refuses a table that is not a group, and names the axiom that fails and the elements.",
@@ -193,28 +215,46 @@ func newTheoryGroup() (*cobra.Command, builder) {
 	f.IntVar(&c.Length, "length", 16, "`number` of elements n of a word")
 	f.Float64Var(&c.Sharpness, "sharpness", 200, "`factor` of the queries")
 	cmd.MarkFlagFilename("table")
-	return finish(cmd, func(o theoryFlags) (*theory.Construction, error) {
-		c := c
-		c.Examples, c.Seed = o.examples, o.seed
-		var err error
+	group := func(c *theory.CompositionConfig) (err error) {
 		switch {
 		case file == "":
 			if c.Group, err = theory.NamedGroup(name); err != nil {
-				return nil, usageError{err}
+				return usageError{err}
 			}
+			return nil
 		case cmd.Flags().Changed("group"):
-			return nil, usageError{fmt.Errorf("--group and --table: give one of them")}
-		default:
-			r, err := os.Open(file)
-			if err != nil {
-				return nil, inputError{fileError("--table", err)}
-			}
-			defer r.Close()
-			if c.Group, err = theory.ReadGroup(filepath.Base(file), r); err != nil {
-				return nil, inputError{err}
-			}
+			return usageError{fmt.Errorf("--group and --table: give one of them")}
+		}
+		r, err := os.Open(file)
+		if err != nil {
+			return inputError{fileError("--table", err)}
+		}
+		defer r.Close()
+		if c.Group, err = theory.ReadGroup(filepath.Base(file), r); err != nil {
+			return inputError{err}
+		}
+		return nil
+	}
+	return finish(cmd, func(o theoryFlags) (*theory.Construction, error) {
+		c := c
+		c.Examples, c.Seed = o.examples, o.seed
+		if err := group(&c); err != nil {
+			return nil, err
 		}
 		return asUsage(theory.NewComposition(c))
+	}, func(o theoryFlags) (*theory.Trainable, error) {
+		if file != "" {
+			return nil, usageError{fmt.Errorf("--save and --table: a run needs a group that the task group-word has, as --group NAME")}
+		}
+		c := c
+		if err := group(&c); err != nil {
+			return nil, err
+		}
+		t, err := theory.TrainableComposition(c)
+		if err != nil {
+			return nil, usageError{err}
+		}
+		return t, nil
 	})
 }
 
@@ -223,8 +263,10 @@ func newTheoryHops() (*cobra.Command, builder) {
 		Use:   "p-hop",
 		Short: "p hops in ⌈log₂ p⌉ + 2 loops of one layer",
 		Example: `  coil theory p-hop
-  coil theory p-hop --hops 8 --length 20 --explain`,
-		Long: "Finds pointers of one hop and doubles them until they are pointers of p hops. The layers that do so, at most 4, are compiled into one, as by coil theory looped.",
+  coil theory p-hop --hops 8 --length 20 --explain
+  coil theory p-hop --hops 16 --save hops     a run with the weights, for coil eval and coil lens`,
+		Long: "Finds pointers of one hop and doubles them until they are pointers of p hops. The layers that do so, at most 4, are compiled into one, as by coil theory looped. " +
+			"--save makes a run with the layers themselves, since the task has no token # that the compiled one needs.",
 	}
 	var c theory.HopsConfig
 	f := cmd.Flags()
@@ -236,6 +278,12 @@ func newTheoryHops() (*cobra.Command, builder) {
 		c := c
 		c.Examples, c.Seed = o.examples, o.seed
 		return asUsage(theory.NewHops(c))
+	}, func(o theoryFlags) (*theory.Trainable, error) {
+		t, err := theory.TrainableHops(c)
+		if err != nil {
+			return nil, usageError{err}
+		}
+		return t, nil
 	})
 }
 
@@ -262,7 +310,7 @@ func newTheoryUnroll() (*cobra.Command, builder) {
 			return nil, usageError{fmt.Errorf("--%w", err)}
 		}
 		return asUsage(theory.NewUnrolled(c))
-	})
+	}, nil)
 }
 
 // asUsage makes an error in the sizes one of usage.
