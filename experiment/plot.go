@@ -8,15 +8,15 @@ import (
 	"slices"
 	"strings"
 
-	"coil/report"
+	"coil/plot"
 )
 
 // Plots returns the plots that have data, by the name of their files.
-func (r *Results) Plots() map[string]report.Plot {
-	plots := map[string]report.Plot{}
-	add := func(name string, p report.Plot) {
-		if len(p.Lines) > 0 {
-			plots[name] = p
+func (r *Results) Plots() map[string]*plot.Chart {
+	plots := map[string]*plot.Chart{}
+	add := func(name string, c *plot.Chart) {
+		if !c.Empty() {
+			plots[name] = c
 		}
 	}
 	for i, column := range r.Columns {
@@ -33,6 +33,11 @@ func (r *Results) Plots() map[string]report.Plot {
 	return plots
 }
 
+// shares is a chart of shares.
+func shares(title string, x plot.Axis) *plot.Chart {
+	return &plot.Chart{Title: title, X: x, Y: plot.Axis{Unit: plot.Share, Zero: true, One: true}}
+}
+
 // fileName is a name of small letters, digits and hyphens.
 func fileName(s string) string {
 	parts := strings.FieldsFunc(strings.ToLower(s), func(c rune) bool { return (c < 'a' || c > 'z') && (c < '0' || c > '9') })
@@ -41,8 +46,8 @@ func fileName(s string) string {
 
 // depthPlot plots a column against depth: a line for the unlooped models, and one for each number of looped layers, which
 // starts at its model with one loop. Every cell is a mark.
-func (r *Results) depthPlot(column int) report.Plot {
-	p := report.Plot{Title: r.title(column), X: "effective depth, layers", Whole: true, Share: true}
+func (r *Results) depthPlot(column int) *plot.Chart {
+	p := shares(r.title(column), plot.Axis{Label: "effective depth, layers", Unit: plot.Whole})
 	if !slices.ContainsFunc(r.Rows, func(a Row) bool { return a.Depth != r.Rows[0].Depth }) {
 		return p
 	}
@@ -57,15 +62,17 @@ func (r *Results) depthPlot(column int) report.Plot {
 		if len(rows) < 2 {
 			return
 		}
-		mean := report.Line{Label: label, Color: color}
-		cells := report.Line{Color: color, Style: report.Marks}
+		mean := plot.Series{Name: label, Color: color}
+		cells := plot.Series{Color: color, Kind: plot.Marks}
 		for _, row := range rows {
-			mean.X, mean.Y = append(mean.X, float64(row.Depth)), append(mean.Y, float64(row.Stats[column].Mean))
+			if v := float64(row.Stats[column].Mean); !math.IsNaN(v) {
+				mean.Points = append(mean.Points, plot.Point{X: float64(row.Depth), Y: v})
+			}
 			for _, v := range row.Stats[column].Values {
-				cells.X, cells.Y = append(cells.X, float64(row.Depth)), append(cells.Y, v)
+				cells.Points = append(cells.Points, plot.Point{X: float64(row.Depth), Y: v})
 			}
 		}
-		p.Lines = append(p.Lines, mean, cells)
+		p.Series = append(p.Series, mean, cells)
 	}
 	line("unlooped layers", 0, func(row Row) bool { return row.Layers == row.Depth })
 	var looped []int
@@ -90,11 +97,11 @@ func (r *Results) depthPlot(column int) report.Plot {
 		if f.Series == loopedSeries {
 			color = 1
 		}
-		fit := report.Line{Label: fmt.Sprintf("%s: α = %.1f", f.Series, 100*f.Alpha), Color: color, Style: report.Faint}
+		fit := plot.Series{Name: fmt.Sprintf("%s: α = %.1f", f.Series, 100*f.Alpha), Color: color, Kind: plot.Faint}
 		for x := 1.0; x <= r.deepest(); x += 0.25 {
-			fit.X, fit.Y = append(fit.X, x), append(fit.Y, float64(f.Alpha)*math.Log(x)+float64(f.Beta))
+			fit.Points = append(fit.Points, plot.Point{X: x, Y: float64(f.Alpha)*math.Log(x) + float64(f.Beta)})
 		}
-		p.Lines = append(p.Lines, fit)
+		p.Series = append(p.Series, fit)
 	}
 	return p
 }
@@ -117,8 +124,8 @@ func (r *Results) title(column int) string {
 
 // loopPlot is the metric of looped models against the loops that they are run with, a line for each row, with a mark where they
 // were trained.
-func (r *Results) loopPlot() report.Plot {
-	p := report.Plot{Title: r.Title + " · " + r.Metric, X: "loops", Whole: true, Share: true}
+func (r *Results) loopPlot() *plot.Chart {
+	p := shares(r.Title+" · "+r.Metric, plot.Axis{Label: "loops", Unit: plot.Whole})
 	counts := map[int]bool{}
 	for _, c := range r.finished {
 		for _, l := range c.m.Loops {
@@ -126,20 +133,20 @@ func (r *Results) loopPlot() report.Plot {
 		}
 	}
 	for i, row := range r.Rows {
-		l := report.Line{Label: strings.Join(row.Labels, ", "), Color: i}
-		mark := report.Line{Color: i, Style: report.Marks}
+		l := plot.Series{Name: strings.Join(row.Labels, ", "), Color: i}
+		mark := plot.Series{Color: i, Kind: plot.Marks}
 		for _, n := range slices.Sorted(maps.Keys(counts)) {
 			v, trained := r.atLoops(row, n)
 			if math.IsNaN(v) {
 				continue
 			}
-			l.X, l.Y = append(l.X, float64(n)), append(l.Y, v)
+			l.Points = append(l.Points, plot.Point{X: float64(n), Y: v})
 			if trained {
-				mark.X, mark.Y = append(mark.X, float64(n)), append(mark.Y, v)
+				mark.Points = append(mark.Points, plot.Point{X: float64(n), Y: v})
 			}
 		}
-		if len(l.X) > 1 {
-			p.Lines = append(p.Lines, l, mark)
+		if len(l.Points) > 1 {
+			p.Series = append(p.Series, l, mark)
 		}
 	}
 	return p
@@ -147,20 +154,20 @@ func (r *Results) loopPlot() report.Plot {
 
 // curvePlot plots held-out accuracy against held-out loss along training: of two models with equal loss, the one with the higher
 // accuracy reasons better (the iso-plots of Saunshi et al., arXiv 2502.17416).
-func (r *Results) curvePlot() report.Plot {
-	p := report.Plot{Title: r.Title + " · " + r.Metric + " at equal loss", X: "held-out loss", Share: true}
+func (r *Results) curvePlot() *plot.Chart {
+	p := shares(r.Title+" · "+r.Metric+" at equal loss", plot.Axis{Label: "held-out loss"})
 	for i, row := range r.Rows {
-		l := report.Line{Label: strings.Join(row.Labels, ", "), Color: i, Style: report.Marks}
+		l := plot.Series{Name: strings.Join(row.Labels, ", "), Color: i, Kind: plot.Marks}
 		for _, c := range r.finished {
 			if !slices.Equal(c.row, row.Labels) {
 				continue
 			}
 			for _, m := range c.m.History {
-				l.X, l.Y = append(l.X, float64(m.Loss)), append(l.Y, m.Metric)
+				l.Points = append(l.Points, plot.Point{X: float64(m.Loss), Y: m.Metric})
 			}
 		}
-		if len(l.X) > 0 {
-			p.Lines = append(p.Lines, l)
+		if len(l.Points) > 0 {
+			p.Series = append(p.Series, l)
 		}
 	}
 	return p

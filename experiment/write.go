@@ -2,13 +2,12 @@ package experiment
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"maps"
 	"path/filepath"
 	"slices"
 
-	"coil/report"
+	"coil/plot"
 	"coil/run"
 	"coil/text"
 )
@@ -58,17 +57,8 @@ func (f *Folder) writeFiles(r *Results) ([]string, error) {
 	files := []file{{"results.md", page.Bytes()}, {"results.csv", lines}, {"results.json", results}}
 	plots := r.Plots()
 	for _, name := range slices.Sorted(maps.Keys(plots)) {
-		svg, err := plots[name].SVG()
-		if errors.Is(err, report.ErrNoPoint) {
-			continue
-		} else if err != nil {
-			return nil, fmt.Errorf("plot %s: %w", name, err)
-		}
-		png, err := plots[name].PNG()
-		if err != nil {
-			return nil, fmt.Errorf("plot %s: %w", name, err)
-		}
-		files = append(files, file{name + ".svg", svg}, file{name + ".png", png})
+		c := plots[name]
+		files = append(files, file{name + ".svg", c.SVG(plot.Width, plot.Height)}, file{name + ".png", c.PNG(plot.Width, plot.Height)})
 	}
 	var paths []string
 	for _, file := range files {

@@ -3,18 +3,21 @@ package report
 import (
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
 
 	"coil/format"
+	"coil/plot"
 )
 
 // named is how a value of training is called, and drawn.
 type named struct {
 	value, file, title string
-	scale              scale
-	zero, log          bool
+	unit               plot.Unit
+	zero               bool // the axis holds 0
+	log                bool // and is logarithmic if the values span many orders
 	noisy              bool // it is shown smoothed too
 }
 
@@ -23,10 +26,10 @@ var trained = []named{
 	{value: "lr", file: "learning-rate", title: "Learning rate", zero: true},
 	{value: "grad_norm", file: "gradient-norm", title: "Gradient norm", log: true, noisy: true},
 	{value: "tokens_per_second", file: "tokens-per-second", title: "Tokens per second of training", zero: true, noisy: true},
-	{value: "memory", file: "memory", title: "Memory in use", scale: memory, zero: true},
+	{value: "memory", file: "memory", title: "Memory in use", unit: plot.Byte, zero: true},
 	{value: "regularizer", file: "regularizer", title: "Regularizer"},
 	{value: "loops", file: "loops", title: "Loops drawn", zero: true, noisy: true},
-	{value: "data_wait", file: "data-wait", title: "Share of the time spent waiting for data", scale: shares, zero: true, noisy: true},
+	{value: "data_wait", file: "data-wait", title: "Share of the time spent waiting for data", unit: plot.Share, zero: true, noisy: true},
 	{value: "temperature", file: "temperature", title: "Temperature, °C"},
 }
 
@@ -87,7 +90,7 @@ func overlays(records []*Record, labels []string) (results, training []chart) {
 	o := overlay{records, labels}
 	results = []chart{o.loss(), o.accuracy()}
 	if slices.ContainsFunc(records, func(r *Record) bool { return r.metric() == "exact" }) {
-		results = append(results, o.heldOut(chart{name: "exact-match", title: "Held-out exact match", scale: shares, zero: true, one: true}, "exact"))
+		results = append(results, o.heldOut(bySteps("exact-match", "Held-out exact match", shares), "exact"))
 	}
 	if len(records) > 1 {
 		results = append(results, o.lens())
@@ -99,12 +102,68 @@ func overlays(records []*Record, labels []string) (results, training []chart) {
 	return drawn(results), drawn(training)
 }
 
+// chart is a chart of a page, and of files of that name.
+type chart struct {
+	plot.Chart
+	name, caption string
+	log           bool // the y axis is logarithmic if the values span many orders
+}
+
+// shares are an axis from nothing to all.
+var shares = plot.Axis{Unit: plot.Share, Zero: true, One: true}
+
+// bySteps is a chart against steps.
+func bySteps(name, title string, y plot.Axis) chart {
+	return chart{name: name, Chart: plot.Chart{Title: title, X: plot.Axis{Label: "step", Unit: plot.Whole, Zero: true}, Y: y}}
+}
+
+// logged is a chart of positive values, whose axis is logarithmic if they span many orders.
+func logged(c chart) chart {
+	c.log = true
+	return c
+}
+
 // drawn are the charts that have something to draw.
 func drawn(charts []chart) []chart {
-	return slices.DeleteFunc(charts, func(c chart) bool {
-		_, _, ok := c.bounds()
-		return !ok
-	})
+	charts = slices.DeleteFunc(charts, func(c chart) bool { return c.Empty() })
+	for i := range charts {
+		c := &charts[i]
+		c.Y.Log = c.log && c.Wide()
+	}
+	return charts
+}
+
+// gaps is how many values of training and of evaluations are not finite.
+func (c *chart) gaps() int {
+	n := 0
+	for _, s := range c.Series {
+		if s.Kind == plot.Faint { // it is in the chart as a smooth line too
+			continue
+		}
+		for _, p := range s.Points {
+			if math.IsNaN(p.Y) || math.IsInf(p.Y, 0) {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// xy are points of a chart.
+func xy(points []point) []plot.Point {
+	out := make([]plot.Point, len(points))
+	for i, p := range points {
+		out[i] = plot.Point{X: p.x, Y: p.y}
+	}
+	return out
+}
+
+// leastSmoothed is how many points a line has that is worth smoothing.
+const leastSmoothed = 50
+
+// smooth is the moving average of points with the noise of the mean of a thirtieth of them.
+func smooth(points []plot.Point) []plot.Point {
+	return plot.Smooth(points, 1-2/(float64(len(points))/30+1))
 }
 
 // overlay makes plots with all runs in them.
@@ -114,24 +173,24 @@ type overlay struct {
 }
 
 // curve are the lines of a value of training: as it is, and if it is noisy that faint, and smoothed.
-func (o overlay) curve(i int, name, label string, noisy bool) []line {
-	l := line{label: label, points: o.records[i].train[name], color: series(i), row: i / len(palette)}
-	if !noisy || len(l.points) < leastSmoothed {
-		return []line{l}
+func (o overlay) curve(i int, name, label string, noisy bool) []plot.Series {
+	l := plot.Series{Name: label, Points: xy(o.records[i].train[name]), Color: i}
+	if !noisy || len(l.Points) < leastSmoothed {
+		return []plot.Series{l}
 	}
-	raw := line{points: l.points, color: l.color, kind: faint}
-	l.points = smooth(l.points)
+	raw := plot.Series{Points: l.Points, Color: i, Kind: plot.Faint}
+	l.Points = smooth(l.Points)
 	if len(o.records) > 3 { // as they are, they would hide each other
-		return []line{l}
+		return []plot.Series{l}
 	}
-	return []line{raw, l}
+	return []plot.Series{raw, l}
 }
 
 func (o overlay) trained(n named) chart {
-	c := chart{name: n.file, title: n.title, x: bySteps, scale: n.scale, zero: n.zero, log: n.log}
-	for i, r := range o.records {
-		c.lines = append(c.lines, o.curve(i, n.value, o.label(i), n.noisy)...)
-		c.gaps += gaps(r.train[n.value])
+	c := bySteps(n.file, n.title, plot.Axis{Unit: n.unit, Zero: n.zero})
+	c.log = n.log
+	for i := range o.records {
+		c.Series = append(c.Series, o.curve(i, n.value, o.label(i), n.noisy)...)
 	}
 	return c
 }
@@ -139,16 +198,14 @@ func (o overlay) trained(n named) chart {
 // both are the lines of a value of training and of its like on held-out examples.
 func (o overlay) both(c chart, name string) chart {
 	for i, r := range o.records {
-		label, held, color, kind := o.labels[i], "", series(i), marks
+		label, held, color, kind := o.labels[i], "", i, plot.Marks
 		if len(o.records) == 1 {
-			label, held, color, kind = "training", "held-out", series(i+1), marked
+			label, held, color, kind = "training", "held-out", i+1, plot.Marked
 		} else if len(r.train[name]) == 0 {
 			held = label
 		}
-		c.lines = append(c.lines, o.curve(i, name, label, true)...)
-		evals := r.heldOut(name)
-		c.lines = append(c.lines, line{label: held, points: evals, color: color, kind: kind})
-		c.gaps += gaps(r.train[name]) + gaps(evals)
+		c.Series = append(c.Series, o.curve(i, name, label, true)...)
+		c.Series = append(c.Series, plot.Series{Name: held, Points: xy(r.heldOut(name)), Color: color, Kind: kind})
 	}
 	if len(o.records) > 1 {
 		c.caption = "Marks are of held-out examples."
@@ -157,20 +214,17 @@ func (o overlay) both(c chart, name string) chart {
 }
 
 func (o overlay) loss() chart {
-	return o.both(chart{name: "loss", title: "Loss", x: bySteps, log: true}, "loss")
+	return o.both(logged(bySteps("loss", "Loss", plot.Axis{})), "loss")
 }
 
 func (o overlay) accuracy() chart {
-	return o.both(chart{name: "accuracy", title: "Accuracy", x: bySteps, scale: shares, zero: true, one: true}, "accuracy")
+	return o.both(bySteps("accuracy", "Accuracy", shares), "accuracy")
 }
 
 // heldOut are the lines of a value of evaluations.
 func (o overlay) heldOut(c chart, name string) chart {
-	c.x = bySteps
 	for i, r := range o.records {
-		points := r.heldOut(name)
-		c.lines = append(c.lines, line{label: o.label(i), points: points, color: series(i), row: i / len(palette), kind: marked})
-		c.gaps += gaps(points)
+		c.Series = append(c.Series, plot.Series{Name: o.label(i), Points: xy(r.heldOut(name)), Color: i, Kind: plot.Marked})
 	}
 	return c
 }
@@ -185,14 +239,14 @@ func (o overlay) label(i int) string {
 
 // lens is what the last evaluation of each run tells of each loop.
 func (o overlay) lens() chart {
-	c := chart{name: "last-by-loop", title: "After each loop, at the end", x: byLoops, scale: shares, zero: true, one: true}
+	c := chart{name: "last-by-loop", Chart: plot.Chart{Title: "After each loop, at the end", X: plot.Axis{Label: "loop", Unit: plot.Whole}, Y: shares}}
 	for i, r := range o.records {
-		l := line{label: o.labels[i], color: series(i), row: i / len(palette), kind: marked}
+		l := plot.Series{Name: o.labels[i], Color: i, Kind: plot.Marked}
 		values := r.evaluation().Values()
 		for _, n := range loopsOf(values, r.metric()) {
-			l.points = append(l.points, point{float64(n), float64(values[atLoop(r.metric(), n)])})
+			l.Points = append(l.Points, plot.Point{X: float64(n), Y: float64(values[atLoop(r.metric(), n)])})
 		}
-		c.lines = append(c.lines, l)
+		c.Series = append(c.Series, l)
 	}
 	c.caption = "What the model predicts if the looped block ends after that loop: " + metrics(o.records) + "."
 	return c
@@ -228,7 +282,7 @@ func (o overlay) extra() []chart {
 	}
 	for _, name := range slices.Sorted(maps.Keys(heldOut)) {
 		if heldOut[name] {
-			charts = append(charts, o.heldOut(chart{title: "Held-out " + printable(name, 40)}, name))
+			charts = append(charts, o.heldOut(bySteps("", "Held-out "+printable(name, 40), plot.Axis{}), name))
 		}
 	}
 	charts = drawn(charts)
@@ -245,18 +299,18 @@ func (o overlay) extra() []chart {
 // details are the plots of a run for itself. Their files' names begin with prefix.
 func details(r *Record, prefix string) []chart {
 	metric := r.setup.Metric
+	change := logged(bySteps("change-by-loop", "Change of the state in each loop", plot.Axis{Zero: true}))
+	change.caption = "The norm of the change relative to the norm of the state before."
 	charts := []chart{
-		byLoop(chart{name: "metric-by-loop", title: "Held-out " + metric + " after each loop", scale: shares, zero: true, one: true}, heldOutValues(r), r.metric(), marked),
-		byLoop(chart{name: "change-by-loop", title: "Change of the state in each loop", zero: true, log: true,
-			caption: "The norm of the change relative to the norm of the state before."}, heldOutValues(r), "change", marked),
-		byLoop(chart{name: "training-loss-by-loop", title: "Training loss after each loop", log: true}, r.train, "loss", solid),
-		byName(chart{name: "kinds", title: "Held-out " + metric + " by kind", scale: shares, zero: true, one: true}, heldOutValues(r), r.metric()+" ", marked),
-		byName(chart{name: "cosine", title: "Cosine between neighbouring layers"}, r.train, "cosine_", solid),
+		byLoop(bySteps("metric-by-loop", "Held-out "+metric+" after each loop", shares), heldOutValues(r), r.metric(), plot.Marked),
+		byLoop(change, heldOutValues(r), "change", plot.Marked),
+		byLoop(logged(bySteps("training-loss-by-loop", "Training loss after each loop", plot.Axis{})), r.train, "loss", plot.Line),
+		byName(bySteps("kinds", "Held-out "+metric+" by kind", shares), heldOutValues(r), r.metric()+" ", plot.Marked),
+		byName(bySteps("cosine", "Cosine between neighbouring layers", plot.Axis{}), r.train, "cosine_", plot.Line),
 	}
-	charts = slices.DeleteFunc(drawn(charts), func(c chart) bool { return len(c.lines) < 2 }) // what one line shows is in another plot
+	charts = slices.DeleteFunc(drawn(charts), func(c chart) bool { return len(c.Series) < 2 }) // what one line shows is in another plot
 	for i := range charts {
 		charts[i].name = prefix + charts[i].name
-		charts[i].x = bySteps
 	}
 	return charts
 }
@@ -273,28 +327,28 @@ func heldOutValues(r *Record) map[string][]point {
 }
 
 // byLoop has a line for each loop, the later the darker.
-func byLoop(c chart, curves map[string][]point, prefix string, kind lineKind) chart {
+func byLoop(c chart, curves map[string][]point, prefix string, kind plot.Kind) chart {
 	loops := loopsOf(curves, prefix)
 	for i, n := range loops {
-		c.lines = append(c.lines, line{label: fmt.Sprint("loop ", n), points: calm(curves[atLoop(prefix, n)], kind), color: shade(i, len(loops)), kind: kind})
+		c.Series = append(c.Series, plot.Series{Name: fmt.Sprint("loop ", n), Points: calm(curves[atLoop(prefix, n)], kind), Color: i, Of: len(loops), Kind: kind})
 	}
 	return c
 }
 
 // byName has a line for each value whose name begins with prefix, called by the rest of it.
-func byName(c chart, curves map[string][]point, prefix string, kind lineKind) chart {
+func byName(c chart, curves map[string][]point, prefix string, kind plot.Kind) chart {
 	for _, name := range slices.Sorted(maps.Keys(curves)) {
 		if rest, ok := strings.CutPrefix(name, prefix); ok {
-			c.lines = append(c.lines, line{label: rest, points: calm(curves[name], kind), color: series(len(c.lines)), kind: kind})
+			c.Series = append(c.Series, plot.Series{Name: rest, Points: calm(curves[name], kind), Color: len(c.Series), Kind: kind})
 		}
 	}
 	return c
 }
 
 // calm smooths what has no marks, the reports of training, where it is many.
-func calm(points []point, kind lineKind) []point {
-	if kind == marked || len(points) < leastSmoothed {
-		return points
+func calm(points []point, kind plot.Kind) []plot.Point {
+	if kind == plot.Marked || len(points) < leastSmoothed {
+		return xy(points)
 	}
-	return smooth(points)
+	return smooth(xy(points))
 }

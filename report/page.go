@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"coil/format"
+	"coil/plot"
 	"coil/run"
 )
 
@@ -116,19 +117,15 @@ func bar(c cell) cell {
 
 // render makes the files of a report.
 func render(records []*Record) ([]file, error) {
-	p, charts, err := newPage(records)
-	if err != nil {
-		return nil, err
-	}
-	p.DarkPlots = template.CSS(darkStyle(charts...) + darkSwatches())
+	p, charts := newPage(records)
+	var plots []*plot.Chart
 	var files []file
-	for _, c := range charts {
-		picture, err := c.picture()
-		if err != nil {
-			return nil, fmt.Errorf("plot %s: %w", c.name, err)
-		}
-		files = append(files, file{c.name + ".svg", svgFile(c.body, darkStyle(c))}, file{c.name + ".png", picture})
+	for i := range charts {
+		c := &charts[i]
+		plots = append(plots, &c.Chart)
+		files = append(files, file{c.name + ".svg", c.SVG(plot.Width, plot.Height)}, file{c.name + ".png", c.PNG(plot.Width, plot.Height)})
 	}
+	p.DarkPlots = template.CSS(plot.DarkStyle(plots...) + darkSwatches())
 	for _, f := range files {
 		p.Files += f.name + " "
 	}
@@ -143,51 +140,54 @@ func (p *page) encode() ([]byte, error) {
 }
 
 // newPage makes the page, and returns the plots in it.
-func newPage(records []*Record) (*page, []chart, error) {
+func newPage(records []*Record) (*page, []chart) {
 	labels := labelsOf(records)
 	p := &page{Title: title(records), Tables: comparison(records, labels)}
 	var all []chart
-	var failed error
 	draw := func(charts []chart) []figure {
-		f, err := figures(charts)
-		failed = cmp.Or(failed, err)
 		all = append(all, charts...)
-		return f
+		return figures(charts)
 	}
 	results, training := overlays(records, labels)
 	if len(records) == 1 {
 		s := sectionOf(records[0])
 		s.Figures, s.Training = draw(append(results, details(records[0], "")...)), draw(training)
 		p.Runs = []section{s}
-		return p, all, failed
+		return p, all
 	}
 	p.Figures = draw(append(results, training...))
 	for i, r := range records {
 		s := sectionOf(r)
-		s.Number, s.Color = i+1, hex(series(i).light)
+		s.Number, s.Color = i+1, plot.Hex(plot.Color(i).Light)
 		s.Figures = draw(details(r, fmt.Sprintf("run-%d-", i+1)))
 		p.Runs = append(p.Runs, s)
 	}
-	return p, all, failed
+	return p, all
 }
 
-// figures draws charts for a page, and keeps in them what is drawn.
-func figures(charts []chart) ([]figure, error) {
+// darkSwatches is a style sheet that gives the runs' samples of their inks the dark ones.
+func darkSwatches() string {
+	var b strings.Builder
+	b.WriteString("@media screen and (prefers-color-scheme: dark) {\n")
+	for i := range plot.Colors {
+		fmt.Fprintf(&b, ".swatch[style*=\"%s\"] { background: %s !important }\n", plot.Hex(plot.Color(i).Light), plot.Hex(plot.Color(i).Dark))
+	}
+	b.WriteString("}\n")
+	return b.String()
+}
+
+// figures draws charts for a page.
+func figures(charts []chart) []figure {
 	var figures []figure
 	for i := range charts {
 		c := &charts[i]
-		var err error
-		if c.body, err = c.svg(); err != nil {
-			return nil, fmt.Errorf("plot %s: %w", c.name, err)
-		}
 		caption := c.caption
-		if c.gaps > 0 {
-			caption = strings.TrimSpace(fmt.Sprintf("%s %s without a finite number.", caption, format.Plural(c.gaps, "gap")))
+		if n := c.gaps(); n > 0 {
+			caption = strings.TrimSpace(fmt.Sprintf("%s %s %s NaN or infinite.", caption, format.Plural(n, "value"), map[bool]string{true: "is", false: "are"}[n == 1]))
 		}
-		// This is markup of a library that escapes its texts.
-		figures = append(figures, figure{c.name, caption, template.HTML(svgInline(c.title, c.body))})
+		figures = append(figures, figure{c.name, caption, template.HTML(c.Element(plot.Width, plot.Height))}) // its texts are escaped
 	}
-	return figures, nil
+	return figures
 }
 
 func title(records []*Record) string {
@@ -263,13 +263,13 @@ func comparison(records []*Record, labels []string) []table {
 			held.Text += " " + s.Metric
 		}
 		run := words(labels[i])
-		run.Color, run.Link = hex(series(i).light), fmt.Sprint("#run-", i+1)
+		run.Color, run.Link = plot.Hex(plot.Color(i).Light), fmt.Sprint("#run-", i+1)
 		results.Rows = append(results.Rows, []cell{run, held, optional(s.Best, percent), {Text: string(s.Status), Class: string(s.Status)},
 			exact(float64(s.Parameters), count(s.Parameters)), depth, exact(float64(s.Steps), count(s.Steps)),
 			exact(float64(s.Seconds), format.Seconds(float64(s.Seconds))), optional(s.Loss, format.Number)})
 	}
-	if len(records) > len(palette) {
-		results.Note = "In plots, the lines of runs with the same colour differ in their dashes."
+	if len(records) > plot.Colors {
+		results.Note = "In plots, runs with the same colour differ in their dashes and marks."
 	}
 	differences := table{Title: "Configuration", Note: "The keys that differ.", Head: append([]string{"key"}, labels...)}
 	for _, key := range differing(records) {

@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"coil/plot"
 	"coil/run"
 
 	"github.com/google/go-cmp/cmp"
@@ -136,7 +137,7 @@ func (m *made) checkFiles(t rapid.TB) {
 		switch filepath.Ext(e.Name()) {
 		case ".png":
 			c, err := png.DecodeConfig(bytes.NewReader(b))
-			if err != nil || c.Width != plotWidth*pixels || c.Height != plotHeight*pixels {
+			if err != nil || c.Width != 2*plot.Width || c.Height != 2*plot.Height {
 				t.Errorf("%s has %d x %d pixels: %v", e.Name(), c.Width, c.Height, err)
 			}
 		case ".svg":
@@ -146,7 +147,7 @@ func (m *made) checkFiles(t rapid.TB) {
 			if err := xml.Unmarshal(b, &svg); err != nil || svg.XMLName.Local != "svg" {
 				t.Errorf("%s: %v", e.Name(), err)
 			}
-			if bytes.Contains(b, []byte("NaN")) || bytes.Contains(b, []byte("Inf")) {
+			if b = bytes.ReplaceAll(b, []byte("× NaN or infinite"), nil); bytes.Contains(b, []byte("NaN")) || bytes.Contains(b, []byte("Inf")) {
 				t.Errorf("%s has a place that is no number", e.Name())
 			}
 		}
@@ -344,7 +345,7 @@ func spill(t *testing.T, path, text string) {
 	}
 }
 
-// What is not a finite number is a gap, and said to be one.
+// What is not a finite number is a gap, and the caption says how many there are.
 func TestNumbersThatAreNone(t *testing.T) {
 	nan, inf := run.Number(math.NaN()), run.Number(math.Inf(1))
 	at := func(step int, loss run.Number) run.Event {
@@ -355,7 +356,7 @@ func TestNumbersThatAreNone(t *testing.T) {
 		{Kind: run.KindError, Step: 9, Text: "diverged"}}
 	r := story{config: config, events: events}.tell(t)
 	m := report(t, r)
-	m.has(t, "training loss NaN", "held-out loss NaN", "7 gaps without a finite number", "diverged")
+	m.has(t, "training loss NaN", "held-out loss NaN", "5 values are NaN or infinite", "diverged")
 	m.hasPlots(t, "loss")
 	if m.elements["figure"] != 1 {
 		t.Errorf("%d plots, want only that of the loss", m.elements["figure"])
@@ -410,25 +411,13 @@ func TestOverlay(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !bytes.Contains(svg, []byte("stroke-dasharray:5,2")) {
+	if !bytes.Contains(svg, []byte("stroke-dasharray")) {
 		t.Error("the ninth run looks like the first")
 	}
 	for i := range runs {
-		if !bytes.Contains(svg, fmt.Appendf(nil, ">ab%d0 1x%d<", i, i+1)) || !bytes.Contains(svg, []byte(hex(series(i).light))) {
+		if !bytes.Contains(svg, fmt.Appendf(nil, ">ab%d0 1x%d<", i, i+1)) || !bytes.Contains(svg, []byte(plot.Hex(plot.Color(i).Light))) {
 			t.Errorf("the legend lacks run %d", i)
 		}
-	}
-}
-
-// Of a hundred runs the legend shows as many as it has room for.
-func TestLegendIsBounded(t *testing.T) {
-	c := chart{name: "x", title: "X", x: bySteps}
-	for i := range 100 {
-		c.lines = append(c.lines, line{label: fmt.Sprintf("a run with a long name %d", i), points: []point{{0, 0}, {1, float64(i)}}, color: series(i)})
-	}
-	body, err := c.svg()
-	if err != nil || !strings.Contains(body, "more</text>") || strings.Contains(body, "name 99<") {
-		t.Errorf("%v: %.1000s", err, body)
 	}
 }
 
@@ -518,12 +507,11 @@ func TestAnyEvents(t *testing.T) {
 			rec.add(e, &in)
 		}
 		rec.completeSetup()
-		p, charts, err := newPage([]*Record{rec})
-		if err != nil {
-			rt.Fatal(err)
-		}
-		for _, c := range charts {
-			if strings.Contains(c.body, "NaN") || strings.Contains(c.body, "Inf") {
+		p, charts := newPage([]*Record{rec})
+		figures := append(p.Figures, append(p.Runs[0].Figures, p.Runs[0].Training...)...)
+		for i, c := range charts {
+			drawn := strings.ReplaceAll(string(figures[i].SVG), "× NaN or infinite", "")
+			if strings.Contains(drawn, "NaN") || strings.Contains(drawn, "Inf") {
 				rt.Errorf("plot %s has a place that is no number", c.name)
 			}
 			touch(rt, filepath.Join(folder, c.name+".svg"))

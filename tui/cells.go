@@ -9,7 +9,6 @@ import (
 	"coil/format"
 	"coil/run"
 	"coil/tui/canvas"
-	"coil/tui/chart"
 
 	tea "github.com/charmbracelet/bubbletea"
 )
@@ -125,7 +124,7 @@ func (m *model) drawCells(a canvas.Area) {
 		a.TextRight(y, value, style)
 		if room := a.Sub(x+1, y, a.Width()-x-10, 1); c.State == CellRuns && room.Width() >= 5 {
 			room.Fill('░', canvas.Dim)
-			chart.Bars(room, []chart.Bar{{Value: c.Share, Of: 1, Style: canvas.Accent}})
+			canvas.Bars(room, []canvas.Bar{{Value: c.Share, Of: 1, Style: canvas.Accent}})
 		}
 	}
 }

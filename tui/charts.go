@@ -5,16 +5,15 @@ import (
 	"slices"
 	"sort"
 
-	"coil/format"
+	"coil/plot"
 	"coil/tui/canvas"
-	"coil/tui/chart"
 	"coil/tui/curve"
 
 	tea "github.com/charmbracelet/bubbletea"
 )
 
-// plot is one chart of a panel.
-type plot struct {
+// panelChart is one chart of a panel.
+type panelChart struct {
 	name  string
 	lines func(r *record) []line
 	share bool // values are shares, shown in percent
@@ -22,7 +21,7 @@ type plot struct {
 	exact bool // values have no noise, and are never smoothed
 }
 
-// line is a curve of a plot.
+// line is a curve of a chart.
 type line struct {
 	of    *curves
 	name  string
@@ -51,11 +50,40 @@ func (a axis) of(p curve.Point) float64 {
 	return p.Step
 }
 
-func (a axis) format(x float64) string {
-	if a == bySeconds {
-		return format.Seconds(x)
+// unit is what is counted on an axis.
+func (a axis) unit() plot.Unit {
+	switch a {
+	case bySeconds:
+		return plot.Second
+	case bySteps:
+		return plot.Whole
 	}
-	return format.Number(x)
+	return plot.Plain
+}
+
+// cells are a part of the screen that a chart is painted on.
+type cells struct{ canvas.Area }
+
+// Set implements [plot.Cells].
+func (c cells) Set(x, y int, r rune, role plot.Role) { c.Area.Set(x, y, r, roleStyle(role)) }
+
+// Text implements [plot.Cells].
+func (c cells) Text(x, y int, s string, role plot.Role) { c.Area.Text(x, y, s, roleStyle(role)) }
+
+func roleStyle(role plot.Role) canvas.Style {
+	switch role {
+	case plot.RoleLabel:
+		return canvas.Dim
+	case plot.RoleRule:
+		return canvas.Border
+	case plot.RoleCursor:
+		return canvas.Focus
+	case plot.RoleWrong:
+		return canvas.Bad
+	case plot.RoleBlank:
+		return canvas.Plain
+	}
+	return canvas.Series(int(role - plot.RoleSeries))
 }
 
 // chartState is how charts are looked at; all share the x axis, so that they can be compared.
@@ -65,23 +93,22 @@ type chartState struct {
 	hasCursor bool
 	cursor    float64 // on the x axis
 	smoothing int
-	log       map[string]bool // by plot
+	log       map[string]bool // by chart
 	scratch   []curve.Point
 }
 
 // chartPlace is where a chart was drawn, with its window.
 type chartPlace struct {
 	x, y, w, h int
-	plot       plot
-	chart      chart.Chart
+	chart      *plot.Chart
 	area       canvas.Area
 }
 
 func newChartState() chartState {
 	s := chartState{span: 1, end: 1, smoothing: 2, log: map[string]bool{}}
 	for _, p := range panels {
-		for _, plot := range p.plots {
-			s.log[plot.name] = plot.log
+		for _, k := range p.charts {
+			s.log[k.name] = k.log
 		}
 	}
 	return s
@@ -90,51 +117,51 @@ func newChartState() chartState {
 // smoothings are the weights of the past.
 var smoothings = []float64{0, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995}
 
-// drawPlots draws a panel's charts, one above the other; those without room for four lines are left out.
-func (m *model) drawPlots(p *place, plots []plot, whole, a canvas.Area) {
-	n := max(1, min(len(plots), a.Height()/5))
-	if m.focus == p.id && n < len(plots) { // room for one: the one with the most to say is the first
-		plots = plots[:n]
+// drawCharts draws a panel's charts, one above the other; those without room for four lines are left out.
+func (m *model) drawCharts(p *place, charts []panelChart, whole, a canvas.Area) {
+	n := max(1, min(len(charts), a.Height()/5))
+	if m.focus == p.id && n < len(charts) { // room for one: the one with the most to say is the first
+		charts = charts[:n]
 	}
 	for i := range n {
 		top := a.Height() * i / n
 		part := a.Sub(0, top, a.Width(), a.Height()*(i+1)/n-top)
-		at := chartPlace{x: p.x + (whole.Width()-a.Width())/2, y: p.y + (whole.Height()-a.Height())/2 + top, w: part.Width(), h: part.Height(), plot: plots[i]}
+		at := chartPlace{x: p.x + (whole.Width()-a.Width())/2, y: p.y + (whole.Height()-a.Height())/2 + top, w: part.Width(), h: part.Height(), chart: m.chart(charts[i])}
 		if n > 1 && part.Height() > 4 {
-			part.Text(0, 0, plots[i].name, canvas.Dim)
+			part.Text(0, 0, charts[i].name, canvas.Dim)
 			part = part.Sub(0, 1, part.Width(), part.Height()-1)
 		}
-		c := m.chart(plots[i])
-		c.Draw(part)
+		at.chart.Cells(cells{part})
 		at.area = part
-		at.chart = *c
 		p.charts = append(p.charts, at)
 	}
 }
 
-// chart makes the chart of a plot: of every run that is shown, the one on top last.
-func (m *model) chart(p plot) *chart.Chart {
+// chart makes a chart of every run that is shown, the one on top last.
+func (m *model) chart(p panelChart) *plot.Chart {
 	s := &m.charts
-	c := &chart.Chart{Cursor: s.cursor, HasCursor: s.hasCursor}
-	c.X = chart.Axis{Format: s.axis.format, Label: s.axis.String(), Time: s.axis == bySeconds}
+	c := &plot.Chart{Title: p.name, Cursor: s.cursor, HasCursor: s.hasCursor}
+	c.X.Label, c.X.Unit = s.axis.String(), s.axis.unit()
 	c.X.Lo, c.X.Hi = m.window()
 	c.Y.Log = s.log[p.name]
-	c.Y.Share = p.share
+	if p.share {
+		c.Y.Unit = plot.Share
+	}
 	for i := range m.runs {
 		i = (m.top + 1 + i) % len(m.runs)
 		for j, l := range p.lines(m.runs[i].record) {
-			style := canvas.Series(j)
+			color := j
 			if len(m.runs) > 1 {
-				style = canvas.Series(i)
+				color = i
 			}
-			c.Series = append(c.Series, m.series(m.runs[i], l, style, p)...)
+			c.Series = append(c.Series, m.series(m.runs[i], l, color, p)...)
 		}
 	}
 	return c
 }
 
 // series are the curve as it is, faint, and smoothed; or marks.
-func (m *model) series(w *watched, l line, style canvas.Style, p plot) []chart.Series {
+func (m *model) series(w *watched, l line, color int, p panelChart) []plot.Series {
 	k := l.of.byName[l.name]
 	if k == nil {
 		return nil
@@ -150,27 +177,27 @@ func (m *model) series(w *watched, l line, style canvas.Style, p plot) []chart.S
 	}
 	points := k.Points()
 	if l.marks {
-		return []chart.Series{{Name: name, Points: m.xy(points), Style: style, Marks: true}}
+		return []plot.Series{{Name: name, Points: m.xy(points), Color: color, Kind: plot.Marks}}
 	}
 	weight := smoothings[m.charts.smoothing]
 	if weight == 0 || p.exact || len(points) < 3 {
-		return []chart.Series{{Name: name, Points: m.xy(points), Style: style}}
+		return []plot.Series{{Name: name, Points: m.xy(points), Color: color, Kind: plot.Line}}
 	}
 	m.charts.scratch = curve.Smooth(points, 1-weight, m.charts.scratch[:0])
 	if len(m.runs) == 1 {
 		name = "smoothed"
 	}
-	smooth := chart.Series{Name: name, Points: m.xy(m.charts.scratch), Style: style}
+	smooth := plot.Series{Name: name, Points: m.xy(m.charts.scratch), Color: color, Kind: plot.Line}
 	if len(m.runs) > 1 { // as they are, many runs hide each other
-		return []chart.Series{smooth}
+		return []plot.Series{smooth}
 	}
-	return []chart.Series{{Name: "raw", Points: m.xy(points), Style: canvas.Dim, Faint: true}, smooth}
+	return []plot.Series{{Name: "raw", Points: m.xy(points), Color: color, Kind: plot.Faint}, smooth}
 }
 
-func (m *model) xy(points []curve.Point) []chart.XY {
-	xy := make([]chart.XY, len(points))
+func (m *model) xy(points []curve.Point) []plot.Point {
+	xy := make([]plot.Point, len(points))
 	for i, p := range points {
-		xy[i] = chart.XY{X: m.charts.axis.of(p), Y: p.Y}
+		xy[i] = plot.Point{X: m.charts.axis.of(p), Y: p.Y}
 	}
 	return xy
 }
@@ -253,7 +280,7 @@ func (m *model) cursorAt(p place, x int) {
 // xAt is the place on the x axis of a column of the screen.
 func (p place) xAt(x int) (float64, bool) {
 	for _, c := range p.charts {
-		if v, ok := c.chart.XAt(c.area, x-c.x); ok {
+		if v, ok := c.chart.XAt(c.area.Width(), c.area.Height(), x-c.x); ok {
 			return v, true
 		}
 	}
@@ -301,16 +328,16 @@ func (m *model) nextAxis() tea.Cmd {
 	return m.say("x axis: %s", s.axis)
 }
 
-// focusedPlots are those of the focused panel, or of the loss.
-func (m *model) focusedPlots() []plot {
-	if plots := panels[m.focus].plots; len(plots) > 0 {
-		return plots
+// focusedCharts are those of the focused panel, or of the loss.
+func (m *model) focusedCharts() []panelChart {
+	if charts := panels[m.focus].charts; len(charts) > 0 {
+		return charts
 	}
-	return panels[lossID].plots
+	return panels[lossID].charts
 }
 
 func (m *model) toggleLog() tea.Cmd {
-	p := m.focusedPlots()[0]
+	p := m.focusedCharts()[0]
 	m.charts.log[p.name] = !m.charts.log[p.name]
 	return m.say("%s: %s axis", p.name, map[bool]string{true: "logarithmic", false: "linear"}[m.charts.log[p.name]])
 }

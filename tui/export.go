@@ -18,9 +18,9 @@ func (m *model) export() tea.Cmd {
 	}
 	folder := filepath.Join(w.run.Path(), "plots")
 	var names []string
-	for _, p := range m.focusedPlots() {
+	for _, p := range m.focusedCharts() {
 		name := fmt.Sprintf("%s-step-%06d", strings.ReplaceAll(p.name, " ", "-"), w.step)
-		if err := m.exportPlot(p, filepath.Join(folder, name)); err != nil {
+		if err := m.exportChart(p, filepath.Join(folder, name)); err != nil {
 			return m.say("could not write the chart: %v", err)
 		}
 		names = append(names, name)
@@ -28,8 +28,11 @@ func (m *model) export() tea.Cmd {
 	return m.say("written: %s .csv and .svg in %s", strings.Join(names, ", "), folder)
 }
 
-// exportPlot writes path.csv and path.svg.
-func (m *model) exportPlot(p plot, path string) error {
+// The size of an exported chart, in points.
+const exportWidth, exportHeight = 900, 420
+
+// exportChart writes path.csv and path.svg.
+func (m *model) exportChart(p panelChart, path string) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
 		return err
 	}
@@ -42,5 +45,5 @@ func (m *model) exportPlot(p plot, path string) error {
 	if err := os.WriteFile(path+".csv", csv.Bytes(), 0o666); err != nil {
 		return err
 	}
-	return os.WriteFile(path+".svg", c.SVG(900, 420, p.name), 0o666)
+	return os.WriteFile(path+".svg", c.SVG(exportWidth, exportHeight), 0o666)
 }

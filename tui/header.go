@@ -9,7 +9,6 @@ import (
 	"coil/format"
 	"coil/run"
 	"coil/tui/canvas"
-	"coil/tui/chart"
 )
 
 // drawHeader draws two lines: what is trained and how it is doing, and how far it is. Where there is one, it is the second.
@@ -138,7 +137,7 @@ func (m *model) drawProgress(a canvas.Area, w *watched) {
 		return
 	}
 	bar.Fill('░', canvas.Dim)
-	chart.Bars(bar, []chart.Bar{{Value: share, Of: 1, Style: canvas.Accent}})
+	canvas.Bars(bar, []canvas.Bar{{Value: share, Of: 1, Style: canvas.Accent}})
 }
 
 // figureGap stands between two figures.

@@ -26,11 +26,11 @@ const (
 
 // panel is a part of the screen with one subject.
 type panel struct {
-	title string
-	least int    // lines of content that it needs to be worth its place
-	share int    // of the lines that are left when every panel has its least
-	plots []plot // what its charts show, if it is of charts
-	draw  func(m *model, a canvas.Area)
+	title  string
+	least  int // lines of content that it needs to be worth its place
+	share  int // of the lines that are left when every panel has its least
+	charts []panelChart
+	draw   func(m *model, a canvas.Area)
 }
 
 // place is where a panel was drawn.
@@ -169,8 +169,8 @@ func (m *model) drawPanel(p *place, a canvas.Area) {
 		inside = a.Box(m.panelTitle(p.id), style)
 		inside = inside.Sub(1, 0, inside.Width()-2, inside.Height())
 	}
-	if plots := panels[p.id].plots; len(plots) > 0 {
-		m.drawPlots(p, plots, a, inside)
+	if charts := panels[p.id].charts; len(charts) > 0 {
+		m.drawCharts(p, charts, a, inside)
 	} else {
 		panels[p.id].draw(m, inside)
 	}

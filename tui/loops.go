@@ -6,7 +6,6 @@ import (
 	"coil/format"
 	"coil/run"
 	"coil/tui/canvas"
-	"coil/tui/chart"
 )
 
 // drawLoops draws the architecture, which loop is running, and how well the model does after each loop.
@@ -47,7 +46,7 @@ func (m *model) drawLoops(a canvas.Area) {
 		if n == s.Count() {
 			style = canvas.Accent
 		}
-		chart.Bars(bars.Sub(0, i+1, bars.Width(), 1), []chart.Bar{{Label: label, Value: v, Of: 1, Text: format.Percent(v, 1), Style: style}})
+		canvas.Bars(bars.Sub(0, i+1, bars.Width(), 1), []canvas.Bar{{Label: label, Value: v, Of: 1, Text: format.Percent(v, 1), Style: style}})
 		if !narrow {
 			loss, _ := w.held.value(loopName("loss", n))
 			text := fmt.Sprintf("%10s", format.Number(loss))

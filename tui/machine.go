@@ -6,25 +6,24 @@ import (
 
 	"coil/format"
 	"coil/tui/canvas"
-	"coil/tui/chart"
 )
 
 // drawMachine draws memory against the plan and the limit, heat and power.
 func (m *model) drawMachine(a canvas.Area) {
 	w := m.shown()
 	s := w.setup
-	var bars []chart.Bar
+	var bars []canvas.Bar
 	limit := float64(s.MemoryLimit)
 	if s.Memory > 0 {
-		bars = append(bars, chart.Bar{Label: "planned", Value: float64(s.Memory), Of: limit, Text: format.Bytes(s.Memory), Style: canvas.Series(0)})
+		bars = append(bars, canvas.Bar{Label: "planned", Value: float64(s.Memory), Of: limit, Text: format.Bytes(s.Memory), Style: canvas.Series(0)})
 	}
 	if v, ok := w.train.value("memory"); ok {
-		bars = append(bars, chart.Bar{Label: "in use", Value: v, Of: limit, Text: format.Bytes(v), Style: canvas.Series(1)})
+		bars = append(bars, canvas.Bar{Label: "in use", Value: v, Of: limit, Text: format.Bytes(v), Style: canvas.Series(1)})
 	}
 	if v, ok := w.train.value("memory_peak"); ok {
-		bars = append(bars, chart.Bar{Label: "at most", Value: v, Of: limit, Text: format.Bytes(v), Style: canvas.Series(2)})
+		bars = append(bars, canvas.Bar{Label: "at most", Value: v, Of: limit, Text: format.Bytes(v), Style: canvas.Series(2)})
 	}
-	chart.Bars(a.Sub(0, 0, a.Width(), len(bars)), bars)
+	canvas.Bars(a.Sub(0, 0, a.Width(), len(bars)), bars)
 	y := len(bars)
 	if limit > 0 {
 		a.Text(0, y, "limit "+format.Bytes(limit), canvas.Dim)

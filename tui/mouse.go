@@ -27,7 +27,7 @@ func (m *model) mouse(msg tea.MouseMsg) tea.Cmd {
 	p := m.places[i]
 	again := m.focus == p.id
 	m.focus = p.id
-	isChart := len(panels[p.id].plots) > 0
+	isChart := len(panels[p.id].charts) > 0
 	switch {
 	case isChart && (msg.Button == tea.MouseButtonWheelUp || msg.Button == tea.MouseButtonWheelDown):
 		factor := 0.8

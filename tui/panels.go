@@ -6,15 +6,15 @@ import (
 
 // panels is what each panel shows.
 var panels = [panelCount]panel{
-	lossID: {title: "loss", least: 6, share: 4, plots: []plot{{name: "loss", lines: func(r *record) []line {
+	lossID: {title: "loss", least: 6, share: 4, charts: []panelChart{{name: "loss", lines: func(r *record) []line {
 		return []line{{of: &r.train, name: "loss"}, {of: &r.held, name: "loss", marks: true}}
 	}}}},
-	accuracyID: {title: "accuracy", least: 5, share: 3, plots: []plot{{name: "accuracy", share: true, lines: func(r *record) []line {
+	accuracyID: {title: "accuracy", least: 5, share: 3, charts: []panelChart{{name: "accuracy", share: true, lines: func(r *record) []line {
 		return []line{{of: &r.train, name: "accuracy"}, {of: &r.held, name: r.metric(), marks: true}}
 	}}}},
 	loopsID:   {title: "loops", least: 8, share: 4, draw: (*model).drawLoops},
 	samplesID: {title: "samples", least: 4, share: 2, draw: (*model).drawSamples},
-	ratesID: {title: "gradient norm · learning rate", least: 5, share: 2, plots: []plot{
+	ratesID: {title: "gradient norm · learning rate", least: 5, share: 2, charts: []panelChart{
 		{name: "gradient norm", log: true, lines: func(r *record) []line { return []line{{of: &r.train, name: "grad_norm"}} }},
 		{name: "learning rate", exact: true, lines: func(r *record) []line { return []line{{of: &r.train, name: "lr"}} }},
 	}},

@@ -5,7 +5,6 @@ import (
 
 	"coil/format"
 	"coil/tui/canvas"
-	"coil/tui/chart"
 )
 
 // parts of a step's time, as events name them.
@@ -36,12 +35,12 @@ func (m *model) drawSpeed(a canvas.Area) {
 	for _, p := range points[max(0, len(points)-a.Width()):] {
 		recent = append(recent, p.Y)
 	}
-	chart.Spark(a.Sub(0, 1, a.Width(), 1), recent, canvas.Series(0))
-	var bars []chart.Bar
+	canvas.Spark(a.Sub(0, 1, a.Width(), 1), recent, canvas.Series(0))
+	var bars []canvas.Bar
 	for i, part := range timeParts {
 		if v, ok := w.train.value("time_" + part); ok && v >= 0.005 {
-			bars = append(bars, chart.Bar{Label: part, Value: v, Of: 1, Text: format.Percent(v, 0), Style: canvas.Series(i)})
+			bars = append(bars, canvas.Bar{Label: part, Value: v, Of: 1, Text: format.Percent(v, 0), Style: canvas.Series(i)})
 		}
 	}
-	chart.Bars(a.Sub(0, 2, a.Width(), a.Height()-2), bars)
+	canvas.Bars(a.Sub(0, 2, a.Width(), a.Height()-2), bars)
 }

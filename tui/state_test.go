@@ -10,7 +10,7 @@ import (
 // The learning rate is drawn as it is: a schedule has no noise. The loss has some, and is smoothed.
 func TestNoSmoothingOfSchedules(t *testing.T) {
 	m := open(t, Options{Runs: []*run.Run{newRun(t, "", story(600, 1200))}, Style: style()}, 120, 40)
-	for _, p := range panels[ratesID].plots {
+	for _, p := range panels[ratesID].charts {
 		n := len(m.chart(p).Series)
 		if want := map[string]int{"gradient norm": 2, "learning rate": 1}[p.name]; n != want {
 			t.Errorf("%s has %d curves, not %d", p.name, n, want)

@@ -5,7 +5,6 @@ import (
 
 	"coil/format"
 	"coil/tui/canvas"
-	"coil/tui/chart"
 )
 
 // drawValues lists everything that is reported, with a small curve of each.
@@ -45,7 +44,7 @@ func (m *model) drawValues(a canvas.Area) {
 		a.Sub(0, y, names, 1).Text(0, 0, label, style)
 		v, _ := r.of.value(r.name)
 		a.Sub(names, y, 10, 1).TextRight(0, format.Number(v), canvas.Strong)
-		chart.Spark(a.Sub(names+11, y, a.Width()-names-11, 1), thin(r.of, r.name, a.Width()-names-11), canvas.Dim)
+		canvas.Spark(a.Sub(names+11, y, a.Width()-names-11, 1), thin(r.of, r.name, a.Width()-names-11), canvas.Dim)
 	}
 }
 

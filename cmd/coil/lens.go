@@ -17,7 +17,7 @@ import (
 	"coil/eval"
 	"coil/format"
 	"coil/model"
-	"coil/report"
+	"coil/plot"
 	"coil/run"
 	"coil/train"
 
@@ -254,12 +254,7 @@ func (x *lensView) write(folder string) error {
 	}
 	files := map[string][]byte{"lens.csv": lines(loops), "exits.csv": lines(exits), "lens.json": text.Bytes()}
 	for name, p := range x.plots() {
-		if files[name+".svg"], err = p.SVG(); err != nil {
-			return fmt.Errorf("plot %s: %w", name, err)
-		}
-		if files[name+".png"], err = p.PNG(); err != nil {
-			return fmt.Errorf("plot %s: %w", name, err)
-		}
+		files[name+".svg"], files[name+".png"] = p.SVG(plot.Width, plot.Height), p.PNG(plot.Width, plot.Height)
 	}
 	for name, b := range files {
 		if err := run.ReplaceFile(filepath.Join(folder, name), b); err != nil {
@@ -279,27 +274,34 @@ func lines(rows [][]string) []byte {
 
 // plots are the metric against loops, the measures of change against loops, and the metric against the loops that each exit
 // rule runs.
-func (x *lensView) plots() map[string]report.Plot {
-	line := func(label string, color int, of func(eval.LoopStats) float64) report.Line {
-		l := report.Line{Label: label, Color: color}
-		for _, v := range x.Loops {
-			l.X, l.Y = append(l.X, float64(v.Loops)), append(l.Y, of(v))
+func (x *lensView) plots() map[string]*plot.Chart {
+	title := func(of string) string { return x.Model + " · " + x.Task + " · " + of }
+	loops, shares := plot.Axis{Label: "loop", Unit: plot.Whole}, plot.Axis{Unit: plot.Share, Zero: true, One: true}
+	chart := func(of string, lines ...plot.Series) *plot.Chart {
+		for i := range lines {
+			lines[i].Color = i
 		}
-		if len(l.X) == 1 {
-			l.Style = report.Marks
+		return &plot.Chart{Title: title(of), X: loops, Series: lines}
+	}
+	line := func(name string, of func(eval.LoopStats) float64) plot.Series {
+		l := plot.Series{Name: name, Kind: plot.Marked}
+		for _, v := range x.Loops {
+			l.Points = append(l.Points, plot.Point{X: float64(v.Loops), Y: of(v)})
 		}
 		return l
 	}
-	plots := map[string]report.Plot{
-		"lens": {Title: x.Model + " · " + x.Task + " · " + x.Metric, X: "loop", Whole: true, Share: true, Lines: []report.Line{
-			line(x.Metric, 0, func(v eval.LoopStats) float64 { return x.headline(v.Accuracy, v.Exact) }),
-			line("share of answers that change", 1, func(v eval.LoopStats) float64 { return v.Flips })}},
-		"change": {Title: x.Model + " · " + x.Task + " · what a loop changes", X: "loop", Whole: true, Lines: []report.Line{
-			line("loss", 0, func(v eval.LoopStats) float64 { return v.Loss }), line("entropy", 1, func(v eval.LoopStats) float64 { return v.Entropy }),
-			line("KL to the last loop", 2, func(v eval.LoopStats) float64 { return v.ToLast }), line("change of the state", 3, func(v eval.LoopStats) float64 { return float64(v.Change) }),
-			line("cosine", 4, func(v eval.LoopStats) float64 { return v.Cosine })}},
+	plots := map[string]*plot.Chart{
+		"lens": chart(x.Metric,
+			line(x.Metric, func(v eval.LoopStats) float64 { return x.headline(v.Accuracy, v.Exact) }),
+			line("share of answers that change", func(v eval.LoopStats) float64 { return v.Flips })),
+		"change": chart("what a loop changes",
+			line("loss", func(v eval.LoopStats) float64 { return v.Loss }), line("entropy", func(v eval.LoopStats) float64 { return v.Entropy }),
+			line("KL to the last loop", func(v eval.LoopStats) float64 { return v.ToLast }),
+			line("change of the state", func(v eval.LoopStats) float64 { return float64(v.Change) }),
+			line("cosine", func(v eval.LoopStats) float64 { return v.Cosine })),
 	}
-	exits := report.Plot{Title: x.Model + " · " + x.Task + " · " + x.Metric + " at the exit", X: "loops run, mean", Share: true}
+	plots["lens"].Y = shares
+	exits := &plot.Chart{Title: title(x.Metric + " at the exit"), X: plot.Axis{Label: "loops run, mean"}, Y: shares}
 	var rules []string
 	for _, e := range x.Exits {
 		if !slices.Contains(rules, e.Rule) {
@@ -307,13 +309,13 @@ func (x *lensView) plots() map[string]report.Plot {
 		}
 	}
 	for i, rule := range rules {
-		l := report.Line{Label: rule, Color: i, Style: report.Marked}
+		l := plot.Series{Name: rule, Color: i, Kind: plot.Marked}
 		for _, e := range x.Exits {
 			if e.Rule == rule {
-				l.X, l.Y = append(l.X, e.Loops), append(l.Y, x.headline(e.Accuracy, e.Exact))
+				l.Points = append(l.Points, plot.Point{X: e.Loops, Y: x.headline(e.Accuracy, e.Exact)})
 			}
 		}
-		exits.Lines = append(exits.Lines, l)
+		exits.Series = append(exits.Series, l)
 	}
 	plots["exits"] = exits
 	return plots

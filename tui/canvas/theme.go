@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"coil/plot"
 )
 
 // Color is how a style looks. Colours are numbers of the palette of 256, −1 for the terminal's own.
@@ -33,10 +35,14 @@ func (h hue) bold() Color {
 	return k
 }
 
-// theme makes a theme of greys for dim text and borders, of what is good, bad and a warning, and of the series, of which
-// the first is the accent.
-func theme(name string, light bool, dim, border int, good, bad, warn hue, series [seriesCount]hue) *Theme {
+// theme makes a theme of greys for dim text and borders, and of what is good, bad and a warning. Its series, the first of which
+// is the accent, are those of [plot.Color].
+func theme(name string, light bool, dim, border int, good, bad, warn hue) *Theme {
 	const brightBlack = 8
+	series := darkSeries
+	if light {
+		series = lightSeries
+	}
 	own, accent := hue{-1, -1}, series[0]
 	t := &Theme{Name: name, Light: light}
 	t.Colors = [styleCount]Color{Plain: own.color(), Dim: hue{dim, brightBlack}.color(), Strong: own.bold(),
@@ -48,17 +54,18 @@ func theme(name string, light bool, dim, border int, good, bad, warn hue, series
 	return t
 }
 
-// The series of the last two are in the order and near the hues of the palette of Okabe and Ito, and so chosen that they
-// stay apart for all kinds of colour blindness; colour_test.go measures that.
+// The colours of the palette of package plot, or the nearest of 256.
+var (
+	darkSeries  = [plot.Colors]hue{{69, 12}, {172, 3}, {29, 2}, {133, 13}, {160, 9}, {117, 14}, {255, 15}, {220, 11}}
+	lightSeries = [plot.Colors]hue{{55, 4}, {94, 1}, {23, 6}, {163, 5}, {137, 3}, {105, 12}, {234, 0}, {53, 13}}
+)
+
+// The last two are for those who see red and green as one.
 var themes = []*Theme{
-	theme("dark", false, 245, 240, hue{114, 10}, hue{203, 9}, hue{221, 11},
-		[seriesCount]hue{{80, 14}, {215, 3}, {71, 2}, {134, 13}, {228, 11}, {75, 12}, {204, 9}, {253, 15}}),
-	theme("light", true, 243, 248, hue{28, 2}, hue{160, 1}, hue{130, 3},
-		[seriesCount]hue{{25, 4}, {166, 9}, {28, 2}, {134, 5}, {94, 3}, {37, 6}, {161, 1}, {236, 0}}),
-	theme("dark-safe", false, 245, 240, hue{36, 14}, hue{202, 9}, hue{227, 11},
-		[seriesCount]hue{{81, 14}, {202, 9}, {36, 2}, {133, 13}, {214, 3}, {27, 12}, {227, 11}, {250, 15}}),
-	theme("light-safe", true, 243, 248, hue{29, 6}, hue{160, 1}, hue{130, 3},
-		[seriesCount]hue{{20, 4}, {160, 1}, {36, 2}, {134, 5}, {172, 3}, {39, 6}, {16, 0}, {242, 8}}),
+	theme("dark", false, 245, 240, hue{114, 10}, hue{203, 9}, hue{221, 11}),
+	theme("light", true, 243, 248, hue{28, 2}, hue{160, 1}, hue{130, 3}),
+	theme("dark-safe", false, 245, 240, hue{36, 14}, hue{202, 9}, hue{227, 11}),
+	theme("light-safe", true, 243, 248, hue{29, 6}, hue{160, 1}, hue{130, 3}),
 }
 
 // Themes returns the themes; the first is the default.

@@ -1,7 +1,11 @@
 // Package curve remembers a quantity over a run of any length in bounded memory.
 package curve
 
-import "math"
+import (
+	"math"
+
+	"coil/plot"
+)
 
 // Point is a value at a moment, which is told on three axes.
 type Point struct {
@@ -83,23 +87,13 @@ func (c *Curve) thin() {
 
 // appendExtremes appends the lowest, the highest and the first gap of the points, in their order. They stand for all.
 func appendExtremes(kept, points []Point) []Point {
-	lo, hi, none := -1, -1, -1
+	lo, hi, none := plot.Extremes(len(points), func(i int) float64 { return points[i].Y })
 	var sum, count float64
-	for i, p := range points {
-		if gap(p.Y) {
-			if none < 0 {
-				none = i
-			}
-			continue
+	for _, p := range points {
+		if !gap(p.Y) {
+			mean, n := p.stands()
+			sum, count = sum+mean*n, count+n
 		}
-		if lo < 0 || p.Y < points[lo].Y {
-			lo = i
-		}
-		if hi < 0 || p.Y >= points[hi].Y { // of equal points the ends
-			hi = i
-		}
-		mean, n := p.stands()
-		sum, count = sum+mean*n, count+n
 	}
 	if lo != hi {
 		count /= 2
@@ -132,13 +126,9 @@ func (c *Curve) Bounds() (lo, hi float64, ok bool) {
 	return lo, hi, ok
 }
 
-// Smooth appends to dst the exponential moving average of the points, without the bias towards its beginning:
-//
-//	m ← w·m + (1−w)·y,   n ← w·n + (1−w),   m/n
-//
-// with w = (1−alpha)^(Δstep/d), d being the distance of the newest points: alpha is the weight of the newest of evenly
-// spaced points, 1 for no smoothing. A point that stands for others counts with their mean, so that a curve that has given
-// up points looks as before. Gaps stay gaps and change nothing.
+// Smooth appends to dst the exponential moving average ([plot.EMA]) of the points, where alpha is the weight of the newest of
+// points at the distance of the newest ones, 1 for no smoothing. A point that stands for others counts with their mean, so that a
+// curve that has given up points looks as before. Gaps stay gaps and change nothing.
 func Smooth(points []Point, alpha float64, dst []Point) []Point {
 	past := 1 - min(1, max(0, alpha))
 	if past == 0 {
@@ -149,25 +139,11 @@ func Smooth(points []Point, alpha float64, dst []Point) []Point {
 		first := max(0, n-1-leastPoints/2)
 		spacing = (points[n-1].Step - points[first].Step) / float64(n-1-first)
 	}
-	var m, n, before, distance float64
-	power := past
+	average := plot.EMA{Past: past, Spacing: spacing}
 	for _, p := range points {
-		if gap(p.Y) {
-			dst = append(dst, p)
-			continue
-		}
-		w := past
-		if n > 0 && spacing > 0 {
-			if d := p.Step - before; d != distance { // most are the same
-				distance, power = d, math.Pow(past, d/spacing)
-			}
-			w = power
-		}
-		y, _ := p.stands()
-		m, n = w*m+(1-w)*y, w*n+(1-w)
-		before = p.Step
-		if n > 0 {
-			p.Y = m / n
+		if !gap(p.Y) {
+			y, _ := p.stands()
+			p.Y = average.Add(p.Step, y)
 		}
 		dst = append(dst, p)
 	}

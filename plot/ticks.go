@@ -1,19 +1,22 @@
-package chart
+package plot
 
 import (
 	"math"
+	"math/big"
 	"strconv"
 	"strings"
+
+	"coil/format"
 )
 
-// Nice returns about n round values, of the form 1, 2 or 5 times a power of ten, from lo to hi.
-func Nice(lo, hi float64, n int) []float64 {
+// nice are about n round values from lo to hi, of the form 1, 2 or 5 times a power of ten, and at least that far apart.
+func nice(lo, hi, least float64, n int) []float64 {
 	span := hi - lo
 	if !(span > 0) || math.IsInf(span, 0) || n < 1 {
 		return nil
 	}
 	power := math.Pow(10, math.Floor(math.Log10(span/float64(n))))
-	return multiples(lo, hi, nearestStep(span/float64(n), power, 2*power, 5*power, 10*power), n)
+	return multiples(lo, hi, max(least, nearestStep(span/float64(n), power, 2*power, 5*power, 10*power)), n)
 }
 
 // nearestStep is the step that is nearest to the wanted one, by their ratio.
@@ -50,7 +53,7 @@ var clockSteps = []float64{1, 2, 5, 10, 15, 30, 60, 2 * 60, 5 * 60, 10 * 60, 15 
 const day = 24 * 3600
 
 // ticks are about n round values of a scale, two at least: its ends if there are no round ones.
-func (a Axis) ticks(s scale, n int) []float64 {
+func (a Axis) ticks(s Scale, n int) []float64 {
 	for more := range 4 {
 		if t := a.round(s, n+more); len(t) >= 2 {
 			return t
@@ -60,25 +63,36 @@ func (a Axis) ticks(s scale, n int) []float64 {
 }
 
 // round are about n round values of a scale.
-func (a Axis) round(s scale, n int) []float64 {
+func (a Axis) round(s Scale, n int) []float64 {
 	want := s.hi/float64(n) - s.lo/float64(n)
 	switch {
 	case s.log && s.hi/s.lo >= 30: // of powers of ten, and between them if there are few
 		return decades(s, n)
-	case a.Time && want >= 1 && want <= 10*day:
+	case a.Unit == Second && want >= 1 && want <= 10*day:
 		return multiples(s.lo, s.hi, nearestStep(want, clockSteps...), n)
-	case a.Time && want > 10*day:
-		days := Nice(s.lo/day, s.hi/day, n)
-		for i := range days {
-			days[i] *= day
+	case a.Unit == Second && want > 10*day:
+		return times(nice(s.lo/day, s.hi/day, 0, n), day)
+	case a.Unit == Byte:
+		unit := 1.0
+		for s.hi >= 1024*unit {
+			unit *= 1024
 		}
-		return days
+		return times(nice(s.lo/unit, s.hi/unit, 0, n), unit)
+	case a.Unit == Whole:
+		return nice(s.lo, s.hi, 1, n)
 	}
-	return Nice(s.lo, s.hi, n)
+	return nice(s.lo, s.hi, 0, n)
+}
+
+func times(values []float64, factor float64) []float64 {
+	for i := range values {
+		values[i] *= factor
+	}
+	return values
 }
 
 // decades are about n powers of ten, or also twice and five times these.
-func decades(s scale, n int) []float64 {
+func decades(s Scale, n int) []float64 {
 	lo, hi := math.Log10(s.lo), math.Log10(s.hi)
 	every, factors := 1.0, []float64{1}
 	switch whole := hi - lo; {
@@ -98,29 +112,52 @@ func decades(s scale, n int) []float64 {
 	return t
 }
 
-func (a Axis) label(v float64) string {
-	switch {
-	case a.Format != nil:
-		return a.Format(v)
-	case a.Share && finite(v):
-		return Number(100*v) + "%"
+// labels are those of ticks, with enough digits for neighbours to differ. Plain numbers of the same
+// size have as many digits after the point as the longest.
+func (a Axis) labels(ticks []float64) []string {
+	factor, suffix := 1.0, ""
+	write := format.Number
+	switch a.Unit {
+	case Second:
+		return clock(ticks)
+	case Share:
+		factor, suffix = 100, "%"
+	case Byte:
+		write = format.Bytes[float64]
 	}
-	return Number(v)
+	labels := make([]string, len(ticks))
+	for i, t := range ticks {
+		if labels[i] = write(t * factor); finite(t) && !finite(t*factor) {
+			labels[i] = product(t, factor, 3)
+		}
+	}
+	if !distinct(labels) {
+		labels = exact(ticks, factor)
+	}
+	if n := len(ticks); !a.Log || n > 0 && ticks[n-1] < 10*ticks[0] {
+		align(labels)
+	}
+	for i, t := range ticks {
+		if finite(t) {
+			labels[i] += suffix
+		}
+	}
+	return labels
 }
 
-// units are those of times, in seconds.
-var units = []struct {
+// clockUnits are those of times, in seconds.
+var clockUnits = []struct {
 	name    string
 	seconds float64
 }{{"d", day}, {"h", 3600}, {"m", 60}}
 
-// times are labels in one unit: the largest unit that gives at least two labels with few digits.
-func times(ticks []float64) []string {
+// clock is the labels of times in one unit: the largest unit that gives at least two labels with few digits.
+func clock(ticks []float64) []string {
 	name, unit, most := "s", 1.0, 0.0
 	for _, t := range ticks {
 		most = max(most, math.Abs(t))
 	}
-	for _, u := range units {
+	for _, u := range clockUnits {
 		even := most >= 2*u.seconds
 		for _, t := range ticks {
 			even = even && math.Mod(100*t, u.seconds) == 0
@@ -132,7 +169,7 @@ func times(ticks []float64) []string {
 	}
 	labels := make([]string, len(ticks))
 	for i, t := range ticks {
-		labels[i] = Number(t / unit)
+		labels[i] = format.Number(t / unit)
 	}
 	if !distinct(labels) {
 		labels = exact(ticks, 1/unit)
@@ -144,18 +181,26 @@ func times(ticks []float64) []string {
 	return labels
 }
 
-// exact are numbers times a factor, with as many digits as it takes to tell them from each other.
+// exact are numbers times a factor, with as many digits as it takes for neighbours to differ.
 func exact(ticks []float64, factor float64) []string {
 	labels := make([]string, len(ticks))
 	for digits := 5; digits <= 17; digits++ {
 		for i, t := range ticks {
-			labels[i] = strconv.FormatFloat(t*factor, 'g', digits, 64)
+			labels[i] = product(t, factor, digits)
 		}
 		if distinct(labels) {
 			break
 		}
 	}
 	return labels
+}
+
+// product writes a product with that many digits, however large it is.
+func product(x, y float64, digits int) string {
+	if v := x * y; finite(v) {
+		return strconv.FormatFloat(v, 'g', digits, 64)
+	}
+	return new(big.Float).Mul(big.NewFloat(x), big.NewFloat(y)).Text('g', digits)
 }
 
 // distinct reports whether each label differs from the one before.
@@ -168,30 +213,6 @@ func distinct(labels []string) bool {
 	return true
 }
 
-// labels are those of ticks, with enough digits for neighbours to differ. If all are plain numbers, they have as many digits
-// after the point as the longest.
-func (a Axis) labels(ticks []float64) []string {
-	if a.Time {
-		return times(ticks)
-	}
-	labels := make([]string, len(ticks))
-	for i, t := range ticks {
-		labels[i] = a.label(t)
-	}
-	if !distinct(labels) {
-		factor, unit := 1.0, ""
-		if a.Share {
-			factor, unit = 100, "%"
-		}
-		labels = exact(ticks, factor)
-		for i := range labels {
-			labels[i] += unit
-		}
-	}
-	align(labels)
-	return labels
-}
-
 // align gives labels that are plain numbers as many digits after the point as the longest.
 func align(labels []string) {
 	digits := 0
@@ -199,7 +220,7 @@ func align(labels []string) {
 		_, after, _ := strings.Cut(l, ".")
 		digits = max(digits, len(after))
 	}
-	if digits == 0 || !plain(strings.Join(labels, "")) {
+	if digits == 0 || strings.Trim(strings.Join(labels, ""), "-.0123456789") != "" {
 		return
 	}
 	for i, l := range labels {
@@ -207,42 +228,4 @@ func align(labels []string) {
 			labels[i] = whole + "." + after + strings.Repeat("0", digits-len(after))
 		}
 	}
-}
-
-// plain reports whether a text is only of digits, points and signs.
-func plain(s string) bool { return strings.Trim(s, "-.0123456789") == "" }
-
-// Number writes a number in few characters: 0.0012, 15k, 1.3M, 4e-07.
-func Number(x float64) string {
-	if !finite(x) {
-		return strconv.FormatFloat(x, 'g', -1, 64)
-	}
-	x = round(x)
-	switch a := math.Abs(x); {
-	case a == 0:
-		return "0"
-	case a >= 1e15 || a < 1e-4:
-		return strconv.FormatFloat(x, 'g', 3, 64)
-	case a >= 1e12:
-		return short(x/1e12) + "T"
-	case a >= 1e9:
-		return short(x/1e9) + "G"
-	case a >= 1e6:
-		return short(x/1e6) + "M"
-	case a >= 1e4:
-		return short(x/1e3) + "k"
-	}
-	return short(x)
-}
-
-// short writes a number of at most four digits.
-func short(x float64) string { return strconv.FormatFloat(round(x), 'f', -1, 64) }
-
-// round keeps four digits.
-func round(x float64) float64 {
-	y, err := strconv.ParseFloat(strconv.FormatFloat(x, 'g', 4, 64), 64)
-	if err != nil { // beyond the largest number
-		return x
-	}
-	return y
 }

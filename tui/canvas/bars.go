@@ -1,9 +1,9 @@
-package chart
+package canvas
 
 import (
 	"math"
 
-	"coil/tui/canvas"
+	"coil/plot"
 )
 
 // Bar is a horizontal bar, of which Value/Of is full; none of it if that is not a positive number.
@@ -12,11 +12,11 @@ type Bar struct {
 	Value float64
 	Of    float64 // positive
 	Text  string  // after the bar
-	Style canvas.Style
+	Style Style
 }
 
 // Bars draws bars below each other, as many as there are rows.
-func Bars(a canvas.Area, bars []Bar) {
+func Bars(a Area, bars []Bar) {
 	labels, texts := 0, 0
 	for _, b := range bars {
 		labels = max(labels, len([]rune(b.Label)))
@@ -32,17 +32,17 @@ func Bars(a canvas.Area, bars []Bar) {
 		if y >= a.Height() {
 			return
 		}
-		a.Text(0, y, b.Label, canvas.Plain)
+		a.Text(0, y, b.Label, Plain)
 		if a.Width() < labels+texts {
 			continue
 		}
 		bar(a.Sub(labels, y, a.Width()-labels-texts, 1), b.Value/b.Of, b.Style)
-		a.TextRight(y, b.Text, canvas.Plain)
+		a.TextRight(y, b.Text, Plain)
 	}
 }
 
 // bar fills a share of a row, in eighths of a cell; of what is more than nothing at least one.
-func bar(a canvas.Area, share float64, s canvas.Style) {
+func bar(a Area, share float64, s Style) {
 	if !(share > 0) || math.IsInf(share, 0) {
 		return
 	}
@@ -58,20 +58,22 @@ func bar(a canvas.Area, share float64, s canvas.Style) {
 
 // Spark draws values as a row of columns, in eighths of a cell, from the least to the greatest; more values than columns
 // are cut at the left. One that is NaN or infinite is a cross.
-func Spark(a canvas.Area, values []float64, s canvas.Style) {
+func Spark(a Area, values []float64, s Style) {
 	values = values[max(0, len(values)-a.Width()):]
 	lo, hi := math.Inf(1), math.Inf(-1)
 	for _, v := range values {
 		if finite(v) {
-			lo, hi = widen(lo, hi, v)
+			lo, hi = min(lo, v), max(hi, v)
 		}
 	}
-	height := scale{lo: lo, hi: hi}
+	height := plot.Linear(lo, hi)
 	for x, v := range values {
 		if finite(v) {
-			a.Set(x, 0, '▁'+rune(height.at(v)*7+0.5), s)
+			a.Set(x, 0, '▁'+rune(height.At(v)*7+0.5), s)
 		} else {
-			a.Set(x, 0, '×', canvas.Bad)
+			a.Set(x, 0, '×', Bad)
 		}
 	}
 }
+
+func finite(v float64) bool { return math.Abs(v) <= math.MaxFloat64 }
