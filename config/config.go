@@ -36,7 +36,7 @@ type Train struct {
 	Optimizer   optim.Name `toml:"optimizer" also:"optim,opt"`
 	Rate        float64    `toml:"rate" help:"peak learning rate" limits:"[0,1e6]" alias:"rate" also:"lr,learning_rate,max_lr,peak_lr,base_lr,step_size"`
 	Warmup      int        `toml:"warmup" help:"steps of linear warm-up" limits:"[0,]" also:"warmup_steps,warmup_iters,num_warmup_steps,lr_warmup_steps"`
-	Schedule    string     `toml:"schedule" help:"after the warm-up: cosine, linear or constant" values:"cosine,linear,constant" also:"scheduler,lr_schedule,lr_scheduler,lr_scheduler_type,lr_decay_style"`
+	Schedule    Schedule   `toml:"schedule" help:"after the warm-up: cosine, linear or constant" also:"scheduler,lr_schedule,lr_scheduler,lr_scheduler_type,lr_decay_style"`
 	FinalRate   float64    `toml:"final_rate" help:"learning rate at the end, relative to the peak" limits:"[0,1]" also:"min_lr,final_lr,min_rate,min_lr_ratio"`
 	Beta1       float64    `toml:"beta1" help:"adamw: decay of the first moment" limits:"[0,1)" also:"adam_beta1,b1"`
 	Beta2       float64    `toml:"beta2" help:"adamw: decay of the second moment" limits:"[0,1)" also:"adam_beta2,b2"`

@@ -403,7 +403,7 @@ func TestCheckErrors(t *testing.T) {
 
 func TestRateAt(t *testing.T) {
 	for _, c := range []struct {
-		schedule string
+		schedule Schedule
 		final    float64
 		want     map[int]float64 // at a step, relative to the peak
 	}{

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"coil/loop"
+	"coil/model"
 )
 
 // Warnings says which settings of a configuration that passes Check can't do what they say: a warm-up that the run does not
@@ -19,12 +20,12 @@ func (c Config) Warnings() []string {
 	o, l, d := c.Train, c.Loops, Default()
 	warn(o.Warmup >= o.Steps, "train.warmup is %d and train.steps %d: the learning rate never reaches train.rate", o.Warmup, o.Steps)
 	warn(o.Rate == 0, "train.rate is 0: nothing is learnt")
-	warn(o.FinalRate != 0 && o.Schedule == "constant", "train.final_rate is %g, which has no effect with train.schedule = \"constant\"", o.FinalRate)
+	warn(o.FinalRate != 0 && o.Schedule == Constant, "train.final_rate is %g, which has no effect with train.schedule = \"constant\"", o.FinalRate)
 	unread := map[string]string{} // keys that nothing reads, and why
 	for _, key := range o.Optimizer.Unread() {
 		unread[key] = fmt.Sprintf("train.optimizer = %q", o.Optimizer)
 	}
-	if c.Model.Positions != "rotary" {
+	if c.Model.Positions != model.RotaryPositions {
 		unread["model.rotary_base"] = fmt.Sprintf("model.positions = %q", c.Model.Positions)
 	}
 	if !l.LearnedExit() {

@@ -6,9 +6,7 @@ import (
 	"fmt"
 	"math"
 
-	"coil/autodiff"
 	"coil/backend"
-	"coil/graph"
 	"coil/model"
 	"coil/run"
 	"coil/task"
@@ -67,26 +65,18 @@ func LensCounts(loops int) []int {
 	return counts
 }
 
-// Evaluator runs one model's forward pass. Not for concurrent use.
+// Evaluator measures a model at some loop counts, all in one forward pass. Not for concurrent use.
 type Evaluator struct {
 	batches
-	counts  []int // loop counts, ascending
-	program backend.Program
-	outputs
-
-	counted []int32
-	out     []float32
-	right   []float32
-	sums    []float32 // of the changes
+	*forward
+	counts        []int     // loop counts, ascending
+	loss, correct []*output // at each count
+	counted       []int32
 }
 
-// outputs are, for each count, the loss and the correctness of every position.
-type outputs struct{ loss, correct []graph.Tensor }
-
-// New compiles the forward pass for batches of the given size, at the loop counts given in ascending order. One pass
-// gives them all: the states after fewer loops are those on the way. A batch's program reads the weights of the buffer
-// as they are when it runs.
-func New(b backend.Backend, m *model.Model, t task.Task, weights graph.Buffer, batch int, counts []int) (*Evaluator, error) {
+// New compiles the forward pass for batches of the given size, at the loop counts given in ascending order. One pass gives
+// them all: the states after fewer loops are those on the way.
+func New(m Trained, batch int, counts []int) (*Evaluator, error) {
 	before := 0
 	for _, n := range counts {
 		if n <= before {
@@ -97,48 +87,38 @@ func New(b backend.Backend, m *model.Model, t task.Task, weights graph.Buffer, b
 	if before == 0 {
 		return nil, errors.New("evaluation at no loop count: want at least one, ascending from 1")
 	}
-	r, outputs := record(b, m, weights, batch, counts)
-	program, err := b.Compile(r)
-	if err != nil {
-		return nil, fmt.Errorf("evaluation of %s: %w", m.Architecture.WithCount(counts[len(counts)-1]), err)
+	e := record(m, batch, counts)
+	if err := e.compile(m.Backend); err != nil {
+		return nil, fmt.Errorf("evaluation of %s: %w", e.pass.Architecture, err)
 	}
-	n := batch * m.Length
-	return &Evaluator{batches: newBatches(t, batch), counts: counts, program: program, outputs: outputs, counted: make([]int32, n),
-		out: make([]float32, n), right: make([]float32, n), sums: make([]float32, r.ResultLen())}, nil
+	e.batches = newBatches(m.Task, batch)
+	e.counted = make([]int32, len(e.batches.tokens))
+	return e, nil
 }
 
-// record writes, for each count, the loss and the correctness of every position to outputs and the change to the results.
-// What follows a loop is recorded right behind it, so that no more states are held than two.
-func record(b backend.Backend, m *model.Model, weights graph.Buffer, batch int, counts []int) (*graph.Recorder, outputs) {
-	g := b.GroupSize(batch, m.Length)
-	r := graph.NewRecorder(g, batch/g)
-	w := r.Parameter(weights)
-	tokens, targets, counted := r.Input(m.Length), r.Input(m.Length), r.Input(m.Length)
-	tape := autodiff.NewTape(r, false)
-	c := newChange(r, counted, m.Config.Width, len(counts))
-	var o outputs
-	pass := m.Pass(tape, w)
-	pass.Architecture = m.Architecture.WithCount(counts[len(counts)-1])
-	pass.Loops(pass.Embed(tokens), func(x model.Loop) {
-		i := len(o.loss)
+// record keeps, for each count, the loss and the correctness of every position, and has the changes as results. What follows
+// a loop is recorded right behind it, so that no more states are held than two.
+func record(m Trained, batch int, counts []int) *Evaluator {
+	length := m.Model.Length
+	e := &Evaluator{counts: counts, forward: m.forward(batch, m.Backend.GroupSize(batch, length), counts[len(counts)-1])}
+	targets, counted := e.Input(length), e.Input(length)
+	change := newChange(e.Recorder, counted, m.Model.Config.Width, len(counts))
+	e.pass.Loops(e.pass.Embed(e.forward.tokens), func(x model.Loop) {
+		i := len(e.loss)
 		if x.Number != counts[i] {
 			return
 		}
-		c.record(i, x.Before, x.After)
-		o.loss, o.correct = append(o.loss, r.Output(m.Length, 1)), append(o.correct, r.Output(m.Length, 1))
-		pass.Loss(pass.Ending(x.After), autodiff.CrossEntropy{Targets: targets, Loss: o.loss[i], Correct: o.correct[i]})
+		change.record(i, x.Before, x.After)
+		loss, correct := e.score(x.After, targets)
+		e.loss, e.correct = append(e.loss, loss), append(e.correct, correct)
 	})
-	return r, o
+	return e
 }
 
 // Plan is the memory that New would take.
-func Plan(b backend.Backend, m *model.Model, weights graph.Buffer, batch int, counts []int) (backend.Memory, error) {
-	r, _ := record(b, m, weights, batch, counts)
-	return b.Plan(r)
+func Plan(m Trained, batch int, counts []int) (backend.Memory, error) {
+	return m.Backend.Plan(record(m, batch, counts).Recorder)
 }
-
-// Close frees the program.
-func (e *Evaluator) Close() { e.program.Close() }
 
 // Run evaluates the first examples held-out examples of each kind that the seed draws. It returns a result for each
 // loop count. stop, if not nil, is asked between batches; when it returns true Run ends with ErrStopped.
@@ -178,24 +158,15 @@ func (e *Evaluator) runBatch(n int, scores []tally, changes []squares) error {
 			e.counted[i] = 1
 		}
 	}
-	if err := e.program.Run(backend.Args{Inputs: [][]int32{e.tokens, e.targets, e.counted}}); err != nil {
-		return err
-	}
-	if err := e.program.Results(e.sums); err != nil {
+	if err := e.run(e.batches.tokens, e.targets, e.counted); err != nil {
 		return err
 	}
 	for c := range e.counts {
-		changes[c].moved += float64(e.sums[2*c])
-		changes[c].state += float64(e.sums[2*c+1])
-		if err := e.program.Output(e.loss[c], e.out); err != nil {
-			return err
-		}
-		if err := e.program.Output(e.correct[c], e.right); err != nil {
-			return err
-		}
+		changes[c].moved += float64(e.results[2*c])
+		changes[c].state += float64(e.results[2*c+1])
 		for i := range n {
 			lo, hi := i*length, (i+1)*length
-			scores[c].add(e.targets[lo:hi], e.out[lo:hi], e.right[lo:hi])
+			scores[c].add(e.targets[lo:hi], e.loss[c].values[lo:hi], e.correct[c].values[lo:hi])
 		}
 	}
 	return nil

@@ -26,6 +26,8 @@ type setting struct {
 	weights graph.Buffer
 }
 
+func (s *setting) trained() Trained { return Trained{s.b, s.m, s.t, s.weights} }
+
 // newSetting makes a model of random weights, large enough that its answers differ from loop to loop.
 func newSetting(t *testing.T, layers string, tk task.Task, change func(*model.Config)) *setting {
 	t.Helper()
@@ -73,7 +75,7 @@ func newAddition(t *testing.T) task.Task {
 
 func (s *setting) evaluate(t *testing.T, batch, examples int, counts ...int) []Result {
 	t.Helper()
-	e, err := New(s.b, s.m, s.t, s.weights, batch, counts)
+	e, err := New(s.trained(), batch, counts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -266,7 +268,7 @@ func TestTally(t *testing.T) {
 func TestCounts(t *testing.T) {
 	s := newSetting(t, "1x2", newPHop(t), nil)
 	for _, counts := range [][]int{{0}, {-1, 2}, {2, 1}, {3, 3}, {}, nil} {
-		if _, err := New(s.b, s.m, s.t, s.weights, 4, counts); err == nil || !strings.Contains(err.Error(), "ascending from 1") {
+		if _, err := New(s.trained(), 4, counts); err == nil || !strings.Contains(err.Error(), "ascending from 1") {
 			t.Errorf("counts %v: %v", counts, err)
 		}
 	}
@@ -275,7 +277,7 @@ func TestCounts(t *testing.T) {
 // A stop ends an evaluation between batches; the next evaluation starts over.
 func TestStop(t *testing.T) {
 	s := newSetting(t, "1x2", newPHop(t), nil)
-	e, err := New(s.b, s.m, s.t, s.weights, 4, []int{2})
+	e, err := New(s.trained(), 4, []int{2})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -294,11 +296,11 @@ func TestStop(t *testing.T) {
 // Plan returns the memory that New needs.
 func TestPlan(t *testing.T) {
 	s := newSetting(t, "1x2", newPHop(t), nil)
-	plan, err := Plan(s.b, s.m, s.weights, 8, []int{1, 2})
+	plan, err := Plan(s.trained(), 8, []int{1, 2})
 	if err != nil {
 		t.Fatal(err)
 	}
-	e, err := New(s.b, s.m, s.t, s.weights, 8, []int{1, 2})
+	e, err := New(s.trained(), 8, []int{1, 2})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 
-	"coil/autodiff"
-	"coil/backend"
 	"coil/graph"
 	"coil/model"
 	"coil/task"
@@ -16,15 +14,8 @@ import (
 // later states of those that left early. It is not for concurrent use.
 type GateEvaluator struct {
 	batches
-	program backend.Program
-	outputs
-	p graph.Tensor // for each group, those of all its positions, loop after loop
-
-	all struct { // what the outputs hold, of the whole batch
-		p             []float32
-		loss, correct [][]float32
-	}
-	exits []Exits // of the examples of a batch: views of that
+	*forward
+	exits []Exits // of the examples of a batch: views of the outputs
 }
 
 // Exits is the result of the gate for one example. P, Loss and Correct are indexed [loop][position]; where the
@@ -37,58 +28,43 @@ type Exits struct {
 	Correct [][]float32 // 1 if the model says the target after the loop
 }
 
-// NewGateEvaluator compiles the pass for batches of the given size, at the model's own loop count. It reads the weights of the buffer
-// as they are when it runs.
-func NewGateEvaluator(b backend.Backend, m *model.Model, t task.Task, weights graph.Buffer, batch int) (*GateEvaluator, error) {
+// NewGateEvaluator compiles the pass for batches of the given size, at the model's own loop count.
+func NewGateEvaluator(t Trained, batch int) (*GateEvaluator, error) {
+	m := t.Model
 	if !m.Loops.LearnedExit() {
 		return nil, errors.New("the model has no learned exit: loops.exit is none")
 	}
-	loops := m.Architecture.Count()
-	sequences := b.GroupSize(batch, m.Length)
-	r := graph.NewRecorder(sequences, batch/sequences)
-	w, tokens, targets := r.Parameter(weights), r.Input(m.Length), r.Input(m.Length)
-	tape := autodiff.NewTape(r, false)
+	loops, sequences := m.Architecture.Count(), t.Backend.GroupSize(batch, m.Length)
+	g := &GateEvaluator{batches: newBatches(t.Task, batch), forward: t.forward(batch, sequences, loops), exits: make([]Exits, batch)}
+	targets := g.Input(m.Length)
 	var states []graph.Tensor
-	var o outputs
-	pass := m.Pass(tape, w)
-	pass.Loops(pass.Embed(tokens), func(x model.Loop) {
+	var loss, correct []*output
+	g.pass.Loops(g.pass.Embed(g.forward.tokens), func(x model.Loop) {
 		states = append(states, x.After)
-		loss, correct := r.Output(m.Length, 1), r.Output(m.Length, 1)
-		o.loss, o.correct = append(o.loss, loss), append(o.correct, correct)
-		pass.Loss(pass.Ending(x.After), autodiff.CrossEntropy{Targets: targets, Loss: loss, Correct: correct})
+		l, c := g.score(x.After, targets)
+		loss, correct = append(loss, l), append(correct, c)
 	})
-	p := r.Output(loops*m.Length, 1)
-	tape.Record(&graph.Add{A: pass.Exits(states, targets).P, Y: p, Alpha: 1})
-	program, err := b.Compile(r)
-	if err != nil {
+	p := g.keep(g.pass.Exits(states, targets).P) // of each group, those of all its positions loop after loop
+	if err := g.compile(t.Backend); err != nil {
 		return nil, fmt.Errorf("exits of %s: %w", m.Architecture, err)
-	}
-	n := batch * m.Length
-	g := &GateEvaluator{batches: newBatches(t, batch), program: program, outputs: o, p: p, exits: make([]Exits, batch)}
-	g.all.p = make([]float32, loops*n)
-	for range loops {
-		g.all.loss, g.all.correct = append(g.all.loss, make([]float32, n)), append(g.all.correct, make([]float32, n))
 	}
 	for i := range g.exits {
 		x, lo, hi := &g.exits[i], i*m.Length, (i+1)*m.Length
 		x.Targets = g.targets[lo:hi]
 		for l := range loops {
 			at := (i/sequences*loops+l)*sequences*m.Length + i%sequences*m.Length
-			x.P = append(x.P, g.all.p[at:at+m.Length])
-			x.Loss, x.Correct = append(x.Loss, g.all.loss[l][lo:hi]), append(x.Correct, g.all.correct[l][lo:hi])
+			x.P = append(x.P, p.values[at:at+m.Length])
+			x.Loss, x.Correct = append(x.Loss, loss[l].values[lo:hi]), append(x.Correct, correct[l].values[lo:hi])
 		}
 	}
 	return g, nil
 }
 
-// Close frees the program.
-func (g *GateEvaluator) Close() { g.program.Close() }
-
 // Each calls f with the first examples held-out examples of each kind that the seed draws; what it is given is valid until it
 // returns. stop, if not nil, is asked between batches; when it returns true Each ends with ErrStopped.
 func (g *GateEvaluator) Each(seed uint64, examples int, stop func() bool, f func(x *Exits)) error {
 	return g.eachBatch(seed, examples, stop, func(kind, _, n int) error {
-		if err := g.run(); err != nil {
+		if err := g.run(g.batches.tokens, g.targets); err != nil {
 			return err
 		}
 		for i := range n {
@@ -97,25 +73,6 @@ func (g *GateEvaluator) Each(seed uint64, examples int, stop func() bool, f func
 		}
 		return nil
 	})
-}
-
-// run fills the exits with the model's results for the tokens.
-func (g *GateEvaluator) run() error {
-	if err := g.program.Run(backend.Args{Inputs: [][]int32{g.tokens, g.targets}}); err != nil {
-		return err
-	}
-	if err := g.program.Results(nil); err != nil {
-		return err
-	}
-	for l := range g.loss {
-		if err := g.program.Output(g.loss[l], g.all.loss[l]); err != nil {
-			return err
-		}
-		if err := g.program.Output(g.correct[l], g.all.correct[l]); err != nil {
-			return err
-		}
-	}
-	return g.program.Output(g.p, g.all.p)
 }
 
 // ExitScore is how well a model did whose positions leave on their own, and after how many loops.

@@ -33,7 +33,7 @@ func newGated(t *testing.T, layers string, tk task.Task, change func(*model.Conf
 
 func (s *setting) gate(t *testing.T, batch int) *GateEvaluator {
 	t.Helper()
-	g, err := NewGateEvaluator(s.b, s.m, s.t, s.weights, batch)
+	g, err := NewGateEvaluator(s.trained(), batch)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -181,7 +181,7 @@ func wantExit(t *testing.T, what string, got, want ExitScore) {
 
 func TestGateErrors(t *testing.T) {
 	s := newSetting(t, "1x2", newPHop(t), nil)
-	if _, err := NewGateEvaluator(s.b, s.m, s.t, s.weights, 4); err == nil || !strings.Contains(err.Error(), "no learned exit") {
+	if _, err := NewGateEvaluator(s.trained(), 4); err == nil || !strings.Contains(err.Error(), "no learned exit") {
 		t.Errorf("a model without a gate: %v", err)
 	}
 	s = newGated(t, "1x2", newPHop(t), nil)

@@ -5,9 +5,6 @@ import (
 	"fmt"
 	"math"
 
-	"coil/autodiff"
-	"coil/backend"
-	"coil/graph"
 	"coil/model"
 	"coil/run"
 	"coil/task"
@@ -17,17 +14,15 @@ import (
 // and how the loop moved its state: the loop lens. Not for concurrent use.
 type Probe struct {
 	batches
+	*forward
 	loops          int
 	width, classes int
-	program        backend.Program
-	states, logits []graph.Tensor // of each loop; the first state is the one before the first loop
-	allStates      [][]float32
-	allLogits      [][]float32
-	look           Observation
+	states, logits []*output // of each loop; the states begin with that before the first
+	seen           Observation
 }
 
-// Observation is one target of one example. Index 0 of P is the uniform distribution, with which the first loop is compared;
-// index 0 of the other slices is unused.
+// Observation is one target of one example. P[0] is the uniform distribution, with which that after the first loop is compared; index 0 of the
+// others is unused.
 type Observation struct {
 	Kind    int // index of the task's Kinds
 	Example int // of its kind
@@ -40,109 +35,67 @@ type Observation struct {
 	Cosine     []float64 // ⟨s_t, s_{t−1}⟩ / (‖s_t‖·‖s_{t−1}‖)
 }
 
-// NewProbe compiles a pass with a number of loops, for batches of the given size, that returns the states and logits of all loops.
-// It reads the buffer's weights at the time when it runs.
-func NewProbe(b backend.Backend, m *model.Model, t task.Task, weights graph.Buffer, batch, loops int) (*Probe, error) {
+// NewProbe compiles a pass of so many loops for batches of the given size, which holds the states and the logits of all loops.
+func NewProbe(t Trained, batch, loops int) (*Probe, error) {
 	if loops < 1 {
 		return nil, errors.New("look after no loop: want at least one")
 	}
-	g := b.GroupSize(batch, m.Length)
-	r := graph.NewRecorder(g, batch/g)
-	w, tokens := r.Parameter(weights), r.Input(m.Length)
-	tape := autodiff.NewTape(r, false)
-	a := m.Architecture.WithCount(loops)
-	l := &Probe{batches: newBatches(t, batch), loops: loops, width: m.Config.Width, classes: m.Vocabulary}
-	keep := func(s graph.Tensor) {
-		out := r.Output(m.Length, m.Config.Width)
-		tape.Record(&graph.Add{A: s, Y: out, Alpha: 1})
-		l.states = append(l.states, out)
-	}
-	pass := m.Pass(tape, w)
-	pass.Architecture = a
-	pass.Loops(pass.Embed(tokens), func(x model.Loop) {
+	m := t.Model
+	l := &Probe{batches: newBatches(t.Task, batch), forward: t.forward(batch, t.Backend.GroupSize(batch, m.Length), loops),
+		loops: loops, width: m.Config.Width, classes: m.Vocabulary}
+	l.pass.Loops(l.pass.Embed(l.forward.tokens), func(x model.Loop) {
 		if x.Number == 1 {
-			keep(x.Before)
+			l.states = append(l.states, l.keep(x.Before))
 		}
-		keep(x.After)
-		logits := r.Output(m.Length, m.Vocabulary)
-		pass.Logits(pass.Ending(x.After), logits)
+		l.states = append(l.states, l.keep(x.After))
+		logits := l.output(m.Length, m.Vocabulary)
+		l.pass.Logits(l.pass.Ending(x.After), logits.Tensor)
 		l.logits = append(l.logits, logits)
 	})
-	var err error
-	if l.program, err = b.Compile(r); err != nil {
-		return nil, fmt.Errorf("the lens of %s: %w", a, err)
+	if err := l.compile(t.Backend); err != nil {
+		return nil, fmt.Errorf("the lens of %s: %w", l.pass.Architecture, err)
 	}
-	n := batch * m.Length
-	for range l.states {
-		l.allStates = append(l.allStates, make([]float32, n*l.width))
-	}
-	for range l.logits {
-		l.allLogits = append(l.allLogits, make([]float32, n*l.classes))
-	}
-	for _, of := range []*[]float64{&l.look.Moved, &l.look.Before, &l.look.LatentDiff, &l.look.Cosine} {
+	for _, of := range []*[]float64{&l.seen.Moved, &l.seen.Before, &l.seen.LatentDiff, &l.seen.Cosine} {
 		*of = make([]float64, loops+1)
 	}
 	for i := range loops + 1 {
-		l.look.P = append(l.look.P, make([]float64, l.classes))
+		l.seen.P = append(l.seen.P, make([]float64, l.classes))
 		if i == 0 {
 			for c := range l.classes {
-				l.look.P[0][c] = 1 / float64(l.classes)
+				l.seen.P[0][c] = 1 / float64(l.classes)
 			}
 		}
 	}
 	return l, nil
 }
 
-// Close frees the program.
-func (l *Probe) Close() { l.program.Close() }
-
-// Each calls f with every target of the first held-out examples of each kind that the seed draws, as many as examples says;
-// the targets of an example come one after the other. The observation is valid until f returns. Each calls stop, if not nil,
-// between batches; when it returns true, Each returns ErrStopped.
+// Each calls f with every target of the first examples held-out examples of each kind that the seed draws, those of an example
+// after each other. What f is given is valid until it returns. stop, if not nil, is asked between batches; when it returns true
+// Each ends with ErrStopped.
 func (l *Probe) Each(seed uint64, examples int, stop func() bool, f func(x *Observation)) error {
 	length := l.task.Length()
 	return l.eachBatch(seed, examples, stop, func(kind, first, n int) error {
-		if err := l.run(); err != nil {
+		if err := l.run(l.batches.tokens); err != nil {
 			return err
 		}
 		for i, target := range l.targets[:n*length] {
 			if target != task.Ignore {
 				l.at(i)
-				l.look.Kind, l.look.Example = kind, first+i/length
-				f(&l.look)
+				l.seen.Kind, l.seen.Example = kind, first+i/length
+				f(&l.seen)
 			}
 		}
 		return nil
 	})
 }
 
-func (l *Probe) run() error {
-	if err := l.program.Run(backend.Args{Inputs: [][]int32{l.tokens}}); err != nil {
-		return err
-	}
-	if err := l.program.Results(nil); err != nil {
-		return err
-	}
-	for i, s := range l.states {
-		if err := l.program.Output(s, l.allStates[i]); err != nil {
-			return err
-		}
-	}
-	for i, x := range l.logits {
-		if err := l.program.Output(x, l.allLogits[i]); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// at fills the look with the position i of the batch.
+// at fills the observation with the position i of the batch.
 func (l *Probe) at(i int) {
-	l.look.Target = l.targets[i]
+	l.seen.Target = l.targets[i]
 	for t := 1; t <= l.loops; t++ {
-		softmax(l.allLogits[t-1][i*l.classes:(i+1)*l.classes], l.look.P[t])
+		softmax(l.logits[t-1].values[i*l.classes:(i+1)*l.classes], l.seen.P[t])
 		var moved, now, before, both float64
-		s0, s1 := l.allStates[t-1][i*l.width:(i+1)*l.width], l.allStates[t][i*l.width:(i+1)*l.width]
+		s0, s1 := l.states[t-1].values[i*l.width:(i+1)*l.width], l.states[t].values[i*l.width:(i+1)*l.width]
 		for j := range s1 {
 			a, b := float64(s0[j]), float64(s1[j])
 			moved += (b - a) * (b - a)
@@ -150,8 +103,8 @@ func (l *Probe) at(i int) {
 			before += a * a
 			both += a * b
 		}
-		l.look.Moved[t], l.look.Before[t] = moved, before
-		l.look.LatentDiff[t], l.look.Cosine[t] = math.Sqrt(moved/now), both/math.Sqrt(now*before)
+		l.seen.Moved[t], l.seen.Before[t] = moved, before
+		l.seen.LatentDiff[t], l.seen.Cosine[t] = math.Sqrt(moved/now), both/math.Sqrt(now*before)
 	}
 }
 
@@ -223,23 +176,23 @@ type LoopStats struct {
 	Cosine   float64    `json:"cosine"`     // mean cosine of s_t and s_{t−1}
 }
 
-// LensStats collects looks. The zero value is no lens: use NewLens.
+// LensStats sums observations up. Make one with NewLensStats.
 type LensStats struct {
 	loops   int
 	kinds   []lensKind
-	changes []squares // over the looks of all kinds
+	changes []squares // over the observations of all kinds
 	exits   []exitSum
 }
 
-// lensKind are the sums over the looks of a kind.
+// lensKind are the sums over the observations of a kind of example.
 type lensKind struct {
 	targets, examples float64
-	last              int // the example of the last look
+	last              int // the example of the last observation
 	right             []bool
 	sums              []LoopStats
 }
 
-// NewLensStats collects observations of a task with a number of kinds, after a number of loops, and the given exits.
+// NewLensStats sums up observations of that many loops, of a task with that many kinds of examples, and the given exits.
 func NewLensStats(loops, kinds int, exits []ExitRule) *LensStats {
 	l := &LensStats{loops: loops, kinds: make([]lensKind, kinds), changes: make([]squares, loops+1)}
 	for k := range l.kinds {
@@ -251,7 +204,7 @@ func NewLensStats(loops, kinds int, exits []ExitRule) *LensStats {
 	return l
 }
 
-// Add takes a look.
+// Add takes an observation.
 func (l *LensStats) Add(x *Observation) {
 	k := &l.kinds[x.Kind]
 	if x.Example != k.last {
@@ -294,7 +247,7 @@ func (l *LensStats) Add(x *Observation) {
 	}
 }
 
-// endExample counts the example that the looks were of.
+// endExample counts the example that the observations were of.
 func (k *lensKind) endExample() {
 	if k.last < 0 {
 		return
@@ -306,7 +259,7 @@ func (k *lensKind) endExample() {
 	}
 }
 
-// Views are the means after each loop, when all looks were taken.
+// Views are the means after each loop, once all observations are added.
 func (l *LensStats) Views() []LoopStats {
 	views := make([]LoopStats, l.loops)
 	for i := range l.kinds {

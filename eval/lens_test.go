@@ -13,7 +13,7 @@ import (
 // lens is what the lens shows of a setting.
 func (s *setting) lens(t *testing.T, batch, examples, loops int, exits []ExitRule) *LensStats {
 	t.Helper()
-	k, err := NewProbe(s.b, s.m, s.t, s.weights, batch, loops)
+	k, err := NewProbe(s.trained(), batch, loops)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -207,7 +207,7 @@ func hand(diff []float64, p ...[]float64) *Observation {
 // The latent difference of a loop is its movement over the state after it, which is the one before the next.
 func TestLatentDiff(t *testing.T) {
 	s := newSetting(t, "1x3", newAddition(t), nil)
-	k, err := NewProbe(s.b, s.m, s.t, s.weights, 4, 3)
+	k, err := NewProbe(s.trained(), 4, 3)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -300,10 +300,10 @@ func TestExitsAreConsistent(t *testing.T) {
 // Stopping, and invalid arguments.
 func TestLookerStops(t *testing.T) {
 	s := newSetting(t, "1x3", newPHop(t), nil)
-	if _, err := NewProbe(s.b, s.m, s.t, s.weights, 4, 0); err == nil {
+	if _, err := NewProbe(s.trained(), 4, 0); err == nil {
 		t.Error("no loop can be looked at")
 	}
-	k, err := NewProbe(s.b, s.m, s.t, s.weights, 4, 2)
+	k, err := NewProbe(s.trained(), 4, 2)
 	if err != nil {
 		t.Fatal(err)
 	}

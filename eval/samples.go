@@ -4,10 +4,7 @@ import (
 	"fmt"
 	"slices"
 
-	"coil/autodiff"
 	"coil/backend"
-	"coil/graph"
-	"coil/model"
 	"coil/run"
 	"coil/task"
 )
@@ -21,50 +18,38 @@ const (
 // Samples shows the model at work: always the same few held-out examples, each with the answer that the model gives.
 // Not for concurrent use.
 type Samples struct {
-	task    task.Task
-	program backend.Program
-	sampleRecording
-	inputs [][]int32
-	out    []float32
-}
-
-// sampleRecording is the pass for examples with the logits at the positions of their answers, and those only: a whole
-// sequence of a large vocabulary would take much memory.
-type sampleRecording struct {
-	recorder  *graph.Recorder
+	*forward
+	task      task.Task
 	examples  []task.Example
-	positions []int // ascending; each has a row of the logits
-	logits    graph.Tensor
+	positions []int // of answers, ascending; each has a row of the logits
+	logits    *output
+	questions []int32
 }
 
 // NewSamples compiles the pass for the examples that the seed draws, of different kinds first, at the model's own loop
-// count. It reads the weights of the buffer as they are when it runs.
-func NewSamples(b backend.Backend, m *model.Model, t task.Task, weights graph.Buffer, seed uint64) (*Samples, error) {
-	r := recordSamples(m, t, weights, seed)
-	program, err := b.Compile(r.recorder)
-	if err != nil {
-		return nil, fmt.Errorf("samples of %s: %w", m.Architecture, err)
+// count.
+func NewSamples(t Trained, seed uint64) (*Samples, error) {
+	s := recordSamples(t, seed)
+	if err := s.compile(t.Backend); err != nil {
+		return nil, fmt.Errorf("samples of %s: %w", t.Model.Architecture, err)
 	}
-	s := &Samples{task: t, program: program, sampleRecording: r, out: make([]float32, len(r.examples)*len(r.positions)*m.Vocabulary)}
-	s.inputs = make([][]int32, 1)
-	for _, ex := range r.examples {
-		s.inputs[0] = append(s.inputs[0], ex.Tokens...)
+	for _, ex := range s.examples {
+		s.questions = append(s.questions, ex.Tokens...)
 	}
 	return s, nil
 }
 
 // PlanSamples is the memory that NewSamples would take.
-func PlanSamples(b backend.Backend, m *model.Model, t task.Task, weights graph.Buffer, seed uint64) (backend.Memory, error) {
-	return b.Plan(recordSamples(m, t, weights, seed).recorder)
+func PlanSamples(t Trained, seed uint64) (backend.Memory, error) {
+	return t.Backend.Plan(recordSamples(t, seed).Recorder)
 }
 
-// Close frees the program.
-func (s *Samples) Close() { s.program.Close() }
-
-func recordSamples(m *model.Model, t task.Task, weights graph.Buffer, seed uint64) sampleRecording {
-	s := sampleRecording{examples: drawSamples(t, seed)}
+// recordSamples keeps the logits at the positions of answers, and those only: a whole sequence of a large vocabulary would take
+// much memory, as would more than one sequence at a time.
+func recordSamples(t Trained, seed uint64) *Samples {
+	s := &Samples{task: t.Task, examples: drawSamples(t.Task, seed)}
 	for _, ex := range s.examples {
-		from, to := task.LastAnswer(t, ex)
+		from, to := task.LastAnswer(t.Task, ex)
 		for p := from; p < to; p++ {
 			s.positions = append(s.positions, p)
 		}
@@ -72,14 +57,11 @@ func recordSamples(m *model.Model, t task.Task, weights graph.Buffer, seed uint6
 	slices.Sort(s.positions)
 	s.positions = slices.Compact(s.positions)
 
-	r := graph.NewRecorder(1, len(s.examples)) // one sequence at a time takes the least memory
-	w, tokens := r.Parameter(weights), r.Input(m.Length)
-	tape := autodiff.NewTape(r, false)
-	pass := m.Pass(tape, w)
-	state := pass.FinalState(tokens)
-	s.recorder, s.logits = r, r.Output(len(s.positions), m.Vocabulary)
+	s.forward = t.forward(len(s.examples), 1, t.Model.Architecture.Count())
+	state := s.pass.FinalState(s.tokens)
+	s.logits = s.output(len(s.positions), t.Model.Vocabulary)
 	for i, p := range s.positions {
-		pass.Logits(state.RowRange(p, p+1), s.logits.RowRange(i, i+1))
+		s.pass.Logits(state.RowRange(p, p+1), s.logits.RowRange(i, i+1))
 	}
 	return s
 }
@@ -102,19 +84,13 @@ func drawSamples(t task.Task, seed uint64) []task.Example {
 // Run lets the model answer: at each position, the most likely token after the right tokens before it. For an answer of several
 // tokens, that is what the model would generate, as long as its tokens are right.
 func (s *Samples) Run() ([]run.Sample, error) {
-	if err := s.program.Run(backend.Args{Inputs: s.inputs}); err != nil {
-		return nil, err
-	}
-	if err := s.program.Results(nil); err != nil {
-		return nil, err
-	}
-	if err := s.program.Output(s.logits, s.out); err != nil {
+	if err := s.run(s.questions); err != nil {
 		return nil, err
 	}
 	samples := make([]run.Sample, len(s.examples))
-	each := len(s.out) / len(s.examples)
+	each := len(s.logits.values) / len(s.examples)
 	for i, ex := range s.examples {
-		samples[i] = s.sample(ex, s.out[i*each:][:each])
+		samples[i] = s.sample(ex, s.logits.values[i*each:][:each])
 	}
 	return samples, nil
 }

@@ -194,15 +194,12 @@ func (f *Folder) measure(c Cell, t *train.Trainer, r *run.Run, b backend.Backend
 	if err != nil {
 		return out, err
 	}
-	weights, err := b.NewBuffer(m.Size)
+	trained, err := train.LoadModel(b, m, t.Task, checkpoint)
 	if err != nil {
 		return out, err
 	}
-	defer weights.Free()
-	if err := train.LoadWeights(checkpoint, m, weights, true); err != nil {
-		return out, err
-	}
-	results, err := heldOut(c, t, b, weights, loopCounts(a.Count(), f.Grid.Measure.Loops))
+	defer trained.Weights.Free()
+	results, err := heldOut(c, trained, loopCounts(a.Count(), f.Grid.Measure.Loops))
 	if err != nil {
 		return out, err
 	}
@@ -215,17 +212,17 @@ func (f *Folder) measure(c Cell, t *train.Trainer, r *run.Run, b backend.Backend
 		out.Loops = results
 	}
 	if q := f.Grid.Measure.Exits; len(q) > 0 && m.Loops.LearnedExit() {
-		if out.Exits, err = exits(c, t, b, weights, q); err != nil {
+		if out.Exits, err = exits(c, trained, q); err != nil {
 			return out, err
 		}
 	}
 	if f.Grid.Measure.FreeExits && a.Count() > 1 {
-		if out.FreeExits, err = freeExits(c, t, b, weights); err != nil {
+		if out.FreeExits, err = freeExits(c, trained); err != nil {
 			return out, err
 		}
 	}
 	if f.Grid.Measure.Similarity && a.Layers() == a.Depth() && a.Layers() > 1 {
-		out.Similarity, err = similarity(m, weights, max(1, c.Config.Regularize.Block))
+		out.Similarity, err = similarity(m, trained.Weights, max(1, c.Config.Regularize.Block))
 	}
 	return out, err
 }
@@ -243,9 +240,9 @@ func loopCounts(loops, times int) []int {
 }
 
 // heldOut evaluates on the examples of training's last evaluation.
-func heldOut(c Cell, t *train.Trainer, b backend.Backend, weights graph.Buffer, counts []int) ([]eval.Result, error) {
+func heldOut(c Cell, m eval.Trained, counts []int) ([]eval.Result, error) {
 	examples := c.Config.Evaluate.Final
-	e, err := eval.New(b, t.Model, t.Task, weights, min(examples, c.Config.Train.Batch), counts)
+	e, err := eval.New(m, min(examples, c.Config.Train.Batch), counts)
 	if err != nil {
 		return nil, err
 	}
@@ -254,9 +251,9 @@ func heldOut(c Cell, t *train.Trainer, b backend.Backend, weights graph.Buffer, 
 }
 
 // exits measures a learned exit on the same examples.
-func exits(c Cell, t *train.Trainer, b backend.Backend, weights graph.Buffer, thresholds []float64) ([]eval.Exit, error) {
+func exits(c Cell, m eval.Trained, thresholds []float64) ([]eval.Exit, error) {
 	examples := c.Config.Evaluate.Final
-	g, err := eval.NewGateEvaluator(b, t.Model, t.Task, weights, min(examples, c.Config.Train.Batch))
+	g, err := eval.NewGateEvaluator(m, min(examples, c.Config.Train.Batch))
 	if err != nil {
 		return nil, err
 	}
@@ -265,14 +262,14 @@ func exits(c Cell, t *train.Trainer, b backend.Backend, weights graph.Buffer, th
 }
 
 // freeExits measures the training-free exits on the same examples.
-func freeExits(c Cell, t *train.Trainer, b backend.Backend, weights graph.Buffer) ([]eval.ExitView, error) {
-	examples, loops := c.Config.Evaluate.Final, t.Model.Architecture.Count()
-	k, err := eval.NewProbe(b, t.Model, t.Task, weights, min(examples, c.Config.Train.Batch), loops)
+func freeExits(c Cell, m eval.Trained) ([]eval.ExitView, error) {
+	examples, loops := c.Config.Evaluate.Final, m.Model.Architecture.Count()
+	k, err := eval.NewProbe(m, min(examples, c.Config.Train.Batch), loops)
 	if err != nil {
 		return nil, err
 	}
 	defer k.Close()
-	l := eval.NewLensStats(loops, len(t.Task.Kinds()), eval.ExitRules(loops))
+	l := eval.NewLensStats(loops, len(m.Task.Kinds()), eval.ExitRules(loops))
 	if err := k.Each(train.HeldOutSeed, examples, nil, l.Add); err != nil {
 		return nil, err
 	}

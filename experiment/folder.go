@@ -166,7 +166,8 @@ func (c Cell) differs(r *run.Run, had config.Config) error {
 // stored reads a grid as [Make] has written it, with every key there was.
 func stored(source string, text []byte) (Grid, error) { return parse(source, text, config.Unwritten()) }
 
-// Open opens the folder of an experiment.
+// Open opens the folder of an experiment. Its cells have no models: they were checked when it was made, and whoever trains one
+// makes its task then.
 func Open(path string) (*Folder, error) {
 	name := filepath.Join(path, gridName)
 	text, err := os.ReadFile(name)
@@ -179,7 +180,7 @@ func Open(path string) (*Folder, error) {
 	if f.Grid, err = stored(name, text); err != nil {
 		return nil, err
 	}
-	f.Cells, err = f.Grid.Cells()
+	f.Cells, err = f.Grid.expand()
 	return f, err
 }
 

@@ -388,5 +388,5 @@ func folderName(combination []Point, seed uint64) string {
 	return strings.Join(append(parts, fmt.Sprintf("s%d", seed)), "_")
 }
 
-// Model is the cell's model.
+// Model is the cell's model, nil in a folder that was only opened.
 func (c Cell) Model() *model.Model { return c.model }

@@ -65,18 +65,17 @@ func within(name string, x, lo, hi float32) error {
 }
 
 // Adafactor updates the matrix X[n,m] with the gradient g = Factor·Grad, keeping second moments per row and per column
-// only (Shazeer and Stern, arXiv 1804.04235, algorithm 4, without momentum). With s = g² + Eps and β given by the step:
+// only (Shazeer and Stern, arXiv 1804.04235, algorithm 4, without momentum and without its scaling by the size of the parameter). With s = g² + Eps and β given by the step:
 //
 //	RowV = β·RowV + (1−β)·mean over columns of s,   ColV = β·ColV + (1−β)·mean over rows of s
 //	u = g / √(RowV·ColVᵀ/mean(RowV)),   û = u / max(1, RMS(u)/Clip)
-//	X = X − Rate·(α·û + Decay·X),   α = max(Floor, RMS(X)) with ScaleByParameter, otherwise 1
+//	X = X − Rate·(û + Decay·X)
 //
 // RowV is [1,n], ColV [1,m]. For a vector (n = 1) RowV must be missing and u = g/√ColV.
 type Adafactor struct {
 	X, Grad, RowV, ColV, Factor Tensor
 	Rate, Beta                  Scalar
-	Eps, Clip, Floor, Decay     float32
-	ScaleByParameter            bool
+	Eps, Clip, Decay            float32
 }
 
 func (o *Adafactor) Name() string { return "adafactor" }

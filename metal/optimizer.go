@@ -55,12 +55,12 @@ func (l *lowering) adafactor(o *graph.Adafactor) {
 		ColumnSums, TileSums           uint32
 		NewColumns, TileNorms, NewMean uint32
 		Rate, Beta                     uint32
-		Eps, Clip, Least, Decay        float32
+		Eps, Clip, Decay               float32
 	}{Rows: uint32(rows), Cols: uint32(cols), X: stride(x), Grad: stride(grad),
 		Height: uint32(height), Across: uint32(across), All: uint32(all),
-		Rate: uint32(o.Rate), Beta: uint32(o.Beta), Eps: o.Eps, Clip: o.Clip, Least: o.Floor, Decay: o.Decay}
+		Rate: uint32(o.Rate), Beta: uint32(o.Beta), Eps: o.Eps, Clip: o.Clip, Decay: o.Decay}
 	next := launch{file: "optimizer", groups: [3]int{across, down, 1},
-		constants: []Constant{boolConstant(0, vec4), boolConstant(1, o.Factor.Exists()), boolConstant(2, o.ScaleByParameter)}}
+		constants: []Constant{boolConstant(0, vec4), boolConstant(1, o.Factor.Exists())}}
 	add := func(kernel string, args ...arg) {
 		next.kernel, next.args, next.params, next.threads = kernel, args, p, one(l.threads(kernel, groupThreads))
 		l.add(next)
@@ -73,18 +73,14 @@ func (l *lowering) adafactor(o *graph.Adafactor) {
 	}
 	columnSums := aligned(rows * across)
 	tileSums := columnSums + down*cols
-	sums := l.temporary(tileSums + 3*all)
+	sums := l.temporary(tileSums + 2*all)
 	newColumns := aligned(rows)
 	tileNorms := newColumns + cols
 	fresh := l.temporary(tileNorms + all + 1)
 	p.ColumnSums, p.TileSums = uint32(columnSums), uint32(tileSums)
 	p.NewColumns, p.TileNorms, p.NewMean = uint32(newColumns), uint32(tileNorms), uint32(tileNorms+all)
 
-	seen := l.in(x)
-	if !o.ScaleByParameter {
-		seen = l.none()
-	}
-	add("adafactor_sums", seen, l.in(grad), l.in(o.RowV), factor, sums.written())
+	add("adafactor_sums", l.in(grad), l.in(o.RowV), factor, sums.written())
 	add("adafactor_norms", l.in(grad), l.in(o.RowV), l.in(o.ColV), factor, scalars, sums.read(), fresh.written())
-	add("adafactor_update", l.inOut(x), l.in(grad), l.inOut(o.RowV), l.inOut(o.ColV), factor, scalars, l.gate(), sums.read(), fresh.read())
+	add("adafactor_update", l.inOut(x), l.in(grad), l.inOut(o.RowV), l.inOut(o.ColV), factor, scalars, l.gate(), fresh.read())
 }

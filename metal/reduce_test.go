@@ -194,7 +194,7 @@ func TestSumsAreReproducible(t *testing.T) {
 			state := r.values(normals(rows*cols, 7))
 			r.Record(&graph.Adafactor{X: shaped(state, rows, cols, cols), Grad: x, RowV: r.values(make([]float32, rows)),
 				ColV: r.values(make([]float32, cols)), Rate: r.Scalar(), Beta: r.Scalar(),
-				Eps: 1e-30, Clip: 1, Floor: 1e-3, ScaleByParameter: true})
+				Eps: 1e-30, Clip: 1})
 			r.Result(state)
 		})
 		if first == nil {

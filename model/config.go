@@ -11,20 +11,20 @@ import (
 // Config is the [model] table: a decoder-only transformer (Vaswani et al., arXiv 1706.03762) whose blocks may loop. The
 // help of each key is what the command line prints.
 type Config struct {
-	Layers        string  `toml:"layers" help:"layers ⊗ loops: 1x4, or 4x(1,4,1) for middle looping" alias:"model" also:"n_layer,num_layers,n_layers,num_hidden_layers,depth,loops,num_loops,n_loops,recurrences,model_layers"`
-	Width         int     `toml:"width" help:"embedding size d" limits:"[1,1048576]" also:"d_model,hidden_size,n_embd,dim,embed_dim,model_dim,embedding_dim,emb_dim,d_embed"`
-	Heads         int     `toml:"heads" help:"attention heads, each of width d/heads" limits:"[1,]" also:"n_head,num_heads,n_heads,num_attention_heads,nhead"`
-	Hidden        int     `toml:"hidden" help:"width of the feed-forward layer" limits:"[1,4194304]" also:"d_ff,ffn_dim,intermediate_size,mlp_dim,dim_feedforward,ff_dim,d_mlp"`
-	Norm          string  `toml:"norm" help:"layernorm, rmsnorm or none" values:"layernorm,rmsnorm,none"`
-	NormPlace     string  `toml:"norm_place" help:"pre, post or sandwich" values:"pre,post,sandwich"`
-	Activation    string  `toml:"activation" help:"gelu, relu or swiglu" values:"gelu,relu,swiglu" also:"act,hidden_act,activation_function,nonlinearity"`
-	Positions     string  `toml:"positions" help:"rotary, learned, sinusoidal or none" values:"rotary,learned,sinusoidal,none" also:"pos_emb,position_embedding,positional_encoding,position_embedding_type"`
-	RotaryBase    float64 `toml:"rotary_base" help:"base of the rotary angles" limits:"[0,1e30)" also:"rope_theta,rope_base,rotary_theta"`
-	Bias          bool    `toml:"bias" help:"biases in linear layers and layernorms" also:"use_bias"`
-	Tied          bool    `toml:"tied" help:"use the embedding, transposed, as the head" also:"tie_embeddings,tie_word_embeddings,weight_tying,tie_weights"`
-	InitStd       float64 `toml:"init_std" help:"weight matrices start as normal(0, init_std)" limits:"(0,100)" also:"initializer_range,init_scale,init_range"`
-	Injection     string  `toml:"injection" help:"give the looped block its input e in each loop: none, add (s + e) or linear (s·A + e·B)" values:"none,add,linear"`
-	LoopEmbedding bool    `toml:"loop_embedding" help:"add a learned vector for each loop"`
+	Layers        string     `toml:"layers" help:"layers ⊗ loops: 1x4, or 4x(1,4,1) for middle looping" alias:"model" also:"n_layer,num_layers,n_layers,num_hidden_layers,depth,loops,num_loops,n_loops,recurrences,model_layers"`
+	Width         int        `toml:"width" help:"embedding size d" limits:"[1,1048576]" also:"d_model,hidden_size,n_embd,dim,embed_dim,model_dim,embedding_dim,emb_dim,d_embed"`
+	Heads         int        `toml:"heads" help:"attention heads, each of width d/heads" limits:"[1,]" also:"n_head,num_heads,n_heads,num_attention_heads,nhead"`
+	Hidden        int        `toml:"hidden" help:"width of the feed-forward layer" limits:"[1,4194304]" also:"d_ff,ffn_dim,intermediate_size,mlp_dim,dim_feedforward,ff_dim,d_mlp"`
+	Norm          Norm       `toml:"norm" help:"layernorm, rmsnorm or none"`
+	NormPlace     NormPlace  `toml:"norm_place" help:"pre, post or sandwich"`
+	Activation    Activation `toml:"activation" help:"gelu, relu or swiglu" also:"act,hidden_act,activation_function,nonlinearity"`
+	Positions     Positions  `toml:"positions" help:"rotary, learned, sinusoidal or none" also:"pos_emb,position_embedding,positional_encoding,position_embedding_type"`
+	RotaryBase    float64    `toml:"rotary_base" help:"base of the rotary angles" limits:"[0,1e30)" also:"rope_theta,rope_base,rotary_theta"`
+	Bias          bool       `toml:"bias" help:"biases in linear layers and layernorms" also:"use_bias"`
+	Tied          bool       `toml:"tied" help:"use the embedding, transposed, as the head" also:"tie_embeddings,tie_word_embeddings,weight_tying,tie_weights"`
+	InitStd       float64    `toml:"init_std" help:"weight matrices start as normal(0, init_std)" limits:"(0,100)" also:"initializer_range,init_scale,init_range"`
+	Injection     Injection  `toml:"injection" help:"give the looped block its input e in each loop: none, add (s + e) or linear (s·A + e·B)"`
+	LoopEmbedding bool       `toml:"loop_embedding" help:"add a learned vector for each loop"`
 }
 
 // Loops is the [loops] table: how the looped block is trained.
@@ -34,12 +34,12 @@ type Loops struct {
 	Truncate   int     `toml:"truncate" help:"number of last loops that gradients pass through; 0 is all" limits:"[0,]"`
 	EveryLoop  bool    `toml:"every_loop" help:"train on the mean of the losses after every loop, not on the loss after the last"`
 	Recompute  bool    `toml:"recompute" help:"keep only the state between loops, and run each loop again in the backward pass" also:"gradient_checkpointing,activation_checkpointing,checkpointing"`
-	Exit       string  `toml:"exit" help:"none or learned: a gate after each loop gives the probability that a position is done, and training minimizes the expected loss" values:"none,learned"`
+	Exit       Exit    `toml:"exit" help:"none or learned: a gate after each loop gives the probability that a position is done, and training minimizes the expected loss"`
 	ExitBeta   float64 `toml:"exit_beta" help:"weight of the entropy of a learned exit in the loss, which keeps positions from all leaving after the same loop" limits:"[0,1e6)"`
 }
 
 // LearnedExit reports whether the model has a gate after each loop.
-func (l Loops) LearnedExit() bool { return l.Exit == "learned" }
+func (l Loops) LearnedExit() bool { return l.Exit == LearnedExit }
 
 // Random returns the distribution of loop counts, if there is one.
 func (l Loops) Random() (loop.Random, bool) {
@@ -48,8 +48,8 @@ func (l Loops) Random() (loop.Random, bool) {
 
 // Default is the default configuration.
 func Default() Config {
-	return Config{Layers: "1x4", Width: 64, Heads: 4, Hidden: 256, Norm: "layernorm", NormPlace: "pre", Activation: "gelu",
-		Positions: "rotary", RotaryBase: 10000, Bias: true, InitStd: 0.1, Injection: "none"}
+	return Config{Layers: "1x4", Width: 64, Heads: 4, Hidden: 256, Norm: LayerNorm, NormPlace: PreNorm, Activation: GELU,
+		Positions: RotaryPositions, RotaryBase: 10000, Bias: true, InitStd: 0.1, Injection: NoInjection}
 }
 
 // eps of the norms.
@@ -70,15 +70,15 @@ func (c Config) Check(l Loops) (loop.Architecture, error) {
 	switch {
 	case c.Width%c.Heads != 0:
 		return a, schema.Errorf("model.heads", " is %d, which does not divide model.width = %d", c.Heads, c.Width)
-	case c.Norm == "none" && c.NormPlace != "pre":
+	case c.Norm == NoNorm && c.NormPlace != PreNorm:
 		return a, schema.Errorf("model.norm_place", " is %s with model.norm = \"none\": there is no norm to place; set it to pre", c.NormPlace)
-	case c.Positions == "rotary" && c.Width/c.Heads%2 != 0:
+	case c.Positions == RotaryPositions && c.Width/c.Heads%2 != 0:
 		return a, schema.Errorf("model.positions", " is rotary, which needs heads of even width; width %d / heads %d is %d", c.Width, c.Heads, c.Width/c.Heads)
-	case c.Positions == "rotary" && c.RotaryBase <= 1:
+	case c.Positions == RotaryPositions && c.RotaryBase <= 1:
 		return a, schema.Errorf("model.rotary_base", " is %g, want more than 1", c.RotaryBase)
 	case l.RandomMax > 0 && l.RandomMean == 0:
 		return a, schema.Errorf("loops.random_max", " is %d with loops.random_mean = 0, which keeps the loop count fixed: set both or neither", l.RandomMax)
-	case l.Truncate > 0 && c.Injection == "none":
+	case l.Truncate > 0 && c.Injection == NoInjection:
 		return a, schema.Errorf("loops.truncate", " is %d with model.injection = \"none\": the layers before the looped block would get no gradient; "+
 			"set model.injection to add or linear", l.Truncate)
 	}
@@ -106,7 +106,7 @@ func (l Loops) checkExit(a loop.Architecture) error {
 }
 
 // finalNorm reports whether there is a norm before the head.
-func (c Config) finalNorm() bool { return c.Norm != "none" && c.NormPlace != "post" }
+func (c Config) finalNorm() bool { return c.Norm != NoNorm && c.NormPlace != PostNorm }
 
 // gated reports whether the feed-forward layer has a gate beside its hidden units.
-func (c Config) gated() bool { return c.Activation == "swiglu" }
+func (c Config) gated() bool { return c.Activation == SwiGLU }

@@ -21,7 +21,7 @@ func (p *Pass) Exits(states []graph.Tensor, targets graph.Index) *Exits {
 		gain := p.t.Constant(1, c.Width, ones)
 		gates = make([]graph.Tensor, len(states))
 		for i, s := range states {
-			gates[i] = p.t.Norm(s, gain, graph.Tensor{}, eps, c.Norm == "rmsnorm")
+			gates[i] = p.t.Norm(s, gain, graph.Tensor{}, eps, c.Norm == RMSNorm)
 		}
 	}
 	return NewExits(p.t, gates, p.parameter("exit.weight"), p.parameter("exit.bias"), targets)

@@ -103,16 +103,16 @@ func (m *Model) layout() {
 		}
 	}
 	norm := func(name string) {
-		if c.Norm == "none" {
+		if c.Norm == NoNorm {
 			return
 		}
 		vector(name+".gain", d, 1)
-		if c.Bias && c.Norm == "layernorm" {
+		if c.Bias && c.Norm == LayerNorm {
 			vector(name+".bias", d, 0)
 		}
 	}
 	matrix("embedding.weight", m.Vocabulary, d, normal)
-	if c.Positions == "learned" {
+	if c.Positions == LearnedPositions {
 		matrix("positions.weight", m.Length, d, normal)
 	}
 	for i := range m.Architecture.Layers() {
@@ -120,7 +120,7 @@ func (m *Model) layout() {
 		norm(name + "attention.norm")
 		linear(name+"attention.qkv", d, 3*d)
 		linear(name+"attention.out", d, d)
-		if c.NormPlace == "sandwich" {
+		if c.NormPlace == SandwichNorm {
 			norm(name + "attention.norm_out")
 		}
 		norm(name + "feedforward.norm")
@@ -130,11 +130,11 @@ func (m *Model) layout() {
 		}
 		linear(name+"feedforward.in", d, hidden)
 		linear(name+"feedforward.out", c.Hidden, d)
-		if c.NormPlace == "sandwich" {
+		if c.NormPlace == SandwichNorm {
 			norm(name + "feedforward.norm_out")
 		}
 	}
-	if c.Injection == "linear" { // begins as add
+	if c.Injection == LinearInjection { // begins as add
 		matrix("injection.state.weight", d, d, identity)
 		matrix("injection.input.weight", d, d, identity)
 	}
@@ -231,7 +231,7 @@ func (m *Model) FLOPs() int64 {
 		layer += 2 * d * h
 	}
 	n := int64(m.Architecture.Depth())*layer + 2*d*int64(m.Vocabulary)
-	if c.Injection == "linear" {
+	if c.Injection == LinearInjection {
 		n += int64(m.Architecture.Count()) * 2 * d * d
 	}
 	return n

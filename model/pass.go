@@ -62,9 +62,9 @@ func (p *Pass) LoopStates(tokens graph.Index) []graph.Tensor {
 func (p *Pass) Embed(tokens graph.Index) graph.Tensor {
 	var positions graph.Tensor
 	switch p.m.Config.Positions {
-	case "learned":
+	case LearnedPositions:
 		positions = p.parameter("positions.weight")
-	case "sinusoidal":
+	case SinusoidalPositions:
 		positions = p.t.Constant(p.m.Length, p.m.Config.Width, sinusoids(p.m.Length, p.m.Config.Width))
 	}
 	return p.t.Embedding(p.parameter("embedding.weight"), tokens, positions)
@@ -133,16 +133,16 @@ func (p *Pass) layers(x graph.Tensor, first int) graph.Tensor {
 // loopedBlock records the looped block on the state e that comes into it.
 func (p *Pass) loopedBlock(e graph.Tensor, first, loops int, each func(Loop)) {
 	input := e // what injection adds to the state
-	if p.m.Config.Injection == "linear" {
+	if p.m.Config.Injection == LinearInjection {
 		input = p.t.Linear(e, p.parameter("injection.input.weight"), graph.Tensor{}, false, graph.Identity, graph.Tensor{})
 	}
 	step := func(t int, s graph.Tensor) graph.Tensor {
 		switch {
 		case t == 0:
 			s = input
-		case p.m.Config.Injection == "add":
+		case p.m.Config.Injection == AddInjection:
 			s = p.t.Add(s, input)
-		case p.m.Config.Injection == "linear":
+		case p.m.Config.Injection == LinearInjection:
 			s = p.t.Linear(s, p.parameter("injection.state.weight"), graph.Tensor{}, false, graph.Identity, input)
 		}
 		if p.m.Config.LoopEmbedding {
@@ -177,19 +177,19 @@ func (p *Pass) layer(x graph.Tensor, i int) graph.Tensor {
 // residual wraps one half of a layer; sublayer(h, name, x) is f(h) + x.
 func (p *Pass) residual(x graph.Tensor, name string, sublayer func(h graph.Tensor, name string, x graph.Tensor) graph.Tensor) graph.Tensor {
 	switch p.m.Config.NormPlace {
-	case "post":
+	case PostNorm:
 		return p.norm(sublayer(x, name, x), name+".norm")
-	case "sandwich":
+	case SandwichNorm:
 		return p.norm(sublayer(p.norm(x, name+".norm"), name, x), name+".norm_out")
 	}
 	return sublayer(p.norm(x, name+".norm"), name, x)
 }
 
 func (p *Pass) norm(x graph.Tensor, name string) graph.Tensor {
-	if p.m.Config.Norm == "none" {
+	if p.m.Config.Norm == NoNorm {
 		return x
 	}
-	return p.t.Norm(x, p.parameter(name+".gain"), p.parameter(name+".bias"), eps, p.m.Config.Norm == "rmsnorm")
+	return p.t.Norm(x, p.parameter(name+".gain"), p.parameter(name+".bias"), eps, p.m.Config.Norm == RMSNorm)
 }
 
 func (p *Pass) linear(x graph.Tensor, name string, a graph.Activation, residual graph.Tensor) graph.Tensor {
@@ -199,7 +199,7 @@ func (p *Pass) linear(x graph.Tensor, name string, a graph.Activation, residual 
 func (p *Pass) attention(h graph.Tensor, name string, x graph.Tensor) graph.Tensor {
 	c := p.m.Config
 	qkv := p.linear(h, name+".qkv", graph.Identity, graph.Tensor{})
-	if c.Positions == "rotary" {
+	if c.Positions == RotaryPositions {
 		p.t.Rotary(qkv.Columns(0, 2*c.Width), c.Width/c.Heads, p.m.Length, c.RotaryBase)
 	}
 	return p.linear(p.t.Attention(qkv, c.Heads, p.m.Length), name+".out", graph.Identity, x)
@@ -208,9 +208,9 @@ func (p *Pass) attention(h graph.Tensor, name string, x graph.Tensor) graph.Tens
 func (p *Pass) feedforward(h graph.Tensor, name string, x graph.Tensor) graph.Tensor {
 	var hidden graph.Tensor
 	switch p.m.Config.Activation {
-	case "swiglu":
+	case SwiGLU:
 		hidden = p.t.SwiGLU(p.linear(h, name+".in", graph.Identity, graph.Tensor{}))
-	case "relu":
+	case ReLU:
 		hidden = p.linear(h, name+".in", graph.ReLU, graph.Tensor{})
 	default:
 		hidden = p.linear(h, name+".in", graph.GELU, graph.Tensor{})

@@ -212,7 +212,7 @@ func adafactor(o reference.Adafactor, beta func(step int) float64) optimizer {
 		ws, gs := m.Views(weights), m.Views(gradient)
 		for i, p := range m.Parameters {
 			op := &graph.Adafactor{X: ws[i], Grad: gs[i], ColV: r.Parameter(newBuffer(t, b, make([]float32, p.Cols))), Factor: factor,
-				Rate: rate, Beta: keep, Eps: float32(o.Eps), Clip: float32(o.Clip), Floor: float32(o.Floor), ScaleByParameter: o.ScaleByParameter}
+				Rate: rate, Beta: keep, Eps: float32(o.Eps), Clip: float32(o.Clip)}
 			if p.Rows > 1 {
 				op.RowV = r.Parameter(newBuffer(t, b, make([]float32, p.Rows)))
 			}

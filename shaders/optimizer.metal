@@ -3,7 +3,6 @@
 
 constant bool wide [[function_constant(10)]];  // a thread takes vectors of 4 elements of a row, else single elements
 constant bool with_factor [[function_constant(11)]];
-constant bool by_parameter [[function_constant(12)]];  // Adafactor's ScaleByParameter
 
 CONSTANT uint kMostLines = 8;  // of a threadgroup
 
@@ -67,15 +66,13 @@ struct AdafactorParams {
   uint column_sums, tile_sums;
   uint new_columns, tile_norms, new_mean;
   uint rate, beta;  // numbers of scalars
-  float eps, clip, least, decay;
+  float eps, clip, decay;
 };
 
-// How far to go along u, and what is left of x, once the sums of u² and x² are known.
-static inline float2 adafactor_step(float uu, float xx, device const float* scalars, constant AdafactorParams& p) {
+// The factor of u and that of x to subtract from x, once the sum of u² is known.
+static inline float2 adafactor_step(float uu, device const float* scalars, constant AdafactorParams& p) {
   const float size = float(p.rows) * float(p.cols), rate = scalars[p.rate];
-  float alpha = 1.0f;
-  if (by_parameter) alpha = max(p.least, sqrt(xx / size));
-  return float2(rate * alpha / max(1.0f, sqrt(uu / size) / p.clip), rate * p.decay);
+  return float2(rate / max(1.0f, sqrt(uu / size) / p.clip), rate * p.decay);
 }
 
 // A vector: one threadgroup in two passes.
@@ -93,20 +90,15 @@ kernel void adafactor_vector(device void* x [[buffer(0)]],
   const Place at = PLACE;
   const uint step = wide ? 4 : 1;
   const float f = factor_of(factor), beta = scalars[p.beta];
-  float4 uu = float4(0.0f), xx = uu;
+  float4 uu = float4(0.0f);
   for (uint j = at.tid * step; j < p.cols; j += group_threads * step) {
     const float4 g = f * load_some(grad, j, bf16_1, wide);
     const float4 v = beta * load_some(col_v, j, bf16_2, wide) + (1.0f - beta) * (g * g + p.eps);
     store_some(col_v, j, v, bf16_2, wide);
     const float4 u = g / sqrt(v);
     uu += u * u;
-    if (by_parameter) {
-      const float4 w = load_some(x, j, bf16_0, wide);
-      xx += w * w;
-    }
   }
-  const float uu_all = group_sum(together(uu), room, at), xx_all = group_sum(together(xx), room, at);
-  const float2 along = adafactor_step(uu_all, xx_all, scalars, p);
+  const float2 along = adafactor_step(group_sum(together(uu), room, at), scalars, p);
   for (uint j = at.tid * step; j < p.cols; j += group_threads * step) {
     const float4 w = load_some(x, j, bf16_0, wide);
     const float4 u = f * load_some(grad, j, bf16_1, wide) / sqrt(load_some(col_v, j, bf16_2, wide));
@@ -118,7 +110,7 @@ kernel void adafactor_vector(device void* x [[buffer(0)]],
 // SIMD-groups take its rows in turn. The first launch leaves in sums
 //
 //	Σg² of each row in each tile across, and from column_sums on of each column in each tile down
-//	from tile_sums on, of each tile: Σg²; the sum of its rows' old moments, once in a row of tiles; Σx²
+//	from tile_sums on, of each tile: Σg², and the sum of its rows' old moments, once in a row of tiles
 //
 // and the second in next
 //
@@ -131,12 +123,11 @@ kernel void adafactor_vector(device void* x [[buffer(0)]],
 static inline uint tile_column(uint tile, uint k, uint lane) { return ((tile * 4 + k) * 32 + lane) * (wide ? 4 : 1); }
 
 [[max_total_threads_per_threadgroup(256)]]
-kernel void adafactor_sums(device const void* x [[buffer(0)]],
-                           device const void* grad [[buffer(1)]],
-                           device const float* row_v [[buffer(2)]],
-                           device const float* factor [[buffer(3)]],
-                           device float* sums [[buffer(4)]],
-                           constant AdafactorParams& p [[buffer(5)]],
+kernel void adafactor_sums(device const void* grad [[buffer(0)]],
+                           device const float* row_v [[buffer(1)]],
+                           device const float* factor [[buffer(2)]],
+                           device float* sums [[buffer(3)]],
+                           constant AdafactorParams& p [[buffer(4)]],
                            uint2 tile [[threadgroup_position_in_grid]],
                            PLACE_PARAMETERS) {
   threadgroup float room[kRoom];
@@ -145,7 +136,7 @@ kernel void adafactor_sums(device const void* x [[buffer(0)]],
   const uint lines = group_threads / 32;
   const float f = factor_of(factor);
   const uint from = tile.y * p.height, to = min(from + p.height, p.rows);
-  float4 c[4] = {float4(0.0f), float4(0.0f), float4(0.0f), float4(0.0f)}, xx = float4(0.0f);
+  float4 c[4] = {float4(0.0f), float4(0.0f), float4(0.0f), float4(0.0f)};
   float gg = 0.0f, moments = 0.0f;
   for (uint i0 = from; i0 < to; i0 += lines) {
     const uint i = i0 + at.line;
@@ -153,13 +144,9 @@ kernel void adafactor_sums(device const void* x [[buffer(0)]],
     UNROLL for (uint k = 0; k < 4; k++) {
       const uint j = tile_column(tile.x, k, at.lane);
       if (i >= to || j >= p.cols) continue;
-      const float4 g = f * load_some(grad, i * p.grad + j, bf16_1, wide);
+      const float4 g = f * load_some(grad, i * p.grad + j, bf16_0, wide);
       c[k] += g * g;
       r += g * g;
-      if (by_parameter) {
-        const float4 w = load_some(x, i * p.x + j, bf16_0, wide);
-        xx += w * w;
-      }
     }
     const float row = line_sum(together(r), room, at);
     if (i < to && at.lane == 0) {
@@ -171,12 +158,10 @@ kernel void adafactor_sums(device const void* x [[buffer(0)]],
   UNROLL for (uint k = 0; k < 4; k++) columns[at.line][k][at.lane] = c[k];
   gg = group_sum(gg, room, at);
   moments = group_sum(moments, room, at);
-  const float squares = group_sum(together(xx), room, at);
   if (at.tid == 0) {
-    const uint mine = p.tile_sums + 3 * (tile.y * p.across + tile.x);
+    const uint mine = p.tile_sums + 2 * (tile.y * p.across + tile.x);
     sums[mine] = gg;
     sums[mine + 1] = moments;
-    sums[mine + 2] = squares;
   }
   for (uint k = at.line; k < 4; k += lines) {
     const uint j = tile_column(tile.x, k, at.lane);
@@ -214,8 +199,8 @@ kernel void adafactor_norms(device const void* grad [[buffer(0)]],
   }
   float gg = 0.0f, moments = 0.0f;
   for (uint t = at.tid; t < p.all; t += group_threads) {
-    gg += sums[p.tile_sums + 3 * t];
-    moments += sums[p.tile_sums + 3 * t + 1];
+    gg += sums[p.tile_sums + 2 * t];
+    moments += sums[p.tile_sums + 2 * t + 1];
   }
   gg = group_sum(gg, room, at);
   moments = group_sum(moments, room, at);
@@ -254,23 +239,17 @@ kernel void adafactor_update(device void* x [[buffer(0)]],
                              device const float* factor [[buffer(4)]],
                              device const float* scalars [[buffer(5)]],
                              device const uint* gate [[buffer(6)]],
-                             device const float* sums [[buffer(7)]],
-                             device const float* next [[buffer(8)]],
-                             constant AdafactorParams& p [[buffer(9)]],
+                             device const float* next [[buffer(7)]],
+                             constant AdafactorParams& p [[buffer(8)]],
                              uint2 tile [[threadgroup_position_in_grid]],
                              PLACE_PARAMETERS) {
   threadgroup float room[kRoom];
   if (closed(factor, gate)) return;
   const Place at = PLACE;
   const uint lines = group_threads / 32;
-  float uu = 0.0f, xx = 0.0f;
-  for (uint t = at.tid; t < p.all; t += group_threads) {
-    uu += next[p.tile_norms + t];
-    xx += sums[p.tile_sums + 3 * t + 2];
-  }
-  uu = group_sum(uu, room, at);
-  xx = group_sum(xx, room, at);
-  const float2 along = adafactor_step(uu, xx, scalars, p);
+  float uu = 0.0f;
+  for (uint t = at.tid; t < p.all; t += group_threads) uu += next[p.tile_norms + t];
+  const float2 along = adafactor_step(group_sum(uu, room, at), scalars, p);
   const float f = factor_of(factor), mean = next[p.new_mean];
   float4 c[4];
   UNROLL for (uint k = 0; k < 4; k++) {

@@ -38,13 +38,22 @@ type Addition struct {
 	Evaluate []int `toml:"evaluate" help:"further operand counts that evaluation reports"`
 	// Order says which digit of the answer comes first: the "most" or the "least"
 	// significant. Operands always begin with the most significant.
-	Order string `toml:"order" help:"digit of the answer that comes first: the most or the least significant" values:"most,least"`
+	Order DigitOrder `toml:"order" help:"digit of the answer that comes first: the most or the least significant"`
 }
 
-const (
-	mostFirst  = "most"
-	leastFirst = "least"
+// DigitOrder is which digit of the sum comes first.
+type DigitOrder string
 
+// The values of DigitOrder.
+const (
+	mostFirst  DigitOrder = "most"
+	leastFirst DigitOrder = "least"
+)
+
+// Values lists them.
+func (DigitOrder) Values() []string { return []string{string(mostFirst), string(leastFirst)} }
+
+const (
 	minOperands = 2
 	maxOperands = 256
 )

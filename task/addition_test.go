@@ -12,7 +12,7 @@ import (
 
 // spell returns the rendered tokens and targets of a sum from its question, as a
 // pupil would: on strings.
-func spell(question string, order string, width, length int) (tokens, targets string) {
+func spell(question string, order DigitOrder, width, length int) (tokens, targets string) {
 	sum := 0
 	for operand := range strings.SplitSeq(strings.TrimSuffix(question, "="), "+") {
 		n, err := strconv.Atoi(operand)
@@ -285,7 +285,7 @@ func TestAdditionCopiesItsConfiguration(t *testing.T) {
 }
 
 func TestExplainAddition(t *testing.T) {
-	for order, want := range map[string]string{
+	for order, want := range map[DigitOrder]string{
 		"most": `the sum of 4 numbers in 4 digits, most significant first
 
   315

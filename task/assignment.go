@@ -72,19 +72,28 @@ type Assignment struct {
 	// may repeat.
 	Evaluate []int `toml:"evaluate" help:"further depths that evaluation reports"`
 	// Format is "math", "code", or "both": each as often as the other.
-	Format string `toml:"format" help:"math (equations), code (a program) or both" values:"math,code,both"`
+	Format AssignmentFormat `toml:"format" help:"math (equations), code (a program) or both"`
 	// Shots is S, the number of questions with answers that go before.
 	Shots int `toml:"shots" help:"questions with answers before the question" limits:"[0,256]"`
 	// Loss is "every": at each answer, including those of the shots, or "last": only at
 	// the answer of the last question. Without shots, they are the same.
-	Loss string `toml:"loss" help:"every: at each answer, including those of the shots; last: at the last answer only" values:"every,last"`
+	Loss LossAt `toml:"loss" help:"every: at each answer, including those of the shots; last: at the last answer only"`
 }
 
+// AssignmentFormat is how assignments are written.
+type AssignmentFormat string
+
+// The values of AssignmentFormat.
 const (
-	mathFormat = "math"
-	codeFormat = "code"
-	bothFormat = "both"
+	mathFormat AssignmentFormat = "math"
+	codeFormat AssignmentFormat = "code"
+	bothFormat AssignmentFormat = "both"
 )
+
+// Values lists them.
+func (AssignmentFormat) Values() []string {
+	return []string{string(mathFormat), string(codeFormat), string(bothFormat)}
+}
 
 // Tokens 0 to 25 are the letters; those from valueToken on are the numbers from 1.
 const (
@@ -173,10 +182,10 @@ type notation struct {
 const ending = "?\nAnswer:"
 
 var (
-	mathematics = notation{mathFormat, mathToken, mathAskToken,
+	mathematics = notation{string(mathFormat), mathToken, mathAskToken,
 		"The following is a set of simple mathematical equations.\n\n", "=",
 		"What is the numerical value of "}
-	program = notation{codeFormat, codeToken, codeAskToken,
+	program = notation{string(codeFormat), codeToken, codeAskToken,
 		"The following is a very short Python program. Use the program to resolve the value of the variable in the question.\nProgram:\n", " = ",
 		"\nQuestion:\nWhat is the value of "}
 )

@@ -80,7 +80,7 @@ func TestAssignmentAnswers(t *testing.T) {
 					targets++
 				}
 			}
-			if want := map[string]int{lossEvery: c.Shots + 1, lossLast: 1}[c.Loss]; targets != want {
+			if want := map[LossAt]int{lossEvery: c.Shots + 1, lossLast: 1}[c.Loss]; targets != want {
 				t.Fatalf("%+v: %d targets, want %d", c, targets, want)
 			}
 		}
@@ -180,8 +180,8 @@ func TestAssignmentRefuses(t *testing.T) {
 func TestAssignmentRapid(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		c := Assignment{rapid.IntRange(1, 27).Draw(t, "variables"), rapid.IntRange(1, 40).Draw(t, "values"), rapid.SliceOfN(rapid.IntRange(-1, 5), 0, 3).Draw(t, "depth"),
-			rapid.SliceOfN(rapid.IntRange(0, 5), 0, 2).Draw(t, "evaluate"), rapid.SampledFrom([]string{mathFormat, codeFormat, bothFormat}).Draw(t, "format"),
-			rapid.IntRange(0, 3).Draw(t, "shots"), rapid.SampledFrom([]string{lossEvery, lossLast}).Draw(t, "loss")}
+			rapid.SliceOfN(rapid.IntRange(0, 5), 0, 2).Draw(t, "evaluate"), rapid.SampledFrom([]AssignmentFormat{mathFormat, codeFormat, bothFormat}).Draw(t, "format"),
+			rapid.IntRange(0, 3).Draw(t, "shots"), rapid.SampledFrom([]LossAt{lossEvery, lossLast}).Draw(t, "loss")}
 		task, err := c.New()
 		if err != nil {
 			return

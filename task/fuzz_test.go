@@ -15,35 +15,29 @@ func FuzzTasks(f *testing.F) {
 		f.Add(kind, byte(0), byte(0), byte(255), byte(1), uint64(3))
 	}
 	f.Fuzz(func(t *testing.T, kind, a, b, c, flags byte, seed uint64) {
-		pick := func(bit byte, no, yes string) string {
-			if flags>>bit&1 == 0 {
-				return no
-			}
-			return yes
-		}
 		var table any
 		var made Task
 		var err error
 		switch kind % 5 {
 		case 0:
-			x := PHop{int(a), int(b), int(c), pick(0, noRepeats, planted), pick(1, lossEvery, lossLast)}
+			x := PHop{int(a), int(b), int(c), pick(flags, 0, noRepeats, planted), pick(flags, 1, lossEvery, lossLast)}
 			table = x
 			made, err = x.New()
 		case 1:
-			x := Addition{int(a % 12), []int{int(b % 40), int(c % 40)}, nil, pick(0, mostFirst, leastFirst)}
+			x := Addition{int(a % 12), []int{int(b % 40), int(c % 40)}, nil, pick(flags, 0, mostFirst, leastFirst)}
 			table = x
 			made, err = x.New()
 		case 2:
-			x := GroupWord{pick(0, "S", "Z") + fmt.Sprint(a%9), []int{int(b), int(c)}, nil, pick(1, lossEvery, lossLast)}
+			x := GroupWord{pick(flags, 0, "S", "Z") + fmt.Sprint(a%9), []int{int(b), int(c)}, nil, pick(flags, 1, lossEvery, lossLast)}
 			table = x
 			made, err = x.New()
 		case 3:
-			x := Assignment{int(a), int(b), []int{int(c % 8)}, nil, pick(0, mathFormat, bothFormat), int(flags >> 4), pick(1, lossEvery, lossLast)}
+			x := Assignment{int(a), int(b), []int{int(c % 8)}, nil, pick(flags, 0, mathFormat, bothFormat), int(flags >> 4), pick(flags, 1, lossEvery, lossLast)}
 			table = x
 			made, err = x.New()
 		case 4:
-			x := IGSM{int(a), int(b%6) + 1, int(b/6%6) + 1, int(c % 24), int(c/24) + 5, mostOperands, pick(0, lightLaw, fixedLaw), nil,
-				pick(1, wholeNames, letterNames), pick(2, askOne, askEvery), 0}
+			x := IGSM{int(a), int(b%6) + 1, int(b/6%6) + 1, int(c % 24), int(c/24) + 5, mostOperands, pick(flags, 0, lightLaw, fixedLaw), nil,
+				pick(flags, 1, wholeNames, letterNames), pick(flags, 2, askOne, askEvery), 0}
 			table = x
 			made, err = x.New()
 		}
@@ -68,4 +62,12 @@ func FuzzTasks(f *testing.F) {
 			}
 		}
 	})
+}
+
+// pick takes one of two values, as a bit of the flags says.
+func pick[T any](flags, bit byte, no, yes T) T {
+	if flags>>bit&1 == 0 {
+		return no
+	}
+	return yes
 }

@@ -48,7 +48,7 @@ type GroupWord struct {
 	// Loss is "every": at each position of the word, or "last": only at its last
 	// one. The split divides whole words, so with "every" a held-out word may start
 	// like a training word.
-	Loss string `toml:"loss" help:"every: the product so far at each position of the word; last: at its last position only" values:"every,last"`
+	Loss LossAt `toml:"loss" help:"every: the product so far at each position of the word; last: at its last position only"`
 }
 
 // maxWord catches slips of the pen; nothing in the sampler needs it.

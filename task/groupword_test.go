@@ -200,7 +200,7 @@ func TestGroupWordRapid(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		c := GroupWord{rapid.SampledFrom([]string{"S3", "S4", "A4", "Z2", "Z5", "Z11"}).Draw(t, "group"),
 			rapid.SliceOfN(rapid.IntRange(0, 12), 0, 3).Draw(t, "lengths"), rapid.SliceOfN(rapid.IntRange(0, 12), 0, 2).Draw(t, "evaluate"),
-			rapid.SampledFrom([]string{lossEvery, lossLast}).Draw(t, "loss")}
+			rapid.SampledFrom([]LossAt{lossEvery, lossLast}).Draw(t, "loss")}
 		task, err := c.New()
 		if err != nil {
 			return

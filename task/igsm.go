@@ -101,28 +101,58 @@ type IGSM struct {
 	Operands int `toml:"operands" help:"most operands of a definition, including its constant, 2 to 4" limits:"[2,4]"`
 	// Law says how many operations a problem has: "light", the smaller of two uniform draws from 1 to Operations, so that
 	// few are likelier; or "fixed", Operations.
-	Law string `toml:"law" help:"number of operations: light (up to the most, small numbers are likelier) or fixed (the most)" values:"light,fixed"`
+	Law IGSMLaw `toml:"law" help:"number of operations: light (up to the most, small numbers are likelier) or fixed (the most)"`
 	// Evaluate lists further numbers of operations that evaluation reports, each as a kind, 5 to 64. They may exceed Operations.
 	Evaluate []int `toml:"evaluate" help:"further numbers of operations that evaluation reports, 5 to 64"`
 	// Names says how E#I is read: "whole", as one token; or "letters", as three, so that names have something in common
 	// but sequences are nearly twice as long.
-	Names string `toml:"names" help:"tokens of a name such as E#I: whole (one) or letters (three)" values:"whole,letters"`
+	Names IGSMNames `toml:"names" help:"tokens of a name such as E#I: whole (one) or letters (three)"`
 	// Ask says what a problem asks for: "one" quantity, or "every" one, in training with a target for each. With "every",
 	// evaluation uses the last question.
-	Ask string `toml:"ask" help:"what a problem asks for: one quantity, or every one, to learn more from each problem" values:"one,every"`
+	Ask IGSMAsk `toml:"ask" help:"what a problem asks for: one quantity, or every one, to learn more from each problem"`
 	// Length is the number of tokens of a sequence. Shorter problems are padded on the left, so that the question always ends at
 	// the last position, which has the answer as target. Longer problems are drawn again with the same number of operations. 0
 	// has room for the longest.
 	Length int `toml:"length" help:"tokens of a sequence; longer problems are drawn again; 0 has room for every problem" limits:"[0,65536]"`
 }
 
+// IGSMLaw is how the number of operations is drawn.
+type IGSMLaw string
+
+// The values of IGSMLaw.
 const (
-	lightLaw      = "light"
-	fixedLaw      = "fixed"
-	wholeNames    = "whole"
-	letterNames   = "letters"
-	askOne        = "one"
-	askEvery      = "every"
+	lightLaw IGSMLaw = "light"
+	fixedLaw IGSMLaw = "fixed"
+)
+
+// Values lists them.
+func (IGSMLaw) Values() []string { return []string{string(lightLaw), string(fixedLaw)} }
+
+// IGSMNames is how quantities are named.
+type IGSMNames string
+
+// The values of IGSMNames.
+const (
+	wholeNames  IGSMNames = "whole"
+	letterNames IGSMNames = "letters"
+)
+
+// Values lists them.
+func (IGSMNames) Values() []string { return []string{string(wholeNames), string(letterNames)} }
+
+// IGSMAsk is which quantities are asked for.
+type IGSMAsk string
+
+// The values of IGSMAsk.
+const (
+	askOne   IGSMAsk = "one"
+	askEvery IGSMAsk = "every"
+)
+
+// Values lists them.
+func (IGSMAsk) Values() []string { return []string{string(askOne), string(askEvery)} }
+
+const (
 	maxLetters    = 26
 	maxOperations = 64
 

@@ -327,7 +327,7 @@ func checkProblem(t *testing.T, task *igsm, p *solution) {
 func TestIGSMKinds(t *testing.T) {
 	for _, tt := range []struct {
 		operations int
-		law        string
+		law        IGSMLaw
 		evaluate   []int
 		want       string
 	}{
@@ -392,7 +392,7 @@ func TestIGSMLengthAndNames(t *testing.T) {
 // The longest problem fills the default length.
 func TestIGSMWastesNothing(t *testing.T) {
 	for i := range 4 {
-		names, ask := []string{wholeNames, letterNames}[i%2], []string{askOne, askEvery}[i/2]
+		names, ask := []IGSMNames{wholeNames, letterNames}[i%2], []IGSMAsk{askOne, askEvery}[i/2]
 		made, err := IGSM{7, 4, 4, 20, 15, mostOperands, lightLaw, nil, names, ask, 0}.New()
 		if err != nil {
 			t.Fatal(err)
@@ -676,7 +676,7 @@ func TestIGSMAnySettings(t *testing.T) {
 	taken := 0
 	for range 60 {
 		c := IGSM{Modulus: 2 + r.IntN(30), Levels: 2 + r.IntN(5), Width: 2 + r.IntN(4), Operations: 5 + r.IntN(12), Operands: 2 + r.IntN(3),
-			Law: []string{lightLaw, fixedLaw}[r.IntN(2)], Names: []string{wholeNames, letterNames}[r.IntN(2)], Ask: []string{askOne, askEvery}[r.IntN(2)]}
+			Law: []IGSMLaw{lightLaw, fixedLaw}[r.IntN(2)], Names: []IGSMNames{wholeNames, letterNames}[r.IntN(2)], Ask: []IGSMAsk{askOne, askEvery}[r.IntN(2)]}
 		least := (c.Levels - 1) * c.Width
 		c.Edges = min(least+r.IntN(12), least*c.Width)
 		if r.IntN(2) == 0 {

@@ -40,19 +40,36 @@ type PHop struct {
 	// (and some position with loss has p hops); a hop is then about Letters−1
 	// positions long, so answers lie close. Or "planted": exactly p hops from the
 	// last position, spread over the whole sequence, about n/p positions each.
-	Sampler string `toml:"sampler" help:"no-repeats (uniform, neighbours different) or planted (p hops over the whole sequence)" values:"no-repeats,planted"`
+	Sampler PHopSampler `toml:"sampler" help:"no-repeats (uniform, neighbours different) or planted (p hops over the whole sequence)"`
 	// Loss is "every": at each position that has p hops, or "last": only at the
 	// last position. The split divides whole sequences, so with "every" the early
 	// positions of a held-out sequence may end a prefix that training has seen.
-	Loss string `toml:"loss" help:"every: at each position that has p hops; last: at the last position only" values:"every,last"`
+	Loss LossAt `toml:"loss" help:"every: at each position that has p hops; last: at the last position only"`
 }
 
+// PHopSampler is how sequences of the p-hop task are drawn.
+type PHopSampler string
+
+// The values of PHopSampler.
 const (
-	noRepeats = "no-repeats"
-	planted   = "planted"
-	lossEvery = "every"
-	lossLast  = "last"
+	noRepeats PHopSampler = "no-repeats"
+	planted   PHopSampler = "planted"
 )
+
+// Values lists them.
+func (PHopSampler) Values() []string { return []string{string(noRepeats), string(planted)} }
+
+// LossAt says which answers of a sequence have a loss.
+type LossAt string
+
+// The values of LossAt.
+const (
+	lossEvery LossAt = "every"
+	lossLast  LossAt = "last"
+)
+
+// Values lists them.
+func (LossAt) Values() []string { return []string{string(lossEvery), string(lossLast)} }
 
 // minHopsExist is the smallest acceptable probability that p hops exist from the
 // last position of a no-repeats sequence. Below it sampling is mostly redrawing,

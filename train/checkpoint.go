@@ -11,10 +11,12 @@ import (
 
 	"coil/backend"
 	"coil/config"
+	"coil/eval"
 	"coil/graph"
 	"coil/model"
 	"coil/run"
 	"coil/run/safetensors"
+	"coil/task"
 )
 
 // The files of a checkpoint. The names in weights and average are those of [model.Parameter].
@@ -333,6 +335,33 @@ func (t *Trainer) Resume(c run.Checkpoint) error {
 		t.remarks = append(t.remarks, fmt.Sprintf("the checkpoint was computed by the kernels %s, and these are %s: results are as accurate, but not bit for bit those of a run with the old kernels throughout", had, now))
 	}
 	return nil
+}
+
+// Load makes the task and the model of a configuration, on a backend, with the weights of a checkpoint that evaluation uses.
+// Whoever has it frees the weights.
+func Load(b backend.Backend, c config.Config, from run.Checkpoint) (eval.Trained, error) {
+	t, err := c.Task.New()
+	if err != nil {
+		return eval.Trained{}, err
+	}
+	m, err := model.New(c.Model, c.Loops, len(t.Vocabulary()), t.Length())
+	if err != nil {
+		return eval.Trained{}, err
+	}
+	return LoadModel(b, m, t, from)
+}
+
+// LoadModel is Load for whoever has the model and its task.
+func LoadModel(b backend.Backend, m *model.Model, t task.Task, from run.Checkpoint) (eval.Trained, error) {
+	weights, err := b.NewBuffer(m.Size)
+	if err != nil {
+		return eval.Trained{}, err
+	}
+	if err := LoadWeights(from, m, weights, true); err != nil {
+		weights.Free()
+		return eval.Trained{}, err
+	}
+	return eval.Trained{Backend: b, Model: m, Task: t, Weights: weights}, nil
 }
 
 // LoadWeights reads the weights of a checkpoint into a buffer: with average those that evaluation uses, if the

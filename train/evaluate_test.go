@@ -7,27 +7,24 @@ import (
 	"coil/backend"
 	"coil/backend/cpu"
 	"coil/eval"
-	"coil/graph"
 	"coil/run"
 
 	"github.com/google/go-cmp/cmp"
 )
 
-// checkpointed is the buffer of the weights of a run's newest checkpoint, as coil eval takes them.
-func checkpointed(t *testing.T, tr *Trainer, r *run.Run, b backend.Backend) graph.Buffer {
+// checkpointed is the model with the weights of a run's newest checkpoint, as coil eval takes them.
+func checkpointed(t *testing.T, tr *Trainer, r *run.Run, b backend.Backend) eval.Trained {
 	t.Helper()
 	from, err := r.Latest()
 	if err != nil {
 		t.Fatal(err)
 	}
-	weights, err := b.NewBuffer(tr.Model.Size)
+	m, err := Load(b, tr.Config, from)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := LoadWeights(from, tr.Model, weights, true); err != nil {
-		t.Fatal(err)
-	}
-	return weights
+	t.Cleanup(m.Weights.Free)
+	return m
 }
 
 // An event of evaluation has what coil eval says of the same weights, after each loop.
@@ -46,7 +43,7 @@ func TestLensOfAnEvaluation(t *testing.T) {
 
 			b := newBackend(t, cpu.Options{Workers: 1})
 			loops := tr.Model.Architecture.Count()
-			e, err := eval.New(b, tr.Model, tr.Task, checkpointed(t, tr, r, b), c.Train.Batch, eval.LensCounts(loops))
+			e, err := eval.New(checkpointed(t, tr, r, b), c.Train.Batch, eval.LensCounts(loops))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -80,11 +77,12 @@ func TestLensIsPlanned(t *testing.T) {
 	c := tiny()
 	c.Model.Layers = "1x40"
 	tr := newTrainer(t, c, 1)
-	plan, err := eval.Plan(tr.backend, tr.Model, tr.state.evaluated(), c.Train.Batch, eval.LensCounts(40))
+	m := eval.Trained{Backend: tr.backend, Model: tr.Model, Task: tr.Task, Weights: tr.state.evaluated()}
+	plan, err := eval.Plan(m, c.Train.Batch, eval.LensCounts(40))
 	if err != nil {
 		t.Fatal(err)
 	}
-	samples, err := eval.PlanSamples(tr.backend, tr.Model, tr.Task, tr.state.evaluated(), HeldOutSeed)
+	samples, err := eval.PlanSamples(m, HeldOutSeed)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -116,7 +114,7 @@ func TestSamplesOfAnEvaluation(t *testing.T) {
 				}
 			}
 		}
-		s, err := eval.NewSamples(tr.backend, tr.Model, tr.Task, checkpointed(t, tr, r, tr.backend), HeldOutSeed)
+		s, err := eval.NewSamples(checkpointed(t, tr, r, tr.backend), HeldOutSeed)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -134,24 +134,24 @@ func (t *Trainer) compileGroups() error {
 
 // compileEvaluation makes what evaluations run, after adding its memory to that of training, if that is not too much.
 func (t *Trainer) compileEvaluation(add func(backend.Memory)) error {
-	weights, lens := t.state.evaluated(), eval.LensCounts(t.Model.Architecture.Count())
-	batch := min(t.Config.Train.Batch, max(1, t.Config.Evaluate.Examples))
-	plan, err := eval.Plan(t.backend, t.Model, weights, batch, lens)
+	m := eval.Trained{Backend: t.backend, Model: t.Model, Task: t.Task, Weights: t.state.evaluated()}
+	lens, batch := eval.LensCounts(t.Model.Architecture.Count()), min(t.Config.Train.Batch, max(1, t.Config.Evaluate.Examples))
+	plan, err := eval.Plan(m, batch, lens)
 	if err != nil {
 		return err
 	}
 	add(plan)
-	if plan, err = eval.PlanSamples(t.backend, t.Model, t.Task, weights, HeldOutSeed); err != nil {
+	if plan, err = eval.PlanSamples(m, HeldOutSeed); err != nil {
 		return err
 	}
 	add(plan)
 	if have := t.backend.Info().Memory; t.Memory.Total() > have {
 		return &backend.MemoryError{Need: t.Memory, Have: have}
 	}
-	if t.evaluator, err = eval.New(t.backend, t.Model, t.Task, weights, batch, lens); err != nil {
+	if t.evaluator, err = eval.New(m, batch, lens); err != nil {
 		return err
 	}
-	t.samples, err = eval.NewSamples(t.backend, t.Model, t.Task, weights, HeldOutSeed)
+	t.samples, err = eval.NewSamples(m, HeldOutSeed)
 	return err
 }
 

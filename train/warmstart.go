@@ -96,7 +96,7 @@ func configAt(c run.Checkpoint) (map[string]string, error) {
 
 // unrolls returns an error if a loop is more than its layers, before or after.
 func (t *Trainer) unrolls(had map[string]string) error {
-	for _, v := range []map[string]string{had, {"model.injection": t.Config.Model.Injection, "model.loop_embedding": strconv.FormatBool(t.Config.Model.LoopEmbedding)}} {
+	for _, v := range []map[string]string{had, {"model.injection": string(t.Config.Model.Injection), "model.loop_embedding": strconv.FormatBool(t.Config.Model.LoopEmbedding)}} {
 		if v["model.injection"] != "none" || v["model.loop_embedding"] == "true" {
 			return fmt.Errorf("%w: with model.injection = %q and model.loop_embedding = %s a loop does more than its layers, and can't be unrolled",
 				loop.ErrGrowth, v["model.injection"], v["model.loop_embedding"])

@@ -57,7 +57,6 @@ func (r *reference) adafactor(o *graph.Adafactor) {
 	}
 	x, g, rowV, colV := r.read(o.X), r.read(o.Grad), r.read(o.RowV), r.read(o.ColV)
 	rows, cols := make([]total, x.rows), make([]total, x.cols)
-	var squares total
 	for i := range x.rows {
 		for j := range x.cols {
 			d := factor.times(g.at(i, j))
@@ -65,7 +64,6 @@ func (r *reference) adafactor(o *graph.Adafactor) {
 			s := d.times(d).plus(exact(o.Eps))
 			rows[i].add(s)
 			cols[j].add(s)
-			squares.addProduct(x.at(i, j), x.at(i, j))
 		}
 	}
 	beta := r.scalar(o.Beta)
@@ -91,13 +89,10 @@ func (r *reference) adafactor(o *graph.Adafactor) {
 		}
 	}
 	clip := updates.mean().sqrt().over(exact(o.Clip)).atLeast(exact(1))
-	alpha := exact(1)
-	if o.ScaleByParameter {
-		alpha = squares.mean().sqrt().atLeast(exact(o.Floor))
-	}
+	rate := r.scalar(o.Rate)
+	keep := exact(1).minus(rate.times(exact(o.Decay))) // rounded once for all elements
 	for i := range x.x {
-		d := alpha.times(u.x[i].over(clip)).plus(exact(o.Decay).times(x.x[i]))
-		x.x[i] = x.x[i].minus(r.scalar(o.Rate).times(d))
+		x.x[i] = keep.times(x.x[i]).minus(rate.times(u.x[i].over(clip)))
 	}
 	r.write(o.X, x)
 	r.write(o.RowV, rowV)
@@ -193,27 +188,25 @@ func adamwCases(s *suite) {
 func adafactorCases(s *suite) {
 	for i, shape := range [][2]int{{1, 1}, {1, 20}, {2, 3}, {20, 1}, {33, 17}, {5, 132}, {150, 600}, {1, 1030}} {
 		for variant, factor := range factors {
-			for _, scale := range []bool{false, true} {
-				n, d := shape[0], shape[1]
-				c := s.inUpdate("[%d,%d] factor=%s scale by parameter=%v", n, d, factor.name, scale)
-				op := &graph.Adafactor{ColV: c.state("ColV", 1, d, always(0)), Factor: c.factor(variant), Rate: c.Scalar(), Beta: c.Scalar(),
-					Eps: []float32{1e-30, 0.1}[variant%2], Clip: []float32{1, 0.5, 100}[variant%3], Floor: 1e-3, Decay: []float32{0, 0.01}[i%2], ScaleByParameter: scale}
-				if n > 1 {
-					op.RowV = c.state("RowV", 1, n, always(0))
-				}
-				c.pad = pads[(i+variant)%len(pads)]
-				op.X, op.Grad = c.state("X", n, d), c.in("gradient", n, d)
-				c.steps(3, func(t int) []float32 {
-					return []float32{0.01, 1 - float32(math.Pow(float64(t), -0.8))}
-				}, op)
+			n, d := shape[0], shape[1]
+			c := s.inUpdate("[%d,%d] factor=%s", n, d, factor.name)
+			op := &graph.Adafactor{ColV: c.state("ColV", 1, d, always(0)), Factor: c.factor(variant), Rate: c.Scalar(), Beta: c.Scalar(),
+				Eps: []float32{1e-30, 0.1}[variant%2], Clip: []float32{1, 0.5, 100}[variant%3], Decay: []float32{0, 0.01}[i%2]}
+			if n > 1 {
+				op.RowV = c.state("RowV", 1, n, always(0))
 			}
+			c.pad = pads[(i+variant)%len(pads)]
+			op.X, op.Grad = c.state("X", n, d), c.in("gradient", n, d)
+			c.steps(3, func(t int) []float32 {
+				return []float32{0.01, 1 - float32(math.Pow(float64(t), -0.8))}
+			}, op)
 		}
 	}
 	// A vector and a matrix that take more than one round of the threads that sum them.
 	for _, shape := range [][3]int{{1, 1100, 1}, {2, 32_899, 1}, {2, 32_899, 100}} {
 		c := s.inUpdate("[%d,%d] clip=%d", shape[0], shape[1], shape[2])
 		op := &graph.Adafactor{X: c.state("X", shape[0], shape[1]), Grad: c.in("gradient", shape[0], shape[1]), ColV: c.state("ColV", 1, shape[1], c.positive),
-			Beta: c.Scalar(), Eps: 1e-30, Clip: float32(shape[2]) / 2, Floor: 1e-3, Decay: 0.1, ScaleByParameter: true}
+			Beta: c.Scalar(), Eps: 1e-30, Clip: float32(shape[2]) / 2, Decay: 0.1}
 		if shape[0] > 1 {
 			op.RowV = c.state("RowV", 1, shape[0], c.positive)
 		}
@@ -223,13 +216,8 @@ func adafactorCases(s *suite) {
 		c := s.inUpdate("wide matrix, clip %g", clip)
 		c.steps(1, func(int) []float32 { return []float32{0.01, 0.5} }, &graph.Adafactor{X: c.state("X", 2, 33_001), Grad: c.in("gradient", 2, 33_001),
 			RowV: c.state("RowV", 1, 2, c.positive), ColV: c.state("ColV", 1, 33_001, c.positive), Rate: c.Scalar(), Beta: c.Scalar(),
-			Eps: 0.1, Clip: clip, Floor: 1e-3, ScaleByParameter: true})
+			Eps: 0.1, Clip: clip})
 	}
-
-	c := s.inUpdate("parameters below the floor")
-	op := &graph.Adafactor{X: c.state("X", 3, 4, c.scaled(1e-6)), Grad: c.in("gradient", 3, 4), RowV: c.state("RowV", 1, 3, c.positive), ColV: c.state("ColV", 1, 4, c.positive),
-		Eps: 1e-30, Clip: 1, Floor: 1e-3, ScaleByParameter: true}
-	c.steps(1, func(int) []float32 { return nil }, op)
 }
 
 func averageCases(s *suite) {

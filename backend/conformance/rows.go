@@ -180,12 +180,12 @@ var rowTable = []rowCase{
 	{"adafactor", 4, true, func(c *trial, more int) []graph.Op {
 		d := 40 + more
 		return []graph.Op{&graph.Adafactor{X: c.state("X", 6, d), Grad: c.in("gradient", 6, d), RowV: c.state("RowV", 1, 6, c.positive),
-			ColV: c.state("ColV", 1, d, c.positive), Beta: c.number(0.9), Eps: 1e-3, Clip: 1, Floor: 1e-3, ScaleByParameter: true}}
+			ColV: c.state("ColV", 1, d, c.positive), Beta: c.number(0.9), Eps: 1e-3, Clip: 1}}
 	}},
 	{"adafactor of a vector", 3, true, func(c *trial, more int) []graph.Op {
 		d := 40 + more
 		return []graph.Op{&graph.Adafactor{X: c.state("X", 1, d), Grad: c.in("gradient", 1, d), ColV: c.state("ColV", 1, d, c.positive),
-			Beta: c.number(0.9), Eps: 1e-3, Clip: 1, Floor: 1e-3}}
+			Beta: c.number(0.9), Eps: 1e-3, Clip: 1}}
 	}},
 	{"average", 2, true, func(c *trial, more int) []graph.Op {
 		d := 40 + more

@@ -70,13 +70,11 @@ func (l *lowering) adafactor(o *graph.Adafactor) kernel {
 		scratch := w.scratch
 		rows, cols, u := cut(&scratch, n), cut(&scratch, m), cut(&scratch, m)
 		clear(cols)
-		var xx float64
 		for i := range n {
-			xr, gr := x.row(xs, i), g.row(gs, i)
+			gr := g.row(gs, i)
 			rows[i] = f*f*v.Dot(gr, gr)/float32(m) + o.Eps
 			v.Multiply(u, gr, gr, f*f)
 			v.Add(cols, cols, u, 1, 1)
-			xx += float64(v.Dot(xr, xr))
 		}
 		// From here on cols is 1/√ColV, and rows f/√(RowV/mean): the update is their product with the gradient.
 		beta := scalars[o.Beta]
@@ -99,16 +97,12 @@ func (l *lowering) adafactor(o *graph.Adafactor) kernel {
 			v.Multiply(u, g.row(gs, i), cols, rows[i])
 			uu += float64(v.Dot(u, u))
 		}
-		size := float64(n * m)
-		rate, alpha := float64(scalars[o.Rate]), 1.0
-		if o.ScaleByParameter {
-			alpha = max(float64(o.Floor), math.Sqrt(xx/size))
-		}
-		alpha /= max(1, math.Sqrt(uu/size)/float64(o.Clip))
+		rate := float64(scalars[o.Rate])
+		step := rate * (1 / max(1, math.Sqrt(uu/float64(n*m))/float64(o.Clip)))
 		for i := range n {
 			xr := x.row(xs, i)
 			v.Multiply(u, g.row(gs, i), cols, rows[i])
-			v.Add(xr, xr, u, float32(1-rate*float64(o.Decay)), float32(-rate*alpha))
+			v.Add(xr, xr, u, float32(1-rate*float64(o.Decay)), float32(-step))
 		}
 	}).needs(round(n)+2*round(m), gemm.Need{})
 }

@@ -3,27 +3,20 @@ package main
 import (
 	"errors"
 	"fmt"
-	"path/filepath"
 	"strconv"
 	"strings"
 
-	"coil/backend"
 	"coil/config"
 	"coil/eval"
 	"coil/format"
 	"coil/model"
-	"coil/run"
-	"coil/train"
 
 	"github.com/spf13/cobra"
 )
 
 func newEval() *cobra.Command {
-	var root, loops, exit string
-	var step, examples, batch int
-	var seed uint64
-	var asJSON bool
-	var backends backendFlags
+	var o measureFlags
+	var loops, exit string
 	cmd := &cobra.Command{
 		Use:   "eval RUN",
 		Short: "Measure a trained model on held-out examples, at any number of loops",
@@ -37,22 +30,12 @@ func newEval() *cobra.Command {
 			"would have left with probability q or more. The table shows the mean number of loops, and the loss and accuracy at the exit.",
 		Args: exactArgs(1, "a run"),
 	}
+	o.addRuns(cmd)
 	f := cmd.Flags()
-	f.SortFlags = false
-	f.StringVar(&root, "runs", defaultRoot, "`folder` of the runs")
 	f.StringVar(&loops, "loops", "", "`counts` of loops of the looped block: 4, or 1,2,4, or 1..16; by default, the trained count")
 	f.StringVar(&exit, "exit", "", "`probabilities` at which a learned exit leaves: 0.9, or 0.5,0.9,1")
-	f.IntVar(&step, "step", -1, "`step` of the checkpoint; by default, the newest")
-	f.IntVar(&examples, "examples", 2048, "`number` of held-out examples of each kind")
-	f.Uint64Var(&seed, "seed", train.HeldOutSeed, "`seed` of the examples")
-	f.IntVar(&batch, "batch", 64, "`number` of examples at a time")
-	f.BoolVar(&asJSON, "json", false, "print JSON")
-	backends.add(cmd)
-	cmd.ValidArgsFunction = completeRuns
+	o.addExamples(cmd, 2048, 64)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if examples < 1 || batch < 1 {
-			return usageError{fmt.Errorf("--examples %d and --batch %d: both must be at least 1", examples, batch)}
-		}
 		counts, err := parseCounts(loops)
 		if err != nil {
 			return err
@@ -64,27 +47,35 @@ func newEval() *cobra.Command {
 		if loops != "" && exit != "" {
 			return usageError{errors.New("--loops and --exit: the exit decides after how many loops; give one of them")}
 		}
-		path, err := run.Resolve(root, args[0])
-		if err != nil {
-			return inputError{err}
+		learned := func(c config.Config) error {
+			if thresholds != nil && !c.Loops.LearnedExit() {
+				return usageError{fmt.Errorf("--exit %s: the run has no learned exit; train one with --loops.exit learned", exit)}
+			}
+			return nil
 		}
-		r, err := run.View(path)
-		if err != nil {
-			return err
-		}
-		c, checkpoint, err := trained(cmd.ErrOrStderr(), r, step)
-		if err != nil {
-			return err
-		}
-		b, err := backends.open(cmd.ErrOrStderr())
-		if err != nil {
-			return err
-		}
-		defer b.Close()
-		if thresholds != nil && !c.Loops.LearnedExit() {
-			return usageError{fmt.Errorf("--exit %s: the run has no learned exit; train one with --loops.exit learned", exit)}
-		}
-		return evaluate(cmd, c, r, checkpoint, b, counts, thresholds, seed, examples, min(batch, examples), asJSON)
+		return o.with(cmd, args[0], learned, func(m *trainedModel) error {
+			x := evaluation{Run: m.run.Path(), Step: m.checkpoint.Step, Model: m.Model.Architecture.String(), Task: m.Task.Name(), Metric: eval.MetricName(m.Task)}
+			w := cmd.OutOrStdout()
+			if !o.asJSON {
+				m.printTitle(w, o.examples)
+			}
+			if thresholds != nil {
+				if x.Exits, err = evaluateExits(m, &o, thresholds); err != nil {
+					return err
+				}
+			} else if x.Results, err = evaluate(m, &o, counts); err != nil {
+				return err
+			}
+			switch {
+			case o.asJSON:
+				return writeJSON(w, x)
+			case thresholds != nil:
+				fmt.Fprint(w, exitTable(m.Task.ExactMatch(), x.Exits))
+			default:
+				fmt.Fprint(w, evaluationTable(m.Model, m.Task.ExactMatch(), x.Results))
+			}
+			return nil
+		})
 	}
 	return cmd
 }
@@ -100,67 +91,27 @@ type evaluation struct {
 	Exits   []eval.Exit   `json:"exits,omitempty"`
 }
 
-func evaluate(cmd *cobra.Command, c config.Config, r *run.Run, checkpoint run.Checkpoint, b backend.Backend, counts []int, thresholds []float64,
-	seed uint64, examples, batch int, asJSON bool) error {
-	t, err := c.Task.New()
-	if err != nil {
-		return usageError{err}
-	}
-	m, err := model.New(c.Model, c.Loops, len(t.Vocabulary()), t.Length())
-	if err != nil {
-		return usageError{err}
-	}
-	weights, err := b.NewBuffer(m.Size)
-	if err != nil {
-		return err
-	}
-	defer weights.Free()
-	if err := train.LoadWeights(checkpoint, m, weights, true); err != nil {
-		return adviseModel(err, r)
-	}
+// evaluate measures a model at loop counts, those of its training if there are none.
+func evaluate(m *trainedModel, o *measureFlags, counts []int) ([]eval.Result, error) {
 	if counts == nil {
-		counts = []int{m.Architecture.Count()}
+		counts = []int{m.Model.Architecture.Count()}
 	}
-	var e *eval.Evaluator
-	var g *eval.GateEvaluator
-	if thresholds == nil {
-		e, err = eval.New(b, m, t, weights, batch, counts)
-	} else {
-		g, err = eval.NewGateEvaluator(b, m, t, weights, batch)
+	e, err := eval.New(m.Trained, m.batch, counts)
+	if err != nil {
+		return nil, err
 	}
-	if errors.Is(err, backend.ErrMemory) {
-		return fmt.Errorf("%w; try a smaller --batch or fewer --loops", err)
-	} else if err != nil {
-		return err
+	defer e.Close()
+	return e.Run(o.seed, o.examples, m.stop.asked)
+}
+
+// evaluateExits measures a learned exit at some probabilities.
+func evaluateExits(m *trainedModel, o *measureFlags, thresholds []float64) ([]eval.Exit, error) {
+	g, err := eval.NewGateEvaluator(m.Trained, m.batch)
+	if err != nil {
+		return nil, err
 	}
-	stop := watchSignals(cmd.ErrOrStderr(), "stopping", "a second Ctrl-C leaves at once")
-	defer stop.end()
-	w := cmd.OutOrStdout()
-	if !asJSON {
-		fmt.Fprintf(w, "%s · %s · %s · step %d · %s held-out examples\n", filepath.Base(r.Path()), m.Architecture, t.Name(), checkpoint.Step,
-			format.Count(examples*len(t.Kinds())))
-	}
-	x := evaluation{Run: r.Path(), Step: checkpoint.Step, Model: m.Architecture.String(), Task: t.Name(), Metric: eval.MetricName(t)}
-	if g == nil {
-		defer e.Close()
-		x.Results, err = e.Run(seed, examples, stop.asked)
-	} else {
-		defer g.Close()
-		x.Exits, err = g.Sweep(seed, examples, thresholds, stop.asked)
-	}
-	switch {
-	case errors.Is(err, eval.ErrStopped):
-		return stop.err()
-	case err != nil:
-		return err
-	case asJSON:
-		return writeJSON(w, x)
-	case g == nil:
-		fmt.Fprint(w, evaluationTable(m, t.ExactMatch(), x.Results))
-	default:
-		fmt.Fprint(w, exitTable(t.ExactMatch(), x.Exits))
-	}
-	return nil
+	defer g.Close()
+	return g.Sweep(o.seed, o.examples, thresholds, m.stop.asked)
 }
 
 // exitTable has a line for each threshold of a learned exit, with columns for the kinds if there are several.

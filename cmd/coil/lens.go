@@ -3,34 +3,27 @@ package main
 import (
 	"bytes"
 	"encoding/csv"
-	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 
-	"coil/backend"
 	"coil/config"
 	"coil/encode"
 	"coil/eval"
 	"coil/format"
-	"coil/model"
 	"coil/plot"
 	"coil/run"
-	"coil/train"
 
 	"github.com/spf13/cobra"
 )
 
 func newLens() *cobra.Command {
-	var runs, folder string
-	var step, examples, batch int
-	var loops string
-	var seed uint64
-	var asJSON bool
-	var backends backendFlags
+	var o measureFlags
+	var folder, loops string
 	cmd := &cobra.Command{
 		Use:   "lens RUN",
 		Short: "Look into a model after each loop, and find when it could stop",
@@ -48,60 +41,37 @@ tail hardly changes (entropy-diff, kl, minp-kl), or when the answer has stayed t
 The thresholds of the source are marked. For comparison: a fixed number of loops, and an oracle that stops at the first right answer.`,
 		Args: exactArgs(1, "a run"),
 	}
+	o.addRuns(cmd)
 	f := cmd.Flags()
-	f.SortFlags = false
-	f.StringVar(&runs, "runs", defaultRoot, "`folder` of the runs")
 	f.StringVar(&folder, "out", "", "write lens.csv, exits.csv, lens.json and plots to this `folder`")
 	f.StringVar(&loops, "loops", "", "`counts` of loops to look at: 16 or 1..16 for the first 16, or 1,2,4; by default, as trained")
-	f.IntVar(&step, "step", -1, "`step` of the checkpoint; by default, the newest")
-	f.IntVar(&examples, "examples", 512, "`number` of held-out examples of each kind")
-	f.Uint64Var(&seed, "seed", train.HeldOutSeed, "`seed` of the examples")
-	f.IntVar(&batch, "batch", 16, "`number` of examples at a time")
-	f.BoolVar(&asJSON, "json", false, "print JSON")
-	backends.add(cmd)
-	cmd.ValidArgsFunction = completeRuns
+	o.addExamples(cmd, 512, 16)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if examples < 1 || batch < 1 {
-			return usageError{fmt.Errorf("--examples %d and --batch %d: both must be at least 1", examples, batch)}
-		}
 		counts, err := parseCounts(loops)
 		if err != nil {
 			return err
 		}
-		path, err := run.Resolve(runs, args[0])
-		if err != nil {
-			return inputError{err}
-		}
-		r, err := run.View(path)
-		if err != nil {
-			return err
-		}
-		c, checkpoint, err := trained(cmd.ErrOrStderr(), r, step)
-		if err != nil {
-			return err
-		}
-		b, err := backends.open(cmd.ErrOrStderr())
-		if err != nil {
-			return err
-		}
-		defer b.Close()
-		x, err := lookInto(cmd, c, r, checkpoint, b, counts, seed, examples, min(batch, examples))
-		if err != nil {
-			return err
-		}
-		if folder != "" {
-			if err := x.write(folder); err != nil {
+		any := func(config.Config) error { return nil }
+		return o.with(cmd, args[0], any, func(m *trainedModel) error {
+			x, err := lookInto(m, &o, counts)
+			if err != nil {
 				return err
 			}
-		}
-		if asJSON {
-			return writeJSON(cmd.OutOrStdout(), x)
-		}
-		x.print(cmd)
-		if folder != "" {
-			fmt.Fprintf(cmd.OutOrStdout(), "\nwritten to %s\n", folder)
-		}
-		return nil
+			if folder != "" {
+				if err := x.write(folder); err != nil {
+					return err
+				}
+			}
+			if o.asJSON {
+				return writeJSON(cmd.OutOrStdout(), x)
+			}
+			m.printTitle(cmd.OutOrStdout(), o.examples)
+			x.print(cmd.OutOrStdout())
+			if folder != "" {
+				fmt.Fprintf(cmd.OutOrStdout(), "\nwritten to %s\n", folder)
+			}
+			return nil
+		})
 	}
 	return cmd
 }
@@ -117,50 +87,29 @@ type lensView struct {
 	Loops   []eval.LoopStats `json:"loops"`
 	Exits   []eval.ExitView  `json:"exits"`
 
-	exact    bool
-	examples int
-	all      int // loops that were run
+	exact bool
+	all   int // loops that were run
 }
 
 // lookInto applies the lens to held-out examples.
-func lookInto(cmd *cobra.Command, c config.Config, r *run.Run, checkpoint run.Checkpoint, b backend.Backend, counts []int, seed uint64, examples, batch int) (*lensView, error) {
-	t, err := c.Task.New()
-	if err != nil {
-		return nil, usageError{err}
-	}
-	m, err := model.New(c.Model, c.Loops, len(t.Vocabulary()), t.Length())
-	if err != nil {
-		return nil, usageError{err}
-	}
-	weights, err := b.NewBuffer(m.Size)
-	if err != nil {
-		return nil, err
-	}
-	defer weights.Free()
-	if err := train.LoadWeights(checkpoint, m, weights, true); err != nil {
-		return nil, adviseModel(err, r)
-	}
-	loops := m.Architecture.Count()
+func lookInto(m *trainedModel, o *measureFlags, counts []int) (*lensView, error) {
+	loops := m.Model.Architecture.Count()
+	x := &lensView{Run: m.run.Path(), Step: m.checkpoint.Step, Model: m.Model.Architecture.String(), Trained: loops, Task: m.Task.Name(),
+		Metric: eval.MetricName(m.Task), exact: m.Task.ExactMatch()}
 	if counts != nil {
 		loops = counts[len(counts)-1]
 	}
-	k, err := eval.NewProbe(b, m, t, weights, batch, loops)
-	if errors.Is(err, backend.ErrMemory) {
-		return nil, fmt.Errorf("%w; try a smaller --batch or fewer --loops", err)
-	} else if err != nil {
+	p, err := eval.NewProbe(m.Trained, m.batch, loops)
+	if err != nil {
 		return nil, err
 	}
-	defer k.Close()
-	stop := watchSignals(cmd.ErrOrStderr(), "stopping", "a second Ctrl-C leaves at once")
-	defer stop.end()
-	l := eval.NewLensStats(loops, len(t.Kinds()), eval.ExitRules(loops))
-	if err := k.Each(seed, examples, stop.asked, l.Add); errors.Is(err, eval.ErrStopped) {
-		return nil, stop.err()
-	} else if err != nil {
+	defer p.Close()
+	l := eval.NewLensStats(loops, len(m.Task.Kinds()), eval.ExitRules(loops))
+	if err := p.Each(o.seed, o.examples, m.stop.asked, l.Add); err != nil {
 		return nil, err
 	}
-	return &lensView{Run: r.Path(), Step: checkpoint.Step, Model: m.Architecture.String(), Trained: m.Architecture.Count(), Task: t.Name(),
-		Metric: eval.MetricName(t), Loops: wanted(l.Views(), counts), Exits: l.Exits(), exact: t.ExactMatch(), examples: examples * len(t.Kinds()), all: loops}, nil
+	x.all, x.Loops, x.Exits = loops, wanted(l.Views(), counts), l.Exits()
+	return x, nil
 }
 
 // wanted returns the views after the wanted loops; one number asks for all loops up to it.
@@ -171,9 +120,7 @@ func wanted(views []eval.LoopStats, counts []int) []eval.LoopStats {
 	return slices.DeleteFunc(views, func(v eval.LoopStats) bool { return !slices.Contains(counts, v.Loops) })
 }
 
-func (x *lensView) print(cmd *cobra.Command) {
-	w := cmd.OutOrStdout()
-	fmt.Fprintf(w, "%s · %s · %s · step %d · %s held-out examples\n", filepath.Base(x.Run), x.Model, x.Task, x.Step, format.Count(x.examples))
+func (x *lensView) print(w io.Writer) {
 	fmt.Fprint(w, table(x.loopRows(
 		func(v float64) string { return format.Percent(v, 1) }, func(v float64) string { return format.Fixed(v, 4) })))
 	if x.all > x.Trained && slices.ContainsFunc(x.Loops, func(v eval.LoopStats) bool { return v.Loops == x.Trained }) {

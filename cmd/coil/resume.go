@@ -238,60 +238,6 @@ func warnOf(w io.Writer, r *run.Run) {
 	}
 }
 
-// trained returns the configuration of a run and its checkpoint of a step, or the newest if step is negative. They agree: with
-// a changed configuration, coil would measure another model than was trained.
-func trained(w io.Writer, r *run.Run, step int) (c config.Config, from run.Checkpoint, err error) {
-	warnOf(w, r)
-	if c, err = configOf(r); err != nil {
-		return c, from, err
-	}
-	if from, err = checkpointOf(r, step); err != nil {
-		return c, from, err
-	}
-	if err := train.Agrees(&c, from); err != nil {
-		return c, from, adviseModel(err, r)
-	}
-	if edited, err := r.Edited(); err == nil && edited {
-		fmt.Fprintf(w, "coil: %s was changed after coil wrote it; the model and its task are those of the checkpoint\n", configPath(r.Path()))
-	}
-	return c, from, nil
-}
-
-func configPath(path string) string { return filepath.Join(path, "config.toml") }
-
-// configOf reads the configuration of a run, which its user may have changed.
-func configOf(r *run.Run) (config.Config, error) {
-	text, err := r.Config()
-	if err != nil {
-		return config.Config{}, err
-	}
-	c, err := config.Stored(configPath(r.Path()), text)
-	if err != nil {
-		return c, inputError{err}
-	}
-	return c, nil
-}
-
-// checkpointOf returns the checkpoint of a step, or the newest if step is negative.
-func checkpointOf(r *run.Run, step int) (run.Checkpoint, error) {
-	if step < 0 {
-		return r.Latest()
-	}
-	c, err := r.Checkpoint(step)
-	if err != nil {
-		err = usageError{err} // exitCode treats a damaged one differently
-	}
-	return c, err
-}
-
-// adviseModel adds what to do about a checkpoint that does not fit the run's configuration.
-func adviseModel(err error, r *run.Run) error {
-	if !errors.Is(err, train.ErrOtherModel) {
-		return err
-	}
-	return fmt.Errorf("%w; undo the changes in %s", err, configPath(r.Path()))
-}
-
 // ended reports whether the last thing that the run did was to end.
 func ended(path string) bool {
 	r, err := run.View(path)

@@ -75,7 +75,7 @@ func (o *warmStartFlags) find(w io.Writer, root string) (*warmStart, error) {
 	if err != nil {
 		return nil, err
 	}
-	_, c, err := trained(w, r, o.step)
+	_, c, err := trainedConfig(w, r, o.step)
 	return &warmStart{r, c, o.growth}, err
 }
 

@@ -66,8 +66,7 @@ func (o *AdamW) Step(weights, gradient Parameters) {
 // Adafactor keeps means of the squared gradient per row and column only, and one for each element of a vector (Shazeer
 // and Stern, arXiv 1804.04235, algorithms 4 and 5 without momentum).
 type Adafactor struct {
-	Rate, Eps, Clip, Floor, Decay float64
-	ScaleByParameter              bool
+	Rate, Eps, Clip, Decay float64
 
 	rows, cols map[string][]float64
 }
@@ -89,13 +88,11 @@ func (o *Adafactor) Step(weights, gradient Parameters, beta float64) {
 		for j := range cols {
 			cols[j] *= beta
 		}
-		var squares float64 // of x
 		for i := range x {
 			for j := range x[i] {
 				s := g[i][j]*g[i][j] + o.Eps
 				rows[i] += (1 - beta) * s / m
 				cols[j] += (1 - beta) * s / n
-				squares += x[i][j] * x[i][j]
 			}
 		}
 		var mean float64
@@ -114,17 +111,13 @@ func (o *Adafactor) Step(weights, gradient Parameters, beta float64) {
 				size += update[i][j] * update[i][j] / (n * m)
 			}
 		}
-		alpha := 1.0
-		if o.ScaleByParameter {
-			alpha = max(o.Floor, math.Sqrt(squares/(n*m)))
-		}
 		decay := 0.0
 		if decays(name) {
 			decay = o.Decay
 		}
 		for i := range x {
 			for j := range x[i] {
-				x[i][j] -= o.Rate * (alpha*update[i][j]/max(1, math.Sqrt(size)/o.Clip) + decay*x[i][j])
+				x[i][j] -= o.Rate * (update[i][j]/max(1, math.Sqrt(size)/o.Clip) + decay*x[i][j])
 			}
 		}
 	}
