@@ -2,19 +2,22 @@ package doctor
 
 import (
 	"encoding/json"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 
 	"coil/metal"
 	"coil/metal/emulator"
 	"coil/metal/emulator/emulatortest"
+	"coil/thorough"
 )
 
 // TestChoose rehearses what a device may do wrong: the report has the variants that are right, with the reason, or the problem.
 func TestChoose(t *testing.T) {
 	const text = "program_source:3:1: error: unknown type name 'flaot'"
 	pretend := func(g emulator.GPU) metal.Device { return emulatortest.Open(t, emulator.Options{GPU: g}) }
-	for name, x := range map[string]struct {
+	cases := map[string]struct {
 		device   metal.Device
 		variants [3]string // of sums, matmul and attention
 		reason   string    // against a faster one
@@ -29,7 +32,9 @@ func TestChoose(t *testing.T) {
 		"SIMD-groups add up wrongly":   {wrong{open(t), "simd_sum(", "1.5f * simd_sum("}, [3]string{"threadgroup memory", "SIMD-group matrices", "fused, scores in registers"}, "float32: ", ""},
 		"the journal does not compile": {pretend(emulator.GPU{Libraries: map[string]string{"journal": text}}), [3]string{"threadgroup memory", "SIMD-group matrices", "fused, scores in registers"}, text, "shader journal does not compile"},
 		"norms are wrong":              {pretend(emulator.GPU{Wrong: map[string]bool{"norm_forward_1": true, "norm_forward_2": true, "norm_forward_8": true}}), [3]string{"SIMD-group functions", "SIMD-group matrices", "fused, scores in registers"}, "", "norm, float32: "},
-	} {
+	}
+	for _, name := range thorough.Cases(t, 3, "faults", slices.Sorted(maps.Keys(cases))) {
+		x := cases[name]
 		t.Run(name, func(t *testing.T) {
 			r, err := Examine(x.device, Options{Short: true, less: &less{every: 24}})
 			if err != nil {

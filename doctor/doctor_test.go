@@ -12,6 +12,7 @@ import (
 	"coil/metal"
 	"coil/metal/emulator"
 	"coil/metal/emulator/emulatortest"
+	"coil/thorough"
 )
 
 // wrong is a GPU that gets a kernel wrong.
@@ -58,7 +59,7 @@ func TestShort(t *testing.T) {
 func TestFull(t *testing.T) {
 	d := emulatortest.Open(t, emulator.Options{Flush: true, Functions: emulator.WorstPrecise})
 	small := sizes{tokens: 64, width: 128, length: 32, weights: 1000}
-	r, err := Examine(d, Options{less: &less{every: 8, sizes: small, presets: []string{config.DefaultPreset}, batch: 1}})
+	r, err := Examine(d, Options{less: &less{every: 8 * thorough.Every(t, 8, "cases"), sizes: small, presets: []string{config.DefaultPreset}, batch: 1}})
 	if err != nil {
 		t.Fatal(err)
 	}

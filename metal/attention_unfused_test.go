@@ -7,6 +7,7 @@ import (
 	"coil/graph"
 	"coil/metal"
 	"coil/metal/emulator"
+	"coil/thorough"
 )
 
 // attention compares attention with heads of a width that has no fused kernel, forward and backward, and returns how many
@@ -53,8 +54,9 @@ func TestUnfusedAttention(t *testing.T) {
 		for _, bf16 := range []bool{false, true} {
 			t.Run(fmt.Sprintf("checked=%v order=%v cores=%d bf16=%v", o.Checked, o.Order, o.cores, bf16), func(t *testing.T) {
 				p := newPair(t, o.Options, metal.Options{Cores: o.cores, BFloat16: bf16})
+				every := o.every * thorough.Every(t, 3, "shapes")
 				for i, s := range shapes {
-					if i%o.every != 0 {
+					if i%every != 0 {
 						continue
 					}
 					if forward, backward := p.attention(s.length, s.sequences, s.heads, s.width, s.pad, i%2 == 0); forward != 3 || backward != 6 {

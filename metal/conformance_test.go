@@ -8,6 +8,7 @@ import (
 	"coil/metal"
 	"coil/metal/emulator"
 	"coil/metal/emulator/emulatortest"
+	"coil/thorough"
 )
 
 // precisions are what the backend can keep activations in, with what the suite must know of it.
@@ -28,7 +29,9 @@ func TestConformance(t *testing.T) {
 			b := on(t, d, p.options)
 			defer b.Close()
 			d.b = b
-			conformance.Run(t, b, p.suite)
+			suite := p.suite
+			suite.Every = thorough.Every(t, 6, "cases")
+			conformance.Run(t, b, suite)
 		})
 	}
 }
@@ -69,7 +72,7 @@ func TestConformanceChecked(t *testing.T) {
 			defer b.Close()
 			d.watch(b)
 			suite := p.suite
-			suite.Every = 4
+			suite.Every = 4 * thorough.Every(t, 6, "cases")
 			conformance.Run(t, b, suite)
 		})
 	}

@@ -13,6 +13,7 @@ import (
 	"coil/metal"
 	"coil/metal/emulator"
 	"coil/metal/emulator/emulatortest"
+	"coil/thorough"
 )
 
 // failing is a device on which something goes wrong.
@@ -204,12 +205,13 @@ func TestFailedCommandBuffers(t *testing.T) {
 		t.Fatalf("only %d command buffers", total)
 	}
 	repeated, lost := 0, 0
+	step := max(1, total/7) * thorough.Every(t, 3, "command buffers")
 	for ran := range extents {
 		failure := []error{
 			&metal.CommandError{Code: metal.CommandTimeout, Text: "Caused GPU Timeout Error"},
 			&metal.CommandError{Code: metal.CommandOutOfMemory, Text: "Insufficient Memory"},
 		}[ran%2]
-		for at := 8 + int(ran); at < total; at += max(1, total/7) {
+		for at := 8 + int(ran); at < total; at += step {
 			d := newFailing(t)
 			d.fail = func(submit int) *fault {
 				if submit == at {
@@ -263,7 +265,8 @@ func TestGate(t *testing.T) {
 	if err != nil || undisturbed.submits != 3*launches || gate < 2 || gate > launches-4 {
 		t.Fatalf("undisturbed: %d command buffers of %d launches with the gate at %d, error %v", undisturbed.submits, launches, gate, err)
 	}
-	for at := 1; at <= 3*launches; at++ {
+	every := thorough.Every(t, 5, "command buffers")
+	for at := 1; at <= 3*launches; at += every {
 		for ran := range extents {
 			d := failAt(t, at, ran)
 			got, _, _, err := run(d)

@@ -14,6 +14,7 @@ import (
 	"coil/metal"
 	"coil/metal/emulator"
 	"coil/metal/emulator/emulatortest"
+	"coil/thorough"
 )
 
 // pair is a Metal backend and the one that it is compared with.
@@ -203,7 +204,7 @@ func TestMatmul(t *testing.T) {
 	} {
 		for _, bf16 := range []bool{false, true} {
 			t.Run(fmt.Sprintf("checked=%v order=%v bf16=%v", o.Checked, o.Order, bf16), func(t *testing.T) {
-				byCores := map[int]*pair{}
+				byCores, every := map[int]*pair{}, o.every*thorough.Every(t, 7, "cases")
 				number := 0
 				for i, s := range matmulSizes {
 					p := byCores[s.cores]
@@ -213,7 +214,7 @@ func TestMatmul(t *testing.T) {
 					}
 					for j, layout := range []string{"nn", "nt", "tn"} {
 						for e, epilogue := range epilogues {
-							if number++; number%o.every != 0 {
+							if number++; number%every != 0 {
 								continue
 							}
 							pad := []int{0, 3, 4}[(i+j+e)%3]

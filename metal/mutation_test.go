@@ -24,6 +24,7 @@ import (
 	"coil/metal/emulator"
 	"coil/metal/emulator/emulatortest"
 	"coil/shaders"
+	"coil/thorough"
 )
 
 // subjectsOf are the parts of the conformance suite that are most likely to notice a fault in a file of shaders. The
@@ -386,7 +387,7 @@ func survivors(t *testing.T) map[string]string {
 }
 
 // TestMutants puts faults into the shaders and wants them noticed. It runs all of them if COIL_MUTANTS is "all", those of
-// some files if it is a list of names, and otherwise a few.
+// some files if it is a list of names, and otherwise a few, in a short run those of a few files.
 func TestMutants(t *testing.T) {
 	if os.Getenv("COIL_MUTANTS_WORKER") != "" {
 		mutantWorker(t)
@@ -398,6 +399,7 @@ func TestMutants(t *testing.T) {
 	every := 1
 	switch want {
 	case "":
+		names = thorough.Cases(t, 8, "shaders", names)
 		every = 60
 	case "all":
 	default:

@@ -9,6 +9,7 @@ import (
 	"coil/metal"
 	"coil/metal/emulator"
 	"coil/metal/emulator/emulatortest"
+	"coil/thorough"
 )
 
 // The arithmetic of a Mac's GPU, as wrong as the Metal Shading Language Specification allows: denormal numbers are flushed,
@@ -28,16 +29,16 @@ func TestConformanceNumerics(t *testing.T) {
 				b := on(t, emulatortest.Open(t, x.gpu), p.options)
 				defer b.Close()
 				suite := p.suite
-				suite.Every = x.every
+				suite.Every = x.every * thorough.Every(t, 8, "cases")
 				conformance.Run(t, b, suite)
 			})
 		}
 	}
-	t.Run("where denormals are", func(t *testing.T) { // every case
+	t.Run("where denormals are", func(t *testing.T) {
 		t.Parallel()
 		b := on(t, emulatortest.Open(t, emulator.Options{Flush: true, Functions: emulator.WorstPrecise}), metal.Options{})
 		defer b.Close()
-		conformance.Run(t, b, conformance.Options{Subjects: []string{"exit", "activation", "clip factor"}})
+		conformance.Run(t, b, conformance.Options{Every: thorough.Every(t, 4, "cases"), Subjects: []string{"exit", "activation", "clip factor"}})
 	})
 }
 
@@ -54,7 +55,7 @@ func TestFastFunctions(t *testing.T) {
 	}
 	b := on(t, emulatortest.Open(t, emulator.Options{Flush: true, Functions: emulator.WorstFast}), metal.Options{})
 	defer b.Close()
-	suite := conformance.Options{Every: 4, Subjects: slices.Collect(maps.Keys(wrong))}
+	suite := conformance.Options{Every: 4, Subjects: thorough.Cases(t, 3, "subjects", slices.Sorted(maps.Keys(wrong)))}
 	conformance.Check(b, suite, func(f conformance.Finding) bool {
 		if (len(f.Failures) > 0) != wrong[f.Subject] {
 			t.Errorf("%s with fast functions: %d failures in %d trials: %q", f.Subject, len(f.Failures), f.Trials, f.Failures)

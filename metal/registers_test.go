@@ -7,6 +7,7 @@ import (
 	"coil/metal/emulator"
 	"coil/metal/emulator/emulatortest"
 	"coil/shaders"
+	"coil/thorough"
 )
 
 // TestRegisters proves that no kernel leaves an array of its threads in memory.
@@ -14,7 +15,7 @@ func TestRegisters(t *testing.T) {
 	t.Parallel()
 	d := emulatortest.Open(t, emulator.Options{})
 	for _, variants := range []metal.Variants{metal.Preferred(d.Description()), metal.Plainest()} {
-		for _, name := range shaders.Names() {
+		for _, name := range thorough.Cases(t, 6, "shaders", shaders.Names()) {
 			diags, err := d.Registers(name, shaders.Source(name, variants.Definitions(d.Description())...))
 			if err != nil {
 				t.Fatal(err)

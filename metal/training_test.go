@@ -2,6 +2,7 @@ package metal_test
 
 import (
 	"errors"
+	"maps"
 	"math"
 	"path/filepath"
 	"slices"
@@ -15,6 +16,7 @@ import (
 	"coil/metal/emulator/emulatortest"
 	"coil/run"
 	"coil/task"
+	"coil/thorough"
 	"coil/train"
 )
 
@@ -150,7 +152,9 @@ func configurations() map[string]config.Config {
 
 // TestTraining: ten steps on the emulated GPU are ten steps on the CPU, but for rounding.
 func TestTraining(t *testing.T) {
-	for name, c := range configurations() {
+	all := configurations()
+	for _, name := range thorough.Cases(t, 2, "kinds of models", slices.Sorted(maps.Keys(all))) {
+		c := all[name]
 		t.Run(name, func(t *testing.T) {
 			want, err := trainOn(t, c, onCPU(t), nil)
 			if err != nil {

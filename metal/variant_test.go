@@ -3,6 +3,7 @@ package metal_test
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -13,6 +14,7 @@ import (
 	"coil/metal/emulator"
 	"coil/metal/emulator/emulatortest"
 	"coil/shaders"
+	"coil/thorough"
 )
 
 // gpu opens an emulator that pretends to be a GPU.
@@ -83,7 +85,7 @@ func TestOldestConformance(t *testing.T) {
 	t.Parallel()
 	b := on(t, gpu(t, oldest), metal.Options{})
 	defer b.Close()
-	conformance.Run(t, b, conformance.Options{})
+	conformance.Run(t, b, conformance.Options{Every: thorough.Every(t, 12, "cases")})
 }
 
 // TestPlainChecked watches every access to memory of the plainest kernels, in both precisions.
@@ -99,7 +101,7 @@ func TestPlainChecked(t *testing.T) {
 			defer b.Close()
 			d.watch(b)
 			suite := p.suite
-			suite.Every = 6
+			suite.Every = 6 * thorough.Every(t, 6, "cases")
 			conformance.Run(t, b, suite)
 		})
 	}
@@ -107,7 +109,9 @@ func TestPlainChecked(t *testing.T) {
 
 // TestOldestTraining: every kind of model trains on the plainest kernels as on the CPU.
 func TestOldestTraining(t *testing.T) {
-	for name, c := range configurations() {
+	all := configurations()
+	for _, name := range thorough.Cases(t, 4, "kinds of models", slices.Sorted(maps.Keys(all))) {
+		c := all[name]
 		t.Run(name, func(t *testing.T) {
 			want, err := trainOn(t, c, onCPU(t), nil)
 			if err != nil {
@@ -127,7 +131,7 @@ func TestOldestTraining(t *testing.T) {
 // TestSmallThreadgroups: where pipelines allow fewer threads than is wished, threadgroups are smaller, or another kernel does
 // the work.
 func TestSmallThreadgroups(t *testing.T) {
-	for _, threads := range []int{64, 96, 128, 256} {
+	for _, threads := range thorough.Cases(t, 2, "sizes", []int{64, 96, 128, 256}) {
 		t.Run(fmt.Sprint(threads), func(t *testing.T) {
 			t.Parallel()
 			b := on(t, gpu(t, emulator.GPU{MaxThreads: threads}), metal.Options{})
@@ -136,7 +140,7 @@ func TestSmallThreadgroups(t *testing.T) {
 			if threads < 160 { // the suite has a norm whose rows take as many
 				parts = slices.DeleteFunc(parts, func(s string) bool { return s == "norm" })
 			}
-			conformance.Run(t, b, conformance.Options{Every: 7, Subjects: parts})
+			conformance.Run(t, b, conformance.Options{Every: 7 * thorough.Every(t, 4, "cases"), Subjects: parts})
 			name, reason := named(b.Variants(), "matmul")
 			if plain := threads < 128; plain != (name == "plain") || plain != strings.Contains(reason, "128 threads") {
 				t.Errorf("matmul: %q because %q", name, reason)
@@ -181,7 +185,7 @@ func TestDegrade(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, x := range kernelFaults {
+	for _, x := range thorough.Cases(t, 4, "faults", kernelFaults) {
 		t.Run(x.name, func(t *testing.T) {
 			b := on(t, gpu(t, x.gpu), metal.Options{})
 			defer b.Close()
@@ -213,7 +217,7 @@ func TestDegrade(t *testing.T) {
 
 // TestForms: every form of every shader compiles.
 func TestForms(t *testing.T) {
-	for _, family := range []int{5, 6, 9} {
+	for _, family := range thorough.Cases(t, 3, "families", []int{9, 5, 6}) {
 		d := gpu(t, emulator.GPU{Family: family})
 		for _, v := range []metal.Variants{metal.Preferred(d.Description()), metal.Plainest()} {
 			for _, name := range shaders.Names() {

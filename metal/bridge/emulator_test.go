@@ -11,6 +11,7 @@ import (
 	"coil/metal/bridge/standin"
 	"coil/metal/emulator"
 	"coil/metal/emulator/emulatortest"
+	"coil/thorough"
 )
 
 // The whole backend, from the recording to the kernels, by way of the bridge.
@@ -28,7 +29,7 @@ func TestConformance(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	conformance.Run(t, b, conformance.Options{})
+	conformance.Run(t, b, conformance.Options{Every: thorough.Every(t, 10, "cases")})
 	if err := b.Close(); err != nil {
 		t.Error(err)
 	}

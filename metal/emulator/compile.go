@@ -21,12 +21,13 @@ import (
 	"coil/shaders"
 
 	"golang.org/x/sys/cpu"
+	"golang.org/x/sys/unix"
 )
 
 // The run time and Metal's standard library, which are compiled with clang where the tests run, and all else that a library
 // in the cache depends on.
 //
-//go:embed runtime calls.go compile.go divide.go lex.go lint.go names.go names.txt overloads.go overloads.txt pretend.go translate.go
+//go:embed runtime calls.go compile.go divide.go lex.go lint.go names.go names.txt overloads.go overloads.txt pretend.go registers.go translate.go
 var sources embed.FS
 
 const shimFile = "metal_stdlib"
@@ -140,7 +141,12 @@ func hash(parts ...string) string {
 func (c *compiler) makeRuntime() error {
 	dir := filepath.Join(c.cache, "runtime-"+c.id)
 	c.include, c.empty = filepath.Join(dir, "shim"), filepath.Join(dir, "empty")
-	c.runtime = filepath.Join(c.cache, "runtime-"+c.id+".so")
+	c.runtime = dir + ".so"
+	unlock, err := lock(dir)
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	if _, err := os.Stat(c.runtime); err == nil {
 		touch(dir)
 		touch(c.runtime)
@@ -176,7 +182,7 @@ func (c *compiler) makeRuntime() error {
 		return fmt.Errorf("the emulator's run time does not compile: %w\n%s", err, msg)
 	}
 	if err := os.Rename(filepath.Join(tmp, "dir"), dir); err != nil {
-		if _, there := os.Stat(c.include); there != nil { // else another process was faster
+		if _, there := os.Stat(c.include); there != nil { // else only the library was missing
 			return err
 		}
 	}
@@ -198,20 +204,50 @@ type entry struct {
 	Error *CompileError `json:",omitempty"`
 }
 
+// cached is what the cache has under a key: a library, or the error of its source. ok is false if it has nothing.
+func cached(key string) (so string, u *unit, err error, ok bool) {
+	so = key + ".so"
+	var e entry
+	if b, err := os.ReadFile(key + ".json"); err != nil || json.Unmarshal(b, &e) != nil {
+		return "", nil, nil, false
+	}
+	touch(key + ".json")
+	if e.Error != nil {
+		return "", nil, e.Error, true
+	}
+	if _, err := os.Stat(so); err != nil {
+		return "", nil, nil, false
+	}
+	touch(so)
+	return so, e.Unit, nil, true
+}
+
+// lock waits until nobody else, here or in another process, makes what the cache is to have under a key.
+func lock(key string) (unlock func(), err error) {
+	f, err := os.OpenFile(key+".lock", os.O_RDWR|os.O_CREATE, 0o666)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("lock %s: %w", f.Name(), err)
+	}
+	return func() { f.Close() }, nil
+}
+
 // library compiles a source, or finds it compiled, and returns the file of the library.
 func (c *compiler) library(name, source string, checked bool, functions Functions) (string, *unit, error) {
 	key := filepath.Join(c.cache, hash(c.id, name, source, fmt.Sprint(checked, functions, c.flags, c.last)))
-	so := key + ".so"
-	var e entry
-	if b, err := os.ReadFile(key + ".json"); err == nil && json.Unmarshal(b, &e) == nil {
-		touch(key + ".json")
-		if e.Error != nil {
-			return "", nil, e.Error
-		}
-		if _, err := os.Stat(so); err == nil {
-			touch(so)
-			return so, e.Unit, nil
-		}
+	if so, u, err, ok := cached(key); ok {
+		return so, u, err
+	}
+	unlock, err := lock(key)
+	if err != nil {
+		return "", nil, err
+	}
+	defer unlock()
+	if so, u, err, ok := cached(key); ok {
+		return so, u, err
 	}
 	tmp, err := os.MkdirTemp(c.cache, "tmp-")
 	if err != nil {
@@ -219,7 +255,7 @@ func (c *compiler) library(name, source string, checked bool, functions Function
 	}
 	defer os.RemoveAll(tmp)
 	u, err := c.build(tmp, name, source, checked, functions)
-	e = entry{Unit: u}
+	so, e := key+".so", entry{Unit: u}
 	if err != nil && !errors.As(err, &e.Error) {
 		return "", nil, err
 	}
@@ -339,7 +375,7 @@ func touch(path string) {
 	}
 }
 
-var cachedRE = regexp.MustCompile(`^([0-9a-f]{32}\.(so|json)|runtime-[0-9a-f]{32}(\.so)?|tmp-[0-9]+)$`)
+var cachedRE = regexp.MustCompile(`^([0-9a-f]{32}\.(so|json|lock)|runtime-[0-9a-f]{32}(\.so|\.lock)?|tmp-[0-9]+)$`)
 
 // prune drops, once a day, what nobody has used for two weeks. A failure only costs space.
 func prune(cache string) {

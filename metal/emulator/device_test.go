@@ -2,7 +2,9 @@ package emulator_test
 
 import (
 	"errors"
+	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -217,6 +219,16 @@ func TestCache(t *testing.T) {
 	}
 	ours, foreign := old(strings.Repeat("0", 32)+".so"), old("notes.txt")
 
+	clang, err := exec.LookPath("clang-19")
+	if err != nil {
+		t.Fatal(err)
+	}
+	bin, calls := t.TempDir(), filepath.Join(t.TempDir(), "calls")
+	script := fmt.Sprintf("#!/bin/sh\necho \"$*\" >>'%s'\nexec '%s' \"$@\"\n", calls, clang)
+	if err := os.WriteFile(filepath.Join(bin, "clang-19"), []byte(script), 0o777); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", bin+":"+os.Getenv("PATH"))
 	source := head + begin + "x[i] = 1; }\n"
 	compile := func(source string) error {
 		d, err := emulator.Open(emulator.Options{Cache: dir})
@@ -247,8 +259,12 @@ func TestCache(t *testing.T) {
 		return names
 	}
 	before := files()
-	if len(before) != 6 { // foreign, pruned, the run time and its headers, the library and what is known of it
+	if len(before) != 8 { // foreign, pruned; the run time and its headers; the library and what is known of it; two locks
 		t.Errorf("the cache holds %v", before)
+	}
+	called, err := os.ReadFile(calls)
+	if n := strings.Count(string(called), "\n"); err != nil || n != 5 { // the run time; and preprocess, check, compile and link the source
+		t.Errorf("clang was called %d times, want 5: %v\n%s", n, err, called)
 	}
 	if _, err := os.Stat(ours); err == nil {
 		t.Error("an old library is still there")

@@ -3,6 +3,7 @@
 package emulator
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -25,7 +26,19 @@ func (d *Device) Registers(name, source string) ([]Diag, error) {
 	return d.compiler.registers(name, source)
 }
 
+// registers finds what it once found in the cache.
 func (c *compiler) registers(name, source string) ([]Diag, error) {
+	key := filepath.Join(c.cache, hash(c.id, "registers", name, source))
+	unlock, err := lock(key)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	var found struct{ Registers []Diag }
+	if b, err := os.ReadFile(key + ".json"); err == nil && json.Unmarshal(b, &found) == nil {
+		touch(key + ".json")
+		return found.Registers, nil
+	}
 	tmp, err := os.MkdirTemp(c.cache, "tmp-")
 	if err != nil {
 		return nil, err
@@ -49,7 +62,15 @@ func (c *compiler) registers(name, source string) ([]Diag, error) {
 		return nil, err
 	}
 	all := append(rolledLoops(dump), inMemory(string(code))...)
-	return slices.DeleteFunc(all, func(d Diag) bool { return !slices.Contains(u.Files, d.File) }), nil
+	found.Registers = slices.DeleteFunc(all, func(d Diag) bool { return !slices.Contains(u.Files, d.File) })
+	b, err := json.Marshal(found)
+	if err == nil {
+		err = os.WriteFile(filepath.Join(tmp, "json"), b, 0o666)
+	}
+	if err == nil {
+		err = os.Rename(filepath.Join(tmp, "json"), key+".json")
+	}
+	return found.Registers, err
 }
 
 var (
