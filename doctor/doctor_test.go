@@ -57,7 +57,7 @@ func TestShort(t *testing.T) {
 // TestFull is the whole examination of a GPU whose arithmetic is as wrong as the Metal Shading Language Specification allows:
 // denormal numbers are flushed, and precise functions are as far off as they may be. Its verdict is that all is well.
 func TestFull(t *testing.T) {
-	d := emulatortest.Open(t, emulator.Options{Flush: true, Functions: emulator.WorstPrecise})
+	d := emulatortest.Open(t, emulator.Options{Flush: true, Functions: emulator.WorstPrecise, Quick: !thorough.On()})
 	small := sizes{tokens: 64, width: 128, length: 32, weights: 1000}
 	r, err := Examine(d, Options{less: &less{every: 8 * thorough.Every(t, 8, "cases"), sizes: small, presets: []string{config.DefaultPreset}, batch: 1}})
 	if err != nil {

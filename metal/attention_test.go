@@ -70,7 +70,7 @@ func fusedAttention(d metal.Device) metal.Variants {
 // TestMatrixLayout has a GPU whose threads hold other elements of matrices than the kernels that work on them expect: they
 // give way to those that work through threadgroup memory.
 func TestMatrixLayout(t *testing.T) {
-	e := emulator.Options{RowMajor: true}
+	e := emulator.Options{RowMajor: true, Quick: !thorough.On()}
 	d := emulatortest.Open(t, e)
 	options := conformance.Options{Subjects: []string{"attention"}, Every: 5, First: true}
 	failures := func(o metal.Options) (n int, v metal.Variants) {

@@ -15,13 +15,14 @@ import (
 // The arithmetic of a Mac's GPU, as wrong as the Metal Shading Language Specification allows: denormal numbers are flushed,
 // and functions are off. The bridge asks for the precise functions.
 func TestConformanceNumerics(t *testing.T) {
+	worstPrecise := emulator.Options{Flush: true, Functions: emulator.WorstPrecise, Quick: !thorough.On()}
 	for _, x := range []struct {
 		name  string
 		gpu   emulator.Options
 		every int
 	}{
 		{"denormals flushed", emulator.Options{Flush: true}, 4},
-		{"denormals flushed, worst precise functions", emulator.Options{Flush: true, Functions: emulator.WorstPrecise}, 2},
+		{"denormals flushed, worst precise functions", worstPrecise, 2},
 	} {
 		for _, p := range precisions {
 			t.Run(x.name+", "+p.name, func(t *testing.T) {
@@ -36,7 +37,7 @@ func TestConformanceNumerics(t *testing.T) {
 	}
 	t.Run("where denormals are", func(t *testing.T) {
 		t.Parallel()
-		b := on(t, emulatortest.Open(t, emulator.Options{Flush: true, Functions: emulator.WorstPrecise}), metal.Options{})
+		b := on(t, emulatortest.Open(t, worstPrecise), metal.Options{})
 		defer b.Close()
 		conformance.Run(t, b, conformance.Options{Every: thorough.Every(t, 4, "cases"), Subjects: []string{"exit", "activation", "clip factor"}})
 	})
@@ -53,7 +54,7 @@ func TestFastFunctions(t *testing.T) {
 		"matmul":      false, // no functions
 		"attention":   false, // the arguments of exp are small, and its errors a share of the sum's
 	}
-	b := on(t, emulatortest.Open(t, emulator.Options{Flush: true, Functions: emulator.WorstFast}), metal.Options{})
+	b := on(t, emulatortest.Open(t, emulator.Options{Flush: true, Functions: emulator.WorstFast, Quick: !thorough.On()}), metal.Options{})
 	defer b.Close()
 	suite := conformance.Options{Every: 4, Subjects: thorough.Cases(t, 3, "subjects", slices.Sorted(maps.Keys(wrong)))}
 	conformance.Check(b, suite, func(f conformance.Finding) bool {
