@@ -80,8 +80,8 @@ func syncDirectory(path string) error {
 	return err
 }
 
-// MakeFolder makes a folder, and those above it if need be, and returns when those that it made are on the disk: what is synced
-// below a folder whose own name is lost is lost too.
+// MakeFolder makes a folder, and those above it if needed. It returns when all folders that it made are on the disk: a synced
+// file is lost if the name of a folder above it is lost.
 func MakeFolder(path string) error {
 	absolute, err := filepath.Abs(path)
 	if err != nil {

@@ -29,8 +29,8 @@ import (
 //	.step-000500.old     one that is being replaced by another of the same step
 //	.step-000500.gone    one that is being removed
 //
-// and after a kill, the last three are put right by whoever opens the run for writing next. A number follows if there is one
-// already that can't be removed.
+// After a kill, the next process that opens the run for writing cleans up the last three. A number follows the name if an
+// older directory of that name can't be removed.
 const (
 	undoneSuffix = ".undone"
 	newSuffix    = ".tmp"
@@ -52,7 +52,7 @@ var ErrDamaged = errors.New("not whole")
 // ErrOtherRun is the error of a checkpoint that another run has saved. It is an ErrDamaged too.
 var ErrOtherRun = fmt.Errorf("of another run, and so %w", ErrDamaged)
 
-// ErrLost is the error of asking for the latest checkpoint of a run that has none, and whose events tell of one.
+// ErrLost is the error of asking for the latest checkpoint of a run that has none although its events mention one.
 var ErrLost = errors.New("the checkpoints are gone")
 
 // A Checkpoint is a saved state of training.
@@ -73,7 +73,7 @@ type CheckpointFile struct {
 	CRC32C string `json:"crc32c"` // of its bytes, as eight hexadecimal digits
 }
 
-// A FileWriter is a file that is to be saved. Write is called once, with a buffered writer.
+// A FileWriter is a file to save. Write is called once, with a buffered writer.
 type FileWriter struct {
 	Name  string // without a folder
 	Write func(io.Writer) error
@@ -182,7 +182,7 @@ func (r *Run) saveFiles(m manifest, files []FileWriter) error {
 		err = r.write(temporary, m, files)
 	}
 	if err == nil {
-		// A checkpoint does not come to the disk before what was reported until then.
+		// Earlier reports reach the disk before the checkpoint.
 		err = withHint(r.syncEvents(), "")
 	}
 	if err != nil {
@@ -296,7 +296,7 @@ func (r *Run) writeFile(dir string, f FileWriter, space *space) (CheckpointFile,
 		err = writeSynced(r.create, filepath.Join(dir, f.Name), write)
 		if err == nil {
 			space.fitted += c.fitted
-		} else if space.lacking(err) { // said when the file was made or synced, so it may not be there at all
+		} else if space.lacking(err) { // the error came from creating or syncing, so the file may not exist
 			err = nil
 		}
 	}
@@ -313,7 +313,7 @@ func (r *Run) writeFile(dir string, f FileWriter, space *space) (CheckpointFile,
 	return CheckpointFile{}, withHint(err, "")
 }
 
-// A counter passes on what is written, counts it, and computes its checksum. Once there is no space it only counts.
+// A counter passes on, counts and checksums what is written. Once the disk is full, it only counts.
 type counter struct {
 	w         io.Writer
 	space     *space
@@ -343,7 +343,7 @@ func (r *Run) intact() string {
 	return "there is no earlier checkpoint"
 }
 
-// discard removes a directory in such a way that no half of it is ever seen. It is the checkpoint of that path, or was.
+// discard removes a directory so that nobody ever sees a half of it. It is, or was, the checkpoint of that path.
 func discard(dir, path string) error {
 	gone, err := moveOver(dir, hidden(path, goneSuffix), path)
 	if err != nil {
@@ -352,8 +352,8 @@ func discard(dir, path string) error {
 	return os.RemoveAll(gone)
 }
 
-// clearAway makes a name free that is for a checkpoint that is being written. What has it already, and can't be removed, gets
-// another.
+// clearAway frees the name of a checkpoint that will be written. If something has the name and can't be removed, it gets another
+// name.
 func clearAway(dir, path string) error {
 	if os.RemoveAll(dir) == nil {
 		return nil
@@ -362,7 +362,7 @@ func clearAway(dir, path string) error {
 	return withHint(err, "")
 }
 
-// mostAside is how many directories that can't be removed may stand in the way of one name.
+// mostAside is the largest number of directories that can't be removed for one name.
 const mostAside = 100
 
 // moveOver renames a directory, removing one that has the new name, and returns that; with a number behind it if there is
@@ -381,8 +381,8 @@ func moveOver(dir, to, path string) (string, error) {
 	}
 }
 
-// recoverCheckpoints puts right what a killed process has left half-done. What can't be removed is in nobody's way: Prune
-// tries again, and says so.
+// recoverCheckpoints cleans up after a killed process. Directories that can't be removed do no harm: Prune tries again and reports
+// them.
 func (r *Run) recoverCheckpoints() error {
 	entries, err := os.ReadDir(r.checkpointsPath())
 	if err != nil {
@@ -588,8 +588,8 @@ func (r *Run) verified(p place) (Checkpoint, error) {
 	return c, c.Verify()
 }
 
-// fault says what is wrong with a checkpoint, and what to do. One that can't be read may be whole, so nothing is said of giving
-// it up.
+// fault returns the error of a checkpoint, with what to do. An unreadable checkpoint may be whole, so the advice is not to give it
+// up.
 func (r *Run) fault(what string, err error, places []place, step int) error {
 	switch {
 	case unreadable(err):
@@ -600,7 +600,7 @@ func (r *Run) fault(what string, err error, places []place, step int) error {
 	return fmt.Errorf("%s is %w: %w; %s", what, ErrDamaged, err, r.wholeBefore(places, step))
 }
 
-// none is the error of a run without a checkpoint.
+// none returns the error of a run without a checkpoint.
 func (r *Run) none() error {
 	entries, _ := os.ReadDir(r.checkpointsPath())
 	for _, e := range entries { // the run was going back to its beginning
@@ -608,7 +608,7 @@ func (r *Run) none() error {
 			return fmt.Errorf("run %s: %w", r.path, ErrNoCheckpoint)
 		}
 	}
-	h, _ := r.History() // without events nothing is told
+	h, _ := r.History() // without events, nothing is known
 	if step, ok := h.Told(); ok {
 		return fmt.Errorf("run %s: %w: %s mentions one of step %d, but %s has none; put the folder back, or start again with: coil resume %s --step 0",
 			r.path, ErrLost, eventsName, step, r.checkpointsPath(), r.path)
@@ -637,7 +637,7 @@ func (r *Run) Latest() (Checkpoint, error) {
 		now, statErr := os.Lstat(newest.path)
 		replaced := before != nil && statErr == nil && (!os.SameFile(before, now) || !before.ModTime().Equal(now.ModTime())) // a number of a file may come again
 		if errors.Is(statErr, fs.ErrNotExist) || replaced {
-			continue // by the process that writes the run, meanwhile
+			continue // by the process that writes the run, in the meantime
 		}
 		return Checkpoint{}, r.fault(fmt.Sprintf("the newest checkpoint, of step %d,", newest.step), err, places, newest.step)
 	}
@@ -686,9 +686,9 @@ func (r *Run) wholeBefore(places []place, step int) string {
 	return "no older one is whole"
 }
 
-// Prune removes all checkpoints but the newest ones, as many as keep says, and those that Rewind has set aside, and what could
-// not be removed earlier. It leaves alone what is not whole, and the checkpoint of step 0: a run has one if its first weights
-// came from another run, and only there they are safe. The error names all that could not be removed; that harms nothing.
+// Prune removes all checkpoints except the newest keep, those that Rewind has set aside, and leftovers that could not be removed
+// earlier. It does not touch damaged checkpoints, nor the checkpoint of step 0: a run has one if its first weights came from
+// another run, and it may be their only copy. The error names everything that could not be removed; that does no harm.
 // It panics if keep is not positive.
 func (r *Run) Prune(keep int) error {
 	r.mustWrite()

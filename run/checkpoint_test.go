@@ -101,7 +101,7 @@ func TestCheckpointsAscend(t *testing.T) {
 	if c := must(r.Latest())(t); c.Step != 12_345_678 {
 		t.Errorf("the latest is of step %d", c.Step)
 	}
-	// What only looks like a checkpoint is none.
+	// A folder that only looks like a checkpoint is ignored.
 	for _, name := range []string{"step-20", "step-0000020", "step-000030.bak", "step-", "notes", "step-99999999999999999999"} {
 		if err := os.Mkdir(filepath.Join(r.Path(), checkpointsName, name), 0o777); err != nil {
 			t.Fatal(err)
@@ -441,7 +441,7 @@ func TestDamage(t *testing.T) {
 	}
 }
 
-// The way out that is named is one that works, and if there is none, that is said.
+// The advice in the error works; if there is no way out, the error says so.
 func TestDamageOfMany(t *testing.T) {
 	r := newRun(t)
 	saveSteps(t, r, 3, 4, 5)
@@ -571,8 +571,8 @@ func TestRewindSetsCheckpointsAside(t *testing.T) {
 	}
 }
 
-// Each moment of a save at which a process can be killed, made by hand: readers see a whole checkpoint of each step,
-// and so does whoever opens the run next, who also clears up.
+// Each state in which a kill can leave a save, made by hand: readers see a whole checkpoint of each step, and so does the next
+// process that opens the run, which also cleans up.
 func TestRecovery(t *testing.T) {
 	for name, moment := range map[string]func(dir string) error{
 		"writing": func(dir string) error {

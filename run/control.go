@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// Command is what a run can be told while it is trained.
+// Command is a request to a run in training.
 type Command string
 
 // The commands.
@@ -55,7 +55,7 @@ func (c *Control) Send(k Command) {
 	c.queued = append(c.queued, k)
 }
 
-// Next takes the oldest command that is queued, "" if there is none.
+// Next takes the oldest queued command, or "" if there is none.
 func (c *Control) Next() Command {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -102,8 +102,8 @@ func (r *Run) Send(c Command) error {
 	return errors.Join(err, f.Close())
 }
 
-// commandReader reads control.jsonl from where it ended when the run was opened: what was asked of an earlier process, and not
-// done, is not asked of this one.
+// commandReader reads control.jsonl from its end at the time when the run was opened: old requests to an earlier process are not
+// requests to this one.
 type commandReader struct {
 	path    string
 	at      int64
@@ -111,13 +111,13 @@ type commandReader struct {
 	queued  []SentCommand
 }
 
-// How often the file is looked at, and how much of a line without end is waited for.
+// How often the file is read, and how long an unfinished line may get.
 const (
 	lookEvery      = 100 * time.Millisecond
 	longestCommand = 4 << 10
 )
 
-// from begins at the end of the file.
+// from starts at the end of the file.
 func (q *commandReader) from(path string) {
 	q.path = filepath.Join(path, controlName)
 	if fi, err := os.Stat(q.path); err == nil {
@@ -125,8 +125,8 @@ func (q *commandReader) from(path string) {
 	}
 }
 
-// NextCommand returns the oldest request that was not returned yet, if there is one. Lines that are none are passed over.
-// It looks at the file ten times a second at most, so it may be called often.
+// NextCommand returns the oldest request that it has not returned yet, if there is one. It skips lines that are not requests.
+// It reads the file at most ten times a second, so it may be called often.
 func (r *Run) NextCommand() (SentCommand, bool, error) {
 	r.mustWrite()
 	q := &r.requests

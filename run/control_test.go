@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// requested reads all requests that there are, without waiting.
+// requested reads all present requests, without waiting.
 func requested(t *testing.T, r *Run) string {
 	t.Helper()
 	var got []string

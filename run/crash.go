@@ -26,8 +26,8 @@ func (c Crash) String() string {
 	return fmt.Sprintf("crashed on %s: %s; the trace is in %s", c.Time.Format("2006-01-02 at 15:04:05"), c.Reason, c.Trace)
 }
 
-// Crash returns how the last process that trained the run crashed, and whether it did. It does not tell of a process that was
-// killed, which leaves no trace.
+// Crash returns the crash of the last process that trained the run, and whether it crashed. A process that was killed leaves no
+// trace.
 func (r *Run) Crash() (Crash, bool) {
 	if r.lock == nil {
 		if _, held, err := r.Holder(); held || err != nil {
@@ -44,7 +44,7 @@ func readCrash(path string) (Crash, bool) {
 	}
 	defer f.Close()
 	c := Crash{Time: fi.ModTime(), Trace: path}
-	where := "" // the first function that is none of the Go runtime
+	where := "" // the first function outside the Go runtime
 	lines := bufio.NewScanner(f)
 	for lines.Scan() {
 		line := lines.Text()
@@ -64,8 +64,8 @@ func readCrash(path string) (Crash, bool) {
 	return c, c.Reason != ""
 }
 
-// isReason reports whether a line of a trace says why the program crashed. Go writes that of some fatal errors to standard
-// error only.
+// isReason reports whether a line of a trace says why the program crashed. For some fatal errors, Go writes the reason only to
+// standard error.
 func isReason(line string) bool {
 	return strings.HasPrefix(line, "panic: ") || strings.HasPrefix(line, "fatal error: ") || strings.HasPrefix(line, "SIG")
 }
@@ -84,8 +84,8 @@ func (r *Run) AddToCrash(stderr string) error {
 	return errors.Join(err, f.Close())
 }
 
-// CatchCrashes has Go write the trace of a crash of this process into the run's folder, besides standard error, until end is
-// called. A process catches the crashes of one run at a time. Don't defer end: deferred calls come before the trace.
+// CatchCrashes makes Go also write the trace of a crash of this process into the run's folder, until end is called. A process
+// catches the crashes of one run at a time. Don't defer end: deferred calls run before the trace is written.
 //
 // The trace of an earlier crash is kept under a name with its time, and noted in the events.
 func (r *Run) CatchCrashes(step int) (end func(), err error) {
@@ -110,7 +110,7 @@ func (r *Run) CatchCrashes(step int) (end func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close() // Go has a descriptor of its own
+	defer f.Close() // Go has its own descriptor
 	if err := debug.SetCrashOutput(f, debug.CrashOptions{}); err != nil {
 		return nil, err
 	}

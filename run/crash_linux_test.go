@@ -35,7 +35,7 @@ func init() { children["create"] = childCreate }
 // calls are the system calls that change a disk or lock a file.
 const calls = "openat,mkdirat,mkdir,write,pwrite64,fsync,ftruncate,rename,renameat,renameat2,unlink,unlinkat,rmdir,symlink,symlinkat,flock"
 
-// straceProgram is where strace is. A test that needs it is skipped if the machine has none.
+// straceProgram returns the path of strace. Without it, the test is skipped.
 func straceProgram(t *testing.T) string {
 	t.Helper()
 	strace, err := exec.LookPath("strace")
@@ -134,7 +134,7 @@ func TestKillAtEachCall(t *testing.T) {
 	t.Logf("%d kills", kills)
 }
 
-// A checkpoint that the system does not let be read is not called damaged, and nothing is said of giving it up.
+// A checkpoint that the system does not permit to read is not called damaged, and the error does not advise to give it up.
 func TestUnreadable(t *testing.T) {
 	r := newRun(t)
 	saveSteps(t, r, 3, 4)
@@ -169,7 +169,7 @@ func TestUnreadable(t *testing.T) {
 	}
 }
 
-// A checkpoint that can't be removed ends nothing: removing it is tried again and again, and everything else goes on.
+// A checkpoint that can't be removed stops nothing: coil tries again later, and everything else continues.
 func TestUnremovable(t *testing.T) {
 	r := newRun(t)
 	saveSteps(t, r, 1, 2)

@@ -12,27 +12,27 @@ import (
 	"time"
 )
 
-// A Snapshot is what a checkpoint is made of: see [Run.Save].
+// A Snapshot is the content of a checkpoint: see [Run.Save].
 type Snapshot struct {
 	Meta  any // the state, beside the files: the same in runs that have computed the same
 	About any // how that came about; nil for nothing
 	Files []FileWriter
 }
 
-// makingPrefix begins the name of a folder in which Create is making a run. It gets its own name when it is whole.
+// makingPrefix is the prefix of a folder in which Create is making a run. The folder gets its final name when it is whole.
 const makingPrefix = ".making-"
 
-// stampLayout is how the id of a run that Create made begins: with the local time, to the second.
+// stampLayout is the layout of the local time, to the second, at the beginning of a run's id.
 const stampLayout = "2006-01-02_15-04-05"
 
-// Create makes a run in a new directory below root, which is made too if need be, and points root/latest to it.
+// Create makes a run in a new directory below root, which it makes if needed, and points root/latest to it.
 // The directory is named after the local time, four random hexadecimal digits and name, which may be empty.
 //
-// Of info, ID, Identity, Name and Created are set here, and Host, OS, Arch, CPUs, GoVersion and Revision if they are empty.
-// first, of which there may be one, becomes the checkpoint of step 0: of weights that only this process has.
+// Create sets ID, Identity, Name and Created of info, and Host, OS, Arch, CPUs, GoVersion and Revision if they are empty.
+// The optional first becomes the checkpoint of step 0, for weights that only this process has.
 //
-// The run appears whole or not at all. Whatever fails, no half-made run stays behind; and what a process left that was
-// killed meanwhile, the next Create removes.
+// The run appears whole or not at all. After an error, no half-made run stays behind; the next Create removes what a killed
+// process left.
 func Create(root, name string, config []byte, info Info, first ...Snapshot) (*Run, error) {
 	r, err := createBelow(root, name, config, info, first)
 	if err != nil {
@@ -93,7 +93,7 @@ func CheckName(name string) error {
 	return nil
 }
 
-// makeDirectory makes a directory to make a run in, with a name that nobody else uses.
+// makeDirectory makes a directory for making a run, with a unique name.
 func makeDirectory(root, stamp, name string) (string, error) {
 	for {
 		var random [2]byte
@@ -113,8 +113,8 @@ func makeDirectory(root, stamp, name string) (string, error) {
 	}
 }
 
-// removeAbandoned removes what processes have left that were killed while they made a run: whoever makes one holds its lock.
-// What can't be removed is in nobody's way.
+// removeAbandoned removes the remains of processes that were killed while making a run; a process that is making one holds its
+// lock. Remains that can't be removed do no harm.
 func removeAbandoned(root string) {
 	entries, err := os.ReadDir(root)
 	if err != nil {
@@ -184,7 +184,7 @@ func abandoned(path, name string) bool {
 	case configName:
 		b, err := ReadFile(filepath.Join(path, name), MostText)
 		_, whole := unsealConfig(b)
-		return err == nil && whole // else it is its user's
+		return err == nil && whole // otherwise it belongs to the user
 	case configName + temporarySuffix, infoName + temporarySuffix:
 		return exists(filepath.Join(path, lockName))
 	case eventsName:
@@ -203,7 +203,7 @@ func abandoned(path, name string) bool {
 	return false
 }
 
-// checkFree returns an error that says what is in the directory, but for what an abandoned start has left.
+// checkFree returns an error if the directory holds anything except the remains of an abandoned start.
 func checkFree(path string) error {
 	entries, err := os.ReadDir(path)
 	if err != nil {
@@ -245,14 +245,14 @@ func inUse(path string) error {
 		r.info.ID, r.info.Created.Format("2006-01-02 15:04"), state, path)
 }
 
-// fill makes a run in the directory at path, which is locked first, and then cleared of what an abandoned start has left.
-// If it fails, it removes what it made.
+// fill makes a run in the directory at path: it locks it, removes the remains of an abandoned start, and makes the files. If it
+// fails, it removes what it made.
 func fill(path string, config []byte, info Info, first []Snapshot) (_ *Run, err error) {
 	lock, err := acquire(path)
 	if err != nil {
 		return nil, err
 	}
-	// Only now nobody else can be making a run here.
+	// From now on, no other process can be making a run here.
 	if err := checkFree(path); err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
@@ -308,7 +308,7 @@ func fill(path string, config []byte, info Info, first []Snapshot) (_ *Run, err 
 	return r, nil
 }
 
-// newIdentity returns what no other run has.
+// newIdentity returns a unique identity.
 func newIdentity() string {
 	var random [16]byte
 	rand.Read(random[:]) // never fails

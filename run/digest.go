@@ -15,8 +15,8 @@ import (
 	"strconv"
 )
 
-// digestName is a file that makes a long run quick to open: the events that are worth keeping of those up to a place in
-// events.jsonl. It can be made anew from that at any time.
+// digestName is a file that makes a long run quick to open: the most useful events up to a position in events.jsonl. It can be
+// made again from events.jsonl at any time.
 const digestName = "events.digest"
 
 // Bounds of a digest, and how much of events.jsonl is read beside it at most.
@@ -32,9 +32,9 @@ const (
 	digestFormat    = 1
 )
 
-// A digest has the events that count, in their order, of those up to a place in events.jsonl. What a run that goes on takes
-// back is not in it: see History. Of many reports of training it keeps, of each four neighbours, those with the least and the
-// greatest loss and the first whose loss is no number, so that no peak is lost; the older half is thinned first.
+// A digest has the events that count, in order, up to a position in events.jsonl. It omits events that a resumed run takes back:
+// see History. If there are many reports of training, it keeps, of every four neighbours, those with the least and the greatest
+// loss and the first whose loss is not finite, so that no peak is lost. The older half is thinned first.
 type digest struct {
 	at    int64 // bytes of events.jsonl
 	lines int
@@ -107,7 +107,7 @@ func (d *digest) recount() {
 	}
 }
 
-// keep reads of a line what decides whether it is kept. False is a line that is no event.
+// keep reads the parts of a line that decide whether it is kept. It returns false for a line that is not an event.
 func keep(line []byte) (keptEvent, bool) {
 	k := keptEvent{line: line, loss: math.NaN()}
 	if rest, ok := bytes.CutPrefix(line, []byte(`{"kind":"train","step":`)); ok && line[len(line)-2] == '}' { // as Append writes it; most lines are
@@ -145,7 +145,7 @@ func keep(line []byte) (keptEvent, bool) {
 	return k, true
 }
 
-// withoutSamples is an evaluation without what the model said.
+// withoutSamples is an evaluation without its samples.
 func withoutSamples(line []byte) []byte {
 	e, err := decodeEvent(line)
 	if err != nil || e.Eval == nil {
@@ -159,7 +159,7 @@ func withoutSamples(line []byte) []byte {
 	return b
 }
 
-// thin gives up events of the older half of a class.
+// thin removes events of the older half of a class.
 func (d *digest) thin(c class) {
 	const four = 4
 	old := mostOf[c] / 2 / four * four
@@ -201,7 +201,7 @@ func (d *digest) thin(c class) {
 	d.recount()
 }
 
-// dropBetween marks those of neighbouring events that are neither extreme nor the first gap.
+// dropBetween marks the neighbouring events that are neither extreme nor the first gap.
 func (d *digest) dropBetween(group []int, drop map[int]bool) {
 	lo, hi, none := -1, -1, -1
 	for _, i := range group {
@@ -248,7 +248,7 @@ func (d *digest) write(dir string, f io.ReaderAt) error {
 	return nil
 }
 
-// readDigest reads the digest of the events that f holds, an empty one if there is none of them.
+// readDigest reads the digest of the events in f, or returns an empty one if there is none.
 func readDigest(dir string, f io.ReaderAt) digest {
 	b, err := ReadFile(filepath.Join(dir, digestName), mostDigest)
 	if err != nil {

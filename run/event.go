@@ -18,11 +18,11 @@ import (
 // The kinds of events. A reader passes over kinds that it does not know.
 const (
 	KindStart      = "start"      // the run begins
-	KindSetup      = "setup"      // training begins or goes on: Setup says with what
-	KindTrain      = "train"      // a report of training: Train says how the steps since the last went
+	KindSetup      = "setup"      // training starts or continues, with the configuration in Setup
+	KindTrain      = "train"      // a report of training: Train describes the steps since the last report
 	KindEval       = "eval"       // an evaluation on held-out examples: Eval has the scores
 	KindCheckpoint = "checkpoint" // a checkpoint of this step was saved, when training had taken Seconds
-	KindResume     = "resume"     // the run goes on from the checkpoint of this step: see History
+	KindResume     = "resume"     // the run continues from the checkpoint of this step: see History
 	KindPause      = "pause"      // training waits after this step
 	KindContinue   = "continue"   // and goes on
 	KindNote       = "note"       // something to read, in Text
@@ -56,7 +56,7 @@ func (e Event) Values() map[string]Number {
 	return values
 }
 
-// A Number is a number in JSON. NaN and the infinities, for which JSON has none, are the strings "NaN", "+Inf", "-Inf".
+// A Number is a number in JSON. NaN and the infinities, which JSON lacks, are the strings "NaN", "+Inf", "-Inf".
 type Number float64
 
 // MarshalJSON implements json.Marshaler.
@@ -143,8 +143,8 @@ func encodeEvent(e Event) ([]byte, error) {
 // Append writes an event, in one piece, so that no reader sees a part of it. If its Time is zero, it becomes now.
 // An event that could not be written leaves no trace.
 //
-// If somebody has deleted events.jsonl, it is written anew from what the system still has of it; if somebody has put
-// another in its place, or cut it, that is gone on with. Either is noted in the events.
+// If events.jsonl was deleted, Append writes it again from the open file. If it was replaced or cut, Append continues the file
+// that is there. It notes either in the events.
 func (r *Run) Append(e Event) error {
 	r.mustWrite()
 	r.appending.Lock()
@@ -174,14 +174,14 @@ func (r *Run) appendLine(e Event) error {
 	if err == nil {
 		r.digest.add(line)
 		if r.digest.at-r.digest.saved >= digestEvery {
-			// If it can't be written, the run is slower to open, and nothing else.
+			// If it can't be written, the run is only slower to open.
 			if r.digest.write(r.path, r.events) != nil {
 				r.digest.saved = r.digest.at
 			}
 		}
 		return nil
 	}
-	if n > 0 { // else the next event would continue this line
+	if n > 0 { // otherwise the next event would continue this line
 		fi, undoErr := r.events.Stat()
 		if undoErr == nil {
 			undoErr = r.events.Truncate(fi.Size() - int64(n))
@@ -191,7 +191,7 @@ func (r *Run) appendLine(e Event) error {
 	return fmt.Errorf("append an event: %w", withHint(err, ""))
 }
 
-// eventsCheck is how often it is looked whether the events are where they were.
+// eventsCheck is the interval at which the file of events is checked for deletion or replacement.
 const eventsCheck = time.Second
 
 // lookAfterEvents finds out what others have done to the events, and notes it.
@@ -229,7 +229,7 @@ func (r *Run) lookAfterEvents(step int) error {
 	return r.appendLine(Event{Kind: KindNote, Step: step, Text: fmt.Sprintf("%s %s while the run was training", eventsName, what)})
 }
 
-// restoreEvents copies the events from the file that has no name any more.
+// restoreEvents copies the events from the deleted file, which is still open.
 func (r *Run) restoreEvents(path string) error {
 	temporary := path + temporarySuffix
 	err := writeSynced(createFile, temporary, func(w io.Writer) error {
@@ -247,23 +247,23 @@ func (r *Run) restoreEvents(path string) error {
 
 // An EventReader reads the events of a run that may be growing. It is for one goroutine.
 type EventReader struct {
-	past [][]byte // lines that come before what is read of the file
+	past [][]byte // lines before those read from the file
 
 	f    *os.File
 	buf  []byte // what was read and not returned
 	at   int64  // where buf begins in the file
 	line int    // lines returned
 
-	tooLong bool // what is being read is the rest of a line that is too long
+	tooLong bool // reading the rest of a line that is too long
 
 	text []byte // of the last line
 	cut  int    // bytes after it, when the file was at its end
 }
 
-// Events returns a reader that begins at the first event. It returns the events as they were written; see History
-// for what a resumed run makes of them.
+// Events returns a reader that starts at the first event. It returns the events as they were written; see History
+// for the meaning of resuming.
 //
-// Of a long run it returns, of the older events, only those that its digest keeps: a few thousand, among them the least and
+// For a long run, it returns only those older events that the digest keeps: a few thousand, including the least and
 // the greatest loss everywhere. So a run of any length is read in bounded time and memory.
 func (r *Run) Events() (*EventReader, error) {
 	er, size, err := r.allEvents()
@@ -271,7 +271,7 @@ func (r *Run) Events() (*EventReader, error) {
 		return er, err
 	}
 	d := readDigest(r.path, er.f)
-	if size-d.at >= 2*digestEvery { // the run is of an earlier coil, or what was written is damaged
+	if size-d.at >= 2*digestEvery { // the run is of an earlier coil, or the digest is damaged
 		if err := d.follow(er.f); err != nil {
 			er.Close()
 			return nil, fmt.Errorf("read the events: %w", withHint(err, ""))
@@ -304,12 +304,12 @@ func (e *LineError) Error() string {
 	return fmt.Sprintf("%s:%d: not an event: %v", e.Path, e.Line, e.Err)
 }
 
-// Unwrap returns what is wrong with the line.
+// Unwrap returns the reason.
 func (e *LineError) Unwrap() error { return e.Err }
 
 // Next returns the next event. The error is io.EOF as long as there is none that is whole; call again when the file
 // may have grown. It is a *LineError for a line that is not an event, and the next call returns the next line.
-// Blank lines and members that are not known are passed over.
+// It skips blank lines and unknown members.
 func (er *EventReader) Next() (Event, error) {
 	for {
 		line, err := er.next()
@@ -330,7 +330,7 @@ func (er *EventReader) Next() (Event, error) {
 	}
 }
 
-// longestLine is how long a line may be, so that a file of something else does not fill the memory.
+// longestLine is the greatest length of a line, so that a wrong file does not fill the memory.
 const longestLine = 16 << 20
 
 var errTooLong = fmt.Errorf("it is longer than %d MiB", longestLine>>20)
@@ -385,10 +385,9 @@ func (er *EventReader) Close() error { return er.f.Close() }
 
 // A History is the events that count. Add them in the order in which they were written.
 //
-// A run that was killed at step 370 and goes on from its checkpoint of step 300 does the steps 301 to 370 again. Since
-// a file that is only appended to cannot take back the first time, there is an event of KindResume with step 300
-// between the two, and what it takes back does not count: the events of KindTrain and KindEval before it with a later
-// step. Whoever follows the events and keeps curves does the same.
+// A run that was killed at step 370 and continues from its checkpoint of step 300 does the steps 301 to 370 again. Since
+// the file is only appended to, an event of KindResume with step 300 between the two takes back the first time: the earlier
+// events of KindTrain and KindEval with a later step do not count. All readers of the events must follow this rule.
 type History []Event
 
 // Add appends an event, after removing those that it takes back.
@@ -401,8 +400,8 @@ func (h *History) Add(e Event) {
 	*h = append(*h, e)
 }
 
-// Told returns the step of the newest checkpoint that the events tell of, and whether there is one. The run may have gone back
-// since to a time before it.
+// Told returns the step of the newest checkpoint that the events mention, and whether there is one. The run may have gone back to
+// an earlier step since.
 func (h History) Told() (step int, ok bool) {
 	for _, e := range slices.Backward(h) {
 		switch {
@@ -415,8 +414,7 @@ func (h History) Told() (step int, ok bool) {
 	return 0, false
 }
 
-// Seconds is how long training had taken when a step was done, as far as the events tell. What a run has done after that step
-// and taken back does not count.
+// Seconds returns the training time up to a step, as far as the events say. It excludes later steps that the run took back.
 func (h History) Seconds(step int) float64 {
 	for _, e := range slices.Backward(h) {
 		s := e.Seconds
@@ -458,10 +456,10 @@ func (r *Run) History() (History, error) {
 	}
 }
 
-// Rewind says that the run goes on from the given step: call it when a run is resumed from the checkpoint of that
-// step, or from the beginning with step 0. It appends an event of KindResume, which takes back what was reported of
-// later steps (see History), and sets the checkpoints of later steps aside, which belong to the life that is given up,
-// so that Latest is the given step: step-000500 becomes step-000500.undone. Prune removes these.
+// Rewind records that the run continues from the given step: call it when a run is resumed from the checkpoint of that
+// step, or from the beginning with step 0. It appends an event of KindResume, which takes back the reports of
+// later steps (see History). It also sets the checkpoints of later steps aside, so that Latest is the given step: step-000500
+// becomes step-000500.undone. Prune removes these.
 func (r *Run) Rewind(step int) error {
 	r.mustWrite()
 	if step < 0 {

@@ -214,7 +214,7 @@ func TestReaderOfGarbledLines(t *testing.T) {
 	}
 }
 
-// Whoever opens the run next removes a line that a kill has cut, and who read it meanwhile sees what comes instead.
+// The next process that opens the run removes a line that a kill has cut, and readers see the line that replaces it.
 func TestCutLine(t *testing.T) {
 	for _, cut := range []string{"{", `{"kind":"note","text":"`, strings.Repeat("x", 4096), strings.Repeat("x", 9000), "\x00\x00", `{"kind":"note","text":"whole"}`} {
 		for _, before := range []string{"", "before"} {
@@ -300,7 +300,7 @@ func TestEventsOfAMissingFile(t *testing.T) {
 	wantError(t, err, eventsPath(r))
 }
 
-// steps is what a history says, shortly.
+// steps is a short form of a history.
 func steps(h History) string {
 	var b strings.Builder
 	for _, e := range h {
@@ -392,7 +392,7 @@ func TestHistoryAscends(t *testing.T) {
 	})
 }
 
-// Whatever is in the file, reading comes to an end, and whoever opens the run can append to it.
+// Whatever the file holds, reading ends, and the run can be opened and appended to.
 func FuzzEvents(f *testing.F) {
 	f.Add([]byte(`{"kind":"train","step":3,"time":"2026-11-23T15:20:31Z","values":{"loss":"NaN"}}`+"\n"), 20)
 	f.Add([]byte(`{"kind":"eval","step":3,"eval":{"loss":"NaN","loops":[{"loop":1,"change":2}],"samples":[{}]}}`+"\n"), 9)
@@ -505,7 +505,7 @@ func TestLineWithoutEnd(t *testing.T) {
 	}
 }
 
-// A reader of events can have their lines, and be told of one that has no end.
+// A reader of events can also return their lines, and report one without an end.
 func TestLines(t *testing.T) {
 	r := newRun(t)
 	write(t, r, `{"kind":"note","text":"a","later":1}`+"\n\n"+`{"kind":"note","text":"b"}`+"\n"+`{"kind":"no`)

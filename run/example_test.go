@@ -7,7 +7,7 @@ import (
 	"coil/run"
 )
 
-// A run is made, tells what happens, and is read by others meanwhile.
+// A run is made, records what happens, and is read by others at the same time.
 func Example() {
 	root, err := os.MkdirTemp("", "runs")
 	if err != nil {

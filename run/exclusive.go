@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// patience is how long Exclusive waits for its turn: far longer than what is done in one takes.
+// patience is how long Exclusive waits for its turn: far longer than a turn takes.
 const patience = 2 * time.Minute
 
 // Exclusive calls do while no other process is in a call with the same path, of a file that is made if need be, and stays.

@@ -104,7 +104,7 @@ var scoreMembers = []member[Score]{
 	{Exact, func(s *Score) **Number { return &s.Exact }},
 }
 
-// each calls yield with the members that are there, under the key that of makes, and reports whether to go on.
+// each calls yield with the present members, under the key that of returns, and reports whether to continue.
 func each[R any](members []member[R], r *R, key Key, yield func(Key, Number) bool) bool {
 	for _, m := range members {
 		key.Quantity = m.quantity
@@ -125,7 +125,7 @@ func eachPart(values map[string]Number, key func(string) Key, yield func(Key, Nu
 	return true
 }
 
-// other is the key of a number that has no member of its own.
+// other is the key of a number without a member.
 func other(name string) Key { return Key{Quantity: Quantity(name)} }
 
 // Numbers are the numbers that the record has.

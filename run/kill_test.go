@@ -95,8 +95,8 @@ func wantWhole(t *testing.T, r *Run, reported uint64) (latest Checkpoint) {
 	return latest
 }
 
-// Whenever a process is killed, what it said was saved is there, the latest checkpoint is whole, the events can be
-// read, and the next process clears up and goes on.
+// Whenever a process is killed, everything that it reported as saved is there, the latest checkpoint is whole, the events can be
+// read, and the next process cleans up and continues.
 func TestKill(t *testing.T) {
 	if testing.Short() {
 		t.Skip("kills 20 processes")

@@ -46,7 +46,7 @@ func acquire(path string) (*os.File, error) {
 			}
 			return nil, errors.Join(err, f.Close())
 		}
-		if !isAt(f, name) { // whoever had it has removed it with what else was there
+		if !isAt(f, name) { // its holder has removed it with the rest of the folder
 			f.Close()
 			continue
 		}
@@ -80,7 +80,7 @@ func (r *Run) keepLock(step int) error {
 	if r.relock != nil {
 		r.relock.Close()
 	}
-	r.relock = f // and not r.lock, which others read meanwhile
+	r.relock = f // not r.lock, which other goroutines read
 	return r.appendLine(Event{Kind: KindNote, Step: step, Text: lockName + " was deleted while the run was training, and made again"})
 }
 
@@ -143,8 +143,8 @@ func readHolder(f *os.File) Holder {
 	return h
 }
 
-// Holder returns the process that has the run open for writing, which may be this one, and whether there is any.
-// If there is none, and the last event is not of KindStop, KindEnd or KindError, then the run was killed.
+// Holder returns the process that has the run open for writing, which may be this one, and whether there is one.
+// If there is none and the last event is not of KindStop, KindEnd or KindError, the run was killed.
 func (r *Run) Holder() (Holder, bool, error) {
 	f, _, err := openRegular(filepath.Join(r.path, lockName))
 	if errors.Is(err, fs.ErrNotExist) {

@@ -26,7 +26,7 @@ func mountDisk(t *testing.T, size string) string {
 	return dir
 }
 
-// A real disk fills up: the earlier checkpoint stays, what was begun goes, and with space it goes on.
+// A real disk fills up: the earlier checkpoint stays, the unfinished one goes, and with space the run continues.
 func TestFullDisk(t *testing.T) {
 	disk := mountDisk(t, "5m")
 	r := must(Create(filepath.Join(disk, "runs"), "x", nil, Info{}))(t)
@@ -50,7 +50,7 @@ func TestFullDisk(t *testing.T) {
 		t.Errorf("the latest is of step %d", c.Step)
 	}
 
-	// A full disk cuts no event in two.
+	// A full disk does not cut an event in two.
 	filler := must(os.Create(filepath.Join(disk, "filler")))(t)
 	defer filler.Close()
 	if _, err := io.Copy(filler, zeros{}); !errors.Is(err, syscall.ENOSPC) {

@@ -9,13 +9,13 @@ import (
 	"syscall"
 )
 
-// Limits of the files that are read whole. None that coil writes comes near them; they keep what is no such file out of memory.
+// Limits of files that are read whole. Files of coil are far smaller; the limits keep wrong files out of memory.
 const (
 	MostText     = 1 << 20  // bytes of a configuration, and of run.json
 	mostManifest = 64 << 20 // bytes of checkpoint.json
 )
 
-// A NotFileError is the error of a path that is neither an ordinary file nor a folder: reading it could wait for ever.
+// A NotFileError is the error of a path that is not an ordinary file: reading it could wait forever.
 type NotFileError struct {
 	Path string
 	Mode fs.FileMode
@@ -36,7 +36,7 @@ func (e *NotFileError) Error() string {
 
 // openRegular opens an ordinary file for reading.
 func openRegular(path string) (*os.File, fs.FileInfo, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // else opening a pipe waits for a writer
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // otherwise, opening a pipe waits for a writer
 	if errors.Is(err, syscall.ENXIO) {
 		return nil, nil, &NotFileError{path, fs.ModeSocket}
 	} else if err != nil {
@@ -65,7 +65,7 @@ func ReadFile(path string, limit int64) ([]byte, error) {
 	if fi.Size() > limit {
 		return nil, tooLarge(fi.Size())
 	}
-	b, err := io.ReadAll(io.LimitReader(f, limit+1)) // it may grow, or not tell its size
+	b, err := io.ReadAll(io.LimitReader(f, limit+1)) // it may grow, or have no known size
 	if err == nil && int64(len(b)) > limit {
 		err = tooLarge(int64(len(b)))
 	}
@@ -101,10 +101,10 @@ func notOwn(path string, fi fs.FileInfo) error {
 	return fmt.Errorf("%w: remove it", &NotFileError{path, fi.Mode()})
 }
 
-// ErrUnreadable is the error of a file that is there and can't be read now, which says nothing of what is in it.
+// ErrUnreadable is the error of a file that exists but can't be read now; its content may be fine.
 var ErrUnreadable = errors.New("cannot be read")
 
-// unreadable reports whether err is of the system, and not of what is in a file or of its absence.
+// unreadable reports whether err comes from the system, not from a file's content or absence.
 func unreadable(err error) bool {
 	var errno syscall.Errno
 	if !errors.As(err, &errno) {

@@ -21,7 +21,7 @@ import (
 // A trainer writes what it promises to its standard output, before and after whatever changes that.
 type promise struct {
 	Made        bool // the run is there
-	Least, Most int  // numbers of the save that may be the newest; 0 is none
+	Least, Most int  // numbers of the save that may be the newest; 0 if there is none
 	Events      int  // notes that are on the disk
 }
 
@@ -42,7 +42,8 @@ func saveNumber(r *Run, step, number int) error {
 	return err
 }
 
-// trainAndSave makes a run and saves checkpoints, one of them twice; it goes back, changes the configuration, and removes what is old.
+// trainAndSave makes a run and saves checkpoints, one of them twice; it goes back, changes the configuration, and removes old
+// checkpoints.
 func trainAndSave(create func() (*Run, error)) error {
 	var p promise
 	p.say()
@@ -104,8 +105,8 @@ func init() {
 	}
 }
 
-// A node is a file, a folder or a link on a disk that may lose its power: all that it has been, of which the disk is sure to
-// have what was there at the last fsync, or something later.
+// A node is a file, a folder or a link on a disk that may lose power, with all its states. The disk has its state at the last
+// fsync, or a later one.
 type node struct {
 	names  []map[string]*node // of a folder
 	data   [][]byte           // of a file
@@ -274,7 +275,7 @@ func anyData(r *rand.Rand) func(synced, now []byte) []byte {
 	}
 }
 
-// image is what is on the disk after a loss: paths, and what is there. The paths of folders end with /.
+// image is the disk after a loss of power: paths and their contents. The paths of folders end with /.
 func (n *node) image(l loss, path string, image map[string][]byte, links map[string]string) {
 	switch {
 	case n.names != nil:
@@ -294,9 +295,9 @@ func (n *node) image(l loss, path string, image map[string][]byte, links map[str
 	}
 }
 
-// Whenever the power is lost, the run has the last checkpoint whose save had returned, or a later one, whole; and the events,
-// but for those after it. Each folder is as it was at its last fsync or at any time since, and each file likewise, or cut, or with
-// zeros; other folders and files may be older or younger.
+// Whenever the power is lost, the run has the last checkpoint whose save had returned, or a later one, whole, and the events up to
+// it. Each folder is in its state at its last fsync or at any time since. So is each file, or it is cut or has zeros. Different
+// folders and files may be in states of different times.
 func TestPowerLoss(t *testing.T) {
 	if testing.Short() {
 		t.Skip("opens hundreds of runs")
@@ -397,7 +398,7 @@ func powerLoss(t *testing.T, child string) {
 	t.Logf("%d images", len(seen))
 }
 
-// afterLoss holds what is on a disk against what was promised, and goes on with the run.
+// afterLoss compares a disk with the promises of the package, and continues the run.
 func afterLoss(child, disk string, p promise) error {
 	path := filepath.Join(disk, "a", "b")
 	if child == "train below" {

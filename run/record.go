@@ -3,7 +3,7 @@ package run
 // The records are what an event carries, by its kind. Their numbers are pointers: nil is a number that the line does not have.
 // Any may be NaN or infinite.
 
-// A Train is a report of training: means over the steps since the last report where nothing else is said.
+// A Train is a report of training: means over the steps since the last report, unless stated otherwise.
 type Train struct {
 	Loss            *Number `json:"loss,omitempty"` // the first member: see keep
 	Accuracy        *Number `json:"accuracy,omitempty"`
@@ -21,7 +21,7 @@ type Train struct {
 	Cosines     map[string]Number `json:"cosines,omitempty"`     // between neighbouring blocks, by group of weights
 	Times       map[string]Number `json:"times,omitempty"`       // shares of a step's time, by kind of operation
 	Machine     Machine           `json:"machine,omitzero"`
-	Other       map[string]Number `json:"other,omitempty"` // what has no member of its own; each is a curve
+	Other       map[string]Number `json:"other,omitempty"` // numbers without a member; each is a curve
 }
 
 // A TrainLoop is what training reports of one loop of the looped block.
@@ -31,13 +31,13 @@ type TrainLoop struct {
 	Exit *Number `json:"exit,omitempty"` // the mean probability of leaving after it
 }
 
-// An Exit is what a learned exit does. With one, the loss of training is the expected one, without the entropy.
+// An Exit describes a learned exit. With one, the loss of training is the expected loss, without the entropy.
 type Exit struct {
 	Loop    *Number `json:"loop,omitempty"`    // the mean loop after which a position leaves
 	Entropy *Number `json:"entropy,omitempty"` // of the loop, in nats
 }
 
-// A Machine is how the computer is doing, as far as its system tells.
+// A Machine is the state of the computer, as far as its system reports it.
 type Machine struct {
 	Memory      *Number `json:"memory,omitempty"`      // bytes in use
 	MemoryPeak  *Number `json:"memory_peak,omitempty"` // bytes, at most so far
@@ -60,7 +60,7 @@ type Eval struct {
 	Examples *Number           `json:"examples,omitempty"`
 	Kinds    []KindScore       `json:"kinds,omitempty"`
 	Loops    []LoopScore       `json:"loops,omitempty"`
-	Other    map[string]Number `json:"other,omitempty"` // what has no member of its own; each is a curve
+	Other    map[string]Number `json:"other,omitempty"` // numbers without a member; each is a curve
 	Samples  []Sample          `json:"samples,omitempty"`
 }
 
@@ -79,11 +79,11 @@ type LoopScore struct {
 	Change *Number `json:"change,omitempty"`
 }
 
-// A Sample is a held-out example with what the model said to it.
+// A Sample is a held-out example with the model's answer.
 type Sample struct {
 	Kind     string `json:"kind"`
 	Question string `json:"question"`
 	Want     string `json:"want"`
 	Said     string `json:"said"`
-	Right    bool   `json:"right"` // it said all that was wanted
+	Right    bool   `json:"right"` // the answer is right
 }
