@@ -13,13 +13,13 @@ type activity struct {
 	phase atomic.Int32 // index of phases
 	step  atomic.Int64
 
-	mu      sync.Mutex    // held while running is asked, so that it is not closed meanwhile
-	running *compiledStep // nil if none is, or it is to be closed
+	mu      sync.Mutex    // held while running is queried, so that it is not closed at the same time
+	running *compiledStep // nil if none is, or if it will be closed
 }
 
 var phases = []run.Phase{run.PhasePreparing, run.PhaseTraining, run.PhaseEvaluating, run.PhaseSaving, run.PhasePaused, run.PhaseDone}
 
-// enter begins a phase and returns the one before.
+// enter starts a phase and returns the previous one.
 func (a *activity) enter(p run.Phase) (before run.Phase) {
 	for i, q := range phases {
 		if p == q {
@@ -31,7 +31,7 @@ func (a *activity) enter(p run.Phase) (before run.Phase) {
 
 func (a *activity) done(steps int) { a.step.Store(int64(steps)) }
 
-// runs says which step runs; nil if none, and that must be said before one is closed.
+// runs records which step runs, or nil for none, which must be recorded before a step is closed.
 func (a *activity) runs(st *compiledStep) {
 	a.mu.Lock()
 	a.running = st

@@ -13,7 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// slowly is a backend whose programs go through their operations one by one, and tell where they are.
+// slowly is a backend whose programs run their operations one by one and report their position.
 type slowly struct {
 	backend.Backend
 	at func() // called at each operation
@@ -47,12 +47,12 @@ func (p *slowProgram) Run(s backend.Args) error {
 	return p.Program.Run(s)
 }
 
-// A trainer tells which loop runs: forward in their order, then back as far as gradients go; none in the update of the
+// A trainer reports which loop runs: forward in order, then back as far as gradients go, and no loop in the update of the
 // weights, between steps and in evaluations.
 func TestNowTellsTheLoop(t *testing.T) {
 	for name, k := range map[string]struct {
 		change func(*config.Config)
-		want   []int // the loops of a step, backward ones negative, 0 for all else
+		want   []int // the loops of a step, backward ones negative, 0 for everything else
 	}{
 		"looped": {func(c *config.Config) { c.Model.Layers = "1x3" }, []int{0, 1, 2, 3, 0, -3, -2, -1, 0}},
 		"middle, recomputed": {func(c *config.Config) { c.Model.Layers, c.Loops.Recompute = "2x(1,3,1)", true },
@@ -98,7 +98,7 @@ func TestNowTellsTheLoop(t *testing.T) {
 	}
 }
 
-// Whoever watches a run from another goroutine sees every loop, forward and backward, also when programs come and go.
+// A goroutine that watches a run sees every loop, forward and backward, even when programs come and go.
 func TestNowFromOutside(t *testing.T) {
 	c := tiny()
 	c.Model.Layers, c.Loops.RandomMean, c.Loops.RandomMax = "1x3", 3, 5

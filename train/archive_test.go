@@ -29,7 +29,7 @@ func archivedRun(t *testing.T, name string) (dir string, c config.Config) {
 	return dir, c
 }
 
-// A run goes on from a checkpoint of an earlier coil and ends, bit for bit, where that coil ended. The runs of 6 steps in
+// A run continues from a checkpoint of an earlier coil and ends, bit for bit, where that coil ended. The runs of 6 steps in
 // testdata/archive have the checkpoints of steps 3 and 6, of either optimizer, with an average of the weights, middle looping
 // and a learned exit. The kernels are those of portable Go, on amd64: a compiler for another processor may fuse a
 // multiplication and an addition.

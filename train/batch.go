@@ -53,14 +53,14 @@ func sample(s task.Sampler, seed uint64, step, size, number int, ex *task.Exampl
 	s.Sample(seed, uint64(step)*uint64(size)+uint64(number), task.Train, ex)
 }
 
-// feed fills the batches of consecutive steps, in their order, on a goroutine of its own: beside the steps that take
-// them, and ahead by as many as there are batches in rotation.
+// feed fills the batches of consecutive steps, in order, on its own goroutine: in parallel to the steps that use them, and
+// ahead of them by the number of batches in rotation.
 type feed struct {
 	empty, full chan *batch // each has room for all batches
 	ended       chan struct{}
 }
 
-// startFeed begins with the step from and ends before the step to, or when it is stopped.
+// startFeed starts with the step from and ends before the step to, or when it is stopped.
 func startFeed(batches []*batch, seed uint64, from, to int) *feed {
 	f := &feed{make(chan *batch, len(batches)), make(chan *batch, len(batches)), make(chan struct{})}
 	for _, b := range batches {
@@ -90,7 +90,7 @@ func (f *feed) next() (*batch, time.Duration) {
 // stop returns when the goroutine has ended; all it may still do is fill the batch that it has begun.
 func (f *feed) stop() {
 	close(f.empty)
-	for range f.empty { // what lies there is not to be filled any more
+	for range f.empty { // unused batches must not be filled now
 	}
 	<-f.ended
 }

@@ -149,7 +149,7 @@ func (p watched) Run(s backend.Args) error {
 	return p.Program.Run(s)
 }
 
-// A resumed run begins with the batch of the step after the one that it was stopped at.
+// A resumed run starts with the batch of the step after the last.
 func TestResumeContinuesTheData(t *testing.T) {
 	c := tiny()
 	c.Evaluate.Every = 0 // so that all runs of programs before the last evaluation are steps
@@ -196,7 +196,7 @@ func TestFeedEnds(t *testing.T) {
 	for _, end := range []struct {
 		name string
 		want error
-		see  func(steps int) error // is told how many steps have begun
+		see  func(steps int) error // is called with the number of steps that have begun
 		next func() run.Command
 	}{
 		{"success", nil, func(int) error { return nil }, func() run.Command { return "" }},
@@ -255,7 +255,7 @@ func (s slow) Sample(seed, index uint64, split task.Split, ex *task.Example) {
 	s.Sampler.Sample(seed, index, split, ex)
 }
 
-// The share of the time that was spent waiting for batches is told, and is large where they are slow.
+// The share of the time spent waiting for batches is reported, and is large where they are slow.
 func TestDataWait(t *testing.T) {
 	for _, isSlow := range []bool{false, true} {
 		c := tiny()

@@ -37,9 +37,9 @@ type position struct {
 	Config map[string]string `json:"config"`
 }
 
-// circumstances are how a training state came about. Checkpoints of format 1 don't tell.
+// circumstances describe how a training state was computed. Checkpoints of format 1 lack them.
 type circumstances struct {
-	// Kernels are those of the backend: only the same ones compute the same bits.
+	// Kernels are those of the backend: only equal kernels compute equal bits.
 	Kernels string `json:"kernels"`
 	// Diverged says that the next step was not finite, so something may be wrong with the weights.
 	Diverged bool `json:"diverged,omitempty"`
@@ -47,7 +47,7 @@ type circumstances struct {
 	Config map[string]string `json:"config"`
 }
 
-// circumstancesOf decodes those of a checkpoint; they are empty if it does not tell.
+// circumstancesOf decodes those of a checkpoint; they are empty if it lacks them.
 func circumstancesOf(c run.Checkpoint) circumstances {
 	var about circumstances
 	if c.About != nil && json.Unmarshal(c.About, &about) != nil {
@@ -68,7 +68,7 @@ func (t *Trainer) checkpoint() error {
 	return t.noteOnce(&t.unremoved, t.run.Prune(keep))
 }
 
-// noteOnce notes an error that is no reason to end, unless it is the one that was noted last.
+// noteOnce notes an error that does not end training, unless it was the last one noted.
 func (t *Trainer) noteOnce(last *string, err error) error {
 	text := ""
 	if err != nil {
@@ -107,8 +107,8 @@ func (t *Trainer) save(diverged bool) error {
 	return t.event(Report{Event: run.Event{Kind: run.KindCheckpoint, Step: t.done, Seconds: new(run.Number(t.seconds))}})
 }
 
-// First is the checkpoint that a run must have from the moment on at which it is made: of weights that came from another run
-// or were given, which nothing else could bring back. It is empty if the first weights are those of the seed.
+// First returns the checkpoint that a run must have from its beginning if its weights came from another run or were given,
+// because nothing else could restore them. It is empty if the first weights come from the seed.
 func (t *Trainer) First() ([]run.Snapshot, error) {
 	if t.WarmStart == nil && !t.given || t.done > 0 {
 		return nil, nil
@@ -170,7 +170,7 @@ func kernels(i backend.Info) string {
 	return s
 }
 
-// MayChange reports whether a key may have another value when a run goes on.
+// MayChange reports whether a key may have another value when a run continues.
 func MayChange(key string) bool {
 	c := config.Default()
 	return !c.Fixed(key) && !strings.HasPrefix(key, "task.")
@@ -206,7 +206,7 @@ func shapeOf(p model.Parameter) []int {
 // ErrOtherModel is the error of a checkpoint that does not fit the configuration.
 var ErrOtherModel = errors.New("the checkpoint is of another model")
 
-// positionAt decodes what a checkpoint has beside its files.
+// positionAt decodes the facts of a checkpoint beside its files.
 func positionAt(c run.Checkpoint) (position, error) {
 	var p position
 	if err := json.Unmarshal(c.Meta, &p); err != nil {
@@ -229,7 +229,7 @@ func Agrees(c *config.Config, with run.Checkpoint) error {
 }
 
 // Changes lists the keys that may change and have another value than at a checkpoint: "train.rate = 0.1, was 0.01". known is
-// false if the checkpoint does not tell, as in format 1.
+// false if the checkpoint lacks them, as in format 1.
 func Changes(c *config.Config, since run.Checkpoint) (changes []string, known bool) {
 	about := circumstancesOf(since)
 	if about.Config == nil {

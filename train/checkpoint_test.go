@@ -15,8 +15,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// A run that stops, and goes on in another process with another number of workers, ends with the bits of one that never
-// stopped, and says the same of itself.
+// A run that stops, and continues in another process with another number of workers, ends with the bits and the events of one
+// that never stopped.
 func TestResumeIsExact(t *testing.T) {
 	for name, change := range variants {
 		t.Run(name, func(t *testing.T) {
@@ -56,7 +56,7 @@ func TestResumeIsExact(t *testing.T) {
 	}
 }
 
-// A run that is killed goes on from its last checkpoint, and its history is that of one that was not.
+// A run that is killed continues from its last checkpoint, and its history is that of one that was not.
 func TestResumeAfterKill(t *testing.T) {
 	c := tiny()
 	c.Train.Steps, c.Checkpoint.Every, c.Evaluate.Every, c.Train.Report = 20, 6, 3, 2
@@ -204,7 +204,7 @@ func TestCheckpointFiles(t *testing.T) {
 	}
 }
 
-// The first weights are saved as step 0 if that is wanted, and training from there is that of a run without.
+// The first weights are saved as step 0 on request, and training from there equals training without.
 func TestFirstCheckpoint(t *testing.T) {
 	c := tiny()
 	c.Checkpoint.Keep = 0

@@ -8,7 +8,7 @@ import (
 	"coil/run"
 )
 
-// pendingCommands is what a run was told and has not done yet.
+// pendingCommands are the commands that a run has received and not yet carried out.
 type pendingCommands struct {
 	next                          func() run.Command
 	stop, pause, checkpoint, eval bool
@@ -34,7 +34,7 @@ func (s *pendingCommands) take(c run.Command) {
 	}
 }
 
-// ask takes what was asked in this process, and in the run's directory by others.
+// ask takes the commands of this process, and those of others in the run's directory.
 func (t *Trainer) ask() error {
 	s := &t.steering
 	for !s.stop && s.next != nil {
@@ -66,10 +66,10 @@ func (t *Trainer) stopAsked() bool {
 	return t.steering.stop || t.steering.err != nil
 }
 
-// between does what is due or was asked between two steps, when none is in flight.
+// between does the scheduled and requested work between two steps, when none is in flight.
 func (t *Trainer) between() error {
 	c, s := t.Config, &t.steering
-	// Before the checkpoint: a run that goes on from it has been evaluated, once.
+	// Before the checkpoint, so that a run that continues from it is not evaluated twice.
 	if !s.stop && (s.eval || due(c.Evaluate.Every, t.done)) {
 		if err := t.evaluateNow(); err != nil {
 			return err

@@ -10,7 +10,7 @@ import (
 	"coil/run"
 )
 
-// told returns a next that gives commands after some steps, by their number.
+// told returns a next that gives commands after certain steps.
 func told(tr *Trainer, commands map[int][]run.Command) func() run.Command {
 	return func() run.Command {
 		k := commands[tr.Done()]
@@ -100,7 +100,7 @@ func TestStopWhilePaused(t *testing.T) {
 	wantSame(t, latest(t, r), latest(t, whole))
 }
 
-// Another process steers through the run's directory; what was asked of an earlier process is not done.
+// Another process controls training through the run's directory; requests to an earlier process are ignored.
 func TestRequests(t *testing.T) {
 	c := tiny()
 	path := filepath.Join(t.TempDir(), "run")
@@ -143,7 +143,7 @@ func TestRequests(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := f.WriteString(`{"command":"stop"}` + "\n"); err != nil { // asked when nobody trained it
+	if _, err := f.WriteString(`{"command":"stop"}` + "\n"); err != nil { // requested while no process trained it
 		t.Fatal(err)
 	}
 	if r, err = run.Open(path); err != nil {

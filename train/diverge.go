@@ -8,19 +8,19 @@ import (
 	"coil/run"
 )
 
-// GoBack returns the step of the newest checkpoint that a run which has diverged may go on from, with a lower rate; 0, from which
-// every run can, if there is none. It is none of those
+// GoBack returns the step of the newest checkpoint from which a run that diverged may continue with a lower rate; 0, from which
+// every run can start, if there is none. It excludes checkpoints
 //
 //   - that were saved because the next step was not finite,
 //   - that are worse than guessing: their last loss is more than twice that of a uniform guess, ln V, plus 1,
-//   - after which the very next step was not finite: no rate has had a part in it,
+//   - after which the very next step was not finite, so that the rate is not the cause,
 //   - from which the run has diverged twice without another checkpoint: their moments may be at fault.
 func (t *Trainer) GoBack() int {
 	cs, err := t.run.Checkpoints()
 	if err != nil {
 		return 0
 	}
-	h, _ := t.run.History() // lines that are garbled tell nothing
+	h, _ := t.run.History() // garbled lines are ignored
 	in := inVain(h)
 	for _, c := range slices.Backward(cs) {
 		p, err := positionAt(c)
@@ -31,8 +31,7 @@ func (t *Trainer) GoBack() int {
 	return 0
 }
 
-// inVain counts, for each step, how often a run that was at its checkpoint has diverged without saving another; no step done
-// since counts as many times.
+// inVain counts, for each checkpoint, how often the run diverged from it without saving another.
 func inVain(h run.History) map[int]int {
 	failed := map[int]int{}
 	at, before := 0, 0
@@ -54,5 +53,5 @@ func inVain(h run.History) map[int]int {
 	return failed
 }
 
-// divergedText begins the text of a [DivergedError].
+// divergedText is the beginning of the text of a [DivergedError].
 const divergedText = "diverged at step "

@@ -27,7 +27,7 @@ func checkpointed(t *testing.T, tr *Trainer, r *run.Run, b backend.Backend) eval
 	return m
 }
 
-// An event of evaluation has what coil eval says of the same weights, after each loop.
+// An event of evaluation agrees with coil eval on the same weights, after each loop.
 func TestLensOfAnEvaluation(t *testing.T) {
 	for name, vary := range variants {
 		t.Run(name, func(t *testing.T) {

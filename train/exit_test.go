@@ -10,7 +10,7 @@ import (
 	"coil/task"
 )
 
-// What a run with a learned exit tells of a step is what the definition of the model, in float64, says of its batch.
+// The report of a step with a learned exit agrees with the definition of the model, in float64, on its batch.
 func TestLearnedExitReports(t *testing.T) {
 	c := tiny()
 	c.Model.Layers, c.Loops.Exit, c.Train.Rate, c.Model.InitStd = "1x3", "learned", 0, 0.5

@@ -10,7 +10,7 @@ import (
 	"coil/run"
 )
 
-// What is advised after divergence is a checkpoint from which a run can go on: not one that was saved because the next step was
+// The advice after divergence is a checkpoint from which the run can continue: not one that was saved because the next step was
 // not finite, nor one whose weights make it so, nor one that is worse than guessing.
 func TestGoBack(t *testing.T) {
 	c := tiny()
@@ -87,7 +87,7 @@ func TestGoBack(t *testing.T) {
 	want(tr, 0)
 }
 
-// A run that goes on with other kernels, or other keys, says so.
+// A run that continues with other kernels, or other keys, says so.
 func TestRemarks(t *testing.T) {
 	c := tiny()
 	r := newRun(t, c)

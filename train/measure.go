@@ -49,5 +49,5 @@ func (m *Measure) Loss() float64 { return m.metrics.Loss }
 // Tokens of one step.
 func (m *Measure) Tokens() int { return m.t.batchTokens() }
 
-// FLOPs of one step: those of three forward passes.
+// FLOPs of one step: three forward passes.
 func (m *Measure) FLOPs() int64 { return 3 * m.t.Model.FLOPs() * int64(m.Tokens()) }

@@ -10,7 +10,7 @@ import (
 	"coil/run"
 )
 
-// observer collects what a report tells beside the metrics: where a step's time went, and how the machine is doing.
+// observer collects the parts of a report besides the metrics: where a step's time went, and the state of the machine.
 type observer struct {
 	last   run.Machine // as last read
 	read   time.Time
@@ -53,7 +53,7 @@ func readMachine(b backend.Backend) run.Machine {
 	return v
 }
 
-// profile begins to measure the operations of the next step.
+// profile starts measuring the operations of the next step.
 func (o *observer) profile(st *compiledStep) {
 	if p, ok := st.program.(backend.Profiler); ok {
 		p.Profile(true)
@@ -70,7 +70,7 @@ func (o *observer) profiled(st *compiledStep) {
 	p.Profile(false)
 }
 
-// shares are those of the kinds of work in a step's time.
+// shares returns the shares of the kinds of work in a step's time.
 func shares(times []backend.OpTime) map[string]run.Number {
 	seconds, all := map[graph.Kind]float64{}, 0.0
 	for _, t := range times {

@@ -10,7 +10,7 @@ import (
 	"coil/run"
 )
 
-// Every report of whole windows tells what the time of its last step went to, and how the machine is doing.
+// Every report of whole windows says where the time of its last step went, and has the state of the machine.
 func TestReportsTellOfTheMachine(t *testing.T) {
 	c := tiny()
 	r := newRun(t, c)

@@ -6,7 +6,7 @@ import (
 	"coil/run"
 )
 
-// Variants are those of a backend as a run has them.
+// Variants converts the variants of a backend for a run.
 func Variants(i backend.Info) (all []run.Variant) {
 	for _, v := range i.Variants {
 		all = append(all, run.Variant(v))
@@ -14,7 +14,7 @@ func Variants(i backend.Info) (all []run.Variant) {
 	return all
 }
 
-// setup says what is trained.
+// setup describes the training.
 func (t *Trainer) setup() *run.Setup {
 	a, i := t.Model.Architecture, t.backend.Info()
 	return &run.Setup{Model: a.String(), LayersPerBlock: a.K, Loops: a.Loops, Looped: a.Looped(),

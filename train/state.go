@@ -16,7 +16,7 @@ type state struct {
 	average   graph.Buffer // nil if there is none
 }
 
-// moment is one kind of tensor that the optimizer keeps, those of all parameters in one buffer.
+// moment is one kind of tensor that the optimizer keeps, with those of all parameters in one buffer.
 type moment struct {
 	name   string
 	parts  []momentPart
@@ -65,7 +65,7 @@ func optimized(m *model.Model) []optim.Parameter {
 	return ps
 }
 
-// newState allocates all buffers, or none if the device has not the memory for all.
+// newState allocates all buffers, or none if the device lacks the memory for all.
 func newState(b backend.Backend, m *model.Model, c config.Train) (*state, error) {
 	o, err := c.NewOptimizer()
 	if err != nil {
@@ -100,7 +100,7 @@ func newState(b backend.Backend, m *model.Model, c config.Train) (*state, error)
 	return s, nil
 }
 
-// begin writes the first weights, which are their own average.
+// begin writes the first weights, which are also the first average.
 func (s *state) begin(weights []float32) error {
 	if err := s.weights.Write(0, weights); err != nil || s.average == nil {
 		return err
@@ -108,7 +108,7 @@ func (s *state) begin(weights []float32) error {
 	return s.average.Write(0, weights)
 }
 
-// free frees the buffers that there are.
+// free frees the existing buffers.
 func (s *state) free() {
 	buffers := []graph.Buffer{s.weights, s.average}
 	for _, m := range s.moments {

@@ -30,7 +30,7 @@ type compiledStep struct {
 	groups    int // of the regularizer
 }
 
-// slots are the numbers of the step's scalars, 0 for those that it has not got.
+// slots are the numbers of the step's scalars, 0 for those that it lacks.
 type slots struct {
 	scale, rate, average graph.Scalar
 	optimizer            []graph.Scalar
@@ -144,7 +144,7 @@ func compileStep(b backend.Backend, m *model.Model, c config.Config, g int, s *s
 	return st, nil
 }
 
-// place is the part of the model that the step is at, as far as the backend can tell. It may be asked from any goroutine
+// place returns the part of the model that the step is at, as far as the backend knows. It may be called from any goroutine
 // as long as the program is open.
 func (st *compiledStep) scope() graph.Scope {
 	if p, ok := st.program.(backend.Positioner); ok {
@@ -169,12 +169,12 @@ func (st *compiledStep) start(o config.Train, number int, batch *batch) error {
 	for i, v := range st.numbers {
 		st.scalars[st.slots.optimizer[i]-1] = v
 	}
-	// The average begins as the weights and lengthens its memory as it goes.
+	// The average starts as the weights and lengthens its memory over time.
 	put(st.slots.average, min(o.Average, t/(10+t)))
 	return st.program.Run(backend.Args{Scalars: st.scalars, Inputs: batch.inputs})
 }
 
-// Metrics is what a step says of itself.
+// Metrics are the results of a step.
 type Metrics struct {
 	Loss     float64   // mean over targets, and over the loops with a loss; with a learned exit, the expected one
 	Losses   []float64 // after each loop with a loss
@@ -183,7 +183,7 @@ type Metrics struct {
 	Penalty  float64   // of the regularizer
 	Cosines  []float64 // R_G of each weight group
 
-	Exits   []float64 // of a learned exit: the mean probability of leaving after each loop; else none
+	Exits   []float64 // of a learned exit: the mean probability of leaving after each loop; nil without one
 	Entropy float64   // of that, the mean over positions
 }
 
@@ -196,7 +196,7 @@ func (m *Metrics) ExitLoop() float64 {
 	return mean
 }
 
-// loops is what there is of single loops, in a step of so many.
+// loops returns the results of single loops, in a step with a number of loops.
 func (m *Metrics) loops(count int) []run.TrainLoop {
 	all := make([]run.TrainLoop, count)
 	for i := range all {

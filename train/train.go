@@ -40,15 +40,15 @@ type Trainer struct {
 	report    func(Report)
 	last      Metrics // the last that were finite
 	steering  pendingCommands
-	remarks   []string // on the checkpoint or the weights that the run begins with
+	remarks   []string // on the checkpoint or the weights with which the run starts
 	given     bool     // the first weights are those of BeginWith
-	unremoved string   // what was noted of checkpoints that could not be removed
+	unremoved string   // the last note on checkpoints that could not be removed
 	unasked   string   // and of requests that can't be read
 	activity  activity
 	observer  observer
 }
 
-// Report is what the trainer tells its caller as it goes.
+// Report is the trainer's report to its caller.
 type Report struct {
 	Event   run.Event
 	Metrics *Metrics     // of the last step, with a train event
@@ -91,8 +91,8 @@ func New(c config.Config, b backend.Backend, report func(Report)) (*Trainer, err
 	return t, nil
 }
 
-// compile makes the evaluator and the step with the largest loop count, which needs the most memory; with smaller groups
-// of sequences than the backend likes best if those do not fit.
+// compile makes the evaluator and the step with the largest loop count, which needs the most memory. If the backend's preferred
+// groups of sequences do not fit, it uses smaller ones.
 func (t *Trainer) compile() error {
 	batch := t.Config.Train.Batch
 	t.sequences = t.backend.GroupSize(batch, t.Model.Length)
@@ -132,7 +132,7 @@ func (t *Trainer) compileGroups() error {
 	return nil
 }
 
-// compileEvaluation makes what evaluations run, after adding its memory to that of training, if that is not too much.
+// compileEvaluation makes the programs of evaluations, after adding their memory to that of training, if it fits.
 func (t *Trainer) compileEvaluation(add func(backend.Memory)) error {
 	m := eval.Trained{Backend: t.backend, Model: t.Model, Task: t.Task, Weights: t.state.evaluated()}
 	lens, batch := eval.LensCounts(t.Model.Architecture.Count()), min(t.Config.Train.Batch, max(1, t.Config.Evaluate.Examples))
@@ -229,7 +229,7 @@ func (t *Trainer) closePrograms() {
 var ErrStopped = errors.New("stopped")
 
 // DivergedError says that a loss, a gradient or a weight was not finite. A step whose gradient is not finite changes
-// nothing, so the weights are those of before it.
+// nothing, so the weights are those from before.
 type DivergedError struct {
 	Step       int     // the step that went wrong, counted from 1
 	Loss, Norm float64 // of it
@@ -251,8 +251,8 @@ func (e *DivergedError) Error() string {
 	return fmt.Sprintf("%s, at learning rate %.3g; take a lower train.rate, a longer train.warmup or a tighter train.clip", s, e.Rate)
 }
 
-// Run trains to the end of the configuration, in a run directory. next, if not nil, is asked for commands after every step,
-// while evaluating and while training waits, until it returns none; so is the run's directory. When one is to stop, the
+// Run trains to the end of the configuration, in a run directory. After every step, while evaluating and while paused, it takes
+// commands from next, if not nil, until there are none, and from the run's directory. When one is to stop, the
 // trainer saves a checkpoint and returns ErrStopped.
 func (t *Trainer) Run(r *run.Run, next func() run.Command) error {
 	end, err := r.CatchCrashes(t.done)
@@ -267,10 +267,10 @@ func (t *Trainer) Run(r *run.Run, next func() run.Command) error {
 
 func (t *Trainer) train(r *run.Run, next func() run.Command) error {
 	t.run, t.steering = r, pendingCommands{next: next}
-	h, _ := r.History() // lines that are garbled tell nothing
+	h, _ := r.History() // garbled lines are ignored
 	t.seconds = h.Seconds(t.done)
 	defer t.activity.enter(run.PhaseDone)
-	if t.done == 0 { // else Rewind has written that the run goes on
+	if t.done == 0 { // otherwise, Rewind has recorded that the run continues
 		if err := t.event(Report{Event: run.Event{Kind: run.KindStart}}); err != nil {
 			return err
 		}
@@ -296,13 +296,13 @@ func (t *Trainer) train(r *run.Run, next func() run.Command) error {
 	if d := (*DivergedError)(nil); errors.As(err, &d) && notFinite(d.Norm) && !d.passed {
 		err = errors.Join(err, t.save(true))
 	}
-	// If this fails too, the first error is the one to tell.
+	// If this fails too, report the first error.
 	t.event(Report{Event: run.Event{Kind: run.KindError, Step: t.done, Text: err.Error()}})
 	return err
 }
 
-// keepFirst saves the first weights before they change, if that is wanted, or if they came from another run: nothing else
-// could bring them back. They are in the checkpoint of step 0 already if the run was made with First.
+// keepFirst saves the first weights before they change, if requested or if they came from another run, because nothing else
+// could restore them. The checkpoint of step 0 already has them if the run was made with First.
 func (t *Trainer) keepFirst() error {
 	if t.done > 0 || t.WarmStart == nil && !t.Config.Checkpoint.First {
 		return nil
@@ -342,7 +342,7 @@ type inFlight struct {
 	profiled bool // its operations are measured
 }
 
-// loop keeps as many steps in flight as the backend takes, so that the next is ready when one ends.
+// loop keeps as many steps in flight as the backend permits, so that the next is ready when one ends.
 func (t *Trainer) loop() error {
 	c := t.Config
 	t.activity.done(t.done)
@@ -352,7 +352,7 @@ func (t *Trainer) loop() error {
 	data := startFeed(t.batches[:], c.Train.Seed, t.done, c.Train.Steps)
 	defer data.stop()
 	var flying []inFlight
-	held := false // no step is started until what was asked is done
+	held := false // no step starts before pending commands are done
 	for t.done < c.Train.Steps {
 		begin := time.Now()
 		for !held && t.mayStart(len(flying)) {
@@ -408,7 +408,7 @@ func (t *Trainer) loop() error {
 	return t.finish()
 }
 
-// mayStart reports whether another step may be started while so many are in flight: not past the end, nor past a step
+// mayStart reports whether another step may start while a number of steps are in flight: not past the end, and not past a step
 // after which the weights are read.
 func (t *Trainer) mayStart(flying int) bool {
 	c, next := t.Config, t.done+flying
@@ -421,7 +421,7 @@ func (t *Trainer) mayStart(flying int) bool {
 	return !due(c.Evaluate.Every, next) && !due(c.Checkpoint.Every, next)
 }
 
-// start starts the step with that number. It starts none if its program would have to take the place of one in flight.
+// start starts the step with that number. It starts none if its program would have to replace one in flight.
 func (t *Trainer) start(data *feed, number int, flying []inFlight) (inFlight, error) {
 	c := t.Config
 	f := inFlight{loops: t.Model.Architecture.Count()}
@@ -447,7 +447,7 @@ func (t *Trainer) start(data *feed, number int, flying []inFlight) (inFlight, er
 	if err := st.start(c.Train, number, b); err != nil {
 		return f, err
 	}
-	data.empty <- b // the backend keeps nothing of it
+	data.empty <- b // the backend keeps no reference to it
 	f.step = st
 	return f, nil
 }
@@ -455,7 +455,7 @@ func (t *Trainer) start(data *feed, number int, flying []inFlight) (inFlight, er
 // batchTokens are the tokens of a step.
 func (t *Trainer) batchTokens() int { return t.Config.Train.Batch * t.Model.Length }
 
-// due reports whether something happens at a step that happens every so many; 0 is never.
+// due reports whether something that happens every few steps happens at this one; every = 0 is never.
 func due(every, step int) bool { return every > 0 && step%every == 0 }
 
 // keep remembers the metrics of a good step.
@@ -543,7 +543,7 @@ func score(s eval.Score) run.Score {
 	return run.Score{Loss: new(s.Loss), Accuracy: new(run.Number(s.Accuracy)), Exact: new(run.Number(s.Exact))}
 }
 
-// event writes an event and tells the caller.
+// event writes an event and reports it to the caller.
 func (t *Trainer) event(r Report) error {
 	r.Event.Time = time.Now()
 	if err := t.run.Append(r.Event); err != nil {

@@ -79,7 +79,7 @@ func stopWhen(stop func() bool) func() run.Command {
 	}
 }
 
-// resume makes a trainer that goes on from the run's newest checkpoint.
+// resume makes a trainer that continues from the run's newest checkpoint.
 func resume(t *testing.T, c config.Config, r *run.Run, workers int) *Trainer {
 	t.Helper()
 	from, err := r.Latest()
@@ -230,7 +230,7 @@ func TestEvents(t *testing.T) {
 	}
 }
 
-// A stop while the last evaluation runs loses nothing: the run goes on with that.
+// A stop during the last evaluation loses nothing: the run continues with it.
 func TestStopInTheLastEvaluation(t *testing.T) {
 	c := tiny()
 	c.Evaluate.Every = 0
@@ -254,7 +254,7 @@ func TestStopInTheLastEvaluation(t *testing.T) {
 	}
 }
 
-// counting notes what is allocated.
+// counting records allocations.
 type counting struct {
 	backend.Backend
 	allocated int
@@ -269,7 +269,7 @@ func (c *counting) NewBuffer(n int) (graph.Buffer, error) {
 func TestMemory(t *testing.T) {
 	huge := tiny()
 	huge.Model.Width, huge.Model.Hidden = 65536, 262144
-	moments := tiny() // of which the weights alone would fit
+	moments := tiny() // where the weights alone would fit
 	moments.Model.Width, moments.Model.Hidden = 256, 512
 	long := tiny()
 	long.Task.PHop.Length, long.Train.Batch = 2048, 64
@@ -303,7 +303,7 @@ func TestMemory(t *testing.T) {
 	tr.Close()
 }
 
-// Random loop counts keep as many programs as there is memory for, and compute the same with fewer.
+// With random loop counts, as many programs as fit in memory are kept; fewer programs compute the same.
 func TestProgramsWithinMemory(t *testing.T) {
 	c := tiny()
 	c.Loops.RandomMean, c.Loops.RandomMax, c.Train.Steps = 3, 6, 15
@@ -388,7 +388,7 @@ func TestFirstStep(t *testing.T) {
 				if math.Abs(math.Abs(by)-rate) < 0.01*rate {
 					moved++
 				}
-				// The average begins short: of the first step it keeps 1/11.
+				// The average starts with a short memory: the first step keeps 1/11 of it.
 				if want := before[i]/11 + after[i]*10/11; math.Abs(float64(average[i]-want)) > 1e-6 {
 					t.Fatalf("%s: %s: from %g to %g the average is %g, want %g", optimizer, p.Name, before[i], after[i], average[i], want)
 				}
@@ -400,7 +400,7 @@ func TestFirstStep(t *testing.T) {
 	}
 }
 
-// With a rate of 0 the weights stay as they began: nothing but the optimizer changes them.
+// With a rate of 0, the weights stay as they started: only the optimizer changes them.
 func TestRateZeroTrainsNothing(t *testing.T) {
 	c := tiny()
 	c.Train.Rate = 0

@@ -14,8 +14,8 @@ import (
 	"coil/run/safetensors"
 )
 
-// loopEmbedding has a row for each loop, and so the one shape that follows the loop count. What begins with exitGate reads
-// what a model computes and has no part in it, so it may begin as in any run, or be left behind.
+// loopEmbedding has a row for each loop; it is the only parameter whose shape depends on the loop count. Parameters that start
+// with exitGate only read the state, so they may start as in any run, or be left behind.
 const (
 	loopEmbedding = "loop_embedding.weight"
 	exitGate      = "exit."
