@@ -175,12 +175,12 @@ func FuzzGrid(f *testing.F) {
 func TestImpossible(t *testing.T) {
 	for _, k := range []struct{ from, to, want string }{
 		{`"1x2"]`, `"1x2", "1x"]`, "1x: "},
-		{`"1x2"]`, `"1x2", "1⊗2"]`, `axis "model": "1⊗2" is there twice`},
+		{`"1x2"]`, `"1x2", "1⊗2"]`, `axis "model": "1⊗2" occurs twice`},
 		{`heads = 2`, `heads = 3`, "2⊗1: model.heads is 3, which does not divide model.width = 16"},
 		{`hops = 1`, `hops = 100`, "2⊗1: task.p-hop: hops = 100, want at most"},
 		{`[config.task.p-hop]`, "[config.task]\nname = \"chess\"\n[config.task.p-hop]", `grid.toml:25: config.task.name is "chess", want addition, assignment`},
 		{`seeds = [1, 2]`, `seeds = []`, "no seeds"},
-		{`seeds = [1, 2]`, `seeds = [1, 1]`, "seed 1 is there twice"},
+		{`seeds = [1, 2]`, `seeds = [1, 1]`, "seed 1 occurs twice"},
 		{`seeds = [1, 2]`, `seeds = [-1]`, "grid.toml:5: seeds[0] is -1, want 0 to 9223372036854775807"},
 		{`key = "model.layers"`, `key = "model.layer"`, `no key "model.layer"; did you mean "model.layers"?`},
 		{`key = "model.layers"`, `key = "train.seed"`, "train.seed is set by seeds"},

@@ -105,14 +105,14 @@ func TestWhatIsSubmitted(t *testing.T) {
 	for _, i := range []int{0, 3, 5} {
 		finish(t, f, i)
 	}
-	const want = "there is nothing to submit: of 6 cells 5 are finished, 1 have failed; --retry trains these again"
+	const want = "there is nothing to submit: 6 cells, 5 finished, 1 failed; --retry trains failed cells again"
 	for _, write := range []func(Cluster) (string, error){f.Slurm, f.Kubernetes} {
 		if _, err := write(cluster); err == nil || err.Error() != want {
 			t.Errorf("the error is %v, want %s", err, want)
 		}
 	}
 	finish(t, f, 2)
-	if _, err := f.Slurm(cluster); err == nil || err.Error() != "there is nothing to submit: of 6 cells 6 are finished" {
+	if _, err := f.Slurm(cluster); err == nil || err.Error() != "there is nothing to submit: 6 cells, 6 finished" {
 		t.Errorf("%v", err)
 	}
 }

@@ -346,7 +346,7 @@ func (m *model) smooth(by int) tea.Cmd {
 	s := &m.charts
 	s.smoothing = min(len(smoothings)-1, max(0, s.smoothing+by))
 	if s.smoothing == 0 {
-		return m.say("unsmoothed curves")
+		return m.say("raw curves")
 	}
 	return m.say("smoothing: %g of the past", smoothings[s.smoothing])
 }

@@ -167,7 +167,7 @@ func TestHomeRuns(t *testing.T) {
 	}
 	asks([]string{"watch", path(0)}, "enter")
 	asks(nil, "r")
-	homeHas(t, m, "it is being trained")
+	homeHas(t, m, "it is training")
 	asks([]string{"resume", path(2)}, "j", "j", "r")
 	asks(nil, "b")
 	asks(nil, "k", "r")
@@ -200,7 +200,7 @@ func TestHomeTrash(t *testing.T) {
 	d := newDesk(5)
 	m := openHome(d, 120, 30)
 	pressHome(m, "x")
-	homeHas(t, m, "is being trained")
+	homeHas(t, m, "is training")
 	pressHome(m, "y", "j", "x")
 	homeHas(t, m, "Nothing is deleted", "runs/.trash")
 	pressHome(m, "n", "x", "esc")

@@ -171,7 +171,7 @@ func TestGrowingAndGarbled(t *testing.T) {
 	poll()
 	has(t, m, "330/1200")
 	press(m, "9")
-	has(t, m, "2 lines of events.jsonl are no events")
+	has(t, m, "skipped 2 lines of events.jsonl")
 	press(m, "9")
 	if err := r.Append(run.Event{Kind: run.KindResume, Step: 200, Time: begin}); err != nil {
 		t.Fatal(err)

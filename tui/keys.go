@@ -50,7 +50,7 @@ var dashboardKeys = table[model]{
 		{keys: []string{"y", "l"}, name: "y l", help: "y axis of this chart: linear or logarithmic", hint: always[model]("log"), do: plain((*model).toggleLog)},
 		{keys: []string{"+", "="}, name: "+", help: "smoother curves", do: func(m *model, _ string) tea.Cmd { return m.smooth(1) }},
 		{keys: []string{"-"}, name: "-", help: "less smooth curves", do: func(m *model, _ string) tea.Cmd { return m.smooth(-1) }},
-		{keys: []string{"0"}, name: "0", help: "unsmoothed curves", do: func(m *model, _ string) tea.Cmd { return m.smooth(-1 << 20) }},
+		{keys: []string{"0"}, name: "0", help: "raw curves, without smoothing", do: func(m *model, _ string) tea.Cmd { return m.smooth(-1 << 20) }},
 		{keys: []string{"w"}, name: "w", help: "write this chart to the run's folder plots/, as CSV and SVG", do: plain((*model).export)},
 	}},
 	{"Mouse", []binding[model]{

@@ -71,11 +71,11 @@ func TestPopupsAreCut(t *testing.T) {
 	m := open(t, Options{Runs: []*run.Run{newRun(t, "", nil)}, Style: style()}, 30, 12)
 	m.popup = &popup[model]{title: "leave", text: "training continues in this window's process", choices: []choice[model]{{"s", "stop: save a checkpoint and leave", nil}}}
 	m.draw()
-	has(t, m, "w…│")
+	has(t, m, "in this…│")
 	m.popup = nil
 	press(m, "?")
 	for line := range strings.SplitSeq(m.canvas.Plain(), "\n") {
-		if strings.Contains(line, "leave; while") && !strings.Contains(line, "…") {
+		if strings.Contains(line, "leave; if") && !strings.Contains(line, "…") {
 			t.Errorf("a line of the help is %q", line)
 		}
 	}

@@ -56,7 +56,7 @@ func TestLegendOfSmoothing(t *testing.T) {
 		}
 		m.smooth(-len(smoothings))
 		m.draw()
-		if text := m.canvas.Plain(); strings.Contains(text, "─ raw") || strings.Contains(text, "smoothed") {
+		if text := m.canvas.Plain(); strings.Contains(text, "─ raw") || strings.Contains(text, "─ smoothed") {
 			t.Errorf("%d×%d: without smoothing there is still a legend for it:\n%s", size[0], size[1], text)
 		}
 	}

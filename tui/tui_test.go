@@ -203,7 +203,7 @@ func TestTrainingHere(t *testing.T) {
 	if c := control.Next(); c != run.Stop {
 		t.Errorf("Ctrl-C asks for %q", c)
 	}
-	has(t, m, "Ctrl-C again leaves at once")
+	has(t, m, "a second Ctrl-C leaves at once")
 	if press(m, "ctrl+c"); m.outcome != AtOnce {
 		t.Error("the second Ctrl-C does not leave")
 	}
@@ -257,7 +257,7 @@ func TestExport(t *testing.T) {
 		t.Fatal(err)
 	}
 	press(m, "w")
-	has(t, m, "the chart could not be written")
+	has(t, m, "could not write the chart")
 }
 
 func TestMouse(t *testing.T) {

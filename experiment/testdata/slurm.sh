@@ -11,14 +11,14 @@
 #SBATCH --open-mode=append
 #SBATCH --output="/shared/experiments/tiny/logs"/slurm-%a.txt
 again=
-# Before the time limit: the cell saves a checkpoint, and the job is queued again.
+# Before the time limit, the cell saves a checkpoint, and the job is queued again.
 trap 'again=yes; kill -TERM "$!"' USR1
-# Slurm ends the job, and has told the cell too.
+# Slurm ends the job, and has signalled the cell too.
 trap 'again=' TERM
 /opt/coil/bin/coil experiment cell /shared/experiments/tiny "$SLURM_ARRAY_TASK_ID" --workers "$SLURM_CPUS_PER_TASK" &
 wait "$!"
 code=$?
-while kill -0 "$!" 2>/dev/null; do # a signal has ended the wait, and not the cell
+while kill -0 "$!" 2>/dev/null; do # a signal ended the wait, but not the cell
 	wait "$!"
 	code=$?
 done
