@@ -19,7 +19,7 @@ func attentionBlock(width int, backward bool) (block int, fused bool) {
 	return 0, false
 }
 
-// fused adds a launch of a kernel of fused attention, which does so many products of scores.
+// fused adds a launch of a kernel of fused attention with a number of products of scores.
 func (l *lowering) fused(kernel string, products int, qkv, out, dout, dqkv graph.Tensor, heads, length, block int, logSum bool, args ...arg) {
 	d, width := qkv.Cols/3, qkv.Cols/3/heads
 	sequences, blocks := qkv.Rows/length, ceil(length, block)

@@ -18,7 +18,7 @@ type heads struct {
 	pitch            int
 }
 
-// eachHeads calls f for so many heads at a time as scratch can hold kinds matrices of, and gives it their scratch.
+// eachHeads calls f for as many heads at a time as scratch has room for, with kinds matrices each, and passes it their scratch.
 func (l *lowering) eachHeads(out graph.Tensor, count, length, kinds int, f func(h heads, scores []factor)) {
 	pitch := ceil(length, 64) * 64
 	if length <= 32 {
@@ -73,7 +73,7 @@ func (l *lowering) weighted(h heads, s factor, transposed bool, b, c factor) {
 	l.perHead(h, p)
 }
 
-// perHead launches a product for each head. These are many: none is split.
+// perHead launches a product for each head. There are many of them, so none is split.
 func (l *lowering) perHead(h heads, p *product) {
 	p.batch, p.inner = h.sequences*h.count, h.count
 	l.multiply(p, l.chip.cut(p.m, p.n, p.k, p.batch).tile)

@@ -2,8 +2,8 @@ package metal
 
 import "coil/graph"
 
-// BFloats says which storages a backend with Options.BFloat16 keeps in bfloat: the temporaries of the body. Those stay
-// in float that an operation wants exact, and those of which a view begins at an odd element: a binding begins at a multiple
+// BFloats reports which storages a backend with Options.BFloat16 keeps in bfloat: the temporaries of the body, except those
+// that an operation needs in float, and those with a view that starts at an odd element, because bindings start at multiples
 // of four bytes.
 func BFloats(r *graph.Recorder) []bool {
 	is := make([]bool, len(r.Storages()))

@@ -45,7 +45,7 @@ func ChipNamed(name string) (Chip, bool) {
 	return Chip{}, false
 }
 
-// WithCores is the chip with so many of its cores; peak and cores are in proportion.
+// WithCores is the chip with this number of cores; the peak is proportional to it.
 func (c Chip) WithCores(n int) Chip {
 	if n > 0 && c.Cores > 0 {
 		c.TFLOPS *= float64(n) / float64(c.Cores)

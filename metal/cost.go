@@ -9,8 +9,8 @@ import (
 
 // Cost is what one operation of a program asks of the GPU.
 type Cost struct {
-	Op       graph.Op // nil for what belongs to none: clearing accumulators, the journal, copying results
-	With     graph.Op // the operation after Op, if the same launches do it; else nil
+	Op       graph.Op // nil for launches without one: clearing accumulators, the journal, copying results
+	With     graph.Op // the operation after Op, if the same launches do it; otherwise nil
 	Kernels  []string // one for each launch
 	Barriers int      // launches that wait for those before
 	FLOPs    int64    // of matmuls, a multiplication and an addition being two
@@ -90,7 +90,7 @@ func (p *program) minTraffic(s recordedLaunch) int64 {
 		if slices.ContainsFunc(out, passed) {
 			writes = append(made, slices.DeleteFunc(out, passed)...)
 		} else {
-			writes = out // what was made goes no further
+			writes = out // the result is not used further
 		}
 	}
 	for _, ts := range [][]graph.Tensor{reads, writes} {

@@ -33,11 +33,11 @@ type Device interface {
 	// their submission. It keeps nothing of lists, and allocates at most a few words.
 	Submit(lists [][]Launch, slot int) (Ticket, error)
 
-	// Poll tells how far a submitted command buffer is. The answer that it has ended is given once: with it the ticket is
+	// Poll reports how far a submitted command buffer is. It reports the end only once: with it the ticket is
 	// gone.
 	Poll(Ticket) Progress
 
-	// Reset drops the queue, with all that is still in it, and makes a new one: what Metal asks for after a command
+	// Reset drops the queue with its contents and makes a new one, as Metal requires after a command
 	// buffer has failed. Buffers, libraries and pipelines stay; tickets are gone.
 	Reset() error
 
@@ -48,7 +48,7 @@ type Device interface {
 	Close() error
 }
 
-// Names of a device's things. The zero value is none.
+// Handles of a device's objects. The zero value means no object.
 type (
 	Library  uint32
 	Pipeline uint32

@@ -58,7 +58,7 @@ func (m *Metal) cut(p *program, commands []command) []command {
 	}
 }
 
-// submit starts, or starts again, the command buffers of a flight. If that fails, whoever waits for the flight will see.
+// submit starts, or starts again, the command buffers of a flight. If that fails, waiting for the flight returns the error.
 func (m *Metal) submit(f *flight) {
 	p := f.p
 	f.err, f.seconds = nil, 0
@@ -110,7 +110,7 @@ func (m *Metal) wait(x *command) (seconds float64, err error) {
 var errHung = errors.New("the GPU did not finish it in time")
 
 // The target of a command buffer follows what the GPU lets pass: it is halved when a command buffer fails and grows slowly
-// back to what is wanted while steps end well.
+// back to the target while steps succeed.
 //
 // macOS now and then kills a command buffer for reasons of its own ("Impacting Interactivity"), whatever its length. Without
 // a floor and growth each such kill would make command buffers shorter for the rest of the run.

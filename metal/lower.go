@@ -20,7 +20,7 @@ const (
 	accumulators                   // of gradients and sums
 	bodyArena                      // temporaries of the body
 	updateArena                    // temporaries of the update
-	scratch                        // what one operation needs besides its operands
+	scratch                        // memory that one operation needs besides its operands
 	partials                       // sums of several operations that belong to gradients; see partials.go
 	constants                      // of the recording
 	hostTable                      // what the host computes when it compiles
@@ -44,7 +44,7 @@ type arg struct {
 	access       access
 	traffic      uint64 // bytes of the elements; 0: all of length
 	bf16         bool   // holds bfloat
-	operand      bool   // of the operation, not what the backend needs besides
+	operand      bool   // of the operation, without the backend's own
 }
 
 // launch is one dispatch as the lowering of an operation describes it.
@@ -82,7 +82,7 @@ func boolConstant(i int, v bool) Constant {
 type recordedLaunch struct {
 	launch
 	op    graph.Op // nil for what belongs to no operation
-	with  graph.Op // the one after op, if it is lowered together with it; else nil
+	with  graph.Op // the one after op, if it is lowered together with it; otherwise nil
 	group int      // of the batch; -1 in the update
 	at    int      // the operation's number in the recording, the update's after the body's
 }
@@ -92,7 +92,7 @@ type lowering struct {
 	rec      *graph.Recorder
 	chip     chip
 	variants Variants
-	tensors  func(ProductShape) bool // whether products of a shape use tensor operations; nil: none does
+	tensors  func(ProductShape) bool // whether products of a shape use tensor operations; nil: no product does
 	limits   map[string]int          // most threads of a threadgroup, of kernels that have fewer than was wished
 	offsets  []uint64                // of each storage in its region, in bytes
 	regions  []region                // of each storage
@@ -148,7 +148,7 @@ func (l *lowering) in(t graph.Tensor) arg    { return l.tensor(t, reads) }
 func (l *lowering) out(t graph.Tensor) arg   { return l.tensor(t, writes) }
 func (l *lowering) inOut(t graph.Tensor) arg { return l.tensor(t, reads|writes) }
 
-// outIf is out, or inOut if the operation adds to what is there.
+// outIf is out, or inOut if the operation adds to its old value.
 func (l *lowering) outIf(accumulate bool, t graph.Tensor) arg {
 	if accumulate {
 		return l.inOut(t)
@@ -156,7 +156,7 @@ func (l *lowering) outIf(accumulate bool, t graph.Tensor) arg {
 	return l.out(t)
 }
 
-// none stands for an operand that is missing: Metal wants something bound, and the kernel does not touch it.
+// none stands for a missing operand: Metal requires a binding, and the kernel does not touch it.
 func (l *lowering) none() arg { return arg{region: tables, length: 4} }
 
 // index is an input of int32.
@@ -227,7 +227,7 @@ func (l *lowering) add(x launch) {
 // size is how many threads a threadgroup has.
 func (x launch) size() int { return x.threads[0] * x.threads[1] * x.threads[2] }
 
-// threads is how many threads a threadgroup of a kernel has where so many are wished, a power of two: as many, or what its
+// threads is the number of threads of a kernel's threadgroup, given the desired power of two: that number, or what its
 // pipelines allow.
 func (l *lowering) threads(kernel string, wished int) int {
 	if limit, ok := l.limits[kernel]; ok {

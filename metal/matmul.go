@@ -33,7 +33,7 @@ func (f factor) repeated(outer, step int) factor {
 	return f
 }
 
-// triangle is what is known of a lower triangular matrix in a product; shaders/matmul.metal has the same numbers.
+// triangle says which matrix of a product is lower triangular; shaders/matmul.metal has the same numbers.
 type triangle uint32
 
 const (
@@ -103,7 +103,7 @@ func (p *product) finish() []Constant {
 // columns is how many elements a thread takes at once when it finishes C.
 func columns(finish []Constant) int { return 1 + 3*int(finish[0].Bits) }
 
-// plain reports whether C is float, and the product is all that it takes.
+// plain reports whether C is float and only the product.
 func (p *product) plain() bool {
 	return p.activation == graph.Identity && !p.accumulate && !p.bias.exists() && !p.residual.exists() && !p.extra.exists() && !p.c.bf16
 }
@@ -175,7 +175,7 @@ func (l *lowering) matmul(o *graph.Matmul) {
 	})
 }
 
-// finished is C and what else the end of a product touches.
+// finished is C and the other operands of the end of a product.
 func (l *lowering) finished(p *product) []arg {
 	args := []arg{p.c.arg}
 	for _, f := range []factor{p.bias, p.pre, p.residual, p.sums, p.extra} {
@@ -239,7 +239,7 @@ func (l *lowering) multiply(p *product, tile int) {
 			u(p.c.stride), u(p.c.outer), u(p.c.step), u(p.part), p.ends(),
 		},
 		groups: [3]int{tm * tn, 1, p.batch}, threads: one(threads), flops: flops,
-		retraffic: int64(strips-1) * int64(p.a.traffic), // what else is read twice is read from caches
+		retraffic: int64(strips-1) * int64(p.a.traffic), // other operands that are read twice come from caches
 	})
 }
 
@@ -250,7 +250,7 @@ type cut struct {
 	depth int // of a part
 }
 
-// The numbers of the model below are estimates from the published rates of these GPUs; none is critical.
+// The numbers of the model below are estimates from the published rates of these GPUs; no result depends on them.
 const (
 	innerDepth = 16 // kDepth in shaders/matmul.metal
 
@@ -258,9 +258,9 @@ const (
 	coreGroups = 3
 	// Starting a tile and storing it takes as long as multiplying so deep.
 	tileDepth = 32
-	// A second launch takes as long as so many multiplications of a core, some 2 µs.
+	// A second launch takes as long as this number of multiplications of a core, some 2 µs.
 	launchCost = 250_000
-	// An element that is written and read again takes a core as long as so many multiplications.
+	// Writing and reading an element takes a core as long as this number of multiplications.
 	elementCost = 120
 	// Shorter parts would be mostly overhead, and more of them too much scratch. Nor may the parts of C, written and read
 	// once, be more than half of what A and B are.

@@ -44,14 +44,14 @@ type Metal struct {
 	pipelines map[string]Pipeline
 
 	buffers  int64 // bytes of buffers
-	programs int64 // bytes that programs hold besides
+	programs int64 // other bytes that programs hold
 	journal  Buffer
 	number   uint32 // of the last step that was started
 
 	flights  []flight      // in the order in which they were started
 	pace     float64       // measured over estimated time of a command buffer
 	target   time.Duration // of a command buffer
-	lost     error         // why nothing can run any more
+	lost     error         // why nothing more can run
 	failures int           // in a row
 }
 
@@ -140,9 +140,9 @@ func (m *Metal) Condition() backend.Condition {
 	return backend.Condition{Memory: m.buffers + m.programs, Thermal: int(c.Thermal) - int(ThermalNominal), LowPower: c.LowPower}
 }
 
-// Close waits for what is in flight and gives the device back.
+// Close waits for steps in flight and releases the device.
 func (m *Metal) Close() error {
-	m.settle(len(m.flights)) // whoever wanted the results has been told
+	m.settle(len(m.flights)) // the error has been returned with the results
 	m.flights = nil
 	return m.device.Close()
 }
@@ -228,7 +228,7 @@ func (m *Metal) pipeline(x launch) (Pipeline, error) {
 	return p, nil
 }
 
-// fits returns an error if there is no room for need besides what is there; its Buffers are new ones.
+// fits returns an error if the free memory is less than need; its Buffers are new ones.
 func (m *Metal) fits(need backend.Memory) error {
 	need.Buffers += m.buffers
 	if have := m.options.Memory - m.programs; need.Total() > have {
@@ -289,7 +289,7 @@ func (b *buffer) Read(offset int, dst []float32) error {
 }
 
 func (b *buffer) Free() {
-	b.m.settle(len(b.m.flights)) // an error is kept for whoever asks next
+	b.m.settle(len(b.m.flights)) // an error is kept for the next caller
 	b.m.device.FreeBuffer(b.id)
 	b.m.buffers -= int64(len(b.data)) * 4
 	b.data = nil

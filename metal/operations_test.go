@@ -34,8 +34,8 @@ func TestOperations(t *testing.T) {
 			}
 			for _, file := range files {
 				if !slices.ContainsFunc(conformance.About(op), func(part string) bool { return slices.Contains(subjectsOf[file], part) }) {
-					t.Errorf("%s: mutants of %s.metal are run by %q, none of which is about the operation: want one of %q",
-						op.Name(), file, subjectsOf[file], conformance.About(op))
+					t.Errorf("%s: %q run the mutants of %s.metal, and none tests the operation: want one of %q",
+						op.Name(), subjectsOf[file], file, conformance.About(op))
 				}
 			}
 			if got := metal.AsksGate(p, op); got != graph.Describe(op).Gated {

@@ -106,7 +106,7 @@ func (l *lowering) addPartials(ps ...partial) {
 	}
 }
 
-// addWaiting adds all that wait.
+// addWaiting adds all waiting sums.
 func (l *lowering) addWaiting() {
 	w := &l.waiting
 	if len(w.targets) == 0 {

@@ -4,7 +4,7 @@ import (
 	"coil/backend"
 )
 
-// Profile begins to measure, from zero, or stops: see [backend.Profiler].
+// Profile starts measuring, from zero, or stops: see [backend.Profiler].
 func (p *program) Profile(on bool) {
 	p.profiling = on
 	if !on {

@@ -22,7 +22,7 @@ type program struct {
 	launches  []Launch         // one for each step
 	estimates []float64
 	marks     []Launch // the last launch of each command buffer
-	gate      int      // the launch after which parameters change; -1 if none do
+	gate      int      // the launch after which parameters change; -1 if they do not
 	ungated   bool     // parameters are changed by operations that do not ask the gate
 	buffers   []Buffer // by region
 
@@ -357,7 +357,7 @@ func (p *program) Close() {
 		return
 	}
 	m := p.m
-	m.settle(len(m.flights)) // an error is kept for whoever asks next
+	m.settle(len(m.flights)) // an error is kept for the next caller
 	m.flights = slices.DeleteFunc(m.flights, func(f flight) bool { return f.p == p })
 	for i := tables; i < firstParameter; i++ {
 		if i != journal && p.buffers != nil && p.buffers[i] != 0 {
@@ -468,7 +468,7 @@ func Seconds(p backend.Program) float64 {
 	return 0
 }
 
-// Position is the operation with which the command buffer begins that was last waited for: see [backend.Positioner].
+// Position is the first operation of the command buffer that was last waited for: see [backend.Positioner].
 func (p *program) Position() int { return int(p.position.Load()) }
 
 // keep and spareCommands hand a flight's list of command buffers on, so that a step allocates nothing.

@@ -20,7 +20,7 @@ func (p pieces) vector() int {
 // vectorsOf are how many vectors, or elements, of a piece a thread takes.
 const vectorsOf = 4
 
-// pieces of matrices for a kernel with threadgroups of so many threads.
+// pieces of matrices for a kernel with threadgroups of this number of threads.
 func (l *lowering) pieces(threads int, ts ...graph.Tensor) pieces {
 	p := pieces{vec4: l.vec4(ts...), cols: ts[0].Cols, across: 1}
 	vector := p.vector()

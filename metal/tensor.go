@@ -58,7 +58,7 @@ func (m *Metal) startTensors(asked *Tensors) {
 func (m *Metal) Tensors() Tensors { return m.tensors }
 
 // takesTensors reports whether a product could use tensor operations: both operands are bfloat matrices whose rows begin at
-// multiples of 16 bytes, and nothing else is known of them.
+// multiples of 16 bytes; nothing else is known about them.
 func (p *product) takesTensors(tile int) bool {
 	aligned := func(f factor) bool {
 		return f.bf16 && f.from%16 == 0 && f.stride%8 == 0 && f.outer%8 == 0 && f.step%8 == 0

@@ -71,7 +71,7 @@ func family(least int, feature string) func(Description) string {
 	}
 }
 
-// Variants say which variant is used for each subject, and why none that is faster.
+// Variants say which variant is used for each subject, and why no faster one.
 type Variants []backend.Variant
 
 // Preferred are the fastest variants that a device seems to have everything for.
@@ -107,7 +107,7 @@ func (v Variants) of(subject string) string {
 	return v[i].Name
 }
 
-// Plainer returns v with the next plainer variant of a subject, because of a reason; false if there is none.
+// Plainer returns v with the next plainer variant of a subject, and the reason; false if there is none.
 func (v Variants) Plainer(d Description, subject, reason string) (Variants, bool) {
 	for i, x := range v {
 		if x.Subject != subject {
@@ -178,7 +178,7 @@ func (v Variants) Uses(file string) bool {
 	return SubjectOf(file) != attentionSubject || v.of(attentionSubject) != attentionUnfused
 }
 
-// Suite are the parts of the conformance suite that prove the variant of a subject, besides others.
+// Suite returns the parts of the conformance suite that test the variant of a subject, among others.
 func Suite(subject string) []string { return find(subject).suite }
 
 // Definitions are those of package shaders that the variants want on a device.
@@ -204,7 +204,7 @@ type KernelError struct {
 	Err     error // in the system's words
 }
 
-// what is what failed.
+// what names what failed.
 func (e *KernelError) what() string {
 	if e.Kernel == "" {
 		return fmt.Sprintf("shader %s does not compile", e.Shader)

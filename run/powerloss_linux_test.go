@@ -385,7 +385,7 @@ func powerLoss(t *testing.T, child string) {
 				}
 			}
 			if err := afterLoss(child, path, p); err != nil {
-				t.Fatalf("the power is lost after call %d, of which loss %d leaves %q; promised was %+v: %v\n%s", i, j, slices.Sorted(maps.Keys(image)), p, err, call)
+				t.Fatalf("after a loss of power at call %d, image %d has %q, which breaks the promise %+v: %v\n%s", i, j, slices.Sorted(maps.Keys(image)), p, err, call)
 			}
 			if err := os.RemoveAll(path); err != nil {
 				t.Fatal(err)

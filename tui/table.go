@@ -68,8 +68,7 @@ func (t table[M]) drawHints(a canvas.Area, m *M) {
 	}
 }
 
-// drawHelp draws the table, scrolled down by so many lines, and returns how far it can be scrolled at most, or scrolled if that
-// is less.
+// drawHelp draws the table, scrolled down by scrolled lines but not beyond its end, and returns the lines by which it is scrolled.
 func (t table[M]) drawHelp(a canvas.Area, scrolled int) int {
 	inside := a.Box("keys", canvas.Focus)
 	type row struct {
