@@ -21,7 +21,7 @@ type named struct {
 	noisy              bool // it is shown smoothed too
 }
 
-// trained are the values of training that have a plot of their own, besides loss and accuracy, in order.
+// trained are the values of training with a separate plot, besides loss and accuracy, in order.
 var trained = []named{
 	{value: "lr", file: "learning-rate", title: "Learning rate", zero: true},
 	{value: "grad_norm", file: "gradient-norm", title: "Gradient norm", log: true, noisy: true},
@@ -68,7 +68,7 @@ func loopOf(name string) (prefix string, loop int, ok bool) {
 	return prefix, loop, ok && err == nil && loop > 0
 }
 
-// loopsOf are the loops of which there is a value with that prefix, in order.
+// loopsOf returns the loops that have a value with that prefix, in order.
 func loopsOf[V any](values map[string]V, prefix string) []int {
 	var loops []int
 	for name := range values {
@@ -237,7 +237,7 @@ func (o overlay) label(i int) string {
 	return o.labels[i]
 }
 
-// lens is what the last evaluation of each run tells of each loop.
+// lens shows what the last evaluation of each run says about each loop.
 func (o overlay) lens() chart {
 	c := chart{name: "last-by-loop", Chart: plot.Chart{Title: "After each loop, at the end", X: plot.Axis{Label: "loop", Unit: plot.Whole}, Y: shares}}
 	for i, r := range o.records {
@@ -335,7 +335,7 @@ func byLoop(c chart, curves map[string][]point, prefix string, kind plot.Kind) c
 	return c
 }
 
-// byName has a line for each value whose name begins with prefix, called by the rest of it.
+// byName has a line for each value whose name starts with prefix, named by the rest.
 func byName(c chart, curves map[string][]point, prefix string, kind plot.Kind) chart {
 	for _, name := range slices.Sorted(maps.Keys(curves)) {
 		if rest, ok := strings.CutPrefix(name, prefix); ok {

@@ -10,7 +10,7 @@ import (
 	"coil/run"
 )
 
-// story is a run that a test tells.
+// story is a run made by a test.
 type story struct {
 	id, config string
 	setup      run.Setup
@@ -30,7 +30,7 @@ func (s story) tell(t testing.TB) *run.Run {
 	return r
 }
 
-// open writes the run, which goes on.
+// open writes the run, which stays open.
 func (s story) open(t testing.TB) *run.Run {
 	t.Helper()
 	if s.id == "" {

@@ -69,7 +69,7 @@ func write(path string, records []*Record) error {
 	return exchange(made, path, filepath.Join(temporary, "old"))
 }
 
-// exchange puts the folder made at path, and what is there at old.
+// exchange puts the folder made at path, and moves the one there to old.
 func exchange(made, path, old string) error {
 	err := os.Rename(path, old)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -10,7 +10,7 @@ import (
 	"coil/run"
 )
 
-// names are what is in a folder.
+// names returns the entries of a folder.
 func names(t *testing.T, folder string) []string {
 	t.Helper()
 	entries, err := os.ReadDir(folder)

@@ -77,16 +77,16 @@ func (rec *Record) omit(format string, a ...any) {
 	rec.omitted = append(rec.omitted, fmt.Sprintf(format, a...))
 }
 
-// reading is what is remembered only while events are read.
+// reading is the state that is needed only while events are read.
 type reading struct {
 	begun   time.Time // this life of the run
-	last    string    // kind of event that tells how the run stands
+	last    string    // kind of event that gives the state of the run
 	garbled int
 	kinds   map[string]int // that are not known
 	members map[string]int
 }
 
-// mostGarbled is how many garbled lines are told one by one.
+// mostGarbled is the number of garbled lines that are reported one by one.
 const mostGarbled = 5
 
 func (rec *Record) readEvents(r *run.Run) {
@@ -190,7 +190,7 @@ func (rec *Record) add(e run.Event, in *reading) {
 	}
 }
 
-// rewind takes back what was reported of later steps.
+// rewind takes back the reports of later steps.
 func (rec *Record) rewind(step int) {
 	for name, points := range rec.train {
 		rec.train[name] = slices.DeleteFunc(points, func(p point) bool { return p.x > float64(step) })
@@ -251,7 +251,7 @@ func flatten(tables map[string]any, prefix string, keys map[string]string) {
 	}
 }
 
-// completeSetup takes from the configuration what no event has told: a run of an earlier coil has no setup.
+// completeSetup takes missing parts of the setup from the configuration: a run of an earlier coil has no setup.
 func (rec *Record) completeSetup() {
 	s := &rec.setup
 	s.Model = cmp.Or(s.Model, strings.ReplaceAll(rec.keys["model.layers"], "x", "⊗"))

@@ -273,7 +273,7 @@ func TestStatus(t *testing.T) {
 	}
 }
 
-// A run of which there is little has a report of that.
+// A run with little data has a report, too.
 func TestScantRuns(t *testing.T) {
 	s := looped(1, 4)
 	for name, c := range map[string]struct {
@@ -465,7 +465,7 @@ func TestLongRun(t *testing.T) {
 		}
 		size += int(fi.Size())
 	}
-	if perPlot := size / m.elements["svg"]; perPlot > 160_000 { // of which there are a dozen
+	if perPlot := size / m.elements["svg"]; perPlot > 160_000 { // of a dozen
 		t.Errorf("%d bytes for each plot", perPlot)
 	}
 }

@@ -12,7 +12,7 @@ import (
 	"coil/text"
 )
 
-// sectionOf is what the page says of one run, besides its plots.
+// sectionOf is the part of the page about one run, without its plots.
 func sectionOf(r *Record) section {
 	s := section{ID: printable(r.Info.ID, 200), Model: printable(r.setup.Model, 100), Words: architecture(&r.setup), Status: r.Status,
 		Facts: facts(r), Headlines: headlines(r), Samples: samples(r), Log: logTable(r),
@@ -89,7 +89,7 @@ func outcome(r *Record) (standing, failure string) {
 	return at + ": its process ended without a message" + resume, ""
 }
 
-// facts are what was trained, on what, and when.
+// facts say what was trained, on what, and when.
 func facts(r *Record) []fact {
 	s := &r.setup
 	var f []fact
@@ -329,7 +329,7 @@ func code(s string) cell { return cell{Text: printable(s, 2000), Class: "code"} 
 // mostLogged is how many lines of the log are shown at its beginning, and at its end.
 const mostLogged = 100
 
-// logTable is what happened besides training.
+// logTable lists the events other than training.
 func logTable(r *Record) *table {
 	t := &table{Title: "Log", Head: []string{"time", "step", "", ""}}
 	for i, e := range r.log {

@@ -22,7 +22,7 @@ func moment(t time.Time) string {
 }
 
 // printable makes text of a run fit for a page or a plot: its control characters, and those that turn text around, become
-// dots, and what is longer than a number of characters loses its middle.
+// dots, and texts above a number of characters lose their middle.
 func printable(s string, most int) string {
 	s = strings.Map(func(c rune) rune {
 		if unicode.IsControl(c) && !strings.ContainsRune("\n\r\t", c) || unicode.Is(unicode.Bidi_Control, c) {

@@ -17,7 +17,7 @@ type panelChart struct {
 	name  string
 	lines func(r *record) []line
 	share bool // values are shares, shown in percent
-	log   bool // begins with a logarithmic axis
+	log   bool // starts with a logarithmic axis
 	exact bool // values have no noise, and are never smoothed
 }
 
@@ -50,7 +50,7 @@ func (a axis) of(p curve.Point) float64 {
 	return p.Step
 }
 
-// unit is what is counted on an axis.
+// unit is the unit of an axis.
 func (a axis) unit() plot.Unit {
 	switch a {
 	case bySeconds:
@@ -86,7 +86,7 @@ func roleStyle(role plot.Role) canvas.Style {
 	return canvas.Series(int(role - plot.RoleSeries))
 }
 
-// chartState is how charts are looked at; all share the x axis, so that they can be compared.
+// chartState is the view of the charts; all share the x axis, so that they can be compared.
 type chartState struct {
 	axis      axis
 	span, end float64 // the window on the x axis, as shares of all: how wide, and where it ends
@@ -230,7 +230,7 @@ func (m *model) window() (lo, hi float64) {
 // The narrowest window.
 const leastSpan = 1.0 / (1 << 12)
 
-// zoom makes the window wider or narrower, around the cursor if that is in it, else keeping its end.
+// zoom makes the window wider or narrower, around the cursor if that is in it, and otherwise keeps its end.
 func (m *model) zoom(factor float64) tea.Cmd {
 	lo, hi := m.window()
 	at := 1.0

@@ -53,7 +53,7 @@ func (m *model) interrupt() tea.Cmd {
 	return tea.Batch(m.send(run.Stop), m.say("stopping after this step and a checkpoint; a second Ctrl-C leaves at once, without saving"))
 }
 
-// leave closes the dashboard, but asks what is to become of training in this process.
+// leave closes the dashboard, but first asks what to do with training in this process.
 func (m *model) leave() tea.Cmd {
 	if !m.training() {
 		return tea.Quit

@@ -45,7 +45,7 @@ func evaluated(step, steps int) run.Event {
 	return e
 }
 
-// story are the events of a run that has done so many of its steps.
+// story returns the events of a run after a number of its steps.
 func story(done, steps int) []run.Event {
 	events := []run.Event{{Kind: run.KindStart, Time: begin}, {Kind: run.KindSetup, Time: begin, Setup: setupOf(steps)}}
 	for step := 10; step <= done; step += 10 {

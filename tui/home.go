@@ -10,7 +10,7 @@ import (
 // HomeOptions say what a home screen shows and does. Its functions are called on other goroutines.
 type HomeOptions struct {
 	Root string // the folder of the runs, as the user knows it
-	Out  string // the folder that coil train must be told to make a run in Root, "" if that is its default
+	Out  string // the value of --out with which coil train makes a run in Root, "" if that is its default
 
 	Runs func() ([]HomeStamp, error) // the newest first; quick
 	Read func(id string) HomeRun     // may take a while
@@ -234,7 +234,7 @@ func (m *Home) onTerminal(args ...string) tea.Cmd {
 	return tea.Quit
 }
 
-// do runs a command of coil meanwhile.
+// do runs a command of coil in the background.
 func (m *Home) do(what string, args ...string) tea.Cmd {
 	m.say("%s …", what)
 	run := m.o.Do

@@ -234,7 +234,7 @@ func TestHomeForm(t *testing.T) {
 	if want := (Draft{"default", "1x5", "p-hop", "auto", "50", "1", "0.004"}); m.draft != want {
 		t.Errorf("the draft is %q", m.draft)
 	}
-	pressHome(m, "up", "m") // another preset keeps what was typed
+	pressHome(m, "up", "m") // another preset keeps typed values
 	if want := (Draft{"middle", "1x5", "p-hop", "auto", "50", "1", "0.004"}); m.draft != want {
 		t.Errorf("the draft is %q", m.draft)
 	}
@@ -272,7 +272,7 @@ func TestHomeForm(t *testing.T) {
 	}
 }
 
-// Enter before the check has ended starts when it has, and what was checked before is never started.
+// Enter before the check has ended starts training when it has; a draft that was checked earlier is never started.
 func TestHomeStartsWhatIsChecked(t *testing.T) {
 	m := openHome(newDesk(1), 120, 40)
 	pressHome(m, "n", "down", "down", "down")

@@ -158,7 +158,7 @@ func columnsFor(width, least int) (columns []listColumn, name int) {
 	return columns, name
 }
 
-// shortID is the id without the time with which it begins, where that has no room.
+// shortID is the id without its time, for narrow screens.
 func shortID(id string, width int) string {
 	if parts := strings.SplitN(id, "_", 3); len([]rune(id)) > width && len(parts) == 3 {
 		return parts[2]
@@ -354,7 +354,7 @@ func (m *Home) drawForm(a canvas.Area, p place) {
 	}
 }
 
-// verdict says what is wrong with the draft, what is strange, or what the field is.
+// verdict returns the errors of the draft, its warnings, or the help of the field.
 func (m *Home) verdict(paragraph func(s string, style canvas.Style, most int)) {
 	switch wrong, _ := m.plan.err(); {
 	case !m.current():

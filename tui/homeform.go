@@ -69,7 +69,7 @@ type Plan struct {
 	Setup    run.Setup // the model and its costs, if nothing is wrong
 }
 
-// err is the first thing that is wrong with a draft, and the field, −1 for none.
+// err is the first error of a draft, and its field, or −1.
 func (p Plan) err() (string, Field) {
 	for f, text := range p.Errors {
 		if text != "" {
@@ -82,7 +82,7 @@ func (p Plan) err() (string, Field) {
 	return "", -1
 }
 
-// form is the values of a new run, and what is known of them.
+// form has the values of a new run, and the results of checking them.
 type form struct {
 	draft    Draft
 	presets  []HomePreset
@@ -133,7 +133,7 @@ func (f *form) command() []string {
 // current reports whether plan is of the draft.
 func (f *form) current() bool { return f.checked && f.planOf == f.draft }
 
-// checkedDraft and plannedMemory are what is known of a draft.
+// checkedDraft and plannedMemory are the results of checking a draft.
 type (
 	checkedDraft struct {
 		of   Draft
@@ -146,7 +146,7 @@ type (
 	}
 )
 
-// check begins to check the draft, unless a check goes on, after which this one follows.
+// check starts checking the draft. If a check is running, this one follows it.
 func (m *Home) check() tea.Cmd {
 	if m.checking || m.current() && m.memoryOf == m.draft {
 		return nil
@@ -277,7 +277,7 @@ func (m *Home) nudge(by int) tea.Cmd {
 // longestValue is how many characters a value may have.
 const longestValue = 60
 
-// typed takes a key that is typed into the value, or chooses the next value that begins with it.
+// typed handles a key that is typed into the value, or chooses the next value that starts with it.
 func (m *Home) typed(msg tea.KeyMsg) tea.Cmd {
 	value := []rune(m.draft[m.field])
 	all := m.choices(m.field)

@@ -21,7 +21,7 @@ type HomeRun struct {
 	Model, Task string
 	Parameters  int64
 	Step, Steps int
-	HeldOut     string    // as people read it, "" if there is none
+	HeldOut     string    // for people; "" if there is none
 	Losses      []float64 // of training, from the first report to the newest
 	Problem     string    // why it can't be read
 }
@@ -66,7 +66,7 @@ type scanned struct {
 // readRuns is some runs that were read.
 type readRuns map[string]knownRun
 
-// scan looks at what there is. At most one scan, with the reading that follows, goes on at a time.
+// scan lists the runs. At most one scan, with the reading that follows, runs at a time.
 func (m *Home) scan() tea.Cmd {
 	if m.scanning {
 		return nil
@@ -163,7 +163,7 @@ func (m *Home) takeRuns(all readRuns) tea.Cmd {
 	return m.readNext()
 }
 
-// chosenIndex is the place of the chosen run in the list, −1 if there is none.
+// chosenIndex is the index of the chosen run in the list, or −1.
 func (m *Home) chosenIndex() int {
 	for i, id := range m.runs {
 		if id == m.at {
@@ -217,7 +217,7 @@ func (m *Home) mark() tea.Cmd {
 	})
 }
 
-// chosenPaths are the marked runs in their order, or else the chosen one.
+// chosenPaths returns the marked runs in order, or the chosen one if none is marked.
 func (m *Home) chosenIDs() []string {
 	var ids []string
 	for _, id := range m.runs {

@@ -186,7 +186,7 @@ func TestGrowingAndGarbled(t *testing.T) {
 	m.runs[0].checked = time.Time{}
 	poll()
 	has(t, m, "killed")
-	if err := os.Truncate(events, 10); err != nil { // nothing to be read any more
+	if err := os.Truncate(events, 10); err != nil { // nothing left to read
 		t.Fatal(err)
 	}
 	poll()

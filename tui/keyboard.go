@@ -24,13 +24,13 @@ type keyboard struct {
 const (
 	escapeWait  = 100 * time.Millisecond // after which Esc is a key
 	bracketWait = 400 * time.Millisecond // after which a [ that follows Esc late is one
-	stringEnds  = time.Second            // of silence end an answer of the terminal that nobody asked for
+	stringEnds  = time.Second            // of silence end an unrequested answer of the terminal
 	pasteEnds   = 10 * time.Second       // of silence end a paste whose end was lost
 
 	chunkSize = 32 // bytes that are read at once: what comes of them fits into bubbletea's buffer of 256
 )
 
-// Read reads at least once from the terminal, and returns what is whole; that may be nothing.
+// Read reads at least once from the terminal and returns whole sequences; that may be nothing.
 func (k *keyboard) Read(data []byte) (int, error) {
 	if err := k.fill(); err != nil {
 		return 0, err
@@ -287,5 +287,5 @@ func (a *assembler) paste(c byte) {
 	}
 }
 
-// escapes is how many Esc a sequence begins with.
+// escapes is the number of Esc at the start of a sequence.
 func escapes(b []byte) int { return len(b) - len(bytes.TrimLeft(b, "\x1b")) }

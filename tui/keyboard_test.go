@@ -16,7 +16,7 @@ import (
 	"github.com/creack/pty"
 )
 
-// recorded is what terminals send for something else than a key of text: xterm, VTE, kitty, rxvt, the Linux console.
+// recorded is what terminals send for keys other than text: xterm, VTE, kitty, rxvt, the Linux console.
 var recorded = []string{
 	"\x1b[200~https://example.org/q?p=stop\r\nts\x1b[201~", "\x1b[200~q\x1b[A\x03ts\x1b[201~", "\x1b[200~é↑\x1b[201~", "\x1b[201~",
 	"\x1b[<64;40;12M", "\x1b[<65;133;7M", "\x1b[<0;1;1M", "\x1b[<0;1;1m", "\x1b[<2;80;24M", "\x1b[<35;1000;500M", "\x1b[M`!!", "\x1b[Mqts",
@@ -122,7 +122,7 @@ func plainKeys(t *testing.T, s string) string {
 	return strings.TrimSuffix(b.String(), "|")
 }
 
-// Nothing that terminals send becomes a key with a character, and a burst is as many events as it was.
+// No sequence of a terminal turns into a character key, and a burst has the same number of events.
 func TestNoKeysOfSequences(t *testing.T) {
 	if keys := plainKeys(t, strings.Join(recorded, "")); keys != "" {
 		t.Errorf("keys are %q", keys)

@@ -159,7 +159,7 @@ func (l logLine) wrap(width int) []logLine {
 	return rows
 }
 
-// lastSpace is the index of the last space, −1 if there is none.
+// lastSpace is the index of the last space, or −1.
 func lastSpace(s []rune) int {
 	for i := len(s) - 1; i >= 0; i-- {
 		if s[i] == ' ' {

@@ -60,7 +60,7 @@ func (m *model) drawLoops(a canvas.Area) {
 	}
 }
 
-// running is the loop that is running in this process, 0 if none is.
+// running is the loop that is running in this process, or 0.
 func (m *model) running() int {
 	if m.training() && m.moment.Phase == run.PhaseTraining {
 		return m.moment.Loop

@@ -40,7 +40,7 @@ func (m *model) drawMachine(a canvas.Area) {
 	a.Text(0, y, s.Device, canvas.Dim)
 }
 
-// conditions says what the system tells of heat and power.
+// conditions shows temperature and power, as the system reports them.
 func conditions(c curves) (string, canvas.Style) {
 	var parts []string
 	style := canvas.Plain

@@ -110,7 +110,7 @@ func (m *model) update(msg tea.Msg) tea.Cmd {
 	return nil
 }
 
-// poll looks at what is new. While there is much to read it comes back at once, between keys.
+// poll reads what is new. While there is more to read, it continues at once, between keys.
 func (m *model) poll() tea.Cmd {
 	m.now = m.clock()
 	after := pollEvery
@@ -124,7 +124,7 @@ func (m *model) poll() tea.Cmd {
 		if now := t.Activity(); now != m.moment {
 			m.moment, m.dirty = now, true
 		}
-		if m.done && t.Signaled() { // nobody may be there to press a key
+		if m.done && t.Signaled() { // there may be no user to press a key
 			return tea.Quit
 		}
 	}
@@ -137,7 +137,7 @@ func (m *model) poll() tea.Cmd {
 			after = time.Millisecond
 		}
 	}
-	if second := m.now.Truncate(time.Second); m.training() && !second.Equal(m.drawn) { // the clock goes on
+	if second := m.now.Truncate(time.Second); m.training() && !second.Equal(m.drawn) { // the clock continues
 		m.drawn, m.dirty = second, true
 	}
 	m.forget()

@@ -26,7 +26,7 @@ type screen interface {
 // frame that is always the same, and its writing of it, after a resize, does not reach the terminal: see [output].
 type program struct {
 	shown   screen
-	*shell            // of what is shown
+	*shell            // of the shown rows
 	out     io.Writer // the terminal
 	lines   []string  // that were painted last; nil if that is not known
 	painted time.Time
@@ -114,5 +114,5 @@ func (p *program) paint(frame string) {
 		}
 	}
 	p.lines = lines
-	p.out.Write(b.Bytes()) // a terminal that is gone is told of by the next read
+	p.out.Write(b.Bytes()) // the next read reports a terminal that is gone
 }

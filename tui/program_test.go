@@ -13,7 +13,7 @@ import (
 	tea "github.com/charmbracelet/bubbletea"
 )
 
-// paints opens a program of which one can see what it writes, at a time that the test sets.
+// paints opens a program whose output can be seen, at a time that the test sets.
 func paints(t *testing.T) (p *program, m *model, screen *bytes.Buffer, now *time.Time) {
 	t.Helper()
 	m = open(t, Options{Runs: []*run.Run{newRun(t, "", nil)}, Style: style()}, 80, 24)
@@ -23,7 +23,7 @@ func paints(t *testing.T) (p *program, m *model, screen *bytes.Buffer, now *time
 	return newProgram(m, screen), m, screen, &at
 }
 
-// A frame is painted whole at first and after a resize, and then its new lines only, at most so many times a second.
+// A frame is painted whole at first and after a resize, and then only its changed lines, with a limit on frames per second.
 func TestPaint(t *testing.T) {
 	p, _, screen, now := paints(t)
 	painted := func(msg tea.Msg) int {

@@ -69,7 +69,7 @@ func TestFaultGivesTheTerminalBack(t *testing.T) {
 	}
 }
 
-// Whoever asks ends it, however it stands.
+// Any request ends it, in any state.
 func TestStopGivesTheTerminalBack(t *testing.T) {
 	tty, written, before := terminal(t)
 	stop := make(chan struct{})

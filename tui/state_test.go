@@ -45,7 +45,7 @@ func TestHintsFitTheState(t *testing.T) {
 	}
 }
 
-// The legend of a chart names the raw curve and the smoothed one, and what is not smoothed has only its name.
+// The legend of a chart names the raw and the smoothed curve; without smoothing, a curve has only its name.
 func TestLegendOfSmoothing(t *testing.T) {
 	for _, size := range [][2]int{{80, 24}, {120, 40}} {
 		m := open(t, Options{Runs: []*run.Run{newRun(t, "", story(600, 1200))}, Style: style()}, size[0], size[1])

@@ -17,7 +17,7 @@ import (
 type Options struct {
 	Runs     []*run.Run // to watch; none with Training
 	Training *Training  // in this process, nil for none
-	// Experiment tells how an experiment is doing, nil if there is none; the runs are then those of its cells. It is called
+	// Experiment, if not nil, reports the state of an experiment; the runs are then those of its cells. It is called
 	// often, and must be quick.
 	Experiment func() Experiment
 	Style      Style
@@ -32,12 +32,12 @@ type Style struct {
 
 // Training is a run that is trained in this process, on another goroutine.
 type Training struct {
-	Start    func()              // begins it; called once, when the first frame is on the screen
+	Start    func()              // starts it; called once, when the first frame is on the screen
 	Run      func() *run.Run     // nil as long as it is not made
 	Activity func() run.Activity // what it is doing
 	Done     <-chan struct{}     // closed when it has ended
 	Signaled func() bool         // a signal has asked this process to stop
-	Log      func() []string     // what was written to standard output and error meanwhile
+	Log      func() []string     // what was written to standard output and error in the meantime
 	Control  *run.Control        // controls it
 }
 
@@ -53,8 +53,8 @@ const (
 // The smallest terminal on which a command opens the dashboard by itself; once open, it takes any size.
 const LeastWidth, LeastHeight = 60, 16
 
-// framesPerSecond is how often the screen is drawn at most. The runs are looked at pollEvery while somebody presses keys, and
-// restEvery when nobody has for restAfter: each look takes a core from training for a moment.
+// framesPerSecond limits how often the screen is drawn. The runs are read every pollEvery while keys are pressed, and every
+// restEvery after restAfter without keys: each reading takes a core from training for a moment.
 const (
 	framesPerSecond = 15
 	pollEvery       = 200 * time.Millisecond
@@ -64,7 +64,7 @@ const (
 
 // Run shows a dashboard on a terminal until the user leaves it, or stop is closed. While it runs, nothing else may write to the terminal.
 //
-// A fault of the dashboard ends it with an error, and training, if there is any, goes on.
+// A fault of the dashboard ends it with an error, and training, if any, continues.
 func Run(o Options, input, screen *os.File, stop <-chan struct{}) (Outcome, error) {
 	m := newModel(o, time.Now)
 	defer m.close()

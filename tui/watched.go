@@ -82,7 +82,7 @@ func (w *watched) state() string {
 	return string(w.phase)
 }
 
-// name is what the run is called among others: its name, or else the random part of its id.
+// name is the short name of a run among others: its name, or else the random part of its id.
 func (w *watched) name() string {
 	if w.run == nil {
 		return "this run"

@@ -6,7 +6,7 @@ import (
 	"coil/plot"
 )
 
-// Bar is a horizontal bar, of which Value/Of is full; none of it if that is not a positive number.
+// Bar is a horizontal bar that is filled to Value/Of; it is empty if that is not a positive number.
 type Bar struct {
 	Label string
 	Value float64
@@ -15,7 +15,7 @@ type Bar struct {
 	Style Style
 }
 
-// Bars draws bars below each other, as many as there are rows.
+// Bars draws bars below each other, as many as fit.
 func Bars(a Area, bars []Bar) {
 	labels, texts := 0, 0
 	for _, b := range bars {
@@ -41,7 +41,7 @@ func Bars(a Area, bars []Bar) {
 	}
 }
 
-// bar fills a share of a row, in eighths of a cell; of what is more than nothing at least one.
+// bar fills a share of a row, in eighths of a cell, and at least one if the share is not zero.
 func bar(a Area, share float64, s Style) {
 	if !(share > 0) || math.IsInf(share, 0) {
 		return

@@ -149,7 +149,7 @@ func (c *Canvas) glyph(r rune) rune {
 	if c.ASCII {
 		return ascii(r)
 	}
-	if r >= 0x2500 && r < 0x2600 || r >= 0x2800 && r < 0x2900 { // boxes, blocks and Braille: most of what is drawn
+	if r >= 0x2500 && r < 0x2600 || r >= 0x2800 && r < 0x2900 { // boxes, blocks and Braille: most cells
 		return r
 	}
 	// Of the others those that every terminal draws alone, in one column, from the left to the right.

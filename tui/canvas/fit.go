@@ -7,7 +7,7 @@ import (
 )
 
 // fit is a text in a number of columns: whole, or its beginning and an ellipsis. A number stays whole or is left out, because
-// what is left of one that is cut reads as another number.
+// a number that is cut reads as another number.
 func fit(s string, columns int) string {
 	if columns <= 0 {
 		return ""
@@ -23,7 +23,7 @@ func fit(s string, columns int) string {
 	return string(r[:end]) + "…"
 }
 
-// numberAt is where the number begins that a cut before r[end] would cut, -1 if it cuts none.
+// numberAt is the start of the number that a cut before r[end] would cut, or -1.
 func numberAt(r []rune, end int) int {
 	if end == 0 || !inNumber(r, end-1) {
 		return -1

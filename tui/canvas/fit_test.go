@@ -8,7 +8,7 @@ import (
 	"unicode/utf8"
 )
 
-// A text that is cut ends with an ellipsis, takes no more columns than there are, and none of its numbers becomes another.
+// A text that is cut ends with an ellipsis, fits the columns, and none of its numbers turns into another.
 func TestFit(t *testing.T) {
 	number := regexp.MustCompile(`[-+−]?\d[\d.,:/]*(?: \d+)*(?:e[-+]?\d+)?[kMGT%s]?`)
 	for _, s := range []string{"13.41k tokens/s  91 % of the best 14.73k", "50 112 parameters", "loss 1.234e-05, 0:42:07", "−12.5 %", "600/1200", "97.3%", "limit 12.4 GiB"} {

@@ -41,7 +41,7 @@ type picture struct {
 	background, foreground string
 }
 
-// line writes a line of cells in runs of one style that are all drawn or all written. A run goes on over a single space.
+// line writes a line of cells in runs of one style that are all drawn or all written. A run continues across a single space.
 func (p *picture) line(line []cell, top int) {
 	blank := func(i int) bool {
 		return i >= len(line) || line[i].r == ' ' && !p.theme.Colors[line[i].style].seenBlank()

@@ -157,7 +157,7 @@ func (k Color) code(d Depth, dim bool) string {
 	return "\x1b[" + strings.Join(p, ";") + "m"
 }
 
-// basicCode is the code of one of the first 16 colours; base is 30 for text, and 40 for what is behind it.
+// basicCode is the code of one of the first 16 colours; base is 30 for text and 40 for its background.
 func basicCode(base, n int) string {
 	if n >= 8 {
 		base += 60 - 8

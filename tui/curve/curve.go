@@ -7,7 +7,7 @@ import (
 	"coil/plot"
 )
 
-// Point is a value at a moment, which is told on three axes.
+// Point is a value at a moment, with its position on three axes.
 type Point struct {
 	Step, Seconds, Tokens float64
 	Y                     float64 // may be NaN or infinite, which is a gap
@@ -112,7 +112,7 @@ func appendExtremes(kept, points []Point) []Point {
 
 func gap(y float64) bool { return math.IsNaN(y) || math.IsInf(y, 0) }
 
-// Bounds are the least and the greatest value that is a number; ok is false if there is none.
+// Bounds returns the least and the greatest finite value; ok is false if there is none.
 func (c *Curve) Bounds() (lo, hi float64, ok bool) {
 	for _, p := range c.points {
 		if gap(p.Y) {

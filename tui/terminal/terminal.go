@@ -20,7 +20,7 @@ import (
 
 func init() { lipgloss.SetHasDarkBackground(true) }
 
-// Size is how many cells a terminal has; ok is false if f is none.
+// Size returns the size of a terminal in cells; ok is false if f is not a terminal.
 func Size(f *os.File) (width, height int, ok bool) {
 	width, height, err := term.GetSize(int(f.Fd()))
 	return width, height, err == nil
