@@ -16,7 +16,7 @@ type Backend interface {
 	Info() Info
 
 	// NewBuffer allocates n float32, all zero, that live until Free: weights, optimizer moments, averages. Programs
-	// share them by recording them with [graph.Recorder.Parameter].
+	// share them by recording them with [graph.Recorder.Parameter] or [graph.Recorder.State].
 	NewBuffer(n int) (graph.Buffer, error)
 
 	// GroupSize returns how many sequences of the given length a group should hold, for a batch of that many
@@ -105,12 +105,23 @@ func (s Args) Check(r *graph.Recorder) error {
 			return fmt.Errorf("input %d has %d values, the program wants %d", st.Number, len(s.Inputs[st.Number]), st.Len*r.Groups())
 		}
 	}
+	for _, start := range r.Starts() {
+		st := r.Storages()[start.At.Storage-1]
+		for g := range r.Groups() {
+			for i, p := range s.Inputs[st.Number][g*st.Len+start.At.Offset:][:start.At.Len] {
+				if p < 0 || int(p) > start.Most {
+					return fmt.Errorf("sequence %d begins at position %d, want at least 0 and at most %d", g*start.At.Len+i, p, start.Most)
+				}
+			}
+		}
+	}
 	return nil
 }
 
 // Memory is the planned memory of a program in bytes.
 type Memory struct {
 	Buffers      int64 // weights, moments and averages that the recording uses, shared between programs
+	State        int64 // what lives from run to run for each sequence: keys and values; shared too
 	Accumulators int64 // gradients and sums, times the number of copies that are added up
 	Activations  int64 // the arenas of all workers
 	Workspace    int64 // packed weights, tables, scratch
@@ -119,11 +130,11 @@ type Memory struct {
 
 // Total is the sum of all parts, shared buffers included.
 func (m Memory) Total() int64 {
-	return m.Buffers + m.Accumulators + m.Activations + m.Workspace + m.Batch
+	return m.Buffers + m.State + m.Accumulators + m.Activations + m.Workspace + m.Batch
 }
 
-// Own is the memory of the program itself: everything except the shared buffers.
-func (m Memory) Own() int64 { return m.Total() - m.Buffers }
+// Own is the memory of the program itself: everything except the shared buffers and state.
+func (m Memory) Own() int64 { return m.Total() - m.Buffers - m.State }
 
 // ErrMemory is what a [*MemoryError] wraps.
 var ErrMemory = errors.New("not enough memory")
@@ -136,9 +147,9 @@ type MemoryError struct {
 
 func (e *MemoryError) Error() string {
 	n := e.Need
-	return fmt.Sprintf("not enough memory: the program needs %s (activations %s, gradients %s, weights and moments %s, workspace %s, batch %s) "+
+	return fmt.Sprintf("not enough memory: the program needs %s (activations %s, gradients %s, weights and moments %s, keys and values %s, workspace %s, batch %s) "+
 		"and the device has %s", format.Bytes(n.Total()), format.Bytes(n.Activations), format.Bytes(n.Accumulators), format.Bytes(n.Buffers),
-		format.Bytes(n.Workspace), format.Bytes(n.Batch), format.Bytes(e.Have))
+		format.Bytes(n.State), format.Bytes(n.Workspace), format.Bytes(n.Batch), format.Bytes(e.Have))
 }
 
 func (e *MemoryError) Unwrap() error { return ErrMemory }

@@ -22,7 +22,7 @@ func (o *Exit) Loops() int { return o.Z.Rows / o.Targets.Len }
 func (o *Exit) describe(f *Facts) {
 	f.Kind = KindLoss
 	f.read(o.Z)
-	f.Indices = append(f.Indices, o.Targets)
+	f.index(o.Targets)
 	f.write(o.P)
 	f.exact(o.Z, o.P)
 }
@@ -71,7 +71,7 @@ func (o *ExitLoss) Loops() int { return o.Z.Rows / o.Targets.Len }
 func (o *ExitLoss) describe(f *Facts) {
 	f.Kind = KindLoss
 	f.read(o.Z, o.P, o.Losses)
-	f.Indices = append(f.Indices, o.Targets)
+	f.index(o.Targets)
 	f.write(o.Loss, o.Entropy, o.DZ)
 	f.Scalars = append(f.Scalars, o.Scale)
 	f.exact(o.Z, o.P, o.Losses, o.Loss, o.Entropy, o.DZ)

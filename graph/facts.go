@@ -8,6 +8,7 @@ type Facts struct {
 	Reads, Writes []Tensor
 	Indices       []Index  // that it reads
 	Scalars       []Scalar // that it reads
+	Starts        []Start  // the indices that are positions at which sequences begin
 
 	// Exact are the operands that stay float32 on a backend that keeps temporaries in a smaller type: statistics, losses,
 	// sums and single numbers.
@@ -18,12 +19,22 @@ type Facts struct {
 
 	// FLOPs is the number of floating-point operations in matmuls; a multiplication and an addition count as two. As usual,
 	// attention counts the whole square of scores, although the upper half need not be computed: 4·T·d for each row
-	// forward, and twice as much backward.
+	// forward, and twice as much backward; over a cache, all positions that it has room for.
 	FLOPs int64
 
 	// Gated says that the operation has a Factor, and leaves everything as it is if that is 0: then a backend may also
 	// hold the operation back, as long as an earlier step may have to run again.
 	Gated bool
+
+	// Appends says that the operation writes its state only at the positions that the run gives it, and reads it only up to
+	// there. Then running it again, with nothing in between, does the same.
+	Appends bool
+}
+
+// A Start is an index with the position at which each sequence begins.
+type Start struct {
+	At   Index
+	Most int // the largest position at which a sequence may begin, so that it fits
 }
 
 // Describe returns the facts of op.
@@ -53,6 +64,22 @@ func (f *Facts) read(ts ...Tensor)   { f.Reads = appendExisting(f.Reads, ts) }
 func (f *Facts) write(ts ...Tensor)  { f.Writes = appendExisting(f.Writes, ts) }
 func (f *Facts) update(ts ...Tensor) { f.read(ts...); f.write(ts...) }
 
+// index notes indices that exist.
+func (f *Facts) index(xs ...Index) {
+	for _, x := range xs {
+		if x.Exists() {
+			f.Indices = append(f.Indices, x)
+		}
+	}
+}
+
+// start notes the positions at which sequences of length rows begin, of context positions that there are.
+func (f *Facts) start(at Index, length, context int) {
+	if f.index(at); at.Exists() {
+		f.Starts = append(f.Starts, Start{at, context - length})
+	}
+}
+
 // output notes a result, which is also read if the operation adds to it.
 func (f *Facts) output(accumulate bool, t Tensor) {
 	if accumulate {
@@ -79,7 +106,7 @@ func Operations() []Op {
 		&Matmul{},
 		&Activate{}, &ActivateBackward{}, &SwiGLU{}, &SwiGLUBackward{},
 		&LayerNorm{}, &LayerNormBackward{},
-		&Attention{}, &AttentionBackward{}, &Rotary{},
+		&Attention{}, &AttentionBackward{}, &CachedAttention{}, &Rotary{},
 		&Embedding{}, &EmbeddingBackward{},
 		&CrossEntropy{}, &Exit{}, &ExitLoss{},
 		&Fill{}, &Add{}, &ColumnSums{}, &Sum{}, &Cosine{}, &CosineBackward{},

@@ -66,8 +66,15 @@ func TestFacts(t *testing.T) {
 					t.Errorf("%s neither reads nor writes %s", op.Name(), name)
 				}
 			case index:
-				if indices++; !slices.Contains(f.Indices, field.Interface().(graph.Index)) {
+				x := field.Interface().(graph.Index)
+				if !x.Exists() {
+					break
+				}
+				if indices++; !slices.Contains(f.Indices, x) {
 					t.Errorf("%s does not read %s", op.Name(), name)
+				}
+				if name == "At" && !slices.ContainsFunc(f.Starts, func(s graph.Start) bool { return s.At == x }) {
+					t.Errorf("%s: sequences begin anywhere", op.Name())
 				}
 			case scalar:
 				if scalars++; !slices.Contains(f.Scalars, field.Interface().(graph.Scalar)) {
@@ -113,6 +120,8 @@ func TestFLOPs(t *testing.T) {
 			}
 		case *graph.Attention: // scores, and the sum of values, of each row with every position
 			want = o.Out.Rows * o.Length * (2*o.Out.Cols + 2*o.Out.Cols)
+		case *graph.CachedAttention: // the same, with every position that there is room for
+			want = o.Out.Rows * o.Keys.Rows / (o.Out.Rows / o.Length) * (2*o.Out.Cols + 2*o.Out.Cols)
 		case *graph.AttentionBackward: // gradients of scores, values, queries and keys
 			want = o.Out.Rows * o.Length * 4 * 2 * o.Out.Cols
 		}

@@ -29,7 +29,7 @@ func (o *CrossEntropy) Name() string { return "cross-entropy" }
 func (o *CrossEntropy) describe(f *Facts) {
 	f.Kind = KindLoss
 	f.read(o.Logits, o.RowWeights)
-	f.Indices = append(f.Indices, o.Targets)
+	f.index(o.Targets)
 	f.write(o.Loss, o.Correct, o.DLogits)
 	f.Scalars = append(f.Scalars, o.Scale)
 	f.exact(o.RowWeights, o.Loss, o.Correct)

@@ -29,14 +29,14 @@ func newScene() scene { return scene{graph.NewRecorder(1, 1)} }
 
 // anyShape are the operands whose rows or columns no other operand prescribes.
 var anyShape = map[string]bool{
-	"fill.Y": true, "sum.X": true, "column sums.X rows": true, "sum of squares.X": true, "embedding.Table rows": true, "embedding backward.DTable rows": true,
+	"fill.Y": true, "sum.X": true, "column sums.X rows": true, "sum of squares.X": true, "embedding.Table rows": true, "embedding at.Table rows": true, "embedding at.Positions rows": true, "embedding backward.DTable rows": true,
 }
 
 // optional are the operands that may be missing.
 var optional = map[string]bool{
 	"matmul.Bias": true, "matmul.Pre": true, "matmul.Residual": true, "activation backward.Y": true, "swiglu backward.Y": true,
 	"layernorm.Bias": true, "layernorm.Stats": true, "rmsnorm.Stats": true, "layernorm backward.DGain": true, "layernorm backward.DBias": true,
-	"rmsnorm backward.DGain": true, "attention.LogSum": true, "embedding.Positions": true, "embedding backward.DTable": true,
+	"rmsnorm backward.DGain": true, "attention.LogSum": true, "cached attention at.At": true, "rotary at.At": true, "embedding.Positions": true, "embedding backward.DTable": true,
 	"embedding backward.DPositions": true, "cross-entropy.Loss": true, "cross-entropy.Correct": true, "cross-entropy.DLogits": true, "cross-entropy.RowWeights": true, "add.B": true,
 	"cosine.Norms": true, "adamw.Factor": true, "adafactor.Factor": true, "average.Factor": true,
 }
@@ -74,8 +74,11 @@ func TestShapes(t *testing.T) {
 				if field.IsZero() {
 					continue
 				}
-				apply(field)
 				name := op.Name() + "." + fields.Field(f).Name
+				if at := reflect.ValueOf(op).Elem().FieldByName("At"); at.IsValid() && !at.IsZero() {
+					name = op.Name() + " at." + fields.Field(f).Name
+				}
+				apply(field)
 				s.Record(op)
 				allowed := change == "none" && optional[name] || change != "none" && anyShape[name] || anyShape[name+" "+change]
 				switch err := s.Err(); {
@@ -144,6 +147,32 @@ func TestRules(t *testing.T) {
 		{"rotary: base is 1", func(s scene) graph.Op { return &graph.Rotary{X: s.tensor(2, 6), Width: 2, Length: 2, Base: 1} }},
 		{"embedding: 6 rows are not whole sequences of 4 positions", func(s scene) graph.Op {
 			return &graph.Embedding{Table: s.tensor(2, 3), Index: s.index(6), Positions: s.tensor(4, 3), Y: s.tensor(6, 3)}
+		}},
+		{"embedding: sequences begin at positions that have no values", func(s scene) graph.Op {
+			return &graph.Embedding{Table: s.tensor(2, 3), Index: s.index(6), At: s.index(2), Y: s.tensor(6, 3)}
+		}},
+		{"embedding: sequences of 3 positions of the 2 that there are", func(s scene) graph.Op {
+			return &graph.Embedding{Table: s.tensor(2, 3), Index: s.index(6), Positions: s.tensor(2, 3), At: s.index(2), Y: s.tensor(6, 3)}
+		}},
+		{"rotary: sequences of 2 positions of the 1 that there are", func(s scene) graph.Op {
+			return &graph.Rotary{X: s.tensor(2, 6), At: s.index(1), Width: 2, Length: 2, Context: 1, Base: 10}
+		}},
+		{"cached attention: 6 rows are not whole sequences of 4 positions", func(s scene) graph.Op {
+			return &graph.CachedAttention{QKV: s.tensor(6, 12), Keys: s.tensor(8, 4), Values: s.tensor(8, 4), Out: s.tensor(6, 4), Heads: 2, Length: 4}
+		}},
+		{"cached attention: a cache of 9 rows for 2 sequences", func(s scene) graph.Op {
+			return &graph.CachedAttention{QKV: s.tensor(6, 12), Keys: s.tensor(9, 4), Values: s.tensor(9, 4), Out: s.tensor(6, 4), Heads: 2, Length: 3}
+		}},
+		{"cached attention: sequences of 3 positions with a cache of 2", func(s scene) graph.Op {
+			return &graph.CachedAttention{QKV: s.tensor(6, 12), Keys: s.tensor(4, 4), Values: s.tensor(4, 4), Out: s.tensor(6, 4), Heads: 2, Length: 3}
+		}},
+		{"cached attention: keys, values and output overlap", func(s scene) graph.Op {
+			kv := s.tensor(6, 6)
+			return &graph.CachedAttention{QKV: s.tensor(6, 12), Keys: kv.Columns(0, 4), Values: kv.Columns(2, 6), Out: s.tensor(6, 4), Heads: 2, Length: 3}
+		}},
+		{"cached attention: QKV overlaps an output", func(s scene) graph.Op {
+			qkv := s.tensor(6, 12)
+			return &graph.CachedAttention{QKV: qkv, Keys: s.tensor(6, 4), Values: s.tensor(6, 4), Out: qkv.Columns(0, 4), Heads: 2, Length: 3}
 		}},
 		{"cross-entropy: loss is strided", func(s scene) graph.Op {
 			return &graph.CrossEntropy{Logits: s.tensor(2, 3), Targets: s.index(2), Loss: s.tensor(2, 2).Columns(0, 1)}

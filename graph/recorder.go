@@ -41,6 +41,7 @@ type Recorder struct {
 	inputs    int
 	outputs   int
 	results   []Tensor
+	starts    []Start
 	scope     Scope // of the next operation
 	marks     []Mark
 	err       error
@@ -89,6 +90,9 @@ func (r *Recorder) Scalars() int { return r.scalars }
 // Inputs is the number of inputs that a run must give.
 func (r *Recorder) Inputs() int { return r.inputs }
 
+// Starts returns the inputs that are positions at which sequences begin, with what a run may give for them.
+func (r *Recorder) Starts() []Start { return r.starts }
+
 // Results returns the tensors marked with Result.
 func (r *Recorder) Results() []Tensor { return r.results }
 
@@ -108,7 +112,28 @@ func (r *Recorder) matrix(s Storage, rows, cols int) Tensor {
 
 // Parameter makes the whole of b a tensor of one row.
 func (r *Recorder) Parameter(b Buffer) Tensor {
+	r.alone(Parameter, b)
 	return r.matrix(Storage{Space: Parameter, Buffer: b}, 1, b.Len())
+}
+
+// State makes a tensor with rowsPerSequence rows for each sequence of a group in b, which has those of the whole batch, one
+// after the other: the sequences of another division of the batch into groups lie where these do.
+func (r *Recorder) State(b Buffer, rowsPerSequence, cols int) Tensor {
+	r.alone(State, b)
+	t := r.matrix(Storage{Space: State, Buffer: b}, rowsPerSequence*r.sequences, cols)
+	if n := t.Size() * r.groups; b.Len() != n {
+		r.Fail(fmt.Errorf("recorder: state of %d values in a buffer of %d", n, b.Len()))
+	}
+	return t
+}
+
+// alone checks that a buffer which the body may write has no other name.
+func (r *Recorder) alone(as Space, b Buffer) {
+	for _, s := range r.storages {
+		if (as == State || s.Space == State) && s.Buffer == b {
+			r.Fail(fmt.Errorf("recorder: the buffer of a %s is already a %s", as, s.Space))
+		}
+	}
 }
 
 // Constant makes a tensor of data, which must not change afterwards.
@@ -161,7 +186,7 @@ func (r *Recorder) Result(t Tensor) {
 		r.Fail(fmt.Errorf("recorder: result: %w", err))
 		return
 	}
-	if s := r.storages[t.Storage-1]; s.Space == Output || s.Space == Temporary && !s.Update {
+	if s := r.storages[t.Storage-1]; s.Space == Output || s.Space == State || s.Space == Temporary && !s.Update {
 		r.Fail(fmt.Errorf("recorder: %s of the body can't be a result", s.Space))
 	}
 	r.results = append(r.results, t)
@@ -224,8 +249,8 @@ func (r *Recorder) examine(op Op) error {
 				return fmt.Errorf("writes a parameter in the body, where groups run side by side")
 			case i == 1 && s.Space == Accumulator && !r.inUpdate && !slices.Contains(v.Reads, t):
 				return fmt.Errorf("writes over an accumulator in the body, which may only add to it")
-			case r.inUpdate && s.Space == Output:
-				return fmt.Errorf("an output has no place in the update")
+			case r.inUpdate && (s.Space == Output || s.Space == State):
+				return fmt.Errorf("%s of groups has no place in the update", s.Space)
 			case s.Space == Temporary && s.Update != r.inUpdate:
 				return fmt.Errorf("a temporary of the other part")
 			case i == 0 && (s.Space == Temporary || s.Space == Output) && !s.written:
@@ -254,6 +279,11 @@ func (r *Recorder) examine(op Op) error {
 	}
 	for _, t := range v.Writes {
 		r.storages[t.Storage-1].written = true
+	}
+	for _, s := range v.Starts {
+		if !slices.Contains(r.starts, s) {
+			r.starts = append(r.starts, s)
+		}
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package graph_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -39,7 +40,29 @@ func TestRecorderRules(t *testing.T) {
 			r.BeginUpdate()
 			r.Record(fill(x))
 		}},
-		{"fill: an output has no place in the update", func(r *graph.Recorder) {
+		{"fill: state of groups has no place in the update", func(r *graph.Recorder) {
+			x := r.State(&buffer{n: 3}, 3, 1)
+			r.BeginUpdate()
+			r.Record(fill(x))
+		}},
+		{"recorder: state of 6 values in a buffer of 7", func(r *graph.Recorder) { r.State(&buffer{n: 7}, 3, 2) }},
+		{"recorder: the buffer of a parameter is already a state", func(r *graph.Recorder) {
+			b := &buffer{n: 6}
+			r.State(b, 3, 2)
+			r.Parameter(b)
+		}},
+		{"recorder: the buffer of a state is already a state", func(r *graph.Recorder) {
+			b := &buffer{n: 6}
+			r.State(b, 3, 2)
+			r.State(b, 2, 3)
+		}},
+		{"recorder: the buffer of a state is already a parameter", func(r *graph.Recorder) {
+			b := &buffer{n: 6}
+			r.Parameter(b)
+			r.State(b, 3, 2)
+		}},
+		{"recorder: state of the body can't be a result", func(r *graph.Recorder) { r.Result(r.State(&buffer{n: 6}, 3, 2)) }},
+		{"fill: output of groups has no place in the update", func(r *graph.Recorder) {
 			x := r.Output(1, 1)
 			r.BeginUpdate()
 			r.Record(fill(x))
@@ -134,6 +157,46 @@ func TestGroupsOnlyAddToAccumulators(t *testing.T) {
 	r.Record(&graph.Fill{Y: r.Accumulator(1, 4)})
 	if r.Err() == nil || !strings.Contains(r.Err().Error(), "accumulator") {
 		t.Errorf("error %v, want one about the accumulator", r.Err())
+	}
+}
+
+// TestState checks what the body may do with state, and who may begin where.
+func TestState(t *testing.T) {
+	r := graph.NewRecorder(3, 2)
+	keys, values := r.State(&buffer{n: 2 * 3 * 5 * 4}, 5, 4), r.State(&buffer{n: 2 * 3 * 5 * 4}, 5, 4)
+	if keys.Rows != 15 || keys.Cols != 4 {
+		t.Errorf("state of 5 rows for each of 3 sequences: %s, want [15,4]", keys.Shape())
+	}
+	x, y := r.Temporary(6, 12), r.Temporary(15, 4)
+	r.Record(&graph.Fill{Y: x})
+	at := r.Input(1)
+	r.Record(&graph.Add{A: keys, Y: y, Alpha: 1}) // which nothing in the program has written
+	for range 2 {
+		r.Record(&graph.CachedAttention{QKV: x, Keys: keys, Values: values, Out: r.Temporary(6, 4), At: at, Heads: 1, Length: 2})
+	}
+	r.Record(&graph.Rotary{X: x, At: at, Width: 4, Length: 2, Context: 9, Base: 10})
+	if r.Err() != nil {
+		t.Fatal(r.Err())
+	}
+	if want := []graph.Start{{At: at, Most: 3}, {At: at, Most: 7}}; !slices.Equal(r.Starts(), want) {
+		t.Errorf("sequences begin at %v, want %v", r.Starts(), want)
+	}
+	group, _, err := graph.PlanArenas(r, nil)
+	if err != nil || group.Offsets[keys.Storage-1] >= 0 {
+		t.Errorf("state in the arena of temporaries at %d (%v)", group.Offsets[keys.Storage-1], err)
+	}
+	for _, c := range []struct {
+		want string
+		at   []int32
+	}{
+		{"", []int32{0, 3, 1, 0, 2, 3}},
+		{"sequence 4 begins at position 4, want at least 0 and at most 3", []int32{0, 3, 1, 0, 4, 3}},
+		{"sequence 0 begins at position -1, want at least 0 and at most 3", []int32{-1, 3, 1, 0, 0, 3}},
+	} {
+		err := backend.Args{Inputs: [][]int32{c.at}}.Check(r)
+		if (err == nil) != (c.want == "") || err != nil && err.Error() != c.want {
+			t.Errorf("beginning at %v: %v, want %q", c.at, err, c.want)
+		}
 	}
 }
 

@@ -8,6 +8,9 @@ type Space uint8
 const (
 	// Parameter is a Buffer: it outlives the program.
 	Parameter Space = iota + 1
+	// State is a Buffer of which each group of the batch has a part of its own. It lives from run to run and programs share
+	// it, as they share parameters, and the body may write it: keys and values of positions that were run before.
+	State
 	// Constant is fixed when it is recorded.
 	Constant
 	// Accumulator is zero at the start of a step; the contributions of the groups are summed before the update runs.
@@ -20,7 +23,7 @@ const (
 )
 
 func (s Space) String() string {
-	return [...]string{"none", "parameter", "constant", "accumulator", "input", "output", "temporary"}[s]
+	return [...]string{"none", "parameter", "state", "constant", "accumulator", "input", "output", "temporary"}[s]
 }
 
 // A Buffer is a device's memory for n float32.
@@ -36,8 +39,8 @@ type Buffer interface {
 // Storage is a block of values that tensors view.
 type Storage struct {
 	Space  Space
-	Len    int       // values; of one group for Input and Output
-	Buffer Buffer    // Parameter
+	Len    int       // values; of one group for Input, Output and State
+	Buffer Buffer    // Parameter and State
 	Data   []float32 // Constant
 	Update bool      // a Temporary of the update
 	Number int       // which input or output, in the order of recording
@@ -127,6 +130,9 @@ type Index struct {
 	Offset  int
 	Len     int
 }
+
+// Exists reports whether x is an index at all.
+func (x Index) Exists() bool { return x.Storage != 0 }
 
 // Range views elements [lo, hi).
 func (x Index) Range(lo, hi int) Index {

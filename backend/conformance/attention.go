@@ -21,25 +21,31 @@ func (r *reference) attention(o *graph.Attention) {
 	out, logSum := newMatrix(n, d), newMatrix(n, o.Heads)
 	eachHead(n, d, o.Heads, o.Length, func(row, col, width int) {
 		for i := range o.Length {
-			p := scores(qkv, row, col, width, i)
-			m := largest(p)
-			var sum total
-			for j := range p {
-				p[j] = p[j].minus(m).exp()
-				sum.add(p[j])
-			}
-			logSum.set(row+i, col/width, m.plus(sum.num().log()))
-			for k := range width {
-				var t total
-				for j := range p {
-					t.addProduct(p[j], qkv.at(row+j, 2*d+col+k))
-				}
-				out.set(row+i, col+k, t.num().over(sum.num()))
-			}
+			l := attend(out.row(row + i)[col:][:width], scores(qkv, row, col, width, i), func(j, k int) num { return qkv.at(row+j, 2*d+col+k) })
+			logSum.set(row+i, col/width, l)
 		}
 	})
 	r.write(o.Out, out)
 	r.write(o.LogSum, logSum)
+}
+
+// attend makes out the sum of values weighted by the softmax of scores, column by column, and returns the logarithm of the
+// sum of their exponentials.
+func attend(out, scores []num, value func(row, col int) num) num {
+	m := largest(scores)
+	var sum total
+	for j, s := range scores {
+		scores[j] = s.minus(m).exp()
+		sum.add(scores[j])
+	}
+	for k := range out {
+		var t total
+		for j, p := range scores {
+			t.addProduct(p, value(j, k))
+		}
+		out[k] = t.num().over(sum.num())
+	}
+	return m.plus(sum.num().log())
 }
 
 // scores is row i of S = Q·Kᵀ/√w, up to the diagonal.

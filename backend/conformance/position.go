@@ -13,7 +13,7 @@ func (r *reference) rotary(o *graph.Rotary) {
 		for i := range x.rows {
 			for h := 0; h < x.cols; h += o.Width {
 				for j := range half {
-					angle := float64(i%o.Length) * math.Pow(o.Base, -2*float64(j)/float64(o.Width))
+					angle := float64(r.start(o.At, i/o.Length)+i%o.Length) * math.Pow(o.Base, -2*float64(j)/float64(o.Width))
 					if o.Inverse {
 						angle = -angle
 					}
@@ -33,7 +33,7 @@ func (r *reference) embedding(o *graph.Embedding) {
 	for i, id := range r.index(o.Index) {
 		copy(y.row(i), table.row(int(id)))
 		if positions.exists() {
-			for j, p := range positions.row(i % positions.rows) {
+			for j, p := range positions.row(r.start(o.At, i/o.Length()) + i%o.Length()) {
 				y.set(i, j, y.at(i, j).plus(p))
 			}
 		}
@@ -46,6 +46,16 @@ func (r *reference) embeddingBackward(o *graph.EmbeddingBackward) {
 	ids := r.index(o.Index)
 	r.update(o.DTable, func(d matrix) { addRows(d, dy, func(i int) int { return int(ids[i]) }) })
 	r.update(o.DPositions, func(d matrix) { addRows(d, dy, func(i int) int { return i % d.rows }) })
+}
+
+// starts is an input with a position for each sequence of a group, 0 and most among them.
+func (c *trial) starts(sequences, most int) graph.Index {
+	at := make([]int32, sequences*c.Groups())
+	for i := range at {
+		at[i] = int32(c.rng.IntN(most + 1))
+	}
+	at[0], at[len(at)-1] = int32(most), 0
+	return c.index(at)
 }
 
 func rotaryCases(s *suite) {
@@ -70,6 +80,12 @@ func rotaryCases(s *suite) {
 		there.X, back.X, back.Inverse = after, after, true
 		zero := c.output("turned there and back, less X", n, d)
 		c.check(&graph.Add{A: before, Y: after, Alpha: 1}, &there, &back, &graph.Add{A: after, B: before, Y: zero, Alpha: 1, Beta: -1})
+	}
+	for i, a := range []struct{ length, context, heads, width, sequences int }{{1, 1, 1, 2, 1}, {1, 9, 2, 6, 3}, {3, 8, 1, 16, 2}, {5, 300, 2, 8, 2}} {
+		c := s.inBody("length=%d context=%d heads=%d width=%d sequences=%d", a.length, a.context, a.heads, a.width, a.sequences)
+		c.pad = i % 3
+		c.check(&graph.Rotary{X: c.inOut("X", a.length*a.sequences, a.heads*a.width), At: c.starts(a.sequences, a.context-a.length),
+			Width: a.width, Length: a.length, Context: a.context, Base: 100, Inverse: i%2 == 1})
 	}
 	c := s.inBody("queries and keys of 3")
 	qkv := c.inOut("QKV", 12, 3*8)
@@ -107,6 +123,13 @@ func embeddingCases(s *suite) {
 			}
 			c.check(op, back, only)
 		}
+	}
+	for i, a := range []struct{ length, positions, width, sequences int }{{1, 1, 1, 1}, {1, 7, 5, 3}, {4, 9, 16, 2}, {3, 3, 4, 2}} {
+		c := s.inBody("length=%d positions=%d width=%d sequences=%d", a.length, a.positions, a.width, a.sequences)
+		c.pad = pads[i%len(pads)]
+		n := a.length * a.sequences
+		c.check(&graph.Embedding{Table: c.weight("table", 6, a.width), Index: c.index(c.ids(n, 6)), At: c.starts(a.sequences, a.positions-a.length),
+			Positions: c.weight("positions", a.positions, a.width), Y: c.out("Y", n, a.width)})
 	}
 	c := s.inBody("part of an index, temporary table")
 	x := c.index([]int32{9, 2, 0, 9, 1, 1, 2, 9})

@@ -18,14 +18,15 @@ type reference struct {
 	formulas formulas
 	step     backend.Args
 	group    int
-	storages [][]num       // Input and Output: of the group being run
-	outputs  [][]num       // of the whole batch, by storage
+	storages [][]num // Input, Output and State: of the group being run
+	outputs  [][]num // Output and State: of the whole batch, by storage
+	given    given
 	settle   func(num) num // what later operations see of a result; nil: the result with its error
 	bfloat   []bool        // storages whose values are rounded to bfloat
 }
 
 func newReference(rec *graph.Recorder, x given, bfloat func(*graph.Recorder) []bool) *reference {
-	r := &reference{rec: rec, formulas: allFormulas(), step: x.step, storages: make([][]num, len(rec.Storages())), outputs: make([][]num, len(rec.Storages())),
+	r := &reference{rec: rec, formulas: allFormulas(), step: x.step, given: x, storages: make([][]num, len(rec.Storages())), outputs: make([][]num, len(rec.Storages())),
 		bfloat: make([]bool, len(rec.Storages()))}
 	if bfloat != nil {
 		r.bfloat = bfloat(rec)
@@ -33,7 +34,7 @@ func newReference(rec *graph.Recorder, x given, bfloat func(*graph.Recorder) []b
 	for i, s := range rec.Storages() {
 		switch s.Space {
 		case graph.Parameter:
-			r.storages[i] = exactly(x.parameters[i])
+			r.storages[i] = exactly(x.buffers[i])
 		case graph.Constant:
 			r.storages[i] = exactly(s.Data)
 		}
@@ -85,7 +86,7 @@ func (r *reference) run() {
 		}
 		for i, s := range r.rec.Storages() {
 			switch s.Space {
-			case graph.Output:
+			case graph.Output, graph.State:
 				r.outputs[i] = append(r.outputs[i], r.storages[i]...)
 			case graph.Accumulator:
 				if sums[i] == nil {
@@ -108,9 +109,12 @@ func (r *reference) run() {
 	}
 }
 
-// forget sets memory without a value to NaN, and accumulators to 0, when a group starts.
+// forget sets memory without a value to NaN, accumulators to 0 and state to what it was given, when a group starts.
 func (r *reference) forget(step bool) {
 	for i, s := range r.rec.Storages() {
+		if s.Space == graph.State && !step {
+			r.storages[i] = exactly(r.given.buffers[i][r.group*s.Len:][:s.Len])
+		}
 		if s.Space == graph.Accumulator && !step {
 			r.storages[i] = make([]num, s.Len)
 		}
@@ -234,6 +238,14 @@ func (r *reference) scalar(s graph.Scalar) num {
 func (r *reference) index(x graph.Index) []int32 {
 	s := r.rec.Storages()[x.Storage-1]
 	return r.step.Inputs[s.Number][r.group*s.Len+x.Offset:][:x.Len]
+}
+
+// start is the position at which a sequence begins.
+func (r *reference) start(at graph.Index, sequence int) int {
+	if !at.Exists() {
+		return 0
+	}
+	return int(r.index(at)[sequence])
 }
 
 // addRows adds row i of x to row to(i) of y, for all i.

@@ -12,23 +12,23 @@ import (
 // memory is a backend with only buffers: enough to record and to evaluate the reference.
 type memory struct{ backend.Backend }
 
-type block []float32
+type block struct{ x []float32 }
 
-func (memory) NewBuffer(n int) (graph.Buffer, error) { return block(make([]float32, n)), nil }
+func (memory) NewBuffer(n int) (graph.Buffer, error) { return &block{make([]float32, n)}, nil }
 
-func (b block) Len() int { return len(b) }
+func (b *block) Len() int { return len(b.x) }
 
-func (b block) Write(offset int, src []float32) error {
-	copy(b[offset:], src)
+func (b *block) Write(offset int, src []float32) error {
+	copy(b.x[offset:], src)
 	return nil
 }
 
-func (b block) Read(offset int, dst []float32) error {
-	copy(dst, b[offset:])
+func (b *block) Read(offset int, dst []float32) error {
+	copy(dst, b.x[offset:])
 	return nil
 }
 
-func (b block) Free() {}
+func (b *block) Free() {}
 
 func onPaper(t *testing.T, seed uint64) *suite {
 	return &suite{failer: t, b: memory{}, rng: rand.New(rand.NewPCG(seed, 3))}

@@ -50,6 +50,7 @@ func subjects() []subject {
 		{"swiglu", swigluCases, of((*reference).swiglu).and(of((*reference).swigluBackward))},
 		{"norm", normCases, of((*reference).norm).and(of((*reference).normBackward))},
 		{"attention", attentionCases, of((*reference).attention).and(of((*reference).attentionBackward))},
+		{"cached attention", cachedAttentionCases, of((*reference).cachedAttention)},
 		{"rotary", rotaryCases, of((*reference).rotary)},
 		{"pairs", pairCases, nil},
 		{"embedding", embeddingCases, of((*reference).embedding).and(of((*reference).embeddingBackward))},
@@ -66,6 +67,7 @@ func subjects() []subject {
 		{"scalars", scalarCases, nil},
 		{"buffers", bufferCases, nil},
 		{"groups", groupCases, nil},
+		{"state", stateCases, nil},
 		{"bad steps", badStepCases, nil},
 		{"training", trainingCases, nil},
 	}
@@ -383,6 +385,20 @@ func (c *trial) output(name string, rows, cols int) graph.Tensor {
 	return t
 }
 
+// cache is state that holds values for all groups, as much for each as for the others, in rows of cols columns.
+func (c *trial) cache(name string, cols int, values []float32) graph.Tensor {
+	b := newBuffer(c, c.b, values)
+	c.buffers = append(c.buffers, b)
+	return c.sharedCache(name, cols, b)
+}
+
+// sharedCache is a cache whose buffer is another trial's.
+func (c *trial) sharedCache(name string, cols int, b graph.Buffer) graph.Tensor {
+	t := c.State(b, b.Len()/cols/c.Groups()/c.Sequences(), cols)
+	c.names[t.Storage] = name
+	return t
+}
+
 // index is an input with the values of the whole batch.
 func (c *trial) index(values []int32) graph.Index {
 	c.inputs = append(c.inputs, values)
@@ -396,6 +412,12 @@ func (c *trial) number(v float32) graph.Scalar {
 
 // check records ops and compares the results of a step with the reference.
 func (c *trial) check(ops ...graph.Op) {
+	c.Helper()
+	c.checkRuns(1, func(int) {}, ops...)
+}
+
+// checkRuns is check of several runs, before each of which change is called with its number, from 0 on.
+func (c *trial) checkRuns(n int, change func(run int), ops ...graph.Op) {
 	c.Helper()
 	defer func() {
 		for _, b := range c.buffers {
@@ -421,7 +443,10 @@ func (c *trial) check(ops ...graph.Op) {
 		c.Fatalf("%s: %v", c.label, err)
 	}
 	defer p.Close()
-	c.runStep(p)
+	for run := range n {
+		change(run)
+		c.runStep(p)
+	}
 }
 
 // skip counts a case and reports whether it is to be left out.
@@ -482,12 +507,15 @@ func (c *trial) compareStep(p backend.Program, ref *reference) []float32 {
 			}
 			cols := c.columns(i + 1)
 			c.compare(c.names[i+1], got, ref.outputs[i], cols)
-		case graph.Parameter:
-			got := make([]float32, s.Len)
+		case graph.Parameter, graph.State:
+			got, want := make([]float32, s.Buffer.Len()), ref.storages[i]
+			if s.Space == graph.State {
+				want = ref.outputs[i]
+			}
 			if err := s.Buffer.Read(0, got); err != nil {
 				c.Fatalf("%s: %v", c.label, err)
 			}
-			c.compare(c.names[i+1], got, ref.storages[i], c.columns(i+1))
+			c.compare(c.names[i+1], got, want, c.columns(i+1))
 		}
 	}
 	return all

@@ -93,20 +93,20 @@ func (a *answers) leave(taken int) {
 
 // given is what the results of a program follow from.
 type given struct {
-	parameters [][]float32 // by storage; nil: no parameter
-	step       backend.Args
+	buffers [][]float32 // by storage; nil: it has none
+	step    backend.Args
 }
 
 // given reads what p is given now.
 func (c *trial) given() given {
-	x := given{parameters: make([][]float32, len(c.Storages())), step: backend.Args{Scalars: slices.Clone(c.scalars)}}
+	x := given{buffers: make([][]float32, len(c.Storages())), step: backend.Args{Scalars: slices.Clone(c.scalars)}}
 	for _, in := range c.inputs { // which the trial draws again
 		x.step.Inputs = append(x.step.Inputs, slices.Clone(in))
 	}
 	for i, s := range c.Storages() {
 		if s.Buffer != nil {
-			x.parameters[i] = make([]float32, s.Len)
-			if err := s.Buffer.Read(0, x.parameters[i]); err != nil {
+			x.buffers[i] = make([]float32, s.Buffer.Len())
+			if err := s.Buffer.Read(0, x.buffers[i]); err != nil {
 				c.Fatalf("%s: %v", c.label, err)
 			}
 		}
@@ -129,6 +129,6 @@ func (x given) equal(y given) bool {
 	same := func(a, b []float32) bool {
 		return slices.EqualFunc(a, b, func(a, b float32) bool { return math.Float32bits(a) == math.Float32bits(b) })
 	}
-	return slices.EqualFunc(x.parameters, y.parameters, same) && same(x.step.Scalars, y.step.Scalars) &&
+	return slices.EqualFunc(x.buffers, y.buffers, same) && same(x.step.Scalars, y.step.Scalars) &&
 		slices.EqualFunc(x.step.Inputs, y.step.Inputs, slices.Equal)
 }

@@ -14,22 +14,22 @@ const blockFloats = 1 << 16
 // tiling is how one head's scores are cut: blocks of rows, each of which sees the columns up to its own end.
 type tiling struct {
 	length, width int // positions, and the width of a head
+	keys          int // that a position may see; length, unless some come from a cache
 	rows          int // of a block, a multiple of the matmul's tile
 	stride        int // of a row of scores; not a multiple of a memory page
 }
 
-func (c *CPU) tiling(width, length int) tiling {
+func (c *CPU) tiling(width, length, keys int) tiling {
 	mr := c.gemm.TileRows()
-	stride := round(length) + 16
+	stride := round(keys) + 16
 	rows := max(1, min((length+mr-1)/mr, blockFloats/stride/mr)) * mr
-	return tiling{length, width, rows, stride}
+	return tiling{length, width, keys, rows, stride}
 }
 
 // attentionScratch is what both passes need: panels of keys and values both ways, of the block's rows of two matrices,
 // and two blocks of scores.
-func (c *CPU) attentionScratch(width, length int) (int, gemm.Need) {
-	t := c.tiling(width, length)
-	panels := 2*round(c.gemm.PanelLen(width, length)) + round(c.gemm.PanelLen(length, width)) + round(c.gemm.PanelLen(t.rows, width))
+func (c *CPU) attentionScratch(t tiling) (int, gemm.Need) {
+	panels := 2*round(c.gemm.PanelLen(t.width, t.keys)) + round(c.gemm.PanelLen(t.keys, t.width)) + round(c.gemm.PanelLen(t.rows, t.width))
 	return panels + 2*t.rows*t.stride, c.gemm.NeedMul()
 }
 
@@ -46,13 +46,13 @@ func cut(scratch *[]float32, n int) []float32 {
 func (l *lowering) attention(o *graph.Attention) kernel {
 	qkv, out, logSum := l.matrix(o.QKV), l.matrix(o.Out), l.matrix(o.LogSum)
 	c, d := l.p.c, o.Out.Cols
-	t := c.tiling(d/o.Heads, o.Length)
+	t := c.tiling(d/o.Heads, o.Length, o.Length)
 	return once(func(w *worker) {
 		xs, ys, ls := qkv.at(w), out.at(w), logSum.at(w)
 		for seq := 0; seq < qkv.rows; seq += t.length {
 			for h := range o.Heads {
 				x := xs[seq*qkv.stride+h*t.width:]
-				head := forwardHead{q: x, k: x[d:], v: x[2*d:], ld: qkv.stride,
+				head := forwardHead{q: x, k: x[d:], v: x[2*d:], ld: qkv.stride, ldK: qkv.stride, ldV: qkv.stride,
 					out: ys[seq*out.stride+h*t.width:], ldOut: out.stride}
 				if ls != nil {
 					head.logSum, head.heads = ls[seq*o.Heads+h:], o.Heads
@@ -60,17 +60,18 @@ func (l *lowering) attention(o *graph.Attention) kernel {
 				c.attendHead(w, t, &head)
 			}
 		}
-	}).needs(c.attentionScratch(d/o.Heads, o.Length))
+	}).needs(c.attentionScratch(t))
 }
 
 // forwardHead is one head of one sequence.
 type forwardHead struct {
-	q, k, v []float32
-	ld      int
-	out     []float32
-	ldOut   int
-	logSum  []float32 // every heads-th; may be nil
-	heads   int
+	q, k, v      []float32
+	ld, ldK, ldV int
+	before       int // keys and values before those of the first query
+	out          []float32
+	ldOut        int
+	logSum       []float32 // every heads-th; may be nil
+	heads        int
 }
 
 // attendHead is Out = softmax(Q·Kᵀ/√w)·V.
@@ -78,30 +79,31 @@ func (c *CPU) attendHead(w *worker, t tiling, h *forwardHead) {
 	g, v := c.gemm, c.vec
 	mr, nr := g.TileRows(), g.PanelWidth()
 	scratch := w.scratch
-	keys := cut(&scratch, g.PanelLen(t.width, t.length))
-	values := cut(&scratch, g.PanelLen(t.length, t.width))
+	count := h.before + t.length
+	keys := cut(&scratch, g.PanelLen(t.width, count))
+	values := cut(&scratch, g.PanelLen(count, t.width))
 	scores := cut(&scratch, t.rows*t.stride)
-	g.PanelsT(keys, h.k, h.ld, t.width, t.length)
-	g.Panels(values, h.v, h.ld, t.length, t.width)
+	g.PanelsT(keys, h.k, h.ldK, t.width, count)
+	g.Panels(values, h.v, h.ldV, count, t.width)
 	scale := float32(1 / math.Sqrt(float64(t.width)))
 	for r0 := 0; r0 < t.length; r0 += t.rows {
 		r1 := min(t.length, r0+t.rows)
-		c.scores(w, t, h.q, h.ld, keys, r0, r1, scores)
+		c.scores(w, t, h.q, h.ld, h.before, keys, r0, r1, scores)
 		for i := 0; i < r1-r0; i += mr {
 			e := min(r1-r0, i+mr)
 			for r := i; r < e; r++ {
-				n := r0 + r + 1
+				n := h.before + r0 + r + 1
 				row := scores[r*t.stride:]
 				m := v.Max(row[:n]) * scale
 				s := v.Exp(row[:n], row[:n], scale, m)
-				clear(row[n : r0+e])
+				clear(row[n : h.before+r0+e])
 				if h.logSum != nil {
 					h.logSum[(r0+r)*h.heads] = m + vector.Log(s)
 				}
 				row[t.stride-1] = 1 / s // kept in the gap behind the row
 			}
 			for j := 0; j < t.width; j += nr {
-				g.MulPanel(&w.gemm, scores, t.stride, i, e, r0+e, values[j*t.length:], min(nr, t.width-j), h.out[r0*h.ldOut+j:], h.ldOut, false)
+				g.MulPanel(&w.gemm, scores, t.stride, i, e, h.before+r0+e, values[j*count:], min(nr, t.width-j), h.out[r0*h.ldOut+j:], h.ldOut, false)
 			}
 			for r := i; r < e; r++ {
 				y := h.out[(r0+r)*h.ldOut:][:t.width]
@@ -111,20 +113,20 @@ func (c *CPU) attendHead(w *worker, t tiling, h *forwardHead) {
 	}
 }
 
-// scores is S[r0:r1, 0:r1] = Q[r0:r1]·Kᵀ, without the tiles above the diagonal, from panels of Kᵀ.
-func (c *CPU) scores(w *worker, t tiling, q []float32, ld int, keys []float32, r0, r1 int, s []float32) {
+// scores is S[r0:r1, 0:before+r1] = Q[r0:r1]·Kᵀ, without the tiles above the diagonal, from panels of Kᵀ.
+func (c *CPU) scores(w *worker, t tiling, q []float32, ld, before int, keys []float32, r0, r1 int, s []float32) {
 	g := c.gemm
 	mr, nr := g.TileRows(), g.PanelWidth()
-	for j := 0; j < r1; j += nr {
-		i := max(0, j-r0) / mr * mr
-		g.MulPanel(&w.gemm, q[r0*ld:], ld, i, r1-r0, t.width, keys[j*t.width:], min(nr, r1-j), s[j:], t.stride, false)
+	for j := 0; j < before+r1; j += nr {
+		i := max(0, j-before-r0) / mr * mr
+		g.MulPanel(&w.gemm, q[r0*ld:], ld, i, r1-r0, t.width, keys[j*t.width:], min(nr, before+r1-j), s[j:], t.stride, false)
 	}
 }
 
 func (l *lowering) attentionBackward(o *graph.AttentionBackward) kernel {
 	qkv, out, logSum, dout, dqkv := l.matrix(o.QKV), l.matrix(o.Out), l.matrix(o.LogSum), l.matrix(o.DOut), l.matrix(o.DQKV)
 	c, d := l.p.c, o.Out.Cols
-	t := c.tiling(d/o.Heads, o.Length)
+	t := c.tiling(d/o.Heads, o.Length, o.Length)
 	return once(func(w *worker) {
 		xs, ys, ls, dys, dxs := qkv.at(w), out.at(w), logSum.at(w), dout.at(w), dqkv.at(w)
 		for seq := 0; seq < qkv.rows; seq += t.length {
@@ -138,7 +140,7 @@ func (l *lowering) attentionBackward(o *graph.AttentionBackward) kernel {
 				})
 			}
 		}
-	}).needs(c.attentionScratch(d/o.Heads, o.Length))
+	}).needs(c.attentionScratch(t))
 }
 
 type backwardHead struct {
@@ -169,8 +171,8 @@ func (c *CPU) attendHeadBackward(w *worker, t tiling, h *backwardHead) {
 	}
 	for r0 := 0; r0 < t.length; r0 += t.rows {
 		r1 := min(t.length, r0+t.rows)
-		c.scores(w, t, h.q, h.ld, keysT, r0, r1, p)
-		c.scores(w, t, h.dout, h.ldDout, valuesT, r0, r1, ds)
+		c.scores(w, t, h.q, h.ld, 0, keysT, r0, r1, p)
+		c.scores(w, t, h.dout, h.ldDout, 0, valuesT, r0, r1, ds)
 		for r := r0; r < r1; r++ {
 			n, end := r+1, min(t.length, (r/mr+1)*mr)
 			pr, dr := p[(r-r0)*t.stride:], ds[(r-r0)*t.stride:]

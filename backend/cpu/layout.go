@@ -32,13 +32,17 @@ func (c *CPU) layout(r *graph.Recorder) (*layout, error) {
 	for i, s := range r.Storages() {
 		bytes := int64(s.Len) * 4
 		switch s.Space {
-		case graph.Parameter:
+		case graph.Parameter, graph.State:
 			b, ok := s.Buffer.(*buffer)
 			if !ok {
 				return nil, fmt.Errorf("cpu: a buffer of another backend")
 			}
 			p.floats[i] = b.data
-			p.memory.Buffers += bytes
+			if s.Space == graph.State {
+				p.memory.State += bytes * int64(r.Groups())
+			} else {
+				p.memory.Buffers += bytes
+			}
 		case graph.Constant:
 			p.floats[i] = s.Data
 			p.memory.Workspace += bytes

@@ -37,6 +37,8 @@ func (l *lowering) lower(op graph.Op) (kernel, error) {
 		return l.attention(o), nil
 	case *graph.AttentionBackward:
 		return l.attentionBackward(o), nil
+	case *graph.CachedAttention:
+		return l.cachedAttention(o), nil
 	case *graph.Rotary:
 		return l.rotary(o), nil
 	case *graph.Embedding:
@@ -106,7 +108,7 @@ func (l *lowering) matrix(t graph.Tensor) matrix {
 	switch s.Space {
 	case graph.Parameter, graph.Constant:
 		m.space, m.base = fixed, p.floats[t.Storage-1][t.Offset:]
-	case graph.Output:
+	case graph.Output, graph.State:
 		m.space, m.batch, m.window = windowed, &p.floats[t.Storage-1], s.Len
 	case graph.Accumulator:
 		m.space, m.offset = inReplica, at
@@ -161,10 +163,21 @@ type index struct {
 }
 
 func (l *lowering) index(x graph.Index) index {
+	if !x.Exists() {
+		return index{}
+	}
 	return index{&l.p.ints[x.Storage-1], x.Offset, l.p.rec.Storages()[x.Storage-1].Len, x.Len}
 }
 
 func (x *index) at(w *worker) []int32 { return (*x.batch)[w.group*x.window+x.offset:][:x.n] }
+
+// start is the position at which a sequence begins, by an index that has one for each; 0 without an index.
+func (x *index) start(w *worker, sequence int) int {
+	if x.batch == nil {
+		return 0
+	}
+	return int(x.at(w)[sequence])
+}
 
 // once is a kernel of one part.
 func once(f func(w *worker)) kernel { return kernel{parts: 1, run: func(w *worker, _ int) { f(w) }} }

@@ -15,7 +15,7 @@ type turnKey struct {
 	inverse       bool
 }
 
-func turnOf(o *graph.Rotary) turnKey { return turnKey{o.Width, o.Length, o.Base, o.Inverse} }
+func turnOf(o *graph.Rotary) turnKey { return turnKey{o.Width, o.Positions(), o.Base, o.Inverse} }
 
 func (k turnKey) len() int { return k.length * k.width }
 
@@ -39,7 +39,7 @@ func (t *turnTable) fill(k turnKey) {
 }
 
 func (l *lowering) rotary(o *graph.Rotary) kernel {
-	x := l.matrix(o.X)
+	x, at := l.matrix(o.X), l.index(o.At)
 	v, half := l.p.c.vec, o.Width/2
 	table := l.tables[turnOf(o)]
 	if table == nil {
@@ -49,7 +49,7 @@ func (l *lowering) rotary(o *graph.Rotary) kernel {
 	return once(func(w *worker) {
 		xs := x.at(w)
 		for i := range x.rows {
-			r, t := x.row(xs, i), i%o.Length*half
+			r, t := x.row(xs, i), (at.start(w, i/o.Length)+i%o.Length)*half
 			c, s := table.cos[t:t+half], table.sin[t:t+half]
 			v.Rotate(r, r[half:], c, s, len(r)/o.Width, o.Width)
 		}
@@ -57,8 +57,8 @@ func (l *lowering) rotary(o *graph.Rotary) kernel {
 }
 
 func (l *lowering) embedding(o *graph.Embedding) kernel {
-	table, positions, y, idx := l.matrix(o.Table), l.matrix(o.Positions), l.matrix(o.Y), l.index(o.Index)
-	v := l.p.c.vec
+	table, positions, y, idx, at := l.matrix(o.Table), l.matrix(o.Positions), l.matrix(o.Y), l.index(o.Index), l.index(o.At)
+	v, length := l.p.c.vec, o.Length()
 	return once(func(w *worker) {
 		ts, ps, ys := table.at(w), positions.at(w), y.at(w)
 		for i, id := range idx.at(w) {
@@ -68,7 +68,7 @@ func (l *lowering) embedding(o *graph.Embedding) kernel {
 			}
 			out, e := y.row(ys, i), table.row(ts, int(id))
 			if positions.exists() {
-				v.Add(out, e, positions.row(ps, i%positions.rows), 1, 1)
+				v.Add(out, e, positions.row(ps, at.start(w, i/length)+i%length), 1, 1)
 			} else {
 				copy(out, e)
 			}

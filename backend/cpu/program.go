@@ -28,7 +28,7 @@ type program struct {
 	workers  []*worker
 	replicas [][]float32 // copies of the accumulators
 	zeroed   []span      // the parts of a replica that must be zero before its first group
-	floats   [][]float32 // outputs, by storage
+	floats   [][]float32 // what has memory of its own, by storage
 	ints     [][]int32   // inputs, by storage
 	offsets  []int       // of accumulators in a replica, of temporaries in their arena; by storage
 	scalars  []float32
@@ -93,7 +93,7 @@ type packedWeight struct {
 func (c *CPU) take(m backend.Memory) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	m.Buffers = 0 // they are there already
+	m.Buffers, m.State = 0, 0 // they are there already
 	err := c.fits(m)
 	if err == nil {
 		c.programs += m.Own()
