@@ -15,10 +15,10 @@ func (l *lowering) embedding(o *graph.Embedding) {
 	l.expect(o.Index, o.Table.Rows, false)
 	vec4 := l.vec4(o.Table, o.Positions, o.Y)
 	x := launch{file: "embedding", kernel: "embedding", grid: true,
-		constants: []Constant{boolConstant(0, vec4), boolConstant(2, o.Positions.Exists())},
-		args:      []arg{l.in(o.Table).rows(o.Y.Rows, o.Table), l.index(o.Index), l.in(o.Positions), l.out(o.Y)},
+		constants: []Constant{boolConstant(0, vec4), boolConstant(2, o.Positions.Exists()), boolConstant(3, o.At.Exists())},
+		args:      []arg{l.in(o.Table).rows(o.Y.Rows, o.Table), l.index(o.Index), l.in(o.Positions), l.out(o.Y), l.start(o.At)},
 		params: struct{ Rows, Cols, Table, Positions, Y, Length uint32 }{uint32(o.Y.Rows), uint32(o.Y.Cols),
-			stride(o.Table), stride(o.Positions), stride(o.Y), uint32(o.Positions.Rows)},
+			stride(o.Table), stride(o.Positions), stride(o.Y), uint32(o.Length())},
 	}
 	x.groups, x.threads = over(o.Y.Rows, o.Y.Cols, vec4)
 	l.add(x)

@@ -51,13 +51,13 @@ func (l *lowering) fuse(o *graph.Matmul, p *product, c cut) {
 	*p, l.with = q, l.ahead[0]
 }
 
-// turns makes p turn heads as r does, if these are the first columns of C, no head lies in two tiles, the product is not in
+// turns makes p turn heads as r does, if these are the first columns of C from position 0 on, no head lies in two tiles, the product is not in
 // parts, and nothing is added to what was in C: the two columns of a pair are turned by different threads, which both need
 // both.
 func (p *product) turns(o *graph.Matmul, r *graph.Rotary, c cut) bool {
 	x := o.C
 	x.Cols = r.X.Cols
-	if r.X != x || x.Cols > o.C.Cols || r.Inverse || o.Accumulate || c.tile%r.Width != 0 || c.parts > 1 {
+	if r.X != x || x.Cols > o.C.Cols || r.Inverse || r.At.Exists() || o.Accumulate || c.tile%r.Width != 0 || c.parts > 1 {
 		return false
 	}
 	p.head, p.turned, p.length = r.Width, x.Cols, r.Length
@@ -84,7 +84,7 @@ func (l *lowering) turnBack(o *graph.AttentionBackward) arg {
 	}
 	d := o.Out.Cols
 	next, ok := l.ahead[0].(*graph.Rotary)
-	if !ok || !next.Inverse || next.X != o.DQKV.Columns(0, 2*d) || next.Width != d/o.Heads || next.Length != o.Length {
+	if !ok || !next.Inverse || next.At.Exists() || next.X != o.DQKV.Columns(0, 2*d) || next.Width != d/o.Heads || next.Length != o.Length {
 		return l.none()
 	}
 	l.with = next

@@ -288,6 +288,8 @@ func (l *lowering) lower(op graph.Op) {
 		l.attention(o)
 	case *graph.AttentionBackward:
 		l.attentionBackward(o)
+	case *graph.CachedAttention:
+		l.cachedAttention(o)
 	case *graph.Rotary:
 		l.rotary(o)
 	case *graph.Embedding:

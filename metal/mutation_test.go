@@ -40,6 +40,7 @@ var subjectsOf = map[string][]string{
 	"partials":    {"pairs", "norm"},
 	"optimizer":   {"adamw", "adafactor", "average", "bad steps"},
 	"reduce":      {"sums", "cosine", "clip factor"},
+	"cached":      {"cached attention"},
 	"rotary":      {"rotary"},
 	"scores":      {"attention"},
 	"attention":   {"attention"},

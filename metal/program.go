@@ -26,6 +26,9 @@ type program struct {
 	ungated   bool     // parameters are changed by operations that do not ask the gate
 	buffers   []Buffer // by region
 
+	stateful     bool // it has state
+	unrepeatable bool // what it makes of that is another thing if a part of it has run before
+
 	slotBytes int
 	control   int // bytes from the start of a slot
 	offsets   []uint64
@@ -50,10 +53,11 @@ type program struct {
 // layout is a lowered recording, before it has memory.
 type layout struct {
 	*lowering
-	memory  backend.Memory
-	gate    int
-	ungated bool
-	sizes   []uint64 // bytes of each region
+	memory                 backend.Memory
+	gate                   int
+	ungated                bool
+	stateful, unrepeatable bool
+	sizes                  []uint64 // bytes of each region
 }
 
 func roundUp(n uint64) uint64 { return (n + 255) / 256 * 256 }
@@ -92,13 +96,19 @@ func (m *Metal) layout(r *graph.Recorder) (*layout, error) {
 			out.sizes[in] += roundUp(bytes * count)
 		}
 		switch s.Space {
-		case graph.Parameter:
+		case graph.Parameter, graph.State:
 			if b, ok := s.Buffer.(*buffer); !ok || b.m != m {
 				return nil, fmt.Errorf("metal: a buffer of another backend")
 			}
 			l.regions[i] = region(len(out.sizes))
 			out.sizes = append(out.sizes, 0)
-			out.memory.Buffers += int64(bytes)
+			if s.Space == graph.State {
+				l.windows[i] = bytes
+				out.memory.State += int64(bytes * groups)
+				out.stateful = true
+			} else {
+				out.memory.Buffers += int64(bytes)
+			}
 		case graph.Constant:
 			place(constants, 1)
 		case graph.Accumulator:
@@ -131,6 +141,7 @@ func (m *Metal) layout(r *graph.Recorder) (*layout, error) {
 	if l.err != nil {
 		return nil, l.err
 	}
+	out.unrepeatable = unrepeatable(r)
 	out.sizes[scratch], out.sizes[partials] = l.most, l.waiting.most
 	out.sizes[hostTable] = uint64(len(l.hostTableData)) * 4
 	for _, s := range l.launches {
@@ -202,6 +213,35 @@ func (l *layout) changesParameter(op graph.Op) bool {
 	})
 }
 
+// unrepeatable reports whether a recording makes something else of state if a part of it has run before: unless only one
+// operation touches what is written, and appends to it.
+func unrepeatable(r *graph.Recorder) bool {
+	touching, written := map[int]int{}, map[int]bool{}
+	for _, op := range r.Body() {
+		f, touched := graph.Describe(op), map[int]bool{}
+		for _, t := range append(f.Reads, f.Writes...) {
+			touched[t.Storage] = true
+		}
+		for s := range touched {
+			touching[s]++
+		}
+		for _, t := range f.Writes {
+			if r.Storages()[t.Storage-1].Space != graph.State {
+				continue
+			}
+			if written[t.Storage] = true; !f.Appends {
+				return true
+			}
+		}
+	}
+	for s := range written {
+		if touching[s] > 1 {
+			return true
+		}
+	}
+	return false
+}
+
 // Plan returns the memory that Compile would take.
 func (m *Metal) Plan(r *graph.Recorder) (backend.Memory, error) {
 	l, err := m.layout(r)
@@ -236,11 +276,11 @@ func (m *Metal) newProgram(r *graph.Recorder) (*program, error) {
 		return nil, err
 	}
 	need := l.memory
-	need.Buffers = 0
+	need.Buffers, need.State = 0, 0
 	if err := m.fits(need); err != nil {
 		return nil, err
 	}
-	p := &program{m: m, rec: r, memory: l.memory, gate: l.gate, ungated: l.ungated, offsets: l.offsets, bf16: l.bf16, checks: l.checks,
+	p := &program{m: m, rec: r, memory: l.memory, gate: l.gate, ungated: l.ungated, stateful: l.stateful, unrepeatable: l.unrepeatable, offsets: l.offsets, bf16: l.bf16, checks: l.checks,
 		slotBytes: int(l.slotBytes), control: int(l.scalarBytes), results: r.ResultLen()}
 	for _, s := range l.sorted {
 		p.sorted = append(p.sorted, s)
@@ -292,7 +332,7 @@ func (p *program) allocate(l *layout) error {
 	}
 	for i, s := range p.rec.Storages() {
 		switch s.Space {
-		case graph.Parameter:
+		case graph.Parameter, graph.State:
 			p.buffers[l.regions[i]] = s.Buffer.(*buffer).id
 		case graph.Constant:
 			copy(floats(m.device.Bytes(p.buffers[constants])[l.offsets[i]:]), s.Data)
@@ -405,7 +445,11 @@ func (p *program) Run(s backend.Args) error {
 			return fmt.Errorf("metal: %w", err)
 		}
 	}
-	if n := len(m.flights) - depth + 1; n > 0 { // of other programs too, no more are in flight at once
+	n := len(m.flights) - depth + 1 // of other programs too, no more are in flight at once
+	if p.stateful {                 // a step that runs again must find state as the steps before it left it
+		n = len(m.flights)
+	}
+	if n > 0 {
 		if err := m.settle(n); err != nil {
 			return err
 		}

@@ -29,7 +29,7 @@ func (t turns) table() []float32 {
 
 // turnsOf is the table of a rotary operation.
 func (l *lowering) turnsOf(o *graph.Rotary) factor {
-	t := turns{o.Width, o.Length, o.Base}
+	t := turns{o.Width, o.Positions(), o.Base}
 	return factor{arg: l.table(t, t.table), vec4: o.Width/2%4 == 0}
 }
 
@@ -42,8 +42,8 @@ func (l *lowering) rotary(o *graph.Rotary) {
 	turns := l.turnsOf(o)
 	vec4 := turns.vec4 && l.vec4(x)
 	launch := launch{grid: true,
-		file: "rotary", kernel: "rotary", constants: []Constant{boolConstant(0, vec4)},
-		args: []arg{l.inOut(x), turns.arg},
+		file: "rotary", kernel: "rotary", constants: []Constant{boolConstant(0, vec4), boolConstant(1, o.At.Exists())},
+		args: []arg{l.inOut(x), turns.arg, l.start(o.At)},
 		params: struct {
 			Rows, Stride, Heads, Width, Length uint32
 			Sign                               float32

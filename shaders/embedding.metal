@@ -3,6 +3,7 @@
 constant bool wide [[function_constant(10)]];        // a thread takes 4 elements of a row, else one
 constant bool with_table [[function_constant(11)]];  // the gradient of the table is wanted
 constant bool with_positions [[function_constant(12)]];
+constant bool with_at [[function_constant(13)]];  // at has the position at which each sequence begins, else all begin at 0
 
 struct EmbeddingParams {
   uint rows, cols, table, positions, y;  // the last three are strides
@@ -13,12 +14,14 @@ kernel void embedding(device const void* table [[buffer(0)]],
                       device const int* index [[buffer(1)]],
                       device const void* positions [[buffer(2)]],
                       device void* y [[buffer(3)]],
-                      constant EmbeddingParams& p [[buffer(4)]],
-                      uint2 at [[thread_position_in_grid]]) {
-  const uint i = at.y, j = wide ? at.x * 4 : at.x;
+                      device const int* at [[buffer(4)]],
+                      constant EmbeddingParams& p [[buffer(5)]],
+                      uint2 thread_at [[thread_position_in_grid]]) {
+  const uint i = thread_at.y, j = wide ? thread_at.x * 4 : thread_at.x;
   if (i >= p.rows || j >= p.cols) return;
+  const uint start = with_at ? uint(at[i / p.length]) : 0;
   float4 v = load_some(table, uint(index[i]) * p.table + j, bf16_0, wide);
-  if (with_positions) v += load_some(positions, i % p.length * p.positions + j, bf16_2, wide);
+  if (with_positions) v += load_some(positions, (start + i % p.length) * p.positions + j, bf16_2, wide);
   store_some(y, i * p.y + j, v, bf16_3, wide);
 }
 
