@@ -103,7 +103,12 @@ func cachedAttentionCases(s *suite) {
 			for i := range keys {
 				keys[i] = keys[i]/16 + row(i/d)
 			}
-			c.check(&graph.CachedAttention{QKV: c.in("QKV", length, 3*d, func() float32 { return 5 + c.normal() }), Keys: c.cache("Keys", d, keys),
+			column := 0
+			value := func() float32 { // of queries, keys and values
+				column++
+				return []float32{5, by, 0}[(column-1)%(3*d)/d] + c.normal()
+			}
+			c.check(&graph.CachedAttention{QKV: c.in("QKV", length, 3*d, value), Keys: c.cache("Keys", d, keys),
 				Values: c.cache("Values", d, s.seen(context, d, c.inputs[0])), Out: c.out("Out", length, d), At: at, Heads: 1, Length: length})
 		}
 	}
