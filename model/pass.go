@@ -14,15 +14,19 @@ import (
 type Pass struct {
 	// Architecture has the loop counts of the pass, which may differ from the model's own.
 	Architecture loop.Architecture
+	// Length is how many positions of each sequence it runs on.
+	Length int
 
 	t       *autodiff.Tape
 	m       *Model
 	weights graph.Tensor
+	cache   *continued // nil: the sequences begin at their first position
 }
 
-// Pass starts a pass at the model's own loop counts. weights is the arena of parameters; for gradients, it must be watched.
+// Pass starts a pass over whole sequences at the model's own loop counts. weights is the arena of parameters; for gradients, it
+// must be watched.
 func (m *Model) Pass(t *autodiff.Tape, weights graph.Tensor) *Pass {
-	return &Pass{Architecture: m.Architecture, t: t, m: m, weights: weights}
+	return &Pass{Architecture: m.Architecture, Length: m.Length, t: t, m: m, weights: weights}
 }
 
 // logitFloats is about how many logits the head holds at a time.
@@ -61,11 +65,24 @@ func (p *Pass) LoopStates(tokens graph.Index) []graph.Tensor {
 // Embed records the embedding of the tokens, with positions added where they are.
 func (p *Pass) Embed(tokens graph.Index) graph.Tensor {
 	var positions graph.Tensor
+	count := p.Length
+	if p.cache != nil {
+		count = p.cache.context
+	}
 	switch p.m.Config.Positions {
 	case LearnedPositions:
-		positions = p.parameter("positions.weight")
+		if count > p.m.Length {
+			p.t.Fail(fmt.Errorf("model: a pass over %d positions, of which %d were learned", count, p.m.Length))
+			return p.t.Temporary(tokens.Len, p.m.Config.Width)
+		}
+		positions = p.parameter("positions.weight").RowRange(0, count)
 	case SinusoidalPositions:
-		positions = p.t.Constant(p.m.Length, p.m.Config.Width, sinusoids(p.m.Length, p.m.Config.Width))
+		positions = p.t.Constant(count, p.m.Config.Width, sinusoids(count, p.m.Config.Width))
+	}
+	if p.cache != nil && positions.Exists() {
+		y := p.t.Temporary(tokens.Len, p.m.Config.Width)
+		p.t.Record(&graph.Embedding{Table: p.parameter("embedding.weight"), Index: tokens, Positions: positions, At: p.cache.at, Y: y})
+		return y
 	}
 	return p.t.Embedding(p.parameter("embedding.weight"), tokens, positions)
 }
@@ -199,10 +216,13 @@ func (p *Pass) linear(x graph.Tensor, name string, a graph.Activation, residual 
 func (p *Pass) attention(h graph.Tensor, name string, x graph.Tensor) graph.Tensor {
 	c := p.m.Config
 	qkv := p.linear(h, name+".qkv", graph.Identity, graph.Tensor{})
-	if c.Positions == RotaryPositions {
-		p.t.Rotary(qkv.Columns(0, 2*c.Width), c.Width/c.Heads, p.m.Length, c.RotaryBase)
+	if p.cache != nil {
+		return p.linear(p.attend(qkv), name+".out", graph.Identity, x)
 	}
-	return p.linear(p.t.Attention(qkv, c.Heads, p.m.Length), name+".out", graph.Identity, x)
+	if c.Positions == RotaryPositions {
+		p.t.Rotary(qkv.Columns(0, 2*c.Width), c.Width/c.Heads, p.Length, c.RotaryBase)
+	}
+	return p.linear(p.t.Attention(qkv, c.Heads, p.Length), name+".out", graph.Identity, x)
 }
 
 func (p *Pass) feedforward(h graph.Tensor, name string, x graph.Tensor) graph.Tensor {

@@ -1,0 +1,100 @@
+package model
+
+import (
+	"fmt"
+	"slices"
+
+	"coil/graph"
+	"coil/loop"
+)
+
+// A Cache keeps the keys and values of the positions that a model has run, for later passes to attend to. There is a state
+// for each depth: a layer has other keys and values in every loop.
+type Cache struct {
+	Architecture loop.Architecture // of the passes that it is for
+	Context      int               // positions of a sequence that it has room for
+
+	buffers []graph.Buffer // by depth
+}
+
+// allocator is what a cache needs of a backend.
+type allocator interface {
+	NewBuffer(n int) (graph.Buffer, error)
+}
+
+// NewCache allocates a cache of context positions of each of a batch's sequences, for passes at the loop counts of a. Any
+// model can have one. With learned positions it has room for no more than were learned.
+func (m *Model) NewCache(b allocator, a loop.Architecture, sequences, context int) (*Cache, error) {
+	if sequences < 1 || context < 1 {
+		return nil, fmt.Errorf("model: a cache of %d positions of %d sequences: both must be at least 1", context, sequences)
+	}
+	if m.Config.Positions == LearnedPositions && context > m.Length {
+		return nil, fmt.Errorf("model: a cache of %d positions, and model.positions = \"learned\" has learned %d; take at most as many", context, m.Length)
+	}
+	c := &Cache{Architecture: a, Context: context}
+	for range a.Depth() {
+		keys, err := b.NewBuffer(sequences * context * 2 * m.Config.Width)
+		if err != nil {
+			c.Free()
+			return nil, fmt.Errorf("cache of %d positions of %d sequences at depth %d: %w", context, sequences, a.Depth(), err)
+		}
+		c.buffers = append(c.buffers, keys)
+	}
+	return c, nil
+}
+
+// Free frees the cache's memory. No program that uses it may run after that.
+func (c *Cache) Free() {
+	for _, b := range c.buffers {
+		b.Free()
+	}
+	c.buffers = nil
+}
+
+// Continue makes the pass one over the positions of its sequences from at on, one for each sequence, with those before them
+// in c; the keys and values of its own positions are added there. Everything else about the pass must be set before, and
+// recorded after it.
+//
+// Such a pass has no gradients. It runs each layer of its architecture once at each depth, and so can't be asked for the
+// states that the head reads after every loop if blocks come after the looped one: these would run again after each.
+func (p *Pass) Continue(c *Cache, at graph.Index) {
+	switch a := p.Architecture; {
+	case p.t.Training():
+		p.t.Fail(fmt.Errorf("model: a pass that continues from a cache has no gradients"))
+	case a.K != c.Architecture.K || !slices.Equal(a.Loops, c.Architecture.Loops):
+		p.t.Fail(fmt.Errorf("model: a pass of %s continues from a cache of %s", a, c.Architecture))
+	case p.Length > c.Context:
+		p.t.Fail(fmt.Errorf("model: a pass over %d positions continues from a cache of %d", p.Length, c.Context))
+	case !at.Exists():
+		p.t.Fail(fmt.Errorf("model: a pass continues from a cache at no position"))
+	}
+	p.cache = &continued{at: at, context: c.Context}
+	for _, b := range c.buffers {
+		p.cache.states = append(p.cache.states, p.t.State(b, c.Context, 2*p.m.Config.Width))
+	}
+}
+
+// continued is a cache of which a pass is recorded.
+type continued struct {
+	at      graph.Index
+	context int
+	states  []graph.Tensor // keys and values of each depth
+	depth   int            // of the next layer
+}
+
+// attend records attention of qkv to the cache of the next depth.
+func (p *Pass) attend(qkv graph.Tensor) graph.Tensor {
+	c, w, d := p.m.Config, p.cache, p.m.Config.Width
+	y := p.t.Temporary(qkv.Rows, d)
+	if w.depth == len(w.states) {
+		p.t.Fail(fmt.Errorf("model: a pass that continues from a cache runs a layer at a depth of more than %d; blocks after the looped one run once", w.depth))
+		return y
+	}
+	if c.Positions == RotaryPositions {
+		p.t.Record(&graph.Rotary{X: qkv.Columns(0, 2*d), At: w.at, Width: d / c.Heads, Length: p.Length, Context: w.context, Base: c.RotaryBase})
+	}
+	kept := w.states[w.depth]
+	w.depth++
+	p.t.Record(&graph.CachedAttention{QKV: qkv, Keys: kept.Columns(0, d), Values: kept.Columns(d, 2*d), Out: y, At: w.at, Heads: c.Heads, Length: p.Length})
+	return y
+}
