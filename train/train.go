@@ -29,6 +29,7 @@ type Trainer struct {
 	state     *state
 	sequences int                   // of a group
 	steps     map[int]*compiledStep // by loop count
+	used      []int                 // their loop counts, the least recently used first
 	cached    int                   // how many of them are kept
 	evaluator *eval.Evaluator
 	samples   *eval.Samples
@@ -176,27 +177,31 @@ const mostCached = 8
 
 // step returns the compiled step at a loop count.
 func (t *Trainer) step(loops int) (*compiledStep, error) {
-	if st := t.steps[loops]; st != nil {
-		return st, nil
+	st := t.steps[loops]
+	if st == nil {
+		var err error
+		if st, err = compileStep(t.backend, t.Model, t.Config, t.sequences, t.state, t.Model.Architecture.WithCount(loops)); err != nil {
+			return nil, err
+		}
+		t.steps[loops] = st
 	}
-	st, err := compileStep(t.backend, t.Model, t.Config, t.sequences, t.state, t.Model.Architecture.WithCount(loops))
-	if err != nil {
-		return nil, err
-	}
-	t.steps[loops] = st
+	t.used = append(slices.DeleteFunc(t.used, func(n int) bool { return n == loops }), loops)
 	return st, nil
 }
 
-// makeRoom frees a program if there are too many for one more loop count; false if all are in flight.
+// makeRoom frees the program that was not used for longest, of those that are not in flight, if there are too many for one
+// more loop count. It returns false if all are in flight.
 func (t *Trainer) makeRoom(loops int, flying []inFlight) bool {
 	if t.steps[loops] != nil || len(t.steps) < t.cached {
 		return true
 	}
-	for n, st := range t.steps { // any that is not in flight
+	for i, n := range t.used {
+		st := t.steps[n]
 		if !slices.ContainsFunc(flying, func(f inFlight) bool { return f.step == st }) {
 			t.activity.runs(nil)
 			st.program.Close()
 			delete(t.steps, n)
+			t.used = slices.Delete(t.used, i, i+1)
 			return true
 		}
 	}
@@ -215,6 +220,7 @@ func (t *Trainer) closePrograms() {
 		st.program.Close()
 	}
 	clear(t.steps)
+	t.used = t.used[:0]
 	if t.evaluator != nil {
 		t.evaluator.Close()
 		t.evaluator = nil

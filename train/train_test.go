@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"path/filepath"
 	"slices"
@@ -334,6 +335,47 @@ func TestProgramsWithinMemory(t *testing.T) {
 			t.Errorf("%d programs at a time, want %d", most, kept)
 		}
 		wantSame(t, latest(t, r), latest(t, want))
+	}
+}
+
+// The program that makes room for another is the one that was not used for longest, unless it is in flight.
+func TestLeastRecentlyUsedMakesRoom(t *testing.T) {
+	c := tiny()
+	c.Loops.RandomMean, c.Loops.RandomMax = 3, 6
+	tr := newTrainer(t, c, 1)
+	tr.closePrograms()
+	tr.cached = 3
+	for i, x := range []struct {
+		loops  int
+		flying []int
+		want   []int // that are kept then, in any order
+		none   bool  // there is no room
+	}{
+		{1, nil, []int{1}, false},
+		{2, nil, []int{1, 2}, false},
+		{3, nil, []int{1, 2, 3}, false},
+		{1, nil, []int{1, 2, 3}, false}, // used again
+		{4, nil, []int{1, 3, 4}, false},
+		{5, []int{3}, []int{3, 4, 5}, false},
+		{3, nil, []int{3, 4, 5}, false},
+		{6, []int{4, 5}, []int{4, 5, 6}, false},
+		{2, []int{4, 5, 6}, []int{4, 5, 6}, true},
+		{2, []int{6, 4}, []int{2, 4, 6}, false},
+		{1, nil, []int{1, 2, 6}, false},
+	} {
+		var flying []inFlight
+		for _, n := range x.flying {
+			flying = append(flying, inFlight{step: tr.steps[n]})
+		}
+		room := tr.makeRoom(x.loops, flying)
+		if room {
+			if _, err := tr.step(x.loops); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := slices.Sorted(maps.Keys(tr.steps)); room == x.none || !slices.Equal(got, x.want) {
+			t.Errorf("use %d, %d loops: programs of %v are kept (room: %v), want %v", i, x.loops, got, room, x.want)
+		}
 	}
 }
 
