@@ -112,6 +112,24 @@ func TestMemoryIsCounted(t *testing.T) {
 	}
 	w.Free()
 	used("nothing any more", 0)
+	keys, err := b.NewBuffer(2 * 3 * 5 * 8)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r = graph.NewRecorder(2, 3)
+	state := r.State(keys, 5, 8)
+	r.Record(&graph.CachedAttention{QKV: state.Slice(0, 2, 0, 3), Keys: state.Columns(3, 4), Values: state.Columns(4, 5), Out: r.Temporary(2, 1), Heads: 1, Length: 1})
+	p, err := b.Compile(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m := p.Memory(); m.State != 960 || m.Buffers != 0 || m.Own()+960 != m.Total() {
+		t.Errorf("a program with 960 bytes of state has %+v", m)
+	}
+	used("a program with state", 960+p.Memory().Own())
+	p.Close()
+	keys.Free()
+	used("nothing any more, again", 0)
 	if got := d.bytes(journal); got != 0 || len(d.used) != 1 {
 		t.Errorf("%d bytes in %d buffers are left, want the journal's", got, len(d.used))
 	}

@@ -276,7 +276,7 @@ func (m *Metal) newProgram(r *graph.Recorder) (*program, error) {
 		return nil, err
 	}
 	need := l.memory
-	need.Buffers, need.State = 0, 0
+	need.Buffers = -need.State // all are there already, and state is among them
 	if err := m.fits(need); err != nil {
 		return nil, err
 	}

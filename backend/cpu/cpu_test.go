@@ -78,6 +78,17 @@ func (r *recording) parameter(rows, cols int, scale float64) graph.Tensor {
 	return x
 }
 
+// state is zeros, rows for each sequence.
+func (r *recording) state(rows, cols int) graph.Tensor {
+	r.t.Helper()
+	b, err := r.backend.NewBuffer(rows * cols * r.Sequences() * r.Groups())
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.buffers = append(r.buffers, b)
+	return r.State(b, rows, cols)
+}
+
 func (r *recording) input(n, limit int) graph.Index {
 	values := make([]int32, n*r.Sequences()*r.Groups())
 	for i := range values {
@@ -116,12 +127,16 @@ func everything(t testing.TB, b backend.Backend, sequences, groups int) *recordi
 
 	n := length * sequences
 	p, dp, da, db, norms := r.Temporary(n, width), r.Temporary(n, width), r.Temporary(n, width), r.Temporary(n, width), r.Temporary(1, 3)
-	sums := r.Accumulator(1, 4)
+	sums := r.Accumulator(1, 5)
 	column := func(t graph.Tensor, from, rows int) graph.Tensor { // of its first values
 		t.Offset, t.Rows, t.Cols, t.Stride = t.Offset+from, rows, 1, 1
 		return t
 	}
+	kept, at := r.state(length+2, 2*width), r.input(1, 3)
 	for _, op := range []graph.Op{
+		&graph.CachedAttention{QKV: qkv, Keys: kept.Columns(0, width), Values: kept.Columns(width, 2*width), Out: dp, At: at, Heads: heads, Length: length},
+		&graph.Rotary{X: dp, At: at, Width: width / heads, Length: length, Context: length + 2, Base: 1000},
+		&graph.Sum{X: dp, Y: sums.Columns(4, 5), Alpha: 1, Accumulate: true},
 		&graph.Activate{Activation: graph.GELU, X: x, Y: p},
 		&graph.ActivateBackward{Activation: graph.GELU, X: x, DY: p, DX: dp},
 		&graph.Activate{Activation: graph.GELU, X: dp, Y: dp},
@@ -262,8 +277,9 @@ func TestPlan(t *testing.T) {
 		for _, b := range r.buffers {
 			buffers += 4 * int64(b.Len())
 		}
-		if plan.Buffers != buffers {
-			t.Errorf("%d workers: planned %d bytes of buffers, there are %d", workers, plan.Buffers, buffers)
+		state := int64(4 * 40 * (length + 2) * 2 * width)
+		if plan.Buffers+plan.State != buffers || plan.State != state {
+			t.Errorf("%d workers: planned %d bytes of buffers and %d of state, there are %d, of which %d are state", workers, plan.Buffers, plan.State, buffers, state)
 		}
 		// The kernels themselves are closures and small tables: 2.1 kB an operation of this program, and some kB a worker.
 		ops := int64(len(r.Body()) + len(r.Update()))

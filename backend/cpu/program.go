@@ -93,7 +93,7 @@ type packedWeight struct {
 func (c *CPU) take(m backend.Memory) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	m.Buffers, m.State = 0, 0 // they are there already
+	m.Buffers = -m.State // all are there already, and state is among them
 	err := c.fits(m)
 	if err == nil {
 		c.programs += m.Own()
