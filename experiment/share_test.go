@@ -13,6 +13,7 @@ import (
 
 	"coil/backend/cpu"
 	"coil/run"
+	"coil/thorough"
 )
 
 // childVariable names the folder of experiments in the environment of a process that shares the work of another test.
@@ -72,7 +73,7 @@ func TestShared(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for range 2 {
+	for range thorough.Cases(t, 2, "rounds", make([]struct{}, 2)) {
 		root := t.TempDir()
 		begin := make(chan struct{})
 		type end struct {
@@ -80,7 +81,7 @@ func TestShared(t *testing.T) {
 			err error
 		}
 		ends := make(chan end)
-		const processes = 8
+		processes := 8 / thorough.Every(t, 2, "processes")
 		ready := make(chan error, processes)
 		for range processes {
 			go func() {

@@ -400,7 +400,7 @@ func TestMutants(t *testing.T) {
 	every := 1
 	switch want {
 	case "":
-		names = thorough.Cases(t, 8, "shaders", names)
+		names = thorough.Cases(t, 12, "shaders", names)
 		every = 60
 	case "all":
 	default:

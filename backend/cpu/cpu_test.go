@@ -16,6 +16,7 @@ import (
 	"coil/backend/cpu"
 	"coil/backend/cpu/gemm"
 	"coil/graph"
+	"coil/thorough"
 )
 
 func newCPU(t testing.TB, o cpu.Options) *cpu.CPU {
@@ -35,7 +36,7 @@ func newCPU(t testing.TB, o cpu.Options) *cpu.CPU {
 // workerCounts are the numbers of workers with which every kernel is held to the suite.
 var workerCounts = []int{1, 3}
 
-// suite is what of the suite runs: all of it, without the race detector.
+// suite is what of the suite runs where tests run in full: all of it, without the race detector.
 var suite conformance.Options
 
 func TestConformance(t *testing.T) {
@@ -46,7 +47,9 @@ func TestConformance(t *testing.T) {
 			backends = append(backends, conformance.Named{Name: name, Backend: newCPU(t, cpu.Options{Kernels: k.Name, Workers: workers})})
 		}
 	}
-	conformance.RunTogether(t, backends, suite)
+	o := suite
+	o.Every = max(1, o.Every) * thorough.Every(t, 4, "cases")
+	conformance.RunTogether(t, backends, o)
 }
 
 // recording is a program with every operation, over buffers of its own.

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"coil/config"
+	"coil/thorough"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/testscript"
@@ -181,7 +182,7 @@ func TestEveryKeyHasAFlag(t *testing.T) {
 		"loops.random_mean": {"loops.random_max", "9"}, "loops.random_max": {"loops.random_mean", "1.5"},
 		"loops.truncate": {"model.injection", "linear"}, "regularize.lambda": {"model.layers", "6x1"},
 	}
-	for _, k := range defaults.Keys() {
+	for _, k := range thorough.Cases(t, 4, "keys", defaults.Keys()) {
 		value, ok := set[k.Name]
 		switch {
 		case ok:
@@ -235,7 +236,7 @@ func TestEveryKeyHasAFlag(t *testing.T) {
 // What --dry-run prints is a configuration with the same meaning, and nothing is made.
 func TestDryRun(t *testing.T) {
 	t.Chdir(t.TempDir())
-	for name := range config.Presets() {
+	for _, name := range thorough.Cases(t, 4, "presets", presetNames()) {
 		out := mustCoil(t, "train", "--preset", name, "--dry-run")
 		if err := os.WriteFile("again.toml", []byte(out), 0o666); err != nil {
 			t.Fatal(err)

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"coil/run"
+	"coil/thorough"
 )
 
 // slurmConfig is a cluster of one node, this machine. Jobs that are queued again wait for their credential to expire, which
@@ -169,6 +170,7 @@ every = 100000
 // Slurm runs what coil experiment writes for it. A job that gets the signal that comes before its time limit saves, is queued
 // again and goes on; one that is cancelled saves, and is not. What is left can be submitted again, and what is finished stays.
 func TestSlurm(t *testing.T) {
+	thorough.Skip(t) // its time limit is the least that Slurm has, a minute
 	startSlurm(t)
 	program, err := exec.LookPath("coil")
 	if err != nil {
