@@ -5,7 +5,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -124,51 +123,6 @@ func scaleOf(scale float64, s theory.Shape) float64 {
 		return s.RootScale()
 	}
 	return scale
-}
-
-func newTheoryLooped() (*cobra.Command, builder) {
-	cmd := &cobra.Command{
-		Use:   "looped",
-		Short: "Any layers on any schedule as one looped layer",
-		Example: `  coil theory looped
-  coil theory looped --layers 3 --schedule 0,2,1,1,0 --explain
-  coil theory looped --layers 24 --depth 24 --width 32`,
-		Long: "Compiles R random layers, which run in the order of a schedule, into one layer that runs once for each entry of the schedule. A few numbers of the " +
-			"state say which layer is next. The outputs are equal to the last bit.",
-	}
-	var c theory.LoopedConfig
-	var schedule string
-	var depth int
-	f := cmd.Flags()
-	f.IntVar(&c.Layers, "layers", 3, "`number` of layers R")
-	f.IntVar(&depth, "depth", 8, "`length` L of a random schedule")
-	f.StringVar(&schedule, "schedule", "", "the `layers` in their order, from 0: 0,2,1,1")
-	shapeFlags(cmd, &c.Shape, &c.Scale)
-	f.IntVar(&c.Length, "length", 16, "`number` of positions n")
-	return finish(cmd, func(o theoryFlags) (*theory.Construction, error) {
-		c := c
-		c.Examples, c.Seed, c.Scale = o.examples, o.seed, scaleOf(c.Scale, c.Shape)
-		if err := c.Shape.Check(); err != nil {
-			return nil, usageError{err}
-		}
-		switch {
-		case schedule != "" && cmd.Flags().Changed("depth"):
-			return nil, usageError{fmt.Errorf("--depth and --schedule: the length of a schedule is its depth; give one of them")}
-		case schedule != "":
-			for entry := range strings.SplitSeq(schedule, ",") {
-				r, err := strconv.Atoi(strings.TrimSpace(entry))
-				if err != nil {
-					return nil, usageError{fmt.Errorf("--schedule %s: %q is not a layer, want numbers from 0 to %d with commas between them", schedule, entry, c.Layers-1)}
-				}
-				c.Schedule = append(c.Schedule, r)
-			}
-		case depth < 1 || depth > theory.MaxDepth:
-			return nil, usageError{fmt.Errorf("--depth is %d, want 1 to %d", depth, theory.MaxDepth)}
-		default:
-			c.Schedule = theory.RandomSchedule(c.Layers, depth, o.seed)
-		}
-		return asUsage(theory.NewLooped(c))
-	}, nil)
 }
 
 func newTheoryCOT() (*cobra.Command, builder) {

@@ -1,0 +1,134 @@
+package theory
+
+import (
+	"fmt"
+	"strings"
+
+	"coil/model"
+)
+
+// FromTrained returns the layers of a model of package model, on the schedule of its loops, in the architecture of the proofs. The
+// error of a model of another architecture names the key that would have to be different.
+func FromTrained(m *model.Model, arena []float32) (*Model, error) {
+	const most = 1 << 24
+	if m.Size > most {
+		return nil, fmt.Errorf("the model has %d parameters, want at most %d", m.Size, most)
+	}
+	c := m.Config
+	for _, k := range []struct {
+		fits      bool
+		key, want string
+	}{
+		{c.Norm == "none", "model.norm", `"none"`},
+		{c.Activation == "relu", "model.activation", `"relu"`},
+		{c.Positions == "learned" || c.Positions == "none", "model.positions", `"learned" or "none"`},
+		{c.Injection == "none", "model.injection", `"none"`},
+		{!c.LoopEmbedding, "model.loop_embedding", "false"},
+	} {
+		if !k.fits {
+			return nil, fmt.Errorf("the model isn't of the architecture of the proofs: that has %s = %s", k.key, k.want)
+		}
+	}
+	w := trainedWeights{m, arena}
+	d, width := c.Width, c.Width/c.Heads
+	var layers []Layer
+	for i := range m.Architecture.Layers() {
+		name := fmt.Sprintf("layers.%d.", i)
+		for _, bias := range []string{"attention.qkv.bias", "attention.out.bias"} {
+			if len(w.vector(name+bias)) > 0 {
+				return nil, fmt.Errorf("the model isn't of the architecture of the proofs: %s%s isn't 0; train with model.bias = false", name, bias)
+			}
+		}
+		var l Layer
+		columns, rows := w.columns(name+"attention.qkv.weight"), w.rows(name+"attention.out.weight")
+		for at := 0; at < d; at += width {
+			l.Heads = append(l.Heads, Head{Query: columns[at : at+width], Key: columns[d+at : d+at+width], Value: columns[2*d+at : 2*d+at+width], Out: rows[at : at+width]})
+		}
+		in, out := w.columns(name+"feedforward.in.weight"), w.rows(name+"feedforward.out.weight")
+		for j := range in {
+			l.Neurons = append(l.Neurons, Neuron{In: in[j], Out: out[j]})
+		}
+		for _, t := range w.vector(name + "feedforward.in.bias") {
+			l.Neurons[t.Index].Bias = t.Weight
+		}
+		l.Bias = w.vector(name + "feedforward.out.bias")
+		layers = append(layers, l)
+	}
+	return NewStack(m.Architecture, d, Shape{HeadWidth: width}.RootScale(), layers)
+}
+
+// NewLoopedModel compiles a trained model of at least two layers into one looped layer, and runs it on sequences of tokens.
+func NewLoopedModel(m *model.Model, arena []float32, sequences [][]int32) (*Construction, error) {
+	from, err := FromTrained(m, arena)
+	if err != nil {
+		return nil, err
+	}
+	w := trainedWeights{m, arena}
+	tokens, positions := w.rows("embedding.weight"), w.rows("positions.weight")
+	var inputs [][][]float64
+	for _, sequence := range sequences {
+		x := make([][]float64, len(sequence))
+		for i, token := range sequence {
+			x[i] = make([]float64, m.Config.Width)
+			add(tokens[token], 1, x[i])
+			if positions != nil {
+				add(positions[i], 1, x[i])
+			}
+		}
+		inputs = append(inputs, x)
+	}
+	return newLooped(from, inputs, Shape{Layers: len(from.Layers), Width: m.Config.Width, Heads: m.Config.Heads, HeadWidth: m.Config.Width / m.Config.Heads, Hidden: m.Config.Hidden})
+}
+
+// trainedWeights are the parameters of a model in their arena.
+type trainedWeights struct {
+	m     *model.Model
+	arena []float32
+}
+
+// rows are those of a parameter, without zeros; nil if the model has none of that name.
+func (w trainedWeights) rows(name string) []Row {
+	for _, p := range w.m.Parameters {
+		if p.Name != name {
+			continue
+		}
+		all := make([]Row, p.Rows)
+		for i := range all {
+			for j, v := range w.arena[p.Offset+i*p.Cols:][:p.Cols] {
+				if v != 0 {
+					all[i] = append(all[i], Term{j, float64(v)})
+				}
+			}
+		}
+		return all
+	}
+	if !strings.HasSuffix(name, ".bias") && name != "positions.weight" {
+		panic("theory: no such parameter")
+	}
+	return nil
+}
+
+// vector is a parameter that has one row; empty if the model has none of that name.
+func (w trainedWeights) vector(name string) Row {
+	if rows := w.rows(name); rows != nil {
+		return rows[0]
+	}
+	return nil
+}
+
+// columns are the rows of the transposed parameter.
+func (w trainedWeights) columns(name string) []Row {
+	var n int
+	for _, p := range w.m.Parameters {
+		if p.Name == name {
+			n = p.Cols
+		}
+	}
+	all := make([]Row, n)
+	for i, r := range w.rows(name) {
+		for _, t := range r {
+			all[t.Index] = append(all[t.Index], Term{i, t.Weight})
+		}
+	}
+	return all
+}

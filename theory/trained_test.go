@@ -1,0 +1,72 @@
+package theory
+
+import (
+	"math"
+	"strings"
+	"testing"
+
+	"coil/model"
+	"coil/model/reference"
+)
+
+func trainedModel(t *testing.T, change func(c *model.Config)) (*model.Model, []float32) {
+	t.Helper()
+	c := model.Default()
+	c.Layers, c.Width, c.Heads, c.Hidden = "1x(1,2,1)", 12, 3, 10
+	c.Norm, c.Activation, c.Positions, c.Bias = "none", "relu", "learned", false
+	change(&c)
+	m, err := model.New(c, model.Loops{}, 5, 6)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m, reference.Arena(m, 1)
+}
+
+// A trained model's layers compute what the reference of package model computes, and one looped layer computes the same to the
+// last bit. Biases of the feed-forward layers may be there; those of attention must be 0.
+func TestTrainedModelLoops(t *testing.T) {
+	for name, change := range map[string]func(c *model.Config){
+		"learned":      func(*model.Config) {},
+		"no positions": func(c *model.Config) { c.Positions, c.Layers = "none", "2x2" },
+		"biases":       func(c *model.Config) { c.Bias = true },
+	} {
+		m, arena := trainedModel(t, change)
+		for _, p := range m.Parameters {
+			if strings.Contains(p.Name, ".attention.") && strings.HasSuffix(p.Name, ".bias") {
+				clear(arena[p.Offset : p.Offset+p.Size()])
+			}
+		}
+		sequence := []int32{3, 1, 4, 1, 0, 2}
+		c, err := NewLoopedModel(m, arena, [][]int32{sequence})
+		exactly(t, c, err, 0)
+		e := c.Examples[0].(*loopedExample)
+		last := e.From.Run(e.input, Arithmetic{}, nil)
+		logits := reference.New(m, m.Architecture, arena).Logits([]int{3, 1, 4, 1, 0, 2})
+		head := trainedWeights{m, arena}.columns("head.weight")
+		for i, want := range logits[len(logits)-1] {
+			for k, v := range want {
+				if got := dot(head[k], last[i]); math.Abs(got-v) > 1e-11*max(1, math.Abs(v)) {
+					t.Fatalf("%s: logit %d of position %d is %v, want %v", name, k, i, got, v)
+				}
+			}
+		}
+	}
+}
+
+// What is not of the proofs' architecture is refused, with the key that is different.
+func TestTrainedModelOfOtherArchitecture(t *testing.T) {
+	for want, change := range map[string]func(c *model.Config){
+		"model.norm =":           func(c *model.Config) { c.Norm = "rmsnorm" },
+		"model.activation =":     func(c *model.Config) { c.Activation = "gelu" },
+		"model.positions =":      func(c *model.Config) { c.Positions = "rotary" },
+		"model.injection =":      func(c *model.Config) { c.Injection = "add" },
+		"model.loop_embedding =": func(c *model.Config) { c.LoopEmbedding = true },
+		"attention.qkv.bias isn't 0; train with model.bias = false": func(c *model.Config) { c.Bias = true },
+		"want at least 2 layers":                                    func(c *model.Config) { c.Layers = "1x4" },
+	} {
+		m, arena := trainedModel(t, change)
+		if _, err := NewLoopedModel(m, arena, [][]int32{{0, 1}}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %q", err, want)
+		}
+	}
+}
