@@ -157,6 +157,9 @@ func TestRules(t *testing.T) {
 		{"rotary: sequences of 2 positions of the 1 that there are", func(s scene) graph.Op {
 			return &graph.Rotary{X: s.tensor(2, 6), At: s.index(1), Width: 2, Length: 2, Context: 1, Base: 10}
 		}},
+		{"rotary: 2 rows are not whole sequences of 0 positions", func(s scene) graph.Op {
+			return &graph.Rotary{X: s.tensor(2, 6), At: s.index(1), Width: 2, Base: 10}
+		}},
 		{"cached attention: 6 rows are not whole sequences of 4 positions", func(s scene) graph.Op {
 			return &graph.CachedAttention{QKV: s.tensor(6, 12), Keys: s.tensor(8, 4), Values: s.tensor(8, 4), Out: s.tensor(6, 4), Heads: 2, Length: 4}
 		}},

@@ -44,7 +44,7 @@ func (o *Rotary) check() error {
 
 // checkStart returns an error unless at, if given, has a position for each sequence of length rows of x.
 func checkStart(at Index, x Tensor, length int) error {
-	if at.Exists() && at.Len != x.Rows/length {
+	if at.Exists() && length > 0 && at.Len != x.Rows/length {
 		return fmt.Errorf("the %d sequences begin at %d positions", x.Rows/length, at.Len)
 	}
 	return nil
