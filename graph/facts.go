@@ -26,8 +26,8 @@ type Facts struct {
 	// hold the operation back, as long as an earlier step may have to run again.
 	Gated bool
 
-	// Appends says that the operation writes its state only at the positions that the run gives it, and reads it only up to
-	// there. Then running it again, with nothing in between, does the same.
+	// Appends says that the operation writes its state only at positions that the run gives, and reads it only up to those
+	// positions. Running it twice in a row therefore leaves the same state as running it once.
 	Appends bool
 }
 

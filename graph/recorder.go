@@ -90,7 +90,7 @@ func (r *Recorder) Scalars() int { return r.scalars }
 // Inputs is the number of inputs that a run must give.
 func (r *Recorder) Inputs() int { return r.inputs }
 
-// Starts returns the inputs that are positions at which sequences begin, with what a run may give for them.
+// Starts returns the inputs that hold start positions of sequences, with their limits.
 func (r *Recorder) Starts() []Start { return r.starts }
 
 // Results returns the tensors marked with Result.
@@ -116,8 +116,8 @@ func (r *Recorder) Parameter(b Buffer) Tensor {
 	return r.matrix(Storage{Space: Parameter, Buffer: b}, 1, b.Len())
 }
 
-// State makes a tensor with rowsPerSequence rows for each sequence of a group in b, which has those of the whole batch, one
-// after the other: the sequences of another division of the batch into groups lie where these do.
+// State makes a tensor with rowsPerSequence rows for each sequence. b holds the rows of the whole batch, sequence after
+// sequence, so programs that divide the batch into other groups can share it.
 func (r *Recorder) State(b Buffer, rowsPerSequence, cols int) Tensor {
 	r.alone(State, b)
 	t := r.matrix(Storage{Space: State, Buffer: b}, rowsPerSequence*r.sequences, cols)
@@ -127,7 +127,7 @@ func (r *Recorder) State(b Buffer, rowsPerSequence, cols int) Tensor {
 	return t
 }
 
-// alone checks that a buffer which the body may write has no other name.
+// alone checks that a buffer that the body may write is recorded only once.
 func (r *Recorder) alone(as Space, b Buffer) {
 	for _, s := range r.storages {
 		if (as == State || s.Space == State) && s.Buffer == b {

@@ -7,8 +7,8 @@ import (
 	"coil/graph"
 )
 
-// cachedQueries is how many queries a threadgroup takes at a time, if there are several: what it loads of keys and values
-// serves them all.
+// cachedQueries is how many queries a threadgroup takes at a time if a sequence has several, so that each key and value it loads
+// serves all of them.
 const cachedQueries = 4
 
 func (l *lowering) cachedAttention(o *graph.CachedAttention) {

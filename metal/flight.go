@@ -211,7 +211,7 @@ func (m *Metal) recover(i int, err error) {
 	case m.anyOpened(i) || m.anyUngated(i):
 		m.lost = fmt.Errorf("metal: %w, while weights were being updated: they may be half old, half new; start again from the last checkpoint", err)
 	case slices.ContainsFunc(m.flights[i:], func(f flight) bool { return f.p.unrepeatable }):
-		m.lost = fmt.Errorf("metal: %w, while state was being written that the step also reads: it may be half old, half new; make it anew", err)
+		m.lost = fmt.Errorf("metal: %w, while state that the step also reads was being written: it may be half old and half new; build it again", err)
 	case m.failures >= attempts:
 		m.lost = fmt.Errorf("metal: %w; it failed %d times, with command buffers as short as %v. The weights are as they were before the step", err, m.failures, m.target)
 	}

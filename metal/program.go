@@ -27,7 +27,7 @@ type program struct {
 	buffers   []Buffer // by region
 
 	stateful     bool // it has state
-	unrepeatable bool // what it makes of that is another thing if a part of it has run before
+	unrepeatable bool // running it again after part of it has run leaves other state
 
 	slotBytes int
 	control   int // bytes from the start of a slot
@@ -213,8 +213,8 @@ func (l *layout) changesParameter(op graph.Op) bool {
 	})
 }
 
-// unrepeatable reports whether a recording makes something else of state if a part of it has run before: unless only one
-// operation touches what is written, and appends to it.
+// unrepeatable reports whether a program may leave other state when it runs again after part of it has run. It does not if each
+// state that is written is touched by one operation only, which appends to it.
 func unrepeatable(r *graph.Recorder) bool {
 	touching, written := map[int]int{}, map[int]bool{}
 	for _, op := range r.Body() {

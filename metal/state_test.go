@@ -11,8 +11,8 @@ import (
 	"coil/metal"
 )
 
-// TestFailuresWithState: when a command buffer of a step fails that keeps keys and values, what runs again finds the cache as
-// it was, even if the step after begins further in front; and gives what it gives undisturbed.
+// TestFailuresWithState: a step with a cache of keys and values that runs again after a failure gives what it gives without one,
+// even if the step after it starts at an earlier position.
 func TestFailuresWithState(t *testing.T) {
 	const context, d, length = 6, 4, 2
 	run := func(f *failing) (all []float32, launches int, err error) {
@@ -76,7 +76,8 @@ func TestFailuresWithState(t *testing.T) {
 	}
 }
 
-// TestUnrepeatableState: where a step makes state from what it was, a failure is an error, since a part of it may have run.
+// TestUnrepeatableState: a failure of a step that computes state from the state before is an error, since part of the step may
+// have run.
 func TestUnrepeatableState(t *testing.T) {
 	for name, ops := range map[string]func(state, keys, x, y graph.Tensor) []graph.Op{
 		"added to": func(state, _, x, _ graph.Tensor) []graph.Op {
@@ -118,7 +119,7 @@ func TestUnrepeatableState(t *testing.T) {
 			if err == nil {
 				err = p.Results(nil)
 			}
-			if got := fmt.Sprint(err); (err != nil) != (at > 0) || at > 0 && !strings.Contains(got, "state was being written") {
+			if got := fmt.Sprint(err); (err != nil) != (at > 0) || at > 0 && !strings.Contains(got, "was being written") {
 				t.Errorf("%s: command buffer %d failed: error %v", name, at, err)
 			}
 			p.Close()

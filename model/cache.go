@@ -8,8 +8,8 @@ import (
 	"coil/loop"
 )
 
-// A Cache keeps the keys and values of the positions that a model has run, for later passes to attend to. There is a state
-// for each depth: a layer has other keys and values in every loop.
+// A Cache keeps the keys and values of positions that a model has processed, so that later passes can attend to them. It has a
+// state for each depth, since a layer has different keys and values in every loop.
 type Cache struct {
 	Architecture loop.Architecture // of the passes that it is for
 	Context      int               // positions of a sequence that it has room for
@@ -51,12 +51,12 @@ func (c *Cache) Free() {
 	c.buffers = nil
 }
 
-// Continue makes the pass one over the positions of its sequences from at on, one for each sequence, with those before them
-// in c; the keys and values of its own positions are added there. Everything else about the pass must be set before, and
-// recorded after it.
+// Continue makes the pass continue from earlier ones. Each sequence starts at its position in at and attends to the earlier
+// positions in c, to which the pass adds the keys and values of its own. Set Architecture and Length before the call, and
+// record everything else after it.
 //
-// Such a pass has no gradients. It runs each layer of its architecture once at each depth, and so can't be asked for the
-// states that the head reads after every loop if blocks come after the looped one: these would run again after each.
+// Such a pass has no gradients. It runs each layer once at each depth, so it can't record the states that the head reads after
+// every loop if there are blocks after the looped one: those would run again after each loop.
 func (p *Pass) Continue(c *Cache, at graph.Index) {
 	switch a := p.Architecture; {
 	case p.t.Training():
@@ -66,7 +66,7 @@ func (p *Pass) Continue(c *Cache, at graph.Index) {
 	case p.Length > c.Context:
 		p.t.Fail(fmt.Errorf("model: a pass over %d positions continues from a cache of %d", p.Length, c.Context))
 	case !at.Exists():
-		p.t.Fail(fmt.Errorf("model: a pass continues from a cache at no position"))
+		p.t.Fail(fmt.Errorf("model: a pass that continues from a cache needs the positions at which its sequences start"))
 	}
 	p.cache = &continued{at: at, context: c.Context}
 	for _, b := range c.buffers {
@@ -74,7 +74,7 @@ func (p *Pass) Continue(c *Cache, at graph.Index) {
 	}
 }
 
-// continued is a cache of which a pass is recorded.
+// continued is the cache of a pass that is being recorded.
 type continued struct {
 	at      graph.Index
 	context int
