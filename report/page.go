@@ -25,7 +25,13 @@ var pageStyle string
 
 var pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{
 	"style": func() template.CSS { return template.CSS(pageStyle) },
+	"long":  long,
 }).Parse(pageText))
+
+// long reports whether a text has a word that must be broken on a narrow page.
+func long(s string) bool {
+	return slices.ContainsFunc(strings.Fields(s), func(word string) bool { return len(word) > 24 })
+}
 
 // page is what the template shows.
 type page struct {
