@@ -7,6 +7,7 @@ import (
 	"math"
 
 	"coil/backend"
+	"coil/metric"
 	"coil/model"
 	"coil/run"
 	"coil/task"
@@ -32,20 +33,13 @@ type Result struct {
 	Kinds  []Score    `json:"kinds,omitempty"`
 }
 
-// Headline is the score by which the task is judged.
-func (s Score) Headline(t task.Task) float64 {
-	if t.ExactMatch() {
+// Value is the figure of a metric.
+func (s Score) Value(m metric.Metric) float64 {
+	switch m {
+	case metric.ExactMatch:
 		return s.Exact
 	}
 	return s.Accuracy
-}
-
-// MetricName is what the headline is called.
-func MetricName(t task.Task) string {
-	if t.ExactMatch() {
-		return "exact match"
-	}
-	return "accuracy"
 }
 
 // mostLens is the largest number of loop counts that LensCounts returns.

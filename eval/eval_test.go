@@ -13,6 +13,7 @@ import (
 	"coil/backend/cpu"
 	"coil/graph"
 	"coil/loop"
+	"coil/metric"
 	"coil/model"
 	"coil/run"
 	"coil/task"
@@ -246,12 +247,12 @@ func TestMeanOverKinds(t *testing.T) {
 	}
 	r.Accuracy, want.Accuracy = 0, 0
 	wantScore(t, "all kinds", r.Score, want)
-	if s.t.Kinds()[0] != r.Kinds[0].Kind || r.Headline(s.t) != r.Exact || MetricName(s.t) != "exact match" {
-		t.Errorf("addition is judged by %s, %g", MetricName(s.t), r.Headline(s.t))
+	if s.t.Kinds()[0] != r.Kinds[0].Kind || r.Value(s.t.Metric()) != r.Exact || s.t.Metric() != metric.ExactMatch {
+		t.Errorf("addition is judged by %s, %g", s.t.Metric(), r.Value(s.t.Metric()))
 	}
 	p := Score{Accuracy: 0.5, Exact: 0.25}
-	if tk := newPHop(t); p.Headline(tk) != 0.5 || MetricName(tk) != "accuracy" {
-		t.Errorf("p-hop is judged by %s, %g", MetricName(tk), p.Headline(tk))
+	if tk := newPHop(t); p.Value(tk.Metric()) != 0.5 || tk.Metric() != metric.Accuracy {
+		t.Errorf("p-hop is judged by %s, %g", tk.Metric(), p.Value(tk.Metric()))
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"coil/backend"
 	"coil/eval"
 	"coil/graph"
+	"coil/metric"
 	"coil/model"
 	"coil/regularize"
 	"coil/run"
@@ -31,7 +32,7 @@ type Measures struct {
 	Backend    string  `json:"backend"`
 	Device     string  `json:"device"`
 
-	Metric  string        `json:"metric"` // by which the task is judged: accuracy or exact match
+	Metric  metric.Metric `json:"metric"` // by which the task is judged
 	HeldOut eval.Result   `json:"held_out"`
 	Loops   []eval.Result `json:"loops,omitempty"` // at other loop counts too
 	Exits   []eval.Exit   `json:"exits,omitempty"` // of a learned exit, at the grid's thresholds
@@ -163,7 +164,7 @@ func resume(c Cell, t *train.Trainer, r *run.Run) error {
 // ended reports whether the run has done all its steps and recorded it.
 func ended(r *run.Run) bool {
 	h, _ := r.History()
-	return len(h) > 0 && h[len(h)-1].Kind == run.KindEnd
+	return h.Ended()
 }
 
 // measure measures the weights that training has ended with.
@@ -172,23 +173,15 @@ func (f *Folder) measure(c Cell, t *train.Trainer, r *run.Run, b backend.Backend
 	a := m.Architecture
 	out := Measures{Config: c.values(), Model: a.String(), Layers: a.Layers(), Depth: a.Depth(), Parameters: int64(m.Size), FLOPs: m.FLOPs(),
 		Steps: c.Config.Train.Steps, Tokens: int64(c.Config.Train.Steps) * int64(c.Config.Train.Batch) * int64(m.Length),
-		Backend: i.Name, Device: i.Device, Metric: eval.MetricName(t.Task)}
+		Backend: i.Name, Device: i.Device, Metric: t.Task.Metric()}
 	h, _ := r.History() // lines that are garbled say nothing
-	for _, e := range h {
-		s, ok := e.Values()["seconds"]
-		if e.Seconds != nil {
-			s, ok = *e.Seconds, true
-		}
-		if ok {
-			out.Seconds = float64(s)
-		}
-		if e.Kind == run.KindEval {
-			name := "accuracy"
-			if t.Task.ExactMatch() {
-				name = "exact"
-			}
-			out.History = append(out.History, Moment{e.Step, e.Values()["loss"], float64(e.Values()[name])})
-		}
+	out.Seconds = h.Seconds
+	losses := map[float64]run.Number{} // by step
+	for _, p := range h.HeldOut.Points(run.Loss.Key()) {
+		losses[p.Step] = run.Number(p.Y)
+	}
+	for _, p := range h.HeldOut.Points(run.Judged(t.Task.Metric()).Key()) {
+		out.History = append(out.History, Moment{int(p.Step), losses[p.Step], p.Y})
 	}
 	checkpoint, err := r.Latest()
 	if err != nil {

@@ -248,8 +248,8 @@ func (f *Folder) State(c Cell) (State, string, error) {
 		return Failed, err.Error(), nil
 	}
 	h, _ := r.History() // a garbled line says nothing about the end
-	if n := len(h); n > 0 && h[n-1].Kind == run.KindError {
-		return Failed, h[n-1].Text, nil
+	if why, failed := h.Failure(); failed {
+		return Failed, why, nil
 	}
 	return Waiting, "", nil
 }

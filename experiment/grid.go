@@ -15,6 +15,7 @@ import (
 	"coil/config"
 	"coil/config/schema"
 	"coil/loop"
+	"coil/metric"
 	"coil/model"
 	"coil/run"
 	"coil/task"
@@ -104,9 +105,9 @@ type Cell struct {
 	grow  *Growing
 	early []Cell // the stages before the last, which is the cell itself
 
-	model *model.Model
-	kinds int  // of held-out examples
-	exact bool // the task is judged by exact match
+	model  *model.Model
+	kinds  int           // of held-out examples
+	metric metric.Metric // what the task is judged by
 }
 
 // Title is how the cell is called among others.
@@ -341,7 +342,7 @@ func (m maker) make(c *Cell) error {
 		return err
 	}
 	var err error
-	c.kinds, c.exact = len(t.task.Kinds()), t.task.ExactMatch()
+	c.kinds, c.metric = len(t.task.Kinds()), t.task.Metric()
 	c.model, err = model.New(c.Config.Model, c.Config.Loops, len(t.task.Vocabulary()), t.task.Length())
 	return err
 }

@@ -1,8 +1,6 @@
 package experiment
 
 import (
-	"errors"
-	"io"
 	"time"
 
 	"coil/run"
@@ -19,9 +17,10 @@ type Monitor struct {
 // followed is a cell that is followed.
 type followed struct {
 	Status
-	work   float64     // of the last stage, if it is grown
-	early  []*followed // the stages before that
-	reader *run.EventReader
+	work    float64     // of the last stage, if it is grown
+	early   []*followed // the stages before that
+	reader  *run.EventReader
+	history *run.History
 }
 
 func follow(c Cell) *followed {
@@ -143,40 +142,16 @@ func (m *Monitor) look(c *followed) error {
 		if err != nil {
 			return nil // it has not begun
 		}
+		c.history = run.NewHistory(0) // of no use but for the newest values
 		if c.reader, err = r.Events(); err != nil {
 			return err
 		}
 	}
-	for {
-		e, err := c.reader.Next()
-		var garbled *run.LineError
-		switch {
-		case errors.Is(err, io.EOF):
-			return nil
-		case errors.As(err, &garbled):
-			continue
-		case err != nil:
-			return err
-		}
-		c.add(e, c.Cell.metric())
+	if _, _, err := c.history.Follow(c.reader, time.Time{}); err != nil {
+		return err
 	}
-}
-
-// add takes an event.
-func (s *Status) add(e run.Event, metric string) {
-	s.Step = e.Step
-	switch e.Kind {
-	case run.KindTrain:
-		s.Loss, s.HasLoss = float64(e.Values()["loss"]), true
-	case run.KindEval:
-		s.Metric, s.HasMetric = float64(e.Values()[metric]), true
-	}
-}
-
-// metric is the name of the value in evaluations by which the cell's task is judged.
-func (c Cell) metric() string {
-	if c.exact {
-		return "exact"
-	}
-	return "accuracy"
+	c.Step = c.history.Latest
+	c.Loss, c.HasLoss = c.history.Train.Value(run.Loss.Key())
+	c.Metric, c.HasMetric = c.history.HeldOut.Current(run.Judged(c.Cell.metric).Key())
+	return nil
 }

@@ -119,13 +119,13 @@ func (r *Results) title(column int) string {
 	if c := r.Columns[column]; c != "" {
 		title += ": " + c
 	}
-	return title + " · " + r.Metric
+	return title + " · " + r.Metric.String()
 }
 
 // loopPlot is the metric of looped models against the loops that they are run with, a line for each row, with a mark where they
 // were trained.
 func (r *Results) loopPlot() *plot.Chart {
-	p := shares(r.Title+" · "+r.Metric, plot.Axis{Label: "loops", Unit: plot.Whole})
+	p := shares(r.Title+" · "+r.Metric.String(), plot.Axis{Label: "loops", Unit: plot.Whole})
 	counts := map[int]bool{}
 	for _, c := range r.finished {
 		for _, l := range c.m.Loops {
@@ -155,7 +155,7 @@ func (r *Results) loopPlot() *plot.Chart {
 // curvePlot plots held-out accuracy against held-out loss along training: of two models with equal loss, the one with the higher
 // accuracy reasons better (the iso-plots of Saunshi et al., arXiv 2502.17416).
 func (r *Results) curvePlot() *plot.Chart {
-	p := shares(r.Title+" · "+r.Metric+" at equal loss", plot.Axis{Label: "held-out loss"})
+	p := shares(r.Title+" · "+r.Metric.String()+" at equal loss", plot.Axis{Label: "held-out loss"})
 	for i, row := range r.Rows {
 		l := plot.Series{Name: strings.Join(row.Labels, ", "), Color: i, Kind: plot.Marks}
 		for _, c := range r.finished {

@@ -12,6 +12,7 @@ import (
 
 	"coil/encode"
 	"coil/eval"
+	"coil/metric"
 	"coil/run"
 	"coil/text"
 
@@ -20,13 +21,13 @@ import (
 
 // Results is what a folder's cells have come to.
 type Results struct {
-	Name     string   `json:"name"`
-	Title    string   `json:"title"`
-	Question string   `json:"question"`
-	Metric   string   `json:"metric"`
-	Finished int      `json:"finished"` // cells
-	Cells    int      `json:"cells"`
-	Axes     []string `json:"axes"` // titles of the labels of rows
+	Name     string        `json:"name"`
+	Title    string        `json:"title"`
+	Question string        `json:"question"`
+	Metric   metric.Metric `json:"metric"`
+	Finished int           `json:"finished"` // cells
+	Cells    int           `json:"cells"`
+	Axes     []string      `json:"axes"` // titles of the labels of rows
 	// Columns are the measured quantities: a kind of held-out examples at a point of the axes that go across; "" if there is only
 	// one.
 	Columns []string  `json:"columns"`
@@ -186,7 +187,7 @@ func kindsOf(r eval.Result) []string {
 }
 
 // value is the metric of a kind.
-func value(metric string, r eval.Result, kind string) (float64, bool) {
+func value(m metric.Metric, r eval.Result, kind string) (float64, bool) {
 	s := r.Score
 	if kind != "" {
 		i := slices.IndexFunc(r.Kinds, func(s eval.Score) bool { return s.Kind == kind })
@@ -195,10 +196,7 @@ func value(metric string, r eval.Result, kind string) (float64, bool) {
 		}
 		s = r.Kinds[i]
 	}
-	if metric == "exact match" {
-		return s.Exact, true
-	}
-	return s.Accuracy, true
+	return s.Value(m), true
 }
 
 // column is how a column is called.

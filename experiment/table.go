@@ -27,11 +27,11 @@ func (r *Results) Tables() []Table {
 	var tables []Table
 	for _, t := range []Table{
 		{"", r.Table()},
-		{r.Metric + " after each number of loops, %; * as trained", r.LoopTable()},
+		{r.Metric.String() + " after each number of loops, %; * as trained", r.LoopTable()},
 		{"a learned exit at probability q", r.ExitTable()},
 		{"training-free exits: the fewest loops with which a rule loses at most one point", r.FreeExitTable()},
 		{"similarity of neighbouring blocks, by kind of weight", r.SimilarityTable()},
-		{r.Metric + " = α·ln(depth) + β", r.FitTable()},
+		{r.Metric.String() + " = α·ln(depth) + β", r.FitTable()},
 	} {
 		if len(t.Rows) > 1 {
 			tables = append(tables, t)
@@ -107,7 +107,7 @@ func (r *Results) ExitTable() [][]string {
 	if rows == nil {
 		return nil
 	}
-	head := append(slices.Clone(r.Axes), "q", "loops", "saved", r.Metric+", %")
+	head := append(slices.Clone(r.Axes), "q", "loops", "saved", r.Metric.String()+", %")
 	return append([][]string{head}, rows...)
 }
 
@@ -118,7 +118,7 @@ const mostCost = 0.01
 // fewest loops while the metric is at most mostCost below that after all loops, all of them means over seeds. What each
 // threshold costs is in the cells' measures.
 func (r *Results) FreeExitTable() [][]string {
-	head := append(slices.Clone(r.Axes), "exit", "threshold", "loops", "saved", r.Metric+", %", "after all")
+	head := append(slices.Clone(r.Axes), "exit", "threshold", "loops", "saved", r.Metric.String()+", %", "after all")
 	rows := [][]string{head}
 	for _, row := range r.Rows {
 		var cells []finished
@@ -236,7 +236,7 @@ func (r *Results) Table() [][]string {
 	alike := slices.ContainsFunc(r.Rows, func(row Row) bool { return row.Similarity != nil })
 	for _, c := range r.Columns {
 		if c == "" {
-			c = r.Metric
+			c = r.Metric.String()
 			if len(r.Columns) > 1 {
 				c = "all"
 			}

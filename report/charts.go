@@ -1,86 +1,63 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"math"
 	"slices"
-	"strconv"
 	"strings"
 
 	"coil/format"
 	"coil/plot"
+	"coil/run"
 )
 
 // named is how a value of training is called, and drawn.
 type named struct {
-	value, file, title string
-	unit               plot.Unit
-	zero               bool // the axis holds 0
-	log                bool // and is logarithmic if the values span many orders
-	noisy              bool // it is shown smoothed too
+	of          run.Key
+	file, title string
+	unit        plot.Unit
+	zero        bool // the axis holds 0
+	log         bool // and is logarithmic if the values span many orders
+	noisy       bool // it is shown smoothed too
 }
 
 // trained are the values of training with a separate plot, besides loss and accuracy, in order.
 var trained = []named{
-	{value: "lr", file: "learning-rate", title: "Learning rate", zero: true},
-	{value: "grad_norm", file: "gradient-norm", title: "Gradient norm", log: true, noisy: true},
-	{value: "tokens_per_second", file: "tokens-per-second", title: "Tokens per second of training", zero: true, noisy: true},
-	{value: "memory", file: "memory", title: "Memory in use", unit: plot.Byte, zero: true},
-	{value: "regularizer", file: "regularizer", title: "Regularizer"},
-	{value: "loops", file: "loops", title: "Loops drawn", zero: true, noisy: true},
-	{value: "data_wait", file: "data-wait", title: "Share of the time spent waiting for data", unit: plot.Share, zero: true, noisy: true},
-	{value: "temperature", file: "temperature", title: "Temperature, °C"},
+	{of: run.Rate.Key(), file: "learning-rate", title: "Learning rate", zero: true},
+	{of: run.GradNorm.Key(), file: "gradient-norm", title: "Gradient norm", log: true, noisy: true},
+	{of: run.TokensPerSecond.Key(), file: "tokens-per-second", title: "Tokens per second of training", zero: true, noisy: true},
+	{of: run.Memory.Key(), file: "memory", title: "Memory in use", unit: plot.Byte, zero: true},
+	{of: run.Regularizer.Key(), file: "regularizer", title: "Regularizer"},
+	{of: run.LoopCount.Key(), file: "loops", title: "Loops drawn", zero: true, noisy: true},
+	{of: run.DataWait.Key(), file: "data-wait", title: "Share of the time spent waiting for data", unit: plot.Share, zero: true, noisy: true},
+	{of: run.Temperature.Key(), file: "temperature", title: "Temperature, °C"},
 }
 
 // shown reports whether a value of training is in a plot or a table, or says nothing as a curve.
-func shown(name string) bool {
-	for _, n := range trained {
-		if n.value == name {
-			return true
-		}
+func shown(k run.Key) bool {
+	switch {
+	case k.Quantity == run.Loss && k.Part == "", k.Quantity == run.Time && k.Part != "", k.Quantity == run.Cosine && k.Part != "":
+		return true
+	case k != k.Quantity.Key():
+		return false
 	}
-	switch name {
-	case "loss", "accuracy", "tokens", "seconds", "memory_peak", "thermal", "low_power", "on_battery":
+	switch k.Quantity {
+	case run.Accuracy, run.Tokens, run.Seconds, run.MemoryPeak, run.Thermal, run.LowPower, run.OnBattery:
 		return true
 	}
-	prefix, _, looped := loopOf(name)
-	return looped && prefix == "loss" || strings.HasPrefix(name, "time_") || strings.HasPrefix(name, "cosine_")
+	return slices.ContainsFunc(trained, func(n named) bool { return n.of == k })
 }
 
 // shownHeldOut reports the same of a value of evaluations.
-func shownHeldOut(name string) bool {
-	prefix, _, looped := loopOf(name)
-	if !looped {
-		prefix, _, _ = strings.Cut(name, " ") // of a kind
-	}
-	switch prefix {
-	case "loss", "accuracy", "exact", "examples":
+func shownHeldOut(k run.Key) bool {
+	switch k.Quantity {
+	case run.Loss, run.Accuracy, run.Exact, run.Examples:
 		return true
 	}
-	return looped && prefix == "change"
+	return k.Quantity == run.Change && k.Loop > 0
 }
-
-// loopOf takes a name such as accuracy_loop_3 apart.
-func loopOf(name string) (prefix string, loop int, ok bool) {
-	prefix, digits, ok := strings.Cut(name, "_loop_")
-	loop, err := strconv.Atoi(digits)
-	return prefix, loop, ok && err == nil && loop > 0
-}
-
-// loopsOf returns the loops that have a value with that prefix, in order.
-func loopsOf[V any](values map[string]V, prefix string) []int {
-	var loops []int
-	for name := range values {
-		if p, n, ok := loopOf(name); ok && p == prefix {
-			loops = append(loops, n)
-		}
-	}
-	slices.Sort(loops)
-	return slices.Compact(loops)
-}
-
-func atLoop(prefix string, loop int) string { return fmt.Sprintf("%s_loop_%d", prefix, loop) }
 
 // mostExtra is how many values that this version does not know get a plot.
 const mostExtra = 12
@@ -89,8 +66,8 @@ const mostExtra = 12
 func overlays(records []*Record, labels []string) (results, training []chart) {
 	o := overlay{records, labels}
 	results = []chart{o.loss(), o.accuracy()}
-	if slices.ContainsFunc(records, func(r *Record) bool { return r.metric() == "exact" }) {
-		results = append(results, o.heldOut(bySteps("exact-match", "Held-out exact match", shares), "exact"))
+	if slices.ContainsFunc(records, func(r *Record) bool { return r.judged() == run.Exact }) {
+		results = append(results, o.heldOut(bySteps("exact-match", "Held-out exact match", shares), run.Exact.Key()))
 	}
 	if len(records) > 1 {
 		results = append(results, o.lens())
@@ -149,15 +126,6 @@ func (c *chart) gaps() int {
 	return n
 }
 
-// xy are points of a chart.
-func xy(points []point) []plot.Point {
-	out := make([]plot.Point, len(points))
-	for i, p := range points {
-		out[i] = plot.Point{X: p.x, Y: p.y}
-	}
-	return out
-}
-
 // leastSmoothed is how many points a line has that is worth smoothing.
 const leastSmoothed = 50
 
@@ -173,13 +141,13 @@ type overlay struct {
 }
 
 // curve are the lines of a value of training: as it is, and if it is noisy that faint, and smoothed.
-func (o overlay) curve(i int, name, label string, noisy bool) []plot.Series {
-	l := plot.Series{Name: label, Points: xy(o.records[i].train[name]), Color: i}
+func (o overlay) curve(i int, key run.Key, label string, noisy bool) []plot.Series {
+	l := plot.Series{Name: label, Points: o.records[i].trained(key), Color: i}
 	if !noisy || len(l.Points) < leastSmoothed {
 		return []plot.Series{l}
 	}
 	raw := plot.Series{Points: l.Points, Color: i, Kind: plot.Faint}
-	l.Points = smooth(l.Points)
+	l.Points = smooth(o.records[i].means(key))
 	if len(o.records) > 3 { // as they are, they would hide each other
 		return []plot.Series{l}
 	}
@@ -190,22 +158,22 @@ func (o overlay) trained(n named) chart {
 	c := bySteps(n.file, n.title, plot.Axis{Unit: n.unit, Zero: n.zero})
 	c.log = n.log
 	for i := range o.records {
-		c.Series = append(c.Series, o.curve(i, n.value, o.label(i), n.noisy)...)
+		c.Series = append(c.Series, o.curve(i, n.of, o.label(i), n.noisy)...)
 	}
 	return c
 }
 
 // both are the lines of a value of training and of its like on held-out examples.
-func (o overlay) both(c chart, name string) chart {
+func (o overlay) both(c chart, key run.Key) chart {
 	for i, r := range o.records {
 		label, held, color, kind := o.labels[i], "", i, plot.Marks
 		if len(o.records) == 1 {
 			label, held, color, kind = "training", "held-out", i+1, plot.Marked
-		} else if len(r.train[name]) == 0 {
+		} else if len(r.trained(key)) == 0 {
 			held = label
 		}
-		c.Series = append(c.Series, o.curve(i, name, label, true)...)
-		c.Series = append(c.Series, plot.Series{Name: held, Points: xy(r.heldOut(name)), Color: color, Kind: kind})
+		c.Series = append(c.Series, o.curve(i, key, label, true)...)
+		c.Series = append(c.Series, plot.Series{Name: held, Points: r.heldOut(key), Color: color, Kind: kind})
 	}
 	if len(o.records) > 1 {
 		c.caption = "Marks are of held-out examples."
@@ -214,17 +182,17 @@ func (o overlay) both(c chart, name string) chart {
 }
 
 func (o overlay) loss() chart {
-	return o.both(logged(bySteps("loss", "Loss", plot.Axis{})), "loss")
+	return o.both(logged(bySteps("loss", "Loss", plot.Axis{})), run.Loss.Key())
 }
 
 func (o overlay) accuracy() chart {
-	return o.both(bySteps("accuracy", "Accuracy", shares), "accuracy")
+	return o.both(bySteps("accuracy", "Accuracy", shares), run.Accuracy.Key())
 }
 
 // heldOut are the lines of a value of evaluations.
-func (o overlay) heldOut(c chart, name string) chart {
+func (o overlay) heldOut(c chart, key run.Key) chart {
 	for i, r := range o.records {
-		c.Series = append(c.Series, plot.Series{Name: o.label(i), Points: xy(r.heldOut(name)), Color: i, Kind: plot.Marked})
+		c.Series = append(c.Series, plot.Series{Name: o.label(i), Points: r.heldOut(key), Color: i, Kind: plot.Marked})
 	}
 	return c
 }
@@ -242,9 +210,10 @@ func (o overlay) lens() chart {
 	c := chart{name: "last-by-loop", Chart: plot.Chart{Title: "After each loop, at the end", X: plot.Axis{Label: "loop", Unit: plot.Whole}, Y: shares}}
 	for i, r := range o.records {
 		l := plot.Series{Name: o.labels[i], Color: i, Kind: plot.Marked}
-		values := r.evaluation().Values()
-		for _, n := range loopsOf(values, r.metric()) {
-			l.Points = append(l.Points, plot.Point{X: float64(n), Y: float64(values[atLoop(r.metric(), n)])})
+		held, judged := &r.history.HeldOut, r.judged()
+		for _, n := range run.Loops(held.CurrentKeys(), judged) {
+			y, _ := held.Current(judged.After(n))
+			l.Points = append(l.Points, plot.Point{X: float64(n), Y: y})
 		}
 		c.Series = append(c.Series, l)
 	}
@@ -256,33 +225,32 @@ func (o overlay) lens() chart {
 func metrics(records []*Record) string {
 	names := map[string]bool{}
 	for _, r := range records {
-		names[r.setup.Metric] = true
+		names[r.setup.Metric.String()] = true
 	}
 	return strings.Join(slices.Sorted(maps.Keys(names)), " or ")
 }
 
 // extra are plots of the values that this version does not know.
 func (o overlay) extra() []chart {
-	train, heldOut := map[string]bool{}, map[string]bool{}
+	train, heldOut := map[run.Key]bool{}, map[run.Key]bool{}
 	for _, r := range o.records {
-		for name := range r.train {
-			train[name] = !shown(name)
+		for _, k := range r.history.Train.Keys() {
+			train[k] = !shown(k)
 		}
-		for _, e := range r.evals {
-			for name := range e.Values() {
-				heldOut[name] = !shownHeldOut(name)
-			}
+		for _, k := range r.history.HeldOut.Keys() {
+			heldOut[k] = !shownHeldOut(k)
 		}
 	}
+	byName := func(a, b run.Key) int { return cmp.Compare(a.String(), b.String()) }
 	var charts []chart
-	for _, name := range slices.Sorted(maps.Keys(train)) {
-		if train[name] {
-			charts = append(charts, o.trained(named{value: name, title: printable(name, 40)}))
+	for _, k := range slices.SortedFunc(maps.Keys(train), byName) {
+		if train[k] {
+			charts = append(charts, o.trained(named{of: k, title: printable(k.String(), 40)}))
 		}
 	}
-	for _, name := range slices.Sorted(maps.Keys(heldOut)) {
-		if heldOut[name] {
-			charts = append(charts, o.heldOut(bySteps("", "Held-out "+printable(name, 40), plot.Axis{}), name))
+	for _, k := range slices.SortedFunc(maps.Keys(heldOut), byName) {
+		if heldOut[k] {
+			charts = append(charts, o.heldOut(bySteps("", "Held-out "+printable(k.String(), 40), plot.Axis{}), k))
 		}
 	}
 	charts = drawn(charts)
@@ -298,15 +266,16 @@ func (o overlay) extra() []chart {
 
 // details are the plots of a run for itself. Their files' names begin with prefix.
 func details(r *Record, prefix string) []chart {
-	metric := r.setup.Metric
+	metric, judged := r.setup.Metric.String(), r.judged()
+	training, heldOut := drawnSeries{&r.history.Train, plot.Line}, drawnSeries{&r.history.HeldOut, plot.Marked}
 	change := logged(bySteps("change-by-loop", "Change of the state in each loop", plot.Axis{Zero: true}))
 	change.caption = "The norm of the change relative to the norm of the state before."
 	charts := []chart{
-		byLoop(bySteps("metric-by-loop", "Held-out "+metric+" after each loop", shares), heldOutValues(r), r.metric(), plot.Marked),
-		byLoop(change, heldOutValues(r), "change", plot.Marked),
-		byLoop(logged(bySteps("training-loss-by-loop", "Training loss after each loop", plot.Axis{})), r.train, "loss", plot.Line),
-		byName(bySteps("kinds", "Held-out "+metric+" by kind", shares), heldOutValues(r), r.metric()+" ", plot.Marked),
-		byName(bySteps("cosine", "Cosine between neighbouring layers", plot.Axis{}), r.train, "cosine_", plot.Line),
+		heldOut.byLoop(bySteps("metric-by-loop", "Held-out "+metric+" after each loop", shares), judged),
+		heldOut.byLoop(change, run.Change),
+		training.byLoop(logged(bySteps("training-loss-by-loop", "Training loss after each loop", plot.Axis{})), run.Loss),
+		heldOut.byPart(bySteps("kinds", "Held-out "+metric+" by kind", shares), judged),
+		training.byPart(bySteps("cosine", "Cosine between neighbouring layers", plot.Axis{}), run.Cosine),
 	}
 	charts = slices.DeleteFunc(drawn(charts), func(c chart) bool { return len(c.Series) < 2 }) // what one line shows is in another plot
 	for i := range charts {
@@ -315,40 +284,34 @@ func details(r *Record, prefix string) []chart {
 	return charts
 }
 
-// heldOutValues are the curves of all values of evaluations.
-func heldOutValues(r *Record) map[string][]point {
-	curves := map[string][]point{}
-	for _, e := range r.evals {
-		for name, y := range e.Values() {
-			curves[name] = append(curves[name], point{float64(e.Step), float64(y)})
-		}
-	}
-	return curves
+// drawnSeries is the curves of one kind of event, and how they are drawn.
+type drawnSeries struct {
+	of   *run.Series
+	kind plot.Kind
 }
 
 // byLoop has a line for each loop, the later the darker.
-func byLoop(c chart, curves map[string][]point, prefix string, kind plot.Kind) chart {
-	loops := loopsOf(curves, prefix)
+func (d drawnSeries) byLoop(c chart, q run.Quantity) chart {
+	loops := run.Loops(d.of.Keys(), q)
 	for i, n := range loops {
-		c.Series = append(c.Series, plot.Series{Name: fmt.Sprint("loop ", n), Points: calm(curves[atLoop(prefix, n)], kind), Color: i, Of: len(loops), Kind: kind})
+		c.Series = append(c.Series, plot.Series{Name: fmt.Sprint("loop ", n), Points: d.points(q.After(n)), Color: i, Of: len(loops), Kind: d.kind})
 	}
 	return c
 }
 
-// byName has a line for each value whose name starts with prefix, named by the rest.
-func byName(c chart, curves map[string][]point, prefix string, kind plot.Kind) chart {
-	for _, name := range slices.Sorted(maps.Keys(curves)) {
-		if rest, ok := strings.CutPrefix(name, prefix); ok {
-			c.Series = append(c.Series, plot.Series{Name: rest, Points: calm(curves[name], kind), Color: len(c.Series), Kind: kind})
-		}
+// byPart has a line for each part of which there is a value, called by its name.
+func (d drawnSeries) byPart(c chart, q run.Quantity) chart {
+	for _, part := range run.Parts(d.of.Keys(), q) {
+		c.Series = append(c.Series, plot.Series{Name: part, Points: d.points(q.Of(part)), Color: len(c.Series), Kind: d.kind})
 	}
 	return c
 }
 
-// calm smooths what has no marks, the reports of training, where it is many.
-func calm(points []point, kind plot.Kind) []plot.Point {
-	if kind == plot.Marked || len(points) < leastSmoothed {
-		return xy(points)
+// points are those of a curve, smoothed if it is one of the reports of training, without marks, and they are many.
+func (d drawnSeries) points(k run.Key) []plot.Point {
+	all := points(d.of, k)
+	if d.kind == plot.Marked || len(all) < leastSmoothed {
+		return all
 	}
-	return smooth(xy(points))
+	return smooth(means(d.of, k))
 }

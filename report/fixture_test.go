@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"coil/metric"
 	"coil/run"
 )
 
@@ -66,7 +67,7 @@ name = "p-hop"
 // looped is the setup of a looped model.
 func looped(k int, loops ...int) run.Setup {
 	s := run.Setup{LayersPerBlock: k, Loops: loops, Looped: len(loops) / 2, Parameters: int64(50_000 * k * len(loops)), FLOPs: 459_321, Task: "p-hop", Kinds: []string{"4 hops"},
-		Metric: "accuracy", Steps: 1200, Batch: 64, Length: 64, Backend: "cpu", Device: "Some CPU", Kernels: "avx512", Workers: 2, Memory: 19 << 20, MemoryLimit: 24 << 30}
+		Metric: metric.Accuracy, Steps: 1200, Batch: 64, Length: 64, Backend: "cpu", Device: "Some CPU", Kernels: "avx512", Workers: 2, Memory: 19 << 20, MemoryLimit: 24 << 30}
 	s.Model = fmt.Sprintf("%d⊗%d", k, loops[0])
 	if len(loops) > 1 {
 		s.Model = fmt.Sprintf("%d⊗(%d,%d,%d)", k, loops[0], loops[1], loops[2])
@@ -96,10 +97,10 @@ func evaluation(s run.Setup, step int, seed float64) run.Event {
 	last := s.Count()
 	for i := 1; i <= last; i++ {
 		share := math.Pow(float64(i)/float64(last), 2)
-		v[atLoop("loss", i)] = run.Number(loss + 2.2*(1-share))
-		v[atLoop("accuracy", i)] = run.Number(0.25 + (float64(v["accuracy"])-0.25)*share)
-		v[atLoop("exact", i)] = v["exact"] * run.Number(share)
-		v[atLoop("change", i)] = run.Number(0.9 / float64(i) * (1 + float64(step)/2400))
+		v[run.Loss.After(i).String()] = run.Number(loss + 2.2*(1-share))
+		v[run.Accuracy.After(i).String()] = run.Number(0.25 + (float64(v["accuracy"])-0.25)*share)
+		v[run.Exact.After(i).String()] = v["exact"] * run.Number(share)
+		v[run.Change.After(i).String()] = run.Number(0.9 / float64(i) * (1 + float64(step)/2400))
 	}
 	for i, k := range s.Kinds {
 		v["accuracy "+k] = v["accuracy"] * run.Number(math.Pow(0.9, float64(i)))

@@ -266,7 +266,7 @@ func comparison(records []*Record, labels []string) []table {
 		}
 		held := optional(s.HeldOut, percent)
 		if s.HeldOut != nil {
-			held.Text += " " + s.Metric
+			held.Text += " " + s.Metric.String()
 		}
 		run := words(labels[i])
 		run.Color, run.Link = plot.Hex(plot.Color(i).Light), fmt.Sprint("#run-", i+1)

@@ -3,10 +3,7 @@ package report
 
 import (
 	"cmp"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"math"
 	"path/filepath"
@@ -16,6 +13,8 @@ import (
 
 	"coil/config/schema"
 	"coil/format"
+	"coil/metric"
+	"coil/plot"
 	"coil/run"
 )
 
@@ -32,7 +31,7 @@ const (
 )
 
 // Record is what a run tells of itself. What a killed process did after its last checkpoint, and a resumed run did again,
-// is in it once: see run.History.
+// is in it once: see [run.History].
 type Record struct {
 	Path   string // of the run's directory
 	Info   run.Info
@@ -43,22 +42,13 @@ type Record struct {
 	config  string            // config.toml
 	keys    map[string]string // of the configuration, as in "train.steps"
 	setup   run.Setup         // as far as it is known
-	steps   int               // done
-	begun   time.Time
-	last    time.Time // of the last event
-	ran     time.Duration
-	train   map[string][]point // of each value, the reports of training
-	evals   []run.Event
-	log     []run.Event
+	history *run.History
 	omitted []string // what could not be read, in words
 }
 
-// point is a value at a place on the x axis, mostly a step. y may be NaN or infinite, which is a gap.
-type point struct{ x, y float64 }
-
 // Read reads what there is of a run, which may be growing. What can't be read is told in the report.
 func Read(r *run.Run) *Record {
-	rec := &Record{Path: r.Path(), Info: r.Info(), train: map[string][]point{}}
+	rec := &Record{Path: r.Path(), Info: r.Info(), history: run.NewHistory(run.CurvePoints)}
 	rec.readEvents(r)
 	rec.readConfig(r)
 	rec.completeSetup()
@@ -77,125 +67,41 @@ func (rec *Record) omit(format string, a ...any) {
 	rec.omitted = append(rec.omitted, fmt.Sprintf(format, a...))
 }
 
-// reading is the state that is needed only while events are read.
-type reading struct {
-	begun   time.Time // this life of the run
-	last    string    // kind of event that gives the state of the run
-	garbled int
-	kinds   map[string]int // that are not known
-	members map[string]int
-}
-
 // mostGarbled is the number of garbled lines that are reported one by one.
 const mostGarbled = 5
 
 func (rec *Record) readEvents(r *run.Run) {
-	in := reading{kinds: map[string]int{}, members: map[string]int{}}
+	h := rec.history
+	h.UnknownMembers = map[string]int{}
 	events, err := r.Events()
 	if err != nil {
 		rec.omit("%v", err)
 	} else {
 		defer events.Close()
-		rec.follow(events, &in)
+		if _, _, err := h.Follow(events, time.Time{}); err != nil {
+			rec.omit("the events after step %d: %v", h.Step, err)
+		}
 	}
-	rec.ran += max(0, rec.last.Sub(in.begun))
-	rec.Status = status(r, in.last)
+	rec.setup = h.Setup
+	rec.Status = status(r, h.State)
 	if c, ok := r.Crash(); ok {
 		rec.Crash = &c
 	}
-
-	if in.garbled > mostGarbled {
-		rec.omit("%d more lines of events.jsonl that are no events", in.garbled-mostGarbled)
+	for _, line := range h.GarbledLines[:min(len(h.GarbledLines), mostGarbled)] {
+		rec.omit("line %d of events.jsonl: not an event: %v", line.Line, line.Err)
 	}
-	for _, k := range slices.Sorted(maps.Keys(in.kinds)) {
-		rec.omit("%s of the unknown kind %q", format.Plural(in.kinds[k], "event"), k)
+	if h.Garbled > mostGarbled {
+		rec.omit("%d more lines of events.jsonl that are no events", h.Garbled-mostGarbled)
 	}
-	for _, m := range slices.Sorted(maps.Keys(in.members)) {
-		rec.omit("the unknown member %q of %s", m, format.Plural(in.members[m], "event"))
+	if h.Cut > 0 {
+		rec.omit("the last line of events.jsonl, %s without an end", format.Plural(h.Cut, "byte"))
 	}
-}
-
-// follow reads the events to their end.
-func (rec *Record) follow(events *run.EventReader, in *reading) {
-	for {
-		e, err := events.Next()
-		line := (*run.LineError)(nil)
-		switch {
-		case err == nil:
-			rec.add(e, in)
-			noteUnknown(events.Line(), in.members)
-		case errors.Is(err, io.EOF):
-			if n := events.Cut(); n > 0 {
-				rec.omit("the last line of events.jsonl, %s without an end", format.Plural(n, "byte"))
-			}
-			return
-		case errors.As(err, &line):
-			if in.garbled++; in.garbled <= mostGarbled {
-				rec.omit("line %d of events.jsonl: not an event: %v", line.Line, line.Err)
-			}
-		default:
-			rec.omit("the events after step %d: %v", rec.steps, err)
-			return
-		}
+	for _, k := range slices.Sorted(maps.Keys(h.UnknownKinds)) {
+		rec.omit("%s of the unknown kind %q", format.Plural(h.UnknownKinds[k], "event"), k)
 	}
-}
-
-// noteUnknown counts the members of a line that events don't have.
-func noteUnknown(line []byte, unknown map[string]int) {
-	var members map[string]json.RawMessage
-	if json.Unmarshal(line, &members) != nil {
-		return
+	for _, m := range slices.Sorted(maps.Keys(h.UnknownMembers)) {
+		rec.omit("the unknown member %q of %s", m, format.Plural(h.UnknownMembers[m], "event"))
 	}
-	for name := range members {
-		switch strings.ToLower(name) { // as encoding/json compares them
-		case "kind", "step", "time", "values", "text", "setup", "samples", "seconds", "train", "eval":
-		default:
-			unknown[name]++
-		}
-	}
-}
-
-// add follows one event.
-func (rec *Record) add(e run.Event, in *reading) {
-	if rec.begun.IsZero() {
-		rec.begun, in.begun, rec.last = e.Time, e.Time, e.Time
-	}
-	switch e.Kind {
-	case run.KindTrain:
-		for name, y := range e.Values() {
-			rec.train[name] = append(rec.train[name], point{float64(e.Step), float64(y)})
-		}
-	case run.KindEval:
-		rec.evals = append(rec.evals, e)
-	case run.KindSetup:
-		if e.Setup != nil {
-			rec.setup = *e.Setup
-		}
-		rec.log = append(rec.log, e)
-	case run.KindResume:
-		rec.rewind(e.Step)
-		rec.ran += max(0, rec.last.Sub(in.begun))
-		in.begun = e.Time
-		rec.log = append(rec.log, e)
-	case run.KindStart, run.KindPause, run.KindContinue, run.KindNote, run.KindStop, run.KindEnd, run.KindError:
-		rec.log = append(rec.log, e)
-	case run.KindCheckpoint:
-	default:
-		in.kinds[e.Kind]++
-		return
-	}
-	rec.last = e.Time
-	if e.Kind != run.KindNote {
-		rec.steps, in.last = e.Step, e.Kind
-	}
-}
-
-// rewind takes back the reports of later steps.
-func (rec *Record) rewind(step int) {
-	for name, points := range rec.train {
-		rec.train[name] = slices.DeleteFunc(points, func(p point) bool { return p.x > float64(step) })
-	}
-	rec.evals = slices.DeleteFunc(rec.evals, func(e run.Event) bool { return e.Step > step })
 }
 
 // status is how a run stands whose last event was of that kind.
@@ -259,9 +165,6 @@ func (rec *Record) completeSetup() {
 	s.Parameters = cmp.Or(s.Parameters, rec.Info.Parameters)
 	s.Backend = cmp.Or(s.Backend, rec.Info.Backend)
 	s.Device = cmp.Or(s.Device, rec.Info.Device)
-	if s.Metric != exactMatch {
-		s.Metric = "accuracy"
-	}
 	for key, n := range map[string]*int{"train.steps": &s.Steps, "train.batch": &s.Batch} {
 		if *n == 0 {
 			fmt.Sscan(rec.keys[key], n) // a garbled one stays 0, which is unknown
@@ -269,84 +172,80 @@ func (rec *Record) completeSetup() {
 	}
 }
 
-const exactMatch = "exact match"
+// judged is the quantity by which the task is judged.
+func (rec *Record) judged() run.Quantity { return run.Judged(rec.setup.Metric) }
 
-// metric is the name, in the values of evaluations, of what the task is judged by.
-func (rec *Record) metric() string {
-	if rec.setup.Metric == exactMatch {
-		return "exact"
+// trained are the reports of training that have a value.
+func (rec *Record) trained(k run.Key) []plot.Point { return points(&rec.history.Train, k) }
+
+// heldOut are the evaluations that have a value.
+func (rec *Record) heldOut(k run.Key) []plot.Point { return points(&rec.history.HeldOut, k) }
+
+func points(s *run.Series, k run.Key) []plot.Point {
+	var all []plot.Point
+	for _, p := range s.Points(k) {
+		all = append(all, plot.Point{X: p.Step, Y: p.Y})
 	}
-	return "accuracy"
+	return all
 }
 
-// heldOut is a value of all evaluations that have it.
-func (rec *Record) heldOut(name string) []point {
-	var points []point
-	for _, e := range rec.evals {
-		if y, ok := e.Values()[name]; ok {
-			points = append(points, point{float64(e.Step), float64(y)})
-		}
-	}
-	return points
-}
+// means are trained, each point standing for those that were given up around it.
+func (rec *Record) means(k run.Key) []plot.Point { return means(&rec.history.Train, k) }
 
-// evaluation is the last one, empty if there was none.
-func (rec *Record) evaluation() run.Event {
-	if len(rec.evals) == 0 {
-		return run.Event{}
+func means(s *run.Series, k run.Key) []plot.Point {
+	var all []plot.Point
+	for _, p := range s.Points(k) {
+		all = append(all, plot.Point{X: p.Step, Y: p.Mean()})
 	}
-	return rec.evals[len(rec.evals)-1]
+	return all
 }
 
 // newest is the last report of a value of training.
-func (rec *Record) newest(name string) (point, bool) {
-	points := rec.train[name]
-	if len(points) == 0 {
-		return point{}, false
-	}
-	return points[len(points)-1], true
+func (rec *Record) newest(q run.Quantity) (plot.Point, bool) {
+	p, ok := rec.history.Train.Last(q.Key())
+	return plot.Point{X: p.Step, Y: p.Y}, ok
 }
 
 // Summary is what came out of a run. Pointers are nil if the run does not tell.
 type Summary struct {
-	ID          string      `json:"id"`
-	Path        string      `json:"path"`
-	Status      Status      `json:"status"`
-	Model       string      `json:"model"`
-	Task        string      `json:"task"`
-	Parameters  int64       `json:"parameters"`
-	Steps       int         `json:"steps"`              // done
-	Planned     int         `json:"planned_steps"`      // 0 if that is not known
-	Loss        *run.Number `json:"loss,omitempty"`     // of training, in the last report
-	Metric      string      `json:"metric"`             // what the task is judged by: accuracy or exact match
-	HeldOut     *run.Number `json:"held_out,omitempty"` // of that, in the last evaluation
-	HeldOutLoss *run.Number `json:"held_out_loss,omitempty"`
-	Best        *run.Number `json:"best,omitempty"` // of held_out, in any evaluation
-	BestStep    int         `json:"best_step,omitempty"`
-	Seconds     run.Number  `json:"seconds"` // of training; or of running, with evaluations and pauses, if the run tells only that
-	Crash       *run.Crash  `json:"crash,omitempty"`
+	ID          string        `json:"id"`
+	Path        string        `json:"path"`
+	Status      Status        `json:"status"`
+	Model       string        `json:"model"`
+	Task        string        `json:"task"`
+	Parameters  int64         `json:"parameters"`
+	Steps       int           `json:"steps"`              // done
+	Planned     int           `json:"planned_steps"`      // 0 if that is not known
+	Loss        *run.Number   `json:"loss,omitempty"`     // of training, in the last report
+	Metric      metric.Metric `json:"metric"`             // what the task is judged by
+	HeldOut     *run.Number   `json:"held_out,omitempty"` // of that, in the last evaluation
+	HeldOutLoss *run.Number   `json:"held_out_loss,omitempty"`
+	Best        *run.Number   `json:"best,omitempty"` // of held_out, in any evaluation
+	BestStep    int           `json:"best_step,omitempty"`
+	Seconds     run.Number    `json:"seconds"` // of training; or of running, with evaluations and pauses, if the run tells only that
+	Crash       *run.Crash    `json:"crash,omitempty"`
 }
 
 // Summary returns what came out of the run.
 func (rec *Record) Summary() Summary {
 	s := Summary{ID: rec.Info.ID, Path: rec.Path, Status: rec.Status, Model: rec.setup.Model, Task: rec.setup.Task, Parameters: rec.setup.Parameters,
-		Steps: rec.steps, Planned: rec.setup.Steps, Metric: rec.setup.Metric, Seconds: run.Number(rec.ran.Seconds()), Crash: rec.Crash}
-	if p, ok := rec.newest("loss"); ok {
-		s.Loss = number(p.y)
+		Steps: rec.history.Step, Planned: rec.setup.Steps, Metric: rec.setup.Metric, Seconds: run.Number(rec.history.Ran().Seconds()), Crash: rec.Crash}
+	if p, ok := rec.newest(run.Loss); ok {
+		s.Loss = number(p.Y)
 	}
-	if p, ok := rec.newest("seconds"); ok {
-		s.Seconds = run.Number(p.y)
+	if p, ok := rec.newest(run.Seconds); ok {
+		s.Seconds = run.Number(p.Y)
 	}
-	values := rec.evaluation().Values()
-	if y, ok := values[rec.metric()]; ok {
-		s.HeldOut = number(float64(y))
+	held, judged := &rec.history.HeldOut, rec.judged().Key()
+	if y, ok := held.Current(judged); ok {
+		s.HeldOut = number(y)
 	}
-	if y, ok := values["loss"]; ok {
-		s.HeldOutLoss = number(float64(y))
+	if y, ok := held.Current(run.Loss.Key()); ok {
+		s.HeldOutLoss = number(y)
 	}
-	for _, p := range rec.heldOut(rec.metric()) {
-		if !math.IsNaN(p.y) && (s.Best == nil || p.y > float64(*s.Best)) {
-			s.Best, s.BestStep = number(p.y), int(p.x)
+	for _, p := range held.Points(judged) {
+		if !math.IsNaN(p.Y) && (s.Best == nil || s.Metric.Better(p.Y, float64(*s.Best))) {
+			s.Best, s.BestStep = number(p.Y), int(p.Step)
 		}
 	}
 	return s
@@ -355,12 +254,12 @@ func (rec *Record) Summary() Summary {
 // Losses are the means of the training loss in at most n pieces of the run, the oldest first. One is NaN if a loss in it was
 // not finite.
 func (rec *Record) Losses(n int) []float64 {
-	points := rec.train["loss"]
+	points := rec.history.Train.Points(run.Loss.Key())
 	means := make([]float64, min(n, len(points)))
 	for i := range means {
 		piece := points[i*len(points)/len(means) : (i+1)*len(points)/len(means)]
 		for _, p := range piece {
-			means[i] += p.y / float64(len(piece))
+			means[i] += p.Mean() / float64(len(piece))
 		}
 		if math.IsInf(means[i], 0) {
 			means[i] = math.NaN()

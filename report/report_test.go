@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"image/png"
 	"io"
+	"iter"
 	"math"
 	"os"
 	"path/filepath"
@@ -16,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"coil/metric"
 	"coil/plot"
 	"coil/run"
 
@@ -192,15 +194,14 @@ func TestReport(t *testing.T) {
 // Every number that is shown is one of the run.
 func TestNumbersAreTheRuns(t *testing.T) {
 	s := looped(4, 1, 4, 1)
-	s.Metric, s.Kinds = "exact match", []string{"n=2", "n=4", "n=8"}
+	s.Metric, s.Kinds = metric.ExactMatch, []string{"n=2", "n=4", "n=8"}
 	events := usual(s, 900, 0.3)
 	known := map[float64]bool{float64(s.Parameters): true, float64(s.Depth()): true, 900: true, 0: true}
 	for _, e := range events {
 		known[float64(e.Step)] = true
-		for name, y := range e.Values() {
-			known[float64(y)] = true
-			if _, n, ok := loopOf(name); ok {
-				known[float64(n)] = true
+		for _, numbers := range []iter.Seq2[run.Key, run.Number]{e.Train.Numbers(), e.Eval.Numbers()} {
+			for k, y := range numbers {
+				known[float64(y)], known[float64(k.Loop)] = true, true
 			}
 		}
 	}
@@ -227,8 +228,13 @@ func TestResumedRun(t *testing.T) {
 	whole := []run.Event{{Kind: run.KindStart}, train(s, 100, 0), evaluation(s, 100, 0), {Kind: run.KindResume, Step: 100}, train(s, 200, 0), evaluation(s, 200, 0), {Kind: run.KindStop, Step: 200}}
 	broken := slices.Insert(slices.Clone(whole), 3, train(s, 200, 3), train(s, 300, 3), evaluation(s, 300, 3))
 	a, b := Read(story{config: config, events: whole}.tell(t)), Read(story{config: config, events: broken}.tell(t))
-	if d := cmp.Diff(a.train, b.train, cmp.AllowUnexported(point{})); d != "" {
+	if d := cmp.Diff(a.history.Train.Keys(), b.history.Train.Keys()); d != "" {
 		t.Error(d)
+	}
+	for _, k := range a.history.Train.Keys() {
+		if d := cmp.Diff(a.trained(k), b.trained(k)); d != "" {
+			t.Errorf("%s: %s", k, d)
+		}
 	}
 	if a, b := a.Summary(), b.Summary(); *a.HeldOut != *b.HeldOut || *a.Best != *b.Best || b.Steps != 200 {
 		t.Errorf("%+v, %+v", a, b)
@@ -370,7 +376,7 @@ func TestNumbersThatAreNone(t *testing.T) {
 func TestHostileTexts(t *testing.T) {
 	evil := "</script><script>alert(1)</script><img src=x onerror=alert(2)>&lt;\"'`{{.}}]]>--></pre></svg>\x00\x1b[31m\u202e\xff⊗"
 	s := looped(1, 4)
-	s.Model, s.Task, s.Kinds, s.Metric, s.Device = evil, evil, []string{evil}, evil, evil
+	s.Model, s.Task, s.Kinds, s.Device = evil, evil, []string{evil}, evil
 	e := evaluation(s, 10, 0)
 	e.Eval.Samples = []run.Sample{{Kind: evil, Question: evil, Want: evil, Said: evil}, {Question: strings.Repeat("long ", 10000)}}
 	e.Eval.Kinds = append(e.Eval.Kinds, run.KindScore{Kind: evil, Score: run.Score{Accuracy: new(run.Number(0.5))}})
@@ -495,17 +501,17 @@ func TestAnyEvents(t *testing.T) {
 			"accuracy_loop_1", "accuracy_loop_2", "loss_loop_3", "change_loop_1", "accuracy a", "exact a", "examples", "new", "x_loop_0", "_loop_"})
 		number := rapid.OneOf(rapid.Float64(), rapid.Float64Range(-2, 2), rapid.SampledFrom([]float64{0, 1, 1e-300, math.MaxFloat64, math.SmallestNonzeroFloat64, math.NaN(), math.Inf(1), math.Inf(-1)}))
 		values := rapid.MapOfN(name, rapid.Map(number, func(x float64) run.Number { return run.Number(x) }), 0, 8)
-		rec := &Record{train: map[string][]point{}}
-		in := reading{kinds: map[string]int{}}
+		rec := &Record{history: run.NewHistory(run.CurvePoints)}
 		for range rapid.IntRange(0, 30).Draw(rt, "events") {
 			e := run.Event{Kind: rapid.SampledFrom([]string{run.KindTrain, run.KindTrain, run.KindEval, run.KindResume, run.KindNote, run.KindSetup, "other"}).Draw(rt, "kind"),
 				Step: rapid.OneOf(rapid.IntRange(0, 40), rapid.Int()).Draw(rt, "step"), Train: run.TrainOf(values.Draw(rt, "values")), Eval: run.EvalOf(values.Draw(rt, "scores")), Text: rapid.String().Draw(rt, "text"),
 				Time: time.Unix(rapid.Int64Range(0, 1<<32).Draw(rt, "time"), 0)}
 			if rapid.Bool().Draw(rt, "with a setup") {
-				e.Setup = &run.Setup{LayersPerBlock: rapid.Int().Draw(rt, "layers"), Loops: rapid.SliceOf(rapid.Int()).Draw(rt, "loops"), Metric: "exact match", Kinds: []string{"b", "a"}}
+				e.Setup = &run.Setup{LayersPerBlock: rapid.Int().Draw(rt, "layers"), Loops: rapid.SliceOf(rapid.Int()).Draw(rt, "loops"), Metric: metric.ExactMatch, Kinds: []string{"b", "a"}}
 			}
-			rec.add(e, &in)
+			rec.history.Add(e)
 		}
+		rec.setup = rec.history.Setup
 		rec.completeSetup()
 		p, charts := newPage([]*Record{rec})
 		figures := append(p.Figures, append(p.Runs[0].Figures, p.Runs[0].Training...)...)

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"coil/format"
+	"coil/metric"
 	"coil/run"
 	"coil/text"
 )
@@ -62,7 +63,7 @@ func enumerate(n []int) string {
 
 // outcome says how the run stands, and of a run that failed why.
 func outcome(r *Record) (standing, failure string) {
-	at := "at step " + count(r.steps)
+	at := "at step " + count(r.history.Step)
 	if r.setup.Steps > 0 {
 		at += " of " + count(r.setup.Steps)
 	}
@@ -75,12 +76,8 @@ func outcome(r *Record) (standing, failure string) {
 	case Running, Paused:
 		return at + ", when this was written", ""
 	case Failed:
-		for _, e := range slices.Backward(r.log) {
-			if e.Kind == run.KindError {
-				failure = printable(e.Text, mostText)
-				break
-			}
-		}
+		failure, _ = r.history.Failure()
+		failure = printable(failure, mostText)
 		return at, failure
 	}
 	if r.Crash != nil {
@@ -133,10 +130,10 @@ func facts(r *Record) []fact {
 	if s.Memory > 0 {
 		add("memory", format.NoBreak(format.Bytes(s.Memory))+" planned")
 	}
-	if r.begun.IsZero() {
+	if h := r.history; h.Began.IsZero() {
 		add("made", moment(r.Info.Created))
 	} else {
-		add("begun", moment(r.begun), "last event "+moment(r.last), "ran for "+format.NoBreak(format.Duration(r.ran)))
+		add("begun", moment(h.Began), "last event "+moment(h.Newest), "ran for "+format.NoBreak(format.Duration(h.Ran())))
 	}
 	return f
 }
@@ -148,62 +145,60 @@ func headlines(r *Record) []headline {
 	add := func(name string, c cell, note string) { h = append(h, headline{name, c, note}) }
 	at := func(step int) string { return "at step " + count(step) }
 	if s.HeldOut != nil {
-		add("held-out "+s.Metric, optional(s.HeldOut, percent), at(r.evaluation().Step))
+		add("held-out "+s.Metric.String(), optional(s.HeldOut, inFigures(s.Metric)), at(r.history.HeldOut.Step()))
 	}
 	if s.Best != nil && (s.HeldOut == nil || *s.Best != *s.HeldOut) {
-		add("best", optional(s.Best, percent), at(s.BestStep))
+		add("best", optional(s.Best, inFigures(s.Metric)), at(s.BestStep))
 	}
 	if s.HeldOutLoss != nil {
 		add("held-out loss", optional(s.HeldOutLoss, format.Number), "")
 	}
-	if p, ok := r.newest("loss"); ok {
-		add("training loss", exact(p.y, format.Number(p.y)), at(int(p.x)))
+	if p, ok := r.newest(run.Loss); ok {
+		add("training loss", exact(p.Y, format.Number(p.Y)), at(int(p.X)))
 	}
 	of := ""
 	if s.Planned > 0 {
 		of = "of " + count(s.Planned)
 	}
 	add("steps", exact(float64(s.Steps), count(s.Steps)), of)
-	if p, ok := r.newest("seconds"); ok {
-		add("training time", exact(p.y, format.Seconds(p.y)), "without pauses and evaluation")
+	if p, ok := r.newest(run.Seconds); ok {
+		add("training time", exact(p.Y, format.Seconds(p.Y)), "without pauses and evaluation")
 	}
-	if p, ok := r.newest("tokens"); ok {
-		add("tokens", exact(p.y, format.SI(p.y, "")), "")
+	if p, ok := r.newest(run.Tokens); ok {
+		add("tokens", exact(p.Y, format.SI(p.Y, "")), "")
 	}
-	if p, ok := r.newest("tokens_per_second"); ok {
-		add("tokens/s", exact(p.y, format.SI(p.y, "")), "in the last report")
+	if p, ok := r.newest(run.TokensPerSecond); ok {
+		add("tokens/s", exact(p.Y, format.SI(p.Y, "")), "in the last report")
 	}
-	if p, ok := r.newest("memory_peak"); ok {
-		add("memory", exact(p.y, format.Bytes(p.y)), "at most")
+	if p, ok := r.newest(run.MemoryPeak); ok {
+		add("memory", exact(p.Y, format.Bytes(p.Y)), "at most")
 	}
 	return h
 }
 
 // loops is the last look into the model after each loop.
 func loops(r *Record) table {
-	last := r.evaluation()
-	v := last.Values()
-	t := table{Title: "After each loop", Note: "What the model predicts, at step " + count(last.Step) +
+	last, keys := &r.history.HeldOut, r.history.HeldOut.CurrentKeys()
+	t := table{Title: "After each loop", Note: "What the model predicts, at step " + count(last.Step()) +
 		", if the looped block ends after that loop; and the norm of the loop's change relative to that of the state before.",
-		Head: []string{"loop", r.setup.Metric}}
-	var others []string
-	for _, name := range []string{"accuracy", "exact", "loss", "change"} {
-		if name != r.metric() && len(loopsOf(v, name)) > 0 {
-			others = append(others, name)
-			t.Head = append(t.Head, map[string]string{"exact": "exact match"}[name])
-			if t.Head[len(t.Head)-1] == "" {
-				t.Head[len(t.Head)-1] = name
-			}
+		Head: []string{"loop", r.setup.Metric.String()}}
+	type column struct {
+		of    run.Quantity
+		head  string
+		write func(float64) string
+	}
+	var others []column
+	for _, c := range []column{{run.Accuracy, metric.Accuracy.String(), percent}, {run.Exact, metric.ExactMatch.String(), percent},
+		{run.Loss, "loss", format.Number}, {run.Change, "change", format.Number}} {
+		if c.of != r.judged() && len(run.Loops(keys, c.of)) > 0 {
+			others = append(others, c)
+			t.Head = append(t.Head, c.head)
 		}
 	}
-	for _, n := range loopsOf(v, r.metric()) {
-		row := []cell{exact(float64(n), strconv.Itoa(n)), bar(share(v, atLoop(r.metric(), n)))}
-		for _, name := range others {
-			write := format.Number
-			if name == "accuracy" || name == "exact" {
-				write = percent
-			}
-			row = append(row, valueOf(v, atLoop(name, n), write))
+	for _, n := range run.Loops(keys, r.judged()) {
+		row := []cell{exact(float64(n), strconv.Itoa(n)), bar(valueOf(last, r.judged().After(n), inFigures(r.setup.Metric)))}
+		for _, c := range others {
+			row = append(row, valueOf(last, c.of.After(n), c.write))
 		}
 		t.Rows = append(t.Rows, row)
 	}
@@ -213,40 +208,46 @@ func loops(r *Record) table {
 	return t
 }
 
-func share(v map[string]run.Number, name string) cell { return valueOf(v, name, percent) }
+// inFigures writes values of a metric.
+func inFigures(m metric.Metric) func(float64) string {
+	return func(x float64) string { return format.NoBreak(m.Format(x)) }
+}
 
-func valueOf(v map[string]run.Number, name string, write func(float64) string) cell {
-	y, ok := v[name]
+// valueOf is a value of the newest event.
+func valueOf(s *run.Series, k run.Key, write func(float64) string) cell {
+	y, ok := s.Current(k)
 	if !ok {
 		return optional(nil, nil)
 	}
-	return exact(float64(y), write(float64(y)))
+	return exact(y, write(y))
 }
 
 // kinds is the last evaluation by kind of example.
 func kinds(r *Record) table {
-	last := r.evaluation()
-	t := table{Title: "Held-out examples", Head: []string{"kind", "accuracy", "exact match"}}
-	values := last.Values()
-	if len(values) == 0 {
+	last := &r.history.HeldOut
+	t := table{Title: "Held-out examples", Head: []string{"kind", metric.Accuracy.String(), metric.ExactMatch.String()}}
+	keys := last.CurrentKeys()
+	if len(keys) == 0 {
 		return t
 	}
-	t.Note = "At step " + count(last.Step) + "."
-	if n, ok := values["examples"]; ok {
-		t.Note = "At step " + count(last.Step) + ", on " + format.NoBreak(format.Plural(int(n), "example")) + "."
+	t.Note = "At step " + count(last.Step()) + "."
+	if n, ok := last.Current(run.Examples.Key()); ok {
+		t.Note = "At step " + count(last.Step()) + ", on " + format.NoBreak(format.Plural(int(n), "example")) + "."
 	}
-	row := func(kind, suffix string) {
-		accuracy, match := share(values, "accuracy"+suffix), share(values, "exact"+suffix)
-		if r.metric() == "exact" {
-			match = bar(match)
-		} else {
-			accuracy = bar(accuracy)
+	row := func(name, part string) {
+		cells := []cell{words(name)}
+		for _, q := range []run.Quantity{run.Accuracy, run.Exact} {
+			c := valueOf(last, q.Of(part), percent)
+			if q == r.judged() {
+				c = bar(c)
+			}
+			cells = append(cells, c)
 		}
-		t.Rows = append(t.Rows, []cell{words(kind), accuracy, match})
+		t.Rows = append(t.Rows, cells)
 	}
-	names := kindsOf(r)
+	names := kindsOf(keys, r.setup.Kinds)
 	for _, k := range names {
-		row(k, " "+k)
+		row(k, k)
 	}
 	if len(names) != 1 {
 		row("all", "")
@@ -254,19 +255,14 @@ func kinds(r *Record) table {
 	return t
 }
 
-// kindsOf are the kinds of the last evaluation: those of the setup in its order, then any others.
-func kindsOf(r *Record) []string {
-	var names []string
-	for name := range r.evaluation().Values() {
-		if k, ok := strings.CutPrefix(name, "accuracy "); ok {
-			names = append(names, k)
-		}
-	}
+// kindsOf are the kinds that there are: those that are known in their order, then any others.
+func kindsOf(keys []run.Key, known []string) []string {
+	names := run.Parts(keys, run.Accuracy)
 	place := func(k string) int {
-		if i := slices.Index(r.setup.Kinds, k); i >= 0 {
+		if i := slices.Index(known, k); i >= 0 {
 			return i
 		}
-		return len(r.setup.Kinds)
+		return len(known)
 	}
 	slices.SortFunc(names, func(a, b string) int { return cmp.Or(place(a)-place(b), cmp.Compare(a, b)) })
 	return names
@@ -276,16 +272,15 @@ func kindsOf(r *Record) []string {
 func times(r *Record) table {
 	t := table{Title: "Where a step's time goes", Head: []string{"operations", "share"}}
 	step := -1.0
-	for name := range r.train {
-		if strings.HasPrefix(name, "time_") {
-			p, _ := r.newest(name)
-			step = max(step, p.x)
-		}
+	train := &r.history.Train
+	kinds := run.Parts(train.Keys(), run.Time)
+	for _, kind := range kinds {
+		p, _ := train.Last(run.Time.Of(kind))
+		step = max(step, p.Step)
 	}
-	for name := range r.train {
-		group, ok := strings.CutPrefix(name, "time_")
-		if p, _ := r.newest(name); ok && p.x == step && p.y != 0 {
-			t.Rows = append(t.Rows, []cell{words(group), bar(exact(p.y, percent(p.y)))})
+	for _, kind := range kinds {
+		if p, _ := train.Last(run.Time.Of(kind)); p.Step == step && p.Y != 0 {
+			t.Rows = append(t.Rows, []cell{words(kind), bar(exact(p.Y, percent(p.Y)))})
 		}
 	}
 	slices.SortFunc(t.Rows, func(a, b []cell) int {
@@ -302,26 +297,23 @@ const mostSamples = 32
 
 // samples are what the model said at the last evaluation that has any.
 func samples(r *Record) *table {
-	for _, e := range slices.Backward(r.evals) {
-		if e.Eval == nil || len(e.Eval.Samples) == 0 {
-			continue
-		}
-		t := &table{Title: "Samples", Note: "Held-out examples at step " + count(e.Step) + ".",
-			Head: []string{"kind", "question", "wanted", "said", ""}}
-		if r.setup.Task == "addition" && r.keys["task.addition.order"] == "least" {
-			t.Note += " Answers are reversed: the last digit comes first."
-		}
-		for _, s := range e.Eval.Samples[:min(len(e.Eval.Samples), mostSamples)] {
-			mark := cell{Text: "✗ wrong", Class: "wrong"}
-			if s.Right {
-				mark = cell{Text: "✓ right", Class: "right"}
-			}
-			row := []cell{words(s.Kind), code(s.Question), code(s.Want), code(s.Said), mark}
-			t.Rows = append(t.Rows, row)
-		}
-		return t
+	step, samples := r.history.Samples()
+	if len(samples) == 0 {
+		return nil
 	}
-	return nil
+	t := &table{Title: "Samples", Note: "Held-out examples at step " + count(step) + ".",
+		Head: []string{"kind", "question", "wanted", "said", ""}}
+	if r.setup.Task == "addition" && r.keys["task.addition.order"] == "least" {
+		t.Note += " Answers are reversed: the last digit comes first."
+	}
+	for _, s := range samples[:min(len(samples), mostSamples)] {
+		mark := cell{Text: "✗ wrong", Class: "wrong"}
+		if s.Right {
+			mark = cell{Text: "✓ right", Class: "right"}
+		}
+		t.Rows = append(t.Rows, []cell{words(s.Kind), code(s.Question), code(s.Want), code(s.Said), mark})
+	}
+	return t
 }
 
 func code(s string) cell { return cell{Text: printable(s, 2000), Class: "code"} }
@@ -332,10 +324,18 @@ const mostLogged = 100
 // logTable lists the events other than training.
 func logTable(r *Record) *table {
 	t := &table{Title: "Log", Head: []string{"time", "step", "", ""}}
-	for i, e := range r.log {
-		if left := len(r.log) - 2*mostLogged; left > 0 && i >= mostLogged && i < mostLogged+left {
+	var log []run.Event
+	for _, e := range r.history.Log {
+		switch e.Kind {
+		case run.KindStart, run.KindSetup, run.KindResume, run.KindPause, run.KindContinue, run.KindNote, run.KindStop, run.KindEnd, run.KindError:
+			log = append(log, e)
+		}
+	}
+	left := len(log) - 2*mostLogged
+	for i, e := range log {
+		if left > 0 && i >= mostLogged && i < mostLogged+left {
 			if i == mostLogged {
-				t.Rows = append(t.Rows, []cell{{}, {}, {}, words(fmt.Sprintf("… %d more …", left))})
+				t.Rows = append(t.Rows, []cell{{}, {}, {}, words(fmt.Sprintf("… %d more …", left+r.history.Omitted))})
 			}
 			continue
 		}

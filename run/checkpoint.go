@@ -609,7 +609,7 @@ func (r *Run) none() error {
 		}
 	}
 	h, _ := r.History() // without events, nothing is known
-	if step, ok := h.Told(); ok {
+	if step, ok := h.Saved(); ok {
 		return fmt.Errorf("run %s: %w: %s mentions one of step %d, but %s has none; put the folder back, or start again with: coil resume %s --step 0",
 			r.path, ErrLost, eventsName, step, r.checkpointsPath(), r.path)
 	}

@@ -13,6 +13,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+
+	"coil/plot"
 )
 
 // digestName is a file that makes a long run quick to open: the most useful events up to a position in events.jsonl. It can be
@@ -203,26 +205,10 @@ func (d *digest) thin(c class) {
 
 // dropBetween marks the neighbouring events that are neither extreme nor the first gap.
 func (d *digest) dropBetween(group []int, drop map[int]bool) {
-	lo, hi, none := -1, -1, -1
-	for _, i := range group {
-		y := d.kept[i].loss
-		switch {
-		case math.IsNaN(y) || math.IsInf(y, 0):
-			if none < 0 {
-				none = i
-			}
-			continue
-		}
-		if lo < 0 || y < d.kept[lo].loss {
-			lo = i
-		}
-		if hi < 0 || y >= d.kept[hi].loss {
-			hi = i
-		}
-	}
-	for _, i := range group {
+	lo, hi, none := plot.Extremes(len(group), func(i int) float64 { return d.kept[group[i]].loss })
+	for i, at := range group {
 		if i != lo && i != hi && i != none {
-			drop[i] = true
+			drop[at] = true
 		}
 	}
 }

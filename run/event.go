@@ -44,18 +44,6 @@ type Event struct {
 	Eval  *Eval  `json:"eval,omitempty"`  // of KindEval
 }
 
-// Values are the numbers of the record by the names that lines of formats 1 and 2 have.
-func (e Event) Values() map[string]Number {
-	values := map[string]Number{}
-	for k, v := range e.Train.Numbers() {
-		values[k.String()] = v
-	}
-	for k, v := range e.Eval.Numbers() {
-		values[k.String()] = v
-	}
-	return values
-}
-
 // A Number is a number in JSON. NaN and the infinities, which JSON lacks, are the strings "NaN", "+Inf", "-Inf".
 type Number float64
 
@@ -382,79 +370,6 @@ func (er *EventReader) Cut() int { return er.cut }
 
 // Close ends the reading.
 func (er *EventReader) Close() error { return er.f.Close() }
-
-// A History is the events that count. Add them in the order in which they were written.
-//
-// A run that was killed at step 370 and continues from its checkpoint of step 300 does the steps 301 to 370 again. Since
-// the file is only appended to, an event of KindResume with step 300 between the two takes back the first time: the earlier
-// events of KindTrain and KindEval with a later step do not count. All readers of the events must follow this rule.
-type History []Event
-
-// Add appends an event, after removing those that it takes back.
-func (h *History) Add(e Event) {
-	if e.Kind == KindResume {
-		*h = slices.DeleteFunc(*h, func(earlier Event) bool {
-			return earlier.Step > e.Step && (earlier.Kind == KindTrain || earlier.Kind == KindEval)
-		})
-	}
-	*h = append(*h, e)
-}
-
-// Told returns the step of the newest checkpoint that the events mention, and whether there is one. The run may have gone back to
-// an earlier step since.
-func (h History) Told() (step int, ok bool) {
-	for _, e := range slices.Backward(h) {
-		switch {
-		case e.Kind == KindCheckpoint, e.Kind == KindResume && e.Step > 0:
-			return e.Step, true
-		case e.Kind == KindResume:
-			return 0, false
-		}
-	}
-	return 0, false
-}
-
-// Seconds returns the training time up to a step, as far as the events say. It excludes later steps that the run took back.
-func (h History) Seconds(step int) float64 {
-	for _, e := range slices.Backward(h) {
-		s := e.Seconds
-		if e.Train != nil {
-			s = e.Train.Seconds
-		}
-		if s != nil && (e.Kind == KindTrain || e.Kind == KindCheckpoint) && e.Step <= step {
-			return float64(*s)
-		}
-	}
-	return 0
-}
-
-// History returns the events so far, of a long run those that [Run.Events] returns. If some lines are not events, it returns all the others and the *LineErrors,
-// joined.
-func (r *Run) History() (History, error) {
-	er, err := r.Events()
-	if err != nil {
-		return nil, err
-	}
-	defer er.Close()
-	var (
-		h       History
-		garbled []error
-	)
-	for {
-		e, err := er.Next()
-		var line *LineError
-		switch {
-		case err == nil:
-			h.Add(e)
-		case err == io.EOF:
-			return h, errors.Join(garbled...)
-		case errors.As(err, &line):
-			garbled = append(garbled, err)
-		default:
-			return h, fmt.Errorf("read the events: %w", err)
-		}
-	}
-}
 
 // Rewind records that the run continues from the given step: call it when a run is resumed from the checkpoint of that
 // step, or from the beginning with step 0. It appends an event of KindResume, which takes back the reports of

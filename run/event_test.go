@@ -209,8 +209,8 @@ func TestReaderOfGarbledLines(t *testing.T) {
 
 	h, err := r.History()
 	var le *LineError
-	if len(h) != 3 || !errors.As(err, &le) || strings.Count(err.Error(), "not an event") != 6 {
-		t.Errorf("%d events, %v; want 3 and 6 lines that are not", len(h), err)
+	if len(h.Log) != 3 || h.Garbled != 6 || !errors.As(err, &le) || strings.Count(err.Error(), "not an event") != 6 {
+		t.Errorf("%d events, %v; want 3 and 6 lines that are not", len(h.Log), err)
 	}
 }
 
@@ -300,20 +300,39 @@ func TestEventsOfAMissingFile(t *testing.T) {
 	wantError(t, err, eventsPath(r))
 }
 
-// steps is a short form of a history.
-func steps(h History) string {
+// steps is what a history says, shortly: the log, and the steps of its curves.
+func steps(h *History) string {
 	var b strings.Builder
-	for _, e := range h {
-		fmt.Fprintf(&b, "%s%d ", e.Kind, e.Step)
+	for _, e := range h.Log {
+		if e.Kind != KindEval { // the log has also those that were taken back
+			fmt.Fprintf(&b, "%s%d ", e.Kind, e.Step)
+		}
 	}
-	return strings.TrimSpace(b.String())
+	for _, s := range []struct {
+		name string
+		Series
+	}{{"train", h.Train}, {"eval", h.HeldOut}} {
+		b.WriteString(s.name)
+		for _, p := range s.Points(Loss.Key()) {
+			fmt.Fprintf(&b, " %g", p.Step)
+		}
+		b.WriteString("; ")
+	}
+	return b.String()
 }
 
 func TestHistoryOfAResumedRun(t *testing.T) {
 	r := newRun(t)
 	report := func(kind string, step int) {
 		t.Helper()
-		if err := r.Append(Event{Kind: kind, Step: step}); err != nil {
+		e := Event{Kind: kind, Step: step}
+		switch kind {
+		case KindTrain:
+			e.Train = &Train{Loss: new(Number(step))}
+		case KindEval:
+			e.Eval = &Eval{Score: Score{Loss: new(Number(step))}}
+		}
+		if err := r.Append(e); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -333,19 +352,19 @@ func TestHistoryOfAResumedRun(t *testing.T) {
 	rewind(20)
 	report(KindTrain, 30)
 	report(KindTrain, 40)
-	const want = "start0 train10 eval10 train20 eval20 checkpoint20 error35 resume20 train30 train40"
+	const want = "start0 checkpoint20 error35 resume20 train 10 20 30 40; eval 10 20; "
 	if got := steps(must(r.History())(t)); got != want {
 		t.Errorf("%s\nwant\n%s", got, want)
 	}
 	rewind(35)
 	rewind(35)
 	report(KindTrain, 40)
-	const second = "start0 train10 eval10 train20 eval20 checkpoint20 error35 resume20 train30 resume35 resume35 train40"
+	const second = "start0 checkpoint20 error35 resume20 resume35 resume35 train 10 20 30 40; eval 10 20; "
 	if got := steps(must(r.History())(t)); got != second {
 		t.Errorf("%s\nwant\n%s", got, second)
 	}
 	rewind(0)
-	const third = "start0 checkpoint20 error35 resume20 resume35 resume35 resume0"
+	const third = "start0 checkpoint20 error35 resume20 resume35 resume35 resume0 train; eval; "
 	if got := steps(must(r.History())(t)); got != third {
 		t.Errorf("%s\nwant\n%s", got, third)
 	}
@@ -365,7 +384,7 @@ func TestHistoryOfAResumedRun(t *testing.T) {
 // Whatever a run does, its history has the steps of training in ascending order.
 func TestHistoryAscends(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		var h History
+		h := NewHistory(CurvePoints)
 		step := 0
 		for range rapid.IntRange(0, 50).Draw(t, "events") {
 			if rapid.IntRange(0, 4).Draw(t, "resume") == 0 {
@@ -374,17 +393,14 @@ func TestHistoryAscends(t *testing.T) {
 				continue
 			}
 			step++
-			h.Add(Event{Kind: KindTrain, Step: step})
+			h.Add(Event{Kind: KindTrain, Step: step, Train: &Train{Loss: new(Number(0))}})
 		}
 		last := 0
-		for _, e := range h {
-			if e.Kind != KindTrain {
-				continue
-			}
-			if e.Step != last+1 {
+		for _, p := range h.Train.Points(Loss.Key()) {
+			if int(p.Step) != last+1 {
 				t.Fatal(steps(h))
 			}
-			last = e.Step
+			last = int(p.Step)
 		}
 		if last != step {
 			t.Fatalf("at step %d: %s", step, steps(h))

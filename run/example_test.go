@@ -41,8 +41,8 @@ func Example() {
 		fmt.Println(err)
 		return
 	}
-	for _, e := range history {
-		fmt.Println(reader.Info().Name, e.Kind, e.Step, *e.Train.Loss)
+	for _, p := range history.Train.Points(run.Loss.Key()) {
+		fmt.Println(reader.Info().Name, p.Step, p.Y)
 	}
-	// Output: addition train 2 0.5
+	// Output: addition 2 0.5
 }

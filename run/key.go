@@ -5,6 +5,8 @@ import (
 	"iter"
 	"maps"
 	"slices"
+
+	"coil/metric"
 )
 
 // A Quantity is what a number of a record measures.
@@ -44,6 +46,9 @@ type Key struct {
 	Loop     int    // after which loop, from 1; 0 if of no single one
 	Part     string // kind of examples, group of weights or kind of operation; "" if of all
 }
+
+// Judged is the quantity of a metric.
+func Judged(m metric.Metric) Quantity { return Quantity(m.Member()) }
 
 // Key is that of the whole.
 func (q Quantity) Key() Key { return Key{Quantity: q} }
@@ -102,6 +107,16 @@ var scoreMembers = []member[Score]{
 	{Loss, func(s *Score) **Number { return &s.Loss }},
 	{Accuracy, func(s *Score) **Number { return &s.Accuracy }},
 	{Exact, func(s *Score) **Number { return &s.Exact }},
+}
+
+// Value is a figure of the score; false if that does not have it.
+func (s Score) Value(q Quantity) (float64, bool) {
+	for _, m := range scoreMembers {
+		if v := *m.of(&s); m.quantity == q && v != nil {
+			return float64(*v), true
+		}
+	}
+	return 0, false
 }
 
 // each calls yield with the present members, under the key that of returns, and reports whether to continue.

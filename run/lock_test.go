@@ -191,13 +191,13 @@ func TestLockIsDeleted(t *testing.T) {
 			}
 			h := must(r.History())(t)
 			notes := 0
-			for _, e := range h {
+			for _, e := range h.Log {
 				if e.Kind == KindNote && strings.Contains(e.Text, "run.lock was deleted") {
 					notes++
 				}
 			}
 			if notes != 2 {
-				t.Errorf("the events are %v", h)
+				t.Errorf("the events are %v", h.Log)
 			}
 			if err := r.Close(); err != nil {
 				t.Fatal(err)

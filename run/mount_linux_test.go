@@ -81,8 +81,8 @@ func TestFullDisk(t *testing.T) {
 	if err := r.Append(note("last")); err != nil {
 		t.Fatal(err)
 	}
-	if h := must(r.History())(t); len(h) != events+1 || h[events].Text != "last" {
-		t.Errorf("%d events, want %d", len(h), events+1)
+	if h := must(r.History())(t); len(h.Log) != events+1 || h.Log[events].Text != "last" {
+		t.Errorf("%d events, want %d", len(h.Log), events+1)
 	}
 	if err := save(1, 1); err != nil { // again, beside the old one
 		t.Error(err)

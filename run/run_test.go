@@ -94,7 +94,7 @@ func TestCreate(t *testing.T) {
 	if got := must(v.Config())(t); string(got) != string(config) {
 		t.Errorf("config is %q, want %q", got, config)
 	}
-	if h := must(v.History())(t); len(h) != 0 {
+	if h := must(v.History())(t); len(h.Log) != 0 {
 		t.Errorf("a new run has events: %v", h)
 	}
 	host := must(os.Hostname())(t)

@@ -268,7 +268,7 @@ func TestEventsTakenAway(t *testing.T) {
 		}
 		h := must(r.History())(t)
 		var texts []string
-		for _, e := range h {
+		for _, e := range h.Log {
 			texts = append(texts, e.Text)
 		}
 		want := []string{eventsName + " " + what + " while the run was training", "after"}
@@ -323,30 +323,25 @@ func TestLongRun(t *testing.T) {
 		if used := after.TotalAlloc - before.TotalAlloc; used > most {
 			t.Errorf("%s: %d bytes were allocated to read %d", what, used, size)
 		}
-		// What is kept, and what 8 MiB hold.
-		if most := 2*mostReports + 2*digestEvery/150; len(h) > most {
-			t.Errorf("%s: %d events, want at most %d", what, len(h), most)
+		loss := h.Train.Points(Loss.Key())
+		if len(loss) > CurvePoints || len(h.Log) > mostLogged {
+			t.Errorf("%s: %d points and %d lines of the log, want at most %d and %d", what, len(loss), len(h.Log), CurvePoints, mostLogged)
 		}
-		peak, evals, last := 0.0, 0, 0
-		for _, e := range h {
-			if e.Kind == KindTrain && e.Step <= last {
-				t.Fatalf("%s: step %d after %d", what, e.Step, last)
+		peak, evals, last := 0.0, len(h.HeldOut.Points(Loss.Key())), 0
+		for _, p := range loss {
+			if int(p.Step) <= last {
+				t.Fatalf("%s: step %g after %d", what, p.Step, last)
 			}
-			switch e.Kind {
-			case KindTrain:
-				last = e.Step
-				peak = max(peak, float64(*e.Train.Loss))
-			case KindEval:
-				evals++
-			}
+			last = int(p.Step)
+			peak = max(peak, p.Y)
 		}
 		if peak != 77 || evals != 100 || last != 10*reports {
 			t.Errorf("%s: the peak is %g, there are %d evaluations, the last step is %d", what, peak, evals, last)
 		}
-		if step, ok := h.Told(); !ok || step != 10*reports {
+		if step, ok := h.Saved(); !ok || step != 10*reports {
 			t.Errorf("%s: the newest checkpoint is said to be of step %d", what, step)
 		}
-		if s := h.Seconds(10 * reports); s != reports {
+		if s := h.SecondsAt(10 * reports); s != reports {
 			t.Errorf("%s: training took %g seconds", what, s)
 		}
 	}
@@ -461,7 +456,7 @@ func TestSeconds(t *testing.T) {
 	}
 	h := must(r.History())(t)
 	for step, want := range map[int]float64{4: 0, 5: 5, 6: 6, 10: 6} {
-		if got := h.Seconds(step); got != want {
+		if got := h.SecondsAt(step); got != want {
 			t.Errorf("%g seconds until step %d, want %g", got, step, want)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"coil/config/schema"
+	"coil/metric"
 )
 
 // Addition configures the addition of many numbers in one go, without
@@ -149,8 +150,8 @@ func (t *addition) Kinds() []string {
 	return kinds
 }
 
-// ExactMatch is true: a sum with a wrong digit is wrong.
-func (t *addition) ExactMatch() bool { return true }
+// Metric is exact match: a sum with a wrong digit is wrong.
+func (t *addition) Metric() metric.Metric { return metric.ExactMatch }
 
 func (t *addition) NewSampler() Sampler {
 	return &additionSampler{addition: t, operands: make([]uint64, t.most)}

@@ -58,7 +58,7 @@ func TestAdditionFollowsTheDefinition(t *testing.T) {
 			if task.Length() != tt.length {
 				t.Fatalf("length %d, want %d", task.Length(), tt.length)
 			}
-			if got := fmt.Sprintln(task.Name(), task.Kinds(), task.ExactMatch()); got != "addition "+tt.kinds+" true\n" {
+			if got := fmt.Sprintln(task.Name(), task.Kinds(), task.Metric()); got != "addition "+tt.kinds+" exact match\n" {
 				t.Fatal(got)
 			}
 			s, ex := task.NewSampler(), NewExample(task)

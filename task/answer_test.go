@@ -1,6 +1,10 @@
 package task
 
-import "testing"
+import (
+	"testing"
+
+	"coil/metric"
+)
 
 // The last answer ends with the last target; where examples count as a whole it is all targets, else that one alone.
 func TestLastAnswer(t *testing.T) {
@@ -14,11 +18,11 @@ func TestLastAnswer(t *testing.T) {
 					switch inside := i >= from && i < to; {
 					case inside && target == Ignore:
 						t.Fatalf("%s: the answer [%d,%d) has a position without a target", text(tk, ex), from, to)
-					case !inside && target != Ignore && (i >= to || tk.ExactMatch()):
+					case !inside && target != Ignore && (i >= to || tk.Metric() == metric.ExactMatch):
 						t.Fatalf("%s: the answer [%d,%d) leaves out a target", text(tk, ex), from, to)
 					}
 				}
-				if !tk.ExactMatch() && to != from+1 {
+				if tk.Metric() != metric.ExactMatch && to != from+1 {
 					t.Fatalf("%s: the answer [%d,%d) is of several positions", text(tk, ex), from, to)
 				}
 			}

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"coil/config/schema"
+	"coil/metric"
 )
 
 // Assignment configures variable assignment, a reasoning primitive: some letters
@@ -227,8 +228,8 @@ func (t *assignment) kind(k int) (depth int, f *notation) {
 	return t.depths[k/len(t.formats)], &t.formats[k%len(t.formats)]
 }
 
-// ExactMatch is false: each answer belongs to a separate question.
-func (t *assignment) ExactMatch() bool { return false }
+// Metric is accuracy: each answer belongs to a separate question.
+func (t *assignment) Metric() metric.Metric { return metric.Accuracy }
 
 func (t *assignment) NewSampler() Sampler {
 	lines := t.variables * (t.depths[len(t.depths)-1] + 1)

@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"coil/config/schema"
+	"coil/metric"
 )
 
 // GroupWord configures the word problem of a finite group: given elements
@@ -143,8 +144,8 @@ func (t *groupWord) Kinds() []string {
 	return kinds
 }
 
-// ExactMatch is false: each position is a separate question.
-func (t *groupWord) ExactMatch() bool { return false }
+// Metric is accuracy: each position is a separate question.
+func (t *groupWord) Metric() metric.Metric { return metric.Accuracy }
 
 func (t *groupWord) NewSampler() Sampler { return &groupWordSampler{groupWord: t} }
 

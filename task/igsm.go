@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"coil/config/schema"
+	"coil/metric"
 )
 
 // IGSM configures i-GSM, arithmetic over a graph of quantities: definitions in random order, some of which are not needed,
@@ -486,7 +487,7 @@ func (t *igsm) Kinds() []string {
 	return names
 }
 
-// ExactMatch is false: a held-out example has one target.
-func (t *igsm) ExactMatch() bool { return false }
+// Metric is accuracy: a held-out example has one target.
+func (t *igsm) Metric() metric.Metric { return metric.Accuracy }
 
 func (t *igsm) NewSampler() Sampler { return t.sampler() }

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"coil/metric"
 	"coil/thorough"
 )
 
@@ -746,8 +747,8 @@ func TestIGSMDescription(t *testing.T) {
 			t.Fatal(err)
 		}
 		v := task.Vocabulary()
-		if task.Name() != "i-gsm" || task.ExactMatch() || task.Length() != tt.length || len(v) != tt.vocabulary || fmt.Sprint(v[:21]) != tt.words {
-			t.Errorf("%s, exact match %t, length %d, %d tokens: %v", task.Name(), task.ExactMatch(), task.Length(), len(v), v)
+		if task.Name() != "i-gsm" || task.Metric() != metric.Accuracy || task.Length() != tt.length || len(v) != tt.vocabulary || fmt.Sprint(v[:21]) != tt.words {
+			t.Errorf("%s, judged by %s, length %d, %d tokens: %v", task.Name(), task.Metric(), task.Length(), len(v), v)
 		}
 	}
 }

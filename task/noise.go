@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"coil/config/schema"
+	"coil/metric"
 )
 
 // Noise configures sequences of uniform random tokens; the target at each
@@ -65,8 +66,8 @@ func (t *noise) Vocabulary() []string {
 
 func (t *noise) Kinds() []string { return []string{"noise"} }
 
-// ExactMatch is false: each position is a separate guess.
-func (t *noise) ExactMatch() bool { return false }
+// Metric is accuracy: each position is a separate guess.
+func (t *noise) Metric() metric.Metric { return metric.Accuracy }
 
 func (t *noise) NewSampler() Sampler { return &noiseSampler{noise: t} }
 

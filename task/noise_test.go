@@ -13,7 +13,7 @@ func TestNoiseDescription(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := fmt.Sprintln(task.Name(), task.Length(), task.Vocabulary(), task.Kinds(), task.ExactMatch()); got != "noise 5 [0 1 2 3 4 5 6 7 8 9 10 11] [noise] false\n" {
+	if got := fmt.Sprintln(task.Name(), task.Length(), task.Vocabulary(), task.Kinds(), task.Metric()); got != "noise 5 [0 1 2 3 4 5 6 7 8 9 10 11] [noise] accuracy\n" {
 		t.Error(got)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"coil/config/schema"
+	"coil/metric"
 
 	"gonum.org/v1/gonum/mathext"
 )
@@ -145,8 +146,8 @@ func (t *phop) Kinds() []string {
 	return []string{fmt.Sprintf("%d hops", t.Hops)}
 }
 
-// ExactMatch is false: each position is a separate question.
-func (t *phop) ExactMatch() bool { return false }
+// Metric is accuracy: each position is a separate question.
+func (t *phop) Metric() metric.Metric { return metric.Accuracy }
 
 func (t *phop) NewSampler() Sampler { return t.sampler() }
 

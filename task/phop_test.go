@@ -391,7 +391,7 @@ func TestPHopDescription(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := fmt.Sprintln(task.Name(), task.Length(), task.Vocabulary(), task.Kinds(), task.ExactMatch()); got != "p-hop 64 [a b c d e] ["+want+"] false\n" {
+		if got := fmt.Sprintln(task.Name(), task.Length(), task.Vocabulary(), task.Kinds(), task.Metric()); got != "p-hop 64 [a b c d e] ["+want+"] accuracy\n" {
 			t.Error(got)
 		}
 	}

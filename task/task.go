@@ -32,6 +32,8 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"coil/metric"
 )
 
 // Split names one of the two disjoint sets of questions.
@@ -81,9 +83,8 @@ type Task interface {
 	// Kinds names the sorts of question that evaluation reports apart, at least
 	// one. Training may draw from only some of them.
 	Kinds() []string
-	// ExactMatch says what the headline accuracy counts: sequences of which every
-	// target is right (true), or targets that are right (false).
-	ExactMatch() bool
+	// Metric is what the task is judged by.
+	Metric() metric.Metric
 	// NewSampler returns a sampler with its own scratch memory.
 	NewSampler() Sampler
 	// Explain prints an example so that a person can follow it by hand. It fails

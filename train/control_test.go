@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"coil/run"
+	"coil/run/runtest"
 )
 
 // told returns a next that gives commands after certain steps.
@@ -25,7 +26,7 @@ func told(tr *Trainer, commands map[int][]run.Command) func() run.Command {
 // kinds are the kinds and steps of all events but reports of training.
 func kinds(t *testing.T, r *run.Run) string {
 	t.Helper()
-	h, err := r.History()
+	h, err := runtest.Events(r)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -21,7 +21,7 @@ func (t *Trainer) GoBack() int {
 		return 0
 	}
 	h, _ := t.run.History() // garbled lines are ignored
-	in := inVain(h)
+	in := inVain(h.Log)
 	for _, c := range slices.Backward(cs) {
 		p, err := positionAt(c)
 		if err == nil && !circumstancesOf(c).Diverged && p.Loss <= 2*math.Log(float64(t.Model.Vocabulary))+1 && in[c.Step] < 2 {
@@ -32,23 +32,23 @@ func (t *Trainer) GoBack() int {
 }
 
 // inVain counts, for each checkpoint, how often the run diverged from it without saving another.
-func inVain(h run.History) map[int]int {
+func inVain(log []run.Event) map[int]int {
 	failed := map[int]int{}
-	at, before := 0, 0
-	last := ""
-	for _, e := range h {
+	at, before, saved := 0, 0, false
+	for _, e := range log {
 		switch {
 		case e.Kind == run.KindCheckpoint || e.Kind == run.KindResume:
-			at, before = e.Step, at
+			at, before, saved = e.Step, at, e.Kind == run.KindCheckpoint
 		case e.Kind == run.KindError && strings.HasPrefix(e.Text, divergedText):
-			if failed[at]++; e.Step == at {
-				failed[at] = math.MaxInt
+			failed[at]++
+			if e.Step != at {
+				continue
 			}
-			if last == run.KindCheckpoint { // of weights that were saved because it has diverged
+			failed[at] = math.MaxInt
+			if saved { // because it has diverged, perhaps
 				failed[before]++
 			}
 		}
-		last = e.Kind
 	}
 	return failed
 }

@@ -12,6 +12,7 @@ import (
 	"coil/graph"
 	"coil/optim"
 	"coil/run"
+	"coil/run/runtest"
 )
 
 // poison changes weights of the newest checkpoint into ones of the size of x and saves that as the next step's.
@@ -83,7 +84,7 @@ func TestDivergence(t *testing.T) {
 		}
 		wantSame(t, latest(t, r), before)
 		wantFinite(t, tr)
-		h, err := r.History()
+		h, err := runtest.Events(r)
 		if last := h[len(h)-1]; err != nil || last.Kind != run.KindError || !strings.HasPrefix(last.Text, "diverged at step") {
 			t.Errorf("%s: the last event is %v, %v", optimizer, last, err)
 		}

@@ -8,6 +8,7 @@ import (
 	"coil/backend/cpu"
 	"coil/eval"
 	"coil/run"
+	"coil/run/runtest"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -101,7 +102,7 @@ func TestSamplesOfAnEvaluation(t *testing.T) {
 		if err := tr.Run(r, nil); err != nil {
 			t.Fatal(err)
 		}
-		h, err := r.History()
+		h, err := runtest.Events(r)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -8,6 +8,7 @@ import (
 	"coil/backend/cpu"
 	"coil/config"
 	"coil/run"
+	"coil/run/runtest"
 )
 
 // The advice after divergence is a checkpoint from which the run can continue: not one that was saved because the next step was
@@ -100,7 +101,7 @@ func TestRemarks(t *testing.T) {
 		t.Fatal(err)
 	}
 	notes := func() string {
-		h, err := r.History()
+		h, err := runtest.Events(r)
 		if err != nil {
 			t.Fatal(err)
 		}

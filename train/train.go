@@ -274,7 +274,7 @@ func (t *Trainer) Run(r *run.Run, next func() run.Command) error {
 func (t *Trainer) train(r *run.Run, next func() run.Command) error {
 	t.run, t.steering = r, pendingCommands{next: next}
 	h, _ := r.History() // garbled lines are ignored
-	t.seconds = h.Seconds(t.done)
+	t.seconds = h.SecondsAt(t.done)
 	defer t.activity.enter(run.PhaseDone)
 	if t.done == 0 { // otherwise, Rewind has recorded that the run continues
 		if err := t.event(Report{Event: run.Event{Kind: run.KindStart}}); err != nil {

@@ -19,6 +19,7 @@ import (
 	"coil/graph"
 	"coil/optim"
 	"coil/run"
+	"coil/run/runtest"
 	"coil/task"
 
 	"github.com/google/go-cmp/cmp"
@@ -141,10 +142,22 @@ func wantSame(t *testing.T, got, want map[string][]byte) {
 	}
 }
 
+// numbers are those of an event, by name.
+func numbers(e run.Event) map[string]run.Number {
+	values := map[string]run.Number{}
+	for k, v := range e.Train.Numbers() {
+		values[k.String()] = v
+	}
+	for k, v := range e.Eval.Numbers() {
+		values[k.String()] = v
+	}
+	return values
+}
+
 // reports are the values of the events of a kind, by step. Each step has one.
 func reports(t *testing.T, r *run.Run, kind string) map[int]map[string]run.Number {
 	t.Helper()
-	h, err := r.History()
+	h, err := runtest.Events(r)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -156,7 +169,7 @@ func reports(t *testing.T, r *run.Run, kind string) map[int]map[string]run.Numbe
 		if values[e.Step] != nil {
 			t.Errorf("step %d has two events of kind %s", e.Step, kind)
 		}
-		values[e.Step] = e.Values()
+		values[e.Step] = numbers(e)
 	}
 	return values
 }
@@ -206,7 +219,7 @@ func TestEvents(t *testing.T) {
 	if d := cmp.Diff(want, told); d != "" {
 		t.Errorf("it told %s", d)
 	}
-	h, err := r.History()
+	h, err := runtest.Events(r)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -218,11 +231,11 @@ func TestEvents(t *testing.T) {
 		t.Errorf("it wrote %s", d)
 	}
 	for _, name := range []string{"loss", "accuracy", "grad_norm", "lr", "tokens", "tokens_per_second", "data_wait", "seconds", "loss_loop_1", "loss_loop_2"} {
-		if v, ok := h[3].Values()[name]; !ok || notFinite(float64(v)) {
+		if v, ok := numbers(h[3])[name]; !ok || notFinite(float64(v)) {
 			t.Errorf("a train event has %s = %v", name, v)
 		}
 	}
-	if got, want := h[3].Values()["tokens"], run.Number(3*8*16); got != want {
+	if got, want := numbers(h[3])["tokens"], run.Number(3*8*16); got != want {
 		t.Errorf("after 3 steps there were %v tokens, want %v", got, want)
 	}
 	cs, err := r.Checkpoints()
@@ -243,7 +256,7 @@ func TestStopInTheLastEvaluation(t *testing.T) {
 	if tr.Done() != c.Train.Steps {
 		t.Fatalf("it stopped at step %d", tr.Done())
 	}
-	h, err := r.History()
+	h, err := runtest.Events(r)
 	if err != nil || h[len(h)-1].Kind != run.KindStop {
 		t.Errorf("the last event is %v, %v", h[len(h)-1], err)
 	}
@@ -389,15 +402,15 @@ func TestTrainingWorks(t *testing.T) {
 		if err := newTrainer(t, c, 2).Run(r, nil); err != nil {
 			t.Fatal(err)
 		}
-		h, err := r.History()
+		h, err := runtest.Events(r)
 		if err != nil {
 			t.Fatal(err)
 		}
 		e := h[len(h)-2]
-		t.Logf("%s: held-out accuracy %.3f, loss %.3f", optimizer, float64(e.Values()["accuracy"]), float64(e.Values()["loss"]))
+		t.Logf("%s: held-out accuracy %.3f, loss %.3f", optimizer, *e.Eval.Accuracy, *e.Eval.Loss)
 		// The answer differs from the letter before it, so guessing among the other two is right half of the time.
 		if e.Kind != run.KindEval || *e.Eval.Accuracy < 0.85 {
-			t.Errorf("%s: %v", optimizer, e.Values())
+			t.Errorf("%s: %v", optimizer, e)
 		}
 	}
 }

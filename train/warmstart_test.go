@@ -14,6 +14,7 @@ import (
 	"coil/loop"
 	"coil/model"
 	"coil/run"
+	"coil/run/runtest"
 	"coil/task"
 
 	"github.com/google/go-cmp/cmp"
@@ -281,7 +282,7 @@ func TestOrigin(t *testing.T) {
 	if err := tr.Run(r, after(1)); !errors.Is(err, ErrStopped) {
 		t.Fatal(err)
 	}
-	h, err := r.History()
+	h, err := runtest.Events(r)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -357,7 +358,7 @@ func TestBeginWith(t *testing.T) {
 	if got := values(t, tr.state.weights); !slices.Equal(got, weights) {
 		t.Error("the weights after the run are not those that were given")
 	}
-	if h, err := r.History(); err != nil || !slices.ContainsFunc(h, func(e run.Event) bool { return e.Kind == run.KindNote && e.Text == "made by hand" }) {
+	if h, err := runtest.Events(r); err != nil || !slices.ContainsFunc(h, func(e run.Event) bool { return e.Kind == run.KindNote && e.Text == "made by hand" }) {
 		t.Errorf("the events are %v, %v", h, err)
 	}
 }

@@ -73,7 +73,7 @@ func (m *model) followCells() {
 	}
 	m.runs = followed
 	m.top = max(0, slices.Index(followed, shown))
-	if m.runs[m.top].ended != "" && len(followed) > 1 { // the next one
+	if m.runs[m.top].ended() && len(followed) > 1 { // the next one
 		m.top = (m.top + 1) % len(followed)
 	}
 }

@@ -2,12 +2,11 @@ package tui
 
 import (
 	"math"
-	"slices"
 	"sort"
 
 	"coil/plot"
+	"coil/run"
 	"coil/tui/canvas"
-	"coil/tui/curve"
 
 	tea "github.com/charmbracelet/bubbletea"
 )
@@ -15,7 +14,7 @@ import (
 // panelChart is one chart of a panel.
 type panelChart struct {
 	name  string
-	lines func(r *record) []line
+	lines func(h *run.History) []line
 	share bool // values are shares, shown in percent
 	log   bool // starts with a logarithmic axis
 	exact bool // values have no noise, and are never smoothed
@@ -23,8 +22,8 @@ type panelChart struct {
 
 // line is a curve of a chart.
 type line struct {
-	of    *curves
-	name  string
+	of    *run.Series
+	key   run.Key
 	marks bool
 }
 
@@ -40,7 +39,7 @@ const (
 
 func (a axis) String() string { return [axes]string{"steps", "time", "tokens"}[a] }
 
-func (a axis) of(p curve.Point) float64 {
+func (a axis) of(p run.Point) float64 {
 	switch a {
 	case bySeconds:
 		return p.Seconds
@@ -94,7 +93,7 @@ type chartState struct {
 	cursor    float64 // on the x axis
 	smoothing int
 	log       map[string]bool // by chart
-	scratch   []curve.Point
+	scratch   []run.Point
 }
 
 // chartPlace is where a chart was drawn, with its window.
@@ -149,7 +148,7 @@ func (m *model) chart(p panelChart) *plot.Chart {
 	}
 	for i := range m.runs {
 		i = (m.top + 1 + i) % len(m.runs)
-		for j, l := range p.lines(m.runs[i].record) {
+		for j, l := range p.lines(m.runs[i].History) {
 			color := j
 			if len(m.runs) > 1 {
 				color = i
@@ -162,11 +161,11 @@ func (m *model) chart(p panelChart) *plot.Chart {
 
 // series are the curve as it is, faint, and smoothed; or marks.
 func (m *model) series(w *watched, l line, color int, p panelChart) []plot.Series {
-	k := l.of.byName[l.name]
-	if k == nil {
+	points := l.of.Points(l.key)
+	if len(points) == 0 {
 		return nil
 	}
-	name := l.name
+	name := l.key.String()
 	switch {
 	case l.marks && len(m.runs) > 1: // one name for each run
 		name = ""
@@ -175,7 +174,6 @@ func (m *model) series(w *watched, l line, color int, p panelChart) []plot.Serie
 	case len(m.runs) > 1:
 		name = w.name()
 	}
-	points := k.Points()
 	if l.marks {
 		return []plot.Series{{Name: name, Points: m.xy(points), Color: color, Kind: plot.Marks}}
 	}
@@ -183,18 +181,18 @@ func (m *model) series(w *watched, l line, color int, p panelChart) []plot.Serie
 	if weight == 0 || p.exact || len(points) < 3 {
 		return []plot.Series{{Name: name, Points: m.xy(points), Color: color, Kind: plot.Line}}
 	}
-	m.charts.scratch = curve.Smooth(points, 1-weight, m.charts.scratch[:0])
+	m.charts.scratch = smooth(points, 1-weight, m.charts.scratch[:0])
 	if len(m.runs) == 1 {
 		name = "smoothed"
 	}
-	smooth := plot.Series{Name: name, Points: m.xy(m.charts.scratch), Color: color, Kind: plot.Line}
+	smoothed := plot.Series{Name: name, Points: m.xy(m.charts.scratch), Color: color, Kind: plot.Line}
 	if len(m.runs) > 1 { // as they are, many runs hide each other
-		return []plot.Series{smooth}
+		return []plot.Series{smoothed}
 	}
-	return []plot.Series{{Name: "raw", Points: m.xy(points), Color: color, Kind: plot.Faint}, smooth}
+	return []plot.Series{{Name: "raw", Points: m.xy(points), Color: color, Kind: plot.Faint}, smoothed}
 }
 
-func (m *model) xy(points []curve.Point) []plot.Point {
+func (m *model) xy(points []run.Point) []plot.Point {
 	xy := make([]plot.Point, len(points))
 	for i, p := range points {
 		xy[i] = plot.Point{X: m.charts.axis.of(p), Y: p.Y}
@@ -206,11 +204,9 @@ func (m *model) xy(points []curve.Point) []plot.Point {
 func (m *model) extent() (lo, hi float64) {
 	lo, hi = math.Inf(1), math.Inf(-1)
 	for _, w := range m.runs {
-		if k := w.train.byName["loss"]; k != nil {
-			if points := k.Points(); len(points) > 0 {
-				lo = min(lo, m.charts.axis.of(points[0]))
-				hi = max(hi, m.charts.axis.of(points[len(points)-1]))
-			}
+		if points := w.Train.Points(run.Loss.Key()); len(points) > 0 {
+			lo = min(lo, m.charts.axis.of(points[0]))
+			hi = max(hi, m.charts.axis.of(points[len(points)-1]))
 		}
 	}
 	if !(lo < hi) {
@@ -299,12 +295,11 @@ func (m *model) moveCursor(by int) tea.Cmd {
 
 // snap puts the cursor on the report next to it, or some reports further.
 func (m *model) snap(by int) {
-	k := m.shown().train.byName["loss"]
-	if k == nil || k.Len() == 0 {
-		m.charts.hasCursor = false
+	points, s := m.shown().Train.Points(run.Loss.Key()), &m.charts
+	if len(points) == 0 {
+		s.hasCursor = false
 		return
 	}
-	points, s := k.Points(), &m.charts
 	i := sort.Search(len(points), func(i int) bool { return s.axis.of(points[i]) >= s.cursor })
 	if i == len(points) || i > 0 && s.cursor-s.axis.of(points[i-1]) < s.axis.of(points[i])-s.cursor {
 		i--
@@ -349,16 +344,4 @@ func (m *model) smooth(by int) tea.Cmd {
 		return m.say("raw curves")
 	}
 	return m.say("smoothing: %g of the past", smoothings[s.smoothing])
-}
-
-// loopsOf are the loops that have a value of that name, in order.
-func loopsOf(c *curves, prefix string) []int {
-	var loops []int
-	for name := range c.newest {
-		if n, ok := loopOf(name, prefix); ok {
-			loops = append(loops, n)
-		}
-	}
-	slices.Sort(loops)
-	return loops
 }

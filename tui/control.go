@@ -30,7 +30,7 @@ func (m *model) send(c run.Command) tea.Cmd {
 
 // paused reports whether training pauses.
 func (m *model) paused() bool {
-	return m.shown().phase == run.PhasePaused || m.training() && m.moment.Phase == run.PhasePaused // whichever was heard of first
+	return m.shown().Phase == run.PhasePaused || m.training() && m.moment.Phase == run.PhasePaused // whichever was heard of first
 }
 
 // pause pauses training, or continues.

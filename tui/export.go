@@ -19,7 +19,7 @@ func (m *model) export() tea.Cmd {
 	folder := filepath.Join(w.run.Path(), "plots")
 	var names []string
 	for _, p := range m.focusedCharts() {
-		name := fmt.Sprintf("%s-step-%06d", strings.ReplaceAll(p.name, " ", "-"), w.step)
+		name := fmt.Sprintf("%s-step-%06d", strings.ReplaceAll(p.name, " ", "-"), w.Latest)
 		if err := m.exportChart(p, filepath.Join(folder, name)); err != nil {
 			return m.say("could not write the chart: %v", err)
 		}

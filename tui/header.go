@@ -52,7 +52,7 @@ func (m *model) drawHeader(a canvas.Area) {
 const leastProgress = 50
 
 func (m *model) headline(w *watched) []string {
-	s := w.setup
+	s := w.Setup
 	if s.Model == "" {
 		if w.run == nil {
 			return []string{"preparing the first step"}
@@ -73,31 +73,31 @@ func (m *model) headline(w *watched) []string {
 // drawProgress draws steps, a bar, the newest figures and times. What has no room is left out, the least important first: the
 // bar, the times, the steps, the speed, the accuracy, and at last the loss.
 func (m *model) drawProgress(a canvas.Area, w *watched) {
-	done, elapsed := w.step, w.seconds
+	done, elapsed := w.Latest, w.Seconds
 	if m.training() { // between two reports
 		done = max(done, m.moment.Step)
-		if m.moment.Phase == run.PhaseTraining && !w.newest.IsZero() {
-			elapsed += max(0, m.now.Sub(w.newest).Seconds())
+		if m.moment.Phase == run.PhaseTraining && !w.Newest.IsZero() {
+			elapsed += max(0, m.now.Sub(w.Newest).Seconds())
 		}
 	}
 	steps := fmt.Sprintf("%d", done)
 	share := 0.0
-	if n := w.setup.Steps; n > 0 {
+	if n := w.Setup.Steps; n > 0 {
 		steps = fmt.Sprintf("%d/%d", done, n)
 		share = min(1, float64(done)/float64(n))
 	}
 	figures := make([]string, 5) // from the left to the right
-	if v, ok := w.held.value(w.metric()); ok {
-		figures[0] = w.metricName() + " " + format.Percent(v, 1)
+	if v, ok := w.HeldOut.Current(run.Judged(w.Setup.Metric).Key()); ok {
+		figures[0] = w.Setup.Metric.String() + " " + w.Setup.Metric.Format(v)
 	}
-	if v, ok := w.train.value("loss"); ok {
+	if v, ok := w.Train.Value(run.Loss.Key()); ok {
 		figures[1] = "loss " + format.Number(v)
 	}
-	if v, ok := w.train.value("tokens_per_second"); ok {
+	if v, ok := w.Train.Value(run.TokensPerSecond.Key()); ok {
 		figures[2] = format.Rate(v, "tokens")
 	}
 	figures[3] = format.Seconds(math.Trunc(elapsed))
-	if left := w.left(); left > 0 && w.ended == "" {
+	if left := w.Left(); left > 0 && !w.ended() {
 		figures[4] = format.Duration(left.Round(time.Second)) + " left"
 	}
 	var shown [5]bool
@@ -133,7 +133,7 @@ func (m *model) drawProgress(a canvas.Area, w *watched) {
 	}
 	a.TextRight(0, right, canvas.Plain)
 	bar := a.Sub(x, 0, a.Width()-x-len([]rune(right))-1, 1)
-	if bar.Width() < 5 || w.setup.Steps == 0 {
+	if bar.Width() < 5 || w.Setup.Steps == 0 {
 		return
 	}
 	bar.Fill('░', canvas.Dim)

@@ -1,15 +1,14 @@
 package tui
 
 import (
-	"fmt"
 	"math"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
 
+	"coil/metric"
 	"coil/run"
 	"coil/tui/canvas"
 
@@ -36,7 +35,7 @@ func anyEvent() *rapid.Generator[run.Event] {
 		}
 		if rapid.IntRange(0, 3).Draw(t, "has setup") == 0 {
 			e.Setup = &run.Setup{Model: text.Draw(t, "model"), LayersPerBlock: rapid.IntRange(-2, 1<<40).Draw(t, "layers"), Loops: rapid.SliceOfN(rapid.IntRange(-2, 1<<40), 0, 5).Draw(t, "loops"),
-				Looped: rapid.IntRange(-2, 6).Draw(t, "looped"), Steps: rapid.IntRange(-2, 1<<40).Draw(t, "steps"), Metric: text.Draw(t, "metric"), Device: text.Draw(t, "device"),
+				Looped: rapid.IntRange(-2, 6).Draw(t, "looped"), Steps: rapid.IntRange(-2, 1<<40).Draw(t, "steps"), Metric: rapid.SampledFrom([]metric.Metric{metric.Accuracy, metric.ExactMatch}).Draw(t, "metric"), Device: text.Draw(t, "device"),
 				Memory: rapid.Int64().Draw(t, "memory"), MemoryLimit: rapid.Int64().Draw(t, "limit")}
 		}
 		var samples []run.Sample
@@ -88,7 +87,7 @@ func TestTakesAnything(t *testing.T) {
 			default:
 				w := m.runs[rapid.IntRange(0, len(m.runs)-1).Draw(t, "run")]
 				for range rapid.IntRange(1, 10).Draw(t, "events") {
-					w.add(anyEvent().Draw(t, "event"))
+					w.Add(anyEvent().Draw(t, "event"))
 				}
 				m.dirty = true
 			}
@@ -177,7 +176,7 @@ func TestGrowingAndGarbled(t *testing.T) {
 		t.Fatal(err)
 	}
 	poll()
-	if p, _ := m.shown().train.byName["loss"].Last(); p.Step != 200 {
+	if p, _ := m.shown().Train.Last(run.Loss.Key()); p.Step != 200 {
 		t.Errorf("after going back to step 200 the last report is of %g", p.Step)
 	}
 	if err := r.Close(); err != nil {
@@ -193,38 +192,10 @@ func TestGrowingAndGarbled(t *testing.T) {
 	has(t, m, "200/1200")
 }
 
-// However long a run is, it takes the same memory.
-func TestMemoryIsBounded(t *testing.T) {
-	r := newRecord()
-	grow := func(from, to int) {
-		for step := from; step < to; step++ {
-			r.add(reported(step, 1<<30))
-			if step%10 == 0 {
-				e := evaluated(step, 1<<30)
-				e.Eval.Other = map[string]run.Number{fmt.Sprint(step): 1} // a new name each time
-				r.add(e)
-			}
-		}
-	}
-	heap := func() uint64 {
-		var s runtime.MemStats
-		runtime.GC()
-		runtime.ReadMemStats(&s)
-		return s.HeapAlloc
-	}
-	grow(1, 30_000)
-	before := heap()
-	grow(30_000, 90_000)
-	if after := heap(); after > before+before/4+1<<20 {
-		t.Errorf("%d bytes became %d", before, after)
-	}
-	runtime.KeepAlive(r)
-}
-
 func BenchmarkFrame(b *testing.B) {
 	m := newModel(Options{Style: style(), Runs: []*run.Run{nil}}, clock)
 	for step := 10; step < 40000; step += 10 {
-		m.runs[0].add(reported(step, 40000))
+		m.runs[0].Add(reported(step, 40000))
 	}
 	m.width, m.height = 160, 45
 	b.ReportAllocs()

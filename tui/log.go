@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"coil/format"
+	"coil/metric"
 	"coil/run"
 	"coil/tui/canvas"
 )
@@ -18,23 +19,24 @@ type logLine struct {
 	text string
 }
 
-// longestLine is how much is kept of a text that comes from a file.
-const longestLine = 2000
-
-// describe says in words what happened, "" for reports of training, which are curves.
-func (r *record) describe(e run.Event) string {
-	text := strings.ToValidUTF8(e.Text[:min(len(e.Text), longestLine)], "?")
+// describe says in words what happened; m is what the task is judged by.
+func describe(e run.Event, m metric.Metric) string {
 	switch e.Kind {
-	case run.KindTrain:
-		return ""
 	case run.KindStart:
 		return "the run begins"
 	case run.KindSetup:
-		s := r.setup
-		return fmt.Sprintf("%s on %s, %s", s.Model, s.Task, s.Backend)
+		if e.Setup == nil {
+			return "training begins"
+		}
+		return fmt.Sprintf("%s on %s, %s", e.Setup.Model, e.Setup.Task, e.Setup.Backend)
 	case run.KindEval:
-		v := float64(e.Values()[r.metric()])
-		return fmt.Sprintf("step %d: held-out %s %s, loss %s", e.Step, r.metricName(), format.Percent(v, 1), format.Fixed(float64(e.Values()["loss"]), 4))
+		var score run.Score
+		if e.Eval != nil {
+			score = e.Eval.Score
+		}
+		v, _ := score.Value(run.Judged(m))
+		loss, _ := score.Value(run.Loss)
+		return fmt.Sprintf("step %d: held-out %s %s, loss %s", e.Step, m, m.Format(v), format.Fixed(loss, 4))
 	case run.KindCheckpoint:
 		return fmt.Sprintf("step %d: checkpoint", e.Step)
 	case run.KindResume:
@@ -48,44 +50,41 @@ func (r *record) describe(e run.Event) string {
 	case run.KindEnd:
 		return fmt.Sprintf("all %d steps are done", e.Step)
 	case run.KindError:
-		return "failed: " + text
+		return "failed: " + e.Text
 	}
-	if text == "" { // of a kind that this version does not know, with nothing to read
-		return ""
-	}
-	return text
-}
-
-// metricName is what the metric is called.
-func (r *record) metricName() string {
-	if r.metric() == "exact" {
-		return "exact match"
-	}
-	return "accuracy"
+	return e.Text // of a kind that this version does not know perhaps, with nothing to read
 }
 
 // drawLog draws the newest lines of the log, or older ones when scrolled.
 func (m *model) drawLog(a canvas.Area) {
 	w := m.shown()
-	lines := w.lines
+	var after []logLine // what there is besides the log
+	add := func(at time.Time, kind, text string) { after = append(after, logLine{at, kind, text}) }
 	if m.o.Training != nil {
 		for _, text := range m.o.Training.Log() {
-			lines = append(lines[:len(lines):len(lines)], logLine{text: text})
+			add(time.Time{}, "", text)
 		}
 	}
-	if w.passed > 0 {
-		lines = append(lines[:len(lines):len(lines)], logLine{time: w.newest, kind: run.KindError, text: fmt.Sprintf("skipped %d lines of events.jsonl that are not events", w.passed)})
+	if w.Garbled > 0 {
+		add(w.Newest, run.KindError, fmt.Sprintf("skipped %d lines of events.jsonl that are not events", w.Garbled))
 	}
 	if w.run != nil && w.run.Damage() != nil {
-		lines = append(lines[:len(lines):len(lines)], logLine{time: w.newest, kind: run.KindError, text: w.run.Damage().Error()})
+		add(w.Newest, run.KindError, w.run.Damage().Error())
 	}
 	if w.crash != nil {
-		lines = append(lines[:len(lines):len(lines)], logLine{time: w.crash.Time, kind: run.KindError, text: "the run " + w.crash.String()})
+		add(w.crash.Time, run.KindError, "the run "+w.crash.String())
 	}
 	if w.err != nil {
-		lines = append(lines[:len(lines):len(lines)], logLine{time: m.now, kind: run.KindError, text: w.err.Error()})
+		add(m.now, run.KindError, w.err.Error())
 	}
-	rows := m.newestRows(lines, a.Width(), a.Height())
+	n := len(w.Log)
+	rows := m.newestRows(n+len(after), func(i int) logLine {
+		if i >= n {
+			return after[i-n]
+		}
+		e := w.Log[i]
+		return logLine{e.Time, e.Kind, describe(e, w.Setup.Metric)}
+	}, a.Width(), a.Height())
 	if len(rows) == 0 {
 		a.TextCenter(a.Height()/2, "nothing yet", canvas.Dim)
 		return
@@ -115,12 +114,12 @@ func (m *model) drawLog(a canvas.Area) {
 	}
 }
 
-// newestRows are the last rows of the lines that pass the filter, as wide as the panel, up to where it is scrolled.
-func (m *model) newestRows(lines []logLine, width, height int) []logLine {
+// newestRows are the last rows of n lines, of those that pass the filter, as wide as the panel, up to where it is scrolled.
+func (m *model) newestRows(n int, line func(i int) logLine, width, height int) []logLine {
 	var upwards []logLine
-	for i := len(lines) - 1; i >= 0 && len(upwards) < height+m.scrolled[logID]; i-- {
-		if m.matches(lines[i].text) {
-			rows := lines[i].wrap(width)
+	for i := n - 1; i >= 0 && len(upwards) < height+m.scrolled[logID]; i-- {
+		if l := line(i); l.text != "" && m.matches(l.text) {
+			rows := l.wrap(width)
 			slices.Reverse(rows)
 			upwards = append(upwards, rows...)
 		}

@@ -11,7 +11,7 @@ import (
 // drawLoops draws the architecture, which loop is running, and how well the model does after each loop.
 func (m *model) drawLoops(a canvas.Area) {
 	w := m.shown()
-	s := w.setup
+	s, metric := w.Setup, run.Judged(w.Setup.Metric)
 	if s.Model == "" {
 		a.TextCenter(a.Height()/2, "no data yet", canvas.Dim)
 		return
@@ -20,8 +20,7 @@ func (m *model) drawLoops(a canvas.Area) {
 	if a.Height() >= 9 {
 		y = m.drawArchitecture(a, s)
 	}
-	loops := loopsOf(&w.held, w.metric())
-	prefix := w.metric()
+	loops := run.Loops(w.HeldOut.CurrentKeys(), metric)
 	if len(loops) == 0 {
 		a.Text(0, y, "accuracy after each loop: after the first evaluation", canvas.Dim)
 		return
@@ -34,10 +33,10 @@ func (m *model) drawLoops(a canvas.Area) {
 		bars = rows.Sub(0, 0, rows.Width()-numbers, rows.Height())
 		rows.TextRight(0, "      loss    change", canvas.Dim)
 	}
-	bars.Text(0, 0, fmt.Sprintf("loop  %s · step %d", w.metricName(), w.held.step), canvas.Dim)
+	bars.Text(0, 0, fmt.Sprintf("loop  %s · step %d", s.Metric, w.HeldOut.Step()), canvas.Dim)
 	first := m.held(loopsID, len(loops), rows.Height()-1)
 	for i, n := range loops[first:] {
-		v, _ := w.held.value(loopName(prefix, n))
+		v, _ := w.HeldOut.Current(metric.After(n))
 		style := canvas.Series(5)
 		label := fmt.Sprintf("%3d ", n)
 		if n == m.running() {
@@ -46,11 +45,11 @@ func (m *model) drawLoops(a canvas.Area) {
 		if n == s.Count() {
 			style = canvas.Accent
 		}
-		canvas.Bars(bars.Sub(0, i+1, bars.Width(), 1), []canvas.Bar{{Label: label, Value: v, Of: 1, Text: format.Percent(v, 1), Style: style}})
+		canvas.Bars(bars.Sub(0, i+1, bars.Width(), 1), []canvas.Bar{{Label: label, Value: v, Of: 1, Text: s.Metric.Format(v), Style: style}})
 		if !narrow {
-			loss, _ := w.held.value(loopName("loss", n))
+			loss, _ := w.HeldOut.Current(run.Loss.After(n))
 			text := fmt.Sprintf("%10s", format.Number(loss))
-			if change, ok := w.held.value(loopName("change", n)); ok {
+			if change, ok := w.HeldOut.Current(run.Change.After(n)); ok {
 				text += fmt.Sprintf("%10s", format.Number(change))
 			} else {
 				text += fmt.Sprintf("%10s", "")

@@ -5,22 +5,23 @@ import (
 	"strings"
 
 	"coil/format"
+	"coil/run"
 	"coil/tui/canvas"
 )
 
 // drawMachine draws memory against the plan and the limit, heat and power.
 func (m *model) drawMachine(a canvas.Area) {
 	w := m.shown()
-	s := w.setup
+	s := w.Setup
 	var bars []canvas.Bar
 	limit := float64(s.MemoryLimit)
 	if s.Memory > 0 {
 		bars = append(bars, canvas.Bar{Label: "planned", Value: float64(s.Memory), Of: limit, Text: format.Bytes(s.Memory), Style: canvas.Series(0)})
 	}
-	if v, ok := w.train.value("memory"); ok {
+	if v, ok := w.Train.Value(run.Memory.Key()); ok {
 		bars = append(bars, canvas.Bar{Label: "in use", Value: v, Of: limit, Text: format.Bytes(v), Style: canvas.Series(1)})
 	}
-	if v, ok := w.train.value("memory_peak"); ok {
+	if v, ok := w.Train.Value(run.MemoryPeak.Key()); ok {
 		bars = append(bars, canvas.Bar{Label: "at most", Value: v, Of: limit, Text: format.Bytes(v), Style: canvas.Series(2)})
 	}
 	canvas.Bars(a.Sub(0, 0, a.Width(), len(bars)), bars)
@@ -29,7 +30,7 @@ func (m *model) drawMachine(a canvas.Area) {
 		a.Text(0, y, "limit "+format.Bytes(limit), canvas.Dim)
 		y++
 	}
-	parts, style := conditions(w.train)
+	parts, style := conditions(&w.Train)
 	if parts != "" {
 		a.Text(0, y, parts, style)
 		y++
@@ -41,10 +42,10 @@ func (m *model) drawMachine(a canvas.Area) {
 }
 
 // conditions shows temperature and power, as the system reports them.
-func conditions(c curves) (string, canvas.Style) {
+func conditions(s *run.Series) (string, canvas.Style) {
 	var parts []string
 	style := canvas.Plain
-	if v, ok := c.value("thermal"); ok {
+	if v, ok := s.Value(run.Thermal.Key()); ok {
 		names := []string{"nominal", "fair", "serious", "critical"}
 		i := 0
 		if v > 0 { // and not NaN
@@ -58,13 +59,13 @@ func conditions(c curves) (string, canvas.Style) {
 			style = canvas.Bad
 		}
 	}
-	if v, ok := c.value("temperature"); ok {
+	if v, ok := s.Value(run.Temperature.Key()); ok {
 		parts = append(parts, fmt.Sprintf("%.0f °C", v))
 	}
-	if v, _ := c.value("low_power"); v > 0 {
+	if v, _ := s.Value(run.LowPower.Key()); v > 0 {
 		parts, style = append(parts, "low-power mode"), canvas.Warn
 	}
-	if v, ok := c.value("on_battery"); ok {
+	if v, ok := s.Value(run.OnBattery.Key()); ok {
 		parts = append(parts, map[bool]string{true: "on battery", false: "mains power"}[v > 0])
 	}
 	return strings.Join(parts, " · "), style

@@ -149,7 +149,7 @@ func (m *model) ended() tea.Cmd {
 	m.done, m.dirty = true, true
 	m.runs[0].run = m.o.Training.Run()
 	m.runs[0].poll(m.clock())
-	if w := m.runs[0]; w.run == nil || w.ended != run.KindEnd { // the rest is said on the normal screen
+	if w := m.runs[0]; w.run == nil || w.State != run.KindEnd { // the rest is said on the normal screen
 		return tea.Quit
 	}
 	return nil

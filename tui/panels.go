@@ -2,21 +2,24 @@ package tui
 
 import (
 	"fmt"
+
+	"coil/metric"
+	"coil/run"
 )
 
 // panels is what each panel shows.
 var panels = [panelCount]panel{
-	lossID: {title: "loss", least: 6, share: 4, charts: []panelChart{{name: "loss", lines: func(r *record) []line {
-		return []line{{of: &r.train, name: "loss"}, {of: &r.held, name: "loss", marks: true}}
+	lossID: {title: "loss", least: 6, share: 4, charts: []panelChart{{name: "loss", lines: func(h *run.History) []line {
+		return []line{{of: &h.Train, key: run.Loss.Key()}, {of: &h.HeldOut, key: run.Loss.Key(), marks: true}}
 	}}}},
-	accuracyID: {title: "accuracy", least: 5, share: 3, charts: []panelChart{{name: "accuracy", share: true, lines: func(r *record) []line {
-		return []line{{of: &r.train, name: "accuracy"}, {of: &r.held, name: r.metric(), marks: true}}
+	accuracyID: {title: "accuracy", least: 5, share: 3, charts: []panelChart{{name: "accuracy", share: true, lines: func(h *run.History) []line {
+		return []line{{of: &h.Train, key: run.Accuracy.Key()}, {of: &h.HeldOut, key: run.Judged(h.Setup.Metric).Key(), marks: true}}
 	}}}},
 	loopsID:   {title: "loops", least: 8, share: 4, draw: (*model).drawLoops},
 	samplesID: {title: "samples", least: 4, share: 2, draw: (*model).drawSamples},
 	ratesID: {title: "gradient norm · learning rate", least: 5, share: 2, charts: []panelChart{
-		{name: "gradient norm", log: true, lines: func(r *record) []line { return []line{{of: &r.train, name: "grad_norm"}} }},
-		{name: "learning rate", exact: true, lines: func(r *record) []line { return []line{{of: &r.train, name: "lr"}} }},
+		{name: "gradient norm", log: true, lines: func(h *run.History) []line { return []line{{of: &h.Train, key: run.GradNorm.Key()}} }},
+		{name: "learning rate", exact: true, lines: func(h *run.History) []line { return []line{{of: &h.Train, key: run.Rate.Key()}} }},
 	}},
 	speedID:   {title: "speed", least: 4, share: 2, draw: (*model).drawSpeed},
 	machineID: {title: "machine", least: 4, share: 1, draw: (*model).drawMachine},
@@ -32,8 +35,8 @@ func (m *model) panelTitle(id panelID) string {
 	}
 	r := m.shown()
 	switch {
-	case id == accuracyID && r.metric() == "exact":
-		t += " · exact match"
+	case id == accuracyID && r.Setup.Metric != metric.Accuracy:
+		t += " · " + r.Setup.Metric.String()
 	case id == lossID && m.charts.span < 1:
 		t += " · zoomed"
 	case (id == logID || id == valuesID) && m.filter != "":

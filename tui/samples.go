@@ -7,12 +7,13 @@ import (
 // drawSamples draws held-out questions with the model's answers.
 func (m *model) drawSamples(a canvas.Area) {
 	w := m.shown()
-	if len(w.samples) == 0 {
+	_, samples := w.Samples()
+	if len(samples) == 0 {
 		a.TextCenter(a.Height()/2, "after the first evaluation", canvas.Dim)
 		return
 	}
-	y := -m.held(samplesID, len(w.samples)*3, a.Height())
-	for _, s := range w.samples {
+	y := -m.held(samplesID, len(samples)*3, a.Height())
+	for _, s := range samples {
 		mark, style := "✓", canvas.Good
 		if !s.Right {
 			mark, style = "✗", canvas.Bad
@@ -21,7 +22,7 @@ func (m *model) drawSamples(a canvas.Area) {
 		if room := a.Width() - 4; len(question) > room && room > 1 { // its end matters
 			question = append([]rune("…"), question[len(question)-room+1:]...)
 		}
-		if a.Height() < 2*len(w.samples) { // one line each
+		if a.Height() < 2*len(samples) { // one line each
 			answer := " → " + s.Said
 			if !s.Right {
 				answer += " (" + s.Want + ")"

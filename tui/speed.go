@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"coil/format"
+	"coil/run"
 	"coil/tui/canvas"
 )
 
@@ -13,24 +14,24 @@ var timeParts = []string{"matmul", "attention", "norm", "elementwise", "loss", "
 // drawSpeed draws the tokens a second, against the best, and what a step's time went to.
 func (m *model) drawSpeed(a canvas.Area) {
 	w := m.shown()
-	now, ok := w.train.value("tokens_per_second")
+	now, ok := w.Train.Value(run.TokensPerSecond.Key())
 	if !ok {
 		a.TextCenter(a.Height()/2, "no data yet", canvas.Dim)
 		return
 	}
 	x := a.Text(0, 0, format.Number(now), canvas.Strong)
 	x = a.Text(x, 0, " tokens/s", canvas.Plain)
-	if w.best > 0 {
+	if w.Fastest > 0 {
 		style := canvas.Dim
-		if now < 0.8*w.best { // heat, or others on the machine
+		if now < 0.8*w.Fastest { // heat, or others on the machine
 			style = canvas.Warn
 		}
-		x = a.Text(x, 0, fmt.Sprintf("  %s of the best %s", format.Percent(now/w.best, 0), format.Number(w.best)), style)
+		x = a.Text(x, 0, fmt.Sprintf("  %s of the best %s", format.Percent(now/w.Fastest, 0), format.Number(w.Fastest)), style)
 	}
-	if wait, ok := w.train.value("data_wait"); ok && wait > 0.005 {
+	if wait, ok := w.Train.Value(run.DataWait.Key()); ok && wait > 0.005 {
 		a.Text(x, 0, "  "+format.Percent(wait, 1)+" waiting for data", canvas.Warn)
 	}
-	points := w.train.byName["tokens_per_second"].Points()
+	points := w.Train.Points(run.TokensPerSecond.Key())
 	var recent []float64
 	for _, p := range points[max(0, len(points)-a.Width()):] {
 		recent = append(recent, p.Y)
@@ -38,7 +39,7 @@ func (m *model) drawSpeed(a canvas.Area) {
 	canvas.Spark(a.Sub(0, 1, a.Width(), 1), recent, canvas.Series(0))
 	var bars []canvas.Bar
 	for i, part := range timeParts {
-		if v, ok := w.train.value("time_" + part); ok && v >= 0.005 {
+		if v, ok := w.Train.Value(run.Time.Of(part)); ok && v >= 0.005 {
 			bars = append(bars, canvas.Bar{Label: part, Value: v, Of: 1, Text: format.Percent(v, 0), Style: canvas.Series(i)})
 		}
 	}

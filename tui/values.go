@@ -1,9 +1,8 @@
 package tui
 
 import (
-	"strings"
-
 	"coil/format"
+	"coil/run"
 	"coil/tui/canvas"
 )
 
@@ -11,16 +10,16 @@ import (
 func (m *model) drawValues(a canvas.Area) {
 	w := m.shown()
 	type row struct {
-		name string
-		of   *curves
+		key run.Key
+		of  *run.Series
 	}
 	var rows []row
-	for _, of := range []*curves{&w.train, &w.held} {
-		for _, name := range of.names() {
-			if strings.HasPrefix(name, "time_") || !m.matches(name) {
+	for _, of := range []*run.Series{&w.Train, &w.HeldOut} {
+		for _, key := range of.Keys() {
+			if key.Quantity == run.Time || !m.matches(key.String()) {
 				continue
 			}
-			rows = append(rows, row{name, of})
+			rows = append(rows, row{key, of})
 		}
 	}
 	if len(rows) == 0 {
@@ -29,7 +28,7 @@ func (m *model) drawValues(a canvas.Area) {
 	}
 	names := 8
 	for _, r := range rows {
-		names = max(names, min(len([]rune(r.name))+2, a.Width()/2))
+		names = max(names, min(len([]rune(r.key.String()))+2, a.Width()/2))
 	}
 	first := m.held(valuesID, len(rows), a.Height())
 	for y, r := range rows[first:] {
@@ -37,20 +36,19 @@ func (m *model) drawValues(a canvas.Area) {
 			break
 		}
 		style := canvas.Plain
-		label := r.name
-		if r.of == &w.held {
+		label := r.key.String()
+		if r.of == &w.HeldOut {
 			style, label = canvas.Accent, "● "+label
 		}
 		a.Sub(0, y, names, 1).Text(0, 0, label, style)
-		v, _ := r.of.value(r.name)
+		v, _ := r.of.Value(r.key)
 		a.Sub(names, y, 10, 1).TextRight(0, format.Number(v), canvas.Strong)
-		canvas.Spark(a.Sub(names+11, y, a.Width()-names-11, 1), thin(r.of, r.name, a.Width()-names-11), canvas.Dim)
+		canvas.Spark(a.Sub(names+11, y, a.Width()-names-11, 1), thin(r.of.Points(r.key), a.Width()-names-11), canvas.Dim)
 	}
 }
 
 // thin is a curve in n values.
-func thin(of *curves, name string, n int) []float64 {
-	points := of.byName[name].Points()
+func thin(points []run.Point, n int) []float64 {
 	if n < 1 || len(points) == 0 {
 		return nil
 	}

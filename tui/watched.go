@@ -10,7 +10,7 @@ import (
 
 // watched is one run that is shown.
 type watched struct {
-	*record
+	*run.History
 	run    *run.Run // nil while the run of this process is not made yet
 	cell   string   // the path by which an experiment knows it
 	reader *run.EventReader
@@ -28,7 +28,7 @@ const (
 	checkEvery = 2 * time.Second
 )
 
-func watch(r *run.Run) *watched { return &watched{record: newRecord(), run: r} }
+func watch(r *run.Run) *watched { return &watched{History: run.NewHistory(run.CurvePoints), run: r} }
 
 // poll reads what is new.
 func (w *watched) poll(now time.Time) (changed bool) {
@@ -40,8 +40,8 @@ func (w *watched) poll(now time.Time) (changed bool) {
 			return true
 		}
 	}
-	changed, w.more, w.err = w.follow(w.reader, readBudget)
-	if now.Sub(w.checked) >= checkEvery || changed && w.ended != "" {
+	changed, w.more, w.err = w.Follow(w.reader, time.Now().Add(readBudget))
+	if now.Sub(w.checked) >= checkEvery || changed && w.ended() {
 		w.checked = now
 		_, alive, err := w.run.Holder()
 		alive = alive && err == nil
@@ -57,6 +57,9 @@ func (w *watched) poll(now time.Time) (changed bool) {
 	return changed || w.err != nil
 }
 
+// ended reports whether the process that trains the run has said that it ends.
+func (w *watched) ended() bool { return w.Phase == run.PhaseDone }
+
 func (w *watched) close() {
 	if w.reader != nil {
 		w.reader.Close()
@@ -68,18 +71,18 @@ func (w *watched) state() string {
 	switch {
 	case w.run == nil:
 		return "preparing"
-	case w.ended == run.KindEnd:
+	case w.State == run.KindEnd:
 		return "finished"
-	case w.ended == run.KindError:
+	case w.State == run.KindError:
 		return "failed"
-	case w.ended == run.KindStop:
+	case w.State == run.KindStop:
 		return "stopped"
 	case w.crash != nil:
 		return "crashed"
 	case !w.alive:
 		return "killed"
 	}
-	return string(w.phase)
+	return string(w.Phase)
 }
 
 // name is the short name of a run among others: its name, or else the random part of its id.

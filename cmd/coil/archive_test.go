@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"coil/run"
+	"coil/run/runtest"
 )
 
 // archived copies runs that an earlier coil wrote, as they lie in testdata, to where they may be changed.
@@ -79,7 +80,7 @@ func TestArchive(t *testing.T) {
 			if code != exitOK || !strings.Contains(stderr, "from step 200 of 210\n") {
 				t.Fatalf("resume: %d, %s", code, stderr)
 			}
-			h, err := view(t, interrupted).History()
+			h, err := runtest.Events(view(t, interrupted))
 			if last := h[len(h)-1]; err != nil || last.Kind != run.KindEnd || last.Step != 210 {
 				t.Errorf("the last event is %v, %v", last, err)
 			}

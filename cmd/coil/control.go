@@ -111,7 +111,7 @@ func printAnswer(cmd *cobra.Command, e run.Event, asJSON, already bool) error {
 func already(r *run.Run, command run.Command) (run.Event, bool) {
 	h, _ := r.History() // garbled lines say nothing about it
 	var state, saved run.Event
-	for _, e := range h {
+	for _, e := range h.Log {
 		switch e.Kind {
 		case run.KindStart, run.KindResume, run.KindContinue, run.KindPause, run.KindStop, run.KindEnd, run.KindError:
 			state = e

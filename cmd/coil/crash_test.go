@@ -16,6 +16,7 @@ import (
 
 	"coil/report"
 	"coil/run"
+	"coil/run/runtest"
 )
 
 // crashEnv, in the environment of coil in tests, names a file. As soon as it is there, the process that trains the run crashes
@@ -219,7 +220,7 @@ func wantGoesOn(t *testing.T, path, reason string) {
 		t.Errorf("resume says %s", stderr)
 	}
 	kept, _ := filepath.Glob(filepath.Join(path, "crash-*.txt"))
-	h, err := view(t, path).History()
+	h, err := runtest.Events(view(t, path))
 	if err != nil || len(kept) != 1 || !slices.ContainsFunc(h, func(e run.Event) bool {
 		return e.Kind == run.KindNote && strings.Contains(e.Text, reason) && strings.Contains(e.Text, filepath.Base(kept[0]))
 	}) {
@@ -270,7 +271,7 @@ func TestSupervisor(t *testing.T) {
 			for alive := true; alive; _, alive, _ = r.Holder() {
 				time.Sleep(5 * time.Millisecond)
 			}
-			if h, err := r.History(); err != nil || h[len(h)-1].Kind != run.KindStop {
+			if h, err := runtest.Events(r); err != nil || h[len(h)-1].Kind != run.KindStop {
 				t.Errorf("the last event is %v, %v", h[len(h)-1], err)
 			}
 			if _, err := r.Latest(); err != nil {

@@ -30,7 +30,7 @@ func (s *session) inDashboard() error {
 		return err
 	}
 	messages := &deferredWriter{}
-	p := &progress{w: messages}
+	p := newProgress(messages)
 	p.silent.Store(true)
 	stop := watchSignals(messages, stopping, leaving)
 	defer stop.end()

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"coil/run/runtest"
 )
 
 // On a disk that fills up the run fails and keeps what it has; with space again it goes on, and nothing is lost.
@@ -33,7 +35,7 @@ func TestFullDisk(t *testing.T) {
 	if err != nil || !strings.HasSuffix(c.Path, "/step-00000"+found[1]) || c.Step < 3 {
 		t.Fatalf("the newest checkpoint is %s, %v, after %s", c.Path, err, stderr)
 	}
-	h, err := view(t, path).History()
+	h, err := runtest.Events(view(t, path))
 	if err != nil || len(h) == 0 {
 		t.Errorf("of the events there are %v, %v", h, err)
 	}

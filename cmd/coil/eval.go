@@ -9,6 +9,7 @@ import (
 	"coil/config"
 	"coil/eval"
 	"coil/format"
+	"coil/metric"
 	"coil/model"
 
 	"github.com/spf13/cobra"
@@ -54,7 +55,7 @@ func newEval() *cobra.Command {
 			return nil
 		}
 		return o.with(cmd, args[0], learned, func(m *trainedModel) error {
-			x := evaluation{Run: m.run.Path(), Step: m.checkpoint.Step, Model: m.Model.Architecture.String(), Task: m.Task.Name(), Metric: eval.MetricName(m.Task)}
+			x := evaluation{Run: m.run.Path(), Step: m.checkpoint.Step, Model: m.Model.Architecture.String(), Task: m.Task.Name(), Metric: m.Task.Metric()}
 			w := cmd.OutOrStdout()
 			if !o.asJSON {
 				m.printTitle(w, o.examples)
@@ -70,9 +71,9 @@ func newEval() *cobra.Command {
 			case o.asJSON:
 				return writeJSON(w, x)
 			case thresholds != nil:
-				fmt.Fprint(w, exitTable(m.Task.ExactMatch(), x.Exits))
+				fmt.Fprint(w, exitTable(x.Metric, x.Exits))
 			default:
-				fmt.Fprint(w, evaluationTable(m.Model, m.Task.ExactMatch(), x.Results))
+				fmt.Fprint(w, evaluationTable(m.Model, x.Metric, x.Results))
 			}
 			return nil
 		})
@@ -86,7 +87,7 @@ type evaluation struct {
 	Step    int           `json:"step"`
 	Model   string        `json:"model"`
 	Task    string        `json:"task"`
-	Metric  string        `json:"metric"`
+	Metric  metric.Metric `json:"metric"`
 	Results []eval.Result `json:"results,omitempty"`
 	Exits   []eval.Exit   `json:"exits,omitempty"`
 }
@@ -115,10 +116,10 @@ func evaluateExits(m *trainedModel, o *measureFlags, thresholds []float64) ([]ev
 }
 
 // exitTable has a line for each threshold of a learned exit, with columns for the kinds if there are several.
-func exitTable(exact bool, exits []eval.Exit) string {
+func exitTable(judged metric.Metric, exits []eval.Exit) string {
 	head := []string{"exit at", "loops", "loss", "accuracy"}
-	if exact {
-		head = append(head, "exact match")
+	if judged == metric.ExactMatch {
+		head = append(head, metric.ExactMatch.String())
 	}
 	for _, k := range exits[0].Kinds {
 		head = append(head, k.Kind)
@@ -126,12 +127,12 @@ func exitTable(exact bool, exits []eval.Exit) string {
 	rows := [][]string{head}
 	for _, x := range exits {
 		row := []string{strconv.FormatFloat(x.Threshold, 'g', -1, 64), format.Fixed(x.Loops, 2), format.Fixed(float64(x.Loss), 4), format.Percent(x.Accuracy, 1)}
-		if exact {
+		if judged == metric.ExactMatch {
 			row = append(row, format.Percent(x.Exact, 1))
 		}
 		for _, k := range x.Kinds {
 			score := k.Accuracy
-			if exact {
+			if judged == metric.ExactMatch {
 				score = k.Exact
 			}
 			row = append(row, format.Percent(score, 1)+" after "+format.Fixed(k.Loops, 2))
@@ -158,10 +159,10 @@ func parseThresholds(s string) ([]float64, error) {
 }
 
 // evaluationTable has a line for each loop count, with columns for the kinds if there are several.
-func evaluationTable(m *model.Model, exact bool, results []eval.Result) string {
+func evaluationTable(m *model.Model, judged metric.Metric, results []eval.Result) string {
 	head := []string{"loops", "depth", "loss", "accuracy"}
-	if exact {
-		head = append(head, "exact match")
+	if judged == metric.ExactMatch {
+		head = append(head, metric.ExactMatch.String())
 	}
 	head = append(head, "change")
 	for _, k := range results[0].Kinds {
@@ -176,12 +177,12 @@ func evaluationTable(m *model.Model, exact bool, results []eval.Result) string {
 			mark, trained = " *", true
 		}
 		row := []string{strconv.Itoa(r.Loops) + mark, strconv.Itoa(a.Depth()), format.Fixed(float64(r.Loss), 4), format.Percent(r.Accuracy, 1)}
-		if exact {
+		if judged == metric.ExactMatch {
 			row = append(row, format.Percent(r.Exact, 1))
 		}
 		row = append(row, format.Fixed(float64(r.Change), 3))
 		for _, k := range r.Kinds {
-			if exact {
+			if judged == metric.ExactMatch {
 				row = append(row, format.Percent(k.Exact, 1))
 			} else {
 				row = append(row, format.Percent(k.Accuracy, 1))

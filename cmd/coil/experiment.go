@@ -137,7 +137,7 @@ func newExperimentCell() *cobra.Command {
 		defer stop.end()
 		var control run.Control
 		stop.first = func() { control.Send(run.Stop) }
-		p := &progress{w: w}
+		p := newProgress(w)
 		fmt.Fprintf(w, "%s\n", c.Title())
 		for _, err := range f.Damage(c) {
 			fmt.Fprintf(w, "coil: %v\n", err)

@@ -17,7 +17,6 @@ import (
 
 	"coil/config"
 	"coil/config/schema"
-	"coil/eval"
 	"coil/format"
 	"coil/model"
 	"coil/report"
@@ -162,7 +161,7 @@ func homeRun(root, id string) tui.HomeRun {
 	h := tui.HomeRun{State: string(l.Status), Alive: l.Status == report.Running || l.Status == report.Paused, Done: l.Status == report.Finished,
 		Model: l.Model, Task: l.Task, Parameters: l.Parameters, Step: l.Steps, Steps: l.Planned, Problem: l.Error}
 	if l.HeldOut != nil {
-		h.HeldOut = format.Percent(float64(*l.HeldOut), 1)
+		h.HeldOut = l.Metric.Format(float64(*l.HeldOut))
 	}
 	if record != nil {
 		h.Losses = record.Losses(60)
@@ -263,7 +262,7 @@ func checkDraft(d tui.Draft) tui.Plan {
 	}
 	a := m.Architecture
 	p.Setup = run.Setup{Model: a.String(), LayersPerBlock: a.K, Loops: a.Loops, Looped: a.Looped(), Parameters: int64(m.Size), FLOPs: m.FLOPs(),
-		Task: t.Name(), Kinds: t.Kinds(), Metric: eval.MetricName(t), Steps: c.Train.Steps, Batch: c.Train.Batch, Length: t.Length()}
+		Task: t.Name(), Kinds: t.Kinds(), Metric: t.Metric(), Steps: c.Train.Steps, Batch: c.Train.Batch, Length: t.Length()}
 	return p
 }
 

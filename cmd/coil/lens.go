@@ -15,6 +15,7 @@ import (
 	"coil/encode"
 	"coil/eval"
 	"coil/format"
+	"coil/metric"
 	"coil/plot"
 	"coil/run"
 
@@ -83,19 +84,18 @@ type lensView struct {
 	Model   string           `json:"model"`
 	Trained int              `json:"trained_loops"`
 	Task    string           `json:"task"`
-	Metric  string           `json:"metric"`
+	Metric  metric.Metric    `json:"metric"`
 	Loops   []eval.LoopStats `json:"loops"`
 	Exits   []eval.ExitView  `json:"exits"`
 
-	exact bool
-	all   int // loops that were run
+	all int // loops that were run
 }
 
 // lookInto applies the lens to held-out examples.
 func lookInto(m *trainedModel, o *measureFlags, counts []int) (*lensView, error) {
 	loops := m.Model.Architecture.Count()
 	x := &lensView{Run: m.run.Path(), Step: m.checkpoint.Step, Model: m.Model.Architecture.String(), Trained: loops, Task: m.Task.Name(),
-		Metric: eval.MetricName(m.Task), exact: m.Task.ExactMatch()}
+		Metric: m.Task.Metric()}
 	if counts != nil {
 		loops = counts[len(counts)-1]
 	}
@@ -133,8 +133,8 @@ func (x *lensView) print(w io.Writer) {
 // loopRows has a line for each loop.
 func (x *lensView) loopRows(share, plain func(float64) string) [][]string {
 	head := []string{"loop", "loss", "accuracy"}
-	if x.exact {
-		head = append(head, "exact match")
+	if x.Metric == metric.ExactMatch {
+		head = append(head, metric.ExactMatch.String())
 	}
 	rows := [][]string{append(head, "entropy", "KL to last", "KL", "flips", "to right", "to wrong", "change", "cosine")}
 	for _, v := range x.Loops {
@@ -143,7 +143,7 @@ func (x *lensView) loopRows(share, plain func(float64) string) [][]string {
 			name += " *"
 		}
 		row := []string{name, plain(v.Loss), share(v.Accuracy)}
-		if x.exact {
+		if x.Metric == metric.ExactMatch {
 			row = append(row, share(v.Exact))
 		}
 		rows = append(rows, append(row, plain(v.Entropy), plain(v.ToLast), plain(v.KL), share(v.Flips), share(v.ToRight), share(v.ToWrong), plain(float64(v.Change)), plain(v.Cosine)))
@@ -155,7 +155,7 @@ func (x *lensView) loopRows(share, plain func(float64) string) [][]string {
 func (x *lensView) exitRows() [][]string {
 	last := x.Loops[len(x.Loops)-1]
 	full := x.headline(last.Accuracy, last.Exact)
-	rows := [][]string{{"exit", "threshold", "loops", "saved", x.Metric, "vs all loops"}}
+	rows := [][]string{{"exit", "threshold", "loops", "saved", x.Metric.String(), "vs all loops"}}
 	for _, e := range x.Exits {
 		threshold := strconv.FormatFloat(e.Threshold, 'g', -1, 64)
 		switch {
@@ -174,7 +174,7 @@ func (x *lensView) exitRows() [][]string {
 
 // headline is the metric by which the task is judged.
 func (x *lensView) headline(accuracy, exact float64) float64 {
-	if x.exact {
+	if x.Metric == metric.ExactMatch {
 		return exact
 	}
 	return accuracy
@@ -238,8 +238,8 @@ func (x *lensView) plots() map[string]*plot.Chart {
 		return l
 	}
 	plots := map[string]*plot.Chart{
-		"lens": chart(x.Metric,
-			line(x.Metric, func(v eval.LoopStats) float64 { return x.headline(v.Accuracy, v.Exact) }),
+		"lens": chart(x.Metric.String(),
+			line(x.Metric.String(), func(v eval.LoopStats) float64 { return x.headline(v.Accuracy, v.Exact) }),
 			line("share of answers that change", func(v eval.LoopStats) float64 { return v.Flips })),
 		"change": chart("what a loop changes",
 			line("loss", func(v eval.LoopStats) float64 { return v.Loss }), line("entropy", func(v eval.LoopStats) float64 { return v.Entropy }),
@@ -248,7 +248,7 @@ func (x *lensView) plots() map[string]*plot.Chart {
 			line("cosine", func(v eval.LoopStats) float64 { return v.Cosine })),
 	}
 	plots["lens"].Y = shares
-	exits := &plot.Chart{Title: title(x.Metric + " at the exit"), X: plot.Axis{Label: "loops run, mean"}, Y: shares}
+	exits := &plot.Chart{Title: title(x.Metric.String() + " at the exit"), X: plot.Axis{Label: "loops run, mean"}, Y: shares}
 	var rules []string
 	for _, e := range x.Exits {
 		if !slices.Contains(rules, e.Rule) {

@@ -106,7 +106,7 @@ func listTable(list []listing, now time.Time) string {
 			age = format.Duration(max(0, now.Sub(l.Created).Truncate(time.Second)))
 		}
 		if l.HeldOut != nil {
-			result = format.Percent(float64(*l.HeldOut), 1)
+			result = l.Metric.Format(float64(*l.HeldOut))
 		}
 		rows = append(rows, []string{l.ID, string(l.Status), l.Model, l.Task, step, result, age})
 	}

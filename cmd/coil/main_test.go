@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"coil/config"
+	"coil/metric"
 	"coil/thorough"
 
 	"github.com/google/go-cmp/cmp"
@@ -269,14 +270,14 @@ func TestJSON(t *testing.T) {
 		t.Errorf("train: %d, %s", code, stderr)
 	}
 	o := parseJSON[outcome](t, stdout)
-	if o.Steps != 12 || !o.Done || o.Metric != "accuracy" || o.HeldOut == nil || o.HeldOut.Loops != 2 || o.HeldOut.Examples != 8 || !strings.HasSuffix(o.Run, "_x") {
+	if o.Steps != 12 || !o.Done || o.Metric != metric.Accuracy || o.HeldOut == nil || o.HeldOut.Loops != 2 || o.HeldOut.Examples != 8 || !strings.HasSuffix(o.Run, "_x") {
 		t.Errorf("train: %+v", o)
 	}
 	if again := parseJSON[outcome](t, mustCoil(t, "resume", "latest", "--json")); again.Run != filepath.Join("runs", filepath.Base(o.Run)) || !again.Done || again.Steps != 12 {
 		t.Errorf("resume: %+v", again)
 	}
 	e := parseJSON[evaluation](t, mustCoil(t, "eval", "latest", "--json", "--loops", "1..3", "--examples", "8", "--seed", "0"))
-	if e.Step != 12 || e.Task != "p-hop" || e.Model != "1⊗2" || e.Metric != "accuracy" || len(e.Results) != 3 {
+	if e.Step != 12 || e.Task != "p-hop" || e.Model != "1⊗2" || e.Metric != metric.Accuracy || len(e.Results) != 3 {
 		t.Errorf("eval: %+v", e)
 	}
 	if d := cmp.Diff(*o.HeldOut, e.Results[1]); d != "" {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"coil/run"
+	"coil/run/runtest"
 )
 
 // BenchmarkDashboard trains the default with lines of progress, in the dashboard, and with lines again, in turns. It reports
@@ -44,7 +45,7 @@ func trainOnTerminal(b *testing.B, args ...string) (cpu, speed float64) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	h, err := r.History()
+	h, err := runtest.Events(r)
 	if err != nil {
 		b.Fatal(err)
 	}

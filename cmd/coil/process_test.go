@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"coil/run"
+	"coil/run/runtest"
 )
 
 // needPrograms skips a test for which a program is not installed; with COIL_REQUIRE=all it fails.
@@ -128,7 +129,7 @@ func steps(path string) int {
 	if err != nil {
 		return -1
 	}
-	h, err := r.History()
+	h, err := runtest.Events(r)
 	if err != nil || len(h) == 0 {
 		return -1
 	}
@@ -168,7 +169,7 @@ func wantSame(t *testing.T, path, other string) {
 	if got, want := checkpoint(t, path), checkpoint(t, other); !maps.Equal(got, want) {
 		t.Errorf("the run ends with %v, one that was never stopped with %v", got, want)
 	}
-	h, err := view(t, path).History()
+	h, err := runtest.Events(view(t, path))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -228,7 +229,7 @@ func TestSignalStops(t *testing.T) {
 			if out := p.stdout.String(); out != "" {
 				t.Errorf("on stdout is %s", out)
 			}
-			h, err := view(t, path).History()
+			h, err := runtest.Events(view(t, path))
 			if last := h[len(h)-1]; err != nil || last.Kind != run.KindStop || last.Step != c.Step {
 				t.Errorf("the last event is %v, %v", last, err)
 			}
@@ -292,7 +293,7 @@ func TestBrokenPipe(t *testing.T) {
 		for _, alive, _ := r.Holder(); alive; _, alive, _ = r.Holder() { // some shells don't wait for the first
 			time.Sleep(time.Millisecond)
 		}
-		h, err := r.History()
+		h, err := runtest.Events(r)
 		if last := h[len(h)-1]; err != nil || last.Kind != run.KindEnd || last.Step != 300 {
 			t.Errorf("%s: the last event is %v, %v", to, last, err)
 		}

@@ -18,18 +18,17 @@ type progress struct {
 	silent atomic.Bool // the dashboard shows it
 	result *eval.Result
 
-	setup   run.Setup
+	history *run.History
 	last    time.Time // of the report that a line was printed for
-	perStep float64   // seconds, smoothed
-	step    int       // of the last report
-	trained float64   // seconds, without evaluation and checkpoints
-	waited  float64   // of them, for data, since this process began
-	seconds float64   // of them, since this process began
 	header  bool
 }
 
-// wait is the share of the training time spent waiting for data.
-func (p *progress) wait() float64 { return p.waited / max(p.seconds, 1e-9) }
+func newProgress(w io.Writer) *progress {
+	return &progress{w: w, history: run.NewHistory(0)} // the newest values are enough
+}
+
+// wait is the share of the training time since this process began that was spent waiting for data.
+func (p *progress) wait() float64 { return p.history.Waited / max(p.history.Trained, 1e-9) }
 
 // lineEvery is the least time between two lines of progress.
 const lineEvery = 2 * time.Second
@@ -44,20 +43,17 @@ func (p *progress) report(r train.Report) {
 
 // event takes an event of a run.
 func (p *progress) event(e run.Event) {
+	h := p.history
+	h.Add(e)
 	switch e.Kind {
 	case run.KindSetup:
-		if e.Setup != nil {
-			p.setup = *e.Setup
-		}
-		p.step, p.last, p.trained = e.Step, e.Time, 0
-		if e.Seconds != nil {
-			p.trained = float64(*e.Seconds)
-		}
+		p.last = e.Time
 	case run.KindTrain:
 		p.train(e)
 	case run.KindEval:
-		if e.Step != p.setup.Steps {
-			p.line(e, "held-out %s %s", p.setup.Metric, format.Percent(float64(e.Values()[p.metric()]), 1))
+		if m := h.Setup.Metric; e.Step != h.Setup.Steps {
+			v, _ := h.HeldOut.Current(run.Judged(m).Key())
+			p.line(e, "held-out %s %s", m, m.Format(v))
 		}
 	case run.KindPause:
 		p.line(e, "paused")
@@ -68,34 +64,18 @@ func (p *progress) event(e run.Event) {
 	}
 }
 
-// metric is the name of the value by which the task is judged.
-func (p *progress) metric() string {
-	if p.setup.Metric == "exact match" {
-		return "exact"
-	}
-	return "accuracy"
-}
-
 func (p *progress) train(e run.Event) {
-	steps := float64(e.Step - p.step)
-	took := float64(e.Values()["seconds"]) - p.trained
-	p.step, p.trained = e.Step, float64(e.Values()["seconds"])
-	if steps > 0 && took > 0 {
-		if p.perStep == 0 {
-			p.perStep = took / steps
-		}
-		// A smoothed time per step makes a steady estimate.
-		p.perStep += 0.1 * (took/steps - p.perStep)
-		p.seconds += took
-		p.waited += took * float64(e.Values()["data_wait"])
-	}
-	if e.Time.Sub(p.last) < lineEvery && e.Step != p.setup.Steps {
+	h := p.history
+	if e.Time.Sub(p.last) < lineEvery && e.Step != h.Setup.Steps {
 		return
 	}
 	p.last = e.Time
-	left := time.Duration(p.perStep * float64(p.setup.Steps-e.Step) * 1e9)
-	p.line(e, "%8s  %8s  %9s  %9s", format.Fixed(float64(e.Values()["loss"]), 4), format.Percent(float64(e.Values()["accuracy"]), 1),
-		format.SI(float64(e.Values()["tokens_per_second"]), ""), format.Duration(left))
+	value := func(q run.Quantity) float64 {
+		v, _ := h.Train.Value(q.Key())
+		return v
+	}
+	p.line(e, "%8s  %8s  %9s  %9s", format.Fixed(value(run.Loss), 4), format.Percent(value(run.Accuracy), 1),
+		format.SI(value(run.TokensPerSecond), ""), format.Duration(h.Left()))
 }
 
 // line prints a line that begins with the step, and before the first line the names of the columns.
@@ -103,7 +83,7 @@ func (p *progress) line(e run.Event, format string, args ...any) {
 	if p.silent.Load() {
 		return
 	}
-	n := p.setup.Steps
+	n := p.history.Setup.Steps
 	if !p.header {
 		p.header = true
 		fmt.Fprintf(p.w, "%*s  %8s  %8s  %9s  %9s\n", 2*digits(n)+1, "step", "loss", "accuracy", "tokens/s", "left")

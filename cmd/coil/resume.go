@@ -245,5 +245,5 @@ func ended(path string) bool {
 		return false
 	}
 	h, _ := r.History() // garbled lines say nothing about it
-	return len(h) > 0 && h[len(h)-1].Kind == run.KindEnd
+	return h.Ended()
 }

@@ -11,6 +11,7 @@ import (
 	"coil/backend"
 	"coil/eval"
 	"coil/format"
+	"coil/metric"
 	"coil/run"
 	"coil/text"
 	"coil/train"
@@ -94,7 +95,7 @@ const (
 // inLines trains with lines of progress.
 func (s *session) inLines() error {
 	w := s.cmd.ErrOrStderr()
-	p := &progress{w: w}
+	p := newProgress(w)
 	report := p.report
 	var j *job
 	if os.Getenv(detachedEnv) != "" {
@@ -129,7 +130,7 @@ func (s *session) finish(j *job, p *progress, err error, took time.Duration, sto
 		return fmt.Errorf("%w; then continue with\n  coil resume %s%s", err, text.Path(r.Path()), with)
 	}
 	if s.ui.asJSON {
-		o := outcome{r.Path(), t.Done(), err == nil, took.Seconds(), p.wait(), eval.MetricName(t.Task), nil}
+		o := outcome{r.Path(), t.Done(), err == nil, took.Seconds(), p.wait(), t.Task.Metric(), nil}
 		if err == nil {
 			o.HeldOut = p.result
 		}
@@ -149,13 +150,13 @@ func (s *session) finish(j *job, p *progress, err error, took time.Duration, sto
 
 // outcome is the result of a run as JSON.
 type outcome struct {
-	Run     string       `json:"run"`
-	Steps   int          `json:"steps"`
-	Done    bool         `json:"done"`
-	Seconds float64      `json:"seconds"`
-	Wait    float64      `json:"data_wait"` // share of the training time spent waiting for data
-	Metric  string       `json:"metric"`
-	HeldOut *eval.Result `json:"held_out,omitempty"`
+	Run     string        `json:"run"`
+	Steps   int           `json:"steps"`
+	Done    bool          `json:"done"`
+	Seconds float64       `json:"seconds"`
+	Wait    float64       `json:"data_wait"` // share of the training time spent waiting for data
+	Metric  metric.Metric `json:"metric"`
+	HeldOut *eval.Result  `json:"held_out,omitempty"`
 }
 
 // describe prints what is about to be trained.
@@ -202,14 +203,14 @@ func describeVariants(w io.Writer, variants []backend.Variant) {
 
 // summary prints the result, the run's folder, and what to try next.
 func summary(w io.Writer, t *train.Trainer, r *run.Run, p *progress, took time.Duration) {
-	res := p.result
+	res, m := p.result, t.Task.Metric()
 	if res == nil {
 		return
 	}
 	fmt.Fprintf(w, "%s after %d steps, %s: held-out %s %s on %s examples (loss %s)\n", t.Model.Architecture, t.Done(),
-		format.Duration(took), eval.MetricName(t.Task), format.Percent(res.Headline(t.Task), 1), format.Count(res.Examples), format.Fixed(float64(res.Loss), 4))
+		format.Duration(took), m, m.Format(res.Value(m)), format.Count(res.Examples), format.Fixed(float64(res.Loss), 4))
 	for _, k := range res.Kinds {
-		fmt.Fprintf(w, "  %-8s %s\n", k.Kind, format.Percent(k.Headline(t.Task), 1))
+		fmt.Fprintf(w, "  %-8s %s\n", k.Kind, m.Format(k.Value(m)))
 	}
 	fmt.Fprintf(w, "data  %s of the training time spent waiting for it\n", format.Percent(p.wait(), 2))
 	fmt.Fprintf(w, "run   %s\n", r.Path())

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"coil/run"
+	"coil/run/runtest"
 	"coil/thorough"
 )
 
@@ -213,7 +214,7 @@ func TestSlurm(t *testing.T) {
 	// wantResumed looks whether a cell was stopped, and went on from there.
 	wantResumed := func(i int) {
 		t.Helper()
-		h, err := view(t, cell(i)).History()
+		h, err := runtest.Events(view(t, cell(i)))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"coil/run"
+	"coil/run/runtest"
 
 	"github.com/creack/pty"
 	"golang.org/x/term"
@@ -214,7 +215,7 @@ func TestTrainInDashboard(t *testing.T) {
 	p.await(t, "paused")
 	r := view(t, path)
 	kinds := func() string {
-		h, err := r.History()
+		h, err := runtest.Events(r)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -283,7 +284,7 @@ func TestTerminalIsClosed(t *testing.T) {
 	if _, err := r.Latest(); err != nil {
 		t.Errorf("%v; it ended with %v", err, p.ProcessState)
 	}
-	if h, err := r.History(); err != nil || h[len(h)-1].Kind != run.KindStop {
+	if h, err := runtest.Events(r); err != nil || h[len(h)-1].Kind != run.KindStop {
 		t.Errorf("the last event is %v, %v", h[len(h)-1], err)
 	}
 }
@@ -449,7 +450,7 @@ func TestMoveToBackground(t *testing.T) {
 	for alive := true; alive; _, alive, _ = r.Holder() {
 		time.Sleep(5 * time.Millisecond)
 	}
-	h, err := r.History()
+	h, err := runtest.Events(r)
 	if err != nil || h[len(h)-1].Kind != run.KindStop {
 		t.Errorf("the last event is %v, %v", h[len(h)-1], err)
 	}
@@ -547,7 +548,7 @@ func TestNoKeysOfSequencesInDashboard(t *testing.T) {
 	for steps(path) < n+3 {
 		time.Sleep(5 * time.Millisecond)
 	}
-	h, err := view(t, path).History()
+	h, err := runtest.Events(view(t, path))
 	if err != nil {
 		t.Fatal(err)
 	}

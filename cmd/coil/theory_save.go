@@ -61,9 +61,9 @@ func saveTheory(cmd *cobra.Command, name string, t *theory.Trainable, o theoryFl
 	if o.asJSON {
 		return nil
 	}
-	w := cmd.OutOrStdout()
+	w, m := cmd.OutOrStdout(), tr.Task.Metric()
 	fmt.Fprintf(w, "\nrun   %s: %s, %s parameters, held-out %s %s on %s examples\n", text.Path(r.Path()), tr.Model.Architecture, format.Count(tr.Model.Size),
-		eval.MetricName(tr.Task), format.Percent(result.Headline(tr.Task), 1), format.Count(result.Examples))
+		m, m.Format(result.Value(m)), format.Count(result.Examples))
 	fmt.Fprintf(w, "next  coil eval %s --loops 1..%d   accuracy after each loop\n", text.Path(r.Path()), 2*tr.Model.Architecture.Count())
 	return nil
 }

@@ -212,7 +212,7 @@ func follow(w, stderr io.Writer, r *run.Run) error {
 		return err
 	}
 	defer events.Close()
-	p := &progress{w: w}
+	p := newProgress(w)
 	last := ""
 	for !stop.asked() {
 		e, err := events.Next()

@@ -16,7 +16,13 @@ type Point struct {
 	count float64
 }
 
-// stands is the mean of the points that p stands for, and how many they are.
+// Mean is the mean of the points that p stands for, p itself and its part of those that were given up around it.
+func (p Point) Mean() float64 {
+	mean, _ := p.stands()
+	return mean
+}
+
+// stands is that mean, and how many points they are.
 func (p Point) stands() (mean, count float64) {
 	if p.count == 0 {
 		return p.Y, 1
@@ -124,28 +130,4 @@ func (c *Curve) Bounds() (lo, hi float64, ok bool) {
 		lo, hi = min(lo, p.Y), max(hi, p.Y)
 	}
 	return lo, hi, ok
-}
-
-// Smooth appends to dst the exponential moving average ([plot.EMA]) of the points, where alpha is the weight of the newest of
-// points at the distance of the newest ones, 1 for no smoothing. A point that stands for others counts with their mean, so that a
-// curve that has given up points looks as before. Gaps stay gaps and change nothing.
-func Smooth(points []Point, alpha float64, dst []Point) []Point {
-	past := 1 - min(1, max(0, alpha))
-	if past == 0 {
-		return append(dst, points...)
-	}
-	spacing := 1.0
-	if n := len(points); n > 1 {
-		first := max(0, n-1-leastPoints/2)
-		spacing = (points[n-1].Step - points[first].Step) / float64(n-1-first)
-	}
-	average := plot.EMA{Past: past, Spacing: spacing}
-	for _, p := range points {
-		if !gap(p.Y) {
-			y, _ := p.stands()
-			p.Y = average.Add(p.Step, y)
-		}
-		dst = append(dst, p)
-	}
-	return dst
 }
