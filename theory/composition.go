@@ -30,15 +30,15 @@ import (
 //
 // and halves the number of elements that differ from the identity. The product is at position n.
 type composition struct {
-	group  *Group
-	n      int
-	m, s   int
-	g, own int
-	left   int
-	right  int
-	a, b   int
-	width  int
-	sharp  float64 // T
+	group *Group
+	n     int
+	m, s  int
+	own   int
+	left  int
+	right int
+	a, b  int
+	width int
+	sharp float64 // T
 }
 
 func newComposition(g *Group, n int, sharpness float64) composition {

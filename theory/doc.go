@@ -13,7 +13,8 @@
 //
 // Each is a [Construction]: a [Model], its sizes beside those of the theorem, and examples for which the exact state after
 // every loop is known. [Construction.Run] runs them in float32 or float64, with softmax or argmax attention, and returns
-// the largest difference from that state.
+// the largest difference from that state. [TrainableComposition] and [TrainableHops] are the same weights as models of package
+// model, on the tasks that they solve; [NewLoopedModel] compiles a trained model.
 //
 // The architecture is that of the proofs. A state has n positions of d numbers, and one layer maps x to
 //

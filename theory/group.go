@@ -2,6 +2,7 @@ package theory
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"strconv"
@@ -19,8 +20,11 @@ type Group struct {
 	order    int
 }
 
-// maxOrder bounds a table to 128 MiB.
-const maxOrder = 1 << 13
+// maxOrder bounds a table to 128 MiB, longestLine a line of its file.
+const (
+	maxOrder    = 1 << 13
+	longestLine = 1 << 20
+)
 
 // Order is the number of elements.
 func (g *Group) Order() int { return g.order }
@@ -79,7 +83,7 @@ func NewGroup(name string, table [][]int) (*Group, error) {
 func ReadGroup(name string, r io.Reader) (*Group, error) {
 	var table [][]int
 	s := bufio.NewScanner(r)
-	s.Buffer(nil, 1<<20)
+	s.Buffer(nil, longestLine)
 	for line := 1; s.Scan(); line++ {
 		text, _, _ := strings.Cut(s.Text(), "#")
 		fields := strings.FieldsFunc(text, func(r rune) bool { return strings.ContainsRune(" \t,", r) })
@@ -99,7 +103,9 @@ func ReadGroup(name string, r io.Reader) (*Group, error) {
 		}
 		table = append(table, row)
 	}
-	if err := s.Err(); err != nil {
+	if err := s.Err(); errors.Is(err, bufio.ErrTooLong) {
+		return nil, fmt.Errorf("group %s: a line is longer than %d bytes", name, longestLine)
+	} else if err != nil {
 		return nil, fmt.Errorf("group %s can't be read: %w", name, err)
 	}
 	if len(table) == 0 {

@@ -21,6 +21,7 @@ func TestNotAGroup(t *testing.T) {
 		{"loop", "0 1 2 3 4\n1 0 3 4 2\n2 4 0 1 3\n3 2 4 0 1\n4 3 1 2 0", "isn't associative: (1∘1)∘2 is 2, but 1∘(1∘2) is 4"},
 		{"words", "0 x", "group words: line 1 has \"x\", want whole numbers"},
 		{"empty", "# nothing\n\n", "group empty: no rows"},
+		{"long", "0" + strings.Repeat(" ", 1<<20), "group long: a line is longer than 1048576 bytes"},
 	} {
 		_, err := ReadGroup(c.name, strings.NewReader(c.table))
 		if want := strings.TrimSuffix(c.want, "… "); err == nil || !strings.Contains(err.Error(), want) {
@@ -84,4 +85,36 @@ func TestNamedGroups(t *testing.T) {
 			t.Errorf("%s has %d elements, %d their own inverse, want %d and %d", name, g.Order(), own, want[0], want[1])
 		}
 	}
+}
+
+// Whatever a file says, it is refused or is a group: every element has an inverse, and any three are associative.
+func FuzzReadGroup(f *testing.F) {
+	for _, s := range []string{"0", "0 1\n1 0", "0,1,2\n1,2,0\n2,0,1 # Z3", "0 1\n1 1", "0 1 2 3\n1 0 3 2\n2 3 0 1\n3 2 1 0", "1 0\n0 1", "x", "0 -1\n1 0"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		g, err := ReadGroup("fuzz", strings.NewReader(s))
+		if err != nil {
+			if !strings.HasPrefix(err.Error(), "group fuzz") {
+				t.Errorf("the error of %q is %v", s, err)
+			}
+			return
+		}
+		for a := range g.Order() {
+			inverses := 0
+			for b := range g.Order() {
+				if g.Times(a, b) == g.Identity() {
+					inverses++
+				}
+				for c := range min(g.Order(), 64) {
+					if g.Times(g.Times(a, b), c) != g.Times(a, g.Times(b, c)) {
+						t.Fatalf("%q is taken for a group", s)
+					}
+				}
+			}
+			if inverses != 1 {
+				t.Fatalf("%q is taken for a group, in which %d has %d inverses", s, a, inverses)
+			}
+		}
+	})
 }
