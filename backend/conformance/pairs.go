@@ -21,6 +21,21 @@ func pairCases(s *suite) {
 		}
 		c.check(op, &graph.Rotary{X: op.C.Columns(0, 2*d), Width: a.width, Length: a.length, Base: 100})
 	}
+	{
+		const heads, width, length, sequences, context = 2, 16, 20, 2, 31
+		const n, d = length * sequences, heads * width
+		c := s.inBody("product, then rotary from given positions")
+		at := c.starts(sequences, context-length)
+		op := &graph.Matmul{A: c.in("A", n, 12), B: c.in("B", 12, 3*d), C: c.out("C", n, 3*d)}
+		c.check(op, &graph.Rotary{X: op.C.Columns(0, 2*d), At: at, Width: width, Length: length, Context: context, Base: 100})
+
+		c = s.inBody("attention backward, then rotary from given positions")
+		at = c.starts(sequences, context-length)
+		qkv, out, logSum := c.in("QKV", n, 3*d), c.out("Out", n, d), c.out("LogSum", n, heads)
+		back := &graph.AttentionBackward{QKV: qkv, Out: out, LogSum: logSum, DOut: c.in("DOut", n, d), DQKV: c.out("DQKV", n, 3*d), Heads: heads, Length: length}
+		c.check(&graph.Attention{QKV: qkv, Out: out, LogSum: logSum, Heads: heads, Length: length}, back,
+			&graph.Rotary{X: back.DQKV.Columns(0, 2*d), At: at, Width: width, Length: length, Context: context, Base: 100, Inverse: true})
+	}
 	for i, a := range []struct{ m, k, n, pad int }{{3, 5, 7, 0}, {21, 16, 36, 4}, {70, 9, 68, 0}, {32, 300, 32, 3}} {
 		for _, value := range []bool{false, true} {
 			label := fmt.Sprintf("m=%d k=%d n=%d pad=%d value=%v", a.m, a.k, a.n, a.pad, value)
