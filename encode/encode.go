@@ -1,4 +1,4 @@
-// Package encode writes values as JSON, all numbers included: NaN and the infinities, for which JSON has none, are the
+// Package encode writes values as JSON, including all numbers: NaN and the infinities, which JSON lacks, are the
 // strings "NaN", "+Inf" and "-Inf", as in the events of a run.
 package encode
 
@@ -41,7 +41,7 @@ func Line(w io.Writer, v any) error {
 	return err
 }
 
-// Marshal is like json.Marshal, with the same tags, but for numbers that are not finite and for <, > and &, which stay.
+// Marshal is like json.Marshal, with the same tags, except for numbers that are not finite, and that <, > and & stay.
 func Marshal(v any) ([]byte, error) {
 	var b bytes.Buffer
 	if err := value(&b, reflect.ValueOf(v)); err != nil {

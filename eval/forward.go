@@ -36,7 +36,7 @@ type output struct {
 	values []float32 // of the whole batch, group after group, once the pass has run
 }
 
-// forward begins the recording of a pass of that many loops, for a batch in groups of so many sequences.
+// forward starts the recording of a pass with a number of loops, for a batch in groups of a number of sequences.
 func (t Trained) forward(batch, sequences, loops int) *forward {
 	r := graph.NewRecorder(sequences, batch/sequences)
 	f := &forward{Recorder: r, batch: batch, tape: autodiff.NewTape(r, false)}
@@ -47,7 +47,7 @@ func (t Trained) forward(batch, sequences, loops int) *forward {
 	return f
 }
 
-// output makes an output with so many rows for each sequence.
+// output makes an output with that number of rows for each sequence.
 func (f *forward) output(rows, cols int) *output {
 	o := &output{f.Output(rows, cols), make([]float32, f.batch*rows*cols)}
 	f.outputs = append(f.outputs, o)

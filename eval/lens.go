@@ -35,7 +35,7 @@ type Observation struct {
 	Cosine     []float64 // ⟨s_t, s_{t−1}⟩ / (‖s_t‖·‖s_{t−1}‖)
 }
 
-// NewProbe compiles a pass of so many loops for batches of the given size, which holds the states and the logits of all loops.
+// NewProbe compiles a pass with a number of loops, for batches of the given size, that returns the states and logits of all loops.
 func NewProbe(t Trained, batch, loops int) (*Probe, error) {
 	if loops < 1 {
 		return nil, errors.New("look after no loop: want at least one")

@@ -194,7 +194,7 @@ func Seconds(s float64) string {
 	return plain(s/(365.25*day), 3) + " years"
 }
 
-// parts writes a time in two units, of which the smaller one has that many seconds and the larger one is per of it.
+// parts writes a time in two units: the smaller has that many seconds, and the larger is per of it.
 func parts(s, seconds float64, large, small string, per int64) string {
 	n := int64(math.Round(s / seconds))
 	rest := strconv.FormatInt(n%per, 10)

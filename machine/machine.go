@@ -1,7 +1,7 @@
-// Package machine reads what the computer tells of itself while a program runs: memory, heat and power.
+// Package machine reads the state of the computer while a program runs: memory, temperature and power.
 package machine
 
-// Reading is what was read. What the system does not tell is zero.
+// Reading is the state at a moment. Unknown values are zero.
 type Reading struct {
 	Resident    int64   // bytes of this process that are in memory
 	Peak        int64   // the most that ever were

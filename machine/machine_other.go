@@ -7,7 +7,7 @@ import (
 	"syscall"
 )
 
-// Read reads what the system tells every process of itself: the most memory that it had.
+// Read reads what the system reports to every process: its peak memory.
 func Read() Reading {
 	var u syscall.Rusage
 	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {

@@ -58,7 +58,7 @@ func TestFusedAttention(t *testing.T) {
 	}
 }
 
-// fusedAttention are variants of which attention's takes scores through threadgroup memory.
+// fusedAttention are variants in which attention takes scores through threadgroup memory.
 func fusedAttention(d metal.Device) metal.Variants {
 	v, ok := metal.Preferred(d.Description()).Plainer(d.Description(), "attention", "a test")
 	if !ok {

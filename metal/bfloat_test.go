@@ -60,7 +60,7 @@ func TestBFloatRounding(t *testing.T) {
 		r.Record(&graph.Add{A: x, Y: added, Alpha: 1})
 		r.Record(&graph.Add{A: added, Y: out, Alpha: 1})
 
-		// A product with 1, of which no other number is part.
+		// A product with 1, which no other number is part of.
 		column := r.Constant(finite, 1, values[:finite])
 		product, outOfProduct := r.Temporary(finite, 1+odd), r.Output(finite, 1+odd)
 		ones := []float32{1, 1}

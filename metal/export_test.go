@@ -66,7 +66,7 @@ func (m *Metal) Undefined(l *Launch) (buffers []Buffer) {
 	return buffers
 }
 
-// place is the index of the element that l points to, -1 if it is none of the list.
+// place is the index of the element that l points to, or -1 if it is not in the list.
 func place(list []Launch, l *Launch) int {
 	if len(list) == 0 {
 		return -1
@@ -87,7 +87,7 @@ func Files(p backend.Program, op graph.Op) (files []string) {
 	return files
 }
 
-// AsksGate reports whether the launches of operation op that change a parameter are told whether they may.
+// AsksGate reports whether the launches of operation op that change a parameter ask the gate.
 func AsksGate(p backend.Program, op graph.Op) bool {
 	return slices.ContainsFunc(p.(*program).steps, func(s recordedLaunch) bool {
 		return s.op == op && slices.ContainsFunc(s.args, func(a arg) bool { return a.region == journal })

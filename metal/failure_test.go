@@ -46,7 +46,7 @@ const (
 	half extent = iota
 	nothing
 	butMark
-	everything // and so all that waits for it goes on
+	everything // and so everything that waits for it continues
 	scattered  // half, and every second one of the launches that may run at once then
 	extents
 )
@@ -416,7 +416,7 @@ func TestNothingRunsMeanwhile(t *testing.T) {
 			}
 		}
 	}
-	// Whoever wants the results of the later step waits for it.
+	// Reading the results of the later step waits for it.
 	for _, p := range programs[:2] {
 		if err := p.Run(backend.Args{}); err != nil {
 			t.Fatal(err)
@@ -687,7 +687,7 @@ func TestRefusedCommandBuffers(t *testing.T) {
 		p := addsOf(t, b, 3) // five launches
 		failed, try, n := 0, 0, 0
 		d.fail = func(int) *fault {
-			if d.resets != try { // the next try counts anew
+			if d.resets != try { // the next try starts a new count
 				try, n = d.resets, 0
 			}
 			if n++; n == 2 && failed < x.times {

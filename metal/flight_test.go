@@ -223,7 +223,7 @@ func TestMostCommandBuffers(t *testing.T) {
 	}
 }
 
-// asked is a device of which someone asks, whenever it is polled, where the program is.
+// asked is a device that asks for the program's position whenever it is polled.
 type asked struct {
 	metal.Device
 	ask func()
@@ -236,7 +236,7 @@ func (d *asked) Poll(t metal.Ticket) metal.Progress {
 	return d.Device.Poll(t)
 }
 
-// TestPosition: while a command buffer is waited for, a program is at the operation that begins it, in each group anew.
+// TestPosition: while a command buffer is waited for, the program is at its first operation, again in each group.
 func TestPosition(t *testing.T) {
 	d := &asked{Device: metal.NewDryRun(metal.Chip{Name: "paper"})}
 	b := on(t, d, metal.Options{Target: 1}) // a command buffer for each launch

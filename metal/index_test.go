@@ -54,7 +54,7 @@ func (s *sortedIndex) positionsOf(t *testing.T, l lists) [][]int32 {
 
 func TestSortedIndex(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 1))
-	times := func(counts ...int) (values []int32) { // value v so many times
+	times := func(counts ...int) (values []int32) { // value v, a number of times
 		for v, n := range counts {
 			for range n {
 				values = append(values, int32(v))

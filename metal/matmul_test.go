@@ -173,7 +173,7 @@ func (p *pair) matmul(layout string, m, n, k, pad int, epilogue string) (kernels
 	return c.run(fmt.Sprintf("%s m=%d n=%d k=%d pad=%d %s", layout, m, n, k, pad, epilogue), tolerance, op)
 }
 
-// Sizes that lead to each way of cutting, whole and with edges, on a chip of so many cores.
+// Sizes that lead to each way of cutting, whole and with edges, on a chip with a number of cores.
 var matmulSizes = []struct {
 	cores, m, n, k int
 	tile           int
@@ -195,7 +195,7 @@ var matmulSizes = []struct {
 func TestMatmul(t *testing.T) {
 	for _, o := range []struct {
 		emulator.Options
-		every int // checked, only every so many cases are run
+		every int // checked, only a part of the cases is run
 	}{
 		{emulator.Options{}, 1},
 		{emulator.Options{Checked: true}, 5},

@@ -425,7 +425,7 @@ func (m *mutating) loopStart(i int) {
 	m.node(i+1, end, func(as string) string { return "(" + as + ") + (" + c + ")" })
 }
 
-// assignment makes a sum start anew.
+// assignment makes a sum start again.
 func (m *mutating) assignment(i int) {
 	from, to := i, i+1
 	for !m.is(from-1, ";", "{", "}", ")", "else") {

@@ -177,7 +177,7 @@ func (d *mutated) Poll(t metal.Ticket) metal.Progress {
 		return metal.Progress{Ended: true, Err: d.fault}
 	}
 	p := d.Device.Poll(t)
-	if p.Err != nil { // nobody needs to try again
+	if p.Err != nil { // no test needs to try again
 		d.fault = &metal.CommandError{Code: metal.CommandDeviceRemoved, Text: p.Err.Error()}
 		p.Err = d.fault
 	}

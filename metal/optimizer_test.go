@@ -11,7 +11,7 @@ import (
 	"coil/metal/emulator/emulatortest"
 )
 
-// shut is a device on which nobody opens the gate.
+// shut is a device on which the gate stays closed.
 type shut struct {
 	metal.Device
 	gate map[metal.Pipeline]bool

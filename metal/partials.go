@@ -67,7 +67,7 @@ func (a arg) after(i int) arg {
 	return a
 }
 
-// canWait reports whether sums may be added to t later than now: nobody sees an accumulator before the update.
+// canWait reports whether sums may be added to t later: nothing reads an accumulator before the update.
 func (l *lowering) canWait(t graph.Tensor) bool {
 	return l.group >= 0 && l.rec.Storages()[t.Storage-1].Space == graph.Accumulator
 }

@@ -262,7 +262,7 @@ func (d *counter) Submit(lists [][]metal.Launch, slot int) (metal.Ticket, error)
 	return d.Device.Submit(lists, slot)
 }
 
-// ClipFactor of what is not finite leaves nothing of the gradient.
+// ClipFactor of a norm that is not finite is 0.
 func TestClipFactorOfWhatIsNotFinite(t *testing.T) {
 	inf := float32(math.Inf(1))
 	for _, squares := range []float32{inf, float32(math.NaN()), -1, math.MaxFloat32} {

@@ -61,7 +61,7 @@ func trainOn(t *testing.T, c config.Config, b backend.Backend, next func() run.C
 	return trainIn(t, r, c, b, next)
 }
 
-// trainIn goes on in r from its newest checkpoint, if it has one.
+// trainIn continues r from its newest checkpoint, if it has one.
 func trainIn(t *testing.T, r *run.Run, c config.Config, b backend.Backend, next func() run.Command) (trained, error) {
 	t.Helper()
 	var out trained
@@ -150,7 +150,7 @@ func configurations() map[string]config.Config {
 	return map[string]config.Config{"looped": looped, "middle-looped": middle, "regularized": regularized, "adafactor": factored, "learned exit": exit}
 }
 
-// TestTraining: ten steps on the emulated GPU are ten steps on the CPU, but for rounding.
+// TestTraining: ten steps on the emulated GPU equal ten steps on the CPU, up to rounding.
 func TestTraining(t *testing.T) {
 	all := configurations()
 	for _, name := range thorough.Cases(t, 2, "kinds of models", slices.Sorted(maps.Keys(all))) {

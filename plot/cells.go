@@ -68,7 +68,7 @@ func (f *frame) edge(column int) float64 {
 	return f.x.Value((float64(column) + 0.5) / float64(f.columns()-1))
 }
 
-// layout decides on ranges, ticks and places in so many cells.
+// layout decides on ranges, ticks and positions in a number of cells.
 func (c *Chart) layout(width, height int) frame {
 	f := frame{width: width, height: height}
 	var ok bool

@@ -33,7 +33,7 @@ type Series struct {
 	Kind   Kind
 
 	// Color is the place in the palette. Series of one thing have the same. A place has a pattern of dashes and a shape of
-	// marks too, so that nobody needs the colours.
+	// marks too, so that colours are not needed.
 	Color int
 	// Of, if it is positive, is how many things there are in an order of which this is the one at Color: loops, say. Their
 	// colours go from faint to strong.

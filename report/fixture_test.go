@@ -21,7 +21,7 @@ type story struct {
 // clock is when the events of stories happen.
 var clock = time.Date(2026, 11, 24, 9, 30, 0, 0, time.FixedZone("", 3600))
 
-// tell writes the run.
+// tell writes the events of the run.
 func (s story) tell(t testing.TB) *run.Run {
 	t.Helper()
 	r := s.open(t)

@@ -343,7 +343,7 @@ func (r *Run) intact() string {
 	return "there is no earlier checkpoint"
 }
 
-// discard removes a directory so that nobody ever sees a half of it. It is, or was, the checkpoint of that path.
+// discard removes a directory atomically for readers. It is, or was, the checkpoint of that path.
 func discard(dir, path string) error {
 	gone, err := moveOver(dir, hidden(path, goneSuffix), path)
 	if err != nil {

@@ -167,7 +167,7 @@ func TestOneOfManyCreates(t *testing.T) {
 	}
 }
 
-// A lock that is deleted under the process that writes the run is locked anew: nobody else can open the run, not even later.
+// A lock that is deleted under the process that writes the run is locked again: no other can open the run, not even later.
 func TestLockIsDeleted(t *testing.T) {
 	for name, write := range map[string]func(*Run) error{
 		"event": func(r *Run) error { return r.Append(Event{Kind: KindTrain, Step: 1}) },

@@ -168,7 +168,7 @@ func TestRecordsOfNames(t *testing.T) {
 
 // Numbers has a key of its own for each number of a record.
 func TestNumbersOfARecord(t *testing.T) {
-	count := func(v any) int { // numbers and flags in JSON, but for the numbers of loops
+	count := func(v any) int { // numbers and flags in JSON, except the numbers of loops
 		n := 0
 		var walk func(v any, name string)
 		walk = func(v any, name string) {

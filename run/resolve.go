@@ -21,7 +21,7 @@ func pointLatest(root, id string) error {
 	if fi, err := os.Lstat(link); err == nil && fi.Mode()&fs.ModeSymlink == 0 {
 		return fmt.Errorf("%s should be a link to the latest run, but is something else: rename it, or choose another folder with --out", link)
 	}
-	// The id is unique, so nobody else uses this name.
+	// The id is unique, so no other process uses this name.
 	temporary := filepath.Join(root, "."+latestName+"."+id)
 	if err := os.Symlink(id, temporary); err != nil {
 		return err

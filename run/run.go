@@ -44,7 +44,7 @@ const (
 	lockName        = "run.lock"
 )
 
-// Formats of a run, of which run.json says one:
+// Formats of a run; run.json has the number:
 //
 //   - 1, which had no such member: nothing was sealed, and no run had an identity,
 //   - 2: the numbers of an event were in one object, by name; see decodeEvent,
@@ -88,15 +88,15 @@ type Variant struct {
 	Reason  string `json:"reason,omitempty"` // why it is not done by the fastest kernels
 }
 
-// WarmStart is where a run's first weights came from. They are in the run's own checkpoint of step 0, so nobody needs the
-// other run any more.
+// WarmStart is where a run's first weights came from. They are in the run's own checkpoint of step 0, so the other run is no
+// longer needed.
 type WarmStart struct {
 	Run   string `json:"run"`             // its directory
 	Step  int    `json:"step"`            // of its checkpoint
 	Model string `json:"model"`           // "1⊗4"
 	Grown string `json:"grown,omitempty"` // how layers were added: "middle in blocks of 2"
 
-	// Changed are the keys of the model, but for its layers, that had other values there, with those.
+	// Changed are the keys of the model, except its layers, that had other values there, with those values.
 	Changed []string `json:"changed,omitempty"`
 }
 

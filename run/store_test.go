@@ -123,7 +123,7 @@ func TestOtherRunsCheckpoint(t *testing.T) {
 	}
 }
 
-// A run whose events tell of checkpoints does not pass for one that has none yet, unless it went back to its beginning.
+// A run whose events mention checkpoints does not pass for one without, unless it went back to its beginning.
 func TestLostCheckpoints(t *testing.T) {
 	r := newRun(t)
 	step := func(step int) {
@@ -308,7 +308,7 @@ func longEvents(t *testing.T, r *Run, reports int) {
 	write(t, r, b.String())
 }
 
-// A run of any length is opened and read in bounded memory, and nothing of weight is lost of it.
+// A run of any length is opened and read in bounded memory, and keeps everything important.
 func TestLongRun(t *testing.T) {
 	const reports = 200_000
 	r := newRun(t)
@@ -489,7 +489,7 @@ func FuzzManifest(f *testing.F) {
 	})
 }
 
-// Whatever is in control.jsonl, only commands come out of it, and reading goes on behind it.
+// Whatever is in control.jsonl, only commands come out of it, and reading continues after it.
 func FuzzControl(f *testing.F) {
 	for _, s := range []string{"", "\n", `{"command":"stop"}` + "\n", `{"command":"explode"}` + "\n", `{"command":"pause"`, strings.Repeat("x", longestCommand+1)} {
 		f.Add([]byte(s))

@@ -374,7 +374,7 @@ type igsmKind struct {
 	name         string
 	train, held  uint64 // start of the range, in each split
 	end          uint64
-	operations   int // if not 0, there is no range: so many
+	operations   int // if not 0, there is no range: the number of
 	fewest, most int // operations, in training
 }
 

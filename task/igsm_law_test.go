@@ -158,7 +158,7 @@ func TestIGSMSizes(t *testing.T) {
 	}
 }
 
-// The whole law of the necessary part of 3 operations, of which all are in training: a, b made of a, c made of b.
+// The whole distribution of the necessary part with 3 operations, which is all in training: a, b made of a, c made of b.
 func TestIGSMNecessaryPart(t *testing.T) {
 	task, err := paperIGSM.New()
 	if err != nil {

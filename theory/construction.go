@@ -10,7 +10,7 @@ import (
 // Construction is a model that a theorem says exists, with examples for which the exact state after every loop is known.
 type Construction struct {
 	Name     string   // of its command
-	About    string   // what is built, with its sizes
+	About    string   // the construction, with its sizes
 	Step     string   // what the examples' exact states are known after: "loop", or "depth" for each layer
 	Sizes    []Size   // beside those of the theorem
 	Notes    []string // what its exactness depends on
@@ -35,7 +35,7 @@ type Example interface {
 type Size struct {
 	Name    string `json:"name"`
 	Built   int    `json:"built"`
-	Bound   int    `json:"bound,omitempty"`   // by the theorem; 0 if it has none
+	Bound   int    `json:"bound,omitempty"`   // by the theorem; 0 if it gives none
 	Formula string `json:"formula,omitempty"` // of the bound
 }
 
@@ -116,7 +116,7 @@ func (c *Construction) Run(a Arithmetic, snap bool) Outcome {
 	return o
 }
 
-// run runs an example in so many steps.
+// run runs an example in that number of steps.
 func (c *Construction) run(e Example, a Arithmetic, snap bool, steps int, after func(x [][]float64)) [][]float64 {
 	layers := c.Model.Depth() / steps
 	return c.Model.Run(e.Input(), a, func(depth int, x [][]float64) {

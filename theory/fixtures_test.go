@@ -104,7 +104,7 @@ func layersOf(t *testing.T, all []fixtureLayer) []Layer {
 	return layers
 }
 
-// near fails the test unless two states are equal but for the order of sums.
+// near fails the test unless two states are equal up to the order of sums.
 func near(t *testing.T, what string, got, want [][]float64) {
 	t.Helper()
 	if len(got) != len(want) || len(got[0]) != len(want[0]) {
@@ -119,7 +119,7 @@ func near(t *testing.T, what string, got, want [][]float64) {
 	}
 }
 
-// nearStates runs a model, and compares it after every so many layers.
+// nearStates runs a model, and compares it after every few layers.
 func nearStates(t *testing.T, m *Model, input [][]float64, want [][][]float64) {
 	t.Helper()
 	if err := m.Check(); err != nil {

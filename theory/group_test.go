@@ -17,7 +17,7 @@ func TestNotAGroup(t *testing.T) {
 		{"right", "0 0 0\n1 1 1\n2 2 2", "0 is none, as 0∘1 is 0; 1 is none, as 1∘0 is 1; 2 is none, as 2∘0 is 2"},
 		{"monoid", "0 1\n1 1", "group monoid: 1 has no inverse: no element a has 1∘a = 0, the identity"},
 		{"oneside", "0 1 2\n1 0 1\n2 0 1", "group oneside: 2 has no inverse: 2∘1 is 0, the identity, but 1∘2 is 1"},
-		// The smallest loop that is no group: every row and column has every element once.
+		// The smallest loop that is not a group: every row and column has every element once.
 		{"loop", "0 1 2 3 4\n1 0 3 4 2\n2 4 0 1 3\n3 2 4 0 1\n4 3 1 2 0", "isn't associative: (1∘1)∘2 is 2, but 1∘(1∘2) is 4"},
 		{"words", "0 x", "group words: line 1 has \"x\", want whole numbers"},
 		{"empty", "# nothing\n\n", "group empty: no rows"},

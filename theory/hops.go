@@ -95,7 +95,7 @@ func (c hops) double(pointer int) Layer {
 	from := append([]Row{unit(c.u), unit(c.v)}, units(c.answer, c.letters)...)
 	to := append([]Row{unit(c.u2), unit(c.v2)}, units(c.answer2, c.letters)...)
 	l := Layer{Heads: []Head{c.lookup(Row{{pointer, 2 * c.beta}}, from, to)}}
-	for i := range from { // none is ever below 0
+	for i := range from { // no value is ever below 0
 		old, found := from[i][0].Index, to[i][0].Index
 		l.Neurons = append(l.Neurons, Neuron{unit(old), 0, Row{{old, -1}}}, Neuron{unit(found), 0, Row{{old, 1}, {found, -1}}})
 	}

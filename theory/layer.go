@@ -85,7 +85,7 @@ func (m *Model) Check() error {
 	return nil
 }
 
-// checkSchedule returns an error unless the schedule has an entry, and each is one of so many layers.
+// checkSchedule returns an error unless the schedule has an entry, and each is the number of one of the layers.
 func checkSchedule(schedule []int, layers int) error {
 	if len(schedule) == 0 {
 		return fmt.Errorf("the schedule is empty, want at least one layer")

@@ -128,7 +128,7 @@ func (l *Looped) moves(schedule []int) []Neuron {
 	return all
 }
 
-// Input is the state that begins as x does, with # in front.
+// Input is the state that starts as x, with # in front.
 func (l *Looped) Input(x [][]float64) [][]float64 {
 	y := make([][]float64, len(x)+1)
 	for i := range y {

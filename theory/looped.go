@@ -23,7 +23,7 @@ type LoopedConfig struct {
 // MaxDepth is the largest depth of a schedule.
 const MaxDepth = 1 << 10
 
-// RandomSchedule has each of so many layers at least once, if the depth allows it, in random order.
+// RandomSchedule has each of a number of layers at least once, if the depth permits, in random order.
 func RandomSchedule(layers, depth int, seed uint64) []int {
 	rng := rand.New(rand.NewPCG(seed, 3))
 	s := make([]int, depth)
@@ -115,7 +115,7 @@ func (l *Looped) slots(original []Slot) []Slot {
 		Slot{"start", l.start(), 1, Bit, "1 at #"})
 }
 
-// state is what the state must be after so many loops, if the original's is x there.
+// state is the expected state after a number of loops, if the original's is x there.
 func (l *Looped) state(x [][]float64, loops int) [][]float64 {
 	y := l.Input(x)
 	next := l.From.Schedule[loops%l.From.Depth()%len(l.From.Schedule)]

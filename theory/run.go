@@ -10,8 +10,8 @@ type Float interface{ float32 | float64 }
 
 // Arithmetic is what a model is run with.
 type Arithmetic struct {
-	Float32 bool // single precision for weights, states and sums; else double
-	Argmax  bool // hard attention: all weight on the largest score, of equal ones on the newest; else softmax
+	Float32 bool // single precision for weights, states and sums; otherwise double
+	Argmax  bool // hard attention: all weight on the largest score, and of equal scores on the newest; otherwise softmax
 }
 
 // Arithmetics lists them all, the most exact first.

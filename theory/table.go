@@ -33,7 +33,7 @@ func (t *Table) check(width int) error {
 	return nil
 }
 
-// codeBits is the length of a code that has so many values: ⌈log₂ values⌉, and at least 1.
+// codeBits is the length of a code with this number of values: ⌈log₂ values⌉, and at least 1.
 func codeBits(values int) int { return max(1, bits.Len(uint(values-1))) }
 
 // code writes the code of a number, lowest bit first: 1 for a bit that is set, −1 for one that isn't.

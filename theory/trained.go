@@ -86,7 +86,7 @@ type trainedWeights struct {
 	arena []float32
 }
 
-// rows are those of a parameter, without zeros; nil if the model has none of that name.
+// rows returns the rows of a parameter, without zeros; nil if the model lacks it.
 func (w trainedWeights) rows(name string) []Row {
 	for _, p := range w.m.Parameters {
 		if p.Name != name {
@@ -108,7 +108,7 @@ func (w trainedWeights) rows(name string) []Row {
 	return nil
 }
 
-// vector is a parameter that has one row; empty if the model has none of that name.
+// vector returns a parameter with one row; empty if the model lacks it.
 func (w trainedWeights) vector(name string) Row {
 	if rows := w.rows(name); rows != nil {
 		return rows[0]

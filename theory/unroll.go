@@ -99,7 +99,7 @@ func (m *Model) order() (order []int, layers []Layer) {
 // UnrolledConfig is a random looped model to be unrolled and rolled up again.
 type UnrolledConfig struct {
 	Architecture loop.Architecture
-	Shape        // of which Layers follows from the architecture
+	Shape        // Layers follows from the architecture
 	Length       int
 	Scale        float64
 	Examples     int

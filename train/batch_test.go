@@ -188,7 +188,7 @@ func TestResumeContinuesTheData(t *testing.T) {
 	}
 }
 
-// However a run ends, nothing of its feed is left.
+// However a run ends, its feed leaves nothing behind.
 func TestFeedEnds(t *testing.T) {
 	c := tiny()
 	c.Train.Steps, c.Evaluate.Every = 30, 0

@@ -338,7 +338,7 @@ func (t *Trainer) Resume(c run.Checkpoint) error {
 }
 
 // Load makes the task and the model of a configuration, on a backend, with the weights of a checkpoint that evaluation uses.
-// Whoever has it frees the weights.
+// The caller frees the weights.
 func Load(b backend.Backend, c config.Config, from run.Checkpoint) (eval.Trained, error) {
 	t, err := c.Task.New()
 	if err != nil {
@@ -351,7 +351,7 @@ func Load(b backend.Backend, c config.Config, from run.Checkpoint) (eval.Trained
 	return LoadModel(b, m, t, from)
 }
 
-// LoadModel is Load for whoever has the model and its task.
+// LoadModel is Load for callers that have the model and its task.
 func LoadModel(b backend.Backend, m *model.Model, t task.Task, from run.Checkpoint) (eval.Trained, error) {
 	weights, err := b.NewBuffer(m.Size)
 	if err != nil {

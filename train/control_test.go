@@ -11,7 +11,7 @@ import (
 	"coil/run/runtest"
 )
 
-// told returns a next that gives commands after certain steps.
+// told returns a function next that gives commands after certain steps.
 func told(tr *Trainer, commands map[int][]run.Command) func() run.Command {
 	return func() run.Command {
 		k := commands[tr.Done()]

@@ -267,7 +267,7 @@ func TestBeginErrors(t *testing.T) {
 	}
 }
 
-// A run tells where it began, and in which keys of the model that was another.
+// A run records where its weights came from, and which keys of the model were different there.
 func TestOrigin(t *testing.T) {
 	c := tiny()
 	_, from := trained(t, c)

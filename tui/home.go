@@ -213,7 +213,7 @@ func (m *Home) toForm() tea.Cmd {
 	return nil
 }
 
-// out goes one layer out.
+// out leaves one layer.
 func (m *Home) out() tea.Cmd {
 	switch {
 	case m.popup != nil:

@@ -200,7 +200,7 @@ func (m *model) toggleHelp() tea.Cmd {
 	return nil
 }
 
-// out goes one layer out.
+// out leaves one layer.
 func (m *model) out() tea.Cmd {
 	switch {
 	case m.help:

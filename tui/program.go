@@ -21,7 +21,7 @@ type screen interface {
 
 // program is a screen that paints its own frames, and ends when it panics.
 //
-// bubbletea's renderer looks for a new frame so many times a second, whether there is one or not, and each time takes a core
+// bubbletea's renderer checks for a new frame that many times a second, whether there is one or not, and each time takes a core
 // from training for longer than drawing does: at 15 a second a training step takes 2.7 % longer. So it looks once a second, at a
 // frame that is always the same, and its writing of it, after a resize, does not reach the terminal: see [output].
 type program struct {

@@ -79,7 +79,7 @@ func cachedAttentionCases(s *suite) {
 				next[i] = 0
 			}
 		}
-		c.checkRuns(2, func(run int) { // the second goes on from the first, or begins again
+		c.checkRuns(2, func(run int) { // the second continues from the first, or starts again
 			if run == 1 {
 				c.inputs[0] = next
 			}

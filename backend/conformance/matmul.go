@@ -79,7 +79,7 @@ func matmulCases(s *suite) {
 		s.inUpdate("%s of few tiles, and deep", f.name).matmul(40, 36, 1100+3*i, f.transA, f.transB, i != 1, i == 1, i == 0)
 	}
 	s.inUpdate("NN of whole tiles").matmul(832, 832, 16, false, false, false, true, false)
-	// So wide that a GPU takes C in strips of tiles, of which the last one is narrower whether tiles have 32 columns or 64.
+	// So wide that a GPU processes C in strips of tiles; the last strip is narrower whether tiles have 32 columns or 64.
 	for i, f := range forms {
 		s.inUpdate("%s in strips", f.name).matmul(70, 1550, 3+i, f.transA, f.transB, i == 1, false, i == 2)
 	}

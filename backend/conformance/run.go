@@ -416,7 +416,7 @@ func (c *trial) check(ops ...graph.Op) {
 	c.checkRuns(1, func(int) {}, ops...)
 }
 
-// checkRuns is check of several runs, before each of which change is called with its number, from 0 on.
+// checkRuns is check for several runs; before each, it calls change with its number, from 0.
 func (c *trial) checkRuns(n int, change func(run int), ops ...graph.Op) {
 	c.Helper()
 	defer func() {

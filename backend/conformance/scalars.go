@@ -71,7 +71,7 @@ func scalarCases(s *suite) {
 		for i := range scalars {
 			scalars[i] = 0.1 + 0.8*s.rng.Float32()
 		}
-		scalars[0] = nan() // nobody reads it
+		scalars[0] = nan() // nothing reads it
 		c.scalars, c.inputs = scalars, slices.Clone(c.inputs)
 		c.inputs[0] = c.ids(n, classes)
 		steps[t] = backend.Args{Scalars: scalars, Inputs: c.inputs}

@@ -5,7 +5,7 @@ import (
 	"sync/atomic"
 )
 
-// pool runs a job's parts on a fixed number of workers, of which the caller is the first.
+// pool runs a job's parts on a fixed number of workers; the caller is the first.
 type pool struct {
 	workers int
 	wake    []chan struct{}

@@ -63,9 +63,9 @@ func TestArchive(t *testing.T) {
 				t.Errorf("report says %v", summaries)
 			}
 
-			// The one that was killed at a step after 230 goes on from its checkpoint of step 200.
+			// The run that was killed at a step after 230 continues from its checkpoint of step 200.
 			args := []string{"resume", interrupted, "--steps", "210"}
-			if format == "format1" { // has no seal that would tell of an edit
+			if format == "format1" { // has no seal that would reveal an edit
 				config := filepath.Join(interrupted, "config.toml")
 				text, err := os.ReadFile(config)
 				if err != nil {

@@ -69,7 +69,7 @@ func newControl() *cobra.Command {
 			return err
 		}
 		before, so := already(r, command)
-		if so && command == run.Stop { // nobody is there to ask
+		if so && command == run.Stop { // no process to ask
 			return printAnswer(cmd, before, asJSON, true)
 		}
 		if err := r.Send(command); err != nil || wait == 0 {

@@ -195,7 +195,7 @@ func wantCrash(t *testing.T, path, reason string) {
 	}
 }
 
-// wantGoesOn checks that a run that crashed goes on from its newest checkpoint, and that its trace is kept.
+// wantGoesOn checks that a run that crashed continues from its newest checkpoint, and that its trace is kept.
 func wantGoesOn(t *testing.T, path, reason string) {
 	t.Helper()
 	c, err := view(t, path).Latest()

@@ -129,6 +129,6 @@ func announceRun(r *run.Run) {
 		fmt.Fprintf(os.Stderr, "coil: %v\n", err)
 	}
 	pipe := os.NewFile(detachedPipe, "pipe")
-	encode.Line(pipe, startedMessage{r.Path(), os.Getpid()}) // whoever started this may be gone
+	encode.Line(pipe, startedMessage{r.Path(), os.Getpid()}) // the process that started this one may be gone
 	pipe.Close()
 }

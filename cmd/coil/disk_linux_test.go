@@ -11,7 +11,7 @@ import (
 	"coil/run/runtest"
 )
 
-// On a disk that fills up the run fails and keeps what it has; with space again it goes on, and nothing is lost.
+// On a disk that fills up, the run fails and keeps its data; with space again, it continues, and nothing is lost.
 func TestFullDisk(t *testing.T) {
 	disk := t.TempDir()
 	if err := syscall.Mount("none", disk, "tmpfs", 0, "size=3m"); err != nil {

@@ -146,7 +146,7 @@ func words(line string) []string {
 	return strings.Fields(strings.TrimPrefix(line, "coil"))
 }
 
-// What the documents show is what coil prints, but for numbers: training is cut short by flags in comments.
+// The documents show what coil prints, except for numbers: flags in comments cut training short.
 func TestDocuments(t *testing.T) {
 	pages := documents(t)
 	blocks := 0

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// someEntries are of a list of which the second cost is known.
+// someEntries are entries of a list in which the second cost is known.
 func someEntries() []gridCost {
 	return []gridCost{{Name: "a", Size: "laptop", Title: "Is it\x1b[2J?"}, {Name: "b", Size: "laptop", Title: "Was it?", Seconds: 60, known: true}, {Name: "c", Size: "paper", Title: "Will it be?"}}
 }

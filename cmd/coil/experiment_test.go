@@ -44,7 +44,7 @@ func begun(folder string) bool {
 	return steps(filepath.Join(folder, "cells", "2x1_s1")) > 20 && steps(filepath.Join(folder, "cells", "1x2_s1")) > 20
 }
 
-// An experiment that is stopped, or killed, goes on where it was, and comes to the results of one that was not.
+// An experiment that is stopped or killed continues, with the results of one that was not.
 func TestExperimentGoesOn(t *testing.T) {
 	root := t.TempDir()
 	grid := filepath.Join(root, "long.toml")

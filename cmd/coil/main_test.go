@@ -24,7 +24,7 @@ import (
 
 // TestMain puts this program, as coil, into the path of what the tests execute.
 func TestMain(m *testing.M) {
-	// What tests measure of the machine is not for the coil of whoever runs them.
+	// Measurements of the machine in tests must not reach the user's coil.
 	os.Setenv("XDG_CACHE_HOME", filepath.Join(os.TempDir(), "coil-test-cache"))
 	testscript.Main(m, map[string]func(){"coil": func() {
 		go crashWhenAsked()

@@ -187,7 +187,7 @@ func wantSame(t *testing.T, path, other string) {
 // inherit no handler.
 func heedHangUp(t *testing.T) {
 	c := make(chan os.Signal, 1)
-	signal.Notify(c, syscall.SIGHUP) // always: once it was heeded, signal.Ignored does not tell that it is ignored again
+	signal.Notify(c, syscall.SIGHUP) // always: once it was handled, signal.Ignored does not report that it is ignored again
 	t.Cleanup(func() { signal.Stop(c) })
 }
 
@@ -204,7 +204,7 @@ func TestSignalStops(t *testing.T) {
 			p := start(t, "coil", append(flags, path, "--steps", "100000000", "--train.report", "1")...)
 			p.await(t, "a step was done", func() bool { return steps(path) > 0 })
 
-			// Meanwhile nobody else may write it.
+			// In the meantime, no other process may write it.
 			for _, args := range [][]string{{"resume", path}, {"train", config, "--run-dir", path}} {
 				if _, stderr, code := coil(t, args...); code != exitFailed || !strings.Contains(stderr, "in use") {
 					t.Errorf("%v beside it: %d, %s", args, code, stderr)
@@ -283,7 +283,7 @@ func TestSecondSignalWaits(t *testing.T) {
 	}
 }
 
-// A run whose lines go to a program that ends trains on; a result that reaches nobody is a failure, after the training.
+// A run whose lines go to a program that ends keeps training; a result that reaches nobody is a failure, after the training.
 func TestBrokenPipe(t *testing.T) {
 	for _, to := range []string{"2>&1", "--json 2>&1", "2>&1 >/dev/null"} {
 		path := filepath.Join(t.TempDir(), "run")
@@ -318,7 +318,7 @@ func TestHangUpIgnored(t *testing.T) {
 	}
 }
 
-// An evaluation that is interrupted says nothing of checkpoints.
+// An interrupted evaluation does not mention checkpoints.
 func TestSignalInEval(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "run")
 	mustCoil(t, "train", tinyFile(t), "--run-dir", path)

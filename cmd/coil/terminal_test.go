@@ -203,7 +203,7 @@ func TestNoQuestions(t *testing.T) {
 
 const forever = "100000000"
 
-// On a terminal coil train opens the dashboard; keys control the run, and what is to be told is on the normal screen afterwards.
+// On a terminal, coil train opens the dashboard; keys control the run, and messages are on the normal screen afterwards.
 func TestTrainInDashboard(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "run")
 	p := startOnTerminal(t, 120, 40, nil, "coil", "train", tinyFile(t), "--run-dir", path, "--steps", forever, "--train.report", "1", "--batch", "1024")
@@ -356,7 +356,7 @@ func mustProcess(t *testing.T, args ...string) string {
 	return p.stdout.String()
 }
 
-// What a detached run does when nobody watches is what it would have done.
+// A detached run does the same whether or not someone watches.
 func TestDetach(t *testing.T) {
 	config := tinyFile(t)
 	path := filepath.Join(t.TempDir(), "run")
@@ -428,7 +428,7 @@ func TestDetachFails(t *testing.T) {
 	}
 }
 
-// From the dashboard a run moves to the background, and goes on there as if nothing had been.
+// From the dashboard, a run moves to the background and continues there with the same bits.
 func TestMoveToBackground(t *testing.T) {
 	config := tinyFile(t)
 	path := filepath.Join(t.TempDir(), "run")
@@ -506,7 +506,7 @@ func TestTmux(t *testing.T) {
 	})
 }
 
-// The time of the result is that of training: whoever looks at the finished dashboard for long adds nothing to it.
+// The time of the result is that of training: looking at the finished dashboard adds nothing to it.
 func TestTimeWithoutLooking(t *testing.T) {
 	begin := time.Now()
 	p := startOnTerminal(t, 120, 40, nil, "coil", "train", tinyFile(t), "--run-dir", filepath.Join(t.TempDir(), "run"))

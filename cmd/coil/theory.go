@@ -408,7 +408,7 @@ func listTheory(w io.Writer, asJSON bool) error {
 	return nil
 }
 
-// sizeList has the sizes of a construction and their bounds, in lines that are indented but for the first.
+// sizeList has the sizes of a construction and their bounds, in lines that are indented except for the first.
 func sizeList(sizes []theory.Size, indent int) string {
 	var list strings.Builder
 	at := indent

@@ -30,7 +30,7 @@ type message struct {
 	fault    unsafe.Pointer   // where the receiver of an NSError** stores
 }
 
-// How libffi passes an argument or a result. An MTLSize takes three words, everything else one.
+// How libffi passes an argument or a result. An MTLSize takes three words, all others one.
 var (
 	typeVoid    = ffi.TypeVoid
 	typeID      = ffi.TypePointer // id, Class, SEL, NSError**, any other pointer
@@ -111,7 +111,7 @@ func (m *message) faultAddress() uint64 {
 	return address(unsafe.Pointer(&m.fault))
 }
 
-// address is a pointer as an argument. What lies on the Go heap must be held by something else while the message is sent.
+// address is a pointer as an argument. An object on the Go heap must be kept alive elsewhere while the message is sent.
 func address(p unsafe.Pointer) uint64 { return uint64(uintptr(p)) }
 
 // classNamed is a class as the receiver of a message.

@@ -101,7 +101,7 @@ func (r *recorder) taken() [][]metal.Launch {
 	return c
 }
 
-// source has the kernels take0, take1, …, of so many buffers, and one that no pipeline can be made of.
+// source has the kernels take0, take1, …, with that number of buffers, and one for which no pipeline can be made.
 var source = func() string {
 	var s strings.Builder
 	for n := range maxBinds + 1 {

@@ -203,7 +203,7 @@ func (f *flights) drop() (ended bool) {
 	return ended
 }
 
-// Poll tells how far a command buffer is.
+// Poll reports how far a command buffer is.
 func (d *Device) Poll(t metal.Ticket) metal.Progress {
 	f := &d.flights
 	f.mu.Lock()

@@ -63,7 +63,7 @@ func flat(lists [][]metal.Launch, slot int) []metal.Launch {
 	return flat
 }
 
-// What the encoder is not told again must still be what the launch wants.
+// Bindings that are not set again must still be right for the launch.
 func TestSubmit(t *testing.T) {
 	f := openFixture(t)
 	buffers := []metal.Buffer{f.buffer(t, 2000), f.buffer(t, 3000), f.buffer(t, 4000)}
@@ -97,7 +97,7 @@ func TestSubmit(t *testing.T) {
 	}
 }
 
-// The encoder is told only what changes.
+// The encoder receives only changes.
 func TestSubmitSkipsWhatIsSet(t *testing.T) {
 	f := openFixture(t)
 	a, b := f.buffer(t, 1000), f.buffer(t, 1000)
@@ -239,7 +239,7 @@ func TestFailureWithoutError(t *testing.T) {
 	}
 }
 
-// What Metal does not give is an error, and the next command buffer knows nothing of it.
+// If Metal returns nil, that is an error, and the next command buffer is not affected.
 func TestNoCommandBuffer(t *testing.T) {
 	f := openFixture(t)
 	b := f.buffer(t, 100)
@@ -293,7 +293,7 @@ func TestQueueTakesTwoSteps(t *testing.T) {
 	}
 }
 
-// Tickets are never 0, which is none.
+// Tickets are never 0, which means no ticket.
 func TestTicketsWrap(t *testing.T) {
 	f := openFixture(t)
 	f.flights.last = math.MaxUint32 - 1

@@ -17,12 +17,12 @@ type libraryCall struct {
 	callee  *function
 	name    string // with the namespace fast or precise
 	args    []valueType
-	child   int // number of children seen; the first one is what is called
+	child   int // number of children seen; the first one is the function
 	through int // depth of a conversion of the current child, whose operand decides the type; or 0
 	load    int // depth of a load from memory that is the current child, whose operand tells the space; or 0
 }
 
-// argument reads a node for the calls around it, and begins a call if it is one.
+// argument reads a node for the calls around it, and starts a call if it is one.
 func (t *tree) argument(depth int, kind, addr, tail string) {
 	t.endCalls(depth)
 	if n := len(t.calls); n > 0 {
@@ -231,7 +231,7 @@ func (t *tree) bindings(c *libraryCall) {
 	}
 }
 
-// diagAt reports what is wrong with a call.
+// diagAt reports an error in a call.
 func (t *tree) diagAt(c *libraryCall, format string, a ...any) {
 	file, line := t.file, t.line
 	t.file, t.line = c.file, c.line

@@ -182,7 +182,7 @@ func (c *compiler) makeRuntime() error {
 		return fmt.Errorf("the emulator's run time does not compile: %w\n%s", err, msg)
 	}
 	if err := os.Rename(filepath.Join(tmp, "dir"), dir); err != nil {
-		if _, there := os.Stat(c.include); there != nil { // else only the library was missing
+		if _, there := os.Stat(c.include); there != nil { // otherwise, only the library was missing
 			return err
 		}
 	}
@@ -222,7 +222,7 @@ func cached(key string) (so string, u *unit, err error, ok bool) {
 	return so, e.Unit, nil, true
 }
 
-// lock waits until nobody else, here or in another process, makes what the cache is to have under a key.
+// lock waits until no other goroutine or process is making the entry of a key.
 func lock(key string) (unlock func(), err error) {
 	f, err := os.OpenFile(key+".lock", os.O_RDWR|os.O_CREATE, 0o666)
 	if err != nil {
@@ -371,13 +371,13 @@ func compileError(name, out string, err error) error {
 func touch(path string) {
 	if info, err := os.Stat(path); err == nil && time.Since(info.ModTime()) > 24*time.Hour {
 		now := time.Now()
-		os.Chtimes(path, now, now) // else it is compiled again one day
+		os.Chtimes(path, now, now) // otherwise it is compiled again later
 	}
 }
 
 var cachedRE = regexp.MustCompile(`^([0-9a-f]{32}\.(so|json|lock)|runtime-[0-9a-f]{32}(\.so|\.lock)?|tmp-[0-9]+)$`)
 
-// prune drops, once a day, what nobody has used for two weeks. A failure only costs space.
+// prune drops, once a day, entries that were not used for two weeks. A failure only costs space.
 func prune(cache string) {
 	marker := filepath.Join(cache, "pruned")
 	if info, err := os.Stat(marker); err == nil && time.Since(info.ModTime()) < 24*time.Hour {

@@ -38,7 +38,7 @@ type Device struct {
 	pipelines []*pipeline
 	windows   func(l *metal.Launch, bind int) (length int, ok bool)
 	buffers   []*buffer
-	commands  []*command // submitted, and their end not yet told
+	commands  []*command // submitted, and their end not yet reported
 	ticket    metal.Ticket
 	launches  uint32 // that have run
 	call      call
@@ -69,7 +69,7 @@ type pipeline struct {
 
 var _ metal.Device = (*Device)(nil)
 
-// Open makes an emulated GPU. Where there can be none, the error wraps ErrUnavailable.
+// Open makes an emulated GPU. Where the emulator cannot run, the error wraps ErrUnavailable.
 func Open(o Options) (*Device, error) {
 	if o.Workers <= 0 {
 		o.Workers = runtime.GOMAXPROCS(0)

@@ -22,7 +22,7 @@ func ulps(n float64) func(x, v float64) float64 {
 	return func(_, v float64) float64 { return n * ulp(v) }
 }
 
-// errs is an absolute error where x is in a range, and so many units in the last place elsewhere.
+// errs is an absolute error where x is in a range, and an error in units in the last place elsewhere.
 func errs(lo, hi, most, n float64) func(x, v float64) float64 {
 	return func(x, v float64) float64 {
 		if lo <= x && x <= hi {

@@ -79,7 +79,7 @@ func (g gpu) buffer(v any) metal.Buffer {
 	return b
 }
 
-// undefined makes a buffer that nobody has written.
+// undefined makes a buffer that was never written.
 func (g gpu) undefined(n int) metal.Buffer {
 	b := g.buffer(n)
 	g.MarkUndefined(b, 0, n)

@@ -14,7 +14,7 @@ type matmulParams struct {
 	Alpha, Beta            float32
 }
 
-// matmul multiplies in float64, op(A) and op(B) transposed where told.
+// matmul multiplies op(A) and op(B) in float64; flags transpose them.
 func matmul(m, n, k int, a, b []float32, transA, transB bool) []float32 {
 	at := func(x []float32, trans bool, i, j, rows, cols int) float64 {
 		if trans {

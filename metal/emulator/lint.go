@@ -31,7 +31,7 @@ var (
 	reservedRE = regexp.MustCompile(`^(_msl_|_mk_|_id_|_S_|_tgt_|msl_)`)
 )
 
-// lintTokens finds what can be told from the words alone.
+// lintTokens finds errors that show in the words alone.
 func (tr *translator) lintTokens() {
 	for i, t := range tr.t {
 		if t.kind == identifier {
@@ -60,7 +60,7 @@ func (tr *translator) lintTokens() {
 	}
 }
 
-// comma tells whether there is a comma between a and b, outside of brackets.
+// comma reports whether there is a comma between a and b, outside of brackets.
 func (tr *translator) comma(a, b int) bool {
 	for i := a + 1; i < b; i++ {
 		if tr.is(i, ",") {
@@ -111,7 +111,7 @@ type tree struct {
 // scope is a node with declarations of its own.
 type scope struct {
 	depth   int
-	program bool   // what is declared here can be named anywhere
+	program bool   // names declared here are visible everywhere
 	space   string // the namespace, if it is one
 	class   string // the class, if it is one
 }
@@ -315,7 +315,7 @@ func declaredName(kind, head, tail string) string {
 // Words that may stand before the name of a declaration, and are the last ones if it has no name.
 var declarationFlags = map[string]bool{"used": true, "referenced": true, "invalid": true, "constexpr": true, "implicit": true, "class": true, "struct": true, "definition": true, "inline": true, "nested": true}
 
-// own tells whether the current node is of the source. Names that macros of the shim paste together have no file.
+// own reports whether the current node is of the source. Names that macros of the shim paste together have no file.
 func (t *tree) own() bool { return t.file != "" && !shimFiles[t.file] && t.file != entryFile }
 
 // place moves to where a node is. The dump names files and lines only where they change.
@@ -406,7 +406,7 @@ func (t *tree) reference(kind, tail string) {
 	}
 }
 
-// lastWord is the last word of s that is none of skip.
+// lastWord is the last word of s that is not in skip.
 func lastWord(s string, skip ...string) string {
 	words := strings.Fields(s)
 	for len(words) > 0 {

@@ -23,7 +23,7 @@ import (
 	"time"
 )
 
-// ErrUnavailable is what Open's error wraps where the emulator cannot run. The error says what is missing.
+// ErrUnavailable is wrapped by the error of Open where the emulator cannot run. The error says what is missing.
 var ErrUnavailable = errors.New("the Metal emulator is not available")
 
 // Options of an emulator.
@@ -31,7 +31,7 @@ type Options struct {
 	Checked   bool          // watch every access to memory; some twenty times slower
 	Order     Order         // of everything that Metal leaves open
 	Seed      uint64        // of a random order
-	Workers   int           // threads that run threadgroups; 0: as many as Go uses. Checked, it is always one
+	Workers   int           // threads that run threadgroups; 0: Go's number. A checked device has always one
 	TimeLimit time.Duration // of a launch, in processor time, as a GPU has one; 0: a minute
 	Flush     bool          // numbers below the smallest normal one are zero, as operands and as results: Metal allows it
 	Tensors   bool          // the GPU has units for Metal 4's tensors, as M5 has

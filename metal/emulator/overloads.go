@@ -195,7 +195,7 @@ func rank(a valueType, p parameter) int {
 	return conversion
 }
 
-// check finds the one overload that a call means. Its error says what is wrong with the call, and what to do.
+// check finds the one overload of a call. Its error says what is wrong with the call, and what to do.
 func (t overloadTable) check(name string, args []valueType) error {
 	call := callText(name, args)
 	all := t[name]

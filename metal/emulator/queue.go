@@ -80,7 +80,7 @@ func (d *Device) Submit(lists [][]metal.Launch, slot int) (metal.Ticket, error) 
 
 func (d *Device) random(n uint64) *rand.Rand { return rand.New(rand.NewPCG(d.o.Seed, n)) }
 
-// Poll tells how far a command buffer is.
+// Poll reports how far a command buffer is.
 func (d *Device) Poll(t metal.Ticket) metal.Progress {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -98,7 +98,7 @@ func (d *Device) Poll(t metal.Ticket) metal.Progress {
 	return p
 }
 
-// Reset forgets all that has been submitted.
+// Reset forgets all submitted command buffers.
 func (d *Device) Reset() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -136,7 +136,7 @@ type loop struct {
 	unrolled bool
 }
 
-// subscript is an expression x[i] of the tree, of which x is the first child and i the second.
+// subscript is an expression x[i] of the tree; x is the first child and i the second.
 type subscript struct {
 	depth, children int
 	own             bool // x is in the thread's own memory

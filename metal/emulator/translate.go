@@ -186,7 +186,7 @@ func (tr *translator) macros() {
 		if t.kind != space || m == nil {
 			continue
 		}
-		if !strings.HasPrefix(t.file, "<") { // else the compiler's own
+		if !strings.HasPrefix(t.file, "<") { // otherwise the compiler's own
 			if why := reservedNames().refusal(m[2], true); why != "" {
 				tr.unit.diags = append(tr.unit.diags, Diag{t.file, t.line, "macro " + why})
 			}
@@ -195,7 +195,7 @@ func (tr *translator) macros() {
 	}
 }
 
-// is tells whether token i is one of words.
+// is reports whether token i is one of words.
 func (tr *translator) is(i int, words ...string) bool {
 	for _, w := range words {
 		if i >= 0 && i < len(tr.t) && tr.t[i].s == w {
@@ -265,14 +265,14 @@ func (tr *translator) blank(a, b int) {
 
 func (tr *translator) isAttr(i int) bool { return tr.is(i, "[") && tr.is(i+1, "[") }
 
-// kernel reads the definition of a kernel. Its declaration begins at start, i is the word kernel.
+// kernel reads the definition of a kernel. Its declaration starts at start, i is the word kernel.
 func (tr *translator) kernel(start, i int) int {
 	k := &kernelFunc{}
 	if tr.is(start, "template") {
 		k.header = tr.text(start, tr.angle(start+1)+1)
 	}
 	open := i
-	for j := start; j < i; j++ { // [[kernel, …]]: go on behind the attribute
+	for j := start; j < i; j++ { // [[kernel, …]]: continue after the attribute
 		if tr.isAttr(j) {
 			open = max(open, tr.match(j))
 		}
@@ -468,7 +468,7 @@ func (tr *translator) param(kernel string, a, b int, seen map[string]bool, compo
 			p.Attr = "threadgroup"
 		}
 	}
-	if p.If == "" { // else others may have the same place
+	if p.If == "" { // otherwise others may have the same place
 		if explicit && seen[key] {
 			bad("[[%s]] is used twice", key)
 		}
@@ -679,7 +679,7 @@ func (tr *translator) threadgroupVariables(i, end int) {
 const export = `extern "C" __attribute__((visibility("default")))`
 
 // writeCall writes the function that reads a kernel's arguments from a thread's context and calls it, and the one that
-// tells the layout of what its pointers point to: size·2³² + alignment.
+// gives the layout of the types that its pointers point to: size·2³² + alignment.
 func (k *kernelFunc) writeCall(b *strings.Builder) {
 	call := k.name
 	if k.header != "" {

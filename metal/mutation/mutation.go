@@ -151,7 +151,7 @@ func Test(t *testing.T, p Package, list string, only *regexp.Regexp) {
 	t.Logf("%d mutants: %d noticed, %d that cannot be", len(mutants), caught, reasoned)
 }
 
-// variable says in the environment which mutant a test binary has; -1: none.
+// variable is the environment variable with the number of the mutant in a test binary; -1: none.
 const variable = "COIL_MUTANT"
 
 // build returns the test binary of each mutant. All that are within functions share one, in which a function begins with its
@@ -195,7 +195,7 @@ func (p Package) build(dir string, mutants []Mutant) (together string, binaries 
 	return together, binaries, p.compile(together, files)
 }
 
-// functionAt returns the function whose body has the text, nil if it is in none.
+// functionAt returns the function whose body has the text, or nil.
 func functionAt(file string, source []byte, text string) (*ast.FuncDecl, error) {
 	set := token.NewFileSet()
 	tree, err := parser.ParseFile(set, file, source, 0)

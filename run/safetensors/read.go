@@ -131,7 +131,7 @@ func (f *File) parse(header []byte, begin, end int64) error {
 	return nil
 }
 
-// parseMetadata reads the strings beside the tensors. null is none, as for the reference implementation.
+// parseMetadata reads the strings beside the tensors. null means none, as in the reference implementation.
 func (f *File) parseMetadata(value []byte) error {
 	if string(value) == "null" {
 		return nil

@@ -363,7 +363,7 @@ func TestReadsWhatOthersWrite(t *testing.T) {
 	}
 }
 
-// A file that is no such file is told from one that can't be read.
+// A wrong file and an unreadable file have different errors.
 func TestErrFormat(t *testing.T) {
 	for _, b := range [][]byte{nil, []byte("12345678"), withHeader("{", 0), withHeader(`{"x":1}`, 0)} {
 		if _, err := decode(b); !errors.Is(err, safetensors.ErrFormat) {

@@ -39,7 +39,7 @@ var gpu struct {
 }
 
 // Use makes d compile, hold the memory and run the kernels, from now on. The memory of its buffers must not be Go's.
-// Whoever opens the bridge closes it before another Use.
+// The bridge must be closed before another Use.
 func Use(d metal.Device) {
 	gpu.Lock()
 	defer gpu.Unlock()
@@ -63,7 +63,7 @@ func Sets() [3]int {
 	return [3]int{int(n[0]), int(n[1]), int(n[2])}
 }
 
-// Fail makes the command buffer fail that is committed after so many others, when half of its launches have run.
+// Fail makes the command buffer that is committed after that many others fail, when half of its launches have run.
 func Fail(after, code int, text string) {
 	s := C.CString(text)
 	defer C.free(unsafe.Pointer(s))
@@ -83,7 +83,7 @@ func Statuses() (n [6]int) {
 	return n
 }
 
-// Hang makes the command buffer never end that is committed after so many others, and all after it in its queue.
+// Hang makes the command buffer that is committed after that many others never end, and all after it in its queue.
 func Hang(after int) { C.standin_hang(C.int(after)) }
 
 // Hanging returns how many command buffers hang.
@@ -92,7 +92,7 @@ func Hanging() int { return int(C.standin_hanging()) }
 // FreeHanging gives up the command buffers that hang.
 func FreeHanging() { C.standin_free_hanging() }
 
-// SetDevices says whether there is a default device, and how many there are in the list; none of them: there is no list.
+// SetDevices sets whether there is a default device, and the number of devices in the list; with 0, there is no list.
 func SetDevices(byDefault bool, inList int) { C.standin_set_devices(number(byDefault), C.int(inList)) }
 
 // SetOld makes it a system that lacks what came after macOS 11.
@@ -126,7 +126,7 @@ const (
 	Encoder       Thing = C.standin_encoder
 )
 
-// Refuse makes such things nil for whoever asks for one; Everything ends that.
+// Refuse makes requests for such objects return nil; Everything ends that.
 func Refuse(t Thing) { C.standin_set_nothing_from(C.int(t)) }
 
 func number(b bool) C.int {

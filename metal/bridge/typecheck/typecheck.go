@@ -122,7 +122,7 @@ type importer func(string) (*types.Package, error)
 
 func (f importer) Import(path string) (*types.Package, error) { return f(path) }
 
-// Source type-checks files that are given as text: a package that imports none but loaded ones.
+// Source type-checks files that are given as text: a package that imports only loaded ones.
 func (p *Program) Source(path string, files map[string]string) (*Package, error) {
 	pkg := &Package{ImportPath: path}
 	for name, text := range files {
