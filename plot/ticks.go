@@ -64,10 +64,13 @@ func (a Axis) ticks(s Scale, n int) []float64 {
 
 // round are about n round values of a scale.
 func (a Axis) round(s Scale, n int) []float64 {
+	if s.log {
+		if t := decades(s, n); len(t) >= 3 {
+			return t
+		}
+	}
 	want := s.hi/float64(n) - s.lo/float64(n)
 	switch {
-	case s.log && s.hi/s.lo >= 30: // of powers of ten, and between them if there are few
-		return decades(s, n)
 	case a.Unit == Second && want >= 1 && want <= 10*day:
 		return multiples(s.lo, s.hi, nearestStep(want, clockSteps...), n)
 	case a.Unit == Second && want > 10*day:
