@@ -5,25 +5,26 @@
 package cliff
 
 import (
-	"syscall"
 	"testing"
 	"unsafe"
+
+	"golang.org/x/sys/unix"
 )
 
 // Floats returns n zeros, followed by a page that can't be touched.
 func Floats(t testing.TB, n int) []float32 {
 	t.Helper()
-	page := syscall.Getpagesize()
+	page := unix.Getpagesize()
 	size := (max(n, 1)*4 + page - 1) / page * page
-	memory, err := syscall.Mmap(-1, 0, size+page, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_ANON|syscall.MAP_PRIVATE)
+	memory, err := unix.Mmap(-1, 0, size+page, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
 	if err == nil {
-		err = syscall.Mprotect(memory[size:], syscall.PROT_NONE)
+		err = unix.Mprotect(memory[size:], unix.PROT_NONE)
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := syscall.Munmap(memory); err != nil {
+		if err := unix.Munmap(memory); err != nil {
 			t.Error(err)
 		}
 	})
