@@ -145,9 +145,13 @@ func configurations() map[string]config.Config {
 	factored := tiny()
 	factored.Train.Optimizer, factored.Train.Rate = "adafactor", 1e-2
 
+	plain := tiny()
+	plain.Model.Norm, plain.Model.Activation, plain.Model.Positions = "none", "relu", "learned"
+
 	exit := tiny()
 	exit.Model.Layers, exit.Loops.Exit, exit.Loops.ExitBeta = "1x3", "learned", 0.1
-	return map[string]config.Config{"looped": looped, "middle-looped": middle, "regularized": regularized, "adafactor": factored, "learned exit": exit}
+	return map[string]config.Config{"looped": looped, "middle-looped": middle, "regularized": regularized, "adafactor": factored, "learned exit": exit,
+		"no norms": plain}
 }
 
 // TestTraining: ten steps on the emulated GPU equal ten steps on the CPU, up to rounding.
