@@ -27,7 +27,7 @@ import (
 // The run time and Metal's standard library, which are compiled with clang where the tests run, and all else that a library
 // in the cache depends on.
 //
-//go:embed runtime calls.go compile.go divide.go lex.go lint.go names.go names.txt overloads.go overloads.txt pretend.go registers.go translate.go
+//go:embed runtime calls.go compile.go divide.go entry.go lex.go lint.go names.go names.txt overloads.go overloads.txt pretend.go registers.go translate.go
 var sources embed.FS
 
 const shimFile = "metal_stdlib"

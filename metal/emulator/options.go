@@ -5,7 +5,7 @@
 // to memory: overruns, data races, reads of what nobody wrote, barriers and SIMD operations in divergent code, and launches
 // that want a barrier between them are errors with file and line.
 //
-// The rules that Metal sources must keep are in lint.go and translate.go, each with the message that an author sees. What
+// The rules that Metal sources must keep are in lint.go, translate.go and entry.go, each with the message that an author sees. What
 // the emulator's library lacks is an error too; what it has must have Apple's signature.
 //
 // Not seen are: what else Apple's compiler may reject; a GPU's order of sums, and of its arithmetic's precision what Flush
