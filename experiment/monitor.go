@@ -62,8 +62,8 @@ type Status struct {
 type Progress struct {
 	Cells                    []Status
 	Done, Failed, Running, N int
-	Share                    float64       // of the work that is done
-	Left                     time.Duration // 0 if it is not known yet
+	Share                    float64 // of the work that is done
+	Left                     float64 // seconds, 0 if it is not known yet
 }
 
 // Monitor starts following the cells.
@@ -117,7 +117,7 @@ func (m *Monitor) Poll() (Progress, error) {
 		p.Share = done / all
 	}
 	if took := time.Since(m.begin); p.Share > m.before && took > 3*time.Second {
-		p.Left = time.Duration(float64(took) * (1 - p.Share) / (p.Share - m.before))
+		p.Left = took.Seconds() * (1 - p.Share) / (p.Share - m.before)
 	}
 	return p, nil
 }

@@ -268,10 +268,9 @@ func (h *History) Samples() (step int, samples []Sample) {
 // Ran is for how long there were processes that trained the run.
 func (h *History) Ran() time.Duration { return h.lives + max(0, h.Newest.Sub(h.life)) }
 
-// Left is the time that the remaining steps will take, 0 if that is not known.
-func (h *History) Left() time.Duration {
-	return time.Duration(max(0, float64(h.Setup.Steps-h.Latest)) * h.PerStep * float64(time.Second))
-}
+// Left is the time that the remaining steps will take, in seconds, 0 if that is not known. It may be more than a
+// [time.Duration] can hold.
+func (h *History) Left() float64 { return max(0, float64(h.Setup.Steps-h.Latest)) * h.PerStep }
 
 // Ended reports whether the newest thing that the run did was to do all its steps.
 func (h *History) Ended() bool { return h.State == KindEnd }

@@ -202,3 +202,12 @@ func TestCurrent(t *testing.T) {
 		t.Errorf("all is taken back, and there are %v, %v", h.HeldOut.Keys(), samples)
 	}
 }
+
+// A run may need longer than a time.Duration can hold.
+func TestLeft(t *testing.T) {
+	h := NewHistory(0)
+	h.Setup, h.Latest, h.PerStep = Setup{Steps: 12e12}, 0, 1
+	if left := h.Left(); left != 12e12 {
+		t.Errorf("%g s are left, want %g", left, 12e12)
+	}
+}

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"time"
 
 	"coil/format"
 	"coil/run"
@@ -16,7 +15,7 @@ import (
 // Experiment is how an experiment is doing, whose cells are trained by other processes.
 type Experiment struct {
 	Name  string
-	Left  time.Duration // 0 if it is not known
+	Left  float64 // seconds, 0 if it is not known
 	Cells []Cell
 }
 
@@ -158,7 +157,7 @@ func (m *model) experimentHeadline() []string {
 	e := m.experiment
 	parts := []string{e.Name, fmt.Sprintf("%d of %d cells", e.cellsDone(), len(e.Cells))}
 	if e.Left > 0 {
-		parts = append(parts, "about "+format.Duration(e.Left.Round(time.Second))+" left")
+		parts = append(parts, "about "+format.Seconds(math.Round(e.Left))+" left")
 	}
 	return parts
 }

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math"
 	"testing"
-	"time"
 
 	"coil/run"
 )
@@ -12,7 +11,7 @@ import (
 // An experiment's cells are listed, and the run that is trained now is shown; when it ends, the next.
 func TestExperiment(t *testing.T) {
 	first, second := newRun(t, "1x4_s1", story(600, 1200)), newRun(t, "2x1_s1", story(300, 1200))
-	e := Experiment{Name: "p-hop-laptop", Left: 95 * time.Second}
+	e := Experiment{Name: "p-hop-laptop", Left: 95}
 	for i := range 40 {
 		e.Cells = append(e.Cells, Cell{Title: fmt.Sprintf("1⊗4 · seed %d", i+1), Path: fmt.Sprint(i), Value: math.NaN()})
 	}

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math"
 	"strings"
-	"time"
 
 	"coil/format"
 	"coil/run"
@@ -98,7 +97,7 @@ func (m *model) drawProgress(a canvas.Area, w *watched) {
 	}
 	figures[3] = format.Seconds(math.Trunc(elapsed))
 	if left := w.Left(); left > 0 && !w.ended() {
-		figures[4] = format.Duration(left.Round(time.Second)) + " left"
+		figures[4] = format.Seconds(math.Round(left)) + " left"
 	}
 	var shown [5]bool
 	used := 0

@@ -461,7 +461,7 @@ func (l *cellLines) report(p experiment.Progress) {
 	}
 	left := ""
 	if p.Left > 0 {
-		left = "   about " + format.Seconds(p.Left.Seconds()) + " left"
+		left = "   about " + format.Seconds(p.Left) + " left"
 	}
 	for _, s := range p.Cells {
 		if before, ok := l.told[s.Cell.Name]; ok && before == s.State {

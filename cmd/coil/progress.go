@@ -75,7 +75,7 @@ func (p *progress) train(e run.Event) {
 		return v
 	}
 	p.line(e, "%8s  %8s  %9s  %9s", format.Fixed(value(run.Loss), 4), format.Percent(value(run.Accuracy), 1),
-		format.SI(value(run.TokensPerSecond), ""), format.Duration(h.Left()))
+		format.SI(value(run.TokensPerSecond), ""), format.Seconds(h.Left()))
 }
 
 // line prints a line that begins with the step, and before the first line the names of the columns.
