@@ -263,7 +263,7 @@ func TestCtrlCInDashboard(t *testing.T) {
 	p = startOnTerminal(t, 120, 40, nil, "coil", "train", tinyFile(t), "--run-dir", path, "--batch", "524288", "--steps", "2") // two long steps
 	p.await(t, "training")
 	p.press(t, "\x03")
-	p.await(t, "Ctrl-C again leaves at once")
+	p.await(t, "a second Ctrl-C leaves at once")
 	p.press(t, "\x03")
 	p.wantExit(t, 130)
 	p.tail(t)
