@@ -206,7 +206,7 @@ func TestTensorProbe(t *testing.T) {
 		"right and faster":    {tensorGPU{speed: 0.3}, true, true, &metal.Tensors{}, true, "", true},
 		"right and no faster": {tensorGPU{speed: 1}, true, true, &metal.Tensors{}, false, "", true},
 		"faster and wrong":    {tensorGPU{speed: 0.3, wrong: true}, true, true, &metal.Tensors{}, false, "", true},
-		"not asked for":       {tensorGPU{speed: 0.3}, true, true, nil, false, "nobody has asked", false},
+		"not asked for":       {tensorGPU{speed: 0.3}, true, true, nil, false, "they are not enabled", false},
 		"found wrong before":  {tensorGPU{speed: 0.3}, true, true, &metal.Tensors{Off: "wrong"}, false, "wrong", false},
 		"float32":             {tensorGPU{speed: 0.3}, false, true, &metal.Tensors{}, false, "--bfloat16 only", false},
 		"no units":            {tensorGPU{speed: 0.3}, true, false, &metal.Tensors{}, false, "no units", false},

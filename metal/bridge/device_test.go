@@ -93,7 +93,7 @@ func TestLibrary(t *testing.T) {
 			err.Error() != "broken does not compile: "+fault {
 			t.Errorf("library %d, error %v", lib, err)
 		}
-		if lib, err := f.Library("broken", "#error "); lib != 0 || err == nil || err.Error() != "broken does not compile: Metal does not say why" {
+		if lib, err := f.Library("broken", "#error "); lib != 0 || err == nil || err.Error() != "broken does not compile: Metal gives no reason" {
 			t.Errorf("library %d, error %v", lib, err)
 		}
 	}
