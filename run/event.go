@@ -300,7 +300,7 @@ func (e *LineError) Unwrap() error { return e.Err }
 // It skips blank lines and unknown members.
 func (er *EventReader) Next() (Event, error) {
 	for {
-		line, err := er.next()
+		line, err := er.nextLine()
 		if err == errTooLong {
 			return Event{}, &LineError{er.f.Name(), er.line, err}
 		} else if err != nil {
@@ -323,8 +323,8 @@ const longestLine = 16 << 20
 
 var errTooLong = fmt.Errorf("it is longer than %d MiB", longestLine>>20)
 
-// next returns the next whole line, until the next call.
-func (er *EventReader) next() ([]byte, error) {
+// nextLine returns the next whole line, until the next call.
+func (er *EventReader) nextLine() ([]byte, error) {
 	if len(er.past) > 0 {
 		line := er.past[0]
 		er.past = er.past[1:]

@@ -105,7 +105,7 @@ func (c *Construction) Run(a Arithmetic, snap bool) Outcome {
 		}
 		begun := time.Now()
 		step := 0
-		last := c.run(e, a, snap, len(exact), func(x [][]float64) {
+		last := c.eachLoop(e, a, snap, len(exact), func(x [][]float64) {
 			o.Difference[step] = max(o.Difference[step], difference(x, exact[step]))
 			step++
 		})
@@ -116,8 +116,8 @@ func (c *Construction) Run(a Arithmetic, snap bool) Outcome {
 	return o
 }
 
-// run runs an example in that number of steps.
-func (c *Construction) run(e Example, a Arithmetic, snap bool, steps int, after func(x [][]float64)) [][]float64 {
+// eachLoop runs an example in that number of steps.
+func (c *Construction) eachLoop(e Example, a Arithmetic, snap bool, steps int, after func(x [][]float64)) [][]float64 {
 	layers := c.Model.Depth() / steps
 	return c.Model.Run(e.Input(), a, func(depth int, x [][]float64) {
 		if depth%layers != 0 {
@@ -145,7 +145,7 @@ func (c *Construction) snap(x [][]float64) {
 func (c *Construction) Explain(w io.Writer, a Arithmetic, snap bool) {
 	e := c.Examples[0]
 	var states [][][]float64
-	c.run(e, a, snap, len(e.Exact(a)), func(x [][]float64) { states = append(states, convert[float64](x)) })
+	c.eachLoop(e, a, snap, len(e.Exact(a)), func(x [][]float64) { states = append(states, convert[float64](x)) })
 	e.Explain(w, states)
 }
 
