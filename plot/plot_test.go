@@ -4,39 +4,18 @@ import (
 	"bytes"
 	"encoding/csv"
 	"encoding/xml"
-	"flag"
 	"io"
 	"math"
-	"os"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
 
+	"coil/golden"
 	"coil/text"
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 )
-
-var update = flag.Bool("update", false, "write the golden files anew")
-
-func golden(t *testing.T, name, got string) {
-	t.Helper()
-	path := filepath.Join("testdata", name)
-	if *update {
-		if err := os.WriteFile(path, []byte(got), 0o666); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if d := cmp.Diff(string(want), got); d != "" {
-		t.Errorf("%s (-want +got):\n%s", name, d)
-	}
-}
 
 // grid is cells of a test.
 type grid struct {
@@ -131,10 +110,10 @@ func TestGoldens(t *testing.T) {
 		"time.txt":   {Series: two, X: Axis{Label: "time", Unit: Second}},
 		"eight.txt":  {Series: eight(), X: Axis{Label: "steps"}},
 	} {
-		golden(t, name, draw(c, 70, 14, false))
+		golden.Compare(t, name, draw(c, 70, 14, false))
 	}
-	golden(t, "ascii.txt", draw(&Chart{Series: two, X: Axis{Label: "steps"}}, 70, 14, true))
-	golden(t, "small.txt", draw(&Chart{Series: two, X: Axis{Label: "steps"}}, 11, 3, false))
+	golden.Compare(t, "ascii.txt", draw(&Chart{Series: two, X: Axis{Label: "steps"}}, 70, 14, true))
+	golden.Compare(t, "small.txt", draw(&Chart{Series: two, X: Axis{Label: "steps"}}, 11, 3, false))
 }
 
 var number = rapid.OneOf(rapid.Float64Range(-10, 10), rapid.Float64(), rapid.SampledFrom([]float64{0, 1, math.NaN(), math.Inf(1), math.Inf(-1), math.MaxFloat64, -math.MaxFloat64, 1e-320}))

@@ -5,6 +5,7 @@ import (
 	"math"
 	"testing"
 
+	"coil/golden"
 	"coil/run"
 )
 
@@ -21,7 +22,7 @@ func TestExperiment(t *testing.T) {
 	e.Cells[12].State, e.Cells[12].Value = CellFailed, math.NaN()
 	e.Cells[30] = Cell{Title: "1⊗4 · seed 31", Path: first.Path(), State: CellRuns, Share: 0.5, Value: 0.527}
 	m := open(t, Options{Experiment: func() Experiment { return e }, Style: style()}, 120, 40)
-	golden(t, "experiment.txt", m.canvas.Plain())
+	golden.Compare(t, "experiment.txt", m.canvas.Plain())
 	e.Cells[30].State = CellDone
 	e.Cells[31] = Cell{Title: "2⊗1 · seed 32", Path: second.Path(), State: CellRuns, Share: 0.25, Value: math.NaN()}
 	if err := first.Append(run.Event{Kind: run.KindEnd, Step: 1200}); err != nil {

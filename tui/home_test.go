@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"coil/golden"
 	"coil/run"
 
 	tea "github.com/charmbracelet/bubbletea"
@@ -132,15 +133,15 @@ func plainHome(m *Home) string {
 func TestHomeScreens(t *testing.T) {
 	for _, size := range [][2]int{{40, 10}, {60, 15}, {80, 24}, {120, 40}} {
 		m := openHome(newDesk(30), size[0], size[1])
-		golden(t, fmt.Sprintf("home-%dx%d.txt", size[0], size[1]), plainHome(m))
+		golden.Compare(t, fmt.Sprintf("home-%dx%d.txt", size[0], size[1]), plainHome(m))
 		pressHome(m, "n")
-		golden(t, fmt.Sprintf("home-form-%dx%d.txt", size[0], size[1]), plainHome(m))
+		golden.Compare(t, fmt.Sprintf("home-form-%dx%d.txt", size[0], size[1]), plainHome(m))
 	}
 	m := openHome(newDesk(5), 80, 24)
 	m.style.ASCII = true
-	golden(t, "home-ascii.txt", plainHome(m))
+	golden.Compare(t, "home-ascii.txt", plainHome(m))
 	m = openHome(newDesk(0), 80, 24)
-	golden(t, "home-empty.txt", plainHome(m))
+	golden.Compare(t, "home-empty.txt", plainHome(m))
 }
 
 func homeHas(t *testing.T, m *Home, texts ...string) {

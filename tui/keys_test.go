@@ -1,18 +1,17 @@
 package tui
 
 import (
-	"flag"
 	"os"
 	"strings"
 	"testing"
-)
 
-var update = flag.Bool("update", false, "write the golden files and docs/keys.md anew")
+	"coil/golden"
+)
 
 // The page of keys is what the table says.
 func TestKeysPage(t *testing.T) {
 	const path = "../docs/keys.md"
-	if *update {
+	if *golden.Update {
 		if err := os.WriteFile(path, []byte(Keys()), 0o666); err != nil {
 			t.Fatal(err)
 		}

@@ -8,29 +8,12 @@ import (
 	"strings"
 	"testing"
 
+	"coil/golden"
 	"coil/run"
 	"coil/tui/canvas"
 
 	tea "github.com/charmbracelet/bubbletea"
-	"github.com/google/go-cmp/cmp"
 )
-
-func golden(t *testing.T, name, got string) {
-	t.Helper()
-	path := filepath.Join("testdata", name)
-	if *update {
-		if err := os.WriteFile(path, []byte(got), 0o666); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if d := cmp.Diff(string(want), got); d != "" {
-		t.Errorf("%s (-want +got):\n%s", name, d)
-	}
-}
 
 func TestMain(m *testing.M) {
 	os.Setenv("TZ", "UTC")
@@ -41,28 +24,28 @@ func TestScreens(t *testing.T) {
 	r := newRun(t, "first", story(600, 1200))
 	for _, size := range [][2]int{{200, 50}, {150, 44}, {120, 40}, {80, 24}, {60, 16}, {40, 10}, {20, 5}} {
 		m := open(t, Options{Runs: []*run.Run{r}, Style: style()}, size[0], size[1])
-		golden(t, fmt.Sprintf("%dx%d.txt", size[0], size[1]), m.canvas.Plain())
+		golden.Compare(t, fmt.Sprintf("%dx%d.txt", size[0], size[1]), m.canvas.Plain())
 	}
 	m := open(t, Options{Runs: []*run.Run{r}, Style: style()}, 100, 30)
-	golden(t, "colour.ansi", m.canvas.ANSI(m.theme, canvas.Color256))
-	golden(t, "16-colours.ansi", m.canvas.ANSI(m.theme, canvas.Color16))
+	golden.Compare(t, "colour.ansi", m.canvas.ANSI(m.theme, canvas.Color256))
+	golden.Compare(t, "16-colours.ansi", m.canvas.ANSI(m.theme, canvas.Color16))
 	bare := m.canvas.ANSI(m.theme, canvas.NoColor)
-	golden(t, "no-color.ansi", bare)
+	golden.Compare(t, "no-color.ansi", bare)
 	if regexp.MustCompile(`\x1b\[[0-9;]*[34][0-9]`).MatchString(bare) {
 		t.Error("there are colours without colours")
 	}
 	s := style()
 	s.ASCII = true
 	m = open(t, Options{Runs: []*run.Run{r}, Style: s}, 100, 30)
-	golden(t, "ascii.txt", m.canvas.Plain())
+	golden.Compare(t, "ascii.txt", m.canvas.Plain())
 	for _, c := range m.canvas.Plain() {
 		if c > 0x7e {
 			t.Errorf("%q is not ASCII", c)
 		}
 	}
-	golden(t, "empty.txt", open(t, Options{Runs: []*run.Run{newRun(t, "", nil)}, Style: style()}, 100, 30).canvas.Plain())
+	golden.Compare(t, "empty.txt", open(t, Options{Runs: []*run.Run{newRun(t, "", nil)}, Style: style()}, 100, 30).canvas.Plain())
 	second := newRun(t, "second", story(900, 1200))
-	golden(t, "two.txt", open(t, Options{Runs: []*run.Run{r, second}, Style: style()}, 120, 40).canvas.Plain())
+	golden.Compare(t, "two.txt", open(t, Options{Runs: []*run.Run{r, second}, Style: style()}, 120, 40).canvas.Plain())
 }
 
 // press sends keys, and draws.

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	"coil/golden"
+
 	"pgregory.net/rapid"
 )
 
@@ -14,7 +16,7 @@ func TestBars(t *testing.T) {
 	k := New(30, 9)
 	Bars(k.Area(), []Bar{{"half", 1, 2, "50 %", Good}, {"all", 2, 2, "100 %", Good}, {"more", 9, 2, "450 %", Good}, {"little", 1e-9, 2, "0 %", Good},
 		{"none", 0, 2, "0 %", Good}, {"of nothing", 1, 0, "", Good}, {"no number", math.NaN(), 1, "NaN", Good}, {"less", -1, 2, "", Good}, {"eighths", 21, 64, "", Good}, {"no row", 1, 1, "", Good}})
-	golden(t, "bars.txt", k.Plain())
+	golden.Compare(t, "bars.txt", k.Plain())
 }
 
 func TestSpark(t *testing.T) {

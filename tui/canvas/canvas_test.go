@@ -4,38 +4,18 @@ import (
 	"bytes"
 	"encoding/xml"
 	"errors"
-	"flag"
 	"io"
-	"os"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
 	"unicode/utf8"
 
+	"coil/golden"
+
 	"github.com/google/go-cmp/cmp"
 	"github.com/mattn/go-runewidth"
 	"pgregory.net/rapid"
 )
-
-var update = flag.Bool("update", false, "write the golden files anew")
-
-func golden(t *testing.T, name, got string) {
-	t.Helper()
-	path := filepath.Join("testdata", name)
-	if *update {
-		if err := os.WriteFile(path, []byte(got), 0o666); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if d := cmp.Diff(string(want), got); d != "" {
-		t.Errorf("%s (-want +got):\n%s", name, d)
-	}
-}
 
 // scene is a small drawing of everything that there is.
 func scene(ascii bool) *Canvas {
@@ -63,10 +43,10 @@ func scene(ascii bool) *Canvas {
 
 func TestGoldens(t *testing.T) {
 	c := scene(false)
-	golden(t, "scene.txt", c.Plain())
-	golden(t, "ascii.txt", scene(true).Plain())
-	golden(t, "scene.ansi", c.ANSI(Themes()[0], Color256)+"\n")
-	golden(t, "dark.svg", string(c.SVG(Themes()[0])))
+	golden.Compare(t, "scene.txt", c.Plain())
+	golden.Compare(t, "ascii.txt", scene(true).Plain())
+	golden.Compare(t, "scene.ansi", c.ANSI(Themes()[0], Color256)+"\n")
+	golden.Compare(t, "dark.svg", string(c.SVG(Themes()[0])))
 }
 
 // scribble draws at random, on a and on areas of it.
