@@ -8,7 +8,7 @@ type Space uint8
 const (
 	// Parameter is a Buffer: it outlives the program.
 	Parameter Space = iota + 1
-	// State is a Buffer of which each group of the batch has its own part. Like a parameter, it outlives the program and
+	// State is a Buffer in which each group of the batch has its own part. Like a parameter, it outlives the program and
 	// programs share it; unlike one, the body may write it. Keys and values of earlier positions are state.
 	State
 	// Constant is fixed when it is recorded.

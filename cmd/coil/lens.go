@@ -11,7 +11,6 @@ import (
 	"strconv"
 	"strings"
 
-	"coil/config"
 	"coil/encode"
 	"coil/eval"
 	"coil/format"
@@ -52,8 +51,7 @@ The thresholds of the source are marked. For comparison: a fixed number of loops
 		if err != nil {
 			return err
 		}
-		any := func(config.Config) error { return nil }
-		return o.with(cmd, args[0], any, func(m *trainedModel) error {
+		return o.with(cmd, args[0], nil, func(m *trainedModel) error {
 			x, err := lookInto(m, &o, counts)
 			if err != nil {
 				return err

@@ -1,26 +1,33 @@
 package main
 
-import "strings"
+import (
+	"strings"
+	"unicode/utf8"
+)
 
 // columns is the width of texts.
 const columns = 100
 
 // wrap breaks a text that begins after indent columns into lines, and indents those after the first as much.
-func wrap(s string, indent int) string {
+func wrap(s string, indent int) string { return fill(strings.Fields(s), " ", indent) }
+
+// fill puts items, with a separator between them, into lines as wrap does. No item is broken.
+func fill(items []string, separator string, indent int) string {
 	var b strings.Builder
+	between := utf8.RuneCountInString(separator)
 	at := indent
-	for i, word := range strings.Fields(s) {
-		n := len([]rune(word))
+	for i, item := range items {
+		n := utf8.RuneCountInString(item)
 		switch {
 		case i == 0:
-		case at+1+n > columns:
+		case at+between+n > columns:
 			b.WriteString("\n" + strings.Repeat(" ", indent))
 			at = indent
 		default:
-			b.WriteString(" ")
-			at++
+			b.WriteString(separator)
+			at += between
 		}
-		b.WriteString(word)
+		b.WriteString(item)
 		at += n
 	}
 	return b.String()

@@ -5,9 +5,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
-	"unicode/utf8"
 
 	"coil/format"
 	"coil/loop"
@@ -204,11 +202,7 @@ func newTheoryGroup() (*cobra.Command, builder) {
 		if err := group(&c); err != nil {
 			return nil, err
 		}
-		t, err := theory.TrainableComposition(c)
-		if err != nil {
-			return nil, usageError{err}
-		}
-		return t, nil
+		return asUsage(theory.TrainableComposition(c))
 	})
 }
 
@@ -233,11 +227,7 @@ func newTheoryHops() (*cobra.Command, builder) {
 		c.Examples, c.Seed = o.examples, o.seed
 		return asUsage(theory.NewHops(c))
 	}, func(o theoryFlags) (*theory.Trainable, error) {
-		t, err := theory.TrainableHops(c)
-		if err != nil {
-			return nil, usageError{err}
-		}
-		return t, nil
+		return asUsage(theory.TrainableHops(c))
 	})
 }
 
@@ -268,11 +258,11 @@ func newTheoryUnroll() (*cobra.Command, builder) {
 }
 
 // asUsage makes an error in the sizes one of usage.
-func asUsage(c *theory.Construction, err error) (*theory.Construction, error) {
+func asUsage[T any](made *T, err error) (*T, error) {
 	if err != nil {
 		return nil, usageError{err}
 	}
-	return c, nil
+	return made, nil
 }
 
 // construction is what coil theory --json prints of a construction.
@@ -410,9 +400,8 @@ func listTheory(w io.Writer, asJSON bool) error {
 
 // sizeList has the sizes of a construction and their bounds, in lines that are indented except for the first.
 func sizeList(sizes []theory.Size, indent int) string {
-	var list strings.Builder
-	at := indent
-	for i, s := range sizes {
+	var list []string
+	for _, s := range sizes {
 		text := s.Name + " " + format.Count(s.Built)
 		if s.Bound > s.Built {
 			text += " ≤ " + format.Count(s.Bound)
@@ -420,18 +409,7 @@ func sizeList(sizes []theory.Size, indent int) string {
 		if s.Formula != "" {
 			text += " = " + s.Formula
 		}
-		n := utf8.RuneCountInString(text)
-		switch {
-		case i == 0:
-		case at+3+n > columns:
-			list.WriteString("\n" + strings.Repeat(" ", indent))
-			at = indent
-		default:
-			list.WriteString(" · ")
-			at += 3
-		}
-		list.WriteString(text)
-		at += n
+		list = append(list, text)
 	}
-	return list.String()
+	return fill(list, " · ", indent)
 }

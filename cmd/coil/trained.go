@@ -52,7 +52,8 @@ type trainedModel struct {
 	stop       *interrupt
 }
 
-// with opens the model that the flags name, and calls f with it. check looks at its configuration first. Ctrl-C ends what f
+// with opens the model that the flags name, and calls f with it. check, if not nil, looks at its
+// configuration first. Ctrl-C ends what f
 // does with eval.ErrStopped.
 func (o *measureFlags) with(cmd *cobra.Command, name string, check func(config.Config) error, f func(m *trainedModel) error) error {
 	if o.examples < 1 || o.batch < 1 {
@@ -70,8 +71,10 @@ func (o *measureFlags) with(cmd *cobra.Command, name string, check func(config.C
 	if err != nil {
 		return err
 	}
-	if err := check(c); err != nil {
-		return err
+	if check != nil {
+		if err := check(c); err != nil {
+			return err
+		}
 	}
 	b, err := o.backends.open(cmd.ErrOrStderr())
 	if err != nil {
