@@ -31,12 +31,14 @@ type Config struct {
 // Train is the [train] table.
 type Train struct {
 	Steps       int        `toml:"steps" help:"optimizer steps" limits:"[1,]" alias:"steps" also:"iters,iterations,max_iters,max_steps,num_steps,train_steps,total_steps,epochs,num_epochs,num_train_epochs,max_epochs,n_steps"`
+	Time        float64    `toml:"time" help:"seconds of training after which the run ends, if it has not done its steps before; the schedule goes by whichever is nearer to its end; 0 sets no limit" limits:"[0,1e9]" also:"max_time,time_limit,max_seconds,time_budget,max_wallclock_seconds"`
 	Batch       int        `toml:"batch" help:"sequences in a step" limits:"[1,1048576]" alias:"batch" also:"batch_size,bs,per_device_train_batch_size,micro_batch_size,global_batch_size"`
 	Seed        uint64     `toml:"seed" help:"seed of weights, data and loop counts" alias:"seed" also:"random_seed,manual_seed,rng_seed"`
 	Optimizer   optim.Name `toml:"optimizer" also:"optim,opt"`
 	Rate        float64    `toml:"rate" help:"peak learning rate" limits:"[0,1e6]" alias:"rate" also:"lr,learning_rate,max_lr,peak_lr,base_lr,step_size"`
 	Warmup      int        `toml:"warmup" help:"steps of linear warm-up" limits:"[0,]" also:"warmup_steps,warmup_iters,num_warmup_steps,lr_warmup_steps"`
-	Schedule    Schedule   `toml:"schedule" help:"after the warm-up: cosine, linear or constant" also:"scheduler,lr_schedule,lr_scheduler,lr_scheduler_type,lr_decay_style"`
+	Schedule    Schedule   `toml:"schedule" help:"after the warm-up: cosine, linear, trapezoid (constant, then linear) or constant" also:"scheduler,lr_schedule,lr_scheduler,lr_scheduler_type,lr_decay_style"`
+	Warmdown    float64    `toml:"warmdown" help:"trapezoid: last share of training in which the rate falls" limits:"[0,1]" also:"warmdown_ratio,warmdown_steps,warmdown_iters,cooldown,cooldown_frac,decay_ratio"`
 	FinalRate   float64    `toml:"final_rate" help:"learning rate at the end, relative to the peak" limits:"[0,1]" also:"min_lr,final_lr,min_rate,min_lr_ratio"`
 	Beta1       float64    `toml:"beta1" help:"adamw: decay of the first moment" limits:"[0,1)" also:"adam_beta1,b1"`
 	Beta2       float64    `toml:"beta2" help:"adamw: decay of the second moment" limits:"[0,1)" also:"adam_beta2,b2"`
@@ -73,7 +75,7 @@ func Default() Config {
 		Loops:      model.Loops{Exit: "none", ExitBeta: 0.05},
 		Task:       task.Default(),
 		Regularize: regularize.Config{Block: 1},
-		Train: Train{Steps: 1200, Batch: 64, Seed: 1, Optimizer: "adamw", Rate: 4e-3, Warmup: 200, Schedule: "cosine",
+		Train: Train{Steps: 1200, Batch: 64, Seed: 1, Optimizer: "adamw", Rate: 4e-3, Warmup: 200, Schedule: "cosine", Warmdown: 0.4,
 			Beta1: 0.9, Beta2: 0.98, Eps: 1e-8, WeightDecay: 0.01, Clip: 1, Report: 10},
 		Evaluate:   Evaluate{Every: 250, Examples: 256, Final: 2048},
 		Checkpoint: Checkpoint{Every: 500, Keep: 2},

@@ -119,6 +119,7 @@ var legal = map[string]string{
 	"task.assignment.values": "9", "task.assignment.depth": "1", "task.assignment.evaluate": "2", "task.assignment.format": "code",
 	"task.assignment.shots": "3", "task.assignment.loss": "every", "task.noise.vocabulary": "10", "task.noise.length": "20",
 	"train.steps": "77", "train.batch": "6", "train.seed": "9223372036854775807", "train.optimizer": "adafactor", "train.rate": "3e-05",
+	"train.time": "90.5", "train.warmdown": "0.25",
 	"train.warmup": "9", "train.schedule": "linear", "train.final_rate": "0.1", "train.beta1": "0.5", "train.beta2": "0.75",
 	"train.eps": "1e-12", "train.weight_decay": "0.25", "train.clip": "0", "train.average": "0.999", "train.report": "3",
 	"evaluate.every": "11", "evaluate.examples": "12", "evaluate.final": "13",
@@ -412,19 +413,42 @@ func TestRateAt(t *testing.T) {
 		{"linear", 0.5, map[int]float64{3: 1, 4: 1, 8: 0.75, 12: 0.5, 100: 0.5}},
 		{"cosine", 0, map[int]float64{0: 0.25, 3: 1, 4: 1, 6: 0.5 + math.Sqrt2/4, 8: 0.5, 10: 0.5 - math.Sqrt2/4, 12: 0, 100: 0}},
 		{"cosine", 0.1, map[int]float64{4: 1, 8: 0.55, 12: 0.1}},
+		{"trapezoid", 0, map[int]float64{0: 0.25, 3: 1, 4: 1, 8: 1, 9: 1, 10: 2. / 3, 11: 1. / 3, 12: 0, 100: 0}},
+		{"trapezoid", 0.1, map[int]float64{4: 1, 9: 1, 10: 0.7, 11: 0.4, 12: 0.1}},
 	} {
-		o := Train{Steps: 12, Warmup: 4, Rate: 3e-3, Schedule: c.schedule, FinalRate: c.final}
+		o := Train{Steps: 12, Warmup: 4, Rate: 3e-3, Schedule: c.schedule, FinalRate: c.final, Warmdown: 0.25}
 		for step, want := range c.want {
-			if got := o.RateAt(step); math.Abs(got-want*o.Rate) > 1e-15 {
+			if got := o.RateAt(step, 0); math.Abs(got-want*o.Rate) > 1e-15 {
 				t.Errorf("%s to %g: rate %g at step %d, want %g", c.schedule, c.final, got, step, want*o.Rate)
 			}
 		}
 	}
 	for _, o := range []Train{{Steps: 5, Rate: 1, Schedule: "cosine"}, {Steps: 5, Warmup: 5, Rate: 1, Schedule: "cosine"}, {Steps: 5, Warmup: 9, Rate: 1, Schedule: "linear"}} {
 		for step := range o.Steps {
-			if r := o.RateAt(step); !(r > 0 && r <= 1) {
+			if r := o.RateAt(step, 0); !(r > 0 && r <= 1) {
 				t.Errorf("%d steps of warm-up, %d in all: rate %g at step %d", o.Warmup, o.Steps, r, step)
 			}
+		}
+	}
+}
+
+// With a budget of time, the share of it that is used moves the schedule, unless the steps have moved it further.
+func TestRateAtUsedTime(t *testing.T) {
+	for _, c := range []struct {
+		schedule Schedule
+		step     int
+		used     float64
+		want     float64 // relative to the peak
+	}{
+		{"linear", 4, 0.5, 0.5}, {"linear", 4, 1, 0}, {"linear", 10, 0.5, 0.25},
+		{"linear", 1, 0.5, 0.25}, // in the warm-up: half of half
+		{"cosine", 4, 0.25, 0.5 + math.Sqrt2/4}, {"cosine", 5, 1, 0},
+		{"trapezoid", 4, 0.5, 1}, {"trapezoid", 4, 0.75, 1}, {"trapezoid", 4, 0.875, 0.5}, {"trapezoid", 11, 0.8, 1. / 3}, {"trapezoid", 0, 0.875, 0.125},
+		{"constant", 4, 1, 1},
+	} {
+		o := Train{Steps: 12, Warmup: 4, Rate: 3e-3, Schedule: c.schedule, Warmdown: 0.25, Time: 60}
+		if got := o.RateAt(c.step, c.used); math.Abs(got-c.want*o.Rate) > 1e-15 {
+			t.Errorf("%s at step %d with %g of the time: rate %g, want %g", c.schedule, c.step, c.used, got, c.want*o.Rate)
 		}
 	}
 }

@@ -21,7 +21,11 @@ func (c Config) Warnings() []string {
 	warn(o.Warmup >= o.Steps, "train.warmup is %d and train.steps %d: the learning rate never reaches train.rate", o.Warmup, o.Steps)
 	warn(o.Rate == 0, "train.rate is 0: nothing is learnt")
 	warn(o.FinalRate != 0 && o.Schedule == Constant, "train.final_rate is %g, which has no effect with train.schedule = \"constant\"", o.FinalRate)
+	warn(o.Schedule == Trapezoid && o.Warmdown == 0, "train.warmdown is 0: the learning rate of a trapezoid never falls")
 	unread := map[string]string{} // keys that nothing reads, and why
+	if o.Schedule != Trapezoid {
+		unread["train.warmdown"] = fmt.Sprintf("train.schedule = %q", o.Schedule)
+	}
 	for _, key := range o.Optimizer.Unread() {
 		unread[key] = fmt.Sprintf("train.optimizer = %q", o.Optimizer)
 	}

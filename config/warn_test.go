@@ -27,6 +27,9 @@ func TestWarnings(t *testing.T) {
 		"model.layers=4x1 loops.every_loop=true":        "loops.every_loop is true, which has no effect with model.layers = 4x1, which loops nothing",
 		"model.injection=add loops.truncate=4":          "loops.truncate is 4, which cuts nothing off, as there are at most 4 loops",
 		"model.injection=add loops.truncate=3":          "",
+		"train.warmdown=0.5":                            `train.warmdown is 0.5, which has no effect with train.schedule = "cosine"`,
+		"train.warmdown=0 train.schedule=trapezoid":     "train.warmdown is 0: the learning rate of a trapezoid never falls",
+		"train.warmdown=0.5 train.schedule=trapezoid":   "",
 		"loops.exit=learned loops.exit_beta=0.1":        "",
 	} {
 		c := Default()

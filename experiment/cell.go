@@ -87,7 +87,7 @@ func (f *Folder) Train(c Cell, b backend.Backend, report func(train.Report), nex
 	if c.finished(r) == nil { // by another process, since the cell was read
 		return nil
 	}
-	if t.Done() < c.Config.Train.Steps || !ended(r) {
+	if !ended(r) || t.Done() < c.Config.Train.Steps && c.Config.Train.Time == 0 {
 		if err := t.Run(r, next); err != nil {
 			return err
 		}

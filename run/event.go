@@ -27,7 +27,7 @@ const (
 	KindContinue   = "continue"   // and goes on
 	KindNote       = "note"       // something to read, in Text
 	KindStop       = "stop"       // the user stopped the run, and it can be resumed
-	KindEnd        = "end"        // the run has done all its steps
+	KindEnd        = "end"        // the run has done all its steps, or used its time
 	KindError      = "error"      // the run failed, and Text says why
 )
 

@@ -268,11 +268,17 @@ func (h *History) Samples() (step int, samples []Sample) {
 // Ran is for how long there were processes that trained the run.
 func (h *History) Ran() time.Duration { return h.lives + max(0, h.Newest.Sub(h.life)) }
 
-// Left is the time that the remaining steps will take, in seconds, 0 if that is not known. It may be more than a
+// Left is the time that the rest of training will take, in seconds, 0 if that is not known. It may be more than a
 // [time.Duration] can hold.
-func (h *History) Left() float64 { return max(0, float64(h.Setup.Steps-h.Latest)) * h.PerStep }
+func (h *History) Left() float64 {
+	left := max(0, float64(h.Setup.Steps-h.Latest)) * h.PerStep
+	if h.Setup.Time > 0 {
+		left = min(left, max(0, h.Setup.Time-h.Seconds))
+	}
+	return left
+}
 
-// Ended reports whether the newest thing that the run did was to do all its steps.
+// Ended reports whether the newest thing that the run did was to end its training.
 func (h *History) Ended() bool { return h.State == KindEnd }
 
 // Failure is why the run failed, if that is how it stands.

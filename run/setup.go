@@ -11,11 +11,12 @@ type Setup struct {
 	Parameters     int64         `json:"parameters"`
 	FLOPs          int64         `json:"flops_per_token"` // of a forward pass
 	Task           string        `json:"task"`
-	Kinds          []string      `json:"kinds"`  // of examples
-	Metric         metric.Metric `json:"metric"` // what the task is judged by
-	Steps          int           `json:"steps"`  // in all
-	Batch          int           `json:"batch"`  // sequences in a step
-	Length         int           `json:"length"` // tokens of a sequence
+	Kinds          []string      `json:"kinds"`          // of examples
+	Metric         metric.Metric `json:"metric"`         // what the task is judged by
+	Steps          int           `json:"steps"`          // in all
+	Time           float64       `json:"time,omitempty"` // seconds of training after which it ends earlier; 0 sets no limit
+	Batch          int           `json:"batch"`          // sequences in a step
+	Length         int           `json:"length"`         // tokens of a sequence
 	Backend        string        `json:"backend"`
 	Device         string        `json:"device"`
 	Kernels        string        `json:"kernels,omitempty"`
@@ -40,4 +41,17 @@ func (s *Setup) Depth() int {
 		depth += n * s.LayersPerBlock
 	}
 	return depth
+}
+
+// Share is the share of training that is done after a number of steps that have taken some seconds: of the steps, or of the time if
+// more of that is used.
+func (s *Setup) Share(steps int, seconds float64) float64 {
+	share := 0.0
+	if s.Steps > 0 {
+		share = float64(steps) / float64(s.Steps)
+	}
+	if s.Time > 0 {
+		share = max(share, seconds/s.Time)
+	}
+	return min(1, max(0, share))
 }

@@ -128,7 +128,7 @@ func (t *Trainer) snapshot(diverged bool) (run.Snapshot, error) {
 		return s, err
 	}
 	if slices.ContainsFunc(weights, func(x float32) bool { return notFinite(float64(x)) }) {
-		return s, &DivergedError{Step: t.done, Loss: t.last.Loss, Norm: t.last.Norm, Overflow: true, Rate: t.Config.Train.RateAt(t.done - 1)}
+		return s, &DivergedError{Step: t.done, Loss: t.last.Loss, Norm: t.last.Norm, Overflow: true, Rate: t.Config.Train.RateAt(t.done-1, t.share)}
 	}
 	meta := map[string]string{"format": "coil", "layers": t.Config.Model.Layers}
 	s.Files = []run.FileWriter{

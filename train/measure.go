@@ -27,7 +27,7 @@ func (t *Trainer) Measure() (*Measure, error) {
 
 // Step runs one training step.
 func (m *Measure) Step() error {
-	if err := m.step.start(m.t.Config.Train, m.t.done, m.batch); err != nil {
+	if err := m.step.start(m.t.Config.Train, m.t.done, 0, m.batch); err != nil {
 		return err
 	}
 	if err := m.step.finish(m.t.Config, m.batch.count, &m.metrics); err != nil {

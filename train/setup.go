@@ -18,6 +18,6 @@ func (t *Trainer) setup() *run.Setup {
 	a, i := t.Model.Architecture, t.backend.Info()
 	return &run.Setup{Model: a.String(), LayersPerBlock: a.K, Loops: a.Loops, Looped: a.Looped(),
 		Parameters: int64(t.Model.Size), FLOPs: t.Model.FLOPs(), Task: t.Task.Name(), Kinds: t.Task.Kinds(), Metric: t.Task.Metric(),
-		Steps: t.Config.Train.Steps, Batch: t.Config.Train.Batch, Length: t.Model.Length,
+		Steps: t.Config.Train.Steps, Time: t.Config.Train.Time, Batch: t.Config.Train.Batch, Length: t.Model.Length,
 		Backend: i.Name, Device: i.Device, Kernels: i.Kernels, Variants: Variants(i), Workers: i.Workers, Memory: t.Memory.Total(), MemoryLimit: i.Memory}
 }

@@ -155,8 +155,8 @@ func (st *compiledStep) scope() graph.Scope {
 	return graph.Scope{}
 }
 
-// start runs the step with that number, counted from 0, on a batch.
-func (st *compiledStep) start(o config.Train, number int, batch *batch) error {
+// start runs the step with that number, counted from 0, on a batch. used is the share of train.time that has been used.
+func (st *compiledStep) start(o config.Train, number int, used float64, batch *batch) error {
 	put := func(s graph.Scalar, v float64) {
 		if s != 0 {
 			st.scalars[s-1] = float32(v)
@@ -164,7 +164,7 @@ func (st *compiledStep) start(o config.Train, number int, batch *batch) error {
 	}
 	t := float64(number + 1)
 	put(st.slots.scale, 1/float64(max(1, batch.count)))
-	put(st.slots.rate, o.RateAt(number))
+	put(st.slots.rate, o.RateAt(number, used))
 	st.numbers = st.optimizer.AppendScalars(st.numbers[:0], number+1)
 	for i, v := range st.numbers {
 		st.scalars[st.slots.optimizer[i]-1] = v

@@ -37,6 +37,7 @@ type Trainer struct {
 	done      int       // steps that are done
 	tokens    float64
 	seconds   float64 // of training
+	share     float64 // of train.time by which the next step's rate goes: that of the seconds in the newest setup or train event
 	saved     int     // step of the last checkpoint, -1 if there is none
 	report    func(Report)
 	last      Metrics // the last that were finite
@@ -284,6 +285,7 @@ func (t *Trainer) train(r *run.Run, next func() run.Command) error {
 	if err := t.event(Report{Event: run.Event{Kind: run.KindSetup, Step: t.done, Setup: t.setup(), Seconds: new(run.Number(t.seconds))}}); err != nil {
 		return err
 	}
+	t.share = t.usedNow()
 	err := t.keepFirst()
 	for _, text := range t.remarks {
 		err = errors.Join(err, t.note(text))
@@ -343,6 +345,7 @@ type inFlight struct {
 	step   *compiledStep
 	count  int // targets in its batch
 	loops  int
+	used   float64       // share of train.time by which its rate went
 	waited time.Duration // for the batch
 
 	profiled bool // its operations are measured
@@ -359,7 +362,7 @@ func (t *Trainer) loop() error {
 	defer data.stop()
 	var flying []inFlight
 	held := false // no step starts before pending commands are done
-	for t.done < c.Train.Steps {
+	for len(flying) > 0 || !t.ended() {
 		begin := time.Now()
 		for !held && t.mayStart(len(flying)) {
 			f, err := t.start(data, t.done+len(flying), flying)
@@ -381,7 +384,7 @@ func (t *Trainer) loop() error {
 			t.observer.profiled(f.step)
 		}
 		if notFinite(m.Loss) || notFinite(m.Norm) {
-			return &DivergedError{Step: t.done + 1, Loss: m.Loss, Norm: m.Norm, Last: t.last, Rate: c.Train.RateAt(t.done), passed: len(flying) > 0}
+			return &DivergedError{Step: t.done + 1, Loss: m.Loss, Norm: m.Norm, Last: t.last, Rate: c.Train.RateAt(t.done, f.used), passed: len(flying) > 0}
 		}
 		t.keep(&m)
 		t.done++
@@ -393,14 +396,16 @@ func (t *Trainer) loop() error {
 		if err := t.ask(); err != nil {
 			return err
 		}
-		held = t.steering.pending()
+		// With a budget of time, each report gives the schedule the time, so no step may be in flight.
+		slow, timed := w.seconds > longestWindow, c.Train.Time > 0
+		held = t.steering.pending() || t.ended() || timed && slow
 		last := len(flying) == 0
-		if due(c.Train.Report, t.done) || t.done == c.Train.Steps || held && last || w.seconds > longestWindow {
-			if err := t.reportWindow(&w, &m, f.loops); err != nil {
+		if due(c.Train.Report, t.done) || held && last || slow && !timed {
+			if err := t.reportWindow(&w, &m, f); err != nil {
 				return err
 			}
 		}
-		if t.done == c.Train.Steps {
+		if last && t.ended() {
 			break
 		}
 		if !last { // the weights are those of a later step
@@ -424,13 +429,24 @@ func (t *Trainer) mayStart(flying int) bool {
 	case flying >= t.backend.Info().Depth || next == c.Train.Steps:
 		return false
 	}
-	return !due(c.Evaluate.Every, next) && !due(c.Checkpoint.Every, next)
+	return !due(c.Evaluate.Every, next) && !due(c.Checkpoint.Every, next) && !(c.Train.Time > 0 && due(c.Train.Report, next))
+}
+
+// ended reports whether the steps are done, or the time is used.
+func (t *Trainer) ended() bool { return t.done >= t.Config.Train.Steps || t.usedNow() >= 1 }
+
+// usedNow is the share of train.time that training has taken, 0 without one.
+func (t *Trainer) usedNow() float64 {
+	if t.Config.Train.Time == 0 {
+		return 0
+	}
+	return min(1, t.seconds/t.Config.Train.Time)
 }
 
 // start starts the step with that number. It starts none if its program would have to replace one in flight.
 func (t *Trainer) start(data *feed, number int, flying []inFlight) (inFlight, error) {
 	c := t.Config
-	f := inFlight{loops: t.Model.Architecture.Count()}
+	f := inFlight{loops: t.Model.Architecture.Count(), used: t.share}
 	if random, ok := c.Loops.Random(); ok {
 		f.loops = random.Draw(c.Train.Seed, uint64(number))
 	}
@@ -450,7 +466,7 @@ func (t *Trainer) start(data *feed, number int, flying []inFlight) (inFlight, er
 	if len(flying) == 0 {
 		t.activity.runs(st)
 	}
-	if err := st.start(c.Train, number, b); err != nil {
+	if err := st.start(c.Train, number, t.share, b); err != nil {
 		return f, err
 	}
 	data.empty <- b // the backend keeps no reference to it
@@ -469,7 +485,7 @@ func (t *Trainer) keep(m *Metrics) {
 	t.last.Loss, t.last.Accuracy, t.last.Norm, t.last.Penalty = m.Loss, m.Accuracy, m.Norm, m.Penalty
 }
 
-// finish saves, and evaluates thoroughly, when all steps are done.
+// finish saves, and evaluates thoroughly, when training has ended.
 func (t *Trainer) finish() error {
 	if err := t.checkpoint(); err != nil {
 		return err
@@ -491,20 +507,20 @@ func (w *window) add(m *Metrics, took, waited time.Duration) {
 	w.waited += waited.Seconds()
 }
 
-// reportWindow writes the mean over the steps since the last report.
-func (t *Trainer) reportWindow(w *window, m *Metrics, loops int) error {
+// reportWindow writes the mean over the steps since the last report; f is the last of them.
+func (t *Trainer) reportWindow(w *window, m *Metrics, f inFlight) error {
 	n := float64(w.steps)
 	c := t.Config
 	v := &run.Train{Loss: new(run.Number(w.loss / n)), Accuracy: new(run.Number(w.accuracy / n)), GradNorm: new(run.Number(w.norm / n)),
-		Rate: new(run.Number(c.Train.RateAt(t.done - 1))), Tokens: new(run.Number(t.tokens)),
+		Rate: new(run.Number(c.Train.RateAt(t.done-1, f.used))), Tokens: new(run.Number(t.tokens)),
 		TokensPerSecond: new(run.Number(n * float64(t.batchTokens()) / w.seconds)), DataWait: new(run.Number(w.waited / w.seconds)),
-		Seconds: new(run.Number(t.seconds)), Machine: t.observer.machine(t.backend), Times: t.observer.shares, Loops: m.loops(loops)}
+		Seconds: new(run.Number(t.seconds)), Machine: t.observer.machine(t.backend), Times: t.observer.shares, Loops: m.loops(f.loops)}
 	t.observer.shares = nil
 	if len(m.Exits) > 0 {
 		v.Exit = run.Exit{Loop: new(run.Number(m.ExitLoop())), Entropy: new(run.Number(m.Entropy))}
 	}
 	if _, ok := c.Loops.Random(); ok {
-		v.LoopCount = new(run.Number(loops))
+		v.LoopCount = new(run.Number(f.loops))
 	}
 	if c.Regularize.Active() {
 		v.Regularizer = new(run.Number(m.Penalty))
@@ -515,6 +531,7 @@ func (t *Trainer) reportWindow(w *window, m *Metrics, loops int) error {
 	}
 	rep := Report{Event: run.Event{Kind: run.KindTrain, Step: t.done, Train: v}, Metrics: m, Seconds: w.seconds / n}
 	*w = window{}
+	t.share = t.usedNow()
 	return t.event(rep)
 }
 

@@ -80,10 +80,8 @@ func (m *model) drawProgress(a canvas.Area, w *watched) {
 		}
 	}
 	steps := fmt.Sprintf("%d", done)
-	share := 0.0
 	if n := w.Setup.Steps; n > 0 {
 		steps = fmt.Sprintf("%d/%d", done, n)
-		share = min(1, float64(done)/float64(n))
 	}
 	figures := make([]string, 5) // from the left to the right
 	if v, ok := w.HeldOut.Current(run.Judged(w.Setup.Metric).Key()); ok {
@@ -136,7 +134,7 @@ func (m *model) drawProgress(a canvas.Area, w *watched) {
 		return
 	}
 	bar.Fill('░', canvas.Dim)
-	canvas.Bars(bar, []canvas.Bar{{Value: share, Of: 1, Style: canvas.Accent}})
+	canvas.Bars(bar, []canvas.Bar{{Value: w.Setup.Share(done, elapsed), Of: 1, Style: canvas.Accent}})
 }
 
 // figureGap stands between two figures.

@@ -66,7 +66,7 @@ func (p *progress) event(e run.Event) {
 
 func (p *progress) train(e run.Event) {
 	h := p.history
-	if e.Time.Sub(p.last) < lineEvery && e.Step != h.Setup.Steps {
+	if e.Time.Sub(p.last) < lineEvery && h.Setup.Share(e.Step, h.Seconds) < 1 {
 		return
 	}
 	p.last = e.Time

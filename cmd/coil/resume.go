@@ -84,9 +84,8 @@ func newResume() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		if from.Step >= c.Train.Steps && ended(path) {
-			fmt.Fprintf(cmd.ErrOrStderr(), "nothing to do: all %d steps are done; for more of them:\n  coil resume %s --steps %d\n",
-				c.Train.Steps, text.Path(path), 2*c.Train.Steps)
+		if done := trained(c, from, path); done != "" {
+			fmt.Fprintf(cmd.ErrOrStderr(), "nothing to do: %s\n", done)
 			if ui.asJSON {
 				return writeJSON(cmd.OutOrStdout(), outcome{Run: path, Steps: from.Step, Done: true})
 			}
@@ -238,12 +237,20 @@ func warnOf(w io.Writer, r *run.Run) {
 	}
 }
 
-// ended reports whether the last thing that the run did was to end.
-func ended(path string) bool {
+// trained says that a run has done all its steps or used its time, and how to give it more; "" if there is something left to do.
+func trained(c config.Config, from run.Checkpoint, path string) string {
 	r, err := run.View(path)
 	if err != nil {
-		return false
+		return ""
 	}
 	h, _ := r.History() // garbled lines say nothing about it
-	return h.Ended()
+	switch {
+	case !h.Ended():
+		return ""
+	case from.Step >= c.Train.Steps:
+		return fmt.Sprintf("all %d steps are done; for more of them:\n  coil resume %s --steps %d", c.Train.Steps, text.Path(path), 2*c.Train.Steps)
+	case c.Train.Time > 0 && h.SecondsAt(from.Step) >= c.Train.Time:
+		return fmt.Sprintf("all %g seconds of training are used; for more of them:\n  coil resume %s --train.time %g", c.Train.Time, text.Path(path), 2*c.Train.Time)
+	}
+	return ""
 }
