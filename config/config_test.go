@@ -107,7 +107,7 @@ var legal = map[string]string{
 	"model.norm_place": "sandwich", "model.activation": "swiglu", "model.positions": "learned", "model.rotary_base": "500.5",
 	"model.bias": "false", "model.tied": "true", "model.init_std": "0.125", "model.injection": "linear",
 	"model.loop_embedding": "true",
-	"loops.random_mean":    "2.5", "loops.random_max": "7", "loops.truncate": "2", "loops.every_loop": "true", "loops.recompute": "true",
+	"loops.random_mean":    "2.5", "loops.random_max": "7", "loops.schedule": "", "loops.truncate": "2", "loops.every_loop": "true", "loops.recompute": "true",
 	"loops.exit": "none", "loops.exit_beta": "0.125",
 	"regularize.lambda": "0", "regularize.block": "3",
 	"task.name": "addition", "task.p-hop.letters": "5", "task.p-hop.length": "33", "task.p-hop.hops": "2",
@@ -467,5 +467,40 @@ func TestShownConfiguration(t *testing.T) {
 	}
 	if err := c.Check(); err != nil || c.Train.Steps != 4000 || c.Model.Layers != "1x(1,4,1)" {
 		t.Errorf("%v, %+v", err, c)
+	}
+}
+
+// The loops of a step are the drawn ones, the scheduled ones, or the model's own; and training takes their mean of FLOPs.
+func TestLoopsAt(t *testing.T) {
+	c := Default()
+	c.Train.Steps = 10
+	check := func(want map[int]int, used float64, varying bool) {
+		t.Helper()
+		m, err := model.New(c.Model, c.Loops, 8, 16)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for step, loops := range want {
+			if got, varies := c.LoopsAt(m, step, used); got != loops || varies != varying {
+				t.Errorf("%d loops in step %d (%v), want %d", got, step, varies, loops)
+			}
+		}
+	}
+	check(map[int]int{0: 4, 9: 4}, 0, false)
+	c.Loops.Schedule = "1@0, 4@0.4"
+	check(map[int]int{0: 1, 3: 1, 4: 4, 9: 4}, 0, true)
+	check(map[int]int{0: 4}, 0.4, true) // of the time
+	m, err := model.New(c.Model, c.Loops, 8, 16)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := c.TrainingFLOPs(m), 0.4*float64(m.FLOPsAt(1))+0.6*float64(m.FLOPs()); math.Abs(got/want-1) > 1e-3 {
+		t.Errorf("%g FLOPs a token in training, want %g", got, want)
+	}
+	c.Loops.Schedule, c.Loops.RandomMean, c.Loops.RandomMax = "", 2, 4
+	random, _ := c.Loops.Random()
+	check(map[int]int{5: random.Draw(c.Train.Seed, 5)}, 0, true)
+	if got := c.TrainingFLOPs(m); got != float64(m.FLOPs()) {
+		t.Errorf("%g FLOPs with drawn loops, want %d", got, m.FLOPs())
 	}
 }

@@ -1,6 +1,10 @@
 package config
 
-import "math"
+import (
+	"math"
+
+	"coil/model"
+)
 
 // Schedule is how the learning rate falls after the warm-up.
 type Schedule string
@@ -51,4 +55,25 @@ func (o Train) RateAt(step int, used float64) float64 {
 // more of that is used.
 func (o Train) Share(step int, used float64) float64 {
 	return min(1, max(used, float64(step)/float64(o.Steps)))
+}
+
+// LoopsAt is how often the looped block of m runs in the step with that number, counted from 0, when the share used of train.time
+// has been used: as drawn, as scheduled, or the model's own count. varies says that it may differ from step to step.
+func (c Config) LoopsAt(m *model.Model, step int, used float64) (loops int, varies bool) {
+	if random, ok := c.Loops.Random(); ok {
+		return random.Draw(c.Train.Seed, uint64(step)), true
+	}
+	if s := c.Loops.Scheduled(); s != nil {
+		return s.At(c.Train.Share(step, used)), true
+	}
+	return m.Architecture.Count(), false
+}
+
+// TrainingFLOPs is the mean FLOPs of one token in a forward pass over the steps of training: [model.Model.FLOPs] unless the loop count
+// is scheduled.
+func (c Config) TrainingFLOPs(m *model.Model) float64 {
+	if s := c.Loops.Scheduled(); s != nil {
+		return s.Mean(func(loops int) float64 { return float64(m.FLOPsAt(loops)) })
+	}
+	return float64(m.FLOPs())
 }

@@ -39,11 +39,15 @@ func (c Config) Warnings() []string {
 		unread["regularize.block"] = "regularize.lambda = 0"
 	}
 	if most := c.mostLoops(); most == 1 {
-		for _, key := range []string{"loops.every_loop", "loops.recompute", "loops.truncate"} {
+		for _, key := range []string{"loops.schedule", "loops.every_loop", "loops.recompute", "loops.truncate"} {
 			unread[key] = "model.layers = " + c.Model.Layers + ", which loops nothing"
 		}
 	} else {
 		warn(l.Truncate >= most, "loops.truncate is %d, which cuts nothing off, as there are at most %d loops", l.Truncate, most)
+	}
+	if s := l.Scheduled(); s != nil {
+		last, at := s.Last()
+		warn(o.Share(o.Steps-1, 0) < at, "loops.schedule comes to %d loops at %g of training, after the last of %d steps", last, at, o.Steps)
 	}
 	defaults := map[string]string{}
 	for _, k := range d.Keys() {

@@ -26,10 +26,9 @@ type Samples struct {
 	questions []int32
 }
 
-// NewSamples compiles the pass for the examples that the seed draws, of different kinds first, at the model's own loop
-// count.
-func NewSamples(t Trained, seed uint64) (*Samples, error) {
-	s := recordSamples(t, seed)
+// NewSamples compiles the pass, with a number of loops, for the examples that the seed draws, of different kinds first.
+func NewSamples(t Trained, loops int, seed uint64) (*Samples, error) {
+	s := recordSamples(t, loops, seed)
 	if err := s.compile(t.Backend); err != nil {
 		return nil, fmt.Errorf("samples of %s: %w", t.Model.Architecture, err)
 	}
@@ -40,13 +39,13 @@ func NewSamples(t Trained, seed uint64) (*Samples, error) {
 }
 
 // PlanSamples is the memory that NewSamples would take.
-func PlanSamples(t Trained, seed uint64) (backend.Memory, error) {
-	return t.Backend.Plan(recordSamples(t, seed).Recorder)
+func PlanSamples(t Trained, loops int, seed uint64) (backend.Memory, error) {
+	return t.Backend.Plan(recordSamples(t, loops, seed).Recorder)
 }
 
 // recordSamples keeps the logits at the positions of answers, and those only: a whole sequence of a large vocabulary would take
 // much memory, as would more than one sequence at a time.
-func recordSamples(t Trained, seed uint64) *Samples {
+func recordSamples(t Trained, loops int, seed uint64) *Samples {
 	s := &Samples{task: t.Task, examples: drawSamples(t.Task, seed)}
 	for _, ex := range s.examples {
 		from, to := task.LastAnswer(t.Task, ex)
@@ -57,7 +56,7 @@ func recordSamples(t Trained, seed uint64) *Samples {
 	slices.Sort(s.positions)
 	s.positions = slices.Compact(s.positions)
 
-	s.forward = t.forward(len(s.examples), 1, t.Model.Architecture.Count())
+	s.forward = t.forward(len(s.examples), 1, loops)
 	state := s.pass.FinalState(s.tokens)
 	s.logits = s.output(len(s.positions), t.Model.Vocabulary)
 	for i, p := range s.positions {

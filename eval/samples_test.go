@@ -23,7 +23,7 @@ func newNoise(t *testing.T, vocabulary, length int) task.Task {
 
 func (s *setting) samples(t *testing.T, seed uint64) []run.Sample {
 	t.Helper()
-	x, err := NewSamples(s.trained(), seed)
+	x, err := NewSamples(s.trained(), s.trained().Model.Architecture.Count(), seed)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -123,7 +123,7 @@ func TestSampleOfEachTask(t *testing.T) {
 func TestLongSamples(t *testing.T) {
 	const length, vocabulary = 700, 900
 	s := newSetting(t, "1x2", newNoise(t, vocabulary, length), nil)
-	x, err := NewSamples(s.trained(), 1)
+	x, err := NewSamples(s.trained(), s.trained().Model.Architecture.Count(), 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -151,11 +151,11 @@ func TestLongSamples(t *testing.T) {
 func TestPlanSamples(t *testing.T) {
 	for _, tk := range []task.Task{newPHop(t), newAddition(t)} {
 		s := newSetting(t, "1x2", tk, nil)
-		plan, err := PlanSamples(s.trained(), 3)
+		plan, err := PlanSamples(s.trained(), s.trained().Model.Architecture.Count(), 3)
 		if err != nil {
 			t.Fatal(err)
 		}
-		x, err := NewSamples(s.trained(), 3)
+		x, err := NewSamples(s.trained(), s.trained().Model.Architecture.Count(), 3)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -25,7 +25,7 @@ type Measures struct {
 	Layers     int     `json:"layers"` // parameters relative to one layer
 	Depth      int     `json:"depth"`  // FLOPs relative to one layer
 	Parameters int64   `json:"parameters"`
-	FLOPs      int64   `json:"flops_per_token"` // of a forward pass
+	FLOPs      int64   `json:"flops_per_token"` // of a forward pass, the mean over training
 	Steps      int     `json:"steps"`
 	Tokens     int64   `json:"tokens"`  // seen in training
 	Seconds    float64 `json:"seconds"` // of training
@@ -171,7 +171,7 @@ func ended(r *run.Run) bool {
 func (f *Folder) measure(c Cell, t *train.Trainer, r *run.Run, b backend.Backend) (Measures, error) {
 	m, i := t.Model, b.Info()
 	a := m.Architecture
-	out := Measures{Config: c.values(), Model: a.String(), Layers: a.Layers(), Depth: a.Depth(), Parameters: int64(m.Size), FLOPs: m.FLOPs(),
+	out := Measures{Config: c.values(), Model: a.String(), Layers: a.Layers(), Depth: a.Depth(), Parameters: int64(m.Size), FLOPs: int64(c.Config.TrainingFLOPs(m)),
 		Steps: c.Config.Train.Steps, Tokens: int64(c.Config.Train.Steps) * int64(c.Config.Train.Batch) * int64(m.Length),
 		Backend: i.Name, Device: i.Device, Metric: t.Task.Metric()}
 	h, _ := r.History() // lines that are garbled say nothing

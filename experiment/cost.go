@@ -11,13 +11,12 @@ import (
 // Work is how many FLOPs the cell takes: three forward passes for each token of training, one for each token of evaluation.
 func (c Cell) Work() float64 {
 	o, e := c.Config.Train, c.Config.Evaluate
-	sequences := 3 * float64(o.Steps) * float64(o.Batch)
+	work := 3 * float64(o.Steps) * float64(o.Batch) * float64(c.model.Length) * c.Config.TrainingFLOPs(c.model)
 	examples := float64(e.Final) * 2 // at the end of training, and when it is measured
 	if e.Every > 0 {
 		examples += float64(o.Steps/e.Every) * float64(e.Examples)
 	}
-	sequences += examples * float64(c.kinds)
-	work := sequences * float64(c.model.Length) * float64(c.model.FLOPs())
+	work += examples * float64(c.kinds) * float64(c.model.Length) * float64(c.model.FLOPs())
 	for _, stage := range c.early {
 		work += stage.Work()
 	}

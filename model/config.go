@@ -31,6 +31,7 @@ type Config struct {
 type Loops struct {
 	RandomMean float64 `toml:"random_mean" help:"mean r of a random loop count, which is 1 + Poisson(LogNormal), drawn for each step; 0 keeps the count fixed" limits:"[0,]"`
 	RandomMax  int     `toml:"random_max" help:"largest random loop count" limits:"[0,]"`
+	Schedule   string  `toml:"schedule" help:"loop counts over training: 1@0, 3@0.4 runs 1 loop, and 3 from 40 % of training on; 1@0..4@0.6 goes from 1 loop to 4 in even steps; it ends with the count of model.layers" also:"loops_schedule,loop_schedule,recurrence_schedule"`
 	Truncate   int     `toml:"truncate" help:"number of last loops that gradients pass through; 0 is all" limits:"[0,]"`
 	EveryLoop  bool    `toml:"every_loop" help:"train on the mean of the losses after every loop, not on the loss after the last"`
 	Recompute  bool    `toml:"recompute" help:"keep only the state between loops, and run each loop again in the backward pass" also:"gradient_checkpointing,activation_checkpointing,checkpointing"`
@@ -44,6 +45,31 @@ func (l Loops) LearnedExit() bool { return l.Exit == LearnedExit }
 // Random returns the distribution of loop counts, if there is one.
 func (l Loops) Random() (loop.Random, bool) {
 	return loop.Random{Mean: l.RandomMean, Max: l.RandomMax}, l.RandomMean != 0
+}
+
+// Scheduled returns the schedule of loop counts, nil if there is none. The text must be one that Check has passed.
+func (l Loops) Scheduled() loop.Schedule {
+	s, _ := loop.ParseSchedule(l.Schedule) // nil for ""
+	return s
+}
+
+// checkSchedule returns an error unless the schedule of loops, if there is one, leads to a's count.
+func (l Loops) checkSchedule(a loop.Architecture) error {
+	if l.Schedule == "" {
+		return nil
+	}
+	s, err := loop.ParseSchedule(l.Schedule)
+	if err != nil {
+		return schema.Errorf("loops.schedule", " is %v", err)
+	}
+	if l.RandomMean != 0 {
+		return schema.Errorf("loops.schedule", " is %q with loops.random_mean = %g, which draws the loop counts: set one of them", l.Schedule, l.RandomMean)
+	}
+	last, _ := s.Last()
+	if counts := s.Counts(); last != a.Count() || counts[len(counts)-1] > last {
+		return schema.Errorf("loops.schedule", " is %q with model.layers = %s: it must end with %d loops and have no more before", l.Schedule, a, a.Count())
+	}
+	return nil
 }
 
 // Default is the default configuration.
@@ -86,6 +112,9 @@ func (c Config) Check(l Loops) (loop.Architecture, error) {
 		if err := r.Check(); err != nil {
 			return a, schema.Errorf("loops.random_mean", ": %v", err)
 		}
+	}
+	if err := l.checkSchedule(a); err != nil {
+		return a, err
 	}
 	return a, l.checkExit(a)
 }

@@ -41,6 +41,12 @@ func TestCheckNamesTheKey(t *testing.T) {
 		{"init 0", func(c *model.Config, _ *model.Loops) { c.InitStd = 0 }, []string{"model.init_std"}},
 		{"init NaN", func(c *model.Config, _ *model.Loops) { c.InitStd = math.NaN() }, []string{"model.init_std"}},
 		{"truncate", func(c *model.Config, l *model.Loops) { c.Injection, l.Truncate = "add", -1 }, []string{"loops.truncate"}},
+		{"schedule", func(_ *model.Config, l *model.Loops) { l.Schedule = "1@0.5" }, []string{"loops.schedule", "begins at 0.5"}},
+		{"schedule to other loops", func(c *model.Config, l *model.Loops) { c.Layers, l.Schedule = "1x4", "1@0,3@0.5" }, []string{"loops.schedule", "1⊗4", "end with 4 loops"}},
+		{"schedule with more loops", func(c *model.Config, l *model.Loops) { c.Layers, l.Schedule = "1x4", "6@0,4@0.5" }, []string{"loops.schedule", "no more before"}},
+		{"schedule and random", func(c *model.Config, l *model.Loops) {
+			c.Layers, l.Schedule, l.RandomMean, l.RandomMax = "1x4", "1@0,4@0.5", 2, 4
+		}, []string{"loops.schedule", "loops.random_mean = 2"}},
 		{"truncate without injection", func(_ *model.Config, l *model.Loops) { l.Truncate = 2 }, []string{"loops.truncate", "model.injection"}},
 		{"mean", func(_ *model.Config, l *model.Loops) { l.RandomMean, l.RandomMax = -1, 4 }, []string{"loops.random_mean"}},
 		{"mean NaN", func(_ *model.Config, l *model.Loops) { l.RandomMean, l.RandomMax = math.NaN(), 4 }, []string{"loops", "mean"}},

@@ -105,7 +105,14 @@ func TestFLOPs(t *testing.T) {
 		c.Loops = model.Loops{}
 		m := newModel(t, c)
 		b := newCPU(t, 1)
-		for _, train := range []bool{false, true} {
+		if m.FLOPs() != m.FLOPsAt(m.Architecture.Count()) {
+			t.Errorf("%d FLOPs, and %d at the model's own loops", m.FLOPs(), m.FLOPsAt(m.Architecture.Count()))
+		}
+		for i := range 4 {
+			train, loops := i%2 == 1, m.Architecture.Count()-i/2
+			if loops == 0 {
+				continue
+			}
 			r := graph.NewRecorder(sequences, groups)
 			weights, tokens, targets := r.Parameter(newBuffer(t, b, make([]float32, m.Size))), r.Input(m.Length), r.Input(m.Length)
 			tape := autodiff.NewTape(r, train)
@@ -113,18 +120,19 @@ func TestFLOPs(t *testing.T) {
 				tape.Watch(weights, r.Accumulator(1, m.Size))
 			}
 			pass := m.Pass(tape, weights)
+			pass.Architecture = m.Architecture.WithCount(loops)
 			state := pass.FinalState(tokens)
 			pass.Loss(state, autodiff.CrossEntropy{Targets: targets, Loss: r.Temporary(state.Rows, 1), Weight: 1})
 			tape.Backward()
 			if r.Err() != nil {
 				t.Fatal(r.Err())
 			}
-			want := m.FLOPs() * int64(sequences*m.Length)
+			want := m.FLOPsAt(loops) * int64(sequences*m.Length)
 			if train {
 				want *= 3
 			}
 			if got := matmulFLOPs(r); got != want {
-				t.Errorf("training %v: recorded %d, FLOPs say %d", train, got, want)
+				t.Errorf("%d loops, training %v: recorded %d, FLOPs say %d", loops, train, got, want)
 			}
 		}
 	})

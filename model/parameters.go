@@ -219,20 +219,23 @@ func (m *Model) Views(arena graph.Tensor) []graph.Tensor {
 	return ts
 }
 
-// FLOPs of one token in a forward pass, of matmuls only (a multiplication and an addition are 2), counting the whole
+// FLOPs of one token in a forward pass at the model's own loop count: see [Model.FLOPsAt].
+func (m *Model) FLOPs() int64 { return m.FLOPsAt(m.Architecture.Count()) }
+
+// FLOPsAt is the FLOPs of one token in a forward pass with a number of loops, of matmuls only (a multiplication and an addition are 2), counting the whole
 // square of attention; a training step takes three times as much.
 //
 //	depth·(8d² + 4d·h [6d·h with a gate] + 4·T·d) + 2·d·V + injection
-func (m *Model) FLOPs() int64 {
+func (m *Model) FLOPsAt(loops int) int64 {
 	c, d, t := m.Config, int64(m.Config.Width), int64(m.Length)
 	h := int64(c.Hidden)
 	layer := 8*d*d + 4*d*h + 4*t*d
 	if c.gated() {
 		layer += 2 * d * h
 	}
-	n := int64(m.Architecture.Depth())*layer + 2*d*int64(m.Vocabulary)
+	n := int64(m.Architecture.WithCount(loops).Depth())*layer + 2*d*int64(m.Vocabulary)
 	if c.Injection == LinearInjection {
-		n += int64(m.Architecture.Count()) * 2 * d * d
+		n += int64(loops) * 2 * d * d
 	}
 	return n
 }

@@ -30,7 +30,7 @@ var trained = []named{
 	{of: run.TokensPerSecond.Key(), file: "tokens-per-second", title: "Tokens per second of training", zero: true, noisy: true},
 	{of: run.Memory.Key(), file: "memory", title: "Memory in use", unit: plot.Byte, zero: true},
 	{of: run.Regularizer.Key(), file: "regularizer", title: "Regularizer"},
-	{of: run.LoopCount.Key(), file: "loops", title: "Loops drawn", zero: true, noisy: true},
+	{of: run.LoopCount.Key(), file: "loops", title: "Loops of a step", zero: true, noisy: true},
 	{of: run.DataWait.Key(), file: "data-wait", title: "Share of the time spent waiting for data", unit: plot.Share, zero: true, noisy: true},
 	{of: run.Temperature.Key(), file: "temperature", title: "Temperature, °C"},
 }

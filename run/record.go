@@ -14,7 +14,7 @@ type Train struct {
 	Seconds         *Number `json:"seconds,omitempty"`   // of training since the beginning, without evaluations, checkpoints and pauses
 	DataWait        *Number `json:"data_wait,omitempty"` // the share of training's time, 0 to 1, that was spent waiting for batches
 
-	LoopCount   *Number           `json:"loop_count,omitempty"`  // of the last step, if counts are drawn
+	LoopCount   *Number           `json:"loop_count,omitempty"`  // of the last step, if counts are drawn or scheduled
 	Loops       []TrainLoop       `json:"loops,omitempty"`       // of the last step, if every loop has a loss
 	Exit        Exit              `json:"exit,omitzero"`         // of a learned exit, in the last step
 	Regularizer *Number           `json:"regularizer,omitempty"` // the penalty in the last step

@@ -1,13 +1,18 @@
 package run
 
-import "coil/metric"
+import (
+	"slices"
+
+	"coil/metric"
+)
 
 // Setup is what is trained from here on, and on what.
 type Setup struct {
-	Model          string        `json:"model"`            // "1⊗4", "4⊗(1,4,1)"
-	LayersPerBlock int           `json:"layers_per_block"` // k
-	Loops          []int         `json:"loops"`            // of each block
-	Looped         int           `json:"looped"`           // index of the block whose loops are counted
+	Model          string        `json:"model"`                   // "1⊗4", "4⊗(1,4,1)"
+	LayersPerBlock int           `json:"layers_per_block"`        // k
+	Loops          []int         `json:"loops"`                   // of each block
+	Looped         int           `json:"looped"`                  // index of the block whose loops are counted
+	LoopSchedule   string        `json:"loop_schedule,omitempty"` // loops.schedule
 	Parameters     int64         `json:"parameters"`
 	FLOPs          int64         `json:"flops_per_token"` // of a forward pass
 	Task           string        `json:"task"`
@@ -32,6 +37,16 @@ func (s *Setup) Count() int {
 		return 0
 	}
 	return s.Loops[s.Looped]
+}
+
+// WithCount is s with another loop count of the looped block.
+func (s *Setup) WithCount(loops int) Setup {
+	other := *s
+	if s.Looped >= 0 && s.Looped < len(s.Loops) { // what is read may be garbled
+		other.Loops = slices.Clone(s.Loops)
+		other.Loops[s.Looped] = loops
+	}
+	return other
 }
 
 // Depth is how many layers a token passes.

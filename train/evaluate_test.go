@@ -83,7 +83,7 @@ func TestLensIsPlanned(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	samples, err := eval.PlanSamples(m, HeldOutSeed)
+	samples, err := eval.PlanSamples(m, 40, HeldOutSeed)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,7 +115,7 @@ func TestSamplesOfAnEvaluation(t *testing.T) {
 				}
 			}
 		}
-		s, err := eval.NewSamples(checkpointed(t, tr, r, tr.backend), HeldOutSeed)
+		s, err := eval.NewSamples(checkpointed(t, tr, r, tr.backend), tr.Model.Architecture.Count(), HeldOutSeed)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -33,8 +33,10 @@ type Trainer struct {
 	cached    int                   // how many of them are kept
 	evaluator *eval.Evaluator
 	samples   *eval.Samples
+	evaluated int       // loops of evaluator and samples
 	batches   [3]*batch // one that a step reads, one that waits for the next, one that is being filled
 	done      int       // steps that are done
+	loops     int       // of the newest of them, by a schedule of loops; else the model's own
 	tokens    float64
 	seconds   float64 // of training
 	share     float64 // of train.time by which the next step's rate goes: that of the seconds in the newest setup or train event
@@ -75,7 +77,7 @@ func New(c config.Config, b backend.Backend, report func(Report)) (*Trainer, err
 	if err != nil {
 		return nil, err
 	}
-	t := &Trainer{Config: c, Model: m, Task: tk, backend: b, report: report, steps: map[int]*compiledStep{}, saved: -1}
+	t := &Trainer{Config: c, Model: m, Task: tk, backend: b, report: report, steps: map[int]*compiledStep{}, saved: -1, loops: m.Architecture.Count()}
 	if t.state, err = newState(b, m, c.Train); err != nil {
 		return nil, t.advise(err)
 	}
@@ -113,6 +115,8 @@ func (t *Trainer) compileGroups() error {
 	most, counts := t.Model.Architecture.Count(), 1
 	if _, ok := t.Model.Loops.Random(); ok {
 		most, counts = t.Model.Loops.RandomMax, t.Model.Loops.RandomMax
+	} else if s := t.Model.Loops.Scheduled(); s != nil { // none of them is more than the model's own
+		counts = len(s.Counts())
 	}
 	st, err := t.step(most)
 	if err != nil {
@@ -136,25 +140,55 @@ func (t *Trainer) compileGroups() error {
 
 // compileEvaluation makes the programs of evaluations, after adding their memory to that of training, if it fits.
 func (t *Trainer) compileEvaluation(add func(backend.Memory)) error {
-	m := eval.Trained{Backend: t.backend, Model: t.Model, Task: t.Task, Weights: t.state.evaluated()}
-	lens, batch := eval.LensCounts(t.Model.Architecture.Count()), min(t.Config.Train.Batch, max(1, t.Config.Evaluate.Examples))
-	plan, err := eval.Plan(m, batch, lens)
+	loops := t.Model.Architecture.Count()
+	plan, err := eval.Plan(t.trained(), t.evaluationBatch(), eval.LensCounts(loops))
 	if err != nil {
 		return err
 	}
 	add(plan)
-	if plan, err = eval.PlanSamples(m, HeldOutSeed); err != nil {
+	if plan, err = eval.PlanSamples(t.trained(), loops, HeldOutSeed); err != nil {
 		return err
 	}
 	add(plan)
 	if have := t.backend.Info().Memory; t.Memory.Total() > have {
 		return &backend.MemoryError{Need: t.Memory, Have: have}
 	}
-	if t.evaluator, err = eval.New(m, batch, lens); err != nil {
+	return t.evaluateAt(loops)
+}
+
+// trained is the model as it is evaluated.
+func (t *Trainer) trained() eval.Trained {
+	return eval.Trained{Backend: t.backend, Model: t.Model, Task: t.Task, Weights: t.state.evaluated()}
+}
+
+// evaluationBatch is how many examples an evaluation takes at a time.
+func (t *Trainer) evaluationBatch() int {
+	return min(t.Config.Train.Batch, max(1, t.Config.Evaluate.Examples))
+}
+
+// evaluateAt makes the programs of evaluations with a number of loops, unless they are there.
+func (t *Trainer) evaluateAt(loops int) (err error) {
+	if t.evaluator != nil && t.samples != nil && t.evaluated == loops {
+		return nil
+	}
+	t.closeEvaluation()
+	t.evaluated = loops
+	if t.evaluator, err = eval.New(t.trained(), t.evaluationBatch(), eval.LensCounts(loops)); err != nil {
 		return err
 	}
-	t.samples, err = eval.NewSamples(m, HeldOutSeed)
+	t.samples, err = eval.NewSamples(t.trained(), loops, HeldOutSeed)
 	return err
+}
+
+func (t *Trainer) closeEvaluation() {
+	if t.evaluator != nil {
+		t.evaluator.Close()
+		t.evaluator = nil
+	}
+	if t.samples != nil {
+		t.samples.Close()
+		t.samples = nil
+	}
 }
 
 // advise says what to do about a lack of memory.
@@ -222,14 +256,7 @@ func (t *Trainer) closePrograms() {
 	}
 	clear(t.steps)
 	t.used = t.used[:0]
-	if t.evaluator != nil {
-		t.evaluator.Close()
-		t.evaluator = nil
-	}
-	if t.samples != nil {
-		t.samples.Close()
-		t.samples = nil
-	}
+	t.closeEvaluation()
 }
 
 // ErrStopped is the error of a run that was asked to stop and can be resumed.
@@ -345,6 +372,7 @@ type inFlight struct {
 	step   *compiledStep
 	count  int // targets in its batch
 	loops  int
+	varies bool          // loops may differ from step to step
 	used   float64       // share of train.time by which its rate went
 	waited time.Duration // for the batch
 
@@ -388,6 +416,9 @@ func (t *Trainer) loop() error {
 		}
 		t.keep(&m)
 		t.done++
+		if c.Loops.Schedule != "" {
+			t.loops = f.loops
+		}
 		t.activity.done(t.done)
 		t.tokens += float64(t.batchTokens())
 		took := time.Since(begin)
@@ -446,10 +477,8 @@ func (t *Trainer) usedNow() float64 {
 // start starts the step with that number. It starts none if its program would have to replace one in flight.
 func (t *Trainer) start(data *feed, number int, flying []inFlight) (inFlight, error) {
 	c := t.Config
-	f := inFlight{loops: t.Model.Architecture.Count(), used: t.share}
-	if random, ok := c.Loops.Random(); ok {
-		f.loops = random.Draw(c.Train.Seed, uint64(number))
-	}
+	f := inFlight{used: t.share}
+	f.loops, f.varies = c.LoopsAt(t.Model, number, t.share)
 	if !t.makeRoom(f.loops, flying) {
 		return f, nil
 	}
@@ -490,6 +519,7 @@ func (t *Trainer) finish() error {
 	if err := t.checkpoint(); err != nil {
 		return err
 	}
+	t.loops = t.Model.Architecture.Count() // as whoever evaluates the run afterwards
 	if err := t.evaluate(t.Config.Evaluate.Final); err != nil {
 		return err
 	}
@@ -519,7 +549,7 @@ func (t *Trainer) reportWindow(w *window, m *Metrics, f inFlight) error {
 	if len(m.Exits) > 0 {
 		v.Exit = run.Exit{Loop: new(run.Number(m.ExitLoop())), Entropy: new(run.Number(m.Entropy))}
 	}
-	if _, ok := c.Loops.Random(); ok {
+	if f.varies {
 		v.LoopCount = new(run.Number(f.loops))
 	}
 	if c.Regularize.Active() {
@@ -540,6 +570,9 @@ const HeldOutSeed = 0
 
 func (t *Trainer) evaluate(examples int) error {
 	defer t.activity.enter(t.activity.enter(run.PhaseEvaluating))
+	if err := t.evaluateAt(t.loops); err != nil {
+		return t.advise(err)
+	}
 	results, err := t.evaluator.Run(HeldOutSeed, examples, t.stopAsked)
 	if errors.Is(err, eval.ErrStopped) {
 		return ErrStopped

@@ -16,6 +16,9 @@ func (m *model) drawLoops(a canvas.Area) {
 		a.TextCenter(a.Height()/2, "no data yet", canvas.Dim)
 		return
 	}
+	if n, ok := w.Train.Value(run.LoopCount.Key()); ok && s.LoopSchedule != "" { // the count in use
+		s = s.WithCount(int(n))
+	}
 	y := 0
 	if a.Height() >= 9 {
 		y = m.drawArchitecture(a, s)
