@@ -33,6 +33,7 @@ type Train struct {
 	Steps       int        `toml:"steps" help:"optimizer steps" limits:"[1,]" alias:"steps" also:"iters,iterations,max_iters,max_steps,num_steps,train_steps,total_steps,epochs,num_epochs,num_train_epochs,max_epochs,n_steps"`
 	Time        float64    `toml:"time" help:"seconds of training after which the run ends, if it has not done its steps before; the schedule goes by whichever is nearer to its end; 0 sets no limit" limits:"[0,1e9]" also:"max_time,time_limit,max_seconds,time_budget,max_wallclock_seconds"`
 	Batch       int        `toml:"batch" help:"sequences in a step" limits:"[1,1048576]" alias:"batch" also:"batch_size,bs,per_device_train_batch_size,micro_batch_size,global_batch_size"`
+	Accumulate  int        `toml:"accumulate" help:"micro-batches of a step, which divide the batch: their gradients are added up, and activations of no more than one are in memory" limits:"[1,1048576]" also:"gradient_accumulation_steps,accumulate_grad_batches,grad_accum_steps,gradient_accumulation,accumulation_steps"`
 	Seed        uint64     `toml:"seed" help:"seed of weights, data and loop counts" alias:"seed" also:"random_seed,manual_seed,rng_seed"`
 	Optimizer   optim.Name `toml:"optimizer" also:"optim,opt"`
 	Rate        float64    `toml:"rate" help:"peak learning rate" limits:"[0,1e6]" alias:"rate" also:"lr,learning_rate,max_lr,peak_lr,base_lr,step_size"`
@@ -75,7 +76,7 @@ func Default() Config {
 		Loops:      model.Loops{Exit: "none", ExitBeta: 0.05},
 		Task:       task.Default(),
 		Regularize: regularize.Config{Block: 1},
-		Train: Train{Steps: 1200, Batch: 64, Seed: 1, Optimizer: "adamw", Rate: 4e-3, Warmup: 200, Schedule: "cosine", Warmdown: 0.4,
+		Train: Train{Steps: 1200, Batch: 64, Accumulate: 1, Seed: 1, Optimizer: "adamw", Rate: 4e-3, Warmup: 200, Schedule: "cosine", Warmdown: 0.4,
 			Beta1: 0.9, Beta2: 0.98, Eps: 1e-8, WeightDecay: 0.01, Clip: 1, Report: 10},
 		Evaluate:   Evaluate{Every: 250, Examples: 256, Final: 2048},
 		Checkpoint: Checkpoint{Every: 500, Keep: 2},
@@ -119,6 +120,9 @@ func (c Config) CheckMade(made error) error {
 	a, err := c.Model.Check(c.Loops)
 	if err != nil {
 		return err
+	}
+	if c.Train.Batch%c.Train.Accumulate != 0 {
+		return schema.Errorf("train.accumulate", " is %d, which does not divide train.batch = %d", c.Train.Accumulate, c.Train.Batch)
 	}
 	return c.Regularize.Check(a.Layers(), a.Layers() != a.Depth())
 }

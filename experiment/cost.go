@@ -80,7 +80,7 @@ func (c Cell) sampleBatch() int {
 // measureSpeed measures training steps of a cell, with no more sequences than it has.
 func measureSpeed(c Cell, b backend.Backend) (Speed, error) {
 	config := c.Config
-	config.Train.Batch = c.sampleBatch()
+	config.Train.Batch, config.Train.Accumulate = c.sampleBatch(), 1
 	config.Evaluate.Examples = 1
 	t, err := train.New(config, b, nil)
 	if err != nil {

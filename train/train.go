@@ -96,10 +96,13 @@ func New(c config.Config, b backend.Backend, report func(Report)) (*Trainer, err
 }
 
 // compile makes the evaluator and the step with the largest loop count, which needs the most memory. If the backend's preferred
-// groups of sequences do not fit, it uses smaller ones.
+// groups of sequences do not fit, or are larger than a micro-batch, it uses smaller ones.
 func (t *Trainer) compile() error {
 	batch := t.Config.Train.Batch
 	t.sequences = t.backend.GroupSize(batch, t.Model.Length)
+	for t.sequences > batch/t.Config.Train.Accumulate || batch%t.sequences != 0 {
+		t.sequences--
+	}
 	for {
 		err := t.compileGroups()
 		if t.sequences == 1 || !errors.Is(err, backend.ErrMemory) {
