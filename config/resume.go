@@ -13,7 +13,7 @@ import (
 func (c *Config) Fixed(key string) bool {
 	table, _, _ := strings.Cut(key, ".")
 	return table == "model" || table == "loops" || table == "regularize" ||
-		key == "task.name" || strings.HasPrefix(key, "task."+string(c.Task.Name)+".") ||
+		table == "task" && strings.Count(key, ".") == 1 || strings.HasPrefix(key, "task."+string(c.Task.Name)+".") ||
 		key == "train.seed" || key == "train.batch" || key == "train.optimizer"
 }
 

@@ -9,15 +9,17 @@ import (
 	"coil/config/schema"
 )
 
-// Config is the [task] table: the name of the task, and a table for each. Its fields are the list of the tasks: a new task
-// is a file with its [Settings], and a line here.
+// Config is the [task] table: the name of the task, what is in front of its sequences, and a table for each task. Its tables are
+// the list of the tasks: a new task is a file with its [Settings], and a line here.
 type Config struct {
 	Name       Name       `toml:"name" alias:"task"`
+	Start      int        `toml:"start" help:"number of tokens # in front of each sequence" limits:"[0,16]"`
 	PHop       PHop       `toml:"p-hop"`
 	Addition   Addition   `toml:"addition"`
 	IGSM       IGSM       `toml:"i-gsm"`
 	GroupWord  GroupWord  `toml:"group-word"`
 	Assignment Assignment `toml:"assignment"`
+	Teacher    Teacher    `toml:"teacher"`
 	Noise      Noise      `toml:"noise"`
 }
 
@@ -91,6 +93,9 @@ func (c Config) Check() error {
 	if err != nil {
 		return err
 	}
+	if c.Start < 0 || c.Start > mostStart {
+		return schema.Errorf("task.start", " is %d, want 0 to %d", c.Start, mostStart)
+	}
 	return c.named(s.Check())
 }
 
@@ -103,6 +108,9 @@ func (c Config) New() (Task, error) {
 	made, err := s.New()
 	if err != nil {
 		return nil, c.named(err)
+	}
+	if c.Start > 0 {
+		made = &started{made, c.Start}
 	}
 	return made, nil
 }

@@ -74,7 +74,7 @@ type Example struct {
 // Task is one family of questions. It is immutable and safe for concurrent use.
 type Task interface {
 	// Name is the task's name in configurations: "p-hop", "addition", "i-gsm",
-	// "group-word", "assignment", "noise".
+	// "group-word", "assignment", "teacher", "noise".
 	Name() string
 	// Length is the number of tokens of every sequence.
 	Length() int

@@ -78,9 +78,21 @@ func configured(t testing.TB) []named {
 		task, err := c.New()
 		add(c, task, err)
 	}
+	for _, c := range []Teacher{
+		{8, 4, 8, 2, nil, 8, 2, 4, 12, 1, 1}, {5, 7, 0, 2, []int{1, 0, 1}, 6, 1, 3, 8, 0, 2}, {3, 9, 1, 1, nil, 4, 1, 2, 4, 2, 3},
+	} {
+		task, err := c.New()
+		add(c, task, err)
+	}
 	for _, c := range []Noise{{2, 12}, {64, 256}, {60000, 2}} {
 		task, err := c.New()
 		add(c, task, err)
+	}
+	for _, name := range Names() {
+		c := Default()
+		c.Name, c.Start = Name(name), 2
+		task, err := c.New()
+		add(fmt.Sprintf("%s after 2 tokens #", name), task, err)
 	}
 	return tasks
 }

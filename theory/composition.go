@@ -155,7 +155,7 @@ func NewComposition(cfg CompositionConfig) (*Construction, error) {
 		Name:  "group",
 		About: fmt.Sprintf("%d elements of %s, of order %d, composed in %s", c.n, c.group.Name, order, format.Plural(m.Loops, "loop")),
 		Step:  "loop",
-		Model: m,
+		Model: m, trainable: c.trainable,
 		Slots: []Slot{{"g", 0, c.m, Sign, "code of an element"}, {"own", c.own, c.s, Sign, "code of the position"},
 			{"left", c.left, c.s, Sign, "code of the position of the left factor"}, {"right", c.right, c.s, Sign, "of the right factor"},
 			{"a, b", c.a, 2 * c.m, Zero, "codes of the factors, within a loop"}},

@@ -17,6 +17,8 @@ type Construction struct {
 	Slots    []Slot   // what the coordinates of a state are
 	Model    *Model
 	Examples []Example
+
+	trainable func() (*Trainable, error)
 }
 
 // Example is an input of a construction and what must come of it.

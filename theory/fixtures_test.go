@@ -60,33 +60,13 @@ func readFixtures(t *testing.T) fixtures {
 	return f
 }
 
-func rows(matrix [][]float64) []Row {
-	all := make([]Row, len(matrix))
-	for i, v := range matrix {
-		for j, w := range v {
-			all[i] = append(all[i], Term{j, w})
-		}
-	}
-	return all
-}
-
-func transposed(matrix [][]float64) [][]float64 {
-	t := make([][]float64, len(matrix[0]))
-	for _, row := range matrix {
-		for j, v := range row {
-			t[j] = append(t[j], v)
-		}
-	}
-	return t
-}
-
 func layersOf(t *testing.T, all []fixtureLayer) []Layer {
 	t.Helper()
 	var layers []Layer
 	for _, f := range all {
 		var l Layer
 		for _, h := range f.Heads {
-			l.Heads = append(l.Heads, Head{Query: rows(h[0]), Key: rows(h[1]), Value: rows(h[2]), Out: rows(transposed(h[3]))})
+			l.Heads = append(l.Heads, Head{Query: full(h[0]), Key: full(h[1]), Value: full(h[2]), Out: full(transpose(h[3]))})
 		}
 		var w1, w2 [][]float64
 		var b1, b2 []float64
@@ -95,10 +75,10 @@ func layersOf(t *testing.T, all []fixtureLayer) []Layer {
 				t.Fatal(err)
 			}
 		}
-		for i, in := range rows(w1) {
-			l.Neurons = append(l.Neurons, Neuron{in, b1[i], rows(transposed(w2))[i]})
+		for i, in := range full(w1) {
+			l.Neurons = append(l.Neurons, Neuron{in, b1[i], full(transpose(w2))[i]})
 		}
-		l.Bias = rows([][]float64{b2})[0]
+		l.Bias = full([][]float64{b2})[0]
 		layers = append(layers, l)
 	}
 	return layers

@@ -230,7 +230,7 @@ func NewHops(cfg HopsConfig) (*Construction, error) {
 		Name:  "p-hop",
 		About: fmt.Sprintf("%d hops in %d letters by %d loops of one layer", h.p, h.n, h.turns()),
 		Step:  "loop",
-		Model: l.Model,
+		Model: l.Model, trainable: func() (*Trainable, error) { return h.trainable(l) },
 		Slots: l.slots(h.slots()),
 		Notes: append(l.notes(), fmt.Sprintf("scores of a look-up differ by %g or more, so that softmax gives the others less than exp(−%g)", h.beta, h.beta)),
 		Sizes: sizes(l.Model,

@@ -2,6 +2,7 @@ package theory
 
 import (
 	"fmt"
+	"iter"
 	"math"
 )
 
@@ -132,6 +133,24 @@ func (l *Layer) check(width int) error {
 		}
 	}
 	return nil
+}
+
+// neurons are all hidden units, those of the tables first.
+func (l *Layer) neurons() iter.Seq[Neuron] {
+	return func(yield func(Neuron) bool) {
+		for i := range l.Tables {
+			for n := range l.Tables[i].neurons() {
+				if !yield(n) {
+					return
+				}
+			}
+		}
+		for _, n := range l.Neurons {
+			if !yield(n) {
+				return
+			}
+		}
+	}
 }
 
 // hidden is the number of hidden units.

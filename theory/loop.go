@@ -34,7 +34,10 @@ type Looped struct {
 
 // Loop compiles m for inputs like those given: Mask and Bar are at least twice as large as what occurs when m runs on them,
 // with softmax or argmax. m needs two layers or more.
-func Loop(m *Model, inputs ...[][]float64) (*Looped, error) {
+func Loop(m *Model, inputs ...[][]float64) (*Looped, error) { return loopFor(m, 2, inputs...) }
+
+// loopFor is Loop with Mask and Bar that many times as large as what occurs.
+func loopFor(m *Model, margin float64, inputs ...[][]float64) (*Looped, error) {
 	if err := m.Check(); err != nil {
 		return nil, err
 	}
@@ -49,7 +52,7 @@ func Loop(m *Model, inputs ...[][]float64) (*Looped, error) {
 		}
 	}
 	// exp(−746) is 0 in float64.
-	l := &Looped{From: m, Mask: powerOf2(2*score + 1024/m.Scale), Bar: powerOf2(2*in + 1)}
+	l := &Looped{From: m, Mask: powerOf2(margin*score + 1024/m.Scale), Bar: powerOf2(margin*in + 1)}
 	schedule := make([]int, 0, m.Depth())
 	for range m.Loops {
 		schedule = append(schedule, m.Schedule...)

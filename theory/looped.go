@@ -8,16 +8,24 @@ import (
 	"slices"
 
 	"coil/format"
+	"coil/task"
 )
 
 // LoopedConfig is a random transformer to be compiled into one looped layer.
 type LoopedConfig struct {
 	Shape
-	Schedule []int // the layer at each depth, from 0
-	Length   int   // positions n
-	Scale    float64
-	Examples int // random inputs
-	Seed     uint64
+	Schedule   []int // the layer at each depth, from 0
+	Vocabulary int   // V, the tokens that it reads
+	Length     int   // positions n
+	Scale      float64
+	Examples   int // random texts
+	Seed       uint64
+}
+
+// teacher is the transformer as the task teacher has it.
+func (c LoopedConfig) teacher() task.Teacher {
+	return task.Teacher{Vocabulary: c.Vocabulary, Prompt: c.Length, Layers: c.Layers, Schedule: c.Schedule, Width: c.Width, Heads: c.Heads,
+		HeadWidth: c.HeadWidth, Hidden: c.Hidden, Scale: c.Scale, Weights: c.Seed}
 }
 
 // MaxDepth is the largest depth of a schedule.
@@ -54,13 +62,22 @@ func NewLooped(c LoopedConfig) (*Construction, error) {
 	if err := checkLength(c.Length); err != nil {
 		return nil, err
 	}
-	rng := rand.New(rand.NewPCG(c.Seed, 1))
-	m := &Model{Width: c.Width, Scale: c.Scale, Layers: c.Shape.random(rng), Schedule: c.Schedule, Loops: 1}
-	var inputs [][][]float64
-	for range c.Examples {
-		inputs = append(inputs, vectors(rng, c.Length, c.Width, 1))
+	if err := checkVocabulary(c.Vocabulary); err != nil {
+		return nil, err
 	}
-	return newLooped(m, inputs, c.Shape)
+	d := NewDecoder(c.teacher().Network())
+	d.Scale = c.Scale
+	of := task.Default()
+	of.Name, of.Teacher = "teacher", c.teacher()
+	return newLooped(d, of, randomTexts(rand.New(rand.NewPCG(c.Seed, 2)), c.Examples, c.Length, c.Vocabulary), c.Shape)
+}
+
+// checkVocabulary returns an error unless a random transformer can have so many tokens.
+func checkVocabulary(v int) error {
+	if v < 2 || v > 256 {
+		return fmt.Errorf("%d tokens in the vocabulary, want 2 to 256", v)
+	}
+	return nil
 }
 
 func checkLength(n int) error {
@@ -71,7 +88,13 @@ func checkLength(n int) error {
 	return nil
 }
 
-func newLooped(m *Model, inputs [][][]float64, s Shape) (*Construction, error) {
+// newLooped compiles a decoder's layers, and runs them on texts, which are questions of a task.
+func newLooped(d *Decoder, of task.Config, texts [][]int, s Shape) (*Construction, error) {
+	m := d.Model
+	var inputs [][][]float64
+	for _, text := range texts {
+		inputs = append(inputs, d.embed(text))
+	}
 	l, err := Loop(m, inputs...)
 	if err != nil {
 		return nil, err
@@ -81,7 +104,7 @@ func newLooped(m *Model, inputs [][][]float64, s Shape) (*Construction, error) {
 		Name:  "looped",
 		About: fmt.Sprintf("%d layers on a schedule of %d as one layer, looped %s", s.Layers, depth, format.Plural(depth, "time")),
 		Step:  "loop",
-		Model: l.Model,
+		Model: l.Model, trainable: func() (*Trainable, error) { return d.looped(of, inputs) },
 		Slots: l.slots(nil),
 		Notes: l.notes(),
 		Sizes: sizes(l.Model,

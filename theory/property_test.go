@@ -65,7 +65,7 @@ func TestAnyScheduleLoops(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		layers := rapid.IntRange(2, 4).Draw(t, "layers")
 		c, err := NewLooped(LoopedConfig{Shape: drawShape(t, layers), Schedule: rapid.SliceOfN(rapid.IntRange(0, layers-1), 1, 9).Draw(t, "schedule"),
-			Length: rapid.IntRange(1, 5).Draw(t, "length"), Scale: rapid.SampledFrom([]float64{1, 0.25, 3, 0.01}).Draw(t, "scale"), Examples: 2, Seed: rapid.Uint64().Draw(t, "seed")})
+			Vocabulary: 5, Length: rapid.IntRange(1, 5).Draw(t, "length"), Scale: rapid.SampledFrom([]float64{1, 0.25, 3, 0.01}).Draw(t, "scale"), Examples: 2, Seed: rapid.Uint64().Draw(t, "seed")})
 		exactly(t, c, err, 0)
 	})
 }
@@ -80,7 +80,7 @@ func TestLoopsOfLoops(t *testing.T) {
 		}
 		c := newComposition(g, 5, 200)
 		m := c.model()
-		m.Layers = append(m.Layers, Shape{Layers: 1, Width: c.width, Heads: 1, HeadWidth: 2, Hidden: 3}.random(rng)...)
+		m.Layers = append(m.Layers, networkLayers(task.RandomLayers(rng, 1, c.width, 1, 2, 3))...)
 		m.Schedule, m.Loops = rapid.SliceOfN(rapid.IntRange(0, 1), 1, 3).Draw(t, "schedule"), rapid.IntRange(1, 3).Draw(t, "loops")
 		x := c.input([]int{1, 2, 3, 4, 5})
 		l, err := Loop(m, x)
@@ -99,7 +99,7 @@ func TestLoopsOfLoops(t *testing.T) {
 func TestPrintedProofOfLooping(t *testing.T) {
 	shape := Shape{Layers: 3, Width: 8, Heads: 2, HeadWidth: 4, Hidden: 12}
 	build := func() *Construction {
-		c, err := NewLooped(LoopedConfig{Shape: shape, Schedule: []int{0, 2, 1, 1, 0, 2, 2, 1}, Length: 7, Scale: 1, Examples: 1, Seed: 1})
+		c, err := NewLooped(LoopedConfig{Shape: shape, Schedule: []int{0, 2, 1, 1, 0, 2, 2, 1}, Vocabulary: 5, Length: 7, Scale: 1, Examples: 1, Seed: 1})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -170,7 +170,7 @@ func TestTableIsItsNeurons(t *testing.T) {
 	table := newComposition(g, 4, 1).model().Layers[0].Tables[0]
 	table.In = Row{{2, -0.25}}
 	width := table.Second + table.Bits
-	neurons := &Model{Width: width, Scale: 1, Layers: []Layer{{Neurons: table.neurons()}}, Schedule: []int{0}, Loops: 1}
+	neurons := &Model{Width: width, Scale: 1, Layers: []Layer{{Neurons: slices.Collect(table.neurons())}}, Schedule: []int{0}, Loops: 1}
 	tables := &Model{Width: width, Scale: 1, Layers: []Layer{{Tables: []Table{table}}}, Schedule: []int{0}, Loops: 1}
 	if a, b := neurons.Layers[0], tables.Layers[0]; a.hidden() != b.hidden() || a.parameters(width) != b.parameters(width) || a.nonzero() != b.nonzero() {
 		t.Errorf("%d hidden units of %d weights, %d not zero; the neurons have %d, %d, %d", b.hidden(), b.parameters(width), b.nonzero(), a.hidden(), a.parameters(width), a.nonzero())
@@ -290,7 +290,7 @@ func TestSmallGap(t *testing.T) {
 func TestUnrollAndRoll(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		a := loop.Architecture{K: rapid.IntRange(1, 3).Draw(t, "k"), Loops: rapid.SliceOfN(rapid.IntRange(1, 4), 1, 3).Draw(t, "loops")}
-		c, err := NewUnrolled(UnrolledConfig{Architecture: a, Shape: drawShape(t, 1), Length: 3, Scale: 1, Examples: 1, Seed: rapid.Uint64().Draw(t, "seed")})
+		c, err := NewUnrolled(UnrolledConfig{Architecture: a, Shape: drawShape(t, 1), Vocabulary: 5, Length: 3, Scale: 1, Examples: 1, Seed: rapid.Uint64().Draw(t, "seed")})
 		exactly(t, c, err, 0)
 		if e := c.Examples[0].(*unrolledExample); e.back.Layers() != a.Layers() || e.back.Depth() != a.Depth() || e.flat.Depth() != len(e.flat.Layers) {
 			t.Fatalf("%s unrolled and rolled up is %s", a, e.back)
@@ -300,7 +300,7 @@ func TestUnrollAndRoll(t *testing.T) {
 
 // Rolling up finds the loops of layers that differ in one weight only.
 func TestRollSeesEveryWeight(t *testing.T) {
-	layers := Shape{Layers: 2, Width: 3, Heads: 1, HeadWidth: 2, Hidden: 2}.random(rand.New(rand.NewPCG(1, 1)))
+	layers := networkLayers(task.RandomLayers(rand.New(rand.NewPCG(1, 1)), 2, 3, 1, 2, 2))
 	a := loop.Architecture{K: 2, Loops: []int{3}}
 	m, err := NewStack(a, 3, 1, layers)
 	if err != nil {
@@ -369,7 +369,7 @@ func TestLargeCases(t *testing.T) {
 	exactly(t, c, err, 0)
 	c, err = NewHops(HopsConfig{Hops: 32, Length: 256, Letters: 4, Sharpness: 50, Examples: 1, Seed: 1})
 	exactly(t, c, err, 1e-15)
-	c, err = NewLooped(LoopedConfig{Shape: Shape{24, 8, 2, 4, 16}, Schedule: RandomSchedule(24, 24, 1), Length: 12, Scale: 1, Examples: 1, Seed: 1})
+	c, err = NewLooped(LoopedConfig{Shape: Shape{24, 8, 2, 4, 16}, Schedule: RandomSchedule(24, 24, 1), Vocabulary: 5, Length: 12, Scale: 1, Examples: 1, Seed: 1})
 	exactly(t, c, err, 0)
 }
 
@@ -381,7 +381,7 @@ func TestErrors(t *testing.T) {
 		t.Fatal(err)
 	}
 	looped := func(change func(*LoopedConfig)) error {
-		c := LoopedConfig{Shape: shape, Schedule: []int{0, 1}, Length: 3, Scale: 1, Examples: 1}
+		c := LoopedConfig{Shape: shape, Schedule: []int{0, 1}, Vocabulary: 5, Length: 3, Scale: 1, Examples: 1}
 		change(&c)
 		_, err := NewLooped(c)
 		return err

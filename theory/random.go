@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+
+	"coil/task"
 )
 
 // Shape is the sizes of a transformer.
@@ -33,46 +35,43 @@ func (s Shape) Check() error {
 	return nil
 }
 
-// random returns layers with normal weights, rounded to float32 so that both arithmetics have the same, such that what each
-// layer adds to a state of normal numbers is about as large as the state.
-func (s Shape) random(rng *rand.Rand) []Layer {
-	layers := make([]Layer, s.Layers)
-	for r := range layers {
+// networkLayers are the layers of a network.
+func networkLayers(all []task.NetworkLayer) []Layer {
+	layers := make([]Layer, len(all))
+	for r, n := range all {
 		l := &layers[r]
-		for range s.Heads {
-			in, out := 1/root(s.Width), 0.5/root(s.Heads*s.HeadWidth)
-			l.Heads = append(l.Heads, Head{Query: normals(rng, s.HeadWidth, s.Width, in), Key: normals(rng, s.HeadWidth, s.Width, in),
-				Value: normals(rng, s.HeadWidth, s.Width, in), Out: normals(rng, s.HeadWidth, s.Width, out)})
+		for _, h := range n.Heads {
+			l.Heads = append(l.Heads, Head{Query: full(h.Query), Key: full(h.Key), Value: full(h.Value), Out: full(h.Out)})
 		}
-		in, out := normals(rng, s.Hidden, s.Width, 1/root(s.Width)), normals(rng, s.Hidden, s.Width, 0.5/root(s.Hidden))
+		in, out := full(n.Up), full(n.Down)
 		for j := range in {
-			l.Neurons = append(l.Neurons, Neuron{in[j], float64(float32(0.3 * rng.NormFloat64())), out[j]})
+			l.Neurons = append(l.Neurons, Neuron{in[j], n.UpBias[j], out[j]})
 		}
-		l.Bias = normals(rng, 1, s.Width, 0.2)[0]
+		l.Bias = full([][]float64{n.DownBias})[0]
 	}
 	return layers
 }
 
-// normals are full rows.
-func normals(rng *rand.Rand, rows, width int, std float64) []Row {
-	all := make([]Row, rows)
-	for i, v := range vectors(rng, rows, width, std) {
-		for j, w := range v {
-			all[i] = append(all[i], Term{j, w})
+// randomTexts are sequences of random tokens.
+func randomTexts(rng *rand.Rand, count, length, vocabulary int) [][]int {
+	all := make([][]int, count)
+	for i := range all {
+		for range length {
+			all[i] = append(all[i], rng.IntN(vocabulary))
 		}
 	}
 	return all
 }
 
-// vectors are rows of normal numbers, rounded to float32.
-func vectors(rng *rand.Rand, rows, width int, std float64) [][]float64 {
-	x := make([][]float64, rows)
-	for i := range x {
-		for range width {
-			x[i] = append(x[i], float64(float32(std*rng.NormFloat64())))
+// full are rows that have every coordinate.
+func full(matrix [][]float64) []Row {
+	all := make([]Row, len(matrix))
+	for i, v := range matrix {
+		for j, w := range v {
+			all[i] = append(all[i], Term{j, w})
 		}
 	}
-	return x
+	return all
 }
 
 func root(n int) float64 { return math.Sqrt(float64(n)) }

@@ -2,6 +2,7 @@ package theory
 
 import (
 	"fmt"
+	"iter"
 	"math/bits"
 )
 
@@ -55,7 +56,7 @@ func decode[F Float](from []F) int {
 }
 
 // neurons are the units one by one.
-func (t *Table) neurons() []Neuron {
+func (t *Table) neurons() iter.Seq[Neuron] {
 	row := func(number, at int) Row {
 		r := make(Row, t.Bits)
 		for i := range r {
@@ -63,14 +64,16 @@ func (t *Table) neurons() []Neuron {
 		}
 		return r
 	}
-	var all []Neuron
-	for h := range t.Order {
-		for k := range t.Order {
-			in := append(row(h, t.First), row(k, t.Second)...)
-			all = append(all, Neuron{append(in, t.In...), float64(1 - 2*t.Bits), row(int(t.Product[h*t.Order+k]), t.Out)})
+	return func(yield func(Neuron) bool) {
+		for h := range t.Order {
+			for k := range t.Order {
+				in := append(row(h, t.First), row(k, t.Second)...)
+				if !yield(Neuron{append(in, t.In...), float64(1 - 2*t.Bits), row(int(t.Product[h*t.Order+k]), t.Out)}) {
+					return
+				}
+			}
 		}
 	}
-	return all
 }
 
 // matches returns ⟨c(h), x⟩ for every element h, and the largest of them.

@@ -8,6 +8,7 @@ import (
 	"strconv"
 
 	"coil/format"
+	"coil/task"
 )
 
 // Decoder is a transformer that continues a text: token t at position i, from 1, enters as Tokens[t] + Positions[i−1], and the
@@ -19,19 +20,30 @@ type Decoder struct {
 	Head      [][]float64 // [V, d]
 }
 
+// NewDecoder returns the decoder that a network is.
+func NewDecoder(n *task.Network) *Decoder {
+	return &Decoder{Model: &Model{Width: len(n.Tokens[0]), Scale: n.Scale, Layers: networkLayers(n.Layers), Schedule: n.Schedule, Loops: 1},
+		Tokens: n.Tokens, Positions: n.Positions, Head: n.Head}
+}
+
+// embed is the state that tokens enter as.
+func (d *Decoder) embed(tokens []int) [][]float64 {
+	x := make([][]float64, len(tokens))
+	for i, t := range tokens {
+		x[i] = make([]float64, d.Width)
+		for j := range x[i] {
+			x[i][j] = d.Tokens[t][j] + d.Positions[i][j]
+		}
+	}
+	return x
+}
+
 // Decode continues a prompt greedily by m tokens. The gap is the smallest difference, over the tokens, of the two largest
 // logits.
 func (d *Decoder) Decode(prompt []int, m int, a Arithmetic) (tokens []int, gap float64) {
 	tokens, gap = append(tokens, prompt...), math.Inf(1)
 	for range m {
-		x := make([][]float64, len(tokens))
-		for i, t := range tokens {
-			x[i] = make([]float64, d.Width)
-			for j := range x[i] {
-				x[i][j] = d.Tokens[t][j] + d.Positions[i][j]
-			}
-		}
-		last := d.Run(x, a, nil)[len(x)-1]
+		last := d.Run(d.embed(tokens), a, nil)[len(tokens)-1]
 		best, first, second := 0, math.Inf(-1), math.Inf(-1)
 		for c, head := range d.Head {
 			logit := product(head, last)
@@ -239,6 +251,12 @@ type ThoughtConfig struct {
 	Seed       uint64
 }
 
+// teacher is the decoder as the task teacher has it.
+func (c ThoughtConfig) teacher() task.Teacher {
+	return task.Teacher{Vocabulary: c.Vocabulary, Prompt: c.Prompt, Write: c.Tokens, Layers: c.Layers, Schedule: []int{}, Width: c.Width, Heads: c.Heads,
+		HeadWidth: c.HeadWidth, Hidden: c.Hidden, Scale: c.Scale, Weights: c.Seed}
+}
+
 // NewThought builds the model of the type thought for a random decoder: L + 4 layers, width 2·d + 4·V + 6, m loops.
 func NewThought(cfg ThoughtConfig) (*Construction, error) {
 	if err := cfg.Shape.Check(); err != nil {
@@ -247,8 +265,8 @@ func NewThought(cfg ThoughtConfig) (*Construction, error) {
 	if err := checkExamples(cfg.Examples); err != nil {
 		return nil, err
 	}
-	if cfg.Vocabulary < 2 || cfg.Vocabulary > 256 {
-		return nil, fmt.Errorf("%d tokens in the vocabulary, want 2 to 256", cfg.Vocabulary)
+	if err := checkVocabulary(cfg.Vocabulary); err != nil {
+		return nil, err
 	}
 	if cfg.Prompt < 1 || cfg.Tokens < 1 || cfg.Prompt+cfg.Tokens > 1<<12 {
 		return nil, fmt.Errorf("a prompt of %d tokens and %d more, want at least 1 of each and at most %d in all", cfg.Prompt, cfg.Tokens, 1<<12)
@@ -259,22 +277,8 @@ func NewThought(cfg ThoughtConfig) (*Construction, error) {
 	if err := checkSharpness(cfg.Sharpness); err != nil {
 		return nil, err
 	}
-	rng := rand.New(rand.NewPCG(cfg.Seed, 1))
-	m := &Model{Width: cfg.Width, Scale: cfg.Scale, Layers: cfg.Shape.random(rng), Loops: 1}
-	for i := range m.Layers {
-		m.Schedule = append(m.Schedule, i)
-	}
-	d := &Decoder{Model: m, Tokens: vectors(rng, cfg.Vocabulary, cfg.Width, 1), Positions: vectors(rng, cfg.Prompt+cfg.Tokens, cfg.Width, 0.7),
-		Head: vectors(rng, cfg.Vocabulary, cfg.Width, 1)}
-	var prompts [][]int
-	for range cfg.Examples {
-		prompt := make([]int, cfg.Prompt)
-		for i := range prompt {
-			prompt[i] = rng.IntN(cfg.Vocabulary)
-		}
-		prompts = append(prompts, prompt)
-	}
-	return newThoughts(d, prompts, cfg)
+	d, rng := NewDecoder(cfg.teacher().Network()), rand.New(rand.NewPCG(cfg.Seed, 2))
+	return newThoughts(d, randomTexts(rng, cfg.Examples, cfg.Prompt, cfg.Vocabulary), cfg)
 }
 
 func newThoughts(d *Decoder, prompts [][]int, cfg ThoughtConfig) (*Construction, error) {
@@ -292,7 +296,7 @@ func newThoughts(d *Decoder, prompts [][]int, cfg ThoughtConfig) (*Construction,
 		Name:  "cot",
 		About: fmt.Sprintf("%s of chain of thought by %s of %d layers", format.Plural(t.m, "token"), format.Plural(t.m, "loop"), len(m.Layers)),
 		Step:  "loop",
-		Model: m,
+		Model: m, trainable: func() (*Trainable, error) { return t.trainable(cfg.teacher()) },
 		Slots: []Slot{{"h", 0, w, Zero, "state of the decoder, within a loop"}, {"E", t.e, v, Bit, "the token, one-hot; 0 if there is none yet"},
 			{"P", t.p, w, Real, "vector of the position"}, {"pos", t.pos, 2, Whole, "the position and its square"}, {"u", t.u, 1, Whole, "pos − n"},
 			{"t", t.t, 1, Whole, "number of the next loop"}, {"one", t.one, 1, Bit, "1"}, {"S, G, N, M", t.s, 3*v + 1, Zero, "choice of the next token, within a loop"}},

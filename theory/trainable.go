@@ -9,11 +9,8 @@ import (
 	"coil/task"
 )
 
-// Trainable is a construction as a model of package model on a task: without norms, with learned positions that are what the
-// construction gives a position to know, and with a head that reads the answer.
-//
-// No task has a token # before its sequences, so [Loop] has no part in it: the layers of p-hop are those of a model k⊗(a, b, …),
-// and words have 2, 4, 8, … elements, for which the identity at position 0 isn't needed.
+// Trainable is a construction as a model of package model on a task that it solves: without norms, with learned positions that
+// are what the construction gives a position to know, and with a head that reads the answer.
 type Trainable struct {
 	Config model.Config
 	Task   task.Config
@@ -27,70 +24,130 @@ type Trainable struct {
 // certain is the factor of logits: the right answer has a cross-entropy of about exp(−certain).
 const certain = 20
 
-// TrainableComposition is the model of [NewComposition] for the task group-word.
-func TrainableComposition(cfg CompositionConfig) (*Trainable, error) {
-	n := cfg.Length
-	if err := checkWord(n); err != nil {
+// Trainable returns the construction as a model that a run can have.
+func (c *Construction) Trainable() (*Trainable, error) {
+	t, err := c.trainable()
+	if err != nil {
 		return nil, err
 	}
-	if err := checkSharpness(cfg.Sharpness); err != nil {
-		return nil, err
-	}
-	if n&(n-1) != 0 {
-		return nil, fmt.Errorf("words of %d elements: a run needs a power of 2, as its task has no token for the identity that other lengths need", n)
-	}
-	const most = 1 << 10
-	if cfg.Group.Order() > most {
-		return nil, fmt.Errorf("group %s has %d elements, and the model a hidden unit for each pair: a run takes at most %d", cfg.Group.Name, cfg.Group.Order(), most)
-	}
-	c := newComposition(cfg.Group, n, cfg.Sharpness)
-	t := &Trainable{model: c.model(), Task: task.Default()}
-	t.Task.Name = "group-word"
-	t.Task.GroupWord = task.GroupWord{Group: cfg.Group.Name, Lengths: []int{n}, Evaluate: []int{}, Loss: "last"}
-	x := c.input(make([]int, n))
-	for i := 1; i <= n; i++ {
-		clear(x[i][:c.m])
-		t.positions = append(t.positions, x[i])
-	}
-	for element := range cfg.Group.Order() {
-		token, head := make([]float64, c.width), make([]float64, c.width)
-		code(token[:c.m], element)
-		for j, v := range token {
-			head[j] = certain / 2 * v // other codes are at least 2 behind
+	return t, t.configure()
+}
+
+// vectorsOf are the vectors of positions: what the state of an input is without its tokens.
+func (t *Trainable) vectorsOf(input [][]float64, tokens ...Slot) {
+	for _, row := range input {
+		v := append([]float64{}, row...)
+		for _, s := range tokens {
+			clear(v[s.At : s.At+s.Width])
 		}
-		t.tokens, t.head = append(t.tokens, token), append(t.head, head)
+		t.positions = append(t.positions, v)
 	}
-	return t, t.configure()
 }
 
-// TrainableHops is the model of [NewHops], before it is compiled into one layer, for the task p-hop. Positions that don't
-// have as many hops, and so no target, get any answer.
-func TrainableHops(cfg HopsConfig) (*Trainable, error) {
-	if err := checkHops(cfg.Hops, cfg.Length, cfg.Letters); err != nil {
-		return nil, err
+// token adds a token: what it adds to the state, and what its logit reads.
+func (t *Trainable) token(in, head Row) {
+	dense := func(r Row) []float64 {
+		v := make([]float64, t.model.Width)
+		add(r, 1, v)
+		return v
 	}
-	if err := checkSharpness(cfg.Sharpness); err != nil {
-		return nil, err
-	}
-	h := newHops(cfg.Hops, cfg.Length, cfg.Letters, cfg.Sharpness)
-	t := &Trainable{model: h.model(), Task: task.Default()}
-	t.Task.Name = "p-hop"
-	t.Task.PHop = task.PHop{Letters: cfg.Letters, Length: cfg.Length, Hops: cfg.Hops, Sampler: "no-repeats", Loss: "every"}
-	x := h.input(make([]int, cfg.Length))
-	for i := 1; i <= cfg.Length; i++ {
-		clear(x[i][:cfg.Letters])
-		t.positions = append(t.positions, x[i])
-	}
-	for letter := range cfg.Letters {
-		token, head := make([]float64, h.width), make([]float64, h.width)
-		token[letter], head[h.answer+letter] = 1, certain
-		t.tokens, t.head = append(t.tokens, token), append(t.head, head)
-	}
-	return t, t.configure()
+	t.tokens, t.head = append(t.tokens, dense(in)), append(t.head, dense(head))
 }
 
-// configure returns an error if the task has too few questions. It finds the architecture, and sizes that hold the construction's: heads of a width that is a power of 4, so that the
-// factor 1/√w of their scores is a power of 2, and as many as fill the width of the state.
+// trainable is the model of the type composition for the task group-word, with # in front.
+func (c composition) trainable() (*Trainable, error) {
+	const most = 1 << 22 // the largest model.hidden
+	if units := c.group.Order() * c.group.Order(); units+6*c.m > most {
+		return nil, fmt.Errorf("group %s has %d elements, and so the layer %d hidden units: the model of a run takes at most %d", c.group.Name, c.group.Order(), units+6*c.m, most)
+	}
+	t := &Trainable{model: c.model(), Task: task.Default()}
+	t.Task.Name, t.Task.Start = "group-word", 1
+	t.Task.GroupWord = task.GroupWord{Group: c.group.Name, Lengths: []int{c.n}, Evaluate: []int{}, Loss: "last"}
+	t.vectorsOf(c.input(make([]int, c.n)), Slot{At: 0, Width: c.m})
+	element := func(number int, factor float64) Row {
+		v := make([]float64, c.m)
+		code(v, number)
+		r := make(Row, c.m)
+		for j := range r {
+			r[j] = Term{j, factor * v[j]}
+		}
+		return r
+	}
+	for number := range c.group.Order() {
+		t.token(element(number, 1), element(number, certain/2)) // other codes are at least 2 behind
+	}
+	t.token(element(c.group.identity, 1), nil)
+	return t, nil
+}
+
+// trainable is the compiled layer for the task p-hop, with # in front of the position 0 that stands before the letters.
+func (c hops) trainable(l *Looped) (*Trainable, error) {
+	t := &Trainable{model: l.Model, Task: task.Default()}
+	t.Task.Name, t.Task.Start = "p-hop", 2
+	t.Task.PHop = task.PHop{Letters: c.letters, Length: c.n, Hops: c.p, Sampler: "no-repeats", Loss: "every"}
+	t.vectorsOf(l.Input(c.input(make([]int, c.n))), Slot{At: 0, Width: c.letters})
+	for letter := range c.letters {
+		t.token(unit(letter), Row{{c.answer + letter, certain}})
+	}
+	t.token(nil, nil)
+	return t, nil
+}
+
+// trainable is the model of the type thought for the task teacher, whose dummies are its own.
+func (c thought) trainable(of task.Teacher) (*Trainable, error) {
+	t := &Trainable{model: c.model(), Task: task.Default()}
+	t.Task.Name, t.Task.Teacher = "teacher", of
+	t.vectorsOf(c.input(make([]int, c.n), 1), Slot{At: c.e, Width: len(c.Tokens)})
+	for token := range c.Tokens {
+		t.token(unit(c.e+token), Row{{c.e + token, certain}})
+	}
+	t.token(nil, nil)
+	return t, nil
+}
+
+// trainable is a decoder as it is.
+func (d *Decoder) trainable(of task.Config) (*Trainable, error) {
+	return &Trainable{model: d.Model, Task: of, tokens: d.Tokens, positions: d.Positions, head: d.Head}, nil
+}
+
+// looped is the decoder's layers compiled into one, with # in front of the sequences. What occurs in its scores and neurons may be
+// eight times as large as on these inputs.
+func (d *Decoder) looped(of task.Config, inputs [][][]float64) (*Trainable, error) {
+	l, err := loopFor(d.Model, 16, inputs...)
+	if err != nil {
+		return nil, err
+	}
+	t := &Trainable{model: l.Model, Task: of}
+	t.Task.Start++
+	t.vectorsOf(l.Input(d.Positions))
+	for token, row := range d.Tokens {
+		t.token(full([][]float64{row})[0], full(d.Head[token : token+1])[0])
+	}
+	// The turn has R − 1 ones, so that the logit of # is below all others.
+	var never Row
+	for r := range d.Layers {
+		never = append(never, Term{l.turn(r), -powerOf2(16 * d.largestLogit(inputs))})
+	}
+	t.token(nil, never)
+	return t, nil
+}
+
+// largestLogit is that in size on some inputs.
+func (d *Decoder) largestLogit(inputs [][][]float64) float64 {
+	var largest float64
+	for _, x := range inputs {
+		for _, row := range d.Run(x, Arithmetic{}, nil) {
+			for _, head := range d.Head {
+				largest = max(largest, math.Abs(product(head, row)))
+			}
+		}
+	}
+	return largest
+}
+
+// configure finds the architecture, and sizes that hold the construction's: heads of a width that is a power of 4, so that the
+// factor 1/√w of their scores is a power of 2, and as many as fill the width of the state. It returns an error if the task has too
+// few questions.
 func (t *Trainable) configure() error {
 	a, rolled := Roll(t.model)
 	t.model = rolled
@@ -103,6 +160,9 @@ func (t *Trainable) configure() error {
 	t.Config = model.Default()
 	t.Config.Layers, t.Config.Width, t.Config.Heads, t.Config.Hidden = strings.ReplaceAll(a.String(), "⊗", "x"), heads*w, heads, max(1, built["hidden size"])
 	t.Config.Norm, t.Config.Activation, t.Config.Positions = "none", "relu", "learned"
+	if err := t.Task.Check(); err != nil {
+		return err
+	}
 	if _, err := t.Task.New(); err != nil {
 		return err
 	}
@@ -158,11 +218,8 @@ func (t *Trainable) Arena(m *model.Model) []float32 {
 				}
 			}
 		}
-		var neurons []Neuron
-		for k := range l.Tables {
-			neurons = append(neurons, l.Tables[k].neurons()...)
-		}
-		for j, n := range append(neurons, l.Neurons...) {
+		j := 0
+		for n := range l.neurons() {
 			for _, term := range n.In {
 				set(name+"feedforward.in.weight", term.Index, j, term.Weight)
 			}
@@ -170,6 +227,7 @@ func (t *Trainable) Arena(m *model.Model) []float32 {
 			for _, term := range n.Out {
 				set(name+"feedforward.out.weight", j, term.Index, term.Weight)
 			}
+			j++
 		}
 		for _, term := range l.Bias {
 			set(name+"feedforward.out.bias", 0, term.Index, term.Weight)

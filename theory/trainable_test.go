@@ -1,13 +1,34 @@
 package theory
 
 import (
+	"math"
+	"slices"
 	"strings"
 	"testing"
 
+	"coil/loop"
 	"coil/model"
 	"coil/model/reference"
 	"coil/task"
 )
+
+// saved makes the model that a construction's run has, in float64, and its task.
+func saved(t *testing.T, c *Construction) (*Trainable, task.Task, *reference.Model) {
+	t.Helper()
+	w, err := c.Trainable()
+	if err != nil {
+		t.Fatalf("%s: %v", c.About, err)
+	}
+	of, err := w.Task.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := model.New(w.Config, model.Loops{}, len(of.Vocabulary()), of.Length())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w, of, reference.New(m, m.Architecture, w.Arena(m))
+}
 
 // As models of the package model, on examples of their tasks, the constructions answer every question.
 func TestTrainable(t *testing.T) {
@@ -15,41 +36,45 @@ func TestTrainable(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	group := func(n int) (*Trainable, error) {
-		return TrainableComposition(CompositionConfig{Group: s3, Length: n, Sharpness: 200})
+	group := func(n int) (*Construction, error) {
+		return NewComposition(CompositionConfig{Group: s3, Length: n, Sharpness: 200, Examples: 1})
 	}
-	hops := func(p, n int) (*Trainable, error) {
-		return TrainableHops(HopsConfig{Hops: p, Length: n, Letters: 4, Sharpness: 50})
+	hops := func(p, n int) (*Construction, error) {
+		return NewHops(HopsConfig{Hops: p, Length: n, Letters: 4, Sharpness: 50, Examples: 1})
 	}
+	shape := Shape{Layers: 3, Width: 6, Heads: 2, HeadWidth: 3, Hidden: 8}
 	for _, c := range []struct {
 		layers string
-		build  func() (*Trainable, error)
+		build  func() (*Construction, error)
+		lead   float64 // of the right answer's logit
 	}{
-		{"1x4", func() (*Trainable, error) { return group(16) }},
-		{"1x3", func() (*Trainable, error) { return group(8) }},
-		{"2x1", func() (*Trainable, error) { return hops(1, 20) }},
-		{"1x(1,1,3)", func() (*Trainable, error) { return hops(8, 60) }},
-		{"1x(1,1,1,2)", func() (*Trainable, error) { return hops(5, 40) }},
+		{"1x4", func() (*Construction, error) { return group(16) }, certain},
+		{"1x3", func() (*Construction, error) { return group(6) }, certain},
+		{"1x3", func() (*Construction, error) { return group(7) }, certain},
+		{"1x2", func() (*Construction, error) { return hops(1, 20) }, certain},
+		{"1x5", func() (*Construction, error) { return hops(8, 60) }, certain},
+		{"1x5", func() (*Construction, error) { return hops(5, 40) }, certain},
+		{"6x5", func() (*Construction, error) {
+			return NewThought(ThoughtConfig{Shape: Shape{2, 6, 2, 3, 8}, Vocabulary: 6, Prompt: 5, Tokens: 5, Scale: 1, Gap: 1e-6, Sharpness: 200, Examples: 1, Seed: 1})
+		}, certain},
+		{"1x6", func() (*Construction, error) {
+			return NewLooped(LoopedConfig{Shape: shape, Schedule: []int{0, 2, 1, 1, 0, 2}, Vocabulary: 6, Length: 12, Scale: 1, Examples: 2, Seed: 2})
+		}, 0},
+		{"1x(1,3,1)", func() (*Construction, error) {
+			return NewUnrolled(UnrolledConfig{Architecture: loop.Architecture{K: 1, Loops: []int{1, 3, 1}}, Shape: shape, Vocabulary: 6, Length: 6, Scale: 1, Examples: 1, Seed: 1})
+		}, 0},
 	} {
-		w, err := c.build()
+		built, err := c.build()
 		if err != nil {
 			t.Fatal(err)
 		}
+		w, of, r := saved(t, built)
 		if w.Config.Layers != c.layers {
-			t.Errorf("%s is of %s", c.layers, w.Config.Layers)
+			t.Errorf("%s is saved as %s, want %s", built.About, w.Config.Layers, c.layers)
 		}
-		of, err := w.Task.New()
-		if err != nil {
-			t.Fatal(err)
-		}
-		m, err := model.New(w.Config, model.Loops{}, len(of.Vocabulary()), of.Length())
-		if err != nil {
-			t.Fatal(err)
-		}
-		r := reference.New(m, m.Architecture, w.Arena(m))
 		sampler, ex := of.NewSampler(), task.NewExample(of)
 		answers := 0
-		for index := range uint64(4) {
+		for index := range uint64(8) {
 			sampler.Sample(1, index, task.HeldOut, &ex)
 			tokens := make([]int, len(ex.Tokens))
 			for i, token := range ex.Tokens {
@@ -61,21 +86,158 @@ func TestTrainable(t *testing.T) {
 					continue
 				}
 				answers++
-				for k, logit := range all[len(all)-1][i] {
-					if k != int(target) && !(logit <= all[len(all)-1][i][target]-certain+1e-9) {
-						t.Errorf("%s: token %d has the logit %g at position %d, the right one %g", c.layers, k, logit, i, all[len(all)-1][i][target])
+				logits := all[len(all)-1][i]
+				for k, logit := range logits { // # too
+					if k != int(target) && !(logit < logits[target]-c.lead+1e-9) {
+						t.Errorf("%s: token %d has the logit %g at position %d, the right one %g", built.About, k, logit, i, logits[target])
 					}
 				}
 			}
 		}
 		if answers == 0 {
-			t.Errorf("%s: no answers", c.layers)
+			t.Errorf("%s: no answers", built.About)
 		}
 	}
-	if _, err := group(6); err == nil || !strings.Contains(err.Error(), "a run needs a power of 2") {
-		t.Errorf("words of 6: %v", err)
+}
+
+// A chain of thought appears token by token: after loop t its first t tokens are there, and they stay when there are more
+// loops than tokens.
+func TestThoughtAfterEachLoop(t *testing.T) {
+	c, err := NewThought(ThoughtConfig{Shape: Shape{1, 6, 1, 3, 8}, Vocabulary: 6, Prompt: 5, Tokens: 4, Scale: 1, Gap: 1e-6, Sharpness: 200, Examples: 1, Seed: 1})
+	if err != nil {
+		t.Fatal(err)
 	}
-	if _, err := hops(9, 10); err == nil || !strings.Contains(err.Error(), "9 hops in 10 letters") {
-		t.Errorf("9 hops: %v", err)
+	w, err := c.Trainable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	of, err := w.Task.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := model.New(w.Config, model.Loops{}, len(of.Vocabulary()), of.Length())
+	if err != nil {
+		t.Fatal(err)
+	}
+	more := m.Architecture.WithCount(7)
+	r := reference.New(m, more, w.Arena(m))
+	sampler, ex := of.NewSampler(), task.NewExample(of)
+	for index := range uint64(4) {
+		sampler.Sample(1, index, task.HeldOut, &ex)
+		tokens := make([]int, len(ex.Tokens))
+		for i, token := range ex.Tokens {
+			tokens[i] = int(token)
+		}
+		for n, logits := range r.Logits(tokens) {
+			for i := 5; i < min(5+n+1, len(ex.Tokens)); i++ {
+				if target := ex.Targets[i]; target != task.Ignore && slices.Max(logits[i]) != logits[i][target] {
+					t.Errorf("after loop %d the logits of position %d are %v, want most for %d", n+1, i, logits[i], target)
+				}
+			}
+		}
+	}
+}
+
+// What the task teacher asks for is what the decoder of this package says, which runs the same weights with code of its own.
+func TestTeacherIsTheDecoder(t *testing.T) {
+	c := task.Teacher{Vocabulary: 6, Prompt: 5, Write: 6, Layers: 3, Schedule: []int{0, 2, 1, 1}, Width: 7, Heads: 2, HeadWidth: 3, Hidden: 9, Scale: 0, Weights: 4}
+	of, err := c.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := NewDecoder(c.Network())
+	sampler, ex := of.NewSampler(), task.NewExample(of)
+	compared := 0
+	for index := range uint64(20) {
+		sampler.Sample(2, index, task.Train, &ex)
+		prompt := make([]int, c.Prompt)
+		for i := range prompt {
+			prompt[i] = int(ex.Tokens[i])
+		}
+		said, _ := d.Decode(prompt, c.Write, Arithmetic{})
+		for i, target := range ex.Targets {
+			if target == task.Ignore {
+				continue
+			}
+			if compared++; said[i] != int(target) {
+				t.Fatalf("the target at position %d is %d, the decoder says %v", i, target, said)
+			}
+		}
+	}
+	if compared < 100 {
+		t.Errorf("only %d targets", compared)
+	}
+}
+
+// What a run can't have is refused.
+func TestNotTrainable(t *testing.T) {
+	s7, err := NamedGroup("S7")
+	if err != nil {
+		t.Fatal(err)
+	}
+	z2, err := NamedGroup("Z2")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for want, build := range map[string]func() (*Construction, error){
+		"group S7 has 5040 elements, and so the layer 25401678 hidden units": func() (*Construction, error) {
+			return NewComposition(CompositionConfig{Group: s7, Length: 4, Sharpness: 200, Examples: 1})
+		},
+		"questions": func() (*Construction, error) {
+			return NewComposition(CompositionConfig{Group: z2, Length: 3, Sharpness: 200, Examples: 1})
+		},
+	} {
+		c, err := build()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Trainable(); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %q", err, want)
+		}
+	}
+}
+
+// A trained model that is compiled and saved is as right on its task as it was: its logits are the same.
+func TestTrainableFromTrained(t *testing.T) {
+	for name, change := range map[string]func(*model.Config){
+		"learned": func(*model.Config) {}, "tied": func(c *model.Config) { c.Tied = true }, "no positions": func(c *model.Config) { c.Positions = "none" },
+	} {
+		of := task.Default()
+		of.PHop.Length, of.PHop.Hops = 16, 2
+		made, err := of.New()
+		if err != nil {
+			t.Fatal(err)
+		}
+		cfg := model.Default()
+		cfg.Layers, cfg.Width, cfg.Heads, cfg.Hidden = "2x2", 12, 3, 10
+		cfg.Norm, cfg.Activation, cfg.Positions, cfg.Bias = "none", "relu", "learned", false
+		change(&cfg)
+		m, err := model.New(cfg, model.Loops{}, len(made.Vocabulary()), made.Length())
+		if err != nil {
+			t.Fatal(err)
+		}
+		arena := reference.Arena(m, 1)
+		sequence := []int32{3, 1, 0, 2, 0, 1, 2, 3, 0, 1, 3, 2, 1, 0, 3, 1}
+		c, err := NewLoopedModel(m, arena, of, [][]int32{sequence})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _, looped := saved(t, c)
+		tokens := make([]int, len(sequence))
+		for i, token := range sequence {
+			tokens[i] = int(token)
+		}
+		want := reference.New(m, m.Architecture, arena).Logits(tokens)
+		got := looped.Logits(append([]int{4}, tokens...))
+		for i, row := range want[len(want)-1] {
+			if v := got[len(got)-1][i+1]; !(v[len(row)] < slices.Min(row)) {
+				t.Errorf("%s: # has the logit %v of %v", name, v[len(row)], v)
+			}
+			for k, v := range row {
+				if d := math.Abs(got[len(got)-1][i+1][k] - v); !(d <= 1e-6*max(1, math.Abs(v))) {
+					t.Fatalf("%s: logit %d of position %d is %v, want %v", name, k, i, got[len(got)-1][i+1][k], v)
+				}
+			}
+		}
 	}
 }

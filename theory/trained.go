@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"coil/model"
+	"coil/task"
 )
 
 // FromTrained returns the layers of a model of package model, on the schedule of its loops, in the architecture of the proofs. The
@@ -57,27 +58,33 @@ func FromTrained(m *model.Model, arena []float32) (*Model, error) {
 	return NewStack(m.Architecture, d, Shape{HeadWidth: width}.RootScale(), layers)
 }
 
-// NewLoopedModel compiles a trained model of at least two layers into one looped layer, and runs it on sequences of tokens.
-func NewLoopedModel(m *model.Model, arena []float32, sequences [][]int32) (*Construction, error) {
+// NewLoopedModel compiles a trained model of at least two layers into one looped layer, and runs it on sequences of tokens of its
+// task.
+func NewLoopedModel(m *model.Model, arena []float32, of task.Config, sequences [][]int32) (*Construction, error) {
 	from, err := FromTrained(m, arena)
 	if err != nil {
 		return nil, err
 	}
 	w := trainedWeights{m, arena}
-	tokens, positions := w.rows("embedding.weight"), w.rows("positions.weight")
-	var inputs [][][]float64
-	for _, sequence := range sequences {
-		x := make([][]float64, len(sequence))
-		for i, token := range sequence {
-			x[i] = make([]float64, m.Config.Width)
-			add(tokens[token], 1, x[i])
-			if positions != nil {
-				add(positions[i], 1, x[i])
-			}
+	d := &Decoder{Model: from, Tokens: w.matrix("embedding.weight"), Positions: w.matrix("positions.weight"), Head: transpose(w.matrix("head.weight"))}
+	if d.Positions == nil {
+		d.Positions = make([][]float64, m.Length)
+		for i := range d.Positions {
+			d.Positions[i] = make([]float64, from.Width)
 		}
-		inputs = append(inputs, x)
 	}
-	return newLooped(from, inputs, Shape{Layers: len(from.Layers), Width: m.Config.Width, Heads: m.Config.Heads, HeadWidth: m.Config.Width / m.Config.Heads, Hidden: m.Config.Hidden})
+	if m.Config.Tied {
+		d.Head = d.Tokens
+	}
+	var texts [][]int
+	for _, sequence := range sequences {
+		text := make([]int, len(sequence))
+		for i, token := range sequence {
+			text[i] = int(token)
+		}
+		texts = append(texts, text)
+	}
+	return newLooped(d, of, texts, Shape{Layers: len(from.Layers), Width: m.Config.Width, Heads: m.Config.Heads, HeadWidth: m.Config.Width / m.Config.Heads, Hidden: m.Config.Hidden})
 }
 
 // trainedWeights are the parameters of a model in their arena.
@@ -102,7 +109,7 @@ func (w trainedWeights) rows(name string) []Row {
 		}
 		return all
 	}
-	if !strings.HasSuffix(name, ".bias") && name != "positions.weight" {
+	if !strings.HasSuffix(name, ".bias") {
 		panic("theory: no such parameter")
 	}
 	return nil
@@ -131,4 +138,35 @@ func (w trainedWeights) columns(name string) []Row {
 		}
 	}
 	return all
+}
+
+// matrix is a parameter in full; nil if the model lacks it.
+func (w trainedWeights) matrix(name string) [][]float64 {
+	for _, p := range w.m.Parameters {
+		if p.Name != name {
+			continue
+		}
+		all := make([][]float64, p.Rows)
+		for i := range all {
+			for _, v := range w.arena[p.Offset+i*p.Cols:][:p.Cols] {
+				all[i] = append(all[i], float64(v))
+			}
+		}
+		return all
+	}
+	return nil
+}
+
+// transpose exchanges rows and columns.
+func transpose(matrix [][]float64) [][]float64 {
+	if matrix == nil {
+		return nil
+	}
+	t := make([][]float64, len(matrix[0]))
+	for _, row := range matrix {
+		for j, v := range row {
+			t[j] = append(t[j], v)
+		}
+	}
+	return t
 }

@@ -7,6 +7,7 @@ import (
 
 	"coil/model"
 	"coil/model/reference"
+	"coil/task"
 )
 
 func trainedModel(t *testing.T, change func(c *model.Config)) (*model.Model, []float32) {
@@ -37,12 +38,12 @@ func TestTrainedModelLoops(t *testing.T) {
 			}
 		}
 		sequence := []int32{3, 1, 4, 1, 0, 2}
-		c, err := NewLoopedModel(m, arena, [][]int32{sequence})
+		c, err := NewLoopedModel(m, arena, task.Default(), [][]int32{sequence})
 		exactly(t, c, err, 0)
 		e := c.Examples[0].(*loopedExample)
 		last := e.From.Run(e.input, Arithmetic{}, nil)
 		logits := reference.New(m, m.Architecture, arena).Logits([]int{3, 1, 4, 1, 0, 2})
-		head := trainedWeights{m, arena}.columns("head.weight")
+		head := full(transpose(trainedWeights{m, arena}.matrix("head.weight")))
 		for i, want := range logits[len(logits)-1] {
 			for k, v := range want {
 				if got := dot(head[k], last[i]); math.Abs(got-v) > 1e-11*max(1, math.Abs(v)) {
@@ -65,7 +66,7 @@ func TestTrainedModelOfOtherArchitecture(t *testing.T) {
 		"want at least 2 layers":                                    func(c *model.Config) { c.Layers = "1x4" },
 	} {
 		m, arena := trainedModel(t, change)
-		if _, err := NewLoopedModel(m, arena, [][]int32{{0, 1}}); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := NewLoopedModel(m, arena, task.Default(), [][]int32{{0, 1}}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, want %q", err, want)
 		}
 	}

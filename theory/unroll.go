@@ -8,6 +8,7 @@ import (
 	"strconv"
 
 	"coil/loop"
+	"coil/task"
 )
 
 // NewStack returns the model of an architecture: block b of its layers runs loops[b] times, one block after the other.
@@ -15,15 +16,20 @@ func NewStack(a loop.Architecture, width int, scale float64, layers []Layer) (*M
 	if len(layers) != a.Layers() {
 		return nil, fmt.Errorf("%s has %d layers, not %d", a, a.Layers(), len(layers))
 	}
-	m := &Model{Width: width, Scale: scale, Layers: layers, Loops: 1}
+	m := &Model{Width: width, Scale: scale, Layers: layers, Schedule: schedule(a), Loops: 1}
+	return m, m.Check()
+}
+
+// schedule is the layer that runs at each depth.
+func schedule(a loop.Architecture) (order []int) {
 	for b, loops := range a.Loops {
 		for range loops {
 			for i := range a.K {
-				m.Schedule = append(m.Schedule, b*a.K+i)
+				order = append(order, b*a.K+i)
 			}
 		}
 	}
-	return m, m.Check()
+	return order
 }
 
 // Unroll returns the model that has a layer of its own for every depth, run once: k·L⊗1 for k⊗L.
@@ -58,18 +64,13 @@ func Roll(m *Model) (loop.Architecture, *Model) {
 			best = a
 		}
 	}
-	rolled := &Model{Width: m.Width, Scale: m.Scale, Loops: 1}
+	rolled := &Model{Width: m.Width, Scale: m.Scale, Schedule: schedule(best), Loops: 1}
 	depth := 0
-	for b, loops := range best.Loops {
+	for _, loops := range best.Loops {
 		for i := range best.K {
 			rolled.Layers = append(rolled.Layers, layers[order[depth+i]])
 		}
-		for range loops {
-			for i := range best.K {
-				rolled.Schedule = append(rolled.Schedule, b*best.K+i)
-			}
-			depth += best.K
-		}
+		depth += best.K * loops
 	}
 	return best, rolled
 }
@@ -100,6 +101,7 @@ func (m *Model) order() (order []int, layers []Layer) {
 type UnrolledConfig struct {
 	Architecture loop.Architecture
 	Shape        // Layers follows from the architecture
+	Vocabulary   int
 	Length       int
 	Scale        float64
 	Examples     int
@@ -120,8 +122,12 @@ func NewUnrolled(cfg UnrolledConfig) (*Construction, error) {
 	if err := checkLength(cfg.Length); err != nil {
 		return nil, err
 	}
-	rng := rand.New(rand.NewPCG(cfg.Seed, 1))
-	m, err := NewStack(a, cfg.Width, cfg.Scale, cfg.Shape.random(rng))
+	if err := checkVocabulary(cfg.Vocabulary); err != nil {
+		return nil, err
+	}
+	random := LoopedConfig{Shape: cfg.Shape, Schedule: schedule(a), Vocabulary: cfg.Vocabulary, Length: cfg.Length, Scale: cfg.Scale, Seed: cfg.Seed}.teacher()
+	d := NewDecoder(random.Network())
+	m, err := NewStack(a, cfg.Width, cfg.Scale, d.Layers)
 	if err != nil {
 		return nil, err
 	}
@@ -131,15 +137,19 @@ func NewUnrolled(cfg UnrolledConfig) (*Construction, error) {
 		Name:  "unroll",
 		About: fmt.Sprintf("%s as %d⊗1, and that as %s", a, flat.Depth(), back),
 		Step:  "depth",
-		Model: rolled,
+		Model: rolled, trainable: func() (*Trainable, error) {
+			of := task.Default()
+			of.Name, of.Teacher = "teacher", random
+			return (&Decoder{rolled, d.Tokens, d.Positions, d.Head}).trainable(of)
+		},
 		Slots: []Slot{{"x", 0, cfg.Width, Real, "the state"}},
 		Notes: []string{fmt.Sprintf("unrolled there are %d layers with %d parameters", flat.Depth(), measured(flat)["parameters"])},
 		Sizes: sizes(rolled,
 			Size{Name: "layers", Bound: a.Layers(), Formula: "k for each block"},
 			Size{Name: "depth", Bound: a.Depth(), Formula: "k·Σ loops"}),
 	}
-	for range cfg.Examples {
-		c.Examples = append(c.Examples, &unrolledExample{a, back, flat, rolled, vectors(rng, cfg.Length, cfg.Width, 1)})
+	for _, text := range randomTexts(rand.New(rand.NewPCG(cfg.Seed, 2)), cfg.Examples, cfg.Length, cfg.Vocabulary) {
+		c.Examples = append(c.Examples, &unrolledExample{a, back, flat, rolled, d.embed(text)})
 	}
 	return c, nil
 }

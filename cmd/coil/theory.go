@@ -53,20 +53,16 @@ func newTheory() *cobra.Command {
 	return cmd
 }
 
-// builder makes a construction from flags, trainer the same as a model that a run can have.
-type (
-	builder func(common theoryFlags) (*theory.Construction, error)
-	trainer func(common theoryFlags) (*theory.Trainable, error)
-)
+// builder makes a construction from flags.
+type builder func(common theoryFlags) (*theory.Construction, error)
 
 // constructions make the commands below coil theory, each with what builds from its flags.
 func constructions() []func() (*cobra.Command, builder) {
 	return []func() (*cobra.Command, builder){newTheoryLooped, newTheoryCOT, newTheoryGroup, newTheoryHops, newTheoryUnroll}
 }
 
-// finish gives a command the flags that all constructions have, and lets it run what build makes, and save what trainable does,
-// unless that is nil.
-func finish(cmd *cobra.Command, build builder, trainable trainer) (*cobra.Command, builder) {
+// finish gives a command the flags that all constructions have, and lets it run and save what build makes.
+func finish(cmd *cobra.Command, build builder) (*cobra.Command, builder) {
 	var o theoryFlags
 	f := cmd.Flags()
 	f.SortFlags = false
@@ -75,21 +71,12 @@ func finish(cmd *cobra.Command, build builder, trainable trainer) (*cobra.Comman
 	f.BoolVar(&o.snap, "snap", false, "after each loop, set discrete coordinates to the nearest of their values, which no transformer does: the error that remains is that of one loop")
 	f.BoolVar(&o.explain, "explain", false, "show the first example, loop by loop")
 	f.BoolVar(&o.asJSON, "json", false, "print JSON")
-	if trainable != nil {
-		f.StringVar(&o.save, "save", "", "also make a run with these weights in this `folder`, which must be empty or new, and evaluate it")
-		o.backends.add(cmd)
-	}
+	f.StringVar(&o.save, "save", "", "also make a run with these weights in this `folder`, which must be empty or new, and evaluate it")
+	o.backends.add(cmd)
 	cmd.Args = exactArgs(0, "flags only")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if o.explain && o.asJSON {
 			return usageError{fmt.Errorf("--explain and --json: an explanation is text; give one of them")}
-		}
-		var t *theory.Trainable
-		if o.save != "" {
-			var err error
-			if t, err = trainable(o); err != nil {
-				return err
-			}
 		}
 		begun := time.Now()
 		c, err := build(o)
@@ -97,6 +84,12 @@ func finish(cmd *cobra.Command, build builder, trainable trainer) (*cobra.Comman
 			return err
 		}
 		built := time.Since(begun)
+		var t *theory.Trainable
+		if o.save != "" {
+			if t, err = asUsage(c.Trainable()); err != nil {
+				return err
+			}
+		}
 		if err := runTheory(cmd.OutOrStdout(), c, built, o); err != nil || t == nil {
 			return err
 		}
@@ -128,9 +121,11 @@ func newTheoryCOT() (*cobra.Command, builder) {
 		Use:   "cot",
 		Short: "Chain of thought by looping",
 		Example: `  coil theory cot
-  coil theory cot --layers 3 --tokens 12 --explain`,
+  coil theory cot --layers 3 --tokens 12 --explain
+  coil theory cot --save cot                  a run with the weights, for coil eval and coil lens`,
 		Long: "A random decoder of L layers continues a prompt by m tokens, one after the other. A model of L + 4 layers, looped m times on the prompt and m dummy tokens, " +
-			"writes the same tokens.",
+			"writes the same tokens.\n\n" +
+			"--save makes a run on the task teacher: the decoder's own tokens are the targets at the dummies.",
 	}
 	var c theory.ThoughtConfig
 	f := cmd.Flags()
@@ -145,7 +140,7 @@ func newTheoryCOT() (*cobra.Command, builder) {
 		c := c
 		c.Examples, c.Seed, c.Scale = o.examples, o.seed, scaleOf(c.Scale, c.Shape)
 		return asUsage(theory.NewThought(c))
-	}, nil)
+	})
 }
 
 func newTheoryGroup() (*cobra.Command, builder) {
@@ -190,19 +185,13 @@ func newTheoryGroup() (*cobra.Command, builder) {
 	return finish(cmd, func(o theoryFlags) (*theory.Construction, error) {
 		c := c
 		c.Examples, c.Seed = o.examples, o.seed
+		if o.save != "" && file != "" {
+			return nil, usageError{fmt.Errorf("--save and --table: a run needs a group that the task group-word has, as --group NAME")}
+		}
 		if err := group(&c); err != nil {
 			return nil, err
 		}
 		return asUsage(theory.NewComposition(c))
-	}, func(o theoryFlags) (*theory.Trainable, error) {
-		if file != "" {
-			return nil, usageError{fmt.Errorf("--save and --table: a run needs a group that the task group-word has, as --group NAME")}
-		}
-		c := c
-		if err := group(&c); err != nil {
-			return nil, err
-		}
-		return asUsage(theory.TrainableComposition(c))
 	})
 }
 
@@ -213,8 +202,7 @@ func newTheoryHops() (*cobra.Command, builder) {
 		Example: `  coil theory p-hop
   coil theory p-hop --hops 8 --length 20 --explain
   coil theory p-hop --hops 16 --save hops     a run with the weights, for coil eval and coil lens`,
-		Long: "Finds pointers of one hop and doubles them until they are pointers of p hops. The layers that do so, at most 4, are compiled into one, as by coil theory looped. " +
-			"--save makes a run with the layers themselves, since the task has no token # that the compiled one needs.",
+		Long: "Finds pointers of one hop and doubles them until they are pointers of p hops. The layers that do so, at most 4, are compiled into one, as by coil theory looped.",
 	}
 	var c theory.HopsConfig
 	f := cmd.Flags()
@@ -226,8 +214,6 @@ func newTheoryHops() (*cobra.Command, builder) {
 		c := c
 		c.Examples, c.Seed = o.examples, o.seed
 		return asUsage(theory.NewHops(c))
-	}, func(o theoryFlags) (*theory.Trainable, error) {
-		return asUsage(theory.TrainableHops(c))
 	})
 }
 
@@ -245,6 +231,7 @@ func newTheoryUnroll() (*cobra.Command, builder) {
 	f := cmd.Flags()
 	f.StringVar(&layers, "layers", "2x3", "`layers` and loops, as in 2x3 or 4x(1,4,1)")
 	shapeFlags(cmd, &c.Shape, &c.Scale)
+	f.IntVar(&c.Vocabulary, "vocabulary", 8, "`number` of tokens that it reads")
 	f.IntVar(&c.Length, "length", 16, "`number` of positions n")
 	return finish(cmd, func(o theoryFlags) (*theory.Construction, error) {
 		c := c
@@ -254,7 +241,7 @@ func newTheoryUnroll() (*cobra.Command, builder) {
 			return nil, usageError{fmt.Errorf("--%w", err)}
 		}
 		return asUsage(theory.NewUnrolled(c))
-	}, nil)
+	})
 }
 
 // asUsage makes an error in the sizes one of usage.

@@ -19,11 +19,14 @@ func newTheoryLooped() (*cobra.Command, builder) {
 		Example: `  coil theory looped
   coil theory looped --layers 3 --schedule 0,2,1,1,0 --explain
   coil theory looped --layers 24 --depth 24 --width 32
-  coil theory looped --run latest             the layers of a trained model`,
+  coil theory looped --run latest             the layers of a trained model
+  coil theory looped --save looped            a run with the weights, for coil eval and coil lens`,
 		Long: "Compiles R random layers, which run in the order of a schedule, into one layer that runs once for each entry of the schedule. A few numbers of the " +
 			"state say which layer is next. The outputs are equal to the last bit.\n\n" +
 			"--run compiles the layers of a trained model, on held-out examples of its task. The model must have at least two layers and the architecture of the proofs: " +
-			"model.norm = none, model.activation = relu, model.positions = learned or none, and model.bias = false.",
+			"model.norm = none, model.activation = relu, model.positions = learned or none, and model.bias = false.\n\n" +
+			"--save makes a run with the compiled layer and a token # in front of each sequence, on the task of the trained model, or else on the task teacher: the targets are what " +
+			"the layers themselves say.",
 	}
 	var c theory.LoopedConfig
 	var schedule string
@@ -33,6 +36,7 @@ func newTheoryLooped() (*cobra.Command, builder) {
 	f.IntVar(&depth, "depth", 8, "`length` L of a random schedule")
 	f.StringVar(&schedule, "schedule", "", "the `layers` in their order, from 0: 0,2,1,1")
 	shapeFlags(cmd, &c.Shape, &c.Scale)
+	f.IntVar(&c.Vocabulary, "vocabulary", 8, "`number` of tokens that it reads")
 	f.IntVar(&c.Length, "length", 16, "`number` of positions n")
 	var of string
 	from := measureFlags{batch: 1}
@@ -42,7 +46,7 @@ func newTheoryLooped() (*cobra.Command, builder) {
 	cmd.RegisterFlagCompletionFunc("run", completeRuns)
 	return finish(cmd, func(o theoryFlags) (*theory.Construction, error) {
 		if of != "" {
-			for _, name := range []string{"layers", "depth", "schedule", "width", "heads", "head-width", "hidden", "scale", "length"} {
+			for _, name := range []string{"layers", "depth", "schedule", "width", "heads", "head-width", "hidden", "scale", "vocabulary", "length"} {
 				if cmd.Flags().Changed(name) {
 					return nil, usageError{fmt.Errorf("--run and --%s: the sizes are those of the run", name)}
 				}
@@ -75,13 +79,14 @@ func newTheoryLooped() (*cobra.Command, builder) {
 			c.Schedule = theory.RandomSchedule(c.Layers, depth, o.seed)
 		}
 		return asUsage(theory.NewLooped(c))
-	}, nil)
+	})
 }
 
 // loopTrained compiles the layers of a run's model, on held-out examples.
 func loopTrained(cmd *cobra.Command, o *measureFlags, name string) (c *theory.Construction, err error) {
 	o.backends.name = "cpu" // it only reads the weights
-	err = o.with(cmd, name, func(config.Config) error { return nil }, func(m *trainedModel) error {
+	var of task.Config
+	err = o.with(cmd, name, func(c config.Config) error { of = c.Task; return nil }, func(m *trainedModel) error {
 		arena := make([]float32, m.Model.Size)
 		if err := m.Weights.Read(0, arena); err != nil {
 			return err
@@ -92,7 +97,7 @@ func loopTrained(cmd *cobra.Command, o *measureFlags, name string) (c *theory.Co
 			sampler.Sample(o.seed, uint64(i), task.HeldOut, &ex)
 			sequences = append(sequences, append([]int32{}, ex.Tokens...))
 		}
-		if c, err = theory.NewLoopedModel(m.Model, arena, sequences); err != nil {
+		if c, err = theory.NewLoopedModel(m.Model, arena, of, sequences); err != nil {
 			return inputError{err}
 		}
 		return nil
