@@ -145,34 +145,72 @@ func (t *Tape) Norm(x, gain, bias graph.Tensor, eps float32, rms bool) graph.Ten
 	return y
 }
 
+// Attention is how queries, keys and values attend: see [graph.Attention] and, with Hard, [graph.HardAttention].
+type Attention struct {
+	Heads, KVHeads, Length int
+	Scale                  float32 // 0 with Hard
+	Hard                   bool
+}
+
+// width is the width of a head of qkv.
+func (a Attention) width(qkv graph.Tensor) int {
+	kv := a.KVHeads
+	if kv == 0 {
+		kv = a.Heads
+	}
+	return qkv.Cols / (a.Heads + 2*kv)
+}
+
 // Attention records causal attention over qkv.
-func (t *Tape) Attention(qkv graph.Tensor, heads, length int) graph.Tensor {
-	y := t.Temporary(qkv.Rows, qkv.Cols/3)
-	op := &graph.Attention{QKV: qkv, Out: y, Heads: heads, Length: length}
+func (t *Tape) Attention(qkv graph.Tensor, a Attention) graph.Tensor {
+	y := t.Temporary(qkv.Rows, a.Heads*a.width(qkv))
+	if a.Hard {
+		t.hardAttention(qkv, y, a)
+		return y
+	}
+	op := &graph.Attention{QKV: qkv, Out: y, Heads: a.Heads, KVHeads: a.KVHeads, Length: a.Length, Scale: a.Scale}
 	if !t.Tracks(qkv) {
 		t.Record(op)
 		return y
 	}
-	op.LogSum = t.Temporary(qkv.Rows, heads)
+	op.LogSum = t.Temporary(qkv.Rows, a.Heads)
 	t.Record(op)
+	t.attentionGradient(qkv, y, func(dy, dqkv graph.Tensor) graph.Op {
+		return &graph.AttentionBackward{QKV: qkv, Out: y, LogSum: op.LogSum, DOut: dy, DQKV: dqkv, Heads: a.Heads, KVHeads: a.KVHeads, Length: a.Length, Scale: a.Scale}
+	})
+	return y
+}
+
+func (t *Tape) hardAttention(qkv, y graph.Tensor, a Attention) {
+	op := &graph.HardAttention{QKV: qkv, Out: y, Heads: a.Heads, KVHeads: a.KVHeads, Length: a.Length}
+	if !t.Tracks(qkv) {
+		t.Record(op)
+		return
+	}
+	op.Chosen = t.Temporary(qkv.Rows, a.Heads)
+	t.Record(op)
+	t.attentionGradient(qkv, y, func(dy, dqkv graph.Tensor) graph.Op {
+		return &graph.HardAttentionBackward{Chosen: op.Chosen, DOut: dy, DQKV: dqkv, Heads: a.Heads, KVHeads: a.KVHeads, Length: a.Length}
+	})
+}
+
+// attentionGradient remembers the operation that makes the gradient of qkv from that of y.
+func (t *Tape) attentionGradient(qkv, y graph.Tensor, backward func(dy, dqkv graph.Tensor) graph.Op) {
 	t.track(y)
 	t.Node(func() {
 		dy, ok := t.gradient(y)
 		if !ok {
 			return
 		}
-		b := &graph.AttentionBackward{QKV: qkv, Out: y, LogSum: op.LogSum, DOut: dy, Heads: heads, Length: length}
 		dx, accumulate, _ := t.into(qkv)
-		b.DQKV = dx
-		if accumulate {
-			b.DQKV = t.Temporary(qkv.Rows, qkv.Cols)
+		if !accumulate {
+			t.Record(backward(dy, dx))
+			return
 		}
-		t.Record(b)
-		if accumulate {
-			t.Record(&graph.Add{A: dx, B: b.DQKV, Y: dx, Alpha: 1, Beta: 1})
-		}
+		apart := t.Temporary(qkv.Rows, qkv.Cols)
+		t.Record(backward(dy, apart))
+		t.Record(&graph.Add{A: dx, B: apart, Y: dx, Alpha: 1, Beta: 1})
 	}, qkv)
-	return y
 }
 
 // Rotary rotates x in place. The operation that made x must not need its value from before.

@@ -22,6 +22,7 @@ func (c Config) Warnings() []string {
 	warn(o.Rate == 0, "train.rate is 0: nothing is learnt")
 	warn(o.FinalRate != 0 && o.Schedule == Constant, "train.final_rate is %g, which has no effect with train.schedule = \"constant\"", o.FinalRate)
 	warn(o.Schedule == Trapezoid && o.Warmdown == 0, "train.warmdown is 0: the learning rate of a trapezoid never falls")
+	warn(c.Model.Attention == model.HardAttention, "model.attention is \"hard\": queries and keys get no gradient, and keep their first values apart from weight decay")
 	unread := map[string]string{} // keys that nothing reads, and why
 	if o.Schedule != Trapezoid {
 		unread["train.warmdown"] = fmt.Sprintf("train.schedule = %q", o.Schedule)

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"coil/model"
 	"coil/run"
 )
 
@@ -74,7 +75,11 @@ func (s *Speeds) Save() error {
 // kind is everything about a cell that the speed of its steps depends on, except the number of layers, with which work grows.
 func (c Cell) kind() string {
 	m := c.Config.Model
-	return fmt.Sprintf("width %d, hidden %d, heads %d, length %d, vocabulary %d, batch %d, %s", m.Width, m.Hidden, m.Heads,
+	heads := fmt.Sprint(m.Heads)
+	if m.KVHeads > 0 || m.HeadWidth > 0 || m.Attention == model.HardAttention { // files of speeds without them stay valid
+		heads = fmt.Sprintf("%d of %d of width %d, %s", m.Heads, m.Layout().KVHeads, m.Layout().Width, m.Attention)
+	}
+	return fmt.Sprintf("width %d, hidden %d, heads %s, length %d, vocabulary %d, batch %d, %s", m.Width, m.Hidden, heads,
 		c.model.Length, c.model.Vocabulary, c.sampleBatch(), c.Config.Train.Optimizer)
 }
 

@@ -3,19 +3,30 @@ package graph
 import "fmt"
 
 // CachedAttention is causal multi-head attention of new positions of sequences to them and to those that came before, whose
-// keys and values are in a cache. QKV[n,3d] holds queries, keys and values of the new positions side by side, each of H
-// heads of width w = d/H; the n rows are sequences of Length positions one after the other. Keys and Values are the cache,
-// with [Context,d] of each sequence one after the other. With p = At[s] for sequence s, or 0 without At, for each head:
+// keys and values are in a cache. QKV holds queries, keys and values of the new positions as in [Attention]; the n rows are
+// sequences of Length positions one after the other. Keys and Values are the cache, with [Context,G·w] of each sequence one after
+// the other. With p = At[s] for sequence s, or 0 without At, for each head:
 //
 //	Keys[p+i] = K_i,   Values[p+i] = V_i     for i < Length
-//	S_ij = Q_i·Keys_j/√w,   P = softmax of each row i of S over the columns j ≤ p+i,   Out = P·Values
+//	S_ij = c·Q_i·Keys_j,   P = softmax of each row i of S over the columns j ≤ p+i,   Out = P·Values
+//
+// With Hard, Out_i = Values_j with the largest j ≤ p+i at which S_ij is the largest: see [HardAttention].
 //
 // Rows of the cache after p + Length are neither read nor written. p + Length is at most Context.
 type CachedAttention struct {
 	QKV, Keys, Values, Out Tensor
 	At                     Index // of each sequence
 	Heads, Length          int
+	KVHeads                int     // as in Attention
+	Scale                  float32 // as in Attention; 0 with Hard
+	Hard                   bool
 }
+
+// Layout is where the heads lie; the cache has those of keys and values.
+func (o *CachedAttention) Layout() HeadLayout { return layoutOf(o.Out, o.Heads, o.KVHeads) }
+
+// Factor is the factor of the scores.
+func (o *CachedAttention) Factor() float32 { return o.Layout().scale(o.Scale) }
 
 func (o *CachedAttention) Name() string { return "cached attention" }
 
@@ -39,10 +50,11 @@ func (o *CachedAttention) describe(f *Facts) {
 }
 
 func (o *CachedAttention) check() error {
-	if err := firstError(wantAny("Out", o.Out), checkHeads(o.Out, o.Heads, o.Length)); err != nil {
+	h := o.Layout()
+	if err := firstError(wantAny("Out", o.Out), h.check(o.Out, o.Heads, o.Length), checkScale(o.Scale)); err != nil {
 		return err
 	}
-	n, d := o.Out.Rows, o.Out.Cols
+	n, d := o.Out.Rows, h.KVHeads*h.Width
 	sequences := n / o.Length
 	switch {
 	case o.Keys.Rows%sequences != 0:
@@ -53,7 +65,13 @@ func (o *CachedAttention) check() error {
 		return fmt.Errorf("keys, values and output overlap")
 	case o.QKV.overlaps(o.Out) || o.QKV.overlaps(o.Keys) || o.QKV.overlaps(o.Values):
 		return fmt.Errorf("QKV overlaps an output")
+	case o.Hard && o.Scale != 0:
+		return fmt.Errorf("hard attention has no scale")
+	case o.Hard:
+		if err := checkCounted(o.Context()); err != nil {
+			return err
+		}
 	}
-	return firstError(checkStart(o.At, o.Out, o.Length), want("QKV", o.QKV, n, 3*d),
+	return firstError(checkStart(o.At, o.Out, o.Length), want("QKV", o.QKV, n, h.Columns()),
 		want("keys", o.Keys, o.Keys.Rows, d), want("values", o.Values, o.Keys.Rows, d))
 }

@@ -19,7 +19,7 @@ type Facts struct {
 
 	// FLOPs is the number of floating-point operations in matmuls; a multiplication and an addition count as two. As usual,
 	// attention counts the whole square of scores, although the upper half need not be computed: 4·T·d for each row
-	// forward, and twice as much backward; over a cache, all positions that it has room for.
+	// forward, and twice as much backward; over a cache, all positions that it has room for. Hard attention counts as if it multiplied with all values.
 	FLOPs int64
 
 	// Gated says that the operation has a Factor, and leaves everything as it is if that is 0: then a backend may also
@@ -106,7 +106,7 @@ func Operations() []Op {
 		&Matmul{},
 		&Activate{}, &ActivateBackward{}, &SwiGLU{}, &SwiGLUBackward{},
 		&LayerNorm{}, &LayerNormBackward{},
-		&Attention{}, &AttentionBackward{}, &CachedAttention{}, &Rotary{},
+		&Attention{}, &AttentionBackward{}, &HardAttention{}, &HardAttentionBackward{}, &CachedAttention{}, &Rotary{},
 		&Embedding{}, &EmbeddingBackward{},
 		&CrossEntropy{}, &Exit{}, &ExitLoss{},
 		&Fill{}, &Add{}, &ColumnSums{}, &Sum{}, &Cosine{}, &CosineBackward{},

@@ -120,6 +120,10 @@ func TestFLOPs(t *testing.T) {
 			}
 		case *graph.Attention: // scores, and the sum of values, of each row with every position
 			want = o.Out.Rows * o.Length * (2*o.Out.Cols + 2*o.Out.Cols)
+		case *graph.HardAttention: // as if all values counted
+			want = o.Out.Rows * o.Length * (2*o.Out.Cols + 2*o.Out.Cols)
+		case *graph.HardAttentionBackward:
+			want = o.DOut.Rows * o.Length * 4 * 2 * o.DOut.Cols
 		case *graph.CachedAttention: // the same, with every position that there is room for
 			want = o.Out.Rows * o.Keys.Rows / (o.Out.Rows / o.Length) * (2*o.Out.Cols + 2*o.Out.Cols)
 		case *graph.AttentionBackward: // gradients of scores, values, queries and keys

@@ -36,7 +36,7 @@ var anyShape = map[string]bool{
 var optional = map[string]bool{
 	"matmul.Bias": true, "matmul.Pre": true, "matmul.Residual": true, "activation backward.Y": true, "swiglu backward.Y": true,
 	"layernorm.Bias": true, "layernorm.Stats": true, "rmsnorm.Stats": true, "layernorm backward.DGain": true, "layernorm backward.DBias": true,
-	"rmsnorm backward.DGain": true, "attention.LogSum": true, "cached attention at.At": true, "rotary at.At": true, "embedding.Positions": true, "embedding backward.DTable": true,
+	"rmsnorm backward.DGain": true, "attention.LogSum": true, "hard attention.Chosen": true, "cached attention at.At": true, "rotary at.At": true, "embedding.Positions": true, "embedding backward.DTable": true,
 	"embedding backward.DPositions": true, "cross-entropy.Loss": true, "cross-entropy.Correct": true, "cross-entropy.DLogits": true, "cross-entropy.RowWeights": true, "add.B": true,
 	"cosine.Norms": true, "adamw.Factor": true, "adafactor.Factor": true, "average.Factor": true,
 }

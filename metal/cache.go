@@ -2,7 +2,6 @@ package metal
 
 import (
 	"fmt"
-	"math"
 
 	"coil/graph"
 )
@@ -12,8 +11,8 @@ import (
 const cachedQueries = 4
 
 func (l *lowering) cachedAttention(o *graph.CachedAttention) {
-	n, d := o.Out.Rows, o.Out.Cols
-	width, sequences := d/o.Heads, n/o.Length
+	n, lay := o.Out.Rows, o.Layout()
+	width, sequences := lay.Width, n/o.Length
 	vec4 := width%4 == 0 && l.vec4(o.QKV, o.Keys, o.Values, o.Out)
 	across := 1
 	for across < simdWidth && 4*across < width {
@@ -25,16 +24,20 @@ func (l *lowering) cachedAttention(o *graph.CachedAttention) {
 		queries = cachedQueries
 	}
 	params := struct {
-		Rows, Length, Context, Heads, Width, Parts, QKV, Keys, Values, Out uint32
-		Scale                                                              float32
-	}{uint32(n), uint32(o.Length), uint32(o.Context()), uint32(o.Heads), uint32(width), uint32(parts),
-		stride(o.QKV), stride(o.Keys), stride(o.Values), stride(o.Out), float32(1 / math.Sqrt(float64(width)))}
+		Rows, Length, Context, Heads, KVHeads, Width, Parts, QKV, Keys, Values, Out uint32
+		Scale                                                                       float32
+	}{uint32(n), uint32(o.Length), uint32(o.Context()), uint32(o.Heads), uint32(lay.KVHeads), uint32(width), uint32(parts),
+		stride(o.QKV), stride(o.Keys), stride(o.Values), stride(o.Out), o.Factor()}
 	constants := []Constant{boolConstant(0, vec4), boolConstant(1, o.At.Exists()), uintConstant(2, uint32(across))}
 
 	x := launch{file: "cached", kernel: "cache_append", grid: true, constants: constants, params: params,
 		args: []arg{l.in(o.QKV), l.start(o.At), l.inOut(o.Keys).rows(n, o.Keys), l.inOut(o.Values).rows(n, o.Values)}}
-	x.groups, x.threads = over(n, d, vec4)
+	x.groups, x.threads = over(n, lay.KVHeads*width, vec4)
 	l.add(x)
+	if o.Hard {
+		l.choose(lay, o.Length, o.Context(), o.QKV.Columns(0, lay.Keys()), o.Keys, o.Values, o.Out, graph.Tensor{}, l.start(o.At))
+		return
+	}
 
 	kernel := fmt.Sprintf("cached_attention_%d", queries)
 	l.add(launch{file: "cached", kernel: kernel, constants: constants, params: params,

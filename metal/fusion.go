@@ -82,9 +82,9 @@ func (l *lowering) turnBack(o *graph.AttentionBackward) arg {
 	if len(l.ahead) == 0 {
 		return l.none()
 	}
-	d := o.Out.Cols
+	lay := o.Layout()
 	next, ok := l.ahead[0].(*graph.Rotary)
-	if !ok || !next.Inverse || next.At.Exists() || next.X != o.DQKV.Columns(0, 2*d) || next.Width != d/o.Heads || next.Length != o.Length {
+	if !ok || !next.Inverse || next.At.Exists() || next.X != o.DQKV.Columns(0, lay.Values()) || next.Width != lay.Width || next.Length != o.Length {
 		return l.none()
 	}
 	l.with = next

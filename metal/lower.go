@@ -288,6 +288,10 @@ func (l *lowering) lower(op graph.Op) {
 		l.attention(o)
 	case *graph.AttentionBackward:
 		l.attentionBackward(o)
+	case *graph.HardAttention:
+		l.hardAttention(o)
+	case *graph.HardAttentionBackward:
+		l.hardAttentionBackward(o)
 	case *graph.CachedAttention:
 		l.cachedAttention(o)
 	case *graph.Rotary:

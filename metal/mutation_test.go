@@ -41,6 +41,7 @@ var subjectsOf = map[string][]string{
 	"optimizer":   {"adamw", "adafactor", "average", "bad steps"},
 	"reduce":      {"sums", "cosine", "clip factor"},
 	"cached":      {"cached attention"},
+	"hard":        {"hard attention", "cached attention"},
 	"rotary":      {"rotary"},
 	"scores":      {"attention"},
 	"attention":   {"attention"},

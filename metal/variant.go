@@ -46,7 +46,7 @@ const (
 
 // subjects is the list of them. A new variant is an entry here, and a case in the lowering of its operations.
 var subjects = []subject{
-	{sumsSubject, []string{"norm", "attention", "cached attention", "embedding", "cross-entropy", "sums", "cosine", "adafactor", "training"}, []variant{
+	{sumsSubject, []string{"norm", "attention", "hard attention", "cached attention", "embedding", "cross-entropy", "sums", "cosine", "adafactor", "training"}, []variant{
 		{name: sumsSIMD, needs: family(7, "SIMD-group functions for sums")},
 		{name: sumsPlain, defines: shaders.PlainSums},
 	}},

@@ -33,7 +33,7 @@ func (m *Model) NewCache(b allocator, a loop.Architecture, sequences, context in
 	}
 	c := &Cache{Architecture: a, Context: context}
 	for range a.Depth() {
-		keys, err := b.NewBuffer(sequences * context * 2 * m.Config.Width)
+		keys, err := b.NewBuffer(sequences * context * m.Config.kvColumns())
 		if err != nil {
 			c.Free()
 			return nil, fmt.Errorf("cache of %d positions of %d sequences at depth %d: %w", context, sequences, a.Depth(), err)
@@ -70,8 +70,14 @@ func (p *Pass) Continue(c *Cache, at graph.Index) {
 	}
 	p.cache = &continued{at: at, context: c.Context}
 	for _, b := range c.buffers {
-		p.cache.states = append(p.cache.states, p.t.State(b, c.Context, 2*p.m.Config.Width))
+		p.cache.states = append(p.cache.states, p.t.State(b, c.Context, p.m.Config.kvColumns()))
 	}
+}
+
+// kvColumns are the columns of the keys and values of a position.
+func (c Config) kvColumns() int {
+	heads := c.Layout()
+	return heads.Columns() - heads.Keys()
 }
 
 // continued is the cache of a pass that is being recorded.
@@ -84,17 +90,18 @@ type continued struct {
 
 // attend records attention of qkv to the cache of the next depth.
 func (p *Pass) attend(qkv graph.Tensor) graph.Tensor {
-	c, w, d := p.m.Config, p.cache, p.m.Config.Width
-	y := p.t.Temporary(qkv.Rows, d)
+	c, w, heads := p.m.Config, p.cache, p.m.Config.Layout()
+	y := p.t.Temporary(qkv.Rows, heads.Heads*heads.Width)
 	if w.depth == len(w.states) {
 		p.t.Fail(fmt.Errorf("model: a pass that continues from a cache runs a layer at a depth of more than %d; blocks after the looped one run once", w.depth))
 		return y
 	}
 	if c.Positions == RotaryPositions {
-		p.t.Record(&graph.Rotary{X: qkv.Columns(0, 2*d), At: w.at, Width: d / c.Heads, Length: p.Length, Context: w.context, Base: c.RotaryBase})
+		p.t.Record(&graph.Rotary{X: qkv.Columns(0, heads.Values()), At: w.at, Width: heads.Width, Length: p.Length, Context: w.context, Base: c.RotaryBase})
 	}
 	kept := w.states[w.depth]
 	w.depth++
-	p.t.Record(&graph.CachedAttention{QKV: qkv, Keys: kept.Columns(0, d), Values: kept.Columns(d, 2*d), Out: y, At: w.at, Heads: c.Heads, Length: p.Length})
+	p.t.Record(&graph.CachedAttention{QKV: qkv, Keys: kept.Columns(0, kept.Cols/2), Values: kept.Columns(kept.Cols/2, kept.Cols), Out: y, At: w.at,
+		Heads: heads.Heads, KVHeads: heads.KVHeads, Length: p.Length, Scale: float32(c.AttentionScale), Hard: c.Attention == HardAttention})
 	return y
 }

@@ -5,26 +5,32 @@ import (
 	"strings"
 
 	"coil/config/schema"
+	"coil/graph"
 	"coil/loop"
 )
 
 // Config is the [model] table: a decoder-only transformer (Vaswani et al., arXiv 1706.03762) whose blocks may loop. The
 // help of each key is what the command line prints.
 type Config struct {
-	Layers        string     `toml:"layers" help:"layers ⊗ loops: 1x4, or 4x(1,4,1) for middle looping" alias:"model" also:"n_layer,num_layers,n_layers,num_hidden_layers,depth,loops,num_loops,n_loops,recurrences,model_layers"`
-	Width         int        `toml:"width" help:"embedding size d" limits:"[1,1048576]" also:"d_model,hidden_size,n_embd,dim,embed_dim,model_dim,embedding_dim,emb_dim,d_embed"`
-	Heads         int        `toml:"heads" help:"attention heads, each of width d/heads" limits:"[1,]" also:"n_head,num_heads,n_heads,num_attention_heads,nhead"`
-	Hidden        int        `toml:"hidden" help:"width of the feed-forward layer" limits:"[1,4194304]" also:"d_ff,ffn_dim,intermediate_size,mlp_dim,dim_feedforward,ff_dim,d_mlp"`
-	Norm          Norm       `toml:"norm" help:"layernorm, rmsnorm or none"`
-	NormPlace     NormPlace  `toml:"norm_place" help:"pre, post or sandwich"`
-	Activation    Activation `toml:"activation" help:"gelu, relu or swiglu" also:"act,hidden_act,activation_function,nonlinearity"`
-	Positions     Positions  `toml:"positions" help:"rotary, learned, sinusoidal or none" also:"pos_emb,position_embedding,positional_encoding,position_embedding_type"`
-	RotaryBase    float64    `toml:"rotary_base" help:"base of the rotary angles" limits:"[0,1e30)" also:"rope_theta,rope_base,rotary_theta"`
-	Bias          bool       `toml:"bias" help:"biases in linear layers and layernorms" also:"use_bias"`
-	Tied          bool       `toml:"tied" help:"use the embedding, transposed, as the head" also:"tie_embeddings,tie_word_embeddings,weight_tying,tie_weights"`
-	InitStd       float64    `toml:"init_std" help:"weight matrices start as normal(0, init_std)" limits:"(0,100)" also:"initializer_range,init_scale,init_range"`
-	Injection     Injection  `toml:"injection" help:"give the looped block its input e in each loop: none, add (s + e) or linear (s·A + e·B)"`
-	LoopEmbedding bool       `toml:"loop_embedding" help:"add a learned vector for each loop"`
+	Layers         string     `toml:"layers" help:"layers ⊗ loops: 1x4, or 4x(1,4,1) for middle looping" alias:"model" also:"n_layer,num_layers,n_layers,num_hidden_layers,depth,loops,num_loops,n_loops,recurrences,model_layers"`
+	Width          int        `toml:"width" help:"embedding size d" limits:"[1,1048576]" also:"d_model,hidden_size,n_embd,dim,embed_dim,model_dim,embedding_dim,emb_dim,d_embed"`
+	Heads          int        `toml:"heads" help:"attention heads, each of width d/heads" limits:"[1,]" also:"n_head,num_heads,n_heads,num_attention_heads,nhead"`
+	KVHeads        int        `toml:"kv_heads" help:"heads of keys and values, each shared by heads/kv_heads heads of queries (grouped-query attention, arXiv 2305.13245); 0: as many as heads" limits:"[0,]" also:"num_key_value_heads,n_kv_heads,num_kv_heads,n_kv_head,num_query_groups"`
+	HeadWidth      int        `toml:"head_width" help:"width of a head, if it isn't d/heads; 0: d/heads" limits:"[0,65536]" also:"head_dim,d_head,d_kv,key_size"`
+	Hidden         int        `toml:"hidden" help:"width of the feed-forward layer" limits:"[1,4194304]" also:"d_ff,ffn_dim,intermediate_size,mlp_dim,dim_feedforward,ff_dim,d_mlp"`
+	Norm           Norm       `toml:"norm" help:"layernorm, rmsnorm or none"`
+	NormPlace      NormPlace  `toml:"norm_place" help:"pre, post or sandwich"`
+	Activation     Activation `toml:"activation" help:"gelu, relu or swiglu" also:"act,hidden_act,activation_function,nonlinearity"`
+	Positions      Positions  `toml:"positions" help:"rotary, learned, sinusoidal or none" also:"pos_emb,position_embedding,positional_encoding,position_embedding_type"`
+	RotaryBase     float64    `toml:"rotary_base" help:"base of the rotary angles" limits:"[0,1e30)" also:"rope_theta,rope_base,rotary_theta"`
+	Bias           bool       `toml:"bias" help:"biases in linear layers and layernorms" also:"use_bias"`
+	QKVBias        bool       `toml:"qkv_bias" help:"biases of queries, keys and values, if bias is true" also:"attention_bias,use_qkv_bias,add_qkv_bias"`
+	Attention      Attention  `toml:"attention" help:"softmax, or hard: all weight on the position with the largest score, of equal ones the newest, so that queries and keys get no gradient"`
+	AttentionScale float64    `toml:"attention_scale" help:"factor of attention's scores; 0: 1/√w for heads of width w" limits:"[0,1e6]" also:"softmax_scale,scale_attn,attention_multiplier,query_pre_attn_scalar"`
+	Tied           bool       `toml:"tied" help:"use the embedding, transposed, as the head" also:"tie_embeddings,tie_word_embeddings,weight_tying,tie_weights"`
+	InitStd        float64    `toml:"init_std" help:"weight matrices start as normal(0, init_std)" limits:"(0,100)" also:"initializer_range,init_scale,init_range"`
+	Injection      Injection  `toml:"injection" help:"give the looped block its input e in each loop: none, add (s + e) or linear (s·A + e·B)"`
+	LoopEmbedding  bool       `toml:"loop_embedding" help:"add a learned vector for each loop"`
 }
 
 // Loops is the [loops] table: how the looped block is trained.
@@ -75,7 +81,7 @@ func (l Loops) checkSchedule(a loop.Architecture) error {
 // Default is the default configuration.
 func Default() Config {
 	return Config{Layers: "1x4", Width: 64, Heads: 4, Hidden: 256, Norm: LayerNorm, NormPlace: PreNorm, Activation: GELU,
-		Positions: RotaryPositions, RotaryBase: 10000, Bias: true, InitStd: 0.1, Injection: NoInjection}
+		Positions: RotaryPositions, RotaryBase: 10000, Bias: true, QKVBias: true, Attention: SoftmaxAttention, InitStd: 0.1, Injection: NoInjection}
 }
 
 // eps of the norms.
@@ -94,11 +100,19 @@ func (c Config) Check(l Loops) (loop.Architecture, error) {
 		return a, schema.Errorf("model.layers", "%s", strings.TrimPrefix(err.Error(), "layers"))
 	}
 	switch {
-	case c.Width%c.Heads != 0:
+	case c.HeadWidth == 0 && c.Width%c.Heads != 0:
 		return a, schema.Errorf("model.heads", " is %d, which does not divide model.width = %d", c.Heads, c.Width)
+	case c.KVHeads > 0 && c.Heads%c.KVHeads != 0:
+		return a, schema.Errorf("model.kv_heads", " is %d, which does not divide model.heads = %d", c.KVHeads, c.Heads)
+	case c.Heads > maxHeads/c.Layout().Width:
+		return a, schema.Errorf("model.heads", " is %d heads of width %d, want at most %d columns of queries", c.Heads, c.Layout().Width, maxHeads)
+	case c.Attention == HardAttention && c.AttentionScale != 0:
+		return a, schema.Errorf("model.attention_scale", " is %g with model.attention = \"hard\", whose choice no scale changes: leave it 0", c.AttentionScale)
+	case c.Positions == RotaryPositions && c.HeadWidth%2 != 0:
+		return a, schema.Errorf("model.positions", " is rotary, which needs heads of even width; model.head_width is %d", c.HeadWidth)
 	case c.Norm == NoNorm && c.NormPlace != PreNorm:
 		return a, schema.Errorf("model.norm_place", " is %s with model.norm = \"none\": there is no norm to place; set it to pre", c.NormPlace)
-	case c.Positions == RotaryPositions && c.Width/c.Heads%2 != 0:
+	case c.Positions == RotaryPositions && c.HeadWidth == 0 && c.Width/c.Heads%2 != 0:
 		return a, schema.Errorf("model.positions", " is rotary, which needs heads of even width; width %d / heads %d is %d", c.Width, c.Heads, c.Width/c.Heads)
 	case c.Positions == RotaryPositions && c.RotaryBase <= 1:
 		return a, schema.Errorf("model.rotary_base", " is %g, want more than 1", c.RotaryBase)
@@ -132,6 +146,21 @@ func (l Loops) checkExit(a loop.Architecture) error {
 		return schema.Errorf("loops.exit", " is learned with loops.truncate = %d: a loop that gets no gradient can't learn to be the last; set one of them", l.Truncate)
 	}
 	return nil
+}
+
+// maxHeads is the most columns of all heads of queries together, which is the largest width.
+const maxHeads = 1 << 20
+
+// Layout is the heads of attention, and where they lie.
+func (c Config) Layout() graph.HeadLayout {
+	h := graph.HeadLayout{Heads: c.Heads, KVHeads: c.KVHeads, Width: c.HeadWidth}
+	if h.KVHeads == 0 {
+		h.KVHeads = c.Heads
+	}
+	if h.Width == 0 {
+		h.Width = c.Width / c.Heads
+	}
+	return h
 }
 
 // finalNorm reports whether there is a norm before the head.

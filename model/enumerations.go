@@ -41,6 +41,18 @@ const (
 // Values lists them.
 func (Activation) Values() []string { return []string{string(GELU), string(ReLU), string(SwiGLU)} }
 
+// Attention is how scores become weights.
+type Attention string
+
+// The values of Attention.
+const (
+	SoftmaxAttention Attention = "softmax"
+	HardAttention    Attention = "hard"
+)
+
+// Values lists them.
+func (Attention) Values() []string { return []string{string(SoftmaxAttention), string(HardAttention)} }
+
 // Positions is how the model knows where a token stands.
 type Positions string
 

@@ -93,6 +93,8 @@ func matmulFLOPs(r *graph.Recorder) int64 {
 			n += 2 * 2 * int64(o.Out.Size()) * int64(o.Length)
 		case *graph.AttentionBackward:
 			n += 4 * 2 * int64(o.Out.Size()) * int64(o.Length)
+		case *graph.HardAttention, *graph.HardAttentionBackward: // as if its weights were not 0 and 1
+			n += graph.Describe(op).FLOPs
 		}
 	}
 	return n

@@ -71,7 +71,7 @@ func New(c Config, l Loops, vocabulary, length int) (*Model, error) {
 
 // layout lists the parameters: first those that decay, so that each kind is one run of the arena.
 func (m *Model) layout() {
-	c, d := m.Config, m.Config.Width
+	c, d, heads := m.Config, m.Config.Width, m.Config.Layout()
 	normal := func(x []float32, rng *rand.Rand) {
 		for i := range x {
 			x[i] = float32(rng.NormFloat64() * c.InitStd)
@@ -96,9 +96,9 @@ func (m *Model) layout() {
 	vector := func(name string, n int, v float32) {
 		vectors = append(vectors, Parameter{Name: name, Rows: 1, Cols: n, init: constant(v)})
 	}
-	linear := func(name string, in, out int) {
+	linear := func(name string, in, out int, biased bool) {
 		matrix(name+".weight", in, out, normal)
-		if c.Bias {
+		if biased {
 			vector(name+".bias", out, 0)
 		}
 	}
@@ -118,8 +118,8 @@ func (m *Model) layout() {
 	for i := range m.Architecture.Layers() {
 		name := fmt.Sprintf("layers.%d.", i)
 		norm(name + "attention.norm")
-		linear(name+"attention.qkv", d, 3*d)
-		linear(name+"attention.out", d, d)
+		linear(name+"attention.qkv", d, heads.Columns(), c.Bias && c.QKVBias)
+		linear(name+"attention.out", heads.Heads*heads.Width, d, c.Bias)
 		if c.NormPlace == SandwichNorm {
 			norm(name + "attention.norm_out")
 		}
@@ -128,8 +128,8 @@ func (m *Model) layout() {
 		if c.gated() {
 			hidden *= 2 // gate and up, side by side
 		}
-		linear(name+"feedforward.in", d, hidden)
-		linear(name+"feedforward.out", c.Hidden, d)
+		linear(name+"feedforward.in", d, hidden, c.Bias)
+		linear(name+"feedforward.out", c.Hidden, d, c.Bias)
 		if c.NormPlace == SandwichNorm {
 			norm(name + "feedforward.norm_out")
 		}
@@ -185,7 +185,7 @@ type WeightGroup struct {
 
 // WeightGroups lists the kinds of weight matrices of a layer: what the regularizer compares.
 func (m *Model) WeightGroups() []WeightGroup {
-	d, f := m.Config.Width, m.Config.Hidden
+	d, f, heads := m.Config.Width, m.Config.Hidden, m.Config.Layout()
 	var groups []WeightGroup
 	add := func(name, parameter string, lo, hi int) {
 		groups = append(groups, WeightGroup{name, func(arena graph.Tensor) []graph.Tensor {
@@ -196,9 +196,9 @@ func (m *Model) WeightGroups() []WeightGroup {
 			return ts
 		}})
 	}
-	add("attention.q", "attention.qkv", 0, d)
-	add("attention.k", "attention.qkv", d, 2*d)
-	add("attention.v", "attention.qkv", 2*d, 3*d)
+	add("attention.q", "attention.qkv", 0, heads.Keys())
+	add("attention.k", "attention.qkv", heads.Keys(), heads.Values())
+	add("attention.v", "attention.qkv", heads.Values(), heads.Columns())
 	add("attention.out", "attention.out", 0, d)
 	if m.Config.gated() {
 		add("feedforward.gate", "feedforward.in", 0, f)
@@ -225,11 +225,14 @@ func (m *Model) FLOPs() int64 { return m.FLOPsAt(m.Architecture.Count()) }
 // FLOPsAt is the FLOPs of one token in a forward pass with a number of loops, of matmuls only (a multiplication and an addition are 2), counting the whole
 // square of attention; a training step takes three times as much.
 //
-//	depth·(8d² + 4d·h [6d·h with a gate] + 4·T·d) + 2·d·V + injection
+//	depth·(2d·(2H + 2G)·w + 4d·h [6d·h with a gate] + 4·T·H·w) + 2·d·V + injection
+//
+// with H heads of queries and G of keys and values, all of width w. Hard attention counts as softmax attention does.
 func (m *Model) FLOPsAt(loops int) int64 {
 	c, d, t := m.Config, int64(m.Config.Width), int64(m.Length)
-	h := int64(c.Hidden)
-	layer := 8*d*d + 4*d*h + 4*t*d
+	h, heads := int64(c.Hidden), c.Layout()
+	queries := int64(heads.Heads * heads.Width)
+	layer := 2*d*(int64(heads.Columns())+queries) + 4*d*h + 4*t*queries
 	if c.gated() {
 		layer += 2 * d * h
 	}

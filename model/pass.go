@@ -219,10 +219,12 @@ func (p *Pass) attention(h graph.Tensor, name string, x graph.Tensor) graph.Tens
 	if p.cache != nil {
 		return p.linear(p.attend(qkv), name+".out", graph.Identity, x)
 	}
+	heads := c.Layout()
 	if c.Positions == RotaryPositions {
-		p.t.Rotary(qkv.Columns(0, 2*c.Width), c.Width/c.Heads, p.Length, c.RotaryBase)
+		p.t.Rotary(qkv.Columns(0, heads.Values()), heads.Width, p.Length, c.RotaryBase)
 	}
-	return p.linear(p.t.Attention(qkv, c.Heads, p.Length), name+".out", graph.Identity, x)
+	y := p.t.Attention(qkv, autodiff.Attention{Heads: heads.Heads, KVHeads: heads.KVHeads, Length: p.Length, Scale: float32(c.AttentionScale), Hard: c.Attention == HardAttention})
+	return p.linear(y, name+".out", graph.Identity, x)
 }
 
 func (p *Pass) feedforward(h graph.Tensor, name string, x graph.Tensor) graph.Tensor {

@@ -22,21 +22,22 @@ constant float kLog2E = 1.44269504088896340736f;
 constant float kLn2 = 0.69314718055994530942f;
 
 struct AttentionParams {
-  uint length, heads;
+  uint length, heads, kv_heads;
   uint qkv, out, dout, dqkv;  // strides
-  float scale;                // 1/√w
+  float scale;                // of the scores
 };
 
-// A head of a sequence.
+// A head of queries of a sequence, with the keys and values that it shares with the others of its share.
 struct Head {
-  uint row;   // of all rows, the first
-  uint col;   // of Out, the first
-  uint cols;  // of Out: so far is a key from its query, and a value from its key
+  uint row;         // of all rows, the first
+  uint col;         // of the queries, and of Out, the first
+  uint key, value;  // the first columns
 };
 
 template <uint w>
-static inline Head head_of(uint3 group, uint length, uint heads) {
-  return Head{group.z * length, group.y * w, heads * w};
+static inline Head head_of(uint sequence, uint head, constant AttentionParams& p) {
+  const uint shared = head / (p.heads / p.kv_heads);
+  return Head{sequence * p.length, head * w, (p.heads + shared) * w, (p.heads + p.kv_heads + shared) * w};
 }
 
 // What a thread has of a strip of eight rows: a quarter of a row, and of scores columns first + t·step + {0, 1, gap, gap + 1}
@@ -252,7 +253,7 @@ static inline float4 pick(threadgroup const float* x, uint i, uint gap) {
 
 static inline float4 exp2_of(float4 v) { return float4(exp2(v.x), exp2(v.y), exp2(v.z), exp2(v.w)); }
 
-// Out = softmax(Q·Kᵀ/√w)·V for a block of queries. Keys and values take turns in one tile.
+// Out = softmax(scale·Q·Kᵀ)·V for a block of queries. Keys and values take turns in one tile.
 template <uint w, uint strips, uint across>
 [[max_total_threads_per_threadgroup(128)]] kernel void attention(device const void* qkv [[buffer(0)]],
                                                                  device void* out [[buffer(1)]],
@@ -265,7 +266,7 @@ template <uint w, uint strips, uint across>
                                                                  uint simd [[simdgroup_index_in_threadgroup]]) {
   threadgroup float4 tile_room[across * (w + kPad) / 4], strip_room[kSimds * 8 * (across + kPad) / 4];
   threadgroup float diagonals[kSimds * 64];
-  const Head h = head_of<w>(group, p.length, p.heads);
+  const Head h = head_of<w>(group.z, group.y, p);
   // The last blocks see the most keys: they go first.
   const uint start = (groups.x - 1 - group.x) * (kSimds * 8 * strips);
   const uint first = start + simd * 8 * strips, last = first + 8 * strips - 1;  // rows of the SIMD-group
@@ -274,7 +275,7 @@ template <uint w, uint strips, uint across>
   threadgroup float* strip = (threadgroup float*)strip_room + simd * 8 * (across + kPad);
   threadgroup float* diagonal = diagonals + simd * 64;
   threadgroup float* mine = tile + simd * 8 * (w + kPad);
-  const uint queries = h.row * p.qkv + h.col, keys = queries + h.cols, values = keys + h.cols;
+  const uint rows = h.row * p.qkv, queries = rows + h.col, keys = rows + h.key, values = rows + h.value;
 
   simdgroup_float8x8 q[strips][w / 8], o[strips][w / 8];
   float most[strips], sum[strips];  // of a row: the largest score in units of log 2, and Σ exp2(score − most)
@@ -336,7 +337,7 @@ template <uint w, uint strips, uint across>
   }
 }
 
-// DQ = DS·K/√w for a block of queries; delta receives δ for attention_dkv.
+// DQ = scale·DS·K for a block of queries; delta receives δ for attention_dkv.
 template <uint w, uint strips, uint across>
 [[max_total_threads_per_threadgroup(128)]] kernel void attention_dq(device const void* qkv [[buffer(0)]],
                                                                     device const void* out [[buffer(1)]],
@@ -352,7 +353,7 @@ template <uint w, uint strips, uint across>
                                                                     uint lane [[thread_index_in_simdgroup]],
                                                                     uint simd [[simdgroup_index_in_threadgroup]]) {
   threadgroup float4 tile_room[2 * across * (w + kPad) / 4], strip_room[kSimds * 8 * (across + kPad) / 4];
-  const Head h = head_of<w>(group, p.length, p.heads);
+  const Head h = head_of<w>(group.z, group.y, p);
   const uint start = (groups.x - 1 - group.x) * (kSimds * 8 * strips);  // the longest go first
   const uint first = start + simd * 8 * strips, last = first + 8 * strips - 1;
   const Spot at = spot_of<across>(lane);
@@ -360,7 +361,7 @@ template <uint w, uint strips, uint across>
   threadgroup float* value_tile = key_tile + across * (w + kPad);
   threadgroup float* strip = (threadgroup float*)strip_room + simd * 8 * (across + kPad);
   threadgroup float* mine = (threadgroup float*)tile_room + simd * 8 * (w + kPad);
-  const uint queries = h.row * p.qkv + h.col, keys = queries + h.cols, values = keys + h.cols;
+  const uint rows = h.row * p.qkv, queries = rows + h.col, keys = rows + h.key, values = rows + h.value;
 
   simdgroup_float8x8 q[strips][w / 8], g[strips][w / 8], dq[strips][w / 8];
   float shift[strips], d[strips];  // LogSum in units of log 2, and δ
@@ -415,8 +416,8 @@ template <uint w, uint strips, uint across>
   }
 }
 
-// DK = DSᵀ·Q/√w and DV = Pᵀ·DOut for a block of keys: as above with rows and columns of the scores exchanged. dkv begins
-// at the columns of DK.
+// DK = scale·DSᵀ·Q and DV = Pᵀ·DOut for a block of keys: as above with rows and columns of the scores exchanged, and summed over
+// the heads of queries that share the keys. dkv begins at the columns of DK.
 template <uint w, uint strips, uint across>
 [[max_total_threads_per_threadgroup(128)]] kernel void attention_dkv(device const void* qkv [[buffer(0)]],
                                                                      device const float* log_sum [[buffer(1)]],
@@ -431,7 +432,8 @@ template <uint w, uint strips, uint across>
                                                                      uint simd [[simdgroup_index_in_threadgroup]]) {
   threadgroup float4 tile_room[2 * across * (w + kPad) / 4], strip_room[kSimds * 8 * (across + kPad) / 4];
   threadgroup float shifts[across], deltas[across];  // of the queries in the tile
-  const Head h = head_of<w>(group, p.length, p.heads);
+  const uint shared = p.heads / p.kv_heads;
+  const Head h = head_of<w>(group.z, group.y * shared, p);
   const uint start = group.x * (kSimds * 8 * strips);
   const uint first = start + simd * 8 * strips;
   const Spot at = spot_of<across>(lane);
@@ -439,7 +441,7 @@ template <uint w, uint strips, uint across>
   threadgroup float* grad_tile = query_tile + across * (w + kPad);
   threadgroup float* strip = (threadgroup float*)strip_room + simd * 8 * (across + kPad);
   threadgroup float* mine = (threadgroup float*)tile_room + simd * 8 * (w + kPad);
-  const uint queries = h.row * p.qkv + h.col, keys = queries + h.cols, values = keys + h.cols;
+  const uint rows = h.row * p.qkv, keys = rows + h.key, values = rows + h.value;
 
   simdgroup_float8x8 k[strips][w / 8], v[strips][w / 8], dk[strips][w / 8], dv[strips][w / 8];
   UNROLL for (uint s = 0; s < strips; s++) {
@@ -453,50 +455,53 @@ template <uint w, uint strips, uint across>
   }
   const float scale = p.scale * kLog2E;
 
-  for (uint i = start / across * across; i < p.length; i += across) {
-    threadgroup_barrier(mem_flags::mem_threadgroup);
-    load_tile<w, across, kThreads>(query_tile, qkv, queries + i * p.qkv, p.qkv, p.length - i, thread_in_group, bf16_0);
-    load_tile<w, across, kThreads>(grad_tile, dout, (h.row + i) * p.dout + h.col, p.dout, p.length - i, thread_in_group, bf16_2);
-    if (thread_in_group < across) {
-      const uint row = i + thread_in_group;
-      const bool there = row < p.length;
-      // A query that does not exist has weights of 0.
-      shifts[thread_in_group] = there ? log_sum[(h.row + row) * p.heads + group.y] * kLog2E : INFINITY;
-      deltas[thread_in_group] = there ? delta[(h.row + row) * p.heads + group.y] : 0.0f;
-    }
-    threadgroup_barrier(mem_flags::mem_threadgroup);
-    if (i + across <= first || first >= p.length) continue;  // a whole SIMD-group; the barriers are met in each turn
-    simdgroup_float8x8 weights[strips][across / 8], grads[strips][across / 8];
-    scores_of<w, strips, across>(weights, k, query_tile);
-    scores_of<w, strips, across>(grads, v, grad_tile);
-    UNROLL for (uint s = 0; s < strips; s++) {
-      const uint j = first + 8 * s + at.row;
-      float4 x[across / 16], e[across / 16];
-      spread<strips, across>(x, weights, s, strip, at);
-      spread<strips, across>(e, grads, s, strip, at);
-      UNROLL for (uint t = 0; t < across / 16; t++) {
-        const uint n = at.first + t * at.step, q = i + n;
-        x[t] = exp2_of(fma(x[t], float4(scale), -pick(shifts, n, at.gap)));
-        x[t] = float4(q >= j ? x[t].x : 0.0f, q + 1 >= j ? x[t].y : 0.0f, q + at.gap >= j ? x[t].z : 0.0f,
-                      q + at.gap + 1 >= j ? x[t].w : 0.0f);
-        e[t] = x[t] * (e[t] - pick(deltas, n, at.gap));
+  for (uint head = group.y * shared; head < (group.y + 1) * shared; head++) {
+    const uint col = head * w;  // of the queries, the first
+    for (uint i = start / across * across; i < p.length; i += across) {
+      threadgroup_barrier(mem_flags::mem_threadgroup);
+      load_tile<w, across, kThreads>(query_tile, qkv, rows + col + i * p.qkv, p.qkv, p.length - i, thread_in_group, bf16_0);
+      load_tile<w, across, kThreads>(grad_tile, dout, (h.row + i) * p.dout + col, p.dout, p.length - i, thread_in_group, bf16_2);
+      if (thread_in_group < across) {
+        const uint row = i + thread_in_group;
+        const bool there = row < p.length;
+        // A query that does not exist has weights of 0.
+        shifts[thread_in_group] = there ? log_sum[(h.row + row) * p.heads + head] * kLog2E : INFINITY;
+        deltas[thread_in_group] = there ? delta[(h.row + row) * p.heads + head] : 0.0f;
       }
-      gather<strips, across>(weights, s, x, strip, at);
-      gather<strips, across>(grads, s, e, strip, at);
+      threadgroup_barrier(mem_flags::mem_threadgroup);
+      if (i + across <= first || first >= p.length) continue;  // a whole SIMD-group; the barriers are met in each turn
+      simdgroup_float8x8 weights[strips][across / 8], grads[strips][across / 8];
+      scores_of<w, strips, across>(weights, k, query_tile);
+      scores_of<w, strips, across>(grads, v, grad_tile);
+      UNROLL for (uint s = 0; s < strips; s++) {
+        const uint j = first + 8 * s + at.row;
+        float4 x[across / 16], e[across / 16];
+        spread<strips, across>(x, weights, s, strip, at);
+        spread<strips, across>(e, grads, s, strip, at);
+        UNROLL for (uint t = 0; t < across / 16; t++) {
+          const uint n = at.first + t * at.step, q = i + n;
+          x[t] = exp2_of(fma(x[t], float4(scale), -pick(shifts, n, at.gap)));
+          x[t] = float4(q >= j ? x[t].x : 0.0f, q + 1 >= j ? x[t].y : 0.0f, q + at.gap >= j ? x[t].z : 0.0f,
+                        q + at.gap + 1 >= j ? x[t].w : 0.0f);
+          e[t] = x[t] * (e[t] - pick(deltas, n, at.gap));
+        }
+        gather<strips, across>(weights, s, x, strip, at);
+        gather<strips, across>(grads, s, e, strip, at);
+      }
+      add_weighted<w, strips, across>(dv, weights, grad_tile);
+      add_weighted<w, strips, across>(dk, grads, query_tile);
     }
-    add_weighted<w, strips, across>(dv, weights, grad_tile);
-    add_weighted<w, strips, across>(dk, grads, query_tile);
   }
 
   threadgroup_barrier(mem_flags::mem_threadgroup);
   UNROLL for (uint s = 0; s < strips; s++) {
     const uint top = first + 8 * s, valid = top < p.length ? p.length - top : 0;
-    const uint i = (h.row + top) * p.dqkv + h.col;
+    const uint i = (h.row + top) * p.dqkv + group.y * w;
     if (turned)
       store_turned<w, strips>(dk, s, mine, dkv, i, p.dqkv, valid, p.scale, turns + top * w, at, bf16_4);
     else
       store_strip<w, strips>(dk, s, mine, dkv, i, p.dqkv, valid, p.scale, at, bf16_4);
-    store_strip<w, strips>(dv, s, mine, dkv, i + h.cols, p.dqkv, valid, 1.0f, at, bf16_4);
+    store_strip<w, strips>(dv, s, mine, dkv, i + p.kv_heads * w, p.dqkv, valid, 1.0f, at, bf16_4);
   }
 }
 

@@ -7,10 +7,10 @@ constant uint across [[function_constant(12)]];   // threads that share a row of
 
 struct CacheParams {
   uint rows, length, context;       // length of each sequence's new positions, context of all that the cache has room for
-  uint heads, width;                // of a head
+  uint heads, kv_heads, width;      // of a head
   uint parts;                       // of a head's columns, each of 4·across
   uint qkv, keys, values, out;      // strides
-  float scale;                      // 1/√w
+  float scale;                      // of the scores
 };
 
 static inline uint start_of(device const int* at, uint sequence) { return with_at ? uint(at[sequence]) : 0; }
@@ -21,11 +21,11 @@ kernel void cache_append(device const void* qkv [[buffer(0)]],
                          device void* values [[buffer(3)]],
                          constant CacheParams& p [[buffer(4)]],
                          uint2 thread_at [[thread_position_in_grid]]) {
-  const uint d = p.heads * p.width, i = thread_at.y, j = quads ? thread_at.x * 4 : thread_at.x;
-  if (i >= p.rows || j >= d) return;
+  const uint d = p.heads * p.width, kv = p.kv_heads * p.width, i = thread_at.y, j = quads ? thread_at.x * 4 : thread_at.x;
+  if (i >= p.rows || j >= kv) return;
   const uint sequence = i / p.length, to = sequence * p.context + start_of(at, sequence) + i % p.length;
   store_some(keys, to * p.keys + j, load_some(qkv, i * p.qkv + d + j, bf16_0, quads), false, quads);
-  store_some(values, to * p.values + j, load_some(qkv, i * p.qkv + 2 * d + j, bf16_0, quads), false, quads);
+  store_some(values, to * p.values + j, load_some(qkv, i * p.qkv + d + kv + j, bf16_0, quads), false, quads);
 }
 
 CONSTANT uint kKeys = 512;     // of a block
@@ -46,13 +46,14 @@ template <uint queries>
   threadgroup float room[kRoom];
   const Place place = PLACE;
   const uint head = group.y / p.parts * p.width;  // its first column
+  const uint kv = group.y / p.parts / (p.heads / p.kv_heads) * p.width;  // of its keys and values
   const uint column = (group.y % p.parts * across + place.tid % across) * 4;
   const uint share = place.tid / across, shares = group_threads / across;  // of the keys whose values a thread adds up
   const uint valid = min(queries, p.length - group.x * queries);
   const uint row = group.z * p.length + group.x * queries;
   const uint first = start_of(at, group.z) + group.x * queries;  // position of the first query
   const uint end = first + valid;
-  const uint key = group.z * p.context * p.keys + head, value = group.z * p.context * p.values + head;
+  const uint key = group.z * p.context * p.keys + kv, value = group.z * p.context * p.values + kv;
 
   float most[queries], total[queries];
   float4 sum[queries];

@@ -1,28 +1,32 @@
 package conformance
 
 import (
+	"fmt"
 	"math"
 
 	"coil/graph"
 )
 
-// eachHead calls f for every head of every sequence with its first row and column.
-func eachHead(rows, cols, heads, length int, f func(row, col, width int)) {
+// eachHead calls f for every head of every sequence with its first row.
+func eachHead(rows, heads, length int, f func(row, head int)) {
 	for row := 0; row < rows; row += length {
-		for col := 0; col < cols; col += cols / heads {
-			f(row, col, cols/heads)
+		for head := range heads {
+			f(row, head)
 		}
 	}
 }
 
+// headOf is the columns of a head of queries, or of the keys or values that it shares, from column `from` on.
+func headOf(row []num, from, width int) []num { return row[from : from+width] }
+
 func (r *reference) attention(o *graph.Attention) {
-	qkv := r.read(o.QKV)
-	n, d := qkv.rows, qkv.cols/3
-	out, logSum := newMatrix(n, d), newMatrix(n, o.Heads)
-	eachHead(n, d, o.Heads, o.Length, func(row, col, width int) {
+	qkv, h := r.read(o.QKV), o.Layout()
+	out, logSum := newMatrix(qkv.rows, o.Out.Cols), newMatrix(qkv.rows, o.Heads)
+	eachHead(qkv.rows, o.Heads, o.Length, func(row, head int) {
 		for i := range o.Length {
-			l := attend(out.row(row + i)[col:][:width], scores(qkv, row, col, width, i), func(j, k int) num { return qkv.at(row+j, 2*d+col+k) })
-			logSum.set(row+i, col/width, l)
+			l := attend(headOf(out.row(row+i), head*h.Width, h.Width), scores(qkv, h, o.Scale, row, head, i),
+				func(j, k int) num { return qkv.at(row+j, h.Values()+h.KVColumn(head)+k) })
+			logSum.set(row+i, head, l)
 		}
 	})
 	r.write(o.Out, out)
@@ -48,48 +52,58 @@ func attend(out, scores []num, value func(row, col int) num) num {
 	return m.plus(sum.num().log())
 }
 
-// scores is row i of S = Q·Kᵀ/√w, up to the diagonal.
-func scores(qkv matrix, row, col, width, i int) []num {
-	d := qkv.cols / 3
-	q := qkv.row(row + i)[col : col+width]
-	scale := number(1 / math.Sqrt(float64(width)))
+// factor is the factor of scores: the given one, or for 0 that of the width of a head.
+func factor(given float32, width int) num {
+	if given != 0 {
+		return exact(given)
+	}
+	return number(1 / math.Sqrt(float64(width)))
+}
+
+// scores is row i of S = c·Q·Kᵀ, up to the diagonal.
+func scores(qkv matrix, h graph.HeadLayout, scale float32, row, head, i int) []num {
+	q := headOf(qkv.row(row+i), head*h.Width, h.Width)
+	c := factor(scale, h.Width)
 	s := make([]num, i+1)
 	for j := range s {
-		s[j] = dot(q, qkv.row(row + j)[d+col:][:width]).times(scale)
+		s[j] = dot(q, headOf(qkv.row(row+j), h.Keys()+h.KVColumn(head), h.Width)).times(c)
 	}
 	return s
 }
 
 func (r *reference) attentionBackward(o *graph.AttentionBackward) {
 	qkv, out, logSum, dout := r.read(o.QKV), r.read(o.Out), r.read(o.LogSum), r.read(o.DOut)
-	n, d := out.rows, out.cols
-	dqkv := newMatrix(n, 3*d)
-	eachHead(n, d, o.Heads, o.Length, func(row, col, width int) {
-		scale := number(1 / math.Sqrt(float64(width)))
-		dq, dk, dv := make([]total, o.Length*width), make([]total, o.Length*width), make([]total, o.Length*width)
+	h := o.Layout()
+	sums := make([]total, qkv.rows*qkv.cols)
+	at := func(row, col int) *total { return &sums[row*qkv.cols+col] }
+	eachHead(out.rows, o.Heads, o.Length, func(row, head int) {
+		c := factor(o.Scale, h.Width)
+		col, key, value := head*h.Width, h.Keys()+h.KVColumn(head), h.Values()+h.KVColumn(head)
 		for i := range o.Length {
-			do := dout.row(row + i)[col:][:width]
-			delta := dot(do, out.row(row + i)[col:][:width])
-			for j, s := range scores(qkv, row, col, width, i) {
-				p := s.minus(logSum.at(row+i, col/width)).exp()
-				dp := dot(do, qkv.row(row + j)[2*d+col:][:width])
-				ds := p.times(dp.minus(delta)).times(scale)
-				for k := range width {
-					dv[j*width+k].addProduct(p, do[k])
-					dq[i*width+k].addProduct(ds, qkv.at(row+j, d+col+k))
-					dk[j*width+k].addProduct(ds, qkv.at(row+i, col+k))
+			do := headOf(dout.row(row+i), col, h.Width)
+			delta := dot(do, headOf(out.row(row+i), col, h.Width))
+			for j, s := range scores(qkv, h, o.Scale, row, head, i) {
+				p := s.minus(logSum.at(row+i, head)).exp()
+				dp := dot(do, headOf(qkv.row(row+j), value, h.Width))
+				ds := p.times(dp.minus(delta)).times(c)
+				for k := range h.Width {
+					at(row+j, value+k).addProduct(p, do[k])
+					at(row+i, col+k).addProduct(ds, qkv.at(row+j, key+k))
+					at(row+j, key+k).addProduct(ds, qkv.at(row+i, col+k))
 				}
 			}
 		}
-		for i := range o.Length {
-			for k := range width {
-				dqkv.set(row+i, col+k, dq[i*width+k].num())
-				dqkv.set(row+i, d+col+k, dk[i*width+k].num())
-				dqkv.set(row+i, 2*d+col+k, dv[i*width+k].num())
-			}
-		}
 	})
-	r.write(o.DQKV, dqkv)
+	r.write(o.DQKV, summed(sums, qkv.rows, qkv.cols))
+}
+
+// summed is the sums as a matrix.
+func summed(sums []total, rows, cols int) matrix {
+	m := newMatrix(rows, cols)
+	for i := range sums {
+		m.x[i] = sums[i].num()
+	}
+	return m
 }
 
 // The long sequences of narrow heads are several blocks of rows for a backend that holds 2¹⁶ scores at a time or fewer.
@@ -121,6 +135,30 @@ func attentionCases(s *suite) {
 		if i%5 == 0 {
 			run(s.inUpdate("length=%d heads=%d width=%d sequences=%d", a.length, a.heads, a.width, a.sequences))
 		}
+	}
+	// Heads of queries that share keys and values, and other scales: of widths for which a backend may have kernels of their own, and
+	// others.
+	for i, a := range []struct {
+		length, heads, kv, width, sequences int
+		scale                               float32
+	}{
+		{1, 2, 1, 3, 2, 0}, {5, 6, 2, 5, 2, 0.7}, {9, 4, 4, 8, 1, 3}, {33, 4, 2, 16, 2, 0}, {70, 4, 1, 16, 1, 1}, {65, 2, 1, 32, 2, 0.1}, {40, 6, 3, 32, 1, 0},
+		{34, 2, 1, 64, 2, 0}, {130, 3, 1, 64, 1, 0.25}, {37, 6, 2, 12, 3, 0}, {66, 4, 2, 48, 1, 0.05}, {20, 2, 2, 16, 1, 1e-4}, {257, 2, 1, 5, 1, 0},
+	} {
+		s.inBoth(fmt.Sprintf("length=%d heads=%d of %d, width=%d sequences=%d scale=%g", a.length, a.heads, a.kv, a.width, a.sequences, a.scale), func(c *trial) {
+			n, d, cols := a.length*a.sequences, a.heads*a.width, (a.heads+2*a.kv)*a.width
+			c.pad = i % 3
+			qkv, out := c.in("QKV", n, cols), c.out("Out", n, d)
+			dout, dqkv := c.in("DOut", n, d), c.out("DQKV", n, cols)
+			c.pad = 0
+			logSum := c.out("LogSum", n, a.heads)
+			ops := []graph.Op{&graph.Attention{QKV: qkv, Out: out, LogSum: logSum, Heads: a.heads, KVHeads: a.kv, Scale: a.scale, Length: a.length},
+				&graph.AttentionBackward{QKV: qkv, Out: out, LogSum: logSum, DOut: dout, DQKV: dqkv, Heads: a.heads, KVHeads: a.kv, Scale: a.scale, Length: a.length}}
+			if a.width%2 == 0 && i%2 == 0 {
+				ops = append(ops, &graph.Rotary{X: dqkv.Columns(0, (a.heads+a.kv)*a.width), Width: a.width, Length: a.length, Base: 100, Inverse: true})
+			}
+			c.check(ops...)
+		})
 	}
 	c := s.inBody("without LogSum")
 	c.check(&graph.Attention{QKV: c.in("QKV", 40, 48), Out: c.out("Out", 40, 16), Heads: 2, Length: 20})

@@ -9,30 +9,35 @@ import (
 )
 
 func (r *reference) cachedAttention(o *graph.CachedAttention) {
-	qkv, out := r.read(o.QKV), newMatrix(o.Out.Rows, o.Out.Cols)
-	d, context := out.cols, o.Context()
+	qkv, out, h := r.read(o.QKV), newMatrix(o.Out.Rows, o.Out.Cols), o.Layout()
+	context := o.Context()
 	for s := range out.rows / o.Length {
 		p, first := r.start(o.At, s), s*context
 		fresh := func(from int) matrix {
-			m := newMatrix(o.Length, d)
+			m := newMatrix(o.Length, h.KVHeads*h.Width)
 			for i := range o.Length {
 				copy(m.row(i), qkv.row(s*o.Length + i)[from:])
 			}
 			return m
 		}
-		r.write(o.Keys.RowRange(first+p, first+p+o.Length), fresh(d))
-		r.write(o.Values.RowRange(first+p, first+p+o.Length), fresh(2*d))
+		r.write(o.Keys.RowRange(first+p, first+p+o.Length), fresh(h.Keys()))
+		r.write(o.Values.RowRange(first+p, first+p+o.Length), fresh(h.Values()))
 	}
 	keys, values := r.read(o.Keys), r.read(o.Values)
-	eachHead(out.rows, d, o.Heads, o.Length, func(row, col, width int) {
+	eachHead(out.rows, o.Heads, o.Length, func(row, head int) {
 		s := row / o.Length
-		first, scale := s*context, number(1/math.Sqrt(float64(width)))
+		first, kv, scale := s*context, h.KVColumn(head), factor(o.Scale, h.Width)
 		for i := range o.Length {
 			scores := make([]num, r.start(o.At, s)+i+1)
 			for j := range scores {
-				scores[j] = dot(qkv.row(row + i)[col:][:width], keys.row(first + j)[col:][:width]).times(scale)
+				scores[j] = dot(headOf(qkv.row(row+i), head*h.Width, h.Width), headOf(keys.row(first+j), kv, h.Width)).times(scale)
 			}
-			attend(out.row(row + i)[col:][:width], scores, func(j, k int) num { return values.at(first+j, col+k) })
+			y := headOf(out.row(row+i), head*h.Width, h.Width)
+			if o.Hard {
+				copy(y, headOf(values.row(first+newestLargest(scores)), kv, h.Width))
+				continue
+			}
+			attend(y, scores, func(j, k int) num { return values.at(first+j, kv+k) })
 		}
 	})
 	r.write(o.Out, out)
@@ -85,6 +90,22 @@ func cachedAttentionCases(s *suite) {
 			}
 		}, op)
 	}
+	// Heads of queries that share keys and values, and other scales.
+	for _, a := range []struct {
+		length, context, heads, kv, width, sequences int
+		scale                                        float32
+	}{
+		{1, 9, 2, 1, 4, 2, 0}, {1, 40, 6, 2, 5, 1, 0.5}, {5, 20, 4, 2, 16, 2, 0}, {3, 600, 2, 1, 8, 1, 0.1}, {4, 11, 3, 3, 6, 1, 2}, {7, 30, 4, 1, 36, 1, 0},
+	} {
+		c := s.inBody("length=%d context=%d heads=%d of %d, width=%d sequences=%d scale=%g", a.length, a.context, a.heads, a.kv, a.width, a.sequences, a.scale)
+		at := c.starts(a.sequences, a.context-a.length)
+		kv := a.kv * a.width
+		both := c.cache("cache", 2*kv, s.seen(a.context, 2*kv, c.inputs[0]))
+		c.pad = 1
+		c.check(&graph.CachedAttention{QKV: c.in("QKV", a.length*a.sequences, (a.heads+2*a.kv)*a.width), Keys: both.Columns(0, kv), Values: both.Columns(kv, 2*kv),
+			At: at, Out: c.out("Out", a.length*a.sequences, a.heads*a.width), Heads: a.heads, KVHeads: a.kv, Scale: a.scale, Length: a.length})
+	}
+	hardCacheCases(s)
 	for _, length := range []int{1, 4} {
 		s.inBoth("from the beginning", func(c *trial) {
 			c.check(&graph.CachedAttention{QKV: c.in("QKV", 2*length, 24), Keys: c.inOut("Keys", 14, 8), Values: c.inOut("Values", 14, 8),

@@ -163,6 +163,27 @@ func TestAttentionGradients(t *testing.T) {
 		c.Record(&graph.AttentionBackward{QKV: xs[0], Out: y, LogSum: logSum, DOut: dy, DQKV: dx, Heads: heads, Length: length})
 		return []graph.Tensor{dx}
 	}, [2]int{n, 3 * d})
+	gradientOf(t, "shared keys and values", func(c *trial, xs []graph.Tensor) graph.Tensor {
+		y := c.Temporary(n, 8)
+		logSum = c.Temporary(n, 4)
+		c.Record(&graph.Attention{QKV: xs[0], Out: y, LogSum: logSum, Heads: 4, KVHeads: 2, Scale: 0.4, Length: length})
+		return y
+	}, func(c *trial, xs []graph.Tensor, y, dy graph.Tensor) []graph.Tensor {
+		dx := c.Temporary(n, 16)
+		c.Record(&graph.AttentionBackward{QKV: xs[0], Out: y, LogSum: logSum, DOut: dy, DQKV: dx, Heads: 4, KVHeads: 2, Scale: 0.4, Length: length})
+		return []graph.Tensor{dx}
+	}, [2]int{n, 16})
+	var chosen graph.Tensor
+	gradientOf(t, "hard attention", func(c *trial, xs []graph.Tensor) graph.Tensor {
+		y := c.Temporary(n, 8)
+		chosen = c.Temporary(n, 4)
+		c.Record(&graph.HardAttention{QKV: xs[0], Out: y, Chosen: chosen, Heads: 4, KVHeads: 2, Length: length})
+		return y
+	}, func(c *trial, xs []graph.Tensor, y, dy graph.Tensor) []graph.Tensor {
+		dx := c.Temporary(n, 16)
+		c.Record(&graph.HardAttentionBackward{Chosen: chosen, DOut: dy, DQKV: dx, Heads: 4, KVHeads: 2, Length: length})
+		return []graph.Tensor{dx}
+	}, [2]int{n, 16})
 	gradientOf(t, "rotary", func(c *trial, xs []graph.Tensor) graph.Tensor {
 		y := c.Temporary(n, 8)
 		c.Record(&graph.Add{A: xs[0], Y: y, Alpha: 1})

@@ -50,6 +50,7 @@ func subjects() []subject {
 		{"swiglu", swigluCases, of((*reference).swiglu).and(of((*reference).swigluBackward))},
 		{"norm", normCases, of((*reference).norm).and(of((*reference).normBackward))},
 		{"attention", attentionCases, of((*reference).attention).and(of((*reference).attentionBackward))},
+		{"hard attention", hardAttentionCases, of((*reference).hardAttention).and(of((*reference).hardAttentionBackward))},
 		{"cached attention", cachedAttentionCases, of((*reference).cachedAttention)},
 		{"rotary", rotaryCases, of((*reference).rotary)},
 		{"pairs", pairCases, nil},

@@ -274,9 +274,9 @@ func (g *network) node(nodes []graph.Tensor, segments bool) graph.Tensor {
 		if g.shape.IntN(2) == 0 {
 			g.tape.Rotary(qkv.Columns(0, 2*d), 2, 3, 10)
 		}
-		y := g.tape.Attention(qkv, 2, 3)
+		y := g.tape.Attention(qkv, autodiff.Attention{Heads: 2, Length: 3})
 		if g.shape.IntN(2) == 0 { // a second reader of the queries, keys and values
-			y = g.tape.Add(y, g.tape.Attention(qkv, 1, 3))
+			y = g.tape.Add(y, g.tape.Attention(qkv, autodiff.Attention{Heads: 1, Length: 3, Scale: 0.3}))
 		}
 		return y
 	case 6:

@@ -58,7 +58,7 @@ func (c *trial) transformer(tape *autodiff.Tape) []watched {
 	block := func(x graph.Tensor) graph.Tensor {
 		qkv := tape.Linear(tape.Norm(x, gain1, shift1, 1e-5, false), project, none, false, graph.Identity, none)
 		tape.Rotary(qkv.Columns(0, 2*toyWidth), toyWidth/toyHeads, toyLength, 100)
-		x = tape.Linear(tape.Attention(qkv, toyHeads, toyLength), back, none, false, graph.Identity, x)
+		x = tape.Linear(tape.Attention(qkv, autodiff.Attention{Heads: toyHeads, Length: toyLength}), back, none, false, graph.Identity, x)
 		h := tape.SwiGLU(tape.Linear(tape.Norm(x, gain2, none, 1e-5, true), gate, none, false, graph.Identity, none))
 		return tape.Add(tape.Linear(h, down, none, false, graph.Identity, x), input)
 	}

@@ -1,8 +1,6 @@
 package cpu
 
 import (
-	"math"
-
 	"coil/backend/cpu/gemm"
 	"coil/backend/cpu/vector"
 	"coil/graph"
@@ -45,15 +43,15 @@ func cut(scratch *[]float32, n int) []float32 {
 
 func (l *lowering) attention(o *graph.Attention) kernel {
 	qkv, out, logSum := l.matrix(o.QKV), l.matrix(o.Out), l.matrix(o.LogSum)
-	c, d := l.p.c, o.Out.Cols
-	t := c.tiling(d/o.Heads, o.Length, o.Length)
+	c, lay := l.p.c, o.Layout()
+	t := c.tiling(lay.Width, o.Length, o.Length)
 	return once(func(w *worker) {
 		xs, ys, ls := qkv.at(w), out.at(w), logSum.at(w)
 		for seq := 0; seq < qkv.rows; seq += t.length {
 			for h := range o.Heads {
-				x := xs[seq*qkv.stride+h*t.width:]
-				head := forwardHead{q: x, k: x[d:], v: x[2*d:], ld: qkv.stride, ldK: qkv.stride, ldV: qkv.stride,
-					out: ys[seq*out.stride+h*t.width:], ldOut: out.stride}
+				x, kv := xs[seq*qkv.stride:], lay.KVColumn(h)
+				head := forwardHead{q: x[h*t.width:], k: x[lay.Keys()+kv:], v: x[lay.Values()+kv:], ld: qkv.stride, ldK: qkv.stride, ldV: qkv.stride,
+					scale: o.Factor(), out: ys[seq*out.stride+h*t.width:], ldOut: out.stride}
 				if ls != nil {
 					head.logSum, head.heads = ls[seq*o.Heads+h:], o.Heads
 				}
@@ -68,13 +66,15 @@ type forwardHead struct {
 	q, k, v      []float32
 	ld, ldK, ldV int
 	before       int // keys and values before those of the first query
+	scale        float32
 	out          []float32
 	ldOut        int
 	logSum       []float32 // every heads-th; may be nil
+	chosen       []float32 // of hard attention instead
 	heads        int
 }
 
-// attendHead is Out = softmax(Q·Kᵀ/√w)·V.
+// attendHead is Out = softmax(scale·Q·Kᵀ)·V.
 func (c *CPU) attendHead(w *worker, t tiling, h *forwardHead) {
 	g, v := c.gemm, c.vec
 	mr, nr := g.TileRows(), g.PanelWidth()
@@ -85,7 +85,6 @@ func (c *CPU) attendHead(w *worker, t tiling, h *forwardHead) {
 	scores := cut(&scratch, t.rows*t.stride)
 	g.PanelsT(keys, h.k, h.ldK, t.width, count)
 	g.Panels(values, h.v, h.ldV, count, t.width)
-	scale := float32(1 / math.Sqrt(float64(t.width)))
 	for r0 := 0; r0 < t.length; r0 += t.rows {
 		r1 := min(t.length, r0+t.rows)
 		c.scores(w, t, h.q, h.ld, h.before, keys, r0, r1, scores)
@@ -94,8 +93,8 @@ func (c *CPU) attendHead(w *worker, t tiling, h *forwardHead) {
 			for r := i; r < e; r++ {
 				n := h.before + r0 + r + 1
 				row := scores[r*t.stride:]
-				m := v.Max(row[:n]) * scale
-				s := v.Exp(row[:n], row[:n], scale, m)
+				m := v.Max(row[:n]) * h.scale
+				s := v.Exp(row[:n], row[:n], h.scale, m)
 				clear(row[n : h.before+r0+e])
 				if h.logSum != nil {
 					h.logSum[(r0+r)*h.heads] = m + vector.Log(s)
@@ -125,17 +124,17 @@ func (c *CPU) scores(w *worker, t tiling, q []float32, ld, before int, keys []fl
 
 func (l *lowering) attentionBackward(o *graph.AttentionBackward) kernel {
 	qkv, out, logSum, dout, dqkv := l.matrix(o.QKV), l.matrix(o.Out), l.matrix(o.LogSum), l.matrix(o.DOut), l.matrix(o.DQKV)
-	c, d := l.p.c, o.Out.Cols
-	t := c.tiling(d/o.Heads, o.Length, o.Length)
+	c, lay := l.p.c, o.Layout()
+	t := c.tiling(lay.Width, o.Length, o.Length)
 	return once(func(w *worker) {
 		xs, ys, ls, dys, dxs := qkv.at(w), out.at(w), logSum.at(w), dout.at(w), dqkv.at(w)
 		for seq := 0; seq < qkv.rows; seq += t.length {
 			for h := range o.Heads {
-				x, dx := xs[seq*qkv.stride+h*t.width:], dxs[seq*dqkv.stride+h*t.width:]
+				x, dx, kv := xs[seq*qkv.stride:], dxs[seq*dqkv.stride:], lay.KVColumn(h)
 				c.attendHeadBackward(w, t, &backwardHead{
-					forwardHead: forwardHead{q: x, k: x[d:], v: x[2*d:], ld: qkv.stride,
+					forwardHead: forwardHead{q: x[h*t.width:], k: x[lay.Keys()+kv:], v: x[lay.Values()+kv:], ld: qkv.stride, scale: o.Factor(),
 						out: ys[seq*out.stride+h*t.width:], ldOut: out.stride, logSum: ls[seq*o.Heads+h:], heads: o.Heads},
-					dq: dx, dk: dx[d:], dv: dx[2*d:], ldGrad: dqkv.stride,
+					dq: dx[h*t.width:], dk: dx[lay.Keys()+kv:], dv: dx[lay.Values()+kv:], ldGrad: dqkv.stride, adds: h%lay.Shared() != 0,
 					dout: dys[seq*dout.stride+h*t.width:], ldDout: dout.stride,
 				})
 			}
@@ -147,6 +146,7 @@ type backwardHead struct {
 	forwardHead
 	dq, dk, dv []float32
 	ldGrad     int
+	adds       bool // to dk and dv, to which another head has written
 	dout       []float32
 	ldDout     int
 }
@@ -164,8 +164,7 @@ func (c *CPU) attendHeadBackward(w *worker, t tiling, h *backwardHead) {
 	g.PanelsT(keysT, h.k, h.ld, t.width, t.length)
 	g.PanelsT(valuesT, h.v, h.ld, t.width, t.length)
 	g.Panels(keys, h.k, h.ld, t.length, t.width)
-	scale := float32(1 / math.Sqrt(float64(t.width)))
-	for i := range t.length {
+	for i := 0; i < t.length && !h.adds; i++ {
 		clear(h.dk[i*h.ldGrad:][:t.width])
 		clear(h.dv[i*h.ldGrad:][:t.width])
 	}
@@ -176,9 +175,9 @@ func (c *CPU) attendHeadBackward(w *worker, t tiling, h *backwardHead) {
 		for r := r0; r < r1; r++ {
 			n, end := r+1, min(t.length, (r/mr+1)*mr)
 			pr, dr := p[(r-r0)*t.stride:], ds[(r-r0)*t.stride:]
-			v.Exp(pr[:n], pr[:n], scale, h.logSum[r*h.heads])
+			v.Exp(pr[:n], pr[:n], h.scale, h.logSum[r*h.heads])
 			delta := v.Dot(h.dout[r*h.ldDout:][:t.width], h.out[r*h.ldOut:][:t.width])
-			v.SoftmaxBackward(dr[:n], pr[:n], dr[:n], delta, scale)
+			v.SoftmaxBackward(dr[:n], pr[:n], dr[:n], delta, h.scale)
 			clear(pr[n:end])
 			clear(dr[n:end])
 		}

@@ -1,32 +1,31 @@
 package cpu
 
-import (
-	"math"
-
-	"coil/graph"
-)
+import "coil/graph"
 
 func (l *lowering) cachedAttention(o *graph.CachedAttention) kernel {
 	qkv, keys, values, out, at := l.matrix(o.QKV), l.matrix(o.Keys), l.matrix(o.Values), l.matrix(o.Out), l.index(o.At)
-	c, d, context := l.p.c, o.Out.Cols, o.Context()
-	t := c.tiling(d/o.Heads, o.Length, context)
+	c, lay, context := l.p.c, o.Layout(), o.Context()
+	t := c.tiling(lay.Width, o.Length, context)
 	return once(func(w *worker) {
 		xs, ks, vs, ys := qkv.at(w), keys.at(w), values.at(w), out.at(w)
 		for s := range qkv.rows / t.length {
 			p := at.start(w, s)
 			for i := range t.length {
 				x := qkv.row(xs, s*t.length+i)
-				copy(keys.row(ks, s*context+p+i), x[d:2*d])
-				copy(values.row(vs, s*context+p+i), x[2*d:])
+				copy(keys.row(ks, s*context+p+i), x[lay.Keys():lay.Values()])
+				copy(values.row(vs, s*context+p+i), x[lay.Values():])
 			}
 			for h := range o.Heads {
-				col := h * t.width
-				head := forwardHead{q: xs[s*t.length*qkv.stride+col:], ld: qkv.stride, before: p,
-					k: ks[s*context*keys.stride+col:], ldK: keys.stride, v: vs[s*context*values.stride+col:], ldV: values.stride,
+				col, kv := h*t.width, lay.KVColumn(h)
+				head := forwardHead{q: xs[s*t.length*qkv.stride+col:], ld: qkv.stride, before: p, scale: o.Factor(),
+					k: ks[s*context*keys.stride+kv:], ldK: keys.stride, v: vs[s*context*values.stride+kv:], ldV: values.stride,
 					out: ys[s*t.length*out.stride+col:], ldOut: out.stride}
-				if t.length == 1 {
+				switch {
+				case o.Hard:
+					c.chooseHead(w, t, &head)
+				case t.length == 1:
 					c.attendOne(w, t.width, &head)
-				} else {
+				default:
 					c.attendHead(w, t, &head)
 				}
 			}
@@ -41,8 +40,7 @@ func (c *CPU) attendOne(w *worker, width int, h *forwardHead) {
 	for j := range p {
 		p[j] = v.Dot(q, h.k[j*h.ldK:][:width])
 	}
-	scale := float32(1 / math.Sqrt(float64(width)))
-	sum := v.Exp(p, p, scale, v.Max(p)*scale)
+	sum := v.Exp(p, p, h.scale, v.Max(p)*h.scale)
 	clear(y)
 	for j, x := range p {
 		v.Add(y, y, h.v[j*h.ldV:][:width], 1, x)

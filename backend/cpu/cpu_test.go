@@ -120,7 +120,7 @@ func everything(t testing.TB, b backend.Backend, sequences, groups int) *recordi
 	x := tape.Embedding(weight(vocabulary, width), r.input(length, vocabulary), weight(length, width))
 	qkv := tape.Linear(tape.Norm(x, weight(1, width), weight(1, width), 1e-5, false), weight(width, 3*width), weight(1, 3*width), false, graph.Identity, none)
 	tape.Rotary(qkv.Columns(0, 2*width), width/heads, length, 1000)
-	x = tape.Linear(tape.Attention(qkv, heads, length), weight(width, width), none, false, graph.Identity, x)
+	x = tape.Linear(tape.Attention(qkv, autodiff.Attention{Heads: heads, Length: length}), weight(width, width), none, false, graph.Identity, x)
 	x = tape.Linear(tape.SwiGLU(tape.Linear(x, weight(width, 2*hidden), none, false, graph.Identity, none)), weight(hidden, width), none, false, graph.Identity, x)
 	x = tape.Linear(tape.Linear(tape.Norm(x, weight(1, width), none, 1e-5, true), weight(width, hidden), none, false, graph.GELU, none), weight(width, hidden), none, true, graph.ReLU, x)
 	loss, correct := r.Output(length, 1), r.Output(length, 1)

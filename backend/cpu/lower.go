@@ -37,6 +37,10 @@ func (l *lowering) lower(op graph.Op) (kernel, error) {
 		return l.attention(o), nil
 	case *graph.AttentionBackward:
 		return l.attentionBackward(o), nil
+	case *graph.HardAttention:
+		return l.hardAttention(o), nil
+	case *graph.HardAttentionBackward:
+		return l.hardAttentionBackward(o), nil
 	case *graph.CachedAttention:
 		return l.cachedAttention(o), nil
 	case *graph.Rotary:

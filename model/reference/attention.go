@@ -2,38 +2,58 @@ package reference
 
 import "math"
 
+// columns are where the keys and the values begin in the columns of queries, keys and values, and where they end.
+func (m *Model) columns() (keys, values, end int) {
+	kvHeads, w := m.Config.KVHeads, m.Config.HeadWidth
+	if kvHeads == 0 {
+		kvHeads = m.Config.Heads
+	}
+	if w == 0 {
+		w = m.Config.Width / m.Config.Heads
+	}
+	keys = m.Config.Heads * w
+	return keys, keys + kvHeads*w, keys + 2*kvHeads*w
+}
+
 // attention is the causal self-attention of x, with its two linear layers.
 func (p *pass) attention(x Matrix, name string) (Matrix, Back) {
-	d := len(x[0])
-	w := d / p.Config.Heads
+	heads := p.Config.Heads
+	keys, values, end := p.columns()
+	w := keys / heads
+	kvHeads := (end - values) / w
 	rotary := p.Config.Positions == "rotary"
 	qkv, backQKV := p.linear(x, name+".qkv")
 	if rotary {
-		rotate(qkv, 0, 2*d, w, p.Config.RotaryBase, 1)
+		rotate(qkv, 0, values, w, p.Config.RotaryBase, 1)
 	}
-	mixed := Zeros(len(x), d)
-	backHead := make([]func(dmixed, dqkv Matrix), p.Config.Heads)
+	mixed := Zeros(len(x), heads*w)
+	backHead := make([]func(dmixed, dqkv Matrix), heads)
 	for h := range backHead {
-		backHead[h] = attend(qkv, mixed, h*w, d+h*w, 2*d+h*w, w)
+		shared := h * kvHeads / heads
+		backHead[h] = p.attend(qkv, mixed, h*w, keys+shared*w, values+shared*w, w)
 	}
 	y, backOut := p.linear(mixed, name+".out")
 	return y, func(dy Matrix) Matrix {
-		dmixed, dqkv := backOut(dy), Zeros(len(x), 3*d)
+		dmixed, dqkv := backOut(dy), Zeros(len(x), end)
 		for _, back := range backHead {
 			back(dmixed, dqkv)
 		}
 		if rotary {
-			rotate(dqkv, 0, 2*d, w, p.Config.RotaryBase, -1)
+			rotate(dqkv, 0, values, w, p.Config.RotaryBase, -1)
 		}
 		return backQKV(dqkv)
 	}
 }
 
 // attend is one head, whose queries, keys and values start at columns q, k and v of qkv. Each position takes the mean of the
-// values up to its own, weighted by the softmax of its query's products with their keys, divided by √w. The result goes to
-// columns [q, q+w) of mixed.
-func attend(qkv, mixed Matrix, q, k, v, w int) func(dmixed, dqkv Matrix) {
-	scale := 1 / math.Sqrt(float64(w))
+// values up to its own, weighted by the softmax of its query's products with their keys, times the scale; or with hard attention the
+// value of the largest product, of equal ones the last. The result goes to columns [q, q+w) of mixed.
+func (p *pass) attend(qkv, mixed Matrix, q, k, v, w int) func(dmixed, dqkv Matrix) {
+	scale := p.Config.AttentionScale
+	if scale == 0 {
+		scale = 1 / math.Sqrt(float64(w))
+	}
+	hard := p.Config.Attention == "hard"
 	weights := make(Matrix, len(qkv))
 	for i := range qkv {
 		scores := make([]float64, i+1)
@@ -42,7 +62,11 @@ func attend(qkv, mixed Matrix, q, k, v, w int) func(dmixed, dqkv Matrix) {
 				scores[j] += scale * qkv[i][q+c] * qkv[j][k+c]
 			}
 		}
-		weights[i] = softmax(scores)
+		if hard {
+			weights[i] = hardmax(scores)
+		} else {
+			weights[i] = softmax(scores)
+		}
 		for j, a := range weights[i] {
 			for c := range w {
 				mixed[i][q+c] += a * qkv[j][v+c]
@@ -58,6 +82,9 @@ func attend(qkv, mixed Matrix, q, k, v, w int) func(dmixed, dqkv Matrix) {
 					dweights[j] += dmixed[i][q+c] * qkv[j][v+c]
 				}
 			}
+			if hard { // a small change of the scores changes no weight
+				continue
+			}
 			var mean float64
 			for j, a := range row {
 				mean += a * dweights[j]
@@ -71,6 +98,19 @@ func attend(qkv, mixed Matrix, q, k, v, w int) func(dmixed, dqkv Matrix) {
 			}
 		}
 	}
+}
+
+// hardmax is 1 for the largest, of equal ones for the last.
+func hardmax(x []float64) []float64 {
+	best := 0
+	for i, v := range x {
+		if v >= x[best] {
+			best = i
+		}
+	}
+	y := make([]float64, len(x))
+	y[best] = 1
+	return y
 }
 
 func softmax(x []float64) []float64 {

@@ -23,7 +23,7 @@ type Case struct {
 // Cases have every option at least once, and sizes that fill no vector register or tile.
 func Cases() []Case {
 	base := model.Config{Width: 12, Heads: 3, Hidden: 21, Norm: "layernorm", NormPlace: "pre", Activation: "gelu",
-		Positions: "rotary", RotaryBase: 10000, Bias: true, InitStd: 0.02, Injection: "none"}
+		Positions: "rotary", RotaryBase: 10000, Bias: true, QKVBias: true, Attention: "softmax", InitStd: 0.02, Injection: "none"}
 	var cases []Case
 	add := func(name, layers string, f func(c *Case)) {
 		c := Case{Name: name, Config: base, Vocabulary: 11, Length: 7}
@@ -95,6 +95,24 @@ func Cases() []Case {
 		c.Loops = model.Loops{Exit: "learned", ExitBeta: 0.1}
 	})
 	add("sandwich sinusoidal", "1x3", func(c *Case) { c.Config.NormPlace, c.Config.Positions = "sandwich", "sinusoidal" })
+	add("shared keys", "2x2", func(c *Case) {
+		c.Config.Width, c.Config.Heads, c.Config.KVHeads, c.Config.AttentionScale = 12, 6, 2, 0.9
+	})
+	add("one head of keys", "1x3", func(c *Case) {
+		c.Config.Heads, c.Config.KVHeads, c.Config.HeadWidth, c.Config.Norm = 4, 1, 6, "rmsnorm"
+		c.Regularize = regularize.Config{Lambda: 0.7, Block: 1}
+		c.Config.Layers = "3x1"
+	})
+	add("wide heads", "1x3", func(c *Case) {
+		c.Config.Width, c.Config.Heads, c.Config.HeadWidth, c.Config.Positions = 10, 3, 7, "learned"
+		c.Config.QKVBias = false
+	})
+	add("hard attention", "1x3", func(c *Case) {
+		c.Config.Attention, c.Config.Positions = "hard", "learned"
+	})
+	add("hard attention on shared keys", "2x2", func(c *Case) {
+		c.Config.Attention, c.Config.KVHeads, c.Config.QKVBias, c.Loops.Recompute = "hard", 1, false, true
+	})
 	add("odd width", "1x3", func(c *Case) {
 		c.Config.Width, c.Config.Heads, c.Config.Hidden, c.Config.Positions = 7, 1, 5, "learned"
 		c.Length = 9

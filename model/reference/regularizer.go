@@ -13,7 +13,8 @@ type part struct {
 
 func (m *Model) parts() []part {
 	d, h := m.Config.Width, m.Config.Hidden
-	parts := []part{{"attention.qkv", 0, d}, {"attention.qkv", d, 2 * d}, {"attention.qkv", 2 * d, 3 * d}, {"attention.out", 0, d},
+	keys, values, end := m.columns()
+	parts := []part{{"attention.qkv", 0, keys}, {"attention.qkv", keys, values}, {"attention.qkv", values, end}, {"attention.out", 0, d},
 		{"feedforward.in", 0, h}}
 	if m.Config.Activation == "swiglu" {
 		parts = append(parts, part{"feedforward.in", h, 2 * h})
