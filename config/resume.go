@@ -32,9 +32,26 @@ func (c *Config) FixedKeys() map[string]string {
 	return fixed
 }
 
+// FixedBefore completes the fixed keys that a checkpoint has: keys of the model that are younger than the checkpoint had the
+// values of [Unwritten].
+func FixedBefore(had map[string]string) map[string]string {
+	if len(had) == 0 { // from before checkpoints had any
+		return had
+	}
+	all := maps.Clone(had)
+	unwritten := Unwritten()
+	for key, v := range unwritten.FixedKeys() {
+		if _, ok := had[key]; !ok && strings.HasPrefix(key, "model.") {
+			all[key] = v
+		}
+	}
+	return all
+}
+
 // Agrees returns an error that names the first fixed key that has another value than it had in FixedKeys.
 func (c *Config) Agrees(had map[string]string) error {
 	now := c.FixedKeys()
+	had = FixedBefore(had)
 	for _, key := range slices.Sorted(maps.Keys(now)) {
 		if v, ok := had[key]; ok && v != now[key] {
 			return fmt.Errorf("%s = %s, the configuration says %s", key, v, now[key])

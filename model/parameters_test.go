@@ -55,6 +55,9 @@ func TestLayerParameters(t *testing.T) {
 		}, 3 * (4*144 + 3*12*20 + 4*12)},
 		{func(c *model.Config) { c.Layers, c.Norm = "1x1", "rmsnorm" }, 4*144 + 2*12*20 + 5*12 + 20 + 2*12},
 		{func(c *model.Config) { c.Layers, c.Norm = "1x1", "none" }, 4*144 + 2*12*20 + 5*12 + 20},
+		// 3 heads of queries and one of keys and values of width 8, d·(3 + 2)·8 + 3·8·d; and without the biases of the first.
+		{func(c *model.Config) { c.Layers, c.KVHeads, c.HeadWidth = "1x1", 1, 8 }, 12*40 + 24*12 + 2*12*20 + 40 + 12 + 20 + 12 + 4*12},
+		{func(c *model.Config) { c.Layers, c.KVHeads, c.HeadWidth, c.QKVBias = "1x1", 1, 8, false }, 12*40 + 24*12 + 2*12*20 + 12 + 20 + 12 + 4*12},
 	} {
 		config := model.Default()
 		config.Width, config.Heads, config.Hidden = 12, 3, 20

@@ -86,12 +86,13 @@ func configAt(c run.Checkpoint) (map[string]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	for key, v := range p.Config {
+	had := config.FixedBefore(p.Config)
+	for key, v := range had {
 		if text, err := strconv.Unquote(v); err == nil {
-			p.Config[key] = text
+			had[key] = text
 		}
 	}
-	return p.Config, nil
+	return had, nil
 }
 
 // unrolls returns an error if a loop is more than its layers, before or after.
