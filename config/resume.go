@@ -32,8 +32,8 @@ func (c *Config) FixedKeys() map[string]string {
 	return fixed
 }
 
-// FixedBefore completes the fixed keys that a checkpoint has: keys of the model that are younger than the checkpoint had the
-// values of [Unwritten].
+// FixedBefore completes the fixed keys that a checkpoint has: keys of the model, its loops and the regularizer that are younger
+// than the checkpoint had the values of [Unwritten].
 func FixedBefore(had map[string]string) map[string]string {
 	if len(had) == 0 { // from before checkpoints had any
 		return had
@@ -41,7 +41,8 @@ func FixedBefore(had map[string]string) map[string]string {
 	all := maps.Clone(had)
 	unwritten := Unwritten()
 	for key, v := range unwritten.FixedKeys() {
-		if _, ok := had[key]; !ok && strings.HasPrefix(key, "model.") {
+		table, _, _ := strings.Cut(key, ".")
+		if _, ok := had[key]; !ok && (table == "model" || table == "loops" || table == "regularize") {
 			all[key] = v
 		}
 	}

@@ -145,21 +145,15 @@ func (d *Decoder) largestLogit(inputs [][][]float64) float64 {
 	return largest
 }
 
-// configure finds the architecture, and sizes that hold the construction's: heads of a width that is a power of 4, so that the
-// factor 1/√w of their scores is a power of 2, and as many as fill the width of the state. It returns an error if the task has too
-// few questions.
+// configure finds the architecture, with the sizes of the construction. It returns an error if the task has too few questions.
 func (t *Trainable) configure() error {
 	a, rolled := Roll(t.model)
 	t.model = rolled
 	built := measured(rolled)
-	w := 1
-	for w < built["head width"] {
-		w *= 4
-	}
-	heads := max(built["heads"], (rolled.Width+w-1)/w)
 	t.Config = model.Default()
-	t.Config.Layers, t.Config.Width, t.Config.Heads, t.Config.Hidden = strings.ReplaceAll(a.String(), "⊗", "x"), heads*w, heads, max(1, built["hidden size"])
-	t.Config.Norm, t.Config.Activation, t.Config.Positions = "none", "relu", "learned"
+	t.Config.Layers, t.Config.Width, t.Config.Hidden = strings.ReplaceAll(a.String(), "⊗", "x"), rolled.Width, max(1, built["hidden size"])
+	t.Config.Heads, t.Config.HeadWidth, t.Config.AttentionScale = built["heads"], built["head width"], rolled.Scale
+	t.Config.Norm, t.Config.Activation, t.Config.Positions, t.Config.QKVBias = "none", "relu", "learned", false
 	if err := t.Task.Check(); err != nil {
 		return err
 	}
@@ -170,8 +164,8 @@ func (t *Trainable) configure() error {
 	return err
 }
 
-// Arena returns the parameters of m, which has t's configuration and the vocabulary and length of its task. Biases of
-// attention are 0.
+// Arena returns the parameters of m, which has t's configuration, or hard attention without a scale, and the vocabulary and length
+// of its task. The bias of attention's result is 0.
 func (t *Trainable) Arena(m *model.Model) []float32 {
 	x := make([]float32, m.Size)
 	at := map[string]model.Parameter{}
@@ -196,25 +190,22 @@ func (t *Trainable) Arena(m *model.Model) []float32 {
 			set("head.weight", j, token, v)
 		}
 	}
-	d, w := m.Config.Width, m.Config.Width/m.Config.Heads
+	heads := m.Config.Layout()
 	for i := range t.model.Layers {
 		l := &t.model.Layers[i]
 		name := fmt.Sprintf("layers.%d.", i)
 		for h, head := range l.Heads {
 			for part, rows := range [][]Row{head.Query, head.Key, head.Value} {
-				factor := 1.0
-				if part == 0 {
-					factor = t.model.Scale * math.Sqrt(float64(w))
-				}
+				first := part*heads.Keys() + h*heads.Width
 				for c, r := range rows {
 					for _, term := range r {
-						set(name+"attention.qkv.weight", term.Index, part*d+h*w+c, factor*term.Weight)
+						set(name+"attention.qkv.weight", term.Index, first+c, term.Weight)
 					}
 				}
 			}
 			for c, r := range head.Out {
 				for _, term := range r {
-					set(name+"attention.out.weight", h*w+c, term.Index, term.Weight)
+					set(name+"attention.out.weight", h*heads.Width+c, term.Index, term.Weight)
 				}
 			}
 		}

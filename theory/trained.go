@@ -25,13 +25,14 @@ func FromTrained(m *model.Model, arena []float32) (*Model, error) {
 		{c.Positions == "learned" || c.Positions == "none", "model.positions", `"learned" or "none"`},
 		{c.Injection == "none", "model.injection", `"none"`},
 		{!c.LoopEmbedding, "model.loop_embedding", "false"},
+		{c.Attention == "softmax", "model.attention", `"softmax"`},
 	} {
 		if !k.fits {
 			return nil, fmt.Errorf("the model isn't of the architecture of the proofs: that has %s = %s", k.key, k.want)
 		}
 	}
 	w := trainedWeights{m, arena}
-	d, width := c.Width, c.Width/c.Heads
+	heads := c.Layout()
 	var layers []Layer
 	for i := range m.Architecture.Layers() {
 		name := fmt.Sprintf("layers.%d.", i)
@@ -42,8 +43,10 @@ func FromTrained(m *model.Model, arena []float32) (*Model, error) {
 		}
 		var l Layer
 		columns, rows := w.columns(name+"attention.qkv.weight"), w.rows(name+"attention.out.weight")
-		for at := 0; at < d; at += width {
-			l.Heads = append(l.Heads, Head{Query: columns[at : at+width], Key: columns[d+at : d+at+width], Value: columns[2*d+at : 2*d+at+width], Out: rows[at : at+width]})
+		for h := range heads.Heads {
+			query, key, value := h*heads.Width, heads.Keys()+heads.KVColumn(h), heads.Values()+heads.KVColumn(h)
+			of := func(x []Row, from int) []Row { return x[from : from+heads.Width] }
+			l.Heads = append(l.Heads, Head{Query: of(columns, query), Key: of(columns, key), Value: of(columns, value), Out: of(rows, query)})
 		}
 		in, out := w.columns(name+"feedforward.in.weight"), w.rows(name+"feedforward.out.weight")
 		for j := range in {
@@ -55,7 +58,11 @@ func FromTrained(m *model.Model, arena []float32) (*Model, error) {
 		l.Bias = w.vector(name + "feedforward.out.bias")
 		layers = append(layers, l)
 	}
-	return NewStack(m.Architecture, d, Shape{HeadWidth: width}.RootScale(), layers)
+	scale := c.AttentionScale
+	if scale == 0 {
+		scale = Shape{HeadWidth: heads.Width}.RootScale()
+	}
+	return NewStack(m.Architecture, c.Width, scale, layers)
 }
 
 // NewLoopedModel compiles a trained model of at least two layers into one looped layer, and runs it on sequences of tokens of its
@@ -84,7 +91,7 @@ func NewLoopedModel(m *model.Model, arena []float32, of task.Config, sequences [
 		}
 		texts = append(texts, text)
 	}
-	return newLooped(d, of, texts, Shape{Layers: len(from.Layers), Width: m.Config.Width, Heads: m.Config.Heads, HeadWidth: m.Config.Width / m.Config.Heads, Hidden: m.Config.Hidden})
+	return newLooped(d, of, texts, Shape{Layers: len(from.Layers), Width: m.Config.Width, Heads: m.Config.Heads, HeadWidth: m.Config.Layout().Width, Hidden: m.Config.Hidden})
 }
 
 // trainedWeights are the parameters of a model in their arena.

@@ -30,6 +30,7 @@ func TestTrainedModelLoops(t *testing.T) {
 		"learned":      func(*model.Config) {},
 		"no positions": func(c *model.Config) { c.Positions, c.Layers = "none", "2x2" },
 		"biases":       func(c *model.Config) { c.Bias = true },
+		"shared keys":  func(c *model.Config) { c.Heads, c.KVHeads, c.HeadWidth, c.AttentionScale = 4, 2, 5, 0.7 },
 	} {
 		m, arena := trainedModel(t, change)
 		for _, p := range m.Parameters {
@@ -61,6 +62,7 @@ func TestTrainedModelOfOtherArchitecture(t *testing.T) {
 		"model.activation =":     func(c *model.Config) { c.Activation = "gelu" },
 		"model.positions =":      func(c *model.Config) { c.Positions = "rotary" },
 		"model.injection =":      func(c *model.Config) { c.Injection = "add" },
+		"model.attention =":      func(c *model.Config) { c.Attention = "hard" },
 		"model.loop_embedding =": func(c *model.Config) { c.LoopEmbedding = true },
 		"attention.qkv.bias isn't 0; train with model.bias = false": func(c *model.Config) { c.Bias = true },
 		"want at least 2 layers":                                    func(c *model.Config) { c.Layers = "1x4" },

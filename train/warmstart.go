@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"coil/config"
 	"coil/loop"
 	"coil/model"
 	"coil/run"
