@@ -1,6 +1,7 @@
 // Package tokenizer turns text into tokens, the numbers that a model reads, and back.
 //
-// [Bytes] is the default: a token for each byte.
+// [Bytes] is the default: a token for each byte. [BytePair] is byte-level byte-pair encoding, from files that other programs
+// made and that [Trainer] makes. [Config] opens either.
 package tokenizer
 
 import "fmt"
