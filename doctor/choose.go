@@ -64,13 +64,14 @@ func precision(bfloat bool) string {
 // prove runs the whole suite in one precision, and chooses plainer variants where faster ones fail. It repeats whatever was
 // proved with a variant that is replaced later.
 func (p *prover) prove(bfloat bool) error {
+	suite := p.o.suite()
 	proved := map[string]bool{}
 	for {
-		next := slices.IndexFunc(conformance.Subjects(), func(s string) bool { return !proved[s] })
+		next := slices.IndexFunc(suite, func(s string) bool { return !proved[s] })
 		if next < 0 || p.stopped() && len(p.Kernels) > 0 {
 			return nil
 		}
-		part := conformance.Subjects()[next]
+		part := suite[next]
 		before := p.Variants
 		f, err := p.run(part, bfloat, p.Variants)
 		if err != nil {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"coil/backend"
+	"coil/backend/conformance"
 	"coil/metal"
 )
 
@@ -81,10 +82,20 @@ type Options struct {
 
 // less is an examination that takes an emulator less time.
 type less struct {
-	every   int      // of the suite, such a part is run; in the full form 0 is all
-	sizes   sizes    // of the operations that are measured
-	presets []string // whose steps are measured
-	batch   int      // of those steps
+	every   int           // of the suite, such a part is run; in the full form 0 is all
+	parts   []string      // of the suite; nil: all
+	sizes   sizes         // of the operations that are measured
+	presets []string      // whose steps are measured
+	batch   int           // of those steps
+	time    time.Duration // for which a step is repeated, at least once
+}
+
+// suite names the parts of the conformance suite that the examination runs.
+func (o Options) suite() []string {
+	if o.less != nil && o.less.parts != nil {
+		return o.less.parts
+	}
+	return conformance.Subjects()
 }
 
 // every is how many cases of the suite the short form leaves out for each that it runs.

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"coil/backend/conformance"
 	"coil/config"
 	"coil/metal"
 	"coil/metal/emulator"
@@ -25,18 +26,26 @@ func (w wrong) Library(name, source string) (metal.Library, error) {
 	return w.Device.Library(name, strings.ReplaceAll(source, w.from, w.to))
 }
 
+// some is an examination of a part of the cases; unless the tests run in full, only of the named parts of the suite.
+func some(every int, parts ...string) *less {
+	if thorough.On() {
+		parts = nil
+	}
+	return &less{every: every, parts: parts}
+}
+
 func open(t *testing.T) metal.Device { return emulatortest.Open(t, emulator.Options{}) }
 
 func TestShort(t *testing.T) {
 	told := 0
-	r, err := Examine(open(t), Options{Short: true, Progress: func(any) { told++ }})
+	r, err := Examine(open(t), Options{Short: true, Progress: func(any) { told++ }, less: some(every * thorough.Every(t, 5, "cases"))})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if len(r.Problems) > 0 {
 		t.Errorf("problems: %q", r.Problems)
 	}
-	if told != len(r.Shaders)+len(r.Kernels) || len(r.Shaders) < 8 || len(r.Kernels) < 30 {
+	if told != len(r.Shaders)+len(r.Kernels) || len(r.Shaders) < 8 || len(r.Kernels) != 2*len(conformance.Subjects()) {
 		t.Errorf("%d shaders, %d findings, %d told", len(r.Shaders), len(r.Kernels), told)
 	}
 	trials := 0
@@ -46,7 +55,7 @@ func TestShort(t *testing.T) {
 		}
 		trials += k.Trials
 	}
-	if trials < 100 {
+	if trials < 50 || thorough.On() && trials < 100 {
 		t.Errorf("only %d trials", trials)
 	}
 	if b, err := json.Marshal(r); err != nil || !strings.Contains(string(b), `"problems":[]`) {
@@ -58,8 +67,10 @@ func TestShort(t *testing.T) {
 // denormal numbers are flushed, and precise functions are as far off as they may be. Its verdict is that all is well.
 func TestFull(t *testing.T) {
 	d := emulatortest.Open(t, emulator.Options{Flush: true, Functions: emulator.WorstPrecise, Quick: !thorough.On()})
-	small := sizes{tokens: 64, width: 128, length: 32, weights: 1000}
-	r, err := Examine(d, Options{less: &less{every: 8 * thorough.Every(t, 8, "cases"), sizes: small, presets: []string{config.DefaultPreset}, batch: 1}})
+	small := sizes{tokens: 32, width: 128, length: 32, weights: 1000}
+	part := some(8*thorough.Every(t, 8, "cases"), "activation", "attention", "exit", "clip factor", "cross-entropy")
+	part.sizes, part.presets, part.batch = small, []string{config.DefaultPreset}, 1
+	r, err := Examine(d, Options{less: part})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,7 +82,7 @@ func TestFull(t *testing.T) {
 			t.Errorf("%s, %s: error %.2f of what is tolerated, failures %q", k.Subject, k.Precision, k.Worst, k.Failures)
 		}
 	}
-	if len(r.Kernels) < 40 || len(r.Speeds) != len(small.subjects()) || len(r.Steps) != 1 {
+	if len(r.Kernels) != 2*len(Options{less: part}.suite()) || len(r.Speeds) != len(small.subjects()) || len(r.Steps) != 1 {
 		t.Errorf("%d findings, %d speeds, %d steps", len(r.Kernels), len(r.Speeds), len(r.Steps))
 	}
 }
@@ -82,7 +93,7 @@ func TestProblems(t *testing.T) {
 		"a kernel that computes nonsense": {"0.044715f", "0.54715f", "activation, float32"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r, err := Examine(wrong{open(t), x.from, x.to}, Options{Short: true, less: &less{every: 60}})
+			r, err := Examine(wrong{open(t), x.from, x.to}, Options{Short: true, less: some(60, "activation")})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -104,7 +115,7 @@ func TestFirstRun(t *testing.T) {
 	folder := filepath.Join(t.TempDir(), "coil")
 	opened := 0
 	first := func(d metal.Device) (bool, error) {
-		v, examined, err := FirstRun(folder, func() (metal.Device, error) { opened++; return d, nil }, Options{less: &less{every: 60}})
+		v, examined, err := FirstRun(folder, func() (metal.Device, error) { opened++; return d, nil }, Options{less: some(60, "activation", "state")})
 		if err == nil && v.Variants.Check() != nil {
 			t.Errorf("variants %v", v.Variants)
 		}

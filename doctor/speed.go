@@ -118,7 +118,7 @@ const (
 // measure measures operations and training steps.
 func (r *Report) measure(d *stopwatch, o *less, stopped func() bool, tell func(any)) error {
 	if o == nil {
-		o = &less{sizes: middle, presets: []string{config.DefaultPreset, "bench-b", "bench-a"}}
+		o = &less{sizes: middle, presets: []string{config.DefaultPreset, "bench-b", "bench-a"}, time: stepTime}
 	}
 	m, err := metal.New(keepOpen{d}, metal.Options{Variants: r.Variants})
 	if err != nil {
@@ -137,7 +137,7 @@ func (r *Report) measure(d *stopwatch, o *less, stopped func() bool, tell func(a
 		}
 	}
 	for _, preset := range o.presets {
-		x, err := r.step(m, d, preset, o.batch)
+		x, err := r.step(m, d, preset, o.batch, o.time)
 		if err != nil {
 			r.problem("training step of %s: %v", preset, err)
 		} else {
@@ -211,7 +211,7 @@ func (r *Report) speed(m *metal.Metal, s subject) (Speed, error) {
 // stepTime is for how long a training step is repeated.
 const stepTime = 3 * time.Second
 
-func (r *Report) step(m *metal.Metal, d *stopwatch, preset string, batch int) (StepTime, error) {
+func (r *Report) step(m *metal.Metal, d *stopwatch, preset string, batch int, long time.Duration) (StepTime, error) {
 	c, err := config.Preset(preset)
 	if err != nil {
 		return StepTime{}, err
@@ -236,7 +236,7 @@ func (r *Report) step(m *metal.Metal, d *stopwatch, preset string, batch int) (S
 	x := StepTime{Preset: preset}
 	d.encode, d.launches = 0, 0
 	begin, n := time.Now(), 0
-	for ; n == 0 || time.Since(begin) < stepTime; n++ {
+	for ; n == 0 || time.Since(begin) < long; n++ {
 		if err := s.Step(); err != nil {
 			return StepTime{}, err
 		}

@@ -43,7 +43,7 @@ func TestFusedAttention(t *testing.T) {
 				if v := p.metal.Variants(); v.Degraded() == registers {
 					t.Fatalf("variants %v", v)
 				}
-				every := thorough.Every(t, 4, "shapes")
+				every := thorough.Every(t, 12, "shapes")
 				for j, s := range shapes {
 					if (i+j)%every != 0 {
 						continue

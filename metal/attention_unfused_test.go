@@ -54,7 +54,7 @@ func TestUnfusedAttention(t *testing.T) {
 		for _, bf16 := range []bool{false, true} {
 			t.Run(fmt.Sprintf("checked=%v order=%v cores=%d bf16=%v", o.Checked, o.Order, o.cores, bf16), func(t *testing.T) {
 				p := newPair(t, o.Options, metal.Options{Cores: o.cores, BFloat16: bf16})
-				every := o.every * thorough.Every(t, 3, "shapes")
+				every := o.every * thorough.Every(t, 8, "shapes")
 				for i, s := range shapes {
 					if i%every != 0 {
 						continue

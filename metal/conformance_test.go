@@ -11,12 +11,14 @@ import (
 	"coil/thorough"
 )
 
-// precisions are what the backend can keep activations in, with what the suite must know of it.
-var precisions = []struct {
+// A precision is what the backend keeps activations in, with what the suite must know of it.
+type precision struct {
 	name    string
 	options metal.Options
 	suite   conformance.Options
-}{
+}
+
+var precisions = []precision{
 	{"float32", metal.Options{}, conformance.Options{}},
 	{"bfloat16", metal.Options{BFloat16: true}, conformance.Options{BFloat: metal.BFloats}},
 }
@@ -30,7 +32,7 @@ func TestConformance(t *testing.T) {
 			defer b.Close()
 			d.b = b
 			suite := p.suite
-			suite.Every = thorough.Every(t, 6, "cases")
+			suite.Every = thorough.Every(t, 20, "cases")
 			conformance.Run(t, b, suite)
 		})
 	}
@@ -63,7 +65,7 @@ func (d *strict) Submit(lists [][]metal.Launch, slot int) (metal.Ticket, error) 
 
 // TestConformanceChecked watches every access to memory in three orders of threads, threadgroups and launches.
 func TestConformanceChecked(t *testing.T) {
-	for i, order := range []emulator.Order{emulator.Forward, emulator.Reverse, emulator.Random} {
+	for i, order := range thorough.Cases(t, 3, "orders", []emulator.Order{emulator.Random, emulator.Reverse, emulator.Forward}) {
 		p := precisions[i%len(precisions)]
 		t.Run(fmt.Sprintf("%s, %s", order, p.name), func(t *testing.T) {
 			t.Parallel()
@@ -72,7 +74,7 @@ func TestConformanceChecked(t *testing.T) {
 			defer b.Close()
 			d.watch(b)
 			suite := p.suite
-			suite.Every = 4 * thorough.Every(t, 6, "cases")
+			suite.Every = 4 * thorough.Every(t, 10, "cases")
 			conformance.Run(t, b, suite)
 		})
 	}

@@ -204,7 +204,7 @@ func TestMatmul(t *testing.T) {
 	} {
 		for _, bf16 := range []bool{false, true} {
 			t.Run(fmt.Sprintf("checked=%v order=%v bf16=%v", o.Checked, o.Order, bf16), func(t *testing.T) {
-				byCores, every := map[int]*pair{}, o.every*thorough.Every(t, 7, "cases")
+				byCores, every := map[int]*pair{}, o.every*thorough.Every(t, 23, "cases")
 				number := 0
 				for i, s := range matmulSizes {
 					p := byCores[s.cores]

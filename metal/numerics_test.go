@@ -16,24 +16,25 @@ import (
 // and functions are off. The bridge asks for the precise functions.
 func TestConformanceNumerics(t *testing.T) {
 	worstPrecise := emulator.Options{Flush: true, Functions: emulator.WorstPrecise, Quick: !thorough.On()}
-	for _, x := range []struct {
+	type combination struct {
 		name  string
 		gpu   emulator.Options
+		p     precision
 		every int
-	}{
-		{"denormals flushed", emulator.Options{Flush: true}, 4},
-		{"denormals flushed, worst precise functions", worstPrecise, 2},
-	} {
-		for _, p := range precisions {
-			t.Run(x.name+", "+p.name, func(t *testing.T) {
-				t.Parallel()
-				b := on(t, emulatortest.Open(t, x.gpu), p.options)
-				defer b.Close()
-				suite := p.suite
-				suite.Every = x.every * thorough.Every(t, 8, "cases")
-				conformance.Run(t, b, suite)
-			})
-		}
+	}
+	var all []combination
+	for _, p := range precisions {
+		all = append(all, combination{"denormals flushed, worst precise functions", worstPrecise, p, 2}, combination{"denormals flushed", emulator.Options{Flush: true}, p, 4})
+	}
+	for _, x := range thorough.Cases(t, 4, "combinations", all) {
+		t.Run(x.name+", "+x.p.name, func(t *testing.T) {
+			t.Parallel()
+			b := on(t, emulatortest.Open(t, x.gpu), x.p.options)
+			defer b.Close()
+			suite := x.p.suite
+			suite.Every = x.every * thorough.Every(t, 30, "cases")
+			conformance.Run(t, b, suite)
+		})
 	}
 	t.Run("where denormals are", func(t *testing.T) {
 		t.Parallel()

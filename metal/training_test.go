@@ -157,7 +157,7 @@ func configurations() map[string]config.Config {
 // TestTraining: ten steps on the emulated GPU equal ten steps on the CPU, up to rounding.
 func TestTraining(t *testing.T) {
 	all := configurations()
-	for _, name := range thorough.Cases(t, 2, "kinds of models", slices.Sorted(maps.Keys(all))) {
+	for _, name := range thorough.Cases(t, 5, "kinds of models", slices.Sorted(maps.Keys(all))) {
 		c := all[name]
 		t.Run(name, func(t *testing.T) {
 			want, err := trainOn(t, c, onCPU(t), nil)
@@ -247,7 +247,7 @@ func TestTrainingBits(t *testing.T) {
 			t.Errorf("losses %v, want %v; weights %.2g away", got.losses, want.losses, far(want.weights, got.weights))
 		}
 	}
-	for _, order := range []emulator.Order{emulator.Reverse, emulator.Random} {
+	for _, order := range thorough.Cases(t, 2, "orders", []emulator.Order{emulator.Random, emulator.Reverse}) {
 		t.Run(order.String(), func(t *testing.T) {
 			got, err := trainOn(t, c, on(t, emulatortest.Open(t, emulator.Options{Order: order, Seed: 5, Workers: 2}), metal.Options{}), nil)
 			same(t, got, err)

@@ -85,12 +85,12 @@ func TestOldestConformance(t *testing.T) {
 	t.Parallel()
 	b := on(t, gpu(t, oldest), metal.Options{})
 	defer b.Close()
-	conformance.Run(t, b, conformance.Options{Every: thorough.Every(t, 12, "cases")})
+	conformance.Run(t, b, conformance.Options{Every: thorough.Every(t, 40, "cases")})
 }
 
 // TestPlainChecked watches every access to memory of the plainest kernels, in both precisions.
 func TestPlainChecked(t *testing.T) {
-	for i, order := range []emulator.Order{emulator.Random, emulator.Reverse} {
+	for i, order := range thorough.Cases(t, 2, "orders", []emulator.Order{emulator.Random, emulator.Reverse}) {
 		p := precisions[i]
 		t.Run(fmt.Sprintf("%s, %s", order, p.name), func(t *testing.T) {
 			t.Parallel()
@@ -101,7 +101,7 @@ func TestPlainChecked(t *testing.T) {
 			defer b.Close()
 			d.watch(b)
 			suite := p.suite
-			suite.Every = 6 * thorough.Every(t, 6, "cases")
+			suite.Every = 6 * thorough.Every(t, 10, "cases")
 			conformance.Run(t, b, suite)
 		})
 	}
@@ -110,7 +110,7 @@ func TestPlainChecked(t *testing.T) {
 // TestOldestTraining: every kind of model trains on the plainest kernels as on the CPU.
 func TestOldestTraining(t *testing.T) {
 	all := configurations()
-	for _, name := range thorough.Cases(t, 4, "kinds of models", slices.Sorted(maps.Keys(all))) {
+	for _, name := range thorough.Cases(t, 8, "kinds of models", slices.Sorted(maps.Keys(all))) {
 		c := all[name]
 		t.Run(name, func(t *testing.T) {
 			want, err := trainOn(t, c, onCPU(t), nil)
@@ -131,7 +131,7 @@ func TestOldestTraining(t *testing.T) {
 // TestSmallThreadgroups: where pipelines allow fewer threads than is wished, threadgroups are smaller, or another kernel does
 // the work.
 func TestSmallThreadgroups(t *testing.T) {
-	for _, threads := range thorough.Cases(t, 2, "sizes", []int{64, 96, 128, 256}) {
+	for _, threads := range thorough.Cases(t, 4, "sizes", []int{64, 96, 128, 256}) {
 		t.Run(fmt.Sprint(threads), func(t *testing.T) {
 			t.Parallel()
 			b := on(t, gpu(t, emulator.GPU{MaxThreads: threads}), metal.Options{})
@@ -140,7 +140,7 @@ func TestSmallThreadgroups(t *testing.T) {
 			if threads < 160 { // the suite has a norm whose rows take as many
 				parts = slices.DeleteFunc(parts, func(s string) bool { return s == "norm" })
 			}
-			conformance.Run(t, b, conformance.Options{Every: 7 * thorough.Every(t, 4, "cases"), Subjects: parts})
+			conformance.Run(t, b, conformance.Options{Every: 7 * thorough.Every(t, 10, "cases"), Subjects: parts})
 			name, reason := named(b.Variants(), "matmul")
 			if plain := threads < 128; plain != (name == "plain") || plain != strings.Contains(reason, "128 threads") {
 				t.Errorf("matmul: %q because %q", name, reason)

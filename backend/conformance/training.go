@@ -78,6 +78,9 @@ func (c *trial) transformer(tape *autodiff.Tape) []watched {
 func trainingCases(s *suite) {
 	for _, recompute := range []bool{false, true} {
 		for _, groups := range []int{1, 3} {
+			if s.o.Every > 1 && recompute != (groups == 3) {
+				continue // two of the four have all four values
+			}
 			c := s.inBody("transformer in %d groups, recompute=%v", groups, recompute)
 			c.Recorder = graph.NewRecorder(2, groups)
 			tape := autodiff.NewTape(c.Recorder, true)

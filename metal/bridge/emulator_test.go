@@ -29,7 +29,7 @@ func TestConformance(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	conformance.Run(t, b, conformance.Options{Every: thorough.Every(t, 10, "cases")})
+	conformance.Run(t, b, conformance.Options{Every: thorough.Every(t, 40, "cases")})
 	if err := b.Close(); err != nil {
 		t.Error(err)
 	}
