@@ -32,8 +32,8 @@ func (t OpTime) Kind() graph.Kind {
 
 // A Positioner is a [Program] that can report how far its step has come.
 type Positioner interface {
-	// Position returns the number of the operation of the body that runs, of whichever group; about, on a device
-	// that runs them in batches. While the update runs it is the number of operations in the body, and
+	// Position returns the number of the operation of the body that runs, in any group. It is approximate on a device
+	// that runs operations in batches. While the update runs it is the number of operations in the body, and
 	// negative while nothing runs. It may be called from any goroutine until Close is.
 	Position() int
 }

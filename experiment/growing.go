@@ -10,8 +10,8 @@ import (
 	"coil/train"
 )
 
-// Growing trains a cell in stages: small models first, each of which starts with the layers of the previous one, grown as
-// [loop.Growth] says; the last stage is the cell's own configuration.
+// Growing trains a cell in stages. Each stage is larger than the one before and starts with its layers, grown as
+// [loop.Growth] says. The last stage is the cell's own configuration.
 type Growing struct {
 	Method string  `toml:"method"`
 	Block  int     `toml:"block"`

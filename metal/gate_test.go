@@ -24,9 +24,9 @@ func failAt(t *testing.T, at int, ran extent) *failing {
 	return d
 }
 
-// TestGate has every single command buffer of three steps fail, two of which are in flight at once. As long as the gate of
-// its step has not opened the weights are whole, and the step is run again. Behind the gate they are not, and an error says
-// so. In no case do the steps end well with other weights.
+// TestGate makes every command buffer of three steps fail, one at a time, with two steps in flight. Until the gate of a step
+// opens, the weights are whole and the step runs again. After it they are not, and an error says so. The steps never end
+// well with other weights.
 func TestGate(t *testing.T) {
 	run := func(d *failing) (weights []float32, gate, launches int, err error) {
 		b := on(t, d, metal.Options{Target: 1}) // a command buffer for each launch

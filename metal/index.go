@@ -87,8 +87,8 @@ func newSortedIndex(key sortKey) *sortedIndex {
 	}
 }
 
-// planSorted places the sorted positions of every index of which an embedding's gradient is taken, from byte at of a slot
-// on, and returns where they end.
+// planSorted places the sorted positions of every index that the gradient of an embedding uses, from byte at of a slot on,
+// and returns where they end.
 func planSorted(r *graph.Recorder, at uint64) (map[sortKey]*sortedIndex, uint64) {
 	sorted := map[sortKey]*sortedIndex{}
 	for _, op := range r.Body() {

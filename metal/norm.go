@@ -16,8 +16,8 @@ const (
 // widest is the longest row of a norm: 512 threads hold 8 vectors of 4 columns each.
 const widest = 512 * 8 * 4
 
-// The gradients of gain and bias are added up from partial sums: at most so many, enough threadgroups to fill a large GPU,
-// and each of at least so many rows, which move more bytes than it does.
+// The gradients of gain and bias are added up from partial sums. There are at most normBlocks of them, enough threadgroups to
+// fill a large GPU, and each covers at least normBlock rows, so that it moves fewer bytes than its rows do.
 const (
 	normBlocks = 256
 	normBlock  = 8
@@ -35,8 +35,8 @@ type rowGroup struct {
 // threadgroup.
 func (l *lowering) byLines() bool { return l.uses(sumsSubject, sumsSIMD) }
 
-// normTeam is the team of a kernel for rows of so many columns: as few vectors for a thread as give a threadgroup that the
-// kernel can have.
+// normTeam is the team of a kernel for rows of cols columns: each thread takes as few vectors as the largest threadgroup of
+// the kernel allows.
 func (l *lowering) normRowGroup(name string, cols int) rowGroup {
 	if cols <= narrow && l.byLines() {
 		threads := l.threads(name+"_1", simdWidth*normSimds)

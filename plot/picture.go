@@ -208,7 +208,7 @@ func (p *picture) at(q Point) Point {
 	return Point{place(p.x.At(q.X), p.left, p.right), place(p.y.At(q.Y), p.bottom, p.top)}
 }
 
-// crisp is the nearest place at which a thin line fills whole pixels, of which there are two a point.
+// crisp is the nearest position at which a thin line fills whole pixels. A point has two pixels.
 func crisp(v float64) float64 { return math.Floor(2*v)/2 + 0.25 }
 
 // axes draws the axes, with labels and faint rules, and decides on the left end of the plot.

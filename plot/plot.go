@@ -35,8 +35,8 @@ type Series struct {
 	// Color is the place in the palette. Series of one thing have the same. A place has a pattern of dashes and a shape of
 	// marks too, so that colours are not needed.
 	Color int
-	// Of, if it is positive, is how many things there are in an order of which this is the one at Color: loops, say. Their
-	// colours go from faint to strong.
+	// Of, if it is positive, is the length of an ordered sequence, such as loops, in which this series has index Color. The
+	// colours of the sequence go from faint to strong.
 	Of int
 }
 

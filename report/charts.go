@@ -299,7 +299,7 @@ func (d drawnSeries) byLoop(c chart, q run.Quantity) chart {
 	return c
 }
 
-// byPart has a line for each part of which there is a value, called by its name.
+// byPart has a line for each part that has a value, labelled with the part's name.
 func (d drawnSeries) byPart(c chart, q run.Quantity) chart {
 	for _, part := range run.Parts(d.of.Keys(), q) {
 		c.Series = append(c.Series, plot.Series{Name: part, Points: d.points(q.Of(part)), Color: len(c.Series), Kind: d.kind})

@@ -104,7 +104,7 @@ func words(s string) cell { return cell{Text: printable(s, mostText)} }
 // mostText is how many characters of a text are shown.
 const mostText = 4000
 
-// exact is a cell for a number, at no space of which a line ends.
+// exact is a cell for a number that is never broken across lines.
 func exact(x float64, text string) cell {
 	return cell{Text: format.NoBreak(text), Value: strconv.FormatFloat(x, 'g', -1, 64), Class: "number"}
 }
@@ -204,8 +204,8 @@ func title(records []*Record) string {
 	return format.Plural(len(records), "run")
 }
 
-// labelsOf tells runs apart shortly: by their names, else by the part of their ids that is random, else by their ids; and
-// by their models, if these differ.
+// labelsOf gives runs short, distinct labels: their names, or else the random part of their ids, or else their whole ids;
+// and their models, if these differ.
 func labelsOf(records []*Record) []string {
 	var labels []string
 	for _, of := range []func(*Record) string{

@@ -30,8 +30,8 @@ const (
 	Crashed  Status = "crashed" // its process ended without a message
 )
 
-// Record is what a run tells of itself. What a killed process did after its last checkpoint, and a resumed run did again,
-// is in it once: see [run.History].
+// Record summarizes a run. Steps that a killed process made after its last checkpoint, and that the resumed run repeated,
+// are in it once: see [run.History].
 type Record struct {
 	Path   string // of the run's directory
 	Info   run.Info
@@ -46,7 +46,7 @@ type Record struct {
 	omitted []string // what could not be read, in words
 }
 
-// Read reads what there is of a run, which may be growing. What can't be read is told in the report.
+// Read reads a run, which may still be growing. The report says what can't be read.
 func Read(r *run.Run) *Record {
 	rec := &Record{Path: r.Path(), Info: r.Info(), history: run.NewHistory(run.CurvePoints)}
 	rec.readEvents(r)
@@ -222,7 +222,7 @@ type Summary struct {
 	HeldOutLoss *run.Number   `json:"held_out_loss,omitempty"`
 	Best        *run.Number   `json:"best,omitempty"` // of held_out, in any evaluation
 	BestStep    int           `json:"best_step,omitempty"`
-	Seconds     run.Number    `json:"seconds"` // of training; or of running, with evaluations and pauses, if the run tells only that
+	Seconds     run.Number    `json:"seconds"` // of training; or of the whole run, with evaluations and pauses, if that is all that is known
 	Crash       *run.Crash    `json:"crash,omitempty"`
 }
 

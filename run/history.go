@@ -75,7 +75,7 @@ type sampled struct {
 	samples []Sample
 }
 
-// NewHistory is a history whose curves have at most so many points; see [curve.New].
+// NewHistory is a history whose curves have at most the given number of points; see [curve.New].
 func NewHistory(points int) *History {
 	return &History{Phase: PhasePreparing, Train: newSeries(points), HeldOut: newSeries(points), at: curve.New(CurvePoints), UnknownKinds: map[string]int{}}
 }

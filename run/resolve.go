@@ -88,8 +88,8 @@ func exists(path string) bool {
 }
 
 // Resolve returns the directory of the run that is meant by what a user typed: "latest" for the run that root/latest
-// points to, the path of a run, the id of a run in root, the name of runs in root, of which it is the newest, or the beginning
-// of only one such id or name, in this order.
+// points to, the path of a run, the id of a run in root, the name of runs in root, which means the newest of them, or the
+// beginning of exactly one such id or name, in this order.
 // The error names runs that could have been meant.
 func Resolve(root, nameOrPath string) (string, error) {
 	if nameOrPath == latestName {

@@ -104,7 +104,7 @@ func Loops(keys []Key, q Quantity) []int {
 	return loops
 }
 
-// Parts are the parts of which the keys have a quantity, in the order of the keys.
+// Parts returns the parts for which the keys have the quantity, in the order of the keys.
 func Parts(keys []Key, q Quantity) []string {
 	var parts []string
 	for _, k := range keys {

@@ -137,7 +137,7 @@ func Render(t Task, tokens []int32) string {
 
 // minQuestions is the fewest different questions either split may have. The
 // standard error of an accuracy measured on 100 questions is up to 5 points;
-// with fewer, held-out accuracy hardly tells one model from another.
+// with fewer, held-out accuracy can hardly distinguish two models.
 const minQuestions = 100
 
 // tally counts different questions by split.
@@ -153,8 +153,8 @@ func (t *tally) add(question uint64) {
 
 func (t tally) enough() bool { return min(t[Train], t[HeldOut]) >= minQuestions }
 
-// countSequences counts the questions that are sequences of n tokens, each any
-// of so many: it goes through them one by one, as an odometer does, until both
+// countSequences counts the questions that are sequences of n tokens from a
+// vocabulary of the given size. It enumerates them like an odometer until both
 // splits have enough or there are no more.
 func countSequences(n, tokens int) tally {
 	var count tally
@@ -220,7 +220,7 @@ func (r *rng) seed(seed, index, stream uint64) {
 
 // below returns a uniform integer in [0, n), n > 0, exactly: it takes the high
 // word of n·x, x a random 64-bit word, and rejects the 2^64 mod n smallest low
-// words, of which some results would have one more than others (Lemire, "Fast
+// words, which would make some results more frequent than others (Lemire, "Fast
 // Random Integer Generation in an Interval", 2019).
 func (r *rng) below(n uint64) uint64 {
 	high, low := bits.Mul64(r.pcg.Uint64(), n)

@@ -195,7 +195,7 @@ func (c thought) shift() Layer {
 	return l
 }
 
-// input is the state of a text of n + m tokens before loop t, of which those from position n + t on have no token.
+// input is the state of a text of n + m positions before loop t. Positions from n + t on have no token yet.
 func (c thought) input(tokens []int, t int) [][]float64 {
 	x := make([][]float64, c.n+c.m)
 	for i := range x {

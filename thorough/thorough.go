@@ -13,8 +13,7 @@ const variable = "COIL_TESTS"
 // On reports whether the tests run in full.
 func On() bool { return os.Getenv(variable) == "all" }
 
-// Every is 1 if the tests run in full. Otherwise it is n, and the log says that of the cases, of which each n-th is run, the
-// others are left out.
+// Every is 1 if the tests run in full. Otherwise it is n, and the log says that only every n-th case runs.
 func Every(t testing.TB, n int, cases string) int {
 	t.Helper()
 	if On() {
@@ -24,7 +23,7 @@ func Every(t testing.TB, n int, cases string) int {
 	return n
 }
 
-// Cases are all cases if the tests run in full, and otherwise each n-th one, the first among them, which the log says.
+// Cases returns all cases if the tests run in full. Otherwise it returns the first and every n-th after it, and the log says so.
 func Cases[T any](t testing.TB, n int, what string, all []T) []T {
 	t.Helper()
 	every := Every(t, n, what)

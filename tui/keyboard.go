@@ -13,8 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// keyboard is a terminal's input, of which bubbletea sees whole sequences only. bubbletea takes the end of a read for the end
-// of a sequence, and what is left of one that is cut for keys.
+// keyboard is a terminal's input that hands only whole sequences to bubbletea. bubbletea takes the end of a read for the end
+// of a sequence, and the rest of a sequence that was cut for keys.
 type keyboard struct {
 	*os.File
 	assembler

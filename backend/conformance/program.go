@@ -72,7 +72,7 @@ const (
 	headWidth      = 12
 )
 
-// head records a linear classifier of embedded tokens, with everything that tells groups apart: inputs, outputs,
+// head records a linear classifier of embedded tokens, with everything that differs between groups: inputs, outputs,
 // accumulators, and an update that reads them.
 func (c *trial) head() {
 	n := headLength * c.Sequences()

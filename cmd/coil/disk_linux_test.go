@@ -45,6 +45,6 @@ func TestFullDisk(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	mustCoil(t, "resume", path, "--checkpoint.keep", "1") // of which two have room
+	mustCoil(t, "resume", path, "--checkpoint.keep", "1") // two of them have room
 	wantSame(t, path, whole)
 }

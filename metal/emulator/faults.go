@@ -124,8 +124,8 @@ func (p *pipeline) describe(f *cFault, ran map[uint32]*pipeline) (text, place st
 	return text, fmt.Sprint(f.Kind, at, at2, f.Launch2)
 }
 
-// place is the line of the source for an address of code. Where the compiler has merged calls and dropped their line the site
-// tells it; what belongs to no line, as a function's entry, has the kernel's.
+// place is the line of the source for an address of code. Where the compiler has merged calls and dropped their line, the site
+// gives it. Code that belongs to no line, such as a function's entry, has the kernel's.
 func (p *pipeline) place(pc uint64, site uint32) string {
 	if p.lib.lines == nil {
 		p.lib.lines = readLines(p.lib.file)

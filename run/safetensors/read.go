@@ -229,7 +229,7 @@ func integers(array []byte) ([]uint64, error) {
 }
 
 // eachMember calls do for each member of an object, in order; object is a part of valid JSON. Unlike json.Unmarshal it refuses
-// a key that comes twice, and tells "shape" from "Shape"; and it is fast, for headers of very many tensors.
+// a key that comes twice and distinguishes "shape" from "Shape". It is fast enough for headers of very many tensors.
 func eachMember(object []byte, do func(key string, value []byte) error) error {
 	if object[0] != '{' {
 		return errors.New("not a JSON object")
