@@ -13,6 +13,7 @@ import (
 
 	"coil/config"
 	"coil/experiment"
+	"coil/thorough"
 
 	"github.com/spf13/pflag"
 )
@@ -150,12 +151,15 @@ func words(line string) []string {
 func TestDocuments(t *testing.T) {
 	pages := documents(t)
 	blocks := 0
+	var names []string
 	for _, name := range slices.Sorted(maps.Keys(pages)) {
-		all := sessions(pages[name])
-		blocks += len(all)
-		if len(all) == 0 {
-			continue
+		n := len(sessions(pages[name]))
+		if blocks += n; n > 0 {
+			names = append(names, name)
 		}
+	}
+	for _, name := range thorough.Cases(t, 3, "documents", names) {
+		all := sessions(pages[name])
 		t.Run(name, func(t *testing.T) {
 			t.Chdir(t.TempDir())
 			for _, s := range all {

@@ -19,6 +19,7 @@ import (
 
 	"coil/run"
 	"coil/run/runtest"
+	"coil/thorough"
 )
 
 // needPrograms skips a test for which a program is not installed; with COIL_REQUIRE=all it fails.
@@ -351,7 +352,7 @@ func TestKill(t *testing.T) {
 	}
 	args := append(flags, path)
 	inside, kills := 0, 0
-	for i := range 8 {
+	for i := range 8 / thorough.Every(t, 2, "kills") {
 		p := start(t, "coil", append(args, "--workers", fmt.Sprint(1+i%3))...)
 		p.until(func() bool { return steps(path) >= 0 })
 		if i%2 == 0 {

@@ -513,7 +513,7 @@ func TestTimeWithoutLooking(t *testing.T) {
 	p.await(t, "\x1b[?1049h")
 	p.await(t, "finished")
 	trained := time.Since(begin)
-	time.Sleep(trained + 3*time.Second)
+	time.Sleep(trained + 1500*time.Millisecond)
 	p.press(t, "q")
 	p.wantExit(t, 0)
 	took := regexp.MustCompile(`after 12 steps, ([\d.]+ m?s): `).FindStringSubmatch(p.tail(t))
