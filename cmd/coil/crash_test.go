@@ -17,6 +17,7 @@ import (
 	"coil/report"
 	"coil/run"
 	"coil/run/runtest"
+	"coil/thorough"
 )
 
 // crashEnv, in the environment of coil in tests, names a file. As soon as it is there, the process that trains the run crashes
@@ -88,7 +89,7 @@ func TestCrash(t *testing.T) {
 			}
 		}
 	}
-	for _, k := range []struct {
+	crashes := []struct {
 		name   string
 		do     func(t *testing.T, r *run.Run, ask string)
 		reason string // in the trace, "" for none
@@ -103,7 +104,8 @@ func TestCrash(t *testing.T) {
 		{"SIGABRT", signal(syscall.SIGABRT), "SIGABRT: abort", exitCrashed, false},
 		{"SIGSEGV", signal(syscall.SIGSEGV), "SIGSEGV: segmentation violation", exitCrashed, false},
 		{"SIGKILL", signal(syscall.SIGKILL), "", 128 + 9, false},
-	} {
+	}
+	for _, k := range thorough.Cases(t, 3, "crashes", crashes) {
 		t.Run(k.name, func(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
