@@ -101,7 +101,7 @@ answer  0
 
 // Explain solves the sampler's problems, with whole names or letters, and each line of the solution follows from those above.
 func TestExplainIGSMSteps(t *testing.T) {
-	for name, task := range igsmTasks(t) {
+	for name, task := range igsmTasks() {
 		t.Run(name, func(t *testing.T) {
 			s, ex := task.NewSampler(), NewExample(task)
 			for i := range uint64(30) {

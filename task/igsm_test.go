@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"coil/metric"
@@ -19,8 +20,8 @@ var (
 	littleIGSM = IGSM{5, 3, 2, 6, 6, mostOperands, lightLaw, nil, wholeNames, askOne, 0}
 )
 
-func igsmTasks(t *testing.T) map[string]*igsm {
-	t.Helper()
+// igsmTasks makes tasks of all kinds, once for all tests: it takes a second.
+var igsmTasks = sync.OnceValue(func() map[string]*igsm {
 	tasks := make(map[string]*igsm)
 	for _, c := range []IGSM{
 		paperIGSM,
@@ -37,12 +38,12 @@ func igsmTasks(t *testing.T) map[string]*igsm {
 	} {
 		task, err := c.New()
 		if err != nil {
-			t.Fatalf("%+v: %v", c, err)
+			panic(fmt.Sprintf("%+v: %v", c, err))
 		}
 		tasks[fmt.Sprintf("%+v", c)] = task.(*igsm)
 	}
 	return tasks
-}
+})
 
 var (
 	igsmName   = regexp.MustCompile(`[A-Z]#[A-Z]`)
@@ -53,7 +54,7 @@ var (
 // other solver finds, the operations of their kind, and nothing superfluous.
 func TestIGSMFollowsTheDefinition(t *testing.T) {
 	every := thorough.Every(t, 5, "examples")
-	for name, task := range igsmTasks(t) {
+	for name, task := range igsmTasks() {
 		t.Run(name, func(t *testing.T) {
 			s, ex := task.NewSampler(), NewExample(task)
 			for i := range uint64(1000 / every) {
