@@ -169,7 +169,7 @@ var pageTables = map[string]string{
 		"Held-out problems have solution templates that never occur in training.",
 	"task.group-word": "The product of elements of a finite group, after every element or after the last ([Merrill et al., 2024](https://arxiv.org/abs/2404.08819)).",
 	"task.assignment": "Variable assignment ([Saunshi et al., 2024](https://arxiv.org/abs/2409.19044)): `n=22`, `a=n`, what is `a`? At depth 0, 1 and more, as equations or programs, with examples before the question if wanted.",
-	"task.teacher":    "What a random transformer writes after a random prompt: its chain of thought, or the next token at each position. `coil theory cot --save` and `coil theory looped --save` make runs on it.",
+	"task.teacher":    "What a random transformer writes after a random prompt: its chain of thought, or the next token at each position. `coil theory cot --save RUN` and `coil theory looped --save RUN` make runs on it.",
 	"task.noise":      "Random tokens, from which nothing can be learnt; for measuring speed.",
 	"train":           "The optimizer and its schedule. AdamW's keys have no effect with Adafactor.",
 	"evaluate":        "Measurements on held-out examples during and after training.",

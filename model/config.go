@@ -26,7 +26,7 @@ type Config struct {
 	Bias           bool       `toml:"bias" help:"biases in linear layers and layernorms" also:"use_bias"`
 	QKVBias        bool       `toml:"qkv_bias" help:"biases of queries, keys and values, if bias is true" also:"attention_bias,use_qkv_bias,add_qkv_bias"`
 	Attention      Attention  `toml:"attention" help:"softmax, or hard: all weight on the position with the largest score, of equal ones the newest, so that queries and keys get no gradient"`
-	AttentionScale float64    `toml:"attention_scale" help:"factor of attention's scores; 0: 1/√w for heads of width w" limits:"[0,1e6]" also:"softmax_scale,scale_attn,attention_multiplier,query_pre_attn_scalar"`
+	AttentionScale float64    `toml:"attention_scale" help:"factor of attention's scores; 0: 1/sqrt(w) for heads of width w" limits:"[0,1e6]" also:"softmax_scale,scale_attn,attention_multiplier,query_pre_attn_scalar"`
 	Tied           bool       `toml:"tied" help:"use the embedding, transposed, as the head" also:"tie_embeddings,tie_word_embeddings,weight_tying,tie_weights"`
 	InitStd        float64    `toml:"init_std" help:"weight matrices start as normal(0, init_std)" limits:"(0,100)" also:"initializer_range,init_scale,init_range"`
 	Injection      Injection  `toml:"injection" help:"give the looped block its input e in each loop: none, add (s + e) or linear (s·A + e·B)"`

@@ -30,7 +30,7 @@ type Teacher struct {
 	Heads      int     `toml:"heads" help:"heads of each of its layers" limits:"[1,64]"`
 	HeadWidth  int     `toml:"head_width" help:"width of a head" limits:"[1,256]"`
 	Hidden     int     `toml:"hidden" help:"width of its feed-forward layers" limits:"[1,65536]"`
-	Scale      float64 `toml:"scale" help:"factor of attention's scores; 0 is 1/√head_width" limits:"[0,1e6]"`
+	Scale      float64 `toml:"scale" help:"factor of attention's scores; 0 is 1/sqrt(head_width)" limits:"[0,1e6]"`
 	Weights    uint64  `toml:"weights" help:"seed of its weights"`
 }
 
