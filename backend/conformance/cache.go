@@ -147,7 +147,7 @@ func sharedCases(s *suite) {
 	var programs []backend.Program
 	var trials []*trial
 	for _, x := range []struct{ sequences, groups, length int }{{2, 2, 5}, {1, 4, 1}, {4, 1, 1}, {1, 4, 3}} {
-		c := s.inBody("%d groups of %d sequences take turns with others, length=%d", x.groups, x.sequences, x.length)
+		c := s.inBody("%d groups of %d sequences take turns with others, length=%d", x.groups, x.sequences, x.length).kept()
 		c.Recorder = graph.NewRecorder(x.sequences, x.groups)
 		at := c.index(make([]int32, batch))
 		both := c.sharedCache("cache", 2*d, b)

@@ -131,7 +131,7 @@ func (c *trial) steps(n int, f func(t int) []float32, ops ...graph.Op) {
 			b.Free()
 		}
 	}()
-	if c.skip() {
+	if c.omitted {
 		return
 	}
 	for _, op := range ops {

@@ -119,7 +119,7 @@ func (c *trial) draw() {
 }
 
 func (s *suite) newHead(sequences, groups int) (*trial, backend.Program) {
-	c := s.inBody("%d groups of %d sequences", groups, sequences)
+	c := s.inBody("%d groups of %d sequences", groups, sequences).kept()
 	c.Recorder = graph.NewRecorder(sequences, groups)
 	c.head()
 	p, err := s.b.Compile(c.Recorder)
@@ -148,7 +148,7 @@ func groupCases(s *suite) {
 	}
 
 	// Steps in flight give their results in order.
-	c := s.inUpdate("in flight")
+	c := s.inUpdate("in flight").kept()
 	mean := c.state("mean", 1, 3, list(1, 2, 3))
 	c.Record(&graph.EMA{X: c.weight("X", 1, 3, always(0)), Mean: mean, Decay: c.Scalar()})
 	c.Result(mean)

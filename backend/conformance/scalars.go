@@ -12,7 +12,7 @@ import (
 // permits, and must give the same results.
 func scalarCases(s *suite) {
 	const n, classes, loops = 6, 8, 3
-	c := s.inBody("many scalars")
+	c := s.inBody("many scalars").kept()
 	unused, beta, decay := c.Scalar(), c.Scalar(), c.Scalar()
 	rate, correct2, correct1 := c.Scalar(), c.Scalar(), c.Scalar()
 	exitScale, lossScale := c.Scalar(), c.Scalar()

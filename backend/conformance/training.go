@@ -81,7 +81,7 @@ func trainingCases(s *suite) {
 			if s.o.Every > 1 && recompute != (groups == 3) {
 				continue // two of the four have all four values
 			}
-			c := s.inBody("transformer in %d groups, recompute=%v", groups, recompute)
+			c := s.inBody("transformer in %d groups, recompute=%v", groups, recompute).kept()
 			c.Recorder = graph.NewRecorder(2, groups)
 			tape := autodiff.NewTape(c.Recorder, true)
 			tape.Recompute = recompute
@@ -112,7 +112,7 @@ func trainingCases(s *suite) {
 			p.Close()
 		}
 	}
-	c := s.inBody("transformer without gradients")
+	c := s.inBody("transformer without gradients").kept()
 	c.transformer(autodiff.NewTape(c.Recorder, false))
 	p, err := c.b.Compile(c.Recorder)
 	if err != nil {
