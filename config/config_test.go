@@ -4,11 +4,9 @@ import (
 	"math"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 
-	"coil/config/schema"
 	"coil/model"
 	"coil/task"
 
@@ -132,6 +130,10 @@ var legal = map[string]string{
 // Every key can be set, alone and with all others, and is written and read back.
 func TestSetEveryKey(t *testing.T) {
 	all := Default()
+	defaults := map[string]string{}
+	for _, k := range all.Keys() {
+		defaults[k.Name] = k.Value()
+	}
 	for _, k := range all.Keys() {
 		value, ok := legal[k.Name]
 		if !ok {
@@ -146,9 +148,7 @@ func TestSetEveryKey(t *testing.T) {
 		for _, other := range one.Keys() {
 			want := value
 			if other.Name != k.Name {
-				d := Default()
-				i := slices.IndexFunc(d.Keys(), func(x schema.Key) bool { return x.Name == other.Name })
-				want = d.Keys()[i].Value()
+				want = defaults[other.Name]
 			}
 			if got := other.Value(); got != want {
 				t.Errorf("%s set to %q: %s is %q, want %q", k.Name, value, other.Name, got, want)

@@ -48,7 +48,7 @@ func TestConformance(t *testing.T) {
 		}
 	}
 	o := suite
-	o.Every = max(1, o.Every) * thorough.Every(t, 4, "cases")
+	o.Every = max(1, o.Every) * thorough.Every(t, 12, "cases")
 	conformance.RunTogether(t, backends, o)
 }
 

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"coil/model"
+	"coil/thorough"
 )
 
 // Step of central differences. Their error is that of the third derivative, h²/6 of it, and of the loss's own rounding,
@@ -90,7 +91,7 @@ func checkGradient(t *testing.T, weights, gradient Parameters, loss func(Paramet
 }
 
 func TestGradientIsThatOfTheLoss(t *testing.T) {
-	for _, c := range Cases() {
+	for _, c := range thorough.Cases(t, 3, "models", Cases()) {
 		t.Run(strings.ReplaceAll(c.Name, " ", "-"), func(t *testing.T) {
 			t.Parallel()
 			r := newCase(t, c)
