@@ -21,6 +21,8 @@ type theoryFlags struct {
 	seed                  uint64
 	snap, explain, asJSON bool
 	save                  string
+	train                 bool
+	keeping               keepingFlags
 	backends              backendFlags
 }
 
@@ -72,11 +74,16 @@ func finish(cmd *cobra.Command, build builder) (*cobra.Command, builder) {
 	f.BoolVar(&o.explain, "explain", false, "show the first example, loop by loop")
 	f.BoolVar(&o.asJSON, "json", false, "print JSON")
 	f.StringVar(&o.save, "save", "", "also make a run with these weights in this `folder`, which must be empty or new, and evaluate it")
+	f.BoolVar(&o.train, "train", false, "instead of running it, train from its weights with noise: does gradient descent keep them?")
+	o.keeping.add(cmd)
 	o.backends.add(cmd)
 	cmd.Args = exactArgs(0, "flags only")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if o.explain && o.asJSON {
 			return usageError{fmt.Errorf("--explain and --json: an explanation is text; give one of them")}
+		}
+		if err := o.keeping.check(cmd, o); err != nil {
+			return err
 		}
 		begun := time.Now()
 		c, err := build(o)
@@ -85,10 +92,13 @@ func finish(cmd *cobra.Command, build builder) (*cobra.Command, builder) {
 		}
 		built := time.Since(begun)
 		var t *theory.Trainable
-		if o.save != "" {
+		if o.save != "" || o.train {
 			if t, err = asUsage(c.Trainable()); err != nil {
 				return err
 			}
+		}
+		if o.train {
+			return trainTheory(cmd, c, t, o)
 		}
 		if err := runTheory(cmd.OutOrStdout(), c, built, o); err != nil || t == nil {
 			return err
