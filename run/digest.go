@@ -89,7 +89,7 @@ func (d *digest) add(line []byte) {
 		d.kept = slices.DeleteFunc(d.kept, func(e keptEvent) bool { return e.kind == KindCheckpoint })
 		d.recount()
 	case k.class == evaluations && len(k.line) > digestTail:
-		k.line = withoutSamples(k.line)
+		k.line = withoutDetails(k.line)
 	}
 	if len(k.line) > longestKept {
 		return
@@ -147,13 +147,13 @@ func keep(line []byte) (keptEvent, bool) {
 	return k, true
 }
 
-// withoutSamples is an evaluation without its samples.
-func withoutSamples(line []byte) []byte {
+// withoutDetails is an evaluation without its samples and its trace.
+func withoutDetails(line []byte) []byte {
 	e, err := decodeEvent(line)
 	if err != nil || e.Eval == nil {
 		return line
 	}
-	e.Eval.Samples = nil
+	e.Eval.Samples, e.Eval.Trace = nil, nil
 	b, err := encodeEvent(e)
 	if err != nil {
 		return line

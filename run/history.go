@@ -17,7 +17,8 @@ const (
 	mostCurves  = 256  // of training, and of evaluation
 	mostLogged  = 2000
 	mostSamples = 64
-	mostSampled = 4 // evaluations whose samples are kept
+	mostSampled = 4   // evaluations whose samples and traces are kept
+	mostTraced  = 256 // rows and columns of a trace
 	mostGarbled = 16
 	mostUnknown = 64
 	longestText = 4000 // bytes
@@ -61,6 +62,7 @@ type History struct {
 	UnknownMembers map[string]int
 
 	sampled  []sampled
+	traces   []tracedAt
 	life     time.Time     // begin of the newest process
 	lives    time.Duration // of the processes before
 	reported Point         // the newest report: its step and seconds
@@ -73,6 +75,22 @@ type History struct {
 type sampled struct {
 	step    int
 	samples []Sample
+}
+
+// tracedAt is the trace of an evaluation.
+type tracedAt struct {
+	step  int
+	trace *Trace
+}
+
+// clipped is a trace of bounded size.
+func (t *Trace) clipped() *Trace {
+	c := &Trace{About: clip(t.About), Columns: t.Columns[:min(len(t.Columns), mostTraced)], Note: clip(t.Note)}
+	for _, r := range t.Rows[:min(len(t.Rows), mostTraced)] {
+		r.Cells = r.Cells[:min(len(r.Cells), mostTraced)]
+		c.Rows = append(c.Rows, r)
+	}
+	return c
 }
 
 // NewHistory is a history whose curves have at most the given number of points; see [curve.New].
@@ -100,6 +118,10 @@ func (h *History) Add(e Event) {
 		if e.Eval != nil && len(e.Eval.Samples) > 0 {
 			h.sampled = append(h.sampled, sampled{e.Step, slices.Clone(e.Eval.Samples[:min(len(e.Eval.Samples), mostSamples)])})
 			h.sampled = h.sampled[max(0, len(h.sampled)-mostSampled):]
+		}
+		if e.Eval != nil && e.Eval.Trace != nil {
+			h.traces = append(h.traces, tracedAt{e.Step, e.Eval.Trace.clipped()})
+			h.traces = h.traces[max(0, len(h.traces)-mostSampled):]
 		}
 	case KindCheckpoint:
 		h.saved, h.isSaved = e.Step, true
@@ -192,6 +214,7 @@ func (h *History) rewind(step int) {
 	h.HeldOut.rewind(step)
 	h.at.Rewind(float64(step))
 	h.sampled = slices.DeleteFunc(h.sampled, func(s sampled) bool { return s.step > step })
+	h.traces = slices.DeleteFunc(h.traces, func(t tracedAt) bool { return t.step > step })
 }
 
 // log appends an event to the log, without what is large in it.
@@ -261,6 +284,14 @@ func (h *History) Follow(er *EventReader, until time.Time) (changed, more bool, 
 func (h *History) Samples() (step int, samples []Sample) {
 	if n := len(h.sampled); n > 0 {
 		return h.sampled[n-1].step, h.sampled[n-1].samples
+	}
+	return 0, nil
+}
+
+// Trace is that of the newest evaluation that has one, and its step; nil if there is none.
+func (h *History) Trace() (step int, t *Trace) {
+	if n := len(h.traces); n > 0 {
+		return h.traces[n-1].step, h.traces[n-1].trace
 	}
 	return 0, nil
 }

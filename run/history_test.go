@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -209,5 +210,29 @@ func TestLeft(t *testing.T) {
 	h.Setup, h.Latest, h.PerStep = Setup{Steps: 12e12}, 0, 1
 	if left := h.Left(); left != 12e12 {
 		t.Errorf("%g s are left, want %g", left, 12e12)
+	}
+}
+
+// The trace of the newest evaluation is kept, taken back with it, and of bounded size.
+func TestTrace(t *testing.T) {
+	h := NewHistory(10)
+	if _, trace := h.Trace(); trace != nil {
+		t.Error("a trace of nothing")
+	}
+	for step := 1; step <= 9; step++ {
+		wide := TraceRow{Label: "loop", Cells: make([]TraceCell, 1000)}
+		h.Add(Event{Kind: KindEval, Step: step, Eval: &Eval{Trace: &Trace{About: strings.Repeat("a", 9000), Rows: slices.Repeat([]TraceRow{wide}, 1000)}}})
+	}
+	step, trace := h.Trace()
+	if step != 9 || len(trace.Rows) != mostTraced || len(trace.Rows[0].Cells) != mostTraced || len(trace.About) != longestText {
+		t.Errorf("the trace of step %d has %d rows and an introduction of %d bytes", step, len(trace.Rows), len(trace.About))
+	}
+	h.Add(Event{Kind: KindResume, Step: 7})
+	if step, _ := h.Trace(); step != 7 {
+		t.Errorf("after going back to step 7 the trace is of step %d", step)
+	}
+	h.Add(Event{Kind: KindResume, Step: 1})
+	if step, trace := h.Trace(); trace != nil {
+		t.Errorf("after going back to step 1 there is a trace of step %d", step)
 	}
 }

@@ -62,6 +62,7 @@ type Eval struct {
 	Loops    []LoopScore       `json:"loops,omitempty"`
 	Other    map[string]Number `json:"other,omitempty"` // numbers without a member; each is a curve
 	Samples  []Sample          `json:"samples,omitempty"`
+	Trace    *Trace            `json:"trace,omitempty"` // of a model that has the weights of a construction
 }
 
 // A KindScore is the score of one kind of examples.
@@ -86,4 +87,27 @@ type Sample struct {
 	Want     string `json:"want"`
 	Said     string `json:"said"`
 	Right    bool   `json:"right"` // the answer is right
+}
+
+// A Trace follows an example through the loops, as a table.
+type Trace struct {
+	About   string     `json:"about"`
+	Columns []string   `json:"columns"` // what the rows' labels are, then the name of each column
+	Rows    []TraceRow `json:"rows"`
+	Note    string     `json:"note,omitempty"` // what came of it
+}
+
+// A TraceRow is what the columns hold at a time.
+type TraceRow struct {
+	Label string      `json:"label"`
+	Loop  int         `json:"loop,omitempty"` // after which it is, from 1; 0 if it is of no loop
+	Cells []TraceCell `json:"cells"`
+}
+
+// A TraceCell is what a column holds.
+type TraceCell struct {
+	Text  string `json:"text"`
+	Below string `json:"below,omitempty"` // a second line
+	Tone  int    `json:"tone,omitempty"`  // 0 plain; −1 faint: nothing, or replaced later; from 1 on one of some things that differ
+	From  []int  `json:"from,omitempty"`  // the columns, from 0, that it comes from in the row above
 }

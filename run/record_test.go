@@ -201,7 +201,7 @@ func TestNumbersOfARecord(t *testing.T) {
 		t.Errorf("a report of training has %d numbers, of which %d come", want, got)
 	}
 	score := Score{one, one, one}
-	eval := &Eval{score, one, []KindScore{{"a", score}}, []LoopScore{{7, score, one}}, map[string]Number{"a": 1}, nil}
+	eval := &Eval{score, one, []KindScore{{"a", score}}, []LoopScore{{7, score, one}}, map[string]Number{"a": 1}, nil, nil}
 	if got, want := len(maps.Collect(eval.Numbers())), count(eval); got != want {
 		t.Errorf("an evaluation has %d numbers, of which %d come", want, got)
 	}

@@ -2,14 +2,12 @@ package theory
 
 import (
 	"fmt"
-	"io"
 	"math/bits"
 	"math/rand/v2"
 	"strconv"
-	"strings"
-	"unicode/utf8"
 
 	"coil/format"
+	"coil/run"
 )
 
 // composition is the layer of Theorem 5.1 of Saunshi et al. It composes g_1∘g_2∘…∘g_n in ⌈log₂ n⌉ loops.
@@ -207,50 +205,55 @@ func (e *compositionExample) Right(last, _ [][]float64) (right, answers int) {
 	return right, 1
 }
 
-// Explain shows which elements each position has composed, and what they come to. Of long words it shows the end.
-func (e *compositionExample) Explain(w io.Writer, states [][][]float64) {
+// Tokens is the word behind #.
+func (e *compositionExample) Tokens() []int { return append([]int{e.group.Order()}, e.word...) }
+
+// Trace shows which elements each position has composed, and what they come to. Of long words it shows the end.
+func (e *compositionExample) Trace(states [][][]float64) *run.Trace {
 	const shown = 12
-	first := max(0, e.n+1-shown)
-	text := func(x []float64) string {
-		if g := decode(x[:e.m]); g < len(e.group.Texts) {
-			return e.group.Texts[g]
-		}
-		return "?"
-	}
+	w := window{max(0, e.n+1-shown)}
 	factors := make([][2]int, e.n+1) // the first and last element of a position's product; 1, 0 is none
 	for i := range factors {
 		factors[i] = [2]int{max(1, i), i}
 	}
-	name := func(f [2]int) string {
-		switch {
-		case f[0] > f[1]:
-			return "·"
-		case f[0] == f[1]:
-			return fmt.Sprintf("g%d", f[0])
+	t := &run.Trace{About: "A loop puts the product of two positions into each; · is the identity of the token #.", Columns: []string{"position"}}
+	row := func(label string, loop int, x [][]float64) {
+		r := run.TraceRow{Label: label, Loop: loop}
+		for i := w.first; i <= e.n; i++ {
+			c := run.TraceCell{Text: "·", Below: "?", Tone: faint}
+			if g := decode(x[i][:e.m]); g < len(e.group.Texts) {
+				c.Below = e.group.Texts[g]
+			}
+			if f := factors[i]; f[0] <= f[1] {
+				c.Text, c.Tone = fmt.Sprintf("g%d…g%d", f[0], f[1]), 0
+				if f[0] == f[1] {
+					c.Text = fmt.Sprintf("g%d", f[0])
+				}
+				if f == [2]int{1, e.n} {
+					c.Tone = strong
+				}
+				if loop > 0 {
+					c.From = w.from(e.targets(i))
+				}
+			}
+			r.Cells = append(r.Cells, c)
 		}
-		return fmt.Sprintf("g%d…g%d", f[0], f[1])
+		t.Rows = append(t.Rows, r)
 	}
-	numbers, names, values := []string{"position"}, []string{"start"}, []string{""}
-	for i := first; i <= e.n; i++ {
-		numbers = append(numbers, strconv.Itoa(i))
-		names, values = append(names, name(factors[i])), append(values, text(e.input(e.word)[i]))
+	for i := w.first; i <= e.n; i++ {
+		t.Columns = append(t.Columns, strconv.Itoa(i))
 	}
-	rows := [][]string{numbers, names, values}
-	for t, x := range states {
+	row("start", 0, e.input(e.word))
+	for n, x := range states {
 		next := make([][2]int, len(factors))
-		names, values := []string{fmt.Sprintf("loop %d", t+1)}, []string{""}
 		for i := range next {
 			left, right := e.targets(i)
 			next[i] = join(factors[left], factors[right])
-			if i >= first {
-				names, values = append(names, name(next[i])), append(values, text(x[i]))
-			}
 		}
 		factors = next
-		rows = append(rows, names, values)
+		row(fmt.Sprintf("loop %d", n+1), n+1, x)
 	}
-	fmt.Fprintf(w, "A loop puts the product of two positions into each; · is the identity of the token #.\n\n")
-	writeColumns(w, rows)
+	return t
 }
 
 // join is the factors of a product.
@@ -262,29 +265,4 @@ func join(a, b [2]int) [2]int {
 		return a
 	}
 	return [2]int{a[0], b[1]}
-}
-
-// writeColumns writes rows, the first column to the left and the others to the right.
-func writeColumns(w io.Writer, rows [][]string) {
-	var widths []int
-	for _, r := range rows {
-		for i, s := range r {
-			if i == len(widths) {
-				widths = append(widths, 0)
-			}
-			widths[i] = max(widths[i], utf8.RuneCountInString(s))
-		}
-	}
-	for _, r := range rows {
-		var line strings.Builder
-		for i, s := range r {
-			gap := strings.Repeat(" ", widths[i]-utf8.RuneCountInString(s))
-			if i == 0 {
-				line.WriteString(s + gap)
-			} else {
-				line.WriteString("  " + gap + s)
-			}
-		}
-		fmt.Fprintln(w, strings.TrimRight(line.String(), " "))
-	}
 }

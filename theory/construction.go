@@ -2,9 +2,10 @@ package theory
 
 import (
 	"fmt"
-	"io"
 	"math"
 	"time"
+
+	"coil/run"
 )
 
 // Construction is a model that a theorem says exists, with examples for which the exact state after every loop is known.
@@ -29,8 +30,10 @@ type Example interface {
 	Exact(Arithmetic) [][][]float64
 	// Right counts the answers in the last state that are right, given the exact one, and all answers.
 	Right(last, exact [][]float64) (right, answers int)
-	// Explain shows a person what the states after the steps say.
-	Explain(w io.Writer, states [][][]float64)
+	// Trace shows a person what the states after the steps say.
+	Trace(states [][][]float64) *run.Trace
+	// Tokens is the example as a run of the construction reads it.
+	Tokens() []int
 }
 
 // Size is one of a construction's sizes.
@@ -141,14 +144,6 @@ func (c *Construction) snap(x [][]float64) {
 			}
 		}
 	}
-}
-
-// Explain shows a person the first example, a step at a time.
-func (c *Construction) Explain(w io.Writer, a Arithmetic, snap bool) {
-	e := c.Examples[0]
-	var states [][][]float64
-	c.eachLoop(e, a, snap, len(e.Exact(a)), func(x [][]float64) { states = append(states, convert[float64](x)) })
-	e.Explain(w, states)
 }
 
 // difference is the largest absolute difference of x from the exact state; infinite if x isn't a number.

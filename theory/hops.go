@@ -2,12 +2,13 @@ package theory
 
 import (
 	"fmt"
-	"io"
 	"math"
 	"math/bits"
 	"math/rand/v2"
 	"strconv"
 	"strings"
+
+	"coil/run"
 )
 
 // hops is a model of at most 4 layers with ⌈log₂ p⌉ + 2 turns that answers p-hop at every position. With v_1 … v_n the
@@ -305,57 +306,89 @@ func (e *hopsExample) letter(x []float64) int {
 	return best
 }
 
-// Explain shows the second pointer of each position after each loop, of long sequences at the end.
-func (e *hopsExample) Explain(w io.Writer, states [][][]float64) {
+// Tokens is the letters behind the two tokens #.
+func (e *hopsExample) Tokens() []int {
+	start := e.hops.letters
+	return append([]int{start, start}, e.letters...)
+}
+
+// Trace shows the second pointer of each position after each loop, of long sequences at the end.
+func (e *hopsExample) Trace(states [][][]float64) *run.Trace {
 	const shown = 20
-	first := max(1, e.n+1-shown)
-	row := func(name string, cell func(i int) string) []string {
-		r := []string{name}
-		for i := first; i <= e.n; i++ {
-			r = append(r, cell(i))
+	w := window{max(1, e.n+1-shown)}
+	t := &run.Trace{About: "The pointer of each position after each loop; · where there are not as many hops.", Columns: []string{"position"}}
+	row := func(label string, loop int, cell func(i int) run.TraceCell) {
+		r := run.TraceRow{Label: label, Loop: loop}
+		for i := w.first; i <= e.n; i++ {
+			r.Cells = append(r.Cells, cell(i))
 		}
-		return r
+		t.Rows = append(t.Rows, r)
 	}
 	text := func(letter int) string { return string(rune('a' + letter)) }
-	rows := [][]string{row("position", strconv.Itoa), row("letter", func(i int) string { return text(e.letters[i-1]) })}
+	for i := w.first; i <= e.n; i++ {
+		t.Columns = append(t.Columns, strconv.Itoa(i))
+	}
+	row("letter", 0, func(i int) run.TraceCell { return run.TraceCell{Text: text(e.letters[i-1])} })
+	nothing := run.TraceCell{Text: "·", Tone: faint}
 	q := 0
 	var walk []string
-	for t, x := range states {
+	var before [][]float64
+	for n, x := range states {
 		x := e.Output(x)
-		if t == 0 {
-			rows = append(rows, row("loop 1: letter before", func(i int) string {
+		if n == 0 {
+			row("loop 1: letter before", 1, func(i int) run.TraceCell {
 				for c := range e.hops.letters {
 					if x[i][e.prev+c] > 0.5 {
-						return text(c)
+						return run.TraceCell{Text: text(c), From: w.from(i - 1)}
 					}
 				}
-				return "·"
-			}))
+				return nothing
+			})
+			before = x
 			continue
 		}
-		if t >= 2 {
-			q = 2*q + (e.p-1)>>(e.turns()-1-t)&1
+		bit := 0
+		if n >= 2 {
+			bit = (e.p - 1) >> (e.turns() - 1 - n) & 1
+			q = 2*q + bit
 		}
 		hops := fmt.Sprintf("%d hops", q+1)
 		if q == 0 {
 			hops = "1 hop"
 		}
-		rows = append(rows, row(fmt.Sprintf("loop %d: %s", t+1, hops), func(i int) string {
-			if v := math.Round(x[i][e.v]); v != 0 {
-				return fmt.Sprintf("%.0f", v)
+		row(fmt.Sprintf("loop %d: %s", n+1, hops), n+1, func(i int) run.TraceCell {
+			v := int(math.Round(x[i][e.v]))
+			if v == 0 {
+				return nothing
 			}
-			return "·"
-		}))
+			c := run.TraceCell{Text: strconv.Itoa(v)}
+			switch {
+			case n == 1:
+				c.From = w.from(v)
+			case bit == 1:
+				c.From = w.from(int(math.Round(before[i][e.v])))
+			default:
+				c.From = w.from(int(math.Round(before[i][e.u])))
+			}
+			if i == e.n {
+				c.Tone = strong
+			}
+			return c
+		})
 		walk = append(walk, fmt.Sprintf("%.0f after %s", math.Round(x[e.n][e.v]), hops))
+		before = x
 	}
 	last := e.Output(states[len(states)-1])
-	rows = append(rows, row("answer", func(i int) string {
+	row("answer", 0, func(i int) run.TraceCell {
 		if math.Round(last[i][e.v]) == 0 {
-			return "·"
+			return nothing
 		}
-		return text(e.letter(last[i]))
-	}))
-	fmt.Fprintf(w, "The pointer of each position after each loop; · where there are not as many hops.\n\n")
-	writeColumns(w, rows)
-	fmt.Fprintf(w, "\nposition %d points at %s\n", e.n, strings.Join(walk, ", "))
+		c := run.TraceCell{Text: text(e.letter(last[i]))}
+		if i == e.n {
+			c.Tone = strong
+		}
+		return c
+	})
+	t.Note = fmt.Sprintf("position %d points at %s", e.n, strings.Join(walk, ", "))
+	return t
 }

@@ -2,12 +2,13 @@ package theory
 
 import (
 	"fmt"
-	"io"
 	"math"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 
 	"coil/format"
+	"coil/run"
 	"coil/task"
 )
 
@@ -116,8 +117,8 @@ func newLooped(d *Decoder, of task.Config, texts [][]int, s Shape) (*Constructio
 			Size{Name: "hidden size", Bound: s.Layers*(s.Hidden+1) + depth + 2, Formula: "R·(f + 1) + L + 2"}),
 	}
 	c.Notes = append(c.Notes, fmt.Sprintf("the %d layers themselves have %d parameters", s.Layers, measured(m)["parameters"]))
-	for _, x := range inputs {
-		c.Examples = append(c.Examples, &loopedExample{l, x})
+	for i, x := range inputs {
+		c.Examples = append(c.Examples, &loopedExample{l, x, texts[i], len(d.Tokens)})
 	}
 	return c, nil
 }
@@ -153,7 +154,9 @@ func (l *Looped) state(x [][]float64, loops int) [][]float64 {
 
 type loopedExample struct {
 	*Looped
-	input [][]float64
+	input      [][]float64
+	text       []int
+	vocabulary int // the number of tokens, and of #
 }
 
 func (e *loopedExample) Input() [][]float64 { return e.Looped.Input(e.input) }
@@ -178,22 +181,45 @@ func (e *loopedExample) Right(last, exact [][]float64) (right, answers int) {
 	return right, answers
 }
 
-func (e *loopedExample) Explain(w io.Writer, states [][][]float64) {
-	fmt.Fprintf(w, "A token # stands in front of %d positions. The turn is 0 at the layer that runs next.\n\n", len(e.input))
-	fmt.Fprintf(w, "%-6s %-6s %-*s %14s %14s\n", "loop", "layer", 2*len(e.From.Layers)+4, "turn after it", "largest |x|", "moved by")
-	before := e.Input()
-	for t, x := range states {
-		var turn string
+// Tokens is the text behind #.
+func (e *loopedExample) Tokens() []int { return append([]int{e.vocabulary}, e.text...) }
+
+// Trace shows which layer has its turn in each loop, and how far the state moves.
+func (e *loopedExample) Trace(states [][][]float64) *run.Trace {
+	t := &run.Trace{About: fmt.Sprintf("● is the layer whose turn a loop is. A token # stands in front of %d positions.", len(e.input)), Columns: []string{"layer"}}
+	for r := range e.From.Layers {
+		t.Columns = append(t.Columns, strconv.Itoa(r))
+	}
+	t.Columns = append(t.Columns, "largest |x|", "moved by")
+	before, had := e.Input(), -1
+	for n, x := range states {
+		row := run.TraceRow{Label: fmt.Sprintf("loop %d", n+1), Loop: n + 1}
+		now := 0 // by what the state says, not by the schedule
 		for r := range e.From.Layers {
-			turn += fmt.Sprintf("%.0f ", math.Abs(x[1][e.turn(r)]))
+			if before[1][e.turn(r)] < before[1][e.turn(now)] {
+				now = r
+			}
 		}
+		for r := range e.From.Layers {
+			c := run.TraceCell{Text: "·", Tone: faint}
+			if r == now {
+				c = run.TraceCell{Text: "●", Tone: r + 1}
+				if had >= 0 {
+					c.From = []int{had}
+				}
+			}
+			row.Cells = append(row.Cells, c)
+		}
+		had = now
 		var largest, moved float64
-		for i, row := range e.Output(x) {
-			for j, v := range row {
+		for i, out := range e.Output(x) {
+			for j, v := range out {
 				largest, moved = max(largest, math.Abs(v)), max(moved, math.Abs(v-before[i+1][j]))
 			}
 		}
-		fmt.Fprintf(w, "%-6d %-6d %-*s %14.4f %14.4f\n", t+1, e.From.Schedule[t%len(e.From.Schedule)], 2*len(e.From.Layers)+4, turn, largest, moved)
+		row.Cells = append(row.Cells, run.TraceCell{Text: fmt.Sprintf("%.4f", largest)}, run.TraceCell{Text: fmt.Sprintf("%.4f", moved)})
+		t.Rows = append(t.Rows, row)
 		before = x
 	}
+	return t
 }

@@ -36,12 +36,12 @@ func (a Arithmetic) String() string {
 // into the state stays.
 func (m *Model) Run(x [][]float64, a Arithmetic, after func(depth int, x [][]float64)) [][]float64 {
 	if a.Float32 {
-		return run[float32](m, x, a.Argmax, after)
+		return runIn[float32](m, x, a.Argmax, after)
 	}
-	return run[float64](m, x, a.Argmax, after)
+	return runIn[float64](m, x, a.Argmax, after)
 }
 
-func run[F Float](m *Model, x [][]float64, argmax bool, after func(int, [][]float64)) [][]float64 {
+func runIn[F Float](m *Model, x [][]float64, argmax bool, after func(int, [][]float64)) [][]float64 {
 	s := convert[F](x)
 	w := &workspace[F]{}
 	for depth := range m.Depth() {

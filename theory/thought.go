@@ -2,12 +2,13 @@ package theory
 
 import (
 	"fmt"
-	"io"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 
 	"coil/format"
+	"coil/run"
 	"coil/task"
 )
 
@@ -354,36 +355,46 @@ func (e *thoughtExample) Right(last, exact [][]float64) (right, answers int) {
 	return right, answers
 }
 
-// Explain shows the tokens of all positions after each loop; in brackets those that later loops replace.
-func (e *thoughtExample) Explain(w io.Writer, states [][][]float64) {
-	row := []string{"position"}
-	for i := range e.n + e.m {
-		row = append(row, strconv.Itoa(i+1))
+// Tokens is the prompt, and a dummy # for each token to write.
+func (e *thoughtExample) Tokens() []int {
+	tokens := slices.Clone(e.prompt)
+	for range e.m {
+		tokens = append(tokens, len(e.Decoder.Tokens))
 	}
-	start := []string{"start"}
+	return tokens
+}
+
+// Trace shows the tokens of all positions after each loop; in brackets those that later loops replace.
+func (e *thoughtExample) Trace(states [][][]float64) *run.Trace {
+	t := &run.Trace{About: "The token of each position. What stands in brackets is replaced by a later loop.", Columns: []string{"position"}}
+	start := run.TraceRow{Label: "start"}
 	for i := range e.n + e.m {
+		t.Columns = append(t.Columns, strconv.Itoa(i+1))
+		c := run.TraceCell{Text: "#", Tone: faint}
 		if i < e.n {
-			start = append(start, strconv.Itoa(e.prompt[i]))
-		} else {
-			start = append(start, "#")
+			c = run.TraceCell{Text: strconv.Itoa(e.prompt[i])}
 		}
+		start.Cells = append(start.Cells, c)
 	}
-	rows := [][]string{row, start}
-	for t, x := range states {
-		row := []string{fmt.Sprintf("loop %d", t+1)}
+	t.Rows = append(t.Rows, start)
+	for n, x := range states {
+		row := run.TraceRow{Label: fmt.Sprintf("loop %d", n+1), Loop: n + 1}
 		for i, token := range e.read(x) {
-			if i > e.n+t {
-				row = append(row, fmt.Sprintf("(%d)", token))
-			} else {
-				row = append(row, strconv.Itoa(token))
+			c := run.TraceCell{Text: strconv.Itoa(token)}
+			switch {
+			case i > e.n+n:
+				c = run.TraceCell{Text: fmt.Sprintf("(%d)", token), Tone: faint}
+			case i == e.n+n:
+				c.Tone, c.From = strong, []int{i - 1}
 			}
+			row.Cells = append(row.Cells, c)
 		}
-		rows = append(rows, row)
+		t.Rows = append(t.Rows, row)
 	}
-	rows = append(rows, []string{"decoder"})
+	decoder := run.TraceRow{Label: "decoder"}
 	for _, token := range e.tokens {
-		rows[len(rows)-1] = append(rows[len(rows)-1], strconv.Itoa(token))
+		decoder.Cells = append(decoder.Cells, run.TraceCell{Text: strconv.Itoa(token)})
 	}
-	fmt.Fprintf(w, "The token of each position. What stands in brackets is replaced by a later loop.\n\n")
-	writeColumns(w, rows)
+	t.Rows = append(t.Rows, decoder)
+	return t
 }

@@ -200,7 +200,7 @@ func TestNotTrainable(t *testing.T) {
 // A trained model that is compiled and saved is as right on its task as it was: its logits are the same.
 func TestTrainableFromTrained(t *testing.T) {
 	for name, change := range map[string]func(*model.Config){
-		"learned": func(*model.Config) {}, "tied": func(c *model.Config) { c.Tied = true }, "no positions": func(c *model.Config) { c.Positions = "none" },
+		"learned": func(*model.Config) {}, "biases": func(c *model.Config) { c.Bias = true }, "tied": func(c *model.Config) { c.Tied = true }, "no positions": func(c *model.Config) { c.Positions = "none" },
 	} {
 		of := task.Default()
 		of.PHop.Length, of.PHop.Hops = 16, 2
@@ -239,5 +239,74 @@ func TestTrainableFromTrained(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// A tracer finds the construction that a run has from its configuration, and follows the same example with the run's weights.
+func TestTracer(t *testing.T) {
+	g, err := NamedGroup("S3")
+	if err != nil {
+		t.Fatal(err)
+	}
+	shape := Shape{Layers: 2, Width: 4, Heads: 2, HeadWidth: 3, Hidden: 5}
+	for _, build := range []func() (*Construction, error){
+		func() (*Construction, error) {
+			return NewComposition(CompositionConfig{Group: g, Length: 6, Sharpness: 200, Examples: 1})
+		},
+		func() (*Construction, error) {
+			return NewHops(HopsConfig{Hops: 3, Length: 24, Letters: 4, Sharpness: 50, Examples: 1})
+		},
+		func() (*Construction, error) {
+			return NewThought(ThoughtConfig{Shape: shape, Vocabulary: 6, Prompt: 5, Tokens: 3, Scale: 1, Gap: 1e-6, Sharpness: 200, Examples: 1, Seed: 3})
+		},
+		func() (*Construction, error) {
+			return NewLooped(LoopedConfig{Shape: shape, Schedule: []int{1, 0, 0}, Vocabulary: 6, Length: 5, Scale: 1, Examples: 1, Seed: 3})
+		},
+		func() (*Construction, error) {
+			return NewUnrolled(UnrolledConfig{Architecture: loop.Architecture{K: 1, Loops: []int{1, 3}}, Shape: shape, Vocabulary: 6, Length: 5, Scale: 1, Examples: 1, Seed: 3})
+		},
+	} {
+		c, err := build()
+		if err != nil {
+			t.Fatal(err)
+		}
+		w, of, _ := saved(t, c)
+		m, err := model.New(w.Config, model.Loops{}, len(of.Vocabulary()), of.Length())
+		if err != nil {
+			t.Fatal(err)
+		}
+		arena := w.Arena(m)
+		tracer := NewTracer(w.Task, m)
+		if tracer == nil {
+			t.Errorf("%s isn't recognized", c.About)
+			continue
+		}
+		// The example is a construction's first, whatever its seed.
+		same, err := constructionOf(w.Task, m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var want, got strings.Builder
+		WriteTrace(&want, same.Trace(Arithmetic{}, false))
+		WriteTrace(&got, tracer.Trace(arena))
+		if got.String() != want.String() {
+			t.Errorf("%s: the trace is\n%s, want\n%s", c.About, got.String(), want.String())
+		}
+		arena[0] += 0.25 // trained on a little
+		if tracer.Trace(arena) == nil {
+			t.Errorf("%s: no trace of a weight that has hardly moved", c.About)
+		}
+		arena[0] += 0.75
+		if tracer.Trace(arena) != nil {
+			t.Errorf("%s: a trace of weights that are something else", c.About)
+		}
+		other := w.Config
+		other.Hidden++
+		if m, err = model.New(other, model.Loops{}, len(of.Vocabulary()), of.Length()); err != nil || NewTracer(w.Task, m) != nil {
+			t.Errorf("%s: another model is recognized, %v", c.About, err)
+		}
+	}
+	if m, err := model.New(model.Default(), model.Loops{}, 4, 64); err != nil || NewTracer(task.Default(), m) != nil {
+		t.Errorf("an ordinary run is recognized as a construction, %v", err)
 	}
 }

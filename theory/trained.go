@@ -10,6 +10,10 @@ import (
 
 // FromTrained returns the layers of a model of package model, on the schedule of its loops, in the architecture of the proofs. The
 // error of a model of another architecture names the key that would have to be different.
+//
+// That architecture has no biases in attention. If the model has some that aren't 0, the state has one more coordinate, which must
+// be 1 at every position: queries, keys and values read their biases from it, and one more head, which attends to all alike, adds
+// those of attention's output.
 func FromTrained(m *model.Model, arena []float32) (*Model, error) {
 	const most = 1 << 24
 	if m.Size > most {
@@ -33,20 +37,28 @@ func FromTrained(m *model.Model, arena []float32) (*Model, error) {
 	}
 	w := trainedWeights{m, arena}
 	heads := c.Layout()
+	one := c.Width // the coordinate that is 1
+	biased := false
+	for i := range m.Architecture.Layers() {
+		for _, bias := range []string{"qkv", "out"} {
+			biased = biased || len(w.vector(fmt.Sprintf("layers.%d.attention.%s.bias", i, bias))) > 0
+		}
+	}
 	var layers []Layer
 	for i := range m.Architecture.Layers() {
 		name := fmt.Sprintf("layers.%d.", i)
-		for _, bias := range []string{"attention.qkv.bias", "attention.out.bias"} {
-			if len(w.vector(name+bias)) > 0 {
-				return nil, fmt.Errorf("the model isn't of the architecture of the proofs: %s%s isn't 0; train with model.bias = false", name, bias)
-			}
-		}
 		var l Layer
 		columns, rows := w.columns(name+"attention.qkv.weight"), w.rows(name+"attention.out.weight")
+		for _, t := range w.vector(name + "attention.qkv.bias") {
+			columns[t.Index] = append(columns[t.Index], Term{one, t.Weight})
+		}
 		for h := range heads.Heads {
 			query, key, value := h*heads.Width, heads.Keys()+heads.KVColumn(h), heads.Values()+heads.KVColumn(h)
 			of := func(x []Row, from int) []Row { return x[from : from+heads.Width] }
 			l.Heads = append(l.Heads, Head{Query: of(columns, query), Key: of(columns, key), Value: of(columns, value), Out: of(rows, query)})
+		}
+		if bias := w.vector(name + "attention.out.bias"); len(bias) > 0 {
+			l.Heads = append(l.Heads, Head{Value: []Row{unit(one)}, Out: []Row{bias}})
 		}
 		in, out := w.columns(name+"feedforward.in.weight"), w.rows(name+"feedforward.out.weight")
 		for j := range in {
@@ -62,7 +74,11 @@ func FromTrained(m *model.Model, arena []float32) (*Model, error) {
 	if scale == 0 {
 		scale = Shape{HeadWidth: heads.Width}.RootScale()
 	}
-	return NewStack(m.Architecture, c.Width, scale, layers)
+	width := c.Width
+	if biased {
+		width++
+	}
+	return NewStack(m.Architecture, width, scale, layers)
 }
 
 // NewLoopedModel compiles a trained model of at least two layers into one looped layer, and runs it on sequences of tokens of its
@@ -83,6 +99,7 @@ func NewLoopedModel(m *model.Model, arena []float32, of task.Config, sequences [
 	if m.Config.Tied {
 		d.Head = d.Tokens
 	}
+	d.widen()
 	var texts [][]int
 	for _, sequence := range sequences {
 		text := make([]int, len(sequence))
@@ -91,7 +108,20 @@ func NewLoopedModel(m *model.Model, arena []float32, of task.Config, sequences [
 		}
 		texts = append(texts, text)
 	}
-	return newLooped(d, of, texts, Shape{Layers: len(from.Layers), Width: m.Config.Width, Heads: m.Config.Heads, HeadWidth: m.Config.Layout().Width, Hidden: m.Config.Hidden})
+	built := measured(from)
+	return newLooped(d, of, texts, Shape{Layers: len(from.Layers), Width: from.Width, Heads: built["heads"], HeadWidth: built["head width"], Hidden: m.Config.Hidden})
+}
+
+// widen gives the vectors the coordinate that biases of attention need, if the layers have it: 0 for tokens, 1 for positions.
+func (d *Decoder) widen() {
+	for k, rows := range [][][]float64{d.Tokens, d.Positions, d.Head} {
+		for i, row := range rows {
+			for len(row) < d.Width {
+				row = append(row, float64(k%2))
+			}
+			rows[i] = row
+		}
+	}
 }
 
 // trainedWeights are the parameters of a model in their arena.

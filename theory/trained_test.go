@@ -24,20 +24,16 @@ func trainedModel(t *testing.T, change func(c *model.Config)) (*model.Model, []f
 }
 
 // A trained model's layers compute what the reference of package model computes, and one looped layer computes the same to the
-// last bit. Biases of the feed-forward layers may be there; those of attention must be 0.
+// last bit, biases of attention included.
 func TestTrainedModelLoops(t *testing.T) {
 	for name, change := range map[string]func(c *model.Config){
 		"learned":      func(*model.Config) {},
 		"no positions": func(c *model.Config) { c.Positions, c.Layers = "none", "2x2" },
 		"biases":       func(c *model.Config) { c.Bias = true },
 		"shared keys":  func(c *model.Config) { c.Heads, c.KVHeads, c.HeadWidth, c.AttentionScale = 4, 2, 5, 0.7 },
+		"tied":         func(c *model.Config) { c.Tied, c.Bias = true, true },
 	} {
 		m, arena := trainedModel(t, change)
-		for _, p := range m.Parameters {
-			if strings.Contains(p.Name, ".attention.") && strings.HasSuffix(p.Name, ".bias") {
-				clear(arena[p.Offset : p.Offset+p.Size()])
-			}
-		}
 		sequence := []int32{3, 1, 4, 1, 0, 2}
 		c, err := NewLoopedModel(m, arena, task.Default(), [][]int32{sequence})
 		exactly(t, c, err, 0)
@@ -45,6 +41,9 @@ func TestTrainedModelLoops(t *testing.T) {
 		last := e.From.Run(e.input, Arithmetic{}, nil)
 		logits := reference.New(m, m.Architecture, arena).Logits([]int{3, 1, 4, 1, 0, 2})
 		head := full(transpose(trainedWeights{m, arena}.matrix("head.weight")))
+		if m.Config.Tied {
+			head = full(trainedWeights{m, arena}.matrix("embedding.weight"))
+		}
 		for i, want := range logits[len(logits)-1] {
 			for k, v := range want {
 				if got := dot(head[k], last[i]); math.Abs(got-v) > 1e-11*max(1, math.Abs(v)) {
@@ -64,8 +63,7 @@ func TestTrainedModelOfOtherArchitecture(t *testing.T) {
 		"model.injection =":      func(c *model.Config) { c.Injection = "add" },
 		"model.attention =":      func(c *model.Config) { c.Attention = "hard" },
 		"model.loop_embedding =": func(c *model.Config) { c.LoopEmbedding = true },
-		"attention.qkv.bias isn't 0; train with model.bias = false": func(c *model.Config) { c.Bias = true },
-		"want at least 2 layers":                                    func(c *model.Config) { c.Layers = "1x4" },
+		"want at least 2 layers": func(c *model.Config) { c.Layers = "1x4" },
 	} {
 		m, arena := trainedModel(t, change)
 		if _, err := NewLoopedModel(m, arena, task.Default(), [][]int32{{0, 1}}); err == nil || !strings.Contains(err.Error(), want) {

@@ -2,12 +2,12 @@ package theory
 
 import (
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"reflect"
 	"strconv"
 
 	"coil/loop"
+	"coil/run"
 	"coil/task"
 )
 
@@ -149,7 +149,7 @@ func NewUnrolled(cfg UnrolledConfig) (*Construction, error) {
 			Size{Name: "depth", Bound: a.Depth(), Formula: "k·Σ loops"}),
 	}
 	for _, text := range randomTexts(rand.New(rand.NewPCG(cfg.Seed, 2)), cfg.Examples, cfg.Length, cfg.Vocabulary) {
-		c.Examples = append(c.Examples, &unrolledExample{a, back, flat, rolled, d.embed(text)})
+		c.Examples = append(c.Examples, &unrolledExample{a, back, flat, rolled, d.embed(text), text})
 	}
 	return c, nil
 }
@@ -158,6 +158,7 @@ type unrolledExample struct {
 	from, back   loop.Architecture
 	flat, rolled *Model
 	input        [][]float64
+	text         []int
 }
 
 func (e *unrolledExample) Input() [][]float64 { return e.input }
@@ -181,13 +182,19 @@ func (e *unrolledExample) Right(last, exact [][]float64) (right, answers int) {
 	return right, answers
 }
 
-// Explain shows which layer runs at each depth.
-func (e *unrolledExample) Explain(w io.Writer, states [][][]float64) {
-	depth, flat, rolled := []string{"depth"}, []string{fmt.Sprintf("layer of %d⊗1", len(states))}, []string{fmt.Sprintf("layer of %s", e.back)}
+// Tokens is the text.
+func (e *unrolledExample) Tokens() []int { return e.text }
+
+// Trace shows which layer runs at each depth.
+func (e *unrolledExample) Trace(states [][][]float64) *run.Trace {
+	t := &run.Trace{About: "The layer that runs at each depth.", Columns: []string{"depth"}}
+	flat, rolled := run.TraceRow{Label: fmt.Sprintf("layer of %d⊗1", len(states))}, run.TraceRow{Label: fmt.Sprintf("layer of %s", e.back)}
 	for d := range states {
-		depth = append(depth, strconv.Itoa(d+1))
-		flat = append(flat, strconv.Itoa(e.flat.Schedule[d]))
-		rolled = append(rolled, strconv.Itoa(e.rolled.Schedule[d]))
+		t.Columns = append(t.Columns, strconv.Itoa(d+1))
+		layer := e.rolled.Schedule[d]
+		flat.Cells = append(flat.Cells, run.TraceCell{Text: strconv.Itoa(e.flat.Schedule[d]), Tone: layer + 1})
+		rolled.Cells = append(rolled.Cells, run.TraceCell{Text: strconv.Itoa(layer), Tone: layer + 1, From: []int{d}})
 	}
-	writeColumns(w, [][]string{depth, flat, rolled})
+	t.Rows = []run.TraceRow{flat, rolled}
+	return t
 }

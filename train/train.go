@@ -14,6 +14,7 @@ import (
 	"coil/model"
 	"coil/run"
 	"coil/task"
+	"coil/theory"
 )
 
 // Trainer trains one model. Not for concurrent use.
@@ -33,10 +34,11 @@ type Trainer struct {
 	cached    int                   // how many of them are kept
 	evaluator *eval.Evaluator
 	samples   *eval.Samples
-	evaluated int       // loops of evaluator and samples
-	batches   [3]*batch // one that a step reads, one that waits for the next, one that is being filled
-	done      int       // steps that are done
-	loops     int       // of the newest of them, by a schedule of loops; else the model's own
+	tracer    *theory.Tracer // nil unless the model has the weights of a construction
+	evaluated int            // loops of evaluator and samples
+	batches   [3]*batch      // one that a step reads, one that waits for the next, one that is being filled
+	done      int            // steps that are done
+	loops     int            // of the newest of them, by a schedule of loops; else the model's own
 	tokens    float64
 	seconds   float64 // of training
 	share     float64 // of train.time by which the next step's rate goes: that of the seconds in the newest setup or train event
@@ -77,7 +79,8 @@ func New(c config.Config, b backend.Backend, report func(Report)) (*Trainer, err
 	if err != nil {
 		return nil, err
 	}
-	t := &Trainer{Config: c, Model: m, Task: tk, backend: b, report: report, steps: map[int]*compiledStep{}, saved: -1, loops: m.Architecture.Count()}
+	t := &Trainer{Config: c, Model: m, Task: tk, backend: b, report: report, steps: map[int]*compiledStep{}, saved: -1, loops: m.Architecture.Count(),
+		tracer: theory.NewTracer(c.Task, m)}
 	if t.state, err = newState(b, m, c.Train); err != nil {
 		return nil, t.advise(err)
 	}
@@ -591,10 +594,25 @@ func (t *Trainer) evaluate(examples int) error {
 	for _, k := range r.Kinds {
 		v.Kinds = append(v.Kinds, run.KindScore{Kind: k.Kind, Score: run.Score{Accuracy: new(run.Number(k.Accuracy)), Exact: new(run.Number(k.Exact))}})
 	}
+	if v.Trace, err = t.trace(); err != nil {
+		return err
+	}
 	for _, r := range results {
 		v.Loops = append(v.Loops, run.LoopScore{Loop: r.Loops, Score: score(r.Score), Change: new(r.Change)})
 	}
 	return t.event(Report{Event: run.Event{Kind: run.KindEval, Step: t.done, Eval: v}, Result: &r})
+}
+
+// trace follows the example of the construction whose weights the model began with; nil if there is none.
+func (t *Trainer) trace() (*run.Trace, error) {
+	if t.tracer == nil {
+		return nil, nil
+	}
+	weights := make([]float32, t.Model.Size)
+	if err := t.state.evaluated().Read(0, weights); err != nil {
+		return nil, err
+	}
+	return t.tracer.Trace(weights), nil
 }
 
 // score is a score as events have it.

@@ -287,7 +287,7 @@ type theoryOutcome struct {
 func runTheory(w io.Writer, c *theory.Construction, building time.Duration, o theoryFlags) error {
 	if o.explain && !o.asJSON {
 		fmt.Fprintf(w, "%s\n\n", c.About)
-		c.Explain(w, theory.Arithmetic{}, o.snap)
+		theory.WriteTrace(w, c.Trace(theory.Arithmetic{}, o.snap))
 		return nil
 	}
 	var outcomes []theory.Outcome

@@ -24,7 +24,7 @@ func newTheoryLooped() (*cobra.Command, builder) {
 		Long: "Compiles R random layers, which run in the order of a schedule, into one layer that runs once for each entry of the schedule. A few numbers of the " +
 			"state say which layer is next. The outputs are equal to the last bit.\n\n" +
 			"--run compiles the layers of a trained model, on held-out examples of its task. The model must have at least two layers and the architecture of the proofs: " +
-			"model.norm = none, model.activation = relu, model.positions = learned or none, and model.bias = false.\n\n" +
+			"model.norm = none, model.activation = relu, and model.positions = learned or none.\n\n" +
 			"--save makes a run with the compiled layer and a token # in front of each sequence, on the task of the trained model, or else on the task teacher: the targets are what " +
 			"the layers themselves say.",
 	}
