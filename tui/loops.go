@@ -29,37 +29,57 @@ func (m *model) drawLoops(a canvas.Area) {
 		return
 	}
 	rows := a.Sub(0, y, a.Width(), a.Height()-y)
+	lines := m.loopLines(rows.Width(), s, loops)
+	if step, t := w.Trace(); t != nil {
+		lines = append(traceLines(rows.Width(), t, step, m.running()), lines...)
+	}
+	heading, lines := lines[0], lines[1:]
+	heading(rows.Sub(0, 0, rows.Width(), 1))
+	first := m.held(loopsID, len(lines), rows.Height()-1)
+	for i, line := range lines[first:] {
+		line(rows.Sub(0, i+1, rows.Width(), 1))
+	}
+}
+
+// loopLines draw how well the model does after each loop, below a heading, each in an area of one line.
+func (m *model) loopLines(width int, s run.Setup, loops []int) []func(canvas.Area) {
+	w, metric := m.shown(), run.Judged(s.Metric)
 	const numbers = 21 // columns of loss and change, each of up to 9 characters
-	narrow := rows.Width() < numbers+24
-	bars := rows
-	if !narrow {
-		bars = rows.Sub(0, 0, rows.Width()-numbers, rows.Height())
-		rows.TextRight(0, "      loss    change", canvas.Dim)
-	}
-	bars.Text(0, 0, fmt.Sprintf("loop  %s · step %d", s.Metric, w.HeldOut.Step()), canvas.Dim)
-	first := m.held(loopsID, len(loops), rows.Height()-1)
-	for i, n := range loops[first:] {
-		v, _ := w.HeldOut.Current(metric.After(n))
-		style := canvas.Series(5)
-		label := fmt.Sprintf("%3d ", n)
-		if n == m.running() {
-			label = fmt.Sprintf("%3d▶", n)
-		}
-		if n == s.Count() {
-			style = canvas.Accent
-		}
-		canvas.Bars(bars.Sub(0, i+1, bars.Width(), 1), []canvas.Bar{{Label: label, Value: v, Of: 1, Text: s.Metric.Format(v), Style: style}})
+	narrow := width < numbers+24
+	lines := []func(canvas.Area){func(a canvas.Area) {
 		if !narrow {
-			loss, _ := w.HeldOut.Current(run.Loss.After(n))
-			text := fmt.Sprintf("%10s", format.Number(loss))
-			if change, ok := w.HeldOut.Current(run.Change.After(n)); ok {
-				text += fmt.Sprintf("%10s", format.Number(change))
-			} else {
-				text += fmt.Sprintf("%10s", "")
-			}
-			rows.TextRight(i+1, text, canvas.Plain)
+			a.TextRight(0, "      loss    change", canvas.Dim)
+			a = a.Sub(0, 0, width-numbers, 1)
 		}
+		a.Text(0, 0, fmt.Sprintf("loop  %s · step %d", s.Metric, w.HeldOut.Step()), canvas.Dim)
+	}}
+	for _, n := range loops {
+		lines = append(lines, func(a canvas.Area) {
+			v, _ := w.HeldOut.Current(metric.After(n))
+			style := canvas.Series(5)
+			label := fmt.Sprintf("%3d ", n)
+			if n == m.running() {
+				label = fmt.Sprintf("%3d▶", n)
+			}
+			if n == s.Count() {
+				style = canvas.Accent
+			}
+			bar := a
+			if !narrow {
+				bar = a.Sub(0, 0, width-numbers, 1)
+				loss, _ := w.HeldOut.Current(run.Loss.After(n))
+				text := fmt.Sprintf("%10s", format.Number(loss))
+				if change, ok := w.HeldOut.Current(run.Change.After(n)); ok {
+					text += fmt.Sprintf("%10s", format.Number(change))
+				} else {
+					text += fmt.Sprintf("%10s", "")
+				}
+				a.TextRight(0, text, canvas.Plain)
+			}
+			canvas.Bars(bar, []canvas.Bar{{Label: label, Value: v, Of: 1, Text: s.Metric.Format(v), Style: style}})
+		})
 	}
+	return lines
 }
 
 // running is the loop that is running in this process, or 0.
