@@ -123,18 +123,24 @@ func (c *Chart) inks() []Ink {
 // DarkStyle is a style sheet that gives charts their dark inks where the reader prefers a dark screen. Each element has its
 // light ink as an attribute, so a viewer that knows no style sheets shows a light chart, and so does paper.
 func DarkStyle(charts ...*Chart) string {
+	var inks []Ink
+	for _, c := range charts {
+		inks = append(inks, c.inks()...)
+	}
+	return darkStyle(inks)
+}
+
+func darkStyle(inks []Ink) string {
 	var b strings.Builder
 	b.WriteString("@media screen and (prefers-color-scheme: dark) {\n")
 	done := map[Ink]bool{}
-	for _, c := range charts {
-		for _, k := range c.inks() {
-			if done[k] {
-				continue
-			}
-			done[k] = true
-			for _, property := range []string{"fill", "stroke"} {
-				fmt.Fprintf(&b, "svg [%s=\"%s\"] { %[1]s: %[3]s }\n", property, Hex(k.Light), Hex(k.Dark))
-			}
+	for _, k := range inks {
+		if done[k] {
+			continue
+		}
+		done[k] = true
+		for _, property := range []string{"fill", "stroke"} {
+			fmt.Fprintf(&b, "svg [%s=\"%s\"] { %[1]s: %[3]s }\n", property, Hex(k.Light), Hex(k.Dark))
 		}
 	}
 	b.WriteString("}\n")

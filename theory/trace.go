@@ -6,6 +6,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"coil/plot"
 	"coil/run"
 )
 
@@ -42,6 +43,19 @@ func WriteTrace(w io.Writer, t *run.Trace) {
 	if t.Note != "" {
 		fmt.Fprintf(w, "\n%s\n", t.Note)
 	}
+}
+
+// Picture is a trace as a picture with a title.
+func Picture(t *run.Trace, title string) *plot.Grid {
+	g := &plot.Grid{Title: title, Columns: t.Columns, Note: t.Note}
+	for _, r := range t.Rows {
+		row := plot.GridRow{Label: r.Label}
+		for _, c := range r.Cells {
+			row.Cells = append(row.Cells, plot.GridCell{Text: c.Text, Below: c.Below, Tone: c.Tone, From: c.From})
+		}
+		g.Rows = append(g.Rows, row)
+	}
+	return g
 }
 
 // writeColumns writes rows, the first column to the left and the others to the right.

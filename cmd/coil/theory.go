@@ -10,6 +10,7 @@ import (
 	"coil/format"
 	"coil/loop"
 	"coil/task"
+	"coil/text"
 	"coil/theory"
 
 	"github.com/spf13/cobra"
@@ -20,7 +21,7 @@ type theoryFlags struct {
 	examples              int
 	seed                  uint64
 	snap, explain, asJSON bool
-	save                  string
+	save, picture         string
 	train                 bool
 	keeping               keepingFlags
 	backends              backendFlags
@@ -72,6 +73,7 @@ func finish(cmd *cobra.Command, build builder) (*cobra.Command, builder) {
 	f.Uint64Var(&o.seed, "seed", 1, "`seed` of random weights and examples")
 	f.BoolVar(&o.snap, "snap", false, "after each loop, set discrete coordinates to the nearest of their values, which no transformer does: the error that remains is that of one loop")
 	f.BoolVar(&o.explain, "explain", false, "show the first example, loop by loop")
+	f.StringVar(&o.picture, "picture", "", "draw the first example, loop by loop, to this SVG `file`")
 	f.BoolVar(&o.asJSON, "json", false, "print JSON")
 	f.StringVar(&o.save, "save", "", "also make a run with these weights in this `folder`, which must be empty or new, and evaluate it")
 	f.BoolVar(&o.train, "train", false, "instead of running it, train from its weights with noise: does gradient descent keep them?")
@@ -85,12 +87,20 @@ func finish(cmd *cobra.Command, build builder) (*cobra.Command, builder) {
 		if err := o.keeping.check(cmd, o); err != nil {
 			return err
 		}
+		if o.picture != "" {
+			if err := checkPicture(o.picture); err != nil {
+				return err
+			}
+		}
 		begun := time.Now()
 		c, err := build(o)
 		if err != nil {
 			return err
 		}
 		built := time.Since(begun)
+		if o.picture != "" {
+			return drawTheory(cmd.OutOrStdout(), c, o)
+		}
 		var t *theory.Trainable
 		if o.save != "" || o.train {
 			if t, err = asUsage(c.Trainable()); err != nil {
@@ -314,6 +324,16 @@ func runTheory(w io.Writer, c *theory.Construction, building time.Duration, o th
 		}
 	}
 	return nil
+}
+
+// drawTheory draws the first example of a construction.
+func drawTheory(w io.Writer, c *theory.Construction, o theoryFlags) error {
+	g := theory.Picture(c.Trace(theory.Arithmetic{}, o.snap), c.About)
+	if err := os.WriteFile(o.picture, g.SVG(), 0o666); err != nil {
+		return fileError("the picture", err)
+	}
+	_, err := fmt.Fprintf(w, "picture  %s\n", text.Path(o.picture))
+	return err
 }
 
 func describeConstruction(c *theory.Construction) construction {

@@ -34,8 +34,11 @@ func (k *keepingFlags) check(cmd *cobra.Command, o theoryFlags) error {
 			return usageError{fmt.Errorf("--%s is for --train", name)}
 		}
 	}
-	if o.train && (o.explain || o.save != "" || o.snap) {
-		return usageError{fmt.Errorf("--train trains and keeps no run: give it without --explain, --save and --snap")}
+	if o.train && (o.explain || o.picture != "" || o.save != "" || o.snap) {
+		return usageError{fmt.Errorf("--train trains and keeps no run: give it without --explain, --picture, --save and --snap")}
+	}
+	if o.picture != "" && (o.explain || o.save != "" || o.asJSON) {
+		return usageError{fmt.Errorf("--picture draws and does nothing else: give it without --explain, --save and --json")}
 	}
 	return nil
 }

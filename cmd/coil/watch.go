@@ -56,8 +56,10 @@ func newWatch() *cobra.Command {
 				return err
 			}
 		}
-		if picture != "" && strings.ToLower(filepath.Ext(picture)) != ".svg" {
-			return usageError{fmt.Errorf("--picture %s: the picture is an SVG, so its name must end in .svg", picture)}
+		if picture != "" {
+			if err := checkPicture(picture); err != nil {
+				return err
+			}
 		}
 		switch {
 		case len(args) > 0:
@@ -151,6 +153,14 @@ func canWatch() bool {
 }
 
 const leastWatch = 20
+
+// checkPicture returns an error unless a file's name is that of an SVG.
+func checkPicture(name string) error {
+	if strings.ToLower(filepath.Ext(name)) != ".svg" {
+		return usageError{fmt.Errorf("--picture %s: the picture is an SVG, so its name must end in .svg", name)}
+	}
+	return nil
+}
 
 // draw draws the dashboard once.
 func draw(w io.Writer, o tui.Options, picture, size string) error {
