@@ -145,6 +145,81 @@ func (t *Tape) Norm(x, gain, bias graph.Tensor, eps float32, rms bool) graph.Ten
 	return y
 }
 
+// HeadNorm records rmsnorm of each head of the queries and keys in qkv with gains [1,w] of their own, and leaves the values as they
+// are.
+func (t *Tape) HeadNorm(qkv, queryGain, keyGain graph.Tensor, heads graph.HeadLayout, eps float32) graph.Tensor {
+	y := t.Temporary(qkv.Rows, qkv.Cols)
+	parts := []struct {
+		gain     graph.Tensor
+		from, to int
+		heads    int
+		stats    graph.Tensor
+	}{{gain: queryGain, to: heads.Keys(), heads: heads.Heads}, {gain: keyGain, from: heads.Keys(), to: heads.Values(), heads: heads.KVHeads}}
+	tracked := t.Tracks(qkv, queryGain, keyGain)
+	for i, p := range parts {
+		if tracked {
+			parts[i].stats = t.Temporary(qkv.Rows, 2*p.heads)
+		}
+		t.Record(&graph.LayerNorm{X: qkv.Columns(p.from, p.to), Gain: p.gain, Y: y.Columns(p.from, p.to), Stats: parts[i].stats, Eps: eps, Parts: p.heads, RMS: true})
+	}
+	t.Record(&graph.Add{A: qkv.Columns(heads.Values(), heads.Columns()), Y: y.Columns(heads.Values(), heads.Columns()), Alpha: 1})
+	if !tracked {
+		return y
+	}
+	t.track(y)
+	t.Node(func() {
+		dy, ok := t.gradient(y)
+		if !ok {
+			return
+		}
+		dx, accumulate, ok := t.into(qkv)
+		if !ok {
+			dx = t.Temporary(qkv.Rows, qkv.Cols)
+		}
+		for _, p := range parts {
+			b := &graph.LayerNormBackward{X: qkv.Columns(p.from, p.to), Gain: p.gain, Stats: p.stats, DY: dy.Columns(p.from, p.to), DX: dx.Columns(p.from, p.to),
+				Parts: p.heads, RMS: true, Accumulate: accumulate}
+			b.DGain, _, _ = t.into(p.gain)
+			t.Record(b)
+		}
+		values := graph.Add{A: dy.Columns(heads.Values(), heads.Columns()), Y: dx.Columns(heads.Values(), heads.Columns()), Alpha: 1}
+		if accumulate {
+			values.B, values.Beta = values.Y, 1
+		}
+		t.Record(&values)
+	}, qkv)
+	return y
+}
+
+// Decay records a state that fades and is given its input: see [graph.Decay].
+func (t *Tape) Decay(x, u, rate, step graph.Tensor) graph.Tensor {
+	y := t.Temporary(x.Rows, x.Cols)
+	t.Record(&graph.Decay{X: x, U: u, Rate: rate, Step: step, Y: y})
+	if !t.Tracks(x, u, rate, step) {
+		return y
+	}
+	t.track(y)
+	t.Node(func() {
+		dy, ok := t.gradient(y)
+		if !ok {
+			return
+		}
+		b := &graph.DecayBackward{X: x, U: u, Rate: rate, Step: step, DY: dy, DX: dy, DU: t.Temporary(x.Rows, x.Cols)}
+		for _, p := range []struct {
+			of graph.Tensor
+			to *graph.Tensor
+		}{{rate, &b.DRate}, {step, &b.DStep}} {
+			if *p.to, _, ok = t.into(p.of); !ok {
+				*p.to = t.Accumulator(1, x.Cols)
+			}
+		}
+		t.Record(b)
+		t.addInto(u, b.DU, true)
+		t.addInto(x, dy, true)
+	}, x, u)
+	return y
+}
+
 // Attention is how queries, keys and values attend: see [graph.Attention] and, with Hard, [graph.HardAttention].
 type Attention struct {
 	Heads, KVHeads, Length int
@@ -246,6 +321,28 @@ func (t *Tape) Embedding(table graph.Tensor, index graph.Index, positions graph.
 	return y
 }
 
+// AddScaled records a + beta·b.
+func (t *Tape) AddScaled(a, b graph.Tensor, beta float32) graph.Tensor {
+	y := t.Temporary(a.Rows, a.Cols)
+	t.Record(&graph.Add{A: a, B: b, Y: y, Alpha: 1, Beta: beta})
+	if t.Tracks(a, b) {
+		t.track(y)
+		t.Node(func() {
+			dy, ok := t.gradient(y)
+			if !ok {
+				return
+			}
+			if db, accumulate, ok := t.into(b); ok && accumulate {
+				t.Record(&graph.Add{A: db, B: dy, Y: db, Alpha: 1, Beta: beta})
+			} else if ok {
+				t.Record(&graph.Add{A: dy, Y: db, Alpha: beta})
+			}
+			t.addInto(a, dy, true)
+		}, a, b)
+	}
+	return y
+}
+
 // Add records a + b; b may be a row that is added to every row of a.
 func (t *Tape) Add(a, b graph.Tensor) graph.Tensor {
 	y := t.Temporary(a.Rows, a.Cols)
@@ -283,7 +380,19 @@ type CrossEntropy struct {
 	Scale      graph.Scalar
 	RowWeights graph.Tensor
 
-	Chunk int // about how many logits are held at a time
+	Chunk int     // about how many logits are held at a time; at least 64 rows of them
+	Cap   float32 // logits z become Cap·tanh(z/Cap); 0: they stay as they are
+}
+
+// leastRows is how many rows of logits are held at a time at least: each of the products reads all of W.
+const leastRows = 64
+
+// Logits records the logits of some rows of X.
+func (t *Tape) Logits(h CrossEntropy, xs, logits graph.Tensor) {
+	t.Record(&graph.Matmul{A: xs, B: h.W, C: logits, TransB: h.Transpose})
+	if h.Cap > 0 {
+		t.Record(&graph.SoftCap{X: logits, Y: logits, Cap: h.Cap})
+	}
 }
 
 // CrossEntropy records a loss. With training, the gradient of each chunk of rows is taken at once.
@@ -293,7 +402,7 @@ func (t *Tape) CrossEntropy(h CrossEntropy) {
 		classes = h.W.Rows
 	}
 	train := t.Tracks(h.X, h.W)
-	rows := max(1, min(h.X.Rows, h.Chunk/classes))
+	rows := min(h.X.Rows, max(leastRows, h.Chunk/classes))
 	var dx graph.Tensor
 	if train && t.grads[h.X.Storage] != nil {
 		dx = t.Temporary(h.X.Rows, h.X.Cols)
@@ -302,7 +411,7 @@ func (t *Tape) CrossEntropy(h CrossEntropy) {
 		hi := min(h.X.Rows, lo+rows)
 		xs := h.X.RowRange(lo, hi)
 		logits := t.Temporary(hi-lo, classes)
-		t.Record(&graph.Matmul{A: xs, B: h.W, C: logits, TransB: h.Transpose})
+		t.Logits(h, xs, logits)
 		op := &graph.CrossEntropy{Logits: logits, Targets: h.Targets.Range(lo, hi), Scale: h.Scale, Weight: h.Weight}
 		if h.Loss.Exists() {
 			op.Loss = h.Loss.RowRange(lo, hi)
@@ -315,10 +424,17 @@ func (t *Tape) CrossEntropy(h CrossEntropy) {
 		}
 		if train {
 			op.DLogits = logits
+			if h.Cap > 0 {
+				op.DLogits = t.Temporary(hi-lo, classes)
+			}
 		}
 		t.Record(op)
 		if !train {
 			continue
+		}
+		if h.Cap > 0 {
+			t.Record(&graph.SoftCapBackward{Y: logits, DY: op.DLogits, DX: op.DLogits, Cap: h.Cap})
+			logits = op.DLogits
 		}
 		if dw, _, ok := t.into(h.W); ok {
 			a, b := xs, logits

@@ -104,7 +104,7 @@ func appendExisting(list, ts []Tensor) []Tensor {
 func Operations() []Op {
 	return []Op{
 		&Matmul{},
-		&Activate{}, &ActivateBackward{}, &SwiGLU{}, &SwiGLUBackward{},
+		&Activate{}, &ActivateBackward{}, &SwiGLU{}, &SwiGLUBackward{}, &SoftCap{}, &SoftCapBackward{}, &Decay{}, &DecayBackward{},
 		&LayerNorm{}, &LayerNormBackward{},
 		&Attention{}, &AttentionBackward{}, &HardAttention{}, &HardAttentionBackward{}, &CachedAttention{}, &Rotary{},
 		&Embedding{}, &EmbeddingBackward{},

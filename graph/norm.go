@@ -6,12 +6,16 @@ import "fmt"
 // (Ba et al., arXiv 1607.06450). Stats[n,2], if given, receives μ and ρ of each row. Gain and Bias are [1,d]; Bias may
 // be missing. Y may be X.
 //
+// With Parts, each row consists of that many parts of equal width, each of which is normalised by itself with the same Gain and
+// Bias: then d is the width of a part, X is [n,Parts·d] and Stats [n,2·Parts].
+//
 // With RMS it is Y = X·ρ ∘ Gain, ρ = 1/√(mean(X²) + Eps) (Zhang and Sennrich, arXiv 1910.07467), μ counts as 0 and Bias
 // must be missing.
 type LayerNorm struct {
 	X, Gain, Bias Tensor
 	Y, Stats      Tensor
 	Eps           float32
+	Parts         int // of a row; 0: 1
 	RMS           bool
 }
 
@@ -32,11 +36,19 @@ func (o *LayerNorm) describe(f *Facts) {
 }
 
 func (o *LayerNorm) check() error {
-	n, d := o.X.Rows, o.X.Cols
+	n, parts := o.X.Rows, max(o.Parts, 1)
+	d := o.X.Cols / parts
 	return firstError(
-		checkNorm(o.RMS, o.Bias, o.Eps),
-		want("Y", o.Y, n, d), want("gain", o.Gain, 1, d), wantIf("bias", o.Bias, 1, d),
-		wantIf("stats", o.Stats, n, 2), wantDense("stats", o.Stats))
+		checkNorm(o.RMS, o.Bias, o.Eps), checkParts(o.X, o.Parts),
+		want("Y", o.Y, n, o.X.Cols), want("gain", o.Gain, 1, d), wantIf("bias", o.Bias, 1, d),
+		wantIf("stats", o.Stats, n, 2*parts), wantDense("stats", o.Stats))
+}
+
+func checkParts(x Tensor, parts int) error {
+	if parts < 0 || parts > 1 && x.Cols%parts != 0 {
+		return fmt.Errorf("rows of %d columns are not %d parts", x.Cols, parts)
+	}
+	return nil
 }
 
 func checkNorm(rms bool, bias Tensor, eps float32) error {
@@ -63,6 +75,7 @@ type LayerNormBackward struct {
 	X, Gain, Stats, DY Tensor
 	DX, DGain, DBias   Tensor
 	Y, Bias            Tensor
+	Parts              int // of a row, as in LayerNorm
 	RMS                bool
 	Accumulate         bool
 }
@@ -79,7 +92,8 @@ func (o *LayerNormBackward) describe(f *Facts) {
 }
 
 func (o *LayerNormBackward) check() error {
-	n, d := o.X.Rows, o.X.Cols
+	n, cols, parts := o.X.Rows, o.X.Cols, max(o.Parts, 1)
+	d := cols / parts
 	if o.DX.overlaps(o.X) || o.DX.overlaps(o.DY) || o.DGain.overlaps(o.DBias) {
 		return fmt.Errorf("DX overlaps X or DY, or DGain DBias")
 	}
@@ -87,8 +101,8 @@ func (o *LayerNormBackward) check() error {
 		return fmt.Errorf("the operand Y overlaps X, DX or DY")
 	}
 	return firstError(
-		checkNorm(o.RMS, o.DBias, 0), checkNorm(o.RMS, o.Bias, 0),
-		wantIf("Y", o.Y, n, d), wantIf("bias", o.Bias, 1, d),
-		want("DY", o.DY, n, d), want("DX", o.DX, n, d), want("gain", o.Gain, 1, d), want("stats", o.Stats, n, 2),
+		checkNorm(o.RMS, o.DBias, 0), checkNorm(o.RMS, o.Bias, 0), checkParts(o.X, o.Parts),
+		wantIf("Y", o.Y, n, cols), wantIf("bias", o.Bias, 1, d),
+		want("DY", o.DY, n, cols), want("DX", o.DX, n, cols), want("gain", o.Gain, 1, d), want("stats", o.Stats, n, 2*parts),
 		wantDense("stats", o.Stats), wantIf("DGain", o.DGain, 1, d), wantIf("DBias", o.DBias, 1, d))
 }

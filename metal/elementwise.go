@@ -77,6 +77,28 @@ func (l *lowering) activateBackward(o *graph.ActivateBackward) {
 		l.in(x), l.in(dy), l.out(dx), l.out(y))
 }
 
+func (l *lowering) softCap(o *graph.SoftCap) {
+	x, y := o.X, o.Y
+	flatten(&x, &y)
+	l.elementwise("soft_cap_forward", x.Rows, x.Cols, l.vec4(x, y), nil,
+		struct {
+			Rows, Cols, X, Y uint32
+			Cap              float32
+		}{uint32(x.Rows), uint32(x.Cols), stride(x), stride(y), o.Cap},
+		l.in(x), l.out(y))
+}
+
+func (l *lowering) softCapBackward(o *graph.SoftCapBackward) {
+	y, dy, dx := o.Y, o.DY, o.DX
+	flatten(&y, &dy, &dx)
+	l.elementwise("soft_cap_backward", y.Rows, y.Cols, l.vec4(y, dy, dx), nil,
+		struct {
+			Rows, Cols, Y, DY, DX uint32
+			Cap                   float32
+		}{uint32(y.Rows), uint32(y.Cols), stride(y), stride(dy), stride(dx), o.Cap},
+		l.in(y), l.in(dy), l.out(dx))
+}
+
 // halves are the gates and the values of SwiGLU's operand: both must be vectors for either to be taken so.
 func halves(x graph.Tensor) (g, u graph.Tensor) {
 	return x.Columns(0, x.Cols/2), x.Columns(x.Cols/2, x.Cols)

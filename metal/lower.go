@@ -280,6 +280,14 @@ func (l *lowering) lower(op graph.Op) {
 		l.swiglu(o)
 	case *graph.SwiGLUBackward:
 		l.swigluBackward(o)
+	case *graph.SoftCap:
+		l.softCap(o)
+	case *graph.SoftCapBackward:
+		l.softCapBackward(o)
+	case *graph.Decay:
+		l.decay(o)
+	case *graph.DecayBackward:
+		l.decayBackward(o)
 	case *graph.LayerNorm:
 		l.norm(o)
 	case *graph.LayerNormBackward:

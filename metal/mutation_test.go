@@ -31,7 +31,8 @@ import (
 // prelude is part of every file; these are those that use all of it.
 var subjectsOf = map[string][]string{
 	"prelude":     {"activation", "elementwise", "norm", "cross-entropy", "attention"},
-	"elementwise": {"activation", "swiglu", "elementwise"},
+	"elementwise": {"activation", "swiglu", "soft cap", "elementwise"},
+	"decay":       {"decay"},
 	"embedding":   {"embedding"},
 	"loss":        {"cross-entropy"},
 	"exit":        {"exit"},

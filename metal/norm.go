@@ -61,32 +61,34 @@ func (l *lowering) checkWidth(cols int) {
 }
 
 func (l *lowering) norm(o *graph.LayerNorm) {
-	x, y := o.X, o.Y
-	l.checkWidth(x.Cols)
-	t := l.normRowGroup("norm_forward", x.Cols)
+	x, y, parts := o.X, o.Y, max(o.Parts, 1)
+	cols := x.Cols / parts
+	l.checkWidth(cols)
+	t := l.normRowGroup("norm_forward", cols)
 	l.add(launch{
 		file: "norm", kernel: t.kernel("norm_forward"),
 		constants: []Constant{boolConstant(0, t.whole), boolConstant(1, l.vec4(x, o.Gain, o.Bias, y)), boolConstant(2, o.RMS),
-			boolConstant(3, o.Bias.Exists()), boolConstant(4, o.Stats.Exists())},
+			boolConstant(3, o.Bias.Exists()), boolConstant(4, o.Stats.Exists()), boolConstant(8, parts > 1)},
 		args: []arg{l.in(x), l.in(o.Gain), l.in(o.Bias), l.out(y), l.out(o.Stats)},
 		params: struct {
-			Rows, Cols, X, Y uint32
-			Eps              float32
-		}{uint32(x.Rows), uint32(x.Cols), stride(x), stride(y), o.Eps},
-		groups: one(ceil(x.Rows, t.rows)), threads: one(t.threads),
+			Rows, Cols, Parts, X, Y uint32
+			Eps                     float32
+		}{uint32(x.Rows * parts), uint32(cols), uint32(parts), stride(x), stride(y), o.Eps},
+		groups: one(ceil(x.Rows*parts, t.rows)), threads: one(t.threads),
 	})
 }
 
 func (l *lowering) normBackward(o *graph.LayerNormBackward) {
-	x := o.X
-	l.checkWidth(x.Cols)
-	t := l.normRowGroup("norm_backward", x.Cols)
+	x, parts := o.X, max(o.Parts, 1)
+	rows, cols := x.Rows*parts, x.Cols/parts
+	l.checkWidth(cols)
+	t := l.normRowGroup("norm_backward", cols)
 	withSums := o.DGain.Exists() || o.DBias.Exists()
 	block := t.rows
 	if withSums {
-		block = ceil(max(normBlock, ceil(x.Rows, normBlocks)), t.rows) * t.rows
+		block = ceil(max(normBlock, ceil(rows, normBlocks)), t.rows) * t.rows
 	}
-	blocks, width := ceil(x.Rows, block), ceil(x.Cols, 4)
+	blocks, width := ceil(rows, block), ceil(cols, 4)
 	sums := l.none()
 	if withSums {
 		sums = l.partials(blocks * 2 * width * 4)
@@ -94,10 +96,11 @@ func (l *lowering) normBackward(o *graph.LayerNormBackward) {
 	l.add(launch{
 		file: "norm", kernel: t.kernel("norm_backward"),
 		constants: []Constant{boolConstant(0, t.whole), boolConstant(1, l.vec4(x, o.Gain, o.DY, o.DX, o.Y, o.Bias)), boolConstant(2, o.RMS),
-			boolConstant(3, o.Bias.Exists()), boolConstant(5, o.Y.Exists()), boolConstant(6, withSums), boolConstant(7, o.Accumulate)},
+			boolConstant(3, o.Bias.Exists()), boolConstant(5, o.Y.Exists()), boolConstant(6, withSums), boolConstant(7, o.Accumulate),
+			boolConstant(8, parts > 1)},
 		args: []arg{l.in(x), l.in(o.Gain), l.in(o.Stats), l.in(o.DY), l.outIf(o.Accumulate, o.DX), sums.written(), l.out(o.Y), l.in(o.Bias)},
-		params: struct{ Rows, Cols, X, DY, DX, Y, Block, Width uint32 }{
-			uint32(x.Rows), uint32(x.Cols), stride(x), stride(o.DY), stride(o.DX), stride(o.Y), uint32(block), uint32(width)},
+		params: struct{ Rows, Cols, Parts, X, DY, DX, Y, Block, Width uint32 }{
+			uint32(rows), uint32(cols), uint32(parts), stride(x), stride(o.DY), stride(o.DX), stride(o.Y), uint32(block), uint32(width)},
 		groups: one(blocks), threads: one(t.threads),
 	})
 	if withSums {

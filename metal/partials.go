@@ -133,6 +133,8 @@ func (l *lowering) settle(op graph.Op) {
 		}
 	case *graph.LayerNormBackward:
 		added = append(added, o.DGain, o.DBias)
+	case *graph.DecayBackward:
+		added = append(added, o.DRate, o.DStep)
 	}
 	f := graph.Describe(op)
 	for _, t := range append(f.Reads, f.Writes...) {

@@ -49,6 +49,39 @@ kernel void activate_backward(device const void* x [[buffer(0)]],
   if (second) store_some(y, i * p.y + j, activate4(v), bf16_3, wide);
 }
 
+struct SoftCapParams {
+  uint rows, cols, x, y;
+  float cap;
+};
+
+static inline float soft_cap(float x, float cap) { return cap - 2.0f * cap / (1.0f + exp(min(x * (2.0f / cap), 88.0f))); }
+
+kernel void soft_cap_forward(device const void* x [[buffer(0)]],
+                             device void* y [[buffer(1)]],
+                             constant SoftCapParams& p [[buffer(2)]],
+                             uint2 at [[thread_position_in_grid]]) {
+  const uint i = at.y, j = column(at);
+  if (i >= p.rows || j >= p.cols) return;
+  const float4 v = load_some(x, i * p.x + j, bf16_0, wide);
+  store_some(y, i * p.y + j, float4(soft_cap(v.x, p.cap), soft_cap(v.y, p.cap), soft_cap(v.z, p.cap), soft_cap(v.w, p.cap)), bf16_1, wide);
+}
+
+struct SoftCapBackwardParams {
+  uint rows, cols, y, dy, dx;
+  float cap;
+};
+
+kernel void soft_cap_backward(device const void* y [[buffer(0)]],
+                              device const void* dy [[buffer(1)]],
+                              device void* dx [[buffer(2)]],
+                              constant SoftCapBackwardParams& p [[buffer(3)]],
+                              uint2 at [[thread_position_in_grid]]) {
+  const uint i = at.y, j = column(at);
+  if (i >= p.rows || j >= p.cols) return;
+  const float4 t = load_some(y, i * p.y + j, bf16_0, wide) / p.cap;
+  store_some(dx, i * p.dx + j, load_some(dy, i * p.dy + j, bf16_1, wide) * (1.0f - t * t), bf16_2, wide);
+}
+
 // cols are those of Y; X has twice as many, the gates to the left.
 kernel void swiglu_forward(device const void* x [[buffer(0)]],
                            device void* y [[buffer(1)]],

@@ -12,14 +12,20 @@ constant bool with_stats [[function_constant(14)]];
 constant bool with_y [[function_constant(15)]];
 constant bool with_sums [[function_constant(16)]];  // the gradients of gain and bias are wanted
 constant bool accumulate [[function_constant(17)]];
+constant bool parted [[function_constant(18)]];  // what is called a row here is a part of a row of the operands
 
 CONSTANT uint kMost = 256;  // threads of a threadgroup that takes several rows at once
 
 struct NormParams {
-  uint rows, cols;
+  uint rows, cols, parts;
   uint x, y;  // strides
   float eps;
 };
+
+// Where a row begins.
+static inline uint begin(uint row, uint stride, uint parts, uint cols) {
+  return parted ? row / parts * stride + row % parts * cols : row * stride;
+}
 
 // X may be Y.
 template <uint held>
@@ -40,7 +46,7 @@ template <uint held>
   float4 v[held];
   float sum = 0.0f;
   UNROLL for (uint k = 0; k < held; k++) {
-    v[k] = load_row(x, row * p.x, first + k * step, p.cols, 0.0f, bf16_0, quads);
+    v[k] = load_row(x, begin(row, p.x, p.parts, p.cols), first + k * step, p.cols, 0.0f, bf16_0, quads);
     sum += sum_of(v[k]);
   }
   float mean = 0.0f;
@@ -65,12 +71,12 @@ template <uint held>
     const uint c = first + k * step;
     float4 h = v[k] * rho * load_row(gain, 0, c, p.cols, 0.0f, bf16_1, quads);
     if (with_bias) h += load_row(bias, 0, c, p.cols, 0.0f, bf16_2, quads);
-    store_row(y, row * p.y, c, p.cols, h, bf16_3, quads);
+    store_row(y, begin(row, p.y, p.parts, p.cols), c, p.cols, h, bf16_3, quads);
   }
 }
 
 struct NormBackwardParams {
-  uint rows, cols;
+  uint rows, cols, parts;
   uint x, dy, dx, y;  // strides
   uint block;         // rows of a threadgroup
   uint width;         // of a row of sums, in vectors of four
@@ -108,8 +114,8 @@ template <uint held>
     float sum_g = 0.0f, sum_gh = 0.0f;
     UNROLL for (uint k = 0; k < held; k++) {
       const uint c = first + k * step;
-      const float4 d = load_row(dy, row * p.dy, c, p.cols, 0.0f, bf16_3, quads);
-      h[k] = (load_row(x, row * p.x, c, p.cols, mean, bf16_0, quads) - mean) * rho;
+      const float4 d = load_row(dy, begin(row, p.dy, p.parts, p.cols), c, p.cols, 0.0f, bf16_3, quads);
+      h[k] = (load_row(x, begin(row, p.x, p.parts, p.cols), c, p.cols, mean, bf16_0, quads) - mean) * rho;
       g[k] = d * w[k];
       sum_g += sum_of(g[k]);
       sum_gh += sum_of(g[k] * h[k]);
@@ -120,15 +126,15 @@ template <uint held>
       if (with_y) {
         float4 v = h[k] * w[k];
         if (with_bias) v += load_row(bias, 0, c, p.cols, 0.0f, bf16_7, quads);
-        store_row(y, row * p.y, c, p.cols, v, bf16_6, quads);
+        store_row(y, begin(row, p.y, p.parts, p.cols), c, p.cols, v, bf16_6, quads);
       }
     }
     const float2 means = team_sums(rms ? 0.0f : sum_g, sum_gh, whole, room, at) / float(p.cols);
     UNROLL for (uint k = 0; k < held; k++) {
       const uint c = first + k * step;
       float4 d = rho * (g[k] - means.x - h[k] * means.y);
-      if (accumulate) d += load_row(dx, row * p.dx, c, p.cols, 0.0f, bf16_4, quads);
-      store_row(dx, row * p.dx, c, p.cols, d, bf16_4, quads);
+      if (accumulate) d += load_row(dx, begin(row, p.dx, p.parts, p.cols), c, p.cols, 0.0f, bf16_4, quads);
+      store_row(dx, begin(row, p.dx, p.parts, p.cols), c, p.cols, d, bf16_4, quads);
     }
   }
   if (!with_sums) return;

@@ -7,7 +7,8 @@ import (
 )
 
 func (r *reference) norm(o *graph.LayerNorm) {
-	x, gain, bias := r.read(o.X), r.read(o.Gain), r.read(o.Bias)
+	parts := max(o.Parts, 1)
+	x, gain, bias := r.read(o.X).cut(parts), r.read(o.Gain), r.read(o.Bias)
 	y, stats := newMatrix(x.rows, x.cols), newMatrix(x.rows, 2)
 	for i := range x.rows {
 		var sum, squares total
@@ -33,13 +34,14 @@ func (r *reference) norm(o *graph.LayerNorm) {
 			y.set(i, j, h)
 		}
 	}
-	r.write(o.Y, y)
-	r.write(o.Stats, stats)
+	r.write(o.Y, y.joined(parts))
+	r.write(o.Stats, stats.joined(parts))
 }
 
 func (r *reference) normBackward(o *graph.LayerNormBackward) {
-	x, gain, stats, dy, bias := r.read(o.X), r.read(o.Gain), r.read(o.Stats), r.read(o.DY), r.read(o.Bias)
-	dx, forGain, y := r.read(o.DX), newMatrix(x.rows, x.cols), newMatrix(x.rows, x.cols)
+	parts := max(o.Parts, 1)
+	x, gain, stats, dy, bias := r.read(o.X).cut(parts), r.read(o.Gain), r.read(o.Stats).cut(parts), r.read(o.DY).cut(parts), r.read(o.Bias)
+	dx, forGain, y := r.read(o.DX).cut(parts), newMatrix(x.rows, x.cols), newMatrix(x.rows, x.cols)
 	for i := range x.rows {
 		mean, rho := stats.at(i, 0), stats.at(i, 1)
 		h, g := make([]num, x.cols), make([]num, x.cols)
@@ -68,8 +70,8 @@ func (r *reference) normBackward(o *graph.LayerNormBackward) {
 			dx.set(i, j, d)
 		}
 	}
-	r.write(o.DX, dx)
-	r.write(o.Y, y)
+	r.write(o.DX, dx.joined(parts))
+	r.write(o.Y, y.joined(parts))
 	first := func(int) int { return 0 }
 	r.update(o.DGain, func(d matrix) { addRows(d, forGain, first) })
 	r.update(o.DBias, func(d matrix) { addRows(d, dy, first) })
@@ -121,6 +123,30 @@ func normCases(s *suite) {
 					c.check(op)
 				})
 			}
+		}
+		for i, shape := range [][3]int{{1, 2, 1}, {3, 4, 5}, {4, 2, 16}, {5, 3, 64}, {2, 2, 130}, {3, 2, 520}, {700, 3, 4}} { // rows, parts, columns of a part
+			n, parts, d := shape[0], shape[1], shape[2]
+			s.inBoth(fmt.Sprintf("%s of %d parts of [%d,%d]", name, parts, n, d), func(c *trial) {
+				c.pad = i % 3
+				op := &graph.LayerNorm{X: c.in("X", n, parts*d), Gain: c.weight("gain", 1, d), Y: c.out("Y", n, parts*d), Eps: 1e-5, RMS: rms, Parts: parts}
+				back := &graph.LayerNormBackward{X: op.X, Gain: op.Gain, DY: c.in("DY", n, parts*d), RMS: rms, Parts: parts, Accumulate: i%2 == 0}
+				if back.DX = c.out("DX", n, parts*d); back.Accumulate {
+					back.DX = c.inOut("DX", n, parts*d)
+				}
+				if i%3 != 0 {
+					back.Y = c.out("Y again", n, parts*d)
+				}
+				c.pad = 0
+				op.Stats = c.out("stats", n, 2*parts)
+				back.Stats, back.DGain = op.Stats, c.inOut("DGain", 1, d)
+				if !rms {
+					op.Bias, back.Bias, back.DBias = c.weight("bias", 1, d), graph.Tensor{}, c.inOut("DBias", 1, d)
+					if back.Y.Exists() {
+						back.Bias = op.Bias
+					}
+				}
+				c.check(op, back)
+			})
 		}
 		c := s.inBody("%s: gradients of parameters", name)
 		op := &graph.LayerNormBackward{X: c.in("X", 9, 40), Gain: c.weight("gain", 1, 40), DY: c.in("DY", 9, 40), DX: c.out("DX", 9, 40), RMS: rms,

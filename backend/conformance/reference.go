@@ -174,6 +174,10 @@ func (m matrix) row(i int) []num     { return m.x[i*m.cols : (i+1)*m.cols] }
 func (m matrix) at(i, j int) num     { return m.x[i*m.cols+j] }
 func (m matrix) set(i, j int, x num) { m.x[i*m.cols+j] = x }
 
+// cut is m with each row cut into rows of equal width, and joined is m with as many rows in a row again.
+func (m matrix) cut(parts int) matrix    { return matrix{m.rows * parts, m.cols / parts, m.x} }
+func (m matrix) joined(parts int) matrix { return matrix{m.rows / parts, m.cols * parts, m.x} }
+
 func (m matrix) transposed() matrix {
 	t := newMatrix(m.cols, m.rows)
 	for i := range m.rows {

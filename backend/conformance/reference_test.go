@@ -150,6 +150,46 @@ func TestNormGradients(t *testing.T) {
 	}
 }
 
+func TestSoftCapGradients(t *testing.T) {
+	gradientOf(t, "soft cap", func(c *trial, xs []graph.Tensor) graph.Tensor {
+		y := c.Temporary(3, 8)
+		c.Record(&graph.SoftCap{X: xs[0], Y: y, Cap: 1.5})
+		return y
+	}, func(c *trial, xs []graph.Tensor, y, dy graph.Tensor) []graph.Tensor {
+		dx := c.Temporary(3, 8)
+		c.Record(&graph.SoftCapBackward{Y: y, DY: dy, DX: dx, Cap: 1.5})
+		return []graph.Tensor{dx}
+	}, [2]int{3, 8})
+}
+
+func TestDecayGradients(t *testing.T) {
+	gradientOf(t, "decay", func(c *trial, xs []graph.Tensor) graph.Tensor {
+		y := c.Temporary(3, 8)
+		c.Record(&graph.Decay{X: xs[0], U: xs[1], Rate: xs[2], Step: xs[3], Y: y})
+		return y
+	}, func(c *trial, xs []graph.Tensor, _, dy graph.Tensor) []graph.Tensor {
+		op := &graph.DecayBackward{X: xs[0], U: xs[1], Rate: xs[2], Step: xs[3], DY: dy, DX: c.Temporary(3, 8), DU: c.Temporary(3, 8), DRate: c.Accumulator(1, 8), DStep: c.Accumulator(1, 8)}
+		c.Record(op)
+		return []graph.Tensor{op.DX, op.DU, op.DRate, op.DStep}
+	}, [2]int{3, 8}, [2]int{3, 8}, [2]int{1, 8}, [2]int{1, 8})
+}
+
+func TestNormsOfParts(t *testing.T) {
+	for _, rms := range []bool{false, true} {
+		var stats graph.Tensor
+		gradientOf(t, "norm of parts", func(c *trial, xs []graph.Tensor) graph.Tensor {
+			y := c.Temporary(3, 12)
+			stats = c.Temporary(3, 6)
+			c.Record(&graph.LayerNorm{X: xs[0], Gain: xs[1], Y: y, Stats: stats, Eps: 1e-3, RMS: rms, Parts: 3})
+			return y
+		}, func(c *trial, xs []graph.Tensor, _, dy graph.Tensor) []graph.Tensor {
+			op := &graph.LayerNormBackward{X: xs[0], Gain: xs[1], Stats: stats, DY: dy, DX: c.Temporary(3, 12), DGain: c.Accumulator(1, 4), RMS: rms, Parts: 3}
+			c.Record(op)
+			return []graph.Tensor{op.DX, op.DGain}
+		}, [2]int{3, 12}, [2]int{1, 4})
+	}
+}
+
 func TestAttentionGradients(t *testing.T) {
 	const n, d, heads, length = 10, 6, 2, 5
 	var logSum graph.Tensor

@@ -48,6 +48,8 @@ func subjects() []subject {
 		{"matmul epilogue", epilogueCases, nil},
 		{"activation", activationCases, of((*reference).activate).and(of((*reference).activateBackward))},
 		{"swiglu", swigluCases, of((*reference).swiglu).and(of((*reference).swigluBackward))},
+		{"soft cap", softCapCases, of((*reference).softCap).and(of((*reference).softCapBackward))},
+		{"decay", decayCases, of((*reference).decay).and(of((*reference).decayBackward))},
 		{"norm", normCases, of((*reference).norm).and(of((*reference).normBackward))},
 		{"attention", attentionCases, of((*reference).attention).and(of((*reference).attentionBackward))},
 		{"hard attention", hardAttentionCases, of((*reference).hardAttention).and(of((*reference).hardAttentionBackward))},

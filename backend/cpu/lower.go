@@ -29,6 +29,14 @@ func (l *lowering) lower(op graph.Op) (kernel, error) {
 		return l.swiglu(o), nil
 	case *graph.SwiGLUBackward:
 		return l.swigluBackward(o), nil
+	case *graph.SoftCap:
+		return l.softCap(o), nil
+	case *graph.SoftCapBackward:
+		return l.softCapBackward(o), nil
+	case *graph.Decay:
+		return l.decay(o), nil
+	case *graph.DecayBackward:
+		return l.decayBackward(o), nil
 	case *graph.LayerNorm:
 		return l.norm(o), nil
 	case *graph.LayerNormBackward:

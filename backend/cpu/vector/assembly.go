@@ -19,6 +19,8 @@ type assembly struct {
 	geluBackward    func(dx, y, dy, x *float32, n int)
 	relu            func(y, x *float32, n int)
 	reluBackward    func(dx, y, dy, x *float32, n int)
+	softCap         func(y, x *float32, n int, cap, two float32)
+	softCapBackward func(dx, dy, y *float32, n int, inverse float32)
 	swiglu          func(y, g, u *float32, n int)
 	swigluBackward  func(dg, du, y, dy, g, u *float32, n int)
 	softmaxBackward func(dx, p, dp *float32, n int, delta, scale float32)
@@ -85,6 +87,14 @@ func (f *assembly) kernels() *Kernels {
 		ReLUBackward: func(dx, y, dy, x []float32) {
 			n := len(dx)
 			f.reluBackward(start(dx, n), start(y, n), start(dy, n), start(x, n), n)
+		},
+		SoftCap: func(y, x []float32, limit float32) {
+			n := len(y)
+			f.softCap(start(y, n), start(x, n), n, limit, 2/limit)
+		},
+		SoftCapBackward: func(dx, dy, y []float32, limit float32) {
+			n := len(dx)
+			f.softCapBackward(start(dx, n), start(dy, n), start(y, n), n, 1/limit)
 		},
 		SwiGLU: func(y, g, u []float32) {
 			n := len(y)

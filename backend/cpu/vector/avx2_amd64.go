@@ -38,6 +38,12 @@ func reluAVX2(y, x *float32, n int)
 func reluBackwardAVX2(dx, y, dy, x *float32, n int)
 
 //go:noescape
+func softCapAVX2(y, x *float32, n int, cap, two float32)
+
+//go:noescape
+func softCapBackwardAVX2(dx, dy, y *float32, n int, inverse float32)
+
+//go:noescape
 func swigluAVX2(y, g_, u *float32, n int)
 
 //go:noescape
@@ -77,6 +83,8 @@ var avx2 = assembly{
 	geluBackward:    geluBackwardAVX2,
 	relu:            reluAVX2,
 	reluBackward:    reluBackwardAVX2,
+	softCap:         softCapAVX2,
+	softCapBackward: softCapBackwardAVX2,
 	swiglu:          swigluAVX2,
 	swigluBackward:  swigluBackwardAVX2,
 	softmaxBackward: softmaxBackwardAVX2,

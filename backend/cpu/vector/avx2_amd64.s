@@ -640,6 +640,127 @@ end3:
 	VZEROUPPER
 	RET
 
+// softCap: y = cap·tanh(x/cap) = cap - 2·cap/(1+exp(two·x)), two = 2/cap
+//
+// func softCapAVX2(y, x *float32, n int, cap, two float32)
+TEXT ·softCapAVX2(SB), NOSPLIT, $0-32
+	MOVQ y+0(FP), DI
+	MOVQ x+8(FP), SI
+	MOVQ n+16(FP), CX
+	XORQ AX, AX
+	VBROADCASTSS two+28(FP), Y12
+	VBROADCASTSS constants<>+0(SB), Y10 // -87
+	VBROADCASTSS constants<>+32(SB), Y9 // 88
+	VBROADCASTSS constants<>+64(SB), Y8 // 1.44269504
+	VBROADCASTSS constants<>+96(SB), Y7 // 0.693359375
+	VBROADCASTSS constants<>+128(SB), Y6 // -0.00021219444
+	VBROADCASTSS constants<>+160(SB), Y5 // 0.000198756915
+	VBROADCASTSS constants<>+352(SB), Y11 // 1
+	VBROADCASTSS cap+24(FP), Y13
+	SUBQ $8, CX
+	JLT  done2
+loop1:
+	VMOVUPS (SI)(AX*1), Y0 // x
+	VMULPS Y12, Y0, Y1 // 2x/cap
+	VMAXPS Y1, Y10, Y1 // clamp
+	VMINPS Y1, Y9, Y1 // clamp
+	VMULPS Y8, Y1, Y2 // x·log2(e)
+	VROUNDPS $8, Y2, Y2 // n
+	VFNMADD231PS Y7, Y2, Y1 // r = x - n·ln 2, high part
+	VFNMADD231PS Y6, Y2, Y1 // low part
+	VMOVAPS constants<>+192(SB), Y3
+	VFMADD231PS Y5, Y1, Y3 // p(r)
+	VFMADD213PS constants<>+224(SB), Y1, Y3
+	VFMADD213PS constants<>+256(SB), Y1, Y3
+	VFMADD213PS constants<>+288(SB), Y1, Y3
+	VFMADD213PS constants<>+320(SB), Y1, Y3
+	VMULPS Y1, Y1, Y4 // r²
+	VADDPS Y11, Y1, Y1 // 1 + r
+	VFMADD231PS Y4, Y3, Y1 // + r²·p
+	VCVTPS2DQ Y2, Y15
+	VPSLLD $23, Y15, Y15
+	VPADDD Y15, Y1, Y3 // ·2^n
+	VADDPS Y11, Y3, Y1
+	VDIVPS Y1, Y11, Y2 // s
+	VADDPS Y13, Y13, Y1 // 2·cap
+	VFNMADD213PS Y13, Y1, Y2 // cap - 2·cap·s
+	VMOVUPS Y2, (DI)(AX*1) // y
+	ADDQ $32, AX
+	SUBQ $8, CX
+	JGE  loop1
+done2:
+	ADDQ $8, CX
+	JZ   end3
+	LEAQ masks<>+32(SB), R10 // the lowest CX lanes
+	NEGQ CX
+	VMOVUPS (R10)(CX*4), Y14
+	VMASKMOVPS (SI)(AX*1), Y14, Y0 // x
+	VMULPS Y12, Y0, Y1 // 2x/cap
+	VMAXPS Y1, Y10, Y1 // clamp
+	VMINPS Y1, Y9, Y1 // clamp
+	VMULPS Y8, Y1, Y2 // x·log2(e)
+	VROUNDPS $8, Y2, Y2 // n
+	VFNMADD231PS Y7, Y2, Y1 // r = x - n·ln 2, high part
+	VFNMADD231PS Y6, Y2, Y1 // low part
+	VMOVAPS constants<>+192(SB), Y3
+	VFMADD231PS Y5, Y1, Y3 // p(r)
+	VFMADD213PS constants<>+224(SB), Y1, Y3
+	VFMADD213PS constants<>+256(SB), Y1, Y3
+	VFMADD213PS constants<>+288(SB), Y1, Y3
+	VFMADD213PS constants<>+320(SB), Y1, Y3
+	VMULPS Y1, Y1, Y4 // r²
+	VADDPS Y11, Y1, Y1 // 1 + r
+	VFMADD231PS Y4, Y3, Y1 // + r²·p
+	VCVTPS2DQ Y2, Y15
+	VPSLLD $23, Y15, Y15
+	VPADDD Y15, Y1, Y3 // ·2^n
+	VADDPS Y11, Y3, Y1
+	VDIVPS Y1, Y11, Y2 // s
+	VADDPS Y13, Y13, Y1 // 2·cap
+	VFNMADD213PS Y13, Y1, Y2 // cap - 2·cap·s
+	VMASKMOVPS Y2, Y14, (DI)(AX*1) // y
+end3:
+	VZEROUPPER
+	RET
+
+// softCapBackward: dx = dy·(1 - (y/cap)²)
+//
+// func softCapBackwardAVX2(dx, dy, y *float32, n int, inverse float32)
+TEXT ·softCapBackwardAVX2(SB), NOSPLIT, $0-36
+	MOVQ dx+0(FP), DI
+	MOVQ dy+8(FP), SI
+	MOVQ y+16(FP), BX
+	MOVQ n+24(FP), CX
+	XORQ AX, AX
+	VBROADCASTSS inverse+32(FP), Y13
+	SUBQ $8, CX
+	JLT  done2
+loop1:
+	VMOVUPS (BX)(AX*1), Y0 // y
+	VMULPS Y13, Y0, Y1 // y/cap
+	VMOVUPS (SI)(AX*1), Y2 // dy
+	VMULPS Y1, Y1, Y1 // ²
+	VFNMADD231PS Y2, Y1, Y2 // dy - dy·(y/cap)²
+	VMOVUPS Y2, (DI)(AX*1) // dx
+	ADDQ $32, AX
+	SUBQ $8, CX
+	JGE  loop1
+done2:
+	ADDQ $8, CX
+	JZ   end3
+	LEAQ masks<>+32(SB), R10 // the lowest CX lanes
+	NEGQ CX
+	VMOVUPS (R10)(CX*4), Y14
+	VMASKMOVPS (BX)(AX*1), Y14, Y0 // y
+	VMULPS Y13, Y0, Y1 // y/cap
+	VMASKMOVPS (SI)(AX*1), Y14, Y2 // dy
+	VMULPS Y1, Y1, Y1 // ²
+	VFNMADD231PS Y2, Y1, Y2 // dy - dy·(y/cap)²
+	VMASKMOVPS Y2, Y14, (DI)(AX*1) // dx
+end3:
+	VZEROUPPER
+	RET
+
 // swiglu: y = g/(1+exp(-g))·u
 //
 // func swigluAVX2(y, g_, u *float32, n int)

@@ -38,6 +38,12 @@ func reluAVX512(y, x *float32, n int)
 func reluBackwardAVX512(dx, y, dy, x *float32, n int)
 
 //go:noescape
+func softCapAVX512(y, x *float32, n int, cap, two float32)
+
+//go:noescape
+func softCapBackwardAVX512(dx, dy, y *float32, n int, inverse float32)
+
+//go:noescape
 func swigluAVX512(y, g_, u *float32, n int)
 
 //go:noescape
@@ -77,6 +83,8 @@ var avx512 = assembly{
 	geluBackward:    geluBackwardAVX512,
 	relu:            reluAVX512,
 	reluBackward:    reluBackwardAVX512,
+	softCap:         softCapAVX512,
+	softCapBackward: softCapBackwardAVX512,
 	swiglu:          swigluAVX512,
 	swigluBackward:  swigluBackwardAVX512,
 	softmaxBackward: softmaxBackwardAVX512,

@@ -673,6 +673,136 @@ end3:
 	VZEROUPPER
 	RET
 
+// softCap: y = cap·tanh(x/cap) = cap - 2·cap/(1+exp(two·x)), two = 2/cap
+//
+// func softCapAVX512(y, x *float32, n int, cap, two float32)
+TEXT ·softCapAVX512(SB), NOSPLIT, $0-32
+	MOVQ y+0(FP), DI
+	MOVQ x+8(FP), SI
+	MOVQ n+16(FP), CX
+	XORQ AX, AX
+	VBROADCASTSS two+28(FP), Z29
+	VBROADCASTSS constants<>+0(SB), Z27 // -87
+	VBROADCASTSS constants<>+32(SB), Z26 // 88
+	VBROADCASTSS constants<>+64(SB), Z25 // 1.44269504
+	VBROADCASTSS constants<>+96(SB), Z24 // 0.693359375
+	VBROADCASTSS constants<>+128(SB), Z23 // -0.00021219444
+	VBROADCASTSS constants<>+160(SB), Z22 // 0.000198756915
+	VBROADCASTSS constants<>+192(SB), Z21 // 0.00139819995
+	VBROADCASTSS constants<>+224(SB), Z20 // 0.00833345191
+	VBROADCASTSS constants<>+256(SB), Z19 // 0.0416657959
+	VBROADCASTSS constants<>+288(SB), Z18 // 0.166666655
+	VBROADCASTSS constants<>+320(SB), Z17 // 0.500000012
+	VBROADCASTSS constants<>+352(SB), Z28 // 1
+	VBROADCASTSS cap+24(FP), Z30
+	SUBQ $16, CX
+	JLT  done2
+loop1:
+	VMOVUPS (SI)(AX*1), Z0 // x
+	VMULPS Z29, Z0, Z1 // 2x/cap
+	VMAXPS Z1, Z27, Z1 // clamp
+	VMINPS Z1, Z26, Z1 // clamp
+	VMULPS Z25, Z1, Z2 // x·log2(e)
+	VRNDSCALEPS $8, Z2, Z2 // n
+	VFNMADD231PS Z24, Z2, Z1 // r = x - n·ln 2, high part
+	VFNMADD231PS Z23, Z2, Z1 // low part
+	VMOVAPS Z21, Z3
+	VFMADD231PS Z22, Z1, Z3 // p(r)
+	VFMADD213PS Z20, Z1, Z3
+	VFMADD213PS Z19, Z1, Z3
+	VFMADD213PS Z18, Z1, Z3
+	VFMADD213PS Z17, Z1, Z3
+	VMULPS Z1, Z1, Z4 // r²
+	VADDPS Z28, Z1, Z1 // 1 + r
+	VFMADD231PS Z4, Z3, Z1 // + r²·p
+	VSCALEFPS Z2, Z1, Z3 // ·2^n
+	VADDPS Z28, Z3, Z1
+	VRCP14PS Z1, Z2 // s
+	VMOVAPS Z28, Z31
+	VFNMADD231PS Z2, Z1, Z31
+	VFMADD231PS Z31, Z2, Z2
+	VADDPS Z30, Z30, Z1 // 2·cap
+	VFNMADD213PS Z30, Z1, Z2 // cap - 2·cap·s
+	VMOVUPS Z2, (DI)(AX*1) // y
+	ADDQ $64, AX
+	SUBQ $16, CX
+	JGE  loop1
+done2:
+	ADDQ $16, CX
+	JZ   end3
+	MOVL $1, R10 // the lowest CX lanes
+	SHLL CX, R10
+	DECL R10
+	KMOVW R10, K1
+	VMOVUPS.Z (SI)(AX*1), K1, Z0 // x
+	VMULPS Z29, Z0, Z1 // 2x/cap
+	VMAXPS Z1, Z27, Z1 // clamp
+	VMINPS Z1, Z26, Z1 // clamp
+	VMULPS Z25, Z1, Z2 // x·log2(e)
+	VRNDSCALEPS $8, Z2, Z2 // n
+	VFNMADD231PS Z24, Z2, Z1 // r = x - n·ln 2, high part
+	VFNMADD231PS Z23, Z2, Z1 // low part
+	VMOVAPS Z21, Z3
+	VFMADD231PS Z22, Z1, Z3 // p(r)
+	VFMADD213PS Z20, Z1, Z3
+	VFMADD213PS Z19, Z1, Z3
+	VFMADD213PS Z18, Z1, Z3
+	VFMADD213PS Z17, Z1, Z3
+	VMULPS Z1, Z1, Z4 // r²
+	VADDPS Z28, Z1, Z1 // 1 + r
+	VFMADD231PS Z4, Z3, Z1 // + r²·p
+	VSCALEFPS Z2, Z1, Z3 // ·2^n
+	VADDPS Z28, Z3, Z1
+	VRCP14PS Z1, Z2 // s
+	VMOVAPS Z28, Z31
+	VFNMADD231PS Z2, Z1, Z31
+	VFMADD231PS Z31, Z2, Z2
+	VADDPS Z30, Z30, Z1 // 2·cap
+	VFNMADD213PS Z30, Z1, Z2 // cap - 2·cap·s
+	VMOVUPS Z2, K1, (DI)(AX*1) // y
+end3:
+	VZEROUPPER
+	RET
+
+// softCapBackward: dx = dy·(1 - (y/cap)²)
+//
+// func softCapBackwardAVX512(dx, dy, y *float32, n int, inverse float32)
+TEXT ·softCapBackwardAVX512(SB), NOSPLIT, $0-36
+	MOVQ dx+0(FP), DI
+	MOVQ dy+8(FP), SI
+	MOVQ y+16(FP), BX
+	MOVQ n+24(FP), CX
+	XORQ AX, AX
+	VBROADCASTSS inverse+32(FP), Z30
+	SUBQ $16, CX
+	JLT  done2
+loop1:
+	VMOVUPS (BX)(AX*1), Z0 // y
+	VMULPS Z30, Z0, Z1 // y/cap
+	VMOVUPS (SI)(AX*1), Z2 // dy
+	VMULPS Z1, Z1, Z1 // ²
+	VFNMADD231PS Z2, Z1, Z2 // dy - dy·(y/cap)²
+	VMOVUPS Z2, (DI)(AX*1) // dx
+	ADDQ $64, AX
+	SUBQ $16, CX
+	JGE  loop1
+done2:
+	ADDQ $16, CX
+	JZ   end3
+	MOVL $1, R10 // the lowest CX lanes
+	SHLL CX, R10
+	DECL R10
+	KMOVW R10, K1
+	VMOVUPS.Z (BX)(AX*1), K1, Z0 // y
+	VMULPS Z30, Z0, Z1 // y/cap
+	VMOVUPS.Z (SI)(AX*1), K1, Z2 // dy
+	VMULPS Z1, Z1, Z1 // ²
+	VFNMADD231PS Z2, Z1, Z2 // dy - dy·(y/cap)²
+	VMOVUPS Z2, K1, (DI)(AX*1) // dx
+end3:
+	VZEROUPPER
+	RET
+
 // swiglu: y = g/(1+exp(-g))·u
 //
 // func swigluAVX512(y, g_, u *float32, n int)

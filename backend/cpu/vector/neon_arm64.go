@@ -38,6 +38,12 @@ func reluNEON(y, x *float32, n int)
 func reluBackwardNEON(dx, y, dy, x *float32, n int)
 
 //go:noescape
+func softCapNEON(y, x *float32, n int, cap, two float32)
+
+//go:noescape
+func softCapBackwardNEON(dx, dy, y *float32, n int, inverse float32)
+
+//go:noescape
 func swigluNEON(y, g_, u *float32, n int)
 
 //go:noescape
@@ -77,6 +83,8 @@ var neon = assembly{
 	geluBackward:    geluBackwardNEON,
 	relu:            reluNEON,
 	reluBackward:    reluBackwardNEON,
+	softCap:         softCapNEON,
+	softCapBackward: softCapBackwardNEON,
 	swiglu:          swigluNEON,
 	swigluBackward:  swigluBackwardNEON,
 	softmaxBackward: softmaxBackwardNEON,

@@ -794,6 +794,173 @@ one3:
 end4:
 	RET
 
+// softCap: y = cap·tanh(x/cap) = cap - 2·cap/(1+exp(two·x)), two = 2/cap
+//
+// func softCapNEON(y, x *float32, n int, cap, two float32)
+TEXT ·softCapNEON(SB), NOSPLIT, $0-32
+	MOVD y+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD n+16(FP), R8
+	MOVD $constants<>(SB), R9
+	FMOVS two+28(FP), F29
+	VDUP V29.S[0], V29.S4
+	FMOVS 0(R9), F27 // -87
+	VDUP V27.S[0], V27.S4
+	FMOVS 32(R9), F26 // 88
+	VDUP V26.S[0], V26.S4
+	FMOVS 64(R9), F25 // 1.44269504
+	VDUP V25.S[0], V25.S4
+	FMOVS 96(R9), F24 // 0.693359375
+	VDUP V24.S[0], V24.S4
+	FMOVS 128(R9), F23 // -0.00021219444
+	VDUP V23.S[0], V23.S4
+	FMOVS 160(R9), F22 // 0.000198756915
+	VDUP V22.S[0], V22.S4
+	FMOVS 192(R9), F21 // 0.00139819995
+	VDUP V21.S[0], V21.S4
+	FMOVS 224(R9), F20 // 0.00833345191
+	VDUP V20.S[0], V20.S4
+	FMOVS 256(R9), F19 // 0.0416657959
+	VDUP V19.S[0], V19.S4
+	FMOVS 288(R9), F18 // 0.166666655
+	VDUP V18.S[0], V18.S4
+	FMOVS 320(R9), F17 // 0.500000012
+	VDUP V17.S[0], V17.S4
+	FMOVS 352(R9), F28 // 1
+	VDUP V28.S[0], V28.S4
+	FMOVS cap+24(FP), F30
+	VDUP V30.S[0], V30.S4
+	SUBS $4, R8
+	BLT  done2
+loop1:
+	VLD1 (R1), [V0.S4] // x
+	WORD $0x6e3ddc01 // FMUL V1.4S, V0.4S, V29.4S: 2x/cap
+	WORD $0x4e21f761 // FMAX V1.4S, V27.4S, V1.4S: clamp
+	WORD $0x4ea1f741 // FMIN V1.4S, V26.4S, V1.4S: clamp
+	WORD $0x6e39dc22 // FMUL V2.4S, V1.4S, V25.4S: x·log2(e)
+	WORD $0x4e218842 // FRINTN V2.4S, V2.4S: n
+	VFMLS V24.S4, V2.S4, V1.S4 // r = x - n·ln 2, high part
+	VFMLS V23.S4, V2.S4, V1.S4 // low part
+	VMOV V21.B16, V3.B16
+	VFMLA V22.S4, V1.S4, V3.S4 // p(r)
+	VMOV V20.B16, V31.B16
+	VFMLA V1.S4, V3.S4, V31.S4 // 
+	VMOV V31.B16, V3.B16
+	VMOV V19.B16, V31.B16
+	VFMLA V1.S4, V3.S4, V31.S4 // 
+	VMOV V31.B16, V3.B16
+	VMOV V18.B16, V31.B16
+	VFMLA V1.S4, V3.S4, V31.S4 // 
+	VMOV V31.B16, V3.B16
+	VMOV V17.B16, V31.B16
+	VFMLA V1.S4, V3.S4, V31.S4 // 
+	VMOV V31.B16, V3.B16
+	WORD $0x6e21dc24 // FMUL V4.4S, V1.4S, V1.4S: r²
+	WORD $0x4e3cd421 // FADD V1.4S, V1.4S, V28.4S: 1 + r
+	VFMLA V4.S4, V3.S4, V1.S4 // + r²·p
+	WORD $0x4e21a85f // FCVTNS V31.4S, V2.4S
+	VSHL $23, V31.S4, V31.S4
+	VADD V31.S4, V1.S4, V3.S4 // ·2^n
+	WORD $0x4e3cd461 // FADD V1.4S, V3.4S, V28.4S
+	WORD $0x6e21ff82 // FDIV V2.4S, V28.4S, V1.4S: s
+	WORD $0x4e3ed7c1 // FADD V1.4S, V30.4S, V30.4S: 2·cap
+	VMOV V30.B16, V31.B16
+	VFMLS V1.S4, V2.S4, V31.S4 // cap - 2·cap·s
+	VMOV V31.B16, V2.B16
+	VST1 [V2.S4], (R0) // y
+	ADD  $16, R0
+	ADD  $16, R1
+	SUBS $4, R8
+	BGE  loop1
+done2:
+	ADD  $4, R8
+	CBZ  R8, end4
+one3:
+	FMOVS (R1), F0 // x
+	WORD $0x6e3ddc01 // FMUL V1.4S, V0.4S, V29.4S: 2x/cap
+	WORD $0x4e21f761 // FMAX V1.4S, V27.4S, V1.4S: clamp
+	WORD $0x4ea1f741 // FMIN V1.4S, V26.4S, V1.4S: clamp
+	WORD $0x6e39dc22 // FMUL V2.4S, V1.4S, V25.4S: x·log2(e)
+	WORD $0x4e218842 // FRINTN V2.4S, V2.4S: n
+	VFMLS V24.S4, V2.S4, V1.S4 // r = x - n·ln 2, high part
+	VFMLS V23.S4, V2.S4, V1.S4 // low part
+	VMOV V21.B16, V3.B16
+	VFMLA V22.S4, V1.S4, V3.S4 // p(r)
+	VMOV V20.B16, V31.B16
+	VFMLA V1.S4, V3.S4, V31.S4 // 
+	VMOV V31.B16, V3.B16
+	VMOV V19.B16, V31.B16
+	VFMLA V1.S4, V3.S4, V31.S4 // 
+	VMOV V31.B16, V3.B16
+	VMOV V18.B16, V31.B16
+	VFMLA V1.S4, V3.S4, V31.S4 // 
+	VMOV V31.B16, V3.B16
+	VMOV V17.B16, V31.B16
+	VFMLA V1.S4, V3.S4, V31.S4 // 
+	VMOV V31.B16, V3.B16
+	WORD $0x6e21dc24 // FMUL V4.4S, V1.4S, V1.4S: r²
+	WORD $0x4e3cd421 // FADD V1.4S, V1.4S, V28.4S: 1 + r
+	VFMLA V4.S4, V3.S4, V1.S4 // + r²·p
+	WORD $0x4e21a85f // FCVTNS V31.4S, V2.4S
+	VSHL $23, V31.S4, V31.S4
+	VADD V31.S4, V1.S4, V3.S4 // ·2^n
+	WORD $0x4e3cd461 // FADD V1.4S, V3.4S, V28.4S
+	WORD $0x6e21ff82 // FDIV V2.4S, V28.4S, V1.4S: s
+	WORD $0x4e3ed7c1 // FADD V1.4S, V30.4S, V30.4S: 2·cap
+	VMOV V30.B16, V31.B16
+	VFMLS V1.S4, V2.S4, V31.S4 // cap - 2·cap·s
+	VMOV V31.B16, V2.B16
+	FMOVS F2, (R0) // y
+	ADD  $4, R0
+	ADD  $4, R1
+	SUBS $1, R8
+	BNE  one3
+end4:
+	RET
+
+// softCapBackward: dx = dy·(1 - (y/cap)²)
+//
+// func softCapBackwardNEON(dx, dy, y *float32, n int, inverse float32)
+TEXT ·softCapBackwardNEON(SB), NOSPLIT, $0-36
+	MOVD dx+0(FP), R0
+	MOVD dy+8(FP), R1
+	MOVD y+16(FP), R2
+	MOVD n+24(FP), R8
+	MOVD $constants<>(SB), R9
+	FMOVS inverse+32(FP), F30
+	VDUP V30.S[0], V30.S4
+	SUBS $4, R8
+	BLT  done2
+loop1:
+	VLD1 (R2), [V0.S4] // y
+	WORD $0x6e3edc01 // FMUL V1.4S, V0.4S, V30.4S: y/cap
+	VLD1 (R1), [V2.S4] // dy
+	WORD $0x6e21dc21 // FMUL V1.4S, V1.4S, V1.4S: ²
+	VFMLS V2.S4, V1.S4, V2.S4 // dy - dy·(y/cap)²
+	VST1 [V2.S4], (R0) // dx
+	ADD  $16, R0
+	ADD  $16, R1
+	ADD  $16, R2
+	SUBS $4, R8
+	BGE  loop1
+done2:
+	ADD  $4, R8
+	CBZ  R8, end4
+one3:
+	FMOVS (R2), F0 // y
+	WORD $0x6e3edc01 // FMUL V1.4S, V0.4S, V30.4S: y/cap
+	FMOVS (R1), F2 // dy
+	WORD $0x6e21dc21 // FMUL V1.4S, V1.4S, V1.4S: ²
+	VFMLS V2.S4, V1.S4, V2.S4 // dy - dy·(y/cap)²
+	FMOVS F2, (R0) // dx
+	ADD  $4, R0
+	ADD  $4, R1
+	ADD  $4, R2
+	SUBS $1, R8
+	BNE  one3
+end4:
+	RET
+
 // swiglu: y = g/(1+exp(-g))·u
 //
 // func swigluNEON(y, g_, u *float32, n int)

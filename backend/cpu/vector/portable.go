@@ -6,7 +6,7 @@ import "math"
 func Portable() *Kernels {
 	return &Kernels{
 		Name: "portable", Add: add, Multiply: multiply, Dot: dot, Sum: sum, Max: maximum, Exp: expSum, Scale: scale,
-		GELU: gelu, GELUBackward: geluBackward, ReLU: relu, ReLUBackward: reluBackward, SwiGLU: swiglu, SwiGLUBackward: swigluBackward,
+		GELU: gelu, GELUBackward: geluBackward, ReLU: relu, ReLUBackward: reluBackward, SoftCap: softCap, SoftCapBackward: softCapBackward, SwiGLU: swiglu, SwiGLUBackward: swigluBackward,
 		SoftmaxBackward: softmaxBackward, Norm: norm, Moments: moments, NormBackward: normBackward,
 		Rotate: rotate, AdamW: adamw,
 	}
@@ -165,6 +165,21 @@ func reluBackward(dx, y, dy, x []float32) {
 			d = 0
 		}
 		y[i], dx[i] = max(v, 0), d
+	}
+}
+
+func softCap(y, x []float32, limit float32) {
+	x = x[:len(y)]
+	for i, v := range x {
+		y[i] = limit - 2*limit/(1+exp(2/limit*v))
+	}
+}
+
+func softCapBackward(dx, dy, y []float32, limit float32) {
+	dy, y = dy[:len(dx)], y[:len(dx)]
+	for i, v := range y {
+		t := v / limit
+		dx[i] = dy[i] - dy[i]*t*t
 	}
 }
 

@@ -38,6 +38,10 @@ type Kernels struct {
 	ReLU func(y, x []float32)
 	// ReLUBackward: dx = dy where x > 0, else 0, and y = max(x, 0).
 	ReLUBackward func(dx, y, dy, x []float32)
+	// SoftCap: y = limit·tanh(x/limit), up to a few roundings of limit.
+	SoftCap func(y, x []float32, limit float32)
+	// SoftCapBackward: dx = dy·(1 − (y/limit)²).
+	SoftCapBackward func(dx, dy, y []float32, limit float32)
 	// SwiGLU: y = g/(1+exp(−g))·u.
 	SwiGLU func(y, g, u []float32)
 	// SwiGLUBackward: with s = 1/(1+exp(−g)): dg = dy·u·(s + g·s·(1−s)), du = dy·g·s, and y = g·s·u.

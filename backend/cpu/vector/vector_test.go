@@ -126,6 +126,10 @@ func operations() []operation {
 				}
 				return []float64{0, 0}
 			})},
+		{"soft cap", 2, 1, func(k *vector.Kernels, x [][]float32) []float32 { k.SoftCap(x[0], x[1], 1.5); return nil },
+			each(func(x []float64) []float64 { return []float64{1.5 * math.Tanh(x[1]/1.5)} })},
+		{"soft cap backward", 3, 1, func(k *vector.Kernels, x [][]float32) []float32 { k.SoftCapBackward(x[0], x[1], x[2], 3); return nil },
+			each(func(x []float64) []float64 { return []float64{x[1] * (1 - x[2]*x[2]/9)} })},
 		{"swiglu", 3, 1, func(k *vector.Kernels, x [][]float32) []float32 { k.SwiGLU(x[0], x[1], x[2]); return nil },
 			each(func(x []float64) []float64 { return []float64{x[1] * sigmoid(x[1]) * x[2]} })},
 		{"swiglu backward", 6, 3, func(k *vector.Kernels, x [][]float32) []float32 {
@@ -374,6 +378,11 @@ func TestFunctions(t *testing.T) {
 				size := s + math.Abs(f)*s*slope*min(1, (1-s)/unit)
 				check("gelu'", v, b[i], d, u, size, f*slope)
 			}
+			k.SoftCap(a[:n], x, 7)
+			for i, v := range x {
+				want := 7 * math.Tanh(float64(v)/7)
+				check("soft cap", v, a[i], want, 0, 7, 0) // roundings of 7, however small the result
+			}
 			k.SwiGLU(a[:n], x, ones[:n])
 			for i, v := range x {
 				f := float64(v)
@@ -415,6 +424,8 @@ func TestSpecialValues(t *testing.T) {
 				isNaN("gelu", y[i])
 				k.ReLU(y, x)
 				isNaN("relu", y[i])
+				k.SoftCap(y, x, 3)
+				isNaN("soft cap", y[i])
 				k.SwiGLU(y, x, x)
 				isNaN("swiglu", y[i])
 				isNaN("sum of exp", k.Exp(y, x, 1, 0))
@@ -478,6 +489,14 @@ func TestInPlace(t *testing.T) {
 			k.GELUBackward(apart, y, a, b)
 			k.GELUBackward(c, y, c, b)
 			same("gelu backward", c, apart)
+			c = clone()
+			k.SoftCap(apart, a, 2)
+			k.SoftCap(c, c, 2)
+			same("soft cap", c, apart)
+			c = clone()
+			k.SoftCapBackward(apart, a, b, 2)
+			k.SoftCapBackward(c, c, b, 2)
+			same("soft cap backward", c, apart)
 			c = clone()
 			k.SoftmaxBackward(apart, b, a, 0.5, 2)
 			k.SoftmaxBackward(c, b, c, 0.5, 2)

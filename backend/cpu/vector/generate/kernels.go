@@ -112,6 +112,23 @@ var kernels = []kernel{
 		},
 	},
 	{
+		name: "softCap", formula: "y = cap·tanh(x/cap) = cap - 2·cap/(1+exp(two·x)), two = 2/cap", slices: []string{"y", "x"}, scalars: []string{"cap", "two"},
+		body: func(b *body) {
+			e := b.exp(b.mul(b.load("x"), b.scalar("two"), "2x/cap"))
+			s := b.inverse(b.add(e, b.number(1), ""), "s")
+			c := b.scalar("cap")
+			b.store("y", b.fnma(s, b.add(c, c, "2·cap"), c, "cap - 2·cap·s"))
+		},
+	},
+	{
+		name: "softCapBackward", formula: "dx = dy·(1 - (y/cap)²)", slices: []string{"dx", "dy", "y"}, scalars: []string{"inverse"},
+		body: func(b *body) {
+			t := b.mul(b.load("y"), b.scalar("inverse"), "y/cap")
+			dy := b.load("dy")
+			b.store("dx", b.fnma(b.mul(t, t, "²"), dy, dy, "dy - dy·(y/cap)²"))
+		},
+	},
+	{
 		name: "swiglu", formula: "y = g/(1+exp(-g))·u", slices: []string{"y", "g", "u"},
 		body: func(b *body) {
 			g := b.load("g")
