@@ -12,25 +12,29 @@ import (
 // Config is the [model] table: a decoder-only transformer (Vaswani et al., arXiv 1706.03762) whose blocks may loop. The
 // help of each key is what the command line prints.
 type Config struct {
-	Layers         string     `toml:"layers" help:"layers ⊗ loops: 1x4, or 4x(1,4,1) for middle looping" alias:"model" also:"n_layer,num_layers,n_layers,num_hidden_layers,depth,loops,num_loops,n_loops,recurrences,model_layers"`
-	Width          int        `toml:"width" help:"embedding size d" limits:"[1,1048576]" also:"d_model,hidden_size,n_embd,dim,embed_dim,model_dim,embedding_dim,emb_dim,d_embed"`
-	Heads          int        `toml:"heads" help:"attention heads, each of width d/heads" limits:"[1,]" also:"n_head,num_heads,n_heads,num_attention_heads,nhead"`
-	KVHeads        int        `toml:"kv_heads" help:"heads of keys and values, each shared by heads/kv_heads heads of queries (grouped-query attention, arXiv 2305.13245); 0: as many as heads" limits:"[0,]" also:"num_key_value_heads,n_kv_heads,num_kv_heads,n_kv_head,num_query_groups"`
-	HeadWidth      int        `toml:"head_width" help:"width of a head, if it isn't d/heads; 0: d/heads" limits:"[0,65536]" also:"head_dim,d_head,d_kv,key_size"`
-	Hidden         int        `toml:"hidden" help:"width of the feed-forward layer" limits:"[1,4194304]" also:"d_ff,ffn_dim,intermediate_size,mlp_dim,dim_feedforward,ff_dim,d_mlp"`
-	Norm           Norm       `toml:"norm" help:"layernorm, rmsnorm or none"`
-	NormPlace      NormPlace  `toml:"norm_place" help:"pre, post or sandwich"`
-	Activation     Activation `toml:"activation" help:"gelu, relu or swiglu" also:"act,hidden_act,activation_function,nonlinearity"`
-	Positions      Positions  `toml:"positions" help:"rotary, learned, sinusoidal or none" also:"pos_emb,position_embedding,positional_encoding,position_embedding_type"`
-	RotaryBase     float64    `toml:"rotary_base" help:"base of the rotary angles" limits:"[0,1e30)" also:"rope_theta,rope_base,rotary_theta"`
-	Bias           bool       `toml:"bias" help:"biases in linear layers and layernorms" also:"use_bias"`
-	QKVBias        bool       `toml:"qkv_bias" help:"biases of queries, keys and values, if bias is true" also:"attention_bias,use_qkv_bias,add_qkv_bias"`
-	Attention      Attention  `toml:"attention" help:"softmax, or hard: all weight on the position with the largest score, of equal ones the newest, so that queries and keys get no gradient"`
-	AttentionScale float64    `toml:"attention_scale" help:"factor of attention's scores; 0: 1/sqrt(w) for heads of width w" limits:"[0,1e6]" also:"softmax_scale,scale_attn,attention_multiplier,query_pre_attn_scalar"`
-	Tied           bool       `toml:"tied" help:"use the embedding, transposed, as the head" also:"tie_embeddings,tie_word_embeddings,weight_tying,tie_weights"`
-	InitStd        float64    `toml:"init_std" help:"weight matrices start as normal(0, init_std)" limits:"(0,100)" also:"initializer_range,init_scale,init_range"`
-	Injection      Injection  `toml:"injection" help:"give the looped block its input e in each loop: none, add (s + e) or linear (s·A + e·B)"`
-	LoopEmbedding  bool       `toml:"loop_embedding" help:"add a learned vector for each loop"`
+	Layers         string        `toml:"layers" help:"layers ⊗ loops: 1x4, or 4x(1,4,1) for middle looping" alias:"model" also:"n_layer,num_layers,n_layers,num_hidden_layers,depth,loops,num_loops,n_loops,recurrences,model_layers"`
+	Width          int           `toml:"width" help:"embedding size d" limits:"[1,1048576]" also:"d_model,hidden_size,n_embd,dim,embed_dim,model_dim,embedding_dim,emb_dim,d_embed"`
+	Heads          int           `toml:"heads" help:"attention heads, each of width d/heads" limits:"[1,]" also:"n_head,num_heads,n_heads,num_attention_heads,nhead"`
+	KVHeads        int           `toml:"kv_heads" help:"heads of keys and values, each shared by heads/kv_heads heads of queries (grouped-query attention, arXiv 2305.13245); 0: as many as heads" limits:"[0,]" also:"num_key_value_heads,n_kv_heads,num_kv_heads,n_kv_head,num_query_groups"`
+	HeadWidth      int           `toml:"head_width" help:"width of a head, if it isn't d/heads; 0: d/heads" limits:"[0,65536]" also:"head_dim,d_head,d_kv,key_size"`
+	Hidden         int           `toml:"hidden" help:"width of the feed-forward layer" limits:"[1,4194304]" also:"d_ff,ffn_dim,intermediate_size,mlp_dim,dim_feedforward,ff_dim,d_mlp"`
+	Norm           Norm          `toml:"norm" help:"layernorm, rmsnorm or none"`
+	NormPlace      NormPlace     `toml:"norm_place" help:"pre, post or sandwich"`
+	Activation     Activation    `toml:"activation" help:"gelu, relu or swiglu" also:"act,hidden_act,activation_function,nonlinearity"`
+	Positions      Positions     `toml:"positions" help:"rotary, learned, sinusoidal or none" also:"pos_emb,position_embedding,positional_encoding,position_embedding_type"`
+	RotaryBase     float64       `toml:"rotary_base" help:"base of the rotary angles" limits:"[0,1e30)" also:"rope_theta,rope_base,rotary_theta"`
+	Bias           bool          `toml:"bias" help:"biases in linear layers and layernorms" also:"use_bias"`
+	QKVBias        bool          `toml:"qkv_bias" help:"biases of queries, keys and values, if bias is true" also:"attention_bias,use_qkv_bias,add_qkv_bias"`
+	Attention      Attention     `toml:"attention" help:"softmax, or hard: all weight on the position with the largest score, of equal ones the newest, so that queries and keys get no gradient"`
+	AttentionScale float64       `toml:"attention_scale" help:"factor of attention's scores; 0: 1/sqrt(w) for heads of width w" limits:"[0,1e6]" also:"softmax_scale,scale_attn,attention_multiplier,query_pre_attn_scalar"`
+	QKNorm         bool          `toml:"qk_norm" help:"rmsnorm of each head's query and key, with learned gains, before rotary positions (arXiv 2302.05442)" also:"use_qk_norm,qk_layernorm"`
+	LogitSoftcap   float64       `toml:"logit_softcap" help:"c: logits z become c·tanh(z/c), so that none is larger than c in size (arXiv 2408.00118); 0: they stay as they are" limits:"[0,1e6]" also:"final_logit_softcapping,softcap,logit_cap"`
+	Tied           bool          `toml:"tied" help:"use the embedding, transposed, as the head" also:"tie_embeddings,tie_word_embeddings,weight_tying,tie_weights"`
+	InitStd        float64       `toml:"init_std" help:"weight matrices start as normal(0, init_std)" limits:"(0,100)" also:"initializer_range,init_scale,init_range"`
+	Injection      Injection     `toml:"injection" help:"give the looped block its input e in each loop: none, add (s + e), linear (s·A + e·B) or decay (s·a + e·B·b, with a < 1 and b > 0 learned for each column; Parcae, arXiv 2604.12946)"`
+	LoopNorm       bool          `toml:"loop_norm" help:"a norm at the end of each loop, so that the state does not grow from loop to loop (openai/parameter-golf #855)"`
+	ResidualScale  ResidualScale `toml:"residual_scale" help:"none, or loops: what a layer adds to the state is divided by the number of loops N that model.layers gives its block, so that the learning rate fits any N (arXiv 2606.18524)"`
+	LoopEmbedding  bool          `toml:"loop_embedding" help:"add a learned vector for each loop"`
 }
 
 // Loops is the [loops] table: how the looped block is trained.
@@ -81,7 +85,7 @@ func (l Loops) checkSchedule(a loop.Architecture) error {
 // Default is the default configuration.
 func Default() Config {
 	return Config{Layers: "1x4", Width: 64, Heads: 4, Hidden: 256, Norm: LayerNorm, NormPlace: PreNorm, Activation: GELU,
-		Positions: RotaryPositions, RotaryBase: 10000, Bias: true, QKVBias: true, Attention: SoftmaxAttention, InitStd: 0.1, Injection: NoInjection}
+		Positions: RotaryPositions, RotaryBase: 10000, Bias: true, QKVBias: true, Attention: SoftmaxAttention, ResidualScale: NoResidualScale, InitStd: 0.1, Injection: NoInjection}
 }
 
 // eps of the norms.
@@ -116,11 +120,13 @@ func (c Config) Check(l Loops) (loop.Architecture, error) {
 		return a, schema.Errorf("model.positions", " is rotary, which needs heads of even width; width %d / heads %d is %d", c.Width, c.Heads, c.Width/c.Heads)
 	case c.Positions == RotaryPositions && c.RotaryBase <= 1:
 		return a, schema.Errorf("model.rotary_base", " is %g, want more than 1", c.RotaryBase)
+	case c.LoopNorm && c.Norm == NoNorm:
+		return a, schema.Errorf("model.loop_norm", " is true with model.norm = \"none\": set model.norm to layernorm or rmsnorm")
 	case l.RandomMax > 0 && l.RandomMean == 0:
 		return a, schema.Errorf("loops.random_max", " is %d with loops.random_mean = 0, which keeps the loop count fixed: set both or neither", l.RandomMax)
 	case l.Truncate > 0 && c.Injection == NoInjection:
 		return a, schema.Errorf("loops.truncate", " is %d with model.injection = \"none\": the layers before the looped block would get no gradient; "+
-			"set model.injection to add or linear", l.Truncate)
+			"set model.injection to add, linear or decay", l.Truncate)
 	}
 	if r, ok := l.Random(); ok {
 		if err := r.Check(); err != nil {

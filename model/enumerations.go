@@ -77,11 +77,26 @@ const (
 	NoInjection     Injection = "none"
 	AddInjection    Injection = "add"
 	LinearInjection Injection = "linear"
+	DecayInjection  Injection = "decay"
 )
 
 // Values lists them.
 func (Injection) Values() []string {
-	return []string{string(NoInjection), string(AddInjection), string(LinearInjection)}
+	return []string{string(NoInjection), string(AddInjection), string(LinearInjection), string(DecayInjection)}
+}
+
+// ResidualScale is what the results of layers are multiplied by before they are added to the state.
+type ResidualScale string
+
+// The values of ResidualScale.
+const (
+	NoResidualScale    ResidualScale = "none"
+	LoopsResidualScale ResidualScale = "loops"
+)
+
+// Values lists them.
+func (ResidualScale) Values() []string {
+	return []string{string(NoResidualScale), string(LoopsResidualScale)}
 }
 
 // Exit is how a position may leave the loops early.

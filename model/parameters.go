@@ -2,6 +2,7 @@ package model
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"strconv"
 	"strings"
@@ -15,7 +16,7 @@ type Parameter struct {
 	Name       string
 	Rows, Cols int
 	Offset     int
-	Decay      bool // matrices decay; biases and gains do not
+	Decay      bool // matrices decay; biases, gains and the injection that decays the state do not
 	init       func(data []float32, rng *rand.Rand)
 }
 
@@ -119,6 +120,10 @@ func (m *Model) layout() {
 		name := fmt.Sprintf("layers.%d.", i)
 		norm(name + "attention.norm")
 		linear(name+"attention.qkv", d, heads.Columns(), c.Bias && c.QKVBias)
+		if c.QKNorm {
+			vector(name+"attention.q_norm.gain", heads.Width, 1)
+			vector(name+"attention.k_norm.gain", heads.Width, 1)
+		}
 		linear(name+"attention.out", heads.Heads*heads.Width, d, c.Bias)
 		if c.NormPlace == SandwichNorm {
 			norm(name + "attention.norm_out")
@@ -137,6 +142,14 @@ func (m *Model) layout() {
 	if c.Injection == LinearInjection { // begins as add
 		matrix("injection.state.weight", d, d, identity)
 		matrix("injection.input.weight", d, d, identity)
+	}
+	if c.Injection == DecayInjection { // e·B without decay of weights, which would let the input vanish
+		vectors = append(vectors, Parameter{Name: "injection.input.weight", Rows: d, Cols: d, init: identity})
+		vector("injection.decay", d, 0)
+		vector("injection.step", d, decayStep)
+	}
+	if c.LoopNorm {
+		norm("loop_norm")
 	}
 	if c.LoopEmbedding {
 		matrix("loop_embedding.weight", m.maxLoops(), d, normal)
@@ -158,6 +171,10 @@ func (m *Model) layout() {
 		m.byName[p.Name] = p
 	}
 }
+
+// decayStep is what the speed of decay starts as, so that the state falls by √(1/5) in a loop, as in Parcae: with
+// δ = ln(1 + exp(decayStep)) and decay = 0, exp(−δ) is that.
+var decayStep = float32(math.Log(math.Expm1(math.Log(5) / 2)))
 
 // maxLoops is the largest loop count that is trained.
 func (m *Model) maxLoops() int {
@@ -237,7 +254,10 @@ func (m *Model) FLOPsAt(loops int) int64 {
 		layer += 2 * d * h
 	}
 	n := int64(m.Architecture.WithCount(loops).Depth())*layer + 2*d*int64(m.Vocabulary)
-	if c.Injection == LinearInjection {
+	switch c.Injection {
+	case DecayInjection:
+		n += 2 * d * d
+	case LinearInjection:
 		n += int64(loops) * 2 * d * d
 	}
 	return n

@@ -27,7 +27,7 @@ func TestParametersTileTheArena(t *testing.T) {
 				t.Errorf("%s is there twice", p.Name)
 			}
 			names[p.Name] = true
-			if p.Decay != strings.HasSuffix(p.Name, ".weight") {
+			if p.Decay != (strings.HasSuffix(p.Name, ".weight") && (m.Config.Injection != "decay" || p.Name != "injection.input.weight")) {
 				t.Errorf("%s: decay %v", p.Name, p.Decay)
 			}
 			if p.Decay && !decay {

@@ -150,11 +150,15 @@ func (p *Pass) layers(x graph.Tensor, first int) graph.Tensor {
 // loopedBlock records the looped block on the state e that comes into it.
 func (p *Pass) loopedBlock(e graph.Tensor, first, loops int, each func(Loop)) {
 	input := e // what injection adds to the state
-	if p.m.Config.Injection == LinearInjection {
+	if i := p.m.Config.Injection; i == LinearInjection || i == DecayInjection {
 		input = p.t.Linear(e, p.parameter("injection.input.weight"), graph.Tensor{}, false, graph.Identity, graph.Tensor{})
 	}
 	step := func(t int, s graph.Tensor) graph.Tensor {
 		switch {
+		case p.m.Config.Injection == DecayInjection && t == 0:
+			s = p.decayed(nil, input)
+		case p.m.Config.Injection == DecayInjection:
+			s = p.decayed(&s, input)
 		case t == 0:
 			s = input
 		case p.m.Config.Injection == AddInjection:
@@ -167,7 +171,11 @@ func (p *Pass) loopedBlock(e graph.Tensor, first, loops int, each func(Loop)) {
 			row := min(t, table.Rows-1) // loops beyond those trained share the last
 			s = p.t.Add(s, table.RowRange(row, row+1))
 		}
-		return p.layers(s, first)
+		s = p.layers(s, first)
+		if p.m.Config.LoopNorm {
+			s = p.norm(s, "loop_norm")
+		}
+		return s
 	}
 	s := input
 	for t := range loops {
@@ -182,17 +190,38 @@ func (p *Pass) loopedBlock(e graph.Tensor, first, loops int, each func(Loop)) {
 	}
 }
 
-// layer is attention and feed-forward, each around a residual connection, with n(x) = x if there are no norms:
+// decayed is the state at the start of a loop with injection that decays; the state before the first loop is 0.
+func (p *Pass) decayed(s *graph.Tensor, input graph.Tensor) graph.Tensor {
+	if s == nil {
+		zero := p.t.Temporary(input.Rows, input.Cols)
+		p.t.Record(&graph.Fill{Y: zero})
+		s = &zero
+	}
+	return p.t.Decay(*s, input, p.parameter("injection.decay"), p.parameter("injection.step"))
+}
+
+// layer is attention and feed-forward, each around a residual connection, with n(x) = x if there are no norms, and f divided by the
+// block's number of loops if residual_scale is loops:
 //
 //	pre: x + f(n(x))   post: n(x + f(x))   sandwich: n₂(x + f(n₁(x)))
 func (p *Pass) layer(x graph.Tensor, i int) graph.Tensor {
 	name := fmt.Sprintf("layers.%d.", i)
-	x = p.residual(x, name+"attention", p.attention)
-	return p.residual(x, name+"feedforward", p.feedforward)
+	loops := 1
+	if p.m.Config.ResidualScale == LoopsResidualScale {
+		loops = p.m.Architecture.Loops[i/p.m.Architecture.K]
+	}
+	x = p.residual(x, name+"attention", loops, p.attention)
+	return p.residual(x, name+"feedforward", loops, p.feedforward)
 }
 
-// residual wraps one half of a layer; sublayer(h, name, x) is f(h) + x.
-func (p *Pass) residual(x graph.Tensor, name string, sublayer func(h graph.Tensor, name string, x graph.Tensor) graph.Tensor) graph.Tensor {
+// residual wraps one half of a layer; f(h, name, x) is f(h) + x.
+func (p *Pass) residual(x graph.Tensor, name string, loops int, f func(h graph.Tensor, name string, x graph.Tensor) graph.Tensor) graph.Tensor {
+	sublayer := f
+	if loops > 1 {
+		sublayer = func(h graph.Tensor, name string, x graph.Tensor) graph.Tensor {
+			return p.t.AddScaled(x, f(h, name, graph.Tensor{}), 1/float32(loops))
+		}
+	}
 	switch p.m.Config.NormPlace {
 	case PostNorm:
 		return p.norm(sublayer(x, name, x), name+".norm")
@@ -217,14 +246,23 @@ func (p *Pass) attention(h graph.Tensor, name string, x graph.Tensor) graph.Tens
 	c := p.m.Config
 	qkv := p.linear(h, name+".qkv", graph.Identity, graph.Tensor{})
 	if p.cache != nil {
-		return p.linear(p.attend(qkv), name+".out", graph.Identity, x)
+		return p.linear(p.attend(p.headNorm(qkv, name)), name+".out", graph.Identity, x)
 	}
 	heads := c.Layout()
+	qkv = p.headNorm(qkv, name)
 	if c.Positions == RotaryPositions {
 		p.t.Rotary(qkv.Columns(0, heads.Values()), heads.Width, p.Length, c.RotaryBase)
 	}
 	y := p.t.Attention(qkv, autodiff.Attention{Heads: heads.Heads, KVHeads: heads.KVHeads, Length: p.Length, Scale: float32(c.AttentionScale), Hard: c.Attention == HardAttention})
 	return p.linear(y, name+".out", graph.Identity, x)
+}
+
+// headNorm records the norms of each head's query and key, if there are any.
+func (p *Pass) headNorm(qkv graph.Tensor, name string) graph.Tensor {
+	if !p.m.Config.QKNorm {
+		return qkv
+	}
+	return p.t.HeadNorm(qkv, p.parameter(name+".q_norm.gain"), p.parameter(name+".k_norm.gain"), p.m.Config.Layout(), eps)
 }
 
 func (p *Pass) feedforward(h graph.Tensor, name string, x graph.Tensor) graph.Tensor {
@@ -250,18 +288,17 @@ func (p *Pass) headWeight() (w graph.Tensor, transpose bool) {
 
 // Logits records the head on a state, into logits[n,classes].
 func (p *Pass) Logits(state, logits graph.Tensor) {
-	w, transpose := p.headWeight()
-	p.t.Record(&graph.Matmul{A: state, B: w, C: logits, TransB: transpose})
+	p.t.Logits(p.onHead(state, autodiff.CrossEntropy{}), state, logits)
 }
 
-// Loss records the cross-entropy of the head on a state. X, W, Transpose and Chunk of h are set here.
+// Loss records the cross-entropy of the head on a state. X, W, Transpose, Chunk and Cap of h are set here.
 func (p *Pass) Loss(state graph.Tensor, h autodiff.CrossEntropy) {
 	p.t.CrossEntropy(p.onHead(state, h))
 }
 
 // onHead is h with the head on a state.
 func (p *Pass) onHead(state graph.Tensor, h autodiff.CrossEntropy) autodiff.CrossEntropy {
-	h.X, h.Chunk = state, logitFloats
+	h.X, h.Chunk, h.Cap = state, logitFloats, float32(p.m.Config.LogitSoftcap)
 	h.W, h.Transpose = p.headWeight()
 	return h
 }

@@ -23,6 +23,10 @@ func (p *pass) attention(x Matrix, name string) (Matrix, Back) {
 	kvHeads := (end - values) / w
 	rotary := p.Config.Positions == "rotary"
 	qkv, backQKV := p.linear(x, name+".qkv")
+	backNorm := func(d Matrix) Matrix { return d }
+	if p.Config.QKNorm {
+		qkv, backNorm = p.headNorms(qkv, name, w, heads, kvHeads)
+	}
 	if rotary {
 		rotate(qkv, 0, values, w, p.Config.RotaryBase, 1)
 	}
@@ -41,7 +45,52 @@ func (p *pass) attention(x Matrix, name string) (Matrix, Back) {
 		if rotary {
 			rotate(dqkv, 0, values, w, p.Config.RotaryBase, -1)
 		}
-		return backQKV(dqkv)
+		return backQKV(backNorm(dqkv))
+	}
+}
+
+// headNorms is the rmsnorm of each head of the queries and of the keys, which begin in the first column, with gains of their own.
+func (p *pass) headNorms(qkv Matrix, name string, w, heads, kvHeads int) (Matrix, Back) {
+	y := times(qkv, 1)
+	n := float64(w)
+	gain := func(h int) string {
+		if h < heads {
+			return name + ".q_norm.gain"
+		}
+		return name + ".k_norm.gain"
+	}
+	root := func(x []float64) float64 {
+		var squares float64
+		for _, v := range x {
+			squares += v * v
+		}
+		return math.Sqrt(squares/n + eps)
+	}
+	for i := range y {
+		for h := range heads + kvHeads {
+			x := qkv[i][h*w : (h+1)*w]
+			for c, v := range x {
+				y[i][h*w+c] = v / root(x) * p.weights[gain(h)][0][c]
+			}
+		}
+	}
+	return y, func(dy Matrix) Matrix {
+		d := times(dy, 1)
+		for i := range d {
+			for h := range heads + kvHeads {
+				x, g := qkv[i][h*w:(h+1)*w], p.weights[gain(h)][0]
+				r := root(x)
+				var along float64
+				for c, v := range x {
+					p.gradient[gain(h)][0][c] += dy[i][h*w+c] * v / r
+					along += dy[i][h*w+c] * g[c] * v
+				}
+				for c, v := range x {
+					d[i][h*w+c] = dy[i][h*w+c]*g[c]/r - v*along/(n*r*r*r)
+				}
+			}
+		}
+		return d
 	}
 }
 

@@ -23,7 +23,7 @@ type Case struct {
 // Cases have every option at least once, and sizes that fill no vector register or tile.
 func Cases() []Case {
 	base := model.Config{Width: 12, Heads: 3, Hidden: 21, Norm: "layernorm", NormPlace: "pre", Activation: "gelu",
-		Positions: "rotary", RotaryBase: 10000, Bias: true, QKVBias: true, Attention: "softmax", InitStd: 0.02, Injection: "none"}
+		Positions: "rotary", RotaryBase: 10000, Bias: true, QKVBias: true, Attention: "softmax", ResidualScale: "none", InitStd: 0.02, Injection: "none"}
 	var cases []Case
 	add := func(name, layers string, f func(c *Case)) {
 		c := Case{Name: name, Config: base, Vocabulary: 11, Length: 7}
@@ -112,6 +112,31 @@ func Cases() []Case {
 	})
 	add("hard attention on shared keys", "2x2", func(c *Case) {
 		c.Config.Attention, c.Config.KVHeads, c.Config.QKVBias, c.Loops.Recompute = "hard", 1, false, true
+	})
+	add("head norms", "1x3", func(c *Case) { c.Config.QKNorm = true })
+	add("head norms of shared keys", "2x2", func(c *Case) {
+		c.Config.QKNorm, c.Config.Heads, c.Config.KVHeads, c.Config.HeadWidth, c.Config.Norm, c.Loops.Recompute = true, 4, 2, 6, "rmsnorm", true
+	})
+	add("soft cap", "1x3", func(c *Case) { c.Config.LogitSoftcap, c.Config.Tied = 1.5, true })
+	add("soft cap of every loop", "1x3", func(c *Case) { c.Config.LogitSoftcap, c.Loops.EveryLoop = 2, true })
+	add("soft cap and learned exit", "1x3", func(c *Case) {
+		c.Config.LogitSoftcap, c.Loops = 2, model.Loops{Exit: "learned", ExitBeta: 0.3}
+	})
+	add("loop norm", "1x(1,3,1)", func(c *Case) { c.Config.LoopNorm, c.Config.Injection = true, "add" })
+	add("loop norm of every loop", "1x3", func(c *Case) {
+		c.Config.LoopNorm, c.Config.Norm, c.Config.NormPlace, c.Loops.EveryLoop, c.Loops.Recompute = true, "rmsnorm", "sandwich", true, true
+	})
+	add("residual scale", "2x3", func(c *Case) { c.Config.ResidualScale = "loops" })
+	add("residual scale of the middle", "1x(2,4,1)", func(c *Case) {
+		c.Config.ResidualScale, c.Config.NormPlace, c.Count, c.Config.Activation = "loops", "sandwich", 2, "swiglu"
+	})
+	add("injection decay", "1x4", func(c *Case) { c.Config.Injection = "decay" })
+	add("injection decay of the middle", "1x(1,3,1)", func(c *Case) {
+		c.Config.Injection, c.Config.LoopEmbedding, c.Config.LoopNorm = "decay", true, true
+		c.Loops = model.Loops{EveryLoop: true, Recompute: true}
+	})
+	add("truncated decay", "1x4", func(c *Case) {
+		c.Config.Injection, c.Loops.Truncate = "decay", 2
 	})
 	add("odd width", "1x3", func(c *Case) {
 		c.Config.Width, c.Config.Heads, c.Config.Hidden, c.Config.Positions = 7, 1, 5, "learned"

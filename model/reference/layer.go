@@ -4,15 +4,19 @@ import "fmt"
 
 // layer is attention and feed-forward, each with its norms and the residual connection around it.
 func (p *pass) layer(x Matrix, i int) (Matrix, Back) {
-	x, backAttention := p.residual(x, fmt.Sprintf("layers.%d.attention", i), p.attention)
-	x, backFeedforward := p.residual(x, fmt.Sprintf("layers.%d.feedforward", i), p.feedforward)
+	share := 1.0 // of what the layer adds
+	if p.Config.ResidualScale == "loops" {
+		share /= float64(p.Own[i/p.Layers])
+	}
+	x, backAttention := p.residual(x, fmt.Sprintf("layers.%d.attention", i), share, p.attention)
+	x, backFeedforward := p.residual(x, fmt.Sprintf("layers.%d.feedforward", i), share, p.feedforward)
 	return x, func(dy Matrix) Matrix { return backAttention(backFeedforward(dy)) }
 }
 
-// residual is, with norms n:
+// residual is, with norms n, and f times the share:
 //
 //	pre: x + f(n(x))   post: n(x + f(x))   sandwich: n₂(x + f(n₁(x)))
-func (p *pass) residual(x Matrix, name string, f func(Matrix, string) (Matrix, Back)) (Matrix, Back) {
+func (p *pass) residual(x Matrix, name string, share float64, f func(Matrix, string) (Matrix, Back)) (Matrix, Back) {
 	identity := func(x Matrix, _ string) (Matrix, Back) { return x, func(dy Matrix) Matrix { return dy } }
 	before, after := p.norm, identity
 	afterName := ""
@@ -24,10 +28,10 @@ func (p *pass) residual(x Matrix, name string, f func(Matrix, string) (Matrix, B
 	}
 	h, backBefore := before(x, name+".norm")
 	h, backF := f(h, name)
-	y, backAfter := after(sum(x, h), afterName)
+	y, backAfter := after(sum(x, times(h, share)), afterName)
 	return y, func(dy Matrix) Matrix {
 		d := backAfter(dy)
-		return sum(d, backBefore(backF(d)))
+		return sum(d, backBefore(backF(times(d, share))))
 	}
 }
 

@@ -44,6 +44,17 @@ func sum(a, b Matrix) Matrix {
 	return y
 }
 
+// times is c·a.
+func times(a Matrix, c float64) Matrix {
+	y := Zeros(len(a), len(a[0]))
+	for i := range y {
+		for j := range y[i] {
+			y[i][j] = c * a[i][j]
+		}
+	}
+	return y
+}
+
 // mul is a·b.
 func mul(a, b Matrix) Matrix {
 	y := Zeros(len(a), len(b[0]))

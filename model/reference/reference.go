@@ -15,6 +15,7 @@ type Model struct {
 	Loops   model.Loops
 	Layers  int   // of a block
 	Counts  []int // how often each block is run
+	Own     []int // how often the model's own architecture runs it
 	Looped  int   // the block with injection, loop embedding, and a state after each loop
 	Weights Parameters
 
@@ -25,7 +26,7 @@ type Model struct {
 
 // New is m with the loop counts of a and the weights of its arena.
 func New(m *model.Model, a loop.Architecture, arena []float32) *Model {
-	r := &Model{Config: m.Config, Loops: m.Loops, Layers: a.K, Counts: a.Loops, Looped: m.Architecture.Looped(), Weights: Parameters{}}
+	r := &Model{Config: m.Config, Loops: m.Loops, Layers: a.K, Counts: a.Loops, Own: m.Architecture.Loops, Looped: m.Architecture.Looped(), Weights: Parameters{}}
 	for _, p := range m.Parameters {
 		w := Zeros(p.Rows, p.Cols)
 		for i := range w {
@@ -53,7 +54,7 @@ func (p *pass) enter(tokens []int) (Matrix, func(dinput Matrix)) {
 		x, back = p.block(x, b, loops)
 		backs = append(backs, back)
 	}
-	if p.Config.Injection == "linear" {
+	if p.Config.Injection == "linear" || p.Config.Injection == "decay" {
 		var back Back
 		x, back = p.linear(x, "injection.input")
 		backs = append(backs, back)
@@ -66,10 +67,12 @@ func (p *pass) enter(tokens []int) (Matrix, func(dinput Matrix)) {
 	}
 }
 
-// inject returns the state at the start of loop t: the input itself in the first loop, and later the state s of the last loop
-// combined with the input as configured. The gradient of an unused operand is nil.
+// inject returns the state at the start of loop t: the input itself in the first loop (with decay, its share), and later the state s
+// of the last loop combined with the input as configured. The gradient of an unused operand is nil.
 func (p *pass) inject(t int, s, input Matrix) (Matrix, func(d Matrix) (ds, dinput Matrix)) {
 	switch {
+	case p.Config.Injection == "decay":
+		return p.fade(t, s, input)
 	case t == 0:
 		return input, func(d Matrix) (Matrix, Matrix) { return nil, d }
 	case p.Config.Injection == "add":
@@ -114,10 +117,14 @@ func (p *pass) loop(from, to int, s, input Matrix) ([]Matrix, func(dstates []Mat
 	for t := from; t < to; t++ {
 		begin, backInject := p.inject(t, s, input)
 		y, backBlock := p.block(p.number(t, begin), p.Looped, 1)
+		backNorm := func(d Matrix) Matrix { return d }
+		if p.Config.LoopNorm {
+			y, backNorm = p.norm(y, "loop_norm")
+		}
 		s = y
 		states = append(states, s)
 		backs = append(backs, func(d Matrix) (Matrix, Matrix) {
-			d = backBlock(d)
+			d = backBlock(backNorm(d))
 			p.backNumber(t, d)
 			return backInject(d)
 		})
@@ -146,6 +153,9 @@ func (p *pass) leave(s Matrix) (Matrix, Back) {
 		s = push(p.norm(s, "norm"))
 	}
 	s = push(p.head(s))
+	if c := p.Config.LogitSoftcap; c > 0 {
+		s = push(softcap(s, c))
+	}
 	return s, func(d Matrix) Matrix {
 		for i := len(backs) - 1; i >= 0; i-- {
 			d = backs[i](d)
