@@ -104,6 +104,7 @@ var legal = map[string]string{
 	"model.layers": "2x(1,3,1)", "model.width": "48", "model.heads": "3", "model.hidden": "80", "model.norm": "rmsnorm",
 	"model.norm_place": "sandwich", "model.activation": "swiglu", "model.positions": "learned", "model.rotary_base": "500.5",
 	"model.kv_heads": "1", "model.head_width": "24", "model.qkv_bias": "false", "model.attention": "hard", "model.attention_scale": "0",
+	"model.qk_norm": "true", "model.logit_softcap": "30", "model.loop_norm": "true", "model.residual_scale": "loops",
 	"model.bias": "false", "model.tied": "true", "model.init_std": "0.125", "model.injection": "linear",
 	"model.loop_embedding": "true",
 	"loops.random_mean":    "2.5", "loops.random_max": "7", "loops.schedule": "", "loops.truncate": "2", "loops.every_loop": "true", "loops.recompute": "true",
@@ -329,7 +330,7 @@ func TestCheckErrors(t *testing.T) {
 	for _, c := range []string{
 		"model.layers=4", "model.layers=0x2", "model.width=0", "model.width=1048577", "model.heads=3", "model.hidden=0",
 		"model.hidden=4194305", "model.norm=batchnorm", "model.norm_place=mid", "model.activation=tanh", "model.positions=alibi",
-		"model.kv_heads=3", "model.head_width=7", "model.attention=linear", "model.attention_scale=-1", "model.attention_scale=NaN",
+		"model.kv_heads=3", "model.head_width=7", "model.attention=linear", "model.attention_scale=-1", "model.logit_softcap=-1", "model.logit_softcap=NaN", "model.residual_scale=sqrt", "model.attention_scale=NaN",
 		"model.rotary_base=1", "model.init_std=0", "model.init_std=NaN", "model.injection=some",
 		"loops.random_mean=-1", "loops.random_max=-1", "loops.truncate=-1", "loops.truncate=2",
 		"loops.exit=early", "loops.exit_beta=-1", "loops.exit_beta=NaN",

@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"coil/loop"
@@ -32,6 +33,9 @@ func (c Config) Warnings() []string {
 	}
 	if c.Model.Positions != model.RotaryPositions {
 		unread["model.rotary_base"] = fmt.Sprintf("model.positions = %q", c.Model.Positions)
+	}
+	if a, err := loop.Parse(c.Model.Layers); err == nil && slices.Max(a.Loops) == 1 {
+		unread["model.residual_scale"] = "model.layers = " + c.Model.Layers + ", which loops nothing"
 	}
 	if !l.LearnedExit() {
 		unread["loops.exit_beta"] = fmt.Sprintf("loops.exit = %q", l.Exit)

@@ -22,6 +22,7 @@ func TestWarnings(t *testing.T) {
 		"train.final_rate=0.1 train.schedule=constant":  `train.final_rate is 0.1, which has no effect with train.schedule = "constant"`,
 		"train.beta2=0.5 train.optimizer=adafactor":     `train.beta2 is 0.5, which has no effect with train.optimizer = "adafactor"`,
 		"model.rotary_base=100 model.positions=learned": `model.rotary_base is 100, which has no effect with model.positions = "learned"`,
+		"model.layers=4x1 model.residual_scale=loops":   "model.residual_scale is loops, which has no effect with model.layers = 4x1, which loops nothing",
 		"model.attention=hard":                          `model.attention is "hard": queries and keys get no gradient, and keep their first values apart from weight decay`,
 		"loops.exit_beta=0.1":                           `loops.exit_beta is 0.1, which has no effect with loops.exit = "none"`,
 		"regularize.block=2":                            "regularize.block is 2, which has no effect with regularize.lambda = 0",

@@ -27,7 +27,7 @@ type Config struct {
 	QKVBias        bool          `toml:"qkv_bias" help:"biases of queries, keys and values, if bias is true" also:"attention_bias,use_qkv_bias,add_qkv_bias"`
 	Attention      Attention     `toml:"attention" help:"softmax, or hard: all weight on the position with the largest score, of equal ones the newest, so that queries and keys get no gradient"`
 	AttentionScale float64       `toml:"attention_scale" help:"factor of attention's scores; 0: 1/sqrt(w) for heads of width w" limits:"[0,1e6]" also:"softmax_scale,scale_attn,attention_multiplier,query_pre_attn_scalar"`
-	QKNorm         bool          `toml:"qk_norm" help:"rmsnorm of each head's query and key, with learned gains, before rotary positions (arXiv 2302.05442)" also:"use_qk_norm,qk_layernorm"`
+	QKNorm         bool          `toml:"qk_norm" help:"rmsnorm of each head's query and key, with learned gains, before rotary positions (arXiv 2302.05442, 2505.09388)" also:"use_qk_norm,qk_layernorm"`
 	LogitSoftcap   float64       `toml:"logit_softcap" help:"c: logits z become c·tanh(z/c), so that none is larger than c in size (arXiv 2408.00118); 0: they stay as they are" limits:"[0,1e6]" also:"final_logit_softcapping,softcap,logit_cap"`
 	Tied           bool          `toml:"tied" help:"use the embedding, transposed, as the head" also:"tie_embeddings,tie_word_embeddings,weight_tying,tie_weights"`
 	InitStd        float64       `toml:"init_std" help:"weight matrices start as normal(0, init_std)" limits:"(0,100)" also:"initializer_range,init_scale,init_range"`

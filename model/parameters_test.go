@@ -55,6 +55,7 @@ func TestLayerParameters(t *testing.T) {
 		}, 3 * (4*144 + 3*12*20 + 4*12)},
 		{func(c *model.Config) { c.Layers, c.Norm = "1x1", "rmsnorm" }, 4*144 + 2*12*20 + 5*12 + 20 + 2*12},
 		{func(c *model.Config) { c.Layers, c.Norm = "1x1", "none" }, 4*144 + 2*12*20 + 5*12 + 20},
+		{func(c *model.Config) { c.Layers, c.QKNorm = "1x1", true }, 4*144 + 2*12*20 + 5*12 + 20 + 4*12 + 2*4}, // gains of the width of a head
 		// 3 heads of queries and one of keys and values of width 8, d·(3 + 2)·8 + 3·8·d; and without the biases of the first.
 		{func(c *model.Config) { c.Layers, c.KVHeads, c.HeadWidth = "1x1", 1, 8 }, 12*40 + 24*12 + 2*12*20 + 40 + 12 + 20 + 12 + 4*12},
 		{func(c *model.Config) { c.Layers, c.KVHeads, c.HeadWidth, c.QKVBias = "1x1", 1, 8, false }, 12*40 + 24*12 + 2*12*20 + 12 + 20 + 12 + 4*12},
@@ -138,6 +139,39 @@ func TestInitialize(t *testing.T) {
 	}
 	if slices.Equal(x, m.Initialize(2)) {
 		t.Error("another seed gives the same values")
+	}
+}
+
+// Injection that decays starts as Parcae's: the state falls by √(1/5) in a loop, and e·B is e.
+func TestDecayBegins(t *testing.T) {
+	c := model.Default()
+	c.Injection, c.LoopNorm = "decay", true
+	m, err := model.New(c, model.Loops{}, 10, 4)
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := m.Initialize(1)
+	names := map[string]model.Parameter{}
+	for _, p := range m.Parameters {
+		names[p.Name] = p
+	}
+	decay, step, input := names["injection.decay"], names["injection.step"], names["injection.input.weight"]
+	if decay.Decay || step.Decay || input.Decay {
+		t.Error("the weights of injection decay")
+	}
+	for j := range c.Width {
+		delta := math.Log1p(math.Exp(float64(x[step.Offset+j])))
+		if fall := math.Exp(-delta * math.Exp(float64(x[decay.Offset+j]))); math.Abs(fall-math.Sqrt(0.2)) > 1e-6 {
+			t.Errorf("column %d falls to %g in a loop", j, fall)
+		}
+		for k := range c.Width {
+			if v := x[input.Offset+j*c.Width+k]; v != 0 && j != k || v != 1 && j == k {
+				t.Errorf("B[%d,%d] begins as %g", j, k, v)
+			}
+		}
+	}
+	if names["loop_norm.gain"].Cols != c.Width || names["loop_norm.bias"].Cols != c.Width {
+		t.Error("the norm of a loop lacks parameters")
 	}
 }
 

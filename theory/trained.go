@@ -29,6 +29,9 @@ func FromTrained(m *model.Model, arena []float32) (*Model, error) {
 		{c.Positions == "learned" || c.Positions == "none", "model.positions", `"learned" or "none"`},
 		{c.Injection == "none", "model.injection", `"none"`},
 		{!c.LoopEmbedding, "model.loop_embedding", "false"},
+		{!c.QKNorm, "model.qk_norm", "false"},
+		{c.LogitSoftcap == 0, "model.logit_softcap", "0"},
+		{c.ResidualScale == "none", "model.residual_scale", `"none"`},
 		{c.Attention == "softmax", "model.attention", `"softmax"`},
 	} {
 		if !k.fits {

@@ -98,10 +98,14 @@ func configAt(c run.Checkpoint) (map[string]string, error) {
 
 // unrolls returns an error if a loop is more than its layers, before or after.
 func (t *Trainer) unrolls(had map[string]string) error {
-	for _, v := range []map[string]string{had, {"model.injection": string(t.Config.Model.Injection), "model.loop_embedding": strconv.FormatBool(t.Config.Model.LoopEmbedding)}} {
-		if v["model.injection"] != "none" || v["model.loop_embedding"] == "true" {
-			return fmt.Errorf("%w: with model.injection = %q and model.loop_embedding = %s a loop does more than its layers, and can't be unrolled",
-				loop.ErrGrowth, v["model.injection"], v["model.loop_embedding"])
+	m := t.Config.Model
+	now := map[string]string{"model.injection": string(m.Injection), "model.loop_embedding": strconv.FormatBool(m.LoopEmbedding),
+		"model.loop_norm": strconv.FormatBool(m.LoopNorm), "model.residual_scale": string(m.ResidualScale)}
+	for _, values := range []map[string]string{had, now} {
+		for _, key := range []struct{ name, plain string }{{"model.injection", "none"}, {"model.loop_embedding", "false"}, {"model.loop_norm", "false"}, {"model.residual_scale", "none"}} {
+			if v := values[key.name]; v != key.plain {
+				return fmt.Errorf("%w: with %s = %s a loop does more than its layers, and can't be unrolled", loop.ErrGrowth, key.name, v)
+			}
 		}
 	}
 	return nil
