@@ -11,7 +11,7 @@ import (
 	"coil/model/reference"
 )
 
-// torchParity is what testdata/torch_parity.py writes.
+// torchParity is what testdata/torch_parity.py writes of a model.
 type torchParity struct {
 	Logits reference.Matrix // of the first sequence
 	Norms  map[string]float64
@@ -72,12 +72,32 @@ func TestPyTorchAgrees(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var torch torchParity
+	var torch struct{ Models map[string]torchParity }
 	if err := json.Unmarshal(data, &torch); err != nil {
 		t.Fatal(err)
 	}
-	c := reference.Case{Config: model.Default(), Vocabulary: 13, Length: 8}
-	c.Config.Layers, c.Config.Width, c.Config.Heads, c.Config.Hidden = "1x3", 16, 2, 24
+	changes := map[string]func(c *model.Config){
+		"default":     func(*model.Config) {},
+		"shared keys": func(c *model.Config) { c.KVHeads, c.HeadWidth, c.AttentionScale, c.QKVBias = 1, 6, 0.3, false },
+		"head norms":  func(c *model.Config) { c.Heads, c.KVHeads, c.QKNorm, c.LogitSoftcap = 4, 2, true, 1.5 },
+		"hard":        func(c *model.Config) { c.Attention = "hard" },
+		"loop ends":   func(c *model.Config) { c.LoopNorm, c.ResidualScale, c.Injection = true, "loops", "decay" },
+	}
+	if len(torch.Models) != len(changes) {
+		t.Errorf("%d models, want %d", len(torch.Models), len(changes))
+	}
+	for name, want := range torch.Models {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := reference.Case{Config: model.Default(), Vocabulary: 13, Length: 8}
+			c.Config.Layers, c.Config.Width, c.Config.Heads, c.Config.Hidden = "1x3", 16, 2, 24
+			changes[name](&c.Config)
+			torchAgrees(t, c, want)
+		})
+	}
+}
+
+func torchAgrees(t *testing.T, c reference.Case, torch torchParity) {
 	m := newModel(t, c)
 	o := reference.AdamW{Rate: 2e-3, Beta1: 0.9, Beta2: 0.95, Eps: 1e-5, Decay: 0.1}
 	tr := newTrainer(t, newCPU(t, 2), m, m.Architecture, c.Regularize, torchArena(m), adamW(o))

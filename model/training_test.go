@@ -66,7 +66,8 @@ func casesNamed(t *testing.T, names ...string) []reference.Case {
 }
 
 func TestTenStepsOfAdamW(t *testing.T) {
-	for _, c := range casesNamed(t, "looped", "middle", "regularized by 2", "random loops", "truncated linear", "every loop", "learned exit", "learned exit of the middle") {
+	for _, c := range casesNamed(t, "looped", "middle", "regularized by 2", "random loops", "truncated linear", "every loop", "learned exit", "learned exit of the middle",
+		"head norms of shared keys", "soft cap", "injection decay of the middle") {
 		t.Run(strings.ReplaceAll(c.Name, " ", "-"), func(t *testing.T) {
 			t.Parallel()
 			// Eps is well above the rounding of an element of the gradient, whose sign is arbitrary.

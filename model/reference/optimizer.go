@@ -28,8 +28,11 @@ func Clip(gradient Parameters, largest float64) float64 {
 	return norm
 }
 
-// decays reports whether weight decay applies: to matrices, and not to gains and biases.
-func decays(name string) bool { return strings.HasSuffix(name, ".weight") }
+// decays reports whether weight decay applies: to matrices, and not to gains and biases, nor to injection that decays the state.
+func decays(weights Parameters, name string) bool {
+	_, fades := weights["injection.decay"]
+	return strings.HasSuffix(name, ".weight") && !(fades && strings.HasPrefix(name, "injection."))
+}
 
 // AdamW is decoupled weight decay with moments of the gradient (Loshchilov and Hutter, arXiv 1711.05101).
 type AdamW struct {
@@ -47,7 +50,7 @@ func (o *AdamW) Step(weights, gradient Parameters) {
 	o.step++
 	for name, x := range weights {
 		decay := 0.0
-		if decays(name) {
+		if decays(weights, name) {
 			decay = o.Decay
 		}
 		for i := range x {
@@ -112,7 +115,7 @@ func (o *Adafactor) Step(weights, gradient Parameters, beta float64) {
 			}
 		}
 		decay := 0.0
-		if decays(name) {
+		if decays(weights, name) {
 			decay = o.Decay
 		}
 		for i := range x {

@@ -1,4 +1,4 @@
-"""Writes torch_parity.json: a looped transformer built from PyTorch's own functions, for torch_test.go to compare with.
+"""Writes torch_parity.json: looped transformers built from PyTorch's own functions, for torch_test.go to compare with.
 
     python3 torch_parity.py > torch_parity.json
 
@@ -13,27 +13,98 @@ import torch.nn.functional as F
 
 torch.set_default_dtype(torch.float64)
 
-LOOPS, WIDTH, HEADS, HIDDEN, VOCABULARY, LENGTH, BATCH = 3, 16, 2, 24, 13, 8, 18
+LOOPS, WIDTH, HIDDEN, VOCABULARY, LENGTH, BATCH = 3, 16, 24, 13, 8, 18
 CLIP = 0.5
 LAYER = "layers.0."
-SHAPES = {
-    "embedding.weight": (VOCABULARY, WIDTH),
-    LAYER + "attention.norm.gain": (WIDTH,),
-    LAYER + "attention.norm.bias": (WIDTH,),
-    LAYER + "attention.qkv.weight": (WIDTH, 3 * WIDTH),
-    LAYER + "attention.qkv.bias": (3 * WIDTH,),
-    LAYER + "attention.out.weight": (WIDTH, WIDTH),
-    LAYER + "attention.out.bias": (WIDTH,),
-    LAYER + "feedforward.norm.gain": (WIDTH,),
-    LAYER + "feedforward.norm.bias": (WIDTH,),
-    LAYER + "feedforward.in.weight": (WIDTH, HIDDEN),
-    LAYER + "feedforward.in.bias": (HIDDEN,),
-    LAYER + "feedforward.out.weight": (HIDDEN, WIDTH),
-    LAYER + "feedforward.out.bias": (WIDTH,),
-    "norm.gain": (WIDTH,),
-    "norm.bias": (WIDTH,),
-    "head.weight": (WIDTH, VOCABULARY),
+
+# What each model has that the first, the default, has not.
+MODELS = {
+    "default": {},
+    "shared keys": {"kv_heads": 1, "head_width": 6, "scale": 0.3, "qkv_bias": False},
+    "head norms": {"heads": 4, "kv_heads": 2, "qk_norm": True, "softcap": 1.5},
+    "hard": {"hard": True},
+    "loop ends": {"loop_norm": True, "residual_scale": 1 / LOOPS, "decay": True},
 }
+
+
+class Model:
+    def __init__(self, heads=2, kv_heads=None, head_width=None, scale=None, qkv_bias=True, qk_norm=False, softcap=None, hard=False,
+                 loop_norm=False, residual_scale=1, decay=False):
+        self.heads, self.kv_heads, self.w = heads, kv_heads or heads, head_width or WIDTH // heads
+        self.scale, self.qk_norm, self.softcap, self.hard = scale, qk_norm, softcap, hard
+        self.loop_norm, self.residual_scale, self.decay = loop_norm, residual_scale, decay
+        columns = (self.heads + 2 * self.kv_heads) * self.w
+        shapes = {
+            "embedding.weight": (VOCABULARY, WIDTH),
+            LAYER + "attention.norm.gain": (WIDTH,),
+            LAYER + "attention.norm.bias": (WIDTH,),
+            LAYER + "attention.qkv.weight": (WIDTH, columns),
+            LAYER + "attention.out.weight": (self.heads * self.w, WIDTH),
+            LAYER + "attention.out.bias": (WIDTH,),
+            LAYER + "feedforward.norm.gain": (WIDTH,),
+            LAYER + "feedforward.norm.bias": (WIDTH,),
+            LAYER + "feedforward.in.weight": (WIDTH, HIDDEN),
+            LAYER + "feedforward.in.bias": (HIDDEN,),
+            LAYER + "feedforward.out.weight": (HIDDEN, WIDTH),
+            LAYER + "feedforward.out.bias": (WIDTH,),
+            "norm.gain": (WIDTH,),
+            "norm.bias": (WIDTH,),
+            "head.weight": (WIDTH, VOCABULARY),
+        }
+        if qkv_bias:
+            shapes[LAYER + "attention.qkv.bias"] = (columns,)
+        if qk_norm:
+            shapes[LAYER + "attention.q_norm.gain"] = shapes[LAYER + "attention.k_norm.gain"] = (self.w,)
+        if loop_norm:
+            shapes["loop_norm.gain"] = shapes["loop_norm.bias"] = (WIDTH,)
+        if decay:
+            shapes["injection.input.weight"] = (WIDTH, WIDTH)
+            shapes["injection.decay"] = shapes["injection.step"] = (WIDTH,)
+        self.p = {name: weight(name, shape) for name, shape in shapes.items()}
+
+    def decays(self, name):
+        """Whether weights decay: matrices do, but for injection that decays the state."""
+        return self.p[name].dim() > 1 and not (self.decay and name.startswith("injection."))
+
+    def norm(self, x, name):
+        return F.layer_norm(x, (WIDTH,), self.p[name + ".gain"], self.p[name + ".bias"], 1e-5)
+
+    def attention(self, x):
+        p, name = self.p, LAYER + "attention."
+        qkv = F.linear(self.norm(x, name + "norm"), p[name + "qkv.weight"].T, p.get(name + "qkv.bias"))
+        q, k, v = qkv.split([self.heads * self.w, self.kv_heads * self.w, self.kv_heads * self.w], dim=-1)
+        q, k, v = (t.unflatten(-1, (-1, self.w)).transpose(1, 2) for t in (q, k, v))
+        if self.qk_norm:
+            q = F.rms_norm(q, (self.w,), p[name + "q_norm.gain"], 1e-5)
+            k = F.rms_norm(k, (self.w,), p[name + "k_norm.gain"], 1e-5)
+        q, k = rotate(q), rotate(k)
+        if self.hard:
+            h = hard(q, k, v)
+        else:
+            h = F.scaled_dot_product_attention(q, k, v, is_causal=True, scale=self.scale, enable_gqa=True)
+        return F.linear(h.transpose(1, 2).flatten(-2), p[name + "out.weight"].T, p[name + "out.bias"])
+
+    def feedforward(self, x):
+        p, name = self.p, LAYER + "feedforward."
+        h = F.linear(self.norm(x, name + "norm"), p[name + "in.weight"].T, p[name + "in.bias"])
+        return F.linear(F.gelu(h, approximate="tanh"), p[name + "out.weight"].T, p[name + "out.bias"])
+
+    def forward(self, tokens):
+        p = self.p
+        x = p["embedding.weight"][tokens]
+        if self.decay:
+            given, x = x @ p["injection.input.weight"], torch.zeros_like(x)
+            step = F.softplus(p["injection.step"])
+            fall = torch.exp(-step * torch.exp(p["injection.decay"]))
+        for _ in range(LOOPS):
+            if self.decay:
+                x = x * fall + step * given
+            x = x + self.residual_scale * self.attention(x)
+            x = x + self.residual_scale * self.feedforward(x)
+            if self.loop_norm:
+                x = self.norm(x, "loop_norm")
+        logits = self.norm(x, "norm") @ p["head.weight"]
+        return logits if self.softcap is None else self.softcap * torch.tanh(logits / self.softcap)
 
 
 def weight(name, shape):
@@ -61,37 +132,26 @@ def rotate(x):
     return torch.cat((a * angle.cos() - b * angle.sin(), a * angle.sin() + b * angle.cos()), dim=-1)
 
 
-def forward(p, tokens):
-    x = p["embedding.weight"][tokens]
-    for _ in range(LOOPS):
-        name = LAYER + "attention."
-        h = F.layer_norm(x, (WIDTH,), p[name + "norm.gain"], p[name + "norm.bias"], 1e-5)
-        qkv = F.linear(h, p[name + "qkv.weight"].T, p[name + "qkv.bias"])
-        q, k, v = (t.unflatten(-1, (HEADS, -1)).transpose(1, 2) for t in qkv.chunk(3, dim=-1))
-        h = F.scaled_dot_product_attention(rotate(q), rotate(k), v, is_causal=True)
-        h = h.transpose(1, 2).flatten(-2)
-        x = x + F.linear(h, p[name + "out.weight"].T, p[name + "out.bias"])
-        name = LAYER + "feedforward."
-        h = F.layer_norm(x, (WIDTH,), p[name + "norm.gain"], p[name + "norm.bias"], 1e-5)
-        h = F.gelu(F.linear(h, p[name + "in.weight"].T, p[name + "in.bias"]), approximate="tanh")
-        x = x + F.linear(h, p[name + "out.weight"].T, p[name + "out.bias"])
-    x = F.layer_norm(x, (WIDTH,), p["norm.gain"], p["norm.bias"], 1e-5)
-    return x @ p["head.weight"]
+def hard(q, k, v):
+    """The value of each query's largest product with a key, of equal ones the newest. argmax finds the oldest."""
+    scores = (q @ k.transpose(-1, -2)).masked_fill(torch.ones(LENGTH, LENGTH).triu(1).bool(), -math.inf)
+    chosen = LENGTH - 1 - scores.flip(-1).argmax(-1)
+    return v.gather(-2, chosen.unsqueeze(-1).expand(*chosen.shape, v.shape[-1]))
 
 
-def main():
-    p = {name: weight(name, shape) for name, shape in SHAPES.items()}
+def train(model):
+    p = model.p
     tokens, targets = batch()
     optimizer = torch.optim.AdamW(
         [
-            {"params": [w for w in p.values() if w.dim() > 1], "weight_decay": 0.1},
-            {"params": [w for w in p.values() if w.dim() == 1], "weight_decay": 0.0},
+            {"params": [w for name, w in p.items() if model.decays(name)], "weight_decay": 0.1},
+            {"params": [w for name, w in p.items() if not model.decays(name)], "weight_decay": 0.0},
         ],
         lr=2e-3, betas=(0.9, 0.95), eps=1e-5)
-    result = {"torch": torch.__version__, "losses": []}
+    result = {"losses": []}
     for step in range(10):
         optimizer.zero_grad()
-        logits = forward(p, tokens)
+        logits = model.forward(tokens)
         loss = F.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=-1)
         loss.backward()
         if step == 0:
@@ -103,7 +163,12 @@ def main():
         for w in p.values():
             w.grad *= min(1.0, CLIP / norm.item())
         optimizer.step()
-    print(json.dumps(result, indent=1))
+    return result
+
+
+def main():
+    models = {name: train(Model(**options)) for name, options in MODELS.items()}
+    print(json.dumps({"torch": torch.__version__, "models": models}, indent=1))
 
 
 main()
