@@ -38,7 +38,7 @@ var subjectsOf = map[string][]string{
 	"exit":        {"exit"},
 	"matmul":      {"matmul", "matmul epilogue", "pairs", "attention"},
 	"norm":        {"norm"},
-	"partials":    {"pairs", "norm"},
+	"partials":    {"pairs", "norm", "decay"},
 	"optimizer":   {"adamw", "adafactor", "average", "bad steps"},
 	"reduce":      {"sums", "cosine", "clip factor"},
 	"cached":      {"cached attention"},

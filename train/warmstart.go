@@ -104,6 +104,9 @@ func (t *Trainer) unrolls(had map[string]string) error {
 	for _, values := range []map[string]string{had, now} {
 		for _, key := range []struct{ name, plain string }{{"model.injection", "none"}, {"model.loop_embedding", "false"}, {"model.loop_norm", "false"}, {"model.residual_scale", "none"}} {
 			if v := values[key.name]; v != key.plain {
+				if key.plain == "none" {
+					v = strconv.Quote(v)
+				}
 				return fmt.Errorf("%w: with %s = %s a loop does more than its layers, and can't be unrolled", loop.ErrGrowth, key.name, v)
 			}
 		}

@@ -1,13 +1,17 @@
 package conformance
 
-import "coil/graph"
+import (
+	"math"
 
-// newestLargest is where the last of the largest scores stands.
+	"coil/graph"
+)
+
+// newestLargest is where the last of the largest scores stands, of those that are numbers; 0 if none is.
 func newestLargest(scores []num) int {
-	best := 0
+	best, most := 0, math.Inf(-1)
 	for j, s := range scores {
-		if s.v >= scores[best].v {
-			best = j
+		if s.v >= most {
+			best, most = j, s.v
 		}
 	}
 	return best
@@ -73,6 +77,22 @@ func hardAttentionCases(s *suite) {
 			run(s.inUpdate("length=%d heads=%d of %d, width=%d sequences=%d", a.length, a.heads, a.kv, a.width, a.sequences))
 		}
 	}
+	for _, width := range []int{3, 8} {
+		c := s.inBody("width=%d: first keys that are NaN", width)
+		i := -1
+		value := func() float32 {
+			i++
+			row, part := i/(3*width), i%(3*width)/width
+			switch {
+			case part == 1 && row%20 < 3:
+				return nan()
+			case part == 2:
+				return s.normal()
+			}
+			return float32(s.rng.IntN(3))
+		}
+		c.check(&graph.HardAttention{QKV: c.in("QKV", 40, 3*width, value), Out: c.out("Out", 40, width), Chosen: c.out("Chosen", 40, 1), Heads: 1, Length: 20})
+	}
 	c := s.inBody("without Chosen, all scores below zero")
 	below := func() source {
 		i := -1
@@ -98,8 +118,11 @@ func hardCacheCases(s *suite) {
 				both[i] = w
 			}
 		}
-		cache := c.cache("cache", 2*kv, both)
+		cache, values := c.cache("cache", 2*kv, both), c.cache("values", kv, s.seen(a.context, kv, c.inputs[0]))
+		if a.length > 3 {
+			values = cache.Columns(kv, 2*kv)
+		}
 		c.check(&graph.CachedAttention{QKV: c.in("QKV", a.length*a.sequences, cols, s.counted(cols, (a.heads+a.kv)*a.width)), Keys: cache.Columns(0, kv),
-			Values: cache.Columns(kv, 2*kv), At: at, Out: c.out("Out", a.length*a.sequences, a.heads*a.width), Heads: a.heads, KVHeads: a.kv, Length: a.length, Hard: true})
+			Values: values, At: at, Out: c.out("Out", a.length*a.sequences, a.heads*a.width), Heads: a.heads, KVHeads: a.kv, Length: a.length, Hard: true})
 	}
 }
