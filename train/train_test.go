@@ -179,6 +179,13 @@ var variants = map[string]func(*config.Config){
 	"adamw":     func(*config.Config) {},
 	"adafactor": func(c *config.Config) { c.Train.Optimizer = "adafactor" },
 	"average":   func(c *config.Config) { c.Train.Average = 0.9 },
+	"muon, average": func(c *config.Config) {
+		c.Train.Optimizer, c.Train.Average, c.Model.Activation, c.Model.Layers = "muon", 0.9, "swiglu", "2x2"
+	},
+	"normuon, a schedule of loops": func(c *config.Config) {
+		c.Train.Optimizer, c.Train.Cautious, c.Train.Schedule = "normuon", true, "trapezoid"
+		c.Loops.Schedule = "1@0..2@0.5"
+	},
 	"random loops": func(c *config.Config) {
 		c.Loops.RandomMean, c.Loops.RandomMax, c.Model.LoopEmbedding = 2, 4, true
 	},
