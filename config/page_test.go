@@ -171,7 +171,7 @@ var pageTables = map[string]string{
 	"task.assignment": "Variable assignment ([Saunshi et al., 2024](https://arxiv.org/abs/2409.19044)): `n=22`, `a=n`, what is `a`? At depth 0, 1 and more, as equations or programs, with examples before the question if wanted.",
 	"task.teacher":    "What a random transformer writes after a random prompt: its chain of thought, or the next token at each position. `coil theory cot --save RUN` and `coil theory looped --save RUN` make runs on it.",
 	"task.noise":      "Random tokens, from which nothing can be learnt; for measuring speed.",
-	"train":           "The optimizer and its schedule. Keys whose help begins with names of optimizers have no effect with others.",
+	"train":           "The optimizer and its schedule. AdamW's keys have no effect with Adafactor.",
 	"evaluate":        "Measurements on held-out examples during and after training.",
 	"checkpoint":      "What is saved, and when.",
 }

@@ -12,20 +12,19 @@ type BytePair struct {
 	pattern  string // what it is called, or its regular expressions
 	end      int32
 
-	tokens       [][]byte // the bytes of each; nil for a number that is no token
-	special      []bool   // whether a token stands for no text
-	count        int      // of tokens
-	bytes        [256]int32
-	merges       *merges
-	whole        map[string]int32 // the tokens, if a piece that is a token is not merged; nil otherwise
-	compose      bool             // normalize to NFC
-	prefix       bool             // a space before each text that lacks one
-	splitters    []newSplitter
-	raw          addedTokens // found before texts are normalized
-	normalized   addedTokens // found afterwards
-	added        []AddedToken
-	slow         bool // general regular expressions are allowed
-	mergesAsList bool
+	tokens     [][]byte // the bytes of each; nil for a number that is no token
+	special    []bool   // whether a token stands for no text
+	count      int      // of tokens
+	bytes      [256]int32
+	merges     *merges
+	whole      map[string]int32 // the tokens, if a piece that is a token is not merged; nil otherwise
+	compose    bool             // normalize to NFC
+	prefix     bool             // a space before each text that lacks one
+	splitters  []newSplitter
+	raw        addedTokens // found before texts are normalized
+	normalized addedTokens // found afterwards
+	added      []AddedToken
+	general    bool // a general regular expression finds pieces
 }
 
 // VocabularySize implements [Tokenizer].

@@ -6,6 +6,8 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"coil/text"
+
 	"github.com/dlclark/regexp2/v2"
 )
 
@@ -20,11 +22,11 @@ type expression struct {
 func newExpression(source string) (*expression, error) {
 	translated, err := translate(source)
 	if err != nil {
-		return nil, fmt.Errorf("the pattern %s can't be used: %w", source, err)
+		return nil, fmt.Errorf("the pattern %s can't be used: %w", text.Line(source), err)
 	}
 	engine, err := regexp2.Compile(translated, regexp2.Multiline)
 	if err != nil {
-		return nil, fmt.Errorf("the pattern %s can't be used: it is no regular expression, or one of another kind", source)
+		return nil, fmt.Errorf("the pattern %s can't be used: it is no regular expression, or one of another kind", text.Line(source))
 	}
 	return &expression{source, engine}, nil
 }
@@ -53,10 +55,10 @@ func (s *expressionSplitter) next(text []byte, at int) (int, error) {
 }
 
 // find finds the pieces of a text.
-func (s *expressionSplitter) find(text []byte) error {
+func (s *expressionSplitter) find(b []byte) error {
 	s.runes, s.ends = s.runes[:0], s.ends[:0]
-	for i := 0; i < len(text); {
-		r, n := utf8.DecodeRune(text[i:])
+	for i := 0; i < len(b); {
+		r, n := utf8.DecodeRune(b[i:])
 		s.runes = append(s.runes, r)
 		i += n
 	}
@@ -66,7 +68,7 @@ func (s *expressionSplitter) find(text []byte) error {
 			return
 		}
 		for ; at < end; at++ {
-			_, n := utf8.DecodeRune(text[offset:])
+			_, n := utf8.DecodeRune(b[offset:])
 			offset += n
 		}
 		s.ends = append(s.ends, offset)
@@ -79,7 +81,7 @@ func (s *expressionSplitter) find(text []byte) error {
 	})
 	piece(len(s.runes))
 	if err != nil {
-		return fmt.Errorf("the pattern %s needs too much memory for a text of %d bytes: it tries too many ways to match", s.source, len(text))
+		return fmt.Errorf("the pattern %s needs too much memory for a text of %d bytes: it tries too many ways to match", text.Line(s.source), len(b))
 	}
 	return nil
 }

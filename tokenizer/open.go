@@ -57,11 +57,15 @@ func read(path string) ([]byte, error) {
 		return nil, readError(path, err)
 	}
 	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	info, err := f.Stat()
+	var data []byte
+	if err == nil && info.Size() <= maxFile {
+		data, err = io.ReadAll(io.LimitReader(f, maxFile+1)) // a pipe has no size
+	}
 	switch {
 	case err != nil:
 		return nil, readError(path, err)
-	case len(data) > maxFile:
+	case info.Size() > maxFile || len(data) > maxFile:
 		return nil, fmt.Errorf("%s has more than %d MiB: it is no tokenizer", path, maxFile>>20)
 	}
 	return data, nil

@@ -36,7 +36,7 @@ var knownRanks = []rankFile{
 // parseRanks reads a file of ranks: in each line a token in base64, and its rank, which is also its number. A pair of tokens
 // becomes the token that it spells, the one of the lowest rank first.
 func (c Config) parseRanks(data []byte) (*BytePair, error) {
-	b := &BytePair{slow: c.Slow, whole: map[string]int32{}}
+	b := &BytePair{whole: map[string]int32{}}
 	if err := b.readRanks(data); err != nil {
 		return nil, err
 	}

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"coil/text"
 )
 
 // jsonFile is a tokenizer.json, the format of the Python package tokenizers. Settings of batches and of single texts, which
@@ -62,7 +64,7 @@ func (c Config) parseJSON(data []byte) (*BytePair, error) {
 	if err := decodeJSON(data, &f, ""); err != nil {
 		return nil, err
 	}
-	b := &BytePair{slow: c.Slow}
+	b := new(BytePair)
 	ids, err := b.readModel(f.Model)
 	if err != nil {
 		return nil, err
@@ -70,7 +72,7 @@ func (c Config) parseJSON(data []byte) (*BytePair, error) {
 	if err := b.readNormalizer(f.Normalizer); err != nil {
 		return nil, err
 	}
-	if err := b.readSteps(f.PreTokenizer); err != nil {
+	if err := b.readSteps(f.PreTokenizer, c.Slow); err != nil {
 		return nil, err
 	}
 	if err := checkDecoder(f.Decoder); err != nil {
@@ -142,11 +144,10 @@ func (b *BytePair) readModel(m *jsonModel) (map[string]int32, error) {
 	if err != nil {
 		return nil, err
 	}
-	pairs, isList, err := readMerges(m.Merges)
+	pairs, err := readMerges(m.Merges)
 	if err != nil {
 		return nil, err
 	}
-	b.mergesAsList = isList
 	b.merges = newMerges(len(pairs))
 	for i, p := range pairs {
 		var id [3]int32
@@ -210,15 +211,15 @@ func (b *BytePair) readVocabulary(raw json.RawMessage) (map[string]int32, error)
 			return nil, fmt.Errorf("model.vocab has %q twice", name)
 		}
 		ids[name] = int32(id)
-		text, ok := bytesOf(name)
+		spelled, ok := bytesOf(name)
 		if !ok {
-			text = []byte(name)
+			spelled = []byte(name)
 		}
-		if err := b.setToken(int32(id), text); err != nil {
+		if err := b.setToken(int32(id), spelled); err != nil {
 			return nil, fmt.Errorf("model.vocab: %w", err)
 		}
-		if ok && len(text) == 1 {
-			b.bytes[text[0]] = int32(id)
+		if ok && len(spelled) == 1 {
+			b.bytes[spelled[0]] = int32(id)
 		}
 	}
 	return ids, nil
@@ -238,29 +239,29 @@ func (b *BytePair) setToken(id int32, text []byte) error {
 }
 
 // readMerges reads pairs, which are lists of two names or texts with a space between.
-func readMerges(raw json.RawMessage) (pairs [][2]string, isList bool, err error) {
+func readMerges(raw json.RawMessage) (pairs [][2]string, err error) {
 	var texts []string
 	if json.Unmarshal(raw, &texts) == nil {
 		for i, t := range texts {
 			left, right, ok := strings.Cut(t, " ")
 			if !ok || strings.Contains(right, " ") {
-				return nil, false, fmt.Errorf("model.merges[%d] is %q, want two names with a space between", i, t)
+				return nil, fmt.Errorf("model.merges[%d] is %q, want two names with a space between", i, t)
 			}
 			pairs = append(pairs, [2]string{left, right})
 		}
-		return pairs, false, nil
+		return pairs, nil
 	}
 	var lists [][]string
 	if json.Unmarshal(raw, &lists) != nil {
-		return nil, false, errors.New("model.merges is neither a list of texts nor a list of pairs of texts")
+		return nil, errors.New("model.merges is neither a list of texts nor a list of pairs of texts")
 	}
 	for i, l := range lists {
 		if len(l) != 2 {
-			return nil, false, fmt.Errorf("model.merges[%d] has %d names, want 2", i, len(l))
+			return nil, fmt.Errorf("model.merges[%d] has %d names, want 2", i, len(l))
 		}
 		pairs = append(pairs, [2]string{l[0], l[1]})
 	}
-	return pairs, true, nil
+	return pairs, nil
 }
 
 // step decodes one step of a field.
@@ -325,8 +326,8 @@ func checkDecoder(raw json.RawMessage) error {
 	return nil
 }
 
-// readSteps reads the pre-tokenizer: how text is split.
-func (b *BytePair) readSteps(raw json.RawMessage) error {
+// readSteps reads the pre-tokenizer: how text is split. If slow is set, by general regular expressions where there is no scanner.
+func (b *BytePair) readSteps(raw json.RawMessage, slow bool) error {
 	steps, err := sequence(raw, "pre_tokenizer", func(s jsonStep) []json.RawMessage { return s.Steps })
 	if err != nil {
 		return err
@@ -352,7 +353,7 @@ func (b *BytePair) readSteps(raw json.RawMessage) error {
 			b.splitters = append(b.splitters, digitSplitter{characterClasses()}.self)
 			described = append(described, digitStep)
 		case s.Type == "Split":
-			expression, err := b.readSplit(s)
+			expression, err := b.readSplit(s, slow)
 			if err != nil {
 				return err
 			}
@@ -368,7 +369,7 @@ func (b *BytePair) readSteps(raw json.RawMessage) error {
 }
 
 // readSplit adds the splitter of a Split and returns its regular expression.
-func (b *BytePair) readSplit(s jsonStep) (string, error) {
+func (b *BytePair) readSplit(s jsonStep, slow bool) (string, error) {
 	var expression, literal string
 	switch {
 	case s.Pattern["Regex"] != nil && json.Unmarshal(s.Pattern["Regex"], &expression) == nil:
@@ -385,14 +386,15 @@ func (b *BytePair) readSplit(s jsonStep) (string, error) {
 		return "", fmt.Errorf("pre_tokenizer: Split with behavior = %q and invert = %t is not supported: coil knows Isolated and false", s.Behavior, s.Invert)
 	case known:
 		b.splitters = append(b.splitters, scan)
-	case !b.slow:
+	case !slow:
 		return "", &PatternError{expression}
 	default:
-		slow, err := newExpression(expression)
+		x, err := newExpression(expression)
 		if err != nil {
 			return "", err
 		}
-		b.splitters = append(b.splitters, slow.splitter)
+		b.splitters = append(b.splitters, x.splitter)
+		b.general = true
 	}
 	return canonical, nil
 }
@@ -401,7 +403,7 @@ func (b *BytePair) readSplit(s jsonStep) (string, error) {
 type PatternError struct{ Expression string }
 
 func (e *PatternError) Error() string {
-	return fmt.Sprintf("coil has no scanner for the pattern %s; --tokenizer.slow splits with a general regular expression, some ten times slower", e.Expression)
+	return fmt.Sprintf("coil has no scanner for the pattern %s; --tokenizer.slow splits with a general regular expression, some ten times slower", text.Line(e.Expression))
 }
 
 // readAdded reads the added tokens; ids are those of the vocabulary.

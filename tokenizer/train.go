@@ -59,7 +59,12 @@ type Trained struct {
 	Pattern Pattern
 	Tokens  [][]byte   // the bytes of each token; those of the first, which ends documents, are its name
 	Merges  [][2]int32 // in the order in which they were learned
+
+	bytes, encoded int64 // of the texts, and their tokens
 }
+
+// BytesPerToken is how many bytes a token has in the texts, on average.
+func (t *Trained) BytesPerToken() float64 { return float64(t.bytes) / float64(t.encoded) }
 
 // SmallestVocabulary is the end of documents and the 256 bytes.
 const SmallestVocabulary = 257
@@ -90,7 +95,12 @@ func (t *Trainer) Train(size int, end string, report func(size int) bool) (*Trai
 	if !l.learn(size, report) {
 		return nil, errors.New("training was stopped")
 	}
-	return &Trained{Pattern: t.pattern, Tokens: l.tokens, Merges: l.merges}, nil
+	trained := &Trained{Pattern: t.pattern, Tokens: l.tokens, Merges: l.merges}
+	for i, n := range t.counts {
+		trained.bytes += n * int64(len(pieces[i]))
+		trained.encoded += n * int64(len(l.words[i]))
+	}
+	return trained, nil
 }
 
 // learner has the words that are left to merge.

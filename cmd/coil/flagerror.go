@@ -32,6 +32,8 @@ var elsewhere = []struct {
 	{[]string{"init-from", "pretrained", "checkpoint", "ckpt"}, "from", `did you mean "--from"?`},
 	{[]string{"run-name", "experiment-name", "exp-name"}, "name", `did you mean "--name"?`},
 	{[]string{"background", "daemon"}, "detach", `did you mean "--detach"?`},
+	{[]string{"vocab-size", "vocab", "size", "model-size"}, "vocabulary", `did you mean "--vocabulary"?`},
+	{[]string{"tokenizer", "file", "vocab", "model"}, "tokenizer.file", `did you mean "--tokenizer.file"?`},
 	{[]string{"no-dashboard", "quiet", "no-progress"}, "no-tui", `did you mean "--no-tui"?`},
 }
 

@@ -190,7 +190,7 @@ func newRoot() *cobra.Command {
 		return home(cmd, parent, defaultRoot, style)
 	}
 	root.SetFlagErrorFunc(flagError)
-	root.AddCommand(newTrain(), newResume(), newVerify(), newList(), newWatch(), newControl(), newEval(), newLens(), newReport(), newExperiment(), newTheory(), newTask(), newPresets(), newBackends(), newBench(), newLaunches(), newDoctor(), newCompletion(), newMan(), newVersion())
+	root.AddCommand(newTrain(), newResume(), newVerify(), newList(), newWatch(), newControl(), newEval(), newLens(), newReport(), newExperiment(), newTheory(), newTask(), newTokenizer(), newPresets(), newBackends(), newBench(), newLaunches(), newDoctor(), newCompletion(), newMan(), newVersion())
 	root.SuggestionsMinimumDistance = 2
 	root.SetHelpFunc(help)
 	root.SetHelpCommand(&cobra.Command{Use: "help [COMMAND]", Hidden: true, RunE: func(cmd *cobra.Command, args []string) error {
