@@ -105,7 +105,7 @@ func CountLaunches(name string, c config.Config, o metal.Options) (*Launches, er
 	for _, x := range metal.Costs(longer.m.Program()) {
 		l.PerLayer += float64(len(x.Kernels))
 	}
-	l.PerLayer = (l.PerLayer - float64(l.Launches)) / float64(a.K*a.Count())
+	l.PerLayer = (l.PerLayer - float64(l.Launches)) / float64(a.Sizes[a.Looped()]*a.Count())
 	slices.SortFunc(l.Ops, func(a, b LaunchKind) int {
 		return cmp.Or(-cmp.Compare(int64(a.Calls)*a.FLOPs, int64(b.Calls)*b.FLOPs), -cmp.Compare(int64(a.Calls)*a.Moved, int64(b.Calls)*b.Moved),
 			cmp.Compare(a.Name, b.Name))

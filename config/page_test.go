@@ -159,7 +159,7 @@ Whether a question belongs to training or to the held-out examples is a function
 
 // pageTables introduces the tables.
 var pageTables = map[string]string{
-	"model":         "The transformer. `4x1` is four layers that run once, `1x4` one layer that runs four times, and `4x(1,3,1)` three blocks of four layers that run 1, 3 and 1 times (middle looping).",
+	"model":         "The transformer. `4x1` is four layers that run once, `1x4` one layer that runs four times, and `4x(1,3,1)` three blocks of four layers that run 1, 3 and 1 times (middle looping). `2/4x3/2` has blocks of 2, 4 and 2 layers; the second runs 3 times.",
 	"loops":         "How the loops are trained. [conventions.md](conventions.md) has the formulas.",
 	"regularize":    "Pulls the layers of an unlooped model towards those of a looped one: with R the mean cosine between the weights of neighbouring blocks, the loss is cross-entropy + λ·(1 − R). (The paper prints + λ·R and a sum that ends too early; the comment of [`regularize`](../regularize/regularize.go) explains.)",
 	"task":          "`coil task NAME` prints examples of a task that a person can follow.",

@@ -22,7 +22,7 @@ func ExampleParse() {
 
 // A looped model is unrolled: each new layer starts as the one that ran at its depth.
 func ExampleArchitecture_Grow() {
-	from, to := loop.Architecture{K: 2, Loops: []int{3}}, loop.Architecture{K: 6, Loops: []int{1}}
+	from, to := loop.Equal(2, 3), loop.Equal(6, 1)
 	sources, err := from.Grow(to, loop.Growth{Method: "unroll"})
 	fmt.Println(sources, err)
 	// Output: [0 1 0 1 0 1] <nil>

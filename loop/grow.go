@@ -124,8 +124,8 @@ func (a Architecture) order() []int {
 	var order []int
 	for b, loops := range a.Loops {
 		for range loops {
-			for i := range a.K {
-				order = append(order, b*a.K+i)
+			for i := range a.Sizes[b] {
+				order = append(order, a.First(b)+i)
 			}
 		}
 	}

@@ -87,8 +87,8 @@ func TestMiddleIsMidAS(t *testing.T) {
 			middle := (len(stack)+1)/2 - 1
 			stack = slices.Insert(stack, middle, stack[middle])
 		}
-		a := loop.Architecture{K: block * blocks, Loops: []int{1}}
-		to := loop.Architecture{K: block * len(stack), Loops: []int{1}}
+		a := loop.Equal(block*blocks, 1)
+		to := loop.Equal(block*len(stack), 1)
 		got, err := a.Grow(to, loop.Growth{Method: "middle", Block: block})
 		if err != nil || !slices.Equal(got, slices.Concat(stack...)) {
 			t.Fatalf("%v, %v, want %v", got, err, stack)
@@ -105,7 +105,7 @@ func TestGrowthLosesNoLayer(t *testing.T) {
 			g.Block = rapid.IntRange(0, 4).Draw(t, "block")
 		}
 		if g.Method == "unroll" {
-			to = loop.Architecture{K: a.Depth(), Loops: []int{1}}
+			to = loop.Equal(a.Depth(), 1)
 		}
 		from, err := a.Grow(to, g)
 		if err != nil {

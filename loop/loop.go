@@ -1,85 +1,135 @@
 // Package loop says which layer runs at which depth: k⊗L, middle looping, random loop counts. It is arithmetic only.
 //
 // k⊗L is a block of k layers applied L times; k⊗(a,b,c) is three blocks of k layers applied a, b and c times
-// (Saunshi et al., arXiv 2502.17416).
+// (Saunshi et al., arXiv 2502.17416). 2/4⊗3/1 is a block of 2 layers applied once, one of 4 applied 3 times, and one of 1.
 package loop
 
 import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"strings"
 )
 
-// Architecture is blocks of K distinct layers each, block i applied Loops[i] times.
+// Architecture is blocks of distinct layers. Block i has Sizes[i] layers and is applied Loops[i] times.
 type Architecture struct {
-	K     int
-	Loops []int
+	Sizes, Loops []int
+}
+
+// Equal returns blocks of k layers each, applied as often as loops says.
+func Equal(k int, loops ...int) Architecture {
+	return Architecture{Sizes: slices.Repeat([]int{k}, len(loops)), Loops: loops}
 }
 
 // Limits of Parse; they only catch typing errors.
 const maxLayers, maxDepth = 1 << 10, 1 << 14
 
-// Parse reads "1x6", "4⊗6", "4x(1,4,1)".
+// Parse reads "1x6", "4⊗6", "4x(1,4,1)", "2/4x3/2".
 func Parse(s string) (Architecture, error) {
+	var a Architecture
 	bad := func(why string) (Architecture, error) {
-		return Architecture{}, fmt.Errorf("layers %q: %s; want layers x loops, as in 1x6 (one layer six times) or 4x(1,4,1) "+
-			"(three blocks of 4 layers, run 1, 4 and 1 times)", s, why)
+		return Architecture{}, fmt.Errorf("layers %q: %s; want layers x loops, as in 1x6 (one layer six times), 4x(1,4,1) "+
+			"(three blocks of 4 layers, run 1, 4 and 1 times) or 2/4x3/2 (blocks of 2, 4 and 2 layers, the second run 3 times)", s, why)
 	}
-	k, rest, ok := strings.Cut(strings.NewReplacer("⊗", "x", "X", "x", "*", "x", " ", "").Replace(s), "x")
-	if !ok {
-		return bad("no x")
-	}
-	n, err := strconv.Atoi(k)
-	if err != nil || n < 1 {
-		return bad(fmt.Sprintf("the layers are %q, want at least 1", k))
-	}
-	a := Architecture{K: n}
-	inner, open := strings.CutPrefix(rest, "(")
-	if inner, ok = strings.CutSuffix(inner, ")"); ok != open {
-		return bad("brackets do not match")
-	}
-	parts := strings.Split(inner, ",")
-	if !open && len(parts) > 1 {
-		return bad("several loop counts need brackets")
-	}
-	for _, p := range parts {
-		l, err := strconv.Atoi(p)
-		if err != nil || l < 1 {
-			return bad(fmt.Sprintf("the loops are %q, want at least 1", p))
+	number := func(what, text string) (int, error) {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 1 {
+			return 0, fmt.Errorf("the %s are %q, want at least 1", what, text)
 		}
-		if l > maxDepth {
-			return bad(fmt.Sprintf("more than %d loops", maxDepth))
+		if what == "loops" && n > maxDepth {
+			return 0, fmt.Errorf("more than %d loops", maxDepth)
 		}
-		a.Loops = append(a.Loops, l)
+		return n, nil
 	}
-	if n > maxLayers || len(a.Loops) > maxLayers || a.Layers() > maxLayers || a.Depth() > maxDepth {
-		return bad(fmt.Sprintf("more than %d layers or a depth of more than %d", maxLayers, maxDepth))
+	blocks := strings.Split(strings.NewReplacer("⊗", "x", "X", "x", "*", "x", " ", "").Replace(s), "/")
+	for _, block := range blocks {
+		k, rest, ok := strings.Cut(block, "x")
+		if !ok && len(blocks) == 1 {
+			return bad("no x")
+		}
+		n, err := number("layers", k)
+		if err != nil {
+			return bad(err.Error())
+		}
+		parts := []string{"1"}
+		if ok {
+			inner, open := strings.CutPrefix(rest, "(")
+			if inner, ok = strings.CutSuffix(inner, ")"); ok != open {
+				return bad("brackets do not match")
+			}
+			parts = strings.Split(inner, ",")
+			if !open && len(parts) > 1 {
+				return bad("several loop counts need brackets")
+			}
+		}
+		if len(blocks) > 1 && len(parts) > 1 {
+			return bad("blocks between slashes have one loop count each")
+		}
+		for _, p := range parts {
+			l, err := number("loops", p)
+			if err != nil {
+				return bad(err.Error())
+			}
+			a.Sizes, a.Loops = append(a.Sizes, n), append(a.Loops, l)
+		}
+		if n > maxLayers || len(a.Loops) > maxLayers || a.Layers() > maxLayers || a.Depth() > maxDepth {
+			return bad(fmt.Sprintf("more than %d layers or a depth of more than %d", maxLayers, maxDepth))
+		}
 	}
 	return a, nil
 }
 
 // String writes a as Parse reads it, with ⊗.
 func (a Architecture) String() string {
-	if len(a.Loops) == 1 {
-		return fmt.Sprintf("%d⊗%d", a.K, a.Loops[0])
-	}
-	parts := make([]string, len(a.Loops))
+	var equal, apart []string
+	same := true
 	for i, l := range a.Loops {
-		parts[i] = strconv.Itoa(l)
+		same = same && a.Sizes[i] == a.Sizes[0]
+		equal = append(equal, strconv.Itoa(l))
+		block := strconv.Itoa(a.Sizes[i])
+		if l > 1 {
+			block += "⊗" + strconv.Itoa(l)
+		}
+		apart = append(apart, block)
 	}
-	return fmt.Sprintf("%d⊗(%s)", a.K, strings.Join(parts, ","))
+	switch {
+	case len(a.Loops) == 1:
+		return fmt.Sprintf("%d⊗%d", a.Sizes[0], a.Loops[0])
+	case same:
+		return fmt.Sprintf("%d⊗(%s)", a.Sizes[0], strings.Join(equal, ","))
+	}
+	return strings.Join(apart, "/")
 }
 
 // Layers is the number of distinct layers, and so of parameters relative to a one-layer model.
-func (a Architecture) Layers() int { return a.K * len(a.Loops) }
+func (a Architecture) Layers() int { return a.First(len(a.Sizes)) }
+
+// First is the first layer of block b: the number of layers in the blocks before it.
+func (a Architecture) First(b int) int {
+	n := 0
+	for _, size := range a.Sizes[:b] {
+		n += size
+	}
+	return n
+}
+
+// Block is the block that layer i belongs to.
+func (a Architecture) Block(i int) int {
+	b := 0
+	for i >= a.Sizes[b] {
+		i -= a.Sizes[b]
+		b++
+	}
+	return b
+}
 
 // Depth is the effective depth: how many layers a token passes, and so the FLOPs relative to a one-layer model.
 func (a Architecture) Depth() int {
 	d := 0
-	for _, l := range a.Loops {
-		d += a.K * l
+	for i, l := range a.Loops {
+		d += a.Sizes[i] * l
 	}
 	return d
 }

@@ -22,20 +22,22 @@ func architecture(t *testing.T, s string) loop.Architecture {
 
 func TestParse(t *testing.T) {
 	for _, c := range []struct {
-		in    string
-		k     int
-		loops []int
+		in           string
+		sizes, loops []int
 	}{
-		{"1x6", 1, []int{6}},
-		{"4⊗6", 4, []int{6}},
-		{"4X6", 4, []int{6}},
-		{"4*6", 4, []int{6}},
-		{" 4 x ( 1, 4, 1 ) ", 4, []int{1, 4, 1}},
-		{"2⊗(3)", 2, []int{3}},
-		{"1024x1", 1024, []int{1}},
-		{"1x16384", 1, []int{16384}},
+		{"1x6", []int{1}, []int{6}},
+		{"4⊗6", []int{4}, []int{6}},
+		{"4X6", []int{4}, []int{6}},
+		{"4*6", []int{4}, []int{6}},
+		{" 4 x ( 1, 4, 1 ) ", []int{4, 4, 4}, []int{1, 4, 1}},
+		{"2⊗(3)", []int{2}, []int{3}},
+		{"1024x1", []int{1024}, []int{1}},
+		{"2/4x3/2", []int{2, 4, 2}, []int{1, 3, 1}},
+		{"2 / 4⊗3 / 1x2", []int{2, 4, 1}, []int{1, 3, 2}},
+		{"3/1", []int{3, 1}, []int{1, 1}},
+		{"1x16384", []int{1}, []int{16384}},
 	} {
-		if a := architecture(t, c.in); a.K != c.k || !slices.Equal(a.Loops, c.loops) {
+		if a := architecture(t, c.in); !slices.Equal(a.Sizes, c.sizes) || !slices.Equal(a.Loops, c.loops) {
 			t.Errorf("%q is %+v", c.in, a)
 		}
 	}
@@ -57,6 +59,11 @@ func TestParseErrors(t *testing.T) {
 		"4x(1,4,1":                  "brackets do not match",
 		"4x1)":                      "brackets do not match",
 		"4x1,4,1":                   "several loop counts need brackets",
+		"2/":                        `the layers are "", want at least 1`,
+		"/4x3":                      `the layers are "", want at least 1`,
+		"2/4x":                      `the loops are "", want at least 1`,
+		"2/4x(1,3)/2":               "blocks between slashes have one loop count each",
+		"600/600":                   "more than 1024 layers",
 		"1x6x2":                     `the loops are "6x2", want at least 1`,
 		"4x16385":                   "more than 16384 loops",
 		"1025x1":                    "more than 1024 layers",
@@ -77,10 +84,11 @@ func TestParseErrors(t *testing.T) {
 
 // draw is an architecture that Parse takes.
 func draw(t *rapid.T) loop.Architecture {
-	return loop.Architecture{
-		K:     rapid.IntRange(1, 16).Draw(t, "k"),
-		Loops: rapid.SliceOfN(rapid.IntRange(1, 30), 1, 7).Draw(t, "loops"),
+	loops := rapid.SliceOfN(rapid.IntRange(1, 30), 1, 7).Draw(t, "loops")
+	if rapid.Bool().Draw(t, "equal") {
+		return loop.Equal(rapid.IntRange(1, 16).Draw(t, "k"), loops...)
 	}
+	return loop.Architecture{Sizes: rapid.SliceOfN(rapid.IntRange(1, 16), len(loops), len(loops)).Draw(t, "sizes"), Loops: loops}
 }
 
 func TestStringIsParsedBack(t *testing.T) {
@@ -88,7 +96,7 @@ func TestStringIsParsedBack(t *testing.T) {
 		a := draw(t)
 		for _, s := range []string{a.String(), strings.ReplaceAll(a.String(), "⊗", "x")} {
 			b, err := loop.Parse(s)
-			if err != nil || b.K != a.K || !slices.Equal(b.Loops, a.Loops) {
+			if err != nil || !slices.Equal(b.Sizes, a.Sizes) || !slices.Equal(b.Loops, a.Loops) {
 				t.Fatalf("%+v is written %q and read %+v, %v", a, s, b, err)
 			}
 		}
@@ -97,7 +105,7 @@ func TestStringIsParsedBack(t *testing.T) {
 
 // Parse must not panic, and takes nothing that it would not write.
 func FuzzParse(f *testing.F) {
-	for _, s := range []string{"1x6", "4⊗(1,4,1)", "x", "1x(", "⊗⊗", "1x)(", "+1x+1"} {
+	for _, s := range []string{"1x6", "4⊗(1,4,1)", "2/4⊗3/2", "x", "1x(", "⊗⊗", "1/", "1x)(", "+1x+1"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
@@ -132,10 +140,24 @@ func TestLayersAndDepth(t *testing.T) {
 		{"1x(1,1,1)", 3, 3, 1},
 		{"1x(2,3,2)", 3, 7, 1},
 		{"1x(3,1,3)", 3, 7, 2},
+		{"2/4x3/1", 7, 15, 1},
+		{"3x2/5x2", 8, 16, 1},
 	} {
 		a := architecture(t, c.in)
 		if a.Layers() != c.layers || a.Depth() != c.depth || a.Looped() != c.looped || a.Count() != a.Loops[c.looped] {
 			t.Errorf("%s: %d layers, depth %d, looped block %d run %d times", c.in, a.Layers(), a.Depth(), a.Looped(), a.Count())
+		}
+		layer := 0
+		for b, size := range a.Sizes {
+			if a.First(b) != layer {
+				t.Errorf("%s: block %d begins with layer %d, want %d", c.in, b, a.First(b), layer)
+			}
+			for range size {
+				if a.Block(layer) != b {
+					t.Errorf("%s: layer %d is in block %d, want %d", c.in, layer, a.Block(layer), b)
+				}
+				layer++
+			}
 		}
 	}
 }
@@ -149,7 +171,7 @@ func TestWithCount(t *testing.T) {
 		if !slices.Equal(a.Loops, before) {
 			t.Fatalf("WithCount(%d) changed its receiver: %v, was %v", n, a.Loops, before)
 		}
-		if got, want := b.Depth(), a.Depth()+(n-a.Count())*a.K; got != want {
+		if got, want := b.Depth(), a.Depth()+(n-a.Count())*a.Sizes[a.Looped()]; got != want {
 			t.Fatalf("%v with count %d is %v of depth %d, want %d", a, n, b, got, want)
 		}
 		for i, l := range b.Loops {

@@ -61,7 +61,7 @@ func (p *Pass) Continue(c *Cache, at graph.Index) {
 	switch a := p.Architecture; {
 	case p.t.Training():
 		p.t.Fail(fmt.Errorf("model: a pass that continues from a cache has no gradients"))
-	case a.K != c.Architecture.K || !slices.Equal(a.Loops, c.Architecture.Loops):
+	case !slices.Equal(a.Sizes, c.Architecture.Sizes) || !slices.Equal(a.Loops, c.Architecture.Loops):
 		p.t.Fail(fmt.Errorf("model: a pass of %s continues from a cache of %s", a, c.Architecture))
 	case p.Length > c.Context:
 		p.t.Fail(fmt.Errorf("model: a pass over %d positions continues from a cache of %d", p.Length, c.Context))

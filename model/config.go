@@ -12,7 +12,7 @@ import (
 // Config is the [model] table: a decoder-only transformer (Vaswani et al., arXiv 1706.03762) whose blocks may loop. The
 // help of each key is what the command line prints.
 type Config struct {
-	Layers         string        `toml:"layers" help:"layers ⊗ loops: 1x4, or 4x(1,4,1) for middle looping" alias:"model" also:"n_layer,num_layers,n_layers,num_hidden_layers,depth,loops,num_loops,n_loops,recurrences,model_layers"`
+	Layers         string        `toml:"layers" help:"layers ⊗ loops: 1x4; 4x(1,4,1) or 2/4x3/2 for middle looping" alias:"model" also:"n_layer,num_layers,n_layers,num_hidden_layers,depth,loops,num_loops,n_loops,recurrences,model_layers"`
 	Width          int           `toml:"width" help:"embedding size d" limits:"[1,1048576]" also:"d_model,hidden_size,n_embd,dim,embed_dim,model_dim,embedding_dim,emb_dim,d_embed"`
 	Heads          int           `toml:"heads" help:"attention heads, each of width d/heads" limits:"[1,]" also:"n_head,num_heads,n_heads,num_attention_heads,nhead"`
 	KVHeads        int           `toml:"kv_heads" help:"heads of keys and values, each shared by heads/kv_heads heads of queries (grouped-query attention, arXiv 2305.13245); 0: as many as heads" limits:"[0,]" also:"num_key_value_heads,n_kv_heads,num_kv_heads,n_kv_head,num_query_groups"`

@@ -98,16 +98,16 @@ func (p *Pass) Loops(x graph.Tensor, each func(Loop)) {
 	a := p.Architecture
 	looped := p.m.Architecture.Looped() // a's own may be another: one loop of 1x(2,3,2) leaves 1x(2,1,2)
 	for b, loops := range a.Loops[:looped] {
-		x = p.block(x, b*a.K, loops)
+		x = p.block(x, b, loops)
 	}
-	p.loopedBlock(x, looped*a.K, a.Loops[looped], each)
+	p.loopedBlock(x, looped, a.Loops[looped], each)
 }
 
 // Ending records what comes between the looped block and the head: the blocks after it and the last norm.
 func (p *Pass) Ending(state graph.Tensor) graph.Tensor {
 	a, looped := p.Architecture, p.m.Architecture.Looped()
 	for b, loops := range a.Loops[looped+1:] {
-		state = p.block(state, (looped+1+b)*a.K, loops)
+		state = p.block(state, looped+1+b, loops)
 	}
 	if p.m.Config.finalNorm() {
 		state = p.norm(state, "norm")
@@ -132,23 +132,24 @@ func sinusoids(length, width int) []float32 {
 	return x
 }
 
-// block is K layers from the first on, loops times.
-func (p *Pass) block(x graph.Tensor, first, loops int) graph.Tensor {
+// block is the layers of block b, loops times.
+func (p *Pass) block(x graph.Tensor, b, loops int) graph.Tensor {
 	for range loops {
-		x = p.t.Segment(x, func(x graph.Tensor) graph.Tensor { return p.layers(x, first) })
+		x = p.t.Segment(x, func(x graph.Tensor) graph.Tensor { return p.layers(x, b) })
 	}
 	return x
 }
 
-func (p *Pass) layers(x graph.Tensor, first int) graph.Tensor {
-	for i := range p.m.Architecture.K {
-		x = p.layer(x, first+i)
+func (p *Pass) layers(x graph.Tensor, b int) graph.Tensor {
+	a := p.m.Architecture
+	for i := range a.Sizes[b] {
+		x = p.layer(x, a.First(b)+i)
 	}
 	return x
 }
 
-// loopedBlock records the looped block on the state e that comes into it.
-func (p *Pass) loopedBlock(e graph.Tensor, first, loops int, each func(Loop)) {
+// loopedBlock records the looped block b on the state e that comes into it.
+func (p *Pass) loopedBlock(e graph.Tensor, b, loops int, each func(Loop)) {
 	input := e // what injection adds to the state
 	if i := p.m.Config.Injection; i == LinearInjection || i == DecayInjection {
 		input = p.t.Linear(e, p.parameter("injection.input.weight"), graph.Tensor{}, false, graph.Identity, graph.Tensor{})
@@ -171,7 +172,7 @@ func (p *Pass) loopedBlock(e graph.Tensor, first, loops int, each func(Loop)) {
 			row := min(t, table.Rows-1) // loops beyond those trained share the last
 			s = p.t.Add(s, table.RowRange(row, row+1))
 		}
-		s = p.layers(s, first)
+		s = p.layers(s, b)
 		if p.m.Config.LoopNorm {
 			s = p.norm(s, "loop_norm")
 		}
@@ -208,7 +209,7 @@ func (p *Pass) layer(x graph.Tensor, i int) graph.Tensor {
 	name := fmt.Sprintf("layers.%d.", i)
 	loops := 1
 	if p.m.Config.ResidualScale == LoopsResidualScale {
-		loops = p.m.Architecture.Loops[i/p.m.Architecture.K]
+		loops = p.m.Architecture.Loops[p.m.Architecture.Block(i)]
 	}
 	x = p.residual(x, name+"attention", loops, p.attention)
 	return p.residual(x, name+"feedforward", loops, p.feedforward)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -66,7 +67,7 @@ name = "p-hop"
 
 // looped is the setup of a looped model.
 func looped(k int, loops ...int) run.Setup {
-	s := run.Setup{LayersPerBlock: k, Loops: loops, Looped: len(loops) / 2, Parameters: int64(50_000 * k * len(loops)), FLOPs: 459_321, Task: "p-hop", Kinds: []string{"4 hops"},
+	s := run.Setup{Blocks: slices.Repeat([]int{k}, len(loops)), Loops: loops, Looped: len(loops) / 2, Parameters: int64(50_000 * k * len(loops)), FLOPs: 459_321, Task: "p-hop", Kinds: []string{"4 hops"},
 		Metric: metric.Accuracy, Steps: 1200, Batch: 64, Length: 64, Backend: "cpu", Device: "Some CPU", Kernels: "avx512", Workers: 2, Memory: 19 << 20, MemoryLimit: 24 << 30}
 	s.Model = fmt.Sprintf("%d⊗%d", k, loops[0])
 	if len(loops) > 1 {

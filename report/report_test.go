@@ -293,7 +293,7 @@ func TestScantRuns(t *testing.T) {
 		"one evaluation":  {story{config: config, events: []run.Event{evaluation(s, 10, 0)}}, nil, []string{"held-out accuracy"}},
 		"empty values":    {story{config: config, events: []run.Event{{Kind: run.KindTrain, Step: 1}, {Kind: run.KindEval, Step: 1}}}, nil, nil},
 		"empty setup":     {story{config: config, events: []run.Event{{Kind: run.KindSetup}, {Kind: run.KindSetup, Setup: &run.Setup{}}}}, nil, []string{"1⊗4"}},
-		"hopeless setup":  {story{config: config, events: []run.Event{{Kind: run.KindSetup, Setup: &run.Setup{Model: "?", LayersPerBlock: -1, Loops: []int{-5}, Looped: 9, Steps: -3, Parameters: -8}}}}, nil, nil},
+		"hopeless setup":  {story{config: config, events: []run.Event{{Kind: run.KindSetup, Setup: &run.Setup{Model: "?", Blocks: []int{-1}, Loops: []int{-5}, Looped: 9, Steps: -3, Parameters: -8}}}}, nil, nil},
 		"empty config":    {story{}, nil, nil},
 		"garbled config":  {story{config: "[model\nlayers"}, nil, []string{"the keys of config.toml:2: ", "is not TOML"}},
 		"nested config":   {story{config: "a = 1\nb = " + strings.Repeat("[", 3000) + strings.Repeat("]", 3000)}, nil, []string{"the keys of config.toml:2: arrays and tables are nested"}},
@@ -507,7 +507,7 @@ func TestAnyEvents(t *testing.T) {
 				Step: rapid.OneOf(rapid.IntRange(0, 40), rapid.Int()).Draw(rt, "step"), Train: run.TrainOf(values.Draw(rt, "values")), Eval: run.EvalOf(values.Draw(rt, "scores")), Text: rapid.String().Draw(rt, "text"),
 				Time: time.Unix(rapid.Int64Range(0, 1<<32).Draw(rt, "time"), 0)}
 			if rapid.Bool().Draw(rt, "with a setup") {
-				e.Setup = &run.Setup{LayersPerBlock: rapid.Int().Draw(rt, "layers"), Loops: rapid.SliceOf(rapid.Int()).Draw(rt, "loops"), Metric: metric.ExactMatch, Kinds: []string{"b", "a"}}
+				e.Setup = &run.Setup{Blocks: rapid.SliceOf(rapid.Int()).Draw(rt, "layers"), Loops: rapid.SliceOf(rapid.Int()).Draw(rt, "loops"), Metric: metric.ExactMatch, Kinds: []string{"b", "a"}}
 			}
 			rec.history.Add(e)
 		}

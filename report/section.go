@@ -35,10 +35,13 @@ const mostFile = 1 << 16
 
 // architecture says in words what runs: 1 layer, run 4 times.
 func architecture(s *run.Setup) string {
-	if len(s.Loops) == 0 || s.LayersPerBlock < 1 {
+	if len(s.Loops) == 0 || len(s.Blocks) != len(s.Loops) || slices.Min(s.Blocks) < 1 {
 		return ""
 	}
-	layers := format.Plural(s.LayersPerBlock, "layer")
+	layers := format.Plural(s.Blocks[0], "layer")
+	if slices.Min(s.Blocks) < slices.Max(s.Blocks) {
+		return fmt.Sprintf("blocks of %s layers, run %s times", enumerate(s.Blocks), enumerate(s.Loops))
+	}
 	if len(s.Loops) > 1 {
 		return fmt.Sprintf("%d blocks of %s, run %s times", len(s.Loops), layers, enumerate(s.Loops))
 	}
@@ -98,7 +101,7 @@ func facts(r *Record) []fact {
 	}
 	var ratio, depth, flops string
 	if s.Depth() > 0 {
-		ratio = fmt.Sprintf("%dx params / %dx FLOPs of one layer", s.LayersPerBlock*len(s.Loops), s.Depth())
+		ratio = fmt.Sprintf("%dx params / %dx FLOPs of one layer", s.Layers(), s.Depth())
 		depth = fmt.Sprint("depth ", s.Depth())
 	}
 	if s.FLOPs > 0 {

@@ -22,7 +22,7 @@ func wantSame(t rapid.TB, got, want *History) {
 	t.Helper()
 	numbers := cmp.Comparer(func(a, b float64) bool { return math.Float64bits(a) == math.Float64bits(b) || a != a && b != b })
 	times := cmp.Comparer(func(a, b time.Time) bool { return a.Equal(b) })
-	if d := cmp.Diff(want, got, cmp.AllowUnexported(History{}, Series{}, curve.Curve{}, curve.Point{}, sampled{}), numbers, sameNumber, times,
+	if d := cmp.Diff(want, got, cmp.AllowUnexported(tracedAt{}, History{}, Series{}, curve.Curve{}, curve.Point{}, sampled{}), numbers, sameNumber, times,
 		cmp.FilterPath(func(p cmp.Path) bool { return p.Last().String() == ".Path" }, cmp.Ignore())); d != "" {
 		t.Fatal(d)
 	}

@@ -8,27 +8,27 @@ import (
 
 // Setup is what is trained from here on, and on what.
 type Setup struct {
-	Model          string        `json:"model"`                   // "1⊗4", "4⊗(1,4,1)"
-	LayersPerBlock int           `json:"layers_per_block"`        // k
-	Loops          []int         `json:"loops"`                   // of each block
-	Looped         int           `json:"looped"`                  // index of the block whose loops are counted
-	LoopSchedule   string        `json:"loop_schedule,omitempty"` // loops.schedule
-	Parameters     int64         `json:"parameters"`
-	FLOPs          int64         `json:"flops_per_token"` // of a forward pass
-	Task           string        `json:"task"`
-	Kinds          []string      `json:"kinds"`          // of examples
-	Metric         metric.Metric `json:"metric"`         // what the task is judged by
-	Steps          int           `json:"steps"`          // in all
-	Time           float64       `json:"time,omitempty"` // seconds of training after which it ends earlier; 0 sets no limit
-	Batch          int           `json:"batch"`          // sequences in a step
-	Length         int           `json:"length"`         // tokens of a sequence
-	Backend        string        `json:"backend"`
-	Device         string        `json:"device"`
-	Kernels        string        `json:"kernels,omitempty"`
-	Variants       []Variant     `json:"variants,omitempty"`
-	Workers        int           `json:"workers,omitempty"`
-	Memory         int64         `json:"memory"`       // bytes, as planned
-	MemoryLimit    int64         `json:"memory_limit"` // bytes that the backend may take
+	Model        string        `json:"model"`                   // "1⊗4", "4⊗(1,4,1)", "2/4⊗3/2"
+	Blocks       []int         `json:"blocks"`                  // layers of each block
+	Loops        []int         `json:"loops"`                   // of each block
+	Looped       int           `json:"looped"`                  // index of the block whose loops are counted
+	LoopSchedule string        `json:"loop_schedule,omitempty"` // loops.schedule
+	Parameters   int64         `json:"parameters"`
+	FLOPs        int64         `json:"flops_per_token"` // of a forward pass
+	Task         string        `json:"task"`
+	Kinds        []string      `json:"kinds"`          // of examples
+	Metric       metric.Metric `json:"metric"`         // what the task is judged by
+	Steps        int           `json:"steps"`          // in all
+	Time         float64       `json:"time,omitempty"` // seconds of training after which it ends earlier; 0 sets no limit
+	Batch        int           `json:"batch"`          // sequences in a step
+	Length       int           `json:"length"`         // tokens of a sequence
+	Backend      string        `json:"backend"`
+	Device       string        `json:"device"`
+	Kernels      string        `json:"kernels,omitempty"`
+	Variants     []Variant     `json:"variants,omitempty"`
+	Workers      int           `json:"workers,omitempty"`
+	Memory       int64         `json:"memory"`       // bytes, as planned
+	MemoryLimit  int64         `json:"memory_limit"` // bytes that the backend may take
 }
 
 // Count is how often the looped block runs.
@@ -52,10 +52,19 @@ func (s *Setup) WithCount(loops int) Setup {
 // Depth is how many layers a token passes.
 func (s *Setup) Depth() int {
 	depth := 0
-	for _, n := range s.Loops {
-		depth += n * s.LayersPerBlock
+	for b, n := range s.Loops[:min(len(s.Loops), len(s.Blocks))] { // what is read may be garbled
+		depth += n * s.Blocks[b]
 	}
 	return depth
+}
+
+// Layers is how many distinct layers there are.
+func (s *Setup) Layers() int {
+	layers := 0
+	for _, n := range s.Blocks {
+		layers += n
+	}
+	return layers
 }
 
 // Share is the share of training that is done after a number of steps that have taken some seconds: of the steps, or of the time if

@@ -31,7 +31,18 @@ func decodeEvent(line []byte) (Event, error) {
 	case e.Kind == KindEval && e.Eval == nil && (l.Values != nil || l.Samples != nil):
 		e.Eval = EvalOf(l.Values)
 		e.Eval.Samples = l.Samples
-	case e.Kind == KindSetup || e.Kind == KindCheckpoint:
+	case e.Kind == KindSetup && e.Setup != nil && e.Setup.Blocks == nil:
+		// Blocks once had the same number of layers each.
+		var old struct {
+			Setup struct {
+				Layers int `json:"layers_per_block"`
+			} `json:"setup"`
+		}
+		if err := json.Unmarshal(line, &old); err == nil && old.Setup.Layers > 0 {
+			e.Setup.Blocks = slices.Repeat([]int{old.Setup.Layers}, len(e.Setup.Loops))
+		}
+	}
+	if e.Kind == KindSetup || e.Kind == KindCheckpoint {
 		if s, ok := l.Values["seconds"]; ok && e.Seconds == nil {
 			e.Seconds = &s
 		}

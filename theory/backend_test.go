@@ -130,7 +130,7 @@ func agrees(t *testing.T, b backend.Backend, builds map[string]func() (*Construc
 			}
 			var want [][][]float64
 			w.model.Run(x, Arithmetic{Float32: true, Argmax: hard}, func(depth int, x [][]float64) {
-				if loop := depth - (m.Architecture.Depth() - m.Architecture.Count()*m.Architecture.K); loop > 0 && loop%m.Architecture.K == 0 {
+				if loop := depth - (m.Architecture.Depth() - m.Architecture.Count()*m.Architecture.Sizes[m.Architecture.Looped()]); loop > 0 && loop%m.Architecture.Sizes[m.Architecture.Looped()] == 0 {
 					want = append(want, convert[float64](x))
 				}
 			})

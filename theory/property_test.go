@@ -289,7 +289,7 @@ func TestSmallGap(t *testing.T) {
 // Every architecture is unrolled and rolled up to one with as few layers or fewer, which computes the same.
 func TestUnrollAndRoll(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		a := loop.Architecture{K: rapid.IntRange(1, 3).Draw(t, "k"), Loops: rapid.SliceOfN(rapid.IntRange(1, 4), 1, 3).Draw(t, "loops")}
+		a := loop.Equal(rapid.IntRange(1, 3).Draw(t, "k"), rapid.SliceOfN(rapid.IntRange(1, 4), 1, 3).Draw(t, "loops")...)
 		c, err := NewUnrolled(UnrolledConfig{Architecture: a, Shape: drawShape(t, 1), Vocabulary: 5, Length: 3, Scale: 1, Examples: 1, Seed: rapid.Uint64().Draw(t, "seed")})
 		exactly(t, c, err, 0)
 		if e := c.Examples[0].(*unrolledExample); e.back.Layers() != a.Layers() || e.back.Depth() != a.Depth() || e.flat.Depth() != len(e.flat.Layers) {
@@ -301,7 +301,7 @@ func TestUnrollAndRoll(t *testing.T) {
 // Rolling up finds the loops of layers that differ in one weight only.
 func TestRollSeesEveryWeight(t *testing.T) {
 	layers := networkLayers(task.RandomLayers(rand.New(rand.NewPCG(1, 1)), 2, 3, 1, 2, 2))
-	a := loop.Architecture{K: 2, Loops: []int{3}}
+	a := loop.Equal(2, 3)
 	m, err := NewStack(a, 3, 1, layers)
 	if err != nil {
 		t.Fatal(err)

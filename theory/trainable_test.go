@@ -61,7 +61,7 @@ func TestTrainable(t *testing.T) {
 			return NewLooped(LoopedConfig{Shape: shape, Schedule: []int{0, 2, 1, 1, 0, 2}, Vocabulary: 6, Length: 12, Scale: 1, Examples: 2, Seed: 2})
 		}, 0},
 		{"1x(1,3,1)", func() (*Construction, error) {
-			return NewUnrolled(UnrolledConfig{Architecture: loop.Architecture{K: 1, Loops: []int{1, 3, 1}}, Shape: shape, Vocabulary: 6, Length: 6, Scale: 1, Examples: 1, Seed: 1})
+			return NewUnrolled(UnrolledConfig{Architecture: loop.Equal(1, 1, 3, 1), Shape: shape, Vocabulary: 6, Length: 6, Scale: 1, Examples: 1, Seed: 1})
 		}, 0},
 	} {
 		built, err := c.build()
@@ -263,7 +263,7 @@ func TestTracer(t *testing.T) {
 			return NewLooped(LoopedConfig{Shape: shape, Schedule: []int{1, 0, 0}, Vocabulary: 6, Length: 5, Scale: 1, Examples: 1, Seed: 3})
 		},
 		func() (*Construction, error) {
-			return NewUnrolled(UnrolledConfig{Architecture: loop.Architecture{K: 1, Loops: []int{1, 3}}, Shape: shape, Vocabulary: 6, Length: 5, Scale: 1, Examples: 1, Seed: 3})
+			return NewUnrolled(UnrolledConfig{Architecture: loop.Equal(1, 1, 3), Shape: shape, Vocabulary: 6, Length: 5, Scale: 1, Examples: 1, Seed: 3})
 		},
 	} {
 		c, err := build()

@@ -24,8 +24,8 @@ func NewStack(a loop.Architecture, width int, scale float64, layers []Layer) (*M
 func schedule(a loop.Architecture) (order []int) {
 	for b, loops := range a.Loops {
 		for range loops {
-			for i := range a.K {
-				order = append(order, b*a.K+i)
+			for i := range a.Sizes[b] {
+				order = append(order, a.First(b)+i)
 			}
 		}
 	}
@@ -47,17 +47,17 @@ func Unroll(m *Model) *Model {
 // Layers are the same if all their weights are.
 func Roll(m *Model) (loop.Architecture, *Model) {
 	order, layers := m.order()
-	best := loop.Architecture{K: len(order), Loops: []int{1}}
+	best := loop.Equal(len(order), 1)
 	for k := 1; k < len(order); k++ {
 		if len(order)%k != 0 {
 			continue
 		}
-		a := loop.Architecture{K: k}
+		var a loop.Architecture
 		for at := 0; at < len(order); at += k {
 			if at > 0 && reflect.DeepEqual(order[at-k:at], order[at:at+k]) {
 				a.Loops[len(a.Loops)-1]++
 			} else {
-				a.Loops = append(a.Loops, 1)
+				a.Sizes, a.Loops = append(a.Sizes, k), append(a.Loops, 1)
 			}
 		}
 		if a.Layers() < best.Layers() || a.Layers() == best.Layers() && len(a.Loops) < len(best.Loops) {
@@ -66,11 +66,11 @@ func Roll(m *Model) (loop.Architecture, *Model) {
 	}
 	rolled := &Model{Width: m.Width, Scale: m.Scale, Schedule: schedule(best), Loops: 1}
 	depth := 0
-	for _, loops := range best.Loops {
-		for i := range best.K {
+	for b, loops := range best.Loops {
+		for i := range best.Sizes[b] {
 			rolled.Layers = append(rolled.Layers, layers[order[depth+i]])
 		}
-		depth += best.K * loops
+		depth += best.Sizes[b] * loops
 	}
 	return best, rolled
 }

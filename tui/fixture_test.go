@@ -15,7 +15,7 @@ var begin = time.Date(2026, 11, 23, 18, 47, 4, 0, time.UTC)
 
 // setupOf is a middle-looped model on p-hop.
 func setupOf(steps int) *run.Setup {
-	return &run.Setup{Model: "4⊗(1,4,1)", LayersPerBlock: 4, Loops: []int{1, 4, 1}, Looped: 1, Parameters: 602368, FLOPs: 5_500_000,
+	return &run.Setup{Model: "4⊗(1,4,1)", Blocks: []int{4, 4, 4}, Loops: []int{1, 4, 1}, Looped: 1, Parameters: 602368, FLOPs: 5_500_000,
 		Task: "p-hop", Kinds: []string{"4 hops"}, Metric: metric.Accuracy, Steps: steps, Batch: 64, Length: 64,
 		Backend: "cpu", Device: "Processor", Kernels: "avx2", Workers: 2, Memory: 120 << 20, MemoryLimit: 8 << 30}
 }

@@ -66,9 +66,9 @@ func (d *desk) options() HomeOptions {
 				p.Errors[FieldSteps] = "train.steps is 0, want at least 1"
 				return p
 			}
-			p.Setup = run.Setup{Model: "1⊗4", LayersPerBlock: 1, Loops: []int{4}, Parameters: 50624, FLOPs: 459000}
+			p.Setup = run.Setup{Model: "1⊗4", Blocks: []int{1}, Loops: []int{4}, Parameters: 50624, FLOPs: 459000}
 			if d[FieldPreset] == "middle" {
-				p.Setup.Model, p.Setup.Loops, p.Setup.Looped = "1⊗(1,4,1)", []int{1, 4, 1}, 1
+				p.Setup.Model, p.Setup.Blocks, p.Setup.Loops, p.Setup.Looped = "1⊗(1,4,1)", []int{1, 1, 1}, []int{1, 4, 1}, 1
 			}
 			return p
 		},

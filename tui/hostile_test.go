@@ -34,7 +34,7 @@ func anyEvent() *rapid.Generator[run.Event] {
 			}
 		}
 		if rapid.IntRange(0, 3).Draw(t, "has setup") == 0 {
-			e.Setup = &run.Setup{Model: text.Draw(t, "model"), LayersPerBlock: rapid.IntRange(-2, 1<<40).Draw(t, "layers"), Loops: rapid.SliceOfN(rapid.IntRange(-2, 1<<40), 0, 5).Draw(t, "loops"),
+			e.Setup = &run.Setup{Model: text.Draw(t, "model"), Blocks: rapid.SliceOfN(rapid.IntRange(-2, 1<<40), 0, 5).Draw(t, "layers"), Loops: rapid.SliceOfN(rapid.IntRange(-2, 1<<40), 0, 5).Draw(t, "loops"),
 				Looped: rapid.IntRange(-2, 6).Draw(t, "looped"), Steps: rapid.IntRange(-2, 1<<40).Draw(t, "steps"), Metric: rapid.SampledFrom([]metric.Metric{metric.Accuracy, metric.ExactMatch}).Draw(t, "metric"), Device: text.Draw(t, "device"),
 				Memory: rapid.Int64().Draw(t, "memory"), MemoryLimit: rapid.Int64().Draw(t, "limit")}
 		}

@@ -109,7 +109,7 @@ func (m *model) drawArchitecture(a canvas.Area, s run.Setup) int {
 
 // costOf is the parameters and FLOPs of an architecture, relative to one layer.
 func costOf(s run.Setup) string {
-	return fmt.Sprintf("%dx params / %dx FLOPs of one layer", s.LayersPerBlock*len(s.Loops), s.Depth())
+	return fmt.Sprintf("%dx params / %dx FLOPs of one layer", s.Layers(), s.Depth())
 }
 
 // drawBlocks draws the blocks as boxes that the data runs through, the looped one with its loops, and returns how many lines
@@ -119,30 +119,42 @@ func costOf(s run.Setup) string {
 //	in ──▶│ 4 layers │──▶ │ 4 layers │──▶ │ 4 layers │──▶ out
 //	      ╰──────────╯    ╰─◀ 4x ────╯    ╰──────────╯
 func drawBlocks(a canvas.Area, s run.Setup, active int) int {
-	layers := fmt.Sprintf(" %d layers ", s.LayersPerBlock)
-	if s.LayersPerBlock == 1 {
-		layers = " 1 layer "
+	if len(s.Blocks) != len(s.Loops) { // what is read may be garbled
+		a.Text(0, 0, s.Model, canvas.Strong)
+		return 1
 	}
 	const arrow = " ─▶ "
-	width := len(layers) + 2
-	need := len("in") + len(s.Loops)*(width+4) + 4 + len("out")
-	if need > a.Width() { // the number alone
-		layers = fmt.Sprintf(" %d ", s.LayersPerBlock)
-		width = len(layers) + 4
-		need = len("in") + len(s.Loops)*(width+4) + 4 + len("out")
+	labels := make([]string, len(s.Blocks))
+	need := func(beside int) int { // columns of all boxes, which are wider than their labels
+		n := len("in") + 4 + len("out")
+		for _, l := range labels {
+			n += len(l) + beside + 4
+		}
+		return n
 	}
-	if need > a.Width() {
+	beside := 2
+	for i, n := range s.Blocks {
+		labels[i] = " " + format.Plural(n, "layer") + " "
+	}
+	if need(beside) > a.Width() { // the numbers alone
+		beside = 4
+		for i, n := range s.Blocks {
+			labels[i] = fmt.Sprintf(" %d ", n)
+		}
+	}
+	if need(beside) > a.Width() {
 		a.Text(0, 0, s.Model, canvas.Strong)
 		return 1
 	}
 	x := a.Text(0, 1, "in", canvas.Dim)
 	for i, loops := range s.Loops {
+		width := len(labels[i]) + beside
 		x = a.Text(x, 1, arrow, canvas.Dim)
 		style := canvas.Border
 		if i == active {
 			style = canvas.Accent
 		}
-		a.Sub(x, 0, width, 3).Box("", style).TextCenter(0, layers, canvas.Plain)
+		a.Sub(x, 0, width, 3).Box("", style).TextCenter(0, labels[i], canvas.Plain)
 		if loops > 1 {
 			a.Text(x+1, 2, fmt.Sprintf("◀ %dx ", loops), canvas.Strong)
 		}

@@ -261,7 +261,7 @@ func checkDraft(d tui.Draft) tui.Plan {
 		return p
 	}
 	a := m.Architecture
-	p.Setup = run.Setup{Model: a.String(), LayersPerBlock: a.K, Loops: a.Loops, Looped: a.Looped(), Parameters: int64(m.Size), FLOPs: m.FLOPs(),
+	p.Setup = run.Setup{Model: a.String(), Blocks: a.Sizes, Loops: a.Loops, Looped: a.Looped(), Parameters: int64(m.Size), FLOPs: m.FLOPs(),
 		Task: t.Name(), Kinds: t.Kinds(), Metric: t.Metric(), Steps: c.Train.Steps, Batch: c.Train.Batch, Length: t.Length()}
 	return p
 }

@@ -39,6 +39,9 @@ func Cases() []Case {
 		c.Config.Activation, c.Config.Norm, c.Config.NormPlace, c.Config.Bias = "swiglu", "rmsnorm", "sandwich", false
 	})
 	add("middle", "2x(1,3,1)", func(c *Case) { c.Config.Tied = true })
+	add("blocks of different sizes", "2/1x3/3", func(c *Case) {
+		c.Config.Injection, c.Config.LoopEmbedding, c.Config.ResidualScale = "add", true, "loops"
+	})
 	add("regularized by 2", "6x1", func(c *Case) { c.Regularize = regularize.Config{Lambda: 0.7, Block: 2} })
 	add("regularized by 3", "6x1", func(c *Case) {
 		c.Regularize = regularize.Config{Lambda: 5, Block: 3}

@@ -6,7 +6,11 @@ import "fmt"
 func (p *pass) layer(x Matrix, i int) (Matrix, Back) {
 	share := 1.0 // of what the layer adds
 	if p.Config.ResidualScale == "loops" {
-		share /= float64(p.Own[i/p.Layers])
+		block := 0
+		for last := p.Sizes[0]; i >= last; last += p.Sizes[block] {
+			block++
+		}
+		share /= float64(p.Own[block])
 	}
 	x, backAttention := p.residual(x, fmt.Sprintf("layers.%d.attention", i), share, p.attention)
 	x, backFeedforward := p.residual(x, fmt.Sprintf("layers.%d.feedforward", i), share, p.feedforward)
@@ -38,10 +42,14 @@ func (p *pass) residual(x Matrix, name string, share float64, f func(Matrix, str
 // block is its layers, run loops times.
 func (p *pass) block(x Matrix, block, loops int) (Matrix, Back) {
 	var backs []Back
+	first := 0
+	for _, size := range p.Sizes[:block] {
+		first += size
+	}
 	for range loops {
-		for i := range p.Layers {
+		for i := range p.Sizes[block] {
 			var back Back
-			x, back = p.layer(x, block*p.Layers+i)
+			x, back = p.layer(x, first+i)
 			backs = append(backs, back)
 		}
 	}

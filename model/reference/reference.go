@@ -13,7 +13,7 @@ import (
 type Model struct {
 	Config  model.Config
 	Loops   model.Loops
-	Layers  int   // of a block
+	Sizes   []int // layers of each block
 	Counts  []int // how often each block is run
 	Own     []int // how often the model's own architecture runs it
 	Looped  int   // the block with injection, loop embedding, and a state after each loop
@@ -26,7 +26,7 @@ type Model struct {
 
 // New is m with the loop counts of a and the weights of its arena.
 func New(m *model.Model, a loop.Architecture, arena []float32) *Model {
-	r := &Model{Config: m.Config, Loops: m.Loops, Layers: a.K, Counts: a.Loops, Own: m.Architecture.Loops, Looped: m.Architecture.Looped(), Weights: Parameters{}}
+	r := &Model{Config: m.Config, Loops: m.Loops, Sizes: a.Sizes, Counts: a.Loops, Own: m.Architecture.Loops, Looped: m.Architecture.Looped(), Weights: Parameters{}}
 	for _, p := range m.Parameters {
 		w := Zeros(p.Rows, p.Cols)
 		for i := range w {

@@ -25,7 +25,10 @@ func (m *Model) parts() []part {
 // Regularizer is λ·(1 − the mean cosine between each layer's weights and those of the layer a block later); the means of all
 // kinds of weights count the same. It adds its gradient to a given one.
 func (m *Model) Regularizer(lambda float64, block int, gradient Parameters) float64 {
-	pairs := m.Layers*len(m.Counts) - block
+	pairs := -block
+	for _, size := range m.Sizes {
+		pairs += size
+	}
 	parts := m.parts()
 	each := lambda / float64(pairs*len(parts))
 	loss := lambda
