@@ -69,7 +69,8 @@ func pageKey(c *Config, k schema.Key) string {
 
 func pageValue(k schema.Key) string {
 	if k.Kind() == "list" {
-		return "whole numbers"
+		what, _, _ := strings.Cut(k.Wanted(), " with")
+		return what
 	}
 	return k.Wanted()
 }
@@ -132,6 +133,7 @@ paper-p-hop-16        1⊗6       p-hop     199 552      6  200 000
 paper-p-hop-32        1⊗6       p-hop     199 552      6  200 000
 random-loops          1⊗4       p-hop      50 880      4    2 000
 regularized           4⊗1       p-hop     200 576      4    1 200
+text            1⊗(1,4,1)        text     971 520      6      200
 …
 ` + "```" + `
 
@@ -170,6 +172,7 @@ var pageTables = map[string]string{
 	"task.group-word": "The product of elements of a finite group, after every element or after the last ([Merrill et al., 2024](https://arxiv.org/abs/2404.08819)).",
 	"task.assignment": "Variable assignment ([Saunshi et al., 2024](https://arxiv.org/abs/2409.19044)): `n=22`, `a=n`, what is `a`? At depth 0, 1 and more, as equations or programs, with examples before the question if wanted.",
 	"task.teacher":    "What a random transformer writes after a random prompt: its chain of thought, or the next token at each position. `coil theory cot --save RUN` and `coil theory looped --save RUN` make runs on it.",
+	"task.text":       "Prose in files, or the three books within coil: the target is the next token ([text.md](text.md)).",
 	"task.noise":      "Random tokens, from which nothing can be learnt; for measuring speed.",
 	"train":           "The optimizer and its schedule. AdamW's keys have no effect with Adafactor.",
 	"evaluate":        "Measurements on held-out examples during and after training.",

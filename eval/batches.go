@@ -26,9 +26,11 @@ func newBatches(t task.Task, batch int) batches {
 
 // eachBatch draws the first examples of each kind with the seed, as many as examples says, and calls f for each batch, which has
 // n examples of the kind from example first on. The rest of a batch repeats earlier examples, which do not count. eachBatch
-// calls stop, if not nil, before each batch; when it returns true, eachBatch returns ErrStopped.
+// calls stop, if not nil, before each batch; when it returns true, eachBatch returns ErrStopped. Of a task with fewer examples it
+// draws each once.
 func (b *batches) eachBatch(seed uint64, examples int, stop func() bool, f func(kind, first, n int) error) error {
 	length := b.task.Length()
+	examples = task.Limit(b.task, task.HeldOut, examples)
 	for kind := range b.task.Kinds() {
 		for first := 0; first < examples; first += b.batch {
 			if stop != nil && stop() {

@@ -20,6 +20,10 @@ type Score struct {
 	Loss     run.Number `json:"loss"`     // mean over targets; weights that have diverged may make it infinite or NaN
 	Accuracy float64    `json:"accuracy"` // share of targets that the model says
 	Exact    float64    `json:"exact"`    // share of examples all of whose targets it says
+
+	// BitsPerByte, of text, is that of [metric.BitsPerByte]. Targets that stand for no text, such as ends of documents, do not
+	// count.
+	BitsPerByte run.Number `json:"bits_per_byte,omitempty"`
 }
 
 // Result is the score at one loop count: of all kinds together, each with the same weight, and of each.
@@ -38,6 +42,10 @@ func (s Score) Value(m metric.Metric) float64 {
 	switch m {
 	case metric.ExactMatch:
 		return s.Exact
+	case metric.BitsPerByte:
+		return float64(s.BitsPerByte)
+	case metric.Perplexity:
+		return math.Exp(float64(s.Loss))
 	}
 	return s.Accuracy
 }
@@ -66,6 +74,7 @@ type Evaluator struct {
 	counts        []int     // loop counts, ascending
 	loss, correct []*output // at each count
 	counted       []int32
+	lengths       []int // bytes of text of each token; nil unless the task is text
 }
 
 // New compiles the forward pass for batches of the given size, at the loop counts given in ascending order. One pass gives
@@ -87,6 +96,7 @@ func New(m Trained, batch int, counts []int) (*Evaluator, error) {
 	}
 	e.batches = newBatches(m.Task, batch)
 	e.counted = make([]int32, len(e.batches.tokens))
+	e.lengths = textLengths(m.Task)
 	return e, nil
 }
 
@@ -161,6 +171,7 @@ func (e *Evaluator) runBatch(n int, scores []tally, changes []squares) error {
 		for i := range n {
 			lo, hi := i*length, (i+1)*length
 			scores[c].add(e.targets[lo:hi], e.loss[c].values[lo:hi], e.correct[c].values[lo:hi])
+			scores[c].addText(e.targets[lo:hi], e.loss[c].values[lo:hi], e.lengths)
 		}
 	}
 	return nil
@@ -170,6 +181,35 @@ func (e *Evaluator) runBatch(n int, scores []tally, changes []squares) error {
 type tally struct {
 	examples, exact, targets, right int
 	loss                            float64
+
+	nats  float64 // the loss of targets that stand for text
+	bytes int     // of the text
+}
+
+// textLengths are the bytes of text of each token of a task of text, or nil.
+func textLengths(t task.Task) []int {
+	l, ok := t.(task.Language)
+	if !ok {
+		return nil
+	}
+	lengths := make([]int, l.Tokenizer().VocabularySize())
+	for i := range lengths {
+		lengths[i] = l.Tokenizer().Length(int32(i))
+	}
+	return lengths
+}
+
+// addText adds the targets that stand for text.
+func (t *tally) addText(targets []int32, loss []float32, lengths []int) {
+	if lengths == nil {
+		return
+	}
+	for i, target := range targets {
+		if target != task.Ignore && lengths[target] > 0 {
+			t.nats += float64(loss[i])
+			t.bytes += lengths[target]
+		}
+	}
 }
 
 func (t *tally) add(targets []int32, loss, right []float32) {
@@ -197,6 +237,9 @@ func (t *tally) score(kind string) Score {
 	if t.targets > 0 {
 		s.Loss, s.Accuracy = run.Number(t.loss/float64(t.targets)), float64(t.right)/float64(t.targets)
 	}
+	if t.bytes > 0 {
+		s.BitsPerByte = run.Number(t.nats / math.Ln2 / float64(t.bytes))
+	}
 	if t.examples > 0 {
 		s.Exact = float64(t.exact) / float64(t.examples)
 	}
@@ -211,6 +254,7 @@ func (r *Result) combine() {
 		r.Loss += k.Loss / run.Number(n)
 		r.Accuracy += k.Accuracy / n
 		r.Exact += k.Exact / n
+		r.BitsPerByte += k.BitsPerByte / run.Number(n)
 	}
 	if len(r.Kinds) == 1 {
 		r.Kinds = nil

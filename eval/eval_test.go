@@ -149,7 +149,7 @@ func (s *setting) slowly(t *testing.T, kind, examples, count int) Score {
 			exact++
 		}
 	}
-	return Score{s.t.Kinds()[kind], examples, run.Number(loss / float64(targets)), float64(right) / float64(targets), float64(exact) / float64(examples)}
+	return Score{Kind: s.t.Kinds()[kind], Examples: examples, Loss: run.Number(loss / float64(targets)), Accuracy: float64(right) / float64(targets), Exact: float64(exact) / float64(examples)}
 }
 
 func wantScore(t *testing.T, what string, got, want Score) {
@@ -261,7 +261,7 @@ func TestTally(t *testing.T) {
 	var c tally
 	c.add([]int32{task.Ignore, 3, 4}, []float32{9, 1, 2}, []float32{0, 1, 1})
 	c.add([]int32{1, 3, task.Ignore}, []float32{3, 4, 9}, []float32{1, 0, 0})
-	if got, want := c.score("x"), (Score{"x", 2, 2.5, 0.75, 0.5}); got != want {
+	if got, want := c.score("x"), (Score{Kind: "x", Examples: 2, Loss: 2.5, Accuracy: 0.75, Exact: 0.5}); got != want {
 		t.Errorf("%+v, want %+v", got, want)
 	}
 }

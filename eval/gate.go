@@ -105,7 +105,7 @@ func (g *GateEvaluator) Sweep(seed uint64, examples int, thresholds []float64, s
 	for i := range counts {
 		counts[i] = make([]count, len(kinds))
 	}
-	loss, right := make([]float32, length), make([]float32, length)
+	loss, right, lengths := make([]float32, length), make([]float32, length), textLengths(g.task)
 	err := g.Each(seed, examples, stop, func(x *Exits) {
 		for i, q := range thresholds {
 			c := &counts[i][x.Kind]
@@ -118,6 +118,7 @@ func (g *GateEvaluator) Sweep(seed uint64, examples int, thresholds []float64, s
 				c.loops += l + 1
 			}
 			c.add(x.Targets, loss, right)
+			c.addText(x.Targets, loss, lengths)
 		}
 	})
 	if err != nil {

@@ -148,7 +148,7 @@ func TestSweep(t *testing.T) {
 			}
 			var want ExitScore
 			for k, c := range all {
-				one := ExitScore{c.loops / c.n, Score{s.t.Kinds()[k], int(c.examples), 0, c.right / c.n, c.exact / c.examples}}
+				one := ExitScore{c.loops / c.n, Score{Kind: s.t.Kinds()[k], Examples: int(c.examples), Accuracy: c.right / c.n, Exact: c.exact / c.examples}}
 				if kinds > 1 {
 					wantExit(t, fmt.Sprintf("%s at %g, %s", name, q, one.Kind), got[i].Kinds[k], one)
 				}

@@ -11,6 +11,12 @@ type Metric int
 const (
 	Accuracy   Metric = iota // the share of targets that are right
 	ExactMatch               // the share of examples without a mistake
+	// BitsPerByte is the bits that the model needs for a byte of text: the sum of −log2 p over the targets that stand for text,
+	// by the bytes that they stand for. Models with different tokenizers can be compared by it.
+	BitsPerByte
+	// Perplexity is e to the mean loss of a target: among how many tokens the model is as unsure as if all were equally likely.
+	// It compares models with the same tokenizer.
+	Perplexity
 )
 
 var metrics = [...]struct {
@@ -21,6 +27,9 @@ var metrics = [...]struct {
 }{
 	Accuracy:   {name: "accuracy", member: "accuracy", share: true},
 	ExactMatch: {name: "exact match", member: "exact", share: true},
+
+	BitsPerByte: {name: "bits per byte", member: "bits_per_byte", lower: true},
+	Perplexity:  {name: "perplexity", member: "perplexity", lower: true},
 }
 
 // String is the name, as in "exact match".
@@ -28,6 +37,9 @@ func (m Metric) String() string { return metrics[m].name }
 
 // Member is what the figure is called in scores: exact.
 func (m Metric) Member() string { return metrics[m].member }
+
+// Lower reports whether a smaller value is better.
+func (m Metric) Lower() bool { return metrics[m].lower }
 
 // IsShare reports whether its values are shares of a whole, from 0 to 1.
 func (m Metric) IsShare() bool { return metrics[m].share }

@@ -44,7 +44,7 @@ func shown(k run.Key) bool {
 		return false
 	}
 	switch k.Quantity {
-	case run.Accuracy, run.Tokens, run.Seconds, run.MemoryPeak, run.Thermal, run.LowPower, run.OnBattery:
+	case run.Accuracy, run.Tokens, run.Epoch, run.Seconds, run.MemoryPeak, run.Thermal, run.LowPower, run.OnBattery:
 		return true
 	}
 	return slices.ContainsFunc(trained, func(n named) bool { return n.of == k })
@@ -53,7 +53,7 @@ func shown(k run.Key) bool {
 // shownHeldOut reports the same of a value of evaluations.
 func shownHeldOut(k run.Key) bool {
 	switch k.Quantity {
-	case run.Loss, run.Accuracy, run.Exact, run.Examples:
+	case run.Loss, run.Accuracy, run.Exact, run.BitsPerByte, run.Examples:
 		return true
 	}
 	return k.Quantity == run.Change && k.Loop > 0
@@ -68,6 +68,9 @@ func overlays(records []*Record, labels []string) (results, training []chart) {
 	results = []chart{o.loss(), o.accuracy()}
 	if slices.ContainsFunc(records, func(r *Record) bool { return r.judged() == run.Exact }) {
 		results = append(results, o.heldOut(bySteps("exact-match", "Held-out exact match", shares), run.Exact.Key()))
+	}
+	if slices.ContainsFunc(records, func(r *Record) bool { return r.judged() == run.BitsPerByte }) {
+		results = append(results, o.heldOut(bySteps("bits-per-byte", "Held-out bits per byte", plot.Axis{}), run.BitsPerByte.Key()))
 	}
 	if len(records) > 1 {
 		results = append(results, o.lens())
@@ -207,7 +210,7 @@ func (o overlay) label(i int) string {
 
 // lens shows what the last evaluation of each run says about each loop.
 func (o overlay) lens() chart {
-	c := chart{name: "last-by-loop", Chart: plot.Chart{Title: "After each loop, at the end", X: plot.Axis{Label: "loop", Unit: plot.Whole}, Y: shares}}
+	c := chart{name: "last-by-loop", Chart: plot.Chart{Title: "After each loop, at the end", X: plot.Axis{Label: "loop", Unit: plot.Whole}, Y: axisOf(o.records...)}}
 	for i, r := range o.records {
 		l := plot.Series{Name: o.labels[i], Color: i, Kind: plot.Marked}
 		held, judged := &r.history.HeldOut, r.judged()
@@ -219,6 +222,14 @@ func (o overlay) lens() chart {
 	}
 	c.caption = "What the model predicts if the looped block ends after that loop: " + metrics(o.records) + "."
 	return c
+}
+
+// axisOf is the axis of what the runs' tasks are judged by.
+func axisOf(records ...*Record) plot.Axis {
+	if slices.ContainsFunc(records, func(r *Record) bool { return !r.setup.Metric.IsShare() }) {
+		return plot.Axis{}
+	}
+	return shares
 }
 
 // metrics names what the runs' tasks are judged by.
@@ -271,10 +282,10 @@ func details(r *Record, prefix string) []chart {
 	change := logged(bySteps("change-by-loop", "Change of the state in each loop", plot.Axis{Zero: true}))
 	change.caption = "The norm of the change relative to the norm of the state before."
 	charts := []chart{
-		heldOut.byLoop(bySteps("metric-by-loop", "Held-out "+metric+" after each loop", shares), judged),
+		heldOut.byLoop(bySteps("metric-by-loop", "Held-out "+metric+" after each loop", axisOf(r)), judged),
 		heldOut.byLoop(change, run.Change),
 		training.byLoop(logged(bySteps("training-loss-by-loop", "Training loss after each loop", plot.Axis{})), run.Loss),
-		heldOut.byPart(bySteps("kinds", "Held-out "+metric+" by kind", shares), judged),
+		heldOut.byPart(bySteps("kinds", "Held-out "+metric+" by kind", axisOf(r)), judged),
 		training.byPart(bySteps("cosine", "Cosine between neighbouring layers", plot.Axis{}), run.Cosine),
 	}
 	charts = slices.DeleteFunc(drawn(charts), func(c chart) bool { return len(c.Series) < 2 }) // what one line shows is in another plot

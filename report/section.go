@@ -192,14 +192,18 @@ func loops(r *Record) table {
 	}
 	var others []column
 	for _, c := range []column{{run.Accuracy, metric.Accuracy.String(), percent}, {run.Exact, metric.ExactMatch.String(), percent},
-		{run.Loss, "loss", format.Number}, {run.Change, "change", format.Number}} {
+		{run.BitsPerByte, metric.BitsPerByte.String(), inFigures(metric.BitsPerByte)}, {run.Loss, "loss", format.Number}, {run.Change, "change", format.Number}} {
 		if c.of != r.judged() && len(run.Loops(keys, c.of)) > 0 {
 			others = append(others, c)
 			t.Head = append(t.Head, c.head)
 		}
 	}
 	for _, n := range run.Loops(keys, r.judged()) {
-		row := []cell{exact(float64(n), strconv.Itoa(n)), bar(valueOf(last, r.judged().After(n), inFigures(r.setup.Metric)))}
+		value := valueOf(last, r.judged().After(n), inFigures(r.setup.Metric))
+		if r.setup.Metric.IsShare() {
+			value = bar(value)
+		}
+		row := []cell{exact(float64(n), strconv.Itoa(n)), value}
 		for _, c := range others {
 			row = append(row, valueOf(last, c.of.After(n), c.write))
 		}
@@ -228,7 +232,11 @@ func valueOf(s *run.Series, k run.Key, write func(float64) string) cell {
 // kinds is the last evaluation by kind of example.
 func kinds(r *Record) table {
 	last := &r.history.HeldOut
-	t := table{Title: "Held-out examples", Head: []string{"kind", metric.Accuracy.String(), metric.ExactMatch.String()}}
+	figures := []metric.Metric{metric.Accuracy, metric.ExactMatch}
+	if !slices.Contains(figures, r.setup.Metric) {
+		figures[1] = r.setup.Metric
+	}
+	t := table{Title: "Held-out examples", Head: []string{"kind", figures[0].String(), figures[1].String()}}
 	keys := last.CurrentKeys()
 	if len(keys) == 0 {
 		return t
@@ -239,9 +247,9 @@ func kinds(r *Record) table {
 	}
 	row := func(name, part string) {
 		cells := []cell{words(name)}
-		for _, q := range []run.Quantity{run.Accuracy, run.Exact} {
-			c := valueOf(last, q.Of(part), percent)
-			if q == r.judged() {
+		for _, m := range figures {
+			c := valueOf(last, run.Judged(m).Of(part), inFigures(m))
+			if m == r.setup.Metric && m.IsShare() {
 				c = bar(c)
 			}
 			cells = append(cells, c)

@@ -17,11 +17,13 @@ const (
 	Loss            Quantity = "loss"
 	Accuracy        Quantity = "accuracy"
 	Exact           Quantity = "exact"
+	BitsPerByte     Quantity = "bits_per_byte"
 	Change          Quantity = "change"
 	Examples        Quantity = "examples"
 	Rate            Quantity = "lr"
 	GradNorm        Quantity = "grad_norm"
 	Tokens          Quantity = "tokens"
+	Epoch           Quantity = "epoch"
 	TokensPerSecond Quantity = "tokens_per_second"
 	Seconds         Quantity = "seconds"
 	DataWait        Quantity = "data_wait"
@@ -85,6 +87,7 @@ var trainMembers = []member[Train]{
 	{Rate, func(t *Train) **Number { return &t.Rate }},
 	{GradNorm, func(t *Train) **Number { return &t.GradNorm }},
 	{Tokens, func(t *Train) **Number { return &t.Tokens }},
+	{Epoch, func(t *Train) **Number { return &t.Epoch }},
 	{TokensPerSecond, func(t *Train) **Number { return &t.TokensPerSecond }},
 	{Seconds, func(t *Train) **Number { return &t.Seconds }},
 	{DataWait, func(t *Train) **Number { return &t.DataWait }},
@@ -107,6 +110,7 @@ var scoreMembers = []member[Score]{
 	{Loss, func(s *Score) **Number { return &s.Loss }},
 	{Accuracy, func(s *Score) **Number { return &s.Accuracy }},
 	{Exact, func(s *Score) **Number { return &s.Exact }},
+	{BitsPerByte, func(s *Score) **Number { return &s.BitsPerByte }},
 }
 
 // Value is a figure of the score; false if that does not have it.

@@ -10,6 +10,7 @@ type Train struct {
 	Rate            *Number `json:"lr,omitempty"` // the learning rate of the last step
 	GradNorm        *Number `json:"grad_norm,omitempty"`
 	Tokens          *Number `json:"tokens,omitempty"` // since the beginning of the run
+	Epoch           *Number `json:"epoch,omitempty"`  // how often all sequences of a corpus were seen; only with a corpus
 	TokensPerSecond *Number `json:"tokens_per_second,omitempty"`
 	Seconds         *Number `json:"seconds,omitempty"`   // of training since the beginning, without evaluations, checkpoints and pauses
 	DataWait        *Number `json:"data_wait,omitempty"` // the share of training's time, 0 to 1, that was spent waiting for batches
@@ -52,6 +53,8 @@ type Score struct {
 	Loss     *Number `json:"loss,omitempty"`     // mean over targets
 	Accuracy *Number `json:"accuracy,omitempty"` // share of targets that it says
 	Exact    *Number `json:"exact,omitempty"`    // share of examples without a mistake
+
+	BitsPerByte *Number `json:"bits_per_byte,omitempty"` // of text
 }
 
 // An Eval is an evaluation on held-out examples: the score of all kinds together, and of each if there are several.

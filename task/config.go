@@ -21,6 +21,7 @@ type Config struct {
 	Assignment Assignment `toml:"assignment"`
 	Teacher    Teacher    `toml:"teacher"`
 	Noise      Noise      `toml:"noise"`
+	Text       Text       `toml:"text"`
 }
 
 // Settings are the table of a task: a pointer to a struct with the tags of package schema implements them.
@@ -83,6 +84,9 @@ func (c *Config) settings() (found Settings, err error) {
 	})
 	if found == nil {
 		return nil, schema.Errorf("task.name", " is %q, want one of %s", c.Name, strings.Join(Names(), ", "))
+	}
+	if _, ok := found.(*Text); ok && c.Start > 0 {
+		return nil, schema.Errorf("task.start", " is %d, and text has no token #: want 0", c.Start)
 	}
 	return found, nil
 }

@@ -35,14 +35,14 @@ func TestList(t *testing.T) {
 
 // The names have the order of the tables in help, and are sorted elsewhere.
 func TestNames(t *testing.T) {
-	if got := Name("").Help(); got != "p-hop, addition, i-gsm, group-word, assignment, teacher or noise" {
+	if got := Name("").Help(); got != "p-hop, addition, i-gsm, group-word, assignment, teacher, noise or text" {
 		t.Error(got)
 	}
-	if got := Names(); strings.Join(got, ",") != "addition,assignment,group-word,i-gsm,noise,p-hop,teacher" {
+	if got := Names(); strings.Join(got, ",") != "addition,assignment,group-word,i-gsm,noise,p-hop,teacher,text" {
 		t.Error(got)
 	}
 	c := Config{Name: "chess"}
-	const want = `task.name is "chess", want one of addition, assignment, group-word, i-gsm, noise, p-hop, teacher`
+	const want = `task.name is "chess", want one of addition, assignment, group-word, i-gsm, noise, p-hop, teacher, text`
 	if err := c.Check(); err == nil || err.Error() != want {
 		t.Error(err)
 	}

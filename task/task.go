@@ -74,7 +74,7 @@ type Example struct {
 // Task is one family of questions. It is immutable and safe for concurrent use.
 type Task interface {
 	// Name is the task's name in configurations: "p-hop", "addition", "i-gsm",
-	// "group-word", "assignment", "teacher", "noise".
+	// "group-word", "assignment", "teacher", "noise", "text".
 	Name() string
 	// Length is the number of tokens of every sequence.
 	Length() int
@@ -111,8 +111,12 @@ func NewExample(t Task) Example {
 }
 
 // Render joins the texts of tokens, with spaces between if some text of the vocabulary has several characters. It also
-// takes targets: Ignore becomes "_". A number that is no token becomes "?".
+// takes targets: Ignore becomes "_". A number that is no token becomes "?". Tokens of a [Language] are decoded to text on one
+// line, with ↵ for the end of a line and ¶ for that of a document.
 func Render(t Task, tokens []int32) string {
+	if l, ok := t.(Language); ok {
+		return renderText(l.Tokenizer(), tokens)
+	}
 	vocabulary := t.Vocabulary()
 	space := ""
 	if slices.ContainsFunc(vocabulary, func(s string) bool { return utf8.RuneCountInString(s) > 1 }) {

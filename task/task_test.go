@@ -25,6 +25,9 @@ func configured(t testing.TB) []named {
 		if err != nil {
 			t.Fatalf("%+v: %v", c, err)
 		}
+		if err := Prepare(task, nil); err != nil {
+			t.Fatalf("%+v: %v", c, err)
+		}
 		tasks = append(tasks, named{fmt.Sprintf("%+v", c), task})
 	}
 	for _, c := range []PHop{
@@ -81,6 +84,11 @@ func configured(t testing.TB) []named {
 	for _, c := range []Teacher{
 		{8, 4, 8, 2, nil, 8, 2, 4, 12, 1, 1}, {5, 7, 0, 2, []int{1, 0, 1}, 6, 1, 3, 8, 0, 2}, {3, 9, 1, 1, nil, 4, 1, 2, 4, 2, 3},
 	} {
+		task, err := c.New()
+		add(c, task, err)
+	}
+	for _, packing := range []Packing{Stream, BestFit} {
+		c := Text{Field: "text", Length: 100, Packing: packing}
 		task, err := c.New()
 		add(c, task, err)
 	}

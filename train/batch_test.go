@@ -20,6 +20,9 @@ func TestFill(t *testing.T) {
 	for _, name := range task.Names() {
 		c.Task.Name = task.Name(name)
 		tk, err := c.Task.New()
+		if err == nil {
+			err = task.Prepare(tk, nil)
+		}
 		if err != nil {
 			t.Fatal(err)
 		}

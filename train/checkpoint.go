@@ -353,6 +353,9 @@ func Load(b backend.Backend, c config.Config, from run.Checkpoint) (eval.Trained
 
 // LoadModel is Load for callers that have the model and its task.
 func LoadModel(b backend.Backend, m *model.Model, t task.Task, from run.Checkpoint) (eval.Trained, error) {
+	if err := task.Prepare(t, nil); err != nil {
+		return eval.Trained{}, err
+	}
 	weights, err := b.NewBuffer(m.Size)
 	if err != nil {
 		return eval.Trained{}, err

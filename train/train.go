@@ -79,6 +79,9 @@ func New(c config.Config, b backend.Backend, report func(Report)) (*Trainer, err
 	if err != nil {
 		return nil, err
 	}
+	if err := task.Prepare(tk, nil); err != nil {
+		return nil, err
+	}
 	t := &Trainer{Config: c, Model: m, Task: tk, backend: b, report: report, steps: map[int]*compiledStep{}, saved: -1, loops: m.Architecture.Count(),
 		tracer: theory.NewTracer(c.Task, m)}
 	if t.state, err = newState(b, m, c.Train); err != nil {
@@ -555,6 +558,9 @@ func (t *Trainer) reportWindow(w *window, m *Metrics, f inFlight) error {
 	if len(m.Exits) > 0 {
 		v.Exit = run.Exit{Loop: new(run.Number(m.ExitLoop())), Entropy: new(run.Number(m.Entropy))}
 	}
+	if l, ok := t.Task.(task.Language); ok {
+		v.Epoch = new(run.Number(float64(t.done) * float64(c.Train.Batch) / float64(l.Sequences(task.Train).Len())))
+	}
 	if f.varies {
 		v.LoopCount = new(run.Number(f.loops))
 	}
@@ -617,7 +623,11 @@ func (t *Trainer) trace() (*run.Trace, error) {
 
 // score is a score as events have it.
 func score(s eval.Score) run.Score {
-	return run.Score{Loss: new(s.Loss), Accuracy: new(run.Number(s.Accuracy)), Exact: new(run.Number(s.Exact))}
+	v := run.Score{Loss: new(s.Loss), Accuracy: new(run.Number(s.Accuracy)), Exact: new(run.Number(s.Exact))}
+	if s.BitsPerByte > 0 {
+		v.Exact, v.BitsPerByte = nil, new(s.BitsPerByte)
+	}
+	return v
 }
 
 // event writes an event and reports it to the caller.

@@ -15,7 +15,7 @@ import (
 type panelChart struct {
 	name  string
 	lines func(h *run.History) []line
-	share bool // values are shares, shown in percent
+	share bool // values are shares, shown in percent, unless the task is judged by something else
 	log   bool // starts with a logarithmic axis
 	exact bool // values have no noise, and are never smoothed
 }
@@ -143,11 +143,15 @@ func (m *model) chart(p panelChart) *plot.Chart {
 	c.X.Label, c.X.Unit = s.axis.String(), s.axis.unit()
 	c.X.Lo, c.X.Hi = m.window()
 	c.Y.Log = s.log[p.name]
-	if p.share {
+	judged := m.shown().Setup.Metric
+	if p.share && judged.IsShare() {
 		c.Y.Unit = plot.Share
 	}
 	for i := range m.runs {
 		i = (m.top + 1 + i) % len(m.runs)
+		if p.share && m.runs[i].Setup.Metric.IsShare() != judged.IsShare() { // it has no place on this axis
+			continue
+		}
 		for j, l := range p.lines(m.runs[i].History) {
 			color := j
 			if len(m.runs) > 1 {

@@ -25,7 +25,7 @@ func (m *model) drawLoops(a canvas.Area) {
 	}
 	loops := run.Loops(w.HeldOut.CurrentKeys(), metric)
 	if len(loops) == 0 {
-		a.Text(0, y, "accuracy after each loop: after the first evaluation", canvas.Dim)
+		a.Text(0, y, s.Metric.String()+" after each loop: after the first evaluation", canvas.Dim)
 		return
 	}
 	rows := a.Sub(0, y, a.Width(), a.Height()-y)
@@ -45,6 +45,13 @@ func (m *model) drawLoops(a canvas.Area) {
 func (m *model) loopLines(width int, s run.Setup, loops []int) []func(canvas.Area) {
 	w, metric := m.shown(), run.Judged(s.Metric)
 	const numbers = 21 // columns of loss and change, each of up to 9 characters
+	whole := 1.0 // the length of a bar
+	if !s.Metric.IsShare() {
+		for _, n := range loops {
+			v, _ := w.HeldOut.Current(metric.After(n))
+			whole = max(whole, v)
+		}
+	}
 	narrow := width < numbers+24
 	lines := []func(canvas.Area){func(a canvas.Area) {
 		if !narrow {
@@ -76,7 +83,7 @@ func (m *model) loopLines(width int, s run.Setup, loops []int) []func(canvas.Are
 				}
 				a.TextRight(0, text, canvas.Plain)
 			}
-			canvas.Bars(bar, []canvas.Bar{{Label: label, Value: v, Of: 1, Text: s.Metric.Format(v), Style: style}})
+			canvas.Bars(bar, []canvas.Bar{{Label: label, Value: v, Of: whole, Text: s.Metric.Format(v), Style: style}})
 		})
 	}
 	return lines

@@ -13,7 +13,11 @@ var panels = [panelCount]panel{
 		return []line{{of: &h.Train, key: run.Loss.Key()}, {of: &h.HeldOut, key: run.Loss.Key(), marks: true}}
 	}}}},
 	accuracyID: {title: "accuracy", least: 5, share: 3, charts: []panelChart{{name: "accuracy", share: true, lines: func(h *run.History) []line {
-		return []line{{of: &h.Train, key: run.Accuracy.Key()}, {of: &h.HeldOut, key: run.Judged(h.Setup.Metric).Key(), marks: true}}
+		held := line{of: &h.HeldOut, key: run.Judged(h.Setup.Metric).Key(), marks: true}
+		if !h.Setup.Metric.IsShare() {
+			return []line{held}
+		}
+		return []line{{of: &h.Train, key: run.Accuracy.Key()}, held}
 	}}}},
 	loopsID:   {title: "loops", least: 8, share: 4, draw: (*model).drawLoops},
 	samplesID: {title: "samples", least: 4, share: 2, draw: (*model).drawSamples},
@@ -35,6 +39,8 @@ func (m *model) panelTitle(id panelID) string {
 	}
 	r := m.shown()
 	switch {
+	case id == accuracyID && !r.Setup.Metric.IsShare():
+		t = fmt.Sprintf("%d %s", id+1, r.Setup.Metric)
 	case id == accuracyID && r.Setup.Metric != metric.Accuracy:
 		t += " · " + r.Setup.Metric.String()
 	case id == lossID && m.charts.span < 1:

@@ -118,8 +118,9 @@ func evaluateExits(m *trainedModel, o *measureFlags, thresholds []float64) ([]ev
 // exitTable has a line for each threshold of a learned exit, with columns for the kinds if there are several.
 func exitTable(judged metric.Metric, exits []eval.Exit) string {
 	head := []string{"exit at", "loops", "loss", "accuracy"}
-	if judged == metric.ExactMatch {
-		head = append(head, metric.ExactMatch.String())
+	others := beside(judged)
+	for _, m := range others {
+		head = append(head, m.String())
 	}
 	for _, k := range exits[0].Kinds {
 		head = append(head, k.Kind)
@@ -127,15 +128,11 @@ func exitTable(judged metric.Metric, exits []eval.Exit) string {
 	rows := [][]string{head}
 	for _, x := range exits {
 		row := []string{strconv.FormatFloat(x.Threshold, 'g', -1, 64), format.Fixed(x.Loops, 2), format.Fixed(float64(x.Loss), 4), format.Percent(x.Accuracy, 1)}
-		if judged == metric.ExactMatch {
-			row = append(row, format.Percent(x.Exact, 1))
+		for _, m := range others {
+			row = append(row, m.Format(x.Value(m)))
 		}
 		for _, k := range x.Kinds {
-			score := k.Accuracy
-			if judged == metric.ExactMatch {
-				score = k.Exact
-			}
-			row = append(row, format.Percent(score, 1)+" after "+format.Fixed(k.Loops, 2))
+			row = append(row, judged.Format(k.Value(judged))+" after "+format.Fixed(k.Loops, 2))
 		}
 		rows = append(rows, row)
 	}
@@ -161,8 +158,9 @@ func parseThresholds(s string) ([]float64, error) {
 // evaluationTable has a line for each loop count, with columns for the kinds if there are several.
 func evaluationTable(m *model.Model, judged metric.Metric, results []eval.Result) string {
 	head := []string{"loops", "depth", "loss", "accuracy"}
-	if judged == metric.ExactMatch {
-		head = append(head, metric.ExactMatch.String())
+	others := beside(judged)
+	for _, m := range others {
+		head = append(head, m.String())
 	}
 	head = append(head, "change")
 	for _, k := range results[0].Kinds {
@@ -177,16 +175,12 @@ func evaluationTable(m *model.Model, judged metric.Metric, results []eval.Result
 			mark, trained = " *", true
 		}
 		row := []string{strconv.Itoa(r.Loops) + mark, strconv.Itoa(a.Depth()), format.Fixed(float64(r.Loss), 4), format.Percent(r.Accuracy, 1)}
-		if judged == metric.ExactMatch {
-			row = append(row, format.Percent(r.Exact, 1))
+		for _, m := range others {
+			row = append(row, m.Format(r.Value(m)))
 		}
 		row = append(row, format.Fixed(float64(r.Change), 3))
 		for _, k := range r.Kinds {
-			if judged == metric.ExactMatch {
-				row = append(row, format.Percent(k.Exact, 1))
-			} else {
-				row = append(row, format.Percent(k.Accuracy, 1))
-			}
+			row = append(row, judged.Format(k.Value(judged)))
 		}
 		rows = append(rows, row)
 	}
@@ -195,6 +189,17 @@ func evaluationTable(m *model.Model, judged metric.Metric, results []eval.Result
 		s += "* as trained\n"
 	}
 	return s
+}
+
+// beside are the figures that a table shows besides loss and accuracy.
+func beside(judged metric.Metric) []metric.Metric {
+	switch judged {
+	case metric.Accuracy:
+		return nil
+	case metric.BitsPerByte:
+		return []metric.Metric{metric.BitsPerByte, metric.Perplexity}
+	}
+	return []metric.Metric{judged}
 }
 
 // parseCounts reads "4", "1,2,4" or "1..16" as ascending loop counts.

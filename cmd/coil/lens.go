@@ -153,7 +153,7 @@ func (x *lensView) loopRows(share, plain func(float64) string) [][]string {
 func (x *lensView) exitRows() [][]string {
 	last := x.Loops[len(x.Loops)-1]
 	full := x.headline(last.Accuracy, last.Exact)
-	rows := [][]string{{"exit", "threshold", "loops", "saved", x.Metric.String(), "vs all loops"}}
+	rows := [][]string{{"exit", "threshold", "loops", "saved", x.judged().String(), "vs all loops"}}
 	for _, e := range x.Exits {
 		threshold := strconv.FormatFloat(e.Threshold, 'g', -1, 64)
 		switch {
@@ -168,6 +168,14 @@ func (x *lensView) exitRows() [][]string {
 		rows = append(rows, []string{e.Rule, threshold, format.Fixed(e.Loops, 2), format.Percent(1-e.Loops/float64(x.all), 1), format.Percent(v, 1), format.Change(v-full, 1)})
 	}
 	return rows
+}
+
+// judged is the figure that exits are compared by: a share of the targets or examples.
+func (x *lensView) judged() metric.Metric {
+	if x.Metric.IsShare() {
+		return x.Metric
+	}
+	return metric.Accuracy
 }
 
 // headline is the metric by which the task is judged.
@@ -236,8 +244,8 @@ func (x *lensView) plots() map[string]*plot.Chart {
 		return l
 	}
 	plots := map[string]*plot.Chart{
-		"lens": chart(x.Metric.String(),
-			line(x.Metric.String(), func(v eval.LoopStats) float64 { return x.headline(v.Accuracy, v.Exact) }),
+		"lens": chart(x.judged().String(),
+			line(x.judged().String(), func(v eval.LoopStats) float64 { return x.headline(v.Accuracy, v.Exact) }),
 			line("share of answers that change", func(v eval.LoopStats) float64 { return v.Flips })),
 		"change": chart("what a loop changes",
 			line("loss", func(v eval.LoopStats) float64 { return v.Loss }), line("entropy", func(v eval.LoopStats) float64 { return v.Entropy }),
@@ -246,7 +254,7 @@ func (x *lensView) plots() map[string]*plot.Chart {
 			line("cosine", func(v eval.LoopStats) float64 { return v.Cosine })),
 	}
 	plots["lens"].Y = shares
-	exits := &plot.Chart{Title: title(x.Metric.String() + " at the exit"), X: plot.Axis{Label: "loops run, mean"}, Y: shares}
+	exits := &plot.Chart{Title: title(x.judged().String() + " at the exit"), X: plot.Axis{Label: "loops run, mean"}, Y: shares}
 	var rules []string
 	for _, e := range x.Exits {
 		if !slices.Contains(rules, e.Rule) {

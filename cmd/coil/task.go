@@ -81,6 +81,9 @@ func newTask() *cobra.Command {
 		if err != nil {
 			return usageError{err}
 		}
+		if err := task.Prepare(t, nil); err != nil {
+			return inputError{err}
+		}
 		if training {
 			for _, other := range []string{"held-out", "examples"} {
 				if cmd.Flags().Changed(other) {

@@ -11,6 +11,7 @@ import (
 	"coil/eval"
 	"coil/format"
 	"coil/run"
+	"coil/task"
 	"coil/train"
 
 	"github.com/spf13/cobra"
@@ -101,7 +102,7 @@ func (o *measureFlags) with(cmd *cobra.Command, name string, check func(config.C
 // printTitle prints what is measured.
 func (m *trainedModel) printTitle(w io.Writer, examples int) {
 	fmt.Fprintf(w, "%s · %s · %s · step %d · %s held-out examples\n", filepath.Base(m.run.Path()), m.Model.Architecture, m.Task.Name(), m.checkpoint.Step,
-		format.Count(examples*len(m.Task.Kinds())))
+		format.Count(task.Limit(m.Task, task.HeldOut, examples)*len(m.Task.Kinds())))
 }
 
 // trainedConfig returns the configuration of a run and its checkpoint of a step, or the newest if step is negative. They agree: with

@@ -168,6 +168,16 @@ func (k Key) setFloat(x float64, s string) error {
 }
 
 func (k Key) setList(s string) error {
+	if k.v.Type().Elem().Kind() == reflect.String {
+		list := []string{}
+		for part := range strings.SplitSeq(s, ",") {
+			if part = strings.TrimSpace(part); part != "" {
+				list = append(list, part)
+			}
+		}
+		k.v.Set(reflect.ValueOf(list))
+		return nil
+	}
 	list := []int{}
 	for part := range strings.SplitSeq(s, ",") {
 		if part = strings.TrimSpace(part); part == "" && s == "" {
@@ -195,6 +205,9 @@ func (k Key) Wanted() string {
 	case "number":
 		return "a number" + limits
 	case "list":
+		if k.v.Type().Elem().Kind() == reflect.String {
+			return "texts with commas between"
+		}
 		return "whole numbers with commas between, as in 2,4,8"
 	case "text":
 		if k.Values != nil {
