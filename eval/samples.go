@@ -15,9 +15,17 @@ const (
 	mostTokens  = 512
 )
 
-// Samples shows the model at work: always the same few held-out examples, each with the answer that the model gives.
-// Not for concurrent use.
-type Samples struct {
+// Samples shows the model at work on held-out examples, always the same few: the answers that it gives, or, if the task is text,
+// how it continues. Not for concurrent use.
+type Samples interface {
+	// Run lets the model answer.
+	Run() ([]run.Sample, error)
+	// Close frees what the samples need.
+	Close()
+}
+
+// answers shows the answers to questions.
+type answers struct {
 	*forward
 	task      task.Task
 	examples  []task.Example
@@ -26,9 +34,21 @@ type Samples struct {
 	questions []int32
 }
 
-// NewSamples compiles the pass, with a number of loops, for the examples that the seed draws, of different kinds first.
-func NewSamples(t Trained, loops int, seed uint64) (*Samples, error) {
-	s := recordSamples(t, loops, seed)
+// NewSamples compiles the passes, with a number of loops, for the examples that the seed draws, of different kinds first.
+func NewSamples(t Trained, loops int, seed uint64) (Samples, error) {
+	if _, ok := t.Task.(task.Language); ok {
+		c, err := newContinuations(t, loops, seed)
+		if err == nil {
+			if err = c.compile(t.Backend); err != nil {
+				c.Close()
+			}
+		}
+		if err != nil {
+			return nil, fmt.Errorf("samples of %s: %w", t.Model.Architecture, err)
+		}
+		return c, nil
+	}
+	s := recordAnswers(t, loops, seed)
 	if err := s.compile(t.Backend); err != nil {
 		return nil, fmt.Errorf("samples of %s: %w", t.Model.Architecture, err)
 	}
@@ -40,13 +60,21 @@ func NewSamples(t Trained, loops int, seed uint64) (*Samples, error) {
 
 // PlanSamples is the memory that NewSamples would take.
 func PlanSamples(t Trained, loops int, seed uint64) (backend.Memory, error) {
-	return t.Backend.Plan(recordSamples(t, loops, seed).Recorder)
+	if _, ok := t.Task.(task.Language); ok {
+		c, err := newContinuations(t, loops, seed)
+		if err != nil {
+			return backend.Memory{}, err
+		}
+		defer c.Close()
+		return c.plan(t.Backend)
+	}
+	return t.Backend.Plan(recordAnswers(t, loops, seed).Recorder)
 }
 
-// recordSamples keeps the logits at the positions of answers, and those only: a whole sequence of a large vocabulary would take
+// recordAnswers keeps the logits at the positions of answers, and those only: a whole sequence of a large vocabulary would take
 // much memory, as would more than one sequence at a time.
-func recordSamples(t Trained, loops int, seed uint64) *Samples {
-	s := &Samples{task: t.Task, examples: drawSamples(t.Task, seed)}
+func recordAnswers(t Trained, loops int, seed uint64) *answers {
+	s := &answers{task: t.Task, examples: drawSamples(t.Task, seed)}
 	for _, ex := range s.examples {
 		from, to := task.LastAnswer(t.Task, ex)
 		for p := from; p < to; p++ {
@@ -82,7 +110,7 @@ func drawSamples(t task.Task, seed uint64) []task.Example {
 
 // Run lets the model answer: at each position, the most likely token after the right tokens before it. For an answer of several
 // tokens, that is what the model would generate, as long as its tokens are right.
-func (s *Samples) Run() ([]run.Sample, error) {
+func (s *answers) Run() ([]run.Sample, error) {
 	if err := s.run(s.questions); err != nil {
 		return nil, err
 	}
@@ -95,7 +123,7 @@ func (s *Samples) Run() ([]run.Sample, error) {
 }
 
 // sample is an example with the answer that its logits give.
-func (s *Samples) sample(ex task.Example, logits []float32) run.Sample {
+func (s *answers) sample(ex task.Example, logits []float32) run.Sample {
 	from, to := task.LastAnswer(s.task, ex)
 	classes := len(logits) / len(s.positions)
 	var said []int32

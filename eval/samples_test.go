@@ -109,7 +109,7 @@ func TestSampleOfEachTask(t *testing.T) {
 			run.Sample{Kind: "noise", Question: "3 20", Want: "7", Said: "0"}},
 	} {
 		from, to := task.LastAnswer(c.task, c.ex)
-		s := &Samples{task: c.task}
+		s := &answers{task: c.task}
 		for p := from; p < to; p++ {
 			s.positions = append(s.positions, p)
 		}
@@ -128,7 +128,7 @@ func TestLongSamples(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer x.Close()
-	if got, want := x.program.Memory().Batch, int64(4*4*(length+vocabulary)); got != want {
+	if got, want := x.(*answers).program.Memory().Batch, int64(4*4*(length+vocabulary)); got != want {
 		t.Errorf("%d bytes of inputs and outputs, want %d", got, want)
 	}
 	samples, err := x.Run()
@@ -160,7 +160,7 @@ func TestPlanSamples(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer x.Close()
-		if got := x.program.Memory(); got != plan {
+		if got := x.(*answers).program.Memory(); got != plan {
 			t.Errorf("%s: %+v was planned, %+v taken", tk.Name(), plan, got)
 		}
 	}

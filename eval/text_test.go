@@ -2,10 +2,13 @@ package eval
 
 import (
 	"math"
+	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"coil/metric"
 	"coil/model"
+	"coil/run"
 	"coil/task"
 	"coil/tokenizer"
 )
@@ -74,5 +77,75 @@ func TestBitsPerByteOfTokens(t *testing.T) {
 	}
 	if textLengths(newPHop(t)) != nil {
 		t.Error("letters have lengths in bytes")
+	}
+}
+
+// Each token of a continuation is drawn from the logits that a pass over the whole text before it gives, at each loop count.
+func TestContinuations(t *testing.T) {
+	const length = 24
+	s := newSetting(t, "1x(1,4,1)", newText(t, length), nil)
+	x, err := NewSamples(s.trained(), 4, 5)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer x.Close()
+	samples, err := x.Run()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again, err := x.Run(); err != nil || !slices.Equal(again, samples) {
+		t.Errorf("a second time it goes on otherwise: %v", err)
+	}
+	if len(samples) != 2*3 {
+		t.Fatalf("%d samples, want 2 texts at 3 loop counts", len(samples))
+	}
+	ex := task.NewExample(s.t)
+	for i, got := range samples {
+		text, loops := i/3, []int{1, 2, 4}[i%3]
+		s.t.NewSampler().SampleKind(5, uint64(text), task.HeldOut, 0, &ex)
+		all := slices.Clone(ex.Tokens)
+		random := rand.New(rand.NewPCG(5, uint64(text)))
+		for at := length / 2; at < length; at++ {
+			var row []float32
+			for _, x := range s.logits(t, s.m.Architecture.WithCount(loops), all)[at-1] {
+				row = append(row, float32(x))
+			}
+			all[at] = draw(row, random)
+		}
+		want := run.Sample{Kind: "text", Loops: loops, Question: task.Render(s.t, all[:length/2]), Want: task.Render(s.t, ex.Tokens[length/2:]),
+			Said: task.Render(s.t, all[length/2:])}
+		if got != want {
+			t.Errorf("%+v, want %+v", got, want)
+		}
+	}
+	plan, err := PlanSamples(s.trained(), 4, 5)
+	if err != nil {
+		t.Fatal(err)
+	}
+	taken := int64(0)
+	for _, w := range x.(*continuations).writers {
+		taken += w.prompt.program.Memory().Own() + w.next.program.Memory().Own()
+	}
+	if plan.Own() != taken {
+		t.Errorf("%d bytes are planned, %d taken", plan.Own(), taken)
+	}
+}
+
+// Tokens are drawn with the probabilities softmax(logits/0.8).
+func TestDraw(t *testing.T) {
+	logits := []float32{1, 0, float32(math.Inf(-1)), 2}
+	var counts [4]float64
+	random := rand.New(rand.NewPCG(1, 2))
+	const draws = 40_000
+	for range draws {
+		counts[draw(logits, random)]++
+	}
+	for i, p := range []float64{0.2093, 0.0600, 0, 0.7307} { // by Python: exp(x/0.8) of x = 1, 0, −∞, 2
+		if d := counts[i]/draws - p; math.Abs(d) > 0.01 {
+			t.Errorf("token %d has %.3f of the draws, want %.3f", i, counts[i]/draws, p)
+		}
+	}
+	if n := draw([]float32{float32(math.NaN()), 1}, random); n != 1 {
+		t.Errorf("%d is drawn from what is not finite", n)
 	}
 }

@@ -317,6 +317,14 @@ func samples(r *Record) *table {
 	if r.setup.Task == "addition" && r.keys["task.addition.order"] == "least" {
 		t.Note += " Answers are reversed: the last digit comes first."
 	}
+	if samples[0].Loops > 0 {
+		t.Note += " The model continues each text at several loop counts."
+		t.Head = []string{"loops", "text", "how it goes on", "what the model writes"}
+		for _, s := range samples[:min(len(samples), mostSamples)] {
+			t.Rows = append(t.Rows, []cell{exact(float64(s.Loops), strconv.Itoa(s.Loops)), code(s.Question), code(s.Want), code(s.Said)})
+		}
+		return t
+	}
 	for _, s := range samples[:min(len(samples), mostSamples)] {
 		mark := cell{Text: "✗ wrong", Class: "wrong"}
 		if s.Right {

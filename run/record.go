@@ -86,6 +86,7 @@ type LoopScore struct {
 // A Sample is a held-out example with the model's answer.
 type Sample struct {
 	Kind     string `json:"kind"`
+	Loops    int    `json:"loops,omitempty"` // of text: the loop count at which the model continues Question; then it is not Right or wrong
 	Question string `json:"question"`
 	Want     string `json:"want"`
 	Said     string `json:"said"`

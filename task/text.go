@@ -27,7 +27,7 @@ type Text struct {
 	// Share of the documents is held out.
 	Share float64 `toml:"held_out" help:"share of the documents held out, chosen by a hash of their text" limits:"[0,0.9]"`
 	// HeldOut names files that are held out instead.
-	HeldOut []string `toml:"held_out_files" help:"files, folders and patterns held out; none holds out a share"`
+	HeldOut []string `toml:"held_out_files" help:"files, folders and patterns held out instead of a share"`
 	// Length is the number of tokens of a sequence.
 	Length int `toml:"length" help:"tokens of a sequence, 2 to 65536" limits:"[2,65536]"`
 	// Packing is how documents are put into sequences.

@@ -33,7 +33,7 @@ type Trainer struct {
 	used      []int                 // their loop counts, the least recently used first
 	cached    int                   // how many of them are kept
 	evaluator *eval.Evaluator
-	samples   *eval.Samples
+	samples   eval.Samples
 	tracer    *theory.Tracer // nil unless the model has the weights of a construction
 	evaluated int            // loops of evaluator and samples
 	batches   [3]*batch      // one that a step reads, one that waits for the next, one that is being filled
@@ -133,6 +133,7 @@ func (t *Trainer) compileGroups() error {
 	}
 	t.Memory = st.memory
 	add := func(m backend.Memory) {
+		t.Memory.State += m.State
 		t.Memory.Accumulators += m.Accumulators
 		t.Memory.Activations += m.Activations
 		t.Memory.Workspace += m.Workspace

@@ -45,7 +45,7 @@ func (m *model) drawLoops(a canvas.Area) {
 func (m *model) loopLines(width int, s run.Setup, loops []int) []func(canvas.Area) {
 	w, metric := m.shown(), run.Judged(s.Metric)
 	const numbers = 21 // columns of loss and change, each of up to 9 characters
-	whole := 1.0 // the length of a bar
+	whole := 1.0       // the length of a bar
 	if !s.Metric.IsShare() {
 		for _, n := range loops {
 			v, _ := w.HeldOut.Current(metric.After(n))

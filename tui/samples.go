@@ -1,6 +1,8 @@
 package tui
 
 import (
+	"coil/format"
+	"coil/run"
 	"coil/tui/canvas"
 )
 
@@ -10,6 +12,10 @@ func (m *model) drawSamples(a canvas.Area) {
 	_, samples := w.Samples()
 	if len(samples) == 0 {
 		a.TextCenter(a.Height()/2, "after the first evaluation", canvas.Dim)
+		return
+	}
+	if samples[0].Loops > 0 {
+		m.drawContinuations(a, samples)
 		return
 	}
 	y := -m.held(samplesID, len(samples)*3, a.Height())
@@ -46,5 +52,37 @@ func (m *model) drawSamples(a canvas.Area) {
 			a.Text(x, y+1, s.Want, canvas.Plain)
 		}
 		y += 2
+	}
+}
+
+// drawContinuations draws the beginning of each text, how the model goes on at each loop count, and how the text does.
+func (m *model) drawContinuations(a canvas.Area, samples []run.Sample) {
+	type part struct {
+		label, text string
+		style       canvas.Style
+	}
+	var parts []part
+	for i, s := range samples {
+		if i == 0 || s.Question != samples[i-1].Question {
+			parts = append(parts, part{"text", s.Question, canvas.Plain})
+		}
+		parts = append(parts, part{format.Plural(s.Loops, "loop"), s.Said, canvas.Series(5)})
+		if i+1 == len(samples) || s.Question != samples[i+1].Question {
+			parts = append(parts, part{"goes on", s.Want, canvas.Dim})
+		}
+	}
+	width := 0
+	for _, p := range parts {
+		width = max(width, len([]rune(p.label)))
+	}
+	y := -m.held(samplesID, len(parts), a.Height())
+	for _, p := range parts {
+		a.Text(0, y, p.label, canvas.Dim)
+		text := []rune(p.text)
+		if room := a.Width() - width - 2; p.label == "text" && len(text) > room && room > 1 { // its end matters
+			text = append([]rune("…"), text[len(text)-room+1:]...)
+		}
+		a.Text(width+2, y, string(text), p.style)
+		y++
 	}
 }
