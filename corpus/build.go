@@ -101,10 +101,7 @@ func (b *builder) build(x Source) ([]*shard, Skipped, error) {
 		}
 	}
 	skipped := shards[len(shards)-1].skipped
-	if skipped == 0 {
-		return shards, Skipped{}, nil
-	}
-	return shards, Skipped{skipped, "see the first time that this file was read: " + x.Path}, nil
+	return shards, Skipped{Count: skipped}, nil
 }
 
 func closeAll(shards []*shard) {

@@ -214,7 +214,7 @@ func (c *Corpus) check(s Settings) error {
 	}
 	switch n := len(c.parts[Train]) + len(c.parts[HeldOut]); {
 	case n == 0 && c.skipped.Count > 0:
-		return fmt.Errorf("the corpus is empty: all of its documents were skipped, %s", c.skipped)
+		return fmt.Errorf("the corpus is empty: all was left out, %s", c.skipped)
 	case n == 0:
 		return errors.New("the corpus is empty: its files have no text")
 	case len(c.parts[Train]) == 0:

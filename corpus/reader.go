@@ -55,7 +55,11 @@ func (s *Skipped) add(t Skipped) {
 }
 
 func (s Skipped) String() string {
-	return fmt.Sprintf("%s, the first: %s", format.Count(s.Count), s.First)
+	text := format.Plural(s.Count, "document")
+	if s.First != "" {
+		text += ", the first: " + s.First
+	}
+	return text
 }
 
 // reader reads the documents of one file.

@@ -132,6 +132,9 @@ func (f *Folder) create(c Cell, from run.Checkpoint, t *train.Trainer, b backend
 		if _, err := run.View(path); err == nil {
 			return fmt.Errorf("%w: another process has just made it", run.ErrLocked)
 		}
+		if err := c.Config.Task.Absolute(); err != nil {
+			return err
+		}
 		r, err = run.CreateAt(path, c.Config.Encode(), run.Info{Name: c.Name, Args: os.Args, Seed: c.Seed,
 			Backend: i.Name, Device: i.Device, Variants: train.Variants(i), Parameters: int64(t.Model.Size), WarmStart: t.WarmStart}, first...)
 		return err

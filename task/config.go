@@ -2,6 +2,8 @@ package task
 
 import (
 	"errors"
+	"fmt"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -117,6 +119,22 @@ func (c Config) New() (Task, error) {
 		made = &started{made, c.Start}
 	}
 	return made, nil
+}
+
+// Absolute makes the paths of files absolute, so that they mean the same in every folder.
+func (c *Config) Absolute() error {
+	for _, paths := range []*[]string{&c.Text.Files, &c.Text.HeldOut} {
+		absolute := make([]string, len(*paths))
+		for i, path := range *paths {
+			a, err := filepath.Abs(path)
+			if err != nil {
+				return fmt.Errorf("%s has no absolute path, as the current folder is gone: change to one that exists", path)
+			}
+			absolute[i] = a
+		}
+		*paths = absolute
+	}
+	return nil
 }
 
 // named turns errors of a task, such as "p-hop: hops = 60, want …", into errors of its table.

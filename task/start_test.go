@@ -18,6 +18,12 @@ func TestStart(t *testing.T) {
 		}
 		c.Start = 3
 		started, err := c.New()
+		if name == "text" {
+			if err == nil || err.Error() != "task.start is 3, and text has no token #: want 0" || c.Check() == nil {
+				t.Errorf("text after tokens: %v", err)
+			}
+			continue
+		}
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -99,6 +99,9 @@ func configured(t testing.TB) []named {
 	for _, name := range Names() {
 		c := Default()
 		c.Name, c.Start = Name(name), 2
+		if name == "text" { // has no #: see TestStart
+			continue
+		}
 		task, err := c.New()
 		add(fmt.Sprintf("%s after 2 tokens #", name), task, err)
 	}

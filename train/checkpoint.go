@@ -45,6 +45,16 @@ type circumstances struct {
 	Diverged bool `json:"diverged,omitempty"`
 	// Config has the keys that may change.
 	Config map[string]string `json:"config"`
+	// Corpus identifies the text of a task that has any.
+	Corpus string `json:"corpus,omitempty"`
+}
+
+// fingerprint identifies the text of a task, "" if it has none.
+func fingerprint(t task.Task) string {
+	if l, ok := t.(task.Language); ok {
+		return l.Corpus().Fingerprint()
+	}
+	return ""
 }
 
 // circumstancesOf decodes those of a checkpoint; they are empty if it lacks them.
@@ -157,7 +167,7 @@ func (t *Trainer) snapshot(diverged bool) (run.Snapshot, error) {
 		}})
 	}
 	s.Meta = position{t.done, t.tokens, t.last.Loss, t.last.Norm, t.Config.FixedKeys()}
-	s.About = circumstances{kernels(t.backend.Info()), diverged, free(&t.Config)}
+	s.About = circumstances{kernels(t.backend.Info()), diverged, free(&t.Config), fingerprint(t.Task)}
 	return s, nil
 }
 
@@ -330,6 +340,9 @@ func (t *Trainer) Resume(c run.Checkpoint) error {
 	t.remarks = nil
 	if changes, _ := Changes(&t.Config, c); changes != nil {
 		t.remarks = append(t.remarks, "since the checkpoint, these keys have changed: "+strings.Join(changes, "; "))
+	}
+	if had := circumstancesOf(c).Corpus; had != "" && had != fingerprint(t.Task) {
+		t.remarks = append(t.remarks, "the text is not that of the checkpoint: from here on, training sees other sequences than it would have seen")
 	}
 	if had, now := circumstancesOf(c).Kernels, kernels(t.backend.Info()); had != "" && had != now {
 		t.remarks = append(t.remarks, fmt.Sprintf("the checkpoint was computed by the kernels %s, and these are %s: results are as accurate, but not bit for bit those of a run with the old kernels throughout", had, now))

@@ -167,6 +167,7 @@ func describe(w io.Writer, source string, t *train.Trainer, b backend.Backend) {
 	fmt.Fprintf(w, "model    %s · %s parameters · depth %d · %dx params / %dx FLOPs of one layer · %s a token\n", a,
 		format.Count(m.Size), a.Depth(), a.Layers(), a.Depth(), format.SI(float64(m.FLOPs()), "FLOPs"))
 	fmt.Fprintf(w, "task     %s · %s · sequences of %d tokens\n", t.Task.Name(), strings.Join(t.Task.Kinds(), ", "), t.Task.Length())
+	describeText(w, t.Task, t.Config)
 	if t.WarmStart != nil {
 		fmt.Fprintf(w, "weights  %s\n", t.WarmStart)
 	}

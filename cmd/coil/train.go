@@ -78,6 +78,9 @@ func newTrain() *cobra.Command {
 		if err := apply(&c, *keys); err != nil {
 			return err
 		}
+		if err := c.Task.Absolute(); err != nil {
+			return inputError{err}
+		}
 		_, made := c.Task.New()
 		if err := lines.Locate(c.CheckMade(made), setBy(*keys)...); err != nil {
 			return inputError{err}
@@ -106,6 +109,9 @@ func newTrain() *cobra.Command {
 				return nil, err
 			}
 			j := &job{b: b}
+			if err := prepareText(w, c); err != nil {
+				return j, err
+			}
 			if j.t, err = train.New(c, b, report); err != nil {
 				return j, err
 			}

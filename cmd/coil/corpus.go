@@ -1,0 +1,63 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"path/filepath"
+	"time"
+
+	"coil/config"
+	"coil/corpus"
+	"coil/format"
+	"coil/task"
+	"coil/text"
+)
+
+// prepareText tokenises the text of a task that has any, and says how far it is. After that, the trainer finds it tokenised.
+func prepareText(w io.Writer, c config.Config) error {
+	t, err := c.Task.New()
+	if err != nil {
+		return err
+	}
+	begin := time.Now()
+	last := begin
+	waiting := false
+	err = task.Prepare(t, func(p corpus.Progress) error {
+		now := time.Now()
+		switch {
+		case p.Waiting && !waiting:
+			fmt.Fprintf(w, "text     another process reads %s; waiting for it\n", text.Line(filepath.Base(p.Path)))
+		case !p.Waiting && now.Sub(last) >= lineEvery:
+			last = now
+			fmt.Fprintf(w, "text     %s of %s read (%s), %s/s\n", format.Bytes(p.Done), format.Bytes(p.Total), text.Line(filepath.Base(p.Path)),
+				format.Bytes(float64(p.Done)/now.Sub(begin).Seconds()))
+		}
+		waiting = p.Waiting
+		return nil
+	})
+	if err != nil {
+		return inputError{err}
+	}
+	if l, ok := t.(task.Language); ok {
+		l.Corpus().Close()
+	}
+	return nil
+}
+
+// describeText prints the sizes of a corpus, how often training sees it, and what was left out.
+func describeText(w io.Writer, t task.Task, c config.Config) {
+	l, ok := t.(task.Language)
+	if !ok {
+		return
+	}
+	f, s := l.Corpus().Facts(), l.Sequences(task.Train)
+	epochs := float64(c.Train.Steps) * float64(c.Train.Batch) / float64(s.Len())
+	fmt.Fprintf(w, "text     %s · %s tokens in %s sequences to train on · %s held out · %s epochs\n", format.Bytes(f.Bytes), format.Count(s.Tokens()),
+		format.Count(s.Len()), format.Count(f.Tokens[corpus.HeldOut]), format.Number(epochs))
+	if n := s.Cropped(); n > 0 {
+		fmt.Fprintf(w, "         best-fit packing crops %s tokens, %s of those to train on\n", format.Count(n), format.Percent(float64(n)/float64(n+s.Tokens()), 1))
+	}
+	if f.Skipped.Count > 0 {
+		fmt.Fprintf(w, "         left out %s\n", text.Line(f.Skipped.String()))
+	}
+}
