@@ -112,7 +112,7 @@ func TestContinuations(t *testing.T) {
 			}
 			all[at] = draw(row, random)
 		}
-		want := run.Sample{Kind: "text", Loops: loops, Question: task.Render(s.t, all[:length/2]), Want: task.Render(s.t, ex.Tokens[length/2:]),
+		want := run.Sample{Kind: "next token", Loops: loops, Question: task.Render(s.t, all[:length/2]), Want: task.Render(s.t, ex.Tokens[length/2:]),
 			Said: task.Render(s.t, all[length/2:])}
 		if got != want {
 			t.Errorf("%+v, want %+v", got, want)

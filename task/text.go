@@ -116,7 +116,7 @@ func (t *prose) texts() []string {
 	return all
 }
 
-func (t *prose) Kinds() []string { return []string{"text"} }
+func (t *prose) Kinds() []string { return []string{"next token"} }
 
 // Metric is bits per byte, which is comparable across tokenizers.
 func (t *prose) Metric() metric.Metric { return metric.BitsPerByte }
