@@ -190,6 +190,13 @@ var variants = map[string]func(*config.Config){
 	"truncated, recomputed": func(c *config.Config) {
 		c.Model.Layers, c.Model.Injection, c.Loops.Truncate, c.Loops.Recompute = "1x4", "linear", 2, true
 	},
+	"heads and loop ends": func(c *config.Config) {
+		c.Model.Layers, c.Model.KVHeads, c.Model.HeadWidth, c.Model.QKNorm, c.Model.AttentionScale, c.Model.QKVBias = "1x(1,3,1)", 1, 6, true, 0.3, false
+		c.Model.LogitSoftcap, c.Model.LoopNorm, c.Model.ResidualScale, c.Model.Injection = 5, true, "loops", "decay"
+	},
+	"hard, adafactor": func(c *config.Config) {
+		c.Model.Attention, c.Model.Injection, c.Train.Optimizer = "hard", "decay", "adafactor"
+	},
 	"addition, all else": func(c *config.Config) {
 		c.Task.Name = "addition"
 		c.Task.Addition = task.Addition{Digits: 2, Operands: []int{2, 3}, Evaluate: []int{4}, Order: "least"}

@@ -108,6 +108,10 @@ func TestBeginKeepsTheFunction(t *testing.T) {
 		{"1x2", "1x5", loop.Growth{}, nil},
 		{"1x5", "1x2", loop.Growth{}, func(c *config.Config) { c.Model.Injection = "linear" }},
 		{"2x2", "2x4", loop.Growth{}, func(c *config.Config) { c.Model.LoopEmbedding, c.Model.Injection = true, "add" }},
+		{"1x3", "1x5", loop.Growth{}, func(c *config.Config) {
+			c.Model.Injection, c.Model.LoopNorm, c.Model.QKNorm, c.Model.KVHeads, c.Model.LogitSoftcap = "decay", true, true, 1, 4
+		}},
+		{"1x3", "3x1", unroll, func(c *config.Config) { c.Model.Heads, c.Model.HeadWidth, c.Model.QKNorm = 3, 4, true }},
 		{"1x(1,4,1)", "1x(1,2,1)", loop.Growth{}, func(c *config.Config) { c.Model.LoopEmbedding, c.Train.Average = true, 0.5 }},
 	} {
 		config := tiny()
@@ -244,6 +248,9 @@ func TestBeginErrors(t *testing.T) {
 		{from, loop.Growth{Method: "unroll"}, func(c *config.Config) { c.Model.Layers = "5x1" }, loop.ErrGrowth, []string{"2⊗2 unrolled is 4⊗1"}},
 		{from, loop.Growth{Method: "up"}, nil, loop.ErrGrowth, []string{`no method "up"`}},
 		{linear, loop.Growth{Method: "unroll"}, func(c *config.Config) { c.Model.Layers = "4x1" }, loop.ErrGrowth, []string{`model.injection = "linear"`}},
+		{from, loop.Growth{Method: "unroll"}, func(c *config.Config) { c.Model.Layers, c.Model.LoopNorm = "4x1", true }, loop.ErrGrowth, []string{"model.loop_norm = true"}},
+		{from, loop.Growth{Method: "unroll"}, func(c *config.Config) { c.Model.Layers, c.Model.ResidualScale = "4x1", "loops" }, loop.ErrGrowth, []string{`model.residual_scale = "loops"`}},
+		{from, loop.Growth{}, func(c *config.Config) { c.Model.QKNorm = true }, ErrOtherModel, []string{`no tensor "layers.0.attention.q_norm.gain"`}},
 		{from, loop.Growth{Method: "unroll"}, func(c *config.Config) { c.Model.Layers, c.Model.LoopEmbedding = "4x1", true }, loop.ErrGrowth, []string{"model.loop_embedding = true"}},
 	} {
 		config := c
