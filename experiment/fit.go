@@ -91,11 +91,15 @@ func (r *Results) FitTable() [][]string {
 	if len(r.Fits) == 0 {
 		return nil
 	}
-	rows := [][]string{{"fit", "α, points per e-fold of depth", "95 %", "β, %", "R²", "cells"}}
+	slope := "α per e-fold of depth"
+	if r.Metric.IsShare() {
+		slope = "α, points per e-fold of depth"
+	}
+	rows := [][]string{{"fit", slope, "95 %", "β" + r.unit(), "R²", "cells"}}
 	alphas := map[string]Fit{}
 	for _, f := range r.Fits {
-		rows = append(rows, []string{strings.TrimSpace(f.Series + " " + f.Column), percent(f.Alpha), fmt.Sprintf("%s to %s", percent(f.Low), percent(f.High)),
-			percent(f.Beta), format.Fixed(float64(f.R2), 2), fmt.Sprint(f.Points)})
+		rows = append(rows, []string{strings.TrimSpace(f.Series + " " + f.Column), r.figure(f.Alpha), fmt.Sprintf("%s to %s", r.figure(f.Low), r.figure(f.High)),
+			r.figure(f.Beta), format.Fixed(float64(f.R2), 2), fmt.Sprint(f.Points)})
 		alphas[f.Series+"\x00"+f.Column] = f
 	}
 	for _, c := range r.Columns {

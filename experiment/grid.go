@@ -53,6 +53,14 @@ type Axis struct {
 	Choices []Choice `toml:"choice"`
 }
 
+// models reports whether the axis varies the architecture: by its key, or in every choice.
+func (a Axis) models() bool {
+	return a.Key == "model.layers" || len(a.Choices) > 0 && !slices.ContainsFunc(a.Choices, func(c Choice) bool {
+		_, sets := c.Set["model.layers"]
+		return !sets
+	})
+}
+
 // Choice is a point of an axis.
 type Choice struct {
 	Name string         `toml:"name"`
@@ -72,6 +80,8 @@ type Measurement struct {
 	FreeExits bool `toml:"free_exits" help:"measure the training-free exits of looped models"`
 	// Curve plots held-out accuracy against held-out loss along training.
 	Curve bool `toml:"curve" help:"plot held-out accuracy against held-out loss along training"`
+	// Time shows the time that training took.
+	Time bool `toml:"time" help:"show the time that training took"`
 	// Similarity measures the cosine between neighbouring blocks of unlooped models, by kind of weight.
 	Similarity bool `toml:"similarity" help:"the cosine between neighbouring blocks of unlooped models"`
 }

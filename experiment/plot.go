@@ -33,9 +33,13 @@ func (r *Results) Plots() map[string]*plot.Chart {
 	return plots
 }
 
-// shares is a chart of shares.
-func shares(title string, x plot.Axis) *plot.Chart {
-	return &plot.Chart{Title: title, X: x, Y: plot.Axis{Unit: plot.Share, Zero: true, One: true}}
+// chart is a chart of the metric.
+func (r *Results) chart(title string, x plot.Axis) *plot.Chart {
+	y := plot.Axis{Label: r.Metric.String()}
+	if r.Metric.IsShare() {
+		y = plot.Axis{Unit: plot.Share, Zero: true, One: true}
+	}
+	return &plot.Chart{Title: title, X: x, Y: y}
 }
 
 // fileName is a name of small letters, digits and hyphens.
@@ -47,7 +51,7 @@ func fileName(s string) string {
 // depthPlot plots a column against depth: a line for the unlooped models, and one for each number of looped layers, which
 // starts at its model with one loop. Every cell is a mark.
 func (r *Results) depthPlot(column int) *plot.Chart {
-	p := shares(r.title(column), plot.Axis{Label: "effective depth, layers", Unit: plot.Whole})
+	p := r.chart(r.title(column), plot.Axis{Label: "effective depth, layers", Unit: plot.Whole})
 	if !slices.ContainsFunc(r.Rows, func(a Row) bool { return a.Depth != r.Rows[0].Depth }) {
 		return p
 	}
@@ -97,7 +101,7 @@ func (r *Results) depthPlot(column int) *plot.Chart {
 		if f.Series == loopedSeries {
 			color = 1
 		}
-		fit := plot.Series{Name: fmt.Sprintf("%s: α = %.1f", f.Series, 100*f.Alpha), Color: color, Kind: plot.Faint}
+		fit := plot.Series{Name: fmt.Sprintf("%s: α = %s", f.Series, r.figure(f.Alpha)), Color: color, Kind: plot.Faint}
 		for x := 1.0; x <= r.deepest(); x += 0.25 {
 			fit.Points = append(fit.Points, plot.Point{X: x, Y: float64(f.Alpha)*math.Log(x) + float64(f.Beta)})
 		}
@@ -125,7 +129,7 @@ func (r *Results) title(column int) string {
 // loopPlot is the metric of looped models against the loops that they are run with, a line for each row, with a mark where they
 // were trained.
 func (r *Results) loopPlot() *plot.Chart {
-	p := shares(r.Title+" · "+r.Metric.String(), plot.Axis{Label: "loops", Unit: plot.Whole})
+	p := r.chart(r.Title+" · "+r.Metric.String(), plot.Axis{Label: "loops", Unit: plot.Whole})
 	counts := map[int]bool{}
 	for _, c := range r.finished {
 		for _, l := range c.m.Loops {
@@ -155,7 +159,7 @@ func (r *Results) loopPlot() *plot.Chart {
 // curvePlot plots held-out accuracy against held-out loss along training: of two models with equal loss, the one with the higher
 // accuracy reasons better (the iso-plots of Saunshi et al., arXiv 2502.17416).
 func (r *Results) curvePlot() *plot.Chart {
-	p := shares(r.Title+" · "+r.Metric.String()+" at equal loss", plot.Axis{Label: "held-out loss"})
+	p := r.chart(r.Title+" · "+r.Metric.String()+" at equal loss", plot.Axis{Label: "held-out loss"})
 	for i, row := range r.Rows {
 		l := plot.Series{Name: strings.Join(row.Labels, ", "), Color: i, Kind: plot.Marks}
 		for _, c := range r.finished {

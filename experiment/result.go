@@ -70,6 +70,8 @@ type Row struct {
 	Gap []run.Number `json:"gap,omitempty"`
 	// Similarity is the mean over seeds of the cosine between neighbouring blocks, by kind of weight.
 	Similarity map[string]run.Number `json:"similarity,omitempty"`
+	// Seconds is the mean time of training over seeds.
+	Seconds run.Number `json:"seconds"`
 
 	key string // the labels except that of the model
 }
@@ -79,13 +81,16 @@ type Stat struct {
 	Values []float64  `json:"values"` // by seed, as far as cells are finished
 	Mean   run.Number `json:"mean"`
 	Spread run.Number `json:"spread"` // the sample standard deviation, NaN for a single seed
-	Max    run.Number `json:"max"`
+	Best   run.Number `json:"best"`   // the largest, or the smallest if that is better
 }
 
-func newStat(values []float64) Stat {
-	s := Stat{Values: values, Mean: run.Number(math.NaN()), Spread: run.Number(math.NaN()), Max: run.Number(math.NaN())}
+func newStat(values []float64, m metric.Metric) Stat {
+	s := Stat{Values: values, Mean: run.Number(math.NaN()), Spread: run.Number(math.NaN()), Best: run.Number(math.NaN())}
 	if len(values) > 0 {
-		s.Mean, s.Max = run.Number(stat.Mean(values, nil)), run.Number(slices.Max(values))
+		s.Mean, s.Best = run.Number(stat.Mean(values, nil)), run.Number(slices.Max(values))
+		if m.Lower() {
+			s.Best = run.Number(slices.Min(values))
+		}
 	}
 	if len(values) > 1 {
 		s.Spread = run.Number(stat.StdDev(values, nil))
@@ -237,9 +242,10 @@ func (r *Results) rows() {
 	}
 	for name, i := range at {
 		for _, v := range values[name] {
-			r.Rows[i].Stats = append(r.Rows[i].Stats, newStat(v))
+			r.Rows[i].Stats = append(r.Rows[i].Stats, newStat(v, r.Metric))
 		}
 		r.Rows[i].Similarity = r.similarity(r.Rows[i].Labels)
+		r.Rows[i].Seconds = r.seconds(r.Rows[i].Labels)
 	}
 }
 
@@ -251,12 +257,23 @@ func (r *Results) withoutModel(labels []string) string {
 		if a.Across {
 			continue
 		}
-		if a.Key != "model.layers" {
+		if !a.models() {
 			parts = append(parts, labels[i])
 		}
 		i++
 	}
 	return strings.Join(parts, "\x00")
+}
+
+// seconds is the mean time of training over the seeds of a row.
+func (r *Results) seconds(labels []string) run.Number {
+	var values []float64
+	for _, c := range r.finished {
+		if slices.Equal(c.row, labels) {
+			values = append(values, c.m.Seconds)
+		}
+	}
+	return run.Number(stat.Mean(values, nil))
 }
 
 // similarity is the mean over the seeds of a row.

@@ -27,7 +27,7 @@ func (r *Results) Tables() []Table {
 	var tables []Table
 	for _, t := range []Table{
 		{"", r.Table()},
-		{r.Metric.String() + " after each number of loops, %; * as trained", r.LoopTable()},
+		{r.Metric.String() + " after each number of loops" + r.unit() + "; * as trained", r.LoopTable()},
 		{"a learned exit at probability q", r.ExitTable()},
 		{"training-free exits: the fewest loops with which a rule loses at most one point", r.FreeExitTable()},
 		{"similarity of neighbouring blocks, by kind of weight", r.SimilarityTable()},
@@ -65,7 +65,7 @@ func (r *Results) LoopTable() [][]string {
 		any := false
 		for _, n := range columns {
 			mean, trained := r.atLoops(row, n)
-			text := percent(run.Number(mean))
+			text := r.figure(run.Number(mean))
 			if trained {
 				text += "*"
 			}
@@ -101,13 +101,13 @@ func (r *Results) ExitTable() [][]string {
 			s := sums[q]
 			loops := s[0] / s[2]
 			rows = append(rows, append(slices.Clone(row.Labels), fmt.Sprint(q), fmt.Sprintf("%s of %d", format.Fixed(loops, 2), full),
-				format.Percent(1-loops/float64(full), 0), percent(run.Number(s[1]/s[2]))))
+				format.Percent(1-loops/float64(full), 0), r.figure(run.Number(s[1]/s[2]))))
 		}
 	}
 	if rows == nil {
 		return nil
 	}
-	head := append(slices.Clone(r.Axes), "q", "loops", "saved", r.Metric.String()+", %")
+	head := append(slices.Clone(r.Axes), "q", "loops", "saved", r.Metric.String()+r.unit())
 	return append([][]string{head}, rows...)
 }
 
@@ -118,6 +118,9 @@ const mostCost = 0.01
 // fewest loops while the metric is at most mostCost below that after all loops, all of them means over seeds. What each
 // threshold costs is in the cells' measures.
 func (r *Results) FreeExitTable() [][]string {
+	if !r.Metric.IsShare() { // the rules are judged by right answers
+		return nil
+	}
 	head := append(slices.Clone(r.Axes), "exit", "threshold", "loops", "saved", r.Metric.String()+", %", "after all")
 	rows := [][]string{head}
 	for _, row := range r.Rows {
@@ -158,7 +161,7 @@ func (r *Results) FreeExitTable() [][]string {
 				threshold = ""
 			}
 			rows = append(rows, append(slices.Clone(row.Labels), means[0].Rule, threshold, fmt.Sprintf("%s of %d", format.Fixed(best.Loops, 2), loops),
-				format.Percent(1-best.Loops/float64(loops), 0), percent(run.Number(best.Accuracy)), percent(run.Number(all.Accuracy))))
+				format.Percent(1-best.Loops/float64(loops), 0), r.figure(run.Number(best.Accuracy)), r.figure(run.Number(all.Accuracy))))
 			means = means[n:]
 		}
 	}
@@ -232,6 +235,10 @@ func (r *Results) SimilarityTable() [][]string {
 // gap, if there is any, and the similarity.
 func (r *Results) Table() [][]string {
 	head := append(slices.Clone(r.Axes), "params/FLOPs")
+	best := "max"
+	if r.Metric.Lower() {
+		best = "min"
+	}
 	gaps := slices.ContainsFunc(r.Rows, func(row Row) bool { return row.Gap != nil })
 	alike := slices.ContainsFunc(r.Rows, func(row Row) bool { return row.Similarity != nil })
 	for _, c := range r.Columns {
@@ -241,7 +248,7 @@ func (r *Results) Table() [][]string {
 				c = "all"
 			}
 		}
-		head = append(head, c+", %", "max")
+		head = append(head, c+r.unit(), best)
 		if gaps {
 			head = append(head, "gap %")
 		}
@@ -249,11 +256,14 @@ func (r *Results) Table() [][]string {
 	if alike {
 		head = append(head, "similarity")
 	}
+	if r.grid.Measure.Time {
+		head = append(head, "time")
+	}
 	rows := [][]string{head}
 	for _, row := range r.Rows {
 		cells := append(slices.Clone(row.Labels), fmt.Sprintf("%dx/%dx", row.Layers, row.Depth))
 		for j, s := range row.Stats {
-			cells = append(cells, s.String(), percent(s.Max))
+			cells = append(cells, r.stat(s), r.figure(s.Best))
 			if gaps {
 				gap := ""
 				if row.Gap != nil && !math.IsNaN(float64(row.Gap[j])) {
@@ -269,20 +279,36 @@ func (r *Results) Table() [][]string {
 			}
 			cells = append(cells, text)
 		}
+		if r.grid.Measure.Time {
+			cells = append(cells, format.Seconds(float64(row.Seconds)))
+		}
 		rows = append(rows, cells)
 	}
 	return rows
 }
 
-// String is the mean and the spread, in percent.
-func (s Stat) String() string {
-	switch {
-	case len(s.Values) == 0:
-		return "–"
-	case len(s.Values) == 1:
-		return percent(s.Mean)
+// stat is the mean and the spread.
+func (r *Results) stat(s Stat) string {
+	if len(s.Values) < 2 {
+		return r.figure(s.Mean)
 	}
-	return fmt.Sprintf("%s ± %s", percent(s.Mean), percent(s.Spread))
+	return fmt.Sprintf("%s ± %s", r.figure(s.Mean), r.figure(s.Spread))
+}
+
+// figure is a value of the metric: a share in percent, any other to the third digit, and "–" if there is none.
+func (r *Results) figure(x run.Number) string {
+	if r.Metric.IsShare() || math.IsNaN(float64(x)) {
+		return percent(x)
+	}
+	return format.Fixed(float64(x), 3)
+}
+
+// unit is what stands behind the metric's name in a header.
+func (r *Results) unit() string {
+	if r.Metric.IsShare() {
+		return ", %"
+	}
+	return ""
 }
 
 // percent is a share in percent, or "" if there is none.
