@@ -15,6 +15,7 @@ type Profiler interface {
 type OpTime struct {
 	Name    string
 	Op      graph.Op // nil for work that is not an operation
+	Update  bool     // it is an operation of the update
 	Calls   int
 	Seconds float64 // summed over the workers
 }
@@ -24,8 +25,11 @@ const Other graph.Kind = "other"
 
 // Kind is the kind of work that the time went into.
 func (t OpTime) Kind() graph.Kind {
-	if t.Op == nil {
+	switch {
+	case t.Op == nil:
 		return Other
+	case t.Update: // also products and sums
+		return graph.KindUpdate
 	}
 	return graph.Describe(t.Op).Kind
 }

@@ -142,6 +142,7 @@ func (s *Subject) time(d time.Duration) (float64, error) {
 // Operation is one kind of operation of a training step.
 type Operation struct {
 	Name    string  `json:"name"`
+	Update  bool    `json:"update"`        // it is one of the update of the weights
 	Calls   int     `json:"calls"`         // in a step, on all workers
 	Seconds float64 `json:"seconds"`       // of a step, on all workers together, median over the rounds
 	Share   float64 `json:"share_of_time"` // of the step's time
@@ -156,6 +157,7 @@ func MeasureOperations(b *cpu.CPU, s *Subject, rounds int, d time.Duration) ([]O
 	}
 	defer p.Profile(false)
 	type sums struct {
+		update  bool
 		calls   int
 		seconds []float64
 		peak    []float64
@@ -183,7 +185,7 @@ func MeasureOperations(b *cpu.CPU, s *Subject, rounds int, d time.Duration) ([]O
 				flops[name] += float64(graph.Describe(t.Op).FLOPs) * float64(t.Calls)
 			}
 			if found[name] == nil {
-				found[name] = &sums{}
+				found[name] = &sums{update: t.Update}
 				names = append(names, name)
 			}
 		}
@@ -198,7 +200,7 @@ func MeasureOperations(b *cpu.CPU, s *Subject, rounds int, d time.Duration) ([]O
 	total := 0.0
 	for _, name := range names {
 		f := found[name]
-		o := Operation{Name: name, Calls: f.calls, Seconds: spread(f.seconds).Median, Peak: spread(f.peak).Median}
+		o := Operation{Name: name, Update: f.update, Calls: f.calls, Seconds: spread(f.seconds).Median, Peak: spread(f.peak).Median}
 		total += o.Seconds
 		ops = append(ops, o)
 	}
@@ -211,14 +213,19 @@ func MeasureOperations(b *cpu.CPU, s *Subject, rounds int, d time.Duration) ([]O
 
 // kind is the name under which an operation's time is summed.
 func kind(t backend.OpTime) string {
-	m, ok := t.Op.(*graph.Matmul)
-	switch {
-	case !ok:
-		return t.Name
-	case m.TransA:
-		return "matmul TN"
-	case m.TransB:
-		return "matmul NT"
+	name := t.Name
+	if m, ok := t.Op.(*graph.Matmul); ok {
+		switch {
+		case m.TransA:
+			name = "matmul TN"
+		case m.TransB:
+			name = "matmul NT"
+		default:
+			name = "matmul NN"
+		}
 	}
-	return "matmul NN"
+	if t.Update {
+		name = "update: " + name
+	}
+	return name
 }

@@ -96,7 +96,7 @@ func TestOperations(t *testing.T) {
 	}
 	// Six groups of one sequence; depth 4; four linear layers in each, and the head.
 	for name, want := range map[string]int{"attention": 6 * 4, "attention backward": 6 * 4, "matmul TN": 6 * (4*4 + 1),
-		"rotary": 2 * 6 * 4, "adamw": 2, "pack weights": 1, "cross-entropy": 6} {
+		"rotary": 2 * 6 * 4, "update: adamw": 2, "pack weights": 1, "cross-entropy": 6} {
 		if calls[name] != want {
 			t.Errorf("%s: %d calls, want %d", name, calls[name], want)
 		}

@@ -41,10 +41,15 @@ type Train struct {
 	Schedule    Schedule   `toml:"schedule" help:"after the warm-up: cosine, linear, trapezoid (constant, then linear) or constant" also:"scheduler,lr_schedule,lr_scheduler,lr_scheduler_type,lr_decay_style"`
 	Warmdown    float64    `toml:"warmdown" help:"trapezoid: last share of training in which the rate falls" limits:"[0,1]" also:"warmdown_ratio,warmdown_steps,warmdown_iters,cooldown,cooldown_frac,decay_ratio"`
 	FinalRate   float64    `toml:"final_rate" help:"learning rate at the end, relative to the peak" limits:"[0,1]" also:"min_lr,final_lr,min_rate,min_lr_ratio"`
-	Beta1       float64    `toml:"beta1" help:"adamw: decay of the first moment" limits:"[0,1)" also:"adam_beta1,b1"`
-	Beta2       float64    `toml:"beta2" help:"adamw: decay of the second moment" limits:"[0,1)" also:"adam_beta2,b2"`
-	Eps         float64    `toml:"eps" help:"adamw: added to the square root of the second moment" limits:"[1e-30,1]" also:"epsilon,adam_eps,adam_epsilon"` // with 0, a weight that has never had a gradient would become 0/0
+	Beta1       float64    `toml:"beta1" help:"adamw, and what muon leaves to it: decay of the first moment" limits:"[0,1)" also:"adam_beta1,b1"`
+	Beta2       float64    `toml:"beta2" help:"adamw, and what muon leaves to it: decay of the second moment" limits:"[0,1)" also:"adam_beta2,b2"`
+	Eps         float64    `toml:"eps" help:"adamw, and what muon leaves to it: added to the square root of the second moment" limits:"[1e-30,1]" also:"epsilon,adam_eps,adam_epsilon"` // with 0, a weight that has never had a gradient would become 0/0
 	WeightDecay float64    `toml:"weight_decay" help:"decay of weight matrices, times the learning rate" limits:"[0,1e6]" also:"wd,decay,l2"`
+	Momentum    float64    `toml:"momentum" help:"muon, normuon: decay of the momentum" limits:"[0,1)" also:"muon_momentum,mu"`
+	MuonRule    optim.Rule `toml:"muon_rule" help:"muon, normuon: match, 0.2·√max(inputs, outputs) as in AdamW's rates, or keller, √max(1, outputs/inputs)"`
+	MuonRate    float64    `toml:"muon_rate" help:"muon, normuon: learning rate of matrices inside blocks, relative to train.rate, which AdamW uses for the others" limits:"[0,1e6]" also:"muon_lr,matrix_lr"`
+	Cautious    bool       `toml:"cautious" help:"muon, normuon: no weight decays against its update" also:"cautious_weight_decay"`
+	NeuronDecay float64    `toml:"neuron_decay" help:"normuon: decay of the second moments of neurons" limits:"[0,1)"`
 	Clip        float64    `toml:"clip" help:"largest norm of the gradient; 0 sets no limit" limits:"[0,1e30]" also:"grad_clip,clip_grad,max_grad_norm,gradient_clip_val,clip_norm,gradient_clipping"`
 	Average     float64    `toml:"average" help:"decay of a moving average of the weights, used in evaluation; 0 keeps none" limits:"[0,1)" also:"ema,ema_decay"`
 	Report      int        `toml:"report" help:"steps between reports in events.jsonl" limits:"[1,]" also:"log_every,log_interval,logging_steps,steps_per_report,log_freq"`
@@ -52,7 +57,8 @@ type Train struct {
 
 // NewOptimizer makes the optimizer.
 func (o Train) NewOptimizer() (optim.Optimizer, error) {
-	return optim.New(o.Optimizer, optim.Settings{Beta1: o.Beta1, Beta2: o.Beta2, Eps: o.Eps, WeightDecay: o.WeightDecay})
+	return optim.New(o.Optimizer, optim.Settings{Beta1: o.Beta1, Beta2: o.Beta2, Eps: o.Eps, WeightDecay: o.WeightDecay,
+		Momentum: o.Momentum, NeuronDecay: o.NeuronDecay, Rule: o.MuonRule, MuonRate: o.MuonRate, Cautious: o.Cautious})
 }
 
 // Evaluate is the [evaluate] table.
@@ -77,7 +83,8 @@ func Default() Config {
 		Task:       task.Default(),
 		Regularize: regularize.Config{Block: 1},
 		Train: Train{Steps: 1200, Batch: 64, Accumulate: 1, Seed: 1, Optimizer: "adamw", Rate: 4e-3, Warmup: 200, Schedule: "cosine", Warmdown: 0.4,
-			Beta1: 0.9, Beta2: 0.98, Eps: 1e-8, WeightDecay: 0.01, Clip: 1, Report: 10},
+			Beta1: 0.9, Beta2: 0.98, Eps: 1e-8, WeightDecay: 0.01,
+			Momentum: 0.95, MuonRule: optim.Match, MuonRate: 1, NeuronDecay: 0.95, Clip: 1, Report: 10},
 		Evaluate:   Evaluate{Every: 250, Examples: 256, Final: 2048},
 		Checkpoint: Checkpoint{Every: 500, Keep: 2},
 	}

@@ -125,7 +125,7 @@ var legal = map[string]string{
 	"train.steps": "77", "train.batch": "6", "train.accumulate": "2", "train.seed": "9223372036854775807", "train.optimizer": "adafactor", "train.rate": "3e-05",
 	"train.time": "90.5", "train.warmdown": "0.25",
 	"train.warmup": "9", "train.schedule": "linear", "train.final_rate": "0.1", "train.beta1": "0.5", "train.beta2": "0.75",
-	"train.eps": "1e-12", "train.weight_decay": "0.25", "train.clip": "0", "train.average": "0.999", "train.report": "3",
+	"train.eps": "1e-12", "train.weight_decay": "0.25", "train.clip": "0", "train.momentum": "0.5", "train.muon_rule": "keller", "train.muon_rate": "5", "train.cautious": "true", "train.neuron_decay": "0.75", "train.average": "0.999", "train.report": "3",
 	"evaluate.every": "11", "evaluate.examples": "12", "evaluate.final": "13",
 	"checkpoint.every": "14", "checkpoint.first": "true", "checkpoint.keep": "15",
 }
@@ -192,7 +192,7 @@ func TestSetErrors(t *testing.T) {
 		{"train.rate", "1e-50", `train.rate is 1e-50, which is 0 as a float32`},
 		{"regularize.lambda", "1e39", `regularize.lambda is 1e39, too large for a float32`},
 		{"model.bias", "perhaps", `model.bias is "perhaps", want true or false`},
-		{"train.optimizer", "sgd", `train.optimizer is "sgd", want adamw or adafactor`},
+		{"train.optimizer", "sgd", `train.optimizer is "sgd", want adamw, adafactor, muon or normuon`},
 		{"task.addition.operands", "2;4", `task.addition.operands is "2;4", want whole numbers with commas between, as in 2,4,8`},
 		{"task.addition.operands", "2,,4", `task.addition.operands is "2,,4", want whole numbers`},
 		{"train.lr", "1", `no key "train.lr"; did you mean "train.rate"?`},
@@ -340,7 +340,7 @@ func TestCheckErrors(t *testing.T) {
 		"task.name=chess", "train.steps=0", "train.batch=0", "train.batch=1048577", "train.accumulate=0", "train.accumulate=3", "train.seed=9223372036854775808",
 		"train.optimizer=sgd", "train.rate=-1", "train.rate=1e30", "train.rate=NaN", "train.warmup=-1", "train.schedule=step",
 		"train.final_rate=-0.1", "train.final_rate=1.1", "train.beta1=1", "train.beta2=-0.5", "train.beta2=NaN", "train.eps=0",
-		"train.weight_decay=-1", "train.weight_decay=Inf", "train.clip=-1", "train.clip=NaN", "train.average=1", "train.report=0",
+		"train.weight_decay=-1", "train.weight_decay=Inf", "train.clip=-1", "train.clip=NaN", "train.momentum=1", "train.muon_rule=best", "train.muon_rate=-1", "train.neuron_decay=1", "train.warmdown=1.1", "train.time=-1", "train.average=1", "train.report=0",
 		"evaluate.every=-1", "evaluate.examples=0", "evaluate.final=0", "checkpoint.every=-1", "checkpoint.keep=-1",
 	} {
 		key, value, _ := strings.Cut(c, "=")

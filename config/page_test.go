@@ -174,7 +174,7 @@ var pageTables = map[string]string{
 	"task.teacher":    "What a random transformer writes after a random prompt: its chain of thought, or the next token at each position. `coil theory cot --save RUN` and `coil theory looped --save RUN` make runs on it.",
 	"task.text":       "Prose in files, or the three books within coil: the target is the next token ([text.md](text.md)).",
 	"task.noise":      "Random tokens, from which nothing can be learnt; for measuring speed.",
-	"train":           "The optimizer and its schedule. AdamW's keys have no effect with Adafactor.",
+	"train":           "The optimizer and its schedule. Keys whose help begins with names of optimizers have no effect with others.",
 	"evaluate":        "Measurements on held-out examples during and after training.",
 	"checkpoint":      "What is saved, and when.",
 }

@@ -111,5 +111,6 @@ func Operations() []Op {
 		&CrossEntropy{}, &Exit{}, &ExitLoss{},
 		&Fill{}, &Add{}, &ColumnSums{}, &Sum{}, &Cosine{}, &CosineBackward{},
 		&ClipFactor{}, &AdamW{}, &Adafactor{}, &EMA{},
+		&Nesterov{}, &Normalize{}, &Quadratic{}, &NeuronScale{}, &Muon{},
 	}
 }

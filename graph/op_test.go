@@ -30,6 +30,7 @@ func newScene() scene { return scene{graph.NewRecorder(1, 1)} }
 // anyShape are the operands whose rows or columns no other operand prescribes.
 var anyShape = map[string]bool{
 	"fill.Y": true, "sum.X": true, "column sums.X rows": true, "sum of squares.X": true, "embedding.Table rows": true, "embedding at.Table rows": true, "embedding at.Positions rows": true, "embedding backward.DTable rows": true,
+	"neuron scale.X rows": true,
 }
 
 // optional are the operands that may be missing.
@@ -38,7 +39,7 @@ var optional = map[string]bool{
 	"layernorm.Bias": true, "layernorm.Stats": true, "rmsnorm.Stats": true, "layernorm backward.DGain": true, "layernorm backward.DBias": true,
 	"rmsnorm backward.DGain": true, "attention.LogSum": true, "hard attention.Chosen": true, "cached attention at.At": true, "rotary at.At": true, "embedding.Positions": true, "embedding backward.DTable": true,
 	"embedding backward.DPositions": true, "cross-entropy.Loss": true, "cross-entropy.Correct": true, "cross-entropy.DLogits": true, "cross-entropy.RowWeights": true, "add.B": true,
-	"cosine.Norms": true, "adamw.Factor": true, "adafactor.Factor": true, "average.Factor": true,
+	"cosine.Norms": true, "adamw.Factor": true, "adafactor.Factor": true, "average.Factor": true, "nesterov.By": true, "muon.Factor": true,
 }
 
 // TestShapes makes each operand of each operation a row or a column too large, or leaves it out: the recorder must report
@@ -206,6 +207,27 @@ func TestRules(t *testing.T) {
 		}},
 		{"adamw: M is strided", func(s scene) graph.Op {
 			return &graph.AdamW{X: s.tensor(2, 3), Grad: s.tensor(2, 3), M: s.tensor(2, 4).Columns(0, 3), V: s.tensor(2, 3)}
+		}},
+		{"muon: columns [1,3] and squares none", func(s scene) graph.Op {
+			return &graph.Muon{X: s.tensor(2, 3), M: s.tensor(2, 3), O: s.tensor(2, 3), Grad: s.tensor(2, 3), Columns: s.tensor(1, 3)}
+		}},
+		{"nesterov: U overlaps", func(s scene) graph.Op {
+			m := s.tensor(2, 3)
+			return &graph.Nesterov{Grad: s.tensor(2, 3), M: m, U: m}
+		}},
+		{"normalize: slack is 0", func(s scene) graph.Op {
+			return &graph.Normalize{X: s.tensor(2, 3), Squares: s.tensor(1, 1), Y: s.tensor(2, 3), Eps: 1}
+		}},
+		{"quadratic: Y overlaps", func(s scene) graph.Op {
+			a := s.tensor(3, 3)
+			return &graph.Quadratic{A: a, Square: s.tensor(3, 3), Y: a}
+		}},
+		{"neuron scale: the stats overlap", func(s scene) graph.Op {
+			x := s.tensor(3, 3)
+			return &graph.NeuronScale{X: x, V: s.tensor(1, 3), Stats: x, Eps: 1}
+		}},
+		{"neuron scale: eps is 0", func(s scene) graph.Op {
+			return &graph.NeuronScale{X: s.tensor(2, 3), V: s.tensor(1, 3), Stats: s.tensor(3, 3)}
 		}},
 		{"adafactor: clip is 0", func(s scene) graph.Op {
 			return &graph.Adafactor{X: s.tensor(1, 3), Grad: s.tensor(1, 3), ColV: s.tensor(1, 3)}

@@ -334,6 +334,16 @@ func (l *lowering) lower(op graph.Op) {
 		l.adafactor(o)
 	case *graph.EMA:
 		l.average(o)
+	case *graph.Nesterov:
+		l.nesterov(o)
+	case *graph.Normalize:
+		l.normalize(o)
+	case *graph.Quadratic:
+		l.quadratic(o)
+	case *graph.NeuronScale:
+		l.neuronScale(o)
+	case *graph.Muon:
+		l.muon(o)
 	default:
 		l.fail(fmt.Errorf("metal: no operation %s", op.Name()))
 	}

@@ -40,6 +40,7 @@ var subjectsOf = map[string][]string{
 	"norm":        {"norm"},
 	"partials":    {"pairs", "norm", "decay"},
 	"optimizer":   {"adamw", "adafactor", "average", "bad steps"},
+	"muon":        {"muon", "bad steps"},
 	"reduce":      {"sums", "cosine", "clip factor"},
 	"cached":      {"cached attention"},
 	"hard":        {"hard attention", "cached attention"},
@@ -202,7 +203,7 @@ func (f *mutatedFile) run(id uint32, x mutantTrial) (noticed string, err error) 
 		return "", err
 	}
 	defer func() { err = errors.Join(err, d.Device.Close()) }()
-	if (f.name == "journal" || f.name == "optimizer") && !x.bfloat {
+	if slices.Contains([]string{"journal", "optimizer", "muon"}, f.name) && !x.bfloat {
 		got, err := failures(d)
 		if f.failures == nil { // of id 0, which comes first
 			f.failures = got
@@ -326,6 +327,10 @@ func newUpdates(b *metal.Metal) *updates {
 	matrix := parameter(6, 7)
 	matrix.Rows, matrix.Cols, matrix.Stride = 2, 3, 3
 	r.Record(&graph.Adafactor{X: matrix, Grad: grad, RowV: parameter(2, 8), ColV: parameter(3, 9), Rate: rate, Beta: rate, Eps: 1e-30, Clip: 1})
+	by, momentum := parameter(6, 10), parameter(6, 11)
+	by.Rows, by.Cols, by.Stride = 2, 3, 3
+	momentum.Rows, momentum.Cols, momentum.Stride = 2, 3, 3
+	r.Record(&graph.Muon{X: by, M: momentum, O: grad, Grad: grad, Rate: rate, Beta: 0.9, Scale: 1})
 	r.Result(grad)
 	p, err := b.Compile(r)
 	if err != nil {

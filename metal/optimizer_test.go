@@ -51,6 +51,9 @@ func TestOptimizersAskTheGate(t *testing.T) {
 			"average": func(x, grad graph.Tensor, state func(n int) graph.Tensor) graph.Op {
 				return &graph.EMA{X: grad, Mean: x}
 			},
+			"muon": func(x, grad graph.Tensor, state func(n int) graph.Tensor) graph.Op {
+				return &graph.Muon{X: x, M: shaped(state(rows*cols), rows, cols, cols), O: grad, Grad: grad, Scale: 1, Beta: 0.5}
+			},
 			"adafactor": func(x, grad graph.Tensor, state func(n int) graph.Tensor) graph.Op {
 				return &graph.Adafactor{X: x, Grad: grad, RowV: state(rows), ColV: state(cols), Eps: 0.1, Clip: 1}
 			},

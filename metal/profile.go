@@ -40,7 +40,7 @@ func (p *program) Times() []backend.OpTime {
 		out = append(out, backend.OpTime{Name: op.Name(), Op: op, Calls: p.profiled * p.rec.Groups()})
 	}
 	for _, op := range p.rec.Update() {
-		out = append(out, backend.OpTime{Name: op.Name(), Op: op, Calls: p.profiled})
+		out = append(out, backend.OpTime{Name: op.Name(), Op: op, Update: true, Calls: p.profiled})
 	}
 	out = append(out, backend.OpTime{Name: "clear and copy", Calls: p.profiled})
 	for i, seconds := range p.times {

@@ -145,12 +145,15 @@ func configurations() map[string]config.Config {
 	factored := tiny()
 	factored.Train.Optimizer, factored.Train.Rate = "adafactor", 1e-2
 
+	muon := tiny()
+	muon.Train.Optimizer, muon.Train.Cautious, muon.Train.Average, muon.Model.Activation = "normuon", true, 0.9, "swiglu"
+
 	plain := tiny()
 	plain.Model.Norm, plain.Model.Activation, plain.Model.Positions = "none", "relu", "learned"
 
 	exit := tiny()
 	exit.Model.Layers, exit.Loops.Exit, exit.Loops.ExitBeta = "1x3", "learned", 0.1
-	return map[string]config.Config{"looped": looped, "middle-looped": middle, "regularized": regularized, "adafactor": factored, "learned exit": exit,
+	return map[string]config.Config{"looped": looped, "middle-looped": middle, "regularized": regularized, "adafactor": factored, "normuon": muon, "learned exit": exit,
 		"no norms": plain}
 }
 

@@ -17,7 +17,9 @@ type Parameter struct {
 	Rows, Cols int
 	Offset     int
 	Decay      bool // matrices decay; biases, gains and the injection that decays the state do not
-	init       func(data []float32, rng *rand.Rand)
+	// Parts are the columns of each of the matrices side by side, of a matrix inside a block: queries, keys and values; gate and up.
+	Parts []int
+	init  func(data []float32, rng *rand.Rand)
 }
 
 // Size is the number of values.
@@ -97,8 +99,13 @@ func (m *Model) layout() {
 	vector := func(name string, n int, v float32) {
 		vectors = append(vectors, Parameter{Name: name, Rows: 1, Cols: n, init: constant(v)})
 	}
-	linear := func(name string, in, out int, biased bool) {
+	linear := func(name string, in int, biased bool, parts ...int) {
+		out := 0
+		for _, n := range parts {
+			out += n
+		}
 		matrix(name+".weight", in, out, normal)
+		matrices[len(matrices)-1].Parts = parts
 		if biased {
 			vector(name+".bias", out, 0)
 		}
@@ -119,22 +126,22 @@ func (m *Model) layout() {
 	for i := range m.Architecture.Layers() {
 		name := fmt.Sprintf("layers.%d.", i)
 		norm(name + "attention.norm")
-		linear(name+"attention.qkv", d, heads.Columns(), c.Bias && c.QKVBias)
+		linear(name+"attention.qkv", d, c.Bias && c.QKVBias, heads.Keys(), heads.Values()-heads.Keys(), heads.Columns()-heads.Values())
 		if c.QKNorm {
 			vector(name+"attention.q_norm.gain", heads.Width, 1)
 			vector(name+"attention.k_norm.gain", heads.Width, 1)
 		}
-		linear(name+"attention.out", heads.Heads*heads.Width, d, c.Bias)
+		linear(name+"attention.out", heads.Heads*heads.Width, c.Bias, d)
 		if c.NormPlace == SandwichNorm {
 			norm(name + "attention.norm_out")
 		}
 		norm(name + "feedforward.norm")
-		hidden := c.Hidden
+		hidden := []int{c.Hidden}
 		if c.gated() {
-			hidden *= 2 // gate and up, side by side
+			hidden = append(hidden, c.Hidden) // gate and up, side by side
 		}
-		linear(name+"feedforward.in", d, hidden, c.Bias)
-		linear(name+"feedforward.out", c.Hidden, d, c.Bias)
+		linear(name+"feedforward.in", d, c.Bias, hidden...)
+		linear(name+"feedforward.out", c.Hidden, c.Bias, d)
 		if c.NormPlace == SandwichNorm {
 			norm(name + "feedforward.norm_out")
 		}

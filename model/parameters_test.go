@@ -208,3 +208,36 @@ func TestWeightGroupsCoverTheLayers(t *testing.T) {
 		}
 	})
 }
+
+// The parts of the matrices inside blocks are the matrices that the groups of weights name, and no other parameter has any.
+func TestParts(t *testing.T) {
+	forEachCase(t, func(t *testing.T, c reference.Case) {
+		m := newModel(t, c)
+		r := graph.NewRecorder(1, 1)
+		arena := r.Parameter(newBuffer(t, newCPU(t, 1), make([]float32, m.Size)))
+		want := map[graph.Tensor]string{}
+		for _, g := range m.WeightGroups() {
+			for _, view := range g.Views(arena) {
+				want[view] = g.Name
+			}
+		}
+		views := m.Views(arena)
+		for i, p := range m.Parameters {
+			from := 0
+			for _, n := range p.Parts {
+				view := views[i].Columns(from, from+n)
+				if want[view] == "" {
+					t.Errorf("columns %d to %d of %s are of no group of weights", from, from+n, p.Name)
+				}
+				delete(want, view)
+				from += n
+			}
+			if from != 0 && from != p.Cols {
+				t.Errorf("the parts of %s have %d columns, want %d", p.Name, from, p.Cols)
+			}
+		}
+		for _, name := range want {
+			t.Errorf("a matrix of %s is no part of a parameter", name)
+		}
+	})
+}

@@ -27,6 +27,8 @@ type Parameter struct {
 	Name       string
 	Rows, Cols int
 	Decay      bool // whether weight decay applies to it
+	// Parts are the columns of each of the matrices that it holds side by side, if they are matrices inside a block; otherwise nil.
+	Parts []int
 }
 
 // State is a tensor that an optimizer keeps for a parameter.
@@ -57,6 +59,13 @@ type Update struct {
 type Settings struct {
 	Beta1, Beta2, Eps float64
 	WeightDecay       float64 // of parameters that decay, times the learning rate
+
+	// Of Muon and NorMuon.
+	Momentum    float64
+	NeuronDecay float64 // of the moments of neurons
+	Rule        Rule
+	MuonRate    float64 // of matrices inside blocks, relative to that of all other parameters
+	Cautious    bool    // no weight decays against its update
 }
 
 // kind is an optimizer that can be chosen.
@@ -66,9 +75,16 @@ type kind struct {
 	make func(Settings) Optimizer
 }
 
+var (
+	adamwKeys = []string{"train.beta1", "train.beta2", "train.eps"}
+	muonKeys  = []string{"train.momentum", "train.muon_rule", "train.muon_rate", "train.cautious"}
+)
+
 var kinds = []kind{
-	{"adamw", []string{"train.beta1", "train.beta2", "train.eps"}, newAdamW},
+	{"adamw", adamwKeys, newAdamW},
 	{"adafactor", nil, newAdafactor},
+	{"muon", slices.Concat(adamwKeys, muonKeys), newMuon},
+	{"normuon", slices.Concat(adamwKeys, muonKeys, []string{"train.neuron_decay"}), newNorMuon},
 }
 
 // Name is the name of an optimizer.

@@ -43,6 +43,9 @@ func TestKinds(t *testing.T) {
 	for _, ops := range [][]graph.Op{rec.Body(), rec.Update()} {
 		for _, op := range ops {
 			seen[backend.OpTime{Op: op}.Kind()] = true
+			if kind := (backend.OpTime{Op: op, Update: true}).Kind(); kind != graph.KindUpdate {
+				t.Errorf("%s in the update is of kind %s", op.Name(), kind)
+			}
 		}
 	}
 	if len(seen) != len(graph.Kinds) {

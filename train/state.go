@@ -60,7 +60,7 @@ func momentsOf(o optim.Optimizer, parameters []optim.Parameter) []*moment {
 func optimized(m *model.Model) []optim.Parameter {
 	var ps []optim.Parameter
 	for _, p := range m.Parameters {
-		ps = append(ps, optim.Parameter{Name: p.Name, Rows: p.Rows, Cols: p.Cols, Decay: p.Decay})
+		ps = append(ps, optim.Parameter{Name: p.Name, Rows: p.Rows, Cols: p.Cols, Decay: p.Decay, Parts: p.Parts})
 	}
 	return ps
 }

@@ -179,6 +179,13 @@ var variants = map[string]func(*config.Config){
 	"adamw":     func(*config.Config) {},
 	"adafactor": func(c *config.Config) { c.Train.Optimizer = "adafactor" },
 	"average":   func(c *config.Config) { c.Train.Average = 0.9 },
+	"muon, average": func(c *config.Config) {
+		c.Train.Optimizer, c.Train.Average, c.Model.Activation, c.Model.Layers = "muon", 0.9, "swiglu", "2x2"
+	},
+	"normuon, a schedule of loops": func(c *config.Config) {
+		c.Train.Optimizer, c.Train.Cautious, c.Train.Schedule = "normuon", true, "trapezoid"
+		c.Loops.Schedule = "1@0..2@0.5"
+	},
 	"random loops": func(c *config.Config) {
 		c.Loops.RandomMean, c.Loops.RandomMax, c.Model.LoopEmbedding = 2, 4, true
 	},
@@ -423,7 +430,8 @@ func TestTrainingWorks(t *testing.T) {
 }
 
 // In the first step the moments are the gradient's own, so each weight moves by the rate, and by its decay. (Of
-// adafactor that holds for vectors, whose moment is not factored.)
+// adafactor that holds for vectors, whose moment is not factored; the matrices inside blocks that Muon updates move by a fifth of
+// the rate in the root mean square.)
 func TestFirstStep(t *testing.T) {
 	for _, optimizer := range optim.Names() {
 		c := tiny()
@@ -454,6 +462,17 @@ func TestFirstStep(t *testing.T) {
 				if want := before[i]/11 + after[i]*10/11; math.Abs(float64(average[i]-want)) > 1e-6 {
 					t.Fatalf("%s: %s: from %g to %g the average is %g, want %g", optimizer, p.Name, before[i], after[i], average[i], want)
 				}
+			}
+			if p.Parts != nil && (optimizer == "muon" || optimizer == "normuon") {
+				var squares float64
+				for i := p.Offset; i < p.Offset+p.Size(); i++ {
+					by := float64(after[i]-before[i]) + rate*c.Train.WeightDecay*float64(before[i])
+					squares += by * by
+				}
+				if rms := math.Sqrt(squares/float64(p.Size())) / rate; rms < 0.15 || rms > 0.23 {
+					t.Errorf("%s: %s moved by %g times the rate", optimizer, p.Name, rms)
+				}
+				continue
 			}
 			if moved < p.Size()/2 { // the others have hardly a gradient: a bias of keys, say
 				t.Errorf("%s: %s: %d of %d values moved by the rate", optimizer, p.Name, moved, p.Size())

@@ -78,6 +78,7 @@ func matmulCases(s *suite) {
 		s.inUpdate("%s of many tiles", f.name).matmul(830, 801, 3+i, f.transA, f.transB, i == 1, false, true)
 		s.inUpdate("%s of few tiles, and deep", f.name).matmul(40, 36, 1100+3*i, f.transA, f.transB, i != 1, i == 1, i == 0)
 	}
+	s.inUpdate("TN, only the product").matmul(70, 150, 90, true, false, false, false, false)
 	s.inUpdate("NN of whole tiles").matmul(832, 832, 16, false, false, false, true, false)
 	// So wide that a GPU processes C in strips of tiles; the last strip is narrower whether tiles have 32 columns or 64.
 	for i, f := range forms {

@@ -66,6 +66,7 @@ func subjects() []subject {
 		{"adamw", adamwCases, of((*reference).adamw)},
 		{"adafactor", adafactorCases, of((*reference).adafactor)},
 		{"average", averageCases, of((*reference).average)},
+		{"muon", muonCases, of((*reference).nesterov).and(of((*reference).normalize)).and(of((*reference).quadratic)).and(of((*reference).neuronScale)).and(of((*reference).muon))},
 		{"rows", rowCases, nil},
 		{"scalars", scalarCases, nil},
 		{"buffers", bufferCases, nil},

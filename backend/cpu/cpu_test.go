@@ -175,6 +175,19 @@ func everything(t testing.TB, b backend.Backend, sequences, groups int) *recordi
 		}
 		r.Record(&graph.EMA{X: w, Mean: state(w.Rows, w.Cols), Factor: factor, Decay: decay})
 		r.Record(&graph.Matmul{A: w, B: grads[i], C: r.Temporary(w.Rows, w.Rows), TransB: true})
+		u, stats, gram := r.Temporary(w.Rows, w.Cols), r.Temporary(3, w.Cols), r.Temporary(w.Cols, w.Cols)
+		m := state(w.Rows, w.Cols)
+		for _, op := range []graph.Op{
+			&graph.Nesterov{Grad: grads[i], M: m, By: factor, U: u, Beta: 0.9},
+			&graph.Matmul{A: u, B: u, C: gram, TransA: true},
+			&graph.Quadratic{A: gram, Square: gram, Y: r.Temporary(w.Cols, w.Cols), C0: 1, C1: -1, C2: 0.5},
+			&graph.NeuronScale{X: u, V: state(1, w.Cols), Stats: stats, Beta: 0.9, Eps: 1e-8},
+			&graph.Sum{X: stats.RowRange(2, 3), Y: squares, Alpha: 1},
+			&graph.Normalize{X: u, Squares: squares, Y: u, Slack: 1, Eps: 1e-7},
+			&graph.Muon{X: w, M: m, O: u, Grad: grads[i], Factor: factor, Columns: stats.RowRange(1, 2), Squares: squares, Rate: rate, Beta: 0.9, Scale: 1},
+		} {
+			r.Record(op)
+		}
 	}
 	r.Result(sums)
 	r.Result(norm)

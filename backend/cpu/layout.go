@@ -18,6 +18,7 @@ type layout struct {
 	tables                map[turnKey]*turnTable
 	scratch               int // floats of scratch a worker
 	gemm                  gemm.Need
+	updateGemm            gemm.Need // of the update alone, which all workers run
 }
 
 // layout places everything and lowers every operation to a function over slices.
@@ -67,6 +68,9 @@ func (c *CPU) layout(r *graph.Recorder) (*layout, error) {
 	workers := int64(min(c.info.Workers, l.replicas))
 	p.memory.Accumulators = int64(l.replicas) * int64(l.accumulators) * 4
 	p.memory.Activations = workers*int64(l.groupArena)*4 + int64(l.stepArena)*4
+	if l.updateGemm != (gemm.Need{}) {
+		p.memory.Workspace += (int64(c.info.Workers) - workers) * int64(l.updateGemm.Len()) * 4
+	}
 	p.memory.Workspace += (workers*int64(l.gemm.Len()) + int64(c.info.Workers)*int64(l.scratch)) * 4
 	for key := range l.tables {
 		p.memory.Workspace += int64(key.len()) * 4
@@ -84,6 +88,9 @@ func (l *layout) lower() error {
 	add := func(op graph.Op) (kernel, error) {
 		k, err := lw.lower(op)
 		l.scratch, l.gemm = max(l.scratch, k.scratch), l.gemm.Max(k.matmul)
+		if lw.inUpdate {
+			l.updateGemm = l.updateGemm.Max(k.matmul)
+		}
 		return k, err
 	}
 	for _, op := range p.rec.Body() {
@@ -143,7 +150,11 @@ func (c *CPU) Compile(r *graph.Recorder) (backend.Program, error) {
 		p.workers = append(p.workers, &worker{arena: gemm.Aligned(l.groupArena), step: step, scratch: gemm.Aligned(l.scratch), gemm: gemm.NewScratch(l.gemm)})
 	}
 	for len(p.workers) < c.info.Workers { // these only help in the update
-		p.workers = append(p.workers, &worker{step: step, scratch: gemm.Aligned(l.scratch)})
+		w := &worker{step: step, scratch: gemm.Aligned(l.scratch)}
+		if l.updateGemm != (gemm.Need{}) {
+			w.gemm = gemm.NewScratch(l.updateGemm)
+		}
+		p.workers = append(p.workers, w)
 	}
 	for _, w := range p.packed {
 		w.memory = gemm.Aligned(c.gemm.PackedLen(w.k, w.n))

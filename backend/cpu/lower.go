@@ -83,6 +83,16 @@ func (l *lowering) lower(op graph.Op) (kernel, error) {
 		return l.adafactor(o), nil
 	case *graph.EMA:
 		return l.average(o), nil
+	case *graph.Nesterov:
+		return l.nesterov(o), nil
+	case *graph.Normalize:
+		return l.normalize(o), nil
+	case *graph.Quadratic:
+		return l.quadratic(o), nil
+	case *graph.NeuronScale:
+		return l.neuronScale(o), nil
+	case *graph.Muon:
+		return l.muon(o), nil
 	}
 	return kernel{}, fmt.Errorf("cpu: no operation %s", op.Name())
 }

@@ -11,6 +11,9 @@ func (l *lowering) matmul(o *graph.Matmul) kernel {
 	g := l.p.c.gemm
 	epilogue, apart := l.epilogue(o), productApart(o)
 	scratch := l.matmulScratch(o)
+	if l.inUpdate && epilogue == nil && !o.Sums.Exists() {
+		return l.spreadMatmul(o)
+	}
 	if o.TransA {
 		over, sums, v := l.writesFirst(o), l.matrix(o.Sums), l.p.c.vec
 		return once(func(w *worker) {
@@ -59,6 +62,35 @@ func (l *lowering) matmul(o *graph.Matmul) kernel {
 		memory := cut(&scratch, g.PackedLen(k, n))
 		rows(w, g.Pack(memory, o.TransB, k, n, b.at(w), b.stride), scratch)
 	}).needs(scratch, g.NeedMul())
+}
+
+// updateColumns is about how many columns of C a part of a product in the update makes.
+const updateColumns = 64
+
+// spreadMatmul is a product in the update: there its parts, which depend on its shape alone, are spread over the workers.
+func (l *lowering) spreadMatmul(o *graph.Matmul) kernel {
+	a, b, c := l.matrix(o.A), l.matrix(o.B), l.matrix(o.C)
+	m, n, k := o.Shape()
+	g := l.p.c.gemm
+	width := (updateColumns + g.PanelWidth() - 1) / g.PanelWidth() * g.PanelWidth()
+	part := kernel{parts: (n + width - 1) / width}
+	if o.TransA {
+		part.run = func(w *worker, part int) {
+			lo := part * width
+			g.MulTN(&w.gemm, m, min(width, n-lo), k, a.at(w), a.stride, b.at(w)[lo:], b.stride, c.at(w)[lo:], c.stride, o.Accumulate)
+		}
+		return part.needs(0, g.NeedTN(m, min(width, n), k))
+	}
+	part.run = func(w *worker, part int) {
+		lo := part * width
+		from := lo // of B
+		if o.TransB {
+			from *= b.stride
+		}
+		packed := g.Pack(w.scratch[:g.PackedLen(k, min(width, n-lo))], o.TransB, k, min(width, n-lo), b.at(w)[from:], b.stride)
+		g.Mul(&w.gemm, m, a.at(w), a.stride, packed, c.at(w)[lo:], c.stride, o.Accumulate)
+	}
+	return part.needs(g.PackedLen(k, min(width, n)), g.NeedMul())
 }
 
 // packKey names a packed weight.

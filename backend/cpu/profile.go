@@ -36,7 +36,7 @@ func (p *program) Times() []backend.OpTime {
 	}
 	out = append(out, backend.OpTime{Name: "add up gradients", Calls: p.stepCalls, Seconds: workers * p.addTime.Seconds()})
 	for i, op := range p.rec.Update() {
-		out = append(out, backend.OpTime{Name: op.Name(), Op: op, Calls: p.stepCalls, Seconds: workers * p.updateTimes[i].Seconds()})
+		out = append(out, backend.OpTime{Name: op.Name(), Op: op, Update: true, Calls: p.stepCalls, Seconds: workers * p.updateTimes[i].Seconds()})
 	}
 	return out
 }

@@ -211,7 +211,11 @@ func printMeasurements(w io.Writer, m *measurements) {
 	}
 	for _, set := range m.Operations {
 		rows := [][]string{{set.Name, "calls", "ms", "of time", "of peak"}}
+		update := 0.0
 		for _, o := range set.Ops {
+			if o.Update {
+				update += o.Share
+			}
 			if o.Share < 0.001 {
 				continue
 			}
@@ -221,7 +225,7 @@ func printMeasurements(w io.Writer, m *measurements) {
 			}
 			rows = append(rows, []string{o.Name, fmt.Sprint(o.Calls), format.Fixed(1e3*o.Seconds, 2), format.Percent(o.Share, 1), peak})
 		}
-		fmt.Fprintf(w, "\nOperations of a training step, on all workers together\n%s", table(rows))
+		fmt.Fprintf(w, "\nOperations of a training step, on all workers together\n%sthe update of the weights takes %s of the time\n", table(rows), format.Percent(update, 1))
 	}
 	if len(m.Steps) > 0 {
 		rows := [][]string{{"step", "model", "ms", "tokens/s", "FLOP/s", "of peak", "memory"}}

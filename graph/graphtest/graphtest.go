@@ -66,5 +66,10 @@ func Examples(r *graph.Recorder) []graph.Op {
 		&graph.Adafactor{X: m(2, 3), Grad: m(2, 3), RowV: m(1, 2), ColV: m(1, 3), Factor: one(), Rate: r.Scalar(), Beta: r.Scalar(), Clip: 1},
 		&graph.Adafactor{X: m(1, 3), Grad: m(1, 3), ColV: m(1, 3), Factor: one(), Rate: r.Scalar(), Beta: r.Scalar(), Clip: 1},
 		&graph.EMA{X: m(2, 3), Mean: m(2, 3), Factor: one(), Decay: r.Scalar()},
+		&graph.Nesterov{Grad: m(2, 3), M: m(2, 3), By: one(), U: m(2, 3), Beta: 0.9},
+		&graph.Normalize{X: m(2, 3), Squares: one(), Y: m(2, 3), Slack: 1, Eps: 1e-7},
+		&graph.Quadratic{A: m(3, 3), Square: m(3, 3), Y: m(3, 3)},
+		&graph.NeuronScale{X: m(2, 3), V: m(1, 3), Stats: m(3, 3), Beta: 0.9, Eps: 1e-8},
+		&graph.Muon{X: m(2, 3), M: m(2, 3), O: m(2, 3), Grad: m(2, 3), Factor: one(), Columns: m(1, 3), Squares: one(), Rate: r.Scalar(), Beta: 0.9},
 	}
 }
