@@ -4,15 +4,25 @@ import (
 	"errors"
 	"math"
 	"testing"
+	"time"
 
 	"coil/config"
 	"coil/run"
 )
 
+// ticking is a clock that goes on by 1/64 s whenever it is read: so long takes a step.
+func ticking() func() time.Time {
+	at := time.Now()
+	return func() time.Time {
+		at = at.Add(time.Second / 64)
+		return at
+	}
+}
+
 // timed is a run that ends by its budget of time, long before its steps are done.
 func timed() config.Config {
 	c := tiny()
-	c.Train.Steps, c.Train.Warmup, c.Train.Time, c.Train.Report = 1_000_000, 4, 0.1, 3
+	c.Train.Steps, c.Train.Warmup, c.Train.Time, c.Train.Report = 1_000_000, 4, 10.0/64, 3
 	c.Train.Schedule, c.Evaluate.Every, c.Checkpoint.Every = "linear", 0, 0
 	return c
 }
@@ -48,10 +58,13 @@ func wantExplained(t *testing.T, c config.Config, r *run.Run) int {
 func TestTime(t *testing.T) {
 	c := timed()
 	r := newRun(t, c)
-	if err := newTrainer(t, c, 1).Run(r, after(4)); !errors.Is(err, ErrStopped) {
+	tr := newTrainer(t, c, 1)
+	tr.now = ticking()
+	if err := tr.Run(r, after(4)); !errors.Is(err, ErrStopped) {
 		t.Fatal(err)
 	}
-	tr := resume(t, c, r, 1)
+	tr = resume(t, c, r, 1)
+	tr.now = ticking()
 	stopped := tr.Done()
 	if err := tr.Run(r, nil); err != nil {
 		t.Fatal(err)
@@ -71,17 +84,17 @@ func TestTime(t *testing.T) {
 			t.Errorf("it ended at step %d after %g s, want %g", tr.Done(), h.Seconds, seconds)
 		}
 	}
-	check(0.1)
-	if tr.Done() <= stopped {
-		t.Errorf("it was stopped at step %d and ended at step %d", stopped, tr.Done())
+	check(10.0 / 64)
+	if tr.Done() != 10 || stopped == 0 || stopped >= 10 {
+		t.Errorf("it was stopped at step %d and ended at step %d, want 10", stopped, tr.Done())
 	}
-	ended := tr.Done()
-	c.Train.Time = 0.15
+	c.Train.Time = 15.0 / 64
 	tr = resume(t, c, r, 1)
+	tr.now = ticking()
 	if err := tr.Run(r, nil); err != nil {
 		t.Fatal(err)
 	}
-	if h, _ := r.History(); !h.Ended() || h.Seconds < 0.15 || tr.Done() <= ended {
-		t.Errorf("with more time it ended at step %d after %g s", tr.Done(), h.Seconds)
+	if h, _ := r.History(); !h.Ended() || tr.Done() != 15 {
+		t.Errorf("with more time it ended at step %d after %g s, want step 15", tr.Done(), h.Seconds)
 	}
 }

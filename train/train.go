@@ -40,9 +40,10 @@ type Trainer struct {
 	done      int            // steps that are done
 	loops     int            // of the newest of them, by a schedule of loops; else the model's own
 	tokens    float64
-	seconds   float64 // of training
-	share     float64 // of train.time by which the next step's rate goes: that of the seconds in the newest setup or train event
-	saved     int     // step of the last checkpoint, -1 if there is none
+	seconds   float64          // of training
+	share     float64          // of train.time by which the next step's rate goes: that of the seconds in the newest setup or train event
+	saved     int              // step of the last checkpoint, -1 if there is none
+	now       func() time.Time // by which the steps are timed
 	report    func(Report)
 	last      Metrics // the last that were finite
 	steering  pendingCommands
@@ -82,7 +83,7 @@ func New(c config.Config, b backend.Backend, report func(Report)) (*Trainer, err
 	if err := task.Prepare(tk, nil); err != nil {
 		return nil, err
 	}
-	t := &Trainer{Config: c, Model: m, Task: tk, backend: b, report: report, steps: map[int]*compiledStep{}, saved: -1, loops: m.Architecture.Count(),
+	t := &Trainer{Config: c, Model: m, Task: tk, backend: b, report: report, steps: map[int]*compiledStep{}, saved: -1, loops: m.Architecture.Count(), now: time.Now,
 		tracer: theory.NewTracer(c.Task, m)}
 	if t.state, err = newState(b, m, c.Train); err != nil {
 		return nil, t.advise(err)
@@ -401,7 +402,7 @@ func (t *Trainer) loop() error {
 	var flying []inFlight
 	held := false // no step starts before pending commands are done
 	for len(flying) > 0 || !t.ended() {
-		begin := time.Now()
+		begin := t.now()
 		for !held && t.mayStart(len(flying)) {
 			f, err := t.start(data, t.done+len(flying), flying)
 			if err != nil {
@@ -431,7 +432,7 @@ func (t *Trainer) loop() error {
 		}
 		t.activity.done(t.done)
 		t.tokens += float64(t.batchTokens())
-		took := time.Since(begin)
+		took := t.now().Sub(begin)
 		t.seconds += took.Seconds()
 		w.add(&m, took, f.waited)
 		if err := t.ask(); err != nil {
