@@ -96,7 +96,7 @@ func configured(t testing.TB) []named {
 		task, err := c.New()
 		add(c, task, err)
 	}
-	for _, name := range Names() {
+	for _, name := range []string{"p-hop", "group-word"} { // TestStart has all tasks
 		c := Default()
 		c.Name, c.Start = Name(name), 2
 		if name == "text" { // has no #: see TestStart
