@@ -86,7 +86,7 @@ func TestBackendsAgreeWithTheExecutor(t *testing.T) {
 			return NewLooped(LoopedConfig{Shape: shape, Schedule: []int{1, 0, 1, 1}, Vocabulary: 6, Length: 7, Scale: 0.5, Examples: 2, Seed: 1})
 		},
 		"unroll": func() (*Construction, error) {
-			return NewUnrolled(UnrolledConfig{Architecture: loop.Architecture{K: 2, Loops: []int{3}}, Shape: shape, Vocabulary: 6, Length: 7, Scale: 0.5, Examples: 1, Seed: 1})
+			return NewUnrolled(UnrolledConfig{Architecture: loop.Equal(2, 3), Shape: shape, Vocabulary: 6, Length: 7, Scale: 0.5, Examples: 1, Seed: 1})
 		},
 	}
 	t.Run("cpu", func(t *testing.T) {
