@@ -105,7 +105,7 @@ func (a *addedTokens) split(text []byte, token func(int32), between func([]byte)
 			continue
 		}
 		if t.LStrip {
-			begin = max(done, a.trim(text[:begin]))
+			begin = a.trim(text[:begin]) // it may be before done, if the token before takes the same spaces
 		}
 		if t.RStrip {
 			end += a.classes.with(text[end:], space)

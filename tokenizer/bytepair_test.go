@@ -110,6 +110,20 @@ func TestDecodeErrors(t *testing.T) {
 	}
 }
 
+// Special tokens have no length, and added tokens that stand for text have that of their name.
+func TestAddedLength(t *testing.T) {
+	b := parseFile(t, "testdata/gpt2.json")
+	for _, a := range b.added {
+		want := len(a.Content)
+		if a.Special {
+			want = 0
+		}
+		if got := b.Length(a.ID); got != want {
+			t.Errorf("%s has length %d, want %d", a.Content, got, want)
+		}
+	}
+}
+
 // Identities differ where tokens may.
 func TestIdentity(t *testing.T) {
 	seen := map[string]string{}

