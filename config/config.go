@@ -46,7 +46,7 @@ type Train struct {
 	Eps         float64    `toml:"eps" help:"adamw, and what muon leaves to it: added to the square root of the second moment" limits:"[1e-30,1]" also:"epsilon,adam_eps,adam_epsilon"` // with 0, a weight that has never had a gradient would become 0/0
 	WeightDecay float64    `toml:"weight_decay" help:"decay of weight matrices, times the learning rate" limits:"[0,1e6]" also:"wd,decay,l2"`
 	Momentum    float64    `toml:"momentum" help:"muon, normuon: decay of the momentum" limits:"[0,1)" also:"muon_momentum,mu"`
-	MuonRule    optim.Rule `toml:"muon_rule" help:"muon, normuon: match, 0.2·√max(inputs, outputs) as in AdamW's rates, or keller, √max(1, outputs/inputs)"`
+	MuonRule    optim.Rule `toml:"muon_rule" help:"muon, normuon: match, 0.2·sqrt(max(inputs, outputs)) as in AdamW's rates, or keller, sqrt(max(1, outputs/inputs))"`
 	MuonRate    float64    `toml:"muon_rate" help:"muon, normuon: learning rate of matrices inside blocks, relative to train.rate, which AdamW uses for the others" limits:"[0,1e6]" also:"muon_lr,matrix_lr"`
 	Cautious    bool       `toml:"cautious" help:"muon, normuon: no weight decays against its update" also:"cautious_weight_decay"`
 	NeuronDecay float64    `toml:"neuron_decay" help:"normuon: decay of the second moments of neurons" limits:"[0,1)"`
