@@ -121,7 +121,7 @@ var legal = map[string]string{
 	"task.teacher.write": "0", "task.teacher.layers": "3", "task.teacher.schedule": "0,2,1,1", "task.teacher.width": "8", "task.teacher.heads": "1", "task.teacher.head_width": "4",
 	"task.teacher.hidden": "12", "task.teacher.scale": "0", "task.teacher.weights": "7", "task.noise.vocabulary": "10", "task.noise.length": "20",
 	"task.text.files": "a.txt,b/*.jsonl", "task.text.field": "story", "task.text.separator": "<|end|>", "task.text.held_out": "0.25",
-	"task.text.held_out_files": "c", "task.text.length": "64", "task.text.packing": "best-fit", "task.text.skip_bad": "true",
+	"task.text.held_out_files": "c", "task.text.length": "64", "task.text.packing": "best-fit", "task.text.skip_bad": "true", "task.text.tokenizer": "t.json", "task.text.tokenizer_end": "<eos>", "task.text.tokenizer_pattern": "gpt-2", "task.text.tokenizer_slow": "true",
 	"train.steps": "77", "train.batch": "6", "train.accumulate": "2", "train.seed": "9223372036854775807", "train.optimizer": "adafactor", "train.rate": "3e-05",
 	"train.time": "90.5", "train.warmdown": "0.25",
 	"train.warmup": "9", "train.schedule": "linear", "train.final_rate": "0.1", "train.beta1": "0.5", "train.beta2": "0.75",

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"coil/config/schema"
+	"coil/tokenizer"
 )
 
 // Config is the [task] table: the name of the task, what is in front of its sequences, and a table for each task. Its tables are
@@ -123,18 +124,27 @@ func (c Config) New() (Task, error) {
 
 // Absolute makes the paths of files absolute, so that they mean the same in every folder.
 func (c *Config) Absolute() error {
-	for _, paths := range []*[]string{&c.Text.Files, &c.Text.HeldOut} {
-		absolute := make([]string, len(*paths))
-		for i, path := range *paths {
-			a, err := filepath.Abs(path)
-			if err != nil {
-				return fmt.Errorf("%s has no absolute path, as the current folder is gone: change to one that exists", path)
-			}
-			absolute[i] = a
+	absolute := func(path string) (string, error) {
+		a, err := filepath.Abs(path)
+		if err != nil {
+			return "", fmt.Errorf("%s has no absolute path, as the current folder is gone: change to one that exists", path)
 		}
-		*paths = absolute
+		return a, nil
 	}
-	return nil
+	var err error
+	for _, paths := range []*[]string{&c.Text.Files, &c.Text.HeldOut} {
+		all := make([]string, len(*paths))
+		for i, path := range *paths {
+			if all[i], err = absolute(path); err != nil {
+				return err
+			}
+		}
+		*paths = all
+	}
+	if file := &c.Text.Tokenizer; *file != "" && *file != tokenizer.BytesName {
+		*file, err = absolute(*file)
+	}
+	return err
 }
 
 // named turns errors of a task, such as "p-hop: hops = 60, want …", into errors of its table.

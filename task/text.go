@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -28,6 +29,11 @@ type Text struct {
 	Share float64 `toml:"held_out" help:"share of the documents held out, chosen by a hash of their text" limits:"[0,0.9]"`
 	// HeldOut names files that are held out instead.
 	HeldOut []string `toml:"held_out_files" help:"files, folders and patterns held out instead of a share"`
+	// Tokenizer makes the tokens, with the end, pattern and slow of [tokenizer.Config].
+	Tokenizer string `toml:"tokenizer" help:"bytes, or the path of a tokenizer.json or .tiktoken file" also:"tokenizer_file,tokenizer_path,tokenizer_name"`
+	End       string `toml:"tokenizer_end" help:"the token after each document; empty for the usual ones, such as <|endoftext|>"`
+	Pattern   string `toml:"tokenizer_pattern" help:"how a .tiktoken file that coil does not know splits text: gpt-2, llama-3, qwen, smollm, cl100k or o200k"`
+	Slow      bool   `toml:"tokenizer_slow" help:"use a general regular expression for a pattern that has no scanner"`
 	// Length is the number of tokens of a sequence.
 	Length int `toml:"length" help:"tokens of a sequence, 2 to 65536" limits:"[2,65536]"`
 	// Packing is how documents are put into sequences.
@@ -54,7 +60,7 @@ func (Packing) Help() string {
 
 // SetDefault sets all keys to their defaults.
 func (c *Text) SetDefault() {
-	*c = Text{Files: []string{}, Field: "text", Share: 0.05, HeldOut: []string{}, Length: 256, Packing: Stream}
+	*c = Text{Files: []string{}, Field: "text", Share: 0.05, HeldOut: []string{}, Tokenizer: tokenizer.BytesName, Length: 256, Packing: Stream}
 }
 
 // Check returns an error if c is impossible, as far as it can know without reading the files.
@@ -69,16 +75,24 @@ func (c Text) Check() error {
 		return schema.Errorf("text.held_out", " is 0, and text.held_out_files is empty: then nothing could be measured")
 	case c.Field == "":
 		return schema.Errorf("text.field", " is empty, want the name of a field")
+	case c.Tokenizer == "":
+		return schema.Errorf("text.tokenizer", " is empty, want %s or the path of a file", tokenizer.BytesName)
+	case c.Pattern != "" && !slices.Contains(tokenizer.Pattern("").Values(), c.Pattern):
+		return schema.Errorf("text.tokenizer_pattern", " is %q, want %s", c.Pattern, strings.Join(tokenizer.Pattern("").Values(), ", "))
 	}
 	return nil
 }
 
-// New makes the task, without reading its files.
+// New makes the task. It reads the tokenizer's file, and not yet the text.
 func (c Text) New() (Task, error) {
 	if err := c.Check(); err != nil {
 		return nil, err
 	}
-	t := &prose{Text: c, tokenizer: tokenizer.Bytes{}}
+	k, err := tokenizer.Config{File: c.Tokenizer, End: c.End, Pattern: tokenizer.Pattern(c.Pattern), Slow: c.Slow}.Open()
+	if err != nil {
+		return nil, schema.Errorf("text.tokenizer", " is %s: %v", c.Tokenizer, err)
+	}
+	t := &prose{Text: c, tokenizer: k}
 	t.vocabulary = sync.OnceValue(t.texts)
 	return t, nil
 }

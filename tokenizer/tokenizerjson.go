@@ -403,7 +403,7 @@ func (b *BytePair) readSplit(s jsonStep, slow bool) (string, error) {
 type PatternError struct{ Expression string }
 
 func (e *PatternError) Error() string {
-	return fmt.Sprintf("coil has no scanner for the pattern %s; --tokenizer.slow splits with a general regular expression, some ten times slower", text.Line(e.Expression))
+	return fmt.Sprintf("coil has no scanner for the pattern %s; --tokenizer.slow, or task.text.tokenizer_slow in training, splits with a general regular expression, some ten times slower", text.Line(e.Expression))
 }
 
 // readAdded reads the added tokens; ids are those of the vocabulary.

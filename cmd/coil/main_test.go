@@ -182,7 +182,7 @@ func TestEveryKeyHasAFlag(t *testing.T) {
 		"task.assignment.format": "math", "task.assignment.depth": "1", "task.assignment.evaluate": "2", "task.assignment.loss": "every",
 		"task.i-gsm.levels": "3", "task.assignment.variables": "6", "task.i-gsm.operands": "3", "task.i-gsm.ask": "every", "task.i-gsm.law": "fixed", "task.i-gsm.names": "letters", "task.i-gsm.evaluate": "20",
 		"train.optimizer": "adafactor", "train.schedule": "linear", "train.final_rate": "0.5", "train.beta1": "0.5", "train.beta2": "0.5", "train.average": "0.5",
-		"loops.schedule": "1@0, 4@0.5", "train.accumulate": "2", "train.muon_rule": "keller", "model.head_width": "8", "model.kv_heads": "2", "model.attention": "hard", "task.text.packing": "best-fit", "task.text.files": "/no/text.txt", "task.text.held_out_files": "/no/other.txt", "model.residual_scale": "loops", "task.teacher.schedule": "1,0",
+		"loops.schedule": "1@0, 4@0.5", "train.accumulate": "2", "train.muon_rule": "keller", "model.head_width": "8", "model.kv_heads": "2", "model.attention": "hard", "task.text.packing": "best-fit", "task.text.files": "/no/text.txt", "task.text.tokenizer": "/no/tokenizer.json", "task.text.tokenizer_pattern": "qwen", "task.text.held_out_files": "/no/other.txt", "model.residual_scale": "loops", "task.teacher.schedule": "1,0",
 	}
 	with := map[string][2]string{ // what only makes sense with another
 		"loops.random_mean": {"loops.random_max", "9"}, "loops.random_max": {"loops.random_mean", "1.5"},
