@@ -186,6 +186,13 @@ var variants = map[string]func(*config.Config){
 		c.Train.Optimizer, c.Train.Cautious, c.Train.Schedule = "normuon", true, "trapezoid"
 		c.Loops.Schedule = "1@0..2@0.5"
 	},
+	"text": func(c *config.Config) {
+		c.Task.Name, c.Task.Text.Length, c.Evaluate.Final = "text", 12, 24
+	},
+	"text in tokens, best-fit": func(c *config.Config) {
+		c.Task.Name, c.Task.Text.Length, c.Evaluate.Final = "text", 12, 24
+		c.Task.Text.Packing, c.Task.Text.Tokenizer = task.BestFit, "../tokenizer/testdata/gpt2.json"
+	},
 	"random loops": func(c *config.Config) {
 		c.Loops.RandomMean, c.Loops.RandomMax, c.Model.LoopEmbedding = 2, 4, true
 	},

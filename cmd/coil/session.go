@@ -215,7 +215,7 @@ func summary(w io.Writer, t *train.Trainer, r *run.Run, p *progress, took time.D
 	}
 	fmt.Fprintf(w, "data  %s of the training time spent waiting for it\n", format.Percent(p.wait(), 2))
 	fmt.Fprintf(w, "run   %s\n", r.Path())
-	fmt.Fprintf(w, "next  coil eval %s --loops 1..%d   accuracy after each loop\n", text.Path(r.Path()), 2*t.Model.Architecture.Count())
+	fmt.Fprintf(w, "next  coil eval %s --loops 1..%d   %s after each loop\n", text.Path(r.Path()), 2*t.Model.Architecture.Count(), t.Task.Metric())
 	if t.Config.Loops.LearnedExit() {
 		fmt.Fprintf(w, "      coil eval %s --exit 0.1,0.5,0.9   each position leaves on its own\n", text.Path(r.Path()))
 	}

@@ -64,6 +64,6 @@ func saveTheory(cmd *cobra.Command, name string, t *theory.Trainable, o theoryFl
 	w, m := cmd.OutOrStdout(), tr.Task.Metric()
 	fmt.Fprintf(w, "\nrun   %s: %s, %s parameters, held-out %s %s on %s examples\n", text.Path(r.Path()), tr.Model.Architecture, format.Count(tr.Model.Size),
 		m, m.Format(result.Value(m)), format.Count(result.Examples))
-	fmt.Fprintf(w, "next  coil eval %s --loops 1..%d   accuracy after each loop\n", text.Path(r.Path()), 2*tr.Model.Architecture.Count())
+	fmt.Fprintf(w, "next  coil eval %s --loops 1..%d   %s after each loop\n", text.Path(r.Path()), 2*tr.Model.Architecture.Count(), tr.Task.Metric())
 	return nil
 }
