@@ -111,7 +111,8 @@ change, because the run would not continue as it began; nor can the keys that ar
 ## Presets
 
 ` + "`coil presets NAME`" + ` prints a preset as a file, and ` + "`coil train --preset NAME`" + ` trains it. The presets ` + "`bench-…`" + ` measure speed;
-those that begin with ` + "`paper-`" + ` have the sizes of Saunshi et al. and take days on a CPU.
+those that begin with ` + "`paper-`" + ` have the sizes of Saunshi et al. and take days on a CPU. ` + "`gpt-2`" + ` and its looped twin compare
+speed and memory with other programs. ` + "`text-5m`, `text-15m` and `text-50m`" + ` are language models for text of your own.
 
 ` + "```console" + `
 $ coil presets
@@ -123,6 +124,8 @@ bench-b               1⊗6       noise     223 104      6       50
 bench-b1              6⊗1       noise   1 214 464      6       50
 bench-c              1⊗12       noise   3 218 944     12       50
 default               1⊗4       p-hop      50 624      4    1 200
+gpt-2                12⊗1       noise  124 439 808     12       50
+gpt-2-looped          3⊗4       noise   60 648 960     12       50
 group-word            1⊗4  group-word      50 880      4    3 000
 i-gsm                 1⊗4       i-gsm      52 800      4   10 000
 learned-exit          1⊗6       p-hop      50 689      6    1 200
