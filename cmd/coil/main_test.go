@@ -67,7 +67,7 @@ func TestScripts(t *testing.T) {
 		t.Fatal(err)
 	}
 	testscript.Run(t, testscript.Params{
-		Files:         thorough.Cases(t, 2, "scripts", scripts),
+		Files:         thorough.Cases(t, 3, "scripts", scripts),
 		UpdateScripts: *update,
 		Setup: func(e *testscript.Env) error {
 			e.Vars = append(e.Vars, "COIL_CPU="+os.Getenv("COIL_CPU"))
