@@ -74,6 +74,8 @@ type Measurement struct {
 	Loops int `toml:"loops" help:"evaluate looped models at 1 to this multiple of their loops" limits:"[0,16]"`
 	// Fit fits accuracy = α·log(depth) + β to the looped and to the unlooped models: [Fit].
 	Fit bool `toml:"fit" help:"fit accuracy = α·log(depth) + β"`
+	// Phi computes how many unlooped layers a looped model is worth: [Phi].
+	Phi bool `toml:"phi" help:"compute the exponent φ by which loops count as layers"`
 	// Exits measures models with a learned exit at these thresholds q: eval.Gate.Sweep.
 	Exits []float64 `toml:"exits" help:"thresholds at which models with a learned exit are measured" limits:"(0,1]"`
 	// FreeExits measures the training-free exits of looped models: [eval.ExitRules].

@@ -33,6 +33,7 @@ type Results struct {
 	Columns []string  `json:"columns"`
 	Rows    []Row     `json:"rows"`
 	Fits    []Fit     `json:"fits,omitempty"`
+	Phis    []Phi     `json:"phis,omitempty"`
 	Failed  []Failure `json:"failed,omitempty"`
 	Damaged []Failure `json:"damaged,omitempty"` // run.json of a cell's run; the cell counts all the same
 
@@ -168,6 +169,9 @@ func (f *Folder) Gather() (*Results, error) {
 	r.columns()
 	r.rows()
 	r.gaps()
+	if r.grid.Measure.Phi {
+		r.phis()
+	}
 	if f.Grid.Measure.Fit {
 		r.fits()
 	}

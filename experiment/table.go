@@ -32,6 +32,7 @@ func (r *Results) Tables() []Table {
 		{"training-free exits: the fewest loops with which a rule loses at most one point", r.FreeExitTable()},
 		{"similarity of neighbouring blocks, by kind of weight", r.SimilarityTable()},
 		{r.Metric.String() + " = α·ln(depth) + β", r.FitTable()},
+		{"what loops are worth: layers that run once + loops^φ · layers that loop", r.PhiTable()},
 	} {
 		if len(t.Rows) > 1 {
 			tables = append(tables, t)
