@@ -24,7 +24,7 @@ func (o *Nesterov) describe(f *Facts) {
 func (o *Nesterov) check() error {
 	r, c := o.Grad.Rows, o.Grad.Cols
 	if o.U.overlaps(o.Grad) || o.U.overlaps(o.M) {
-		return fmt.Errorf("U overlaps an operand")
+		return fmt.Errorf("output U overlaps an operand")
 	}
 	return firstError(want("M", o.M, r, c), want("U", o.U, r, c), wantIf("factor", o.By, 1, 1), within("Beta", o.Beta, 0, 1))
 }
@@ -47,7 +47,7 @@ func (o *Normalize) describe(f *Facts) {
 
 func (o *Normalize) check() error {
 	if o.Y != o.X && o.Y.overlaps(o.X) || o.Y.overlaps(o.Squares) {
-		return fmt.Errorf("Y overlaps an operand, and is not X")
+		return fmt.Errorf("output Y overlaps an operand, and is not X")
 	}
 	if !(o.Slack > 0 && o.Eps > 0) {
 		return fmt.Errorf("slack is %g and eps %g, want more than 0", o.Slack, o.Eps)
@@ -74,7 +74,7 @@ func (o *Quadratic) describe(f *Facts) {
 func (o *Quadratic) check() error {
 	n := o.A.Rows
 	if o.Y.overlaps(o.A) || o.Y != o.Square && o.Y.overlaps(o.Square) {
-		return fmt.Errorf("Y overlaps an operand, and is not the square")
+		return fmt.Errorf("output Y overlaps an operand, and is not the square")
 	}
 	return firstError(want("A", o.A, n, n), want("square", o.Square, n, n), want("Y", o.Y, n, n))
 }

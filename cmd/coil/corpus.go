@@ -39,6 +39,9 @@ func prepareText(w io.Writer, c config.Config) error {
 		return inputError{err}
 	}
 	if l, ok := t.(task.Language); ok {
+		if s := l.Corpus().Facts().Skipped; s.First != "" { // only whoever reads the text knows why
+			fmt.Fprintf(w, "text     left out %s\n", text.Line(s.String()))
+		}
 		l.Corpus().Close()
 	}
 	return nil
