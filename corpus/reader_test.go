@@ -270,7 +270,7 @@ func TestFind(t *testing.T) {
 		{[]string{"e.bin"}, "e.bin"},
 		{[]string{"sub/*"}, "sub/.hidden.txt sub/c.parquet"},
 		{[]string{"empty"}, "error: the folder " + empty + " has no files of text: names that end in .txt"},
-		{[]string{"g.txt"}, "error: there is no file or folder " + folder + "/g.txt"},
+		{[]string{"g.txt"}, "error: there is no file or folder " + folder + "/g.txt: task.text.files lists the files, folders and patterns of the corpus"},
 		{[]string{"*.csv"}, "error: " + folder + "/*.csv names no file"},
 		{[]string{"[a"}, "error: " + folder + "/[a is not a pattern"},
 		{[]string{"f.parquet.gz"}, "error: " + folder + "/f.parquet.gz: parquet has its own compression"},

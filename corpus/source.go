@@ -93,7 +93,7 @@ func find(pattern string) ([]Source, error) {
 		if strings.ContainsAny(pattern, "*?[") {
 			return nil, fmt.Errorf("%s names no file", pattern)
 		}
-		return nil, fmt.Errorf("there is no file or folder %s", pattern)
+		return nil, fmt.Errorf("there is no file or folder %s: task.text.files lists the files, folders and patterns of the corpus", pattern)
 	}
 	var all []Source
 	for _, path := range paths {

@@ -211,7 +211,7 @@ func (t *Trainer) advise(err error) error {
 	if lack.Need.Buffers > lack.Have {
 		return fmt.Errorf("%w; take a smaller model.width or model.hidden, or fewer layers", err)
 	}
-	advice := "take a smaller train.batch, model.width or sequence length"
+	advice := "take a smaller train.batch, a larger train.accumulate, or a smaller model.width or sequence length"
 	if !t.Config.Loops.Recompute && t.Model.Architecture.Count() > 1 {
 		advice = "set loops.recompute = true, or " + advice
 	}
