@@ -15,7 +15,7 @@ import (
 
 func newText(t *testing.T, length int) task.Task {
 	t.Helper()
-	tk, err := task.Text{Field: "text", Length: length, Packing: task.Stream}.New()
+	tk, err := task.Text{Field: "text", Tokenizer: tokenizer.BytesName, Length: length, Packing: task.Stream}.New()
 	if err == nil {
 		err = task.Prepare(tk, nil)
 	}

@@ -211,14 +211,14 @@ func TestRules(t *testing.T) {
 		{"muon: columns [1,3] and squares none", func(s scene) graph.Op {
 			return &graph.Muon{X: s.tensor(2, 3), M: s.tensor(2, 3), O: s.tensor(2, 3), Grad: s.tensor(2, 3), Columns: s.tensor(1, 3)}
 		}},
-		{"nesterov: U overlaps", func(s scene) graph.Op {
+		{"nesterov: output U overlaps", func(s scene) graph.Op {
 			m := s.tensor(2, 3)
 			return &graph.Nesterov{Grad: s.tensor(2, 3), M: m, U: m}
 		}},
 		{"normalize: slack is 0", func(s scene) graph.Op {
 			return &graph.Normalize{X: s.tensor(2, 3), Squares: s.tensor(1, 1), Y: s.tensor(2, 3), Eps: 1}
 		}},
-		{"quadratic: Y overlaps", func(s scene) graph.Op {
+		{"quadratic: output Y overlaps", func(s scene) graph.Op {
 			a := s.tensor(3, 3)
 			return &graph.Quadratic{A: a, Square: s.tensor(3, 3), Y: a}
 		}},

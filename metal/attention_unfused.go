@@ -143,9 +143,15 @@ func (l *lowering) unfusedAttention(o *graph.Attention) {
 }
 
 // unfusedAttentionBackward is its gradient; the scores are computed again. Heads that share keys and values add to their gradients
-// one after the other.
+// one after the other. Gradients in bfloat are added up in scratch, so that they are rounded once.
 func (l *lowering) unfusedAttentionBackward(o *graph.AttentionBackward) {
 	lay := o.Layout()
+	var sums []factor // of values and keys
+	if lay.Shared() > 1 && l.bf16[o.DQKV.Storage-1] {
+		for range 2 {
+			sums = append(sums, factor{arg: l.temporary(o.Out.Rows * lay.Width), stride: lay.Width, vec4: lay.Width%4 == 0})
+		}
+	}
 	l.eachHeads(o.Out, lay, o.Length, 2, true, func(h heads, scores []factor) {
 		p, ds := scores[0], scores[1]
 		h.scale = o.Factor()
@@ -159,8 +165,28 @@ func (l *lowering) unfusedAttentionBackward(o *graph.AttentionBackward) {
 		if adds {
 			to |= reads
 		}
-		l.weighted(h, p, true, adds, dout, l.kvOperand(h, o.DQKV, lay.Values(), to))
+		dv, dk := l.kvOperand(h, o.DQKV, lay.Values(), to), l.kvOperand(h, o.DQKV, lay.Keys(), to)
+		if sums != nil {
+			dv, dk = sums[0].repeated(h.length*h.width, 0), sums[1].repeated(h.length*h.width, 0)
+			dv.access, dk.access = to, to
+		}
+		l.weighted(h, p, true, adds, dout, dv)
 		l.weighted(h, ds, false, false, k, l.operand(h, o.DQKV, writes))
-		l.weighted(h, ds, true, adds, q, l.kvOperand(h, o.DQKV, lay.Keys(), to))
+		l.weighted(h, ds, true, adds, q, dk)
+		if sums != nil && h.first%h.shared == h.shared-1 {
+			for i, from := range []int{lay.Values(), lay.Keys()} {
+				l.store(sums[i], o.DQKV.Slice(h.row, h.row+h.sequences*h.length, from+h.kv, from+h.kv+h.width))
+			}
+		}
 	})
+}
+
+// store copies a sum in scratch to y.
+func (l *lowering) store(sum factor, y graph.Tensor) {
+	l.elementwise("add", y.Rows, y.Cols, sum.vec4 && l.vec4(y), []Constant{boolConstant(2, false)},
+		struct {
+			Rows, Cols, A, B, Y uint32
+			Alpha, Beta         float32
+		}{uint32(y.Rows), uint32(y.Cols), uint32(sum.stride), 0, stride(y), 1, 0},
+		sum.read(), l.none(), l.out(y))
 }
