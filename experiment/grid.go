@@ -122,6 +122,9 @@ type Cell struct {
 	metric metric.Metric // what the task is judged by
 }
 
+// Metric is what the cell is judged by.
+func (c Cell) Metric() metric.Metric { return c.metric }
+
 // Title is how the cell is called among others.
 func (c Cell) Title() string {
 	return strings.Join(append(slices.Clone(c.Labels), fmt.Sprintf("seed %d", c.Seed)), " · ")

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"coil/metric"
 	"coil/plot"
 	"coil/run"
 	"coil/text"
@@ -26,10 +27,18 @@ func (f *Folder) Write() (r *Results, paths []string, err error) {
 	return r, paths, err
 }
 
+// percentOf says that values are in percent, if they are.
+func percentOf(m metric.Metric) string {
+	if m.IsShare() {
+		return " in percent"
+	}
+	return ""
+}
+
 func (f *Folder) writeFiles(r *Results) ([]string, error) {
 	var page bytes.Buffer
-	fmt.Fprintf(&page, "# %s\n\n%s\n\n%d of %d cells finished; %s on held-out examples in percent, mean ± standard deviation over seeds, and the greatest.\n",
-		text.Cell(r.Title), text.Cell(r.Question), r.Finished, r.Cells, r.Metric)
+	fmt.Fprintf(&page, "# %s\n\n%s\n\n%d of %d cells finished; %s on held-out examples%s, mean ± standard deviation over seeds, and the best.\n",
+		text.Cell(r.Title), text.Cell(r.Question), r.Finished, r.Cells, r.Metric, percentOf(r.Metric))
 	for _, t := range r.Tables() {
 		if t.Title != "" {
 			fmt.Fprintf(&page, "\n%s:\n", text.Cell(t.Title))

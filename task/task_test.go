@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"coil/tokenizer"
+
 	"gonum.org/v1/gonum/stat"
 	"gonum.org/v1/gonum/stat/distuv"
 )
@@ -88,7 +90,7 @@ func configured(t testing.TB) []named {
 		add(c, task, err)
 	}
 	for _, packing := range []Packing{Stream, BestFit} {
-		c := Text{Field: "text", Length: 100, Packing: packing}
+		c := Text{Field: "text", Tokenizer: tokenizer.BytesName, Length: 100, Packing: packing}
 		task, err := c.New()
 		add(c, task, err)
 	}

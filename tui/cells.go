@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"coil/format"
+	"coil/metric"
 	"coil/run"
 	"coil/tui/canvas"
 
@@ -27,6 +28,7 @@ type Cell struct {
 	Damaged bool    // run.json of its run
 	Share   float64 // of its steps that are done
 	Value   float64 // of the metric at the last evaluation, NaN if there was none
+	Metric  metric.Metric
 }
 
 // CellState is how far a cell is.
@@ -102,7 +104,7 @@ func (m *model) drawCells(a canvas.Area) {
 		}
 		value := ""
 		if !math.IsNaN(c.Value) {
-			value = format.Percent(c.Value, 1)
+			value = c.Metric.Format(c.Value)
 		}
 		title := canvas.Plain
 		if c.Path == m.shown().cell {

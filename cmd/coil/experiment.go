@@ -433,7 +433,7 @@ func experimentOf(f *experiment.Folder, p *experiment.Progress) tui.Experiment {
 	e := tui.Experiment{Name: f.Grid.Name, Left: p.Left}
 	states := map[experiment.State]tui.CellState{experiment.Waiting: tui.CellWaits, experiment.Running: tui.CellRuns, experiment.Failed: tui.CellFailed, experiment.Done: tui.CellDone}
 	for _, s := range p.Cells {
-		c := tui.Cell{Title: s.Cell.Title(), Path: f.RunPath(s.Cell), State: states[s.State], Damaged: s.Damaged, Value: math.NaN(),
+		c := tui.Cell{Title: s.Cell.Title(), Path: f.RunPath(s.Cell), State: states[s.State], Damaged: s.Damaged, Value: math.NaN(), Metric: s.Cell.Metric(),
 			Share: float64(s.Step) / float64(s.Cell.Config.Train.Steps)}
 		if s.HasMetric {
 			c.Value = s.Metric
@@ -473,7 +473,7 @@ func (l *cellLines) report(p experiment.Progress) {
 		}
 		switch s.State {
 		case experiment.Done:
-			fmt.Fprintf(l.w, "%3d/%d  %-32s %8s%s\n", p.Done, p.N, s.Cell.Title(), format.Percent(s.Metric, 1), left)
+			fmt.Fprintf(l.w, "%3d/%d  %-32s %8s%s\n", p.Done, p.N, s.Cell.Title(), s.Cell.Metric().Format(s.Metric), left)
 		case experiment.Failed:
 			fmt.Fprintf(l.w, "failed %-32s %s\n", s.Cell.Title(), s.Text)
 		default:
@@ -514,7 +514,7 @@ func (o *experimentFlags) printTable(cmd *cobra.Command, f *experiment.Folder) e
 	if r.Finished == 0 {
 		fmt.Fprintf(w, "no cell of %s is finished yet\n", f.Path)
 	} else {
-		fmt.Fprintf(w, "\n%s: %d of %d cells finished; %s on held-out examples, mean ± spread over seeds, and the greatest\n", r.Name, r.Finished, r.Cells, r.Metric)
+		fmt.Fprintf(w, "\n%s: %d of %d cells finished; %s on held-out examples, mean ± spread over seeds, and the best\n", r.Name, r.Finished, r.Cells, r.Metric)
 		for _, t := range r.Tables() {
 			if t.Title != "" {
 				fmt.Fprintf(w, "\n%s\n", t.Title)
