@@ -226,7 +226,11 @@ func (s State) String() string { return [...]string{"waiting", "running", "faile
 func (f *Folder) State(c Cell) (State, string, error) {
 	path := f.RunPath(c)
 	r, err := run.View(path)
-	if errors.Is(err, fs.ErrNotExist) || err != nil && isBeingMade(path) {
+	making := err != nil && isBeingMade(path)
+	if err != nil && !making { // it may have been made since
+		r, err = run.View(path)
+	}
+	if errors.Is(err, fs.ErrNotExist) || err != nil && making {
 		for _, stage := range c.early {
 			if s, who, err := f.State(stage); err != nil || s == Running || s == Failed {
 				return s, who, err

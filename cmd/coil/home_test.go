@@ -88,8 +88,26 @@ func TestHome(t *testing.T) {
 	time.Sleep(100 * time.Millisecond)
 	p.press(t, "ts")
 	p.await(t, "stopped")
-	p.press(t, "x")
-	p.await(t, "Nothing is deleted")
+	for begin := time.Now(); ; { // its process ends a moment after it says so, and until then the run stays
+		if r, err := run.View(filepath.Join("runs", id)); err == nil {
+			if _, alive, err := r.Holder(); err == nil && !alive {
+				break
+			}
+		}
+		if time.Since(begin) > time.Minute {
+			t.Fatal("the run's process does not end")
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	for tries := 0; !strings.Contains(p.shown(), "Nothing is deleted"); tries++ {
+		if tries == 20 {
+			t.Fatal("it does not ask whether to move the run")
+		}
+		p.press(t, "x")
+		for begin := time.Now(); time.Since(begin) < 2*time.Second && !strings.Contains(p.shown(), "Nothing is deleted"); {
+			time.Sleep(10 * time.Millisecond)
+		}
+	}
 	p.press(t, "y")
 	p.await(t, "moved to runs/.trash/")
 	if _, err := os.Stat(filepath.Join("runs", ".trash", id, "run.json")); err != nil || len(runs()) != 0 {
