@@ -2,6 +2,7 @@ package experiment
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -46,16 +47,22 @@ func (r *Results) phis() {
 		if loops == 1 {
 			continue // several blocks loop
 		}
+		beside := r.unlooped(row)
 		for j, column := range r.Columns {
-			dense := r.unlooped(row, j)
-			if len(dense) < 3 || len(row.Stats[j].Values) == 0 {
+			var sizes []int
+			for _, n := range slices.Sorted(maps.Keys(beside)) {
+				if len(beside[n].Stats[j].Values) > 0 {
+					sizes = append(sizes, n)
+				}
+			}
+			if len(sizes) < 3 || len(row.Stats[j].Values) == 0 {
 				continue
 			}
 			of := func(pick func([]float64) []float64) (layers, phi float64) {
 				var x, y []float64
-				for _, d := range dense {
-					for _, v := range pick(d.values) {
-						x, y = append(x, math.Log(d.layers)), append(y, v)
+				for _, n := range sizes {
+					for _, v := range pick(beside[n].Stats[j].Values) {
+						x, y = append(x, math.Log(float64(n))), append(y, v)
 					}
 				}
 				beta, alpha := stat.LinearRegression(x, y, nil, false)
@@ -112,25 +119,6 @@ func (r *Results) modelOf(row Row) string {
 		}
 	}
 	return ""
-}
-
-// sized is the metric of an unlooped model, by seed.
-type sized struct {
-	layers float64
-	values []float64
-}
-
-// unlooped are the unlooped models beside a row, the first of each size, in a column.
-func (r *Results) unlooped(row Row, column int) []sized {
-	var all []sized
-	for _, b := range r.Rows {
-		n := float64(b.Layers)
-		if b.key != row.key || b.Layers != b.Depth || len(b.Stats[column].Values) == 0 || slices.ContainsFunc(all, func(s sized) bool { return s.layers == n }) {
-			continue
-		}
-		all = append(all, sized{n, b.Stats[column].Values})
-	}
-	return all
 }
 
 // PhiTable shows what loops are worth.

@@ -303,17 +303,11 @@ func (r *Results) similarity(labels []string) map[string]run.Number {
 
 // gaps compares each looped row with the unlooped rows of equal parameters and of equal FLOPs.
 func (r *Results) gaps() {
-	unlooped := func(of Row, layers int) *Row {
-		for i, b := range r.Rows {
-			if b.key == of.key && b.Layers == layers && b.Depth == layers {
-				return &r.Rows[i]
-			}
-		}
-		return nil
-	}
 	for i, row := range r.Rows {
-		low, high := unlooped(row, row.Layers), unlooped(row, row.Depth)
-		if row.Layers == row.Depth || low == nil || high == nil {
+		beside := r.unlooped(row)
+		low, ok1 := beside[row.Layers]
+		high, ok2 := beside[row.Depth]
+		if row.Layers == row.Depth || !ok1 || !ok2 {
 			continue
 		}
 		for j, s := range row.Stats {
@@ -321,6 +315,17 @@ func (r *Results) gaps() {
 			r.Rows[i].Gap = append(r.Rows[i].Gap, run.Number(Gap(float64(s.Mean), float64(a.Mean), float64(b.Mean), max(leastGap, a.spread()+b.spread()))))
 		}
 	}
+}
+
+// unlooped are the unlooped models beside a row by their number of layers, the first of each.
+func (r *Results) unlooped(row Row) map[int]Row {
+	all := map[int]Row{}
+	for _, b := range r.Rows {
+		if _, ok := all[b.Layers]; !ok && b.key == row.key && b.Layers == b.Depth {
+			all[b.Layers] = b
+		}
+	}
+	return all
 }
 
 // CSV has a line for each cell, loop count and kind of examples.
