@@ -37,28 +37,41 @@ func small(t *testing.T, b *cpu.CPU, name string) *bench.Subject {
 }
 
 // ordered checks a figure that can't be nothing. How large it is is the machine's affair.
-func ordered(t *testing.T, what string, s bench.Spread) {
+func ordered(t *testing.T, what string, s *bench.Figure) {
 	t.Helper()
 	if !(s.Least > 0 && s.Least <= s.Median && s.Median <= s.Most && !math.IsInf(s.Most, 0)) {
 		t.Errorf("%s: %+v", what, s)
 	}
 }
 
+// result computes the figures of what was measured.
+func result(m *bench.Meter, r bench.Result) *bench.Result {
+	m.Finish(&r)
+	return &r
+}
+
 func TestMachine(t *testing.T) {
-	m := bench.MeasureMachine(newCPU(t), 2)
+	meter := bench.NewCalm(newCPU(t))
+	m, err := meter.Machine(2, time.Millisecond)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := result(meter, bench.Result{Machine: &m})
 	ordered(t, "multiply-adds", m.FLOPs)
 	ordered(t, "bandwidth", m.Bandwidth)
-	if m.Workers != 2 || m.Balance != m.FLOPs.Median/m.Bandwidth.Median {
+	if r.Workers != 2 || float64(m.Balance) != m.FLOPs.Median/m.Bandwidth.Median {
 		t.Errorf("%+v", m)
 	}
 }
 
 func TestSteps(t *testing.T) {
 	b := newCPU(t)
-	steps, err := bench.MeasureSteps(b, []*bench.Subject{small(t, b, "one"), small(t, b, "other")}, 3, time.Millisecond)
+	m := bench.NewCalm(b)
+	steps, err := m.Steps([]*bench.Subject{small(t, b, "one"), small(t, b, "other")}, 3, time.Millisecond)
 	if err != nil || len(steps) != 2 || steps[0].Name != "one" || steps[1].Name != "other" {
 		t.Fatalf("%+v, %v", steps, err)
 	}
+	result(m, bench.Result{Steps: steps})
 	for _, s := range steps {
 		ordered(t, "seconds", s.Seconds)
 		ordered(t, "share", s.Share)
@@ -79,15 +92,17 @@ func TestSteps(t *testing.T) {
 // TestOperations: every operation of the step is there, as often as it runs, and the shares are of one whole.
 func TestOperations(t *testing.T) {
 	b := newCPU(t)
-	ops, err := bench.MeasureOperations(b, small(t, b, "small"), 2, 5*time.Millisecond)
+	m := bench.NewCalm(b)
+	x, err := m.Operations(small(t, b, "small"), 2, 5*time.Millisecond)
 	if err != nil {
 		t.Fatal(err)
 	}
+	ops := result(m, bench.Result{Operations: []bench.Operations{x}}).Operations[0].Ops
 	total, calls := 0.0, map[string]int{}
 	for i, o := range ops {
-		total += o.Share
+		total += float64(o.Share)
 		calls[o.Name] = o.Calls
-		if i > 0 && o.Seconds > ops[i-1].Seconds {
+		if i > 0 && o.Seconds.Median > ops[i-1].Seconds.Median {
 			t.Errorf("%s after %s is out of order", o.Name, ops[i-1].Name)
 		}
 	}
@@ -109,17 +124,21 @@ func TestMatmuls(t *testing.T) {
 	if len(shapes) != 5 || shapes[0] != (bench.Shape{M: 192, K: 16, N: 48}) {
 		t.Errorf("shapes %v, want those of qkv, out, two of the feed-forward layer, and the head", shapes)
 	}
-	ms, err := bench.MeasureMatmuls(b, shapes[:1], 2, time.Millisecond)
+	m := bench.NewCalm(b)
+	x, err := m.Matmuls("small", []bench.Shape{shapes[0], shapes[0]}, 2, time.Millisecond)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, s := range []bench.Spread{ms[0].NN, ms[0].NT, ms[0].TN} {
-		ordered(t, "share", s)
-	}
-	nn, nt, tn := bench.Mean(append(ms, ms...))
-	for i, x := range []float64{nn / ms[0].NN.Median, nt / ms[0].NT.Median, tn / ms[0].TN.Median} {
-		if math.Abs(x-1) > 1e-9 {
-			t.Errorf("the mean of a figure with itself, layout %d: %g of it", i, x)
+	x = result(m, bench.Result{Matmuls: []bench.Matmuls{x}}).Matmuls[0]
+	for i, mean := range []float64{float64(x.NN), float64(x.NT), float64(x.TN)} {
+		product := 1.0
+		for _, s := range x.Shapes {
+			share := []*bench.Figure{s.NN.Share, s.NT.Share, s.TN.Share}[i]
+			ordered(t, "share", share)
+			product *= share.Median
+		}
+		if math.Abs(mean*mean/product-1) > 1e-9 {
+			t.Errorf("the geometric mean in layout %d is %g, whose square should be %g", i, mean, product)
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"coil/backend"
 	"coil/backend/cpu"
 	"coil/graph"
+	"coil/run"
 )
 
 // Shape is a matmul of M tokens with K inputs and N outputs.
@@ -46,29 +47,57 @@ func ShapesOf(s *Subject) []Shape {
 	return shapes
 }
 
+func (s Shape) String() string { return fmt.Sprintf("%d×%d×%d", s.M, s.K, s.N) }
+
+func (s Shape) flops() float64 { return 2 * float64(s.M) * float64(s.K) * float64(s.N) }
+
 // Layouts of a matmul: of the forward pass, of the input's gradient and of the weight's.
 var layouts = []string{"NN", "NT", "TN"}
 
-// Matmul is how fast one shape runs, in each layout, as a share of the peak of the same round.
+// Matmul is how fast one shape runs in each layout, as a share of the peak of the same round.
 type Matmul struct {
 	Shape
-	NN Spread `json:"nn"`
-	NT Spread `json:"nt"`
-	TN Spread `json:"tn"`
+	NN Layout `json:"nn"`
+	NT Layout `json:"nt"`
+	TN Layout `json:"tn"`
+	Count
 }
 
-func (m *Matmul) layout(i int) *Spread { return []*Spread{&m.NN, &m.NT, &m.TN}[i] }
+// Layout is how fast a matmul runs in one layout.
+type Layout struct {
+	Rounds Rounds  `json:"rounds"`
+	Share  *Figure `json:"share_of_peak"`
+}
 
-// Mean is the geometric mean of the medians of the three layouts.
-func Mean(ms []Matmul) (nn, nt, tn float64) {
+func (m *Matmul) layout(i int) *Layout { return []*Layout{&m.NN, &m.NT, &m.TN}[i] }
+
+func (m *Matmul) finish(usual float64) {
+	m.Count = m.NN.Rounds.count(usual)
+	for i := range layouts {
+		l := m.layout(i)
+		l.Share = figure(l.Rounds.quiet(usual).shares(m.flops()))
+	}
+}
+
+// Matmuls are several shapes, and the geometric means of the medians in each layout.
+type Matmuls struct {
+	Name   string     `json:"name"`
+	Shapes []Matmul   `json:"shapes"`
+	NN     run.Number `json:"nn"`
+	NT     run.Number `json:"nt"`
+	TN     run.Number `json:"tn"`
+}
+
+func (x *Matmuls) finish(usual float64) {
 	var sum [3]float64
-	for _, m := range ms {
-		for i := range layouts {
-			sum[i] += math.Log(m.layout(i).Median)
+	for i := range x.Shapes {
+		x.Shapes[i].finish(usual)
+		for j := range layouts {
+			sum[j] += math.Log(x.Shapes[i].layout(j).Share.Value())
 		}
 	}
-	n := float64(len(ms))
-	return math.Exp(sum[0] / n), math.Exp(sum[1] / n), math.Exp(sum[2] / n)
+	n := float64(len(x.Shapes))
+	x.NN, x.NT, x.TN = run.Number(math.Exp(sum[0]/n)), run.Number(math.Exp(sum[1]/n)), run.Number(math.Exp(sum[2]/n))
 }
 
 // groupRows is the tokens of a group, as the backend cuts a batch.
@@ -78,7 +107,6 @@ const groupRows = 512
 type product struct {
 	program backend.Program
 	weight  graph.Buffer
-	flops   float64
 }
 
 // newProduct records a matmul; its operands are filled first, which is not counted.
@@ -109,7 +137,7 @@ func newProduct(b *cpu.CPU, s Shape, layout string) (*product, error) {
 		weight.Free()
 		return nil, err
 	}
-	return &product{p, weight, 2 * float64(s.M) * float64(s.K) * float64(s.N)}, nil
+	return &product{p, weight}, nil
 }
 
 func (p *product) close() {
@@ -117,8 +145,8 @@ func (p *product) close() {
 	p.weight.Free()
 }
 
-// speed measures the FLOP/s of the matmul alone, on all workers, for about d.
-func (p *product) speed(workers int, d time.Duration) (float64, error) {
+// time returns the seconds of the matmul alone, on all workers, over as many as take about d.
+func (p *product) time(workers int, d time.Duration) (float64, error) {
 	profiler, ok := p.program.(backend.Profiler)
 	if !ok {
 		return 0, fmt.Errorf("the backend does not measure operations")
@@ -135,40 +163,43 @@ func (p *product) speed(workers int, d time.Duration) (float64, error) {
 	}
 	for _, t := range profiler.Times() {
 		if _, ok := t.Op.(*graph.Matmul); ok {
-			return p.flops * float64(steps) / (t.Seconds / float64(workers)), nil
+			return t.Seconds / float64(workers) / float64(steps), nil
 		}
 	}
 	return 0, fmt.Errorf("no matmul was measured")
 }
 
-// MeasureMatmuls measures the shapes in turn.
-func MeasureMatmuls(b *cpu.CPU, shapes []Shape, rounds int, d time.Duration) ([]Matmul, error) {
-	out := make([]Matmul, len(shapes))
-	shares := make([][3][]float64, len(shapes))
-	for round := -1; round < rounds; round++ { // the first is to warm up
-		for i, s := range shapes {
-			peak := b.FMA(peakTime / 4)
-			for j, layout := range layouts {
-				p, err := newProduct(b, s, layout)
-				if err != nil {
-					return nil, fmt.Errorf("matmul %d×%d×%d: %w", s.M, s.K, s.N, err)
-				}
-				speed, err := p.speed(b.Info().Workers, d)
-				p.close()
-				if err != nil {
-					return nil, fmt.Errorf("matmul %d×%d×%d: %w", s.M, s.K, s.N, err)
-				}
-				if round >= 0 {
-					shares[i][j] = append(shares[i][j], speed/peak)
-				}
+// Matmuls measures the shapes in turn, each layout for about d a round.
+func (m *Meter) Matmuls(name string, shapes []Shape, rounds int, d time.Duration) (Matmuls, error) {
+	rows := make([]Rounds, len(shapes))
+	took := make([][3][]float64, len(shapes))
+	err := m.collect(rounds, 3*d, rows, func(i int, warmUp bool) (float64, error) {
+		s, all := shapes[i], 0.0
+		for j, layout := range layouts {
+			p, err := newProduct(m.cpu, s, layout)
+			if err != nil {
+				return 0, fmt.Errorf("matmul %s: %w", s, err)
+			}
+			seconds, err := p.time(m.cpu.Info().Workers, d)
+			p.close()
+			if err != nil {
+				return 0, fmt.Errorf("matmul %s: %w", s, err)
+			}
+			if all += seconds; !warmUp {
+				took[i][j] = append(took[i][j], seconds)
 			}
 		}
+		return all, nil
+	})
+	if err != nil {
+		return Matmuls{}, err
 	}
+	x := Matmuls{Name: name, Shapes: make([]Matmul, len(shapes))}
 	for i, s := range shapes {
-		out[i].Shape = s
+		x.Shapes[i].Shape = s
 		for j := range layouts {
-			*out[i].layout(j) = spread(shares[i][j])
+			x.Shapes[i].layout(j).Rounds = rows[i].with(took[i][j])
 		}
 	}
-	return out, nil
+	return x, nil
 }

@@ -6,19 +6,13 @@ import (
 	"coil/backend/cpu/peak"
 )
 
-// Limits is what the processor can do at most, on all workers together.
-type Limits struct {
-	FLOPs     float64 // multiply-adds from registers, in FLOP/s
-	Bandwidth float64 // a + b over long vectors, in byte/s
-}
-
-// Limits measures the workers at the same time, each for about d for either.
-func (c *CPU) Limits(d time.Duration) Limits {
+// Bandwidth measures a + b over long vectors on all workers at the same time, each for about d, in byte/s.
+func (c *CPU) Bandwidth(d time.Duration) float64 {
 	add := func(y, a, b []float32) { c.vec.Add(y, a, b, 1, 1) }
-	return Limits{c.FMA(d), c.together(func() float64 { return peak.Triad(add, d) })}
+	return c.together(func() float64 { return peak.Triad(add, d) })
 }
 
-// FMA measures only the multiply-adds.
+// FMA measures multiply-adds from registers on all workers at the same time, each for about d, in FLOP/s.
 func (c *CPU) FMA(d time.Duration) float64 {
 	return c.together(func() float64 { return peak.FMA(c.info.Kernels, d) })
 }
