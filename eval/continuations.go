@@ -67,18 +67,24 @@ func newContinuations(t Trained, loops int, seed uint64) (*continuations, error)
 
 // chunk records a pass over n tokens of each prompt.
 func (t Trained) chunk(cache *model.Cache, n int) *chunk {
-	r := graph.NewRecorder(1, promptCount)
-	f := &forward{Recorder: r, batch: promptCount, tape: autodiff.NewTape(r, false)}
+	f, state := t.continued(cache, promptCount, n)
+	logits := f.output(1, t.Model.Vocabulary)
+	f.pass.Logits(state.RowRange(n-1, n), logits.Tensor)
+	return &chunk{f, make([]int32, promptCount), logits}
+}
+
+// continued starts the recording of a pass over n tokens of each of a number of sequences, which attends to the positions in a
+// cache. Its inputs are the tokens, and the position of each sequence's first. It returns the state that the head reads.
+func (t Trained) continued(cache *model.Cache, sequences, n int) (*forward, graph.Tensor) {
+	r := graph.NewRecorder(1, sequences)
+	f := &forward{Recorder: r, batch: sequences, tape: autodiff.NewTape(r, false)}
 	weights := r.Parameter(t.Weights)
 	f.tokens = r.Input(n)
 	at := r.Input(1)
 	f.pass = t.Model.Pass(f.tape, weights)
 	f.pass.Architecture, f.pass.Length = cache.Architecture, n
 	f.pass.Continue(cache, at)
-	state := f.pass.FinalState(f.tokens)
-	logits := f.output(1, t.Model.Vocabulary)
-	f.pass.Logits(state.RowRange(n-1, n), logits.Tensor)
-	return &chunk{f, make([]int32, promptCount), logits}
+	return f, f.pass.FinalState(f.tokens)
 }
 
 // plan is the memory of all passes and their caches.

@@ -38,6 +38,8 @@ type Measures struct {
 	Exits   []eval.Exit   `json:"exits,omitempty"` // of a learned exit, at the grid's thresholds
 	// FreeExits are the training-free exits of looped models, in the order of eval.ExitRules.
 	FreeExits []eval.ExitView `json:"free_exits,omitempty"`
+	// Primitives is how a model of text answers the reasoning primitives: eval.Primitives.
+	Primitives *eval.PrimitiveResult `json:"primitives,omitempty"`
 	// Similarity is the cosine between neighbouring blocks, by kind of weight, of unlooped models: regularize.Similarity.
 	Similarity map[string]run.Number `json:"similarity,omitempty"`
 	History    []Moment              `json:"history"`
@@ -217,6 +219,11 @@ func (f *Folder) measure(c Cell, t *train.Trainer, r *run.Run, b backend.Backend
 			return out, err
 		}
 	}
+	if f.Grid.Measure.Primitives > 0 {
+		if out.Primitives, err = f.primitives(c, trained); err != nil {
+			return out, err
+		}
+	}
 	if f.Grid.Measure.Similarity && a.Layers() == a.Depth() && a.Layers() > 1 {
 		out.Similarity, err = similarity(m, trained.Weights, max(1, c.Config.Regularize.Block))
 	}
@@ -270,6 +277,19 @@ func freeExits(c Cell, m eval.Trained) ([]eval.ExitView, error) {
 		return nil, err
 	}
 	return l.Exits(), nil
+}
+
+// primitives lets a model of text answer the reasoning primitives with the loops that it was trained with.
+func (f *Folder) primitives(c Cell, m eval.Trained) (*eval.PrimitiveResult, error) {
+	p, err := f.Grid.Measure.primitives(m.Task)
+	if err != nil {
+		return nil, err
+	}
+	results, err := p.Run(m, 4*c.Config.Train.Batch, []int{m.Model.Architecture.Count()}, nil)
+	if err != nil {
+		return nil, err
+	}
+	return &results[0], nil
 }
 
 // similarity is the mean cosine between neighbouring blocks of k layers, by kind of weight, and their mean.

@@ -17,6 +17,7 @@ func (c Cell) Work() float64 {
 		examples += float64(o.Steps/e.Every) * float64(e.Examples)
 	}
 	work += examples * float64(c.kinds) * float64(c.model.Length) * float64(c.model.FLOPs())
+	work += float64(c.reading) * float64(c.model.FLOPs())
 	for _, stage := range c.early {
 		work += stage.Work()
 	}

@@ -59,31 +59,79 @@ const (
 	unloopedSeries = "unlooped"
 )
 
-// fits fits, for each column, the unlooped models, and the looped ones of the fewest layers with their model of one loop.
+// Ratio is the α of the looped models relative to that of the unlooped ones: 1 if a loop is worth a layer.
+type Ratio struct {
+	Column string     `json:"column"`
+	Ratio  run.Number `json:"ratio"`
+	// Low and High hold it with 95 %, from resampled seeds; NaN for a single seed.
+	Low  run.Number `json:"low"`
+	High run.Number `json:"high"`
+}
+
+// fits fits, for each column, the unlooped models, and the looped ones of the fewest layers with their model of one loop. Of models
+// of equal layers and depth, which differ in how they are trained, the first counts.
 func (r *Results) fits() {
+	var unlooped, looped []Row
 	least := math.MaxInt
-	for _, c := range r.finished {
-		if c.m.Layers < c.m.Depth {
-			least = min(least, c.m.Layers)
+	for _, row := range r.Rows {
+		if row.Layers < row.Depth {
+			least = min(least, row.Layers)
 		}
 	}
-	for _, name := range r.Columns {
-		for _, series := range []string{loopedSeries, unloopedSeries} {
-			var depth, accuracy []float64
-			for _, c := range r.finished {
-				for _, k := range kindsOf(c.m.HeldOut) {
-					in := series == unloopedSeries && c.m.Layers == c.m.Depth || series == loopedSeries && c.m.Layers == least
-					if v, ok := value(c.m.Metric, c.m.HeldOut, k); ok && in && column(c.across, k) == name {
-						depth, accuracy = append(depth, float64(c.m.Depth)), append(accuracy, v)
+	for i, row := range r.Rows {
+		if slices.ContainsFunc(r.Rows[:i], func(b Row) bool { return b.key == row.key && b.Layers == row.Layers && b.Depth == row.Depth }) {
+			continue
+		}
+		if row.Layers == row.Depth {
+			unlooped = append(unlooped, row)
+		}
+		if row.Layers == least {
+			looped = append(looped, row)
+		}
+	}
+	for j, name := range r.Columns {
+		values := func(row Row) []float64 { return row.Stats[j].Values }
+		loop, err1 := LogFit(points(looped, values))
+		base, err2 := LogFit(points(unlooped, values))
+		loop.Series, loop.Column, base.Series, base.Column = loopedSeries, name, unloopedSeries, name
+		if err1 == nil {
+			r.Fits = append(r.Fits, loop)
+		}
+		if err2 == nil {
+			r.Fits = append(r.Fits, base)
+		}
+		if err1 != nil || err2 != nil || base.Alpha == 0 {
+			continue
+		}
+		ratio := Ratio{Column: name, Ratio: loop.Alpha / base.Alpha, Low: run.Number(math.NaN()), High: run.Number(math.NaN())}
+		if !slices.ContainsFunc(slices.Concat(looped, unlooped), func(row Row) bool { return len(values(row)) < 2 }) {
+			low, high := resample(uint64(len(r.Ratios)), func(again func([]float64) []float64) float64 {
+				drawn := map[string][]float64{} // by row: a model of one loop is in both fits
+				once := func(row Row) []float64 {
+					name := strings.Join(row.Labels, "\x00")
+					if drawn[name] == nil {
+						drawn[name] = again(values(row))
 					}
+					return drawn[name]
 				}
-			}
-			if f, err := LogFit(depth, accuracy); err == nil {
-				f.Series, f.Column = series, name
-				r.Fits = append(r.Fits, f)
-			}
+				loop, _ := LogFit(points(looped, once))
+				base, _ := LogFit(points(unlooped, once))
+				return float64(loop.Alpha / base.Alpha)
+			})
+			ratio.Low, ratio.High = run.Number(low), run.Number(high)
+		}
+		r.Ratios = append(r.Ratios, ratio)
+	}
+}
+
+// points are the depths and the values of the cells of rows.
+func points(rows []Row, values func(Row) []float64) (depth, value []float64) {
+	for _, row := range rows {
+		for _, v := range values(row) {
+			depth, value = append(depth, float64(row.Depth)), append(value, v)
 		}
 	}
+	return depth, value
 }
 
 // FitTable shows the fits as text, with the ratio of the α of looped models to that of unlooped ones.
@@ -95,19 +143,14 @@ func (r *Results) FitTable() [][]string {
 	if r.Metric.IsShare() {
 		slope = "α, points per e-fold of depth"
 	}
-	rows := [][]string{{"fit", slope, "95 %", "β" + r.unit(), "R²", "cells"}}
-	alphas := map[string]Fit{}
+	rows := [][]string{{"fit", slope, "95 %", "β" + unit(r.Metric), "R²", "cells"}}
 	for _, f := range r.Fits {
-		rows = append(rows, []string{strings.TrimSpace(f.Series + " " + f.Column), r.figure(f.Alpha), fmt.Sprintf("%s to %s", r.figure(f.Low), r.figure(f.High)),
-			r.figure(f.Beta), format.Fixed(float64(f.R2), 2), fmt.Sprint(f.Points)})
-		alphas[f.Series+"\x00"+f.Column] = f
+		m := r.judgedBy(f.Column)
+		rows = append(rows, []string{strings.TrimSpace(f.Series + " " + f.Column), figure(m, f.Alpha), fmt.Sprintf("%s to %s", figure(m, f.Low), figure(m, f.High)),
+			figure(m, f.Beta), format.Fixed(float64(f.R2), 2), fmt.Sprint(f.Points)})
 	}
-	for _, c := range r.Columns {
-		loop, ok1 := alphas[loopedSeries+"\x00"+c]
-		base, ok2 := alphas[unloopedSeries+"\x00"+c]
-		if ok1 && ok2 && base.Alpha != 0 {
-			rows = append(rows, []string{strings.TrimSpace("looped / unlooped " + c), format.Fixed(float64(loop.Alpha/base.Alpha), 2), "", "", "", ""})
-		}
+	for _, x := range r.Ratios {
+		rows = append(rows, []string{strings.TrimSpace("looped / unlooped " + x.Column), format.Fixed(float64(x.Ratio), 2), interval(x.Low, x.High), "", "", ""})
 	}
 	return rows
 }

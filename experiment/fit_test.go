@@ -3,7 +3,13 @@ package experiment
 import (
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
+
+	"coil/metric"
+	"coil/run"
+
+	"gonum.org/v1/gonum/stat"
 )
 
 func TestGap(t *testing.T) {
@@ -39,6 +45,53 @@ func TestLogFitExact(t *testing.T) {
 		if _, err := LogFit(bad, make([]float64, len(bad))); err == nil {
 			t.Errorf("%v can be fitted", bad)
 		}
+	}
+}
+
+// The mean of two values that are drawn again is the smaller with probability 1/4, and the larger too, so the interval spans both.
+func TestResample(t *testing.T) {
+	low, high := resample(0, func(again func([]float64) []float64) float64 { return stat.Mean(again([]float64{3, 5}), nil) })
+	if low != 3 || high != 5 {
+		t.Errorf("%g to %g", low, high)
+	}
+	draws := 0.0 // how often both are drawn
+	resample(0, func(again func([]float64) []float64) float64 {
+		if stat.Mean(again([]float64{3, 5}), nil) == 4 {
+			draws++
+		}
+		return 0
+	})
+	if d := draws/resamples - 0.5; math.Abs(d) > 5*0.5/math.Sqrt(resamples) {
+		t.Errorf("both values in %g of %d samples", draws, resamples)
+	}
+}
+
+// Models that differ from others only in how they are trained are in no fit; a gap and a ratio of α of equal seeds are exact.
+func TestFitsOfRows(t *testing.T) {
+	r := &Results{Metric: metric.BitsPerByte, Axes: []string{"model"}, Columns: []string{""}, Metrics: []metric.Metric{metric.BitsPerByte}}
+	for _, x := range []struct {
+		label         string
+		layers, depth int
+		value         float64
+	}{{"6⊗1", 6, 6, 3 - 0.5*math.Log(6)}, {"2⊗1", 2, 2, 3 - 0.5*math.Log(2)}, {"4⊗1", 4, 4, 3 - 0.5*math.Log(4)}, {"2⊗2", 2, 4, 3 - 0.3*math.Log(2) - 0.2*math.Log(4)},
+		{"2⊗3", 2, 6, 3 - 0.3*math.Log(2) - 0.2*math.Log(6)}, {"2⊗3, late", 2, 6, 9}, {"6⊗1, λ", 6, 6, 9}} {
+		r.Rows = append(r.Rows, Row{Labels: []string{x.label}, Layers: x.layers, Depth: x.depth, Stats: []Stat{newStat([]float64{x.value, x.value, x.value}, r.Metric)}})
+	}
+	r.fits()
+	r.gaps()
+	if len(r.Fits) != 2 || math.Abs(float64(r.Fits[0].Alpha)+0.2) > 1e-9 || math.Abs(float64(r.Fits[1].Alpha)+0.5) > 1e-9 || r.Fits[0].Points != 9 || r.Fits[1].Points != 9 {
+		t.Errorf("%+v, want α = -0.2 and -0.5", r.Fits)
+	}
+	for _, x := range []run.Number{r.Ratios[0].Ratio, r.Ratios[0].Low, r.Ratios[0].High} {
+		if math.Abs(float64(x)-0.4) > 1e-9 {
+			t.Errorf("%+v, want a ratio of 0.4", r.Ratios)
+		}
+	}
+	if rows := r.FitTable(); rows[3][0] != "looped / unlooped" || rows[3][2] != "0.40 to 0.40" {
+		t.Errorf("%q", rows)
+	}
+	if want := []string{"2⊗3", "40", "40 to 40"}; !slices.Equal(r.GapTable()[2], want) {
+		t.Errorf("%q, want %q", r.GapTable(), want)
 	}
 }
 

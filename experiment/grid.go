@@ -14,11 +14,13 @@ import (
 
 	"coil/config"
 	"coil/config/schema"
+	"coil/eval"
 	"coil/loop"
 	"coil/metric"
 	"coil/model"
 	"coil/run"
 	"coil/task"
+	"coil/train"
 )
 
 // Grid is an experiment, as in a TOML file:
@@ -80,12 +82,27 @@ type Measurement struct {
 	Exits []float64 `toml:"exits" help:"thresholds at which models with a learned exit are measured" limits:"(0,1]"`
 	// FreeExits measures the training-free exits of looped models: [eval.ExitRules].
 	FreeExits bool `toml:"free_exits" help:"measure the training-free exits of looped models"`
+	// Primitives is how many questions of each reasoning primitive models of text answer: [eval.Primitives].
+	Primitives int `toml:"primitives" help:"questions of each reasoning primitive that models of text answer" limits:"[0,65536]"`
 	// Curve plots held-out accuracy against held-out loss along training.
 	Curve bool `toml:"curve" help:"plot held-out accuracy against held-out loss along training"`
 	// Time shows the time that training took.
 	Time bool `toml:"time" help:"show the time that training took"`
 	// Similarity measures the cosine between neighbouring blocks of unlooped models, by kind of weight.
 	Similarity bool `toml:"similarity" help:"the cosine between neighbouring blocks of unlooped models"`
+}
+
+// primitives are the questions for a task, which must be text. It is an error if its sequences have no room for them.
+func (m Measurement) primitives(t task.Task) (*eval.Primitives, error) {
+	l, ok := t.(task.Language)
+	if !ok {
+		return nil, schema.Errorf("measure.primitives", " is %d, and the task %s is not text: want 0", m.Primitives, t.Name())
+	}
+	p, err := eval.NewPrimitives(l, t.Length(), train.HeldOutSeed, m.Primitives)
+	if err != nil {
+		return nil, schema.Errorf("measure.primitives", " is %d: %v", m.Primitives, err)
+	}
+	return p, nil
 }
 
 // mostCells only keeps a slip of the pen from asking for the impossible.
@@ -117,9 +134,11 @@ type Cell struct {
 	grow  *Growing
 	early []Cell // the stages before the last, which is the cell itself
 
-	model  *model.Model
-	kinds  int           // of held-out examples
-	metric metric.Metric // what the task is judged by
+	model   *model.Model
+	task    task.Task
+	kinds   int           // of held-out examples
+	reading int           // tokens of reasoning primitives
+	metric  metric.Metric // what the task is judged by
 }
 
 // Metric is what the cell is judged by.
@@ -245,9 +264,20 @@ func (g Grid) Cells() ([]Cell, error) {
 		return nil, err
 	}
 	m := maker{}
+	reading := 0 // tokens of primitives
 	for i := range cells {
 		c := &cells[i]
-		if err := m.make(c); err != nil {
+		err := m.make(c)
+		if err == nil && g.Measure.Primitives > 0 {
+			if i%len(g.Seeds) == 0 { // all seeds have the same questions
+				var p *eval.Primitives
+				if p, err = g.Measure.primitives(c.task); err == nil {
+					reading = p.Tokens()
+				}
+			}
+			c.reading = reading
+		}
+		if err != nil {
 			if len(c.Labels) > 0 {
 				err = fmt.Errorf("%s: %w", strings.Join(c.Labels, " · "), err)
 			}
@@ -357,7 +387,7 @@ func (m maker) make(c *Cell) error {
 		return err
 	}
 	var err error
-	c.kinds, c.metric = len(t.task.Kinds()), t.task.Metric()
+	c.task, c.kinds, c.metric = t.task, len(t.task.Kinds()), t.task.Metric()
 	c.model, err = model.New(c.Config.Model, c.Config.Loops, len(t.task.Vocabulary()), t.task.Length())
 	return err
 }

@@ -187,6 +187,7 @@ func TestImpossible(t *testing.T) {
 		{`key = "model.layers"`, ``, "want a key and values, or choices"},
 		{`steps = 12`, `stepps = 12`, `no key "config.train.stepps"`},
 		{`loops = 2`, `loops = 99`, "measure.loops is 99, want 0 to 16"},
+		{`loops = 2`, `primitives = 8`, "2⊗1: measure.primitives is 8, and the task p-hop is not text: want 0"},
 		{`loops = 2`, `loop = 2`, `no key "measure.loop"`},
 		{`steps = 12`, `steps = `, `grid.toml:30: "steps =" is not TOML`},
 		{"[measure]", "[[axis]]\nname = \"x\"\n[[axis.choice]]\nset = {\"train.rate\" = 1e-3}\n[measure]", "choice 1 has no name"},
@@ -209,6 +210,10 @@ func TestImpossible(t *testing.T) {
 		if _, err := Parse("grid.toml", []byte(text)); err != nil && !gridLine.MatchString(err.Error()) {
 			t.Errorf("%q: the error is %v, and does not say where", k.to, err)
 		}
+	}
+	short := strings.NewReplacer("[measure]", "[measure]\nprimitives = 8", "[config.task.p-hop]", "[config.task]\nname = \"text\"\ntext.length = 99\n[config.task.p-hop]").Replace(tiny)
+	if err := possible("grid.toml", short); err == nil || !strings.Contains(err.Error(), "measure.primitives is 8: a question of the primitive") {
+		t.Errorf("%v", err)
 	}
 	if _, err := Named("phop", "laptop"); err == nil || !strings.Contains(err.Error(), `did you mean "p-hop"?`) {
 		t.Errorf("%v", err)

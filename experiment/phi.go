@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"maps"
 	"math"
-	"math/rand/v2"
 	"slices"
 	"strings"
 
@@ -33,10 +32,7 @@ type Phi struct {
 	High run.Number `json:"high"`
 }
 
-// resamples is how often seeds are drawn again for an interval.
-const resamples = 2000
-
-// phis computes φ for each looped row and column. It needs unlooped models of at least three sizes beside it.
+// phis computes φ for each looped row and column of the task's metric. It needs unlooped models of at least three sizes beside it.
 func (r *Results) phis() {
 	for _, row := range r.Rows {
 		a, err := loop.Parse(r.modelOf(row))
@@ -49,6 +45,9 @@ func (r *Results) phis() {
 		}
 		beside := r.unlooped(row)
 		for j, column := range r.Columns {
+			if r.Metrics[j] != r.Metric {
+				continue
+			}
 			var sizes []int
 			for _, n := range slices.Sorted(maps.Keys(beside)) {
 				if len(beside[n].Stats[j].Values) > 0 {
@@ -72,22 +71,14 @@ func (r *Results) phis() {
 			n, phi := of(func(v []float64) []float64 { return v })
 			p := Phi{Labels: row.Labels, Column: column, Loops: loops, Layers: run.Number(n), Phi: run.Number(phi), Low: run.Number(math.NaN()), High: run.Number(math.NaN())}
 			if len(row.Stats[j].Values) > 1 {
-				rng := rand.New(rand.NewPCG(1, uint64(len(r.Phis))))
-				draws := make([]float64, resamples)
-				for i := range draws {
-					_, draws[i] = of(func(v []float64) []float64 {
-						again := make([]float64, len(v))
-						for k := range again {
-							again[k] = v[rng.IntN(len(v))]
-						}
-						return again
-					})
-					if math.IsNaN(draws[i]) { // worth less than the layers that run once
-						draws[i] = math.Inf(-1)
+				low, high := resample(uint64(len(r.Phis)), func(again func([]float64) []float64) float64 {
+					_, phi := of(again)
+					if math.IsNaN(phi) { // worth less than the layers that run once
+						phi = math.Inf(-1)
 					}
-				}
-				slices.Sort(draws)
-				p.Low, p.High = run.Number(stat.Quantile(0.025, stat.Empirical, draws, nil)), run.Number(stat.Quantile(0.975, stat.Empirical, draws, nil))
+					return phi
+				})
+				p.Low, p.High = run.Number(low), run.Number(high)
 			}
 			r.Phis = append(r.Phis, p)
 		}

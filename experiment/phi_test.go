@@ -15,7 +15,7 @@ func TestPhi(t *testing.T) {
 		once, block, loops := parts(a)
 		return float64(once) + math.Pow(float64(loops), want)*float64(block)
 	}
-	r := &Results{Metric: metric.BitsPerByte, Axes: []string{"model"}, Columns: []string{""}}
+	r := &Results{Metric: metric.BitsPerByte, Axes: []string{"model"}, Columns: []string{""}, Metrics: []metric.Metric{metric.BitsPerByte}}
 	add := func(layers string, noise float64) {
 		a, err := loop.Parse(layers)
 		if err != nil {

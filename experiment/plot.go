@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"coil/metric"
 	"coil/plot"
 )
 
@@ -29,14 +30,16 @@ func (r *Results) Plots() map[string]*plot.Chart {
 	add("loops", r.loopPlot())
 	if r.grid.Measure.Curve {
 		add("curve", r.curvePlot())
+		add("flops", r.flopPlot())
+		add("parameters", r.parameterPlot())
 	}
 	return plots
 }
 
-// chart is a chart of the metric.
-func (r *Results) chart(title string, x plot.Axis) *plot.Chart {
-	y := plot.Axis{Label: r.Metric.String()}
-	if r.Metric.IsShare() {
+// chart is a chart of a metric.
+func chart(m metric.Metric, title string, x plot.Axis) *plot.Chart {
+	y := plot.Axis{Label: m.String()}
+	if m.IsShare() {
 		y = plot.Axis{Unit: plot.Share, Zero: true, One: true}
 	}
 	return &plot.Chart{Title: title, X: x, Y: y}
@@ -51,7 +54,7 @@ func fileName(s string) string {
 // depthPlot plots a column against depth: a line for the unlooped models, and one for each number of looped layers, which
 // starts at its model with one loop. Every cell is a mark.
 func (r *Results) depthPlot(column int) *plot.Chart {
-	p := r.chart(r.title(column), plot.Axis{Label: "effective depth, layers", Unit: plot.Whole})
+	p := chart(r.Metrics[column], r.title(column), plot.Axis{Label: "effective depth, layers", Unit: plot.Whole})
 	if !slices.ContainsFunc(r.Rows, func(a Row) bool { return a.Depth != r.Rows[0].Depth }) {
 		return p
 	}
@@ -101,7 +104,7 @@ func (r *Results) depthPlot(column int) *plot.Chart {
 		if f.Series == loopedSeries {
 			color = 1
 		}
-		fit := plot.Series{Name: fmt.Sprintf("%s: α = %s", f.Series, r.figure(f.Alpha)), Color: color, Kind: plot.Faint}
+		fit := plot.Series{Name: fmt.Sprintf("%s: α = %s", f.Series, figure(r.Metrics[column], f.Alpha)), Color: color, Kind: plot.Faint}
 		for x := 1.0; x <= r.deepest(); x += 0.25 {
 			fit.Points = append(fit.Points, plot.Point{X: x, Y: float64(f.Alpha)*math.Log(x) + float64(f.Beta)})
 		}
@@ -123,13 +126,13 @@ func (r *Results) title(column int) string {
 	if c := r.Columns[column]; c != "" {
 		title += ": " + c
 	}
-	return title + " · " + r.Metric.String()
+	return title + " · " + r.Metrics[column].String()
 }
 
 // loopPlot is the metric of looped models against the loops that they are run with, a line for each row, with a mark where they
 // were trained.
 func (r *Results) loopPlot() *plot.Chart {
-	p := r.chart(r.Title+" · "+r.Metric.String(), plot.Axis{Label: "loops", Unit: plot.Whole})
+	p := chart(r.Metric, r.Title+" · "+r.Metric.String(), plot.Axis{Label: "loops", Unit: plot.Whole})
 	counts := map[int]bool{}
 	for _, c := range r.finished {
 		for _, l := range c.m.Loops {
@@ -157,22 +160,63 @@ func (r *Results) loopPlot() *plot.Chart {
 }
 
 // curvePlot plots held-out accuracy against held-out loss along training: of two models with equal loss, the one with the higher
-// accuracy reasons better (the iso-plots of Saunshi et al., arXiv 2502.17416).
+// accuracy reasons better (the iso-plots of Saunshi et al., arXiv 2502.17416). Models of text have the accuracy of reasoning primitives
+// instead, after training, because their loss is what they are judged by.
 func (r *Results) curvePlot() *plot.Chart {
-	p := r.chart(r.Title+" · "+r.Metric.String()+" at equal loss", plot.Axis{Label: "held-out loss"})
+	m, title := r.Metric, r.Title
+	if !m.IsShare() {
+		m, title = metric.Accuracy, title+": "+primitivesColumn
+	}
+	p := chart(m, title+" · "+m.String()+" at equal loss", plot.Axis{Label: "held-out loss"})
+	r.marks(p, func(c finished) (points []plot.Point) {
+		if r.Metric.IsShare() {
+			for _, m := range c.m.History {
+				points = append(points, plot.Point{X: float64(m.Loss), Y: m.Metric})
+			}
+		} else if c.m.Primitives != nil {
+			points = append(points, plot.Point{X: float64(c.m.HeldOut.Loss), Y: c.m.Primitives.Accuracy})
+		}
+		return points
+	})
+	return p
+}
+
+// flopPlot plots the metric against the FLOPs of training so far: of the marks above each other, the best is that of the model that
+// uses equal FLOPs best. A step counts three forward passes.
+func (r *Results) flopPlot() *plot.Chart {
+	p := chart(r.Metric, r.Title+" · "+r.Metric.String()+" at equal FLOPs", plot.Axis{Label: "TFLOPs of training"})
+	r.marks(p, func(c finished) (points []plot.Point) {
+		step := 3 * float64(c.m.FLOPs) * float64(c.m.Tokens) / float64(c.m.Steps) / 1e12
+		for _, m := range c.m.History {
+			points = append(points, plot.Point{X: float64(m.Step) * step, Y: m.Metric})
+		}
+		return points
+	})
+	return p
+}
+
+// parameterPlot plots the metric against the number of parameters: of the marks above each other, the best is that of the model that
+// uses equal parameters best.
+func (r *Results) parameterPlot() *plot.Chart {
+	p := chart(r.Metric, r.Title+" · "+r.Metric.String()+" at equal parameters", plot.Axis{Label: "thousand parameters"})
+	r.marks(p, func(c finished) []plot.Point {
+		v, _ := value(c.m.Metric, c.m.HeldOut, "")
+		return []plot.Point{{X: float64(c.m.Parameters) / 1000, Y: v}}
+	})
+	return p
+}
+
+// marks adds the points of each row's cells.
+func (r *Results) marks(p *plot.Chart, of func(finished) []plot.Point) {
 	for i, row := range r.Rows {
 		l := plot.Series{Name: strings.Join(row.Labels, ", "), Color: i, Kind: plot.Marks}
 		for _, c := range r.finished {
-			if !slices.Equal(c.row, row.Labels) {
-				continue
-			}
-			for _, m := range c.m.History {
-				l.Points = append(l.Points, plot.Point{X: float64(m.Loss), Y: m.Metric})
+			if slices.Equal(c.row, row.Labels) {
+				l.Points = append(l.Points, of(c)...)
 			}
 		}
 		if len(l.Points) > 0 {
 			p.Series = append(p.Series, l)
 		}
 	}
-	return p
 }

@@ -28,14 +28,17 @@ type Results struct {
 	Finished int           `json:"finished"` // cells
 	Cells    int           `json:"cells"`
 	Axes     []string      `json:"axes"` // titles of the labels of rows
-	// Columns are the measured quantities: a kind of held-out examples at a point of the axes that go across; "" if there is only
-	// one.
-	Columns []string  `json:"columns"`
-	Rows    []Row     `json:"rows"`
-	Fits    []Fit     `json:"fits,omitempty"`
-	Phis    []Phi     `json:"phis,omitempty"`
-	Failed  []Failure `json:"failed,omitempty"`
-	Damaged []Failure `json:"damaged,omitempty"` // run.json of a cell's run; the cell counts all the same
+	// Columns are the measured quantities: a kind of held-out examples, or the reasoning primitives, at a point of the axes that go
+	// across; "" if there is only one.
+	Columns []string        `json:"columns"`
+	Metrics []metric.Metric `json:"metrics"` // what each column is judged by
+	Rows    []Row           `json:"rows"`
+	Gaps    []GapInterval   `json:"gaps,omitempty"`
+	Fits    []Fit           `json:"fits,omitempty"`
+	Ratios  []Ratio         `json:"ratios,omitempty"`
+	Phis    []Phi           `json:"phis,omitempty"`
+	Failed  []Failure       `json:"failed,omitempty"`
+	Damaged []Failure       `json:"damaged,omitempty"` // run.json of a cell's run; the cell counts all the same
 
 	finished []finished
 	grid     Grid
@@ -217,11 +220,35 @@ func column(across []string, kind string) string {
 	return strings.Join(parts, " · ")
 }
 
+// quantity is a measured quantity of a cell.
+type quantity struct {
+	column string
+	metric metric.Metric
+	value  float64
+}
+
+// primitivesColumn is the name of the column of the reasoning primitives.
+const primitivesColumn = "primitives"
+
+// quantities are what was measured of a cell, a column each.
+func (c finished) quantities() []quantity {
+	var all []quantity
+	for _, k := range kindsOf(c.m.HeldOut) {
+		if v, ok := value(c.m.Metric, c.m.HeldOut, k); ok {
+			all = append(all, quantity{column(c.across, k), c.m.Metric, v})
+		}
+	}
+	if p := c.m.Primitives; p != nil {
+		all = append(all, quantity{column(c.across, primitivesColumn), metric.Accuracy, p.Accuracy})
+	}
+	return all
+}
+
 func (r *Results) columns() {
 	for _, c := range r.finished {
-		for _, k := range kindsOf(c.m.HeldOut) {
-			if name := column(c.across, k); !slices.Contains(r.Columns, name) {
-				r.Columns = append(r.Columns, name)
+		for _, q := range c.quantities() {
+			if !slices.Contains(r.Columns, q.column) {
+				r.Columns, r.Metrics = append(r.Columns, q.column), append(r.Metrics, q.metric)
 			}
 		}
 	}
@@ -237,16 +264,14 @@ func (r *Results) rows() {
 			r.Rows = append(r.Rows, Row{Labels: c.row, Layers: c.m.Layers, Depth: c.m.Depth, key: r.withoutModel(c.row)})
 			values[name] = make([][]float64, len(r.Columns))
 		}
-		for _, k := range kindsOf(c.m.HeldOut) {
-			i := slices.Index(r.Columns, column(c.across, k))
-			if v, ok := value(c.m.Metric, c.m.HeldOut, k); ok {
-				values[name][i] = append(values[name][i], v)
-			}
+		for _, q := range c.quantities() {
+			i := slices.Index(r.Columns, q.column)
+			values[name][i] = append(values[name][i], q.value)
 		}
 	}
 	for name, i := range at {
-		for _, v := range values[name] {
-			r.Rows[i].Stats = append(r.Rows[i].Stats, newStat(v, r.Metric))
+		for j, v := range values[name] {
+			r.Rows[i].Stats = append(r.Rows[i].Stats, newStat(v, r.Metrics[j]))
 		}
 		r.Rows[i].Similarity = r.similarity(r.Rows[i].Labels)
 		r.Rows[i].Seconds = r.seconds(r.Rows[i].Labels)
@@ -301,6 +326,15 @@ func (r *Results) similarity(labels []string) map[string]run.Number {
 	return mean
 }
 
+// GapInterval is a [Row.Gap] with the interval that holds it with 95 %, from resampled seeds.
+type GapInterval struct {
+	Labels []string   `json:"labels"`
+	Column string     `json:"column,omitempty"`
+	Gap    run.Number `json:"gap"`
+	Low    run.Number `json:"low"`
+	High   run.Number `json:"high"`
+}
+
 // gaps compares each looped row with the unlooped rows of equal parameters and of equal FLOPs.
 func (r *Results) gaps() {
 	for i, row := range r.Rows {
@@ -312,7 +346,15 @@ func (r *Results) gaps() {
 		}
 		for j, s := range row.Stats {
 			a, b := low.Stats[j], high.Stats[j]
-			r.Rows[i].Gap = append(r.Rows[i].Gap, run.Number(Gap(float64(s.Mean), float64(a.Mean), float64(b.Mean), max(leastGap, a.spread()+b.spread()))))
+			gap := Gap(float64(s.Mean), float64(a.Mean), float64(b.Mean), max(leastGap, a.spread()+b.spread()))
+			r.Rows[i].Gap = append(r.Rows[i].Gap, run.Number(gap))
+			if !math.IsNaN(gap) && min(len(s.Values), len(a.Values), len(b.Values)) > 1 {
+				from, to := resample(uint64(len(r.Gaps)), func(again func([]float64) []float64) float64 {
+					mean := func(s Stat) float64 { return stat.Mean(again(s.Values), nil) }
+					return Gap(mean(s), mean(a), mean(b), 0)
+				})
+				r.Gaps = append(r.Gaps, GapInterval{row.Labels, r.Columns[j], run.Number(gap), run.Number(from), run.Number(to)})
+			}
 		}
 	}
 }

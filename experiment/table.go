@@ -10,6 +10,7 @@ import (
 
 	"coil/eval"
 	"coil/format"
+	"coil/metric"
 	"coil/run"
 	"coil/text"
 
@@ -22,7 +23,8 @@ type Table struct {
 	Rows  [][]string
 }
 
-// Tables are the tables there are: [Results.Table], accuracy at other loop counts, exits, similarity by kind of weight, and fits.
+// Tables are the tables there are: [Results.Table], accuracy at other loop counts, exits, similarity by kind of weight, reasoning
+// primitives, gaps, fits and φ.
 func (r *Results) Tables() []Table {
 	var tables []Table
 	for _, t := range []Table{
@@ -31,6 +33,8 @@ func (r *Results) Tables() []Table {
 		{"a learned exit at probability q", r.ExitTable()},
 		{"training-free exits: the fewest loops with which a rule loses at most one point", r.FreeExitTable()},
 		{"similarity of neighbouring blocks, by kind of weight", r.SimilarityTable()},
+		{"reasoning primitives, % right", r.PrimitiveTable()},
+		{"the way from the model of equal parameters to that of equal FLOPs", r.GapTable()},
 		{r.Metric.String() + " = α·ln(depth) + β", r.FitTable()},
 		{"what loops are worth: layers that run once + loops^φ · layers that loop", r.PhiTable()},
 	} {
@@ -236,20 +240,14 @@ func (r *Results) SimilarityTable() [][]string {
 // gap, if there is any, and the similarity.
 func (r *Results) Table() [][]string {
 	head := append(slices.Clone(r.Axes), "params/FLOPs")
-	best := "max"
-	if r.Metric.Lower() {
-		best = "min"
-	}
 	gaps := slices.ContainsFunc(r.Rows, func(row Row) bool { return row.Gap != nil })
 	alike := slices.ContainsFunc(r.Rows, func(row Row) bool { return row.Similarity != nil })
-	for _, c := range r.Columns {
-		if c == "" {
-			c = r.Metric.String()
-			if len(r.Columns) > 1 {
-				c = "all"
-			}
+	for j := range r.Columns {
+		best := "max"
+		if r.Metrics[j].Lower() {
+			best = "min"
 		}
-		head = append(head, c+r.unit(), best)
+		head = append(head, r.heading(j)+unit(r.Metrics[j]), best)
 		if gaps {
 			head = append(head, "gap %")
 		}
@@ -264,7 +262,7 @@ func (r *Results) Table() [][]string {
 	for _, row := range r.Rows {
 		cells := append(slices.Clone(row.Labels), fmt.Sprintf("%dx/%dx", row.Layers, row.Depth))
 		for j, s := range row.Stats {
-			cells = append(cells, r.stat(s), r.figure(s.Best))
+			cells = append(cells, stated(r.Metrics[j], s), figure(r.Metrics[j], s.Best))
 			if gaps {
 				gap := ""
 				if row.Gap != nil && !math.IsNaN(float64(row.Gap[j])) {
@@ -288,25 +286,98 @@ func (r *Results) Table() [][]string {
 	return rows
 }
 
-// stat is the mean and the spread.
-func (r *Results) stat(s Stat) string {
-	if len(s.Values) < 2 {
-		return r.figure(s.Mean)
+// heading is what a column is called: the metric's name, or "all" beside the kinds of examples, if it has no name of its own.
+func (r *Results) heading(column int) string {
+	switch {
+	case r.Columns[column] != "":
+		return r.Columns[column]
+	case len(r.Columns) > 1 && r.Metrics[1] == r.Metric:
+		return "all"
 	}
-	return fmt.Sprintf("%s ± %s", r.figure(s.Mean), r.figure(s.Spread))
+	return r.Metric.String()
 }
 
-// figure is a value of the metric: a share in percent, any other to the third digit, and "–" if there is none.
-func (r *Results) figure(x run.Number) string {
-	if r.Metric.IsShare() || math.IsNaN(float64(x)) {
+// judgedBy is the metric of a column.
+func (r *Results) judgedBy(column string) metric.Metric {
+	return r.Metrics[slices.Index(r.Columns, column)]
+}
+
+// PrimitiveTable is the share of right answers by primitive: the mean over seeds and their spread, and what blind choices reach.
+func (r *Results) PrimitiveTable() [][]string {
+	var rows [][]string
+	var blind []string
+	for _, row := range r.Rows {
+		var scores []eval.PrimitiveResult
+		for _, c := range r.finished {
+			if slices.Equal(c.row, row.Labels) && c.m.Primitives != nil {
+				scores = append(scores, *c.m.Primitives)
+			}
+		}
+		if len(scores) == 0 {
+			continue
+		}
+		cells := slices.Clone(row.Labels)
+		if rows == nil {
+			rows = [][]string{slices.Clone(r.Axes)}
+			blind = append(append(blind, "blind choice"), make([]string, len(r.Axes)-1)...)
+		}
+		for i := range scores[0].Kinds {
+			var values []float64
+			for _, s := range scores {
+				values = append(values, s.Kinds[i].Accuracy)
+			}
+			cells = append(cells, stated(metric.Accuracy, newStat(values, metric.Accuracy)))
+			if len(rows) == 1 {
+				k := scores[0].Kinds[i]
+				rows[0] = append(rows[0], k.Kind)
+				blind = append(blind, percent(run.Number(k.Chance)))
+			}
+		}
+		rows = append(rows, cells)
+	}
+	if rows == nil {
+		return nil
+	}
+	return append(rows, blind)
+}
+
+// GapTable shows the gaps that have an interval.
+func (r *Results) GapTable() [][]string {
+	rows := [][]string{append(slices.Clone(r.Axes), "gap %", "95 %")}
+	for _, g := range r.Gaps {
+		labels := slices.Clone(g.Labels)
+		labels[len(labels)-1] = strings.TrimSpace(labels[len(labels)-1] + " " + g.Column)
+		points := func(x run.Number) string { return format.Points(float64(x)/100, 0) }
+		rows = append(rows, append(labels, points(g.Gap), points(g.Low)+" to "+points(g.High)))
+	}
+	return rows
+}
+
+// stated is the mean and the spread.
+func stated(m metric.Metric, s Stat) string {
+	if len(s.Values) < 2 {
+		return figure(m, s.Mean)
+	}
+	return fmt.Sprintf("%s ± %s", figure(m, s.Mean), figure(m, s.Spread))
+}
+
+// figure is a value of the task's metric.
+func (r *Results) figure(x run.Number) string { return figure(r.Metric, x) }
+
+// figure is a value of a metric: a share in percent, any other to the third digit, and "–" if there is none.
+func figure(m metric.Metric, x run.Number) string {
+	if m.IsShare() || math.IsNaN(float64(x)) {
 		return percent(x)
 	}
 	return format.Fixed(float64(x), 3)
 }
 
-// unit is what stands behind the metric's name in a header.
-func (r *Results) unit() string {
-	if r.Metric.IsShare() {
+// unit is what stands behind the task's metric in a header.
+func (r *Results) unit() string { return unit(r.Metric) }
+
+// unit is what stands behind a metric's name in a header.
+func unit(m metric.Metric) string {
+	if m.IsShare() {
 		return ", %"
 	}
 	return ""

@@ -363,13 +363,9 @@ func (t *assignment) Explain(w io.Writer, ex Example) error {
 	depth, f := t.kind(ex.Kind)
 	var b bytes.Buffer
 	for i, q := range questions {
-		b.WriteString(f.opening)
-		for i, x := range q.left {
-			fmt.Fprintf(&b, "%s%s%s\n", t.texts[x], f.is, t.texts[q.right[i]])
-		}
-		fmt.Fprintf(&b, "%s%s%s", f.asking, t.texts[q.asked], ending)
+		b.WriteString(t.text(f, q))
 		if i < t.shots {
-			fmt.Fprintf(&b, " %s\n", t.texts[q.answer()])
+			b.WriteString(t.said(q) + "\n")
 		}
 		b.WriteString("\n")
 	}

@@ -11,6 +11,7 @@ import (
 	"coil/format"
 	"coil/metric"
 	"coil/model"
+	"coil/task"
 
 	"github.com/spf13/cobra"
 )
@@ -18,23 +19,29 @@ import (
 func newEval() *cobra.Command {
 	var o measureFlags
 	var loops, exit string
+	var primitives int
 	cmd := &cobra.Command{
 		Use:   "eval RUN",
 		Short: "Measure a trained model on held-out examples, at any number of loops",
 		Example: `  coil eval latest                     the newest run, as it was trained
   coil eval latest --loops 1..16       after each of 16 loops
   coil eval latest --exit 0.5,0.9      with a learned exit: each position leaves on its own
-  coil eval runs/RUN --loops 2,4,8 --examples 10000 --json`,
+  coil eval runs/RUN --loops 2,4,8 --examples 10000 --json
+  coil eval prose --primitives 256     a model of text: also reasoning primitives`,
 		Long: "Measures the weights of a run's checkpoint on examples that training never draws. The column change shows how far the last loop " +
 			"moved the state, relative to its length: ‖s_t − s_{t−1}‖ / ‖s_{t−1}‖.\n\n" +
 			"--exit q is for models with a learned exit (loops.exit = learned): a position leaves after the first loop by which its gate " +
-			"would have left with probability q or more. The table shows the mean number of loops, and the loss and accuracy at the exit.",
+			"would have left with probability q or more. The table shows the mean number of loops, and the loss and accuracy at the exit.\n\n" +
+			"--primitives is for models of text: they answer questions of variable assignment (arXiv 2409.19044) and choose the number of the " +
+			"question that they find likeliest after it. Up to 5 questions with answers stand before each, as many as the model's sequences " +
+			"have room for. The table shows the share of right answers, and what a blind choice gets right.",
 		Args: exactArgs(1, "a run"),
 	}
 	o.addRuns(cmd)
 	f := cmd.Flags()
 	f.StringVar(&loops, "loops", "", "`counts` of loops of the looped block: 4, or 1,2,4, or 1..16; by default, the trained count")
 	f.StringVar(&exit, "exit", "", "`probabilities` at which a learned exit leaves: 0.9, or 0.5,0.9,1")
+	f.IntVar(&primitives, "primitives", 0, "text: `number` of questions of each reasoning primitive")
 	o.addExamples(cmd, 2048, 64)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		counts, err := parseCounts(loops)
@@ -48,14 +55,23 @@ func newEval() *cobra.Command {
 		if loops != "" && exit != "" {
 			return usageError{errors.New("--loops and --exit: the exit decides after how many loops; give one of them")}
 		}
-		learned := func(c config.Config) error {
+		if primitives < 0 {
+			return usageError{fmt.Errorf("--primitives %d: want 0 or more", primitives)}
+		}
+		if primitives > 0 && exit != "" {
+			return usageError{errors.New("--primitives and --exit: primitives are answered after a fixed number of loops; give one of them")}
+		}
+		possible := func(c config.Config) error {
+			if primitives > 0 && c.Task.Name != "text" {
+				return usageError{fmt.Errorf("--primitives %d: the run's task is %s, and only models of text read the questions", primitives, c.Task.Name)}
+			}
 			if thresholds != nil && !c.Loops.LearnedExit() {
 				return usageError{fmt.Errorf("--exit %s: the run has no learned exit; train one with --loops.exit learned", exit)}
 			}
 			return nil
 		}
-		return o.with(cmd, args[0], learned, func(m *trainedModel) error {
-			x := evaluation{Run: m.run.Path(), Step: m.checkpoint.Step, Model: m.Model.Architecture.String(), Task: m.Task.Name(), Metric: m.Task.Metric()}
+		return o.with(cmd, args[0], possible, func(m *trainedModel) error {
+			x := evaluation{measured: m.measured()}
 			w := cmd.OutOrStdout()
 			if !o.asJSON {
 				m.printTitle(w, o.examples)
@@ -67,6 +83,11 @@ func newEval() *cobra.Command {
 			} else if x.Results, err = evaluate(m, &o, counts); err != nil {
 				return err
 			}
+			if primitives > 0 {
+				if x.Primitives, err = evaluatePrimitives(m, &o, counts, primitives); err != nil {
+					return err
+				}
+			}
 			switch {
 			case o.asJSON:
 				return writeJSON(w, x)
@@ -74,6 +95,9 @@ func newEval() *cobra.Command {
 				fmt.Fprint(w, exitTable(x.Metric, x.Exits))
 			default:
 				fmt.Fprint(w, evaluationTable(m.Model, x.Metric, x.Results))
+				if x.Primitives != nil {
+					fmt.Fprint(w, "\n"+primitiveTable(m.Model, x.Primitives))
+				}
 			}
 			return nil
 		})
@@ -83,13 +107,10 @@ func newEval() *cobra.Command {
 
 // evaluation is the result of coil eval as JSON.
 type evaluation struct {
-	Run     string        `json:"run"`
-	Step    int           `json:"step"`
-	Model   string        `json:"model"`
-	Task    string        `json:"task"`
-	Metric  metric.Metric `json:"metric"`
-	Results []eval.Result `json:"results,omitempty"`
-	Exits   []eval.Exit   `json:"exits,omitempty"`
+	measured
+	Results    []eval.Result          `json:"results,omitempty"`
+	Primitives []eval.PrimitiveResult `json:"primitives,omitempty"`
+	Exits      []eval.Exit            `json:"exits,omitempty"`
 }
 
 // evaluate measures a model at loop counts, those of its training if there are none.
@@ -103,6 +124,44 @@ func evaluate(m *trainedModel, o *measureFlags, counts []int) ([]eval.Result, er
 	}
 	defer e.Close()
 	return e.Run(o.seed, o.examples, m.stop.asked)
+}
+
+// evaluatePrimitives lets a model of text answer the reasoning primitives at loop counts, that of its training if there are none.
+func evaluatePrimitives(m *trainedModel, o *measureFlags, counts []int, each int) ([]eval.PrimitiveResult, error) {
+	if counts == nil {
+		counts = []int{m.Model.Architecture.Count()}
+	}
+	p, err := eval.NewPrimitives(m.Task.(task.Language), m.Model.Length, o.seed, each)
+	if err != nil {
+		return nil, usageError{err}
+	}
+	return p.Run(m.Trained, m.batch, counts, m.stop.asked)
+}
+
+// primitiveTable has a line for each loop count, one for a blind choice, and one for the questions that stood before.
+func primitiveTable(m *model.Model, results []eval.PrimitiveResult) string {
+	rows := [][]string{{"primitives", "all"}}
+	chance, shots := []string{"blind choice"}, []string{"shots"}
+	for i, r := range results {
+		row := []string{fmt.Sprintf("%d loops", r.Loops)}
+		if r.Loops == 1 {
+			row[0] = "1 loop"
+		}
+		if r.Loops == m.Architecture.Count() && len(results) > 1 {
+			row[0] += " *"
+		}
+		for _, k := range append([]eval.PrimitiveScore{r.PrimitiveScore}, r.Kinds...) {
+			row = append(row, format.Percent(k.Accuracy, 1))
+			if i == 0 {
+				chance, shots = append(chance, format.Percent(k.Chance, 1)), append(shots, format.Fixed(k.Shots, 1))
+				if k.Kind != "" {
+					rows[0] = append(rows[0], k.Kind)
+				}
+			}
+		}
+		rows = append(rows, row)
+	}
+	return table(append(rows, chance, shots))
 }
 
 // evaluateExits measures a learned exit at some probabilities.

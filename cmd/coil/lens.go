@@ -77,12 +77,8 @@ The thresholds of the source are marked. For comparison: a fixed number of loops
 
 // lensView is the result of coil lens.
 type lensView struct {
-	Run     string           `json:"run"`
-	Step    int              `json:"step"`
-	Model   string           `json:"model"`
+	measured
 	Trained int              `json:"trained_loops"`
-	Task    string           `json:"task"`
-	Metric  metric.Metric    `json:"metric"`
 	Loops   []eval.LoopStats `json:"loops"`
 	Exits   []eval.ExitView  `json:"exits"`
 
@@ -92,8 +88,7 @@ type lensView struct {
 // lookInto applies the lens to held-out examples.
 func lookInto(m *trainedModel, o *measureFlags, counts []int) (*lensView, error) {
 	loops := m.Model.Architecture.Count()
-	x := &lensView{Run: m.run.Path(), Step: m.checkpoint.Step, Model: m.Model.Architecture.String(), Trained: loops, Task: m.Task.Name(),
-		Metric: m.Task.Metric()}
+	x := &lensView{measured: m.measured(), Trained: loops}
 	if counts != nil {
 		loops = counts[len(counts)-1]
 	}

@@ -10,6 +10,7 @@ import (
 	"coil/config"
 	"coil/eval"
 	"coil/format"
+	"coil/metric"
 	"coil/run"
 	"coil/task"
 	"coil/train"
@@ -97,6 +98,19 @@ func (o *measureFlags) with(cmd *cobra.Command, name string, check func(config.C
 	default:
 		return err
 	}
+}
+
+// measured says what was measured, in the JSON of coil eval and coil lens.
+type measured struct {
+	Run    string        `json:"run"`
+	Step   int           `json:"step"`
+	Model  string        `json:"model"`
+	Task   string        `json:"task"`
+	Metric metric.Metric `json:"metric"`
+}
+
+func (m *trainedModel) measured() measured {
+	return measured{m.run.Path(), m.checkpoint.Step, m.Model.Architecture.String(), m.Task.Name(), m.Task.Metric()}
 }
 
 // printTitle prints what is measured.
