@@ -264,18 +264,18 @@ func (g Grid) Cells() ([]Cell, error) {
 		return nil, err
 	}
 	m := maker{}
-	reading := 0 // tokens of primitives
+	reading := map[task.Task]int{} // tokens of primitives
 	for i := range cells {
 		c := &cells[i]
 		err := m.make(c)
 		if err == nil && g.Measure.Primitives > 0 {
-			if i%len(g.Seeds) == 0 { // all seeds have the same questions
+			if _, known := reading[c.task]; !known {
 				var p *eval.Primitives
 				if p, err = g.Measure.primitives(c.task); err == nil {
-					reading = p.Tokens()
+					reading[c.task] = p.Tokens()
 				}
 			}
-			c.reading = reading
+			c.reading = reading[c.task]
 		}
 		if err != nil {
 			if len(c.Labels) > 0 {
