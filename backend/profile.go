@@ -6,8 +6,8 @@ import "coil/graph"
 type Profiler interface {
 	// Profile starts measuring, from zero, or stops.
 	Profile(on bool)
-	// Times returns the measured times: an entry for each operation in the order of the recording, and one for each
-	// part of the work that is not an operation.
+	// Times returns the measured times: an entry for each operation in the order of the recording, except those that run
+	// together with one before them, and one for each part of the work that is not an operation.
 	Times() []OpTime
 }
 
@@ -18,6 +18,20 @@ type OpTime struct {
 	Update  bool     // it is an operation of the update
 	Calls   int
 	Seconds float64 // summed over the workers
+
+	Fused []graph.Op // operations after Op that the backend ran together with it
+}
+
+// FLOPs is the number of floating-point operations in matmuls of one call.
+func (t OpTime) FLOPs() int64 {
+	if t.Op == nil {
+		return 0
+	}
+	n := graph.Describe(t.Op).FLOPs
+	for _, op := range t.Fused {
+		n += graph.Describe(op).FLOPs
+	}
+	return n
 }
 
 // Other is the kind of work that is not an operation, such as packing weights and adding up the gradients of groups.

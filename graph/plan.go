@@ -18,9 +18,15 @@ const align = 16
 // life is the span of operations in which a storage holds a value.
 type life struct{ storage, size, first, last int }
 
+// A Fusion says which operations of the body a backend runs as one: from the first to the last returned for operation i. What
+// any of them reads or writes lives as long as all of them.
+type Fusion func(i int) (first, last int)
+
+func apart(i int) (first, last int) { return i, i }
+
 // PlanArenas places the temporaries of the body and of the update. size, if given, says how much room storage i
-// takes, in float32 values; otherwise it is its length.
-func PlanArenas(r *Recorder, size func(i int) int) (group, step Arena, err error) {
+// takes, in float32 values; otherwise it is its length. fused, if given, says which operations run as one.
+func PlanArenas(r *Recorder, size func(i int) int, fused Fusion) (group, step Arena, err error) {
 	if r.err != nil {
 		return Arena{}, Arena{}, r.err
 	}
@@ -34,13 +40,17 @@ func PlanArenas(r *Recorder, size func(i int) int) (group, step Arena, err error
 	if size == nil {
 		size = func(i int) int { return r.storages[i].Len }
 	}
-	return planArena(r.storages, r.body, pinned, size), planArena(r.storages, r.update, pinned, size), nil
+	if fused == nil {
+		fused = apart
+	}
+	return planArena(r.storages, r.body, pinned, size, fused), planArena(r.storages, r.update, pinned, size, apart), nil
 }
 
-func planArena(storages []Storage, ops []Op, pinned map[int]bool, size func(int) int) Arena {
+func planArena(storages []Storage, ops []Op, pinned map[int]bool, size func(int) int, fused Fusion) Arena {
 	lives := make(map[int]*life)
 	for i, op := range ops {
 		f := Describe(op)
+		first, last := fused(i)
 		for _, t := range append(f.Reads, f.Writes...) {
 			s := t.Storage - 1
 			if storages[s].Space != Temporary {
@@ -48,10 +58,10 @@ func planArena(storages []Storage, ops []Op, pinned map[int]bool, size func(int)
 			}
 			l := lives[s]
 			if l == nil {
-				l = &life{s, (size(s) + align - 1) / align * align, i, i}
+				l = &life{s, (size(s) + align - 1) / align * align, first, last}
 				lives[s] = l
 			}
-			l.last = i
+			l.last = last
 			if pinned[s] {
 				l.last = len(ops)
 			}

@@ -53,7 +53,7 @@ func recordRandom(t *rapid.T) *graph.Recorder {
 func TestArenas(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		r := recordRandom(t)
-		group, step, err := graph.PlanArenas(r, nil)
+		group, step, err := graph.PlanArenas(r, nil, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -119,7 +119,7 @@ func TestArenaIsShared(t *testing.T) {
 		r.Record(&graph.Add{A: x, Y: y, Alpha: 1})
 		x = y
 	}
-	group, _, err := graph.PlanArenas(r, nil)
+	group, _, err := graph.PlanArenas(r, nil, nil)
 	if err != nil || group.Len != 2*112 {
 		t.Errorf("a chain of copies of 100 values takes %d (%v), want two of 112", group.Len, err)
 	}

@@ -146,7 +146,7 @@ func TestFirstErrorSticks(t *testing.T) {
 	if n := len(r.Body()); n != 1 {
 		t.Errorf("%d operations recorded, want those before the error: 1", n)
 	}
-	if _, _, err := graph.PlanArenas(r, nil); err != first {
+	if _, _, err := graph.PlanArenas(r, nil, nil); err != first {
 		t.Errorf("plan of a broken recording: %v, want %v", err, first)
 	}
 }
@@ -181,7 +181,7 @@ func TestState(t *testing.T) {
 	if want := []graph.Start{{At: at, Most: 3}, {At: at, Most: 7}}; !slices.Equal(r.Starts(), want) {
 		t.Errorf("sequences begin at %v, want %v", r.Starts(), want)
 	}
-	group, _, err := graph.PlanArenas(r, nil)
+	group, _, err := graph.PlanArenas(r, nil, nil)
 	if err != nil || group.Offsets[keys.Storage-1] >= 0 {
 		t.Errorf("state in the arena of temporaries at %d (%v)", group.Offsets[keys.Storage-1], err)
 	}
@@ -215,11 +215,11 @@ func TestPartsAndResults(t *testing.T) {
 	r.Result(sum.RowRange(1, 2))
 	r.Result(kept) // before it is written
 	r.Result(mean)
-	if _, _, err := graph.PlanArenas(r, nil); err == nil {
+	if _, _, err := graph.PlanArenas(r, nil, nil); err == nil {
 		t.Error("a result that nothing writes: no error")
 	}
 	r.Record(&graph.Add{A: w, Y: kept, Alpha: 1})
-	if _, step, err := graph.PlanArenas(r, nil); err != nil || step.Offsets[kept.Storage-1] != 0 || step.Len != 16 {
+	if _, step, err := graph.PlanArenas(r, nil, nil); err != nil || step.Offsets[kept.Storage-1] != 0 || step.Len != 16 {
 		t.Errorf("plan: %+v, %v", step, err)
 	}
 	if r.Err() != nil || len(r.Body()) != 1 || len(r.Update()) != 2 || r.Scalars() != 1 || r.Inputs() != 1 || r.ResultLen() != 10 {

@@ -81,7 +81,7 @@ func (m *Metal) layout(r *graph.Recorder) (*layout, error) {
 			return (storages[i].Len + 1) / 2
 		}
 		return storages[i].Len
-	})
+	}, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -58,6 +58,7 @@ func subjects() []subject {
 		{"pairs", pairCases, nil},
 		{"embedding", embeddingCases, of((*reference).embedding).and(of((*reference).embeddingBackward))},
 		{"cross-entropy", crossEntropyCases, of((*reference).crossEntropy)},
+		{"head", headCases, nil},
 		{"exit", exitCases, of((*reference).exit).and(of((*reference).exitLoss))},
 		{"elementwise", elementwiseCases, of((*reference).fill).and(of((*reference).add))},
 		{"sums", sumCases, of((*reference).columnSums).and(of((*reference).sum))},

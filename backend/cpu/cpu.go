@@ -34,6 +34,8 @@ type CPU struct {
 	vec  *vector.Kernels
 	pool *pool
 
+	headFloats int // about how many logits of a head a worker holds at a time
+
 	mu       sync.Mutex
 	buffers  int64 // bytes of buffers
 	programs int64 // other bytes that programs hold
@@ -62,7 +64,7 @@ func New(o Options) (*CPU, error) {
 	if o.Memory == 0 {
 		o.Memory = machineMemory()
 	}
-	c := &CPU{gemm: g, vec: v, pool: newPool(o.Workers)}
+	c := &CPU{gemm: g, vec: v, pool: newPool(o.Workers), headFloats: headFloats}
 	c.info = backend.Info{Name: "cpu", Device: deviceName(), Kernels: g.Name, Workers: o.Workers, Memory: o.Memory, Depth: 1}
 	return c, nil
 }

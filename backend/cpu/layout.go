@@ -16,18 +16,44 @@ type layout struct {
 	accumulators          int // floats in a replica
 	replicas              int
 	tables                map[turnKey]*turnTable
-	scratch               int // floats of scratch a worker
-	gemm                  gemm.Need
-	updateGemm            gemm.Need // of the update alone, which all workers run
+	all, update           need // of the operations of both parts; of the update alone, which workers without a replica also run
+}
+
+// need is the memory that operations take of a worker.
+type need struct {
+	scratch int // floats
+	gemm    gemm.Need
+}
+
+func (n *need) add(k kernel) { n.scratch, n.gemm = max(n.scratch, k.scratch), n.gemm.Max(k.matmul) }
+
+// len is the floats in all.
+func (n *need) len() int {
+	if n.gemm == (gemm.Need{}) {
+		return n.scratch
+	}
+	return n.scratch + n.gemm.Len()
+}
+
+// give takes the memory for w.
+func (n *need) give(w *worker) {
+	w.scratch = gemm.Aligned(n.scratch)
+	if n.gemm != (gemm.Need{}) {
+		w.gemm = gemm.NewScratch(n.gemm)
+	}
 }
 
 // layout places everything and lowers every operation to a function over slices.
 func (c *CPU) layout(r *graph.Recorder) (*layout, error) {
-	group, step, err := graph.PlanArenas(r, nil)
+	if err := r.Err(); err != nil {
+		return nil, err
+	}
+	heads := c.findHeads(r)
+	group, step, err := graph.PlanArenas(r, heads.size(r), heads.span)
 	if err != nil {
 		return nil, err
 	}
-	p := &program{c: c, rec: r, offsets: make([]int, len(r.Storages())), scalars: make([]float32, r.Scalars()+1),
+	p := &program{c: c, rec: r, heads: heads, offsets: make([]int, len(r.Storages())), scalars: make([]float32, r.Scalars()+1),
 		results: make([]float32, r.ResultLen()), floats: make([][]float32, len(r.Storages())), ints: make([][]int32, len(r.Storages()))}
 	l := &layout{program: p, groupArena: group.Len, stepArena: step.Len, tables: map[turnKey]*turnTable{}}
 	for i, s := range r.Storages() {
@@ -68,10 +94,7 @@ func (c *CPU) layout(r *graph.Recorder) (*layout, error) {
 	workers := int64(min(c.info.Workers, l.replicas))
 	p.memory.Accumulators = int64(l.replicas) * int64(l.accumulators) * 4
 	p.memory.Activations = workers*int64(l.groupArena)*4 + int64(l.stepArena)*4
-	if l.updateGemm != (gemm.Need{}) {
-		p.memory.Workspace += (int64(c.info.Workers) - workers) * int64(l.updateGemm.Len()) * 4
-	}
-	p.memory.Workspace += (workers*int64(l.gemm.Len()) + int64(c.info.Workers)*int64(l.scratch)) * 4
+	p.memory.Workspace += (workers*int64(l.all.len()) + (int64(c.info.Workers)-workers)*int64(l.update.len())) * 4
 	for key := range l.tables {
 		p.memory.Workspace += int64(key.len()) * 4
 	}
@@ -85,16 +108,20 @@ func (c *CPU) layout(r *graph.Recorder) (*layout, error) {
 func (l *layout) lower() error {
 	p := l.program
 	lw := lowering{p: p, packs: map[packKey]*packedWeight{}, tables: l.tables}
-	add := func(op graph.Op) (kernel, error) {
-		k, err := lw.lower(op)
-		l.scratch, l.gemm = max(l.scratch, k.scratch), l.gemm.Max(k.matmul)
+	add := func(i int, op graph.Op) (k kernel, err error) {
+		if h := p.heads.of(i); h == nil || lw.inUpdate {
+			k, err = lw.lower(op)
+		} else if i == h.first { // it does the work of all its operations
+			k = lw.head(h)
+		}
+		l.all.add(k)
 		if lw.inUpdate {
-			l.updateGemm = l.updateGemm.Max(k.matmul)
+			l.update.add(k)
 		}
 		return k, err
 	}
-	for _, op := range p.rec.Body() {
-		k, err := add(op)
+	for i, op := range p.rec.Body() {
+		k, err := add(i, op)
 		if err != nil {
 			return err
 		}
@@ -103,8 +130,8 @@ func (l *layout) lower() error {
 	}
 	p.zeroed = complement(lw.written, l.accumulators)
 	lw.inUpdate = true
-	for _, op := range p.rec.Update() {
-		k, err := add(op)
+	for i, op := range p.rec.Update() {
+		k, err := add(i, op)
 		if err != nil {
 			return err
 		}
@@ -146,14 +173,12 @@ func (c *CPU) Compile(r *graph.Recorder) (backend.Program, error) {
 		p.replicas = append(p.replicas, gemm.Aligned(l.accumulators))
 	}
 	step := gemm.Aligned(l.stepArena)
-	for range max(1, min(c.info.Workers, l.replicas)) {
-		p.workers = append(p.workers, &worker{arena: gemm.Aligned(l.groupArena), step: step, scratch: gemm.Aligned(l.scratch), gemm: gemm.NewScratch(l.gemm)})
-	}
-	for len(p.workers) < c.info.Workers { // these only help in the update
-		w := &worker{step: step, scratch: gemm.Aligned(l.scratch)}
-		if l.updateGemm != (gemm.Need{}) {
-			w.gemm = gemm.NewScratch(l.updateGemm)
+	for i := range c.info.Workers {
+		w, need := &worker{step: step}, &l.update
+		if i < max(1, l.replicas) {
+			w.arena, need = gemm.Aligned(l.groupArena), &l.all
 		}
+		need.give(w)
 		p.workers = append(p.workers, w)
 	}
 	for _, w := range p.packed {

@@ -26,6 +26,12 @@ func (p *program) Times() []backend.OpTime {
 	out = append(out, backend.OpTime{Name: "pack weights", Calls: p.stepCalls, Seconds: workers * p.packTime.Seconds()})
 	for i, op := range p.rec.Body() {
 		t := backend.OpTime{Name: op.Name(), Op: op}
+		if h := p.heads.of(i); h != nil {
+			if i != h.first {
+				continue
+			}
+			t.Name, t.Op, t.Fused = "head", h.loss, h.ops()
+		}
 		for _, w := range p.workers {
 			if w.times != nil {
 				t.Calls += w.calls

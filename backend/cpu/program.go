@@ -22,6 +22,7 @@ type program struct {
 	c        *CPU
 	rec      *graph.Recorder
 	memory   backend.Memory
+	heads    heads
 	group    []kernel
 	step     []kernel
 	packed   []*packedWeight

@@ -154,21 +154,59 @@ func (kn *Kernel) Mul(s *Scratch, m int, a []float32, lda int, p Packed, c []flo
 
 // MulTN is C[m,n] (+)= Aᵀ·B with A[k,m] and B[k,n]: the gradient of a weight, summed over k tokens.
 func (kn *Kernel) MulTN(s *Scratch, m, n, k int, a []float32, lda int, b []float32, ldb int, c []float32, ldc int, accumulate bool) {
-	nr := kn.nr
-	rows, np := kn.cut(m), (n+nr-1)/nr
+	rows, np := kn.cut(m), (n+kn.nr-1)/kn.nr
 	blocks, size := kn.blocks(k)
-	ap, bp := grow(&s.a, m*size), grow(&s.b, np*nr*size)
+	ap, bp := grow(&s.a, m*size), grow(&s.b, np*kn.nr*size)
 	for kb := range blocks {
 		k0 := kb * size
 		kk := min(size, k-k0)
 		kn.packRows(ap, a[k0*lda:], lda, kk, size, rows)
 		kn.packPanels(bp, b[k0*ldb:], ldb, kk, n, size)
-		for p := range np {
-			for q := range rows.count {
-				i, h := rows.at(q)
-				kn.tile(s, kk, &ap[i*size], 4, h*4, bp[p*nr*size:], c[i*ldc+p*nr:], ldc, h, min(nr, n-p*nr), accumulate || kb > 0)
-			}
+		kn.mulPacked(s, rows, ap, bp, n, kk, size, c, ldc, accumulate || kb > 0)
+	}
+}
+
+// mulPacked is C (+)= Aᵀ·B for one block of kk rows of both, which packRows and packPanels packed.
+func (kn *Kernel) mulPacked(s *Scratch, rows cut, ap, bp []float32, n, kk, size int, c []float32, ldc int, accumulate bool) {
+	nr := kn.nr
+	for p := 0; p*nr < n; p++ {
+		for q := range rows.count {
+			i, h := rows.at(q)
+			kn.tile(s, kk, &ap[i*size], 4, h*4, bp[p*nr*size:], c[i*ldc+p*nr:], ldc, h, min(nr, n-p*nr), accumulate)
 		}
+	}
+}
+
+// PackedT is A[k,m] as the left operand of [Kernel.MulPackedTN].
+type PackedT struct {
+	rows         cut
+	m, k         int
+	blocks, size int
+	data         []float32
+}
+
+// PackedTLen is the number of floats that PackT takes for A[k,m].
+func (kn *Kernel) PackedTLen(k, m int) int {
+	blocks, size := kn.blocks(k)
+	return blocks * size * m
+}
+
+// PackT packs A[k,m] into memory of PackedTLen floats.
+func (kn *Kernel) PackT(memory []float32, k, m int, a []float32, lda int) PackedT {
+	p := PackedT{rows: kn.cut(m), m: m, k: k}
+	p.blocks, p.size = kn.blocks(k)
+	p.data = memory[:p.blocks*p.size*m]
+	for kb := range p.blocks {
+		kn.packRows(p.data[kb*p.size*m:], a[kb*p.size*lda:], lda, min(p.size, k-kb*p.size), p.size, p.rows)
+	}
+	return p
+}
+
+// MulPackedTN is MulTN with both operands packed.
+func (kn *Kernel) MulPackedTN(s *Scratch, a PackedT, b Packed, c []float32, ldc int, accumulate bool) {
+	for kb := range a.blocks {
+		kn.mulPacked(s, a.rows, a.data[kb*a.size*a.m:], b.data[kb*b.panels*b.size*kn.nr:], b.n, min(a.size, a.k-kb*a.size), a.size,
+			c, ldc, accumulate || kb > 0)
 	}
 }
 

@@ -1,0 +1,258 @@
+package cpu
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"coil/autodiff"
+	"coil/backend"
+	"coil/graph"
+)
+
+// headTrial is the loss of a head over a batch, with everything that it makes.
+type headTrial struct {
+	rows, width, classes, groups int
+	transposed                   bool
+	x, w                         []float32 // of all groups; of the head
+	targets                      []int32
+	loss, correct, dx, dw        []float32
+}
+
+func newHeadTrial(rows, width, classes, groups int, transposed bool) *headTrial {
+	rng := rand.New(rand.NewPCG(7, uint64(classes)))
+	h := &headTrial{rows: rows, width: width, classes: classes, groups: groups, transposed: transposed}
+	for range rows * width * groups {
+		h.x = append(h.x, float32(rng.NormFloat64()))
+	}
+	for range width * classes {
+		h.w = append(h.w, float32(rng.NormFloat64()))
+	}
+	for i := range rows * groups {
+		h.targets = append(h.targets, int32(rng.IntN(classes)))
+		if i%5 == 2 {
+			h.targets[i] = graph.Ignore
+		}
+	}
+	return h
+}
+
+// record records the head with its gradients on b.
+func (h *headTrial) record(b *CPU) (*graph.Recorder, error) {
+	r := graph.NewRecorder(1, h.groups)
+	parameter := func(values []float32, rows, cols int) (graph.Tensor, error) {
+		buffer, err := b.NewBuffer(len(values))
+		if err != nil {
+			return graph.Tensor{}, err
+		}
+		t := r.Parameter(buffer)
+		t.Rows, t.Cols, t.Stride = rows, cols, cols
+		return t, buffer.Write(0, values)
+	}
+	rows, cols := h.width, h.classes
+	if h.transposed {
+		rows, cols = cols, rows
+	}
+	w, err := parameter(h.w, rows, cols)
+	if err != nil {
+		return nil, err
+	}
+	given, err := parameter(h.x, h.rows*h.groups, h.width)
+	if err != nil {
+		return nil, err
+	}
+	tape := autodiff.NewTape(r, true)
+	dw, dx := r.Accumulator(rows, cols), r.Accumulator(given.Rows, h.width)
+	tape.Watch(w, dw)
+	tape.Watch(given, dx)
+	loss, correct := r.Output(h.rows, 1), r.Output(h.rows, 1)
+	tape.CrossEntropy(autodiff.CrossEntropy{X: tape.Embedding(given, r.Input(h.rows), graph.Tensor{}), W: w, Transpose: h.transposed,
+		Targets: r.Input(h.rows), Loss: loss, Correct: correct, Weight: 0.25, Chunk: 64 * h.classes})
+	tape.Backward()
+	r.Result(dw)
+	r.Result(dx)
+	return r, nil
+}
+
+// args are those of a run.
+func (h *headTrial) args() backend.Args {
+	ids := make([]int32, len(h.targets))
+	for i := range ids {
+		ids[i] = int32(i)
+	}
+	return backend.Args{Inputs: [][]int32{ids, h.targets}}
+}
+
+// run runs the head once.
+func (h *headTrial) run(b *CPU) error {
+	r, err := h.record(b)
+	if err != nil {
+		return err
+	}
+	compiled, err := b.Compile(r)
+	if err != nil {
+		return err
+	}
+	defer compiled.Close()
+	p := compiled.(*program)
+	if len(p.heads) != 1 || len(p.heads[0].ops()) < 3 {
+		return fmt.Errorf("%d heads run as one kernel, want 1", len(p.heads))
+	}
+	if err := p.Run(h.args()); err != nil {
+		return err
+	}
+	results := make([]float32, r.ResultLen())
+	if err := p.Results(results); err != nil {
+		return err
+	}
+	h.dw, h.dx = results[:len(h.w)], results[len(h.w):]
+	h.loss, h.correct = make([]float32, len(h.targets)), make([]float32, len(h.targets))
+	outputs := [][]float32{h.loss, h.correct}
+	for i, s := range r.Storages() {
+		if s.Space == graph.Output {
+			if err := p.Output(graph.Tensor{Storage: i + 1}, outputs[s.Number]); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// check compares the results with the formulas in float64. The bounds are those of float32 sums of that length, of products
+// with what they are made of.
+func (h *headTrial) check(t *testing.T) {
+	t.Helper()
+	const u = 1.0 / (1 << 24)
+	weight := func(k, j int) int { // where a weight is
+		if h.transposed {
+			return j*h.width + k
+		}
+		return k*h.classes + j
+	}
+	dw, dwError := make([]float64, len(h.w)), make([]float64, len(h.w))
+	near := func(what string, i int, got float32, want, tolerance float64) {
+		if !(math.Abs(float64(got)-want) <= tolerance) {
+			t.Fatalf("%d rows of width %d, %d classes, transposed=%v: %s %d is %g, want %g ± %.2g", h.rows, h.width, h.classes, h.transposed, what, i, got, want, tolerance)
+		}
+	}
+	z, p := make([]float64, h.classes), make([]float64, h.classes)
+	for i, target := range h.targets {
+		x := h.x[i*h.width:][:h.width]
+		if target == graph.Ignore {
+			near("loss", i, h.loss[i], 0, 0)
+			for k := range x {
+				near("gradient of the state", i*h.width+k, h.dx[i*h.width+k], 0, 0)
+			}
+			continue
+		}
+		zError, best, sum := 0.0, 0, 0.0
+		for j := range z {
+			z[j] = 0
+			var size float64
+			for k := range x {
+				term := float64(x[k]) * float64(h.w[weight(k, j)])
+				z[j] += term
+				size += math.Abs(term)
+			}
+			zError = max(zError, float64(h.width+2)*u*size)
+			if z[j] > z[best] {
+				best = j
+			}
+		}
+		for j := range z {
+			p[j] = math.Exp(z[j] - z[best])
+			sum += p[j]
+		}
+		near("loss", i, h.loss[i], math.Log(sum)+z[best]-z[target], 2*zError+float64(h.classes)*u)
+		right := float32(0)
+		if best == int(target) {
+			right = 1
+		}
+		near("correct", i, h.correct[i], float64(right), 0)
+		relative := 2*zError + float64(h.classes+32)*u
+		for k := range x {
+			var want, tolerance float64
+			for j := range z {
+				g := 0.25 * p[j] / sum
+				e := g * relative
+				if j == int(target) {
+					g -= 0.25
+					e += 0.25 * u
+				}
+				w := float64(h.w[weight(k, j)])
+				want += g * w
+				tolerance += (e + float64(h.classes)*u*math.Abs(g)) * math.Abs(w)
+				dw[weight(k, j)] += g * float64(x[k])
+				dwError[weight(k, j)] += (e + float64(h.rows*h.groups)*u*math.Abs(g)) * math.Abs(float64(x[k]))
+			}
+			near("gradient of the state", i*h.width+k, h.dx[i*h.width+k], want, tolerance)
+		}
+	}
+	for j := range dw {
+		near("gradient of the weights", j, h.dw[j], dw[j], dwError[j])
+	}
+}
+
+// Heads of several passes, several tiles and ragged ends of both are right, and their bits do not depend on the number of workers.
+func TestHeadInPasses(t *testing.T) {
+	for _, kernels := range []string{"", "portable"} {
+		for _, transposed := range []bool{false, true} {
+			var bits []float32
+			for _, workers := range []int{1, 3} {
+				b, err := New(Options{Kernels: kernels, Workers: workers})
+				if err != nil {
+					t.Fatal(err)
+				}
+				b.headFloats = 1
+				h := newHeadTrial(headRows+5, 5, 1030, 2, transposed)
+				if err := h.run(b); err != nil {
+					t.Fatal(err)
+				}
+				if all := slices.Concat(h.loss, h.correct, h.dx, h.dw); bits == nil {
+					h.check(t)
+					bits = all
+				} else if !slices.Equal(all, bits) {
+					t.Errorf("transposed=%v: %d workers make other bits than one", transposed, workers)
+				}
+				if err := b.Close(); err != nil {
+					t.Error(err)
+				}
+			}
+		}
+	}
+}
+
+// BenchmarkHead is the loss of a group of 512 tokens and its gradients.
+func BenchmarkHead(b *testing.B) {
+	for _, size := range [][2]int{{256, 8192}, {256, 32768}, {768, 32768}} {
+		for _, transposed := range []bool{false, true} {
+			b.Run(fmt.Sprintf("%dx%d/transposed=%v", size[0], size[1], transposed), func(b *testing.B) {
+				c, err := New(Options{Workers: 1})
+				if err != nil {
+					b.Fatal(err)
+				}
+				h := newHeadTrial(512, size[0], size[1], 1, transposed)
+				r, err := h.record(c)
+				if err != nil {
+					b.Fatal(err)
+				}
+				p, err := c.Compile(r)
+				if err != nil {
+					b.Fatal(err)
+				}
+				results := make([]float32, r.ResultLen())
+				for b.Loop() {
+					if err := p.Run(h.args()); err != nil {
+						b.Fatal(err)
+					}
+					if err := p.Results(results); err != nil {
+						b.Fatal(err)
+					}
+				}
+				b.ReportMetric(6*512*float64(size[0]*size[1])*float64(b.N)/b.Elapsed().Seconds()/1e9, "GFLOP/s")
+			})
+		}
+	}
+}
