@@ -123,4 +123,13 @@ func TestArenaIsShared(t *testing.T) {
 	if err != nil || group.Len != 2*112 {
 		t.Errorf("a chain of copies of 100 values takes %d (%v), want two of 112", group.Len, err)
 	}
+	fused := func(i int) (first, last int) { // copies 3 to 7: what they use lives together
+		if i >= 3 && i <= 7 {
+			return 3, 7
+		}
+		return i, i
+	}
+	if group, _, err := graph.PlanArenas(r, nil, fused); err != nil || group.Len != 6*112 {
+		t.Errorf("with five of the copies run as one, it takes %d (%v), want six of 112", group.Len, err)
+	}
 }

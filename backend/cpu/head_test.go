@@ -39,8 +39,8 @@ func newHeadTrial(rows, width, classes, groups int, transposed bool) *headTrial 
 	return h
 }
 
-// record records the head with its gradients on b.
-func (h *headTrial) record(b *CPU) (*graph.Recorder, error) {
+// record records the head with its gradients on b, in chunks of rows.
+func (h *headTrial) record(b *CPU, chunk int) (*graph.Recorder, error) {
 	r := graph.NewRecorder(1, h.groups)
 	parameter := func(values []float32, rows, cols int) (graph.Tensor, error) {
 		buffer, err := b.NewBuffer(len(values))
@@ -68,8 +68,10 @@ func (h *headTrial) record(b *CPU) (*graph.Recorder, error) {
 	tape.Watch(w, dw)
 	tape.Watch(given, dx)
 	loss, correct := r.Output(h.rows, 1), r.Output(h.rows, 1)
+	weights := r.Temporary(h.rows, 1)
+	r.Record(&graph.Fill{Y: weights, Value: 0.5})
 	tape.CrossEntropy(autodiff.CrossEntropy{X: tape.Embedding(given, r.Input(h.rows), graph.Tensor{}), W: w, Transpose: h.transposed,
-		Targets: r.Input(h.rows), Loss: loss, Correct: correct, Weight: 0.25, Chunk: 64 * h.classes})
+		Targets: r.Input(h.rows), Loss: loss, Correct: correct, Weight: 0.5, RowWeights: weights, Chunk: chunk * h.classes})
 	tape.Backward()
 	r.Result(dw)
 	r.Result(dx)
@@ -86,8 +88,8 @@ func (h *headTrial) args() backend.Args {
 }
 
 // run runs the head once.
-func (h *headTrial) run(b *CPU) error {
-	r, err := h.record(b)
+func (h *headTrial) run(b *CPU, chunk int) error {
+	r, err := h.record(b, chunk)
 	if err != nil {
 		return err
 	}
@@ -198,7 +200,10 @@ func (h *headTrial) check(t *testing.T) {
 // Heads of several passes, several tiles and ragged ends of both are right, and their bits do not depend on the number of workers.
 func TestHeadInPasses(t *testing.T) {
 	for _, kernels := range []string{"", "portable"} {
-		for _, transposed := range []bool{false, true} {
+		for _, form := range []struct {
+			width, chunk int
+			transposed   bool
+		}{{5, 64, false}, {5, 100, true}, {1, headRows + 5, false}} {
 			var bits []float32
 			for _, workers := range []int{1, 3} {
 				b, err := New(Options{Kernels: kernels, Workers: workers})
@@ -206,15 +211,15 @@ func TestHeadInPasses(t *testing.T) {
 					t.Fatal(err)
 				}
 				b.headFloats = 1
-				h := newHeadTrial(headRows+5, 5, 1030, 2, transposed)
-				if err := h.run(b); err != nil {
+				h := newHeadTrial(headRows+5, form.width, 1030, 2, form.transposed)
+				if err := h.run(b, form.chunk); err != nil {
 					t.Fatal(err)
 				}
 				if all := slices.Concat(h.loss, h.correct, h.dx, h.dw); bits == nil {
 					h.check(t)
 					bits = all
 				} else if !slices.Equal(all, bits) {
-					t.Errorf("transposed=%v: %d workers make other bits than one", transposed, workers)
+					t.Errorf("%+v: %d workers make other bits than one", form, workers)
 				}
 				if err := b.Close(); err != nil {
 					t.Error(err)
@@ -222,6 +227,31 @@ func TestHeadInPasses(t *testing.T) {
 			}
 		}
 	}
+}
+
+// A target is right only if no class before it has an equal logit, in its tile or in one before.
+func TestHeadTies(t *testing.T) {
+	b, err := New(Options{Workers: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	h := newHeadTrial(6, 1, 1030, 1, false)
+	h.targets = []int32{3, 4, 600, 601, 1029, 2}
+	for i := range h.x {
+		h.x[i] = 1
+	}
+	clear(h.w)
+	for _, j := range []int{3, 4, 600, 601, 1029} {
+		h.w[j] = 2
+	}
+	if err := h.run(b, 64); err != nil {
+		t.Fatal(err)
+	}
+	if want := []float32{1, 0, 0, 0, 0, 0}; !slices.Equal(h.correct, want) {
+		t.Errorf("right: %v, want %v", h.correct, want)
+	}
+	h.check(t)
 }
 
 // BenchmarkHead is the loss of a group of 512 tokens and its gradients.
@@ -234,7 +264,7 @@ func BenchmarkHead(b *testing.B) {
 					b.Fatal(err)
 				}
 				h := newHeadTrial(512, size[0], size[1], 1, transposed)
-				r, err := h.record(c)
+				r, err := h.record(c, 64)
 				if err != nil {
 					b.Fatal(err)
 				}
