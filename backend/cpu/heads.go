@@ -1,6 +1,8 @@
 package cpu
 
 import (
+	"slices"
+
 	"coil/graph"
 )
 
@@ -86,6 +88,9 @@ func (hs heads) size(r *graph.Recorder) func(i int) int {
 
 // findHeads finds the heads of a recording's body.
 func (c *CPU) findHeads(r *graph.Recorder) heads {
+	if !slices.ContainsFunc(r.Body(), func(op graph.Op) bool { m, ok := op.(*graph.Matmul); return ok && m.C.Cols >= fusedClasses }) {
+		return nil
+	}
 	uses := count(r.Storages(), r.Body(), r.Update())
 	for _, t := range r.Results() {
 		uses[t.Storage-1]++

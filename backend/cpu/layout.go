@@ -88,12 +88,14 @@ func (c *CPU) layout(r *graph.Recorder) (*layout, error) {
 		return nil, err
 	}
 	l.replicas = min(r.Groups(), maxReplicas)
-	for l.replicas > 2 && int64(l.replicas)*int64(l.accumulators)*4 > replicaMemory {
+	replica := int64(l.accumulators-p.scatter.floats()) * 4
+	for l.replicas > 2 && int64(l.replicas)*replica > replicaMemory {
 		l.replicas /= 2
 	}
 	workers := int64(min(c.info.Workers, l.replicas))
-	p.memory.Accumulators = int64(l.replicas) * int64(l.accumulators) * 4
+	p.memory.Accumulators = int64(l.replicas)*replica + int64(p.scatter.floats())*4
 	p.memory.Activations = workers*int64(l.groupArena)*4 + int64(l.stepArena)*4
+	p.memory.Workspace += p.scatter.bytes(r)
 	p.memory.Workspace += (workers*int64(l.all.len()) + (int64(c.info.Workers)-workers)*int64(l.update.len())) * 4
 	for key := range l.tables {
 		p.memory.Workspace += int64(key.len()) * 4
@@ -108,6 +110,7 @@ func (c *CPU) layout(r *graph.Recorder) (*layout, error) {
 func (l *layout) lower() error {
 	p := l.program
 	lw := lowering{p: p, packs: map[packKey]*packedWeight{}, tables: l.tables}
+	p.scatter = lw.findScatter()
 	add := func(i int, op graph.Op) (k kernel, err error) {
 		if h := p.heads.of(i); h == nil || lw.inUpdate {
 			k, err = lw.lower(op)
@@ -128,7 +131,7 @@ func (l *layout) lower() error {
 		p.group = append(p.group, k)
 		lw.touch(op)
 	}
-	p.zeroed = complement(lw.written, l.accumulators)
+	p.zeroed = complement(append(lw.written, span{0, p.scatter.floats()}), l.accumulators)
 	lw.inUpdate = true
 	for i, op := range p.rec.Update() {
 		k, err := add(i, op)
@@ -169,9 +172,14 @@ func (c *CPU) Compile(r *graph.Recorder) (backend.Program, error) {
 			p.floats[i] = make([]float32, s.Len*r.Groups())
 		}
 	}
-	for range l.replicas {
-		p.replicas = append(p.replicas, gemm.Aligned(l.accumulators))
+	for i := range l.replicas {
+		size := l.accumulators
+		if i > 0 {
+			size -= p.scatter.floats()
+		}
+		p.replicas = append(p.replicas, gemm.Aligned(size))
 	}
+	p.scatter.allocate(r)
 	step := gemm.Aligned(l.stepArena)
 	for i := range c.info.Workers {
 		w, need := &worker{step: step}, &l.update
@@ -190,5 +198,6 @@ func (c *CPU) Compile(r *graph.Recorder) (backend.Program, error) {
 	p.workers[0].position.Store(-1)
 	p.updateTimes = make([]time.Duration, len(p.step))
 	p.replicaRunner, p.reducePart, p.packPart = p.runReplica, p.reduce, p.pack
+	p.scatterPart = p.addRows
 	return p, nil
 }

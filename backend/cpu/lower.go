@@ -56,6 +56,9 @@ func (l *lowering) lower(op graph.Op) (kernel, error) {
 	case *graph.Embedding:
 		return l.embedding(o), nil
 	case *graph.EmbeddingBackward:
+		if l.p.scatter != nil && l.p.scatter.op == o {
+			return l.embeddingScatter(o), nil
+		}
 		return l.embeddingBackward(o), nil
 	case *graph.CrossEntropy:
 		return l.crossEntropy(o), nil
@@ -150,7 +153,7 @@ func (m *matrix) at(w *worker) []float32 {
 	case fixed:
 		return m.base
 	case inReplica:
-		return w.replica[m.offset:]
+		return w.replica[m.offset-w.skipped:]
 	case inArena:
 		return w.arena[m.offset:]
 	case inUpdateArena:

@@ -27,7 +27,8 @@ type program struct {
 	step     []kernel
 	packed   []*packedWeight
 	workers  []*worker
-	replicas [][]float32 // copies of the accumulators
+	replicas [][]float32 // copies of the accumulators; all but the first begin behind what scatter fills
+	scatter  *scatter    // nil: every gradient is added up in replicas
 	zeroed   []span      // the parts of a replica that must be zero before its first group
 	floats   [][]float32 // what has memory of its own, by storage
 	ints     [][]int32   // inputs, by storage
@@ -42,8 +43,8 @@ type program struct {
 	updateTimes       []time.Duration // of each operation of the update
 	stepCalls         int
 
-	replicaRunner, reducePart, packPart func(worker, part int) // made once, so that a step allocates nothing
-	stepPart                            []func(worker, part int)
+	replicaRunner, reducePart, packPart, scatterPart func(worker, part int) // made once, so that a step allocates nothing
+	stepPart                                         []func(worker, part int)
 }
 
 // kernel is a lowered operation. In the body one worker runs all parts in turn; in the update they are spread
@@ -68,6 +69,7 @@ type worker struct {
 	arena   []float32 // temporaries of the body
 	step    []float32 // temporaries of the update, which all workers share
 	replica []float32 // in the update, the first
+	skipped int       // floats of the accumulators before the replica begins
 	group   int       // the group being run
 	first   bool      // it is the first of its replica
 	gemm    gemm.Scratch
@@ -145,13 +147,16 @@ func (p *program) Run(s backend.Args) error {
 	}
 	begin = time.Now()
 	if len(p.replicas) > 1 {
-		pool.run((len(p.replicas[0])+chunk-1)/chunk, p.reducePart)
+		pool.run((len(p.replicas[1])+chunk-1)/chunk, p.reducePart)
+	}
+	if p.scatter != nil {
+		pool.run(scatterParts, p.scatterPart)
 	}
 	p.addTime += time.Since(begin)
 	w := p.workers[0]
 	w.position.Store(int32(len(p.group)))
 	for _, w := range p.workers {
-		w.replica = p.replicas[0]
+		w.replica, w.skipped = p.replicas[0], 0
 	}
 	for i, k := range p.step {
 		begin := time.Now()
@@ -217,9 +222,12 @@ func (p *program) pack(_, part int) {
 // runReplica runs all groups of one runReplica, in their order.
 func (p *program) runReplica(worker, replica int) {
 	w := p.workers[worker]
-	w.replica = p.replicas[replica]
+	w.replica, w.skipped = p.replicas[replica], 0
+	if replica > 0 {
+		w.skipped = p.scatter.floats()
+	}
 	for _, s := range p.zeroed {
-		clear(w.replica[s.lo:s.hi])
+		clear(w.replica[s.lo-w.skipped : s.hi-w.skipped])
 	}
 	for g := replica; g < p.rec.Groups(); g += len(p.replicas) {
 		w.group, w.first = g, g == replica
@@ -252,8 +260,8 @@ const chunk = 16384
 // reduce adds a chunk of all replicas to the first, in their order.
 func (p *program) reduce(_, part int) {
 	lo := part * chunk
-	hi := min(lo+chunk, len(p.replicas[0]))
-	dst := p.replicas[0][lo:hi]
+	hi := min(lo+chunk, len(p.replicas[1]))
+	dst := p.replicas[0][p.scatter.floats():][lo:hi]
 	for _, l := range p.replicas[1:] {
 		p.c.vec.Add(dst, dst, l[lo:hi], 1, 1)
 	}
