@@ -10,9 +10,10 @@ import (
 // headCases are the losses of linear heads over many classes, as a tape records them: a backend may run their operations as
 // one, and nothing shows the logits.
 func headCases(s *suite) {
-	for i, shape := range [][4]int{{1, 1024, 3, 1}, {5, 1100, 12, 2}, {3, 1030, 70, 1}, {9, 1537, 10, 4}, {130, 1025, 2, 50}} {
+	for i, shape := range [][4]int{{1, 1024, 3, 1}, {5, 1030, 12, 2}, {3, 1537, 33, 3}, {40, 1025, 2, 25}} {
 		n, classes, width, chunk := shape[0], shape[1], shape[2], shape[3]
-		for variant := range 8 {
+		for k := range 4 {
+			variant := 2*k + i%2 // a shape has half of them
 			transposed, trained, capped := variant&1 != 0, (variant+i)%4 != 0, variant&2 != 0
 			c := s.inBody("[%d,%d]·[%d,%d] in chunks of %d rows, transposed=%v trained=%v capped=%v", n, width, width, classes, chunk, transposed, trained, capped)
 			targets := make([]int32, n*trialGroups)
@@ -72,7 +73,9 @@ func headCases(s *suite) {
 		}
 		return float32(j)
 	})
-	ties("far below zero", []int32{0, 1499}, func(_, j int) float32 { return -300 - float32(j%7) })
+	if s.o.BFloat == nil { // in which the differences between such numbers are lost
+		ties("far below zero", []int32{0, 1499}, func(_, j int) float32 { return -300 - float32(j%7) })
+	}
 	ties("far from each other", []int32{0, 1400, 20}, func(_, j int) float32 { return float32(j/400) * -1e4 })
 }
 
