@@ -180,8 +180,8 @@ func (m *Meter) Operations(s *Subject, rounds int, d time.Duration) (Operations,
 			o.Calls += t.Calls / steps
 			o.Took[len(o.Took)-1] += t.Seconds / float64(steps)
 			o.FLOPs += float64(t.FLOPs()) * float64(t.Calls/steps)
-			}
 			all += t.Seconds / float64(steps)
+		}
 		return all, nil
 	})
 	x.Rounds = rows[0]
