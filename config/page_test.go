@@ -1,34 +1,19 @@
 package config
 
 import (
-	"flag"
 	"fmt"
-	"os"
 	"strings"
 	"testing"
 
 	"coil/config/schema"
+	"coil/golden"
 )
-
-var update = flag.Bool("update", false, "write docs/configuration.md")
 
 const pagePath = "../docs/configuration.md"
 
 // The reference of the configuration has every key, as the program knows it.
 func TestConfigurationPage(t *testing.T) {
-	want := page()
-	if *update {
-		if err := os.WriteFile(pagePath, []byte(want), 0o666); err != nil {
-			t.Fatal(err)
-		}
-	}
-	got, err := os.ReadFile(pagePath)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if string(got) != want {
-		t.Errorf("%s is out of date: go test ./config -run TestConfigurationPage -update", pagePath)
-	}
+	golden.CompareFile(t, pagePath, page())
 }
 
 // page is the reference of the configuration as Markdown.

@@ -3,7 +3,6 @@ package corpus
 import (
 	"bytes"
 	"encoding/json"
-	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -12,12 +11,11 @@ import (
 	"strings"
 	"testing"
 
+	"coil/golden"
 	"coil/tokenizer"
 
 	"github.com/klauspost/compress/zstd"
 )
-
-var update = flag.Bool("update", false, "write the embedded corpus from its sources")
 
 type named struct {
 	Name string `json:"name"`
@@ -124,7 +122,7 @@ func TestEmbedded(t *testing.T) {
 			t.Errorf("%s names the project that typed it", d.Name)
 		}
 	}
-	if *update {
+	if *golden.Update {
 		for i, name := range []string{"train", "held-out"} {
 			z, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedBestCompression), zstd.WithWindowSize(1<<21))
 			if err != nil {

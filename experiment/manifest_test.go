@@ -1,7 +1,6 @@
 package experiment
 
 import (
-	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -12,10 +11,10 @@ import (
 	"testing"
 	"time"
 
+	"coil/golden"
+
 	"github.com/google/go-cmp/cmp"
 )
-
-var update = flag.Bool("update", false, "write the manifests of this program into testdata")
 
 // cluster is an engine that lacks nothing.
 var cluster = Cluster{Program: "/opt/coil/bin/coil", Jobs: 4, CPUs: 2, Image: "registry.example.org/coil:1", Claim: "experiments", Mount: "/experiments"}
@@ -40,19 +39,7 @@ func TestManifests(t *testing.T) {
 	f := makeFolder(t, root, tiny)
 	for name, write := range map[string]func(Cluster) (string, error){"slurm.sh": f.Slurm, "kubernetes.yaml": f.Kubernetes} {
 		got := strings.ReplaceAll(written(t, f, name, write, cluster), root, "/shared/experiments")
-		golden := filepath.Join("testdata", name)
-		if *update {
-			if err := os.WriteFile(golden, []byte(got), 0o666); err != nil {
-				t.Fatal(err)
-			}
-		}
-		want, err := os.ReadFile(golden)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if d := cmp.Diff(string(want), got); d != "" {
-			t.Errorf("%s is not %s; go test ./experiment -update writes it: %s", name, golden, d)
-		}
+		golden.Compare(t, name, got)
 	}
 }
 

@@ -16,7 +16,12 @@ var Update = flag.Bool("update", false, "write the golden files anew")
 // Compare fails the test if got is not what the file of that name in testdata holds.
 func Compare(t *testing.T, name, got string) {
 	t.Helper()
-	path := filepath.Join("testdata", name)
+	CompareFile(t, filepath.Join("testdata", name), got)
+}
+
+// CompareFile fails the test if got is not what the file at path holds.
+func CompareFile(t *testing.T, path, got string) {
+	t.Helper()
 	if *Update {
 		if err := os.WriteFile(path, []byte(got), 0o666); err != nil {
 			t.Fatal(err)
@@ -27,6 +32,6 @@ func Compare(t *testing.T, name, got string) {
 		t.Fatal(err)
 	}
 	if d := cmp.Diff(string(want), got); d != "" {
-		t.Errorf("%s (-want +got):\n%s", name, d)
+		t.Errorf("%s (-want +got; with -update, the test writes it):\n%s", path, d)
 	}
 }

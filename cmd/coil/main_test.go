@@ -3,7 +3,6 @@ package main
 import (
 	"encoding/json"
 	"errors"
-	"flag"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,6 +12,7 @@ import (
 	"testing"
 
 	"coil/config"
+	"coil/golden"
 	"coil/metric"
 	"coil/thorough"
 
@@ -59,8 +59,6 @@ every = 4
 keep = 0
 `
 
-var update = flag.Bool("update", false, "write what commands print into the scripts")
-
 func TestScripts(t *testing.T) {
 	scripts, err := filepath.Glob("testdata/script/*.txtar")
 	if err != nil {
@@ -68,7 +66,7 @@ func TestScripts(t *testing.T) {
 	}
 	testscript.Run(t, testscript.Params{
 		Files:         thorough.Cases(t, 3, "scripts", scripts),
-		UpdateScripts: *update,
+		UpdateScripts: *golden.Update,
 		Setup: func(e *testscript.Env) error {
 			e.Vars = append(e.Vars, "COIL_CPU="+os.Getenv("COIL_CPU"))
 			if err := os.CopyFS(filepath.Join(e.WorkDir, "noise"), os.DirFS("testdata/format0/noise")); err != nil {
