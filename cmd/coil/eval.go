@@ -71,7 +71,7 @@ func newEval() *cobra.Command {
 			return nil
 		}
 		return o.with(cmd, args[0], possible, func(m *trainedModel) error {
-			x := evaluation{measured: m.measured()}
+			x := evaluation{subject: m.subject()}
 			w := cmd.OutOrStdout()
 			if !o.asJSON {
 				m.printTitle(w, o.examples)
@@ -107,7 +107,7 @@ func newEval() *cobra.Command {
 
 // evaluation is the result of coil eval as JSON.
 type evaluation struct {
-	measured
+	subject
 	Results    []eval.Result          `json:"results,omitempty"`
 	Primitives []eval.PrimitiveResult `json:"primitives,omitempty"`
 	Exits      []eval.Exit            `json:"exits,omitempty"`

@@ -77,7 +77,7 @@ The thresholds of the source are marked. For comparison: a fixed number of loops
 
 // lensView is the result of coil lens.
 type lensView struct {
-	measured
+	subject
 	Trained int              `json:"trained_loops"`
 	Loops   []eval.LoopStats `json:"loops"`
 	Exits   []eval.ExitView  `json:"exits"`
@@ -88,7 +88,7 @@ type lensView struct {
 // lookInto applies the lens to held-out examples.
 func lookInto(m *trainedModel, o *measureFlags, counts []int) (*lensView, error) {
 	loops := m.Model.Architecture.Count()
-	x := &lensView{measured: m.measured(), Trained: loops}
+	x := &lensView{subject: m.subject(), Trained: loops}
 	if counts != nil {
 		loops = counts[len(counts)-1]
 	}

@@ -100,8 +100,8 @@ func (o *measureFlags) with(cmd *cobra.Command, name string, check func(config.C
 	}
 }
 
-// measured says what was measured, in the JSON of coil eval and coil lens.
-type measured struct {
+// subject says what was measured, in the JSON of coil eval and coil lens.
+type subject struct {
 	Run    string        `json:"run"`
 	Step   int           `json:"step"`
 	Model  string        `json:"model"`
@@ -109,8 +109,8 @@ type measured struct {
 	Metric metric.Metric `json:"metric"`
 }
 
-func (m *trainedModel) measured() measured {
-	return measured{m.run.Path(), m.checkpoint.Step, m.Model.Architecture.String(), m.Task.Name(), m.Task.Metric()}
+func (m *trainedModel) subject() subject {
+	return subject{m.run.Path(), m.checkpoint.Step, m.Model.Architecture.String(), m.Task.Name(), m.Task.Metric()}
 }
 
 // printTitle prints what is measured.
