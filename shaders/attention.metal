@@ -1,22 +1,22 @@
 // Causal attention that stores no scores, for heads of width w.
 //
-// A threadgroup of four SIMD-groups takes a block of the rows of one head of one sequence. Each SIMD-group keeps `strips`
-// times eight of them, the operands as well as the results, in matrices of 8x8 in registers, and so reads each matrix of
-// the other side once for all its strips. The other side goes through threadgroup memory in tiles of `across` rows.
+// A threadgroup of four SIMD-groups processes a block of rows of one head of one sequence. Each SIMD-group holds `strips` strips
+// of eight rows, operands and results, as 8x8 matrices in registers. So it reads each matrix of the other side once for all its
+// strips. The other side is staged in threadgroup memory in tiles of `across` rows.
 //
-// What is done to single scores must know where they stand; four threads share a row of them. Where a thread holds elements
-// of a matrix is not documented. If the GPU has been found to do it as expected (layout.metal), scores stay in registers.
-// Otherwise a strip of them goes through threadgroup memory. The result, which the softmax as it goes along has to scale row
-// by row, stays in registers even then: diag(α)·O is w/8 products where a tile takes w/8·across/4. To hold it in threadgroup
-// memory would take more loads and stores than that, and the room of another threadgroup.
+// Operations on single scores need the row and column of each score. Four threads share a row. Which elements of a matrix a
+// thread holds is not documented. If layout.metal has confirmed the expected layout on this GPU, scores stay in registers.
+// Otherwise a strip of scores passes through threadgroup memory. The result stays in registers even then, although the online
+// softmax must scale it row by row: diag(α)·O costs w/8 products, and a tile costs w/8·across/4. Keeping the result in
+// threadgroup memory would cost more loads and stores, and as much space as another threadgroup needs.
 
-constant bool quads [[function_constant(10)]];  // rows of all operands begin at multiples of four
+constant bool quads [[function_constant(10)]];  // rows of all operands start at multiples of four
 constant bool with_log_sum [[function_constant(11)]];
-constant bool in_registers [[function_constant(12)]];  // of scores: a thread works on the elements of matrices that it holds
-constant bool turned [[function_constant(13)]];  // the gradients of queries and keys are turned back, as rotary does it
+constant bool in_registers [[function_constant(12)]];  // scores stay in registers: a thread works on the matrix elements it holds
+constant bool turned [[function_constant(13)]];  // rotate the gradients of queries and keys back, as rotary does
 
 CONSTANT uint kThreads = 128, kSimds = 4;
-CONSTANT uint kPad = 4;  // rows of a tile are longer, so that those of a matrix lie in different banks
+CONSTANT uint kPad = 4;  // padding of a tile's rows, so that the rows of a matrix fall into different banks
 
 constant float kLog2E = 1.44269504088896340736f;
 constant float kLn2 = 0.69314718055994530942f;
@@ -24,14 +24,14 @@ constant float kLn2 = 0.69314718055994530942f;
 struct AttentionParams {
   uint length, heads, kv_heads;
   uint qkv, out, dout, dqkv;  // strides
-  float scale;                // of the scores
+  float scale;                // of scores
 };
 
-// A head of queries of a sequence, with the keys and values that it shares with the others of its share.
+// A query head of a sequence, with its keys and values, which other query heads may share.
 struct Head {
-  uint row;         // of all rows, the first
-  uint col;         // of the queries, and of Out, the first
-  uint key, value;  // the first columns
+  uint row;         // first row of the sequence
+  uint col;         // first column of the queries and of Out
+  uint key, value;  // first columns of the keys and of the values
 };
 
 template <uint w>
@@ -40,8 +40,8 @@ static inline Head head_of(uint sequence, uint head, constant AttentionParams& p
   return Head{sequence * p.length, head * w, (p.heads + shared) * w, (p.heads + p.kv_heads + shared) * w};
 }
 
-// What a thread has of a strip of eight rows: a quarter of a row, and of scores columns first + t·step + {0, 1, gap, gap + 1}
-// for each t below across/16.
+// A thread's share of a strip of eight rows: a quarter of a row. In a row of scores, these are the columns
+// first + t·step + {0, 1, gap, gap + 1} for t < across/16.
 struct Spot {
   uint row, quarter;
   uint first, step, gap;
@@ -56,7 +56,7 @@ static inline Spot spot_of(uint lane) {
   return Spot{lane / 4, lane % 4, lane % 4 * (across / 4), 4, 2};
 }
 
-// Elements i to i+3; with quads, i is a multiple of four.
+// Loads elements i to i+3. With quads, i is a multiple of four.
 static inline float4 load_four(device const void* x, uint i, bool bf16) {
   if (quads) return load4(x, i, bf16);
   return float4(load(x, i, bf16), load(x, i + 1, bf16), load(x, i + 2, bf16), load(x, i + 3, bf16));
@@ -73,8 +73,8 @@ static inline void store_four(device void* x, uint i, float4 v, bool bf16) {
   store(x, i + 3, v.w, bf16);
 }
 
-// Brings `rows` rows of width w into threadgroup memory, the first `valid` of them from element i on and zeros for the
-// others. It is the work of `threads` threads, which take whole rows in each round.
+// Fills a tile of `rows` rows of width w in threadgroup memory: the first `valid` rows from element i on, the rest with zeros.
+// `threads` threads take part. They copy whole rows in each round.
 template <uint w, uint rows, uint threads>
 static inline void load_tile(threadgroup float* tile, device const void* x, uint i, uint stride, uint valid, uint tid,
                              bool bf16) {
@@ -100,7 +100,7 @@ static inline void load_tile(threadgroup float* tile, device const void* x, uint
   }
 }
 
-// Brings eight rows into the matrices of strip s. `mine` is room for them that belongs to the SIMD-group.
+// Loads eight rows into the matrices of strip s. `mine` is the SIMD-group's scratch space for eight rows.
 template <uint w, uint strips>
 INLINE void load_strip(thread simdgroup_float8x8 (&to)[strips][w / 8], uint s, threadgroup float* mine, device const void* x,
                        uint i, uint stride, uint valid, uint lane, bool bf16) {
@@ -110,7 +110,7 @@ INLINE void load_strip(thread simdgroup_float8x8 (&to)[strips][w / 8], uint s, t
   simdgroup_barrier(mem_flags::mem_threadgroup);
 }
 
-// Writes the eight rows of strip s, each times the factor of its threads.
+// Writes the eight rows of strip s, each multiplied by the factor of its threads.
 template <uint w, uint strips>
 INLINE void store_strip(thread simdgroup_float8x8 (&from)[strips][w / 8], uint s, threadgroup float* mine, device void* x,
                         uint i, uint stride, uint valid, float factor, Spot at, bool bf16) {
@@ -124,8 +124,8 @@ INLINE void store_strip(thread simdgroup_float8x8 (&from)[strips][w / 8], uint s
   simdgroup_barrier(mem_flags::mem_threadgroup);
 }
 
-// The same for gradients of queries or keys that are turned back: turns holds for each row of the strip the cosines of its
-// angles and then the sines. They are rounded as if they had been stored before.
+// The same for gradients of queries or keys, which are rotated back. turns holds the cosines and then the sines of the angles of
+// each row of the strip. The gradients are first rounded as a store would round them.
 template <uint w, uint strips>
 INLINE void store_turned(thread simdgroup_float8x8 (&from)[strips][w / 8], uint s, threadgroup float* mine, device void* x,
                          uint i, uint stride, uint valid, float factor, device const float* turns, Spot at, bool bf16) {
@@ -145,7 +145,7 @@ INLINE void store_turned(thread simdgroup_float8x8 (&from)[strips][w / 8], uint 
   simdgroup_barrier(mem_flags::mem_threadgroup);
 }
 
-// to = A·Bᵀ for all strips, B being a tile.
+// to = A·Bᵀ for all strips, where B is a tile.
 template <uint w, uint strips, uint across>
 INLINE void scores_of(thread simdgroup_float8x8 (&to)[strips][across / 8], thread simdgroup_float8x8 (&a)[strips][w / 8],
                       threadgroup float* tile) {
@@ -159,7 +159,7 @@ INLINE void scores_of(thread simdgroup_float8x8 (&to)[strips][across / 8], threa
     }
 }
 
-// to += A·B for all strips, A being weights of the rows of a tile.
+// to += A·B for all strips, where A holds weights of the rows of the tile B.
 template <uint w, uint strips, uint across>
 INLINE void add_weighted(thread simdgroup_float8x8 (&to)[strips][w / 8],
                          thread simdgroup_float8x8 (&a)[strips][across / 8], threadgroup float* tile) {
@@ -171,7 +171,7 @@ INLINE void add_weighted(thread simdgroup_float8x8 (&to)[strips][w / 8],
     }
 }
 
-// A strip of scores from matrices to threads, and back.
+// Moves a strip of scores from matrices to threads; gather moves it back.
 template <uint strips, uint across>
 INLINE void spread(thread float4* to, thread simdgroup_float8x8 (&from)[strips][across / 8], uint s, threadgroup float* mine,
                    Spot at) {
@@ -207,7 +207,7 @@ INLINE void gather(thread simdgroup_float8x8 (&to)[strips][across / 8], uint s, 
   simdgroup_barrier(mem_flags::mem_threadgroup);
 }
 
-// Strip s, each row times the factor of its threads. diagonal is 64 zeros, but for what was there before.
+// Multiplies each row of strip s by the factor of its threads. Outside its diagonal, the 8x8 matrix `diagonal` must be zero.
 template <uint w, uint strips>
 INLINE void scale_rows(thread simdgroup_float8x8 (&o)[strips][w / 8], uint s, float factor, threadgroup float* diagonal,
                        Spot at) {
@@ -240,7 +240,7 @@ static inline float row_sum(float v) {
   return v + simd_shuffle_xor(v, in_registers ? 8 : 2);
 }
 
-// Scores of keys j + {0, 1, gap, gap + 1} for query i: those after the query count nothing.
+// Masks the scores of keys j + {0, 1, gap, gap + 1} for query i: keys after the query get −∞.
 static inline float4 seen(float4 v, uint j, uint gap, uint i) {
   return float4(j <= i ? v.x : -INFINITY, j + 1 <= i ? v.y : -INFINITY, j + gap <= i ? v.z : -INFINITY,
                 j + gap + 1 <= i ? v.w : -INFINITY);
@@ -253,7 +253,7 @@ static inline float4 pick(threadgroup const float* x, uint i, uint gap) {
 
 static inline float4 exp2_of(float4 v) { return float4(exp2(v.x), exp2(v.y), exp2(v.z), exp2(v.w)); }
 
-// Out = softmax(scale·Q·Kᵀ)·V for a block of queries. Keys and values take turns in one tile.
+// Out = softmax(scale·Q·Kᵀ)·V for a block of queries. Keys and values use the same tile in turn.
 template <uint w, uint strips, uint across>
 [[max_total_threads_per_threadgroup(128)]] kernel void attention(device const void* qkv [[buffer(0)]],
                                                                  device void* out [[buffer(1)]],
@@ -267,7 +267,7 @@ template <uint w, uint strips, uint across>
   threadgroup float4 tile_room[across * (w + kPad) / 4], strip_room[kSimds * 8 * (across + kPad) / 4];
   threadgroup float diagonals[kSimds * 64];
   const Head h = head_of<w>(group.z, group.y, p);
-  // The last blocks see the most keys: they go first.
+  // The last blocks see the most keys, so they run first.
   const uint start = (groups.x - 1 - group.x) * (kSimds * 8 * strips);
   const uint first = start + simd * 8 * strips, last = first + 8 * strips - 1;  // rows of the SIMD-group
   const Spot at = spot_of<across>(lane);
@@ -337,7 +337,7 @@ template <uint w, uint strips, uint across>
   }
 }
 
-// DQ = scale·DS·K for a block of queries; delta receives δ for attention_dkv.
+// DQ = scale·DS·K for a block of queries. delta receives δ, which attention_dkv needs.
 template <uint w, uint strips, uint across>
 [[max_total_threads_per_threadgroup(128)]] kernel void attention_dq(device const void* qkv [[buffer(0)]],
                                                                     device const void* out [[buffer(1)]],
@@ -354,7 +354,7 @@ template <uint w, uint strips, uint across>
                                                                     uint simd [[simdgroup_index_in_threadgroup]]) {
   threadgroup float4 tile_room[2 * across * (w + kPad) / 4], strip_room[kSimds * 8 * (across + kPad) / 4];
   const Head h = head_of<w>(group.z, group.y, p);
-  const uint start = (groups.x - 1 - group.x) * (kSimds * 8 * strips);  // the longest go first
+  const uint start = (groups.x - 1 - group.x) * (kSimds * 8 * strips);  // the longest blocks run first
   const uint first = start + simd * 8 * strips, last = first + 8 * strips - 1;
   const Spot at = spot_of<across>(lane);
   threadgroup float* key_tile = (threadgroup float*)tile_room;
@@ -364,7 +364,7 @@ template <uint w, uint strips, uint across>
   const uint rows = h.row * p.qkv, queries = rows + h.col, keys = rows + h.key, values = rows + h.value;
 
   simdgroup_float8x8 q[strips][w / 8], g[strips][w / 8], dq[strips][w / 8];
-  float shift[strips], d[strips];  // LogSum in units of log 2, and δ
+  float shift[strips], d[strips];  // LogSum in base 2, and δ
   UNROLL for (uint s = 0; s < strips; s++) {
     const uint top = first + 8 * s, row = h.row + top;
     const uint valid = top < p.length ? p.length - top : 0;
@@ -389,7 +389,7 @@ template <uint w, uint strips, uint across>
     load_tile<w, across, kThreads>(key_tile, qkv, keys + j * p.qkv, p.qkv, p.length - j, thread_in_group, bf16_0);
     load_tile<w, across, kThreads>(value_tile, qkv, values + j * p.qkv, p.qkv, p.length - j, thread_in_group, bf16_0);
     threadgroup_barrier(mem_flags::mem_threadgroup);
-    if (j > last || first >= p.length) continue;  // a whole SIMD-group; the barriers are met in each turn
+    if (j > last || first >= p.length) continue;  // uniform over the SIMD-group, which still reaches every barrier
     simdgroup_float8x8 weights[strips][across / 8], grads[strips][across / 8];
     scores_of<w, strips, across>(weights, q, key_tile);
     scores_of<w, strips, across>(grads, g, value_tile);
@@ -416,8 +416,8 @@ template <uint w, uint strips, uint across>
   }
 }
 
-// DK = scale·DSᵀ·Q and DV = Pᵀ·DOut for a block of keys: as above with rows and columns of the scores exchanged, and summed over
-// the heads of queries that share the keys. dkv begins at the columns of DK.
+// DK = scale·DSᵀ·Q and DV = Pᵀ·DOut for a block of keys, summed over the query heads that share them. It works like attention_dq
+// with rows and columns of the scores swapped. dkv starts at the columns of DK.
 template <uint w, uint strips, uint across>
 [[max_total_threads_per_threadgroup(128)]] kernel void attention_dkv(device const void* qkv [[buffer(0)]],
                                                                      device const float* log_sum [[buffer(1)]],
@@ -431,7 +431,7 @@ template <uint w, uint strips, uint across>
                                                                      uint lane [[thread_index_in_simdgroup]],
                                                                      uint simd [[simdgroup_index_in_threadgroup]]) {
   threadgroup float4 tile_room[2 * across * (w + kPad) / 4], strip_room[kSimds * 8 * (across + kPad) / 4];
-  threadgroup float shifts[across], deltas[across];  // of the queries in the tile
+  threadgroup float shifts[across], deltas[across];  // of queries in the tile
   const uint shared = p.heads / p.kv_heads;
   const Head h = head_of<w>(group.z, group.y * shared, p);
   const uint start = group.x * (kSimds * 8 * strips);
@@ -456,7 +456,7 @@ template <uint w, uint strips, uint across>
   const float scale = p.scale * kLog2E;
 
   for (uint head = group.y * shared; head < (group.y + 1) * shared; head++) {
-    const uint col = head * w;  // of the queries, the first
+    const uint col = head * w;  // first column of the queries
     for (uint i = start / across * across; i < p.length; i += across) {
       threadgroup_barrier(mem_flags::mem_threadgroup);
       load_tile<w, across, kThreads>(query_tile, qkv, rows + col + i * p.qkv, p.qkv, p.length - i, thread_in_group, bf16_0);
@@ -464,12 +464,12 @@ template <uint w, uint strips, uint across>
       if (thread_in_group < across) {
         const uint row = i + thread_in_group;
         const bool there = row < p.length;
-        // A query that does not exist has weights of 0.
+        // Queries past the end get weights of 0.
         shifts[thread_in_group] = there ? log_sum[(h.row + row) * p.heads + head] * kLog2E : INFINITY;
         deltas[thread_in_group] = there ? delta[(h.row + row) * p.heads + head] : 0.0f;
       }
       threadgroup_barrier(mem_flags::mem_threadgroup);
-      if (i + across <= first || first >= p.length) continue;  // a whole SIMD-group; the barriers are met in each turn
+      if (i + across <= first || first >= p.length) continue;  // uniform over the SIMD-group, which still reaches every barrier
       simdgroup_float8x8 weights[strips][across / 8], grads[strips][across / 8];
       scores_of<w, strips, across>(weights, k, query_tile);
       scores_of<w, strips, across>(grads, v, grad_tile);
@@ -505,7 +505,7 @@ template <uint w, uint strips, uint across>
   }
 }
 
-// The backward kernels hold twice as much of a row: heads of 64 leave room for one strip and a smaller tile.
+// The backward kernels hold twice as many matrices per strip. With heads of 64, one strip and a smaller tile fit.
 template [[host_name("attention_16")]] [[kernel]] decltype(attention<16, 2, 32>) attention<16, 2, 32>;
 template [[host_name("attention_32")]] [[kernel]] decltype(attention<32, 2, 32>) attention<32, 2, 32>;
 template [[host_name("attention_64")]] [[kernel]] decltype(attention<64, 2, 32>) attention<64, 2, 32>;

@@ -1,16 +1,16 @@
-// Attention over a cache of keys and values. Those of new positions go into the cache first. Then a threadgroup takes a few
-// queries of one head and all keys that they see, a block of them at a time, with the softmax as it goes along.
+// Attention over a key/value cache. The keys and values of new positions are appended first. A threadgroup then processes a few
+// queries of one head and all keys that they see, block by block, with an online softmax.
 
-constant bool quads [[function_constant(10)]];    // heads of all operands are whole vectors of four
-constant bool with_at [[function_constant(11)]];  // at has the position at which each sequence begins, else all begin at 0
-constant uint across [[function_constant(12)]];   // threads that share a row of values, four columns each; a power of two
+constant bool quads [[function_constant(10)]];    // the heads of all operands consist of whole vectors of four
+constant bool with_at [[function_constant(11)]];  // at holds the first position of each sequence; otherwise it is 0
+constant uint across [[function_constant(12)]];   // threads per row of values, four columns each; a power of two
 
 struct CacheParams {
-  uint rows, length, context;       // length of each sequence's new positions, context of all that the cache has room for
-  uint heads, kv_heads, width;      // of a head
-  uint parts;                       // of a head's columns, each of 4·across
+  uint rows, length, context;       // length: new positions of a sequence; context: positions that the cache holds
+  uint heads, kv_heads, width;      // width: columns of a head
+  uint parts;                       // parts of a head, 4·across columns each
   uint qkv, keys, values, out;      // strides
-  float scale;                      // of the scores
+  float scale;                      // of scores
 };
 
 static inline uint start_of(device const int* at, uint sequence) { return with_at ? uint(at[sequence]) : 0; }
@@ -28,8 +28,8 @@ kernel void cache_append(device const void* qkv [[buffer(0)]],
   store_some(values, to * p.values + j, load_some(qkv, i * p.qkv + d + kv + j, bf16_0, quads), false, quads);
 }
 
-CONSTANT uint kKeys = 512;     // of a block
-CONSTANT uint kThreads = 256;  // at most
+CONSTANT uint kKeys = 512;     // keys of a block
+CONSTANT uint kThreads = 256;  // threads of the largest threadgroup
 
 template <uint queries>
 [[max_total_threads_per_threadgroup(256)]] kernel void cached_attention(
@@ -45,10 +45,10 @@ template <uint queries>
   threadgroup float4 sums[kThreads];
   threadgroup float room[kRoom];
   const Place place = PLACE;
-  const uint head = group.y / p.parts * p.width;  // its first column
-  const uint kv = group.y / p.parts / (p.heads / p.kv_heads) * p.width;  // of its keys and values
+  const uint head = group.y / p.parts * p.width;  // first column of the head
+  const uint kv = group.y / p.parts / (p.heads / p.kv_heads) * p.width;  // first column of its keys and values
   const uint column = (group.y % p.parts * across + place.tid % across) * 4;
-  const uint share = place.tid / across, shares = group_threads / across;  // of the keys whose values a thread adds up
+  const uint share = place.tid / across, shares = group_threads / across;  // a thread adds the values of every shares-th key
   const uint valid = min(queries, p.length - group.x * queries);
   const uint row = group.z * p.length + group.x * queries;
   const uint first = start_of(at, group.z) + group.x * queries;  // position of the first query
@@ -88,7 +88,7 @@ template <uint queries>
         scores[r * kKeys + j] = e;
         part += e;
       }
-      total[r] = total[r] * factor + group_sum(part, room, place);  // behind whose barriers all see the scores
+      total[r] = total[r] * factor + group_sum(part, room, place);  // its barriers make the scores visible to all
       sum[r] *= factor;
       most[r] = top;
     }

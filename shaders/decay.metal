@@ -1,4 +1,4 @@
-// A state that fades, each column at its own speed, and is given its input.
+// y = α∘x + Δ∘u: the state x decays, each column at its own rate, and takes in u. Δ = softplus(step), α = exp(−Δ·exp(rate)).
 
 static inline float softplus(float x) { return max(x, 0.0f) + log(1.0f + exp(-abs(x))); }
 
@@ -22,11 +22,11 @@ kernel void decay_forward(device const void* x [[buffer(0)]],
 
 struct DecayBackwardParams {
   uint rows, cols;
-  uint block, blocks;      // rows of a thread, and how many threads share a column
+  uint block, blocks;      // rows per thread, and threads per column
   uint x, u, dy, dx, du;   // strides
 };
 
-// sums receives, for each block of rows, what it adds to the gradient of rate and then of step.
+// For each block of rows, sums receives its partial gradients of rate and then of step.
 kernel void decay_backward(device const void* x [[buffer(0)]],
                            device const void* u [[buffer(1)]],
                            device const void* rate [[buffer(2)]],

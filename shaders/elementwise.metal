@@ -1,8 +1,8 @@
-// Operations on single elements. Matrices without gaps come as one long row.
+// Elementwise operations. A matrix without gaps between its rows is passed as one long row.
 
-constant bool wide [[function_constant(10)]];       // a thread takes 4 elements of a row, else one
+constant bool wide [[function_constant(10)]];       // a thread handles 4 elements of a row, otherwise one
 constant uint activation [[function_constant(11)]];
-constant bool second [[function_constant(12)]];     // the optional operand is there: Y of a gradient, B of a sum
+constant bool second [[function_constant(12)]];     // the optional operand is present: Y of a gradient, B of a sum
 
 static inline uint column(uint2 at) { return wide ? at.x * 4 : at.x; }
 
@@ -17,7 +17,7 @@ static inline float4 slope4(float4 x) {
 
 static inline float4 sigmoid4(float4 x) { return float4(sigmoid(x.x), sigmoid(x.y), sigmoid(x.z), sigmoid(x.w)); }
 
-// The shape of all operands and the stride of each.
+// The shape of all operands, and the stride of each.
 struct ActivateParams {
   uint rows, cols, x, y;
 };
@@ -82,7 +82,7 @@ kernel void soft_cap_backward(device const void* y [[buffer(0)]],
   store_some(dx, i * p.dx + j, load_some(dy, i * p.dy + j, bf16_1, wide) * (1.0f - t * t), bf16_2, wide);
 }
 
-// cols are those of Y; X has twice as many, the gates to the left.
+// cols is the number of columns of Y. X has twice as many: the gates, then the values they multiply.
 kernel void swiglu_forward(device const void* x [[buffer(0)]],
                            device void* y [[buffer(1)]],
                            constant ActivateParams& p [[buffer(2)]],
@@ -124,7 +124,7 @@ kernel void fill(device void* y [[buffer(0)]],
   store_some(y, i * p.y + j, float4(p.value), bf16_0, wide);
 }
 
-// A row that is added to all rows has stride 0.
+// An operand with stride 0 is one row that is added to every row.
 struct AddParams {
   uint rows, cols, a, b, y;
   float alpha, beta;

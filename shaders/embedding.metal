@@ -1,13 +1,13 @@
 // Embeddings and their gradients.
 
-constant bool wide [[function_constant(10)]];        // a thread takes 4 elements of a row, else one
-constant bool with_table [[function_constant(11)]];  // the gradient of the table is wanted
+constant bool wide [[function_constant(10)]];        // a thread handles 4 elements of a row, otherwise one
+constant bool with_table [[function_constant(11)]];  // compute the gradient of the table
 constant bool with_positions [[function_constant(12)]];
-constant bool with_at [[function_constant(13)]];  // at has the position at which each sequence begins, else all begin at 0
+constant bool with_at [[function_constant(13)]];  // at holds the first position of each sequence; otherwise it is 0
 
 struct EmbeddingParams {
   uint rows, cols, table, positions, y;  // the last three are strides
-  uint length;                           // of a sequence
+  uint length;                           // positions of a sequence
 };
 
 kernel void embedding(device const void* table [[buffer(0)]],
@@ -25,15 +25,15 @@ kernel void embedding(device const void* table [[buffer(0)]],
   store_some(y, i * p.y + j, v, bf16_3, wide);
 }
 
-// sorted is as index.go lays it out: starts at 0, the other lists where the parameters say.
+// sorted has the layout of index.go: the segments' starts come first, and the parameters give the offsets of the other lists.
 struct EmbeddingBackwardParams {
   uint cols, dy, dtable, dpositions;  // the last three are strides
   uint segments, values, firsts, several, order;
   uint length, sequences;
 };
 
-// A row of threads adds up the rows of one segment of the table's gradient, or of one position. What is the only segment
-// of its value goes to the gradient, the others to partials for embedding_partials.
+// A row of threads adds the rows of one segment of the table's gradient, or of one position. If a value has a single segment,
+// its sum goes to the gradient. Otherwise the sums go to partials, and embedding_partials adds them.
 kernel void embedding_backward(device const void* dy [[buffer(0)]],
                                device const int* sorted [[buffer(1)]],
                                device void* dtable [[buffer(2)]],
@@ -63,7 +63,7 @@ kernel void embedding_backward(device const void* dy [[buffer(0)]],
   }
 }
 
-// A threadgroup of up to 8 lines adds up the segments of one value, for as many columns as a line takes.
+// A threadgroup of up to 8 lines adds the segments of one value, for the columns that a line covers.
 [[max_total_threads_per_threadgroup(256)]]
 kernel void embedding_partials(device const float* partials [[buffer(0)]],
                                device const int* sorted [[buffer(1)]],
@@ -76,7 +76,7 @@ kernel void embedding_partials(device const float* partials [[buffer(0)]],
   const uint lines = group_threads / 32;
   const uint j = (group.x * 32 + at.lane) * (wide ? 4 : 1);
   const uint first = uint(sorted[p.firsts + group.y]), end = uint(sorted[p.firsts + group.y + 1]);
-  if (first == end) return;  // the whole threadgroup
+  if (first == end) return;  // uniform over the threadgroup
   float4 sum = float4(0.0f);
   if (j < p.cols)
     for (uint s = first + at.line; s < end; s += lines) sum += load_some(partials, s * p.cols + j, false, wide);

@@ -1,5 +1,5 @@
-// A learned exit: the distribution over loops after which a position leaves, its expected loss, and the gate's gradient. A
-// thread takes a position through all loops; positions are neighbours in memory, loops a distance of p.positions apart.
+// The learned exit: the probability of leaving after each loop, the expected loss, and the gradient of the gate. A thread
+// handles all loops of one position. Positions are adjacent in memory, loops are p.positions apart.
 
 struct ExitParams {
   uint positions, loops;
@@ -12,7 +12,7 @@ kernel void exit_distribution(device const float* z [[buffer(0)]],
                               uint i [[thread_position_in_grid]]) {
   if (i >= p.positions) return;
   const uint last = (p.loops - 1) * p.positions + i;
-  if (targets[i] < 0) {  // ignored, whatever the logits are
+  if (targets[i] < 0) {  // an ignored position; its logits may be NaN
     for (uint k = i; k <= last; k += p.positions) probability[k] = 0.0f;
     return;
   }
@@ -25,11 +25,11 @@ kernel void exit_distribution(device const float* z [[buffer(0)]],
   probability[last] = left;
 }
 
-// ln(1 + exp(x)): -ln of staying, and of -x that of leaving.
+// softplus(x) = ln(1 + exp(x)). With x the gate's logit, it is −ln P(stay), and softplus(−x) is −ln P(leave).
 static inline float softplus(float x) { return max(x, 0.0f) + log(1.0f + exp(-abs(x))); }
 
 struct ExitLossParams {
-  uint positions, loops, scale;  // scale: number of a scalar
+  uint positions, loops, scale;  // scale: index of a scalar
   float beta, weight;
 };
 
@@ -53,7 +53,7 @@ kernel void exit_loss(device const float* z [[buffer(0)]],
   }
   dz[last] = 0.0f;
   const float scale = p.weight * scalars[p.scale];
-  float e = losses[last], h = 0.0f;  // of a position that has come to the loop after k
+  float e = losses[last], h = 0.0f;  // expected loss and entropy, given that the position reaches the loop after k
   for (uint k = last; k > i;) {
     k -= p.positions;
     const float x = z[k], here = losses[k], leave = sigmoid(x), stay = sigmoid(-x);

@@ -1,16 +1,16 @@
-// Attention that puts all weight on the position with the largest score, of equal ones the newest.
+// Hard attention: all weight is on the key with the largest score. Of equal scores, the newest key wins.
 
-constant bool quads [[function_constant(10)]];        // heads of all operands are whole vectors of four
-constant bool with_at [[function_constant(11)]];      // at has the position at which each sequence begins, else all begin at 0
-constant bool with_chosen [[function_constant(12)]];  // the chosen positions are wanted
+constant bool quads [[function_constant(10)]];        // the heads of all operands consist of whole vectors of four
+constant bool with_at [[function_constant(11)]];      // at holds the first position of each sequence; otherwise it is 0
+constant bool with_chosen [[function_constant(12)]];  // write the chosen positions
 
 struct HardParams {
-  uint length, context;             // positions of a sequence, of the queries and of the keys
-  uint shared, width;               // heads of queries that share keys and values; columns of a head
+  uint length, context;             // positions of a sequence: of queries, and of keys
+  uint shared, width;               // query heads per key head; columns of a head
   uint queries, keys, values, out;  // strides
 };
 
-// A threadgroup takes a query of a head of a sequence.
+// A threadgroup handles one query of one head of one sequence.
 [[max_total_threads_per_threadgroup(256)]] kernel void hard_attention(device const void* queries [[buffer(0)]],
                                                                       device const void* keys [[buffer(1)]],
                                                                       device const void* values [[buffer(2)]],
@@ -48,13 +48,13 @@ struct HardParams {
 
 struct HardBackwardParams {
   uint rows, cols;            // of DQKV
-  uint length, heads;         // positions of a sequence, heads of queries
-  uint shared, width;         // heads of queries that share keys and values; columns of a head
-  uint values;                // the first column of the values
+  uint length, heads;         // positions of a sequence; query heads
+  uint shared, width;         // query heads per key head; columns of a head
+  uint values;                // first column of the values
   uint dout, dqkv;            // strides
 };
 
-// A thread takes an element of DQKV.
+// A thread computes one element of DQKV.
 kernel void hard_attention_backward(device const float* chosen [[buffer(0)]],
                                     device const void* dout [[buffer(1)]],
                                     device void* dqkv [[buffer(2)]],

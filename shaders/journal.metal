@@ -1,14 +1,14 @@
-// The journal says how far a step came, so that a step of which a command buffer failed leaves the weights as they are and
-// can be run again. Every command buffer of a step ends by writing the step's number into its mark; the weights are
-// updated only if all marks before are there and the step before was finished.
+// The journal records how far a step has come. If a command buffer of a step fails, the weights stay unchanged and the step can
+// be run again. Each command buffer of a step ends by writing the step's number to its mark. The weights are updated only if
+// all earlier marks are set and the previous step is complete.
 
 struct Control {
-  uint number;  // of the step
+  uint number;  // number of the step
   uint before;  // command buffers of the step before the one with the gate
-  uint all;     // before its last one
+  uint all;     // command buffers of the step before its last one
 };
 
-// journal[kOpen] is the number of the last step whose gate opened, journal[kDone] of the last that was finished.
+// journal[kOpen] is the number of the last step whose gate opened, journal[kDone] that of the last complete step.
 CONSTANT uint kGate = 0, kOpen = 1, kDone = 2, kMarks = 4;
 
 static inline bool reached(device const uint* journal, uint number, uint buffers) {
@@ -17,14 +17,14 @@ static inline bool reached(device const uint* journal, uint number, uint buffers
   return all;
 }
 
-// The last launch of a command buffer, with the mark of that one.
+// The last launch of a command buffer; mark is the mark of that buffer.
 kernel void journal_mark(device uint* mark [[buffer(0)]],
                          device const Control* control [[buffer(1)]],
                          uint i [[thread_position_in_grid]]) {
   if (i == 0) *mark = control->number;
 }
 
-// Before the first launch that changes a parameter.
+// Runs before the first launch that changes a parameter.
 kernel void journal_gate(device uint* journal [[buffer(0)]],
                          device const Control* control [[buffer(1)]],
                          uint i [[thread_position_in_grid]]) {
@@ -34,8 +34,8 @@ kernel void journal_gate(device uint* journal [[buffer(0)]],
   if (open) journal[kOpen] = control->number;
 }
 
-// The last launch of a step. It closes the gate, so that the kernels of the next step that ask it find it closed if the
-// command buffer with their own gate fails before that.
+// The last launch of a step. It closes the gate. So if the command buffer with the next step's gate fails, kernels of that step
+// find the gate closed.
 kernel void journal_close(device uint* journal [[buffer(0)]],
                           device const Control* control [[buffer(1)]],
                           uint i [[thread_position_in_grid]]) {
@@ -44,7 +44,6 @@ kernel void journal_close(device uint* journal [[buffer(0)]],
   if (reached(journal, control->number, control->all)) journal[kDone] = control->number;
 }
 
-// Copies n floats.
 kernel void journal_copy(device const float* from [[buffer(0)]],
                          device float* to [[buffer(1)]],
                          constant uint& n [[buffer(2)]],
@@ -52,7 +51,6 @@ kernel void journal_copy(device const float* from [[buffer(0)]],
   if (i < n) to[i] = from[i];
 }
 
-// Clears n floats.
 kernel void journal_clear(device float* x [[buffer(0)]],
                           constant uint& n [[buffer(1)]],
                           uint i [[thread_position_in_grid]]) {

@@ -1,8 +1,8 @@
-// Which elements of a matrix of 8x8 each thread of a SIMD-group holds. Apple does not document it, so kernels that rely on it
-// run only where this one finds what they expect.
+// Finds which elements of an 8x8 matrix each thread of a SIMD-group holds. Apple does not document this. Kernels that rely on a
+// layout run only if this kernel confirms it.
 
-// operands are a matrix X and then 2·I. elements receives the two of 2·X that each thread holds; back receives 2·Y, where Y
-// has element e of thread t equal to 2t + e.
+// operands holds a matrix X and then 2·I. elements receives the two elements of 2·X that each thread holds. back receives 2·Y,
+// where element e of thread t of Y is 2t + e.
 kernel void matrix_layout(device const float* operands [[buffer(0)]],
                           device float* elements [[buffer(1)]],
                           device float* back [[buffer(2)]],

@@ -1,8 +1,8 @@
-// Cross-entropy: loss, right answers and gradient of a row of logits.
+// Cross-entropy: loss, correctness and gradient of rows of logits.
 
-constant bool wide [[function_constant(10)]];     // rows are whole vectors
-constant bool whole [[function_constant(11)]];    // a threadgroup takes a row, not a SIMD-group
-constant bool held [[function_constant(12)]];     // a thread keeps all it takes of a row, which is then read once
+constant bool wide [[function_constant(10)]];     // rows consist of whole vectors of four
+constant bool whole [[function_constant(11)]];    // a threadgroup handles a row, otherwise a SIMD-group does
+constant bool held [[function_constant(12)]];     // a thread keeps its share of the row in registers, so the row is read once
 constant bool with_loss [[function_constant(13)]];
 constant bool with_correct [[function_constant(14)]];
 constant bool with_gradient [[function_constant(15)]];
@@ -11,12 +11,12 @@ constant bool weighted [[function_constant(16)]];  // rows have weights
 struct CrossEntropyParams {
   uint rows, classes;
   uint logits, dlogits;  // strides
-  uint scale;            // number of a scalar
+  uint scale;            // index of a scalar
   float weight;
 };
 
-// The threads of a row take it in quads: 4 neighbours of a row of vectors, else 4 elements as far apart as there are
-// threads. Either way the loads of neighbouring threads are of neighbouring elements.
+// The threads of a row read it in quads. If wide, a quad is 4 adjacent elements. Otherwise the 4 elements of a quad are as many
+// elements apart as the row has threads. In both cases neighbouring threads load neighbouring elements.
 struct Quad {
   uint first, gap;
 };
@@ -28,7 +28,7 @@ static inline Quad quad_at(uint k, uint member, uint members) {
   return q;
 }
 
-// -INFINITY behind the end, so that it counts for nothing.
+// Elements past the end are -INFINITY, so they contribute nothing.
 static inline float4 load_quad(device const void* x, uint from, Quad q, uint end) {
   if (wide) {
     if (q.first < end) return load4(x, from + q.first, bf16_0);
@@ -51,13 +51,12 @@ static inline void store_quad(device void* y, uint from, Quad q, uint end, float
   if (l < end) store(y, from + l, v.w, bf16_5);
 }
 
-// 1 at the target, else 0.
 static inline float4 onehot(Quad q, uint target) {
-  const uint d = target - q.first;  // huge if it is before
+  const uint d = target - q.first;  // wraps to a large number if the target comes before the quad
   return float4(float(d == 0), float(d == q.gap), float(d == 2 * q.gap), float(d == 3 * q.gap));
 }
 
-// Whether class j with logit x, rather than the target, is the first largest; NaN always is.
+// Reports whether class j with logit x wins over the target: its logit is larger, or equal with j before the target. NaN wins.
 static inline bool beats(float x, uint j, float chosen, uint target) {
   return !(x < chosen || (x == chosen && j >= target));
 }
@@ -89,7 +88,7 @@ kernel void cross_entropy(device const void* logits [[buffer(0)]],
   if (row >= p.rows) return;
   const uint from = row * p.logits, to = row * p.dlogits;
   const int wanted = targets[row];
-  if (wanted < 0) {  // ignored, whatever the logits are
+  if (wanted < 0) {  // an ignored row; its logits may be NaN
     if (with_loss && member == 0) loss[row] = 0.0f;
     if (with_correct && member == 0) correct[row] = 0.0f;
     if (with_gradient)
@@ -99,7 +98,7 @@ kernel void cross_entropy(device const void* logits [[buffer(0)]],
   const uint target = uint(wanted);
   const float chosen = load(logits, from + target, bf16_0);
 
-  // The largest logit m and the sum of exp(logit − m). A first m that is finite keeps exp(−∞ − m) from being NaN.
+  // The largest logit m and the sum of exp(logit − m). m starts finite so that exp(−∞ − m) is not NaN.
   float m = -FLT_MAX, s = 0.0f;
   bool beaten = false;
   float4 v[4];
@@ -136,7 +135,7 @@ kernel void cross_entropy(device const void* logits [[buffer(0)]],
   if (with_loss && member == 0) loss[row] = log(s) + (m - chosen);
   if (!with_gradient) return;
 
-  // The gradient may be written over the logits: nobody may, before everybody has read the target's.
+  // The gradient may overwrite the logits, so all threads must have read the target's logit first.
   team_barrier(whole);
   const float share = 1.0f / s;
   float scale = p.weight * scalars[p.scale];

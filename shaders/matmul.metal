@@ -1,16 +1,16 @@
-// C[m,n] = f(op(A)·op(B) + bias) + residual, one product or a batch of them; or what comes after a product that is a
-// gradient or is turned: see finish.
+// C[m,n] = f(op(A)·op(B) + bias) + residual, for one product or a batch. See finish for the epilogues of gradients and of
+// rotated heads.
 //
-// A threadgroup of four SIMD-groups makes a square tile of C, each SIMD-group a quarter of it in matrices of 8x8. Pieces
-// of A and B, kDepth deep, go through threadgroup memory as they lie in device memory: a transposed operand is turned
-// when a SIMD-group loads a matrix. If both operands are bfloat, so are the pieces and the matrices, and only the sums are
-// float. Rows there are 16 bytes longer than they need to be, so that those of a matrix lie in different banks. One buffer
-// is enough: a core has other threadgroups to run while one waits at a barrier.
+// A threadgroup of four SIMD-groups computes a square tile of C. Each SIMD-group computes a quarter of it in 8x8 matrices.
+// Pieces of A and B, kDepth deep, are staged in threadgroup memory with the layout of device memory. A transposed operand is
+// transposed when a SIMD-group loads a matrix. If both operands are bfloat, the pieces and the matrices are bfloat too, and only
+// the accumulators are float. Rows in threadgroup memory are padded by 16 bytes, so that the rows of a matrix fall into
+// different banks. A single buffer is enough: a core runs other threadgroups while one waits at a barrier.
 
 #include "product.metal"
 
 #ifndef PLAIN_MATMUL
-// Four elements on their way into a tile: of device memory, or zeros.
+// Write four elements to a tile: from device memory, or zeros.
 INLINE void put4(threadgroup float* to, device const void* x, uint i, bool bf16) { *(threadgroup float4*)to = load4(x, i, bf16); }
 INLINE void put4(threadgroup bfloat* to, device const void* x, uint i, bool) {
   *(threadgroup bfloat4*)to = ((device const bfloat4*)x)[i / 4];
@@ -18,9 +18,9 @@ INLINE void put4(threadgroup bfloat* to, device const void* x, uint i, bool) {
 INLINE void clear4(threadgroup float* to) { *(threadgroup float4*)to = float4(0.0f); }
 INLINE void clear4(threadgroup bfloat* to) { *(threadgroup bfloat4*)to = bfloat4(float4(0.0f)); }
 
-// Brings kDepth inner positions from k0 on of `side` rows (columns if the inner size runs down) from the first on into
-// threadgroup memory. Beyond limit the last ones are repeated: they only reach rows and columns of C that do not exist.
-// Beyond end in the inner direction there must be zeros.
+// Copies inner positions k0 to k0 + kDepth of `side` rows, starting at row first, to threadgroup memory. With down, memory
+// row k is inner position k, and the `side` rows are memory columns. Past limit, the last elements are repeated, because they
+// only affect rows and columns of C that do not exist. Past end in the inner dimension, the tile is filled with zeros.
 template <typename T, uint side, bool down>
 INLINE void load_tile(threadgroup T* tile, device const void* x, uint at, uint stride, uint first, uint limit, uint k0,
                       uint end, bool quads, bool bf16, uint tid) {
@@ -49,8 +49,8 @@ INLINE void load_tile(threadgroup T* tile, device const void* x, uint at, uint s
   }
 }
 
-// The same for a tile that lies wholly inside, four elements at a time and without a test. `from` is where the thread's
-// first four elements are, and its next ones lie `gap` elements after.
+// Copies a tile that lies entirely inside the matrix, four elements at a time, without bounds checks. `from` points to the
+// thread's first four elements. Its next four are `gap` elements further on.
 template <typename T, uint side, bool down>
 INLINE void copy_tile(threadgroup T* tile, device const char* from, uint gap, bool bf16, uint tid) {
   constexpr uint width = down ? side : kDepth;
@@ -59,14 +59,14 @@ INLINE void copy_tile(threadgroup T* tile, device const char* from, uint gap, bo
   UNROLL for (uint i = 0; i < side * kDepth / 4 / kThreads; i++) put4(to + i * lines * pitch, from, i * gap, bf16);
 }
 
-// The place of a thread's first four elements of the first such tile, in an operand of which that tile begins at element at.
+// The address of a thread's first four elements in a tile that starts at element `at` of operand x.
 template <uint side, bool down>
 INLINE device const char* place_of(device const void* x, uint at, uint stride, bool bf16, uint tid) {
   constexpr uint quads = (down ? side : kDepth) / 4;
   return (device const char*)x + ulong(at + tid / quads * stride + tid % quads * 4) * (bf16 ? 2 : 4);
 }
 
-// How far apart the elements are that a thread brings of such a tile.
+// The distance in elements between consecutive loads of a thread in copy_tile.
 template <uint side, bool down>
 INLINE uint gap_of(uint stride) {
   return kThreads / ((down ? side : kDepth) / 4) * stride;
@@ -92,7 +92,7 @@ template <typename T, uint tile, bool trans_a, bool trans_b>
     uint simd [[simdgroup_index_in_threadgroup]],
     uint lane [[thread_index_in_simdgroup]]) {
   typedef simdgroup_matrix<T, 8, 8> Operand;
-  constexpr uint half_tile = tile / 2;  // side of a SIMD-group's quarter
+  constexpr uint half_tile = tile / 2;  // side of the quarter of a SIMD-group
   constexpr uint mats = tile / 16;      // matrices along that side
   constexpr uint pitch_a = (trans_a ? tile : kDepth) + 16 / sizeof(T);
   constexpr uint pitch_b = (trans_b ? kDepth : tile) + 16 / sizeof(T);
@@ -111,7 +111,7 @@ template <typename T, uint tile, bool trans_a, bool trans_b>
   if (triangle == kLowerC && col0 >= row0 + tile) return;
   const uint begin = triangle == kUpperA ? row0 : 0;
 
-  // Tiles that lie inside are copied from places that advance; whether they do is the same for all threads.
+  // Tiles inside the matrix are copied through pointers that advance. The branch is uniform over the threadgroup.
   const bool inside_a = quads_a && row0 + tile <= p.m, inside_b = quads_b && col0 + tile <= p.n;
   device const char* from_a = place_of<tile, trans_a>(
       a, place.at_a + (trans_a ? begin * p.a_stride + row0 : row0 * p.a_stride + begin), p.a_stride, bf16_0, tid);
@@ -125,7 +125,7 @@ template <typename T, uint tile, bool trans_a, bool trans_b>
     UNROLL for (uint j = 0; j < mats; j++) acc[i][j] = make_filled_simdgroup_matrix<float, 8, 8>(0.0f);
   const uint simd_row = simd / 2 * half_tile, simd_col = simd % 2 * half_tile;
 
-  // The first row of tiles also adds up the columns of B: each thread some rows of each piece of one column.
+  // The first row of tiles also sums the columns of B. A thread sums `share` rows of each piece of one column.
   constexpr uint share = kDepth * tile / kThreads;
   const bool sum_columns = trans_a && with_sums && place.tile_m == 0;
   float column = 0.0f;
@@ -150,7 +150,7 @@ template <typename T, uint tile, bool trans_a, bool trans_b>
       column += s;
     }
     for (uint k = 0; k < kDepth; k += 8) {
-      // These fences move no data: they keep the compiler from mixing loads and products, which takes more registers.
+      // These barriers order no memory. They stop the compiler from interleaving loads and products, which takes more registers.
       simdgroup_barrier(mem_flags::mem_none);
       Operand ma[mats];
       Operand mb[mats];
@@ -171,7 +171,7 @@ template <typename T, uint tile, bool trans_a, bool trans_b>
       simdgroup_barrier(mem_flags::mem_none);
       UNROLL for (uint i = 0; i < mats; i++)
         UNROLL for (uint j = 0; j < mats; j++) {
-          const uint to = i % 2 == 0 ? j : mats - 1 - j;  // there and back: one operand of each product is the last one's
+          const uint to = i % 2 == 0 ? j : mats - 1 - j;  // serpentine order: consecutive products share an operand
           simdgroup_multiply_accumulate(acc[i][to], ma[i], mb[to], acc[i][to]);
         }
     }
@@ -199,8 +199,8 @@ template <typename T, uint tile, bool trans_a, bool trans_b>
       UNROLL for (uint j = 0; j < mats; j++) simdgroup_store(acc[i][j], out + 8 * i * p.c_stride + 8 * j, p.c_stride);
     return;
   }
-  // The two SIMD-groups of a row of matrices have room for eight rows of the tile. Each spreads its half of them over its
-  // threads, and needs the other's half as well if heads are turned.
+  // The two SIMD-groups side by side share space for eight rows of the tile. Each finishes its half of these rows, and also
+  // reads the other half if heads are rotated.
   threadgroup_barrier(mem_flags::mem_threadgroup);
   threadgroup float* rows = finished + simd / 2 * 8 * pitch_c;
   UNROLL for (uint i = 0; i < mats; i++) {
@@ -244,12 +244,12 @@ template [[host_name("matmul_tn_64_bfloat")]] [[kernel]] decltype(matmul<bfloat,
 struct Parts {
   uint m, n;
   uint parts;
-  uint width, plane;  // of a part's C, which is made of whole tiles: its row, and all of it
+  uint width, plane;  // elements of a row and of the whole of a part's C, which is padded to whole tiles
   uint c_stride;
   Epilogue ends;
 };
 
-// Adds up the parts of a product that was split, in order, and finishes it. Row m of the grid is the sums.
+// Adds the parts of a split product in order and applies the epilogue. Row m of the grid adds the column sums.
 kernel void matmul_parts(device const float* products [[buffer(0)]],
                          device const float* partial_sums [[buffer(1)]],
                          device void* c [[buffer(2)]],

@@ -1,7 +1,7 @@
-// Muon. A thread takes an element, or a column. All operands are float.
+// The Muon optimizer. A thread handles one element, or one column. All operands are float.
 
 constant bool with_factor [[function_constant(10)]];
-constant bool with_columns [[function_constant(11)]];  // the columns of the orthogonal matrix are scaled
+constant bool with_columns [[function_constant(11)]];  // scale the columns of the orthogonalized matrix (NorMuon)
 constant bool cautious [[function_constant(12)]];
 
 static inline float factor_of(device const float* factor) { return with_factor ? factor[0] : 1.0f; }
@@ -80,7 +80,7 @@ kernel void neuron_scale(device const float* x [[buffer(0)]],
 
 struct MuonParams {
   uint rows, cols, x, m, o, grad;  // the last four are strides
-  uint rate;                       // number of a scalar
+  uint rate;                       // index of a scalar
   float beta, scale, decay;
 };
 

@@ -1,20 +1,19 @@
-// Norms of rows: layernorm and rmsnorm.
+// Layernorm and rmsnorm of rows.
 //
-// A row of up to 128 columns is the work of a SIMD-group, of which a threadgroup has several; a wider one that of a
-// threadgroup. Each thread holds its columns in registers from the first pass to the last: `held` times four of them,
-// which is why the kernels are templates.
+// A SIMD-group handles a row of up to 128 columns, a whole threadgroup a wider one. Each thread keeps its columns in registers
+// through all passes: `held` vectors of four. That is why the kernels are templates.
 
-constant bool whole [[function_constant(10)]];  // a threadgroup takes a row, not a SIMD-group
-constant bool quads [[function_constant(11)]];  // all rows are whole vectors of four elements
+constant bool whole [[function_constant(10)]];  // a threadgroup handles a row, otherwise a SIMD-group does
+constant bool quads [[function_constant(11)]];  // all rows consist of whole vectors of four
 constant bool rms [[function_constant(12)]];
 constant bool with_bias [[function_constant(13)]];
 constant bool with_stats [[function_constant(14)]];
 constant bool with_y [[function_constant(15)]];
-constant bool with_sums [[function_constant(16)]];  // the gradients of gain and bias are wanted
+constant bool with_sums [[function_constant(16)]];  // compute the gradients of gain and bias
 constant bool accumulate [[function_constant(17)]];
-constant bool parted [[function_constant(18)]];  // what is called a row here is a part of a row of the operands
+constant bool parted [[function_constant(18)]];  // a row here is a part of a row of the operands (one head)
 
-CONSTANT uint kMost = 256;  // threads of a threadgroup that takes several rows at once
+CONSTANT uint kMost = 256;  // threads of the largest threadgroup that handles several rows at once
 
 struct NormParams {
   uint rows, cols, parts;
@@ -22,12 +21,12 @@ struct NormParams {
   float eps;
 };
 
-// Where a row begins.
+// The offset of a row.
 static inline uint begin(uint row, uint stride, uint parts, uint cols) {
   return parted ? row / parts * stride + row % parts * cols : row * stride;
 }
 
-// X may be Y.
+// x and y may be the same buffer.
 template <uint held>
 [[max_total_threads_per_threadgroup(512)]] kernel void norm_forward(device const void* x [[buffer(0)]],
                                                                     device const void* gain [[buffer(1)]],
@@ -40,7 +39,7 @@ template <uint held>
   threadgroup float room[kRoom];
   const Place at = PLACE;
   const uint row = whole ? group : group * (group_threads / 32) + at.line;
-  if (row >= p.rows) return;  // never with a barrier ahead: then the grid has a threadgroup for each row
+  if (row >= p.rows) return;  // skips no barrier: with barriers, the grid has exactly one threadgroup per row
   const uint first = 4 * (whole ? at.tid : at.lane), step = 4 * (whole ? group_threads : 32);
 
   float4 v[held];
@@ -78,11 +77,11 @@ template <uint held>
 struct NormBackwardParams {
   uint rows, cols, parts;
   uint x, dy, dx, y;  // strides
-  uint block;         // rows of a threadgroup
-  uint width;         // of a row of sums, in vectors of four
+  uint block;         // rows per threadgroup
+  uint width;         // length of a row of sums, in vectors of four
 };
 
-// sums receives, for each threadgroup, Σ DY ∘ x̂ and then Σ DY over its rows.
+// For each threadgroup, sums receives Σ DY ∘ x̂ and then Σ DY over its rows.
 template <uint held>
 [[max_total_threads_per_threadgroup(512)]] kernel void norm_backward(device const void* x [[buffer(0)]],
                                                                      device const void* gain [[buffer(1)]],
@@ -149,7 +148,7 @@ template <uint held>
     }
     return;
   }
-  // One line adds what all have for the gain, another what they have for the bias.
+  // One line adds all lines' sums for the gain, another those for the bias.
   parts[at.tid] = dgain[0];
   parts[group_threads + at.tid] = dbias[0];
   threadgroup_barrier(mem_flags::mem_threadgroup);

@@ -1,10 +1,10 @@
-// Optimizers. They leave everything as it is where the gradient's factor is 0, and where the gate is closed: an earlier
-// command buffer of the step has failed.
+// Optimizers. They change nothing if the gradient's factor is 0, or if the gate is closed because an earlier command buffer of
+// the step failed.
 
-constant bool wide [[function_constant(10)]];  // a thread takes vectors of 4 elements of a row, else single elements
+constant bool wide [[function_constant(10)]];  // a thread handles vectors of 4 elements of a row, otherwise single elements
 constant bool with_factor [[function_constant(11)]];
 
-CONSTANT uint kMostLines = 8;  // of a threadgroup
+CONSTANT uint kMostLines = 8;  // lines of the largest threadgroup
 
 static inline float factor_of(device const float* factor) { return with_factor ? factor[0] : 1.0f; }
 
@@ -16,7 +16,7 @@ static inline float together(float4 v) { return wide ? (v.x + v.y) + (v.z + v.w)
 
 struct AdamWParams {
   uint size;
-  uint rate, correct1, correct2;  // numbers of scalars
+  uint rate, correct1, correct2;  // indices of scalars
   float beta1, beta2, eps, decay;
 };
 
@@ -42,7 +42,7 @@ kernel void adamw(device void* x [[buffer(0)]],
 
 struct AverageParams {
   uint size;
-  uint decay;  // number of a scalar
+  uint decay;  // index of a scalar
 };
 
 kernel void average(device const void* x [[buffer(0)]],
@@ -61,21 +61,21 @@ kernel void average(device const void* x [[buffer(0)]],
 
 struct AdafactorParams {
   uint rows, cols, x, grad;  // the last two are strides
-  uint height, across, all;  // of a tile; tiles side by side; and in all
-  // Where lists begin: see above adafactor_sums.
+  uint height, across, all;  // rows of a tile; tiles side by side; tiles in total
+  // Offsets of lists; see the comment above adafactor_sums.
   uint column_sums, tile_sums;
   uint new_columns, tile_norms, new_mean;
-  uint rate, beta;  // numbers of scalars
+  uint rate, beta;  // indices of scalars
   float eps, clip, decay;
 };
 
-// The factor of u and that of x to subtract from x, once the sum of u² is known.
+// The factors (a, b) of the update x -= a·u + b·x, given uu = Σu².
 static inline float2 adafactor_step(float uu, device const float* scalars, constant AdafactorParams& p) {
   const float size = float(p.rows) * float(p.cols), rate = scalars[p.rate];
   return float2(rate / max(1.0f, sqrt(uu / size) / p.clip), rate * p.decay);
 }
 
-// A vector: one threadgroup in two passes.
+// A vector is updated by one threadgroup in two passes.
 [[max_total_threads_per_threadgroup(256)]]
 kernel void adafactor_vector(device void* x [[buffer(0)]],
                              device const void* grad [[buffer(1)]],
@@ -106,20 +106,23 @@ kernel void adafactor_vector(device void* x [[buffer(0)]],
   }
 }
 
-// A matrix: three launches over the same tiles. A tile is p.height rows of 4 vectors for each thread of a SIMD-group; its
-// SIMD-groups take its rows in turn. The first launch leaves in sums
+// A matrix is updated by three launches over the same tiles. A tile has p.height rows. Each lane of a line handles 4 vectors of a
+// row, and the lines take rows in turn. The first launch writes to sums
 //
-//	Σg² of each row in each tile across, and from column_sums on of each column in each tile down
-//	from tile_sums on, of each tile: Σg², and the sum of its rows' old moments, once in a row of tiles
+//	at 0: Σg² of each row of each tile
+//	at column_sums: Σg² of each column of each tile
+//	at tile_sums: Σg² of each tile, and the sum of the old moments of its rows (for the first tile of each row of tiles)
 //
-// and the second in next
+// The second launch writes to next
 //
-//	the new row moments, from new_columns on the new column moments
-//	from tile_norms on Σu² of each tile, and at new_mean the mean of the new row moments
+//	at 0: the new row moments
+//	at new_columns: the new column moments
+//	at tile_norms: Σu² of each tile
+//	at new_mean: the mean of the new row moments
 //
-// The third puts the new moments in the place of the old ones, which no tile needs any more, and updates X.
+// The third launch replaces the old moments, which no tile needs any more, and updates X.
 
-// Column of the k-th vector of a thread.
+// The column of a thread's k-th vector.
 static inline uint tile_column(uint tile, uint k, uint lane) { return ((tile * 4 + k) * 32 + lane) * (wide ? 4 : 1); }
 
 [[max_total_threads_per_threadgroup(256)]]
@@ -184,7 +187,7 @@ kernel void adafactor_norms(device const void* grad [[buffer(0)]],
                             uint2 tile [[threadgroup_position_in_grid]],
                             PLACE_PARAMETERS) {
   threadgroup float room[kRoom];
-  threadgroup float4 columns[4][32];  // 1/√ of the new column moments
+  threadgroup float4 columns[4][32];  // 1/√(new column moment)
   const Place at = PLACE;
   const uint lines = group_threads / 32;
   const float f = factor_of(factor), beta = scalars[p.beta], rows = float(p.rows), cols = float(p.cols);

@@ -1,22 +1,21 @@
-// Adds partial sums to the gradients that they belong to. Operations leave theirs behind each other, and one launch adds
-// those of many.
+// Adds partial sums to their gradients. Operations store their partial sums one after another, and one launch adds those of many
+// operations.
 
-// Partial sums of one operation, for one gradient.
+// The partial sums of one operation for one gradient.
 struct Source {
-  uint from;  // of the first one; each is a matrix of the gradient's shape
+  uint from;  // offset of the first partial sum; each is a matrix of the gradient's shape
   uint parts;
-  uint plane;  // from one to the next
-  uint width;  // from one row to the next
+  uint plane;  // distance between partial sums
+  uint width;  // distance between rows
 };
 
-// A gradient.
 struct Target {
   uint group;       // its first threadgroup
-  uint begin, end;  // its sources
+  uint begin, end;  // range of its sources
   uint to, stride;
   uint cols;
-  uint across;   // threadgroups of a row
-  uint vectors;  // a thread takes 4 columns, else one
+  uint across;   // threadgroups per row
+  uint vectors;  // nonzero: a thread adds 4 columns; 0: one
 };
 
 struct PartialsParams {
@@ -25,8 +24,8 @@ struct PartialsParams {
   Source source[64];
 };
 
-// A threadgroup of up to 8 lines takes as many columns of a row as a line can. The partial sums are dealt out to the lines in
-// turn, and so have one order.
+// A threadgroup has up to 8 lines. Each line covers the same columns of a row. The partial sums are dealt round-robin to the
+// lines, so the order of summation is fixed.
 [[max_total_threads_per_threadgroup(256)]]
 kernel void add_partials(device const float* partials [[buffer(0)]],
                          device float* sums [[buffer(1)]],

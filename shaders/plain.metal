@@ -1,14 +1,15 @@
-// A product without SIMD-group matrices, for GPUs that have none or get them wrong; all but the kernel is matmul.metal's.
+// Matmul without SIMD-group matrices, for GPUs on which these are missing or wrong. Everything but the kernel is shared with
+// matmul.metal.
 //
-// A threadgroup makes a tile of 32x32 elements of C, each thread 4x4 of them: of rows that lie 8 apart, and columns that do.
-// Pieces of A and B, kDepth deep, go through threadgroup memory, with the inner position as their row; so does the tile of
-// C, since what becomes of an element may depend on another one of its row.
+// A threadgroup computes a 32x32 tile of C. A thread computes 4x4 elements, whose rows and columns are 8 apart. Pieces of A and
+// B, kDepth deep, are staged in threadgroup memory, one row per inner position. The tile of C is staged there too, because the
+// epilogue of an element may need another element of its row.
 
-CONSTANT uint kTile = 32, kSide = 8, kEach = 4;  // a tile's side, in threads, and elements of one along it
+CONSTANT uint kTile = 32, kSide = 8, kEach = 4;  // side of a tile; threads along it; elements of a thread along it
 CONSTANT uint kPlainThreads = kSide * kSide, kPitch = kTile + 1;
 
-// Brings inner positions k0 to k0 + kDepth of kTile rows (columns if the inner size runs down) from the first on. What lies
-// beyond limit, or beyond end in the inner direction, is 0.
+// Loads inner positions k0 to k0 + kDepth of kTile rows, starting at row first. With down, memory row k is inner
+// position k, and the kTile rows are memory columns. Elements past limit, or past end in the inner dimension, are 0.
 template <bool down>
 static inline void load_piece(threadgroup float* piece, device const void* x, uint at, uint stride, uint first, uint limit,
                               uint k0, uint end, bool bf16, uint tid) {

@@ -2,18 +2,17 @@
 #include <metal_simdgroup_matrix>
 using namespace metal;
 
-// What every file of shaders begins with. Loops over function constants cost nothing: the compiler of the pipeline knows
-// them.
+// Every shader file starts with this one. Loops over function constants are free: the pipeline compiler knows their values.
 
-// A thread's own arrays are kept in registers only where the compiler knows each index into them: loops over them are
-// unrolled, and functions that take them are inlined. Apple's compiler does neither on its own around SIMD-group matrices.
+// The compiler keeps a thread's arrays in registers only if every index is a compile-time constant. So loops over such arrays
+// are unrolled, and functions that take them are inlined. Apple's compiler does neither by itself around SIMD-group matrices.
 #define UNROLL _Pragma("clang loop unroll(full)")
 #define INLINE static inline __attribute__((always_inline))
 
-// A number that the compiler knows, at program scope.
+// A compile-time constant at program scope.
 #define CONSTANT static constant constexpr const
 
-// bf16_i says that buffer i holds bfloat instead of float. The backend sets all of them for every pipeline.
+// bf16_i: buffer i holds bfloat, not float. The backend sets all of them for every pipeline.
 constant bool bf16_0 [[function_constant(0)]];
 constant bool bf16_1 [[function_constant(1)]];
 constant bool bf16_2 [[function_constant(2)]];
@@ -25,7 +24,7 @@ constant bool bf16_7 [[function_constant(7)]];
 constant bool bf16_8 [[function_constant(8)]];
 constant bool bf16_9 [[function_constant(9)]];
 
-// Element i of a buffer of float or bfloat; all arithmetic is in float.
+// Loads element i of a buffer of float or bfloat. All arithmetic is in float.
 static inline float load(device const void* p, uint i, bool bf16) {
 #ifndef NO_BFLOAT
   if (bf16) return float(((device const bfloat*)p)[i]);
@@ -43,7 +42,7 @@ static inline void store(device void* p, uint i, float v, bool bf16) {
   ((device float*)p)[i] = v;
 }
 
-// Elements i to i+3, i a multiple of 4 from an address that is one of four elements.
+// Loads elements i to i+3. The buffer is aligned to four elements, and i is a multiple of 4.
 static inline float4 load4(device const void* p, uint i, bool bf16) {
 #ifndef NO_BFLOAT
   if (bf16) {
@@ -64,8 +63,8 @@ static inline void store4(device void* p, uint i, float4 v, bool bf16) {
   ((device float4*)p)[i / 4] = v;
 }
 
-// The same for kernels of which one variant takes vectors, and the other single elements: element i is then in all four
-// places of what is loaded, and the first of what is stored.
+// For kernels with a vector variant (wide) and a scalar variant. The scalar variant loads element i into all four lanes and
+// stores the first.
 static inline float4 load_some(device const void* p, uint i, bool bf16, bool wide) {
   if (wide) return load4(p, i, bf16);
   return float4(load(p, i, bf16));
@@ -78,8 +77,8 @@ static inline void store_some(device void* p, uint i, float4 v, bool bf16, bool 
     store(p, i, v.x, bf16);
 }
 
-// Columns c to c+3 of a row of n columns that begins at element i. With quads the row is whole vectors of four; otherwise
-// it may begin anywhere and end within the four. Columns behind the end are read as rest, and not written.
+// Loads columns c to c+3 of a row of n columns that starts at element i. With quads, the row consists of whole vectors of
+// four. Otherwise it may start anywhere and end inside the four. Columns past the end read as rest and are not written.
 static inline float4 load_row(device const void* p, uint i, uint c, uint n, float rest, bool bf16, bool quads) {
   if (quads) return c < n ? load4(p, i + c, bf16) : float4(rest);
   return float4(c < n ? load(p, i + c, bf16) : rest, c + 1 < n ? load(p, i + c + 1, bf16) : rest,
@@ -97,7 +96,7 @@ static inline void store_row(device void* p, uint i, uint c, uint n, float4 v, b
   if (c + 3 < n) store(p, i + c + 3, v.w, bf16);
 }
 
-// What is left of numbers that are stored and loaded again.
+// The values after a store and a load: rounded if the buffer holds bfloat.
 static inline float4 as_stored(float4 v, bool bf16) {
 #ifndef NO_BFLOAT
   if (bf16) return float4(float(bfloat(v.x)), float(bfloat(v.y)), float(bfloat(v.z)), float(bfloat(v.w)));
@@ -107,7 +106,7 @@ static inline float4 as_stored(float4 v, bool bf16) {
 
 static inline float sum_of(float4 v) { return (v.x + v.y) + (v.z + v.w); }
 
-// Activation functions as the backend numbers them; see backend.Activation. 0: none.
+// Activation functions, numbered as in backend.Activation. 0: none.
 CONSTANT uint kGELU = 1, kReLU = 2;
 
 static inline float sigmoid(float x) { return 1.0f / (1.0f + exp(-x)); }
@@ -127,7 +126,6 @@ static inline float activate_slope(uint f, float x) {
   return 1.0f;
 }
 
-// Sums over threads.
 #ifdef PLAIN_SUMS
 #include "teams_plain.metal"
 #else

@@ -1,65 +1,65 @@
-// What all kernels for products share: their parameters, which tile of C a threadgroup makes, and how an element of a
-// product gets into C.
+// Code that all matmul kernels share: their parameters, the tile of C that a threadgroup computes, and the epilogue that writes
+// elements to C.
 
-// What happens to the product on its way into C.
+// Parameters of the epilogue, which is applied to the product before it is written to C.
 struct Epilogue {
   uint pre_stride, residual_stride, extra_stride;
-  uint turned;  // columns of C, from the first on, that are turned
-  uint length;  // of a sequence
+  uint turned;  // number of leading columns of C that are rotated (rotary positions)
+  uint length;  // positions of a sequence
 };
 
 struct Product {
   uint m, n, k;
   uint tiles_m, tiles_n;
-  uint strip;  // tiles of C are made in strips so many tiles wide, from the top down, so that they share A and B in caches
-  uint inner;  // matrix z of a batch lies z / inner · outer + z % inner · step elements after the first
+  uint strip;  // width in tiles of the strips in which C is computed, top to bottom, so that tiles share A and B in caches
+  uint inner;  // matrix z of a batch starts z / inner · outer + z % inner · step elements after the first
   uint a_stride, a_outer, a_step;
   uint b_stride, b_outer, b_step;
   uint c_stride, c_outer, c_step;
-  uint part;  // of the inner size that one part takes, if it is split
+  uint part;  // inner positions of one part, if the product is split
   Epilogue ends;
 };
 
 constant bool whole_k [[function_constant(10)]];  // k is a multiple of kDepth
-// Four elements are loaded at a time: rows begin at multiples of four, and row length (or its padding) is one as well.
+// Elements are loaded four at a time: row starts and padded row lengths are multiples of four.
 constant bool quads_a [[function_constant(11)]];
 constant bool quads_b [[function_constant(12)]];
-constant bool quads_c [[function_constant(13)]];  // of C, and of all else that the epilogue touches
-constant bool plain [[function_constant(14)]];    // C is float, and the product is all that it takes
-constant bool padded [[function_constant(15)]];   // C has room for whole tiles
+constant bool quads_c [[function_constant(13)]];  // for C and all other operands of the epilogue
+constant bool plain [[function_constant(14)]];    // C is float, and there is no epilogue
+constant bool padded [[function_constant(15)]];   // C has space for whole tiles
 constant bool accumulate [[function_constant(16)]];
 constant bool with_bias [[function_constant(17)]];
 constant bool with_pre [[function_constant(18)]];
 constant bool with_residual [[function_constant(19)]];
 constant uint activation [[function_constant(20)]];
 constant bool with_sums [[function_constant(21)]];
-constant bool split [[function_constant(22)]];  // batch z is part z of the inner size; C and sums receive partial sums
+constant bool split [[function_constant(22)]];  // matrix z is part z of the inner size; C and sums receive partial sums
 constant uint triangle [[function_constant(23)]];
-constant uint head [[function_constant(24)]];   // width of the heads that are turned, a divisor of the tile; 0: none are
-constant uint slope [[function_constant(25)]];  // the product is multiplied by the slope of a function
+constant uint head [[function_constant(24)]];   // width of the rotated heads, a divisor of the tile side; 0: no rotation
+constant uint slope [[function_constant(25)]];  // the product is multiplied by the derivative of this function
 
-// The product is rounded to bfloat before it is turned or multiplied, as it is where other launches do that.
+// Round the product to bfloat before it is rotated or multiplied, so that the bits equal those of separate launches.
 constant bool rounded [[function_constant(26)]];
 
-// What triangle says of a product by a lower triangular matrix, whose diagonal tiles are filled up with zeros. 0: nothing.
-CONSTANT uint kLowerC = 1;  // only tiles of C that touch the triangle are wanted
+// Values of triangle, for products with a lower triangular matrix. Its diagonal tiles are padded with zeros. 0: not triangular.
+CONSTANT uint kLowerC = 1;  // only tiles of C that intersect the triangle are needed
 CONSTANT uint kLowerA = 2;  // op(A) is lower triangular
 CONSTANT uint kUpperA = 3;  // op(A) is upper triangular
 
-CONSTANT uint kActivation = 1, kSwiGLU = 2;  // functions of slope; 0: none
+CONSTANT uint kActivation = 1, kSwiGLU = 2;  // values of slope; 0: none
 
 CONSTANT uint kDepth = 16, kThreads = 128;
 
-// The tile of C that a threadgroup makes, and where its operands are.
+// The tile of C that a threadgroup computes, and the location of its operands.
 struct Tile {
   uint tile_m, row0, col0;
-  uint at_a, at_b, at_c;  // first elements of the matrices
-  uint end;               // of the inner positions
+  uint at_a, at_b, at_c;  // offsets of the matrices in their buffers
+  uint end;               // end of the inner positions
 };
 
 static inline Tile tile_of(constant Product& p, uint3 group, uint side) {
   Tile t;
-  const uint in_strip = p.strip * p.tiles_m;  // tiles of all strips but a narrower last one
+  const uint in_strip = p.strip * p.tiles_m;  // tiles of a strip; the last one may be narrower
   const uint strip = group.x / in_strip;
   const uint width = min(p.strip, p.tiles_n - strip * p.strip);
   t.tile_m = (group.x - strip * in_strip) / width;
@@ -86,15 +86,15 @@ static inline float4 slope4(float4 x) {
 
 static inline float4 sigmoid4(float4 x) { return float4(sigmoid(x.x), sigmoid(x.y), sigmoid(x.z), sigmoid(x.w)); }
 
-// Of a head, the column that column col is turned with.
+// The other column of the pair that column col is rotated with.
 static inline uint partner_of(uint col) { return col % head < head / 2 ? col + head / 2 : col - head / 2; }
 
-// Element (row, col) of a product of n columns on its way into C, which has it at `at`; or with quads_c four columns. other
-// is the product at partner_of(col).
+// Applies the epilogue to element (row, col) of a product of n columns and writes it to element `at` of C. With quads_c, it
+// handles four columns. other is the product at partner_of(col).
 //
-// If heads are turned, extra holds for each position the cosines of its angles and then the sines. If the product is the
-// gradient of a function's value, extra is what the function was taken of, C receives the gradient of that, and pre, if
-// wanted, the value.
+// If heads are rotated, extra holds the cosines and then the sines of the angles of each position. If slope is set, the product
+// is the gradient of a function's value and extra is the function's argument. C then receives the gradient of the argument,
+// and pre, if requested, the value.
 static inline void finish(float4 v, float4 other, uint row, uint col, uint at, uint n, device void* c,
                           device const void* bias, device void* pre, device const void* residual, device const void* extra,
                           constant Epilogue& p) {

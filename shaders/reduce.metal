@@ -1,20 +1,20 @@
-// Sums over matrices. What is long is summed by many threadgroups, each into its place of a list, and a second launch sums
-// the list. Which element is added where depends on the shape alone.
+// Sums over matrices. Many threadgroups sum a long input. Each writes to its element of a list, and a second launch sums the
+// list. The order of summation depends only on the shape.
 
-constant bool wide [[function_constant(10)]];     // a thread takes vectors of 4 elements of a row, else single elements
+constant bool wide [[function_constant(10)]];     // a thread handles vectors of 4 elements of a row, otherwise single elements
 constant bool squares [[function_constant(11)]];  // sum squares
-constant bool whole [[function_constant(12)]];    // one threadgroup takes everything and writes the result
+constant bool whole [[function_constant(12)]];    // one threadgroup sums everything and writes the result
 constant bool with_norms [[function_constant(13)]];
 
-CONSTANT uint kMost = 256;  // threads of a threadgroup
+CONSTANT uint kMost = 256;  // threads of the largest threadgroup
 
 static inline float together(float4 v) { return wide ? (v.x + v.y) + (v.z + v.w) : v.x; }
 
-// How a matrix is dealt out: a row is cut into pieces, and `across` threads take up to 4 vectors each of a piece. Without
-// gaps between its rows the matrix comes as one row.
+// How a matrix is divided: each row is cut into pieces, and `across` threads take up to 4 vectors each of a piece. A matrix
+// without gaps between its rows is passed as one row.
 struct Pieces {
-  uint count;  // in all
-  uint each;   // of one row
+  uint count;  // pieces in total
+  uint each;   // pieces per row
   uint cols;
   uint across;
 };
@@ -26,8 +26,8 @@ static inline uint column(constant Pieces& p, uint piece, uint tid) {
   return (piece % p.each * 4 * p.across + tid % p.across) * (wide ? 4 : 1);
 }
 
-// The k-th vector of a thread whose first is at column j, of the row that begins at from; 0 behind its end. Something is
-// loaded in any case, so that the loads of a thread need not wait for each other.
+// The k-th vector of a thread, whose first vector is at column j of the row that starts at from. Past the end it is 0. The load
+// is unconditional, so that a thread's loads do not wait for each other.
 static inline float4 piece(device const void* x, uint from, uint j, uint k, constant Pieces& p, bool bf16) {
   j += k * p.across * (wide ? 4 : 1);
   float4 v = load_some(x, from + (j < p.cols ? j : 0), bf16, wide);
@@ -42,7 +42,7 @@ struct SumParams {
   uint accumulate;
 };
 
-// y[group] = alpha · what the threadgroup summed up.
+// y[group] = alpha · the sum of the threadgroup.
 [[max_total_threads_per_threadgroup(256)]]
 kernel void sum(device const void* x [[buffer(0)]],
                 device float* y [[buffer(1)]],
@@ -69,12 +69,12 @@ kernel void sum(device const void* x [[buffer(0)]],
 
 struct ColumnSumsParams {
   uint rows, cols, stride;
-  uint height;  // rows of a threadgroup
-  uint across;  // threads for one row
+  uint height;  // rows per threadgroup
+  uint across;  // threads per row
   uint accumulate;
 };
 
-// A threadgroup sums some columns over some rows, into a row of y: group.y counts these.
+// A threadgroup sums some columns over p.height rows and writes row group.y of y.
 [[max_total_threads_per_threadgroup(256)]]
 kernel void column_sums(device const void* x [[buffer(0)]],
                         device void* y [[buffer(1)]],
@@ -108,7 +108,7 @@ struct CosineParams {
   uint accumulate;
 };
 
-// What a cosine is made of, summed over a threadgroup: ⟨A,B⟩, ‖A‖², ‖B‖².
+// The sums of a cosine, ⟨A,B⟩, ‖A‖² and ‖B‖², over a threadgroup.
 static inline float3 group_sums(float3 v, threadgroup float* room, Place at) {
   const float x = group_sum(v.x, room, at), y = group_sum(v.y, room, at), z = group_sum(v.z, room, at);
   return float3(x, y, z);
@@ -125,7 +125,7 @@ static inline void finish_cosine(float3 s, device float* y, device float* norms,
   }
 }
 
-// Sums into places 3·group to 3·group+2 of sums, or the cosine itself.
+// Writes the three sums of a threadgroup to sums[3·group] to sums[3·group+2], or the cosine if there is only one threadgroup.
 [[max_total_threads_per_threadgroup(256)]]
 kernel void cosine(device const void* a [[buffer(0)]],
                    device const void* b [[buffer(1)]],
@@ -164,7 +164,7 @@ kernel void cosine(device const void* a [[buffer(0)]],
   }
 }
 
-// The cosine from the sums of threadgroups, which are no more than the threads here.
+// The cosine from the sums of the threadgroups, which are no more than the threads of this one.
 [[max_total_threads_per_threadgroup(256)]]
 kernel void cosine_end(device const float* sums [[buffer(0)]],
                        device float* y [[buffer(1)]],

@@ -1,16 +1,16 @@
-// Rotary positions. A thread turns the pairs of four columns of one head, or a single pair.
+// Rotary positions. A thread rotates four pairs of columns of one head, or one pair.
 
 constant bool quads [[function_constant(10)]];
-constant bool with_at [[function_constant(11)]];  // at has the position at which each sequence begins, else all begin at 0
+constant bool with_at [[function_constant(11)]];  // at holds the first position of each sequence; otherwise it is 0
 
 struct RotaryParams {
   uint rows, stride;
   uint heads, width;
   uint length;
-  float sign;  // -1 turns back
+  float sign;  // -1 rotates back
 };
 
-// turns holds for each position the cosines of its angles and then the sines.
+// turns holds the cosines and then the sines of the angles of each position.
 kernel void rotary(device void* x [[buffer(0)]],
                    device const float* turns [[buffer(1)]],
                    device const int* at [[buffer(2)]],

@@ -1,29 +1,29 @@
-// The softmax of attention whose scores are stored: matrices [length, pitch], one for each head of each sequence in turn.
-// A SIMD-group takes a row, or a whole threadgroup does.
+// The softmax of attention with stored scores: one matrix [length, pitch] per head of each sequence. A SIMD-group or a
+// threadgroup handles a row.
 
 struct Rows {
-  uint length, heads;  // of the scores, which may be some heads of all
-  uint pitch, plane;   // of a row of scores, and of a matrix of them; multiples of four
-  uint log_stride;     // of a row of log_sum
+  uint length, heads;  // positions; heads whose scores are stored, which may be fewer than all
+  uint pitch, plane;   // elements between rows and between matrices of scores; multiples of four
+  uint log_stride;     // stride of log_sum
   float scale;
-  uint width, out_stride, dout_stride;  // of a head, and of rows; in the backward pass
+  uint width, out_stride, dout_stride;  // columns of a head, and strides, for the backward pass
 };
 
-CONSTANT uint kBlock = 64;  // the largest tile of the products that read the scores
+CONSTANT uint kBlock = 64;  // side of the largest matmul tile that reads the scores
 
 constant bool with_log_sum [[function_constant(10)]];
-constant bool whole [[function_constant(11)]];  // a threadgroup takes a row, not a SIMD-group
+constant bool whole [[function_constant(11)]];  // a threadgroup handles a row, otherwise a SIMD-group does
 
-// exp(x·scale − shift) of columns j to j+3, and 0 from column n on.
+// exp(x·scale − shift) for columns j to j+3, and 0 for columns from n on.
 static inline float4 exps(float4 x, uint j, uint n, float scale, float shift) {
   return float4(j < n ? exp(x.x * scale - shift) : 0.0f, j + 1 < n ? exp(x.y * scale - shift) : 0.0f,
                 j + 2 < n ? exp(x.z * scale - shift) : 0.0f, j + 3 < n ? exp(x.w * scale - shift) : 0.0f);
 }
 
-// The products that read the triangle read whole tiles: as far as this, row i must hold zeros behind the diagonal.
+// Matmuls read the triangle in whole tiles, so row i must be zero from the diagonal up to this column.
 static inline uint filled(uint i, uint pitch) { return min((i / kBlock + 1) * kBlock, pitch); }
 
-// Row i of the scores becomes the softmax of its columns up to i.
+// Replaces row i of the scores by the softmax of its columns 0 to i.
 [[max_total_threads_per_threadgroup(128)]] kernel void attention_softmax(
     device float* scores [[buffer(0)]],
     device float* log_sum [[buffer(1)]],
@@ -49,7 +49,7 @@ static inline uint filled(uint i, uint pitch) { return min((i / kBlock + 1) * kB
   }
   sum = team_sum(sum, whole, room, at);
   if (with_log_sum && member == 0) log_sum[(group.z * p.length + i) * p.log_stride + group.y] = shift + log(sum);
-  // Computing the exponentials again is cheaper than writing them twice.
+  // Computing the exponentials again is cheaper than storing them twice.
   const uint end = filled(i, p.pitch);
   for (uint j = 4 * member; j < end; j += 4 * members) {
     float4 x = float4(0.0f);
@@ -58,8 +58,8 @@ static inline uint filled(uint i, uint pitch) { return min((i / kBlock + 1) * kB
   }
 }
 
-// Row i of the scores becomes P = exp(scores·scale − log_sum), and that of grads, which holds DOut·Vᵀ, becomes
-// P ∘ (grads − δ)·scale with δ = Σ DOut_i ∘ Out_i.
+// Replaces row i of the scores by P = exp(scores·scale − log_sum), and row i of grads, which holds DOut·Vᵀ, by
+// P ∘ (grads − δ)·scale, where δ = Σ DOut_i ∘ Out_i.
 [[max_total_threads_per_threadgroup(128)]] kernel void attention_softmax_backward(
     device float* scores [[buffer(0)]],
     device float* grads [[buffer(1)]],
@@ -74,7 +74,7 @@ static inline uint filled(uint i, uint pitch) { return min((i / kBlock + 1) * kB
   const uint i = whole ? group.x : group.x * (group_threads / 32) + at.line, n = i + 1;
   const uint member = whole ? at.tid : at.lane, members = whole ? group_threads : 32;
   if (i >= p.length) return;
-  const uint from = group.z * p.length + i;  // the row among those of all sequences
+  const uint from = group.z * p.length + i;  // row in the batch
   float delta = 0.0f;
   for (uint c = member; c < p.width; c += members)
     delta += load(out, from * p.out_stride + group.y * p.width + c, bf16_2) *
@@ -90,7 +90,7 @@ static inline uint filled(uint i, uint pitch) { return min((i / kBlock + 1) * kB
     if (j < n) {
       x = exps(row[j / 4], j, n, p.scale, shift);
       g = grad[j / 4] - delta;
-      // Behind the diagonal the products may be anything, and must not make a 0 of P a NaN.
+      // Past the diagonal, grads holds arbitrary values. Multiplying P = 0 by them could give NaN.
       g = float4(x.x * g.x, j + 1 < n ? x.y * g.y : 0.0f, j + 2 < n ? x.z * g.z : 0.0f, j + 3 < n ? x.w * g.w : 0.0f) * p.scale;
     }
     row[j / 4] = x;

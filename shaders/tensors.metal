@@ -1,15 +1,14 @@
-// Products of bfloat matrices through Metal 4's tensor operations, which the matrix units of M5 carry out. All but the
-// product is as in matmul.metal.
+// Matmul of bfloat matrices with Metal 4 tensor operations, which run on the matrix units of the M5. The epilogue is that of
+// matmul.metal.
 //
-// Four SIMD-groups make a tile of 64x64 elements of C together. Which thread holds which element of the result is for Metal
-// to say, so the tile goes through threadgroup memory on its way into C. Elements behind the extents of a tensor count as
-// zeros.
+// Four SIMD-groups compute a 64x64 tile of C together. Metal decides which thread holds which element of the result, so the tile
+// passes through threadgroup memory on its way to C. Elements outside the extents of a tensor read as zeros.
 #include <metal_tensor>
 #include <MetalPerformancePrimitives/MetalPerformancePrimitives.h>
 
 #include "product.metal"
 
-CONSTANT uint kSide = 64, kPitch = kSide + 4;  // of a tile
+CONSTANT uint kSide = 64, kPitch = kSide + 4;  // of the tile
 
 template <bool trans_a, bool trans_b>
 [[max_total_threads_per_threadgroup(128)]] kernel void tensor_product(
@@ -30,7 +29,7 @@ template <bool trans_a, bool trans_b>
   const Tile place = tile_of(p, group, kSide);
   const int m = p.m, n = p.n, k = place.end, row0 = place.row0, col0 = place.col0;
 
-  // Extents and origins count along a row first.
+  // Extents and origins list the row direction first.
   Matrix whole_a((device bfloat*)a + place.at_a, trans_a ? dextents<int, 2>(m, k) : dextents<int, 2>(k, m),
                  array<int, 2>{1, int(p.a_stride)});
   Matrix whole_b((device bfloat*)b + place.at_b, trans_b ? dextents<int, 2>(k, n) : dextents<int, 2>(n, k),
@@ -60,7 +59,7 @@ template <bool trans_a, bool trans_b>
            place.at_c + (place.row0 + r) * p.c_stride + place.col0 + here, p.n, c, bias, pre, residual, extra, p.ends);
   }
 
-  // The first row of tiles also adds up the columns of B: a thread every other row of one column.
+  // The first row of tiles also sums the columns of B. A thread sums every second row of one column.
   if (!(trans_a && with_sums && place.tile_m == 0)) return;
   const uint col = place.col0 + tid % kSide;
   float column = 0.0f;
