@@ -53,7 +53,7 @@ func bible(t *testing.T, folder string) []string {
 	return names
 }
 
-// A corpus of 66 books, of which two are held out, has all of their 31,102 verses once, in order, in the split of their book.
+// A corpus of 66 books, two of them held out, has each of the 31,102 verses once, in order, in the split of its book.
 func TestBible(t *testing.T) {
 	folder := t.TempDir()
 	books := bible(t, folder)

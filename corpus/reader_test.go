@@ -58,7 +58,7 @@ func TestFixtures(t *testing.T) {
 	}
 }
 
-// What is wrong with a file is said with its place, and counted if it is to be skipped.
+// An error in a file is reported with its position. If errors are skipped, they are counted.
 func TestGarbled(t *testing.T) {
 	fixture := func(name string) []byte {
 		b, err := os.ReadFile("testdata/" + name)

@@ -48,7 +48,7 @@ var packings = map[string]packing{".gz": gzipped, ".zst": zstandard}
 // endings describes the files that are taken from a folder.
 const endings = ".txt, .text, .md, .jsonl, .ndjson, each also with .gz or .zst, and .parquet"
 
-// kindOf returns how a file's name says that it is to be read. known is false if its ending says nothing: then it is plain text.
+// kindOf returns the format of a file by its name. If the extension is unknown, known is false and the file is plain text.
 func kindOf(path string) (l layout, p packing, known bool) {
 	ext := strings.ToLower(filepath.Ext(path))
 	p, compressed := packings[ext]

@@ -46,7 +46,7 @@ func TestShort(t *testing.T) {
 		t.Errorf("problems: %q", r.Problems)
 	}
 	if told != len(r.Shaders)+len(r.Kernels) || len(r.Shaders) < 8 || len(r.Kernels) != 2*len(conformance.Subjects()) {
-		t.Errorf("%d shaders, %d findings, %d told", len(r.Shaders), len(r.Kernels), told)
+		t.Errorf("%d shaders, %d findings, %d reports of progress", len(r.Shaders), len(r.Kernels), told)
 	}
 	trials := 0
 	for _, k := range r.Kernels {

@@ -416,7 +416,7 @@ func TestGrowing(t *testing.T) {
 		t.Error(d)
 	}
 	if r, err := run.View(f.RunPath(c)); err != nil || r.Info().WarmStart == nil || r.Info().WarmStart.Model != "3⊗1" {
-		t.Errorf("it does not tell where it came from: %v", err)
+		t.Errorf("the copied run has no origin: %v", err)
 	}
 	for _, bad := range []struct{ from, to, want string }{
 		{`"3x1", steps = 6`, `"5x1", steps = 6`, "stage 2: impossible growth"},

@@ -6,8 +6,8 @@ import "fmt"
 // (Ba et al., arXiv 1607.06450). Stats[n,2], if given, receives μ and ρ of each row. Gain and Bias are [1,d]; Bias may
 // be missing. Y may be X.
 //
-// With Parts, each row consists of that many parts of equal width, each of which is normalised by itself with the same Gain and
-// Bias: then d is the width of a part, X is [n,Parts·d] and Stats [n,2·Parts].
+// If Parts is set, each row consists of Parts parts of equal width. Each part is normalised separately with the same Gain and
+// Bias. Then d is the width of a part, X is [n,Parts·d] and Stats [n,2·Parts].
 //
 // With RMS it is Y = X·ρ ∘ Gain, ρ = 1/√(mean(X²) + Eps) (Zhang and Sennrich, arXiv 1910.07467), μ counts as 0 and Bias
 // must be missing.

@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// Read reads what /proc and /sys tell. It takes about a tenth of a millisecond.
+// Read reads /proc and /sys. It takes about a tenth of a millisecond.
 func Read() Reading { return read(os.DirFS("/")) }
 
 func read(root fs.FS) Reading {

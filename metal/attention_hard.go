@@ -8,7 +8,7 @@ func (l *lowering) hardAttention(o *graph.HardAttention) {
 		o.QKV.Columns(lay.Values(), lay.Columns()), o.Out, o.Chosen, l.none())
 }
 
-// choose launches hard attention of queries to keys and values, of which there are context for each sequence.
+// choose launches hard attention of queries to keys and values. Each sequence has context keys.
 func (l *lowering) choose(lay graph.HeadLayout, length, context int, queries, keys, values, out, chosen graph.Tensor, at arg) {
 	const kernel = "hard_attention"
 	l.add(launch{file: "hard", kernel: kernel,

@@ -178,8 +178,8 @@ func TestDeviceFaults(t *testing.T) {
 	}
 }
 
-// TestRefusedCommandBuffers: a step of which not all can be submitted is tried again, and then an error says which command
-// buffer it was; and a GPU that is removed ends it at once.
+// TestRefusedCommandBuffers: if a command buffer of a step cannot be submitted, the step is tried again, and then an error names
+// the command buffer. A GPU that is removed ends the step at once.
 func TestRefusedCommandBuffers(t *testing.T) {
 	for _, x := range []struct {
 		fault    fault

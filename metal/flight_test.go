@@ -202,8 +202,8 @@ func addsOf(t *testing.T, b *metal.Metal, n int) backend.Program {
 	return p
 }
 
-// TestMostCommandBuffers: a step is never cut into more command buffers than the journal has marks for, however short they
-// are to be and however long its launches take.
+// TestMostCommandBuffers: a step is never cut into more command buffers than the journal has marks, however short the command
+// buffers should be and however long the launches take.
 func TestMostCommandBuffers(t *testing.T) {
 	for _, launches := range []int{metal.MaxCommands, metal.MaxCommands + 1, metal.MaxCommands + 100} {
 		d := newSporadic(1, 0)

@@ -166,8 +166,8 @@ func (d *outstanding) FreeBuffer(b metal.Buffer) {
 	d.failing.FreeBuffer(b)
 }
 
-// TestNothingRunsMeanwhile: no more than two steps are in flight, of whichever programs; and what they use is not freed nor
-// their queue dropped before they have ended.
+// TestNothingRunsMeanwhile: at most two steps are in flight, whatever their programs. Their buffers are not freed and their queue
+// is not dropped before they have ended.
 func TestNothingRunsMeanwhile(t *testing.T) {
 	d := &outstanding{failing: failing{Device: metal.NewDryRun(metal.Chip{Name: "paper"})}, t: t, polls: map[metal.Ticket]int{}}
 	b := on(t, d, metal.Options{Variants: metal.Preferred(d.Description())})

@@ -211,7 +211,7 @@ func TestBarriersOfPrograms(t *testing.T) {
 		}
 		r.BeginUpdate()
 		r.Result(sum)
-		if r.Err() != nil { // read a value of which only half was written
+		if r.Err() != nil { // read a value that was only half written
 			continue
 		}
 		p, err := m.Compile(r)

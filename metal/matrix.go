@@ -11,8 +11,8 @@ func matrixPlace(lane int) (row, col int) {
 	return lane/16*4 + lane/2%4, lane/8%2*4 + lane%2*2
 }
 
-// checkMatrices asks the device where threads hold the elements of matrices, and returns an error if that is not where
-// matrixPlace says or if the device can't tell.
+// checkMatrices measures where the device's threads hold the elements of matrices. It returns an error if the measurement fails
+// or differs from matrixPlace.
 func (m *Metal) checkMatrices() error {
 	p, err := m.pipeline(launch{file: "layout", kernel: "matrix_layout", threads: one(32)})
 	if err != nil {

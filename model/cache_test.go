@@ -83,8 +83,8 @@ func (c *continuing) run(tokens [][]int, at []int, n int) [][]float32 {
 	return slices.Collect(slices.Chunk(all, size))
 }
 
-// Passes over chunks of the sequences, each of which attends to what the cache keeps of those before, give the logits of one
-// pass over the whole.
+// Passes over consecutive chunks, which attend to the cached positions of earlier chunks, give the logits of one pass over the
+// whole sequences.
 func TestPassesThatContinue(t *testing.T) {
 	forEachCase(t, func(t *testing.T, c reference.Case) {
 		m := newModel(t, c)
@@ -147,7 +147,7 @@ func TestWhatCannotContinue(t *testing.T) {
 	b := newCPU(t, 1)
 	m := newModel("learned")
 	if _, err := m.NewCache(b, m.Architecture, 2, 5); err == nil || !strings.Contains(err.Error(), "has learned 4") {
-		t.Errorf("a cache of 5 positions, of which 4 were learned: %v", err)
+		t.Errorf("a cache of 5 positions where 4 were learned: %v", err)
 	}
 	if _, err := m.NewCache(b, m.Architecture, 0, 4); err == nil {
 		t.Error("a cache of no sequences: no error")
@@ -192,7 +192,7 @@ func TestWhatCannotContinue(t *testing.T) {
 	r := graph.NewRecorder(1, 1)
 	pass := newModel("learned").Pass(autodiff.NewTape(r, false), r.Parameter(newBuffer(t, b, make([]float32, m.Size+4*m.Config.Width))))
 	pass.Length = 5
-	if pass.FinalState(r.Input(5)); r.Err() == nil || !strings.Contains(r.Err().Error(), "of which 4 were learned") {
-		t.Errorf("a pass over 5 positions, of which 4 were learned: %v", r.Err())
+	if pass.FinalState(r.Input(5)); r.Err() == nil || !strings.Contains(r.Err().Error(), "but only 4 were learned") {
+		t.Errorf("a pass over 5 positions where 4 were learned: %v", r.Err())
 	}
 }

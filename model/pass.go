@@ -72,7 +72,7 @@ func (p *Pass) Embed(tokens graph.Index) graph.Tensor {
 	switch p.m.Config.Positions {
 	case LearnedPositions:
 		if count > p.m.Length {
-			p.t.Fail(fmt.Errorf("model: a pass over %d positions, of which %d were learned", count, p.m.Length))
+			p.t.Fail(fmt.Errorf("model: a pass over %d positions, but only %d were learned", count, p.m.Length))
 			return p.t.Temporary(tokens.Len, p.m.Config.Width)
 		}
 		positions = p.parameter("positions.weight").RowRange(0, count)

@@ -206,7 +206,7 @@ func (rec *Record) newest(q run.Quantity) (plot.Point, bool) {
 	return plot.Point{X: p.Step, Y: p.Y}, ok
 }
 
-// Summary is what came out of a run. Pointers are nil if the run does not tell.
+// Summary is the result of a run. A pointer is nil if the run has no such value.
 type Summary struct {
 	ID          string        `json:"id"`
 	Path        string        `json:"path"`

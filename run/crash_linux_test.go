@@ -56,8 +56,8 @@ func traced(t *testing.T, dir, path, fault string) *exec.Cmd {
 	return cmd
 }
 
-// However early a process is killed that makes a run, at whichever system call: the next one makes it, and finds nothing left
-// behind; or it is there whole.
+// If a process that makes a run is killed at any system call, either the run is complete, or the next process makes it and finds
+// nothing left behind.
 func TestKillAtEachCall(t *testing.T) {
 	if testing.Short() {
 		t.Skip("kills a process at each of its system calls")

@@ -198,12 +198,12 @@ func TestNumbersOfARecord(t *testing.T) {
 	train := &Train{one, one, one, one, one, one, one, one, one, one, []TrainLoop{{7, one, one}}, Exit{one, one}, one, map[string]Number{"a": 1}, map[string]Number{"a": 1},
 		Machine{one, one, one, one, new(true), new(false)}, map[string]Number{"a": 1}}
 	if got, want := len(maps.Collect(train.Numbers())), count(train); got != want {
-		t.Errorf("a report of training has %d numbers, of which %d come", want, got)
+		t.Errorf("a report of training has %d numbers, but Numbers returns %d", want, got)
 	}
 	score := Score{one, one, one, one}
 	eval := &Eval{score, one, []KindScore{{"a", score}}, []LoopScore{{7, score, one}}, map[string]Number{"a": 1}, nil, nil}
 	if got, want := len(maps.Collect(eval.Numbers())), count(eval); got != want {
-		t.Errorf("an evaluation has %d numbers, of which %d come", want, got)
+		t.Errorf("an evaluation has %d numbers, but Numbers returns %d", want, got)
 	}
 }
 

@@ -345,7 +345,7 @@ func (r *Run) Config() ([]byte, error) {
 	return text, err
 }
 
-// Edited reports whether config.toml was changed since coil wrote it, which can be told of runs since format 2.
+// Edited reports whether config.toml was changed since coil wrote it. Runs before format 2 do not record that.
 func (r *Run) Edited() (bool, error) {
 	_, edited, err := r.readConfig()
 	return edited, err

@@ -14,17 +14,16 @@ var files embed.FS
 
 const prelude = "prelude.metal"
 
-// Definitions choose among forms of a source. The conditions #ifdef, #ifndef, #else and #endif of the files know these names
-// and no others.
+// Definitions choose among forms of a source. The files' #ifdef and #ifndef use only these names.
 const (
 	PlainMatmul = "PLAIN_MATMUL" // products without SIMD-group matrices
-	PlainSums   = "PLAIN_SUMS"   // sums over threads by way of threadgroup memory, without SIMD-group functions
+	PlainSums   = "PLAIN_SUMS"   // sums over threads through threadgroup memory, without SIMD-group functions
 	NoBFloat    = "NO_BFLOAT"    // nothing is of type bfloat
 )
 
 var definitions = []string{PlainMatmul, PlainSums, NoBFloat}
 
-// parts are files that stand in others.
+// parts are files that others include.
 var parts = []string{prelude, "product.metal", "plain.metal", "teams.metal", "teams_plain.metal"}
 
 // Tensors is the file that is compiled as Metal 4.0, for GPUs with units for tensors.
@@ -45,7 +44,7 @@ func Names() []string {
 	return names
 }
 
-// Parts returns the names of the files that stand in others.
+// Parts returns the names of the files that others include.
 func Parts() []string {
 	var names []string
 	for _, p := range parts {

@@ -195,7 +195,7 @@ func (c IGSM) Check() error {
 				what, leastHeldOut, maxOperations)
 		}
 		if ops > possible {
-			return fmt.Errorf("i-gsm: %s, want at most %d operations with edges = %d, operands = %d: so many definitions take no more; or take more edges",
+			return fmt.Errorf("i-gsm: %s, want at most %d operations, the most that the definitions can have with edges = %d, operands = %d; or take more edges",
 				what, possible, c.Edges, c.Operands)
 		}
 		return nil

@@ -129,8 +129,8 @@ func (t *igsm) textLength(q *question) int {
 	return n
 }
 
-// tell appends the answers to q's questions to answers, with Ignore for those that the split hides: training has the answers
-// whose solution template belongs to it, evaluation only the last. The definitions have these templates and values.
+// tell appends the answers to the questions of q to answers. An answer that the split hides is Ignore: training has the answers
+// whose solution templates belong to it, evaluation has only the last answer. templates and values are those of the definitions.
 func (t *igsm) tell(q *question, split Split, templates []uint64, values []int, counted []bool, answers []int32) []int32 {
 	for _, i := range q.asked {
 		answer := int32(Ignore)

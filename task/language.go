@@ -8,8 +8,8 @@ import (
 	"coil/tokenizer"
 )
 
-// Language is a task whose sequences are text of a corpus. Unlike those of other tasks, there are only so many: indices past the
-// last begin again from the first, in another order.
+// Language is a task whose sequences are text of a corpus. Unlike other tasks, it has a limited number of sequences. Indices past
+// the last sequence start again from the first, in another order.
 type Language interface {
 	Task
 	// Prepare opens the corpus, and tokenises it if that has not been done. It must succeed before samplers are made, and does

@@ -99,7 +99,7 @@ func (c PHop) Check() error {
 			for most > 0 && c.hopsExist(most) < minHopsExist {
 				most--
 			}
-			return fmt.Errorf("p-hop: hops = %d, want at most %d for length = %d, letters = %d, sampler = %q: so many hops exist in a share of only %.2g of the sequences, want %g; or take a longer sequence",
+			return fmt.Errorf("p-hop: hops = %d, want at most %d for length = %d, letters = %d, sampler = %q: that number of hops exists in a share of only %.2g of the sequences, want %g; or take a longer sequence",
 				c.Hops, most, c.Length, c.Letters, c.Sampler, p, minHopsExist)
 		}
 	}

@@ -172,7 +172,7 @@ func repeats(v []int32) bool {
 
 // plantedLaw returns the probability of each sequence under the planted sampler,
 // from its description: uniform pairs, uniform letters, and fillers uniform among
-// those allowed. The walk tells which pairs were planted.
+// those allowed. The walk shows which pairs were planted.
 func plantedLaw(n, S, p int) map[string]float64 {
 	arrangements := 1.0 // C(n−1−p, p)
 	for k := range p {

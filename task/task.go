@@ -203,8 +203,8 @@ func mix(x uint64) uint64 {
 }
 
 // Each (seed, index) has a stream that picks the kind and one that draws the
-// question for each kind. Were they one, the kind would tell something of the
-// question, and the questions of different kinds would start alike.
+// question for each kind. If they were one stream, the kind would reveal part of
+// the question, and questions of different kinds would start alike.
 const (
 	kindStream     uint64 = 0
 	questionStream uint64 = 1 // plus the kind

@@ -73,7 +73,7 @@ func NewLooped(c LoopedConfig) (*Construction, error) {
 	return newLooped(d, of, randomTexts(rand.New(rand.NewPCG(c.Seed, 2)), c.Examples, c.Length, c.Vocabulary), c.Shape)
 }
 
-// checkVocabulary returns an error unless a random transformer can have so many tokens.
+// checkVocabulary returns an error unless a random transformer can have a vocabulary of v tokens.
 func checkVocabulary(v int) error {
 	if v < 2 || v > 256 {
 		return fmt.Errorf("%d tokens in the vocabulary, want 2 to 256", v)

@@ -41,8 +41,8 @@ func parseFile(t testing.TB, path string) *BytePair {
 	return parse(t, data)
 }
 
-// The files in testdata were trained by the Python package: coil learns the same tokens in the same order, and the merges are
-// the same, of which llama3.json has only some.
+// The files in testdata were trained by the Python package. coil learns the same tokens in the same order and the same merges.
+// llama3.json has only some of the merges.
 func TestTrainAsPython(t *testing.T) {
 	for p, file := range map[Pattern]string{GPT2: "gpt2.json", Llama3: "llama3.json", Qwen: "qwen.json", SmolLM: "smollm.json"} {
 		t.Run(file, func(t *testing.T) {

@@ -28,7 +28,7 @@ func TestReportsTellOfTheMachine(t *testing.T) {
 			t.Errorf("step %d: the shares %v sum to %g", step, v, sum)
 		}
 		if v["memory_peak"] <= 0 {
-			t.Errorf("step %d tells of no memory: %v", step, v)
+			t.Errorf("step %d reports no memory: %v", step, v)
 		}
 	}
 }

@@ -12,7 +12,7 @@ import (
 	"coil/run"
 )
 
-// scheduled is a run of 12 steps of which 4 have one loop, 4 two and 4 three.
+// scheduled is a run of 12 steps: 4 with one loop, 4 with two, 4 with three.
 func scheduled() config.Config {
 	c := tiny()
 	c.Model.Layers, c.Loops.Schedule, c.Train.Report = "1x3", "1@0, 2@0.3, 3@0.6", 1

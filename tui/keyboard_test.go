@@ -194,9 +194,9 @@ func TestPaste(t *testing.T) {
 	if m.popup != nil {
 		t.Error("a pasted q asks how to leave")
 	}
-	// Were it a key that stands for nothing here, as bubbletea writes it, "[q]", nothing would be said.
+	// If it were taken for the unknown key "[q]", as bubbletea writes it, there would be no message.
 	if !strings.Contains(m.message, "pasted text is ignored") {
-		t.Errorf("of a pasted q is said %q", m.message)
+		t.Errorf("after pasting a q, the message is %q", m.message)
 	}
 	press(m, "q")
 	if m.popup == nil {

@@ -21,7 +21,7 @@ func TestScheduledRun(t *testing.T) {
 		has(t, m, map[run.Number]string{2: "12x params / 16x FLOPs", 4: "12x params / 24x FLOPs"}[loops])
 	}
 	events := story(600, 12000)
-	events[1].Setup.Time = 40 // of which 30 are used
+	events[1].Setup.Time = 40 // 30 of them are used
 	m := open(t, Options{Runs: []*run.Run{newRun(t, "timed", events)}, Style: style()}, 150, 44)
 	has(t, m, "10 s left")
 	has(t, m, "███░")

@@ -48,7 +48,7 @@ func (l *lowering) normBackward(o *graph.LayerNormBackward) kernel {
 	})
 }
 
-// part is part i of all rows, each of which consists of parts of equal width.
+// part returns part i of every row. The parts of a row have equal widths.
 func part(m matrix, data []float32, i, parts int) []float32 {
 	d := m.cols / parts
 	return m.row(data, i/parts)[i%parts*d:][:d]

@@ -7,7 +7,7 @@ import (
 	"coil/graph"
 )
 
-// Each operation finds its own number as the position, whichever group runs; the update the number after the last.
+// Each operation of a group sees its own number as the position, for every group. The update sees the number after the last.
 func TestPosition(t *testing.T) {
 	c, err := New(Options{Workers: 1})
 	if err != nil {

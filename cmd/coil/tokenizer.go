@@ -271,7 +271,7 @@ func printTokenizer(w io.Writer, t tokenizer.Tokenizer, d tokenizer.Description)
 	line("kind", "%s", d.Kind)
 	tokens := format.Count(d.VocabularySize)
 	if gaps := d.VocabularySize - d.Tokens; gaps > 0 {
-		tokens += fmt.Sprintf(", of which %s stand for nothing", format.Count(gaps))
+		tokens += fmt.Sprintf(" (%s of them unused)", format.Count(gaps))
 	}
 	line("tokens", "%s", tokens)
 	line("longest token", "%s", format.Plural(d.Longest, "byte"))

@@ -19,7 +19,7 @@ type libraryCall struct {
 	args    []valueType
 	child   int // number of children seen; the first one is the function
 	through int // depth of a conversion of the current child, whose operand decides the type; or 0
-	load    int // depth of a load from memory that is the current child, whose operand tells the space; or 0
+	load    int // depth of a load from memory that is the current child, whose operand has the address space; or 0
 }
 
 // argument reads a node for the calls around it, and starts a call if it is one.

@@ -48,7 +48,7 @@ kernel void groups(device atomic_uint* n [[buffer(0)]], device uint* at [[buffer
 			t.Error(p)
 		}
 		if p := g.Poll(ticket); p.Err == nil {
-			t.Error("the end is told twice")
+			t.Error("a ticket's end is reported twice")
 		}
 		return slices.Clone(view[uint32](g, log)[1:8])
 	}

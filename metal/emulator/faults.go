@@ -50,7 +50,7 @@ func (f *cFault) code() int {
 	return codeInternal
 }
 
-// describe puts a fault of a launch into words. place is the same for faults that need not be told twice.
+// describe returns the text of a launch's fault. Faults with equal places are reported once.
 func (p *pipeline) describe(f *cFault, ran map[uint32]*pipeline) (text, place string) {
 	at := p.place(f.PC, f.Site)
 	other := p
@@ -84,7 +84,7 @@ func (p *pipeline) describe(f *cFault, ran map[uint32]*pipeline) (text, place st
 	words := string(note)
 	thread := fmt.Sprintf("thread %d of threadgroup %d", f.Tid, f.Group)
 	access := verb(f.Write&1 != 0)
-	if f.Size > 0 { // the processor does not tell
+	if f.Size > 0 { // the processor does not report the size
 		access += fmt.Sprintf(" of %d bytes", f.Size)
 	}
 	access += fmt.Sprintf(" at offset %d of %s by %s", int64(f.Off), memory, thread)

@@ -238,7 +238,7 @@ func TestBadLaunches(t *testing.T) {
 		{"does not exist", launch(softmax, nil, dims{32}, a, a, 99)},
 		{"pipeline 77", launch(77, nil, dims{32})},
 		{"multiple of 4", with(good, func(l *metal.Launch) { l.Bind[1].Offset = 2 })},
-		{"behind the end", with(good, func(l *metal.Launch) { l.Bind[1].Offset = 4096 })},
+		{"past the end", with(good, func(l *metal.Launch) { l.Bind[1].Offset = 4096 })},
 		{"multiple of 8", with(layernorm, func(l *metal.Launch) { l.Bind[4].Offset = 4 })},
 		{"needs 12", with(layernorm, func(l *metal.Launch) { l.Bind[5].Buffer = small })},
 		{"needs 12", with(layernorm, func(l *metal.Launch) { l.Bind[5].Offset = 4088 })},
@@ -247,7 +247,7 @@ func TestBadLaunches(t *testing.T) {
 	}
 	// Slots move a bind.
 	good.Bind[2].Slot = 2048
-	for slot, want := range []string{"", "", "behind the end"} {
+	for slot, want := range []string{"", "", "past the end"} {
 		ticket, err := g.Submit([][]metal.Launch{{good}}, slot)
 		if err != nil {
 			t.Fatal(err)

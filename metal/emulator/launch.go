@@ -198,7 +198,7 @@ func (d *Device) bindOne(c *cDispatch, pr *param, lay layout, l *launch) error {
 		return fmt.Errorf("offset %d is not a multiple of %d", offset, align)
 	}
 	if offset >= uint64(len(b.data)) {
-		return fmt.Errorf("offset %d lies behind the end of the buffer, which has %d bytes", offset, len(b.data))
+		return fmt.Errorf("offset %d is past the end of the buffer, which has %d bytes", offset, len(b.data))
 	}
 	length := min(l.window[pr.Index], uint64(len(b.data))-offset)
 	if pr.isReference() && length < lay.size {

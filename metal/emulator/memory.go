@@ -11,7 +11,7 @@ import (
 	"coil/metal"
 )
 
-// buffer is memory between inaccessible pages. It ends where the second of them begin, so that an overrun is met at once.
+// buffer is memory between inaccessible pages. It ends where the second guard begins, so an overrun faults at once.
 type buffer struct {
 	mapped    []byte // with the pages around
 	data      []byte

@@ -35,8 +35,8 @@ func (h hue) bold() Color {
 	return k
 }
 
-// theme makes a theme of greys for dim text and borders, and of what is good, bad and a warning. Its series, the first of which
-// is the accent, are those of [plot.Color].
+// theme returns a theme made of greys for dim text and borders, and of hues for good, bad and warning. Its series are those of
+// [plot.Color], and the first series is the accent.
 func theme(name string, light bool, dim, border int, good, bad, warn hue) *Theme {
 	const brightBlack = 8
 	series := darkSeries

@@ -1,8 +1,8 @@
-// Package terminal is what the dashboard needs to know of the terminal: its size, its colours, and that nobody asks it
-// for its background.
+// Package terminal reports what the dashboard needs to know about the terminal, its size and its colours, and prevents a query
+// for its background colour.
 //
 // Importing bubbletea asks the terminal for its background colour, and waits up to five seconds for a terminal that does
-// not answer. It does not ask if lipgloss has been told before. Packages are initialised in the order of their import
+// not answer. It does not ask if lipgloss already has a background. Packages are initialised in the order of their import
 // paths, as far as their imports allow, and coil/tui/terminal comes before github.com/charmbracelet/bubbletea; so this
 // package must not import bubbletea, and main must import this package.
 package terminal
@@ -31,8 +31,8 @@ func Dumb() bool {
 	return os.Getenv("TERM") == "dumb" || os.Getenv("TERM") == "" || os.Getenv("CI") != ""
 }
 
-// Depth is how many colours the environment allows: none with NO_COLOR or on a terminal that has none, and what TERM and
-// COLORTERM tell.
+// Depth returns the number of colours that the environment allows: none with NO_COLOR or on a terminal without colours, otherwise
+// the number given by TERM and COLORTERM.
 func Depth() canvas.Depth {
 	name := os.Getenv("TERM")
 	begins := func(prefixes ...string) bool {

@@ -51,7 +51,7 @@ static long live, stray;
 long standin_live(void) { return __atomic_load_n(&live, __ATOMIC_SEQ_CST); }
 long standin_stray(void) { return __atomic_load_n(&stray, __ATOMIC_SEQ_CST); }
 
-// A freed object is one of these for a while, so that a message to it is one that nobody knows.
+// A freed object has this class for a while, so that every message to it is unrecognised.
 __attribute__((objc_root_class)) @interface Freed {
   Class isa;
 }

@@ -43,8 +43,8 @@ void standin_sets(long *pipelines, long *buffers, long *offsets);
 // How often each of the six statuses of a command buffer was shown, since this was last asked.
 void standin_statuses(long *counts);
 
-// The command buffer that is committed after so many others fails when half of its launches have run, or never ends, nor does any
-// after it in its queue.
+// The command buffer that is committed after `after` others fails when half of its launches have run (standin_fail), or it and all
+// later ones of its queue never end (standin_hang).
 // With the code standin_no_error its status is error, and there is no NSError.
 enum { standin_no_error = -1 };
 void standin_fail(int after, int code, const char *text);
