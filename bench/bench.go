@@ -53,6 +53,11 @@ type Subject struct {
 // NewSubject prepares the training step of a configuration.
 func NewSubject(name string, c config.Config, b backend.Backend) (*Subject, error) {
 	t, err := train.New(c, b, nil)
+	return newSubject(name, t, err)
+}
+
+// newSubject prepares the step of a trainer, unless err says why there is none.
+func newSubject(name string, t *train.Trainer, err error) (*Subject, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}

@@ -9,6 +9,7 @@ import (
 	"coil/config"
 	"coil/graph"
 	"coil/metal"
+	"coil/train"
 )
 
 // Launches counts the work of a training step on an Apple GPU, without using one.
@@ -25,7 +26,10 @@ type Launches struct {
 	Least    int64        `json:"least_bytes"`
 	Memory   int64        `json:"memory_bytes"`
 	Ops      []LaunchKind `json:"operations"`
+	Assumed  metal.Rates  `json:"assumed"`
 	Chips    []Prediction `json:"predictions"`
+
+	costs []metal.Cost
 }
 
 // LaunchKind sums up the launches of one operation and shape.
@@ -40,21 +44,13 @@ type LaunchKind struct {
 	Intensity float64 `json:"flops_per_byte"`
 }
 
-// Prediction is the time of a step that a chip's figures give.
+// Prediction is the predicted time of a step on a chip.
 type Prediction struct {
 	Chip    metal.Chip `json:"chip"`
 	Seconds float64    `json:"seconds"`
 	Rate    float64    `json:"tokens_per_second"`
 	Share   float64    `json:"share_of_peak"`
 }
-
-// The assumed efficiency of a launch: seven tenths of the peak in matmuls, four fifths of the bandwidth, and some microseconds
-// to start after another launch. All three are published figures for M1 to M3 (docs/metal.md), not measurements of coil.
-const (
-	matmulShare     = 0.7
-	bandwidthShare  = 0.8
-	dependentLaunch = 1.6e-6
-)
 
 // CountLaunches lowers the training step of a configuration as the Metal backend does, on paper.
 func CountLaunches(name string, c config.Config, o metal.Options) (*Launches, error) {
@@ -67,16 +63,20 @@ func CountLaunches(name string, c config.Config, o metal.Options) (*Launches, er
 		return nil, err
 	}
 	defer b.Close()
-	s, err := NewSubject(name, c, b)
+	count := func() (*Subject, error) {
+		t, err := train.Compile(c, b)
+		return newSubject(name, t, err)
+	}
+	s, err := count()
 	if err != nil {
 		return nil, err
 	}
 	defer s.Close()
 	l := &Launches{Name: name, Model: s.t.Model.Architecture.String(), Tokens: s.m.Tokens(), Memory: s.t.Memory.Total(),
-		Layers: s.t.Model.Architecture.Depth()}
-	costs := metal.Costs(s.m.Program())
+		Layers: s.t.Model.Architecture.Depth(), Assumed: metal.AssumedRates()}
+	l.costs = metal.Costs(s.m.Program())
 	kinds := map[string]*LaunchKind{}
-	for _, x := range costs {
+	for _, x := range l.costs {
 		name := kindOf(x)
 		k := kinds[name]
 		if k == nil {
@@ -97,7 +97,7 @@ func CountLaunches(name string, c config.Config, o metal.Options) (*Launches, er
 	// The difference to a step with twice the loops is the looped block's.
 	a := s.t.Model.Architecture
 	c.Model.Layers = a.WithCount(2 * a.Count()).String()
-	longer, err := NewSubject(name, c, b)
+	longer, err := count()
 	if err != nil {
 		return nil, err
 	}
@@ -111,16 +111,17 @@ func CountLaunches(name string, c config.Config, o metal.Options) (*Launches, er
 			cmp.Compare(a.Name, b.Name))
 	})
 	for _, chip := range metal.Chips {
-		p := Prediction{Chip: chip}
-		for _, x := range costs {
-			p.Seconds += max(float64(x.FLOPs)/(matmulShare*chip.TFLOPS*1e12), float64(x.Moved)/(bandwidthShare*chip.Bandwidth*1e9)) +
-				float64(len(x.Kernels))*dependentLaunch
-		}
-		p.Rate = float64(l.Tokens) / p.Seconds
-		p.Share = float64(l.FLOPs) / p.Seconds / (chip.TFLOPS * 1e12)
-		l.Chips = append(l.Chips, p)
+		l.Chips = append(l.Chips, l.Predict(chip))
 	}
 	return l, nil
+}
+
+// Predict returns the time of a step on a chip by [metal.Predict], at the assumed rates.
+func (l *Launches) Predict(chip metal.Chip) Prediction {
+	p := Prediction{Chip: chip, Seconds: metal.Predict(l.costs, chip, l.Assumed)}
+	p.Rate = float64(l.Tokens) / p.Seconds
+	p.Share = float64(l.FLOPs) / p.Seconds / (chip.TFLOPS * 1e12)
+	return p
 }
 
 // kindOf names operations that cost the same.

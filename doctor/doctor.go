@@ -24,7 +24,8 @@ type Report struct {
 	Kernels   []Finding      `json:"conformance"`
 	Speeds    []Speed        `json:"speeds,omitempty"`
 	Steps     []StepTime     `json:"training_steps,omitempty"`
-	Problems  []string       `json:"problems"` // empty: all is well
+	Rates     []Rate         `json:"rates,omitempty"` // none if the chip's figures are not known
+	Problems  []string       `json:"problems"`        // empty: all is well
 	Seconds   float64        `json:"seconds"`
 	Stopped   bool           `json:"stopped,omitempty"`
 	condition func() metal.Condition
@@ -72,7 +73,9 @@ type Options struct {
 	Version string
 	// Short runs part of the suite and measures nothing, as the first training run does.
 	Short bool
-	// Progress, if not nil, is called with each result as it is found: a Shader, Finding, Speed or StepTime.
+	// Speed measures, and does not run the suite.
+	Speed bool
+	// Progress, if not nil, is called with each result as it is found: a Shader, Finding, Speed, StepTime or Rate.
 	Progress func(any)
 	// Stop, if not nil, is asked from time to time; true ends the examination early.
 	Stop func() bool
@@ -135,7 +138,7 @@ func (r *Report) problem(format string, args ...any) {
 	r.Problems = append(r.Problems, fmt.Sprintf(format, args...))
 }
 
-// examine runs the conformance suite in the precisions that the GPU has, and measures.
+// examine runs the conformance suite in the precisions that the GPU has, and measures, as the options want.
 func (r *Report) examine(d *stopwatch, o Options, tell func(any)) error {
 	stopped := func() bool {
 		r.Stopped = r.Stopped || o.Stop != nil && o.Stop()
@@ -143,7 +146,7 @@ func (r *Report) examine(d *stopwatch, o Options, tell func(any)) error {
 	}
 	p := &prover{r, d, o, tell, stopped}
 	for _, bfloat := range []bool{false, true} {
-		if bfloat && !d.Description().HasBFloat() {
+		if o.Speed || bfloat && !d.Description().HasBFloat() {
 			continue
 		}
 		before := slices.Clone(r.Variants)
@@ -163,7 +166,7 @@ func (r *Report) examine(d *stopwatch, o Options, tell func(any)) error {
 	if o.Short || len(r.Problems) > 0 {
 		return nil
 	}
-	return r.measure(d, o.less, stopped, tell)
+	return r.measure(d, o, stopped, tell)
 }
 
 // timed calls f and returns how long it took.
@@ -182,6 +185,7 @@ func (keepOpen) Close() error { return nil }
 type stopwatch struct {
 	metal.Device
 	encode   time.Duration
+	commands int // command buffers
 	launches int
 }
 
@@ -189,6 +193,7 @@ func (s *stopwatch) Submit(lists [][]metal.Launch, slot int) (metal.Ticket, erro
 	begin := time.Now()
 	t, err := s.Device.Submit(lists, slot)
 	s.encode += time.Since(begin)
+	s.commands++
 	for _, l := range lists {
 		s.launches += len(l)
 	}

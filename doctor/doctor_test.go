@@ -34,6 +34,9 @@ func some(every int, parts ...string) *less {
 	return &less{every: every, parts: parts}
 }
 
+// small are sizes that an emulator computes in no time.
+var small = sizes{tokens: 32, width: 128, length: 32, classes: 96, weights: 1000}
+
 func open(t *testing.T) metal.Device { return emulatortest.Open(t, emulator.Options{}) }
 
 func TestShort(t *testing.T) {
@@ -67,13 +70,13 @@ func TestShort(t *testing.T) {
 // denormal numbers are flushed, and precise functions are as far off as they may be. Its verdict is that all is well.
 func TestFull(t *testing.T) {
 	d := emulatortest.Open(t, emulator.Options{Flush: true, Functions: emulator.WorstPrecise, Quick: !thorough.On()})
-	small := sizes{tokens: 32, width: 128, length: 32, weights: 1000}
 	part := some(8*thorough.Every(t, 8, "cases"), "activation", "attention", "exit", "clip factor", "cross-entropy")
 	part.sizes, part.presets, part.batch = small, []string{config.DefaultPreset}, 1
-	r, err := Examine(d, Options{less: part})
+	r, err := Examine(named{d}, Options{less: part})
 	if err != nil {
 		t.Fatal(err)
 	}
+	measuresAll(t, r)
 	if len(r.Problems) > 0 {
 		t.Errorf("problems: %q", r.Problems)
 	}
@@ -82,8 +85,8 @@ func TestFull(t *testing.T) {
 			t.Errorf("%s, %s: error %.2f of what is tolerated, failures %q", k.Subject, k.Precision, k.Worst, k.Failures)
 		}
 	}
-	if len(r.Kernels) != 2*len(Options{less: part}.suite()) || len(r.Speeds) != len(small.subjects()) || len(r.Steps) != 1 {
-		t.Errorf("%d findings, %d speeds, %d steps", len(r.Kernels), len(r.Speeds), len(r.Steps))
+	if len(r.Kernels) != 2*len(Options{less: part}.suite()) || len(r.Speeds) != len(small.subjects())+1 || len(r.Steps) != 1 || r.Steps[0].Predicted <= 0 || r.Steps[0].Commands < 1 {
+		t.Errorf("%d findings, %d speeds, steps %+v", len(r.Kernels), len(r.Speeds), r.Steps)
 	}
 }
 

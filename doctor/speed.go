@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -20,19 +21,26 @@ type Speed struct {
 	Bytes     float64 `json:"bytes_per_second"` // that the operation must move at least
 	Share     float64 `json:"share_of_peak,omitempty"`
 	Bandwidth float64 `json:"share_of_bandwidth,omitempty"`
+
+	cost metal.Cost // of one call
 }
 
 // StepTime is the time of a whole training step.
 type StepTime struct {
-	Preset   string  `json:"preset"`
-	Seconds  float64 `json:"seconds"`        // from one step to the next
-	GPU      float64 `json:"gpu_seconds"`    // of command buffers
-	Encode   float64 `json:"encode_seconds"` // of the CPU, to encode them
-	Launches int     `json:"launches"`
-	Rate     float64 `json:"tokens_per_second"`
-	FLOPs    float64 `json:"flops_per_second"`
-	Share    float64 `json:"share_of_peak,omitempty"`
-	Loss     float64 `json:"loss_after"` // of the last of the steps that were run
+	Preset    string  `json:"preset"`
+	Seconds   float64 `json:"seconds"`                     // from one step to the next
+	Predicted float64 `json:"predicted_seconds,omitempty"` // by [metal.Predict], at the assumed rates
+	GPU       float64 `json:"gpu_seconds"`                 // of command buffers
+	Encode    float64 `json:"encode_seconds"`              // of the CPU, to encode them
+	Commands  int     `json:"command_buffers"`
+	Launches  int     `json:"launches"`
+	Rate      float64 `json:"tokens_per_second"`
+	FLOPs     float64 `json:"flops_per_second"`
+	Share     float64 `json:"share_of_peak,omitempty"`
+	Loss      float64 `json:"loss_after"`        // of the last of the steps that were run
+	Skipped   string  `json:"skipped,omitempty"` // why it was not run: it needs more memory than there is
+
+	costs []metal.Cost
 }
 
 // subject records one operation.
@@ -41,11 +49,11 @@ type subject struct {
 	record func(r *graph.Recorder, a func(rows, cols int) graph.Tensor) graph.Op
 }
 
-// sizes of the operations that are measured.
-type sizes struct{ tokens, width, length, weights int }
+// sizes of the operations that are measured. classes are those of a wide head, and weights take more memory than any cache.
+type sizes struct{ tokens, width, length, classes, weights int }
 
 // middle are the sizes of a medium model.
-var middle = sizes{tokens: 4096, width: 512, length: 512, weights: 4 << 20}
+var middle = sizes{tokens: 4096, width: 512, length: 512, classes: 50257, weights: 32 << 20}
 
 func (z sizes) subjects() []subject {
 	tokens, width, length, attention, attentionBackward := z.tokens, z.width, z.length, z.attention, z.attentionBackward
@@ -59,7 +67,22 @@ func (z sizes) subjects() []subject {
 		{"matmul TN", func(r *graph.Recorder, a func(int, int) graph.Tensor) graph.Op {
 			return &graph.Matmul{A: a(tokens, width), B: a(tokens, 4*width), C: a(width, 4*width), TransA: true}
 		}},
-		{"matmul TN 64×64", func(r *graph.Recorder, a func(int, int) graph.Tensor) graph.Op {
+		{"matmul TN, square", func(r *graph.Recorder, a func(int, int) graph.Tensor) graph.Op {
+			return &graph.Matmul{A: a(tokens, width), B: a(tokens, width), C: a(width, width), TransA: true}
+		}},
+		{"matmul NN, large", func(r *graph.Recorder, a func(int, int) graph.Tensor) graph.Op {
+			return &graph.Matmul{A: a(tokens, tokens/2), B: a(tokens/2, tokens), C: a(tokens, tokens)}
+		}},
+		{headPrefix + "logits", func(r *graph.Recorder, a func(int, int) graph.Tensor) graph.Op {
+			return &graph.Matmul{A: a(64, width), B: a(z.classes, width), C: a(64, z.classes), TransB: true}
+		}},
+		{headPrefix + "states", func(r *graph.Recorder, a func(int, int) graph.Tensor) graph.Op {
+			return &graph.Matmul{A: a(64, z.classes), B: a(z.classes, width), C: a(64, width)}
+		}},
+		{headPrefix + "weights", func(r *graph.Recorder, a func(int, int) graph.Tensor) graph.Op {
+			return &graph.Matmul{A: a(64, z.classes), B: a(64, width), C: a(z.classes, width), TransA: true}
+		}},
+		{smallMatmul, func(r *graph.Recorder, a func(int, int) graph.Tensor) graph.Op {
 			return &graph.Matmul{A: a(tokens, 64), B: a(tokens, 64), C: a(64, 64), TransA: true}
 		}},
 		{"layernorm", func(r *graph.Recorder, a func(int, int) graph.Tensor) graph.Op {
@@ -87,6 +110,9 @@ func (z sizes) subjects() []subject {
 		{"sum of squares", func(r *graph.Recorder, a func(int, int) graph.Tensor) graph.Op {
 			return &graph.Sum{X: a(tokens, 4*width), Y: a(1, 1), Alpha: 1, Squares: true}
 		}},
+		{oneLaunch, func(r *graph.Recorder, a func(int, int) graph.Tensor) graph.Op {
+			return &graph.Add{A: a(1, 4), B: a(1, 4), Y: a(1, 4), Alpha: 1, Beta: 1}
+		}},
 		{"adamw", func(r *graph.Recorder, a func(int, int) graph.Tensor) graph.Op {
 			n := z.weights
 			return &graph.AdamW{X: a(1, n), Grad: a(1, n), M: a(1, n), V: a(1, n), Beta1: 0.9, Beta2: 0.99, Eps: 1e-8}
@@ -109,35 +135,48 @@ func (z sizes) attentionBackward(head int) func(*graph.Recorder, func(int, int) 
 	}
 }
 
-// repeat is how often the measured program contains the operation, and rounds how often the program runs.
+// repeat is how often the measured program contains the operation, and rounds how often the program runs. A launch without work
+// is so short that more of them are timed.
 const (
-	repeat = 10
-	rounds = 5
+	repeat         = 10
+	repeatLaunches = 200
+	rounds         = 5
 )
 
-// measure measures operations and training steps.
-func (r *Report) measure(d *stopwatch, o *less, stopped func() bool, tell func(any)) error {
-	if o == nil {
-		o = &less{sizes: middle, presets: []string{config.DefaultPreset, "bench-b", "bench-a"}, time: stepTime}
+// measure measures operations and training steps, and compares the rates that follow with the assumed ones.
+func (r *Report) measure(d *stopwatch, o Options, stopped func() bool, tell func(any)) error {
+	part := o.less
+	if part == nil {
+		part = &less{sizes: middle, presets: []string{config.DefaultPreset, "bench-b", "bench-a"}, time: stepTime}
+		if o.Speed {
+			part.presets = append(part.presets, "gpt-2")
+		}
 	}
 	m, err := metal.New(keepOpen{d}, metal.Options{Variants: r.Variants})
 	if err != nil {
 		return err
 	}
-	for _, s := range o.sizes.subjects() {
+	defer m.Close()
+	subjects := part.sizes.subjects()
+	measure := func(s subject) {
 		x, err := r.speed(m, s)
 		if err != nil {
 			r.problem("%s: %v", s.name, err)
-		} else {
-			r.Speeds = append(r.Speeds, x)
-			tell(x)
+			return
 		}
-		if stopped() {
-			return m.Close()
+		r.Speeds = append(r.Speeds, x)
+		tell(x)
+	}
+	for _, s := range subjects {
+		if measure(s); stopped() {
+			return nil
 		}
 	}
-	for _, preset := range o.presets {
-		x, err := r.step(m, d, preset, o.batch, o.time)
+	for _, preset := range part.presets {
+		x, err := r.step(m, d, preset, part.batch, part.time)
+		if o.Speed && errors.Is(err, backend.ErrMemory) {
+			x, err = StepTime{Preset: preset, Skipped: err.Error()}, nil
+		}
 		if err != nil {
 			r.problem("training step of %s: %v", preset, err)
 		} else {
@@ -145,10 +184,16 @@ func (r *Report) measure(d *stopwatch, o *less, stopped func() bool, tell func(a
 			tell(x)
 		}
 		if stopped() {
-			break
+			return nil
 		}
 	}
-	return m.Close()
+	warm := subjects[0]
+	warm.name += warmSuffix
+	measure(warm)
+	if len(r.Problems) == 0 {
+		r.compareRates(tell)
+	}
+	return nil
 }
 
 func (r *Report) speed(m *metal.Metal, s subject) (Speed, error) {
@@ -159,7 +204,11 @@ func (r *Report) speed(m *metal.Metal, s subject) (Speed, error) {
 		rec.Record(&graph.Fill{Y: t, Value: 0.01})
 		return t
 	})
-	for range repeat {
+	times := repeat
+	if s.name == oneLaunch {
+		times = repeatLaunches
+	}
+	for range times {
 		rec.Record(op)
 	}
 	p, err := m.Compile(rec)
@@ -180,7 +229,7 @@ func (r *Report) speed(m *metal.Metal, s subject) (Speed, error) {
 		return Speed{}, err
 	}
 	defer q.Close()
-	var times []float64
+	var seconds []float64
 	for range rounds {
 		var t [2]float64
 		for i, p := range []backend.Program{p, q} {
@@ -192,12 +241,13 @@ func (r *Report) speed(m *metal.Metal, s subject) (Speed, error) {
 			}
 			t[i] = metal.Seconds(p)
 		}
-		times = append(times, max(t[0]-t[1], 1e-9)/repeat)
+		seconds = append(seconds, max(t[0]-t[1], 1e-9)/float64(times))
 	}
-	slices.Sort(times)
-	x := Speed{Name: s.name, Seconds: times[len(times)/2]}
+	slices.Sort(seconds)
+	x := Speed{Name: s.name, Seconds: seconds[len(seconds)/2]}
 	for _, c := range metal.Costs(p) {
 		if c.Op == op {
+			x.cost = c
 			x.FLOPs, x.Bytes = float64(c.FLOPs)/x.Seconds, float64(c.Least)/x.Seconds
 			break
 		}
@@ -233,8 +283,8 @@ func (r *Report) step(m *metal.Metal, d *stopwatch, preset string, batch int, lo
 			return StepTime{}, err
 		}
 	}
-	x := StepTime{Preset: preset}
-	d.encode, d.launches = 0, 0
+	x := StepTime{Preset: preset, costs: metal.Costs(s.Program())}
+	d.encode, d.commands, d.launches = 0, 0, 0
 	begin, n := time.Now(), 0
 	for ; n == 0 || time.Since(begin) < long; n++ {
 		if err := s.Step(); err != nil {
@@ -243,10 +293,11 @@ func (r *Report) step(m *metal.Metal, d *stopwatch, preset string, batch int, lo
 		x.GPU += metal.Seconds(s.Program())
 	}
 	per := float64(n)
-	x.Seconds, x.GPU, x.Encode, x.Launches = time.Since(begin).Seconds()/per, x.GPU/per, d.encode.Seconds()/per, d.launches/n
+	x.Seconds, x.GPU, x.Encode = time.Since(begin).Seconds()/per, x.GPU/per, d.encode.Seconds()/per
+	x.Commands, x.Launches = d.commands/n, d.launches/n
 	x.Rate, x.FLOPs, x.Loss = float64(s.Tokens())/x.Seconds, float64(s.FLOPs())/x.Seconds, s.Loss()
-	if x.Share = 0; r.GPU.Chip.TFLOPS > 0 {
-		x.Share = x.FLOPs / (r.GPU.Chip.TFLOPS * 1e12)
+	if chip := r.GPU.Chip; chip.TFLOPS > 0 {
+		x.Share, x.Predicted = x.FLOPs/(chip.TFLOPS*1e12), metal.Predict(x.costs, chip, metal.AssumedRates())
 	}
 	if x.GPU > x.Seconds*1.5 {
 		return x, fmt.Errorf("%.3g s of GPU time in steps of %.3g s", x.GPU, x.Seconds)

@@ -86,7 +86,7 @@ func New(d Device, o Options) (*Metal, error) {
 		o.Memory = what.WorkingSet / 4 * 3
 	}
 	if o.Target == 0 {
-		o.Target = 30 * time.Millisecond
+		o.Target = defaultTarget
 	}
 	if o.Timeout == 0 {
 		o.Timeout = 30 * time.Second

@@ -119,9 +119,10 @@ func (p *Pass) Ending(state graph.Tensor) graph.Tensor {
 // than the embedding that they are added to.
 func sinusoids(length, width int) []float32 {
 	x := make([]float32, length*width)
-	for t := range length {
-		for j := range width {
-			a := float64(t) * math.Pow(10000, -float64(j&^1)/float64(width))
+	for j := range width {
+		frequency := math.Pow(10000, -float64(j&^1)/float64(width))
+		for t := range length {
+			a := float64(t) * frequency
 			if j%2 == 0 {
 				x[t*width+j] = float32(0.1 * math.Sin(a))
 			} else {

@@ -69,6 +69,22 @@ func (t *Trainer) Done() int { return t.done }
 // New builds a trainer with fresh weights: everything that it will need is compiled and allocated here, or refused.
 // report, which may be nil, is called with each event after it was written.
 func New(c config.Config, b backend.Backend, report func(Report)) (*Trainer, error) {
+	t, err := assemble(c, b, report)
+	if err != nil {
+		return nil, err
+	}
+	if err := t.state.begin(t.Model.Initialize(c.Train.Seed)); err != nil {
+		t.Close()
+		return nil, err
+	}
+	return t, nil
+}
+
+// Compile builds a trainer without weights. Its programs can be examined, but must not run.
+func Compile(c config.Config, b backend.Backend) (*Trainer, error) { return assemble(c, b, nil) }
+
+// assemble builds a trainer with everything but weights.
+func assemble(c config.Config, b backend.Backend, report func(Report)) (*Trainer, error) {
 	if report == nil {
 		report = func(Report) {}
 	}
@@ -91,10 +107,6 @@ func New(c config.Config, b backend.Backend, report func(Report)) (*Trainer, err
 	if err := t.compile(); err != nil {
 		t.Close()
 		return nil, t.advise(err)
-	}
-	if err := t.state.begin(m.Initialize(c.Train.Seed)); err != nil {
-		t.Close()
-		return nil, err
 	}
 	for i := range t.batches {
 		t.batches[i] = newBatch(tk, c.Train.Batch)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"coil/doctor"
@@ -15,42 +16,49 @@ import (
 )
 
 func newDoctor() *cobra.Command {
-	var asJSON, short bool
+	var asJSON, short, speed bool
 	cmd := &cobra.Command{
 		Use:   "doctor",
 		Short: "Examine this Mac's GPU: whether it is fit for training, and how fast it is",
 		Example: `  coil doctor
   coil doctor --short               part of the suite, no measurements
+  coil doctor --speed               only measurements, and what coil launches assumes beside them
   coil doctor --json > report.json  to send with a bug report
   MTL_DEBUG_LAYER=1 MTL_SHADER_VALIDATION=1 coil doctor   with Metal's own checks`,
 		Long: "Compiles every shader, compares every kernel with a float64 reference in float32 and bfloat16, measures kernels and\n" +
-			"training steps beside the chip's published peak, and ends with a verdict: exit code 0 if all is well, 1 if not, 69 without a GPU.\n" +
+			"training steps beside the chip's published peak and the rates that coil launches assumes, and ends with a verdict: exit code\n" +
+			"0 if all is well, 1 if not, 69 without a GPU.\n" +
 			"The first run with --backend metal makes the short examination by itself, once for each chip and version of the system.",
 		Args: exactArgs(0, "no arguments"),
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the whole report as JSON")
 	cmd.Flags().BoolVar(&short, "short", false, "run part of the suite and measure nothing")
+	cmd.Flags().BoolVar(&speed, "speed", false, "measure, also a step of gpt-2, and prove nothing")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if short && speed {
+			return usageError{errors.New("--short measures nothing and --speed proves nothing; use one of them")}
+		}
 		d, err := bridge.Open()
 		if errors.Is(err, bridge.ErrUnavailable) {
 			return usageError{errors.New(why(err))}
 		} else if err != nil {
 			return err
 		}
-		return examine(cmd, d, short, asJSON)
+		return examine(cmd, d, doctor.Options{Short: short, Speed: speed}, asJSON)
 	}
 	return cmd
 }
 
 // examine examines a device, prints what it finds, and returns an error if the device is not fit.
-func examine(cmd *cobra.Command, d metal.Device, short, asJSON bool) error {
+func examine(cmd *cobra.Command, d metal.Device, o doctor.Options, asJSON bool) error {
 	w := cmd.OutOrStdout()
 	if asJSON {
 		w = cmd.ErrOrStderr()
 	}
 	signals := watchSignals(cmd.ErrOrStderr(), "stopping after the current examination", "a second Ctrl-C leaves at once")
 	defer signals.end()
-	r, err := doctor.Examine(d, doctor.Options{Version: version(), Short: short, Stop: signals.asked, Progress: func(x any) { printFinding(w, x) }})
+	o.Version, o.Stop, o.Progress = version(), signals.asked, func(x any) { printFinding(w, x) }
+	r, err := doctor.Examine(d, o)
 	if err != nil {
 		return err
 	}
@@ -94,8 +102,23 @@ func printFinding(w io.Writer, x any) {
 	case doctor.Speed:
 		fmt.Fprintf(w, "speed    %-34s %8.1f µs  %13s%s  %s\n", x.Name, 1e6*x.Seconds, format.SI(x.Bytes, "B/s"), ofPeak(x.Bandwidth), flops(x.FLOPs, x.Share))
 	case doctor.StepTime:
-		fmt.Fprintf(w, "step     %-10s %7.2f ms, GPU %.2f ms, encoding %.2f ms for %d launches; %s, %s\n", x.Preset, 1e3*x.Seconds, 1e3*x.GPU,
+		if x.Skipped != "" {
+			fmt.Fprintf(w, "step     %-10s not measured: %s\n", x.Preset, x.Skipped)
+			return
+		}
+		predicted := ""
+		if x.Predicted > 0 {
+			predicted = fmt.Sprintf(" (predicted %.2f)", 1e3*x.Predicted)
+		}
+		fmt.Fprintf(w, "step     %-10s %7.2f ms%s, GPU %.2f ms, encoding %.2f ms for %d launches; %s, %s\n", x.Preset, 1e3*x.Seconds, predicted, 1e3*x.GPU,
 			1e3*x.Encode, x.Launches, format.Rate(x.Rate, "tokens"), flops(x.FLOPs, x.Share))
+	case doctor.Rate:
+		verdict := "holds"
+		if !x.Holds {
+			verdict = "does not hold"
+		}
+		a := metal.Assumptions[slices.IndexFunc(metal.Assumptions, func(a metal.Assumption) bool { return a.Name == x.Name })]
+		fmt.Fprintf(w, "assumed  %-14s %7s %s\n         measured %s (%s): %s\n", x.Name, rate(a, x.Assumed), a.Meaning, rate(a, x.Measured), x.By, verdict)
 	}
 }
 

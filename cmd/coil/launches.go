@@ -22,8 +22,8 @@ func newLaunches() *cobra.Command {
   coil launches my.toml --chip "M3 Max"
   coil launches --json`,
 		Long: "Lowers a training step as the Metal backend does and counts its launches, the bytes that they move compared with the\n" +
-			"least possible, and their FLOPs. From these and a chip's published figures, it predicts the time of a step. It uses no\n" +
-			"GPU and measures nothing.",
+			"least possible, and their FLOPs. From these, a chip's published figures and rates that it assumes, it predicts the time\n" +
+			"of a step. It uses no GPU and measures nothing: coil doctor --speed measures each assumed rate on a Mac.",
 		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 			return presetNames(), cobra.ShellCompDirectiveDefault
 		},
@@ -58,6 +58,7 @@ func newLaunches() *cobra.Command {
 		for _, l := range all {
 			printLaunches(cmd.OutOrStdout(), l, chip)
 		}
+		printAssumptions(cmd.OutOrStdout())
 		return nil
 	}
 	return cmd
@@ -98,4 +99,22 @@ func printLaunches(w io.Writer, l *bench.Launches, chip string) {
 		}
 	}
 	fmt.Fprintf(w, "%s\n", table(rows))
+}
+
+// printAssumptions lists the rates that predictions assume.
+func printAssumptions(w io.Writer) {
+	fmt.Fprintln(w, "The predictions assume:")
+	r := metal.AssumedRates()
+	for _, a := range metal.Assumptions {
+		fmt.Fprintf(w, "  %-14s  %7s %s\n", a.Name, rate(a, *a.Of(&r)), a.Meaning)
+	}
+	fmt.Fprintln(w, "On a Mac, coil doctor --speed measures each of these rates.")
+}
+
+// rate writes a rate as a share or a time.
+func rate(a metal.Assumption, x float64) string {
+	if a.Seconds {
+		return format.Fixed(1e6*x, 1) + " µs"
+	}
+	return format.Percent(x, 0)
 }
