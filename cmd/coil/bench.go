@@ -229,8 +229,8 @@ func measure(progress io.Writer, m *bench.Meter, subjects []*bench.Subject, r *b
 	return nil
 }
 
-// measured writes a number, or a dash where no quiet round is left.
-func measured(x float64, write func(float64) string) string {
+// dashed writes a number, or a dash where no quiet round is left.
+func dashed(x float64, write func(float64) string) string {
 	if math.IsNaN(x) {
 		return "-"
 	}
@@ -262,7 +262,7 @@ func milliseconds(f *bench.Figure) string {
 }
 
 func ofTime(x run.Number) string {
-	return measured(float64(x), func(x float64) string { return format.Percent(x, 1) })
+	return dashed(float64(x), func(x float64) string { return format.Percent(x, 1) })
 }
 
 func printMeasurements(w io.Writer, r *bench.Result) {
@@ -270,7 +270,7 @@ func printMeasurements(w io.Writer, r *bench.Result) {
 	if x := r.Machine; x != nil {
 		fmt.Fprintf(w, "multiply-adds from registers  %s\n", perSecond(x.FLOPs, "FLOP/s"))
 		fmt.Fprintf(w, "memory, a + b                 %s, %s FLOP a byte\n", perSecond(x.Bandwidth, "B/s"),
-			measured(float64(x.Balance), func(x float64) string { return format.Fixed(x, 0) }))
+			dashed(float64(x.Balance), func(x float64) string { return format.Fixed(x, 0) }))
 	}
 	for _, set := range r.Matmuls {
 		rows := [][]string{{set.Name, "NN", "NT", "TN"}}
@@ -278,7 +278,7 @@ func printMeasurements(w io.Writer, r *bench.Result) {
 			rows = append(rows, []string{x.String(), share(x.NN.Share), share(x.NT.Share), share(x.TN.Share)})
 		}
 		mean := func(x run.Number) string {
-			return measured(float64(x), func(x float64) string { return format.Percent(x, 0) })
+			return dashed(float64(x), func(x float64) string { return format.Percent(x, 0) })
 		}
 		rows = append(rows, []string{"geometric mean", mean(set.NN), mean(set.NT), mean(set.TN)})
 		fmt.Fprintf(w, "\nMatmuls, share of the peak (tokens × inputs × outputs)\n%s", table(rows))
@@ -302,8 +302,8 @@ func printMeasurements(w io.Writer, r *bench.Result) {
 		rows := [][]string{{"step", "model", "ms", "tokens/s", "FLOP/s", "of peak", "memory"}}
 		si := func(x float64) string { return format.SI(x, "") }
 		for _, s := range r.Steps {
-			rows = append(rows, []string{s.Name, s.Model, measured(1e3*s.Seconds.Value(), func(x float64) string { return format.Fixed(x, 1) }),
-				measured(s.Rate.Value(), si), measured(s.Speed.Value(), si), share(s.Share), format.Bytes(s.Memory)})
+			rows = append(rows, []string{s.Name, s.Model, dashed(1e3*s.Seconds.Value(), func(x float64) string { return format.Fixed(x, 1) }),
+				dashed(s.Rate.Value(), si), dashed(s.Speed.Value(), si), share(s.Share), format.Bytes(s.Memory)})
 		}
 		fmt.Fprintf(w, "\nWhole training steps\n%s", table(rows))
 		if r.Resident > 0 {
@@ -339,7 +339,7 @@ func printComparison(w io.Writer, c bench.Comparison, asJSON bool) error {
 		fmt.Fprintf(w, "\nthe results differ in %s: what is compared is how much of its own peak each machine reaches, not time\n", strings.Join(c.Other, " and "))
 	}
 	show := func(d bench.Difference, f *bench.Figure) string {
-		return measured(f.Value(), func(x float64) string {
+		return dashed(f.Value(), func(x float64) string {
 			switch d.Unit {
 			case bench.ShareOfPeak:
 				return format.Percent(x, 1)
