@@ -23,12 +23,6 @@ func tile5x4NEON(k int, a *float32, ars, acs int, b, c *float32, ldc, cols, acc 
 func tile6x4NEON(k int, a *float32, ars, acs int, b, c *float32, ldc, cols, acc int)
 
 //go:noescape
-func tile7x4NEON(k int, a *float32, ars, acs int, b, c *float32, ldc, cols, acc int)
-
-//go:noescape
-func tile8x4NEON(k int, a *float32, ars, acs int, b, c *float32, ldc, cols, acc int)
-
-//go:noescape
 func tile1x8NEON(k int, a *float32, ars, acs int, b, c *float32, ldc, cols, acc int)
 
 //go:noescape
@@ -45,12 +39,6 @@ func tile5x8NEON(k int, a *float32, ars, acs int, b, c *float32, ldc, cols, acc 
 
 //go:noescape
 func tile6x8NEON(k int, a *float32, ars, acs int, b, c *float32, ldc, cols, acc int)
-
-//go:noescape
-func tile7x8NEON(k int, a *float32, ars, acs int, b, c *float32, ldc, cols, acc int)
-
-//go:noescape
-func tile8x8NEON(k int, a *float32, ars, acs int, b, c *float32, ldc, cols, acc int)
 
 //go:noescape
 func tile1x12NEON(k int, a *float32, ars, acs int, b, c *float32, ldc, cols, acc int)
@@ -71,14 +59,27 @@ func tile5x12NEON(k int, a *float32, ars, acs int, b, c *float32, ldc, cols, acc
 func tile6x12NEON(k int, a *float32, ars, acs int, b, c *float32, ldc, cols, acc int)
 
 //go:noescape
-func tile7x12NEON(k int, a *float32, ars, acs int, b, c *float32, ldc, cols, acc int)
+func tile1x16NEON(k int, a *float32, ars, acs int, b, c *float32, ldc, cols, acc int)
 
 //go:noescape
-func tile8x12NEON(k int, a *float32, ars, acs int, b, c *float32, ldc, cols, acc int)
+func tile2x16NEON(k int, a *float32, ars, acs int, b, c *float32, ldc, cols, acc int)
+
+//go:noescape
+func tile3x16NEON(k int, a *float32, ars, acs int, b, c *float32, ldc, cols, acc int)
+
+//go:noescape
+func tile4x16NEON(k int, a *float32, ars, acs int, b, c *float32, ldc, cols, acc int)
+
+//go:noescape
+func tile5x16NEON(k int, a *float32, ars, acs int, b, c *float32, ldc, cols, acc int)
+
+//go:noescape
+func tile6x16NEON(k int, a *float32, ars, acs int, b, c *float32, ldc, cols, acc int)
 
 // neonTiles are the micro-kernels by vectors and rows, each from 1.
 var neonTiles = [][]microKernel{
-	{tile1x4NEON, tile2x4NEON, tile3x4NEON, tile4x4NEON, tile5x4NEON, tile6x4NEON, tile7x4NEON, tile8x4NEON},
-	{tile1x8NEON, tile2x8NEON, tile3x8NEON, tile4x8NEON, tile5x8NEON, tile6x8NEON, tile7x8NEON, tile8x8NEON},
-	{tile1x12NEON, tile2x12NEON, tile3x12NEON, tile4x12NEON, tile5x12NEON, tile6x12NEON, tile7x12NEON, tile8x12NEON},
+	{tile1x4NEON, tile2x4NEON, tile3x4NEON, tile4x4NEON, tile5x4NEON, tile6x4NEON},
+	{tile1x8NEON, tile2x8NEON, tile3x8NEON, tile4x8NEON, tile5x8NEON, tile6x8NEON},
+	{tile1x12NEON, tile2x12NEON, tile3x12NEON, tile4x12NEON, tile5x12NEON, tile6x12NEON},
+	{tile1x16NEON, tile2x16NEON, tile3x16NEON, tile4x16NEON, tile5x16NEON, tile6x16NEON},
 }

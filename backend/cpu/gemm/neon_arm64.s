@@ -11,8 +11,12 @@
 // A[i,p] is at a + i·ars + p·acs, a row of B is a row of a packed panel, C[i,:] at c + i·ldc, all in bytes; cols of C's
 // columns are written.
 //
-// R0 counts k; R1 and up are the rows of A, R10 a column's bytes; R11 is B, R12 is C, R13 a row of C. V0 and up are the
-// sums, row by row, V24 to V26 B's row, V27 and V28 the elements of A in turn.
+// R0 counts k; R1 and up are the rows of A, R9 a row's bytes, R10 a column's; R11 is B, R12 is C, R13 a row of C. V0 and up are the
+// sums, row by row; above V23 are elements of A and of B's row.
+//
+// Cores load an element into all lanes of a register at the price of a multiply-add, so the kernels multiply by one lane of a
+// register that holds four elements of A: four columns of a row (quads, if acs is 4), or the rows of a column (columns, if ars is 4).
+// What is left of k, and other strides, take one element at a time (singles).
 
 // A tile of 1×4.
 TEXT ·tile1x4NEON(SB), NOSPLIT, $0-72
@@ -24,21 +28,55 @@ TEXT ·tile1x4NEON(SB), NOSPLIT, $0-72
 	MOVD c+40(FP), R12
 	MOVD ldc+48(FP), R13
 	MOVD acc+64(FP), R15
-	MOVD $48, R16
 	CBNZ R15, add
 	VEOR V0.B16, V0.B16, V0.B16
-	B    loop
+	B    begin
 add:
 	MOVD R12, R14
 	VLD1 (R14), [V0.S4]
 	ADD  R13, R14
-loop:
-	VLD1 (R11), [V24.S4]
-	ADD  R16, R11
-	VLD1R.P (R1)(R10), [V27.S4]
-	VFMLA V24.S4, V27.S4, V0.S4
+begin:
+	CMP  $4, R10
+	BNE  strided
+	SUBS $4, R0
+	BLT  rest
+quads:
+	FMOVQ.P 16(R1), F24
+	FMOVQ 0(R11), F30
+	WORD $0x4f9813c0 // fmla v0.4s, v30.4s, v24.s[0]
+	FMOVQ 64(R11), F31
+	WORD $0x4fb813e0 // fmla v0.4s, v31.4s, v24.s[1]
+	FMOVQ 128(R11), F30
+	WORD $0x4f981bc0 // fmla v0.4s, v30.4s, v24.s[2]
+	FMOVQ 192(R11), F31
+	WORD $0x4fb81be0 // fmla v0.4s, v31.4s, v24.s[3]
+	ADD  $256, R11
+	SUBS $4, R0
+	BGE  quads
+rest:
+	ADDS $4, R0
+	BEQ  done
+	B    singles
+strided:
+	CMP  $4, R9
+	BNE  singles
+columns:
+	FMOVS 0(R1), F24
+	ADD  R10, R1
+	FMOVQ 0(R11), F28
+	WORD $0x4f981380 // fmla v0.4s, v28.4s, v24.s[0]
+	ADD  $64, R11
 	SUBS $1, R0
-	BNE  loop
+	BNE  columns
+	B    done
+singles:
+	VLD1 (R11), [V28.S4]
+	ADD  $64, R11
+	VLD1R.P (R1)(R10), [V24.S4]
+	VFMLA V28.S4, V24.S4, V0.S4
+	SUBS $1, R0
+	BNE  singles
+done:
 	VST1 [V0.S4], (R12)
 	ADD  R13, R12
 	RET
@@ -53,27 +91,67 @@ TEXT ·tile2x4NEON(SB), NOSPLIT, $0-72
 	MOVD c+40(FP), R12
 	MOVD ldc+48(FP), R13
 	MOVD acc+64(FP), R15
-	MOVD $48, R16
 	ADD  R9, R1, R2
 	CBNZ R15, add
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
-	B    loop
+	B    begin
 add:
 	MOVD R12, R14
 	VLD1 (R14), [V0.S4]
 	ADD  R13, R14
 	VLD1 (R14), [V1.S4]
 	ADD  R13, R14
-loop:
-	VLD1 (R11), [V24.S4]
-	ADD  R16, R11
-	VLD1R.P (R1)(R10), [V27.S4]
-	VFMLA V24.S4, V27.S4, V0.S4
-	VLD1R.P (R2)(R10), [V28.S4]
-	VFMLA V24.S4, V28.S4, V1.S4
+begin:
+	CMP  $4, R10
+	BNE  strided
+	SUBS $4, R0
+	BLT  rest
+quads:
+	FMOVQ.P 16(R1), F24
+	FMOVQ.P 16(R2), F25
+	FMOVQ 0(R11), F30
+	WORD $0x4f9813c0 // fmla v0.4s, v30.4s, v24.s[0]
+	WORD $0x4f9913c1 // fmla v1.4s, v30.4s, v25.s[0]
+	FMOVQ 64(R11), F31
+	WORD $0x4fb813e0 // fmla v0.4s, v31.4s, v24.s[1]
+	WORD $0x4fb913e1 // fmla v1.4s, v31.4s, v25.s[1]
+	FMOVQ 128(R11), F30
+	WORD $0x4f981bc0 // fmla v0.4s, v30.4s, v24.s[2]
+	WORD $0x4f991bc1 // fmla v1.4s, v30.4s, v25.s[2]
+	FMOVQ 192(R11), F31
+	WORD $0x4fb81be0 // fmla v0.4s, v31.4s, v24.s[3]
+	WORD $0x4fb91be1 // fmla v1.4s, v31.4s, v25.s[3]
+	ADD  $256, R11
+	SUBS $4, R0
+	BGE  quads
+rest:
+	ADDS $4, R0
+	BEQ  done
+	B    singles
+strided:
+	CMP  $4, R9
+	BNE  singles
+columns:
+	FMOVD 0(R1), F24
+	ADD  R10, R1
+	FMOVQ 0(R11), F28
+	WORD $0x4f981380 // fmla v0.4s, v28.4s, v24.s[0]
+	WORD $0x4fb81381 // fmla v1.4s, v28.4s, v24.s[1]
+	ADD  $64, R11
 	SUBS $1, R0
-	BNE  loop
+	BNE  columns
+	B    done
+singles:
+	VLD1 (R11), [V28.S4]
+	ADD  $64, R11
+	VLD1R.P (R1)(R10), [V24.S4]
+	VFMLA V28.S4, V24.S4, V0.S4
+	VLD1R.P (R2)(R10), [V25.S4]
+	VFMLA V28.S4, V25.S4, V1.S4
+	SUBS $1, R0
+	BNE  singles
+done:
 	VST1 [V0.S4], (R12)
 	ADD  R13, R12
 	VST1 [V1.S4], (R12)
@@ -90,14 +168,13 @@ TEXT ·tile3x4NEON(SB), NOSPLIT, $0-72
 	MOVD c+40(FP), R12
 	MOVD ldc+48(FP), R13
 	MOVD acc+64(FP), R15
-	MOVD $48, R16
 	ADD  R9, R1, R2
 	ADD  R9, R2, R3
 	CBNZ R15, add
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
-	B    loop
+	B    begin
 add:
 	MOVD R12, R14
 	VLD1 (R14), [V0.S4]
@@ -106,17 +183,65 @@ add:
 	ADD  R13, R14
 	VLD1 (R14), [V2.S4]
 	ADD  R13, R14
-loop:
-	VLD1 (R11), [V24.S4]
-	ADD  R16, R11
-	VLD1R.P (R1)(R10), [V27.S4]
-	VFMLA V24.S4, V27.S4, V0.S4
-	VLD1R.P (R2)(R10), [V28.S4]
-	VFMLA V24.S4, V28.S4, V1.S4
-	VLD1R.P (R3)(R10), [V27.S4]
-	VFMLA V24.S4, V27.S4, V2.S4
+begin:
+	CMP  $4, R10
+	BNE  strided
+	SUBS $4, R0
+	BLT  rest
+quads:
+	FMOVQ.P 16(R1), F24
+	FMOVQ.P 16(R2), F25
+	FMOVQ.P 16(R3), F26
+	FMOVQ 0(R11), F30
+	WORD $0x4f9813c0 // fmla v0.4s, v30.4s, v24.s[0]
+	WORD $0x4f9913c1 // fmla v1.4s, v30.4s, v25.s[0]
+	WORD $0x4f9a13c2 // fmla v2.4s, v30.4s, v26.s[0]
+	FMOVQ 64(R11), F31
+	WORD $0x4fb813e0 // fmla v0.4s, v31.4s, v24.s[1]
+	WORD $0x4fb913e1 // fmla v1.4s, v31.4s, v25.s[1]
+	WORD $0x4fba13e2 // fmla v2.4s, v31.4s, v26.s[1]
+	FMOVQ 128(R11), F30
+	WORD $0x4f981bc0 // fmla v0.4s, v30.4s, v24.s[2]
+	WORD $0x4f991bc1 // fmla v1.4s, v30.4s, v25.s[2]
+	WORD $0x4f9a1bc2 // fmla v2.4s, v30.4s, v26.s[2]
+	FMOVQ 192(R11), F31
+	WORD $0x4fb81be0 // fmla v0.4s, v31.4s, v24.s[3]
+	WORD $0x4fb91be1 // fmla v1.4s, v31.4s, v25.s[3]
+	WORD $0x4fba1be2 // fmla v2.4s, v31.4s, v26.s[3]
+	ADD  $256, R11
+	SUBS $4, R0
+	BGE  quads
+rest:
+	ADDS $4, R0
+	BEQ  done
+	B    singles
+strided:
+	CMP  $4, R9
+	BNE  singles
+columns:
+	FMOVD 0(R1), F24
+	FMOVS 8(R1), F25
+	ADD  R10, R1
+	FMOVQ 0(R11), F28
+	WORD $0x4f981380 // fmla v0.4s, v28.4s, v24.s[0]
+	WORD $0x4fb81381 // fmla v1.4s, v28.4s, v24.s[1]
+	WORD $0x4f991382 // fmla v2.4s, v28.4s, v25.s[0]
+	ADD  $64, R11
 	SUBS $1, R0
-	BNE  loop
+	BNE  columns
+	B    done
+singles:
+	VLD1 (R11), [V28.S4]
+	ADD  $64, R11
+	VLD1R.P (R1)(R10), [V24.S4]
+	VFMLA V28.S4, V24.S4, V0.S4
+	VLD1R.P (R2)(R10), [V25.S4]
+	VFMLA V28.S4, V25.S4, V1.S4
+	VLD1R.P (R3)(R10), [V24.S4]
+	VFMLA V28.S4, V24.S4, V2.S4
+	SUBS $1, R0
+	BNE  singles
+done:
 	VST1 [V0.S4], (R12)
 	ADD  R13, R12
 	VST1 [V1.S4], (R12)
@@ -135,7 +260,6 @@ TEXT ·tile4x4NEON(SB), NOSPLIT, $0-72
 	MOVD c+40(FP), R12
 	MOVD ldc+48(FP), R13
 	MOVD acc+64(FP), R15
-	MOVD $48, R16
 	ADD  R9, R1, R2
 	ADD  R9, R2, R3
 	ADD  R9, R3, R4
@@ -144,7 +268,7 @@ TEXT ·tile4x4NEON(SB), NOSPLIT, $0-72
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
 	VEOR V3.B16, V3.B16, V3.B16
-	B    loop
+	B    begin
 add:
 	MOVD R12, R14
 	VLD1 (R14), [V0.S4]
@@ -155,19 +279,72 @@ add:
 	ADD  R13, R14
 	VLD1 (R14), [V3.S4]
 	ADD  R13, R14
-loop:
-	VLD1 (R11), [V24.S4]
-	ADD  R16, R11
-	VLD1R.P (R1)(R10), [V27.S4]
-	VFMLA V24.S4, V27.S4, V0.S4
-	VLD1R.P (R2)(R10), [V28.S4]
-	VFMLA V24.S4, V28.S4, V1.S4
-	VLD1R.P (R3)(R10), [V27.S4]
-	VFMLA V24.S4, V27.S4, V2.S4
-	VLD1R.P (R4)(R10), [V28.S4]
-	VFMLA V24.S4, V28.S4, V3.S4
+begin:
+	CMP  $4, R10
+	BNE  strided
+	SUBS $4, R0
+	BLT  rest
+quads:
+	FMOVQ.P 16(R1), F24
+	FMOVQ.P 16(R2), F25
+	FMOVQ.P 16(R3), F26
+	FMOVQ.P 16(R4), F27
+	FMOVQ 0(R11), F30
+	WORD $0x4f9813c0 // fmla v0.4s, v30.4s, v24.s[0]
+	WORD $0x4f9913c1 // fmla v1.4s, v30.4s, v25.s[0]
+	WORD $0x4f9a13c2 // fmla v2.4s, v30.4s, v26.s[0]
+	WORD $0x4f9b13c3 // fmla v3.4s, v30.4s, v27.s[0]
+	FMOVQ 64(R11), F31
+	WORD $0x4fb813e0 // fmla v0.4s, v31.4s, v24.s[1]
+	WORD $0x4fb913e1 // fmla v1.4s, v31.4s, v25.s[1]
+	WORD $0x4fba13e2 // fmla v2.4s, v31.4s, v26.s[1]
+	WORD $0x4fbb13e3 // fmla v3.4s, v31.4s, v27.s[1]
+	FMOVQ 128(R11), F30
+	WORD $0x4f981bc0 // fmla v0.4s, v30.4s, v24.s[2]
+	WORD $0x4f991bc1 // fmla v1.4s, v30.4s, v25.s[2]
+	WORD $0x4f9a1bc2 // fmla v2.4s, v30.4s, v26.s[2]
+	WORD $0x4f9b1bc3 // fmla v3.4s, v30.4s, v27.s[2]
+	FMOVQ 192(R11), F31
+	WORD $0x4fb81be0 // fmla v0.4s, v31.4s, v24.s[3]
+	WORD $0x4fb91be1 // fmla v1.4s, v31.4s, v25.s[3]
+	WORD $0x4fba1be2 // fmla v2.4s, v31.4s, v26.s[3]
+	WORD $0x4fbb1be3 // fmla v3.4s, v31.4s, v27.s[3]
+	ADD  $256, R11
+	SUBS $4, R0
+	BGE  quads
+rest:
+	ADDS $4, R0
+	BEQ  done
+	B    singles
+strided:
+	CMP  $4, R9
+	BNE  singles
+columns:
+	FMOVQ 0(R1), F24
+	ADD  R10, R1
+	FMOVQ 0(R11), F28
+	WORD $0x4f981380 // fmla v0.4s, v28.4s, v24.s[0]
+	WORD $0x4fb81381 // fmla v1.4s, v28.4s, v24.s[1]
+	WORD $0x4f981b82 // fmla v2.4s, v28.4s, v24.s[2]
+	WORD $0x4fb81b83 // fmla v3.4s, v28.4s, v24.s[3]
+	ADD  $64, R11
 	SUBS $1, R0
-	BNE  loop
+	BNE  columns
+	B    done
+singles:
+	VLD1 (R11), [V28.S4]
+	ADD  $64, R11
+	VLD1R.P (R1)(R10), [V24.S4]
+	VFMLA V28.S4, V24.S4, V0.S4
+	VLD1R.P (R2)(R10), [V25.S4]
+	VFMLA V28.S4, V25.S4, V1.S4
+	VLD1R.P (R3)(R10), [V24.S4]
+	VFMLA V28.S4, V24.S4, V2.S4
+	VLD1R.P (R4)(R10), [V25.S4]
+	VFMLA V28.S4, V25.S4, V3.S4
+	SUBS $1, R0
+	BNE  singles
+done:
 	VST1 [V0.S4], (R12)
 	ADD  R13, R12
 	VST1 [V1.S4], (R12)
@@ -188,7 +365,6 @@ TEXT ·tile5x4NEON(SB), NOSPLIT, $0-72
 	MOVD c+40(FP), R12
 	MOVD ldc+48(FP), R13
 	MOVD acc+64(FP), R15
-	MOVD $48, R16
 	ADD  R9, R1, R2
 	ADD  R9, R2, R3
 	ADD  R9, R3, R4
@@ -199,7 +375,7 @@ TEXT ·tile5x4NEON(SB), NOSPLIT, $0-72
 	VEOR V2.B16, V2.B16, V2.B16
 	VEOR V3.B16, V3.B16, V3.B16
 	VEOR V4.B16, V4.B16, V4.B16
-	B    loop
+	B    begin
 add:
 	MOVD R12, R14
 	VLD1 (R14), [V0.S4]
@@ -212,21 +388,81 @@ add:
 	ADD  R13, R14
 	VLD1 (R14), [V4.S4]
 	ADD  R13, R14
-loop:
-	VLD1 (R11), [V24.S4]
-	ADD  R16, R11
-	VLD1R.P (R1)(R10), [V27.S4]
-	VFMLA V24.S4, V27.S4, V0.S4
-	VLD1R.P (R2)(R10), [V28.S4]
-	VFMLA V24.S4, V28.S4, V1.S4
-	VLD1R.P (R3)(R10), [V27.S4]
-	VFMLA V24.S4, V27.S4, V2.S4
-	VLD1R.P (R4)(R10), [V28.S4]
-	VFMLA V24.S4, V28.S4, V3.S4
-	VLD1R.P (R5)(R10), [V27.S4]
-	VFMLA V24.S4, V27.S4, V4.S4
+begin:
+	CMP  $4, R10
+	BNE  strided
+	SUBS $4, R0
+	BLT  rest
+quads:
+	FMOVQ.P 16(R1), F24
+	FMOVQ.P 16(R2), F25
+	FMOVQ.P 16(R3), F26
+	FMOVQ.P 16(R4), F27
+	FMOVQ.P 16(R5), F28
+	FMOVQ 0(R11), F30
+	WORD $0x4f9813c0 // fmla v0.4s, v30.4s, v24.s[0]
+	WORD $0x4f9913c1 // fmla v1.4s, v30.4s, v25.s[0]
+	WORD $0x4f9a13c2 // fmla v2.4s, v30.4s, v26.s[0]
+	WORD $0x4f9b13c3 // fmla v3.4s, v30.4s, v27.s[0]
+	WORD $0x4f9c13c4 // fmla v4.4s, v30.4s, v28.s[0]
+	FMOVQ 64(R11), F31
+	WORD $0x4fb813e0 // fmla v0.4s, v31.4s, v24.s[1]
+	WORD $0x4fb913e1 // fmla v1.4s, v31.4s, v25.s[1]
+	WORD $0x4fba13e2 // fmla v2.4s, v31.4s, v26.s[1]
+	WORD $0x4fbb13e3 // fmla v3.4s, v31.4s, v27.s[1]
+	WORD $0x4fbc13e4 // fmla v4.4s, v31.4s, v28.s[1]
+	FMOVQ 128(R11), F30
+	WORD $0x4f981bc0 // fmla v0.4s, v30.4s, v24.s[2]
+	WORD $0x4f991bc1 // fmla v1.4s, v30.4s, v25.s[2]
+	WORD $0x4f9a1bc2 // fmla v2.4s, v30.4s, v26.s[2]
+	WORD $0x4f9b1bc3 // fmla v3.4s, v30.4s, v27.s[2]
+	WORD $0x4f9c1bc4 // fmla v4.4s, v30.4s, v28.s[2]
+	FMOVQ 192(R11), F31
+	WORD $0x4fb81be0 // fmla v0.4s, v31.4s, v24.s[3]
+	WORD $0x4fb91be1 // fmla v1.4s, v31.4s, v25.s[3]
+	WORD $0x4fba1be2 // fmla v2.4s, v31.4s, v26.s[3]
+	WORD $0x4fbb1be3 // fmla v3.4s, v31.4s, v27.s[3]
+	WORD $0x4fbc1be4 // fmla v4.4s, v31.4s, v28.s[3]
+	ADD  $256, R11
+	SUBS $4, R0
+	BGE  quads
+rest:
+	ADDS $4, R0
+	BEQ  done
+	B    singles
+strided:
+	CMP  $4, R9
+	BNE  singles
+columns:
+	FMOVQ 0(R1), F24
+	FMOVS 16(R1), F25
+	ADD  R10, R1
+	FMOVQ 0(R11), F28
+	WORD $0x4f981380 // fmla v0.4s, v28.4s, v24.s[0]
+	WORD $0x4fb81381 // fmla v1.4s, v28.4s, v24.s[1]
+	WORD $0x4f981b82 // fmla v2.4s, v28.4s, v24.s[2]
+	WORD $0x4fb81b83 // fmla v3.4s, v28.4s, v24.s[3]
+	WORD $0x4f991384 // fmla v4.4s, v28.4s, v25.s[0]
+	ADD  $64, R11
 	SUBS $1, R0
-	BNE  loop
+	BNE  columns
+	B    done
+singles:
+	VLD1 (R11), [V28.S4]
+	ADD  $64, R11
+	VLD1R.P (R1)(R10), [V24.S4]
+	VFMLA V28.S4, V24.S4, V0.S4
+	VLD1R.P (R2)(R10), [V25.S4]
+	VFMLA V28.S4, V25.S4, V1.S4
+	VLD1R.P (R3)(R10), [V24.S4]
+	VFMLA V28.S4, V24.S4, V2.S4
+	VLD1R.P (R4)(R10), [V25.S4]
+	VFMLA V28.S4, V25.S4, V3.S4
+	VLD1R.P (R5)(R10), [V24.S4]
+	VFMLA V28.S4, V24.S4, V4.S4
+	SUBS $1, R0
+	BNE  singles
+done:
 	VST1 [V0.S4], (R12)
 	ADD  R13, R12
 	VST1 [V1.S4], (R12)
@@ -249,7 +485,6 @@ TEXT ·tile6x4NEON(SB), NOSPLIT, $0-72
 	MOVD c+40(FP), R12
 	MOVD ldc+48(FP), R13
 	MOVD acc+64(FP), R15
-	MOVD $48, R16
 	ADD  R9, R1, R2
 	ADD  R9, R2, R3
 	ADD  R9, R3, R4
@@ -262,7 +497,7 @@ TEXT ·tile6x4NEON(SB), NOSPLIT, $0-72
 	VEOR V3.B16, V3.B16, V3.B16
 	VEOR V4.B16, V4.B16, V4.B16
 	VEOR V5.B16, V5.B16, V5.B16
-	B    loop
+	B    begin
 add:
 	MOVD R12, R14
 	VLD1 (R14), [V0.S4]
@@ -277,23 +512,89 @@ add:
 	ADD  R13, R14
 	VLD1 (R14), [V5.S4]
 	ADD  R13, R14
-loop:
-	VLD1 (R11), [V24.S4]
-	ADD  R16, R11
-	VLD1R.P (R1)(R10), [V27.S4]
-	VFMLA V24.S4, V27.S4, V0.S4
-	VLD1R.P (R2)(R10), [V28.S4]
-	VFMLA V24.S4, V28.S4, V1.S4
-	VLD1R.P (R3)(R10), [V27.S4]
-	VFMLA V24.S4, V27.S4, V2.S4
-	VLD1R.P (R4)(R10), [V28.S4]
-	VFMLA V24.S4, V28.S4, V3.S4
-	VLD1R.P (R5)(R10), [V27.S4]
-	VFMLA V24.S4, V27.S4, V4.S4
-	VLD1R.P (R6)(R10), [V28.S4]
-	VFMLA V24.S4, V28.S4, V5.S4
+begin:
+	CMP  $4, R10
+	BNE  strided
+	SUBS $4, R0
+	BLT  rest
+quads:
+	FMOVQ.P 16(R1), F24
+	FMOVQ.P 16(R2), F25
+	FMOVQ.P 16(R3), F26
+	FMOVQ.P 16(R4), F27
+	FMOVQ.P 16(R5), F28
+	FMOVQ.P 16(R6), F29
+	FMOVQ 0(R11), F30
+	WORD $0x4f9813c0 // fmla v0.4s, v30.4s, v24.s[0]
+	WORD $0x4f9913c1 // fmla v1.4s, v30.4s, v25.s[0]
+	WORD $0x4f9a13c2 // fmla v2.4s, v30.4s, v26.s[0]
+	WORD $0x4f9b13c3 // fmla v3.4s, v30.4s, v27.s[0]
+	WORD $0x4f9c13c4 // fmla v4.4s, v30.4s, v28.s[0]
+	WORD $0x4f9d13c5 // fmla v5.4s, v30.4s, v29.s[0]
+	FMOVQ 64(R11), F31
+	WORD $0x4fb813e0 // fmla v0.4s, v31.4s, v24.s[1]
+	WORD $0x4fb913e1 // fmla v1.4s, v31.4s, v25.s[1]
+	WORD $0x4fba13e2 // fmla v2.4s, v31.4s, v26.s[1]
+	WORD $0x4fbb13e3 // fmla v3.4s, v31.4s, v27.s[1]
+	WORD $0x4fbc13e4 // fmla v4.4s, v31.4s, v28.s[1]
+	WORD $0x4fbd13e5 // fmla v5.4s, v31.4s, v29.s[1]
+	FMOVQ 128(R11), F30
+	WORD $0x4f981bc0 // fmla v0.4s, v30.4s, v24.s[2]
+	WORD $0x4f991bc1 // fmla v1.4s, v30.4s, v25.s[2]
+	WORD $0x4f9a1bc2 // fmla v2.4s, v30.4s, v26.s[2]
+	WORD $0x4f9b1bc3 // fmla v3.4s, v30.4s, v27.s[2]
+	WORD $0x4f9c1bc4 // fmla v4.4s, v30.4s, v28.s[2]
+	WORD $0x4f9d1bc5 // fmla v5.4s, v30.4s, v29.s[2]
+	FMOVQ 192(R11), F31
+	WORD $0x4fb81be0 // fmla v0.4s, v31.4s, v24.s[3]
+	WORD $0x4fb91be1 // fmla v1.4s, v31.4s, v25.s[3]
+	WORD $0x4fba1be2 // fmla v2.4s, v31.4s, v26.s[3]
+	WORD $0x4fbb1be3 // fmla v3.4s, v31.4s, v27.s[3]
+	WORD $0x4fbc1be4 // fmla v4.4s, v31.4s, v28.s[3]
+	WORD $0x4fbd1be5 // fmla v5.4s, v31.4s, v29.s[3]
+	ADD  $256, R11
+	SUBS $4, R0
+	BGE  quads
+rest:
+	ADDS $4, R0
+	BEQ  done
+	B    singles
+strided:
+	CMP  $4, R9
+	BNE  singles
+columns:
+	FMOVQ 0(R1), F24
+	FMOVD 16(R1), F25
+	ADD  R10, R1
+	FMOVQ 0(R11), F28
+	WORD $0x4f981380 // fmla v0.4s, v28.4s, v24.s[0]
+	WORD $0x4fb81381 // fmla v1.4s, v28.4s, v24.s[1]
+	WORD $0x4f981b82 // fmla v2.4s, v28.4s, v24.s[2]
+	WORD $0x4fb81b83 // fmla v3.4s, v28.4s, v24.s[3]
+	WORD $0x4f991384 // fmla v4.4s, v28.4s, v25.s[0]
+	WORD $0x4fb91385 // fmla v5.4s, v28.4s, v25.s[1]
+	ADD  $64, R11
 	SUBS $1, R0
-	BNE  loop
+	BNE  columns
+	B    done
+singles:
+	VLD1 (R11), [V28.S4]
+	ADD  $64, R11
+	VLD1R.P (R1)(R10), [V24.S4]
+	VFMLA V28.S4, V24.S4, V0.S4
+	VLD1R.P (R2)(R10), [V25.S4]
+	VFMLA V28.S4, V25.S4, V1.S4
+	VLD1R.P (R3)(R10), [V24.S4]
+	VFMLA V28.S4, V24.S4, V2.S4
+	VLD1R.P (R4)(R10), [V25.S4]
+	VFMLA V28.S4, V25.S4, V3.S4
+	VLD1R.P (R5)(R10), [V24.S4]
+	VFMLA V28.S4, V24.S4, V4.S4
+	VLD1R.P (R6)(R10), [V25.S4]
+	VFMLA V28.S4, V25.S4, V5.S4
+	SUBS $1, R0
+	BNE  singles
+done:
 	VST1 [V0.S4], (R12)
 	ADD  R13, R12
 	VST1 [V1.S4], (R12)
@@ -305,168 +606,6 @@ loop:
 	VST1 [V4.S4], (R12)
 	ADD  R13, R12
 	VST1 [V5.S4], (R12)
-	ADD  R13, R12
-	RET
-
-// A tile of 7×4.
-TEXT ·tile7x4NEON(SB), NOSPLIT, $0-72
-	MOVD k+0(FP), R0
-	MOVD a+8(FP), R1
-	MOVD ars+16(FP), R9
-	MOVD acs+24(FP), R10
-	MOVD b+32(FP), R11
-	MOVD c+40(FP), R12
-	MOVD ldc+48(FP), R13
-	MOVD acc+64(FP), R15
-	MOVD $48, R16
-	ADD  R9, R1, R2
-	ADD  R9, R2, R3
-	ADD  R9, R3, R4
-	ADD  R9, R4, R5
-	ADD  R9, R5, R6
-	ADD  R9, R6, R7
-	CBNZ R15, add
-	VEOR V0.B16, V0.B16, V0.B16
-	VEOR V1.B16, V1.B16, V1.B16
-	VEOR V2.B16, V2.B16, V2.B16
-	VEOR V3.B16, V3.B16, V3.B16
-	VEOR V4.B16, V4.B16, V4.B16
-	VEOR V5.B16, V5.B16, V5.B16
-	VEOR V6.B16, V6.B16, V6.B16
-	B    loop
-add:
-	MOVD R12, R14
-	VLD1 (R14), [V0.S4]
-	ADD  R13, R14
-	VLD1 (R14), [V1.S4]
-	ADD  R13, R14
-	VLD1 (R14), [V2.S4]
-	ADD  R13, R14
-	VLD1 (R14), [V3.S4]
-	ADD  R13, R14
-	VLD1 (R14), [V4.S4]
-	ADD  R13, R14
-	VLD1 (R14), [V5.S4]
-	ADD  R13, R14
-	VLD1 (R14), [V6.S4]
-	ADD  R13, R14
-loop:
-	VLD1 (R11), [V24.S4]
-	ADD  R16, R11
-	VLD1R.P (R1)(R10), [V27.S4]
-	VFMLA V24.S4, V27.S4, V0.S4
-	VLD1R.P (R2)(R10), [V28.S4]
-	VFMLA V24.S4, V28.S4, V1.S4
-	VLD1R.P (R3)(R10), [V27.S4]
-	VFMLA V24.S4, V27.S4, V2.S4
-	VLD1R.P (R4)(R10), [V28.S4]
-	VFMLA V24.S4, V28.S4, V3.S4
-	VLD1R.P (R5)(R10), [V27.S4]
-	VFMLA V24.S4, V27.S4, V4.S4
-	VLD1R.P (R6)(R10), [V28.S4]
-	VFMLA V24.S4, V28.S4, V5.S4
-	VLD1R.P (R7)(R10), [V27.S4]
-	VFMLA V24.S4, V27.S4, V6.S4
-	SUBS $1, R0
-	BNE  loop
-	VST1 [V0.S4], (R12)
-	ADD  R13, R12
-	VST1 [V1.S4], (R12)
-	ADD  R13, R12
-	VST1 [V2.S4], (R12)
-	ADD  R13, R12
-	VST1 [V3.S4], (R12)
-	ADD  R13, R12
-	VST1 [V4.S4], (R12)
-	ADD  R13, R12
-	VST1 [V5.S4], (R12)
-	ADD  R13, R12
-	VST1 [V6.S4], (R12)
-	ADD  R13, R12
-	RET
-
-// A tile of 8×4.
-TEXT ·tile8x4NEON(SB), NOSPLIT, $0-72
-	MOVD k+0(FP), R0
-	MOVD a+8(FP), R1
-	MOVD ars+16(FP), R9
-	MOVD acs+24(FP), R10
-	MOVD b+32(FP), R11
-	MOVD c+40(FP), R12
-	MOVD ldc+48(FP), R13
-	MOVD acc+64(FP), R15
-	MOVD $48, R16
-	ADD  R9, R1, R2
-	ADD  R9, R2, R3
-	ADD  R9, R3, R4
-	ADD  R9, R4, R5
-	ADD  R9, R5, R6
-	ADD  R9, R6, R7
-	ADD  R9, R7, R8
-	CBNZ R15, add
-	VEOR V0.B16, V0.B16, V0.B16
-	VEOR V1.B16, V1.B16, V1.B16
-	VEOR V2.B16, V2.B16, V2.B16
-	VEOR V3.B16, V3.B16, V3.B16
-	VEOR V4.B16, V4.B16, V4.B16
-	VEOR V5.B16, V5.B16, V5.B16
-	VEOR V6.B16, V6.B16, V6.B16
-	VEOR V7.B16, V7.B16, V7.B16
-	B    loop
-add:
-	MOVD R12, R14
-	VLD1 (R14), [V0.S4]
-	ADD  R13, R14
-	VLD1 (R14), [V1.S4]
-	ADD  R13, R14
-	VLD1 (R14), [V2.S4]
-	ADD  R13, R14
-	VLD1 (R14), [V3.S4]
-	ADD  R13, R14
-	VLD1 (R14), [V4.S4]
-	ADD  R13, R14
-	VLD1 (R14), [V5.S4]
-	ADD  R13, R14
-	VLD1 (R14), [V6.S4]
-	ADD  R13, R14
-	VLD1 (R14), [V7.S4]
-	ADD  R13, R14
-loop:
-	VLD1 (R11), [V24.S4]
-	ADD  R16, R11
-	VLD1R.P (R1)(R10), [V27.S4]
-	VFMLA V24.S4, V27.S4, V0.S4
-	VLD1R.P (R2)(R10), [V28.S4]
-	VFMLA V24.S4, V28.S4, V1.S4
-	VLD1R.P (R3)(R10), [V27.S4]
-	VFMLA V24.S4, V27.S4, V2.S4
-	VLD1R.P (R4)(R10), [V28.S4]
-	VFMLA V24.S4, V28.S4, V3.S4
-	VLD1R.P (R5)(R10), [V27.S4]
-	VFMLA V24.S4, V27.S4, V4.S4
-	VLD1R.P (R6)(R10), [V28.S4]
-	VFMLA V24.S4, V28.S4, V5.S4
-	VLD1R.P (R7)(R10), [V27.S4]
-	VFMLA V24.S4, V27.S4, V6.S4
-	VLD1R.P (R8)(R10), [V28.S4]
-	VFMLA V24.S4, V28.S4, V7.S4
-	SUBS $1, R0
-	BNE  loop
-	VST1 [V0.S4], (R12)
-	ADD  R13, R12
-	VST1 [V1.S4], (R12)
-	ADD  R13, R12
-	VST1 [V2.S4], (R12)
-	ADD  R13, R12
-	VST1 [V3.S4], (R12)
-	ADD  R13, R12
-	VST1 [V4.S4], (R12)
-	ADD  R13, R12
-	VST1 [V5.S4], (R12)
-	ADD  R13, R12
-	VST1 [V6.S4], (R12)
-	ADD  R13, R12
-	VST1 [V7.S4], (R12)
 	ADD  R13, R12
 	RET
 
@@ -480,23 +619,67 @@ TEXT ·tile1x8NEON(SB), NOSPLIT, $0-72
 	MOVD c+40(FP), R12
 	MOVD ldc+48(FP), R13
 	MOVD acc+64(FP), R15
-	MOVD $48, R16
 	CBNZ R15, add
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
-	B    loop
+	B    begin
 add:
 	MOVD R12, R14
 	VLD1 (R14), [V0.S4, V1.S4]
 	ADD  R13, R14
-loop:
-	VLD1 (R11), [V24.S4, V25.S4]
-	ADD  R16, R11
-	VLD1R.P (R1)(R10), [V27.S4]
-	VFMLA V24.S4, V27.S4, V0.S4
-	VFMLA V25.S4, V27.S4, V1.S4
+begin:
+	CMP  $4, R10
+	BNE  strided
+	SUBS $4, R0
+	BLT  rest
+quads:
+	FMOVQ.P 16(R1), F24
+	FMOVQ 0(R11), F30
+	WORD $0x4f9813c0 // fmla v0.4s, v30.4s, v24.s[0]
+	FMOVQ 16(R11), F31
+	WORD $0x4f9813e1 // fmla v1.4s, v31.4s, v24.s[0]
+	FMOVQ 64(R11), F30
+	WORD $0x4fb813c0 // fmla v0.4s, v30.4s, v24.s[1]
+	FMOVQ 80(R11), F31
+	WORD $0x4fb813e1 // fmla v1.4s, v31.4s, v24.s[1]
+	FMOVQ 128(R11), F30
+	WORD $0x4f981bc0 // fmla v0.4s, v30.4s, v24.s[2]
+	FMOVQ 144(R11), F31
+	WORD $0x4f981be1 // fmla v1.4s, v31.4s, v24.s[2]
+	FMOVQ 192(R11), F30
+	WORD $0x4fb81bc0 // fmla v0.4s, v30.4s, v24.s[3]
+	FMOVQ 208(R11), F31
+	WORD $0x4fb81be1 // fmla v1.4s, v31.4s, v24.s[3]
+	ADD  $256, R11
+	SUBS $4, R0
+	BGE  quads
+rest:
+	ADDS $4, R0
+	BEQ  done
+	B    singles
+strided:
+	CMP  $4, R9
+	BNE  singles
+columns:
+	FMOVS 0(R1), F24
+	ADD  R10, R1
+	FMOVQ 0(R11), F28
+	WORD $0x4f981380 // fmla v0.4s, v28.4s, v24.s[0]
+	FMOVQ 16(R11), F29
+	WORD $0x4f9813a1 // fmla v1.4s, v29.4s, v24.s[0]
+	ADD  $64, R11
 	SUBS $1, R0
-	BNE  loop
+	BNE  columns
+	B    done
+singles:
+	VLD1 (R11), [V28.S4, V29.S4]
+	ADD  $64, R11
+	VLD1R.P (R1)(R10), [V24.S4]
+	VFMLA V28.S4, V24.S4, V0.S4
+	VFMLA V29.S4, V24.S4, V1.S4
+	SUBS $1, R0
+	BNE  singles
+done:
 	VST1 [V0.S4, V1.S4], (R12)
 	ADD  R13, R12
 	RET
@@ -511,31 +694,86 @@ TEXT ·tile2x8NEON(SB), NOSPLIT, $0-72
 	MOVD c+40(FP), R12
 	MOVD ldc+48(FP), R13
 	MOVD acc+64(FP), R15
-	MOVD $48, R16
 	ADD  R9, R1, R2
 	CBNZ R15, add
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
 	VEOR V3.B16, V3.B16, V3.B16
-	B    loop
+	B    begin
 add:
 	MOVD R12, R14
 	VLD1 (R14), [V0.S4, V1.S4]
 	ADD  R13, R14
 	VLD1 (R14), [V2.S4, V3.S4]
 	ADD  R13, R14
-loop:
-	VLD1 (R11), [V24.S4, V25.S4]
-	ADD  R16, R11
-	VLD1R.P (R1)(R10), [V27.S4]
-	VFMLA V24.S4, V27.S4, V0.S4
-	VFMLA V25.S4, V27.S4, V1.S4
-	VLD1R.P (R2)(R10), [V28.S4]
-	VFMLA V24.S4, V28.S4, V2.S4
-	VFMLA V25.S4, V28.S4, V3.S4
+begin:
+	CMP  $4, R10
+	BNE  strided
+	SUBS $4, R0
+	BLT  rest
+quads:
+	FMOVQ.P 16(R1), F24
+	FMOVQ.P 16(R2), F25
+	FMOVQ 0(R11), F30
+	WORD $0x4f9813c0 // fmla v0.4s, v30.4s, v24.s[0]
+	WORD $0x4f9913c2 // fmla v2.4s, v30.4s, v25.s[0]
+	FMOVQ 16(R11), F31
+	WORD $0x4f9813e1 // fmla v1.4s, v31.4s, v24.s[0]
+	WORD $0x4f9913e3 // fmla v3.4s, v31.4s, v25.s[0]
+	FMOVQ 64(R11), F30
+	WORD $0x4fb813c0 // fmla v0.4s, v30.4s, v24.s[1]
+	WORD $0x4fb913c2 // fmla v2.4s, v30.4s, v25.s[1]
+	FMOVQ 80(R11), F31
+	WORD $0x4fb813e1 // fmla v1.4s, v31.4s, v24.s[1]
+	WORD $0x4fb913e3 // fmla v3.4s, v31.4s, v25.s[1]
+	FMOVQ 128(R11), F30
+	WORD $0x4f981bc0 // fmla v0.4s, v30.4s, v24.s[2]
+	WORD $0x4f991bc2 // fmla v2.4s, v30.4s, v25.s[2]
+	FMOVQ 144(R11), F31
+	WORD $0x4f981be1 // fmla v1.4s, v31.4s, v24.s[2]
+	WORD $0x4f991be3 // fmla v3.4s, v31.4s, v25.s[2]
+	FMOVQ 192(R11), F30
+	WORD $0x4fb81bc0 // fmla v0.4s, v30.4s, v24.s[3]
+	WORD $0x4fb91bc2 // fmla v2.4s, v30.4s, v25.s[3]
+	FMOVQ 208(R11), F31
+	WORD $0x4fb81be1 // fmla v1.4s, v31.4s, v24.s[3]
+	WORD $0x4fb91be3 // fmla v3.4s, v31.4s, v25.s[3]
+	ADD  $256, R11
+	SUBS $4, R0
+	BGE  quads
+rest:
+	ADDS $4, R0
+	BEQ  done
+	B    singles
+strided:
+	CMP  $4, R9
+	BNE  singles
+columns:
+	FMOVD 0(R1), F24
+	ADD  R10, R1
+	FMOVQ 0(R11), F28
+	WORD $0x4f981380 // fmla v0.4s, v28.4s, v24.s[0]
+	WORD $0x4fb81382 // fmla v2.4s, v28.4s, v24.s[1]
+	FMOVQ 16(R11), F29
+	WORD $0x4f9813a1 // fmla v1.4s, v29.4s, v24.s[0]
+	WORD $0x4fb813a3 // fmla v3.4s, v29.4s, v24.s[1]
+	ADD  $64, R11
 	SUBS $1, R0
-	BNE  loop
+	BNE  columns
+	B    done
+singles:
+	VLD1 (R11), [V28.S4, V29.S4]
+	ADD  $64, R11
+	VLD1R.P (R1)(R10), [V24.S4]
+	VFMLA V28.S4, V24.S4, V0.S4
+	VFMLA V29.S4, V24.S4, V1.S4
+	VLD1R.P (R2)(R10), [V25.S4]
+	VFMLA V28.S4, V25.S4, V2.S4
+	VFMLA V29.S4, V25.S4, V3.S4
+	SUBS $1, R0
+	BNE  singles
+done:
 	VST1 [V0.S4, V1.S4], (R12)
 	ADD  R13, R12
 	VST1 [V2.S4, V3.S4], (R12)
@@ -552,7 +790,6 @@ TEXT ·tile3x8NEON(SB), NOSPLIT, $0-72
 	MOVD c+40(FP), R12
 	MOVD ldc+48(FP), R13
 	MOVD acc+64(FP), R15
-	MOVD $48, R16
 	ADD  R9, R1, R2
 	ADD  R9, R2, R3
 	CBNZ R15, add
@@ -562,7 +799,7 @@ TEXT ·tile3x8NEON(SB), NOSPLIT, $0-72
 	VEOR V3.B16, V3.B16, V3.B16
 	VEOR V4.B16, V4.B16, V4.B16
 	VEOR V5.B16, V5.B16, V5.B16
-	B    loop
+	B    begin
 add:
 	MOVD R12, R14
 	VLD1 (R14), [V0.S4, V1.S4]
@@ -571,20 +808,88 @@ add:
 	ADD  R13, R14
 	VLD1 (R14), [V4.S4, V5.S4]
 	ADD  R13, R14
-loop:
-	VLD1 (R11), [V24.S4, V25.S4]
-	ADD  R16, R11
-	VLD1R.P (R1)(R10), [V27.S4]
-	VFMLA V24.S4, V27.S4, V0.S4
-	VFMLA V25.S4, V27.S4, V1.S4
-	VLD1R.P (R2)(R10), [V28.S4]
-	VFMLA V24.S4, V28.S4, V2.S4
-	VFMLA V25.S4, V28.S4, V3.S4
-	VLD1R.P (R3)(R10), [V27.S4]
-	VFMLA V24.S4, V27.S4, V4.S4
-	VFMLA V25.S4, V27.S4, V5.S4
+begin:
+	CMP  $4, R10
+	BNE  strided
+	SUBS $4, R0
+	BLT  rest
+quads:
+	FMOVQ.P 16(R1), F24
+	FMOVQ.P 16(R2), F25
+	FMOVQ.P 16(R3), F26
+	FMOVQ 0(R11), F30
+	WORD $0x4f9813c0 // fmla v0.4s, v30.4s, v24.s[0]
+	WORD $0x4f9913c2 // fmla v2.4s, v30.4s, v25.s[0]
+	WORD $0x4f9a13c4 // fmla v4.4s, v30.4s, v26.s[0]
+	FMOVQ 16(R11), F31
+	WORD $0x4f9813e1 // fmla v1.4s, v31.4s, v24.s[0]
+	WORD $0x4f9913e3 // fmla v3.4s, v31.4s, v25.s[0]
+	WORD $0x4f9a13e5 // fmla v5.4s, v31.4s, v26.s[0]
+	FMOVQ 64(R11), F30
+	WORD $0x4fb813c0 // fmla v0.4s, v30.4s, v24.s[1]
+	WORD $0x4fb913c2 // fmla v2.4s, v30.4s, v25.s[1]
+	WORD $0x4fba13c4 // fmla v4.4s, v30.4s, v26.s[1]
+	FMOVQ 80(R11), F31
+	WORD $0x4fb813e1 // fmla v1.4s, v31.4s, v24.s[1]
+	WORD $0x4fb913e3 // fmla v3.4s, v31.4s, v25.s[1]
+	WORD $0x4fba13e5 // fmla v5.4s, v31.4s, v26.s[1]
+	FMOVQ 128(R11), F30
+	WORD $0x4f981bc0 // fmla v0.4s, v30.4s, v24.s[2]
+	WORD $0x4f991bc2 // fmla v2.4s, v30.4s, v25.s[2]
+	WORD $0x4f9a1bc4 // fmla v4.4s, v30.4s, v26.s[2]
+	FMOVQ 144(R11), F31
+	WORD $0x4f981be1 // fmla v1.4s, v31.4s, v24.s[2]
+	WORD $0x4f991be3 // fmla v3.4s, v31.4s, v25.s[2]
+	WORD $0x4f9a1be5 // fmla v5.4s, v31.4s, v26.s[2]
+	FMOVQ 192(R11), F30
+	WORD $0x4fb81bc0 // fmla v0.4s, v30.4s, v24.s[3]
+	WORD $0x4fb91bc2 // fmla v2.4s, v30.4s, v25.s[3]
+	WORD $0x4fba1bc4 // fmla v4.4s, v30.4s, v26.s[3]
+	FMOVQ 208(R11), F31
+	WORD $0x4fb81be1 // fmla v1.4s, v31.4s, v24.s[3]
+	WORD $0x4fb91be3 // fmla v3.4s, v31.4s, v25.s[3]
+	WORD $0x4fba1be5 // fmla v5.4s, v31.4s, v26.s[3]
+	ADD  $256, R11
+	SUBS $4, R0
+	BGE  quads
+rest:
+	ADDS $4, R0
+	BEQ  done
+	B    singles
+strided:
+	CMP  $4, R9
+	BNE  singles
+columns:
+	FMOVD 0(R1), F24
+	FMOVS 8(R1), F25
+	ADD  R10, R1
+	FMOVQ 0(R11), F28
+	WORD $0x4f981380 // fmla v0.4s, v28.4s, v24.s[0]
+	WORD $0x4fb81382 // fmla v2.4s, v28.4s, v24.s[1]
+	WORD $0x4f991384 // fmla v4.4s, v28.4s, v25.s[0]
+	FMOVQ 16(R11), F29
+	WORD $0x4f9813a1 // fmla v1.4s, v29.4s, v24.s[0]
+	WORD $0x4fb813a3 // fmla v3.4s, v29.4s, v24.s[1]
+	WORD $0x4f9913a5 // fmla v5.4s, v29.4s, v25.s[0]
+	ADD  $64, R11
 	SUBS $1, R0
-	BNE  loop
+	BNE  columns
+	B    done
+singles:
+	VLD1 (R11), [V28.S4, V29.S4]
+	ADD  $64, R11
+	VLD1R.P (R1)(R10), [V24.S4]
+	VFMLA V28.S4, V24.S4, V0.S4
+	VFMLA V29.S4, V24.S4, V1.S4
+	VLD1R.P (R2)(R10), [V25.S4]
+	VFMLA V28.S4, V25.S4, V2.S4
+	VFMLA V29.S4, V25.S4, V3.S4
+	VLD1R.P (R3)(R10), [V24.S4]
+	VFMLA V28.S4, V24.S4, V4.S4
+	VFMLA V29.S4, V24.S4, V5.S4
+	SUBS $1, R0
+	BNE  singles
+done:
 	VST1 [V0.S4, V1.S4], (R12)
 	ADD  R13, R12
 	VST1 [V2.S4, V3.S4], (R12)
@@ -603,7 +908,6 @@ TEXT ·tile4x8NEON(SB), NOSPLIT, $0-72
 	MOVD c+40(FP), R12
 	MOVD ldc+48(FP), R13
 	MOVD acc+64(FP), R15
-	MOVD $48, R16
 	ADD  R9, R1, R2
 	ADD  R9, R2, R3
 	ADD  R9, R3, R4
@@ -616,7 +920,7 @@ TEXT ·tile4x8NEON(SB), NOSPLIT, $0-72
 	VEOR V5.B16, V5.B16, V5.B16
 	VEOR V6.B16, V6.B16, V6.B16
 	VEOR V7.B16, V7.B16, V7.B16
-	B    loop
+	B    begin
 add:
 	MOVD R12, R14
 	VLD1 (R14), [V0.S4, V1.S4]
@@ -627,23 +931,101 @@ add:
 	ADD  R13, R14
 	VLD1 (R14), [V6.S4, V7.S4]
 	ADD  R13, R14
-loop:
-	VLD1 (R11), [V24.S4, V25.S4]
-	ADD  R16, R11
-	VLD1R.P (R1)(R10), [V27.S4]
-	VFMLA V24.S4, V27.S4, V0.S4
-	VFMLA V25.S4, V27.S4, V1.S4
-	VLD1R.P (R2)(R10), [V28.S4]
-	VFMLA V24.S4, V28.S4, V2.S4
-	VFMLA V25.S4, V28.S4, V3.S4
-	VLD1R.P (R3)(R10), [V27.S4]
-	VFMLA V24.S4, V27.S4, V4.S4
-	VFMLA V25.S4, V27.S4, V5.S4
-	VLD1R.P (R4)(R10), [V28.S4]
-	VFMLA V24.S4, V28.S4, V6.S4
-	VFMLA V25.S4, V28.S4, V7.S4
+begin:
+	CMP  $4, R10
+	BNE  strided
+	SUBS $4, R0
+	BLT  rest
+quads:
+	FMOVQ.P 16(R1), F24
+	FMOVQ.P 16(R2), F25
+	FMOVQ.P 16(R3), F26
+	FMOVQ.P 16(R4), F27
+	FMOVQ 0(R11), F30
+	WORD $0x4f9813c0 // fmla v0.4s, v30.4s, v24.s[0]
+	WORD $0x4f9913c2 // fmla v2.4s, v30.4s, v25.s[0]
+	WORD $0x4f9a13c4 // fmla v4.4s, v30.4s, v26.s[0]
+	WORD $0x4f9b13c6 // fmla v6.4s, v30.4s, v27.s[0]
+	FMOVQ 16(R11), F31
+	WORD $0x4f9813e1 // fmla v1.4s, v31.4s, v24.s[0]
+	WORD $0x4f9913e3 // fmla v3.4s, v31.4s, v25.s[0]
+	WORD $0x4f9a13e5 // fmla v5.4s, v31.4s, v26.s[0]
+	WORD $0x4f9b13e7 // fmla v7.4s, v31.4s, v27.s[0]
+	FMOVQ 64(R11), F30
+	WORD $0x4fb813c0 // fmla v0.4s, v30.4s, v24.s[1]
+	WORD $0x4fb913c2 // fmla v2.4s, v30.4s, v25.s[1]
+	WORD $0x4fba13c4 // fmla v4.4s, v30.4s, v26.s[1]
+	WORD $0x4fbb13c6 // fmla v6.4s, v30.4s, v27.s[1]
+	FMOVQ 80(R11), F31
+	WORD $0x4fb813e1 // fmla v1.4s, v31.4s, v24.s[1]
+	WORD $0x4fb913e3 // fmla v3.4s, v31.4s, v25.s[1]
+	WORD $0x4fba13e5 // fmla v5.4s, v31.4s, v26.s[1]
+	WORD $0x4fbb13e7 // fmla v7.4s, v31.4s, v27.s[1]
+	FMOVQ 128(R11), F30
+	WORD $0x4f981bc0 // fmla v0.4s, v30.4s, v24.s[2]
+	WORD $0x4f991bc2 // fmla v2.4s, v30.4s, v25.s[2]
+	WORD $0x4f9a1bc4 // fmla v4.4s, v30.4s, v26.s[2]
+	WORD $0x4f9b1bc6 // fmla v6.4s, v30.4s, v27.s[2]
+	FMOVQ 144(R11), F31
+	WORD $0x4f981be1 // fmla v1.4s, v31.4s, v24.s[2]
+	WORD $0x4f991be3 // fmla v3.4s, v31.4s, v25.s[2]
+	WORD $0x4f9a1be5 // fmla v5.4s, v31.4s, v26.s[2]
+	WORD $0x4f9b1be7 // fmla v7.4s, v31.4s, v27.s[2]
+	FMOVQ 192(R11), F30
+	WORD $0x4fb81bc0 // fmla v0.4s, v30.4s, v24.s[3]
+	WORD $0x4fb91bc2 // fmla v2.4s, v30.4s, v25.s[3]
+	WORD $0x4fba1bc4 // fmla v4.4s, v30.4s, v26.s[3]
+	WORD $0x4fbb1bc6 // fmla v6.4s, v30.4s, v27.s[3]
+	FMOVQ 208(R11), F31
+	WORD $0x4fb81be1 // fmla v1.4s, v31.4s, v24.s[3]
+	WORD $0x4fb91be3 // fmla v3.4s, v31.4s, v25.s[3]
+	WORD $0x4fba1be5 // fmla v5.4s, v31.4s, v26.s[3]
+	WORD $0x4fbb1be7 // fmla v7.4s, v31.4s, v27.s[3]
+	ADD  $256, R11
+	SUBS $4, R0
+	BGE  quads
+rest:
+	ADDS $4, R0
+	BEQ  done
+	B    singles
+strided:
+	CMP  $4, R9
+	BNE  singles
+columns:
+	FMOVQ 0(R1), F24
+	ADD  R10, R1
+	FMOVQ 0(R11), F28
+	WORD $0x4f981380 // fmla v0.4s, v28.4s, v24.s[0]
+	WORD $0x4fb81382 // fmla v2.4s, v28.4s, v24.s[1]
+	WORD $0x4f981b84 // fmla v4.4s, v28.4s, v24.s[2]
+	WORD $0x4fb81b86 // fmla v6.4s, v28.4s, v24.s[3]
+	FMOVQ 16(R11), F29
+	WORD $0x4f9813a1 // fmla v1.4s, v29.4s, v24.s[0]
+	WORD $0x4fb813a3 // fmla v3.4s, v29.4s, v24.s[1]
+	WORD $0x4f981ba5 // fmla v5.4s, v29.4s, v24.s[2]
+	WORD $0x4fb81ba7 // fmla v7.4s, v29.4s, v24.s[3]
+	ADD  $64, R11
 	SUBS $1, R0
-	BNE  loop
+	BNE  columns
+	B    done
+singles:
+	VLD1 (R11), [V28.S4, V29.S4]
+	ADD  $64, R11
+	VLD1R.P (R1)(R10), [V24.S4]
+	VFMLA V28.S4, V24.S4, V0.S4
+	VFMLA V29.S4, V24.S4, V1.S4
+	VLD1R.P (R2)(R10), [V25.S4]
+	VFMLA V28.S4, V25.S4, V2.S4
+	VFMLA V29.S4, V25.S4, V3.S4
+	VLD1R.P (R3)(R10), [V24.S4]
+	VFMLA V28.S4, V24.S4, V4.S4
+	VFMLA V29.S4, V24.S4, V5.S4
+	VLD1R.P (R4)(R10), [V25.S4]
+	VFMLA V28.S4, V25.S4, V6.S4
+	VFMLA V29.S4, V25.S4, V7.S4
+	SUBS $1, R0
+	BNE  singles
+done:
 	VST1 [V0.S4, V1.S4], (R12)
 	ADD  R13, R12
 	VST1 [V2.S4, V3.S4], (R12)
@@ -664,7 +1046,6 @@ TEXT ·tile5x8NEON(SB), NOSPLIT, $0-72
 	MOVD c+40(FP), R12
 	MOVD ldc+48(FP), R13
 	MOVD acc+64(FP), R15
-	MOVD $48, R16
 	ADD  R9, R1, R2
 	ADD  R9, R2, R3
 	ADD  R9, R3, R4
@@ -680,7 +1061,7 @@ TEXT ·tile5x8NEON(SB), NOSPLIT, $0-72
 	VEOR V7.B16, V7.B16, V7.B16
 	VEOR V8.B16, V8.B16, V8.B16
 	VEOR V9.B16, V9.B16, V9.B16
-	B    loop
+	B    begin
 add:
 	MOVD R12, R14
 	VLD1 (R14), [V0.S4, V1.S4]
@@ -693,26 +1074,116 @@ add:
 	ADD  R13, R14
 	VLD1 (R14), [V8.S4, V9.S4]
 	ADD  R13, R14
-loop:
-	VLD1 (R11), [V24.S4, V25.S4]
-	ADD  R16, R11
-	VLD1R.P (R1)(R10), [V27.S4]
-	VFMLA V24.S4, V27.S4, V0.S4
-	VFMLA V25.S4, V27.S4, V1.S4
-	VLD1R.P (R2)(R10), [V28.S4]
-	VFMLA V24.S4, V28.S4, V2.S4
-	VFMLA V25.S4, V28.S4, V3.S4
-	VLD1R.P (R3)(R10), [V27.S4]
-	VFMLA V24.S4, V27.S4, V4.S4
-	VFMLA V25.S4, V27.S4, V5.S4
-	VLD1R.P (R4)(R10), [V28.S4]
-	VFMLA V24.S4, V28.S4, V6.S4
-	VFMLA V25.S4, V28.S4, V7.S4
-	VLD1R.P (R5)(R10), [V27.S4]
-	VFMLA V24.S4, V27.S4, V8.S4
-	VFMLA V25.S4, V27.S4, V9.S4
+begin:
+	CMP  $4, R10
+	BNE  strided
+	SUBS $4, R0
+	BLT  rest
+quads:
+	FMOVQ.P 16(R1), F24
+	FMOVQ.P 16(R2), F25
+	FMOVQ.P 16(R3), F26
+	FMOVQ.P 16(R4), F27
+	FMOVQ.P 16(R5), F28
+	FMOVQ 0(R11), F30
+	WORD $0x4f9813c0 // fmla v0.4s, v30.4s, v24.s[0]
+	WORD $0x4f9913c2 // fmla v2.4s, v30.4s, v25.s[0]
+	WORD $0x4f9a13c4 // fmla v4.4s, v30.4s, v26.s[0]
+	WORD $0x4f9b13c6 // fmla v6.4s, v30.4s, v27.s[0]
+	WORD $0x4f9c13c8 // fmla v8.4s, v30.4s, v28.s[0]
+	FMOVQ 16(R11), F31
+	WORD $0x4f9813e1 // fmla v1.4s, v31.4s, v24.s[0]
+	WORD $0x4f9913e3 // fmla v3.4s, v31.4s, v25.s[0]
+	WORD $0x4f9a13e5 // fmla v5.4s, v31.4s, v26.s[0]
+	WORD $0x4f9b13e7 // fmla v7.4s, v31.4s, v27.s[0]
+	WORD $0x4f9c13e9 // fmla v9.4s, v31.4s, v28.s[0]
+	FMOVQ 64(R11), F30
+	WORD $0x4fb813c0 // fmla v0.4s, v30.4s, v24.s[1]
+	WORD $0x4fb913c2 // fmla v2.4s, v30.4s, v25.s[1]
+	WORD $0x4fba13c4 // fmla v4.4s, v30.4s, v26.s[1]
+	WORD $0x4fbb13c6 // fmla v6.4s, v30.4s, v27.s[1]
+	WORD $0x4fbc13c8 // fmla v8.4s, v30.4s, v28.s[1]
+	FMOVQ 80(R11), F31
+	WORD $0x4fb813e1 // fmla v1.4s, v31.4s, v24.s[1]
+	WORD $0x4fb913e3 // fmla v3.4s, v31.4s, v25.s[1]
+	WORD $0x4fba13e5 // fmla v5.4s, v31.4s, v26.s[1]
+	WORD $0x4fbb13e7 // fmla v7.4s, v31.4s, v27.s[1]
+	WORD $0x4fbc13e9 // fmla v9.4s, v31.4s, v28.s[1]
+	FMOVQ 128(R11), F30
+	WORD $0x4f981bc0 // fmla v0.4s, v30.4s, v24.s[2]
+	WORD $0x4f991bc2 // fmla v2.4s, v30.4s, v25.s[2]
+	WORD $0x4f9a1bc4 // fmla v4.4s, v30.4s, v26.s[2]
+	WORD $0x4f9b1bc6 // fmla v6.4s, v30.4s, v27.s[2]
+	WORD $0x4f9c1bc8 // fmla v8.4s, v30.4s, v28.s[2]
+	FMOVQ 144(R11), F31
+	WORD $0x4f981be1 // fmla v1.4s, v31.4s, v24.s[2]
+	WORD $0x4f991be3 // fmla v3.4s, v31.4s, v25.s[2]
+	WORD $0x4f9a1be5 // fmla v5.4s, v31.4s, v26.s[2]
+	WORD $0x4f9b1be7 // fmla v7.4s, v31.4s, v27.s[2]
+	WORD $0x4f9c1be9 // fmla v9.4s, v31.4s, v28.s[2]
+	FMOVQ 192(R11), F30
+	WORD $0x4fb81bc0 // fmla v0.4s, v30.4s, v24.s[3]
+	WORD $0x4fb91bc2 // fmla v2.4s, v30.4s, v25.s[3]
+	WORD $0x4fba1bc4 // fmla v4.4s, v30.4s, v26.s[3]
+	WORD $0x4fbb1bc6 // fmla v6.4s, v30.4s, v27.s[3]
+	WORD $0x4fbc1bc8 // fmla v8.4s, v30.4s, v28.s[3]
+	FMOVQ 208(R11), F31
+	WORD $0x4fb81be1 // fmla v1.4s, v31.4s, v24.s[3]
+	WORD $0x4fb91be3 // fmla v3.4s, v31.4s, v25.s[3]
+	WORD $0x4fba1be5 // fmla v5.4s, v31.4s, v26.s[3]
+	WORD $0x4fbb1be7 // fmla v7.4s, v31.4s, v27.s[3]
+	WORD $0x4fbc1be9 // fmla v9.4s, v31.4s, v28.s[3]
+	ADD  $256, R11
+	SUBS $4, R0
+	BGE  quads
+rest:
+	ADDS $4, R0
+	BEQ  done
+	B    singles
+strided:
+	CMP  $4, R9
+	BNE  singles
+columns:
+	FMOVQ 0(R1), F24
+	FMOVS 16(R1), F25
+	ADD  R10, R1
+	FMOVQ 0(R11), F28
+	WORD $0x4f981380 // fmla v0.4s, v28.4s, v24.s[0]
+	WORD $0x4fb81382 // fmla v2.4s, v28.4s, v24.s[1]
+	WORD $0x4f981b84 // fmla v4.4s, v28.4s, v24.s[2]
+	WORD $0x4fb81b86 // fmla v6.4s, v28.4s, v24.s[3]
+	WORD $0x4f991388 // fmla v8.4s, v28.4s, v25.s[0]
+	FMOVQ 16(R11), F29
+	WORD $0x4f9813a1 // fmla v1.4s, v29.4s, v24.s[0]
+	WORD $0x4fb813a3 // fmla v3.4s, v29.4s, v24.s[1]
+	WORD $0x4f981ba5 // fmla v5.4s, v29.4s, v24.s[2]
+	WORD $0x4fb81ba7 // fmla v7.4s, v29.4s, v24.s[3]
+	WORD $0x4f9913a9 // fmla v9.4s, v29.4s, v25.s[0]
+	ADD  $64, R11
 	SUBS $1, R0
-	BNE  loop
+	BNE  columns
+	B    done
+singles:
+	VLD1 (R11), [V28.S4, V29.S4]
+	ADD  $64, R11
+	VLD1R.P (R1)(R10), [V24.S4]
+	VFMLA V28.S4, V24.S4, V0.S4
+	VFMLA V29.S4, V24.S4, V1.S4
+	VLD1R.P (R2)(R10), [V25.S4]
+	VFMLA V28.S4, V25.S4, V2.S4
+	VFMLA V29.S4, V25.S4, V3.S4
+	VLD1R.P (R3)(R10), [V24.S4]
+	VFMLA V28.S4, V24.S4, V4.S4
+	VFMLA V29.S4, V24.S4, V5.S4
+	VLD1R.P (R4)(R10), [V25.S4]
+	VFMLA V28.S4, V25.S4, V6.S4
+	VFMLA V29.S4, V25.S4, V7.S4
+	VLD1R.P (R5)(R10), [V24.S4]
+	VFMLA V28.S4, V24.S4, V8.S4
+	VFMLA V29.S4, V24.S4, V9.S4
+	SUBS $1, R0
+	BNE  singles
+done:
 	VST1 [V0.S4, V1.S4], (R12)
 	ADD  R13, R12
 	VST1 [V2.S4, V3.S4], (R12)
@@ -735,7 +1206,6 @@ TEXT ·tile6x8NEON(SB), NOSPLIT, $0-72
 	MOVD c+40(FP), R12
 	MOVD ldc+48(FP), R13
 	MOVD acc+64(FP), R15
-	MOVD $48, R16
 	ADD  R9, R1, R2
 	ADD  R9, R2, R3
 	ADD  R9, R3, R4
@@ -754,7 +1224,7 @@ TEXT ·tile6x8NEON(SB), NOSPLIT, $0-72
 	VEOR V9.B16, V9.B16, V9.B16
 	VEOR V10.B16, V10.B16, V10.B16
 	VEOR V11.B16, V11.B16, V11.B16
-	B    loop
+	B    begin
 add:
 	MOVD R12, R14
 	VLD1 (R14), [V0.S4, V1.S4]
@@ -769,29 +1239,130 @@ add:
 	ADD  R13, R14
 	VLD1 (R14), [V10.S4, V11.S4]
 	ADD  R13, R14
-loop:
-	VLD1 (R11), [V24.S4, V25.S4]
-	ADD  R16, R11
-	VLD1R.P (R1)(R10), [V27.S4]
-	VFMLA V24.S4, V27.S4, V0.S4
-	VFMLA V25.S4, V27.S4, V1.S4
-	VLD1R.P (R2)(R10), [V28.S4]
-	VFMLA V24.S4, V28.S4, V2.S4
-	VFMLA V25.S4, V28.S4, V3.S4
-	VLD1R.P (R3)(R10), [V27.S4]
-	VFMLA V24.S4, V27.S4, V4.S4
-	VFMLA V25.S4, V27.S4, V5.S4
-	VLD1R.P (R4)(R10), [V28.S4]
-	VFMLA V24.S4, V28.S4, V6.S4
-	VFMLA V25.S4, V28.S4, V7.S4
-	VLD1R.P (R5)(R10), [V27.S4]
-	VFMLA V24.S4, V27.S4, V8.S4
-	VFMLA V25.S4, V27.S4, V9.S4
-	VLD1R.P (R6)(R10), [V28.S4]
-	VFMLA V24.S4, V28.S4, V10.S4
-	VFMLA V25.S4, V28.S4, V11.S4
+begin:
+	CMP  $4, R10
+	BNE  strided
+	SUBS $4, R0
+	BLT  rest
+quads:
+	FMOVQ.P 16(R1), F24
+	FMOVQ.P 16(R2), F25
+	FMOVQ.P 16(R3), F26
+	FMOVQ.P 16(R4), F27
+	FMOVQ.P 16(R5), F28
+	FMOVQ.P 16(R6), F29
+	FMOVQ 0(R11), F30
+	WORD $0x4f9813c0 // fmla v0.4s, v30.4s, v24.s[0]
+	WORD $0x4f9913c2 // fmla v2.4s, v30.4s, v25.s[0]
+	WORD $0x4f9a13c4 // fmla v4.4s, v30.4s, v26.s[0]
+	WORD $0x4f9b13c6 // fmla v6.4s, v30.4s, v27.s[0]
+	WORD $0x4f9c13c8 // fmla v8.4s, v30.4s, v28.s[0]
+	WORD $0x4f9d13ca // fmla v10.4s, v30.4s, v29.s[0]
+	FMOVQ 16(R11), F31
+	WORD $0x4f9813e1 // fmla v1.4s, v31.4s, v24.s[0]
+	WORD $0x4f9913e3 // fmla v3.4s, v31.4s, v25.s[0]
+	WORD $0x4f9a13e5 // fmla v5.4s, v31.4s, v26.s[0]
+	WORD $0x4f9b13e7 // fmla v7.4s, v31.4s, v27.s[0]
+	WORD $0x4f9c13e9 // fmla v9.4s, v31.4s, v28.s[0]
+	WORD $0x4f9d13eb // fmla v11.4s, v31.4s, v29.s[0]
+	FMOVQ 64(R11), F30
+	WORD $0x4fb813c0 // fmla v0.4s, v30.4s, v24.s[1]
+	WORD $0x4fb913c2 // fmla v2.4s, v30.4s, v25.s[1]
+	WORD $0x4fba13c4 // fmla v4.4s, v30.4s, v26.s[1]
+	WORD $0x4fbb13c6 // fmla v6.4s, v30.4s, v27.s[1]
+	WORD $0x4fbc13c8 // fmla v8.4s, v30.4s, v28.s[1]
+	WORD $0x4fbd13ca // fmla v10.4s, v30.4s, v29.s[1]
+	FMOVQ 80(R11), F31
+	WORD $0x4fb813e1 // fmla v1.4s, v31.4s, v24.s[1]
+	WORD $0x4fb913e3 // fmla v3.4s, v31.4s, v25.s[1]
+	WORD $0x4fba13e5 // fmla v5.4s, v31.4s, v26.s[1]
+	WORD $0x4fbb13e7 // fmla v7.4s, v31.4s, v27.s[1]
+	WORD $0x4fbc13e9 // fmla v9.4s, v31.4s, v28.s[1]
+	WORD $0x4fbd13eb // fmla v11.4s, v31.4s, v29.s[1]
+	FMOVQ 128(R11), F30
+	WORD $0x4f981bc0 // fmla v0.4s, v30.4s, v24.s[2]
+	WORD $0x4f991bc2 // fmla v2.4s, v30.4s, v25.s[2]
+	WORD $0x4f9a1bc4 // fmla v4.4s, v30.4s, v26.s[2]
+	WORD $0x4f9b1bc6 // fmla v6.4s, v30.4s, v27.s[2]
+	WORD $0x4f9c1bc8 // fmla v8.4s, v30.4s, v28.s[2]
+	WORD $0x4f9d1bca // fmla v10.4s, v30.4s, v29.s[2]
+	FMOVQ 144(R11), F31
+	WORD $0x4f981be1 // fmla v1.4s, v31.4s, v24.s[2]
+	WORD $0x4f991be3 // fmla v3.4s, v31.4s, v25.s[2]
+	WORD $0x4f9a1be5 // fmla v5.4s, v31.4s, v26.s[2]
+	WORD $0x4f9b1be7 // fmla v7.4s, v31.4s, v27.s[2]
+	WORD $0x4f9c1be9 // fmla v9.4s, v31.4s, v28.s[2]
+	WORD $0x4f9d1beb // fmla v11.4s, v31.4s, v29.s[2]
+	FMOVQ 192(R11), F30
+	WORD $0x4fb81bc0 // fmla v0.4s, v30.4s, v24.s[3]
+	WORD $0x4fb91bc2 // fmla v2.4s, v30.4s, v25.s[3]
+	WORD $0x4fba1bc4 // fmla v4.4s, v30.4s, v26.s[3]
+	WORD $0x4fbb1bc6 // fmla v6.4s, v30.4s, v27.s[3]
+	WORD $0x4fbc1bc8 // fmla v8.4s, v30.4s, v28.s[3]
+	WORD $0x4fbd1bca // fmla v10.4s, v30.4s, v29.s[3]
+	FMOVQ 208(R11), F31
+	WORD $0x4fb81be1 // fmla v1.4s, v31.4s, v24.s[3]
+	WORD $0x4fb91be3 // fmla v3.4s, v31.4s, v25.s[3]
+	WORD $0x4fba1be5 // fmla v5.4s, v31.4s, v26.s[3]
+	WORD $0x4fbb1be7 // fmla v7.4s, v31.4s, v27.s[3]
+	WORD $0x4fbc1be9 // fmla v9.4s, v31.4s, v28.s[3]
+	WORD $0x4fbd1beb // fmla v11.4s, v31.4s, v29.s[3]
+	ADD  $256, R11
+	SUBS $4, R0
+	BGE  quads
+rest:
+	ADDS $4, R0
+	BEQ  done
+	B    singles
+strided:
+	CMP  $4, R9
+	BNE  singles
+columns:
+	FMOVQ 0(R1), F24
+	FMOVD 16(R1), F25
+	ADD  R10, R1
+	FMOVQ 0(R11), F28
+	WORD $0x4f981380 // fmla v0.4s, v28.4s, v24.s[0]
+	WORD $0x4fb81382 // fmla v2.4s, v28.4s, v24.s[1]
+	WORD $0x4f981b84 // fmla v4.4s, v28.4s, v24.s[2]
+	WORD $0x4fb81b86 // fmla v6.4s, v28.4s, v24.s[3]
+	WORD $0x4f991388 // fmla v8.4s, v28.4s, v25.s[0]
+	WORD $0x4fb9138a // fmla v10.4s, v28.4s, v25.s[1]
+	FMOVQ 16(R11), F29
+	WORD $0x4f9813a1 // fmla v1.4s, v29.4s, v24.s[0]
+	WORD $0x4fb813a3 // fmla v3.4s, v29.4s, v24.s[1]
+	WORD $0x4f981ba5 // fmla v5.4s, v29.4s, v24.s[2]
+	WORD $0x4fb81ba7 // fmla v7.4s, v29.4s, v24.s[3]
+	WORD $0x4f9913a9 // fmla v9.4s, v29.4s, v25.s[0]
+	WORD $0x4fb913ab // fmla v11.4s, v29.4s, v25.s[1]
+	ADD  $64, R11
 	SUBS $1, R0
-	BNE  loop
+	BNE  columns
+	B    done
+singles:
+	VLD1 (R11), [V28.S4, V29.S4]
+	ADD  $64, R11
+	VLD1R.P (R1)(R10), [V24.S4]
+	VFMLA V28.S4, V24.S4, V0.S4
+	VFMLA V29.S4, V24.S4, V1.S4
+	VLD1R.P (R2)(R10), [V25.S4]
+	VFMLA V28.S4, V25.S4, V2.S4
+	VFMLA V29.S4, V25.S4, V3.S4
+	VLD1R.P (R3)(R10), [V24.S4]
+	VFMLA V28.S4, V24.S4, V4.S4
+	VFMLA V29.S4, V24.S4, V5.S4
+	VLD1R.P (R4)(R10), [V25.S4]
+	VFMLA V28.S4, V25.S4, V6.S4
+	VFMLA V29.S4, V25.S4, V7.S4
+	VLD1R.P (R5)(R10), [V24.S4]
+	VFMLA V28.S4, V24.S4, V8.S4
+	VFMLA V29.S4, V24.S4, V9.S4
+	VLD1R.P (R6)(R10), [V25.S4]
+	VFMLA V28.S4, V25.S4, V10.S4
+	VFMLA V29.S4, V25.S4, V11.S4
+	SUBS $1, R0
+	BNE  singles
+done:
 	VST1 [V0.S4, V1.S4], (R12)
 	ADD  R13, R12
 	VST1 [V2.S4, V3.S4], (R12)
@@ -803,198 +1374,6 @@ loop:
 	VST1 [V8.S4, V9.S4], (R12)
 	ADD  R13, R12
 	VST1 [V10.S4, V11.S4], (R12)
-	ADD  R13, R12
-	RET
-
-// A tile of 7×8.
-TEXT ·tile7x8NEON(SB), NOSPLIT, $0-72
-	MOVD k+0(FP), R0
-	MOVD a+8(FP), R1
-	MOVD ars+16(FP), R9
-	MOVD acs+24(FP), R10
-	MOVD b+32(FP), R11
-	MOVD c+40(FP), R12
-	MOVD ldc+48(FP), R13
-	MOVD acc+64(FP), R15
-	MOVD $48, R16
-	ADD  R9, R1, R2
-	ADD  R9, R2, R3
-	ADD  R9, R3, R4
-	ADD  R9, R4, R5
-	ADD  R9, R5, R6
-	ADD  R9, R6, R7
-	CBNZ R15, add
-	VEOR V0.B16, V0.B16, V0.B16
-	VEOR V1.B16, V1.B16, V1.B16
-	VEOR V2.B16, V2.B16, V2.B16
-	VEOR V3.B16, V3.B16, V3.B16
-	VEOR V4.B16, V4.B16, V4.B16
-	VEOR V5.B16, V5.B16, V5.B16
-	VEOR V6.B16, V6.B16, V6.B16
-	VEOR V7.B16, V7.B16, V7.B16
-	VEOR V8.B16, V8.B16, V8.B16
-	VEOR V9.B16, V9.B16, V9.B16
-	VEOR V10.B16, V10.B16, V10.B16
-	VEOR V11.B16, V11.B16, V11.B16
-	VEOR V12.B16, V12.B16, V12.B16
-	VEOR V13.B16, V13.B16, V13.B16
-	B    loop
-add:
-	MOVD R12, R14
-	VLD1 (R14), [V0.S4, V1.S4]
-	ADD  R13, R14
-	VLD1 (R14), [V2.S4, V3.S4]
-	ADD  R13, R14
-	VLD1 (R14), [V4.S4, V5.S4]
-	ADD  R13, R14
-	VLD1 (R14), [V6.S4, V7.S4]
-	ADD  R13, R14
-	VLD1 (R14), [V8.S4, V9.S4]
-	ADD  R13, R14
-	VLD1 (R14), [V10.S4, V11.S4]
-	ADD  R13, R14
-	VLD1 (R14), [V12.S4, V13.S4]
-	ADD  R13, R14
-loop:
-	VLD1 (R11), [V24.S4, V25.S4]
-	ADD  R16, R11
-	VLD1R.P (R1)(R10), [V27.S4]
-	VFMLA V24.S4, V27.S4, V0.S4
-	VFMLA V25.S4, V27.S4, V1.S4
-	VLD1R.P (R2)(R10), [V28.S4]
-	VFMLA V24.S4, V28.S4, V2.S4
-	VFMLA V25.S4, V28.S4, V3.S4
-	VLD1R.P (R3)(R10), [V27.S4]
-	VFMLA V24.S4, V27.S4, V4.S4
-	VFMLA V25.S4, V27.S4, V5.S4
-	VLD1R.P (R4)(R10), [V28.S4]
-	VFMLA V24.S4, V28.S4, V6.S4
-	VFMLA V25.S4, V28.S4, V7.S4
-	VLD1R.P (R5)(R10), [V27.S4]
-	VFMLA V24.S4, V27.S4, V8.S4
-	VFMLA V25.S4, V27.S4, V9.S4
-	VLD1R.P (R6)(R10), [V28.S4]
-	VFMLA V24.S4, V28.S4, V10.S4
-	VFMLA V25.S4, V28.S4, V11.S4
-	VLD1R.P (R7)(R10), [V27.S4]
-	VFMLA V24.S4, V27.S4, V12.S4
-	VFMLA V25.S4, V27.S4, V13.S4
-	SUBS $1, R0
-	BNE  loop
-	VST1 [V0.S4, V1.S4], (R12)
-	ADD  R13, R12
-	VST1 [V2.S4, V3.S4], (R12)
-	ADD  R13, R12
-	VST1 [V4.S4, V5.S4], (R12)
-	ADD  R13, R12
-	VST1 [V6.S4, V7.S4], (R12)
-	ADD  R13, R12
-	VST1 [V8.S4, V9.S4], (R12)
-	ADD  R13, R12
-	VST1 [V10.S4, V11.S4], (R12)
-	ADD  R13, R12
-	VST1 [V12.S4, V13.S4], (R12)
-	ADD  R13, R12
-	RET
-
-// A tile of 8×8.
-TEXT ·tile8x8NEON(SB), NOSPLIT, $0-72
-	MOVD k+0(FP), R0
-	MOVD a+8(FP), R1
-	MOVD ars+16(FP), R9
-	MOVD acs+24(FP), R10
-	MOVD b+32(FP), R11
-	MOVD c+40(FP), R12
-	MOVD ldc+48(FP), R13
-	MOVD acc+64(FP), R15
-	MOVD $48, R16
-	ADD  R9, R1, R2
-	ADD  R9, R2, R3
-	ADD  R9, R3, R4
-	ADD  R9, R4, R5
-	ADD  R9, R5, R6
-	ADD  R9, R6, R7
-	ADD  R9, R7, R8
-	CBNZ R15, add
-	VEOR V0.B16, V0.B16, V0.B16
-	VEOR V1.B16, V1.B16, V1.B16
-	VEOR V2.B16, V2.B16, V2.B16
-	VEOR V3.B16, V3.B16, V3.B16
-	VEOR V4.B16, V4.B16, V4.B16
-	VEOR V5.B16, V5.B16, V5.B16
-	VEOR V6.B16, V6.B16, V6.B16
-	VEOR V7.B16, V7.B16, V7.B16
-	VEOR V8.B16, V8.B16, V8.B16
-	VEOR V9.B16, V9.B16, V9.B16
-	VEOR V10.B16, V10.B16, V10.B16
-	VEOR V11.B16, V11.B16, V11.B16
-	VEOR V12.B16, V12.B16, V12.B16
-	VEOR V13.B16, V13.B16, V13.B16
-	VEOR V14.B16, V14.B16, V14.B16
-	VEOR V15.B16, V15.B16, V15.B16
-	B    loop
-add:
-	MOVD R12, R14
-	VLD1 (R14), [V0.S4, V1.S4]
-	ADD  R13, R14
-	VLD1 (R14), [V2.S4, V3.S4]
-	ADD  R13, R14
-	VLD1 (R14), [V4.S4, V5.S4]
-	ADD  R13, R14
-	VLD1 (R14), [V6.S4, V7.S4]
-	ADD  R13, R14
-	VLD1 (R14), [V8.S4, V9.S4]
-	ADD  R13, R14
-	VLD1 (R14), [V10.S4, V11.S4]
-	ADD  R13, R14
-	VLD1 (R14), [V12.S4, V13.S4]
-	ADD  R13, R14
-	VLD1 (R14), [V14.S4, V15.S4]
-	ADD  R13, R14
-loop:
-	VLD1 (R11), [V24.S4, V25.S4]
-	ADD  R16, R11
-	VLD1R.P (R1)(R10), [V27.S4]
-	VFMLA V24.S4, V27.S4, V0.S4
-	VFMLA V25.S4, V27.S4, V1.S4
-	VLD1R.P (R2)(R10), [V28.S4]
-	VFMLA V24.S4, V28.S4, V2.S4
-	VFMLA V25.S4, V28.S4, V3.S4
-	VLD1R.P (R3)(R10), [V27.S4]
-	VFMLA V24.S4, V27.S4, V4.S4
-	VFMLA V25.S4, V27.S4, V5.S4
-	VLD1R.P (R4)(R10), [V28.S4]
-	VFMLA V24.S4, V28.S4, V6.S4
-	VFMLA V25.S4, V28.S4, V7.S4
-	VLD1R.P (R5)(R10), [V27.S4]
-	VFMLA V24.S4, V27.S4, V8.S4
-	VFMLA V25.S4, V27.S4, V9.S4
-	VLD1R.P (R6)(R10), [V28.S4]
-	VFMLA V24.S4, V28.S4, V10.S4
-	VFMLA V25.S4, V28.S4, V11.S4
-	VLD1R.P (R7)(R10), [V27.S4]
-	VFMLA V24.S4, V27.S4, V12.S4
-	VFMLA V25.S4, V27.S4, V13.S4
-	VLD1R.P (R8)(R10), [V28.S4]
-	VFMLA V24.S4, V28.S4, V14.S4
-	VFMLA V25.S4, V28.S4, V15.S4
-	SUBS $1, R0
-	BNE  loop
-	VST1 [V0.S4, V1.S4], (R12)
-	ADD  R13, R12
-	VST1 [V2.S4, V3.S4], (R12)
-	ADD  R13, R12
-	VST1 [V4.S4, V5.S4], (R12)
-	ADD  R13, R12
-	VST1 [V6.S4, V7.S4], (R12)
-	ADD  R13, R12
-	VST1 [V8.S4, V9.S4], (R12)
-	ADD  R13, R12
-	VST1 [V10.S4, V11.S4], (R12)
-	ADD  R13, R12
-	VST1 [V12.S4, V13.S4], (R12)
-	ADD  R13, R12
-	VST1 [V14.S4, V15.S4], (R12)
 	ADD  R13, R12
 	RET
 
@@ -1008,25 +1387,79 @@ TEXT ·tile1x12NEON(SB), NOSPLIT, $0-72
 	MOVD c+40(FP), R12
 	MOVD ldc+48(FP), R13
 	MOVD acc+64(FP), R15
-	MOVD $48, R16
 	CBNZ R15, add
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
-	B    loop
+	B    begin
 add:
 	MOVD R12, R14
 	VLD1 (R14), [V0.S4, V1.S4, V2.S4]
 	ADD  R13, R14
-loop:
-	VLD1 (R11), [V24.S4, V25.S4, V26.S4]
-	ADD  R16, R11
-	VLD1R.P (R1)(R10), [V27.S4]
-	VFMLA V24.S4, V27.S4, V0.S4
-	VFMLA V25.S4, V27.S4, V1.S4
-	VFMLA V26.S4, V27.S4, V2.S4
+begin:
+	CMP  $4, R10
+	BNE  strided
+	SUBS $4, R0
+	BLT  rest
+quads:
+	FMOVQ.P 16(R1), F24
+	FMOVQ 0(R11), F30
+	WORD $0x4f9813c0 // fmla v0.4s, v30.4s, v24.s[0]
+	FMOVQ 16(R11), F31
+	WORD $0x4f9813e1 // fmla v1.4s, v31.4s, v24.s[0]
+	FMOVQ 32(R11), F30
+	WORD $0x4f9813c2 // fmla v2.4s, v30.4s, v24.s[0]
+	FMOVQ 64(R11), F31
+	WORD $0x4fb813e0 // fmla v0.4s, v31.4s, v24.s[1]
+	FMOVQ 80(R11), F30
+	WORD $0x4fb813c1 // fmla v1.4s, v30.4s, v24.s[1]
+	FMOVQ 96(R11), F31
+	WORD $0x4fb813e2 // fmla v2.4s, v31.4s, v24.s[1]
+	FMOVQ 128(R11), F30
+	WORD $0x4f981bc0 // fmla v0.4s, v30.4s, v24.s[2]
+	FMOVQ 144(R11), F31
+	WORD $0x4f981be1 // fmla v1.4s, v31.4s, v24.s[2]
+	FMOVQ 160(R11), F30
+	WORD $0x4f981bc2 // fmla v2.4s, v30.4s, v24.s[2]
+	FMOVQ 192(R11), F31
+	WORD $0x4fb81be0 // fmla v0.4s, v31.4s, v24.s[3]
+	FMOVQ 208(R11), F30
+	WORD $0x4fb81bc1 // fmla v1.4s, v30.4s, v24.s[3]
+	FMOVQ 224(R11), F31
+	WORD $0x4fb81be2 // fmla v2.4s, v31.4s, v24.s[3]
+	ADD  $256, R11
+	SUBS $4, R0
+	BGE  quads
+rest:
+	ADDS $4, R0
+	BEQ  done
+	B    singles
+strided:
+	CMP  $4, R9
+	BNE  singles
+columns:
+	FMOVS 0(R1), F24
+	ADD  R10, R1
+	FMOVQ 0(R11), F28
+	WORD $0x4f981380 // fmla v0.4s, v28.4s, v24.s[0]
+	FMOVQ 16(R11), F29
+	WORD $0x4f9813a1 // fmla v1.4s, v29.4s, v24.s[0]
+	FMOVQ 32(R11), F30
+	WORD $0x4f9813c2 // fmla v2.4s, v30.4s, v24.s[0]
+	ADD  $64, R11
 	SUBS $1, R0
-	BNE  loop
+	BNE  columns
+	B    done
+singles:
+	VLD1 (R11), [V28.S4, V29.S4, V30.S4]
+	ADD  $64, R11
+	VLD1R.P (R1)(R10), [V24.S4]
+	VFMLA V28.S4, V24.S4, V0.S4
+	VFMLA V29.S4, V24.S4, V1.S4
+	VFMLA V30.S4, V24.S4, V2.S4
+	SUBS $1, R0
+	BNE  singles
+done:
 	VST1 [V0.S4, V1.S4, V2.S4], (R12)
 	ADD  R13, R12
 	RET
@@ -1041,7 +1474,6 @@ TEXT ·tile2x12NEON(SB), NOSPLIT, $0-72
 	MOVD c+40(FP), R12
 	MOVD ldc+48(FP), R13
 	MOVD acc+64(FP), R15
-	MOVD $48, R16
 	ADD  R9, R1, R2
 	CBNZ R15, add
 	VEOR V0.B16, V0.B16, V0.B16
@@ -1050,26 +1482,97 @@ TEXT ·tile2x12NEON(SB), NOSPLIT, $0-72
 	VEOR V3.B16, V3.B16, V3.B16
 	VEOR V4.B16, V4.B16, V4.B16
 	VEOR V5.B16, V5.B16, V5.B16
-	B    loop
+	B    begin
 add:
 	MOVD R12, R14
 	VLD1 (R14), [V0.S4, V1.S4, V2.S4]
 	ADD  R13, R14
 	VLD1 (R14), [V3.S4, V4.S4, V5.S4]
 	ADD  R13, R14
-loop:
-	VLD1 (R11), [V24.S4, V25.S4, V26.S4]
-	ADD  R16, R11
-	VLD1R.P (R1)(R10), [V27.S4]
-	VFMLA V24.S4, V27.S4, V0.S4
-	VFMLA V25.S4, V27.S4, V1.S4
-	VFMLA V26.S4, V27.S4, V2.S4
-	VLD1R.P (R2)(R10), [V28.S4]
-	VFMLA V24.S4, V28.S4, V3.S4
-	VFMLA V25.S4, V28.S4, V4.S4
-	VFMLA V26.S4, V28.S4, V5.S4
+begin:
+	CMP  $4, R10
+	BNE  strided
+	SUBS $4, R0
+	BLT  rest
+quads:
+	FMOVQ.P 16(R1), F24
+	FMOVQ.P 16(R2), F25
+	FMOVQ 0(R11), F30
+	WORD $0x4f9813c0 // fmla v0.4s, v30.4s, v24.s[0]
+	WORD $0x4f9913c3 // fmla v3.4s, v30.4s, v25.s[0]
+	FMOVQ 16(R11), F31
+	WORD $0x4f9813e1 // fmla v1.4s, v31.4s, v24.s[0]
+	WORD $0x4f9913e4 // fmla v4.4s, v31.4s, v25.s[0]
+	FMOVQ 32(R11), F30
+	WORD $0x4f9813c2 // fmla v2.4s, v30.4s, v24.s[0]
+	WORD $0x4f9913c5 // fmla v5.4s, v30.4s, v25.s[0]
+	FMOVQ 64(R11), F31
+	WORD $0x4fb813e0 // fmla v0.4s, v31.4s, v24.s[1]
+	WORD $0x4fb913e3 // fmla v3.4s, v31.4s, v25.s[1]
+	FMOVQ 80(R11), F30
+	WORD $0x4fb813c1 // fmla v1.4s, v30.4s, v24.s[1]
+	WORD $0x4fb913c4 // fmla v4.4s, v30.4s, v25.s[1]
+	FMOVQ 96(R11), F31
+	WORD $0x4fb813e2 // fmla v2.4s, v31.4s, v24.s[1]
+	WORD $0x4fb913e5 // fmla v5.4s, v31.4s, v25.s[1]
+	FMOVQ 128(R11), F30
+	WORD $0x4f981bc0 // fmla v0.4s, v30.4s, v24.s[2]
+	WORD $0x4f991bc3 // fmla v3.4s, v30.4s, v25.s[2]
+	FMOVQ 144(R11), F31
+	WORD $0x4f981be1 // fmla v1.4s, v31.4s, v24.s[2]
+	WORD $0x4f991be4 // fmla v4.4s, v31.4s, v25.s[2]
+	FMOVQ 160(R11), F30
+	WORD $0x4f981bc2 // fmla v2.4s, v30.4s, v24.s[2]
+	WORD $0x4f991bc5 // fmla v5.4s, v30.4s, v25.s[2]
+	FMOVQ 192(R11), F31
+	WORD $0x4fb81be0 // fmla v0.4s, v31.4s, v24.s[3]
+	WORD $0x4fb91be3 // fmla v3.4s, v31.4s, v25.s[3]
+	FMOVQ 208(R11), F30
+	WORD $0x4fb81bc1 // fmla v1.4s, v30.4s, v24.s[3]
+	WORD $0x4fb91bc4 // fmla v4.4s, v30.4s, v25.s[3]
+	FMOVQ 224(R11), F31
+	WORD $0x4fb81be2 // fmla v2.4s, v31.4s, v24.s[3]
+	WORD $0x4fb91be5 // fmla v5.4s, v31.4s, v25.s[3]
+	ADD  $256, R11
+	SUBS $4, R0
+	BGE  quads
+rest:
+	ADDS $4, R0
+	BEQ  done
+	B    singles
+strided:
+	CMP  $4, R9
+	BNE  singles
+columns:
+	FMOVD 0(R1), F24
+	ADD  R10, R1
+	FMOVQ 0(R11), F28
+	WORD $0x4f981380 // fmla v0.4s, v28.4s, v24.s[0]
+	WORD $0x4fb81383 // fmla v3.4s, v28.4s, v24.s[1]
+	FMOVQ 16(R11), F29
+	WORD $0x4f9813a1 // fmla v1.4s, v29.4s, v24.s[0]
+	WORD $0x4fb813a4 // fmla v4.4s, v29.4s, v24.s[1]
+	FMOVQ 32(R11), F30
+	WORD $0x4f9813c2 // fmla v2.4s, v30.4s, v24.s[0]
+	WORD $0x4fb813c5 // fmla v5.4s, v30.4s, v24.s[1]
+	ADD  $64, R11
 	SUBS $1, R0
-	BNE  loop
+	BNE  columns
+	B    done
+singles:
+	VLD1 (R11), [V28.S4, V29.S4, V30.S4]
+	ADD  $64, R11
+	VLD1R.P (R1)(R10), [V24.S4]
+	VFMLA V28.S4, V24.S4, V0.S4
+	VFMLA V29.S4, V24.S4, V1.S4
+	VFMLA V30.S4, V24.S4, V2.S4
+	VLD1R.P (R2)(R10), [V25.S4]
+	VFMLA V28.S4, V25.S4, V3.S4
+	VFMLA V29.S4, V25.S4, V4.S4
+	VFMLA V30.S4, V25.S4, V5.S4
+	SUBS $1, R0
+	BNE  singles
+done:
 	VST1 [V0.S4, V1.S4, V2.S4], (R12)
 	ADD  R13, R12
 	VST1 [V3.S4, V4.S4, V5.S4], (R12)
@@ -1086,7 +1589,6 @@ TEXT ·tile3x12NEON(SB), NOSPLIT, $0-72
 	MOVD c+40(FP), R12
 	MOVD ldc+48(FP), R13
 	MOVD acc+64(FP), R15
-	MOVD $48, R16
 	ADD  R9, R1, R2
 	ADD  R9, R2, R3
 	CBNZ R15, add
@@ -1099,7 +1601,7 @@ TEXT ·tile3x12NEON(SB), NOSPLIT, $0-72
 	VEOR V6.B16, V6.B16, V6.B16
 	VEOR V7.B16, V7.B16, V7.B16
 	VEOR V8.B16, V8.B16, V8.B16
-	B    loop
+	B    begin
 add:
 	MOVD R12, R14
 	VLD1 (R14), [V0.S4, V1.S4, V2.S4]
@@ -1108,23 +1610,111 @@ add:
 	ADD  R13, R14
 	VLD1 (R14), [V6.S4, V7.S4, V8.S4]
 	ADD  R13, R14
-loop:
-	VLD1 (R11), [V24.S4, V25.S4, V26.S4]
-	ADD  R16, R11
-	VLD1R.P (R1)(R10), [V27.S4]
-	VFMLA V24.S4, V27.S4, V0.S4
-	VFMLA V25.S4, V27.S4, V1.S4
-	VFMLA V26.S4, V27.S4, V2.S4
-	VLD1R.P (R2)(R10), [V28.S4]
-	VFMLA V24.S4, V28.S4, V3.S4
-	VFMLA V25.S4, V28.S4, V4.S4
-	VFMLA V26.S4, V28.S4, V5.S4
-	VLD1R.P (R3)(R10), [V27.S4]
-	VFMLA V24.S4, V27.S4, V6.S4
-	VFMLA V25.S4, V27.S4, V7.S4
-	VFMLA V26.S4, V27.S4, V8.S4
+begin:
+	CMP  $4, R10
+	BNE  strided
+	SUBS $4, R0
+	BLT  rest
+quads:
+	FMOVQ.P 16(R1), F24
+	FMOVQ.P 16(R2), F25
+	FMOVQ.P 16(R3), F26
+	FMOVQ 0(R11), F30
+	WORD $0x4f9813c0 // fmla v0.4s, v30.4s, v24.s[0]
+	WORD $0x4f9913c3 // fmla v3.4s, v30.4s, v25.s[0]
+	WORD $0x4f9a13c6 // fmla v6.4s, v30.4s, v26.s[0]
+	FMOVQ 16(R11), F31
+	WORD $0x4f9813e1 // fmla v1.4s, v31.4s, v24.s[0]
+	WORD $0x4f9913e4 // fmla v4.4s, v31.4s, v25.s[0]
+	WORD $0x4f9a13e7 // fmla v7.4s, v31.4s, v26.s[0]
+	FMOVQ 32(R11), F30
+	WORD $0x4f9813c2 // fmla v2.4s, v30.4s, v24.s[0]
+	WORD $0x4f9913c5 // fmla v5.4s, v30.4s, v25.s[0]
+	WORD $0x4f9a13c8 // fmla v8.4s, v30.4s, v26.s[0]
+	FMOVQ 64(R11), F31
+	WORD $0x4fb813e0 // fmla v0.4s, v31.4s, v24.s[1]
+	WORD $0x4fb913e3 // fmla v3.4s, v31.4s, v25.s[1]
+	WORD $0x4fba13e6 // fmla v6.4s, v31.4s, v26.s[1]
+	FMOVQ 80(R11), F30
+	WORD $0x4fb813c1 // fmla v1.4s, v30.4s, v24.s[1]
+	WORD $0x4fb913c4 // fmla v4.4s, v30.4s, v25.s[1]
+	WORD $0x4fba13c7 // fmla v7.4s, v30.4s, v26.s[1]
+	FMOVQ 96(R11), F31
+	WORD $0x4fb813e2 // fmla v2.4s, v31.4s, v24.s[1]
+	WORD $0x4fb913e5 // fmla v5.4s, v31.4s, v25.s[1]
+	WORD $0x4fba13e8 // fmla v8.4s, v31.4s, v26.s[1]
+	FMOVQ 128(R11), F30
+	WORD $0x4f981bc0 // fmla v0.4s, v30.4s, v24.s[2]
+	WORD $0x4f991bc3 // fmla v3.4s, v30.4s, v25.s[2]
+	WORD $0x4f9a1bc6 // fmla v6.4s, v30.4s, v26.s[2]
+	FMOVQ 144(R11), F31
+	WORD $0x4f981be1 // fmla v1.4s, v31.4s, v24.s[2]
+	WORD $0x4f991be4 // fmla v4.4s, v31.4s, v25.s[2]
+	WORD $0x4f9a1be7 // fmla v7.4s, v31.4s, v26.s[2]
+	FMOVQ 160(R11), F30
+	WORD $0x4f981bc2 // fmla v2.4s, v30.4s, v24.s[2]
+	WORD $0x4f991bc5 // fmla v5.4s, v30.4s, v25.s[2]
+	WORD $0x4f9a1bc8 // fmla v8.4s, v30.4s, v26.s[2]
+	FMOVQ 192(R11), F31
+	WORD $0x4fb81be0 // fmla v0.4s, v31.4s, v24.s[3]
+	WORD $0x4fb91be3 // fmla v3.4s, v31.4s, v25.s[3]
+	WORD $0x4fba1be6 // fmla v6.4s, v31.4s, v26.s[3]
+	FMOVQ 208(R11), F30
+	WORD $0x4fb81bc1 // fmla v1.4s, v30.4s, v24.s[3]
+	WORD $0x4fb91bc4 // fmla v4.4s, v30.4s, v25.s[3]
+	WORD $0x4fba1bc7 // fmla v7.4s, v30.4s, v26.s[3]
+	FMOVQ 224(R11), F31
+	WORD $0x4fb81be2 // fmla v2.4s, v31.4s, v24.s[3]
+	WORD $0x4fb91be5 // fmla v5.4s, v31.4s, v25.s[3]
+	WORD $0x4fba1be8 // fmla v8.4s, v31.4s, v26.s[3]
+	ADD  $256, R11
+	SUBS $4, R0
+	BGE  quads
+rest:
+	ADDS $4, R0
+	BEQ  done
+	B    singles
+strided:
+	CMP  $4, R9
+	BNE  singles
+columns:
+	FMOVD 0(R1), F24
+	FMOVS 8(R1), F25
+	ADD  R10, R1
+	FMOVQ 0(R11), F28
+	WORD $0x4f981380 // fmla v0.4s, v28.4s, v24.s[0]
+	WORD $0x4fb81383 // fmla v3.4s, v28.4s, v24.s[1]
+	WORD $0x4f991386 // fmla v6.4s, v28.4s, v25.s[0]
+	FMOVQ 16(R11), F29
+	WORD $0x4f9813a1 // fmla v1.4s, v29.4s, v24.s[0]
+	WORD $0x4fb813a4 // fmla v4.4s, v29.4s, v24.s[1]
+	WORD $0x4f9913a7 // fmla v7.4s, v29.4s, v25.s[0]
+	FMOVQ 32(R11), F30
+	WORD $0x4f9813c2 // fmla v2.4s, v30.4s, v24.s[0]
+	WORD $0x4fb813c5 // fmla v5.4s, v30.4s, v24.s[1]
+	WORD $0x4f9913c8 // fmla v8.4s, v30.4s, v25.s[0]
+	ADD  $64, R11
 	SUBS $1, R0
-	BNE  loop
+	BNE  columns
+	B    done
+singles:
+	VLD1 (R11), [V28.S4, V29.S4, V30.S4]
+	ADD  $64, R11
+	VLD1R.P (R1)(R10), [V24.S4]
+	VFMLA V28.S4, V24.S4, V0.S4
+	VFMLA V29.S4, V24.S4, V1.S4
+	VFMLA V30.S4, V24.S4, V2.S4
+	VLD1R.P (R2)(R10), [V25.S4]
+	VFMLA V28.S4, V25.S4, V3.S4
+	VFMLA V29.S4, V25.S4, V4.S4
+	VFMLA V30.S4, V25.S4, V5.S4
+	VLD1R.P (R3)(R10), [V24.S4]
+	VFMLA V28.S4, V24.S4, V6.S4
+	VFMLA V29.S4, V24.S4, V7.S4
+	VFMLA V30.S4, V24.S4, V8.S4
+	SUBS $1, R0
+	BNE  singles
+done:
 	VST1 [V0.S4, V1.S4, V2.S4], (R12)
 	ADD  R13, R12
 	VST1 [V3.S4, V4.S4, V5.S4], (R12)
@@ -1143,7 +1733,6 @@ TEXT ·tile4x12NEON(SB), NOSPLIT, $0-72
 	MOVD c+40(FP), R12
 	MOVD ldc+48(FP), R13
 	MOVD acc+64(FP), R15
-	MOVD $48, R16
 	ADD  R9, R1, R2
 	ADD  R9, R2, R3
 	ADD  R9, R3, R4
@@ -1160,7 +1749,7 @@ TEXT ·tile4x12NEON(SB), NOSPLIT, $0-72
 	VEOR V9.B16, V9.B16, V9.B16
 	VEOR V10.B16, V10.B16, V10.B16
 	VEOR V11.B16, V11.B16, V11.B16
-	B    loop
+	B    begin
 add:
 	MOVD R12, R14
 	VLD1 (R14), [V0.S4, V1.S4, V2.S4]
@@ -1171,27 +1760,130 @@ add:
 	ADD  R13, R14
 	VLD1 (R14), [V9.S4, V10.S4, V11.S4]
 	ADD  R13, R14
-loop:
-	VLD1 (R11), [V24.S4, V25.S4, V26.S4]
-	ADD  R16, R11
-	VLD1R.P (R1)(R10), [V27.S4]
-	VFMLA V24.S4, V27.S4, V0.S4
-	VFMLA V25.S4, V27.S4, V1.S4
-	VFMLA V26.S4, V27.S4, V2.S4
-	VLD1R.P (R2)(R10), [V28.S4]
-	VFMLA V24.S4, V28.S4, V3.S4
-	VFMLA V25.S4, V28.S4, V4.S4
-	VFMLA V26.S4, V28.S4, V5.S4
-	VLD1R.P (R3)(R10), [V27.S4]
-	VFMLA V24.S4, V27.S4, V6.S4
-	VFMLA V25.S4, V27.S4, V7.S4
-	VFMLA V26.S4, V27.S4, V8.S4
-	VLD1R.P (R4)(R10), [V28.S4]
-	VFMLA V24.S4, V28.S4, V9.S4
-	VFMLA V25.S4, V28.S4, V10.S4
-	VFMLA V26.S4, V28.S4, V11.S4
+begin:
+	CMP  $4, R10
+	BNE  strided
+	SUBS $4, R0
+	BLT  rest
+quads:
+	FMOVQ.P 16(R1), F24
+	FMOVQ.P 16(R2), F25
+	FMOVQ.P 16(R3), F26
+	FMOVQ.P 16(R4), F27
+	FMOVQ 0(R11), F30
+	WORD $0x4f9813c0 // fmla v0.4s, v30.4s, v24.s[0]
+	WORD $0x4f9913c3 // fmla v3.4s, v30.4s, v25.s[0]
+	WORD $0x4f9a13c6 // fmla v6.4s, v30.4s, v26.s[0]
+	WORD $0x4f9b13c9 // fmla v9.4s, v30.4s, v27.s[0]
+	FMOVQ 16(R11), F31
+	WORD $0x4f9813e1 // fmla v1.4s, v31.4s, v24.s[0]
+	WORD $0x4f9913e4 // fmla v4.4s, v31.4s, v25.s[0]
+	WORD $0x4f9a13e7 // fmla v7.4s, v31.4s, v26.s[0]
+	WORD $0x4f9b13ea // fmla v10.4s, v31.4s, v27.s[0]
+	FMOVQ 32(R11), F30
+	WORD $0x4f9813c2 // fmla v2.4s, v30.4s, v24.s[0]
+	WORD $0x4f9913c5 // fmla v5.4s, v30.4s, v25.s[0]
+	WORD $0x4f9a13c8 // fmla v8.4s, v30.4s, v26.s[0]
+	WORD $0x4f9b13cb // fmla v11.4s, v30.4s, v27.s[0]
+	FMOVQ 64(R11), F31
+	WORD $0x4fb813e0 // fmla v0.4s, v31.4s, v24.s[1]
+	WORD $0x4fb913e3 // fmla v3.4s, v31.4s, v25.s[1]
+	WORD $0x4fba13e6 // fmla v6.4s, v31.4s, v26.s[1]
+	WORD $0x4fbb13e9 // fmla v9.4s, v31.4s, v27.s[1]
+	FMOVQ 80(R11), F30
+	WORD $0x4fb813c1 // fmla v1.4s, v30.4s, v24.s[1]
+	WORD $0x4fb913c4 // fmla v4.4s, v30.4s, v25.s[1]
+	WORD $0x4fba13c7 // fmla v7.4s, v30.4s, v26.s[1]
+	WORD $0x4fbb13ca // fmla v10.4s, v30.4s, v27.s[1]
+	FMOVQ 96(R11), F31
+	WORD $0x4fb813e2 // fmla v2.4s, v31.4s, v24.s[1]
+	WORD $0x4fb913e5 // fmla v5.4s, v31.4s, v25.s[1]
+	WORD $0x4fba13e8 // fmla v8.4s, v31.4s, v26.s[1]
+	WORD $0x4fbb13eb // fmla v11.4s, v31.4s, v27.s[1]
+	FMOVQ 128(R11), F30
+	WORD $0x4f981bc0 // fmla v0.4s, v30.4s, v24.s[2]
+	WORD $0x4f991bc3 // fmla v3.4s, v30.4s, v25.s[2]
+	WORD $0x4f9a1bc6 // fmla v6.4s, v30.4s, v26.s[2]
+	WORD $0x4f9b1bc9 // fmla v9.4s, v30.4s, v27.s[2]
+	FMOVQ 144(R11), F31
+	WORD $0x4f981be1 // fmla v1.4s, v31.4s, v24.s[2]
+	WORD $0x4f991be4 // fmla v4.4s, v31.4s, v25.s[2]
+	WORD $0x4f9a1be7 // fmla v7.4s, v31.4s, v26.s[2]
+	WORD $0x4f9b1bea // fmla v10.4s, v31.4s, v27.s[2]
+	FMOVQ 160(R11), F30
+	WORD $0x4f981bc2 // fmla v2.4s, v30.4s, v24.s[2]
+	WORD $0x4f991bc5 // fmla v5.4s, v30.4s, v25.s[2]
+	WORD $0x4f9a1bc8 // fmla v8.4s, v30.4s, v26.s[2]
+	WORD $0x4f9b1bcb // fmla v11.4s, v30.4s, v27.s[2]
+	FMOVQ 192(R11), F31
+	WORD $0x4fb81be0 // fmla v0.4s, v31.4s, v24.s[3]
+	WORD $0x4fb91be3 // fmla v3.4s, v31.4s, v25.s[3]
+	WORD $0x4fba1be6 // fmla v6.4s, v31.4s, v26.s[3]
+	WORD $0x4fbb1be9 // fmla v9.4s, v31.4s, v27.s[3]
+	FMOVQ 208(R11), F30
+	WORD $0x4fb81bc1 // fmla v1.4s, v30.4s, v24.s[3]
+	WORD $0x4fb91bc4 // fmla v4.4s, v30.4s, v25.s[3]
+	WORD $0x4fba1bc7 // fmla v7.4s, v30.4s, v26.s[3]
+	WORD $0x4fbb1bca // fmla v10.4s, v30.4s, v27.s[3]
+	FMOVQ 224(R11), F31
+	WORD $0x4fb81be2 // fmla v2.4s, v31.4s, v24.s[3]
+	WORD $0x4fb91be5 // fmla v5.4s, v31.4s, v25.s[3]
+	WORD $0x4fba1be8 // fmla v8.4s, v31.4s, v26.s[3]
+	WORD $0x4fbb1beb // fmla v11.4s, v31.4s, v27.s[3]
+	ADD  $256, R11
+	SUBS $4, R0
+	BGE  quads
+rest:
+	ADDS $4, R0
+	BEQ  done
+	B    singles
+strided:
+	CMP  $4, R9
+	BNE  singles
+columns:
+	FMOVQ 0(R1), F24
+	ADD  R10, R1
+	FMOVQ 0(R11), F28
+	WORD $0x4f981380 // fmla v0.4s, v28.4s, v24.s[0]
+	WORD $0x4fb81383 // fmla v3.4s, v28.4s, v24.s[1]
+	WORD $0x4f981b86 // fmla v6.4s, v28.4s, v24.s[2]
+	WORD $0x4fb81b89 // fmla v9.4s, v28.4s, v24.s[3]
+	FMOVQ 16(R11), F29
+	WORD $0x4f9813a1 // fmla v1.4s, v29.4s, v24.s[0]
+	WORD $0x4fb813a4 // fmla v4.4s, v29.4s, v24.s[1]
+	WORD $0x4f981ba7 // fmla v7.4s, v29.4s, v24.s[2]
+	WORD $0x4fb81baa // fmla v10.4s, v29.4s, v24.s[3]
+	FMOVQ 32(R11), F30
+	WORD $0x4f9813c2 // fmla v2.4s, v30.4s, v24.s[0]
+	WORD $0x4fb813c5 // fmla v5.4s, v30.4s, v24.s[1]
+	WORD $0x4f981bc8 // fmla v8.4s, v30.4s, v24.s[2]
+	WORD $0x4fb81bcb // fmla v11.4s, v30.4s, v24.s[3]
+	ADD  $64, R11
 	SUBS $1, R0
-	BNE  loop
+	BNE  columns
+	B    done
+singles:
+	VLD1 (R11), [V28.S4, V29.S4, V30.S4]
+	ADD  $64, R11
+	VLD1R.P (R1)(R10), [V24.S4]
+	VFMLA V28.S4, V24.S4, V0.S4
+	VFMLA V29.S4, V24.S4, V1.S4
+	VFMLA V30.S4, V24.S4, V2.S4
+	VLD1R.P (R2)(R10), [V25.S4]
+	VFMLA V28.S4, V25.S4, V3.S4
+	VFMLA V29.S4, V25.S4, V4.S4
+	VFMLA V30.S4, V25.S4, V5.S4
+	VLD1R.P (R3)(R10), [V24.S4]
+	VFMLA V28.S4, V24.S4, V6.S4
+	VFMLA V29.S4, V24.S4, V7.S4
+	VFMLA V30.S4, V24.S4, V8.S4
+	VLD1R.P (R4)(R10), [V25.S4]
+	VFMLA V28.S4, V25.S4, V9.S4
+	VFMLA V29.S4, V25.S4, V10.S4
+	VFMLA V30.S4, V25.S4, V11.S4
+	SUBS $1, R0
+	BNE  singles
+done:
 	VST1 [V0.S4, V1.S4, V2.S4], (R12)
 	ADD  R13, R12
 	VST1 [V3.S4, V4.S4, V5.S4], (R12)
@@ -1212,7 +1904,6 @@ TEXT ·tile5x12NEON(SB), NOSPLIT, $0-72
 	MOVD c+40(FP), R12
 	MOVD ldc+48(FP), R13
 	MOVD acc+64(FP), R15
-	MOVD $48, R16
 	ADD  R9, R1, R2
 	ADD  R9, R2, R3
 	ADD  R9, R3, R4
@@ -1233,7 +1924,7 @@ TEXT ·tile5x12NEON(SB), NOSPLIT, $0-72
 	VEOR V12.B16, V12.B16, V12.B16
 	VEOR V13.B16, V13.B16, V13.B16
 	VEOR V14.B16, V14.B16, V14.B16
-	B    loop
+	B    begin
 add:
 	MOVD R12, R14
 	VLD1 (R14), [V0.S4, V1.S4, V2.S4]
@@ -1246,31 +1937,151 @@ add:
 	ADD  R13, R14
 	VLD1 (R14), [V12.S4, V13.S4, V14.S4]
 	ADD  R13, R14
-loop:
-	VLD1 (R11), [V24.S4, V25.S4, V26.S4]
-	ADD  R16, R11
-	VLD1R.P (R1)(R10), [V27.S4]
-	VFMLA V24.S4, V27.S4, V0.S4
-	VFMLA V25.S4, V27.S4, V1.S4
-	VFMLA V26.S4, V27.S4, V2.S4
-	VLD1R.P (R2)(R10), [V28.S4]
-	VFMLA V24.S4, V28.S4, V3.S4
-	VFMLA V25.S4, V28.S4, V4.S4
-	VFMLA V26.S4, V28.S4, V5.S4
-	VLD1R.P (R3)(R10), [V27.S4]
-	VFMLA V24.S4, V27.S4, V6.S4
-	VFMLA V25.S4, V27.S4, V7.S4
-	VFMLA V26.S4, V27.S4, V8.S4
-	VLD1R.P (R4)(R10), [V28.S4]
-	VFMLA V24.S4, V28.S4, V9.S4
-	VFMLA V25.S4, V28.S4, V10.S4
-	VFMLA V26.S4, V28.S4, V11.S4
-	VLD1R.P (R5)(R10), [V27.S4]
-	VFMLA V24.S4, V27.S4, V12.S4
-	VFMLA V25.S4, V27.S4, V13.S4
-	VFMLA V26.S4, V27.S4, V14.S4
+begin:
+	CMP  $4, R10
+	BNE  strided
+	SUBS $4, R0
+	BLT  rest
+quads:
+	FMOVQ.P 16(R1), F24
+	FMOVQ.P 16(R2), F25
+	FMOVQ.P 16(R3), F26
+	FMOVQ.P 16(R4), F27
+	FMOVQ.P 16(R5), F28
+	FMOVQ 0(R11), F30
+	WORD $0x4f9813c0 // fmla v0.4s, v30.4s, v24.s[0]
+	WORD $0x4f9913c3 // fmla v3.4s, v30.4s, v25.s[0]
+	WORD $0x4f9a13c6 // fmla v6.4s, v30.4s, v26.s[0]
+	WORD $0x4f9b13c9 // fmla v9.4s, v30.4s, v27.s[0]
+	WORD $0x4f9c13cc // fmla v12.4s, v30.4s, v28.s[0]
+	FMOVQ 16(R11), F31
+	WORD $0x4f9813e1 // fmla v1.4s, v31.4s, v24.s[0]
+	WORD $0x4f9913e4 // fmla v4.4s, v31.4s, v25.s[0]
+	WORD $0x4f9a13e7 // fmla v7.4s, v31.4s, v26.s[0]
+	WORD $0x4f9b13ea // fmla v10.4s, v31.4s, v27.s[0]
+	WORD $0x4f9c13ed // fmla v13.4s, v31.4s, v28.s[0]
+	FMOVQ 32(R11), F30
+	WORD $0x4f9813c2 // fmla v2.4s, v30.4s, v24.s[0]
+	WORD $0x4f9913c5 // fmla v5.4s, v30.4s, v25.s[0]
+	WORD $0x4f9a13c8 // fmla v8.4s, v30.4s, v26.s[0]
+	WORD $0x4f9b13cb // fmla v11.4s, v30.4s, v27.s[0]
+	WORD $0x4f9c13ce // fmla v14.4s, v30.4s, v28.s[0]
+	FMOVQ 64(R11), F31
+	WORD $0x4fb813e0 // fmla v0.4s, v31.4s, v24.s[1]
+	WORD $0x4fb913e3 // fmla v3.4s, v31.4s, v25.s[1]
+	WORD $0x4fba13e6 // fmla v6.4s, v31.4s, v26.s[1]
+	WORD $0x4fbb13e9 // fmla v9.4s, v31.4s, v27.s[1]
+	WORD $0x4fbc13ec // fmla v12.4s, v31.4s, v28.s[1]
+	FMOVQ 80(R11), F30
+	WORD $0x4fb813c1 // fmla v1.4s, v30.4s, v24.s[1]
+	WORD $0x4fb913c4 // fmla v4.4s, v30.4s, v25.s[1]
+	WORD $0x4fba13c7 // fmla v7.4s, v30.4s, v26.s[1]
+	WORD $0x4fbb13ca // fmla v10.4s, v30.4s, v27.s[1]
+	WORD $0x4fbc13cd // fmla v13.4s, v30.4s, v28.s[1]
+	FMOVQ 96(R11), F31
+	WORD $0x4fb813e2 // fmla v2.4s, v31.4s, v24.s[1]
+	WORD $0x4fb913e5 // fmla v5.4s, v31.4s, v25.s[1]
+	WORD $0x4fba13e8 // fmla v8.4s, v31.4s, v26.s[1]
+	WORD $0x4fbb13eb // fmla v11.4s, v31.4s, v27.s[1]
+	WORD $0x4fbc13ee // fmla v14.4s, v31.4s, v28.s[1]
+	FMOVQ 128(R11), F30
+	WORD $0x4f981bc0 // fmla v0.4s, v30.4s, v24.s[2]
+	WORD $0x4f991bc3 // fmla v3.4s, v30.4s, v25.s[2]
+	WORD $0x4f9a1bc6 // fmla v6.4s, v30.4s, v26.s[2]
+	WORD $0x4f9b1bc9 // fmla v9.4s, v30.4s, v27.s[2]
+	WORD $0x4f9c1bcc // fmla v12.4s, v30.4s, v28.s[2]
+	FMOVQ 144(R11), F31
+	WORD $0x4f981be1 // fmla v1.4s, v31.4s, v24.s[2]
+	WORD $0x4f991be4 // fmla v4.4s, v31.4s, v25.s[2]
+	WORD $0x4f9a1be7 // fmla v7.4s, v31.4s, v26.s[2]
+	WORD $0x4f9b1bea // fmla v10.4s, v31.4s, v27.s[2]
+	WORD $0x4f9c1bed // fmla v13.4s, v31.4s, v28.s[2]
+	FMOVQ 160(R11), F30
+	WORD $0x4f981bc2 // fmla v2.4s, v30.4s, v24.s[2]
+	WORD $0x4f991bc5 // fmla v5.4s, v30.4s, v25.s[2]
+	WORD $0x4f9a1bc8 // fmla v8.4s, v30.4s, v26.s[2]
+	WORD $0x4f9b1bcb // fmla v11.4s, v30.4s, v27.s[2]
+	WORD $0x4f9c1bce // fmla v14.4s, v30.4s, v28.s[2]
+	FMOVQ 192(R11), F31
+	WORD $0x4fb81be0 // fmla v0.4s, v31.4s, v24.s[3]
+	WORD $0x4fb91be3 // fmla v3.4s, v31.4s, v25.s[3]
+	WORD $0x4fba1be6 // fmla v6.4s, v31.4s, v26.s[3]
+	WORD $0x4fbb1be9 // fmla v9.4s, v31.4s, v27.s[3]
+	WORD $0x4fbc1bec // fmla v12.4s, v31.4s, v28.s[3]
+	FMOVQ 208(R11), F30
+	WORD $0x4fb81bc1 // fmla v1.4s, v30.4s, v24.s[3]
+	WORD $0x4fb91bc4 // fmla v4.4s, v30.4s, v25.s[3]
+	WORD $0x4fba1bc7 // fmla v7.4s, v30.4s, v26.s[3]
+	WORD $0x4fbb1bca // fmla v10.4s, v30.4s, v27.s[3]
+	WORD $0x4fbc1bcd // fmla v13.4s, v30.4s, v28.s[3]
+	FMOVQ 224(R11), F31
+	WORD $0x4fb81be2 // fmla v2.4s, v31.4s, v24.s[3]
+	WORD $0x4fb91be5 // fmla v5.4s, v31.4s, v25.s[3]
+	WORD $0x4fba1be8 // fmla v8.4s, v31.4s, v26.s[3]
+	WORD $0x4fbb1beb // fmla v11.4s, v31.4s, v27.s[3]
+	WORD $0x4fbc1bee // fmla v14.4s, v31.4s, v28.s[3]
+	ADD  $256, R11
+	SUBS $4, R0
+	BGE  quads
+rest:
+	ADDS $4, R0
+	BEQ  done
+	B    singles
+strided:
+	CMP  $4, R9
+	BNE  singles
+columns:
+	FMOVQ 0(R1), F24
+	FMOVS 16(R1), F25
+	ADD  R10, R1
+	FMOVQ 0(R11), F28
+	WORD $0x4f981380 // fmla v0.4s, v28.4s, v24.s[0]
+	WORD $0x4fb81383 // fmla v3.4s, v28.4s, v24.s[1]
+	WORD $0x4f981b86 // fmla v6.4s, v28.4s, v24.s[2]
+	WORD $0x4fb81b89 // fmla v9.4s, v28.4s, v24.s[3]
+	WORD $0x4f99138c // fmla v12.4s, v28.4s, v25.s[0]
+	FMOVQ 16(R11), F29
+	WORD $0x4f9813a1 // fmla v1.4s, v29.4s, v24.s[0]
+	WORD $0x4fb813a4 // fmla v4.4s, v29.4s, v24.s[1]
+	WORD $0x4f981ba7 // fmla v7.4s, v29.4s, v24.s[2]
+	WORD $0x4fb81baa // fmla v10.4s, v29.4s, v24.s[3]
+	WORD $0x4f9913ad // fmla v13.4s, v29.4s, v25.s[0]
+	FMOVQ 32(R11), F30
+	WORD $0x4f9813c2 // fmla v2.4s, v30.4s, v24.s[0]
+	WORD $0x4fb813c5 // fmla v5.4s, v30.4s, v24.s[1]
+	WORD $0x4f981bc8 // fmla v8.4s, v30.4s, v24.s[2]
+	WORD $0x4fb81bcb // fmla v11.4s, v30.4s, v24.s[3]
+	WORD $0x4f9913ce // fmla v14.4s, v30.4s, v25.s[0]
+	ADD  $64, R11
 	SUBS $1, R0
-	BNE  loop
+	BNE  columns
+	B    done
+singles:
+	VLD1 (R11), [V28.S4, V29.S4, V30.S4]
+	ADD  $64, R11
+	VLD1R.P (R1)(R10), [V24.S4]
+	VFMLA V28.S4, V24.S4, V0.S4
+	VFMLA V29.S4, V24.S4, V1.S4
+	VFMLA V30.S4, V24.S4, V2.S4
+	VLD1R.P (R2)(R10), [V25.S4]
+	VFMLA V28.S4, V25.S4, V3.S4
+	VFMLA V29.S4, V25.S4, V4.S4
+	VFMLA V30.S4, V25.S4, V5.S4
+	VLD1R.P (R3)(R10), [V24.S4]
+	VFMLA V28.S4, V24.S4, V6.S4
+	VFMLA V29.S4, V24.S4, V7.S4
+	VFMLA V30.S4, V24.S4, V8.S4
+	VLD1R.P (R4)(R10), [V25.S4]
+	VFMLA V28.S4, V25.S4, V9.S4
+	VFMLA V29.S4, V25.S4, V10.S4
+	VFMLA V30.S4, V25.S4, V11.S4
+	VLD1R.P (R5)(R10), [V24.S4]
+	VFMLA V28.S4, V24.S4, V12.S4
+	VFMLA V29.S4, V24.S4, V13.S4
+	VFMLA V30.S4, V24.S4, V14.S4
+	SUBS $1, R0
+	BNE  singles
+done:
 	VST1 [V0.S4, V1.S4, V2.S4], (R12)
 	ADD  R13, R12
 	VST1 [V3.S4, V4.S4, V5.S4], (R12)
@@ -1293,7 +2104,6 @@ TEXT ·tile6x12NEON(SB), NOSPLIT, $0-72
 	MOVD c+40(FP), R12
 	MOVD ldc+48(FP), R13
 	MOVD acc+64(FP), R15
-	MOVD $48, R16
 	ADD  R9, R1, R2
 	ADD  R9, R2, R3
 	ADD  R9, R3, R4
@@ -1318,7 +2128,7 @@ TEXT ·tile6x12NEON(SB), NOSPLIT, $0-72
 	VEOR V15.B16, V15.B16, V15.B16
 	VEOR V16.B16, V16.B16, V16.B16
 	VEOR V17.B16, V17.B16, V17.B16
-	B    loop
+	B    begin
 add:
 	MOVD R12, R14
 	VLD1 (R14), [V0.S4, V1.S4, V2.S4]
@@ -1333,35 +2143,171 @@ add:
 	ADD  R13, R14
 	VLD1 (R14), [V15.S4, V16.S4, V17.S4]
 	ADD  R13, R14
-loop:
-	VLD1 (R11), [V24.S4, V25.S4, V26.S4]
-	ADD  R16, R11
-	VLD1R.P (R1)(R10), [V27.S4]
-	VFMLA V24.S4, V27.S4, V0.S4
-	VFMLA V25.S4, V27.S4, V1.S4
-	VFMLA V26.S4, V27.S4, V2.S4
-	VLD1R.P (R2)(R10), [V28.S4]
-	VFMLA V24.S4, V28.S4, V3.S4
-	VFMLA V25.S4, V28.S4, V4.S4
-	VFMLA V26.S4, V28.S4, V5.S4
-	VLD1R.P (R3)(R10), [V27.S4]
-	VFMLA V24.S4, V27.S4, V6.S4
-	VFMLA V25.S4, V27.S4, V7.S4
-	VFMLA V26.S4, V27.S4, V8.S4
-	VLD1R.P (R4)(R10), [V28.S4]
-	VFMLA V24.S4, V28.S4, V9.S4
-	VFMLA V25.S4, V28.S4, V10.S4
-	VFMLA V26.S4, V28.S4, V11.S4
-	VLD1R.P (R5)(R10), [V27.S4]
-	VFMLA V24.S4, V27.S4, V12.S4
-	VFMLA V25.S4, V27.S4, V13.S4
-	VFMLA V26.S4, V27.S4, V14.S4
-	VLD1R.P (R6)(R10), [V28.S4]
-	VFMLA V24.S4, V28.S4, V15.S4
-	VFMLA V25.S4, V28.S4, V16.S4
-	VFMLA V26.S4, V28.S4, V17.S4
+begin:
+	CMP  $4, R10
+	BNE  strided
+	SUBS $4, R0
+	BLT  rest
+quads:
+	FMOVQ.P 16(R1), F24
+	FMOVQ.P 16(R2), F25
+	FMOVQ.P 16(R3), F26
+	FMOVQ.P 16(R4), F27
+	FMOVQ.P 16(R5), F28
+	FMOVQ.P 16(R6), F29
+	FMOVQ 0(R11), F30
+	WORD $0x4f9813c0 // fmla v0.4s, v30.4s, v24.s[0]
+	WORD $0x4f9913c3 // fmla v3.4s, v30.4s, v25.s[0]
+	WORD $0x4f9a13c6 // fmla v6.4s, v30.4s, v26.s[0]
+	WORD $0x4f9b13c9 // fmla v9.4s, v30.4s, v27.s[0]
+	WORD $0x4f9c13cc // fmla v12.4s, v30.4s, v28.s[0]
+	WORD $0x4f9d13cf // fmla v15.4s, v30.4s, v29.s[0]
+	FMOVQ 16(R11), F31
+	WORD $0x4f9813e1 // fmla v1.4s, v31.4s, v24.s[0]
+	WORD $0x4f9913e4 // fmla v4.4s, v31.4s, v25.s[0]
+	WORD $0x4f9a13e7 // fmla v7.4s, v31.4s, v26.s[0]
+	WORD $0x4f9b13ea // fmla v10.4s, v31.4s, v27.s[0]
+	WORD $0x4f9c13ed // fmla v13.4s, v31.4s, v28.s[0]
+	WORD $0x4f9d13f0 // fmla v16.4s, v31.4s, v29.s[0]
+	FMOVQ 32(R11), F30
+	WORD $0x4f9813c2 // fmla v2.4s, v30.4s, v24.s[0]
+	WORD $0x4f9913c5 // fmla v5.4s, v30.4s, v25.s[0]
+	WORD $0x4f9a13c8 // fmla v8.4s, v30.4s, v26.s[0]
+	WORD $0x4f9b13cb // fmla v11.4s, v30.4s, v27.s[0]
+	WORD $0x4f9c13ce // fmla v14.4s, v30.4s, v28.s[0]
+	WORD $0x4f9d13d1 // fmla v17.4s, v30.4s, v29.s[0]
+	FMOVQ 64(R11), F31
+	WORD $0x4fb813e0 // fmla v0.4s, v31.4s, v24.s[1]
+	WORD $0x4fb913e3 // fmla v3.4s, v31.4s, v25.s[1]
+	WORD $0x4fba13e6 // fmla v6.4s, v31.4s, v26.s[1]
+	WORD $0x4fbb13e9 // fmla v9.4s, v31.4s, v27.s[1]
+	WORD $0x4fbc13ec // fmla v12.4s, v31.4s, v28.s[1]
+	WORD $0x4fbd13ef // fmla v15.4s, v31.4s, v29.s[1]
+	FMOVQ 80(R11), F30
+	WORD $0x4fb813c1 // fmla v1.4s, v30.4s, v24.s[1]
+	WORD $0x4fb913c4 // fmla v4.4s, v30.4s, v25.s[1]
+	WORD $0x4fba13c7 // fmla v7.4s, v30.4s, v26.s[1]
+	WORD $0x4fbb13ca // fmla v10.4s, v30.4s, v27.s[1]
+	WORD $0x4fbc13cd // fmla v13.4s, v30.4s, v28.s[1]
+	WORD $0x4fbd13d0 // fmla v16.4s, v30.4s, v29.s[1]
+	FMOVQ 96(R11), F31
+	WORD $0x4fb813e2 // fmla v2.4s, v31.4s, v24.s[1]
+	WORD $0x4fb913e5 // fmla v5.4s, v31.4s, v25.s[1]
+	WORD $0x4fba13e8 // fmla v8.4s, v31.4s, v26.s[1]
+	WORD $0x4fbb13eb // fmla v11.4s, v31.4s, v27.s[1]
+	WORD $0x4fbc13ee // fmla v14.4s, v31.4s, v28.s[1]
+	WORD $0x4fbd13f1 // fmla v17.4s, v31.4s, v29.s[1]
+	FMOVQ 128(R11), F30
+	WORD $0x4f981bc0 // fmla v0.4s, v30.4s, v24.s[2]
+	WORD $0x4f991bc3 // fmla v3.4s, v30.4s, v25.s[2]
+	WORD $0x4f9a1bc6 // fmla v6.4s, v30.4s, v26.s[2]
+	WORD $0x4f9b1bc9 // fmla v9.4s, v30.4s, v27.s[2]
+	WORD $0x4f9c1bcc // fmla v12.4s, v30.4s, v28.s[2]
+	WORD $0x4f9d1bcf // fmla v15.4s, v30.4s, v29.s[2]
+	FMOVQ 144(R11), F31
+	WORD $0x4f981be1 // fmla v1.4s, v31.4s, v24.s[2]
+	WORD $0x4f991be4 // fmla v4.4s, v31.4s, v25.s[2]
+	WORD $0x4f9a1be7 // fmla v7.4s, v31.4s, v26.s[2]
+	WORD $0x4f9b1bea // fmla v10.4s, v31.4s, v27.s[2]
+	WORD $0x4f9c1bed // fmla v13.4s, v31.4s, v28.s[2]
+	WORD $0x4f9d1bf0 // fmla v16.4s, v31.4s, v29.s[2]
+	FMOVQ 160(R11), F30
+	WORD $0x4f981bc2 // fmla v2.4s, v30.4s, v24.s[2]
+	WORD $0x4f991bc5 // fmla v5.4s, v30.4s, v25.s[2]
+	WORD $0x4f9a1bc8 // fmla v8.4s, v30.4s, v26.s[2]
+	WORD $0x4f9b1bcb // fmla v11.4s, v30.4s, v27.s[2]
+	WORD $0x4f9c1bce // fmla v14.4s, v30.4s, v28.s[2]
+	WORD $0x4f9d1bd1 // fmla v17.4s, v30.4s, v29.s[2]
+	FMOVQ 192(R11), F31
+	WORD $0x4fb81be0 // fmla v0.4s, v31.4s, v24.s[3]
+	WORD $0x4fb91be3 // fmla v3.4s, v31.4s, v25.s[3]
+	WORD $0x4fba1be6 // fmla v6.4s, v31.4s, v26.s[3]
+	WORD $0x4fbb1be9 // fmla v9.4s, v31.4s, v27.s[3]
+	WORD $0x4fbc1bec // fmla v12.4s, v31.4s, v28.s[3]
+	WORD $0x4fbd1bef // fmla v15.4s, v31.4s, v29.s[3]
+	FMOVQ 208(R11), F30
+	WORD $0x4fb81bc1 // fmla v1.4s, v30.4s, v24.s[3]
+	WORD $0x4fb91bc4 // fmla v4.4s, v30.4s, v25.s[3]
+	WORD $0x4fba1bc7 // fmla v7.4s, v30.4s, v26.s[3]
+	WORD $0x4fbb1bca // fmla v10.4s, v30.4s, v27.s[3]
+	WORD $0x4fbc1bcd // fmla v13.4s, v30.4s, v28.s[3]
+	WORD $0x4fbd1bd0 // fmla v16.4s, v30.4s, v29.s[3]
+	FMOVQ 224(R11), F31
+	WORD $0x4fb81be2 // fmla v2.4s, v31.4s, v24.s[3]
+	WORD $0x4fb91be5 // fmla v5.4s, v31.4s, v25.s[3]
+	WORD $0x4fba1be8 // fmla v8.4s, v31.4s, v26.s[3]
+	WORD $0x4fbb1beb // fmla v11.4s, v31.4s, v27.s[3]
+	WORD $0x4fbc1bee // fmla v14.4s, v31.4s, v28.s[3]
+	WORD $0x4fbd1bf1 // fmla v17.4s, v31.4s, v29.s[3]
+	ADD  $256, R11
+	SUBS $4, R0
+	BGE  quads
+rest:
+	ADDS $4, R0
+	BEQ  done
+	B    singles
+strided:
+	CMP  $4, R9
+	BNE  singles
+columns:
+	FMOVQ 0(R1), F24
+	FMOVD 16(R1), F25
+	ADD  R10, R1
+	FMOVQ 0(R11), F28
+	WORD $0x4f981380 // fmla v0.4s, v28.4s, v24.s[0]
+	WORD $0x4fb81383 // fmla v3.4s, v28.4s, v24.s[1]
+	WORD $0x4f981b86 // fmla v6.4s, v28.4s, v24.s[2]
+	WORD $0x4fb81b89 // fmla v9.4s, v28.4s, v24.s[3]
+	WORD $0x4f99138c // fmla v12.4s, v28.4s, v25.s[0]
+	WORD $0x4fb9138f // fmla v15.4s, v28.4s, v25.s[1]
+	FMOVQ 16(R11), F29
+	WORD $0x4f9813a1 // fmla v1.4s, v29.4s, v24.s[0]
+	WORD $0x4fb813a4 // fmla v4.4s, v29.4s, v24.s[1]
+	WORD $0x4f981ba7 // fmla v7.4s, v29.4s, v24.s[2]
+	WORD $0x4fb81baa // fmla v10.4s, v29.4s, v24.s[3]
+	WORD $0x4f9913ad // fmla v13.4s, v29.4s, v25.s[0]
+	WORD $0x4fb913b0 // fmla v16.4s, v29.4s, v25.s[1]
+	FMOVQ 32(R11), F30
+	WORD $0x4f9813c2 // fmla v2.4s, v30.4s, v24.s[0]
+	WORD $0x4fb813c5 // fmla v5.4s, v30.4s, v24.s[1]
+	WORD $0x4f981bc8 // fmla v8.4s, v30.4s, v24.s[2]
+	WORD $0x4fb81bcb // fmla v11.4s, v30.4s, v24.s[3]
+	WORD $0x4f9913ce // fmla v14.4s, v30.4s, v25.s[0]
+	WORD $0x4fb913d1 // fmla v17.4s, v30.4s, v25.s[1]
+	ADD  $64, R11
 	SUBS $1, R0
-	BNE  loop
+	BNE  columns
+	B    done
+singles:
+	VLD1 (R11), [V28.S4, V29.S4, V30.S4]
+	ADD  $64, R11
+	VLD1R.P (R1)(R10), [V24.S4]
+	VFMLA V28.S4, V24.S4, V0.S4
+	VFMLA V29.S4, V24.S4, V1.S4
+	VFMLA V30.S4, V24.S4, V2.S4
+	VLD1R.P (R2)(R10), [V25.S4]
+	VFMLA V28.S4, V25.S4, V3.S4
+	VFMLA V29.S4, V25.S4, V4.S4
+	VFMLA V30.S4, V25.S4, V5.S4
+	VLD1R.P (R3)(R10), [V24.S4]
+	VFMLA V28.S4, V24.S4, V6.S4
+	VFMLA V29.S4, V24.S4, V7.S4
+	VFMLA V30.S4, V24.S4, V8.S4
+	VLD1R.P (R4)(R10), [V25.S4]
+	VFMLA V28.S4, V25.S4, V9.S4
+	VFMLA V29.S4, V25.S4, V10.S4
+	VFMLA V30.S4, V25.S4, V11.S4
+	VLD1R.P (R5)(R10), [V24.S4]
+	VFMLA V28.S4, V24.S4, V12.S4
+	VFMLA V29.S4, V24.S4, V13.S4
+	VFMLA V30.S4, V24.S4, V14.S4
+	VLD1R.P (R6)(R10), [V25.S4]
+	VFMLA V28.S4, V25.S4, V15.S4
+	VFMLA V29.S4, V25.S4, V16.S4
+	VFMLA V30.S4, V25.S4, V17.S4
+	SUBS $1, R0
+	BNE  singles
+done:
 	VST1 [V0.S4, V1.S4, V2.S4], (R12)
 	ADD  R13, R12
 	VST1 [V3.S4, V4.S4, V5.S4], (R12)
@@ -1376,8 +2322,8 @@ loop:
 	ADD  R13, R12
 	RET
 
-// A tile of 7×12.
-TEXT ·tile7x12NEON(SB), NOSPLIT, $0-72
+// A tile of 1×16.
+TEXT ·tile1x16NEON(SB), NOSPLIT, $0-72
 	MOVD k+0(FP), R0
 	MOVD a+8(FP), R1
 	MOVD ars+16(FP), R9
@@ -1386,13 +2332,617 @@ TEXT ·tile7x12NEON(SB), NOSPLIT, $0-72
 	MOVD c+40(FP), R12
 	MOVD ldc+48(FP), R13
 	MOVD acc+64(FP), R15
-	MOVD $48, R16
+	CBNZ R15, add
+	VEOR V0.B16, V0.B16, V0.B16
+	VEOR V1.B16, V1.B16, V1.B16
+	VEOR V2.B16, V2.B16, V2.B16
+	VEOR V3.B16, V3.B16, V3.B16
+	B    begin
+add:
+	MOVD R12, R14
+	VLD1 (R14), [V0.S4, V1.S4, V2.S4, V3.S4]
+	ADD  R13, R14
+begin:
+	CMP  $4, R10
+	BNE  strided
+	SUBS $4, R0
+	BLT  rest
+quads:
+	FMOVQ.P 16(R1), F24
+	FMOVQ 0(R11), F30
+	WORD $0x4f9813c0 // fmla v0.4s, v30.4s, v24.s[0]
+	FMOVQ 16(R11), F31
+	WORD $0x4f9813e1 // fmla v1.4s, v31.4s, v24.s[0]
+	FMOVQ 32(R11), F30
+	WORD $0x4f9813c2 // fmla v2.4s, v30.4s, v24.s[0]
+	FMOVQ 48(R11), F31
+	WORD $0x4f9813e3 // fmla v3.4s, v31.4s, v24.s[0]
+	FMOVQ 64(R11), F30
+	WORD $0x4fb813c0 // fmla v0.4s, v30.4s, v24.s[1]
+	FMOVQ 80(R11), F31
+	WORD $0x4fb813e1 // fmla v1.4s, v31.4s, v24.s[1]
+	FMOVQ 96(R11), F30
+	WORD $0x4fb813c2 // fmla v2.4s, v30.4s, v24.s[1]
+	FMOVQ 112(R11), F31
+	WORD $0x4fb813e3 // fmla v3.4s, v31.4s, v24.s[1]
+	FMOVQ 128(R11), F30
+	WORD $0x4f981bc0 // fmla v0.4s, v30.4s, v24.s[2]
+	FMOVQ 144(R11), F31
+	WORD $0x4f981be1 // fmla v1.4s, v31.4s, v24.s[2]
+	FMOVQ 160(R11), F30
+	WORD $0x4f981bc2 // fmla v2.4s, v30.4s, v24.s[2]
+	FMOVQ 176(R11), F31
+	WORD $0x4f981be3 // fmla v3.4s, v31.4s, v24.s[2]
+	FMOVQ 192(R11), F30
+	WORD $0x4fb81bc0 // fmla v0.4s, v30.4s, v24.s[3]
+	FMOVQ 208(R11), F31
+	WORD $0x4fb81be1 // fmla v1.4s, v31.4s, v24.s[3]
+	FMOVQ 224(R11), F30
+	WORD $0x4fb81bc2 // fmla v2.4s, v30.4s, v24.s[3]
+	FMOVQ 240(R11), F31
+	WORD $0x4fb81be3 // fmla v3.4s, v31.4s, v24.s[3]
+	ADD  $256, R11
+	SUBS $4, R0
+	BGE  quads
+rest:
+	ADDS $4, R0
+	BEQ  done
+	B    singles
+strided:
+	CMP  $4, R9
+	BNE  singles
+columns:
+	FMOVS 0(R1), F24
+	ADD  R10, R1
+	FMOVQ 0(R11), F28
+	WORD $0x4f981380 // fmla v0.4s, v28.4s, v24.s[0]
+	FMOVQ 16(R11), F29
+	WORD $0x4f9813a1 // fmla v1.4s, v29.4s, v24.s[0]
+	FMOVQ 32(R11), F30
+	WORD $0x4f9813c2 // fmla v2.4s, v30.4s, v24.s[0]
+	FMOVQ 48(R11), F31
+	WORD $0x4f9813e3 // fmla v3.4s, v31.4s, v24.s[0]
+	ADD  $64, R11
+	SUBS $1, R0
+	BNE  columns
+	B    done
+singles:
+	VLD1 (R11), [V28.S4, V29.S4, V30.S4, V31.S4]
+	ADD  $64, R11
+	VLD1R.P (R1)(R10), [V24.S4]
+	VFMLA V28.S4, V24.S4, V0.S4
+	VFMLA V29.S4, V24.S4, V1.S4
+	VFMLA V30.S4, V24.S4, V2.S4
+	VFMLA V31.S4, V24.S4, V3.S4
+	SUBS $1, R0
+	BNE  singles
+done:
+	VST1 [V0.S4, V1.S4, V2.S4, V3.S4], (R12)
+	ADD  R13, R12
+	RET
+
+// A tile of 2×16.
+TEXT ·tile2x16NEON(SB), NOSPLIT, $0-72
+	MOVD k+0(FP), R0
+	MOVD a+8(FP), R1
+	MOVD ars+16(FP), R9
+	MOVD acs+24(FP), R10
+	MOVD b+32(FP), R11
+	MOVD c+40(FP), R12
+	MOVD ldc+48(FP), R13
+	MOVD acc+64(FP), R15
+	ADD  R9, R1, R2
+	CBNZ R15, add
+	VEOR V0.B16, V0.B16, V0.B16
+	VEOR V1.B16, V1.B16, V1.B16
+	VEOR V2.B16, V2.B16, V2.B16
+	VEOR V3.B16, V3.B16, V3.B16
+	VEOR V4.B16, V4.B16, V4.B16
+	VEOR V5.B16, V5.B16, V5.B16
+	VEOR V6.B16, V6.B16, V6.B16
+	VEOR V7.B16, V7.B16, V7.B16
+	B    begin
+add:
+	MOVD R12, R14
+	VLD1 (R14), [V0.S4, V1.S4, V2.S4, V3.S4]
+	ADD  R13, R14
+	VLD1 (R14), [V4.S4, V5.S4, V6.S4, V7.S4]
+	ADD  R13, R14
+begin:
+	CMP  $4, R10
+	BNE  strided
+	SUBS $4, R0
+	BLT  rest
+quads:
+	FMOVQ.P 16(R1), F24
+	FMOVQ.P 16(R2), F25
+	FMOVQ 0(R11), F30
+	WORD $0x4f9813c0 // fmla v0.4s, v30.4s, v24.s[0]
+	WORD $0x4f9913c4 // fmla v4.4s, v30.4s, v25.s[0]
+	FMOVQ 16(R11), F31
+	WORD $0x4f9813e1 // fmla v1.4s, v31.4s, v24.s[0]
+	WORD $0x4f9913e5 // fmla v5.4s, v31.4s, v25.s[0]
+	FMOVQ 32(R11), F30
+	WORD $0x4f9813c2 // fmla v2.4s, v30.4s, v24.s[0]
+	WORD $0x4f9913c6 // fmla v6.4s, v30.4s, v25.s[0]
+	FMOVQ 48(R11), F31
+	WORD $0x4f9813e3 // fmla v3.4s, v31.4s, v24.s[0]
+	WORD $0x4f9913e7 // fmla v7.4s, v31.4s, v25.s[0]
+	FMOVQ 64(R11), F30
+	WORD $0x4fb813c0 // fmla v0.4s, v30.4s, v24.s[1]
+	WORD $0x4fb913c4 // fmla v4.4s, v30.4s, v25.s[1]
+	FMOVQ 80(R11), F31
+	WORD $0x4fb813e1 // fmla v1.4s, v31.4s, v24.s[1]
+	WORD $0x4fb913e5 // fmla v5.4s, v31.4s, v25.s[1]
+	FMOVQ 96(R11), F30
+	WORD $0x4fb813c2 // fmla v2.4s, v30.4s, v24.s[1]
+	WORD $0x4fb913c6 // fmla v6.4s, v30.4s, v25.s[1]
+	FMOVQ 112(R11), F31
+	WORD $0x4fb813e3 // fmla v3.4s, v31.4s, v24.s[1]
+	WORD $0x4fb913e7 // fmla v7.4s, v31.4s, v25.s[1]
+	FMOVQ 128(R11), F30
+	WORD $0x4f981bc0 // fmla v0.4s, v30.4s, v24.s[2]
+	WORD $0x4f991bc4 // fmla v4.4s, v30.4s, v25.s[2]
+	FMOVQ 144(R11), F31
+	WORD $0x4f981be1 // fmla v1.4s, v31.4s, v24.s[2]
+	WORD $0x4f991be5 // fmla v5.4s, v31.4s, v25.s[2]
+	FMOVQ 160(R11), F30
+	WORD $0x4f981bc2 // fmla v2.4s, v30.4s, v24.s[2]
+	WORD $0x4f991bc6 // fmla v6.4s, v30.4s, v25.s[2]
+	FMOVQ 176(R11), F31
+	WORD $0x4f981be3 // fmla v3.4s, v31.4s, v24.s[2]
+	WORD $0x4f991be7 // fmla v7.4s, v31.4s, v25.s[2]
+	FMOVQ 192(R11), F30
+	WORD $0x4fb81bc0 // fmla v0.4s, v30.4s, v24.s[3]
+	WORD $0x4fb91bc4 // fmla v4.4s, v30.4s, v25.s[3]
+	FMOVQ 208(R11), F31
+	WORD $0x4fb81be1 // fmla v1.4s, v31.4s, v24.s[3]
+	WORD $0x4fb91be5 // fmla v5.4s, v31.4s, v25.s[3]
+	FMOVQ 224(R11), F30
+	WORD $0x4fb81bc2 // fmla v2.4s, v30.4s, v24.s[3]
+	WORD $0x4fb91bc6 // fmla v6.4s, v30.4s, v25.s[3]
+	FMOVQ 240(R11), F31
+	WORD $0x4fb81be3 // fmla v3.4s, v31.4s, v24.s[3]
+	WORD $0x4fb91be7 // fmla v7.4s, v31.4s, v25.s[3]
+	ADD  $256, R11
+	SUBS $4, R0
+	BGE  quads
+rest:
+	ADDS $4, R0
+	BEQ  done
+	B    singles
+strided:
+	CMP  $4, R9
+	BNE  singles
+columns:
+	FMOVD 0(R1), F24
+	ADD  R10, R1
+	FMOVQ 0(R11), F28
+	WORD $0x4f981380 // fmla v0.4s, v28.4s, v24.s[0]
+	WORD $0x4fb81384 // fmla v4.4s, v28.4s, v24.s[1]
+	FMOVQ 16(R11), F29
+	WORD $0x4f9813a1 // fmla v1.4s, v29.4s, v24.s[0]
+	WORD $0x4fb813a5 // fmla v5.4s, v29.4s, v24.s[1]
+	FMOVQ 32(R11), F30
+	WORD $0x4f9813c2 // fmla v2.4s, v30.4s, v24.s[0]
+	WORD $0x4fb813c6 // fmla v6.4s, v30.4s, v24.s[1]
+	FMOVQ 48(R11), F31
+	WORD $0x4f9813e3 // fmla v3.4s, v31.4s, v24.s[0]
+	WORD $0x4fb813e7 // fmla v7.4s, v31.4s, v24.s[1]
+	ADD  $64, R11
+	SUBS $1, R0
+	BNE  columns
+	B    done
+singles:
+	VLD1 (R11), [V28.S4, V29.S4, V30.S4, V31.S4]
+	ADD  $64, R11
+	VLD1R.P (R1)(R10), [V24.S4]
+	VFMLA V28.S4, V24.S4, V0.S4
+	VFMLA V29.S4, V24.S4, V1.S4
+	VFMLA V30.S4, V24.S4, V2.S4
+	VFMLA V31.S4, V24.S4, V3.S4
+	VLD1R.P (R2)(R10), [V25.S4]
+	VFMLA V28.S4, V25.S4, V4.S4
+	VFMLA V29.S4, V25.S4, V5.S4
+	VFMLA V30.S4, V25.S4, V6.S4
+	VFMLA V31.S4, V25.S4, V7.S4
+	SUBS $1, R0
+	BNE  singles
+done:
+	VST1 [V0.S4, V1.S4, V2.S4, V3.S4], (R12)
+	ADD  R13, R12
+	VST1 [V4.S4, V5.S4, V6.S4, V7.S4], (R12)
+	ADD  R13, R12
+	RET
+
+// A tile of 3×16.
+TEXT ·tile3x16NEON(SB), NOSPLIT, $0-72
+	MOVD k+0(FP), R0
+	MOVD a+8(FP), R1
+	MOVD ars+16(FP), R9
+	MOVD acs+24(FP), R10
+	MOVD b+32(FP), R11
+	MOVD c+40(FP), R12
+	MOVD ldc+48(FP), R13
+	MOVD acc+64(FP), R15
+	ADD  R9, R1, R2
+	ADD  R9, R2, R3
+	CBNZ R15, add
+	VEOR V0.B16, V0.B16, V0.B16
+	VEOR V1.B16, V1.B16, V1.B16
+	VEOR V2.B16, V2.B16, V2.B16
+	VEOR V3.B16, V3.B16, V3.B16
+	VEOR V4.B16, V4.B16, V4.B16
+	VEOR V5.B16, V5.B16, V5.B16
+	VEOR V6.B16, V6.B16, V6.B16
+	VEOR V7.B16, V7.B16, V7.B16
+	VEOR V8.B16, V8.B16, V8.B16
+	VEOR V9.B16, V9.B16, V9.B16
+	VEOR V10.B16, V10.B16, V10.B16
+	VEOR V11.B16, V11.B16, V11.B16
+	B    begin
+add:
+	MOVD R12, R14
+	VLD1 (R14), [V0.S4, V1.S4, V2.S4, V3.S4]
+	ADD  R13, R14
+	VLD1 (R14), [V4.S4, V5.S4, V6.S4, V7.S4]
+	ADD  R13, R14
+	VLD1 (R14), [V8.S4, V9.S4, V10.S4, V11.S4]
+	ADD  R13, R14
+begin:
+	CMP  $4, R10
+	BNE  strided
+	SUBS $4, R0
+	BLT  rest
+quads:
+	FMOVQ.P 16(R1), F24
+	FMOVQ.P 16(R2), F25
+	FMOVQ.P 16(R3), F26
+	FMOVQ 0(R11), F30
+	WORD $0x4f9813c0 // fmla v0.4s, v30.4s, v24.s[0]
+	WORD $0x4f9913c4 // fmla v4.4s, v30.4s, v25.s[0]
+	WORD $0x4f9a13c8 // fmla v8.4s, v30.4s, v26.s[0]
+	FMOVQ 16(R11), F31
+	WORD $0x4f9813e1 // fmla v1.4s, v31.4s, v24.s[0]
+	WORD $0x4f9913e5 // fmla v5.4s, v31.4s, v25.s[0]
+	WORD $0x4f9a13e9 // fmla v9.4s, v31.4s, v26.s[0]
+	FMOVQ 32(R11), F30
+	WORD $0x4f9813c2 // fmla v2.4s, v30.4s, v24.s[0]
+	WORD $0x4f9913c6 // fmla v6.4s, v30.4s, v25.s[0]
+	WORD $0x4f9a13ca // fmla v10.4s, v30.4s, v26.s[0]
+	FMOVQ 48(R11), F31
+	WORD $0x4f9813e3 // fmla v3.4s, v31.4s, v24.s[0]
+	WORD $0x4f9913e7 // fmla v7.4s, v31.4s, v25.s[0]
+	WORD $0x4f9a13eb // fmla v11.4s, v31.4s, v26.s[0]
+	FMOVQ 64(R11), F30
+	WORD $0x4fb813c0 // fmla v0.4s, v30.4s, v24.s[1]
+	WORD $0x4fb913c4 // fmla v4.4s, v30.4s, v25.s[1]
+	WORD $0x4fba13c8 // fmla v8.4s, v30.4s, v26.s[1]
+	FMOVQ 80(R11), F31
+	WORD $0x4fb813e1 // fmla v1.4s, v31.4s, v24.s[1]
+	WORD $0x4fb913e5 // fmla v5.4s, v31.4s, v25.s[1]
+	WORD $0x4fba13e9 // fmla v9.4s, v31.4s, v26.s[1]
+	FMOVQ 96(R11), F30
+	WORD $0x4fb813c2 // fmla v2.4s, v30.4s, v24.s[1]
+	WORD $0x4fb913c6 // fmla v6.4s, v30.4s, v25.s[1]
+	WORD $0x4fba13ca // fmla v10.4s, v30.4s, v26.s[1]
+	FMOVQ 112(R11), F31
+	WORD $0x4fb813e3 // fmla v3.4s, v31.4s, v24.s[1]
+	WORD $0x4fb913e7 // fmla v7.4s, v31.4s, v25.s[1]
+	WORD $0x4fba13eb // fmla v11.4s, v31.4s, v26.s[1]
+	FMOVQ 128(R11), F30
+	WORD $0x4f981bc0 // fmla v0.4s, v30.4s, v24.s[2]
+	WORD $0x4f991bc4 // fmla v4.4s, v30.4s, v25.s[2]
+	WORD $0x4f9a1bc8 // fmla v8.4s, v30.4s, v26.s[2]
+	FMOVQ 144(R11), F31
+	WORD $0x4f981be1 // fmla v1.4s, v31.4s, v24.s[2]
+	WORD $0x4f991be5 // fmla v5.4s, v31.4s, v25.s[2]
+	WORD $0x4f9a1be9 // fmla v9.4s, v31.4s, v26.s[2]
+	FMOVQ 160(R11), F30
+	WORD $0x4f981bc2 // fmla v2.4s, v30.4s, v24.s[2]
+	WORD $0x4f991bc6 // fmla v6.4s, v30.4s, v25.s[2]
+	WORD $0x4f9a1bca // fmla v10.4s, v30.4s, v26.s[2]
+	FMOVQ 176(R11), F31
+	WORD $0x4f981be3 // fmla v3.4s, v31.4s, v24.s[2]
+	WORD $0x4f991be7 // fmla v7.4s, v31.4s, v25.s[2]
+	WORD $0x4f9a1beb // fmla v11.4s, v31.4s, v26.s[2]
+	FMOVQ 192(R11), F30
+	WORD $0x4fb81bc0 // fmla v0.4s, v30.4s, v24.s[3]
+	WORD $0x4fb91bc4 // fmla v4.4s, v30.4s, v25.s[3]
+	WORD $0x4fba1bc8 // fmla v8.4s, v30.4s, v26.s[3]
+	FMOVQ 208(R11), F31
+	WORD $0x4fb81be1 // fmla v1.4s, v31.4s, v24.s[3]
+	WORD $0x4fb91be5 // fmla v5.4s, v31.4s, v25.s[3]
+	WORD $0x4fba1be9 // fmla v9.4s, v31.4s, v26.s[3]
+	FMOVQ 224(R11), F30
+	WORD $0x4fb81bc2 // fmla v2.4s, v30.4s, v24.s[3]
+	WORD $0x4fb91bc6 // fmla v6.4s, v30.4s, v25.s[3]
+	WORD $0x4fba1bca // fmla v10.4s, v30.4s, v26.s[3]
+	FMOVQ 240(R11), F31
+	WORD $0x4fb81be3 // fmla v3.4s, v31.4s, v24.s[3]
+	WORD $0x4fb91be7 // fmla v7.4s, v31.4s, v25.s[3]
+	WORD $0x4fba1beb // fmla v11.4s, v31.4s, v26.s[3]
+	ADD  $256, R11
+	SUBS $4, R0
+	BGE  quads
+rest:
+	ADDS $4, R0
+	BEQ  done
+	B    singles
+strided:
+	CMP  $4, R9
+	BNE  singles
+columns:
+	FMOVD 0(R1), F24
+	FMOVS 8(R1), F25
+	ADD  R10, R1
+	FMOVQ 0(R11), F28
+	WORD $0x4f981380 // fmla v0.4s, v28.4s, v24.s[0]
+	WORD $0x4fb81384 // fmla v4.4s, v28.4s, v24.s[1]
+	WORD $0x4f991388 // fmla v8.4s, v28.4s, v25.s[0]
+	FMOVQ 16(R11), F29
+	WORD $0x4f9813a1 // fmla v1.4s, v29.4s, v24.s[0]
+	WORD $0x4fb813a5 // fmla v5.4s, v29.4s, v24.s[1]
+	WORD $0x4f9913a9 // fmla v9.4s, v29.4s, v25.s[0]
+	FMOVQ 32(R11), F30
+	WORD $0x4f9813c2 // fmla v2.4s, v30.4s, v24.s[0]
+	WORD $0x4fb813c6 // fmla v6.4s, v30.4s, v24.s[1]
+	WORD $0x4f9913ca // fmla v10.4s, v30.4s, v25.s[0]
+	FMOVQ 48(R11), F31
+	WORD $0x4f9813e3 // fmla v3.4s, v31.4s, v24.s[0]
+	WORD $0x4fb813e7 // fmla v7.4s, v31.4s, v24.s[1]
+	WORD $0x4f9913eb // fmla v11.4s, v31.4s, v25.s[0]
+	ADD  $64, R11
+	SUBS $1, R0
+	BNE  columns
+	B    done
+singles:
+	VLD1 (R11), [V28.S4, V29.S4, V30.S4, V31.S4]
+	ADD  $64, R11
+	VLD1R.P (R1)(R10), [V24.S4]
+	VFMLA V28.S4, V24.S4, V0.S4
+	VFMLA V29.S4, V24.S4, V1.S4
+	VFMLA V30.S4, V24.S4, V2.S4
+	VFMLA V31.S4, V24.S4, V3.S4
+	VLD1R.P (R2)(R10), [V25.S4]
+	VFMLA V28.S4, V25.S4, V4.S4
+	VFMLA V29.S4, V25.S4, V5.S4
+	VFMLA V30.S4, V25.S4, V6.S4
+	VFMLA V31.S4, V25.S4, V7.S4
+	VLD1R.P (R3)(R10), [V24.S4]
+	VFMLA V28.S4, V24.S4, V8.S4
+	VFMLA V29.S4, V24.S4, V9.S4
+	VFMLA V30.S4, V24.S4, V10.S4
+	VFMLA V31.S4, V24.S4, V11.S4
+	SUBS $1, R0
+	BNE  singles
+done:
+	VST1 [V0.S4, V1.S4, V2.S4, V3.S4], (R12)
+	ADD  R13, R12
+	VST1 [V4.S4, V5.S4, V6.S4, V7.S4], (R12)
+	ADD  R13, R12
+	VST1 [V8.S4, V9.S4, V10.S4, V11.S4], (R12)
+	ADD  R13, R12
+	RET
+
+// A tile of 4×16.
+TEXT ·tile4x16NEON(SB), NOSPLIT, $0-72
+	MOVD k+0(FP), R0
+	MOVD a+8(FP), R1
+	MOVD ars+16(FP), R9
+	MOVD acs+24(FP), R10
+	MOVD b+32(FP), R11
+	MOVD c+40(FP), R12
+	MOVD ldc+48(FP), R13
+	MOVD acc+64(FP), R15
+	ADD  R9, R1, R2
+	ADD  R9, R2, R3
+	ADD  R9, R3, R4
+	CBNZ R15, add
+	VEOR V0.B16, V0.B16, V0.B16
+	VEOR V1.B16, V1.B16, V1.B16
+	VEOR V2.B16, V2.B16, V2.B16
+	VEOR V3.B16, V3.B16, V3.B16
+	VEOR V4.B16, V4.B16, V4.B16
+	VEOR V5.B16, V5.B16, V5.B16
+	VEOR V6.B16, V6.B16, V6.B16
+	VEOR V7.B16, V7.B16, V7.B16
+	VEOR V8.B16, V8.B16, V8.B16
+	VEOR V9.B16, V9.B16, V9.B16
+	VEOR V10.B16, V10.B16, V10.B16
+	VEOR V11.B16, V11.B16, V11.B16
+	VEOR V12.B16, V12.B16, V12.B16
+	VEOR V13.B16, V13.B16, V13.B16
+	VEOR V14.B16, V14.B16, V14.B16
+	VEOR V15.B16, V15.B16, V15.B16
+	B    begin
+add:
+	MOVD R12, R14
+	VLD1 (R14), [V0.S4, V1.S4, V2.S4, V3.S4]
+	ADD  R13, R14
+	VLD1 (R14), [V4.S4, V5.S4, V6.S4, V7.S4]
+	ADD  R13, R14
+	VLD1 (R14), [V8.S4, V9.S4, V10.S4, V11.S4]
+	ADD  R13, R14
+	VLD1 (R14), [V12.S4, V13.S4, V14.S4, V15.S4]
+	ADD  R13, R14
+begin:
+	CMP  $4, R10
+	BNE  strided
+	SUBS $4, R0
+	BLT  rest
+quads:
+	FMOVQ.P 16(R1), F24
+	FMOVQ.P 16(R2), F25
+	FMOVQ.P 16(R3), F26
+	FMOVQ.P 16(R4), F27
+	FMOVQ 0(R11), F30
+	WORD $0x4f9813c0 // fmla v0.4s, v30.4s, v24.s[0]
+	WORD $0x4f9913c4 // fmla v4.4s, v30.4s, v25.s[0]
+	WORD $0x4f9a13c8 // fmla v8.4s, v30.4s, v26.s[0]
+	WORD $0x4f9b13cc // fmla v12.4s, v30.4s, v27.s[0]
+	FMOVQ 16(R11), F31
+	WORD $0x4f9813e1 // fmla v1.4s, v31.4s, v24.s[0]
+	WORD $0x4f9913e5 // fmla v5.4s, v31.4s, v25.s[0]
+	WORD $0x4f9a13e9 // fmla v9.4s, v31.4s, v26.s[0]
+	WORD $0x4f9b13ed // fmla v13.4s, v31.4s, v27.s[0]
+	FMOVQ 32(R11), F30
+	WORD $0x4f9813c2 // fmla v2.4s, v30.4s, v24.s[0]
+	WORD $0x4f9913c6 // fmla v6.4s, v30.4s, v25.s[0]
+	WORD $0x4f9a13ca // fmla v10.4s, v30.4s, v26.s[0]
+	WORD $0x4f9b13ce // fmla v14.4s, v30.4s, v27.s[0]
+	FMOVQ 48(R11), F31
+	WORD $0x4f9813e3 // fmla v3.4s, v31.4s, v24.s[0]
+	WORD $0x4f9913e7 // fmla v7.4s, v31.4s, v25.s[0]
+	WORD $0x4f9a13eb // fmla v11.4s, v31.4s, v26.s[0]
+	WORD $0x4f9b13ef // fmla v15.4s, v31.4s, v27.s[0]
+	FMOVQ 64(R11), F30
+	WORD $0x4fb813c0 // fmla v0.4s, v30.4s, v24.s[1]
+	WORD $0x4fb913c4 // fmla v4.4s, v30.4s, v25.s[1]
+	WORD $0x4fba13c8 // fmla v8.4s, v30.4s, v26.s[1]
+	WORD $0x4fbb13cc // fmla v12.4s, v30.4s, v27.s[1]
+	FMOVQ 80(R11), F31
+	WORD $0x4fb813e1 // fmla v1.4s, v31.4s, v24.s[1]
+	WORD $0x4fb913e5 // fmla v5.4s, v31.4s, v25.s[1]
+	WORD $0x4fba13e9 // fmla v9.4s, v31.4s, v26.s[1]
+	WORD $0x4fbb13ed // fmla v13.4s, v31.4s, v27.s[1]
+	FMOVQ 96(R11), F30
+	WORD $0x4fb813c2 // fmla v2.4s, v30.4s, v24.s[1]
+	WORD $0x4fb913c6 // fmla v6.4s, v30.4s, v25.s[1]
+	WORD $0x4fba13ca // fmla v10.4s, v30.4s, v26.s[1]
+	WORD $0x4fbb13ce // fmla v14.4s, v30.4s, v27.s[1]
+	FMOVQ 112(R11), F31
+	WORD $0x4fb813e3 // fmla v3.4s, v31.4s, v24.s[1]
+	WORD $0x4fb913e7 // fmla v7.4s, v31.4s, v25.s[1]
+	WORD $0x4fba13eb // fmla v11.4s, v31.4s, v26.s[1]
+	WORD $0x4fbb13ef // fmla v15.4s, v31.4s, v27.s[1]
+	FMOVQ 128(R11), F30
+	WORD $0x4f981bc0 // fmla v0.4s, v30.4s, v24.s[2]
+	WORD $0x4f991bc4 // fmla v4.4s, v30.4s, v25.s[2]
+	WORD $0x4f9a1bc8 // fmla v8.4s, v30.4s, v26.s[2]
+	WORD $0x4f9b1bcc // fmla v12.4s, v30.4s, v27.s[2]
+	FMOVQ 144(R11), F31
+	WORD $0x4f981be1 // fmla v1.4s, v31.4s, v24.s[2]
+	WORD $0x4f991be5 // fmla v5.4s, v31.4s, v25.s[2]
+	WORD $0x4f9a1be9 // fmla v9.4s, v31.4s, v26.s[2]
+	WORD $0x4f9b1bed // fmla v13.4s, v31.4s, v27.s[2]
+	FMOVQ 160(R11), F30
+	WORD $0x4f981bc2 // fmla v2.4s, v30.4s, v24.s[2]
+	WORD $0x4f991bc6 // fmla v6.4s, v30.4s, v25.s[2]
+	WORD $0x4f9a1bca // fmla v10.4s, v30.4s, v26.s[2]
+	WORD $0x4f9b1bce // fmla v14.4s, v30.4s, v27.s[2]
+	FMOVQ 176(R11), F31
+	WORD $0x4f981be3 // fmla v3.4s, v31.4s, v24.s[2]
+	WORD $0x4f991be7 // fmla v7.4s, v31.4s, v25.s[2]
+	WORD $0x4f9a1beb // fmla v11.4s, v31.4s, v26.s[2]
+	WORD $0x4f9b1bef // fmla v15.4s, v31.4s, v27.s[2]
+	FMOVQ 192(R11), F30
+	WORD $0x4fb81bc0 // fmla v0.4s, v30.4s, v24.s[3]
+	WORD $0x4fb91bc4 // fmla v4.4s, v30.4s, v25.s[3]
+	WORD $0x4fba1bc8 // fmla v8.4s, v30.4s, v26.s[3]
+	WORD $0x4fbb1bcc // fmla v12.4s, v30.4s, v27.s[3]
+	FMOVQ 208(R11), F31
+	WORD $0x4fb81be1 // fmla v1.4s, v31.4s, v24.s[3]
+	WORD $0x4fb91be5 // fmla v5.4s, v31.4s, v25.s[3]
+	WORD $0x4fba1be9 // fmla v9.4s, v31.4s, v26.s[3]
+	WORD $0x4fbb1bed // fmla v13.4s, v31.4s, v27.s[3]
+	FMOVQ 224(R11), F30
+	WORD $0x4fb81bc2 // fmla v2.4s, v30.4s, v24.s[3]
+	WORD $0x4fb91bc6 // fmla v6.4s, v30.4s, v25.s[3]
+	WORD $0x4fba1bca // fmla v10.4s, v30.4s, v26.s[3]
+	WORD $0x4fbb1bce // fmla v14.4s, v30.4s, v27.s[3]
+	FMOVQ 240(R11), F31
+	WORD $0x4fb81be3 // fmla v3.4s, v31.4s, v24.s[3]
+	WORD $0x4fb91be7 // fmla v7.4s, v31.4s, v25.s[3]
+	WORD $0x4fba1beb // fmla v11.4s, v31.4s, v26.s[3]
+	WORD $0x4fbb1bef // fmla v15.4s, v31.4s, v27.s[3]
+	ADD  $256, R11
+	SUBS $4, R0
+	BGE  quads
+rest:
+	ADDS $4, R0
+	BEQ  done
+	B    singles
+strided:
+	CMP  $4, R9
+	BNE  singles
+columns:
+	FMOVQ 0(R1), F24
+	ADD  R10, R1
+	FMOVQ 0(R11), F28
+	WORD $0x4f981380 // fmla v0.4s, v28.4s, v24.s[0]
+	WORD $0x4fb81384 // fmla v4.4s, v28.4s, v24.s[1]
+	WORD $0x4f981b88 // fmla v8.4s, v28.4s, v24.s[2]
+	WORD $0x4fb81b8c // fmla v12.4s, v28.4s, v24.s[3]
+	FMOVQ 16(R11), F29
+	WORD $0x4f9813a1 // fmla v1.4s, v29.4s, v24.s[0]
+	WORD $0x4fb813a5 // fmla v5.4s, v29.4s, v24.s[1]
+	WORD $0x4f981ba9 // fmla v9.4s, v29.4s, v24.s[2]
+	WORD $0x4fb81bad // fmla v13.4s, v29.4s, v24.s[3]
+	FMOVQ 32(R11), F30
+	WORD $0x4f9813c2 // fmla v2.4s, v30.4s, v24.s[0]
+	WORD $0x4fb813c6 // fmla v6.4s, v30.4s, v24.s[1]
+	WORD $0x4f981bca // fmla v10.4s, v30.4s, v24.s[2]
+	WORD $0x4fb81bce // fmla v14.4s, v30.4s, v24.s[3]
+	FMOVQ 48(R11), F31
+	WORD $0x4f9813e3 // fmla v3.4s, v31.4s, v24.s[0]
+	WORD $0x4fb813e7 // fmla v7.4s, v31.4s, v24.s[1]
+	WORD $0x4f981beb // fmla v11.4s, v31.4s, v24.s[2]
+	WORD $0x4fb81bef // fmla v15.4s, v31.4s, v24.s[3]
+	ADD  $64, R11
+	SUBS $1, R0
+	BNE  columns
+	B    done
+singles:
+	VLD1 (R11), [V28.S4, V29.S4, V30.S4, V31.S4]
+	ADD  $64, R11
+	VLD1R.P (R1)(R10), [V24.S4]
+	VFMLA V28.S4, V24.S4, V0.S4
+	VFMLA V29.S4, V24.S4, V1.S4
+	VFMLA V30.S4, V24.S4, V2.S4
+	VFMLA V31.S4, V24.S4, V3.S4
+	VLD1R.P (R2)(R10), [V25.S4]
+	VFMLA V28.S4, V25.S4, V4.S4
+	VFMLA V29.S4, V25.S4, V5.S4
+	VFMLA V30.S4, V25.S4, V6.S4
+	VFMLA V31.S4, V25.S4, V7.S4
+	VLD1R.P (R3)(R10), [V24.S4]
+	VFMLA V28.S4, V24.S4, V8.S4
+	VFMLA V29.S4, V24.S4, V9.S4
+	VFMLA V30.S4, V24.S4, V10.S4
+	VFMLA V31.S4, V24.S4, V11.S4
+	VLD1R.P (R4)(R10), [V25.S4]
+	VFMLA V28.S4, V25.S4, V12.S4
+	VFMLA V29.S4, V25.S4, V13.S4
+	VFMLA V30.S4, V25.S4, V14.S4
+	VFMLA V31.S4, V25.S4, V15.S4
+	SUBS $1, R0
+	BNE  singles
+done:
+	VST1 [V0.S4, V1.S4, V2.S4, V3.S4], (R12)
+	ADD  R13, R12
+	VST1 [V4.S4, V5.S4, V6.S4, V7.S4], (R12)
+	ADD  R13, R12
+	VST1 [V8.S4, V9.S4, V10.S4, V11.S4], (R12)
+	ADD  R13, R12
+	VST1 [V12.S4, V13.S4, V14.S4, V15.S4], (R12)
+	ADD  R13, R12
+	RET
+
+// A tile of 5×16.
+TEXT ·tile5x16NEON(SB), NOSPLIT, $0-72
+	MOVD k+0(FP), R0
+	MOVD a+8(FP), R1
+	MOVD ars+16(FP), R9
+	MOVD acs+24(FP), R10
+	MOVD b+32(FP), R11
+	MOVD c+40(FP), R12
+	MOVD ldc+48(FP), R13
+	MOVD acc+64(FP), R15
 	ADD  R9, R1, R2
 	ADD  R9, R2, R3
 	ADD  R9, R3, R4
 	ADD  R9, R4, R5
-	ADD  R9, R5, R6
-	ADD  R9, R6, R7
 	CBNZ R15, add
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
@@ -1414,75 +2964,213 @@ TEXT ·tile7x12NEON(SB), NOSPLIT, $0-72
 	VEOR V17.B16, V17.B16, V17.B16
 	VEOR V18.B16, V18.B16, V18.B16
 	VEOR V19.B16, V19.B16, V19.B16
-	VEOR V20.B16, V20.B16, V20.B16
-	B    loop
+	B    begin
 add:
 	MOVD R12, R14
-	VLD1 (R14), [V0.S4, V1.S4, V2.S4]
+	VLD1 (R14), [V0.S4, V1.S4, V2.S4, V3.S4]
 	ADD  R13, R14
-	VLD1 (R14), [V3.S4, V4.S4, V5.S4]
+	VLD1 (R14), [V4.S4, V5.S4, V6.S4, V7.S4]
 	ADD  R13, R14
-	VLD1 (R14), [V6.S4, V7.S4, V8.S4]
+	VLD1 (R14), [V8.S4, V9.S4, V10.S4, V11.S4]
 	ADD  R13, R14
-	VLD1 (R14), [V9.S4, V10.S4, V11.S4]
+	VLD1 (R14), [V12.S4, V13.S4, V14.S4, V15.S4]
 	ADD  R13, R14
-	VLD1 (R14), [V12.S4, V13.S4, V14.S4]
+	VLD1 (R14), [V16.S4, V17.S4, V18.S4, V19.S4]
 	ADD  R13, R14
-	VLD1 (R14), [V15.S4, V16.S4, V17.S4]
-	ADD  R13, R14
-	VLD1 (R14), [V18.S4, V19.S4, V20.S4]
-	ADD  R13, R14
-loop:
-	VLD1 (R11), [V24.S4, V25.S4, V26.S4]
-	ADD  R16, R11
-	VLD1R.P (R1)(R10), [V27.S4]
-	VFMLA V24.S4, V27.S4, V0.S4
-	VFMLA V25.S4, V27.S4, V1.S4
-	VFMLA V26.S4, V27.S4, V2.S4
-	VLD1R.P (R2)(R10), [V28.S4]
-	VFMLA V24.S4, V28.S4, V3.S4
-	VFMLA V25.S4, V28.S4, V4.S4
-	VFMLA V26.S4, V28.S4, V5.S4
-	VLD1R.P (R3)(R10), [V27.S4]
-	VFMLA V24.S4, V27.S4, V6.S4
-	VFMLA V25.S4, V27.S4, V7.S4
-	VFMLA V26.S4, V27.S4, V8.S4
-	VLD1R.P (R4)(R10), [V28.S4]
-	VFMLA V24.S4, V28.S4, V9.S4
-	VFMLA V25.S4, V28.S4, V10.S4
-	VFMLA V26.S4, V28.S4, V11.S4
-	VLD1R.P (R5)(R10), [V27.S4]
-	VFMLA V24.S4, V27.S4, V12.S4
-	VFMLA V25.S4, V27.S4, V13.S4
-	VFMLA V26.S4, V27.S4, V14.S4
-	VLD1R.P (R6)(R10), [V28.S4]
-	VFMLA V24.S4, V28.S4, V15.S4
-	VFMLA V25.S4, V28.S4, V16.S4
-	VFMLA V26.S4, V28.S4, V17.S4
-	VLD1R.P (R7)(R10), [V27.S4]
-	VFMLA V24.S4, V27.S4, V18.S4
-	VFMLA V25.S4, V27.S4, V19.S4
-	VFMLA V26.S4, V27.S4, V20.S4
+begin:
+	CMP  $4, R10
+	BNE  strided
+	SUBS $4, R0
+	BLT  rest
+quads:
+	FMOVQ.P 16(R1), F24
+	FMOVQ.P 16(R2), F25
+	FMOVQ.P 16(R3), F26
+	FMOVQ.P 16(R4), F27
+	FMOVQ.P 16(R5), F28
+	FMOVQ 0(R11), F30
+	WORD $0x4f9813c0 // fmla v0.4s, v30.4s, v24.s[0]
+	WORD $0x4f9913c4 // fmla v4.4s, v30.4s, v25.s[0]
+	WORD $0x4f9a13c8 // fmla v8.4s, v30.4s, v26.s[0]
+	WORD $0x4f9b13cc // fmla v12.4s, v30.4s, v27.s[0]
+	WORD $0x4f9c13d0 // fmla v16.4s, v30.4s, v28.s[0]
+	FMOVQ 16(R11), F31
+	WORD $0x4f9813e1 // fmla v1.4s, v31.4s, v24.s[0]
+	WORD $0x4f9913e5 // fmla v5.4s, v31.4s, v25.s[0]
+	WORD $0x4f9a13e9 // fmla v9.4s, v31.4s, v26.s[0]
+	WORD $0x4f9b13ed // fmla v13.4s, v31.4s, v27.s[0]
+	WORD $0x4f9c13f1 // fmla v17.4s, v31.4s, v28.s[0]
+	FMOVQ 32(R11), F30
+	WORD $0x4f9813c2 // fmla v2.4s, v30.4s, v24.s[0]
+	WORD $0x4f9913c6 // fmla v6.4s, v30.4s, v25.s[0]
+	WORD $0x4f9a13ca // fmla v10.4s, v30.4s, v26.s[0]
+	WORD $0x4f9b13ce // fmla v14.4s, v30.4s, v27.s[0]
+	WORD $0x4f9c13d2 // fmla v18.4s, v30.4s, v28.s[0]
+	FMOVQ 48(R11), F31
+	WORD $0x4f9813e3 // fmla v3.4s, v31.4s, v24.s[0]
+	WORD $0x4f9913e7 // fmla v7.4s, v31.4s, v25.s[0]
+	WORD $0x4f9a13eb // fmla v11.4s, v31.4s, v26.s[0]
+	WORD $0x4f9b13ef // fmla v15.4s, v31.4s, v27.s[0]
+	WORD $0x4f9c13f3 // fmla v19.4s, v31.4s, v28.s[0]
+	FMOVQ 64(R11), F30
+	WORD $0x4fb813c0 // fmla v0.4s, v30.4s, v24.s[1]
+	WORD $0x4fb913c4 // fmla v4.4s, v30.4s, v25.s[1]
+	WORD $0x4fba13c8 // fmla v8.4s, v30.4s, v26.s[1]
+	WORD $0x4fbb13cc // fmla v12.4s, v30.4s, v27.s[1]
+	WORD $0x4fbc13d0 // fmla v16.4s, v30.4s, v28.s[1]
+	FMOVQ 80(R11), F31
+	WORD $0x4fb813e1 // fmla v1.4s, v31.4s, v24.s[1]
+	WORD $0x4fb913e5 // fmla v5.4s, v31.4s, v25.s[1]
+	WORD $0x4fba13e9 // fmla v9.4s, v31.4s, v26.s[1]
+	WORD $0x4fbb13ed // fmla v13.4s, v31.4s, v27.s[1]
+	WORD $0x4fbc13f1 // fmla v17.4s, v31.4s, v28.s[1]
+	FMOVQ 96(R11), F30
+	WORD $0x4fb813c2 // fmla v2.4s, v30.4s, v24.s[1]
+	WORD $0x4fb913c6 // fmla v6.4s, v30.4s, v25.s[1]
+	WORD $0x4fba13ca // fmla v10.4s, v30.4s, v26.s[1]
+	WORD $0x4fbb13ce // fmla v14.4s, v30.4s, v27.s[1]
+	WORD $0x4fbc13d2 // fmla v18.4s, v30.4s, v28.s[1]
+	FMOVQ 112(R11), F31
+	WORD $0x4fb813e3 // fmla v3.4s, v31.4s, v24.s[1]
+	WORD $0x4fb913e7 // fmla v7.4s, v31.4s, v25.s[1]
+	WORD $0x4fba13eb // fmla v11.4s, v31.4s, v26.s[1]
+	WORD $0x4fbb13ef // fmla v15.4s, v31.4s, v27.s[1]
+	WORD $0x4fbc13f3 // fmla v19.4s, v31.4s, v28.s[1]
+	FMOVQ 128(R11), F30
+	WORD $0x4f981bc0 // fmla v0.4s, v30.4s, v24.s[2]
+	WORD $0x4f991bc4 // fmla v4.4s, v30.4s, v25.s[2]
+	WORD $0x4f9a1bc8 // fmla v8.4s, v30.4s, v26.s[2]
+	WORD $0x4f9b1bcc // fmla v12.4s, v30.4s, v27.s[2]
+	WORD $0x4f9c1bd0 // fmla v16.4s, v30.4s, v28.s[2]
+	FMOVQ 144(R11), F31
+	WORD $0x4f981be1 // fmla v1.4s, v31.4s, v24.s[2]
+	WORD $0x4f991be5 // fmla v5.4s, v31.4s, v25.s[2]
+	WORD $0x4f9a1be9 // fmla v9.4s, v31.4s, v26.s[2]
+	WORD $0x4f9b1bed // fmla v13.4s, v31.4s, v27.s[2]
+	WORD $0x4f9c1bf1 // fmla v17.4s, v31.4s, v28.s[2]
+	FMOVQ 160(R11), F30
+	WORD $0x4f981bc2 // fmla v2.4s, v30.4s, v24.s[2]
+	WORD $0x4f991bc6 // fmla v6.4s, v30.4s, v25.s[2]
+	WORD $0x4f9a1bca // fmla v10.4s, v30.4s, v26.s[2]
+	WORD $0x4f9b1bce // fmla v14.4s, v30.4s, v27.s[2]
+	WORD $0x4f9c1bd2 // fmla v18.4s, v30.4s, v28.s[2]
+	FMOVQ 176(R11), F31
+	WORD $0x4f981be3 // fmla v3.4s, v31.4s, v24.s[2]
+	WORD $0x4f991be7 // fmla v7.4s, v31.4s, v25.s[2]
+	WORD $0x4f9a1beb // fmla v11.4s, v31.4s, v26.s[2]
+	WORD $0x4f9b1bef // fmla v15.4s, v31.4s, v27.s[2]
+	WORD $0x4f9c1bf3 // fmla v19.4s, v31.4s, v28.s[2]
+	FMOVQ 192(R11), F30
+	WORD $0x4fb81bc0 // fmla v0.4s, v30.4s, v24.s[3]
+	WORD $0x4fb91bc4 // fmla v4.4s, v30.4s, v25.s[3]
+	WORD $0x4fba1bc8 // fmla v8.4s, v30.4s, v26.s[3]
+	WORD $0x4fbb1bcc // fmla v12.4s, v30.4s, v27.s[3]
+	WORD $0x4fbc1bd0 // fmla v16.4s, v30.4s, v28.s[3]
+	FMOVQ 208(R11), F31
+	WORD $0x4fb81be1 // fmla v1.4s, v31.4s, v24.s[3]
+	WORD $0x4fb91be5 // fmla v5.4s, v31.4s, v25.s[3]
+	WORD $0x4fba1be9 // fmla v9.4s, v31.4s, v26.s[3]
+	WORD $0x4fbb1bed // fmla v13.4s, v31.4s, v27.s[3]
+	WORD $0x4fbc1bf1 // fmla v17.4s, v31.4s, v28.s[3]
+	FMOVQ 224(R11), F30
+	WORD $0x4fb81bc2 // fmla v2.4s, v30.4s, v24.s[3]
+	WORD $0x4fb91bc6 // fmla v6.4s, v30.4s, v25.s[3]
+	WORD $0x4fba1bca // fmla v10.4s, v30.4s, v26.s[3]
+	WORD $0x4fbb1bce // fmla v14.4s, v30.4s, v27.s[3]
+	WORD $0x4fbc1bd2 // fmla v18.4s, v30.4s, v28.s[3]
+	FMOVQ 240(R11), F31
+	WORD $0x4fb81be3 // fmla v3.4s, v31.4s, v24.s[3]
+	WORD $0x4fb91be7 // fmla v7.4s, v31.4s, v25.s[3]
+	WORD $0x4fba1beb // fmla v11.4s, v31.4s, v26.s[3]
+	WORD $0x4fbb1bef // fmla v15.4s, v31.4s, v27.s[3]
+	WORD $0x4fbc1bf3 // fmla v19.4s, v31.4s, v28.s[3]
+	ADD  $256, R11
+	SUBS $4, R0
+	BGE  quads
+rest:
+	ADDS $4, R0
+	BEQ  done
+	B    singles
+strided:
+	CMP  $4, R9
+	BNE  singles
+columns:
+	FMOVQ 0(R1), F24
+	FMOVS 16(R1), F25
+	ADD  R10, R1
+	FMOVQ 0(R11), F28
+	WORD $0x4f981380 // fmla v0.4s, v28.4s, v24.s[0]
+	WORD $0x4fb81384 // fmla v4.4s, v28.4s, v24.s[1]
+	WORD $0x4f981b88 // fmla v8.4s, v28.4s, v24.s[2]
+	WORD $0x4fb81b8c // fmla v12.4s, v28.4s, v24.s[3]
+	WORD $0x4f991390 // fmla v16.4s, v28.4s, v25.s[0]
+	FMOVQ 16(R11), F29
+	WORD $0x4f9813a1 // fmla v1.4s, v29.4s, v24.s[0]
+	WORD $0x4fb813a5 // fmla v5.4s, v29.4s, v24.s[1]
+	WORD $0x4f981ba9 // fmla v9.4s, v29.4s, v24.s[2]
+	WORD $0x4fb81bad // fmla v13.4s, v29.4s, v24.s[3]
+	WORD $0x4f9913b1 // fmla v17.4s, v29.4s, v25.s[0]
+	FMOVQ 32(R11), F30
+	WORD $0x4f9813c2 // fmla v2.4s, v30.4s, v24.s[0]
+	WORD $0x4fb813c6 // fmla v6.4s, v30.4s, v24.s[1]
+	WORD $0x4f981bca // fmla v10.4s, v30.4s, v24.s[2]
+	WORD $0x4fb81bce // fmla v14.4s, v30.4s, v24.s[3]
+	WORD $0x4f9913d2 // fmla v18.4s, v30.4s, v25.s[0]
+	FMOVQ 48(R11), F31
+	WORD $0x4f9813e3 // fmla v3.4s, v31.4s, v24.s[0]
+	WORD $0x4fb813e7 // fmla v7.4s, v31.4s, v24.s[1]
+	WORD $0x4f981beb // fmla v11.4s, v31.4s, v24.s[2]
+	WORD $0x4fb81bef // fmla v15.4s, v31.4s, v24.s[3]
+	WORD $0x4f9913f3 // fmla v19.4s, v31.4s, v25.s[0]
+	ADD  $64, R11
 	SUBS $1, R0
-	BNE  loop
-	VST1 [V0.S4, V1.S4, V2.S4], (R12)
+	BNE  columns
+	B    done
+singles:
+	VLD1 (R11), [V28.S4, V29.S4, V30.S4, V31.S4]
+	ADD  $64, R11
+	VLD1R.P (R1)(R10), [V24.S4]
+	VFMLA V28.S4, V24.S4, V0.S4
+	VFMLA V29.S4, V24.S4, V1.S4
+	VFMLA V30.S4, V24.S4, V2.S4
+	VFMLA V31.S4, V24.S4, V3.S4
+	VLD1R.P (R2)(R10), [V25.S4]
+	VFMLA V28.S4, V25.S4, V4.S4
+	VFMLA V29.S4, V25.S4, V5.S4
+	VFMLA V30.S4, V25.S4, V6.S4
+	VFMLA V31.S4, V25.S4, V7.S4
+	VLD1R.P (R3)(R10), [V24.S4]
+	VFMLA V28.S4, V24.S4, V8.S4
+	VFMLA V29.S4, V24.S4, V9.S4
+	VFMLA V30.S4, V24.S4, V10.S4
+	VFMLA V31.S4, V24.S4, V11.S4
+	VLD1R.P (R4)(R10), [V25.S4]
+	VFMLA V28.S4, V25.S4, V12.S4
+	VFMLA V29.S4, V25.S4, V13.S4
+	VFMLA V30.S4, V25.S4, V14.S4
+	VFMLA V31.S4, V25.S4, V15.S4
+	VLD1R.P (R5)(R10), [V24.S4]
+	VFMLA V28.S4, V24.S4, V16.S4
+	VFMLA V29.S4, V24.S4, V17.S4
+	VFMLA V30.S4, V24.S4, V18.S4
+	VFMLA V31.S4, V24.S4, V19.S4
+	SUBS $1, R0
+	BNE  singles
+done:
+	VST1 [V0.S4, V1.S4, V2.S4, V3.S4], (R12)
 	ADD  R13, R12
-	VST1 [V3.S4, V4.S4, V5.S4], (R12)
+	VST1 [V4.S4, V5.S4, V6.S4, V7.S4], (R12)
 	ADD  R13, R12
-	VST1 [V6.S4, V7.S4, V8.S4], (R12)
+	VST1 [V8.S4, V9.S4, V10.S4, V11.S4], (R12)
 	ADD  R13, R12
-	VST1 [V9.S4, V10.S4, V11.S4], (R12)
+	VST1 [V12.S4, V13.S4, V14.S4, V15.S4], (R12)
 	ADD  R13, R12
-	VST1 [V12.S4, V13.S4, V14.S4], (R12)
-	ADD  R13, R12
-	VST1 [V15.S4, V16.S4, V17.S4], (R12)
-	ADD  R13, R12
-	VST1 [V18.S4, V19.S4, V20.S4], (R12)
+	VST1 [V16.S4, V17.S4, V18.S4, V19.S4], (R12)
 	ADD  R13, R12
 	RET
 
-// A tile of 8×12.
-TEXT ·tile8x12NEON(SB), NOSPLIT, $0-72
+// A tile of 6×16.
+TEXT ·tile6x16NEON(SB), NOSPLIT, $0-72
 	MOVD k+0(FP), R0
 	MOVD a+8(FP), R1
 	MOVD ars+16(FP), R9
@@ -1491,14 +3179,11 @@ TEXT ·tile8x12NEON(SB), NOSPLIT, $0-72
 	MOVD c+40(FP), R12
 	MOVD ldc+48(FP), R13
 	MOVD acc+64(FP), R15
-	MOVD $48, R16
 	ADD  R9, R1, R2
 	ADD  R9, R2, R3
 	ADD  R9, R3, R4
 	ADD  R9, R4, R5
 	ADD  R9, R5, R6
-	ADD  R9, R6, R7
-	ADD  R9, R7, R8
 	CBNZ R15, add
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
@@ -1524,76 +3209,237 @@ TEXT ·tile8x12NEON(SB), NOSPLIT, $0-72
 	VEOR V21.B16, V21.B16, V21.B16
 	VEOR V22.B16, V22.B16, V22.B16
 	VEOR V23.B16, V23.B16, V23.B16
-	B    loop
+	B    begin
 add:
 	MOVD R12, R14
-	VLD1 (R14), [V0.S4, V1.S4, V2.S4]
+	VLD1 (R14), [V0.S4, V1.S4, V2.S4, V3.S4]
 	ADD  R13, R14
-	VLD1 (R14), [V3.S4, V4.S4, V5.S4]
+	VLD1 (R14), [V4.S4, V5.S4, V6.S4, V7.S4]
 	ADD  R13, R14
-	VLD1 (R14), [V6.S4, V7.S4, V8.S4]
+	VLD1 (R14), [V8.S4, V9.S4, V10.S4, V11.S4]
 	ADD  R13, R14
-	VLD1 (R14), [V9.S4, V10.S4, V11.S4]
+	VLD1 (R14), [V12.S4, V13.S4, V14.S4, V15.S4]
 	ADD  R13, R14
-	VLD1 (R14), [V12.S4, V13.S4, V14.S4]
+	VLD1 (R14), [V16.S4, V17.S4, V18.S4, V19.S4]
 	ADD  R13, R14
-	VLD1 (R14), [V15.S4, V16.S4, V17.S4]
+	VLD1 (R14), [V20.S4, V21.S4, V22.S4, V23.S4]
 	ADD  R13, R14
-	VLD1 (R14), [V18.S4, V19.S4, V20.S4]
-	ADD  R13, R14
-	VLD1 (R14), [V21.S4, V22.S4, V23.S4]
-	ADD  R13, R14
-loop:
-	VLD1 (R11), [V24.S4, V25.S4, V26.S4]
-	ADD  R16, R11
-	VLD1R.P (R1)(R10), [V27.S4]
-	VFMLA V24.S4, V27.S4, V0.S4
-	VFMLA V25.S4, V27.S4, V1.S4
-	VFMLA V26.S4, V27.S4, V2.S4
-	VLD1R.P (R2)(R10), [V28.S4]
-	VFMLA V24.S4, V28.S4, V3.S4
-	VFMLA V25.S4, V28.S4, V4.S4
-	VFMLA V26.S4, V28.S4, V5.S4
-	VLD1R.P (R3)(R10), [V27.S4]
-	VFMLA V24.S4, V27.S4, V6.S4
-	VFMLA V25.S4, V27.S4, V7.S4
-	VFMLA V26.S4, V27.S4, V8.S4
-	VLD1R.P (R4)(R10), [V28.S4]
-	VFMLA V24.S4, V28.S4, V9.S4
-	VFMLA V25.S4, V28.S4, V10.S4
-	VFMLA V26.S4, V28.S4, V11.S4
-	VLD1R.P (R5)(R10), [V27.S4]
-	VFMLA V24.S4, V27.S4, V12.S4
-	VFMLA V25.S4, V27.S4, V13.S4
-	VFMLA V26.S4, V27.S4, V14.S4
-	VLD1R.P (R6)(R10), [V28.S4]
-	VFMLA V24.S4, V28.S4, V15.S4
-	VFMLA V25.S4, V28.S4, V16.S4
-	VFMLA V26.S4, V28.S4, V17.S4
-	VLD1R.P (R7)(R10), [V27.S4]
-	VFMLA V24.S4, V27.S4, V18.S4
-	VFMLA V25.S4, V27.S4, V19.S4
-	VFMLA V26.S4, V27.S4, V20.S4
-	VLD1R.P (R8)(R10), [V28.S4]
-	VFMLA V24.S4, V28.S4, V21.S4
-	VFMLA V25.S4, V28.S4, V22.S4
-	VFMLA V26.S4, V28.S4, V23.S4
+begin:
+	CMP  $4, R10
+	BNE  strided
+	SUBS $4, R0
+	BLT  rest
+quads:
+	FMOVQ.P 16(R1), F24
+	FMOVQ.P 16(R2), F25
+	FMOVQ.P 16(R3), F26
+	FMOVQ.P 16(R4), F27
+	FMOVQ.P 16(R5), F28
+	FMOVQ.P 16(R6), F29
+	FMOVQ 0(R11), F30
+	WORD $0x4f9813c0 // fmla v0.4s, v30.4s, v24.s[0]
+	WORD $0x4f9913c4 // fmla v4.4s, v30.4s, v25.s[0]
+	WORD $0x4f9a13c8 // fmla v8.4s, v30.4s, v26.s[0]
+	WORD $0x4f9b13cc // fmla v12.4s, v30.4s, v27.s[0]
+	WORD $0x4f9c13d0 // fmla v16.4s, v30.4s, v28.s[0]
+	WORD $0x4f9d13d4 // fmla v20.4s, v30.4s, v29.s[0]
+	FMOVQ 16(R11), F31
+	WORD $0x4f9813e1 // fmla v1.4s, v31.4s, v24.s[0]
+	WORD $0x4f9913e5 // fmla v5.4s, v31.4s, v25.s[0]
+	WORD $0x4f9a13e9 // fmla v9.4s, v31.4s, v26.s[0]
+	WORD $0x4f9b13ed // fmla v13.4s, v31.4s, v27.s[0]
+	WORD $0x4f9c13f1 // fmla v17.4s, v31.4s, v28.s[0]
+	WORD $0x4f9d13f5 // fmla v21.4s, v31.4s, v29.s[0]
+	FMOVQ 32(R11), F30
+	WORD $0x4f9813c2 // fmla v2.4s, v30.4s, v24.s[0]
+	WORD $0x4f9913c6 // fmla v6.4s, v30.4s, v25.s[0]
+	WORD $0x4f9a13ca // fmla v10.4s, v30.4s, v26.s[0]
+	WORD $0x4f9b13ce // fmla v14.4s, v30.4s, v27.s[0]
+	WORD $0x4f9c13d2 // fmla v18.4s, v30.4s, v28.s[0]
+	WORD $0x4f9d13d6 // fmla v22.4s, v30.4s, v29.s[0]
+	FMOVQ 48(R11), F31
+	WORD $0x4f9813e3 // fmla v3.4s, v31.4s, v24.s[0]
+	WORD $0x4f9913e7 // fmla v7.4s, v31.4s, v25.s[0]
+	WORD $0x4f9a13eb // fmla v11.4s, v31.4s, v26.s[0]
+	WORD $0x4f9b13ef // fmla v15.4s, v31.4s, v27.s[0]
+	WORD $0x4f9c13f3 // fmla v19.4s, v31.4s, v28.s[0]
+	WORD $0x4f9d13f7 // fmla v23.4s, v31.4s, v29.s[0]
+	FMOVQ 64(R11), F30
+	WORD $0x4fb813c0 // fmla v0.4s, v30.4s, v24.s[1]
+	WORD $0x4fb913c4 // fmla v4.4s, v30.4s, v25.s[1]
+	WORD $0x4fba13c8 // fmla v8.4s, v30.4s, v26.s[1]
+	WORD $0x4fbb13cc // fmla v12.4s, v30.4s, v27.s[1]
+	WORD $0x4fbc13d0 // fmla v16.4s, v30.4s, v28.s[1]
+	WORD $0x4fbd13d4 // fmla v20.4s, v30.4s, v29.s[1]
+	FMOVQ 80(R11), F31
+	WORD $0x4fb813e1 // fmla v1.4s, v31.4s, v24.s[1]
+	WORD $0x4fb913e5 // fmla v5.4s, v31.4s, v25.s[1]
+	WORD $0x4fba13e9 // fmla v9.4s, v31.4s, v26.s[1]
+	WORD $0x4fbb13ed // fmla v13.4s, v31.4s, v27.s[1]
+	WORD $0x4fbc13f1 // fmla v17.4s, v31.4s, v28.s[1]
+	WORD $0x4fbd13f5 // fmla v21.4s, v31.4s, v29.s[1]
+	FMOVQ 96(R11), F30
+	WORD $0x4fb813c2 // fmla v2.4s, v30.4s, v24.s[1]
+	WORD $0x4fb913c6 // fmla v6.4s, v30.4s, v25.s[1]
+	WORD $0x4fba13ca // fmla v10.4s, v30.4s, v26.s[1]
+	WORD $0x4fbb13ce // fmla v14.4s, v30.4s, v27.s[1]
+	WORD $0x4fbc13d2 // fmla v18.4s, v30.4s, v28.s[1]
+	WORD $0x4fbd13d6 // fmla v22.4s, v30.4s, v29.s[1]
+	FMOVQ 112(R11), F31
+	WORD $0x4fb813e3 // fmla v3.4s, v31.4s, v24.s[1]
+	WORD $0x4fb913e7 // fmla v7.4s, v31.4s, v25.s[1]
+	WORD $0x4fba13eb // fmla v11.4s, v31.4s, v26.s[1]
+	WORD $0x4fbb13ef // fmla v15.4s, v31.4s, v27.s[1]
+	WORD $0x4fbc13f3 // fmla v19.4s, v31.4s, v28.s[1]
+	WORD $0x4fbd13f7 // fmla v23.4s, v31.4s, v29.s[1]
+	FMOVQ 128(R11), F30
+	WORD $0x4f981bc0 // fmla v0.4s, v30.4s, v24.s[2]
+	WORD $0x4f991bc4 // fmla v4.4s, v30.4s, v25.s[2]
+	WORD $0x4f9a1bc8 // fmla v8.4s, v30.4s, v26.s[2]
+	WORD $0x4f9b1bcc // fmla v12.4s, v30.4s, v27.s[2]
+	WORD $0x4f9c1bd0 // fmla v16.4s, v30.4s, v28.s[2]
+	WORD $0x4f9d1bd4 // fmla v20.4s, v30.4s, v29.s[2]
+	FMOVQ 144(R11), F31
+	WORD $0x4f981be1 // fmla v1.4s, v31.4s, v24.s[2]
+	WORD $0x4f991be5 // fmla v5.4s, v31.4s, v25.s[2]
+	WORD $0x4f9a1be9 // fmla v9.4s, v31.4s, v26.s[2]
+	WORD $0x4f9b1bed // fmla v13.4s, v31.4s, v27.s[2]
+	WORD $0x4f9c1bf1 // fmla v17.4s, v31.4s, v28.s[2]
+	WORD $0x4f9d1bf5 // fmla v21.4s, v31.4s, v29.s[2]
+	FMOVQ 160(R11), F30
+	WORD $0x4f981bc2 // fmla v2.4s, v30.4s, v24.s[2]
+	WORD $0x4f991bc6 // fmla v6.4s, v30.4s, v25.s[2]
+	WORD $0x4f9a1bca // fmla v10.4s, v30.4s, v26.s[2]
+	WORD $0x4f9b1bce // fmla v14.4s, v30.4s, v27.s[2]
+	WORD $0x4f9c1bd2 // fmla v18.4s, v30.4s, v28.s[2]
+	WORD $0x4f9d1bd6 // fmla v22.4s, v30.4s, v29.s[2]
+	FMOVQ 176(R11), F31
+	WORD $0x4f981be3 // fmla v3.4s, v31.4s, v24.s[2]
+	WORD $0x4f991be7 // fmla v7.4s, v31.4s, v25.s[2]
+	WORD $0x4f9a1beb // fmla v11.4s, v31.4s, v26.s[2]
+	WORD $0x4f9b1bef // fmla v15.4s, v31.4s, v27.s[2]
+	WORD $0x4f9c1bf3 // fmla v19.4s, v31.4s, v28.s[2]
+	WORD $0x4f9d1bf7 // fmla v23.4s, v31.4s, v29.s[2]
+	FMOVQ 192(R11), F30
+	WORD $0x4fb81bc0 // fmla v0.4s, v30.4s, v24.s[3]
+	WORD $0x4fb91bc4 // fmla v4.4s, v30.4s, v25.s[3]
+	WORD $0x4fba1bc8 // fmla v8.4s, v30.4s, v26.s[3]
+	WORD $0x4fbb1bcc // fmla v12.4s, v30.4s, v27.s[3]
+	WORD $0x4fbc1bd0 // fmla v16.4s, v30.4s, v28.s[3]
+	WORD $0x4fbd1bd4 // fmla v20.4s, v30.4s, v29.s[3]
+	FMOVQ 208(R11), F31
+	WORD $0x4fb81be1 // fmla v1.4s, v31.4s, v24.s[3]
+	WORD $0x4fb91be5 // fmla v5.4s, v31.4s, v25.s[3]
+	WORD $0x4fba1be9 // fmla v9.4s, v31.4s, v26.s[3]
+	WORD $0x4fbb1bed // fmla v13.4s, v31.4s, v27.s[3]
+	WORD $0x4fbc1bf1 // fmla v17.4s, v31.4s, v28.s[3]
+	WORD $0x4fbd1bf5 // fmla v21.4s, v31.4s, v29.s[3]
+	FMOVQ 224(R11), F30
+	WORD $0x4fb81bc2 // fmla v2.4s, v30.4s, v24.s[3]
+	WORD $0x4fb91bc6 // fmla v6.4s, v30.4s, v25.s[3]
+	WORD $0x4fba1bca // fmla v10.4s, v30.4s, v26.s[3]
+	WORD $0x4fbb1bce // fmla v14.4s, v30.4s, v27.s[3]
+	WORD $0x4fbc1bd2 // fmla v18.4s, v30.4s, v28.s[3]
+	WORD $0x4fbd1bd6 // fmla v22.4s, v30.4s, v29.s[3]
+	FMOVQ 240(R11), F31
+	WORD $0x4fb81be3 // fmla v3.4s, v31.4s, v24.s[3]
+	WORD $0x4fb91be7 // fmla v7.4s, v31.4s, v25.s[3]
+	WORD $0x4fba1beb // fmla v11.4s, v31.4s, v26.s[3]
+	WORD $0x4fbb1bef // fmla v15.4s, v31.4s, v27.s[3]
+	WORD $0x4fbc1bf3 // fmla v19.4s, v31.4s, v28.s[3]
+	WORD $0x4fbd1bf7 // fmla v23.4s, v31.4s, v29.s[3]
+	ADD  $256, R11
+	SUBS $4, R0
+	BGE  quads
+rest:
+	ADDS $4, R0
+	BEQ  done
+	B    singles
+strided:
+	CMP  $4, R9
+	BNE  singles
+columns:
+	FMOVQ 0(R1), F24
+	FMOVD 16(R1), F25
+	ADD  R10, R1
+	FMOVQ 0(R11), F28
+	WORD $0x4f981380 // fmla v0.4s, v28.4s, v24.s[0]
+	WORD $0x4fb81384 // fmla v4.4s, v28.4s, v24.s[1]
+	WORD $0x4f981b88 // fmla v8.4s, v28.4s, v24.s[2]
+	WORD $0x4fb81b8c // fmla v12.4s, v28.4s, v24.s[3]
+	WORD $0x4f991390 // fmla v16.4s, v28.4s, v25.s[0]
+	WORD $0x4fb91394 // fmla v20.4s, v28.4s, v25.s[1]
+	FMOVQ 16(R11), F29
+	WORD $0x4f9813a1 // fmla v1.4s, v29.4s, v24.s[0]
+	WORD $0x4fb813a5 // fmla v5.4s, v29.4s, v24.s[1]
+	WORD $0x4f981ba9 // fmla v9.4s, v29.4s, v24.s[2]
+	WORD $0x4fb81bad // fmla v13.4s, v29.4s, v24.s[3]
+	WORD $0x4f9913b1 // fmla v17.4s, v29.4s, v25.s[0]
+	WORD $0x4fb913b5 // fmla v21.4s, v29.4s, v25.s[1]
+	FMOVQ 32(R11), F30
+	WORD $0x4f9813c2 // fmla v2.4s, v30.4s, v24.s[0]
+	WORD $0x4fb813c6 // fmla v6.4s, v30.4s, v24.s[1]
+	WORD $0x4f981bca // fmla v10.4s, v30.4s, v24.s[2]
+	WORD $0x4fb81bce // fmla v14.4s, v30.4s, v24.s[3]
+	WORD $0x4f9913d2 // fmla v18.4s, v30.4s, v25.s[0]
+	WORD $0x4fb913d6 // fmla v22.4s, v30.4s, v25.s[1]
+	FMOVQ 48(R11), F31
+	WORD $0x4f9813e3 // fmla v3.4s, v31.4s, v24.s[0]
+	WORD $0x4fb813e7 // fmla v7.4s, v31.4s, v24.s[1]
+	WORD $0x4f981beb // fmla v11.4s, v31.4s, v24.s[2]
+	WORD $0x4fb81bef // fmla v15.4s, v31.4s, v24.s[3]
+	WORD $0x4f9913f3 // fmla v19.4s, v31.4s, v25.s[0]
+	WORD $0x4fb913f7 // fmla v23.4s, v31.4s, v25.s[1]
+	ADD  $64, R11
 	SUBS $1, R0
-	BNE  loop
-	VST1 [V0.S4, V1.S4, V2.S4], (R12)
+	BNE  columns
+	B    done
+singles:
+	VLD1 (R11), [V28.S4, V29.S4, V30.S4, V31.S4]
+	ADD  $64, R11
+	VLD1R.P (R1)(R10), [V24.S4]
+	VFMLA V28.S4, V24.S4, V0.S4
+	VFMLA V29.S4, V24.S4, V1.S4
+	VFMLA V30.S4, V24.S4, V2.S4
+	VFMLA V31.S4, V24.S4, V3.S4
+	VLD1R.P (R2)(R10), [V25.S4]
+	VFMLA V28.S4, V25.S4, V4.S4
+	VFMLA V29.S4, V25.S4, V5.S4
+	VFMLA V30.S4, V25.S4, V6.S4
+	VFMLA V31.S4, V25.S4, V7.S4
+	VLD1R.P (R3)(R10), [V24.S4]
+	VFMLA V28.S4, V24.S4, V8.S4
+	VFMLA V29.S4, V24.S4, V9.S4
+	VFMLA V30.S4, V24.S4, V10.S4
+	VFMLA V31.S4, V24.S4, V11.S4
+	VLD1R.P (R4)(R10), [V25.S4]
+	VFMLA V28.S4, V25.S4, V12.S4
+	VFMLA V29.S4, V25.S4, V13.S4
+	VFMLA V30.S4, V25.S4, V14.S4
+	VFMLA V31.S4, V25.S4, V15.S4
+	VLD1R.P (R5)(R10), [V24.S4]
+	VFMLA V28.S4, V24.S4, V16.S4
+	VFMLA V29.S4, V24.S4, V17.S4
+	VFMLA V30.S4, V24.S4, V18.S4
+	VFMLA V31.S4, V24.S4, V19.S4
+	VLD1R.P (R6)(R10), [V25.S4]
+	VFMLA V28.S4, V25.S4, V20.S4
+	VFMLA V29.S4, V25.S4, V21.S4
+	VFMLA V30.S4, V25.S4, V22.S4
+	VFMLA V31.S4, V25.S4, V23.S4
+	SUBS $1, R0
+	BNE  singles
+done:
+	VST1 [V0.S4, V1.S4, V2.S4, V3.S4], (R12)
 	ADD  R13, R12
-	VST1 [V3.S4, V4.S4, V5.S4], (R12)
+	VST1 [V4.S4, V5.S4, V6.S4, V7.S4], (R12)
 	ADD  R13, R12
-	VST1 [V6.S4, V7.S4, V8.S4], (R12)
+	VST1 [V8.S4, V9.S4, V10.S4, V11.S4], (R12)
 	ADD  R13, R12
-	VST1 [V9.S4, V10.S4, V11.S4], (R12)
+	VST1 [V12.S4, V13.S4, V14.S4, V15.S4], (R12)
 	ADD  R13, R12
-	VST1 [V12.S4, V13.S4, V14.S4], (R12)
+	VST1 [V16.S4, V17.S4, V18.S4, V19.S4], (R12)
 	ADD  R13, R12
-	VST1 [V15.S4, V16.S4, V17.S4], (R12)
-	ADD  R13, R12
-	VST1 [V18.S4, V19.S4, V20.S4], (R12)
-	ADD  R13, R12
-	VST1 [V21.S4, V22.S4, V23.S4], (R12)
+	VST1 [V20.S4, V21.S4, V22.S4, V23.S4], (R12)
 	ADD  R13, R12
 	RET

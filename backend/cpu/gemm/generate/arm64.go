@@ -5,8 +5,12 @@ import (
 	"strings"
 )
 
-const aboutARM64 = `// R0 counts k; R1 and up are the rows of A, R10 a column's bytes; R11 is B, R12 is C, R13 a row of C. V0 and up are the
-// sums, row by row, V24 to V26 B's row, V27 and V28 the elements of A in turn.
+const aboutARM64 = `// R0 counts k; R1 and up are the rows of A, R9 a row's bytes, R10 a column's; R11 is B, R12 is C, R13 a row of C. V0 and up are the
+// sums, row by row; above V23 are elements of A and of B's row.
+//
+// Cores load an element into all lanes of a register at the price of a multiply-add, so the kernels multiply by one lane of a
+// register that holds four elements of A: four columns of a row (quads, if acs is 4), or the rows of a column (columns, if ars is 4).
+// What is left of k, and other strides, take one element at a time (singles).
 `
 
 // arm64Kernel writes a tile with the registers of aboutARM64, for whole vectors of columns.
@@ -18,6 +22,7 @@ func arm64Kernel(w *writer, t tile, rows, vectors int) {
 		}
 		return "[" + strings.Join(s, ", ") + "]"
 	}
+	stride := t.vectors * t.lanes * 4 // of B
 	w.line("MOVD k+0(FP), R0")
 	w.line("MOVD a+8(FP), R1")
 	w.line("MOVD ars+16(FP), R9")
@@ -26,7 +31,6 @@ func arm64Kernel(w *writer, t tile, rows, vectors int) {
 	w.line("MOVD c+40(FP), R12")
 	w.line("MOVD ldc+48(FP), R13")
 	w.line("MOVD acc+64(FP), R15")
-	w.line("MOVD $%d, R16", t.vectors*t.lanes*4)
 	for i := 1; i < rows; i++ {
 		w.line("ADD  R9, R%d, R%d", i, i+1)
 	}
@@ -34,27 +38,92 @@ func arm64Kernel(w *writer, t tile, rows, vectors int) {
 	for i := range rows * vectors {
 		w.line("VEOR V%[1]d.B16, V%[1]d.B16, V%[1]d.B16", i)
 	}
-	w.line("B    loop")
+	w.line("B    begin")
 	w.label("add")
 	w.line("MOVD R12, R14")
 	for i := range rows {
 		w.line("VLD1 (R14), %s", list(i*vectors))
 		w.line("ADD  R13, R14")
 	}
-	w.label("loop")
-	w.line("VLD1 (R11), %s", list(24))
-	w.line("ADD  R16, R11")
+	w.label("begin")
+	w.line("CMP  $4, R10")
+	w.line("BNE  strided")
+	w.line("SUBS $4, R0")
+	w.line("BLT  rest")
+
+	w.label("quads")
 	for i := range rows {
-		w.line("VLD1R.P (R%d)(R10), [V%d.S4]", i+1, 27+i%2)
+		w.line("FMOVQ.P 16(R%d), F%d", i+1, 24+i)
+	}
+	for k := range 4 {
 		for j := range vectors {
-			w.line("VFMLA V%d.S4, V%d.S4, V%d.S4", 24+j, 27+i%2, i*vectors+j)
+			b := 30 + (k*vectors+j)%2
+			w.line("FMOVQ %d(R11), F%d", k*stride+j*16, b)
+			for i := range rows {
+				w.multiplyByLane(i*vectors+j, b, 24+i, k)
+			}
+		}
+	}
+	w.line("ADD  $%d, R11", 4*stride)
+	w.line("SUBS $4, R0")
+	w.line("BGE  quads")
+	w.label("rest")
+	w.line("ADDS $4, R0")
+	w.line("BEQ  done")
+	w.line("B    singles")
+
+	w.label("strided")
+	w.line("CMP  $4, R9")
+	w.line("BNE  singles")
+	w.label("columns")
+	var registers, lanes []int // of each row's element
+	for i, next := 0, 24; i < rows; next++ {
+		n, load := 1, "FMOVS"
+		switch {
+		case rows-i >= 4:
+			n, load = 4, "FMOVQ"
+		case rows-i >= 2:
+			n, load = 2, "FMOVD"
+		}
+		w.line("%s %d(R1), F%d", load, i*4, next)
+		for lane := range n {
+			registers, lanes = append(registers, next), append(lanes, lane)
+		}
+		i += n
+	}
+	w.line("ADD  R10, R1")
+	for j := range vectors {
+		w.line("FMOVQ %d(R11), F%d", j*16, 28+j)
+		for i := range rows {
+			w.multiplyByLane(i*vectors+j, 28+j, registers[i], lanes[i])
+		}
+	}
+	w.line("ADD  $%d, R11", stride)
+	w.line("SUBS $1, R0")
+	w.line("BNE  columns")
+	w.line("B    done")
+
+	w.label("singles")
+	w.line("VLD1 (R11), %s", list(28))
+	w.line("ADD  $%d, R11", stride)
+	for i := range rows {
+		w.line("VLD1R.P (R%d)(R10), [V%d.S4]", i+1, 24+i%2)
+		for j := range vectors {
+			w.line("VFMLA V%d.S4, V%d.S4, V%d.S4", 28+j, 24+i%2, i*vectors+j)
 		}
 	}
 	w.line("SUBS $1, R0")
-	w.line("BNE  loop")
+	w.line("BNE  singles")
+	w.label("done")
 	for i := range rows {
 		w.line("VST1 %s, (R12)", list(i*vectors))
 		w.line("ADD  R13, R12")
 	}
 	w.line("RET")
+}
+
+// multiplyByLane adds the product of register n and one lane of register m to register d. Go's assembler has no name for it.
+func (w *writer) multiplyByLane(d, n, m, lane int) {
+	word := 0x4f801000 | lane&1<<21 | m<<16 | lane>>1<<11 | n<<5 | d
+	w.line("WORD $%#x // fmla v%d.4s, v%d.4s, v%d.s[%d]", word, d, n, m, lane)
 }

@@ -36,7 +36,7 @@ const contract = `// C[i,j] = Σ_p A[i,p]·B[p,j], added to C if acc is not 0, f
 var tiles = []tile{
 	{name: "avx512", suffix: "AVX512", arch: "amd64", lanes: 16, rows: 14, vectors: 2, about: contract + aboutAMD64, kernel: amd64Kernel, packing: amd64Packing},
 	{name: "avx2", suffix: "AVX2", arch: "amd64", lanes: 8, rows: 6, vectors: 2, about: contract + aboutAMD64, kernel: amd64Kernel, packing: amd64Packing},
-	{name: "neon", suffix: "NEON", arch: "arm64", lanes: 4, rows: 8, vectors: 3, about: contract + aboutARM64, kernel: arm64Kernel},
+	{name: "neon", suffix: "NEON", arch: "arm64", lanes: 4, rows: 6, vectors: 4, about: contract + aboutARM64, kernel: arm64Kernel},
 }
 
 type writer struct{ strings.Builder }
