@@ -147,6 +147,23 @@ func words(line string) []string {
 	return strings.Fields(strings.TrimPrefix(line, "coil"))
 }
 
+// expanded are arguments with the files that their patterns name, as a shell gives them.
+func expanded(t *testing.T, args []string) []string {
+	t.Helper()
+	var all []string
+	for _, a := range args {
+		files, err := filepath.Glob(a)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(a, "*") || len(files) == 0 {
+			files = []string{a}
+		}
+		all = append(all, files...)
+	}
+	return all
+}
+
 // The documents show what coil prints, except for numbers: flags in comments cut training short.
 func TestDocuments(t *testing.T) {
 	pages := documents(t)
@@ -161,7 +178,11 @@ func TestDocuments(t *testing.T) {
 	for _, name := range thorough.Cases(t, 3, "documents", names) {
 		all := sessions(pages[name])
 		t.Run(name, func(t *testing.T) {
-			t.Chdir(t.TempDir())
+			folder := t.TempDir()
+			if err := os.CopyFS(filepath.Join(folder, "docs"), os.DirFS("../../docs")); err != nil { // the reader's folder is the repository
+				t.Fatal(err)
+			}
+			t.Chdir(folder)
 			for _, s := range all {
 				if s.long {
 					if wrong := mistake("coil " + strings.Join(words(s.line), " ")); wrong != "" {
@@ -169,7 +190,7 @@ func TestDocuments(t *testing.T) {
 					}
 					continue
 				}
-				out, err := exec.Command("coil", append(words(s.line), s.extra...)...).CombinedOutput()
+				out, err := exec.Command("coil", append(expanded(t, words(s.line)), s.extra...)...).CombinedOutput()
 				if err != nil {
 					t.Fatalf("%s: %v: %s", s.line, err, out)
 				}
