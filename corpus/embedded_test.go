@@ -72,25 +72,16 @@ func between(t *testing.T, text, from, to string) string {
 }
 
 // prose makes the embedded corpus from its sources, without the headers, the licence and the name of the project that typed them.
-// goroot is the folder of Go's distribution.
-func goroot(t *testing.T) string {
-	t.Helper()
-	out, err := exec.Command("go", "env", "GOROOT").Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return strings.TrimSpace(string(out))
-}
-
 func prose(t *testing.T) []named {
+	lines := func(text []byte) string { return strings.ReplaceAll(string(text), "\r\n", "\n") }
 	read := func(path ...string) string {
 		b, err := os.ReadFile(filepath.Join(path...))
 		if err != nil {
 			t.Fatal(err)
 		}
-		return strings.ReplaceAll(string(b), "\r\n", "\n")
+		return lines(b)
 	}
-	opticks := between(t, read(goroot(t), "src", "testdata", "Isaac.Newton-Opticks.txt"), "http://www.pgdp.net.\n", "")
+	opticks := between(t, lines(golden.Distribution(t, "src", "testdata", "Isaac.Newton-Opticks.txt")), "http://www.pgdp.net.\n", "")
 	opticks = regexp.MustCompile(`(?s)Transcriber's Note:.*?\n\n`).ReplaceAllString(opticks, "")
 	parts := []string{"book 1, part 1", "book 1, part 2", "book 2, part 1", "book 2, part 2", "book 2, part 3", "book 2, part 4", "book 3"}
 	all := chapters(opticks, `(?m)^(THE\n\n|THE )(FIRST|SECOND|THIRD)[ \n]BOOK`, "Opticks, advertisements", func(i int) string { return "Opticks, " + parts[i] })

@@ -14,13 +14,14 @@ type HeadLayout struct {
 
 // layoutOf is the layout of operands with Out[n,Heads·w]; kvHeads of 0 are as many as heads.
 func layoutOf(out Tensor, heads, kvHeads int) HeadLayout {
-	if heads < 1 {
-		return HeadLayout{}
-	}
+	h := HeadLayout{Heads: heads, KVHeads: kvHeads}
 	if kvHeads == 0 {
-		kvHeads = heads
+		h.KVHeads = heads
 	}
-	return HeadLayout{heads, kvHeads, out.Cols / heads}
+	if heads > 0 {
+		h.Width = out.Cols / heads
+	}
+	return h
 }
 
 // Shared is the number of heads of queries that share a head of keys and values.
@@ -47,12 +48,12 @@ func (h HeadLayout) scale(given float32) float32 {
 }
 
 // check returns an error if the heads, or sequences of length positions, don't fit operands with Out.
-func (h HeadLayout) check(out Tensor, heads, length int) error {
-	if err := checkHeads(out, heads, length); err != nil {
+func (h HeadLayout) check(out Tensor, length int) error {
+	if err := checkHeads(out, h.Heads, length); err != nil {
 		return err
 	}
-	if h.KVHeads < 1 || heads%h.KVHeads != 0 {
-		return fmt.Errorf("%d heads of keys and values do not divide %d heads", h.KVHeads, heads)
+	if h.KVHeads < 1 || h.Heads%h.KVHeads != 0 {
+		return fmt.Errorf("%d heads of keys and values do not divide %d heads", h.KVHeads, h.Heads)
 	}
 	return nil
 }
@@ -93,10 +94,7 @@ func (o *Attention) describe(f *Facts) {
 
 func (o *Attention) check() error {
 	h := o.Layout()
-	if err := h.check(o.Out, o.Heads, o.Length); err != nil {
-		return err
-	}
-	return firstError(checkScale(o.Scale), want("QKV", o.QKV, o.Out.Rows, h.Columns()),
+	return firstError(h.check(o.Out, o.Length), checkScale(o.Scale), want("QKV", o.QKV, o.Out.Rows, h.Columns()),
 		wantIf("LogSum", o.LogSum, o.Out.Rows, o.Heads), wantDense("LogSum", o.LogSum))
 }
 
@@ -158,10 +156,7 @@ func (o *AttentionBackward) check() error {
 	if o.DQKV.overlaps(o.QKV) || o.DQKV.overlaps(o.Out) || o.DQKV.overlaps(o.DOut) {
 		return fmt.Errorf("DQKV overlaps an operand")
 	}
-	if err := h.check(o.Out, o.Heads, o.Length); err != nil {
-		return err
-	}
-	return firstError(checkScale(o.Scale),
+	return firstError(h.check(o.Out, o.Length), checkScale(o.Scale),
 		want("QKV", o.QKV, n, h.Columns()), want("DOut", o.DOut, n, o.Out.Cols), want("DQKV", o.DQKV, n, h.Columns()),
 		want("LogSum", o.LogSum, n, o.Heads), wantDense("LogSum", o.LogSum))
 }
@@ -196,10 +191,7 @@ func (o *HardAttention) describe(f *Facts) {
 
 func (o *HardAttention) check() error {
 	h := o.Layout()
-	if err := h.check(o.Out, o.Heads, o.Length); err != nil {
-		return err
-	}
-	return firstError(checkCounted(o.Length), want("QKV", o.QKV, o.Out.Rows, h.Columns()),
+	return firstError(h.check(o.Out, o.Length), checkCounted(o.Length), want("QKV", o.QKV, o.Out.Rows, h.Columns()),
 		wantIf("Chosen", o.Chosen, o.Out.Rows, o.Heads), wantDense("Chosen", o.Chosen))
 }
 
@@ -244,9 +236,6 @@ func (o *HardAttentionBackward) check() error {
 	if o.DQKV.overlaps(o.DOut) {
 		return fmt.Errorf("DQKV overlaps DOut")
 	}
-	if err := h.check(o.DOut, o.Heads, o.Length); err != nil {
-		return err
-	}
-	return firstError(checkCounted(o.Length), want("DQKV", o.DQKV, n, h.Columns()),
+	return firstError(h.check(o.DOut, o.Length), checkCounted(o.Length), want("DQKV", o.DQKV, n, h.Columns()),
 		want("Chosen", o.Chosen, n, o.Heads), wantDense("Chosen", o.Chosen))
 }

@@ -51,7 +51,7 @@ func (o *CachedAttention) describe(f *Facts) {
 
 func (o *CachedAttention) check() error {
 	h := o.Layout()
-	if err := firstError(wantAny("Out", o.Out), h.check(o.Out, o.Heads, o.Length), checkScale(o.Scale)); err != nil {
+	if err := firstError(wantAny("Out", o.Out), h.check(o.Out, o.Length), checkScale(o.Scale)); err != nil {
 		return err
 	}
 	n, d := o.Out.Rows, h.KVHeads*h.Width

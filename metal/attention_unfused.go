@@ -175,18 +175,10 @@ func (l *lowering) unfusedAttentionBackward(o *graph.AttentionBackward) {
 		l.weighted(h, ds, true, adds, q, dk)
 		if sums != nil && h.first%h.shared == h.shared-1 {
 			for i, from := range []int{lay.Values(), lay.Keys()} {
-				l.store(sums[i], o.DQKV.Slice(h.row, h.row+h.sequences*h.length, from+h.kv, from+h.kv+h.width))
+				sum := sums[i]
+				sum.arg = sum.read()
+				l.combine(sum, factor{}, o.DQKV.Slice(h.row, h.row+h.sequences*h.length, from+h.kv, from+h.kv+h.width), 1, 0)
 			}
 		}
 	})
-}
-
-// store copies a sum in scratch to y.
-func (l *lowering) store(sum factor, y graph.Tensor) {
-	l.elementwise("add", y.Rows, y.Cols, sum.vec4 && l.vec4(y), []Constant{boolConstant(2, false)},
-		struct {
-			Rows, Cols, A, B, Y uint32
-			Alpha, Beta         float32
-		}{uint32(y.Rows), uint32(y.Cols), uint32(sum.stride), 0, stride(y), 1, 0},
-		sum.read(), l.none(), l.out(y))
 }

@@ -139,10 +139,19 @@ func (l *lowering) addition(o *graph.Add) {
 	} else {
 		flatten(&a, &b, &y)
 	}
-	l.elementwise("add", a.Rows, a.Cols, l.vec4(a, b, y), []Constant{boolConstant(2, b.Exists())},
+	l.combine(l.factor(a, reads), l.factor(b, reads), y, o.Alpha, o.Beta)
+}
+
+// combine launches y = alpha·a + beta·b, or alpha·a if b does not exist.
+func (l *lowering) combine(a, b factor, y graph.Tensor, alpha, beta float32) {
+	with := b.exists()
+	if !with {
+		b = factor{arg: l.none(), vec4: true}
+	}
+	l.elementwise("add", y.Rows, y.Cols, a.vec4 && b.vec4 && l.vec4(y), []Constant{boolConstant(2, with)},
 		struct {
 			Rows, Cols, A, B, Y uint32
 			Alpha, Beta         float32
-		}{uint32(a.Rows), uint32(a.Cols), stride(a), stride(b), stride(y), o.Alpha, o.Beta},
-		l.in(a), l.in(b), l.out(y))
+		}{uint32(y.Rows), uint32(y.Cols), uint32(a.stride), uint32(b.stride), stride(y), alpha, beta},
+		a.arg, b.arg, l.out(y))
 }

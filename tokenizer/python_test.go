@@ -10,9 +10,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"testing"
 
+	"coil/golden"
 	"coil/thorough"
 )
 
@@ -49,16 +49,7 @@ func (h tokenHash) add(tokens []int32) {
 func (h tokenHash) text() string { return hex.EncodeToString(h.Sum(nil))[:16] }
 
 func opticks(t testing.TB) []byte {
-	t.Helper()
-	root, err := exec.Command("go", "env", "GOROOT").Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	text, err := os.ReadFile(filepath.Join(strings.TrimSpace(string(root)), "src/testdata/Isaac.Newton-Opticks.txt"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return text
+	return golden.Distribution(t, "src", "testdata", "Isaac.Newton-Opticks.txt")
 }
 
 func encodeAll(t *testing.T, e Encoder, text []byte) []int32 {
