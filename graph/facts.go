@@ -105,6 +105,7 @@ func Operations() []Op {
 	return []Op{
 		&Matmul{},
 		&Activate{}, &ActivateBackward{}, &SwiGLU{}, &SwiGLUBackward{}, &SoftCap{}, &SoftCapBackward{}, &Decay{}, &DecayBackward{},
+		&Weigh{}, &Dots{}, &Softmax{}, &SoftmaxBackward{},
 		&LayerNorm{}, &LayerNormBackward{},
 		&Attention{}, &AttentionBackward{}, &HardAttention{}, &HardAttentionBackward{}, &CachedAttention{}, &Rotary{},
 		&Embedding{}, &EmbeddingBackward{},

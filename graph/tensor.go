@@ -83,11 +83,14 @@ func (t Tensor) RowRange(r0, r1 int) Tensor { return t.Slice(r0, r1, 0, t.Cols) 
 func (t Tensor) Columns(c0, c1 int) Tensor { return t.Slice(0, t.Rows, c0, c1) }
 
 // Flat views a dense tensor as one row.
-func (t Tensor) Flat() Tensor {
-	if !t.Dense() {
-		panic("graph: flat view of a strided tensor")
+func (t Tensor) Flat() Tensor { return t.Reshape(1, t.Size()) }
+
+// Reshape views a dense tensor as rows of another length.
+func (t Tensor) Reshape(rows, cols int) Tensor {
+	if !t.Dense() || rows*cols != t.Size() {
+		panic("graph: a tensor does not have that shape without gaps")
 	}
-	t.Rows, t.Cols, t.Stride = 1, t.Size(), t.Size()
+	t.Rows, t.Cols, t.Stride = rows, cols, cols
 	return t
 }
 

@@ -288,6 +288,14 @@ func (l *lowering) lower(op graph.Op) {
 		l.decay(o)
 	case *graph.DecayBackward:
 		l.decayBackward(o)
+	case *graph.Weigh:
+		l.weigh(o)
+	case *graph.Dots:
+		l.dots(o)
+	case *graph.Softmax:
+		l.softmax(o)
+	case *graph.SoftmaxBackward:
+		l.softmaxBackward(o)
 	case *graph.LayerNorm:
 		l.norm(o)
 	case *graph.LayerNormBackward:

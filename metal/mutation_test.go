@@ -33,6 +33,7 @@ var subjectsOf = map[string][]string{
 	"prelude":     {"activation", "elementwise", "norm", "cross-entropy", "attention"},
 	"elementwise": {"activation", "swiglu", "soft cap", "elementwise"},
 	"decay":       {"decay"},
+	"weigh":       {"weigh", "softmax"},
 	"embedding":   {"embedding"},
 	"loss":        {"cross-entropy"},
 	"exit":        {"exit"},

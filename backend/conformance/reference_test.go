@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"testing"
@@ -172,6 +173,33 @@ func TestDecayGradients(t *testing.T) {
 		c.Record(op)
 		return []graph.Tensor{op.DX, op.DU, op.DRate, op.DStep}
 	}, [2]int{3, 8}, [2]int{3, 8}, [2]int{1, 8}, [2]int{1, 8})
+}
+
+func TestWeighGradients(t *testing.T) {
+	for _, form := range []struct{ x, y int }{{3, 3}, {1, 3}, {3, 1}} { // parts
+		gradientOf(t, fmt.Sprintf("weigh %d parts into %d", form.x, form.y), func(c *trial, xs []graph.Tensor) graph.Tensor {
+			y := c.Temporary(2, 4*form.y)
+			c.Record(&graph.Weigh{X: xs[0], W: xs[1], Residual: xs[2], Y: y, Alpha: 1.5})
+			return y
+		}, func(c *trial, xs []graph.Tensor, _, dy graph.Tensor) []graph.Tensor {
+			dx, dw := c.Temporary(2, 4*form.x), c.Temporary(2, 3)
+			c.Record(&graph.Weigh{X: dy, W: xs[1], Y: dx, Alpha: 1.5})
+			c.Record(&graph.Dots{A: dy, B: xs[0], Y: dw, Alpha: 1.5})
+			return []graph.Tensor{dx, dw, dy}
+		}, [2]int{2, 4 * form.x}, [2]int{2, 3}, [2]int{2, 4 * form.y})
+	}
+}
+
+func TestSoftmaxGradients(t *testing.T) {
+	gradientOf(t, "softmax", func(c *trial, xs []graph.Tensor) graph.Tensor {
+		y := c.Temporary(3, 5)
+		c.Record(&graph.Softmax{X: xs[0], Y: y, Scale: 1.5})
+		return y
+	}, func(c *trial, xs []graph.Tensor, y, dy graph.Tensor) []graph.Tensor {
+		dx := c.Temporary(3, 5)
+		c.Record(&graph.SoftmaxBackward{Y: y, DY: dy, DX: dx, Scale: 1.5})
+		return []graph.Tensor{dx}
+	}, [2]int{3, 5})
 }
 
 func TestNormsOfParts(t *testing.T) {

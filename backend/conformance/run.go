@@ -50,6 +50,8 @@ func subjects() []subject {
 		{"swiglu", swigluCases, of((*reference).swiglu).and(of((*reference).swigluBackward))},
 		{"soft cap", softCapCases, of((*reference).softCap).and(of((*reference).softCapBackward))},
 		{"decay", decayCases, of((*reference).decay).and(of((*reference).decayBackward))},
+		{"weigh", weighCases, of((*reference).weigh).and(of((*reference).dots))},
+		{"softmax", softmaxCases, of((*reference).softmax).and(of((*reference).softmaxBackward))},
 		{"norm", normCases, of((*reference).norm).and(of((*reference).normBackward))},
 		{"attention", attentionCases, of((*reference).attention).and(of((*reference).attentionBackward))},
 		{"hard attention", hardAttentionCases, of((*reference).hardAttention).and(of((*reference).hardAttentionBackward))},

@@ -37,6 +37,14 @@ func (l *lowering) lower(op graph.Op) (kernel, error) {
 		return l.decay(o), nil
 	case *graph.DecayBackward:
 		return l.decayBackward(o), nil
+	case *graph.Weigh:
+		return l.weigh(o), nil
+	case *graph.Dots:
+		return l.dots(o), nil
+	case *graph.Softmax:
+		return l.softmax(o), nil
+	case *graph.SoftmaxBackward:
+		return l.softmaxBackward(o), nil
 	case *graph.LayerNorm:
 		return l.norm(o), nil
 	case *graph.LayerNormBackward:
