@@ -106,7 +106,7 @@ var legal = map[string]string{
 	"model.kv_heads": "1", "model.head_width": "24", "model.qkv_bias": "false", "model.attention": "hard", "model.attention_scale": "0",
 	"model.qk_norm": "true", "model.logit_softcap": "30", "model.loop_norm": "true", "model.residual_scale": "loops",
 	"model.bias": "false", "model.tied": "true", "model.init_std": "0.125", "model.injection": "linear",
-	"model.loop_embedding": "true",
+	"model.loop_embedding": "true", "model.carry": "state", "model.carry_rank": "8", "model.hyper_connections": "0",
 	"loops.random_mean":    "2.5", "loops.random_max": "7", "loops.schedule": "", "loops.truncate": "2", "loops.every_loop": "true", "loops.recompute": "true",
 	"loops.exit": "none", "loops.exit_beta": "0.125",
 	"regularize.lambda": "0", "regularize.block": "3",

@@ -37,6 +37,9 @@ func (c Config) Warnings() []string {
 	if a, err := loop.Parse(c.Model.Layers); err == nil && slices.Max(a.Loops) == 1 {
 		unread["model.residual_scale"] = "model.layers = " + c.Model.Layers + ", which loops nothing"
 	}
+	if c.Model.Carry != model.RestartCarry {
+		unread["model.carry_rank"] = fmt.Sprintf("model.carry = %q", c.Model.Carry)
+	}
 	if !l.LearnedExit() {
 		unread["loops.exit_beta"] = fmt.Sprintf("loops.exit = %q", l.Exit)
 	}
@@ -44,7 +47,7 @@ func (c Config) Warnings() []string {
 		unread["regularize.block"] = "regularize.lambda = 0"
 	}
 	if most := c.mostLoops(); most == 1 {
-		for _, key := range []string{"loops.schedule", "loops.every_loop", "loops.recompute", "loops.truncate"} {
+		for _, key := range []string{"loops.schedule", "loops.every_loop", "loops.recompute", "loops.truncate", "model.carry"} {
 			unread[key] = "model.layers = " + c.Model.Layers + ", which loops nothing"
 		}
 	} else {

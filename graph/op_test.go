@@ -39,7 +39,7 @@ var optional = map[string]bool{
 	"layernorm.Bias": true, "layernorm.Stats": true, "rmsnorm.Stats": true, "layernorm backward.DGain": true, "layernorm backward.DBias": true,
 	"rmsnorm backward.DGain": true, "attention.LogSum": true, "hard attention.Chosen": true, "cached attention at.At": true, "rotary at.At": true, "embedding.Positions": true, "embedding backward.DTable": true,
 	"embedding backward.DPositions": true, "cross-entropy.Loss": true, "cross-entropy.Correct": true, "cross-entropy.DLogits": true, "cross-entropy.RowWeights": true, "add.B": true,
-	"cosine.Norms": true, "adamw.Factor": true, "adafactor.Factor": true, "average.Factor": true, "nesterov.By": true, "muon.Factor": true,
+	"cosine.Norms": true, "weigh.Residual": true, "adamw.Factor": true, "adafactor.Factor": true, "average.Factor": true, "nesterov.By": true, "muon.Factor": true,
 }
 
 // TestShapes makes each operand of each operation a row or a column too large, or leaves it out: the recorder must report
@@ -106,6 +106,17 @@ func TestRules(t *testing.T) {
 		}},
 		{"matmul: inner sizes 3 and 2: A is [2,3] (transposed false) and B is [2,3] (transposed false)", func(s scene) graph.Op {
 			return &graph.Matmul{A: s.tensor(2, 3), B: s.tensor(2, 3), C: s.tensor(2, 3)}
+		}},
+		{"weigh: Y overlaps an operand", func(s scene) graph.Op {
+			x := s.tensor(2, 6)
+			return &graph.Weigh{X: x, W: s.tensor(2, 3), Y: x, Alpha: 1}
+		}},
+		{"dots: Y overlaps an operand", func(s scene) graph.Op {
+			x := s.tensor(2, 3)
+			return &graph.Dots{A: x, B: s.tensor(2, 3), Y: x, Alpha: 1}
+		}},
+		{"weigh: the factor is NaN", func(s scene) graph.Op {
+			return &graph.Weigh{X: s.tensor(2, 6), W: s.tensor(2, 3), Y: s.tensor(2, 6), Alpha: float32(math.NaN())}
 		}},
 		{"matmul: accumulate together with", func(s scene) graph.Op {
 			return &graph.Matmul{A: s.tensor(2, 2), B: s.tensor(2, 2), C: s.tensor(2, 2), Accumulate: true, Bias: s.tensor(1, 2)}

@@ -35,6 +35,9 @@ type Config struct {
 	LoopNorm       bool          `toml:"loop_norm" help:"a norm at the end of each loop, so that the state does not grow from loop to loop (openai/parameter-golf #855)"`
 	ResidualScale  ResidualScale `toml:"residual_scale" help:"none, or loops: what a layer adds to the state is divided by the number of loops N that model.layers gives its block, so that the learning rate fits any N (arXiv 2606.18524)"`
 	LoopEmbedding  bool          `toml:"loop_embedding" help:"add a learned vector for each loop"`
+	Carry          Carry         `toml:"carry" help:"what a loop begins with: state, what the loop before made of it; or restart, the looped block's input again, and in each layer messages: gated means of the states that the loop before went through (as in Inkling-2-Mini, in transformers 5.24)"`
+	CarryRank      int           `toml:"carry_rank" help:"rank of the gates of messages, with carry = restart" limits:"[1,65536]"`
+	Streams        int           `toml:"hyper_connections" help:"n: the state between loops is n streams, from which each loop reads a mean and to which it writes, with weights that depend on them and on the loop (Hyperloop, arXiv 2604.21254, which uses 4); 0: one" limits:"[0,64]"`
 }
 
 // Loops is the [loops] table: how the looped block is trained.
@@ -85,7 +88,8 @@ func (l Loops) checkSchedule(a loop.Architecture) error {
 // Default is the default configuration.
 func Default() Config {
 	return Config{Layers: "1x4", Width: 64, Heads: 4, Hidden: 256, Norm: LayerNorm, NormPlace: PreNorm, Activation: GELU,
-		Positions: RotaryPositions, RotaryBase: 10000, Bias: true, QKVBias: true, Attention: SoftmaxAttention, ResidualScale: NoResidualScale, InitStd: 0.1, Injection: NoInjection}
+		Positions: RotaryPositions, RotaryBase: 10000, Bias: true, QKVBias: true, Attention: SoftmaxAttention, ResidualScale: NoResidualScale, InitStd: 0.1, Injection: NoInjection,
+		Carry: StateCarry, CarryRank: 16}
 }
 
 // eps of the norms.
@@ -124,9 +128,17 @@ func (c Config) Check(l Loops) (loop.Architecture, error) {
 		return a, schema.Errorf("model.loop_norm", " is true with model.norm = \"none\": set model.norm to layernorm or rmsnorm")
 	case l.RandomMax > 0 && l.RandomMean == 0:
 		return a, schema.Errorf("loops.random_max", " is %d with loops.random_mean = 0, which keeps the loop count fixed: set both or neither", l.RandomMax)
-	case l.Truncate > 0 && c.Injection == NoInjection:
+	case c.Carry == RestartCarry && c.Injection != NoInjection:
+		return a, schema.Errorf("model.carry", " is restart with model.injection = %q: a loop that begins with the block's input needs no other; set injection to none", c.Injection)
+	case c.Streams == 1:
+		return a, schema.Errorf("model.hyper_connections", " is 1: one stream is the state itself; set it to 0, or to 2 or more")
+	case c.Streams > 0 && c.Carry == RestartCarry:
+		return a, schema.Errorf("model.hyper_connections", " is %d with model.carry = \"restart\", which carries no state from loop to loop: set one of them", c.Streams)
+	case c.Streams > 0 && c.Injection != NoInjection:
+		return a, schema.Errorf("model.hyper_connections", " is %d with model.injection = %q: the streams begin as the block's input and keep it; set injection to none", c.Streams, c.Injection)
+	case l.Truncate > 0 && c.Injection == NoInjection && c.Carry != RestartCarry:
 		return a, schema.Errorf("loops.truncate", " is %d with model.injection = \"none\": the layers before the looped block would get no gradient; "+
-			"set model.injection to add, linear or decay", l.Truncate)
+			"set model.injection to add, linear or decay, or model.carry to restart", l.Truncate)
 	}
 	if r, ok := l.Random(); ok {
 		if err := r.Check(); err != nil {

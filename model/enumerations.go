@@ -85,6 +85,18 @@ func (Injection) Values() []string {
 	return []string{string(NoInjection), string(AddInjection), string(LinearInjection), string(DecayInjection)}
 }
 
+// Carry is what a loop begins with.
+type Carry string
+
+// The values of Carry.
+const (
+	StateCarry   Carry = "state"
+	RestartCarry Carry = "restart"
+)
+
+// Values lists them.
+func (Carry) Values() []string { return []string{string(StateCarry), string(RestartCarry)} }
+
 // ResidualScale is what the results of layers are multiplied by before they are added to the state.
 type ResidualScale string
 

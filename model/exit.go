@@ -14,14 +14,9 @@ import (
 func (p *Pass) Exits(states []graph.Tensor, targets graph.Index) *Exits {
 	c, gates := p.m.Config, states
 	if c.finalNorm() {
-		ones := make([]float32, c.Width)
-		for i := range ones {
-			ones[i] = 1
-		}
-		gain := p.t.Constant(1, c.Width, ones)
 		gates = make([]graph.Tensor, len(states))
 		for i, s := range states {
-			gates[i] = p.t.Norm(s, gain, graph.Tensor{}, eps, c.Norm == RMSNorm)
+			gates[i] = p.unitNorm(s, c.Norm == RMSNorm)
 		}
 	}
 	return NewExits(p.t, gates, p.parameter("exit.weight"), p.parameter("exit.bias"), targets)

@@ -19,7 +19,9 @@ type Parameter struct {
 	Decay      bool // matrices decay; biases, gains and the injection that decays the state do not
 	// Parts are the columns of each of the matrices side by side, of a matrix inside a block: queries, keys and values; gate and up.
 	Parts []int
-	init  func(data []float32, rng *rand.Rand)
+	// LoopRows are the rows for each loop, of a parameter that has some for each; else 0.
+	LoopRows int
+	init     func(data []float32, rng *rand.Rand)
 }
 
 // Size is the number of values.
@@ -110,6 +112,10 @@ func (m *Model) layout() {
 			vector(name+".bias", out, 0)
 		}
 	}
+	// rows are vectors, one for each of n things.
+	rows := func(name string, n, cols int, v float32) {
+		vectors = append(vectors, Parameter{Name: name, Rows: n, Cols: cols, init: constant(v)})
+	}
 	norm := func(name string) {
 		if c.Norm == NoNorm {
 			return
@@ -145,6 +151,14 @@ func (m *Model) layout() {
 		if c.NormPlace == SandwichNorm {
 			norm(name + "feedforward.norm_out")
 		}
+		if m.hears() && m.Architecture.Block(i) == m.Architecture.Looped() {
+			rows(name+"message.queries", messages, d, 0)
+			for _, which := range messageNames {
+				linear(name+"message."+which+".down", 2*d, false, c.CarryRank)
+				linear(name+"message."+which+".up", c.CarryRank, false, d, d) // to forget, and to hear
+				matrices[len(matrices)-1].init = constant(0)
+			}
+		}
 	}
 	if c.Injection == LinearInjection { // begins as add
 		matrix("injection.state.weight", d, d, identity)
@@ -155,11 +169,24 @@ func (m *Model) layout() {
 		vector("injection.decay", d, 0)
 		vector("injection.step", d, decayStep)
 	}
+	if n, loops := c.Streams, m.maxLoops(); n > 0 {
+		for _, purpose := range streamPurposes {
+			matrix("hyper_connections."+purpose.name+".weight", loops*n*d, n, normal)
+			matrices[len(matrices)-1].LoopRows = n * d
+			rows("hyper_connections."+purpose.name+".scale", loops, 1, streamScale)
+			vectors[len(vectors)-1].LoopRows = 1
+			rows("hyper_connections."+purpose.name+".bias", loops, n, purpose.bias(n))
+			vectors[len(vectors)-1].LoopRows = 1
+		}
+		matrix("hyper_connections.embedding.weight", loops, d, constant(0))
+		matrices[len(matrices)-1].LoopRows = 1
+	}
 	if c.LoopNorm {
 		norm("loop_norm")
 	}
 	if c.LoopEmbedding {
 		matrix("loop_embedding.weight", m.maxLoops(), d, normal)
+		matrices[len(matrices)-1].LoopRows = 1
 	}
 	if m.Loops.LearnedExit() {
 		matrix("exit.weight", d, 1, normal)
@@ -182,6 +209,23 @@ func (m *Model) layout() {
 // decayStep is what the speed of decay starts as, so that the state falls by √(1/5) in a loop, as in Parcae: with
 // δ = ln(1 + exp(decayStep)) and decay = 0, exp(−δ) is that.
 var decayStep = float32(math.Log(math.Expm1(math.Log(5) / 2)))
+
+// hears reports whether loops receive messages from the loop before: a model that trains one loop only has nothing to hear.
+func (m *Model) hears() bool { return m.Config.Carry == RestartCarry && m.maxLoops() > 1 }
+
+// streamPurposes are what the weights of streams are for, and their first biases: a loop reads the mean of the streams; it halves them
+// and writes as much as half of what it made of that, so that they do not grow.
+var streamPurposes = []struct {
+	name string
+	bias func(n int) float32
+}{
+	{"read", func(n int) float32 { return -float32(math.Log(float64(n - 1))) }}, // σ(b) = 1/n
+	{"keep", func(int) float32 { return 0 }},                                    // σ(b) = 1/2
+	{"write", func(int) float32 { return -float32(math.Log(3)) }},               // 2σ(b) = 1/2
+}
+
+// streamScale is how much the weights of streams depend on the streams at first.
+const streamScale = 0.01
 
 // maxLoops is the largest loop count that is trained.
 func (m *Model) maxLoops() int {
@@ -249,7 +293,7 @@ func (m *Model) FLOPs() int64 { return m.FLOPsAt(m.Architecture.Count()) }
 // FLOPsAt is the FLOPs of one token in a forward pass with a number of loops, of matmuls only (a multiplication and an addition are 2), counting the whole
 // square of attention; a training step takes three times as much.
 //
-//	depth·(2d·(2H + 2G)·w + 4d·h [6d·h with a gate] + 4·T·H·w) + 2·d·V + injection
+//	depth·(2d·(2H + 2G)·w + 4d·h [6d·h with a gate] + 4·T·H·w) + 2·d·V + injection + messages + streams
 //
 // with H heads of queries and G of keys and values, all of width w. Hard attention counts as softmax attention does.
 func (m *Model) FLOPsAt(loops int) int64 {
@@ -266,6 +310,13 @@ func (m *Model) FLOPsAt(loops int) int64 {
 		n += 2 * d * d
 	case LinearInjection:
 		n += int64(loops) * 2 * d * d
+	}
+	layers := int64(m.Architecture.Sizes[m.Architecture.Looped()])
+	if m.hears() {
+		n += int64(loops-1) * layers * messages * (8*d*int64(c.CarryRank) + 2*(layers+1)*d)
+	}
+	if s := int64(c.Streams); s > 0 {
+		n += int64(loops) * 3 * (2*s*d*s + 2*s)
 	}
 	return n
 }

@@ -20,13 +20,14 @@ type Pass struct {
 	t       *autodiff.Tape
 	m       *Model
 	weights graph.Tensor
-	cache   *continued // nil: the sequences begin at their first position
+	cache   *continued           // nil: the sequences begin at their first position
+	ones    map[int]graph.Tensor // by width
 }
 
 // Pass starts a pass over whole sequences at the model's own loop counts. weights is the arena of parameters; for gradients, it
 // must be watched.
 func (m *Model) Pass(t *autodiff.Tape, weights graph.Tensor) *Pass {
-	return &Pass{Architecture: m.Architecture, Length: m.Length, t: t, m: m, weights: weights}
+	return &Pass{Architecture: m.Architecture, Length: m.Length, t: t, m: m, weights: weights, ones: map[int]graph.Tensor{}}
 }
 
 // logitFloats is about how many logits the head holds at a time.
@@ -144,93 +145,91 @@ func (p *Pass) block(x graph.Tensor, b, loops int) graph.Tensor {
 func (p *Pass) layers(x graph.Tensor, b int) graph.Tensor {
 	a := p.m.Architecture
 	for i := range a.Sizes[b] {
-		x = p.layer(x, a.First(b)+i)
+		x = p.layer(x, a.First(b)+i, nil)
 	}
 	return x
 }
 
 // loopedBlock records the looped block b on the state e that comes into it.
 func (p *Pass) loopedBlock(e graph.Tensor, b, loops int, each func(Loop)) {
-	input := e // what injection adds to the state
-	if i := p.m.Config.Injection; i == LinearInjection || i == DecayInjection {
-		input = p.t.Linear(e, p.parameter("injection.input.weight"), graph.Tensor{}, false, graph.Identity, graph.Tensor{})
-	}
-	step := func(t int, s graph.Tensor) graph.Tensor {
-		switch {
-		case p.m.Config.Injection == DecayInjection && t == 0:
-			s = p.decayed(nil, input)
-		case p.m.Config.Injection == DecayInjection:
-			s = p.decayed(&s, input)
-		case t == 0:
-			s = input
-		case p.m.Config.Injection == AddInjection:
-			s = p.t.Add(s, input)
-		case p.m.Config.Injection == LinearInjection:
-			s = p.t.Linear(s, p.parameter("injection.state.weight"), graph.Tensor{}, false, graph.Identity, input)
-		}
-		if p.m.Config.LoopEmbedding {
-			table := p.parameter("loop_embedding.weight")
-			row := min(t, table.Rows-1) // loops beyond those trained share the last
-			s = p.t.Add(s, table.RowRange(row, row+1))
-		}
-		s = p.layers(s, b)
-		if p.m.Config.LoopNorm {
-			s = p.norm(s, "loop_norm")
-		}
-		return s
-	}
-	s := input
+	c := p.carry(e, b, loops)
+	carried, after := c.start, c.input
 	for t := range loops {
-		before := s
-		run := func() { s = p.t.Segment(s, func(s graph.Tensor) graph.Tensor { return step(t, s) }) }
+		before := after
+		run := func() {
+			carried = p.t.Segment(carried, func(x graph.Tensor) graph.Tensor { return c.loop(t, x) })
+			after = c.state(carried)
+		}
 		if k := p.m.Loops.Truncate; k > 0 && t < loops-k {
 			p.t.Loop(t+1, func() { p.t.Detached(run) })
 		} else {
 			p.t.Loop(t+1, run)
 		}
-		each(Loop{t + 1, before, s})
+		each(Loop{t + 1, before, after})
 	}
 }
 
-// decayed is the state at the start of a loop with injection that decays; the state before the first loop is 0.
-func (p *Pass) decayed(s *graph.Tensor, input graph.Tensor) graph.Tensor {
-	if s == nil {
-		zero := p.t.Temporary(input.Rows, input.Cols)
-		p.t.Record(&graph.Fill{Y: zero})
-		s = &zero
+// numbered adds the learned vector of loop t, if there is one. Loops beyond those trained share the last.
+func (p *Pass) numbered(t int, s graph.Tensor) graph.Tensor {
+	if !p.m.Config.LoopEmbedding {
+		return s
 	}
-	return p.t.Decay(*s, input, p.parameter("injection.decay"), p.parameter("injection.step"))
+	return p.t.Add(s, ofLoop(p.parameter("loop_embedding.weight"), t, 1))
+}
+
+// ofLoop is what loop t has of a parameter with some rows for each loop. Loops beyond those trained share the last.
+func ofLoop(x graph.Tensor, t, rows int) graph.Tensor {
+	t = min(t, x.Rows/rows-1)
+	return x.RowRange(t*rows, (t+1)*rows)
+}
+
+// endOfLoop is the norm at the end of a loop, if there is one.
+func (p *Pass) endOfLoop(s graph.Tensor) graph.Tensor {
+	if !p.m.Config.LoopNorm {
+		return s
+	}
+	return p.norm(s, "loop_norm")
 }
 
 // layer is attention and feed-forward, each around a residual connection, with n(x) = x if there are no norms, and f divided by the
 // block's number of loops if residual_scale is loops:
 //
 //	pre: x + f(n(x))   post: n(x + f(x))   sandwich: n₂(x + f(n₁(x)))
-func (p *Pass) layer(x graph.Tensor, i int) graph.Tensor {
+//
+// With the states of the loop before, messages from them enter what the sublayers read: see [Pass.received].
+func (p *Pass) layer(x graph.Tensor, i int, heard *states) graph.Tensor {
 	name := fmt.Sprintf("layers.%d.", i)
 	loops := 1
 	if p.m.Config.ResidualScale == LoopsResidualScale {
 		loops = p.m.Architecture.Loops[p.m.Architecture.Block(i)]
 	}
-	x = p.residual(x, name+"attention", loops, p.attention)
-	return p.residual(x, name+"feedforward", loops, p.feedforward)
+	x = p.residual(x, p.received(x, name, heard, queryMessage, keyMessage, valueMessage), name+"attention", loops, p.attention)
+	return p.residual(x, p.received(x, name, heard, feedforwardMessage), name+"feedforward", loops, p.feedforward)
 }
 
-// residual wraps one half of a layer; f(h, name, x) is f(h) + x.
-func (p *Pass) residual(x graph.Tensor, name string, loops int, f func(h graph.Tensor, name string, x graph.Tensor) graph.Tensor) graph.Tensor {
-	sublayer := f
-	if loops > 1 {
-		sublayer = func(h graph.Tensor, name string, x graph.Tensor) graph.Tensor {
-			return p.t.AddScaled(x, f(h, name, graph.Tensor{}), 1/float32(loops))
+// residual wraps one half of a layer; f(hs, name, x) is f(hs) + x. It reads the tensors of in, which are x or, with messages, x and
+// what was received.
+func (p *Pass) residual(x graph.Tensor, in []graph.Tensor, name string, loops int, f func(hs []graph.Tensor, name string, x graph.Tensor) graph.Tensor) graph.Tensor {
+	if p.m.Config.NormPlace != PostNorm {
+		normed := make([]graph.Tensor, len(in))
+		for i, h := range in {
+			normed[i] = p.norm(h, name+".norm")
 		}
+		in = normed
+	}
+	var y graph.Tensor
+	if loops > 1 {
+		y = p.t.AddScaled(x, f(in, name, graph.Tensor{}), 1/float32(loops))
+	} else {
+		y = f(in, name, x)
 	}
 	switch p.m.Config.NormPlace {
 	case PostNorm:
-		return p.norm(sublayer(x, name, x), name+".norm")
+		return p.norm(y, name+".norm")
 	case SandwichNorm:
-		return p.norm(sublayer(p.norm(x, name+".norm"), name, x), name+".norm_out")
+		return p.norm(y, name+".norm_out")
 	}
-	return sublayer(p.norm(x, name+".norm"), name, x)
+	return y
 }
 
 func (p *Pass) norm(x graph.Tensor, name string) graph.Tensor {
@@ -244,9 +243,10 @@ func (p *Pass) linear(x graph.Tensor, name string, a graph.Activation, residual 
 	return p.t.Linear(x, p.parameter(name+".weight"), p.parameter(name+".bias"), false, a, residual)
 }
 
-func (p *Pass) attention(h graph.Tensor, name string, x graph.Tensor) graph.Tensor {
+// attention reads one tensor, or three: for queries, keys and values.
+func (p *Pass) attention(hs []graph.Tensor, name string, x graph.Tensor) graph.Tensor {
 	c := p.m.Config
-	qkv := p.linear(h, name+".qkv", graph.Identity, graph.Tensor{})
+	qkv := p.projections(hs, name+".qkv")
 	if p.cache != nil {
 		return p.linear(p.attend(p.headNorm(qkv, name)), name+".out", graph.Identity, x)
 	}
@@ -267,7 +267,18 @@ func (p *Pass) headNorm(qkv graph.Tensor, name string) graph.Tensor {
 	return p.t.HeadNorm(qkv, p.parameter(name+".q_norm.gain"), p.parameter(name+".k_norm.gain"), p.m.Config.Layout(), eps)
 }
 
-func (p *Pass) feedforward(h graph.Tensor, name string, x graph.Tensor) graph.Tensor {
+// projections are queries, keys and values.
+func (p *Pass) projections(hs []graph.Tensor, name string) graph.Tensor {
+	if len(hs) == 1 {
+		return p.linear(hs[0], name, graph.Identity, graph.Tensor{})
+	}
+	heads := p.m.Config.Layout()
+	return p.t.LinearParts([]autodiff.Part{{X: hs[0], To: heads.Keys()}, {X: hs[1], From: heads.Keys(), To: heads.Values()}, {X: hs[2], From: heads.Values(), To: heads.Columns()}},
+		p.parameter(name+".weight"), p.parameter(name+".bias"))
+}
+
+func (p *Pass) feedforward(hs []graph.Tensor, name string, x graph.Tensor) graph.Tensor {
+	h := hs[0]
 	var hidden graph.Tensor
 	switch p.m.Config.Activation {
 	case SwiGLU:

@@ -81,6 +81,8 @@ func TestPyTorchAgrees(t *testing.T) {
 		"shared keys": func(c *model.Config) { c.KVHeads, c.HeadWidth, c.AttentionScale, c.QKVBias = 1, 6, 0.3, false },
 		"head norms":  func(c *model.Config) { c.Heads, c.KVHeads, c.QKNorm, c.LogitSoftcap = 4, 2, true, 1.5 },
 		"hard":        func(c *model.Config) { c.Attention = "hard" },
+		"restart":     func(c *model.Config) { c.Carry, c.CarryRank, c.QKVBias = "restart", 5, false },
+		"streams":     func(c *model.Config) { c.Streams = 3 },
 		"loop ends":   func(c *model.Config) { c.LoopNorm, c.ResidualScale, c.Injection = true, "loops", "decay" },
 	}
 	if len(torch.Models) != len(changes) {

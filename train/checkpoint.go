@@ -207,7 +207,7 @@ func writeParameters(w io.Writer, m *model.Model, x []float32, meta map[string]s
 
 // shapeOf is the shape of a parameter in a file: a vector has one dimension.
 func shapeOf(p model.Parameter) []int {
-	if !p.Decay && p.Rows == 1 { // a matrix of one row is still a matrix
+	if !p.Decay && p.Rows == 1 && p.LoopRows == 0 { // a matrix of one row is still a matrix
 		return []int{p.Cols}
 	}
 	return []int{p.Rows, p.Cols}

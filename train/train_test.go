@@ -208,6 +208,14 @@ var variants = map[string]func(*config.Config){
 		c.Model.Layers, c.Model.KVHeads, c.Model.HeadWidth, c.Model.QKNorm, c.Model.AttentionScale, c.Model.QKVBias = "1x(1,3,1)", 1, 6, true, 0.3, false
 		c.Model.LogitSoftcap, c.Model.LoopNorm, c.Model.ResidualScale, c.Model.Injection = 5, true, "loops", "decay"
 	},
+	"restart, random loops": func(c *config.Config) {
+		c.Model.Layers, c.Model.Carry, c.Model.CarryRank, c.Loops.RandomMean, c.Loops.RandomMax = "2x3", "restart", 4, 2, 4
+		c.Train.Optimizer, c.Loops.Recompute = "muon", true
+	},
+	"restart, truncated": func(c *config.Config) { c.Model.Layers, c.Model.Carry, c.Loops.Truncate = "1x3", "restart", 1 },
+	"streams": func(c *config.Config) {
+		c.Model.Streams, c.Loops.EveryLoop, c.Train.Optimizer = 4, true, "adafactor"
+	},
 	"hard, adafactor": func(c *config.Config) {
 		c.Model.Attention, c.Model.Injection, c.Train.Optimizer = "hard", "decay", "adafactor"
 	},

@@ -15,17 +15,13 @@ import (
 	"coil/run/safetensors"
 )
 
-// loopEmbedding has a row for each loop; it is the only parameter whose shape depends on the loop count. Parameters that start
-// with exitGate only read the state, so they may start as in any run, or be left behind.
-const (
-	loopEmbedding = "loop_embedding.weight"
-	exitGate      = "exit."
-)
+// Parameters that start with exitGate only read the state, so they may start as in any run, or be left behind.
+const exitGate = "exit."
 
 // Begin gives a trainer that has not trained the weights of a checkpoint of another run: those that evaluation uses
 // there. Steps and moments begin anew. Layers that the checkpoint has not got are grown from its own, as g says. All
-// other parameters must have the shapes that they have there; only of the vectors for loop numbers, a model of fewer loops
-// takes the first, and one of more repeats the last, as evaluation at other loop counts does. A learned exit that is not
+// other parameters must have the shapes that they have there; only of what belongs to the loops by their numbers, a model of fewer loops
+// takes that of the first, and one of more repeats that of the last, as evaluation at other loop counts does. A learned exit that is not
 // there begins as in any run, and one that is not wanted is left behind.
 //
 // Run then saves these weights as the checkpoint of step 0, and the other run is needed no more. The error of a tensor
@@ -99,16 +95,22 @@ func configAt(c run.Checkpoint) (map[string]string, error) {
 // unrolls returns an error if a loop is more than its layers, before or after.
 func (t *Trainer) unrolls(had map[string]string) error {
 	m := t.Config.Model
-	now := map[string]string{"model.injection": string(m.Injection), "model.loop_embedding": strconv.FormatBool(m.LoopEmbedding),
-		"model.loop_norm": strconv.FormatBool(m.LoopNorm), "model.residual_scale": string(m.ResidualScale)}
-	for _, values := range []map[string]string{had, now} {
-		for _, key := range []struct{ name, plain string }{{"model.injection", "none"}, {"model.loop_embedding", "false"}, {"model.loop_norm", "false"}, {"model.residual_scale", "none"}} {
-			if v := values[key.name]; v != key.plain {
-				if key.plain == "none" {
-					v = strconv.Quote(v)
-				}
-				return fmt.Errorf("%w: with %s = %s a loop does more than its layers, and can't be unrolled", loop.ErrGrowth, key.name, v)
+	for _, key := range []struct{ name, plain, now string }{
+		{"model.injection", "none", string(m.Injection)},
+		{"model.loop_embedding", "false", strconv.FormatBool(m.LoopEmbedding)},
+		{"model.loop_norm", "false", strconv.FormatBool(m.LoopNorm)},
+		{"model.residual_scale", "none", string(m.ResidualScale)},
+		{"model.carry", "state", string(m.Carry)},
+		{"model.hyper_connections", "0", strconv.Itoa(m.Streams)},
+	} {
+		for _, v := range []string{had[key.name], key.now} {
+			if v == key.plain {
+				continue
 			}
+			if key.plain == "none" || key.plain == "state" {
+				v = strconv.Quote(v)
+			}
+			return fmt.Errorf("%w: with %s = %s a loop does more than its layers, and can't be unrolled", loop.ErrGrowth, key.name, v)
 		}
 	}
 	return nil
@@ -141,7 +143,7 @@ func inherit(f *safetensors.File, m *model.Model, layers []int, arena []float32)
 		if !ok && strings.HasPrefix(name, exitGate) {
 			continue
 		}
-		if ok && name == loopEmbedding && len(info.Shape) == 2 && info.Shape[0] > 0 {
+		if n := p.LoopRows; ok && n > 0 && len(info.Shape) == 2 && info.Shape[0] > 0 && info.Shape[0]%n == 0 {
 			shape[0] = info.Shape[0]
 		}
 		x, err := readTensor(f, name, shape)
@@ -149,7 +151,7 @@ func inherit(f *safetensors.File, m *model.Model, layers []int, arena []float32)
 			return err
 		}
 		for n := copy(into, x); n < len(into); {
-			n += copy(into[n:], x[len(x)-p.Cols:])
+			n += copy(into[n:], x[len(x)-p.LoopRows*p.Cols:])
 		}
 	}
 	for _, info := range f.Tensors() {

@@ -111,6 +111,9 @@ func TestBeginKeepsTheFunction(t *testing.T) {
 		{"1x3", "1x5", loop.Growth{}, func(c *config.Config) {
 			c.Model.Injection, c.Model.LoopNorm, c.Model.QKNorm, c.Model.KVHeads, c.Model.LogitSoftcap = "decay", true, true, 1, 4
 		}},
+		{"1x2", "1x4", loop.Growth{}, func(c *config.Config) { c.Model.Streams, c.Model.LoopEmbedding = 3, true }},
+		{"1x(1,4,1)", "1x(1,3,1)", loop.Growth{}, func(c *config.Config) { c.Model.Streams = 2 }},
+		{"1x2", "1x4", loop.Growth{}, func(c *config.Config) { c.Model.Carry = "restart" }},
 		{"1x3", "3x1", unroll, func(c *config.Config) { c.Model.Heads, c.Model.HeadWidth, c.Model.QKNorm = 3, 4, true }},
 		{"1x(1,4,1)", "1x(1,2,1)", loop.Growth{}, func(c *config.Config) { c.Model.LoopEmbedding, c.Train.Average = true, 0.5 }},
 	} {
@@ -250,6 +253,9 @@ func TestBeginErrors(t *testing.T) {
 		{linear, loop.Growth{Method: "unroll"}, func(c *config.Config) { c.Model.Layers = "4x1" }, loop.ErrGrowth, []string{`model.injection = "linear"`}},
 		{from, loop.Growth{Method: "unroll"}, func(c *config.Config) { c.Model.Layers, c.Model.LoopNorm = "4x1", true }, loop.ErrGrowth, []string{"model.loop_norm = true"}},
 		{from, loop.Growth{Method: "unroll"}, func(c *config.Config) { c.Model.Layers, c.Model.ResidualScale = "4x1", "loops" }, loop.ErrGrowth, []string{`model.residual_scale = "loops"`}},
+		{from, loop.Growth{Method: "unroll"}, func(c *config.Config) { c.Model.Layers, c.Model.Streams = "4x1", 2 }, loop.ErrGrowth, []string{"model.hyper_connections = 2"}},
+		{from, loop.Growth{Method: "unroll"}, func(c *config.Config) { c.Model.Layers, c.Model.Carry = "4x1", "restart" }, loop.ErrGrowth, []string{`model.carry = "restart"`}},
+		{from, loop.Growth{}, func(c *config.Config) { c.Model.Carry = "restart" }, ErrOtherModel, []string{`no tensor "layers.0.message.query.down.weight"`}},
 		{from, loop.Growth{}, func(c *config.Config) { c.Model.QKNorm = true }, ErrOtherModel, []string{`no tensor "layers.0.attention.q_norm.gain"`}},
 		{from, loop.Growth{Method: "unroll"}, func(c *config.Config) { c.Model.Layers, c.Model.LoopEmbedding = "4x1", true }, loop.ErrGrowth, []string{"model.loop_embedding = true"}},
 	} {

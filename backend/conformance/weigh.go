@@ -126,7 +126,8 @@ func softmaxCases(s *suite) {
 	x, dy := c.inOut("X", 7, 12), c.inOut("DY", 7, 12)
 	c.check(&graph.Softmax{X: x, Y: x, Scale: -0.5}, &graph.SoftmaxBackward{Y: x, DY: dy, DX: dy, Scale: -0.5})
 
-	// Far apart: exponentials that would over- and underflow.
+	// Far apart, and far from 0: exponentials that would over- and underflow.
 	c = s.inBody("far")
-	c.check(&graph.Softmax{X: c.in("X", 4, 5, list(-1e4, 0, 88, 500, 1e4, -30, 7)), Y: c.out("Y", 4, 5), Scale: 1})
+	c.check(&graph.Softmax{X: c.in("X", 4, 5, list(-1e4, 0, 88, 500, 1e4, -30, 7)), Y: c.out("Y", 4, 5), Scale: 1},
+		&graph.Softmax{X: c.in("X", 4, 5, list(-1000, -1002, -999.5)), Y: c.out("Y", 4, 5), Scale: 1})
 }

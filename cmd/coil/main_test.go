@@ -173,7 +173,7 @@ func TestEveryKeyHasAFlag(t *testing.T) {
 	}
 	set := map[string]string{
 		"model.layers": "1x3", "model.norm": "rmsnorm", "model.norm_place": "post", "model.activation": "relu", "model.positions": "none",
-		"model.injection": "add", "model.heads": "2", "model.width": "32", "model.init_std": "0.5", "loops.random_mean": "2.5", "loops.random_max": "7", "loops.truncate": "2", "loops.exit": "learned",
+		"model.injection": "add", "model.carry": "restart", "model.hyper_connections": "4", "model.heads": "2", "model.width": "32", "model.init_std": "0.5", "loops.random_mean": "2.5", "loops.random_max": "7", "loops.truncate": "2", "loops.exit": "learned",
 		"regularize.lambda": "1", "task.name": "addition", "task.p-hop.sampler": "planted", "task.p-hop.loss": "last",
 		"task.p-hop.letters": "5", "task.p-hop.hops": "3", "task.addition.operands": "2,3", "task.addition.evaluate": "4", "task.addition.order": "least",
 		"task.group-word.group": "S4", "task.group-word.lengths": "7", "task.group-word.evaluate": "9", "task.group-word.loss": "last",

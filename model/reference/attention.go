@@ -15,14 +15,25 @@ func (m *Model) columns() (keys, values, end int) {
 	return keys, keys + kvHeads*w, keys + 2*kvHeads*w
 }
 
-// attention is the causal self-attention of x, with its two linear layers.
-func (p *pass) attention(x Matrix, name string) (Matrix, Back) {
+// attention is causal self-attention, with its two linear layers. Queries are made of the first of hs, keys of the second and values
+// of the third, or all of the only one.
+func (p *pass) attention(hs []Matrix, name string) (Matrix, func(dy Matrix) []Matrix) {
 	heads := p.Config.Heads
 	keys, values, end := p.columns()
 	w := keys / heads
 	kvHeads := (end - values) / w
 	rotary := p.Config.Positions == "rotary"
-	qkv, backQKV := p.linear(x, name+".qkv")
+	from := []int{0, end}
+	if len(hs) > 1 {
+		from = []int{0, keys, values, end}
+	}
+	qkv := Zeros(len(hs[0]), end)
+	var backQKV []Back
+	for i, h := range hs {
+		all, back := p.linear(h, name+".qkv")
+		copyColumns(qkv, all, from[i], from[i+1])
+		backQKV = append(backQKV, back)
+	}
 	backNorm := func(d Matrix) Matrix { return d }
 	if p.Config.QKNorm {
 		qkv, backNorm = p.headNorms(qkv, name, w, heads, kvHeads)
@@ -30,22 +41,36 @@ func (p *pass) attention(x Matrix, name string) (Matrix, Back) {
 	if rotary {
 		rotate(qkv, 0, values, w, p.Config.RotaryBase, 1)
 	}
-	mixed := Zeros(len(x), heads*w)
+	mixed := Zeros(len(qkv), heads*w)
 	backHead := make([]func(dmixed, dqkv Matrix), heads)
 	for h := range backHead {
 		shared := h * kvHeads / heads
 		backHead[h] = p.attend(qkv, mixed, h*w, keys+shared*w, values+shared*w, w)
 	}
 	y, backOut := p.linear(mixed, name+".out")
-	return y, func(dy Matrix) Matrix {
-		dmixed, dqkv := backOut(dy), Zeros(len(x), end)
+	return y, func(dy Matrix) []Matrix {
+		dmixed, dqkv := backOut(dy), Zeros(len(qkv), end)
 		for _, back := range backHead {
 			back(dmixed, dqkv)
 		}
 		if rotary {
 			rotate(dqkv, 0, values, w, p.Config.RotaryBase, -1)
 		}
-		return backQKV(backNorm(dqkv))
+		dqkv = backNorm(dqkv)
+		var dhs []Matrix
+		for i, back := range backQKV {
+			own := Zeros(len(dqkv), end)
+			copyColumns(own, dqkv, from[i], from[i+1])
+			dhs = append(dhs, back(own))
+		}
+		return dhs
+	}
+}
+
+// copyColumns copies columns [lo, hi).
+func copyColumns(to, from Matrix, lo, hi int) {
+	for i := range to {
+		copy(to[i][lo:hi], from[i][lo:hi])
 	}
 }
 

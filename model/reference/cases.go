@@ -23,7 +23,7 @@ type Case struct {
 // Cases have every option at least once, and sizes that fill no vector register or tile.
 func Cases() []Case {
 	base := model.Config{Width: 12, Heads: 3, Hidden: 21, Norm: "layernorm", NormPlace: "pre", Activation: "gelu",
-		Positions: "rotary", RotaryBase: 10000, Bias: true, QKVBias: true, Attention: "softmax", ResidualScale: "none", InitStd: 0.02, Injection: "none"}
+		Positions: "rotary", RotaryBase: 10000, Bias: true, QKVBias: true, Attention: "softmax", ResidualScale: "none", InitStd: 0.02, Injection: "none", Carry: "state", CarryRank: 3}
 	var cases []Case
 	add := func(name, layers string, f func(c *Case)) {
 		c := Case{Name: name, Config: base, Vocabulary: 11, Length: 7}
@@ -140,6 +140,32 @@ func Cases() []Case {
 	})
 	add("truncated decay", "1x4", func(c *Case) {
 		c.Config.Injection, c.Loops.Truncate = "decay", 2
+	})
+	add("restart", "2x3", func(c *Case) { c.Config.Carry = "restart" })
+	add("restart of the middle", "1/2x3/1", func(c *Case) {
+		c.Config.Carry, c.Config.CarryRank, c.Config.LoopEmbedding, c.Config.LoopNorm, c.Config.Norm = "restart", 5, true, true, "rmsnorm"
+		c.Config.NormPlace, c.Config.Activation, c.Config.QKVBias, c.Config.ResidualScale = "sandwich", "swiglu", false, "loops"
+		c.Loops = model.Loops{EveryLoop: true, Recompute: true}
+	})
+	add("restart of one layer", "1x3", func(c *Case) {
+		c.Config.Carry, c.Config.NormPlace, c.Config.KVHeads, c.Config.QKNorm, c.Count = "restart", "post", 1, true, 4
+	})
+	add("truncated restart", "1x(1,4,1)", func(c *Case) {
+		c.Config.Carry, c.Loops.Truncate = "restart", 2
+	})
+	add("restart and learned exit", "2x2", func(c *Case) {
+		c.Config.Carry, c.Config.Positions = "restart", "learned"
+		c.Loops = model.Loops{Exit: "learned", ExitBeta: 0.1, RandomMean: 2, RandomMax: 3}
+	})
+	add("restart of one loop", "2x1", func(c *Case) { c.Config.Carry = "restart" })
+	add("streams", "2x3", func(c *Case) { c.Config.Streams = 4 })
+	add("streams of the middle", "1/2x3/1", func(c *Case) {
+		c.Config.Streams, c.Config.LoopEmbedding, c.Config.LoopNorm, c.Config.Norm, c.Count = 3, true, true, "rmsnorm", 4
+		c.Loops = model.Loops{EveryLoop: true, Recompute: true}
+	})
+	add("streams and learned exit", "1x2", func(c *Case) {
+		c.Config.Streams, c.Config.NormPlace, c.Config.ResidualScale = 2, "post", "loops"
+		c.Loops = model.Loops{Exit: "learned", ExitBeta: 0.1}
 	})
 	add("odd width", "1x3", func(c *Case) {
 		c.Config.Width, c.Config.Heads, c.Config.Hidden, c.Config.Positions = 7, 1, 5, "learned"

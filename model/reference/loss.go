@@ -37,7 +37,7 @@ func (m *Model) lossAndGradient(tokens, targets [][]int, gradient Parameters) fl
 func (p *pass) loss(tokens, targets []int, scale float64) float64 {
 	loops := p.Counts[p.Looped]
 	input, backEnter := p.enter(tokens)
-	var s Matrix
+	var s []Matrix
 	window := 0 // its first loop
 	if k := p.Loops.Truncate; k > 0 && k < loops {
 		window = loops - k
@@ -72,15 +72,19 @@ func (p *pass) loss(tokens, targets []int, scale float64) float64 {
 	return loss
 }
 
-// constant is the state after a number of loops with the frozen weights.
-func (p *pass) constant(tokens []int, loops int) Matrix {
+// constant is what a number of loops leave with the frozen weights: the state, or the states that the last went through.
+func (p *pass) constant(tokens []int, loops int) []Matrix {
 	f := &pass{Model: p.Model, weights: p.Frozen}
 	if f.weights == nil {
 		f.weights = p.weights
 	}
 	input, _ := f.enter(tokens)
+	if p.Config.Carry == "restart" {
+		_, went, _ := f.restarts(0, loops, nil, input)
+		return went
+	}
 	states, _ := f.loop(0, loops, nil, input)
-	return states[loops-1]
+	return states[loops-1:]
 }
 
 // crossEntropy is weight·Σ −log softmax(logits)[target], over the positions with a target, and its gradient.

@@ -110,8 +110,19 @@ func (p *pass) backNumber(t int, d Matrix) {
 }
 
 // loop runs the loops from … to−1 of the looped block, and returns the state after each. Its gradient maps those of the
-// states, which may be nil except the last, to that of the input; s is constant.
-func (p *pass) loop(from, to int, s, input Matrix) ([]Matrix, func(dstates []Matrix) Matrix) {
+// states, which may be nil except the last, to that of the input. before is what the loop before them left, and constant.
+func (p *pass) loop(from, to int, before []Matrix, input Matrix) ([]Matrix, func(dstates []Matrix) Matrix) {
+	switch {
+	case p.Config.Carry == "restart":
+		states, _, back := p.restarts(from, to, before, input)
+		return states, back
+	case p.Config.Streams > 0:
+		return p.streams(to, input)
+	}
+	var s Matrix
+	if before != nil {
+		s = before[0]
+	}
 	var states []Matrix
 	var backs []func(d Matrix) (ds, dinput Matrix)
 	for t := from; t < to; t++ {

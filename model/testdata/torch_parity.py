@@ -16,6 +16,7 @@ torch.set_default_dtype(torch.float64)
 LOOPS, WIDTH, HIDDEN, VOCABULARY, LENGTH, BATCH = 3, 16, 24, 13, 8, 18
 CLIP = 0.5
 LAYER = "layers.0."
+MESSAGES = ["query", "key", "value", "feedforward"]
 
 # What each model has that the first, the default, has not.
 MODELS = {
@@ -23,16 +24,18 @@ MODELS = {
     "shared keys": {"kv_heads": 1, "head_width": 6, "scale": 0.3, "qkv_bias": False},
     "head norms": {"heads": 4, "kv_heads": 2, "qk_norm": True, "softcap": 1.5},
     "hard": {"hard": True},
+    "restart": {"carry_rank": 5, "qkv_bias": False},
+    "streams": {"streams": 3},
     "loop ends": {"loop_norm": True, "residual_scale": 1 / LOOPS, "decay": True},
 }
 
 
 class Model:
     def __init__(self, heads=2, kv_heads=None, head_width=None, scale=None, qkv_bias=True, qk_norm=False, softcap=None, hard=False,
-                 loop_norm=False, residual_scale=1, decay=False):
+                 loop_norm=False, residual_scale=1, decay=False, carry_rank=None, streams=None):
         self.heads, self.kv_heads, self.w = heads, kv_heads or heads, head_width or WIDTH // heads
         self.scale, self.qk_norm, self.softcap, self.hard = scale, qk_norm, softcap, hard
-        self.loop_norm, self.residual_scale, self.decay = loop_norm, residual_scale, decay
+        self.loop_norm, self.residual_scale, self.decay, self.carry_rank, self.streams = loop_norm, residual_scale, decay, carry_rank, streams
         columns = (self.heads + 2 * self.kv_heads) * self.w
         shapes = {
             "embedding.weight": (VOCABULARY, WIDTH),
@@ -60,19 +63,45 @@ class Model:
         if decay:
             shapes["injection.input.weight"] = (WIDTH, WIDTH)
             shapes["injection.decay"] = shapes["injection.step"] = (WIDTH,)
+        if carry_rank:
+            shapes[LAYER + "message.queries"] = (len(MESSAGES), WIDTH)
+            for kind in MESSAGES:
+                shapes[LAYER + f"message.{kind}.down.weight"] = (2 * WIDTH, carry_rank)
+                shapes[LAYER + f"message.{kind}.up.weight"] = (carry_rank, 2 * WIDTH)
+        if streams:
+            shapes["hyper_connections.embedding.weight"] = (LOOPS, WIDTH)
+            for purpose in ("read", "keep", "write"):
+                shapes[f"hyper_connections.{purpose}.weight"] = (LOOPS * streams * WIDTH, streams)
+                shapes[f"hyper_connections.{purpose}.scale"] = (LOOPS, 1)
+                shapes[f"hyper_connections.{purpose}.bias"] = (LOOPS, streams)
         self.p = {name: weight(name, shape) for name, shape in shapes.items()}
 
     def decays(self, name):
         """Whether weights decay: matrices do, but for injection that decays the state."""
-        return self.p[name].dim() > 1 and not (self.decay and name.startswith("injection."))
+        return name.endswith(".weight") and not (self.decay and name.startswith("injection."))
 
     def norm(self, x, name):
         return F.layer_norm(x, (WIDTH,), self.p[name + ".gain"], self.p[name + ".bias"], 1e-5)
 
-    def attention(self, x):
+    def receive(self, x, kind, before):
+        """x with what a message of the states of the loop before adds to it."""
+        if before is None:
+            return x
+        p, name = self.p, LAYER + f"message.{kind}."
+        states = unit(torch.stack(before, dim=-2))
+        query = p[LAYER + "message.queries"][MESSAGES.index(kind)].expand(*x.shape[:-1], 1, WIDTH)
+        message = F.scaled_dot_product_attention(query, states, states).squeeze(-2)
+        gates = torch.cat((unit(x), unit(message)), dim=-1) @ p[name + "down.weight"] @ p[name + "up.weight"]
+        forget, hear = gates.tanh().chunk(2, dim=-1)
+        return (1 - forget) * x + hear * message
+
+    def attention(self, x, before=None):
         p, name = self.p, LAYER + "attention."
-        qkv = F.linear(self.norm(x, name + "norm"), p[name + "qkv.weight"].T, p.get(name + "qkv.bias"))
-        q, k, v = qkv.split([self.heads * self.w, self.kv_heads * self.w, self.kv_heads * self.w], dim=-1)
+        columns = [self.heads * self.w, self.kv_heads * self.w, self.kv_heads * self.w]
+        bias = p.get(name + "qkv.bias")
+        biases = [None] * 3 if bias is None else bias.split(columns)
+        q, k, v = (F.linear(self.norm(self.receive(x, kind, before), name + "norm"), w.T, b)
+                   for kind, w, b in zip(MESSAGES, p[name + "qkv.weight"].split(columns, dim=-1), biases))
         q, k, v = (t.unflatten(-1, (-1, self.w)).transpose(1, 2) for t in (q, k, v))
         if self.qk_norm:
             q = F.rms_norm(q, (self.w,), p[name + "q_norm.gain"], 1e-5)
@@ -84,14 +113,42 @@ class Model:
             h = F.scaled_dot_product_attention(q, k, v, is_causal=True, scale=self.scale, enable_gqa=True)
         return F.linear(h.transpose(1, 2).flatten(-2), p[name + "out.weight"].T, p[name + "out.bias"])
 
-    def feedforward(self, x):
+    def feedforward(self, x, before=None):
         p, name = self.p, LAYER + "feedforward."
-        h = F.linear(self.norm(x, name + "norm"), p[name + "in.weight"].T, p[name + "in.bias"])
+        h = F.linear(self.norm(self.receive(x, "feedforward", before), name + "norm"), p[name + "in.weight"].T, p[name + "in.bias"])
         return F.linear(F.gelu(h, approximate="tanh"), p[name + "out.weight"].T, p[name + "out.bias"])
+
+    def restart(self, given):
+        """Loops that each begin with the input, and hear from the one before."""
+        before = None
+        for _ in range(LOOPS):
+            x = given + self.attention(given, before)
+            x = x + self.feedforward(x, before)
+            before = [given, x]
+        return x
+
+    def stream(self, x):
+        """Loops that read from and write to streams."""
+        p, name, n = self.p, "hyper_connections.", self.streams
+        y = x.unsqueeze(-2).repeat_interleave(n, dim=-2)
+        for t in range(LOOPS):
+            z = unit(y.flatten(-2))
+            read, keep, write = (
+                torch.sigmoid(p[name + f"{purpose}.scale"][t] * (z @ p[name + f"{purpose}.weight"].unflatten(0, (LOOPS, -1))[t]) + p[name + f"{purpose}.bias"][t])
+                for purpose in ("read", "keep", "write"))
+            x = (read.unsqueeze(-2) @ y).squeeze(-2)
+            x = x + self.attention(x)
+            x = x + self.feedforward(x) + p[name + "embedding.weight"][t]
+            y = keep.unsqueeze(-1) * y + 2 * write.unsqueeze(-1) * x.unsqueeze(-2)
+        return y.mean(dim=-2)
 
     def forward(self, tokens):
         p = self.p
         x = p["embedding.weight"][tokens]
+        if self.carry_rank:
+            return self.logits(self.restart(x))
+        if self.streams:
+            return self.logits(self.stream(x))
         if self.decay:
             given, x = x @ p["injection.input.weight"], torch.zeros_like(x)
             step = F.softplus(p["injection.step"])
@@ -103,8 +160,16 @@ class Model:
             x = x + self.residual_scale * self.feedforward(x)
             if self.loop_norm:
                 x = self.norm(x, "loop_norm")
-        logits = self.norm(x, "norm") @ p["head.weight"]
+        return self.logits(x)
+
+    def logits(self, x):
+        logits = self.norm(x, "norm") @ self.p["head.weight"]
         return logits if self.softcap is None else self.softcap * torch.tanh(logits / self.softcap)
+
+
+def unit(x):
+    """x divided by its root mean square."""
+    return F.rms_norm(x, x.shape[-1:], eps=1e-5)
 
 
 def weight(name, shape):
