@@ -1,6 +1,7 @@
 package graph_test
 
 import (
+	"math"
 	"reflect"
 	"strings"
 	"testing"
