@@ -39,6 +39,12 @@ type Monitor interface {
 	Condition() Condition
 }
 
+// A Rated is a [Backend] that knows how fast its device can be.
+type Rated interface {
+	// Peak is the most multiply-adds in float32 that the device does in a second, each counted as two; 0 if that is not known.
+	Peak() float64
+}
+
 // Condition is how a device is doing.
 type Condition struct {
 	Memory   int64 // bytes that buffers and programs have

@@ -134,6 +134,12 @@ func (m *Metal) Info() backend.Info {
 // Device is what the backend runs on.
 func (m *Metal) Device() Device { return m.device }
 
+// Peak implements [backend.Rated], by the table of [Chips]: 0 for a chip that is not there.
+func (m *Metal) Peak() float64 {
+	c, _ := ChipNamed(m.info.Device)
+	return c.WithCores(m.options.Cores).TFLOPS * 1e12
+}
+
 // Condition is how the device is doing.
 func (m *Metal) Condition() backend.Condition {
 	c := m.device.Condition()

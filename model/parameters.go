@@ -290,8 +290,12 @@ func (m *Model) Views(arena graph.Tensor) []graph.Tensor {
 // FLOPs of one token in a forward pass at the model's own loop count: see [Model.FLOPsAt].
 func (m *Model) FLOPs() int64 { return m.FLOPsAt(m.Architecture.Count()) }
 
+// TrainFLOPsAt is the model FLOPs of one token in a training step: those of three forward passes, as each product has two in its
+// gradient. What is computed again to save memory does not count, and a truncated gradient counts as a whole one.
+func (m *Model) TrainFLOPsAt(loops int) int64 { return 3 * m.FLOPsAt(loops) }
+
 // FLOPsAt is the FLOPs of one token in a forward pass with a number of loops, of matmuls only (a multiplication and an addition are 2), counting the whole
-// square of attention; a training step takes three times as much.
+// square of attention.
 //
 //	depth·(2d·(2H + 2G)·w + 4d·h [6d·h with a gate] + 4·T·H·w) + 2·d·V + injection + messages + streams
 //

@@ -84,7 +84,7 @@ func train(s run.Setup, step int, seed float64) run.Event {
 	return run.Event{Kind: run.KindTrain, Step: step, Train: run.TrainOf(map[string]run.Number{
 		"loss": run.Number(math.Max(loss, 0.0004)), "accuracy": run.Number(math.Min(1, math.Max(0, 1-loss/2.2+noise))), "lr": run.Number(0.004 * math.Min(x*8, 1.14-x)),
 		"grad_norm": run.Number(0.4 + 2*math.Exp(-100*(x-0.4)*(x-0.4)) + 3*noise*noise*100), "tokens": run.Number(step * 4096),
-		"tokens_per_second": run.Number(188_000 * (1 + noise)), "data_wait": run.Number(noise * noise), "seconds": run.Number(x * 26),
+		"tokens_per_second": run.Number(188_000 * (1 + noise)), "mfu": run.Number(0.4 + noise/10), "data_wait": run.Number(noise * noise), "seconds": run.Number(x * 26),
 		"memory": run.Number(41<<20 + step<<8), "memory_peak": run.Number(52 << 20), "temperature": run.Number(52 + 20*x + 10*noise), "thermal": 0,
 	})}
 }

@@ -173,6 +173,9 @@ func headlines(r *Record) []headline {
 	if p, ok := r.newest(run.TokensPerSecond); ok {
 		add("tokens/s", exact(p.Y, format.SI(p.Y, "")), "in the last report")
 	}
+	if p, ok := r.newest(run.Utilization); ok {
+		add("of the peak", exact(p.Y, format.Percent(p.Y, 1)), "model FLOPs in the last report, of what the device can multiply and add in float32")
+	}
 	if p, ok := r.newest(run.MemoryPeak); ok {
 		add("memory", exact(p.Y, format.Bytes(p.Y)), "at most")
 	}

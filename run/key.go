@@ -25,6 +25,7 @@ const (
 	Tokens          Quantity = "tokens"
 	Epoch           Quantity = "epoch"
 	TokensPerSecond Quantity = "tokens_per_second"
+	Utilization     Quantity = "mfu"
 	Seconds         Quantity = "seconds"
 	DataWait        Quantity = "data_wait"
 	LoopCount       Quantity = "loops"
@@ -89,6 +90,7 @@ var trainMembers = []member[Train]{
 	{Tokens, func(t *Train) **Number { return &t.Tokens }},
 	{Epoch, func(t *Train) **Number { return &t.Epoch }},
 	{TokensPerSecond, func(t *Train) **Number { return &t.TokensPerSecond }},
+	{Utilization, func(t *Train) **Number { return &t.Utilization }},
 	{Seconds, func(t *Train) **Number { return &t.Seconds }},
 	{DataWait, func(t *Train) **Number { return &t.DataWait }},
 	{LoopCount, func(t *Train) **Number { return &t.LoopCount }},

@@ -12,6 +12,7 @@ type Train struct {
 	Tokens          *Number `json:"tokens,omitempty"` // since the beginning of the run
 	Epoch           *Number `json:"epoch,omitempty"`  // how often all sequences of a corpus were seen; only with a corpus
 	TokensPerSecond *Number `json:"tokens_per_second,omitempty"`
+	Utilization     *Number `json:"mfu,omitempty"`       // model FLOPs in a second, as a share of the device's peak, if that is known
 	Seconds         *Number `json:"seconds,omitempty"`   // of training since the beginning, without evaluations, checkpoints and pauses
 	DataWait        *Number `json:"data_wait,omitempty"` // the share of training's time, 0 to 1, that was spent waiting for batches
 

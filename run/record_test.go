@@ -195,7 +195,7 @@ func TestNumbersOfARecord(t *testing.T) {
 		return n
 	}
 	one := new(Number(1))
-	train := &Train{one, one, one, one, one, one, one, one, one, one, []TrainLoop{{7, one, one}}, Exit{one, one}, one, map[string]Number{"a": 1}, map[string]Number{"a": 1},
+	train := &Train{one, one, one, one, one, one, one, one, one, one, one, []TrainLoop{{7, one, one}}, Exit{one, one}, one, map[string]Number{"a": 1}, map[string]Number{"a": 1},
 		Machine{one, one, one, one, new(true), new(false)}, map[string]Number{"a": 1}}
 	if got, want := len(maps.Collect(train.Numbers())), count(train); got != want {
 		t.Errorf("a report of training has %d numbers, but Numbers returns %d", want, got)

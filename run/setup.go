@@ -27,8 +27,9 @@ type Setup struct {
 	Kernels      string        `json:"kernels,omitempty"`
 	Variants     []Variant     `json:"variants,omitempty"`
 	Workers      int           `json:"workers,omitempty"`
-	Memory       int64         `json:"memory"`       // bytes, as planned
-	MemoryLimit  int64         `json:"memory_limit"` // bytes that the backend may take
+	Memory       int64         `json:"memory"`               // bytes, as planned
+	MemoryLimit  int64         `json:"memory_limit"`         // bytes that the backend may take
+	Peak         float64       `json:"peak_flops,omitempty"` // of the device in a second, in float32; 0 if it is not known
 }
 
 // Count is how often the looped block runs.

@@ -93,7 +93,7 @@ func TestResumeAfterKill(t *testing.T) {
 		for _, values := range [](map[int]map[string]run.Number){got, want} {
 			for _, v := range values {
 				maps.DeleteFunc(v, func(name string, _ run.Number) bool { return strings.HasPrefix(name, "time_") })
-				for _, name := range []string{"tokens_per_second", "data_wait", "seconds", "memory", "memory_peak", "temperature", "on_battery"} {
+				for _, name := range []string{"tokens_per_second", "mfu", "data_wait", "seconds", "memory", "memory_peak", "temperature", "on_battery"} {
 					delete(v, name) // of this machine
 				}
 			}

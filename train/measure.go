@@ -49,5 +49,7 @@ func (m *Measure) Loss() float64 { return m.metrics.Loss }
 // Tokens of one step.
 func (m *Measure) Tokens() int { return m.t.batchTokens() }
 
-// FLOPs of one step: three forward passes.
-func (m *Measure) FLOPs() int64 { return 3 * m.t.Model.FLOPs() * int64(m.Tokens()) }
+// FLOPs of one step.
+func (m *Measure) FLOPs() int64 {
+	return m.t.Model.TrainFLOPsAt(m.t.Model.Architecture.Count()) * int64(m.Tokens())
+}

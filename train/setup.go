@@ -19,5 +19,5 @@ func (t *Trainer) setup() *run.Setup {
 	return &run.Setup{Model: a.String(), Blocks: a.Sizes, Loops: a.Loops, Looped: a.Looped(), LoopSchedule: t.Config.Loops.Schedule,
 		Parameters: int64(t.Model.Size), FLOPs: t.Model.FLOPs(), Task: t.Task.Name(), Kinds: t.Task.Kinds(), Metric: t.Task.Metric(),
 		Steps: t.Config.Train.Steps, Time: t.Config.Train.Time, Batch: t.Config.Train.Batch, Length: t.Model.Length,
-		Backend: i.Name, Device: i.Device, Kernels: i.Kernels, Variants: Variants(i), Workers: i.Workers, Memory: t.Memory.Total(), MemoryLimit: i.Memory}
+		Backend: i.Name, Device: i.Device, Kernels: i.Kernels, Variants: Variants(i), Workers: i.Workers, Memory: t.Memory.Total(), MemoryLimit: i.Memory, Peak: t.peak}
 }

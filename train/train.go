@@ -53,6 +53,7 @@ type Trainer struct {
 	unasked   string   // and of requests that can't be read
 	activity  activity
 	observer  observer
+	peak      float64 // FLOP/s of the device; 0 if not known
 }
 
 // Report is the trainer's report to its caller.
@@ -332,6 +333,9 @@ func (t *Trainer) train(r *run.Run, next func() run.Command) error {
 			return err
 		}
 	}
+	if r, ok := t.backend.(backend.Rated); ok {
+		t.peak = r.Peak()
+	}
 	if err := t.event(Report{Event: run.Event{Kind: run.KindSetup, Step: t.done, Setup: t.setup(), Seconds: new(run.Number(t.seconds))}}); err != nil {
 		return err
 	}
@@ -385,6 +389,7 @@ type window struct {
 	norm           float64
 	seconds        float64
 	waited         float64 // seconds of those that were spent waiting for batches
+	flops          float64 // of the model
 }
 
 // longestWindow is how many seconds of slow steps may pass without a report.
@@ -447,6 +452,7 @@ func (t *Trainer) loop() error {
 		took := t.now().Sub(begin)
 		t.seconds += took.Seconds()
 		w.add(&m, took, f.waited)
+		w.flops += float64(t.Model.TrainFLOPsAt(f.loops)) * float64(t.batchTokens())
 		if err := t.ask(); err != nil {
 			return err
 		}
@@ -569,6 +575,9 @@ func (t *Trainer) reportWindow(w *window, m *Metrics, f inFlight) error {
 		TokensPerSecond: new(run.Number(n * float64(t.batchTokens()) / w.seconds)), DataWait: new(run.Number(w.waited / w.seconds)),
 		Seconds: new(run.Number(t.seconds)), Machine: t.observer.machine(t.backend), Times: t.observer.shares, Loops: m.loops(f.loops)}
 	t.observer.shares = nil
+	if t.peak > 0 {
+		v.Utilization = new(run.Number(w.flops / w.seconds / t.peak))
+	}
 	if len(m.Exits) > 0 {
 		v.Exit = run.Exit{Loop: new(run.Number(m.ExitLoop())), Entropy: new(run.Number(m.Entropy))}
 	}

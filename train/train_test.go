@@ -264,12 +264,51 @@ func TestEvents(t *testing.T) {
 			t.Errorf("a train event has %s = %v", name, v)
 		}
 	}
+	peak := h[1].Setup.Peak
+	// Two layers of 16 columns: 8·16² for queries, keys, values and their sum, 4·16·32 for the feed-forward layer and 4·16·16 for
+	// attention, two FLOPs for each multiply-add; and the head, for 3 letters and what else the vocabulary has.
+	forward := 2*(8*16*16+4*16*32+4*16*16) + 2*16*tr.Model.Vocabulary
+	if got := tr.Model.TrainFLOPsAt(2); got != int64(3*forward) {
+		t.Errorf("%d FLOPs of a token in training, want %d", got, 3*forward)
+	}
+	v := numbers(h[3])
+	if want := float64(3*forward) * float64(v["tokens_per_second"]) / peak; !(peak > 1e8) || !(math.Abs(float64(v["mfu"])/want-1) < 1e-9) {
+		t.Errorf("mfu is %v of a peak of %g FLOP/s, want %g", v["mfu"], peak, want)
+	}
 	if got, want := numbers(h[3])["tokens"], run.Number(3*8*16); got != want {
 		t.Errorf("after 3 steps there were %v tokens, want %v", got, want)
 	}
 	cs, err := r.Checkpoints()
 	if err != nil || len(cs) != 2 || cs[0].Step != 6 || cs[1].Step != 7 {
 		t.Errorf("kept are %v, %v", cs, err)
+	}
+}
+
+// unrated is a backend whose device has no known peak.
+type unrated struct{ backend.Backend }
+
+// Without a peak there is no utilization, rather than one of 0.
+func TestNoPeak(t *testing.T) {
+	tr, err := New(tiny(), unrated{newBackend(t, cpu.Options{})}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tr.Close()
+	r := newRun(t, tiny())
+	if err := tr.Run(r, nil); err != nil {
+		t.Fatal(err)
+	}
+	h, err := runtest.Events(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range h {
+		if e.Setup != nil && e.Setup.Peak != 0 {
+			t.Errorf("a peak of %g", e.Setup.Peak)
+		}
+		if e.Train != nil && e.Train.Utilization != nil {
+			t.Errorf("a utilization of %g", float64(*e.Train.Utilization))
+		}
 	}
 }
 

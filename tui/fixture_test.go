@@ -26,7 +26,7 @@ func reported(step, steps int) run.Event {
 	loss := 1.35/(1+math.Exp((x-0.45)*25)) + 0.02 + 0.03*math.Sin(float64(step))
 	return run.Event{Kind: run.KindTrain, Step: step, Time: begin.Add(time.Duration(step) * 50 * time.Millisecond), Train: run.TrainOf(map[string]run.Number{
 		"loss": run.Number(loss), "accuracy": run.Number(1 - loss/2), "grad_norm": run.Number(0.3 + loss), "lr": run.Number(4e-3 * (1 - x)),
-		"tokens": run.Number(step * 4096), "tokens_per_second": run.Number(190000 + 9000*math.Sin(float64(step)/40)), "data_wait": 0.0001, "seconds": run.Number(float64(step) * 0.05),
+		"tokens": run.Number(step * 4096), "tokens_per_second": run.Number(190000 + 9000*math.Sin(float64(step)/40)), "mfu": 0.412, "data_wait": 0.0001, "seconds": run.Number(float64(step) * 0.05),
 		"time_matmul": 0.61, "time_attention": 0.22, "time_norm": 0.05, "time_elementwise": 0.06, "time_loss": 0.02, "time_optimizer": 0.04,
 		"memory": 150 << 20, "temperature": 61, "on_battery": 0})}
 }

@@ -21,12 +21,23 @@ func (m *model) drawSpeed(a canvas.Area) {
 	}
 	x := a.Text(0, 0, format.Number(now), canvas.Strong)
 	x = a.Text(x, 0, " tokens/s", canvas.Plain)
+	best, peak := "", ""
 	if w.Fastest > 0 {
-		style := canvas.Dim
-		if now < 0.8*w.Fastest { // heat, or others on the machine
-			style = canvas.Warn
+		best = fmt.Sprintf("  %s of the best %s", format.Percent(now/w.Fastest, 0), format.Number(w.Fastest))
+	}
+	if used, ok := w.Train.Value(run.Utilization.Key()); ok {
+		peak = fmt.Sprintf("  %s of peak", format.Percent(used, 0))
+		if short := fmt.Sprintf("  %s of best", format.Percent(now/w.Fastest, 0)); best != "" && x+len([]rune(best+peak)) > a.Width() && x+len([]rune(short+peak)) <= a.Width() {
+			best = short
 		}
-		x = a.Text(x, 0, fmt.Sprintf("  %s of the best %s", format.Percent(now/w.Fastest, 0), format.Number(w.Fastest)), style)
+	}
+	style := canvas.Dim
+	if now < 0.8*w.Fastest { // heat, or others on the machine
+		style = canvas.Warn
+	}
+	x = a.Text(x, 0, best, style)
+	if x+len([]rune(peak)) <= a.Width() {
+		x = a.Text(x, 0, peak, canvas.Dim)
 	}
 	if wait, ok := w.Train.Value(run.DataWait.Key()); ok && wait > 0.005 {
 		a.Text(x, 0, "  "+format.Percent(wait, 1)+" waiting for data", canvas.Warn)

@@ -17,6 +17,22 @@ func (c *CPU) FMA(d time.Duration) float64 {
 	return c.together(func() float64 { return peak.FMA(c.info.Kernels, d) })
 }
 
+// peakTime is how long each of the peakTries of Peak takes at most.
+const (
+	peakTime  = 2 * time.Millisecond
+	peakTries = 4
+)
+
+// Peak implements [backend.Rated]: the best of a few short measurements on all workers together, some milliseconds in all. What else
+// runs on the machine can only lower them.
+func (c *CPU) Peak() float64 {
+	best := 0.0
+	for range peakTries {
+		best = max(best, c.FMA(peakTime))
+	}
+	return best
+}
+
 // together runs f on all workers and adds up what they return.
 func (c *CPU) together(f func() float64) float64 {
 	rates := make([]float64, c.info.Workers)

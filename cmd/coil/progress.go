@@ -74,8 +74,12 @@ func (p *progress) train(e run.Event) {
 		v, _ := h.Train.Value(q.Key())
 		return v
 	}
-	p.line(e, "%8s  %8s  %9s  %9s", format.Fixed(value(run.Loss), 4), format.Percent(value(run.Accuracy), 1),
-		format.SI(value(run.TokensPerSecond), ""), format.Seconds(h.Left()))
+	used := "" // of the peak, if that is known
+	if v, ok := h.Train.Value(run.Utilization.Key()); ok {
+		used = fmt.Sprintf("  %7s", format.Percent(v, 0))
+	}
+	p.line(e, "%8s  %8s  %9s%s  %9s", format.Fixed(value(run.Loss), 4), format.Percent(value(run.Accuracy), 1),
+		format.SI(value(run.TokensPerSecond), ""), used, format.Seconds(h.Left()))
 }
 
 // line prints a line that begins with the step, and before the first line the names of the columns.
@@ -86,7 +90,11 @@ func (p *progress) line(e run.Event, format string, args ...any) {
 	n := p.history.Setup.Steps
 	if !p.header {
 		p.header = true
-		fmt.Fprintf(p.w, "%*s  %8s  %8s  %9s  %9s\n", 2*digits(n)+1, "step", "loss", "accuracy", "tokens/s", "left")
+		used := ""
+		if p.history.Setup.Peak > 0 {
+			used = "  of peak"
+		}
+		fmt.Fprintf(p.w, "%*s  %8s  %8s  %9s%s  %9s\n", 2*digits(n)+1, "step", "loss", "accuracy", "tokens/s", used, "left")
 	}
 	fmt.Fprintf(p.w, "%*d/%d  %s\n", digits(n), e.Step, n, fmt.Sprintf(format, args...))
 }
