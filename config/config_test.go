@@ -107,7 +107,7 @@ var legal = map[string]string{
 	"model.qk_norm": "true", "model.logit_softcap": "30", "model.loop_norm": "true", "model.residual_scale": "loops",
 	"model.bias": "false", "model.tied": "true", "model.init_std": "0.125", "model.injection": "linear",
 	"model.loop_embedding": "true", "model.carry": "state", "model.carry_rank": "8", "model.hyper_connections": "0",
-	"loops.random_mean":    "2.5", "loops.random_max": "7", "loops.schedule": "", "loops.truncate": "2", "loops.every_loop": "true", "loops.recompute": "true",
+	"loops.random_mean": "2.5", "loops.random_max": "7", "loops.schedule": "", "loops.truncate": "2", "loops.every_loop": "true", "loops.recompute": "true",
 	"loops.exit": "none", "loops.exit_beta": "0.125",
 	"regularize.lambda": "0", "regularize.block": "3",
 	"task.name": "addition", "task.start": "2", "task.p-hop.letters": "5", "task.p-hop.length": "33", "task.p-hop.hops": "2",
