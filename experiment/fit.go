@@ -106,16 +106,9 @@ func (r *Results) fits() {
 		ratio := Ratio{Column: name, Ratio: loop.Alpha / base.Alpha, Low: run.Number(math.NaN()), High: run.Number(math.NaN())}
 		if !slices.ContainsFunc(slices.Concat(looped, unlooped), func(row Row) bool { return len(values(row)) < 2 }) {
 			low, high := resample(uint64(len(r.Ratios)), func(again func([]float64) []float64) float64 {
-				drawn := map[string][]float64{} // by row: a model of one loop is in both fits
-				once := func(row Row) []float64 {
-					name := strings.Join(row.Labels, "\x00")
-					if drawn[name] == nil {
-						drawn[name] = again(values(row))
-					}
-					return drawn[name]
-				}
-				loop, _ := LogFit(points(looped, once))
-				base, _ := LogFit(points(unlooped, once))
+				drawn := func(row Row) []float64 { return again(values(row)) }
+				loop, _ := LogFit(points(looped, drawn))
+				base, _ := LogFit(points(unlooped, drawn))
 				return float64(loop.Alpha / base.Alpha)
 			})
 			ratio.Low, ratio.High = run.Number(low), run.Number(high)

@@ -54,6 +54,12 @@ func TestResample(t *testing.T) {
 	if low != 3 || high != 5 {
 		t.Errorf("%g to %g", low, high)
 	}
+	low, high = resample(0, func(again func([]float64) []float64) float64 { // of two models, the same seeds are drawn
+		return stat.Mean(again([]float64{3, 5}), nil) - stat.Mean(again([]float64{13, 15}), nil)
+	})
+	if low != -10 || high != -10 {
+		t.Errorf("a difference of %g to %g", low, high)
+	}
 	draws := 0.0 // how often both are drawn
 	resample(0, func(again func([]float64) []float64) float64 {
 		if stat.Mean(again([]float64{3, 5}), nil) == 4 {

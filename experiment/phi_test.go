@@ -22,7 +22,7 @@ func TestPhi(t *testing.T) {
 			t.Fatal(err)
 		}
 		v := 3 - 0.4*math.Log(worth(a))
-		r.Rows = append(r.Rows, Row{Labels: []string{layers}, Layers: a.Layers(), Depth: a.Depth(), Stats: []Stat{newStat([]float64{v - noise, v, v + noise}, r.Metric)}})
+		r.Rows = append(r.Rows, Row{Labels: []string{layers}, Layers: a.Layers(), Depth: a.Depth(), Stats: []Stat{newStat([][]float64{{v - noise, v, v + noise}, {v, v + noise, v - noise}, {v + noise, v - noise, v}}[len(r.Rows)%3], r.Metric)}})
 		r.finished = append(r.finished, finished{row: []string{layers}, m: Measures{Model: layers}})
 	}
 	for _, layers := range []string{"2x1", "4x1", "6x1", "8x1"} {
