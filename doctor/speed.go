@@ -71,7 +71,7 @@ func (z sizes) subjects() []subject {
 			return &graph.Matmul{A: a(tokens, width), B: a(tokens, width), C: a(width, width), TransA: true}
 		}},
 		{"matmul NN, large", func(r *graph.Recorder, a func(int, int) graph.Tensor) graph.Op {
-			return &graph.Matmul{A: a(tokens, tokens/2), B: a(tokens/2, tokens), C: a(tokens, tokens)}
+			return &graph.Matmul{A: a(tokens, tokens/4), B: a(tokens/4, tokens), C: a(tokens, tokens)}
 		}},
 		{headPrefix + "logits", func(r *graph.Recorder, a func(int, int) graph.Tensor) graph.Op {
 			return &graph.Matmul{A: a(64, width), B: a(z.classes, width), C: a(64, z.classes), TransB: true}
