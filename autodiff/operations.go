@@ -2,25 +2,36 @@ package autodiff
 
 import "coil/graph"
 
-// Linear records f(x·w + bias) + residual; with transpose x·wᵀ. bias and residual may be the zero Tensor.
-func (t *Tape) Linear(x, w, bias graph.Tensor, transpose bool, f graph.Activation, residual graph.Tensor) graph.Tensor {
-	out := w.Cols
-	if transpose {
-		out = w.Rows
+// Linear is a linear map and what follows it.
+type Linear struct {
+	Weight     graph.Tensor
+	Transpose  bool         // multiply by Weightᵀ
+	Bias       graph.Tensor // may be missing
+	Activation graph.Activation
+	Residual   graph.Tensor // added to the result; may be missing
+}
+
+// Linear records Activation(x·Weight + Bias) + Residual.
+func (t *Tape) Linear(x graph.Tensor, l Linear) graph.Tensor {
+	out := l.Weight.Cols
+	if l.Transpose {
+		out = l.Weight.Rows
 	}
+	active := l.Activation != graph.Identity
 	y := t.Temporary(x.Rows, out)
-	op := &graph.Matmul{A: x, B: w, C: y, TransB: transpose, Bias: bias, Activation: f, Residual: residual}
-	if !t.Tracks(x, w, bias, residual) {
+	op := &graph.Matmul{A: x, B: l.Weight, C: y, TransB: l.Transpose, Bias: l.Bias, Activation: l.Activation, Residual: l.Residual}
+	if !t.Tracks(x, l.Weight, l.Bias, l.Residual) {
 		t.Record(op)
 		return y
 	}
-	if f != graph.Identity && residual.Exists() {
+	if active && l.Residual.Exists() {
 		// The activation's value is wanted again in the backward pass; with the residual added it would be lost.
-		h := t.Linear(x, w, bias, transpose, f, graph.Tensor{})
-		return t.Add(h, residual)
+		residual := l.Residual
+		l.Residual = graph.Tensor{}
+		return t.Add(t.Linear(x, l), residual)
 	}
 	z := y // the product, before the activation
-	if f != graph.Identity {
+	if active {
 		z = t.Temporary(x.Rows, out)
 		op.Pre = z
 	}
@@ -31,14 +42,14 @@ func (t *Tape) Linear(x, w, bias graph.Tensor, transpose bool, f graph.Activatio
 		if !ok {
 			return
 		}
-		t.LinearBackward(x, w, bias, dz, transpose)
-		t.addInto(residual, dz, true)
-	}, x, residual)
-	if f != graph.Identity {
+		t.LinearBackward(x, l.Weight, l.Bias, dz, l.Transpose)
+		t.addInto(l.Residual, dz, true)
+	}, x, l.Residual)
+	if active {
 		t.pointwise(z, y,
-			func(y graph.Tensor) { t.Record(&graph.Activate{Activation: f, X: z, Y: y}) },
+			func(y graph.Tensor) { t.Record(&graph.Activate{Activation: l.Activation, X: z, Y: y}) },
 			func(dy, dx, y graph.Tensor) {
-				t.Record(&graph.ActivateBackward{Activation: f, X: z, DY: dy, DX: dx, Y: y})
+				t.Record(&graph.ActivateBackward{Activation: l.Activation, X: z, DY: dy, DX: dx, Y: y})
 			})
 	}
 	return y

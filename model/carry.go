@@ -3,6 +3,7 @@ package model
 import (
 	"math"
 
+	"coil/autodiff"
 	"coil/graph"
 )
 
@@ -29,7 +30,7 @@ func (p *Pass) carry(e graph.Tensor, b, loops int) carried {
 func (p *Pass) injected(e graph.Tensor, b int) carried {
 	input := e
 	if i := p.m.Config.Injection; i == LinearInjection || i == DecayInjection {
-		input = p.t.Linear(e, p.parameter("injection.input.weight"), graph.Tensor{}, false, graph.Identity, graph.Tensor{})
+		input = p.t.Linear(e, autodiff.Linear{Weight: p.parameter("injection.input.weight")})
 	}
 	loop := func(t int, s graph.Tensor) graph.Tensor {
 		switch {
@@ -42,7 +43,7 @@ func (p *Pass) injected(e graph.Tensor, b int) carried {
 		case p.m.Config.Injection == AddInjection:
 			s = p.t.Add(s, input)
 		case p.m.Config.Injection == LinearInjection:
-			s = p.t.Linear(s, p.parameter("injection.state.weight"), graph.Tensor{}, false, graph.Identity, input)
+			s = p.t.Linear(s, autodiff.Linear{Weight: p.parameter("injection.state.weight"), Residual: input})
 		}
 		return p.endOfLoop(p.layers(p.numbered(t, s), b))
 	}
@@ -125,14 +126,14 @@ func (p *Pass) received(x graph.Tensor, layer string, heard *states, which ...in
 	var hs []graph.Tensor
 	for _, k := range which {
 		query := p.parameter(name+"queries").RowRange(k, k+1)
-		scores := p.t.Linear(each, query, graph.Tensor{}, true, graph.Identity, graph.Tensor{})
+		scores := p.t.Linear(each, autodiff.Linear{Weight: query, Transpose: true})
 		weights := p.t.Softmax(scores.Reshape(n, heard.n), float32(1/math.Sqrt(float64(d))))
 		m := p.t.Weigh(heard.joined, weights, d, 1, graph.Tensor{})
 
 		down, up := p.parameter(name+messageNames[k]+".down.weight"), p.parameter(name+messageNames[k]+".up.weight")
-		z := p.t.Linear(normed, down.RowRange(0, d), graph.Tensor{}, false, graph.Identity, graph.Tensor{})
-		z = p.t.Linear(p.unitNorm(m, true), down.RowRange(d, 2*d), graph.Tensor{}, false, graph.Identity, z)
-		gates := p.t.SoftCap(p.t.Linear(z, up, graph.Tensor{}, false, graph.Identity, graph.Tensor{}), 1)
+		z := p.t.Linear(normed, autodiff.Linear{Weight: down.RowRange(0, d)})
+		z = p.t.Linear(p.unitNorm(m, true), autodiff.Linear{Weight: down.RowRange(d, 2*d), Residual: z})
+		gates := p.t.SoftCap(p.t.Linear(z, autodiff.Linear{Weight: up}), 1)
 		h := p.t.Weigh(x, gates.Columns(0, d), d, -1, x)
 		hs = append(hs, p.t.Weigh(m, gates.Columns(d, 2*d), d, 1, h))
 	}
@@ -190,8 +191,8 @@ func (p *Pass) streams(e graph.Tensor, b int) carried {
 // streamWeights are the weights of the streams for one purpose in loop t: size·σ(α·z·W + b), with σ(u) = (1 + tanh(u/2))/2.
 func (p *Pass) streamWeights(z graph.Tensor, purpose string, t int, size float32) graph.Tensor {
 	name, n := "hyper_connections."+purpose, p.m.Config.Streams
-	u := p.t.Linear(z, ofLoop(p.parameter(name+".weight"), t, z.Cols), graph.Tensor{}, false, graph.Identity, graph.Tensor{})
-	u = p.t.Linear(u.Reshape(u.Rows*n, 1), ofLoop(p.parameter(name+".scale"), t, 1), graph.Tensor{}, false, graph.Identity, graph.Tensor{}).Reshape(u.Rows, n)
+	u := p.t.Linear(z, autodiff.Linear{Weight: ofLoop(p.parameter(name+".weight"), t, z.Cols)})
+	u = p.t.Linear(u.Reshape(u.Rows*n, 1), autodiff.Linear{Weight: ofLoop(p.parameter(name+".scale"), t, 1)}).Reshape(u.Rows, n)
 	u = p.t.SoftCap(p.t.Add(u, ofLoop(p.parameter(name+".bias"), t, 1)), 2)
 	return p.t.Affine(u, size/4, p.row(n, size/2))
 }

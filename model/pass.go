@@ -240,7 +240,7 @@ func (p *Pass) norm(x graph.Tensor, name string) graph.Tensor {
 }
 
 func (p *Pass) linear(x graph.Tensor, name string, a graph.Activation, residual graph.Tensor) graph.Tensor {
-	return p.t.Linear(x, p.parameter(name+".weight"), p.parameter(name+".bias"), false, a, residual)
+	return p.t.Linear(x, autodiff.Linear{Weight: p.parameter(name + ".weight"), Bias: p.parameter(name + ".bias"), Activation: a, Residual: residual})
 }
 
 // attention reads one tensor, or three: for queries, keys and values.

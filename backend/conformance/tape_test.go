@@ -69,7 +69,7 @@ func TestExitGradients(t *testing.T) {
 				var states, gates []graph.Tensor
 				for range loops {
 					s = tape.Segment(s, func(s graph.Tensor) graph.Tensor {
-						return tape.Linear(tape.Norm(s, gain, none, 0.1, true), layer, none, false, graph.GELU, s)
+						return tape.Linear(tape.Norm(s, gain, none, 0.1, true), autodiff.Linear{Weight: layer, Activation: graph.GELU, Residual: s})
 					})
 					states, gates = append(states, s), append(gates, tape.Norm(s, ones, none, 0.1, false))
 				}
@@ -110,11 +110,11 @@ func TestDetached(t *testing.T) {
 			return params[len(params)-1].x
 		}
 		w1, w2, table, none := param(4, 4), param(4, 4), param(5, 4), graph.Tensor{}
-		x := tape.Linear(tape.Embedding(table, c.index([]int32{0, 3, 1}), none), w1, none, false, graph.GELU, none)
+		x := tape.Linear(tape.Embedding(table, c.index([]int32{0, 3, 1}), none), autodiff.Linear{Weight: w1, Activation: graph.GELU})
 		var y graph.Tensor
 		if constant == nil {
 			tape.Detached(func() {
-				y = tape.Linear(tape.Norm(x, w2.RowRange(0, 1), none, 0.1, true), w2, none, false, graph.GELU, x)
+				y = tape.Linear(tape.Norm(x, w2.RowRange(0, 1), none, 0.1, true), autodiff.Linear{Weight: w2, Activation: graph.GELU, Residual: x})
 			})
 		} else {
 			values := make([]float32, len(constant))
@@ -123,7 +123,7 @@ func TestDetached(t *testing.T) {
 			}
 			y = c.Constant(3, 4, values)
 		}
-		z := tape.Linear(tape.Add(x, y), w1, none, true, graph.Identity, y)
+		z := tape.Linear(tape.Add(x, y), autodiff.Linear{Weight: w1, Transpose: true, Residual: y})
 		tape.CrossEntropy(autodiff.CrossEntropy{X: z, W: table, Transpose: true, Targets: c.index([]int32{1, 2, 4}), Weight: 1, Chunk: 100})
 		tape.Backward()
 		ref := c.evaluate(0, nil, 0)
@@ -242,17 +242,17 @@ func (g *network) node(nodes []graph.Tensor, segments bool) graph.Tensor {
 	f := []graph.Activation{graph.Identity, graph.GELU, graph.GELU}[g.shape.IntN(3)]
 	switch g.shape.IntN(11) {
 	case 0, 1: // its value is dropped
-		return g.tape.Linear(x, g.param(d, d), none, false, graph.GELU, none)
+		return g.tape.Linear(x, autodiff.Linear{Weight: g.param(d, d), Activation: graph.GELU})
 	case 8:
 		residual := g.maybe(pick(g, nodes))
 		if g.shape.IntN(2) == 0 {
-			return g.tape.Linear(x, g.param(d, d), g.maybe(g.param(1, d)), true, f, residual)
+			return g.tape.Linear(x, autodiff.Linear{Weight: g.param(d, d), Bias: g.maybe(g.param(1, d)), Transpose: true, Activation: f, Residual: residual})
 		}
-		return g.tape.Linear(x, g.param(d, d), g.maybe(g.param(1, d)), false, f, residual)
+		return g.tape.Linear(x, autodiff.Linear{Weight: g.param(d, d), Bias: g.maybe(g.param(1, d)), Activation: f, Residual: residual})
 	case 2: // of a part of the columns
-		h := g.tape.Linear(x, g.param(d, 2*d), none, false, f, none)
-		y := g.tape.Linear(h.Columns(0, d), g.param(d, d), none, false, f, none)
-		return g.tape.Linear(h.Columns(1, d+1), g.param(d, d), none, false, graph.Identity, y)
+		h := g.tape.Linear(x, autodiff.Linear{Weight: g.param(d, 2*d), Activation: f})
+		y := g.tape.Linear(h.Columns(0, d), autodiff.Linear{Weight: g.param(d, d), Activation: f})
+		return g.tape.Linear(h.Columns(1, d+1), autodiff.Linear{Weight: g.param(d, d), Residual: y})
 	case 3:
 		if g.shape.IntN(2) == 0 {
 			return g.tape.Norm(x, g.param(1, d), none, 0.1, true)
@@ -263,14 +263,14 @@ func (g *network) node(nodes []graph.Tensor, segments bool) graph.Tensor {
 		}
 		return g.tape.Norm(x, gain, bias, 0.1, false)
 	case 4:
-		h := g.tape.Linear(x, g.param(d, 2*d), none, false, f, none)
+		h := g.tape.Linear(x, autodiff.Linear{Weight: g.param(d, 2*d), Activation: f})
 		if g.shape.IntN(2) == 0 {
 			return g.tape.SwiGLU(h)
 		}
-		wide := g.tape.Linear(x, g.param(d, 3*d), none, false, graph.Identity, none)
+		wide := g.tape.Linear(x, autodiff.Linear{Weight: g.param(d, 3*d)})
 		return g.tape.Add(g.tape.SwiGLU(wide.Columns(0, 2*d)), g.tape.SwiGLU(h))
 	case 5:
-		qkv := g.tape.Linear(x, g.param(d, 3*d), none, false, graph.Identity, none)
+		qkv := g.tape.Linear(x, autodiff.Linear{Weight: g.param(d, 3*d)})
 		if g.shape.IntN(2) == 0 {
 			g.tape.Rotary(qkv.Columns(0, 2*d), 2, 3, 10)
 		}

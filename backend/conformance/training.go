@@ -56,16 +56,16 @@ func (c *trial) transformer(tape *autodiff.Tape) []watched {
 	none := graph.Tensor{}
 	input := tape.Embedding(table, c.index(ids), positions)
 	block := func(x graph.Tensor) graph.Tensor {
-		qkv := tape.Linear(tape.Norm(x, gain1, shift1, 1e-5, false), project, none, false, graph.Identity, none)
+		qkv := tape.Linear(tape.Norm(x, gain1, shift1, 1e-5, false), autodiff.Linear{Weight: project})
 		tape.Rotary(qkv.Columns(0, 2*toyWidth), toyWidth/toyHeads, toyLength, 100)
-		x = tape.Linear(tape.Attention(qkv, autodiff.Attention{Heads: toyHeads, Length: toyLength}), back, none, false, graph.Identity, x)
-		h := tape.SwiGLU(tape.Linear(tape.Norm(x, gain2, none, 1e-5, true), gate, none, false, graph.Identity, none))
-		return tape.Add(tape.Linear(h, down, none, false, graph.Identity, x), input)
+		x = tape.Linear(tape.Attention(qkv, autodiff.Attention{Heads: toyHeads, Length: toyLength}), autodiff.Linear{Weight: back, Residual: x})
+		h := tape.SwiGLU(tape.Linear(tape.Norm(x, gain2, none, 1e-5, true), autodiff.Linear{Weight: gate}))
+		return tape.Add(tape.Linear(h, autodiff.Linear{Weight: down, Residual: x}), input)
 	}
 	x := tape.Segment(input, block)
 	x = tape.Segment(tape.Add(x, inject), block)
-	h := tape.Linear(tape.Norm(x, gain3, none, 1e-5, true), wide, wideBias, false, graph.GELU, none)
-	x = tape.Linear(h, narrow, narrowBias, true, graph.ReLU, x)
+	h := tape.Linear(tape.Norm(x, gain3, none, 1e-5, true), autodiff.Linear{Weight: wide, Bias: wideBias, Activation: graph.GELU})
+	x = tape.Linear(h, autodiff.Linear{Weight: narrow, Bias: narrowBias, Transpose: true, Activation: graph.ReLU, Residual: x})
 
 	loss, correct := c.output("loss", toyLength, 1), c.output("correct", toyLength, 1)
 	tape.CrossEntropy(autodiff.CrossEntropy{X: x, W: table, Transpose: true, Targets: c.index(targets), Loss: loss, Correct: correct,

@@ -118,11 +118,11 @@ func everything(t testing.TB, b backend.Backend, sequences, groups int) *recordi
 	}
 	none := graph.Tensor{}
 	x := tape.Embedding(weight(vocabulary, width), r.input(length, vocabulary), weight(length, width))
-	qkv := tape.Linear(tape.Norm(x, weight(1, width), weight(1, width), 1e-5, false), weight(width, 3*width), weight(1, 3*width), false, graph.Identity, none)
+	qkv := tape.Linear(tape.Norm(x, weight(1, width), weight(1, width), 1e-5, false), autodiff.Linear{Weight: weight(width, 3*width), Bias: weight(1, 3*width)})
 	tape.Rotary(qkv.Columns(0, 2*width), width/heads, length, 1000)
-	x = tape.Linear(tape.Attention(qkv, autodiff.Attention{Heads: heads, Length: length}), weight(width, width), none, false, graph.Identity, x)
-	x = tape.Linear(tape.SwiGLU(tape.Linear(x, weight(width, 2*hidden), none, false, graph.Identity, none)), weight(hidden, width), none, false, graph.Identity, x)
-	x = tape.Linear(tape.Linear(tape.Norm(x, weight(1, width), none, 1e-5, true), weight(width, hidden), none, false, graph.GELU, none), weight(width, hidden), none, true, graph.ReLU, x)
+	x = tape.Linear(tape.Attention(qkv, autodiff.Attention{Heads: heads, Length: length}), autodiff.Linear{Weight: weight(width, width), Residual: x})
+	x = tape.Linear(tape.SwiGLU(tape.Linear(x, autodiff.Linear{Weight: weight(width, 2*hidden)})), autodiff.Linear{Weight: weight(hidden, width), Residual: x})
+	x = tape.Linear(tape.Linear(tape.Norm(x, weight(1, width), none, 1e-5, true), autodiff.Linear{Weight: weight(width, hidden), Activation: graph.GELU}), autodiff.Linear{Weight: weight(width, hidden), Transpose: true, Activation: graph.ReLU, Residual: x})
 	loss, correct := r.Output(length, 1), r.Output(length, 1)
 	head, targets := weight(width, vocabulary), r.input(length, vocabulary)
 	tape.CrossEntropy(autodiff.CrossEntropy{X: x, W: head, Targets: targets, Loss: loss, Correct: correct, Scale: r.Scalar(), Weight: 1, Chunk: 8 * vocabulary})
