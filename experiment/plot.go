@@ -182,7 +182,8 @@ func (r *Results) curvePlot() *plot.Chart {
 }
 
 // flopPlot plots the metric against the FLOPs of training so far: of the marks above each other, the best is that of the model that
-// uses equal FLOPs best. A step counts three forward passes.
+// uses equal FLOPs best. A step counts three forward passes, at the mean
+// number of loops over training.
 func (r *Results) flopPlot() *plot.Chart {
 	p := chart(r.Metric, r.Title+" · "+r.Metric.String()+" at equal FLOPs", plot.Axis{Label: "TFLOPs of training"})
 	r.marks(p, func(c finished) (points []plot.Point) {
