@@ -82,7 +82,7 @@ func (b *builder) build(x Source) ([]*shard, Skipped, error) {
 		if err := os.MkdirAll(folder, 0o777); err != nil {
 			return nil, Skipped{}, systemError("make", folder, err)
 		}
-		unlock, err := b.lock(filepath.Join(folder, "lock"), x)
+		unlock, err := b.lock(filepath.Join(folder, lockName), x)
 		if err != nil {
 			return nil, Skipped{}, err
 		}
@@ -97,11 +97,45 @@ func (b *builder) build(x Source) ([]*shard, Skipped, error) {
 				closeAll(shards)
 				return nil, skipped, fmt.Errorf("%s can't be read back: the disk is damaged, or another program changes the folder", folder)
 			}
+			b.used(folder)
+			b.forget(folder)
 			return shards, skipped, nil
 		}
 	}
+	b.used(folder)
 	skipped := shards[len(shards)-1].skipped
 	return shards, Skipped{Count: skipped}, nil
+}
+
+// keptFor is how long tokens are kept that nobody uses.
+const keptFor = 90 * 24 * time.Hour
+
+// lockName is the file of a folder of shards by which processes wait for each other. Its time is that of the last use.
+const lockName = "lock"
+
+// used notes that the shards of a folder are in use. That they can't be kept longer is no error.
+func (b *builder) used(folder string) {
+	now := time.Now()
+	os.Chtimes(filepath.Join(folder, lockName), now, now)
+}
+
+// forget removes the shards of other files, or of other settings, that nobody has used for long. What can't be removed stays.
+func (b *builder) forget(folder string) {
+	folders, _ := filepath.Glob(filepath.Join(b.folder, "*", lockName))
+	for _, path := range folders {
+		old := filepath.Dir(path)
+		if i, err := os.Stat(path); old == folder || err != nil || time.Since(i.ModTime()) < keptFor {
+			continue
+		}
+		f, err := os.Open(path)
+		if err != nil {
+			continue
+		}
+		if syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) == nil {
+			os.RemoveAll(old)
+		}
+		f.Close()
+	}
 }
 
 func closeAll(shards []*shard) {

@@ -45,6 +45,7 @@ type Corpus struct {
 	tokens    [2]int64      // of the documents, without their ends
 	bytes     int64         // of all texts
 	skipped   Skipped
+	divided   bool // the only document is, between the splits
 	shards    []*shard
 }
 
@@ -69,11 +70,12 @@ type Facts struct {
 	Tokens    [2]int64 // by split, with the ends of documents
 	Bytes     int64    // of all texts
 	Skipped   Skipped
+	Divided   bool // there is one document only, and its end is held out
 }
 
 // Facts returns the sizes.
 func (c *Corpus) Facts() Facts {
-	f := Facts{Bytes: c.bytes, Skipped: c.skipped}
+	f := Facts{Bytes: c.bytes, Skipped: c.skipped, Divided: c.divided}
 	for split := range c.parts {
 		f.Documents[split] = len(c.parts[split])
 		f.Tokens[split] = c.tokens[split] + int64(len(c.parts[split]))
@@ -97,6 +99,9 @@ func (c *Corpus) Fingerprint() string {
 		put(uint64(split))
 		for _, d := range documents {
 			put(d.shard.hashOf(d))
+			if c.divided {
+				put(uint64(d.length))
+			}
 		}
 	}
 	return fmt.Sprintf("%x", h.Sum(nil)[:8])
@@ -190,8 +195,17 @@ func (c *Corpus) documents(shards []*shard) []document {
 }
 
 // divide holds out the documents whose hash, as a part of the largest, is below the share, but at least the one with the
-// smallest. So a document stays on its side when others come or go, and equal documents are on the same side.
+// smallest. So a document stays on its side when others come or go, and equal documents are on the same side. Of a single document,
+// it holds out that share of its tokens, from the end.
 func (c *Corpus) divide(all []document, share float64) {
+	if len(all) == 1 && all[0].length > 1 && share > 0 {
+		d := all[0]
+		held := max(1, uint32(share*float64(d.length)))
+		c.parts[Train] = []document{{d.shard, d.from, d.length - held}}
+		c.parts[HeldOut] = []document{{d.shard, d.from + d.length - held, held}}
+		c.divided = true
+		return
+	}
 	limit, least := uint64(share*math.MaxUint64), uint64(math.MaxUint64)
 	for _, d := range all {
 		least = min(least, d.shard.hashOf(d))

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -12,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -450,4 +452,97 @@ func FuzzShard(f *testing.F) {
 			s.copy(make([]int32, to-from), from)
 		}
 	})
+}
+
+// Of a single document the end is held out, as much as the share says: a small file can be tried.
+func TestOneDocument(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "note.txt")
+	text := strings.Repeat("To be, or not to be. ", 40)
+	if err := os.WriteFile(path, []byte(text), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	s := settings(t, path)
+	c := open(t, s)
+	f := c.Facts()
+	want := int64(float64(len(text)) * s.Share)
+	if !f.Divided || f.Documents != [2]int{1, 1} || f.Tokens != [2]int64{int64(len(text)) - want + 1, want + 1} {
+		t.Fatalf("%+v, want %d tokens held out of %d", f, want, len(text))
+	}
+	if got := texts(c, Train)[0] + texts(c, HeldOut)[0]; got != text {
+		t.Errorf("the parts are %q", got)
+	}
+	s.Share = 0.4
+	if open(t, s).Fingerprint() == c.Fingerprint() {
+		t.Error("another division has the same fingerprint")
+	}
+	two := filepath.Join(t.TempDir(), "two.jsonl")
+	write(t, two, []string{"one document", "and another"})
+	if f := open(t, settings(t, two)).Facts(); f.Divided || f.Documents[Train]+f.Documents[HeldOut] != 2 {
+		t.Errorf("two documents: %+v", f)
+	}
+}
+
+// Tokens that nobody has used for long are removed when another file is tokenised, and others stay.
+func TestForget(t *testing.T) {
+	cache := filepath.Join(t.TempDir(), "cache")
+	files := map[string]string{}
+	folders := func() map[string]bool {
+		all, err := filepath.Glob(filepath.Join(cache, "*", lockName))
+		if err != nil {
+			t.Fatal(err)
+		}
+		is := map[string]bool{}
+		for _, path := range all {
+			is[path] = true
+		}
+		return is
+	}
+	use := func(name string) {
+		t.Helper()
+		if files[name] == "" {
+			files[name] = filepath.Join(t.TempDir(), name)
+			write(t, files[name], []string{"one " + name, "two " + name, "three"})
+		}
+		s := settings(t, files[name])
+		s.Cache = cache
+		open(t, s)
+	}
+	age := func(path string, by time.Duration) {
+		t.Helper()
+		at := time.Now().Add(-by)
+		if err := os.Chtimes(path, at, at); err != nil {
+			t.Fatal(err)
+		}
+	}
+	use("a.jsonl")
+	a := slices.Collect(maps.Keys(folders()))[0]
+	age(a, keptFor+time.Hour)
+	use("a.jsonl") // which renews it
+	use("b.jsonl")
+	if is := folders(); len(is) != 2 || !is[a] {
+		t.Fatalf("%v are kept", is)
+	}
+	age(a, keptFor-time.Hour)
+	use("c.jsonl")
+	if is := folders(); len(is) != 3 {
+		t.Fatalf("%v are kept", is)
+	}
+	age(a, keptFor+time.Hour)
+	held, err := os.Open(a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Flock(int(held.Fd()), syscall.LOCK_EX); err != nil {
+		t.Fatal(err)
+	}
+	use("d.jsonl") // while another process tokenises into it
+	if is := folders(); len(is) != 4 {
+		t.Fatalf("%v are kept", is)
+	}
+	held.Close()
+	use("e.jsonl")
+	if is := folders(); len(is) != 4 || is[a] {
+		t.Errorf("%v are kept", is)
+	}
+	use("a.jsonl") // is tokenised again
 }

@@ -70,7 +70,16 @@ func (t *Trainer) Done() int { return t.done }
 // New builds a trainer with fresh weights: everything that it will need is compiled and allocated here, or refused.
 // report, which may be nil, is called with each event after it was written.
 func New(c config.Config, b backend.Backend, report func(Report)) (*Trainer, error) {
-	t, err := assemble(c, b, report)
+	tk, err := makeTask(c)
+	if err != nil {
+		return nil, err
+	}
+	return NewOn(tk, c, b, report)
+}
+
+// NewOn is New for callers that have made the task of c, and perhaps prepared it.
+func NewOn(tk task.Task, c config.Config, b backend.Backend, report func(Report)) (*Trainer, error) {
+	t, err := assemble(tk, c, b, report)
 	if err != nil {
 		return nil, err
 	}
@@ -82,16 +91,24 @@ func New(c config.Config, b backend.Backend, report func(Report)) (*Trainer, err
 }
 
 // Compile builds a trainer without weights. Its programs can be examined, but must not run.
-func Compile(c config.Config, b backend.Backend) (*Trainer, error) { return assemble(c, b, nil) }
+func Compile(c config.Config, b backend.Backend) (*Trainer, error) {
+	tk, err := makeTask(c)
+	if err != nil {
+		return nil, err
+	}
+	return assemble(tk, c, b, nil)
+}
+
+// makeTask makes the task of a configuration, and checks all of that.
+func makeTask(c config.Config) (task.Task, error) {
+	tk, err := c.Task.New()
+	return tk, c.CheckMade(err)
+}
 
 // assemble builds a trainer with everything but weights.
-func assemble(c config.Config, b backend.Backend, report func(Report)) (*Trainer, error) {
+func assemble(tk task.Task, c config.Config, b backend.Backend, report func(Report)) (*Trainer, error) {
 	if report == nil {
 		report = func(Report) {}
-	}
-	tk, err := c.Task.New()
-	if err := c.CheckMade(err); err != nil {
-		return nil, err
 	}
 	m, err := model.New(c.Model, c.Loops, len(tk.Vocabulary()), tk.Length())
 	if err != nil {

@@ -13,11 +13,11 @@ import (
 	"coil/text"
 )
 
-// prepareText tokenises the text of a task that has any, and says how far it is. After that, the trainer finds it tokenised.
-func prepareText(w io.Writer, c config.Config) error {
+// prepareTask makes the task of a configuration. If that has text, it tokenises it, and says how far it is.
+func prepareTask(w io.Writer, c config.Config) (task.Task, error) {
 	t, err := c.Task.New()
-	if err != nil {
-		return err
+	if err := c.CheckMade(err); err != nil {
+		return nil, err
 	}
 	begin := time.Now()
 	last := begin
@@ -36,15 +36,14 @@ func prepareText(w io.Writer, c config.Config) error {
 		return nil
 	})
 	if err != nil {
-		return inputError{err}
+		return nil, inputError{err}
 	}
 	if l, ok := t.(task.Language); ok {
 		if s := l.Corpus().Facts().Skipped; s.First != "" { // only whoever reads the text knows why
 			fmt.Fprintf(w, "text     left out %s\n", text.Line(s.String()))
 		}
-		l.Corpus().Close()
 	}
-	return nil
+	return t, nil
 }
 
 // describeText prints the sizes of a corpus, how often training sees it, and what was left out.
@@ -59,6 +58,9 @@ func describeText(w io.Writer, t task.Task, c config.Config) {
 		format.Count(s.Len()), format.Count(f.Tokens[corpus.HeldOut]), format.Number(epochs))
 	if n := s.Cropped(); n > 0 {
 		fmt.Fprintf(w, "         best-fit packing crops %s tokens, %s of those to train on\n", format.Count(n), format.Percent(float64(n)/float64(n+s.Tokens()), 1))
+	}
+	if f.Divided {
+		fmt.Fprintln(w, "         there is one document only, and its end is held out")
 	}
 	if f.Skipped.Count > 0 {
 		fmt.Fprintf(w, "         left out %s\n", text.Line(f.Skipped.String()))

@@ -196,10 +196,11 @@ func resume(path string, o resumeFlags, backends backendFlags, w io.Writer, repo
 	if j.b, err = backends.open(w); err != nil {
 		return j, err
 	}
-	if err := prepareText(w, c); err != nil {
+	tk, err := prepareTask(w, c)
+	if err != nil {
 		return j, err
 	}
-	if j.t, err = train.New(c, j.b, report); err != nil {
+	if j.t, err = train.NewOn(tk, c, j.b, report); err != nil {
 		return j, err
 	}
 	if from.Path != "" {

@@ -109,10 +109,11 @@ func newTrain() *cobra.Command {
 				return nil, err
 			}
 			j := &job{b: b}
-			if err := prepareText(w, c); err != nil {
+			tk, err := prepareTask(w, c)
+			if err != nil {
 				return j, err
 			}
-			if j.t, err = train.New(c, b, report); err != nil {
+			if j.t, err = train.NewOn(tk, c, b, report); err != nil {
 				return j, err
 			}
 			if err := from.begin(j.t); err != nil {
