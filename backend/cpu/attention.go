@@ -25,10 +25,10 @@ func (c *CPU) tiling(width, length, keys int) tiling {
 }
 
 // attentionScratch is what both passes need: panels of keys and values both ways, of the block's rows of two matrices,
-// and two blocks of scores.
+// two blocks of scores, and three values of each of their rows.
 func (c *CPU) attentionScratch(t tiling) (int, gemm.Need) {
 	panels := 2*round(c.gemm.PanelLen(t.width, t.keys)) + round(c.gemm.PanelLen(t.keys, t.width)) + round(c.gemm.PanelLen(t.rows, t.width))
-	return panels + 2*t.rows*t.stride, c.gemm.NeedMul()
+	return panels + 2*t.rows*t.stride + round(t.rows) + round(2*t.rows), c.gemm.NeedMul()
 }
 
 // round makes room end on a cache line.
@@ -83,6 +83,7 @@ func (c *CPU) attendHead(w *worker, t tiling, h *forwardHead) {
 	keys := cut(&scratch, g.PanelLen(t.width, count))
 	values := cut(&scratch, g.PanelLen(count, t.width))
 	scores := cut(&scratch, t.rows*t.stride)
+	shifts, sums := cut(&scratch, t.rows), cut(&scratch, t.rows)
 	g.PanelsT(keys, h.k, h.ldK, t.width, count)
 	g.Panels(values, h.v, h.ldV, count, t.width)
 	for r0 := 0; r0 < t.length; r0 += t.rows {
@@ -90,24 +91,24 @@ func (c *CPU) attendHead(w *worker, t tiling, h *forwardHead) {
 		c.scores(w, t, h.q, h.ld, h.before, keys, r0, r1, scores)
 		for i := 0; i < r1-r0; i += mr {
 			e := min(r1-r0, i+mr)
-			for r := i; r < e; r++ {
-				n := h.before + r0 + r + 1
-				row := scores[r*t.stride:]
-				m := v.Max(row[:n]) * h.scale
-				s := v.Exp(row[:n], row[:n], h.scale, m)
-				clear(row[n : h.before+r0+e])
+			seen := vector.Triangle{N: h.before + r0 + i + 1, Grow: 1}
+			shifts, sums := shifts[:e-i], sums[:e-i]
+			v.MaxRows(shifts, scores[i*t.stride:], t.stride, seen)
+			for r := range shifts {
+				shifts[r] *= -h.scale
+			}
+			v.ExpRows(sums, scores[i*t.stride:], shifts, t.stride, h.scale, seen)
+			for r, s := range sums {
+				clear(scores[(i+r)*t.stride:][seen.N+r : h.before+r0+e])
 				if h.logSum != nil {
-					h.logSum[(r0+r)*h.heads] = m + vector.Log(s)
+					h.logSum[(r0+i+r)*h.heads] = vector.Log(s) - shifts[r]
 				}
-				row[t.stride-1] = 1 / s // kept in the gap behind the row
+				sums[r] = 1 / s
 			}
 			for j := 0; j < t.width; j += nr {
 				g.MulPanel(&w.gemm, scores, t.stride, i, e, h.before+r0+e, values[j*count:], min(nr, t.width-j), h.out[r0*h.ldOut+j:], h.ldOut, false)
 			}
-			for r := i; r < e; r++ {
-				y := h.out[(r0+r)*h.ldOut:][:t.width]
-				v.Scale(y, y, scores[r*t.stride+t.stride-1])
-			}
+			v.ScaleRows(h.out[(r0+i)*h.ldOut:], sums, h.ldOut, t.width)
 		}
 	}
 }
@@ -161,6 +162,7 @@ func (c *CPU) attendHeadBackward(w *worker, t tiling, h *backwardHead) {
 	keys := cut(&scratch, g.PanelLen(t.length, t.width))
 	block := cut(&scratch, g.PanelLen(t.rows, t.width))
 	p, ds := cut(&scratch, t.rows*t.stride), cut(&scratch, t.rows*t.stride)
+	deltas, values := cut(&scratch, t.rows), cut(&scratch, 2*t.rows)
 	g.PanelsT(keysT, h.k, h.ld, t.width, t.length)
 	g.PanelsT(valuesT, h.v, h.ld, t.width, t.length)
 	g.Panels(keys, h.k, h.ld, t.length, t.width)
@@ -172,14 +174,16 @@ func (c *CPU) attendHeadBackward(w *worker, t tiling, h *backwardHead) {
 		r1 := min(t.length, r0+t.rows)
 		c.scores(w, t, h.q, h.ld, 0, keysT, r0, r1, p)
 		c.scores(w, t, h.dout, h.ldDout, 0, valuesT, r0, r1, ds)
+		deltas, values := deltas[:r1-r0], values[:2*(r1-r0)]
+		v.DotRows(deltas, h.dout[r0*h.ldDout:], h.out[r0*h.ldOut:], h.ldDout, h.ldOut, t.width)
+		for r, delta := range deltas {
+			values[2*r], values[2*r+1] = -h.logSum[(r0+r)*h.heads], delta
+		}
+		v.SoftmaxBackwardRows(p, ds, t.stride, values, h.scale, vector.Triangle{N: r0 + 1, Grow: 1})
 		for r := r0; r < r1; r++ {
 			n, end := r+1, min(t.length, (r/mr+1)*mr)
-			pr, dr := p[(r-r0)*t.stride:], ds[(r-r0)*t.stride:]
-			v.Exp(pr[:n], pr[:n], h.scale, h.logSum[r*h.heads])
-			delta := v.Dot(h.dout[r*h.ldDout:][:t.width], h.out[r*h.ldOut:][:t.width])
-			v.SoftmaxBackward(dr[:n], pr[:n], dr[:n], delta, h.scale)
-			clear(pr[n:end])
-			clear(dr[n:end])
+			clear(p[(r-r0)*t.stride:][n:end])
+			clear(ds[(r-r0)*t.stride:][n:end])
 		}
 		for i := 0; i < r1-r0; i += mr {
 			e := min(r1-r0, i+mr)

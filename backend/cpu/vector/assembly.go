@@ -23,13 +23,19 @@ type assembly struct {
 	softCapBackward func(dx, dy, y *float32, n int, inverse float32)
 	swiglu          func(y, g, u *float32, n int)
 	swigluBackward  func(dg, du, y, dy, g, u *float32, n int)
-	softmaxBackward func(dx, p, dp *float32, n int, delta, scale float32)
-	squares         func(x *float32, n int, mean float32) float32
-	norm            func(y, x, gain, bias *float32, n int, mean, rstd float32)
-	normSums        func(dgain, dbias, dy, x, gain *float32, n int, mean, rstd float32) (sum, sumh float32)
-	normInput       func(dx, dy, x, gain, old *float32, n int, mean, rstd, mg, mgh float32)
-	rotate          func(a, b, c, s *float32, n, count, stride int)
-	adamw           func(x, m, v, g *float32, n int, rate, decay, beta1, beta2, alpha1, alpha2, c1, c2, eps, factor float32)
+	largestRows     func(x, row, out *float32, n, count, grow, xStride int)
+	expRows         func(y, x, row, out *float32, n, count, grow, yStride, xStride int, scale float32)
+	scaleRows       func(y, x, row, out *float32, n, count, grow, yStride, xStride int)
+	dotRows         func(a, b, row, out *float32, n, count, grow, aStride, bStride int)
+
+	softmaxGradientRows func(p, d, row, out *float32, n, count, grow, pStride, dStride int, scale float32)
+
+	squares   func(x *float32, n int, mean float32) float32
+	norm      func(y, x, gain, bias *float32, n int, mean, rstd float32)
+	normSums  func(dgain, dbias, dy, x, gain *float32, n int, mean, rstd float32) (sum, sumh float32)
+	normInput func(dx, dy, x, gain, old *float32, n int, mean, rstd, mg, mgh float32)
+	rotate    func(a, b, c, s *float32, n, count, stride int)
+	adamw     func(x, m, v, g *float32, n int, rate, decay, beta1, beta2, alpha1, alpha2, c1, c2, eps, factor float32)
 }
 
 // start is the address of s, nil if that is empty. It panics if s has less than n elements.
@@ -41,6 +47,11 @@ func optional(s []float32, n int) *float32 {
 		return nil
 	}
 	return start(s, n)
+}
+
+// start is the address of x, which panics if that has less than count rows. There must be a row and an element.
+func (t Triangle) start(x []float32, count, stride int) *float32 {
+	return &x[:(count-1)*stride+t.N+(count-1)*t.Grow][0]
 }
 
 // kernels wraps the functions with the checks that make slices of the addresses.
@@ -104,9 +115,25 @@ func (f *assembly) kernels() *Kernels {
 			n := len(dg)
 			f.swigluBackward(start(dg, n), start(du, n), start(y, n), start(dy, n), start(g, n), start(u, n), n)
 		},
-		SoftmaxBackward: func(dx, p, dp []float32, delta, scale float32) {
-			n := len(dx)
-			f.softmaxBackward(start(dx, n), start(p, n), start(dp, n), n, delta, scale)
+		MaxRows: func(most, x []float32, stride int, t Triangle) {
+			f.largestRows(t.start(x, len(most), stride), nil, start(most, len(most)), t.N, len(most), t.Grow, 4*stride)
+		},
+		ExpRows: func(sums, x, shifts []float32, stride int, scale float32, t Triangle) {
+			n := len(sums)
+			p := t.start(x, n, stride)
+			f.expRows(p, p, start(shifts, n), start(sums, n), t.N, n, t.Grow, 4*stride, 4*stride, scale)
+		},
+		ScaleRows: func(y, alphas []float32, stride, n int) {
+			p := Triangle{N: n}.start(y, len(alphas), stride)
+			f.scaleRows(p, p, start(alphas, len(alphas)), nil, n, len(alphas), 0, 4*stride, 4*stride)
+		},
+		DotRows: func(sums, a, b []float32, strideA, strideB, n int) {
+			t := Triangle{N: n}
+			f.dotRows(t.start(a, len(sums), strideA), t.start(b, len(sums), strideB), nil, start(sums, len(sums)), n, len(sums), 0, 4*strideA, 4*strideB)
+		},
+		SoftmaxBackwardRows: func(p, d []float32, stride int, values []float32, scale float32, t Triangle) {
+			n := len(values) / 2
+			f.softmaxGradientRows(t.start(p, n, stride), t.start(d, n, stride), start(values, 2*n), nil, t.N, n, t.Grow, 4*stride, 4*stride, scale)
 		},
 		Norm: func(y, x, gain, bias []float32, mean, rstd float32) {
 			n := len(y)

@@ -50,7 +50,7 @@ func swigluAVX2(y, g_, u *float32, n int)
 func swigluBackwardAVX2(dg, du, y, dy, g_, u *float32, n int)
 
 //go:noescape
-func softmaxBackwardAVX2(dx, p, dp *float32, n int, delta, scale float32)
+func softmaxGradientRowsAVX2(p, d, row, out *float32, n, count, grow, pStride, dStride int, scale float32)
 
 //go:noescape
 func squaresAVX2(x *float32, n int, mean float32) (sum float32)
@@ -70,28 +70,44 @@ func rotateAVX2(a, b, c, s *float32, n, count, stride int)
 //go:noescape
 func adamwAVX2(x, m, v, g_ *float32, n int, rate, decay, beta1, beta2, alpha1, alpha2, c1, c2, eps, factor float32)
 
+//go:noescape
+func largestRowsAVX2(x, row, out *float32, n, count, grow, xStride int)
+
+//go:noescape
+func expRowsAVX2(y, x, row, out *float32, n, count, grow, yStride, xStride int, scale float32)
+
+//go:noescape
+func scaleRowsAVX2(y, x, row, out *float32, n, count, grow, yStride, xStride int)
+
+//go:noescape
+func dotRowsAVX2(a, b, row, out *float32, n, count, grow, aStride, bStride int)
+
 var avx2 = assembly{
-	name:            "avx2",
-	add:             addAVX2,
-	scale:           scaleAVX2,
-	multiply:        multiplyAVX2,
-	dot:             dotAVX2,
-	sum:             sumAVX2,
-	largest:         largestAVX2,
-	exp:             expAVX2,
-	gelu:            geluAVX2,
-	geluBackward:    geluBackwardAVX2,
-	relu:            reluAVX2,
-	reluBackward:    reluBackwardAVX2,
-	softCap:         softCapAVX2,
-	softCapBackward: softCapBackwardAVX2,
-	swiglu:          swigluAVX2,
-	swigluBackward:  swigluBackwardAVX2,
-	softmaxBackward: softmaxBackwardAVX2,
-	squares:         squaresAVX2,
-	norm:            normAVX2,
-	normSums:        normSumsAVX2,
-	normInput:       normInputAVX2,
-	rotate:          rotateAVX2,
-	adamw:           adamwAVX2,
+	name:                "avx2",
+	add:                 addAVX2,
+	scale:               scaleAVX2,
+	multiply:            multiplyAVX2,
+	dot:                 dotAVX2,
+	sum:                 sumAVX2,
+	largest:             largestAVX2,
+	exp:                 expAVX2,
+	gelu:                geluAVX2,
+	geluBackward:        geluBackwardAVX2,
+	relu:                reluAVX2,
+	reluBackward:        reluBackwardAVX2,
+	softCap:             softCapAVX2,
+	softCapBackward:     softCapBackwardAVX2,
+	swiglu:              swigluAVX2,
+	swigluBackward:      swigluBackwardAVX2,
+	softmaxGradientRows: softmaxGradientRowsAVX2,
+	squares:             squaresAVX2,
+	norm:                normAVX2,
+	normSums:            normSumsAVX2,
+	normInput:           normInputAVX2,
+	rotate:              rotateAVX2,
+	adamw:               adamwAVX2,
+	largestRows:         largestRowsAVX2,
+	expRows:             expRowsAVX2,
+	scaleRows:           scaleRowsAVX2,
+	dotRows:             dotRowsAVX2,
 }

@@ -951,26 +951,55 @@ end3:
 	VZEROUPPER
 	RET
 
-// softmaxBackward: dx = scale·p·(dp - delta)
+// softmaxGradientRows: p = exp(scale·p + shift), d = scale·p·(d - delta)
 //
-// func softmaxBackwardAVX2(dx, p, dp *float32, n int, delta, scale float32)
-TEXT ·softmaxBackwardAVX2(SB), NOSPLIT, $0-40
-	MOVQ dx+0(FP), DI
-	MOVQ p+8(FP), SI
-	MOVQ dp+16(FP), BX
-	MOVQ n+24(FP), CX
+// func softmaxGradientRowsAVX2(p, d, row, out *float32, n, count, grow, pStride, dStride int, scale float32)
+TEXT ·softmaxGradientRowsAVX2(SB), NOSPLIT, $0-76
+	MOVQ p+0(FP), DI
+	MOVQ d+8(FP), SI
+	MOVQ row+16(FP), R12
+	MOVQ out+24(FP), R13
+	VBROADCASTSS scale+72(FP), Y13
+	VBROADCASTSS constants<>+0(SB), Y10 // -87
+	VBROADCASTSS constants<>+32(SB), Y9 // 88
+	VBROADCASTSS constants<>+64(SB), Y8 // 1.44269504
+	VBROADCASTSS constants<>+96(SB), Y7 // 0.693359375
+	VBROADCASTSS constants<>+128(SB), Y6 // -0.00021219444
+	VBROADCASTSS constants<>+160(SB), Y5 // 0.000198756915
+rows:
+	MOVQ n+32(FP), CX
 	XORQ AX, AX
-	VBROADCASTSS delta+32(FP), Y13
-	VBROADCASTSS scale+36(FP), Y12
+	VBROADCASTSS 0(R12), Y12
+	VBROADCASTSS 4(R12), Y11
 	SUBQ $8, CX
 	JLT  done2
 loop1:
-	VMOVUPS (BX)(AX*1), Y0 // dp
-	VSUBPS Y13, Y0, Y1 // dp - delta
-	VMULPS Y12, Y1, Y1 // ·scale
-	VMOVUPS (SI)(AX*1), Y2 // p
-	VMULPS Y2, Y1, Y1 // ·p
-	VMOVUPS Y1, (DI)(AX*1) // dx
+	VMOVUPS (DI)(AX*1), Y0 // p
+	VFMADD213PS Y12, Y13, Y0 // scale·p + shift
+	VMAXPS Y0, Y10, Y1 // clamp
+	VMINPS Y1, Y9, Y1 // clamp
+	VMULPS Y8, Y1, Y2 // x·log2(e)
+	VROUNDPS $8, Y2, Y2 // n
+	VFNMADD231PS Y7, Y2, Y1 // r = x - n·ln 2, high part
+	VFNMADD231PS Y6, Y2, Y1 // low part
+	VMOVAPS constants<>+192(SB), Y3
+	VFMADD231PS Y5, Y1, Y3 // p(r)
+	VFMADD213PS constants<>+224(SB), Y1, Y3
+	VFMADD213PS constants<>+256(SB), Y1, Y3
+	VFMADD213PS constants<>+288(SB), Y1, Y3
+	VFMADD213PS constants<>+320(SB), Y1, Y3
+	VMULPS Y1, Y1, Y4 // r²
+	VADDPS constants<>+352(SB), Y1, Y1 // 1 + r
+	VFMADD231PS Y4, Y3, Y1 // + r²·p
+	VCVTPS2DQ Y2, Y15
+	VPSLLD $23, Y15, Y15
+	VPADDD Y15, Y1, Y3 // ·2^n
+	VMOVUPS Y3, (DI)(AX*1) // p
+	VMOVUPS (SI)(AX*1), Y1 // d
+	VSUBPS Y11, Y1, Y1 // d - delta
+	VMULPS Y13, Y1, Y1 // ·scale
+	VMULPS Y3, Y1, Y1 // ·p
+	VMOVUPS Y1, (SI)(AX*1) // d
 	ADDQ $32, AX
 	SUBQ $8, CX
 	JGE  loop1
@@ -980,13 +1009,41 @@ done2:
 	LEAQ masks<>+32(SB), R10 // the lowest CX lanes
 	NEGQ CX
 	VMOVUPS (R10)(CX*4), Y14
-	VMASKMOVPS (BX)(AX*1), Y14, Y0 // dp
-	VSUBPS Y13, Y0, Y1 // dp - delta
-	VMULPS Y12, Y1, Y1 // ·scale
-	VMASKMOVPS (SI)(AX*1), Y14, Y2 // p
-	VMULPS Y2, Y1, Y1 // ·p
-	VMASKMOVPS Y1, Y14, (DI)(AX*1) // dx
+	VMASKMOVPS (DI)(AX*1), Y14, Y0 // p
+	VFMADD213PS Y12, Y13, Y0 // scale·p + shift
+	VMAXPS Y0, Y10, Y1 // clamp
+	VMINPS Y1, Y9, Y1 // clamp
+	VMULPS Y8, Y1, Y2 // x·log2(e)
+	VROUNDPS $8, Y2, Y2 // n
+	VFNMADD231PS Y7, Y2, Y1 // r = x - n·ln 2, high part
+	VFNMADD231PS Y6, Y2, Y1 // low part
+	VMOVAPS constants<>+192(SB), Y3
+	VFMADD231PS Y5, Y1, Y3 // p(r)
+	VFMADD213PS constants<>+224(SB), Y1, Y3
+	VFMADD213PS constants<>+256(SB), Y1, Y3
+	VFMADD213PS constants<>+288(SB), Y1, Y3
+	VFMADD213PS constants<>+320(SB), Y1, Y3
+	VMULPS Y1, Y1, Y4 // r²
+	VADDPS constants<>+352(SB), Y1, Y1 // 1 + r
+	VFMADD231PS Y4, Y3, Y1 // + r²·p
+	VCVTPS2DQ Y2, Y15
+	VPSLLD $23, Y15, Y15
+	VPADDD Y15, Y1, Y3 // ·2^n
+	VMASKMOVPS Y3, Y14, (DI)(AX*1) // p
+	VMASKMOVPS (SI)(AX*1), Y14, Y1 // d
+	VSUBPS Y11, Y1, Y1 // d - delta
+	VMULPS Y13, Y1, Y1 // ·scale
+	VMULPS Y3, Y1, Y1 // ·p
+	VMASKMOVPS Y1, Y14, (SI)(AX*1) // d
 end3:
+	ADDQ pStride+56(FP), DI
+	ADDQ dStride+64(FP), SI
+	ADDQ $8, R12
+	ADDQ $0, R13
+	MOVQ grow+48(FP), R11
+	ADDQ R11, n+32(FP)
+	DECQ count+40(FP)
+	JNZ  rows
 	VZEROUPPER
 	RET
 
@@ -1386,6 +1443,288 @@ done2:
 	VFNMADD231PS Y4, Y1, Y2 // x
 	VMASKMOVPS Y2, Y14, (DI)(AX*1) // x
 end3:
+	VZEROUPPER
+	RET
+
+// largestRows: the largest x; n > 0
+//
+// func largestRowsAVX2(x, row, out *float32, n, count, grow, xStride int)
+TEXT ·largestRowsAVX2(SB), NOSPLIT, $0-56
+	MOVQ x+0(FP), DI
+	MOVQ row+8(FP), R12
+	MOVQ out+16(FP), R13
+rows:
+	MOVQ n+24(FP), CX
+	XORQ AX, AX
+	VBROADCASTSS (DI), Y0
+	VBROADCASTSS (DI), Y1
+	VBROADCASTSS (DI), Y2
+	VBROADCASTSS (DI), Y3
+	SUBQ $32, CX
+	JLT  done2
+loop1:
+	VMOVUPS (DI)(AX*1), Y4 // x
+	VMAXPS Y4, Y0, Y0 // most
+	VMOVUPS 32(DI)(AX*1), Y4 // x
+	VMAXPS Y4, Y1, Y1 // most
+	VMOVUPS 64(DI)(AX*1), Y4 // x
+	VMAXPS Y4, Y2, Y2 // most
+	VMOVUPS 96(DI)(AX*1), Y4 // x
+	VMAXPS Y4, Y3, Y3 // most
+	ADDQ $128, AX
+	SUBQ $32, CX
+	JGE  loop1
+done2:
+	ADDQ $32, CX
+	SUBQ $8, CX
+	JLT  done4
+loop3:
+	VMOVUPS (DI)(AX*1), Y4 // x
+	VMAXPS Y4, Y0, Y0 // most
+	ADDQ $32, AX
+	SUBQ $8, CX
+	JGE  loop3
+done4:
+	ADDQ $8, CX
+	JZ   end5
+	LEAQ masks<>+32(SB), R10 // the lowest CX lanes
+	NEGQ CX
+	VMOVUPS (R10)(CX*4), Y14
+	VMASKMOVPS (DI)(AX*1), Y14, Y4 // x
+	VBLENDVPS Y14, Y4, Y0, Y15
+	VMAXPS Y15, Y0, Y0 // most
+end5:
+	VMAXPS Y1, Y0, Y0
+	VMAXPS Y3, Y2, Y2
+	VMAXPS Y2, Y0, Y0
+	VEXTRACTF128 $1, Y0, X15
+	VMAXPS X15, X0, X0
+	VPERMILPS $14, X0, X15
+	VMAXPS X15, X0, X0
+	VPERMILPS $1, X0, X15
+	VMAXPS X15, X0, X0
+	VMOVSS X0, 0(R13)
+	ADDQ xStride+48(FP), DI
+	ADDQ $0, R12
+	ADDQ $4, R13
+	MOVQ grow+40(FP), R11
+	ADDQ R11, n+24(FP)
+	DECQ count+32(FP)
+	JNZ  rows
+	VZEROUPPER
+	RET
+
+// expRows: y = exp(scale·x + shift), Σ y
+//
+// func expRowsAVX2(y, x, row, out *float32, n, count, grow, yStride, xStride int, scale float32)
+TEXT ·expRowsAVX2(SB), NOSPLIT, $0-76
+	MOVQ y+0(FP), DI
+	MOVQ x+8(FP), SI
+	MOVQ row+16(FP), R12
+	MOVQ out+24(FP), R13
+	VBROADCASTSS scale+72(FP), Y13
+	VBROADCASTSS constants<>+0(SB), Y11 // -87
+	VBROADCASTSS constants<>+32(SB), Y10 // 88
+	VBROADCASTSS constants<>+64(SB), Y9 // 1.44269504
+	VBROADCASTSS constants<>+96(SB), Y8 // 0.693359375
+	VBROADCASTSS constants<>+128(SB), Y7 // -0.00021219444
+	VBROADCASTSS constants<>+160(SB), Y6 // 0.000198756915
+rows:
+	MOVQ n+32(FP), CX
+	XORQ AX, AX
+	VBROADCASTSS 0(R12), Y12
+	VXORPS Y0, Y0, Y0
+	SUBQ $8, CX
+	JLT  done2
+loop1:
+	VMOVUPS (SI)(AX*1), Y1 // x
+	VFMADD213PS Y12, Y13, Y1 // scale·x + shift
+	VMAXPS Y1, Y11, Y2 // clamp
+	VMINPS Y2, Y10, Y2 // clamp
+	VMULPS Y9, Y2, Y3 // x·log2(e)
+	VROUNDPS $8, Y3, Y3 // n
+	VFNMADD231PS Y8, Y3, Y2 // r = x - n·ln 2, high part
+	VFNMADD231PS Y7, Y3, Y2 // low part
+	VMOVAPS constants<>+192(SB), Y4
+	VFMADD231PS Y6, Y2, Y4 // p(r)
+	VFMADD213PS constants<>+224(SB), Y2, Y4
+	VFMADD213PS constants<>+256(SB), Y2, Y4
+	VFMADD213PS constants<>+288(SB), Y2, Y4
+	VFMADD213PS constants<>+320(SB), Y2, Y4
+	VMULPS Y2, Y2, Y5 // r²
+	VADDPS constants<>+352(SB), Y2, Y2 // 1 + r
+	VFMADD231PS Y5, Y4, Y2 // + r²·p
+	VCVTPS2DQ Y3, Y15
+	VPSLLD $23, Y15, Y15
+	VPADDD Y15, Y2, Y4 // ·2^n
+	VMOVUPS Y4, (DI)(AX*1) // y
+	VADDPS Y4, Y0, Y0 // sum
+	ADDQ $32, AX
+	SUBQ $8, CX
+	JGE  loop1
+done2:
+	ADDQ $8, CX
+	JZ   end3
+	LEAQ masks<>+32(SB), R10 // the lowest CX lanes
+	NEGQ CX
+	VMOVUPS (R10)(CX*4), Y14
+	VMASKMOVPS (SI)(AX*1), Y14, Y1 // x
+	VFMADD213PS Y12, Y13, Y1 // scale·x + shift
+	VMAXPS Y1, Y11, Y2 // clamp
+	VMINPS Y2, Y10, Y2 // clamp
+	VMULPS Y9, Y2, Y3 // x·log2(e)
+	VROUNDPS $8, Y3, Y3 // n
+	VFNMADD231PS Y8, Y3, Y2 // r = x - n·ln 2, high part
+	VFNMADD231PS Y7, Y3, Y2 // low part
+	VMOVAPS constants<>+192(SB), Y4
+	VFMADD231PS Y6, Y2, Y4 // p(r)
+	VFMADD213PS constants<>+224(SB), Y2, Y4
+	VFMADD213PS constants<>+256(SB), Y2, Y4
+	VFMADD213PS constants<>+288(SB), Y2, Y4
+	VFMADD213PS constants<>+320(SB), Y2, Y4
+	VMULPS Y2, Y2, Y5 // r²
+	VADDPS constants<>+352(SB), Y2, Y2 // 1 + r
+	VFMADD231PS Y5, Y4, Y2 // + r²·p
+	VCVTPS2DQ Y3, Y15
+	VPSLLD $23, Y15, Y15
+	VPADDD Y15, Y2, Y4 // ·2^n
+	VMASKMOVPS Y4, Y14, (DI)(AX*1) // y
+	VANDPS Y14, Y4, Y15
+	VADDPS Y15, Y0, Y0 // sum
+end3:
+	VEXTRACTF128 $1, Y0, X15
+	VADDPS X15, X0, X0
+	VPERMILPS $14, X0, X15
+	VADDPS X15, X0, X0
+	VPERMILPS $1, X0, X15
+	VADDPS X15, X0, X0
+	VMOVSS X0, 0(R13)
+	ADDQ yStride+56(FP), DI
+	ADDQ xStride+64(FP), SI
+	ADDQ $4, R12
+	ADDQ $4, R13
+	MOVQ grow+48(FP), R11
+	ADDQ R11, n+32(FP)
+	DECQ count+40(FP)
+	JNZ  rows
+	VZEROUPPER
+	RET
+
+// scaleRows: y = alpha·x
+//
+// func scaleRowsAVX2(y, x, row, out *float32, n, count, grow, yStride, xStride int)
+TEXT ·scaleRowsAVX2(SB), NOSPLIT, $0-72
+	MOVQ y+0(FP), DI
+	MOVQ x+8(FP), SI
+	MOVQ row+16(FP), R12
+	MOVQ out+24(FP), R13
+rows:
+	MOVQ n+32(FP), CX
+	XORQ AX, AX
+	VBROADCASTSS 0(R12), Y13
+	SUBQ $8, CX
+	JLT  done2
+loop1:
+	VMOVUPS (SI)(AX*1), Y0 // x
+	VMULPS Y13, Y0, Y1
+	VMOVUPS Y1, (DI)(AX*1) // y
+	ADDQ $32, AX
+	SUBQ $8, CX
+	JGE  loop1
+done2:
+	ADDQ $8, CX
+	JZ   end3
+	LEAQ masks<>+32(SB), R10 // the lowest CX lanes
+	NEGQ CX
+	VMOVUPS (R10)(CX*4), Y14
+	VMASKMOVPS (SI)(AX*1), Y14, Y0 // x
+	VMULPS Y13, Y0, Y1
+	VMASKMOVPS Y1, Y14, (DI)(AX*1) // y
+end3:
+	ADDQ yStride+56(FP), DI
+	ADDQ xStride+64(FP), SI
+	ADDQ $4, R12
+	ADDQ $0, R13
+	MOVQ grow+48(FP), R11
+	ADDQ R11, n+32(FP)
+	DECQ count+40(FP)
+	JNZ  rows
+	VZEROUPPER
+	RET
+
+// dotRows: Σ a·b
+//
+// func dotRowsAVX2(a, b, row, out *float32, n, count, grow, aStride, bStride int)
+TEXT ·dotRowsAVX2(SB), NOSPLIT, $0-72
+	MOVQ a+0(FP), DI
+	MOVQ b+8(FP), SI
+	MOVQ row+16(FP), R12
+	MOVQ out+24(FP), R13
+rows:
+	MOVQ n+32(FP), CX
+	XORQ AX, AX
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	SUBQ $32, CX
+	JLT  done2
+loop1:
+	VMOVUPS (DI)(AX*1), Y4 // a
+	VMOVUPS (SI)(AX*1), Y5 // b
+	VFMADD231PS Y5, Y4, Y0 // sum
+	VMOVUPS 32(DI)(AX*1), Y4 // a
+	VMOVUPS 32(SI)(AX*1), Y5 // b
+	VFMADD231PS Y5, Y4, Y1 // sum
+	VMOVUPS 64(DI)(AX*1), Y4 // a
+	VMOVUPS 64(SI)(AX*1), Y5 // b
+	VFMADD231PS Y5, Y4, Y2 // sum
+	VMOVUPS 96(DI)(AX*1), Y4 // a
+	VMOVUPS 96(SI)(AX*1), Y5 // b
+	VFMADD231PS Y5, Y4, Y3 // sum
+	ADDQ $128, AX
+	SUBQ $32, CX
+	JGE  loop1
+done2:
+	ADDQ $32, CX
+	SUBQ $8, CX
+	JLT  done4
+loop3:
+	VMOVUPS (DI)(AX*1), Y4 // a
+	VMOVUPS (SI)(AX*1), Y5 // b
+	VFMADD231PS Y5, Y4, Y0 // sum
+	ADDQ $32, AX
+	SUBQ $8, CX
+	JGE  loop3
+done4:
+	ADDQ $8, CX
+	JZ   end5
+	LEAQ masks<>+32(SB), R10 // the lowest CX lanes
+	NEGQ CX
+	VMOVUPS (R10)(CX*4), Y14
+	VMASKMOVPS (DI)(AX*1), Y14, Y4 // a
+	VMASKMOVPS (SI)(AX*1), Y14, Y5 // b
+	VANDPS Y14, Y4, Y15
+	VFMADD231PS Y5, Y15, Y0 // sum
+end5:
+	VADDPS Y1, Y0, Y0
+	VADDPS Y3, Y2, Y2
+	VADDPS Y2, Y0, Y0
+	VEXTRACTF128 $1, Y0, X15
+	VADDPS X15, X0, X0
+	VPERMILPS $14, X0, X15
+	VADDPS X15, X0, X0
+	VPERMILPS $1, X0, X15
+	VADDPS X15, X0, X0
+	VMOVSS X0, 0(R13)
+	ADDQ aStride+56(FP), DI
+	ADDQ bStride+64(FP), SI
+	ADDQ $0, R12
+	ADDQ $4, R13
+	MOVQ grow+48(FP), R11
+	ADDQ R11, n+32(FP)
+	DECQ count+40(FP)
+	JNZ  rows
 	VZEROUPPER
 	RET
 

@@ -50,7 +50,7 @@ func swigluAVX512(y, g_, u *float32, n int)
 func swigluBackwardAVX512(dg, du, y, dy, g_, u *float32, n int)
 
 //go:noescape
-func softmaxBackwardAVX512(dx, p, dp *float32, n int, delta, scale float32)
+func softmaxGradientRowsAVX512(p, d, row, out *float32, n, count, grow, pStride, dStride int, scale float32)
 
 //go:noescape
 func squaresAVX512(x *float32, n int, mean float32) (sum float32)
@@ -70,28 +70,44 @@ func rotateAVX512(a, b, c, s *float32, n, count, stride int)
 //go:noescape
 func adamwAVX512(x, m, v, g_ *float32, n int, rate, decay, beta1, beta2, alpha1, alpha2, c1, c2, eps, factor float32)
 
+//go:noescape
+func largestRowsAVX512(x, row, out *float32, n, count, grow, xStride int)
+
+//go:noescape
+func expRowsAVX512(y, x, row, out *float32, n, count, grow, yStride, xStride int, scale float32)
+
+//go:noescape
+func scaleRowsAVX512(y, x, row, out *float32, n, count, grow, yStride, xStride int)
+
+//go:noescape
+func dotRowsAVX512(a, b, row, out *float32, n, count, grow, aStride, bStride int)
+
 var avx512 = assembly{
-	name:            "avx512",
-	add:             addAVX512,
-	scale:           scaleAVX512,
-	multiply:        multiplyAVX512,
-	dot:             dotAVX512,
-	sum:             sumAVX512,
-	largest:         largestAVX512,
-	exp:             expAVX512,
-	gelu:            geluAVX512,
-	geluBackward:    geluBackwardAVX512,
-	relu:            reluAVX512,
-	reluBackward:    reluBackwardAVX512,
-	softCap:         softCapAVX512,
-	softCapBackward: softCapBackwardAVX512,
-	swiglu:          swigluAVX512,
-	swigluBackward:  swigluBackwardAVX512,
-	softmaxBackward: softmaxBackwardAVX512,
-	squares:         squaresAVX512,
-	norm:            normAVX512,
-	normSums:        normSumsAVX512,
-	normInput:       normInputAVX512,
-	rotate:          rotateAVX512,
-	adamw:           adamwAVX512,
+	name:                "avx512",
+	add:                 addAVX512,
+	scale:               scaleAVX512,
+	multiply:            multiplyAVX512,
+	dot:                 dotAVX512,
+	sum:                 sumAVX512,
+	largest:             largestAVX512,
+	exp:                 expAVX512,
+	gelu:                geluAVX512,
+	geluBackward:        geluBackwardAVX512,
+	relu:                reluAVX512,
+	reluBackward:        reluBackwardAVX512,
+	softCap:             softCapAVX512,
+	softCapBackward:     softCapBackwardAVX512,
+	swiglu:              swigluAVX512,
+	swigluBackward:      swigluBackwardAVX512,
+	softmaxGradientRows: softmaxGradientRowsAVX512,
+	squares:             squaresAVX512,
+	norm:                normAVX512,
+	normSums:            normSumsAVX512,
+	normInput:           normInputAVX512,
+	rotate:              rotateAVX512,
+	adamw:               adamwAVX512,
+	largestRows:         largestRowsAVX512,
+	expRows:             expRowsAVX512,
+	scaleRows:           scaleRowsAVX512,
+	dotRows:             dotRowsAVX512,
 }

@@ -1008,26 +1008,59 @@ end3:
 	VZEROUPPER
 	RET
 
-// softmaxBackward: dx = scale·p·(dp - delta)
+// softmaxGradientRows: p = exp(scale·p + shift), d = scale·p·(d - delta)
 //
-// func softmaxBackwardAVX512(dx, p, dp *float32, n int, delta, scale float32)
-TEXT ·softmaxBackwardAVX512(SB), NOSPLIT, $0-40
-	MOVQ dx+0(FP), DI
-	MOVQ p+8(FP), SI
-	MOVQ dp+16(FP), BX
-	MOVQ n+24(FP), CX
+// func softmaxGradientRowsAVX512(p, d, row, out *float32, n, count, grow, pStride, dStride int, scale float32)
+TEXT ·softmaxGradientRowsAVX512(SB), NOSPLIT, $0-76
+	MOVQ p+0(FP), DI
+	MOVQ d+8(FP), SI
+	MOVQ row+16(FP), R12
+	MOVQ out+24(FP), R13
+	VBROADCASTSS scale+72(FP), Z30
+	VBROADCASTSS constants<>+0(SB), Z27 // -87
+	VBROADCASTSS constants<>+32(SB), Z26 // 88
+	VBROADCASTSS constants<>+64(SB), Z25 // 1.44269504
+	VBROADCASTSS constants<>+96(SB), Z24 // 0.693359375
+	VBROADCASTSS constants<>+128(SB), Z23 // -0.00021219444
+	VBROADCASTSS constants<>+160(SB), Z22 // 0.000198756915
+	VBROADCASTSS constants<>+192(SB), Z21 // 0.00139819995
+	VBROADCASTSS constants<>+224(SB), Z20 // 0.00833345191
+	VBROADCASTSS constants<>+256(SB), Z19 // 0.0416657959
+	VBROADCASTSS constants<>+288(SB), Z18 // 0.166666655
+	VBROADCASTSS constants<>+320(SB), Z17 // 0.500000012
+	VBROADCASTSS constants<>+352(SB), Z16 // 1
+rows:
+	MOVQ n+32(FP), CX
 	XORQ AX, AX
-	VBROADCASTSS delta+32(FP), Z30
-	VBROADCASTSS scale+36(FP), Z29
+	VBROADCASTSS 0(R12), Z29
+	VBROADCASTSS 4(R12), Z28
 	SUBQ $16, CX
 	JLT  done2
 loop1:
-	VMOVUPS (BX)(AX*1), Z0 // dp
-	VSUBPS Z30, Z0, Z1 // dp - delta
-	VMULPS Z29, Z1, Z1 // ·scale
-	VMOVUPS (SI)(AX*1), Z2 // p
-	VMULPS Z2, Z1, Z1 // ·p
-	VMOVUPS Z1, (DI)(AX*1) // dx
+	VMOVUPS (DI)(AX*1), Z0 // p
+	VFMADD213PS Z29, Z30, Z0 // scale·p + shift
+	VMAXPS Z0, Z27, Z1 // clamp
+	VMINPS Z1, Z26, Z1 // clamp
+	VMULPS Z25, Z1, Z2 // x·log2(e)
+	VRNDSCALEPS $8, Z2, Z2 // n
+	VFNMADD231PS Z24, Z2, Z1 // r = x - n·ln 2, high part
+	VFNMADD231PS Z23, Z2, Z1 // low part
+	VMOVAPS Z21, Z3
+	VFMADD231PS Z22, Z1, Z3 // p(r)
+	VFMADD213PS Z20, Z1, Z3
+	VFMADD213PS Z19, Z1, Z3
+	VFMADD213PS Z18, Z1, Z3
+	VFMADD213PS Z17, Z1, Z3
+	VMULPS Z1, Z1, Z4 // r²
+	VADDPS Z16, Z1, Z1 // 1 + r
+	VFMADD231PS Z4, Z3, Z1 // + r²·p
+	VSCALEFPS Z2, Z1, Z3 // ·2^n
+	VMOVUPS Z3, (DI)(AX*1) // p
+	VMOVUPS (SI)(AX*1), Z1 // d
+	VSUBPS Z28, Z1, Z1 // d - delta
+	VMULPS Z30, Z1, Z1 // ·scale
+	VMULPS Z3, Z1, Z1 // ·p
+	VMOVUPS Z1, (SI)(AX*1) // d
 	ADDQ $64, AX
 	SUBQ $16, CX
 	JGE  loop1
@@ -1038,13 +1071,39 @@ done2:
 	SHLL CX, R10
 	DECL R10
 	KMOVW R10, K1
-	VMOVUPS.Z (BX)(AX*1), K1, Z0 // dp
-	VSUBPS Z30, Z0, Z1 // dp - delta
-	VMULPS Z29, Z1, Z1 // ·scale
-	VMOVUPS.Z (SI)(AX*1), K1, Z2 // p
-	VMULPS Z2, Z1, Z1 // ·p
-	VMOVUPS Z1, K1, (DI)(AX*1) // dx
+	VMOVUPS.Z (DI)(AX*1), K1, Z0 // p
+	VFMADD213PS Z29, Z30, Z0 // scale·p + shift
+	VMAXPS Z0, Z27, Z1 // clamp
+	VMINPS Z1, Z26, Z1 // clamp
+	VMULPS Z25, Z1, Z2 // x·log2(e)
+	VRNDSCALEPS $8, Z2, Z2 // n
+	VFNMADD231PS Z24, Z2, Z1 // r = x - n·ln 2, high part
+	VFNMADD231PS Z23, Z2, Z1 // low part
+	VMOVAPS Z21, Z3
+	VFMADD231PS Z22, Z1, Z3 // p(r)
+	VFMADD213PS Z20, Z1, Z3
+	VFMADD213PS Z19, Z1, Z3
+	VFMADD213PS Z18, Z1, Z3
+	VFMADD213PS Z17, Z1, Z3
+	VMULPS Z1, Z1, Z4 // r²
+	VADDPS Z16, Z1, Z1 // 1 + r
+	VFMADD231PS Z4, Z3, Z1 // + r²·p
+	VSCALEFPS Z2, Z1, Z3 // ·2^n
+	VMOVUPS Z3, K1, (DI)(AX*1) // p
+	VMOVUPS.Z (SI)(AX*1), K1, Z1 // d
+	VSUBPS Z28, Z1, Z1 // d - delta
+	VMULPS Z30, Z1, Z1 // ·scale
+	VMULPS Z3, Z1, Z1 // ·p
+	VMOVUPS Z1, K1, (SI)(AX*1) // d
 end3:
+	ADDQ pStride+56(FP), DI
+	ADDQ dStride+64(FP), SI
+	ADDQ $8, R12
+	ADDQ $0, R13
+	MOVQ grow+48(FP), R11
+	ADDQ R11, n+32(FP)
+	DECQ count+40(FP)
+	JNZ  rows
 	VZEROUPPER
 	RET
 
@@ -1453,6 +1512,297 @@ done2:
 	VFNMADD231PS Z21, Z1, Z2 // x
 	VMOVUPS Z2, K1, (DI)(AX*1) // x
 end3:
+	VZEROUPPER
+	RET
+
+// largestRows: the largest x; n > 0
+//
+// func largestRowsAVX512(x, row, out *float32, n, count, grow, xStride int)
+TEXT ·largestRowsAVX512(SB), NOSPLIT, $0-56
+	MOVQ x+0(FP), DI
+	MOVQ row+8(FP), R12
+	MOVQ out+16(FP), R13
+rows:
+	MOVQ n+24(FP), CX
+	XORQ AX, AX
+	VBROADCASTSS (DI), Z0
+	VBROADCASTSS (DI), Z1
+	VBROADCASTSS (DI), Z2
+	VBROADCASTSS (DI), Z3
+	SUBQ $64, CX
+	JLT  done2
+loop1:
+	VMOVUPS (DI)(AX*1), Z4 // x
+	VMAXPS Z4, Z0, Z0 // most
+	VMOVUPS 64(DI)(AX*1), Z4 // x
+	VMAXPS Z4, Z1, Z1 // most
+	VMOVUPS 128(DI)(AX*1), Z4 // x
+	VMAXPS Z4, Z2, Z2 // most
+	VMOVUPS 192(DI)(AX*1), Z4 // x
+	VMAXPS Z4, Z3, Z3 // most
+	ADDQ $256, AX
+	SUBQ $64, CX
+	JGE  loop1
+done2:
+	ADDQ $64, CX
+	SUBQ $16, CX
+	JLT  done4
+loop3:
+	VMOVUPS (DI)(AX*1), Z4 // x
+	VMAXPS Z4, Z0, Z0 // most
+	ADDQ $64, AX
+	SUBQ $16, CX
+	JGE  loop3
+done4:
+	ADDQ $16, CX
+	JZ   end5
+	MOVL $1, R10 // the lowest CX lanes
+	SHLL CX, R10
+	DECL R10
+	KMOVW R10, K1
+	VMOVUPS.Z (DI)(AX*1), K1, Z4 // x
+	VMAXPS Z4, Z0, K1, Z0 // most
+end5:
+	VMAXPS Z1, Z0, Z0
+	VMAXPS Z3, Z2, Z2
+	VMAXPS Z2, Z0, Z0
+	VEXTRACTF64X4 $1, Z0, Y31
+	VMAXPS Y31, Y0, Y0
+	VEXTRACTF32X4 $1, Y0, X31
+	VMAXPS X31, X0, X0
+	VPERMILPS $14, X0, X31
+	VMAXPS X31, X0, X0
+	VPERMILPS $1, X0, X31
+	VMAXPS X31, X0, X0
+	VMOVSS X0, 0(R13)
+	ADDQ xStride+48(FP), DI
+	ADDQ $0, R12
+	ADDQ $4, R13
+	MOVQ grow+40(FP), R11
+	ADDQ R11, n+24(FP)
+	DECQ count+32(FP)
+	JNZ  rows
+	VZEROUPPER
+	RET
+
+// expRows: y = exp(scale·x + shift), Σ y
+//
+// func expRowsAVX512(y, x, row, out *float32, n, count, grow, yStride, xStride int, scale float32)
+TEXT ·expRowsAVX512(SB), NOSPLIT, $0-76
+	MOVQ y+0(FP), DI
+	MOVQ x+8(FP), SI
+	MOVQ row+16(FP), R12
+	MOVQ out+24(FP), R13
+	VBROADCASTSS scale+72(FP), Z30
+	VBROADCASTSS constants<>+0(SB), Z28 // -87
+	VBROADCASTSS constants<>+32(SB), Z27 // 88
+	VBROADCASTSS constants<>+64(SB), Z26 // 1.44269504
+	VBROADCASTSS constants<>+96(SB), Z25 // 0.693359375
+	VBROADCASTSS constants<>+128(SB), Z24 // -0.00021219444
+	VBROADCASTSS constants<>+160(SB), Z23 // 0.000198756915
+	VBROADCASTSS constants<>+192(SB), Z22 // 0.00139819995
+	VBROADCASTSS constants<>+224(SB), Z21 // 0.00833345191
+	VBROADCASTSS constants<>+256(SB), Z20 // 0.0416657959
+	VBROADCASTSS constants<>+288(SB), Z19 // 0.166666655
+	VBROADCASTSS constants<>+320(SB), Z18 // 0.500000012
+	VBROADCASTSS constants<>+352(SB), Z17 // 1
+rows:
+	MOVQ n+32(FP), CX
+	XORQ AX, AX
+	VBROADCASTSS 0(R12), Z29
+	VPXORD Z0, Z0, Z0
+	SUBQ $16, CX
+	JLT  done2
+loop1:
+	VMOVUPS (SI)(AX*1), Z1 // x
+	VFMADD213PS Z29, Z30, Z1 // scale·x + shift
+	VMAXPS Z1, Z28, Z2 // clamp
+	VMINPS Z2, Z27, Z2 // clamp
+	VMULPS Z26, Z2, Z3 // x·log2(e)
+	VRNDSCALEPS $8, Z3, Z3 // n
+	VFNMADD231PS Z25, Z3, Z2 // r = x - n·ln 2, high part
+	VFNMADD231PS Z24, Z3, Z2 // low part
+	VMOVAPS Z22, Z4
+	VFMADD231PS Z23, Z2, Z4 // p(r)
+	VFMADD213PS Z21, Z2, Z4
+	VFMADD213PS Z20, Z2, Z4
+	VFMADD213PS Z19, Z2, Z4
+	VFMADD213PS Z18, Z2, Z4
+	VMULPS Z2, Z2, Z5 // r²
+	VADDPS Z17, Z2, Z2 // 1 + r
+	VFMADD231PS Z5, Z4, Z2 // + r²·p
+	VSCALEFPS Z3, Z2, Z4 // ·2^n
+	VMOVUPS Z4, (DI)(AX*1) // y
+	VADDPS Z4, Z0, Z0 // sum
+	ADDQ $64, AX
+	SUBQ $16, CX
+	JGE  loop1
+done2:
+	ADDQ $16, CX
+	JZ   end3
+	MOVL $1, R10 // the lowest CX lanes
+	SHLL CX, R10
+	DECL R10
+	KMOVW R10, K1
+	VMOVUPS.Z (SI)(AX*1), K1, Z1 // x
+	VFMADD213PS Z29, Z30, Z1 // scale·x + shift
+	VMAXPS Z1, Z28, Z2 // clamp
+	VMINPS Z2, Z27, Z2 // clamp
+	VMULPS Z26, Z2, Z3 // x·log2(e)
+	VRNDSCALEPS $8, Z3, Z3 // n
+	VFNMADD231PS Z25, Z3, Z2 // r = x - n·ln 2, high part
+	VFNMADD231PS Z24, Z3, Z2 // low part
+	VMOVAPS Z22, Z4
+	VFMADD231PS Z23, Z2, Z4 // p(r)
+	VFMADD213PS Z21, Z2, Z4
+	VFMADD213PS Z20, Z2, Z4
+	VFMADD213PS Z19, Z2, Z4
+	VFMADD213PS Z18, Z2, Z4
+	VMULPS Z2, Z2, Z5 // r²
+	VADDPS Z17, Z2, Z2 // 1 + r
+	VFMADD231PS Z5, Z4, Z2 // + r²·p
+	VSCALEFPS Z3, Z2, Z4 // ·2^n
+	VMOVUPS Z4, K1, (DI)(AX*1) // y
+	VADDPS Z4, Z0, K1, Z0 // sum
+end3:
+	VEXTRACTF64X4 $1, Z0, Y31
+	VADDPS Y31, Y0, Y0
+	VEXTRACTF32X4 $1, Y0, X31
+	VADDPS X31, X0, X0
+	VPERMILPS $14, X0, X31
+	VADDPS X31, X0, X0
+	VPERMILPS $1, X0, X31
+	VADDPS X31, X0, X0
+	VMOVSS X0, 0(R13)
+	ADDQ yStride+56(FP), DI
+	ADDQ xStride+64(FP), SI
+	ADDQ $4, R12
+	ADDQ $4, R13
+	MOVQ grow+48(FP), R11
+	ADDQ R11, n+32(FP)
+	DECQ count+40(FP)
+	JNZ  rows
+	VZEROUPPER
+	RET
+
+// scaleRows: y = alpha·x
+//
+// func scaleRowsAVX512(y, x, row, out *float32, n, count, grow, yStride, xStride int)
+TEXT ·scaleRowsAVX512(SB), NOSPLIT, $0-72
+	MOVQ y+0(FP), DI
+	MOVQ x+8(FP), SI
+	MOVQ row+16(FP), R12
+	MOVQ out+24(FP), R13
+rows:
+	MOVQ n+32(FP), CX
+	XORQ AX, AX
+	VBROADCASTSS 0(R12), Z30
+	SUBQ $16, CX
+	JLT  done2
+loop1:
+	VMOVUPS (SI)(AX*1), Z0 // x
+	VMULPS Z30, Z0, Z1
+	VMOVUPS Z1, (DI)(AX*1) // y
+	ADDQ $64, AX
+	SUBQ $16, CX
+	JGE  loop1
+done2:
+	ADDQ $16, CX
+	JZ   end3
+	MOVL $1, R10 // the lowest CX lanes
+	SHLL CX, R10
+	DECL R10
+	KMOVW R10, K1
+	VMOVUPS.Z (SI)(AX*1), K1, Z0 // x
+	VMULPS Z30, Z0, Z1
+	VMOVUPS Z1, K1, (DI)(AX*1) // y
+end3:
+	ADDQ yStride+56(FP), DI
+	ADDQ xStride+64(FP), SI
+	ADDQ $4, R12
+	ADDQ $0, R13
+	MOVQ grow+48(FP), R11
+	ADDQ R11, n+32(FP)
+	DECQ count+40(FP)
+	JNZ  rows
+	VZEROUPPER
+	RET
+
+// dotRows: Σ a·b
+//
+// func dotRowsAVX512(a, b, row, out *float32, n, count, grow, aStride, bStride int)
+TEXT ·dotRowsAVX512(SB), NOSPLIT, $0-72
+	MOVQ a+0(FP), DI
+	MOVQ b+8(FP), SI
+	MOVQ row+16(FP), R12
+	MOVQ out+24(FP), R13
+rows:
+	MOVQ n+32(FP), CX
+	XORQ AX, AX
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	SUBQ $64, CX
+	JLT  done2
+loop1:
+	VMOVUPS (DI)(AX*1), Z4 // a
+	VMOVUPS (SI)(AX*1), Z5 // b
+	VFMADD231PS Z5, Z4, Z0 // sum
+	VMOVUPS 64(DI)(AX*1), Z4 // a
+	VMOVUPS 64(SI)(AX*1), Z5 // b
+	VFMADD231PS Z5, Z4, Z1 // sum
+	VMOVUPS 128(DI)(AX*1), Z4 // a
+	VMOVUPS 128(SI)(AX*1), Z5 // b
+	VFMADD231PS Z5, Z4, Z2 // sum
+	VMOVUPS 192(DI)(AX*1), Z4 // a
+	VMOVUPS 192(SI)(AX*1), Z5 // b
+	VFMADD231PS Z5, Z4, Z3 // sum
+	ADDQ $256, AX
+	SUBQ $64, CX
+	JGE  loop1
+done2:
+	ADDQ $64, CX
+	SUBQ $16, CX
+	JLT  done4
+loop3:
+	VMOVUPS (DI)(AX*1), Z4 // a
+	VMOVUPS (SI)(AX*1), Z5 // b
+	VFMADD231PS Z5, Z4, Z0 // sum
+	ADDQ $64, AX
+	SUBQ $16, CX
+	JGE  loop3
+done4:
+	ADDQ $16, CX
+	JZ   end5
+	MOVL $1, R10 // the lowest CX lanes
+	SHLL CX, R10
+	DECL R10
+	KMOVW R10, K1
+	VMOVUPS.Z (DI)(AX*1), K1, Z4 // a
+	VMOVUPS.Z (SI)(AX*1), K1, Z5 // b
+	VFMADD231PS Z5, Z4, K1, Z0 // sum
+end5:
+	VADDPS Z1, Z0, Z0
+	VADDPS Z3, Z2, Z2
+	VADDPS Z2, Z0, Z0
+	VEXTRACTF64X4 $1, Z0, Y31
+	VADDPS Y31, Y0, Y0
+	VEXTRACTF32X4 $1, Y0, X31
+	VADDPS X31, X0, X0
+	VPERMILPS $14, X0, X31
+	VADDPS X31, X0, X0
+	VPERMILPS $1, X0, X31
+	VADDPS X31, X0, X0
+	VMOVSS X0, 0(R13)
+	ADDQ aStride+56(FP), DI
+	ADDQ bStride+64(FP), SI
+	ADDQ $0, R12
+	ADDQ $4, R13
+	MOVQ grow+48(FP), R11
+	ADDQ R11, n+32(FP)
+	DECQ count+40(FP)
+	JNZ  rows
 	VZEROUPPER
 	RET
 

@@ -50,7 +50,7 @@ func swigluNEON(y, g_, u *float32, n int)
 func swigluBackwardNEON(dg, du, y, dy, g_, u *float32, n int)
 
 //go:noescape
-func softmaxBackwardNEON(dx, p, dp *float32, n int, delta, scale float32)
+func softmaxGradientRowsNEON(p, d, row, out *float32, n, count, grow, pStride, dStride int, scale float32)
 
 //go:noescape
 func squaresNEON(x *float32, n int, mean float32) (sum float32)
@@ -70,28 +70,44 @@ func rotateNEON(a, b, c, s *float32, n, count, stride int)
 //go:noescape
 func adamwNEON(x, m, v, g_ *float32, n int, rate, decay, beta1, beta2, alpha1, alpha2, c1, c2, eps, factor float32)
 
+//go:noescape
+func largestRowsNEON(x, row, out *float32, n, count, grow, xStride int)
+
+//go:noescape
+func expRowsNEON(y, x, row, out *float32, n, count, grow, yStride, xStride int, scale float32)
+
+//go:noescape
+func scaleRowsNEON(y, x, row, out *float32, n, count, grow, yStride, xStride int)
+
+//go:noescape
+func dotRowsNEON(a, b, row, out *float32, n, count, grow, aStride, bStride int)
+
 var neon = assembly{
-	name:            "neon",
-	add:             addNEON,
-	scale:           scaleNEON,
-	multiply:        multiplyNEON,
-	dot:             dotNEON,
-	sum:             sumNEON,
-	largest:         largestNEON,
-	exp:             expNEON,
-	gelu:            geluNEON,
-	geluBackward:    geluBackwardNEON,
-	relu:            reluNEON,
-	reluBackward:    reluBackwardNEON,
-	softCap:         softCapNEON,
-	softCapBackward: softCapBackwardNEON,
-	swiglu:          swigluNEON,
-	swigluBackward:  swigluBackwardNEON,
-	softmaxBackward: softmaxBackwardNEON,
-	squares:         squaresNEON,
-	norm:            normNEON,
-	normSums:        normSumsNEON,
-	normInput:       normInputNEON,
-	rotate:          rotateNEON,
-	adamw:           adamwNEON,
+	name:                "neon",
+	add:                 addNEON,
+	scale:               scaleNEON,
+	multiply:            multiplyNEON,
+	dot:                 dotNEON,
+	sum:                 sumNEON,
+	largest:             largestNEON,
+	exp:                 expNEON,
+	gelu:                geluNEON,
+	geluBackward:        geluBackwardNEON,
+	relu:                reluNEON,
+	reluBackward:        reluBackwardNEON,
+	softCap:             softCapNEON,
+	softCapBackward:     softCapBackwardNEON,
+	swiglu:              swigluNEON,
+	swigluBackward:      swigluBackwardNEON,
+	softmaxGradientRows: softmaxGradientRowsNEON,
+	squares:             squaresNEON,
+	norm:                normNEON,
+	normSums:            normSumsNEON,
+	normInput:           normInputNEON,
+	rotate:              rotateNEON,
+	adamw:               adamwNEON,
+	largestRows:         largestRowsNEON,
+	expRows:             expRowsNEON,
+	scaleRows:           scaleRowsNEON,
+	dotRows:             dotRowsNEON,
 }

@@ -141,11 +141,6 @@ func operations() []operation {
 				s := sigmoid(g)
 				return []float64{dy * u * (s + g*s*(1-s)), dy * g * s, g * s * u}
 			})},
-		{"softmax backward", 3, 1, func(k *vector.Kernels, x [][]float32) []float32 {
-			k.SoftmaxBackward(x[0], x[1], x[2], 0.5, 2)
-			return nil
-		},
-			each(func(x []float64) []float64 { return []float64{2 * x[1] * (x[2] - 0.5)} })},
 		{"norm", 4, 1, func(k *vector.Kernels, x [][]float32) []float32 { k.Norm(x[0], x[1], x[2], x[3], 0.5, 2); return nil },
 			each(func(x []float64) []float64 { return []float64{(x[1]-0.5)*2*x[2] + x[3]} })},
 		{"norm without bias", 3, 1, func(k *vector.Kernels, x [][]float32) []float32 { k.Norm(x[0], x[1], x[2], nil, 0.5, 2); return nil },
@@ -498,10 +493,6 @@ func TestInPlace(t *testing.T) {
 			k.SoftCapBackward(c, c, b, 2)
 			same("soft cap backward", c, apart)
 			c = clone()
-			k.SoftmaxBackward(apart, b, a, 0.5, 2)
-			k.SoftmaxBackward(c, b, c, 0.5, 2)
-			same("softmax backward", c, apart)
-			c = clone()
 			k.Norm(apart, a, b, b, 0.5, 2)
 			k.Norm(c, c, b, b, 0.5, 2)
 			same("norm", c, apart)
@@ -544,6 +535,78 @@ func TestRotateManyPairs(t *testing.T) {
 				if k.Rotate(x, x[n:], c, s, count, stride); !slices.Equal(x, want) {
 					t.Errorf("%s: %d pairs of %d are not what each alone is", k.Name, count, n)
 				}
+			}
+		}
+	}
+}
+
+// TestRows: what a kernel does with many rows is what one call for each would do, and what lies between them stays. Rows end at
+// a page that can't be touched.
+func TestRows(t *testing.T) {
+	rng := rand.New(rand.NewPCG(5, 5))
+	for _, k := range vector.All() {
+		for n := 1; n <= 40; n += 3 {
+			for count := 1; count <= 5; count++ {
+				tri := vector.Triangle{N: n, Grow: count % 3}
+				longest := n + (count-1)*tri.Grow
+				stride := longest + 1 + count%2
+				row := func(x []float32, i int) []float32 { return x[i*stride:][:n+i*tri.Grow] }
+				matrix := func() []float32 {
+					x := cliff.Floats(t, (count-1)*stride+longest)
+					for i := range x {
+						x[i] = float32(rng.NormFloat64())
+					}
+					return x
+				}
+				values := func(perRow int) []float32 {
+					x := cliff.Floats(t, count*perRow)
+					for i := range x {
+						x[i] = float32(rng.NormFloat64())
+					}
+					return x
+				}
+				same := func(name string, got, want []float32) {
+					t.Helper()
+					if !slices.Equal(got, want) {
+						t.Fatalf("%s: %s of %d rows, %+v: %v, want %v", k.Name, name, count, tri, got, want)
+					}
+				}
+				x, y, results, want := matrix(), matrix(), values(1), make([]float32, count)
+				for i := range want {
+					want[i] = k.Max(row(x, i))
+				}
+				k.MaxRows(results, x, stride, tri)
+				same("largest", results, want)
+				for i := range want {
+					want[i] = k.Dot(row(x, i)[:n], y[i*(stride-1):][:n])
+				}
+				k.DotRows(results, x, y, stride, stride-1, n)
+				same("dot", results, want)
+				alone, shifts := slices.Clone(x), values(1)
+				for i := range want {
+					want[i] = k.Exp(row(alone, i), row(alone, i), 0.5, -shifts[i])
+				}
+				k.ExpRows(results, x, shifts, stride, 0.5, tri)
+				same("sums of exp", results, want)
+				same("exp", x, alone)
+				for i := range want {
+					k.Scale(row(alone, i)[:n], row(alone, i)[:n], shifts[i])
+				}
+				k.ScaleRows(x, shifts, stride, n)
+				same("scale", x, alone)
+				p, d, both := slices.Clone(x), slices.Clone(y), values(2)
+				k.SoftmaxBackwardRows(x, y, stride, both, 0.5, tri)
+				for i := range count {
+					for j := range n + i*tri.Grow {
+						at := i*stride + j
+						e := math.Exp(0.5*float64(p[at]) + float64(both[2*i]))
+						close(t, k.Name+" exp before the gradient of softmax", x[at], e, 1)
+						close(t, k.Name+" gradient of softmax", y[at], 0.5*e*(float64(d[at])-float64(both[2*i+1])), 1)
+						p[at], d[at] = x[at], y[at]
+					}
+				}
+				same("exp before the gradient of softmax, between the rows", x, p)
+				same("gradient of softmax, between the rows", y, d)
 			}
 		}
 	}

@@ -52,9 +52,38 @@ func (a *amd64) begin(k *kernel) {
 	for i, s := range k.slices {
 		a.line("MOVQ %s+%d(FP), %s", parameter(s), i*8, pointers[i])
 	}
+	if k.rows != nil {
+		a.line("MOVQ row+%d(FP), R12", len(k.slices)*8)
+		a.line("MOVQ out+%d(FP), R13", len(k.slices)*8+8)
+		return
+	}
 	a.line("MOVQ n+%d(FP), CX", len(k.slices)*8)
 	a.line("XORQ AX, AX")
 }
+
+func (a *amd64) beginRows(k *kernel) {
+	fmt.Fprintf(a, "rows:\n")
+	a.line("MOVQ n+%d(FP), CX", k.nOffset())
+	a.line("XORQ AX, AX")
+}
+
+func (a *amd64) endRows(k *kernel) {
+	for i, s := range k.slices {
+		a.line("ADDQ %s+%d(FP), %s", stride(s), k.countOffset()+16+8*i, pointers[i])
+	}
+	a.line("ADDQ $%d, R12", 4*len(k.rows))
+	a.line("ADDQ $%d, R13", 4*len(k.results))
+	a.line("MOVQ grow+%d(FP), R11", k.countOffset()+8)
+	a.line("ADDQ R11, n+%d(FP)", k.nOffset())
+	a.line("DECQ count+%d(FP)", k.countOffset())
+	a.line("JNZ  rows")
+}
+
+func (a *amd64) rowScalar(reg, index int) {
+	a.line("VBROADCASTSS %d(R12), %s", 4*index, a.reg(reg))
+}
+
+func (a *amd64) rowResult(reg, index int) { a.line("VMOVSS X%d, %d(R13)", reg, 4*index) }
 
 func (a *amd64) beginRepeat(k *kernel) {
 	a.line("MOVQ count+%d(FP), R11", k.countOffset())

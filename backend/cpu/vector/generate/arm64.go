@@ -39,9 +39,46 @@ func (a *arm64) begin(k *kernel) {
 			a.line("MOVD R%d, R%d", i, 10+i)
 		}
 	}
-	a.line("MOVD n+%d(FP), R8", len(k.slices)*8)
+	if k.rows != nil {
+		a.line("MOVD row+%d(FP), R19", len(k.slices)*8)
+		a.line("MOVD out+%d(FP), R20", len(k.slices)*8+8)
+	} else {
+		a.line("MOVD n+%d(FP), R8", len(k.slices)*8)
+	}
 	a.line("MOVD $constants<>(SB), R9")
 }
+
+func (a *arm64) beginRows(k *kernel) {
+	fmt.Fprintf(a, "rows:\n")
+	a.line("MOVD n+%d(FP), R8", k.nOffset())
+	a.line("LSL  $2, R8, R21")
+}
+
+// endRows takes back what the loops have moved the slices on by.
+func (a *arm64) endRows(k *kernel) {
+	for i, s := range k.slices {
+		a.line("SUB  R21, R%d", i)
+		a.line("MOVD %s+%d(FP), R22", stride(s), k.countOffset()+16+8*i)
+		a.line("ADD  R22, R%d", i)
+	}
+	a.line("ADD  $%d, R19", 4*len(k.rows))
+	a.line("ADD  $%d, R20", 4*len(k.results))
+	a.line("MOVD grow+%d(FP), R22", k.countOffset()+8)
+	a.line("LSR  $2, R21, R23")
+	a.line("ADD  R22, R23")
+	a.line("MOVD R23, n+%d(FP)", k.nOffset())
+	a.line("MOVD count+%d(FP), R22", k.countOffset())
+	a.line("SUBS $1, R22")
+	a.line("MOVD R22, count+%d(FP)", k.countOffset())
+	a.line("BNE  rows")
+}
+
+func (a *arm64) rowScalar(reg, index int) {
+	a.line("FMOVS %d(R19), F%d", 4*index, reg)
+	a.line("VDUP %[1]s.S[0], %[1]s.S4", a.reg(reg))
+}
+
+func (a *arm64) rowResult(reg, index int) { a.line("FMOVS F%d, %d(R20)", reg, 4*index) }
 
 func (a *arm64) beginRepeat(k *kernel) {
 	a.line("MOVD count+%d(FP), R19", k.countOffset())

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 )
 
@@ -33,6 +34,10 @@ type emitter interface {
 	beginRepeat(k *kernel)                   // what is done count times
 	endRepeat(k *kernel)
 	endTail()
+	beginRows(k *kernel) // the first of a kernel's rows
+	endRows(k *kernel)
+	rowScalar(reg, index int)
+	rowResult(reg, index int)
 	instruction(in instruction, r func(value) operand, to int, u int)
 	reduce(reg int, max bool)     // to the lowest lane
 	merge(to, from int, max bool) // of two accumulators
@@ -158,8 +163,16 @@ func function(w *writer, k *kernel, table *constants) {
 	e := w.m.emitter(w)
 	e.begin(k)
 	for _, c := range b.constants {
-		if o := places[c.v]; o.reg >= 0 {
+		if o := places[c.v]; o.reg >= 0 && (c.scalar == "" || !slices.Contains(k.rows, c.scalar)) {
 			e.constant(o.reg, c, o.index)
+		}
+	}
+	if k.rows != nil {
+		e.beginRows(k)
+		for _, c := range b.constants {
+			if i := slices.Index(k.rows, c.scalar); c.scalar != "" && i >= 0 {
+				e.rowScalar(places[c.v].reg, i)
+			}
 		}
 	}
 	for i, a := range b.accumulators {
@@ -200,7 +213,14 @@ func function(w *writer, k *kernel, table *constants) {
 			}
 		}
 		e.reduce(i*unroll, a.max)
-		e.result(i*unroll, k.results[i], k.resultOffset(i))
+		if k.rows != nil {
+			e.rowResult(i*unroll, i)
+		} else {
+			e.result(i*unroll, k.results[i], k.resultOffset(i))
+		}
+	}
+	if k.rows != nil {
+		e.endRows(k)
 	}
 	e.end()
 }
@@ -320,7 +340,16 @@ func (k *kernel) signature(m machine) string {
 	for _, s := range k.slices {
 		ps = append(ps, parameter(s))
 	}
+	if k.rows != nil {
+		ps = append(ps, "row", "out")
+	}
 	s := k.function(m) + "(" + strings.Join(ps, ", ") + " *float32, n"
+	if k.rows != nil {
+		s += ", count, grow"
+		for _, x := range k.slices {
+			s += ", " + stride(x)
+		}
+	}
 	if k.repeat != nil {
 		s += ", count, stride"
 	}
@@ -329,18 +358,32 @@ func (k *kernel) signature(m machine) string {
 		s += ", " + strings.Join(k.scalars, ", ") + " float32"
 	}
 	s += ")"
-	if len(k.results) > 0 {
+	if len(k.results) > 0 && k.rows == nil {
 		s += " (" + strings.Join(k.results, ", ") + " float32)"
 	}
 	return s
 }
 
-// countOffset is the place of count, which stride follows.
-func (k *kernel) countOffset() int { return len(k.slices)*8 + 8 }
+// stride is the argument with the bytes from a row of a slice to the next.
+func stride(slice string) string { return strings.TrimSuffix(slice, "?") + "Stride" }
+
+// nOffset is the place of the number of elements.
+func (k *kernel) nOffset() int {
+	if k.rows != nil {
+		return len(k.slices)*8 + 16 // behind the values of the rows and the results
+	}
+	return len(k.slices) * 8
+}
+
+// countOffset is the place of count, which stride follows, or grow and the strides of all slices.
+func (k *kernel) countOffset() int { return k.nOffset() + 8 }
 
 func (k *kernel) scalarOffset(i int) int {
-	if k.repeat != nil {
+	switch {
+	case k.repeat != nil:
 		return k.countOffset() + 16 + 4*i
+	case k.rows != nil:
+		return k.countOffset() + 16 + 8*len(k.slices) + 4*i
 	}
 	return k.countOffset() + 4*i
 }
@@ -348,7 +391,7 @@ func (k *kernel) scalarOffset(i int) int {
 func (k *kernel) resultOffset(i int) int { return (k.scalarOffset(len(k.scalars))+7)/8*8 + 4*i }
 
 func (k *kernel) size() int {
-	if len(k.results) == 0 {
+	if len(k.results) == 0 || k.rows != nil {
 		return k.scalarOffset(len(k.scalars))
 	}
 	return k.resultOffset(len(k.results))

@@ -1,6 +1,9 @@
 package main
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // kernel is a loop over vectors of elements of some slices.
 type kernel struct {
@@ -10,6 +13,7 @@ type kernel struct {
 	scalars []string // float32 arguments, broadcast to a vector each
 	results []string // accumulators, summed over their lanes; empty if there is none
 	repeat  []string // slices that advance by a stride when the whole is done count times; the others start again
+	rows    []string // not nil: all is done for each of count rows; these scalars, and the results, are values of a row
 	unroll  int      // vectors in an iteration of the loop, each with its own accumulators; at least 1
 	body    func(b *body)
 }
@@ -35,6 +39,27 @@ type body struct {
 	accumulators []accumulator
 	byFloat      map[float64]value
 	byScalar     map[string]value
+}
+
+// perRow is the kernel with a name for count rows of each slice, which lie a stride of their own apart. A row has grow more
+// elements than the one before. Some scalars are values of a row, in one array of all rows; so are the results.
+func perRow(name string, scalars ...string) kernel {
+	for _, k := range kernels {
+		if k.name != name {
+			continue
+		}
+		k.name += "Rows"
+		k.rows = append([]string{}, scalars...)
+		all := k.scalars
+		k.scalars = nil
+		for _, s := range all {
+			if !slices.Contains(scalars, s) {
+				k.scalars = append(k.scalars, s)
+			}
+		}
+		return k
+	}
+	panic("no kernel " + name)
 }
 
 type constant struct {

@@ -37,6 +37,10 @@ func (b *body) sigmoid(x value) value {
 	return b.inverse(b.add(b.exp(b.mul(x, b.number(-1), "-x")), b.number(1), ""), "s")
 }
 
+func init() {
+	kernels = append(kernels, perRow("largest"), perRow("exp", "shift"), perRow("scale", "alpha"), perRow("dot"))
+}
+
 var kernels = []kernel{
 	{
 		name: "add", formula: "y = alpha·a + beta·b", slices: []string{"y", "a", "b"}, scalars: []string{"alpha", "beta"},
@@ -151,10 +155,13 @@ var kernels = []kernel{
 		},
 	},
 	{
-		name: "softmaxBackward", formula: "dx = scale·p·(dp - delta)", slices: []string{"dx", "p", "dp"}, scalars: []string{"delta", "scale"},
+		name: "softmaxGradientRows", formula: "p = exp(scale·p + shift), d = scale·p·(d - delta)", slices: []string{"p", "d"}, scalars: []string{"scale"},
+		rows: []string{"shift", "delta"},
 		body: func(b *body) {
-			t := b.mul(b.sub(b.load("dp"), b.scalar("delta"), "dp - delta"), b.scalar("scale"), "·scale")
-			b.store("dx", b.mul(t, b.load("p"), "·p"))
+			p := b.exp(b.fma(b.load("p"), b.scalar("scale"), b.scalar("shift"), "scale·p + shift"))
+			b.store("p", p)
+			t := b.mul(b.sub(b.load("d"), b.scalar("delta"), "d - delta"), b.scalar("scale"), "·scale")
+			b.store("d", b.mul(t, p, "·p"))
 		},
 	},
 	{
