@@ -156,23 +156,44 @@ func (kn *Kernel) Mul(s *Scratch, m int, a []float32, lda int, p Packed, c []flo
 func (kn *Kernel) MulTN(s *Scratch, m, n, k int, a []float32, lda int, b []float32, ldb int, c []float32, ldc int, accumulate bool) {
 	rows, np := kn.cut(m), (n+kn.nr-1)/kn.nr
 	blocks, size := kn.blocks(k)
-	ap, bp := grow(&s.a, m*size), grow(&s.b, np*kn.nr*size)
+	bp := grow(&s.b, np*kn.nr*size)
 	for kb := range blocks {
 		k0 := kb * size
 		kk := min(size, k-k0)
-		kn.packRows(ap, a[k0*lda:], lda, kk, size, rows)
+		left := leftBlock{a[k0*lda:], 1, lda}
+		if lda > inPlace {
+			left = leftBlock{grow(&s.a, m*size), size, 0}
+			kn.packRows(left.data, a[k0*lda:], lda, kk, size, rows)
+		}
 		kn.packPanels(bp, b[k0*ldb:], ldb, kk, n, size)
-		kn.mulPacked(s, rows, ap, bp, n, kk, size, c, ldc, accumulate || kb > 0)
+		kn.mulBlock(s, rows, left, bp, n, kk, size, c, ldc, accumulate || kb > 0)
 	}
 }
 
-// mulPacked is C (+)= Aᵀ·B for one block of kk rows of both, which packRows and packPanels packed.
-func (kn *Kernel) mulPacked(s *Scratch, rows cut, ap, bp []float32, n, kk, size int, c []float32, ldc int, accumulate bool) {
+// inPlace is the longest row of A, in floats, with which MulTN reads A where it is. Packing reads each row once, and makes a tile's
+// part of them contiguous; without it, a tile takes a line of the cache from each row, which as long as rows are short costs less.
+const inPlace = 512
+
+// leftBlock is a block of the left operand of MulTN: column i begins at i·step, and its next element is ld behind it, or, if ld is 0,
+// as far as its tile is high.
+type leftBlock struct {
+	data     []float32
+	step, ld int
+}
+
+// mulBlock is C (+)= Aᵀ·B for one block of kk rows of both, B as packPanels packs it.
+func (kn *Kernel) mulBlock(s *Scratch, rows cut, a leftBlock, bp []float32, n, kk, size int, c []float32, ldc int, accumulate bool) {
 	nr := kn.nr
 	for p := 0; p*nr < n; p++ {
 		for q := range rows.count {
 			i, h := rows.at(q)
-			kn.tile(s, kk, &ap[i*size], 4, h*4, bp[p*nr*size:], c[i*ldc+p*nr:], ldc, h, min(nr, n-p*nr), accumulate)
+			ld := a.ld
+			if ld == 0 {
+				ld = h
+			}
+			at := i * a.step
+			_ = a.data[at+(kk-1)*ld+h-1]
+			kn.tile(s, kk, &a.data[at], 4, ld*4, bp[p*nr*size:], c[i*ldc+p*nr:], ldc, h, min(nr, n-p*nr), accumulate)
 		}
 	}
 }
@@ -205,7 +226,7 @@ func (kn *Kernel) PackT(memory []float32, k, m int, a []float32, lda int) Packed
 // MulPackedTN is MulTN with both operands packed.
 func (kn *Kernel) MulPackedTN(s *Scratch, a PackedT, b Packed, c []float32, ldc int, accumulate bool) {
 	for kb := range a.blocks {
-		kn.mulPacked(s, a.rows, a.data[kb*a.size*a.m:], b.data[kb*b.panels*b.size*kn.nr:], b.n, min(a.size, a.k-kb*a.size), a.size,
+		kn.mulBlock(s, a.rows, leftBlock{a.data[kb*a.size*a.m:], a.size, 0}, b.data[kb*b.panels*b.size*kn.nr:], b.n, min(a.size, a.k-kb*a.size), a.size,
 			c, ldc, accumulate || kb > 0)
 	}
 }

@@ -92,7 +92,7 @@ func TestMul(t *testing.T) {
 			if m*n*k > 2_000_000 {
 				continue
 			}
-			for _, form := range []string{"NN", "NT", "TN"} {
+			for _, form := range []string{"NN", "NT", "TN", "TN of long rows", "TN packed"} {
 				for _, accumulate := range []bool{false, true} {
 					label := fmt.Sprintf("%s %s m=%d n=%d k=%d accumulate=%v", kernel.Name, form, m, n, k, accumulate)
 					c := newMatrix(t, rng, m, n)
@@ -101,10 +101,20 @@ func TestMul(t *testing.T) {
 						old = append(old, c.x...)
 					}
 					var s gemm.Scratch
-					if form == "TN" {
-						a, b := newMatrix(t, rng, k, m), newMatrix(t, rng, k, n)
-						kernel.MulTN(&s, m, n, k, a.x, a.step, b.x, b.step, c.x, c.step, accumulate)
-						c.product(t, label, old, k, func(i, p int) float64 { return a.at(p, i) }, b.at)
+					if form[0] == 'T' {
+						before := 0 // columns of A before those that count
+						if form == "TN of long rows" {
+							before = 600
+						}
+						a, b := newMatrix(t, rng, k, before+m), newMatrix(t, rng, k, n)
+						if form == "TN packed" {
+							left := kernel.PackT(cliff.Floats(t, kernel.PackedTLen(k, m)), k, m, a.x, a.step)
+							right := kernel.Pack(cliff.Floats(t, kernel.PackedLen(k, n)), false, k, n, b.x, b.step)
+							kernel.MulPackedTN(&s, left, right, c.x, c.step, accumulate)
+						} else {
+							kernel.MulTN(&s, m, n, k, a.x[before:], a.step, b.x, b.step, c.x, c.step, accumulate)
+						}
+						c.product(t, label, old, k, func(i, p int) float64 { return a.at(p, before+i) }, b.at)
 						continue
 					}
 					a, b := newMatrix(t, rng, m, k), newMatrix(t, rng, k, n)
