@@ -50,6 +50,9 @@ func swigluAVX2(y, g_, u *float32, n int)
 func swigluBackwardAVX2(dg, du, y, dy, g_, u *float32, n int)
 
 //go:noescape
+func softmaxBackwardAVX2(dx, p, dp *float32, n int, delta, scale float32)
+
+//go:noescape
 func softmaxGradientRowsAVX2(p, d, row, out *float32, n, count, grow, pStride, dStride int, scale float32)
 
 //go:noescape
@@ -99,6 +102,7 @@ var avx2 = assembly{
 	softCapBackward:     softCapBackwardAVX2,
 	swiglu:              swigluAVX2,
 	swigluBackward:      swigluBackwardAVX2,
+	softmaxBackward:     softmaxBackwardAVX2,
 	softmaxGradientRows: softmaxGradientRowsAVX2,
 	squares:             squaresAVX2,
 	norm:                normAVX2,

@@ -50,6 +50,9 @@ func swigluAVX512(y, g_, u *float32, n int)
 func swigluBackwardAVX512(dg, du, y, dy, g_, u *float32, n int)
 
 //go:noescape
+func softmaxBackwardAVX512(dx, p, dp *float32, n int, delta, scale float32)
+
+//go:noescape
 func softmaxGradientRowsAVX512(p, d, row, out *float32, n, count, grow, pStride, dStride int, scale float32)
 
 //go:noescape
@@ -99,6 +102,7 @@ var avx512 = assembly{
 	softCapBackward:     softCapBackwardAVX512,
 	swiglu:              swigluAVX512,
 	swigluBackward:      swigluBackwardAVX512,
+	softmaxBackward:     softmaxBackwardAVX512,
 	softmaxGradientRows: softmaxGradientRowsAVX512,
 	squares:             squaresAVX512,
 	norm:                normAVX512,

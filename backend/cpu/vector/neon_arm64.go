@@ -50,6 +50,9 @@ func swigluNEON(y, g_, u *float32, n int)
 func swigluBackwardNEON(dg, du, y, dy, g_, u *float32, n int)
 
 //go:noescape
+func softmaxBackwardNEON(dx, p, dp *float32, n int, delta, scale float32)
+
+//go:noescape
 func softmaxGradientRowsNEON(p, d, row, out *float32, n, count, grow, pStride, dStride int, scale float32)
 
 //go:noescape
@@ -99,6 +102,7 @@ var neon = assembly{
 	softCapBackward:     softCapBackwardNEON,
 	swiglu:              swigluNEON,
 	swigluBackward:      swigluBackwardNEON,
+	softmaxBackward:     softmaxBackwardNEON,
 	softmaxGradientRows: softmaxGradientRowsNEON,
 	squares:             squaresNEON,
 	norm:                normNEON,
