@@ -92,8 +92,11 @@ func (m *Meter) take(d time.Duration) float64 {
 	return p
 }
 
-// usual is the upper quartile of the peaks.
+// usual is the upper quartile of the peaks, 0 before the first.
 func (m *Meter) usual() float64 {
+	if len(m.peaks) == 0 {
+		return 0
+	}
 	sorted := slices.Sorted(slices.Values(m.peaks))
 	return sorted[(3*len(sorted)+3)/4-1]
 }

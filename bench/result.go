@@ -31,6 +31,7 @@ type Result struct {
 	Matmuls    []Matmuls    `json:"matmuls,omitempty"`
 	Operations []Operations `json:"operations,omitempty"`
 	Steps      []Step       `json:"steps,omitempty"`
+	Cores      []Cores      `json:"cores,omitempty"`
 	Resident   int64        `json:"peak_resident_bytes"` // of the process that measured, all configurations together
 }
 
@@ -132,7 +133,8 @@ func reason(err error) error {
 // fault says what no measurement gives, or nothing.
 func (r *Result) fault() string {
 	positive := func(x float64) bool { return x > 0 && x <= math.MaxFloat64 }
-	if !positive(r.Peak) || r.Workers < 1 {
+	measured := len(r.Counts()) > 0
+	if measured && !positive(r.Peak) || r.Workers < 1 {
 		return fmt.Sprintf("a usual peak of %g with %d workers", r.Peak, r.Workers)
 	}
 	rounds := func(name string, rs Rounds) string {

@@ -192,7 +192,7 @@ func TestAnyNumberOfWorkersGivesTheSameBits(t *testing.T) {
 	forEachCase(t, func(t *testing.T, c reference.Case) {
 		arena := reference.Arena(newModel(t, c), 13)
 		one := bits(t, c, 1, arena)
-		for _, workers := range []int{2, 3, 8} {
+		for _, workers := range []int{2, 3, 8, 40} {
 			if !slices.Equal(bits(t, c, workers, arena), one) {
 				t.Errorf("%d workers give other bits than one", workers)
 			}

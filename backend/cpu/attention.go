@@ -41,23 +41,28 @@ func cut(scratch *[]float32, n int) []float32 {
 	return s
 }
 
+// headParts is a kernel over the heads of sequences that begin length rows apart. Heads that share keys and values are one part, in
+// their order, because their gradients are added up.
+func headParts(rows, length int, lay graph.HeadLayout, f func(w *worker, seq, head int)) kernel {
+	return kernel{parts: rows / length * lay.KVHeads, run: func(w *worker, part int) {
+		for h := range lay.Shared() {
+			f(w, part/lay.KVHeads*length, part%lay.KVHeads*lay.Shared()+h)
+		}
+	}}
+}
+
 func (l *lowering) attention(o *graph.Attention) kernel {
 	qkv, out, logSum := l.matrix(o.QKV), l.matrix(o.Out), l.matrix(o.LogSum)
 	c, lay := l.p.c, o.Layout()
 	t := c.tiling(lay.Width, o.Length, o.Length)
-	return once(func(w *worker) {
-		xs, ys, ls := qkv.at(w), out.at(w), logSum.at(w)
-		for seq := 0; seq < qkv.rows; seq += t.length {
-			for h := range o.Heads {
-				x, kv := xs[seq*qkv.stride:], lay.KVColumn(h)
-				head := forwardHead{q: x[h*t.width:], k: x[lay.Keys()+kv:], v: x[lay.Values()+kv:], ld: qkv.stride, ldK: qkv.stride, ldV: qkv.stride,
-					scale: o.Factor(), out: ys[seq*out.stride+h*t.width:], ldOut: out.stride}
-				if ls != nil {
-					head.logSum, head.heads = ls[seq*o.Heads+h:], o.Heads
-				}
-				c.attendHead(w, t, &head)
-			}
+	return headParts(qkv.rows, o.Length, lay, func(w *worker, seq, h int) {
+		x, ls, kv := qkv.at(w)[seq*qkv.stride:], logSum.at(w), lay.KVColumn(h)
+		head := forwardHead{q: x[h*t.width:], k: x[lay.Keys()+kv:], v: x[lay.Values()+kv:], ld: qkv.stride, ldK: qkv.stride, ldV: qkv.stride,
+			scale: o.Factor(), out: out.at(w)[seq*out.stride+h*t.width:], ldOut: out.stride}
+		if ls != nil {
+			head.logSum, head.heads = ls[seq*o.Heads+h:], o.Heads
 		}
+		c.attendHead(w, t, &head)
 	}).needs(c.attentionScratch(t))
 }
 
@@ -127,19 +132,14 @@ func (l *lowering) attentionBackward(o *graph.AttentionBackward) kernel {
 	qkv, out, logSum, dout, dqkv := l.matrix(o.QKV), l.matrix(o.Out), l.matrix(o.LogSum), l.matrix(o.DOut), l.matrix(o.DQKV)
 	c, lay := l.p.c, o.Layout()
 	t := c.tiling(lay.Width, o.Length, o.Length)
-	return once(func(w *worker) {
-		xs, ys, ls, dys, dxs := qkv.at(w), out.at(w), logSum.at(w), dout.at(w), dqkv.at(w)
-		for seq := 0; seq < qkv.rows; seq += t.length {
-			for h := range o.Heads {
-				x, dx, kv := xs[seq*qkv.stride:], dxs[seq*dqkv.stride:], lay.KVColumn(h)
-				c.attendHeadBackward(w, t, &backwardHead{
-					forwardHead: forwardHead{q: x[h*t.width:], k: x[lay.Keys()+kv:], v: x[lay.Values()+kv:], ld: qkv.stride, scale: o.Factor(),
-						out: ys[seq*out.stride+h*t.width:], ldOut: out.stride, logSum: ls[seq*o.Heads+h:], heads: o.Heads},
-					dq: dx[h*t.width:], dk: dx[lay.Keys()+kv:], dv: dx[lay.Values()+kv:], ldGrad: dqkv.stride, adds: h%lay.Shared() != 0,
-					dout: dys[seq*dout.stride+h*t.width:], ldDout: dout.stride,
-				})
-			}
-		}
+	return headParts(qkv.rows, o.Length, lay, func(w *worker, seq, h int) {
+		x, dx, kv := qkv.at(w)[seq*qkv.stride:], dqkv.at(w)[seq*dqkv.stride:], lay.KVColumn(h)
+		c.attendHeadBackward(w, t, &backwardHead{
+			forwardHead: forwardHead{q: x[h*t.width:], k: x[lay.Keys()+kv:], v: x[lay.Values()+kv:], ld: qkv.stride, scale: o.Factor(),
+				out: out.at(w)[seq*out.stride+h*t.width:], ldOut: out.stride, logSum: logSum.at(w)[seq*o.Heads+h:], heads: o.Heads},
+			dq: dx[h*t.width:], dk: dx[lay.Keys()+kv:], dv: dx[lay.Values()+kv:], ldGrad: dqkv.stride, adds: h%lay.Shared() != 0,
+			dout: dout.at(w)[seq*dout.stride+h*t.width:], ldDout: dout.stride,
+		})
 	}).needs(c.attentionScratch(t))
 }
 

@@ -208,35 +208,42 @@ func (r *recording) step() backend.Args {
 	return backend.Args{Scalars: []float32{1 / float32(len(r.inputs[1])), 1e-2, 0.9}, Inputs: r.inputs}
 }
 
-// TestSameBits runs a program of many groups with different numbers of workers: the same data gives the same bits.
+// TestSameBits runs programs of many groups and of one with different numbers of workers, most of which have no core here and many of
+// which help others: the same data gives the same bits.
 func TestSameBits(t *testing.T) {
 	for _, k := range gemm.Kernels() {
-		var want []float32
-		for _, workers := range []int{1, 2, 3, 8} {
-			r := everything(t, newCPU(t, cpu.Options{Kernels: k.Name, Workers: workers}), 2, 21)
-			p := r.compile()
-			got := make([]float32, r.ResultLen())
-			for range 3 {
-				if err := p.Run(r.step()); err != nil {
-					t.Fatal(err)
-				}
-				if err := p.Results(got); err != nil {
-					t.Fatal(err)
-				}
+		for _, groups := range []int{1, 21} {
+			testSameBits(t, k, groups)
+		}
+	}
+}
+
+func testSameBits(t *testing.T, k *gemm.Kernel, groups int) {
+	var want []float32
+	for _, workers := range []int{1, 2, 3, 8, 16, 64} {
+		r := everything(t, newCPU(t, cpu.Options{Kernels: k.Name, Workers: workers}), 2, groups)
+		p := r.compile()
+		got := make([]float32, r.ResultLen())
+		for range 3 {
+			if err := p.Run(r.step()); err != nil {
+				t.Fatal(err)
 			}
-			for _, b := range r.buffers {
-				values := make([]float32, b.Len())
-				if err := b.Read(0, values); err != nil {
-					t.Fatal(err)
-				}
-				got = append(got, values...)
+			if err := p.Results(got); err != nil {
+				t.Fatal(err)
 			}
-			if want == nil {
-				want = got
+		}
+		for _, b := range r.buffers {
+			values := make([]float32, b.Len())
+			if err := b.Read(0, values); err != nil {
+				t.Fatal(err)
 			}
-			if !slices.Equal(got, want) {
-				t.Errorf("%s: %d workers and 1 differ", k.Name, workers)
-			}
+			got = append(got, values...)
+		}
+		if want == nil {
+			want = got
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: %d workers and 1 differ over %d groups", k.Name, workers, groups)
 		}
 	}
 }

@@ -2,6 +2,7 @@ package cpu
 
 import (
 	"fmt"
+	"runtime"
 	"time"
 
 	"coil/backend"
@@ -16,7 +17,7 @@ type layout struct {
 	accumulators          int // floats in a replica
 	replicas              int
 	tables                map[turnKey]*turnTable
-	all, update           need // of the operations of both parts; of the update alone, which workers without a replica also run
+	all, shared, update   need // of all operations; of those that workers without a replica help with or run; of the update alone
 }
 
 // need is the memory that operations take of a worker.
@@ -43,8 +44,8 @@ func (n *need) give(w *worker) {
 	}
 }
 
-// layout places everything and lowers every operation to a function over slices.
-func (c *CPU) layout(r *graph.Recorder) (*layout, error) {
+// layout places everything and lowers every operation to a function over slices, for a number of workers.
+func (c *CPU) layout(r *graph.Recorder, workers int) (*layout, error) {
 	if err := r.Err(); err != nil {
 		return nil, err
 	}
@@ -84,19 +85,30 @@ func (c *CPU) layout(r *graph.Recorder) (*layout, error) {
 			}
 		}
 	}
-	if err := l.lower(); err != nil {
-		return nil, err
-	}
+	lw := lowering{p: p, packs: map[packKey]*packedWeight{}, tables: l.tables}
+	p.scatter = lw.findScatter()
 	l.replicas = min(r.Groups(), maxReplicas)
 	replica := int64(l.accumulators-p.scatter.floats()) * 4
 	for l.replicas > 2 && int64(l.replicas)*replica > replicaMemory {
 		l.replicas /= 2
 	}
-	workers := int64(min(c.info.Workers, l.replicas))
+	lw.team = (workers + l.replicas - 1) / l.replicas
+	if err := l.lower(&lw); err != nil {
+		return nil, err
+	}
+	parts := 1
+	for _, k := range p.group {
+		parts = max(parts, k.parts)
+	}
+	p.leaders = min(workers, l.replicas)
+	p.crew = min(workers, l.replicas*parts)
+	p.crowded = workers > runtime.GOMAXPROCS(0)
 	p.memory.Accumulators = int64(l.replicas)*replica + int64(p.scatter.floats())*4
-	p.memory.Activations = workers*int64(l.groupArena)*4 + int64(l.stepArena)*4
+	p.memory.Activations = int64(p.leaders)*int64(l.groupArena)*4 + int64(l.stepArena)*4
 	p.memory.Workspace += p.scatter.bytes(r)
-	p.memory.Workspace += (workers*int64(l.all.len()) + (int64(c.info.Workers)-workers)*int64(l.update.len())) * 4
+	for i := range workers {
+		p.memory.Workspace += int64(l.need(i).len()) * 4
+	}
 	for key := range l.tables {
 		p.memory.Workspace += int64(key.len()) * 4
 	}
@@ -106,11 +118,20 @@ func (c *CPU) layout(r *graph.Recorder) (*layout, error) {
 	return l, nil
 }
 
+// need is the memory that operations take of a worker.
+func (l *layout) need(worker int) *need {
+	switch {
+	case worker < l.leaders:
+		return &l.all
+	case worker < l.crew:
+		return &l.shared
+	}
+	return &l.update
+}
+
 // lower lowers both parts.
-func (l *layout) lower() error {
+func (l *layout) lower(lw *lowering) error {
 	p := l.program
-	lw := lowering{p: p, packs: map[packKey]*packedWeight{}, tables: l.tables}
-	p.scatter = lw.findScatter()
 	add := func(i int, op graph.Op) (k kernel, err error) {
 		if h := p.heads.of(i); h == nil || lw.inUpdate {
 			k, err = lw.lower(op)
@@ -120,6 +141,9 @@ func (l *layout) lower() error {
 		l.all.add(k)
 		if lw.inUpdate {
 			l.update.add(k)
+		}
+		if lw.inUpdate || k.parts > 1 {
+			l.shared.add(k)
 		}
 		return k, err
 	}
@@ -146,7 +170,7 @@ func (l *layout) lower() error {
 
 // Plan returns the memory that Compile would take.
 func (c *CPU) Plan(r *graph.Recorder) (backend.Memory, error) {
-	l, err := c.layout(r)
+	l, err := c.layout(r, c.info.Workers)
 	if err != nil {
 		return backend.Memory{}, err
 	}
@@ -155,7 +179,7 @@ func (c *CPU) Plan(r *graph.Recorder) (backend.Memory, error) {
 
 // Compile lowers the recording and takes its memory.
 func (c *CPU) Compile(r *graph.Recorder) (backend.Program, error) {
-	l, err := c.layout(r)
+	l, err := c.layout(r, c.info.Workers)
 	if err != nil {
 		return nil, err
 	}
@@ -180,13 +204,14 @@ func (c *CPU) Compile(r *graph.Recorder) (backend.Program, error) {
 		p.replicas = append(p.replicas, gemm.Aligned(size))
 	}
 	p.scatter.allocate(r)
+	p.lanes = make([]lane, l.replicas)
 	step := gemm.Aligned(l.stepArena)
 	for i := range c.info.Workers {
-		w, need := &worker{step: step}, &l.update
-		if i < max(1, l.replicas) {
-			w.arena, need = gemm.Aligned(l.groupArena), &l.all
+		w := &worker{step: step}
+		if i < p.leaders {
+			w.own = gemm.Aligned(l.groupArena)
 		}
-		need.give(w)
+		l.need(i).give(w)
 		p.workers = append(p.workers, w)
 	}
 	for _, w := range p.packed {
@@ -197,7 +222,7 @@ func (c *CPU) Compile(r *graph.Recorder) (backend.Program, error) {
 	}
 	p.workers[0].position.Store(-1)
 	p.updateTimes = make([]time.Duration, len(p.step))
-	p.replicaRunner, p.reducePart, p.packPart = p.runReplica, p.reduce, p.pack
+	p.bodyRunner, p.reducePart, p.packPart = p.runBody, p.reduce, p.pack
 	p.scatterPart = p.addRows
 	return p, nil
 }

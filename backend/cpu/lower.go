@@ -12,6 +12,7 @@ type lowering struct {
 	packs    map[packKey]*packedWeight
 	tables   map[turnKey]*turnTable
 	inUpdate bool
+	team     int // workers to a lane
 
 	touched []span // what operations so far have written of a replica
 	written []span // what a first operation writes over, so that it need not be zero before
@@ -210,6 +211,16 @@ func (x *index) start(w *worker, sequence int) int {
 		return 0
 	}
 	return int(x.at(w)[sequence])
+}
+
+// rowParts is a kernel over n rows, in parts of whole rows. One worker to a lane takes the given number of rows at a time; several have two parts
+// each.
+func (l *lowering) rowParts(n, rows int, f func(w *worker, lo, hi int)) kernel {
+	parts := (n + rows - 1) / rows
+	if l.team > 1 {
+		parts = min(n, max(parts, 2*l.team))
+	}
+	return kernel{parts: parts, run: func(w *worker, part int) { f(w, n*part/parts, n*(part+1)/parts) }}
 }
 
 // once is a kernel of one part.

@@ -15,29 +15,13 @@ func (l *lowering) matmul(o *graph.Matmul) kernel {
 		return l.spreadMatmul(o)
 	}
 	if o.TransA {
-		over, sums, v := l.writesFirst(o), l.matrix(o.Sums), l.p.c.vec
-		return once(func(w *worker) {
-			p, ld := c.at(w), c.stride
-			if apart {
-				p, ld = w.scratch, n
-			}
-			g.MulTN(&w.gemm, m, n, k, a.at(w), a.stride, b.at(w), b.stride, p, ld, o.Accumulate && !(over && w.first))
-			if epilogue != nil {
-				epilogue(w, 0, m, p, ld)
-			}
-			if sums.exists() {
-				bs, ys := b.at(w), sums.row(sums.at(w), 0)
-				for i := range k {
-					v.Add(ys, ys, b.row(bs, i), 1, 1)
-				}
-			}
-		}).needs(scratch, g.NeedTN(m, n, k))
+		return l.weightGradient(o, epilogue, scratch)
 	}
-	// rows multiplies some rows at a time and runs the epilogue on them while they are in the cache.
-	rows := func(w *worker, b gemm.Packed, scratch []float32) {
+	// rows multiplies some rows and runs the epilogue on them while they are in the cache.
+	rows := func(w *worker, b gemm.Packed, scratch []float32, lo, end int) {
 		as, cs, step := a.at(w), c.at(w), g.Rows()
-		for i := 0; i < m; i += step {
-			hi := min(m, i+step)
+		for i := lo; i < end; i += step {
+			hi := min(end, i+step)
 			p, ld := cs[i*c.stride:], c.stride
 			if apart {
 				p, ld = scratch, n
@@ -55,13 +39,69 @@ func (l *lowering) matmul(o *graph.Matmul) kernel {
 			l.packs[key] = pw
 			l.p.packed = append(l.p.packed, pw)
 		}
-		return once(func(w *worker) { rows(w, pw.data, w.scratch) }).needs(scratch, g.NeedMul())
+		return l.rowParts(m, g.Rows(), func(w *worker, lo, hi int) { rows(w, pw.data, w.scratch, lo, hi) }).needs(scratch, g.NeedMul())
 	}
 	return once(func(w *worker) { // B changes within the step: it is packed when it is used
 		scratch := w.scratch
 		memory := cut(&scratch, g.PackedLen(k, n))
-		rows(w, g.Pack(memory, o.TransB, k, n, b.at(w), b.stride), scratch)
+		rows(w, g.Pack(memory, o.TransB, k, n, b.at(w), b.stride), scratch, 0, m)
 	}).needs(scratch, g.NeedMul())
+}
+
+// weightGradient is C (+)= Aᵀ·B. Several workers to a lane share the rows or columns of C, whichever there are more of, and one
+// adds up B's columns.
+func (l *lowering) weightGradient(o *graph.Matmul, epilogue func(w *worker, lo, hi int, product []float32, ld int), scratch int) kernel {
+	a, b, c, sums := l.matrix(o.A), l.matrix(o.B), l.matrix(o.C), l.matrix(o.Sums)
+	m, n, k := o.Shape()
+	g, v, apart, over := l.p.c.gemm, l.p.c.vec, productApart(o), l.writesFirst(o)
+	addUp := func(w *worker) {
+		bs, ys := b.at(w), sums.row(sums.at(w), 0)
+		for i := range k {
+			v.Add(ys, ys, b.row(bs, i), 1, 1)
+		}
+	}
+	unit, extent := 2*g.PanelWidth(), n
+	if m > n {
+		unit, extent = 4*g.TileRows(), m
+	}
+	units := extent / unit
+	if parts := min(2*l.team, units); l.team > 1 && parts > 1 && epilogue == nil && !apart {
+		at := func(part int) int { // whole units, and the last takes what is left
+			if part == parts {
+				return extent
+			}
+			return units * part / parts * unit
+		}
+		all := parts
+		if sums.exists() {
+			all++
+		}
+		return kernel{parts: all, run: func(w *worker, part int) {
+			if part == parts {
+				addUp(w)
+				return
+			}
+			lo, hi, add := at(part), at(part+1), o.Accumulate && !(over && w.first)
+			if m > n {
+				g.MulTN(&w.gemm, hi-lo, n, k, a.at(w)[lo:], a.stride, b.at(w), b.stride, c.at(w)[lo*c.stride:], c.stride, add)
+			} else {
+				g.MulTN(&w.gemm, m, hi-lo, k, a.at(w), a.stride, b.at(w)[lo:], b.stride, c.at(w)[lo:], c.stride, add)
+			}
+		}}.needs(scratch, g.NeedTN(m, n, k))
+	}
+	return once(func(w *worker) {
+		p, ld := c.at(w), c.stride
+		if apart {
+			p, ld = w.scratch, n
+		}
+		g.MulTN(&w.gemm, m, n, k, a.at(w), a.stride, b.at(w), b.stride, p, ld, o.Accumulate && !(over && w.first))
+		if epilogue != nil {
+			epilogue(w, 0, m, p, ld)
+		}
+		if sums.exists() {
+			addUp(w)
+		}
+	}).needs(scratch, g.NeedTN(m, n, k))
 }
 
 // updateColumns is about how many columns of C a part of a product in the update makes.
@@ -185,9 +225,9 @@ func (l *lowering) activate(o *graph.Activate) kernel {
 func (l *lowering) activateBackward(o *graph.ActivateBackward) kernel {
 	x, dy, dx, y := l.matrix(o.X), l.matrix(o.DY), l.matrix(o.DX), l.matrix(o.Y)
 	v := l.p.c.vec
-	return once(func(w *worker) {
+	return l.rowParts(x.rows, x.rows, func(w *worker, lo, hi int) {
 		xs, dys, dxs, ys := x.at(w), dy.at(w), dx.at(w), y.at(w)
-		for i := range x.rows {
+		for i := lo; i < hi; i++ {
 			xr, dyr, dxr := x.row(xs, i), dy.row(dys, i), dx.row(dxs, i)
 			yr := w.scratch[:min(len(w.scratch), x.cols)]
 			if y.exists() {
@@ -209,9 +249,9 @@ func (l *lowering) activateBackward(o *graph.ActivateBackward) kernel {
 func (l *lowering) swiglu(o *graph.SwiGLU) kernel {
 	x, y := l.matrix(o.X), l.matrix(o.Y)
 	v := l.p.c.vec
-	return once(func(w *worker) {
+	return l.rowParts(y.rows, y.rows, func(w *worker, lo, hi int) {
 		xs, ys := x.at(w), y.at(w)
-		for i := range y.rows {
+		for i := lo; i < hi; i++ {
 			r := x.row(xs, i)
 			v.SwiGLU(y.row(ys, i), r[:y.cols], r[y.cols:])
 		}
@@ -221,9 +261,9 @@ func (l *lowering) swiglu(o *graph.SwiGLU) kernel {
 func (l *lowering) swigluBackward(o *graph.SwiGLUBackward) kernel {
 	x, dy, dx, y := l.matrix(o.X), l.matrix(o.DY), l.matrix(o.DX), l.matrix(o.Y)
 	v, f := l.p.c.vec, o.DY.Cols
-	return once(func(w *worker) {
+	return l.rowParts(dy.rows, dy.rows, func(w *worker, lo, hi int) {
 		xs, dys, dxs, ys := x.at(w), dy.at(w), dx.at(w), y.at(w)
-		for i := range dy.rows {
+		for i := lo; i < hi; i++ {
 			yr := w.scratch[:min(len(w.scratch), f)]
 			if y.exists() {
 				yr = y.row(ys, i)

@@ -10,7 +10,7 @@ import (
 	"coil/graph"
 )
 
-// maxReplicas is how many copies of the accumulators there are at most, and with it how many workers can run groups at
+// maxReplicas is how many copies of the accumulators there are at most, and with it how many groups run at
 // the same time. Programs whose copies would take more than replicaMemory bytes have fewer.
 const (
 	maxReplicas   = 8
@@ -29,6 +29,7 @@ type program struct {
 	workers  []*worker
 	replicas [][]float32 // copies of the accumulators; all but the first begin behind what scatter fills
 	scatter  *scatter    // nil: every gradient is added up in replicas
+	lanes    []lane      // by replica
 	zeroed   []span      // the parts of a replica that must be zero before its first group
 	floats   [][]float32 // what has memory of its own, by storage
 	ints     [][]int32   // inputs, by storage
@@ -43,12 +44,17 @@ type program struct {
 	updateTimes       []time.Duration // of each operation of the update
 	stepCalls         int
 
-	replicaRunner, reducePart, packPart, scatterPart func(worker, part int) // made once, so that a step allocates nothing
-	stepPart                                         []func(worker, part int)
+	leaders    int          // workers that run groups
+	crew       int          // workers that run the body: leaders and helpers
+	crowded    bool         // there are more workers than processors: who has no work must not keep one busy
+	next, left atomic.Int32 // the replica to run next, and how many are not done
+
+	bodyRunner, reducePart, packPart, scatterPart func(worker, part int) // made once, so that a step allocates nothing
+	stepPart                                      []func(worker, part int)
 }
 
-// kernel is a lowered operation. In the body one worker runs all parts in turn; in the update they are spread
-// over the workers, and end, if any, follows.
+// kernel is a lowered operation. Its parts write to different places: any workers may run them at the same time. In the body a
+// group's leader and who helps it run them, in the update all workers, and end, if any, follows.
 type kernel struct {
 	parts int
 	run   func(w *worker, part int)
@@ -66,7 +72,8 @@ func (k kernel) needs(scratch int, matmul gemm.Need) kernel {
 
 // worker is what one goroutine works with.
 type worker struct {
-	arena   []float32 // temporaries of the body
+	own     []float32 // memory for the temporaries of the body, if it leads lanes
+	arena   []float32 // temporaries of the body: its own, or those of the leader that it helps
 	step    []float32 // temporaries of the update, which all workers share
 	replica []float32 // in the update, the first
 	skipped int       // floats of the accumulators before the replica begins
@@ -135,7 +142,9 @@ func (p *program) Run(s backend.Args) error {
 	begin := time.Now()
 	pool.run(len(p.packed), p.packPart)
 	p.packTime += time.Since(begin)
-	pool.run(len(p.replicas), p.replicaRunner)
+	p.next.Store(0)
+	p.left.Store(int32(len(p.lanes)))
+	pool.run(p.crew, p.bodyRunner)
 	for _, w := range p.workers {
 		if err == nil {
 			err = w.err
@@ -219,10 +228,11 @@ func (p *program) pack(_, part int) {
 	w.data = p.c.gemm.Pack(w.memory, w.trans, w.k, w.n, p.floats[w.view.Storage-1][w.view.Offset:], w.view.Stride)
 }
 
-// runReplica runs all groups of one runReplica, in their order.
-func (p *program) runReplica(worker, replica int) {
-	w := p.workers[worker]
-	w.replica, w.skipped = p.replicas[replica], 0
+// runReplica runs all groups of one replica, in their order.
+func (p *program) runReplica(w *worker, replica int) {
+	l := &p.lanes[replica]
+	l.leader = w
+	w.arena, w.replica, w.skipped = w.own, p.replicas[replica], 0
 	if replica > 0 {
 		w.skipped = p.scatter.floats()
 	}
@@ -239,8 +249,12 @@ func (p *program) runReplica(worker, replica int) {
 		for i := range p.group {
 			w.position.Store(int32(i))
 			k := &p.group[i]
-			for part := range k.parts {
-				k.run(w, part)
+			if k.parts > 1 && k.parts <= mostParts && p.crew > 1 {
+				p.runParts(l, i)
+			} else {
+				for part := range k.parts {
+					k.run(w, part)
+				}
 			}
 			if k.end != nil {
 				k.end(w)

@@ -20,7 +20,7 @@ import (
 )
 
 // benchParts are what coil bench can measure.
-var benchParts = []string{"machine", "matmul", "operations", "steps"}
+var benchParts = []string{"machine", "matmul", "operations", "steps", "cores"}
 
 func newBench() *cobra.Command {
 	var rounds, workers int
@@ -42,7 +42,7 @@ func newBench() *cobra.Command {
   coil bench --compare old.json,new.json   compare two results`,
 		Long: "Measures the peak of multiply-adds and the memory's bandwidth; matmuls of the model's sizes in the layouts of the " +
 			"forward pass (NN), the input's gradient (NT) and the weight's (TN); every operation of a training step, among them " +
-			"the optimizer's; and whole steps. All are measured in turn, round after round, each between two measurements of the peak, and reported as shares of " +
+			"the optimizer's; and whole steps. Counts how the work of a step spreads over up to 64 cores, which need not be there. All but that are measured in turn, round after round, each between two measurements of the peak, and reported as shares of " +
 			"the mean of these two.\n\n" +
 			fmt.Sprintf("A round is discarded if one of its peaks is below %.0f %% of the upper quartile of all peaks of the run, because others used the cores; more rounds replace it, up to %d times as many as --rounds. ",
 				100*bench.Quiet, bench.MoreRounds) +
@@ -225,6 +225,15 @@ func measure(progress io.Writer, m *bench.Meter, subjects []*bench.Subject, r *b
 			r.Operations = append(r.Operations, x)
 		}
 	}
+	if wanted("cores") {
+		for _, s := range subjects {
+			x, err := bench.CoresOf(s)
+			if err != nil {
+				return err
+			}
+			r.Cores = append(r.Cores, x)
+		}
+	}
 	m.Finish(r)
 	return nil
 }
@@ -310,6 +319,14 @@ func printMeasurements(w io.Writer, r *bench.Result) {
 			fmt.Fprintf(w, "peak resident memory of this process: %s\n", format.Bytes(r.Resident))
 		}
 	}
+	for _, x := range r.Cores {
+		rows := [][]string{{x.Name, "lanes", "workers a lane", "shared work", "barriers", "balance", "speed-up", "memory"}}
+		for _, c := range x.Counts {
+			rows = append(rows, []string{format.Plural(c.Workers, "worker"), fmt.Sprint(c.Lanes), fmt.Sprint(c.Team), format.Percent(c.Shared, 0), fmt.Sprint(c.Barriers),
+				format.Percent(c.Balance, 0), format.Fixed(c.Balance*float64(c.Workers), 1), format.Bytes(c.Memory)})
+		}
+		fmt.Fprintf(w, "\nCores that a training step could use, counted, not measured (%s of sequences)\n%s", format.Plural(x.Groups, "group"), table(rows))
+	}
 	printNoise(w, r)
 }
 
@@ -323,6 +340,9 @@ func printNoise(w io.Writer, r *bench.Result) {
 		if c.Quiet < bench.FewestRounds {
 			few = append(few, fmt.Sprintf("  %s: %d of %d", c.Name, c.Quiet, c.Quiet+c.Discarded))
 		}
+	}
+	if all == 0 {
+		return
 	}
 	fmt.Fprintf(w, "\n%d of %s discarded, in which the peak fell below %.0f %% of its upper quartile, %s\n", discarded, format.Plural(all, "round"), 100*bench.Quiet, format.SI(r.Peak, "FLOP/s"))
 	if len(few) > 0 {

@@ -1,0 +1,68 @@
+package cpu
+
+import "coil/graph"
+
+// Cores is how the work of a step spreads over a number of workers, by counting.
+type Cores struct {
+	Workers  int     `json:"workers"`
+	Lanes    int     `json:"lanes"`        // groups that run at the same time: the replicas of the accumulators
+	Team     int     `json:"team"`         // workers to a lane, at most
+	Busy     int     `json:"busy"`         // workers that have work in the body of a step
+	Shared   float64 `json:"shared"`       // the part of the body's work that is in operations which several workers of a lane share
+	Barriers int     `json:"barriers"`     // points of a step at which workers wait for each other: those of a lane, and those of all
+	Balance  float64 `json:"balance"`      // the mean work of a worker over that of the one with the most
+	Memory   int64   `json:"memory_bytes"` // that the program takes
+}
+
+// floatWork is the work of reading or writing a float, in FLOPs, beside the operation's own: about what it takes from a cache.
+const floatWork = 16
+
+// Cores counts how the body of a recording spreads over a number of workers, were there as many. The work of an operation is its
+// FLOPs, and 16 for each float that it reads or writes.
+func (c *CPU) Cores(r *graph.Recorder, workers int) (Cores, error) {
+	l, err := c.layout(r, workers)
+	if err != nil {
+		return Cores{}, err
+	}
+	p := l.program
+	// A lane has whole workers: the slowest has the fewest.
+	least := max(1, p.crew/l.replicas)
+	rounds := (r.Groups() + l.replicas - 1) / l.replicas // of groups, in the lane that has the most
+	if p.leaders < l.replicas {
+		rounds = 0
+		for lane := 0; lane < l.replicas; lane += p.leaders { // each leader runs several lanes in turn
+			rounds += (r.Groups() - lane + l.replicas - 1) / l.replicas
+		}
+	}
+	x := Cores{Workers: workers, Lanes: l.replicas, Team: (p.crew + l.replicas - 1) / l.replicas, Busy: p.crew, Memory: l.memory.Own()}
+	var all, shared, longest float64
+	barriers := 0
+	for i, op := range r.Body() {
+		info := graph.Describe(op)
+		work := float64(info.FLOPs)
+		for _, t := range append(info.Reads, info.Writes...) {
+			work += floatWork * float64(t.Size())
+		}
+		all += work
+		k := p.group[i]
+		if k.parts < 2 || k.parts > mostParts || least == 1 {
+			longest += work
+		} else {
+			longest += work * float64((k.parts+least-1)/least) / float64(k.parts)
+		}
+		if k.parts > 1 && p.crew > l.replicas {
+			shared += work
+			barriers++
+		}
+	}
+	x.Shared = shared / all
+	x.Balance = all * float64(r.Groups()) / float64(workers) / (longest * float64(rounds))
+	x.Barriers = barriers*rounds + 3 + len(r.Update()) // packing, the body, adding up
+	return x, nil
+}
+
+// Groups is the number of groups of a batch.
+func (p *program) Groups() int { return p.rec.Groups() }
+
+// Cores counts how the program would spread over a number of workers: see [CPU.Cores].
+func (p *program) Cores(workers int) (Cores, error) { return p.c.Cores(p.rec, workers) }

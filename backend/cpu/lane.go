@@ -1,0 +1,113 @@
+package cpu
+
+import (
+	"runtime"
+	"sync/atomic"
+	"time"
+)
+
+// lane is a replica in the hands of its leader, a worker that runs the replica's groups. An operation that has several parts is open
+// to all workers that lead no lane. Which worker runs a part does not matter to the bits: parts write to different places.
+type lane struct {
+	leader *worker
+	op     int // that is open, in the body
+
+	// turn is the number of the operation that is open, 32 bits, how many parts it has, 16 bits, and how many of them were
+	// claimed, 16 bits: one word, so that nobody claims a part of an operation that has ended.
+	turn atomic.Uint64
+	done atomic.Int32 // parts
+
+	_ [64]byte // a cache line that no other lane writes to
+}
+
+// mostParts is how many parts an operation can have that is open to others.
+const mostParts = 1<<16 - 1
+
+// open lets others claim parts of an operation. All parts of the one before are done.
+func (l *lane) open(op, parts int) {
+	l.op = op
+	l.done.Store(0)
+	l.turn.Store((l.turn.Load()>>32+1)<<32 | uint64(parts)<<16)
+}
+
+// claim returns a part that nobody else runs, or -1 if there is none.
+func (l *lane) claim() int {
+	for {
+		t := l.turn.Load()
+		parts, claimed := t>>16&mostParts, t&mostParts
+		if claimed >= parts {
+			return -1
+		}
+		if l.turn.CompareAndSwap(t, t+1) {
+			return int(claimed)
+		}
+	}
+}
+
+// runBody runs replicas, as long as there are any, and then helps those who still run one.
+func (p *program) runBody(worker, _ int) {
+	w := p.workers[worker]
+	if worker < p.leaders {
+		for r := int(p.next.Add(1)) - 1; r < len(p.lanes); r = int(p.next.Add(1)) - 1 {
+			p.runReplica(w, r)
+			p.left.Add(-1)
+		}
+	}
+	p.help(w, worker%len(p.lanes))
+}
+
+// runParts runs an operation with several parts, with whoever helps.
+func (p *program) runParts(l *lane, op int) {
+	k := &p.group[op]
+	l.open(op, k.parts)
+	for part := l.claim(); part >= 0; part = l.claim() {
+		k.run(l.leader, part)
+		l.done.Add(1)
+	}
+	for int(l.done.Load()) < k.parts {
+		runtime.Gosched()
+	}
+}
+
+// A worker without work looks for some this many times, a few hundred microseconds in all, before it sleeps between looks.
+const (
+	looks = 2000
+	nap   = 20 * time.Microsecond
+)
+
+// help runs parts of any lane, the first one first, until all replicas are done.
+func (p *program) help(w *worker, first int) {
+	for fruitless := 0; p.left.Load() > 0; {
+		fruitless++
+		for i := range p.lanes {
+			l := &p.lanes[(first+i)%len(p.lanes)]
+			for part := l.claim(); part >= 0; part = l.claim() {
+				fruitless = 0
+				p.helpWith(w, l, part)
+			}
+		}
+		switch {
+		case fruitless == 0:
+		case fruitless < looks && !p.crowded:
+			runtime.Gosched()
+		default:
+			time.Sleep(nap)
+		}
+	}
+}
+
+// helpWith runs a part for the leader of a lane, with the worker's own scratch.
+func (p *program) helpWith(w *worker, l *lane, part int) {
+	var begin time.Time
+	if p.profiling {
+		begin = time.Now()
+	}
+	lead := l.leader
+	w.arena, w.replica, w.skipped, w.group, w.first = lead.arena, lead.replica, lead.skipped, lead.group, lead.first
+	op := l.op
+	p.group[op].run(w, part)
+	if p.profiling {
+		w.times[op] += time.Since(begin)
+	}
+	l.done.Add(1)
+}

@@ -1,0 +1,37 @@
+package bench
+
+import (
+	"fmt"
+
+	"coil/backend/cpu"
+)
+
+// WorkerCounts are the numbers of workers over which the work of a step is counted.
+var WorkerCounts = []int{1, 2, 4, 8, 16, 32, 64}
+
+// Cores is how a training step would spread over more and more cores. It is counted, not measured.
+type Cores struct {
+	Name   string      `json:"name"`
+	Groups int         `json:"groups"` // of sequences in a batch
+	Counts []cpu.Cores `json:"counts"`
+}
+
+// CoresOf counts for a subject, whose backend may have any number of workers.
+func CoresOf(s *Subject) (Cores, error) {
+	p, ok := s.m.Program().(interface {
+		Groups() int
+		Cores(workers int) (cpu.Cores, error)
+	})
+	if !ok {
+		return Cores{}, fmt.Errorf("%s: the backend does not count cores", s.Name)
+	}
+	x := Cores{Name: s.Name, Groups: p.Groups()}
+	for _, n := range WorkerCounts {
+		c, err := p.Cores(n)
+		if err != nil {
+			return x, fmt.Errorf("%s on %d workers: %w", s.Name, n, err)
+		}
+		x.Counts = append(x.Counts, c)
+	}
+	return x, nil
+}
