@@ -1,6 +1,7 @@
 package experiment
 
 import (
+	"math"
 	"slices"
 	"testing"
 
@@ -41,7 +42,7 @@ func TestPrimitiveColumn(t *testing.T) {
 			m := Measures{Metric: metric.BitsPerByte, Layers: []int{6, 2, 2}[i], Depth: []int{6, 2, 6}[i],
 				HeldOut: eval.Result{Score: eval.Score{Loss: 2, BitsPerByte: run.Number([]float64{2, 2.6, 2.2}[i])}}}
 			k := func(kind string, x float64) eval.PrimitiveScore {
-				return eval.PrimitiveScore{Kind: kind, Questions: 4, Accuracy: x + 0.1*float64(seed), Chance: 0.21}
+				return eval.PrimitiveScore{Kind: kind, Questions: 400, Accuracy: x + 0.1*float64(seed), Chance: 0.21}
 			}
 			m.Primitives = &eval.PrimitiveResult{PrimitiveScore: k("", []float64{0.6, 0.2, 0.5}[i]), Kinds: []eval.PrimitiveScore{k("depth 0", 0.7), k("depth 1", 0.3)}}
 			r.finished = append(r.finished, finished{row: []string{label}, m: m})
@@ -69,6 +70,15 @@ func TestPrimitiveColumn(t *testing.T) {
 	} {
 		if got := r.PrimitiveTable()[i]; !slices.Equal(got, want) {
 			t.Errorf("row %d of the primitives is %q, want %q", i, got, want)
+		}
+	}
+	// 65 and 25 % of 20 questions are 40 points apart, and two standard errors are 2·√(0.65·0.35/20 + 0.25·0.75/20) = 29; of 10, they are 41.
+	for n, want := range map[int]bool{20: true, 10: false} {
+		r.questions["primitives"], r.Gaps = n, nil
+		r.Rows[2].Gap = nil
+		r.gaps()
+		if got := !math.IsNaN(float64(r.Rows[2].Gap[1])); got != want {
+			t.Errorf("of %d questions, there is a gap: %t, want %t", n, got, want)
 		}
 	}
 	r.grid.Measure.Curve = true

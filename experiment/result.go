@@ -40,8 +40,9 @@ type Results struct {
 	Failed  []Failure       `json:"failed,omitempty"`
 	Damaged []Failure       `json:"damaged,omitempty"` // run.json of a cell's run; the cell counts all the same
 
-	finished []finished
-	grid     Grid
+	finished  []finished
+	grid      Grid
+	questions map[string]int // that all models answer, by the column of primitives
 }
 
 // Failure describes the failure of a cell. Paths in the folder of the experiment are relative to it, because results are copied to
@@ -120,7 +121,7 @@ func Gap(x, low, high, least float64) float64 {
 }
 
 // leastGap is the smallest difference of accuracies for which a gap is reported: one point, or the sum of the two spreads over
-// seeds if that is larger.
+// seeds, or what guesswork returns, if that is larger.
 const leastGap = 0.01
 
 // finished is a finished cell, with its position in the table.
@@ -225,6 +226,8 @@ type quantity struct {
 	column string
 	metric metric.Metric
 	value  float64
+
+	questions int // of which it is a share of right answers; 0 for others
 }
 
 // primitivesColumn is the name of the column of the reasoning primitives.
@@ -235,11 +238,11 @@ func (c finished) quantities() []quantity {
 	var all []quantity
 	for _, k := range kindsOf(c.m.HeldOut) {
 		if v, ok := value(c.m.Metric, c.m.HeldOut, k); ok {
-			all = append(all, quantity{column(c.across, k), c.m.Metric, v})
+			all = append(all, quantity{column: column(c.across, k), metric: c.m.Metric, value: v})
 		}
 	}
 	if p := c.m.Primitives; p != nil {
-		all = append(all, quantity{column(c.across, primitivesColumn), metric.Accuracy, p.Accuracy})
+		all = append(all, quantity{column(c.across, primitivesColumn), metric.Accuracy, p.Accuracy, p.Questions})
 	}
 	return all
 }
@@ -249,6 +252,12 @@ func (r *Results) columns() {
 		for _, q := range c.quantities() {
 			if !slices.Contains(r.Columns, q.column) {
 				r.Columns, r.Metrics = append(r.Columns, q.column), append(r.Metrics, q.metric)
+			}
+			if q.questions > 0 {
+				if r.questions == nil {
+					r.questions = map[string]int{}
+				}
+				r.questions[q.column] = q.questions
 			}
 		}
 	}
@@ -346,7 +355,7 @@ func (r *Results) gaps() {
 		}
 		for j, s := range row.Stats {
 			a, b := low.Stats[j], high.Stats[j]
-			gap := Gap(float64(s.Mean), float64(a.Mean), float64(b.Mean), max(leastGap, a.spread()+b.spread()))
+			gap := Gap(float64(s.Mean), float64(a.Mean), float64(b.Mean), max(leastGap, a.spread()+b.spread(), r.guesswork(r.Columns[j], a, b)))
 			r.Rows[i].Gap = append(r.Rows[i].Gap, run.Number(gap))
 			if !math.IsNaN(gap) && min(len(s.Values), len(a.Values), len(b.Values)) > 1 {
 				from, to := resample(uint64(len(r.Gaps)), func(again func([]float64) []float64) float64 {
@@ -357,6 +366,17 @@ func (r *Results) gaps() {
 			}
 		}
 	}
+}
+
+// guesswork is two standard errors of the difference of two models' shares of right answers, as if each answer were a throw of
+// a coin; 0 for a column that is not of questions. Models that guess can differ by that much.
+func (r *Results) guesswork(column string, a, b Stat) float64 {
+	n := r.questions[column]
+	if n == 0 {
+		return 0
+	}
+	variance := func(p float64) float64 { return p * (1 - p) / float64(n) }
+	return 2 * math.Sqrt(variance(float64(a.Mean))+variance(float64(b.Mean)))
 }
 
 // unlooped are the unlooped models beside a row by their number of layers, the first of each.
