@@ -33,7 +33,7 @@ func TestChoose(t *testing.T) {
 		"the journal does not compile": {pretend(emulator.GPU{Libraries: map[string]string{"journal": text}}), [3]string{"threadgroup memory", "SIMD-group matrices", "fused, scores in registers"}, text, "shader journal does not compile"},
 		"norms are wrong":              {pretend(emulator.GPU{Wrong: map[string]bool{"norm_forward_1": true, "norm_forward_2": true, "norm_forward_8": true}}), [3]string{"SIMD-group functions", "SIMD-group matrices", "fused, scores in registers"}, "", "norm, float32: "},
 	}
-	for _, name := range thorough.Cases(t, 3, "faults", slices.Sorted(maps.Keys(cases))) {
+	for _, name := range thorough.Cases(t, 9, "faults", slices.Sorted(maps.Keys(cases))) {
 		x := cases[name]
 		t.Run(name, func(t *testing.T) {
 			r, err := Examine(x.device, Options{Short: true, less: some(24*thorough.Every(t, 3, "cases"), "matmul", "norm", "attention", "sums")})

@@ -41,7 +41,7 @@ func open(t *testing.T) metal.Device { return emulatortest.Open(t, emulator.Opti
 
 func TestShort(t *testing.T) {
 	told := 0
-	r, err := Examine(open(t), Options{Short: true, Progress: func(any) { told++ }, less: some(every * thorough.Every(t, 5, "cases"))})
+	r, err := Examine(open(t), Options{Short: true, Progress: func(any) { told++ }, less: some(every * thorough.Every(t, 16, "cases"))})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,7 +70,7 @@ func TestShort(t *testing.T) {
 // denormal numbers are flushed, and precise functions are as far off as they may be. Its verdict is that all is well.
 func TestFull(t *testing.T) {
 	d := emulatortest.Open(t, emulator.Options{Flush: true, Functions: emulator.WorstPrecise, Quick: !thorough.On()})
-	part := some(8*thorough.Every(t, 8, "cases"), "activation", "attention", "exit", "clip factor", "cross-entropy")
+	part := some(8*thorough.Every(t, 24, "cases"), "activation", "attention", "exit", "clip factor", "cross-entropy")
 	part.sizes, part.presets, part.batch = small, []string{config.DefaultPreset}, 1
 	r, err := Examine(named{d}, Options{less: part})
 	if err != nil {

@@ -203,7 +203,7 @@ func TestFailedCell(t *testing.T) {
 name = "rate"
 key = "train.rate"
 values = [0.01, 1e6]
-[measure]`, "warmup = 4", "warmup = 0\nclip = 0.0\nsteps = 200", "steps = 12\n", "").Replace(tiny))
+[measure]`, "warmup = 4", "warmup = 0\nclip = 0.0\nsteps = 60", "steps = 12\n", "").Replace(tiny))
 	b := newBackend(t)
 	failed := 0
 	for _, c := range f.Cells {

@@ -43,7 +43,7 @@ func TestFusedAttention(t *testing.T) {
 				if v := p.metal.Variants(); v.Degraded() == registers {
 					t.Fatalf("variants %v", v)
 				}
-				every := thorough.Every(t, 12, "shapes")
+				every := thorough.Every(t, 36, "shapes")
 				for j, s := range shapes {
 					if (i+j)%every != 0 {
 						continue
@@ -72,7 +72,7 @@ func fusedAttention(d metal.Device) metal.Variants {
 func TestMatrixLayout(t *testing.T) {
 	e := emulator.Options{RowMajor: true, Quick: !thorough.On()}
 	d := emulatortest.Open(t, e)
-	options := conformance.Options{Subjects: []string{"attention"}, Every: 5, First: true}
+	options := conformance.Options{Subjects: []string{"attention"}, Every: 5 * thorough.Every(t, 3, "cases"), First: true}
 	failures := func(o metal.Options) (n int, v metal.Variants) {
 		b := on(t, emulatortest.Open(t, e), o)
 		defer b.Close()
@@ -105,7 +105,7 @@ func TestTurnedAttention(t *testing.T) {
 	}
 	for _, e := range []emulator.Options{{}, {Checked: true, Order: emulator.Random, Seed: 5}} {
 		for _, bf16 := range []bool{false, true} {
-			for _, s := range shapes {
+			for _, s := range thorough.Cases(t, 2, "shapes", shapes) {
 				var together []float32
 				for _, apart := range []bool{false, true} {
 					p := newPair(t, e, metal.Options{BFloat16: bf16})

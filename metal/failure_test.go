@@ -45,7 +45,7 @@ func TestFailedCommandBuffers(t *testing.T) {
 		t.Fatalf("only %d command buffers", total)
 	}
 	repeated, lost := 0, 0
-	step := max(1, total/7) * thorough.Every(t, 5, "command buffers")
+	step := max(1, total/7) * thorough.Every(t, 8, "command buffers")
 	for ran := range extents {
 		failure := []error{
 			&metal.CommandError{Code: metal.CommandTimeout, Text: "Caused GPU Timeout Error"},
@@ -78,7 +78,7 @@ func TestFailedCommandBuffers(t *testing.T) {
 
 // TestFailuresInARow: a step that fails once more than it is tried is given up, with smaller command buffers each time.
 func TestFailuresInARow(t *testing.T) {
-	for _, times := range []int{1, 2, 3, 4} {
+	for _, times := range thorough.Cases(t, 3, "numbers of failures", []int{1, 2, 3, 4}) {
 		d := newFailing(t)
 		failed := 0
 		d.fail = func(submit int) *fault {

@@ -142,7 +142,7 @@ func TestFusions(t *testing.T) {
 		{emulator.Options{Checked: true, Order: emulator.Random, Seed: 3}, true},
 	} {
 		t.Run(fmt.Sprintf("checked=%v bf16=%v", o.Checked, o.bf16), func(t *testing.T) {
-			for _, f := range thorough.Cases(t, 3, "fusions", fusions) {
+			for _, f := range thorough.Cases(t, 9, "fusions", fusions) {
 				if f.pad == 3 && o.Checked && o.bf16 {
 					continue // as in float
 				}

@@ -50,7 +50,7 @@ func TestNorms(t *testing.T) {
 		for _, bf16 := range []bool{false, true} {
 			t.Run(fmt.Sprintf("checked=%v order=%v bf16=%v", e.Checked, e.Order, bf16), func(t *testing.T) {
 				p := newPair(t, e, metal.Options{BFloat16: bf16})
-				every := thorough.Every(t, 3, "shapes")
+				every := thorough.Every(t, 9, "shapes")
 				for i, s := range shapes {
 					if i%every != 0 {
 						continue

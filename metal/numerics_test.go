@@ -32,7 +32,7 @@ func TestConformanceNumerics(t *testing.T) {
 			b := on(t, emulatortest.Open(t, x.gpu), x.p.options)
 			defer b.Close()
 			suite := x.p.suite
-			suite.Every = x.every * thorough.Every(t, 30, "cases")
+			suite.Every = x.every * thorough.Every(t, 90, "cases")
 			conformance.Run(t, b, suite)
 		})
 	}
@@ -40,7 +40,7 @@ func TestConformanceNumerics(t *testing.T) {
 		t.Parallel()
 		b := on(t, emulatortest.Open(t, worstPrecise), metal.Options{})
 		defer b.Close()
-		conformance.Run(t, b, conformance.Options{Every: thorough.Every(t, 4, "cases"), Subjects: []string{"exit", "activation", "clip factor"}})
+		conformance.Run(t, b, conformance.Options{Every: thorough.Every(t, 12, "cases"), Subjects: []string{"exit", "activation", "clip factor"}})
 	})
 }
 

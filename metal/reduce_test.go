@@ -12,6 +12,7 @@ import (
 	"coil/metal"
 	"coil/metal/emulator"
 	"coil/metal/emulator/emulatortest"
+	"coil/thorough"
 )
 
 // recording is a recorder whose parameters are made of slices.
@@ -85,6 +86,7 @@ func sumError(n int, abs float64) float64 { return 4 * math.Sqrt(float64(n)) * a
 // Sums so long that every threadgroup takes its turn several times, of vectors and of single elements, and of rows that do
 // not follow each other.
 func TestLongSums(t *testing.T) {
+	thorough.Skip(t)
 	x := normals(6_000_000, 1)
 	views := []struct {
 		name               string

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"coil/model/reference"
+	"coil/thorough"
 )
 
 // update changes the reference's weights as the optimizer of the same name does.
@@ -66,8 +67,8 @@ func casesNamed(t *testing.T, names ...string) []reference.Case {
 }
 
 func TestTenStepsOfAdamW(t *testing.T) {
-	for _, c := range casesNamed(t, "looped", "middle", "regularized by 2", "random loops", "truncated linear", "every loop", "learned exit", "learned exit of the middle",
-		"head norms of shared keys", "soft cap", "injection decay of the middle") {
+	for _, c := range thorough.Cases(t, 4, "models", casesNamed(t, "looped", "middle", "regularized by 2", "random loops", "truncated linear", "every loop", "learned exit", "learned exit of the middle",
+		"head norms of shared keys", "soft cap", "injection decay of the middle")) {
 		t.Run(strings.ReplaceAll(c.Name, " ", "-"), func(t *testing.T) {
 			t.Parallel()
 			// Eps is well above the rounding of an element of the gradient, whose sign is arbitrary.

@@ -16,6 +16,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"coil/thorough"
 )
 
 // A trainer writes what it promises to its standard output, before and after whatever changes that.
@@ -302,7 +304,7 @@ func TestPowerLoss(t *testing.T) {
 	if testing.Short() {
 		t.Skip("opens hundreds of runs")
 	}
-	for _, child := range []string{"train at", "train below"} {
+	for _, child := range thorough.Cases(t, 2, "runs", []string{"train below", "train at"}) {
 		t.Run(child, func(t *testing.T) { powerLoss(t, child) })
 	}
 }

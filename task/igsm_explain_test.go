@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"coil/thorough"
 )
 
 // The example of arXiv 2502.17416, with the brackets that its solution computes and its text leaves out.
@@ -101,10 +103,11 @@ answer  0
 
 // Explain solves the sampler's problems, with whole names or letters, and each line of the solution follows from those above.
 func TestExplainIGSMSteps(t *testing.T) {
+	examples := uint64(30 / thorough.Every(t, 5, "examples"))
 	for name, task := range igsmTasks() {
 		t.Run(name, func(t *testing.T) {
 			s, ex := task.NewSampler(), NewExample(task)
-			for i := range uint64(30) {
+			for i := range examples {
 				s.SampleKind(4, i, Split(i%2), int(i)%len(task.kinds), &ex)
 				var b bytes.Buffer
 				if err := task.Explain(&b, ex); err != nil {

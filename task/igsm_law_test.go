@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"coil/thorough"
 )
 
 // The numbers of operations have the law that is written down, with a chance of 0.001 each that a right sampler fails.
@@ -17,7 +19,7 @@ func TestIGSMOperations(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, split := range []Split{Train, HeldOut} {
-		const draws = 20000
+		draws := 20000 / float64(thorough.Every(t, 8, "examples"))
 		var got, want []float64
 		kinds, wantKinds := make([]float64, mostKinds), make([]float64, mostKinds)
 		least := 1
@@ -133,6 +135,7 @@ func grouped[K comparable](t *testing.T, what string, counts map[K]float64, law 
 
 // How many definitions there are, and how many are needed.
 func TestIGSMSizes(t *testing.T) {
+	draws := uint64(10000 / thorough.Every(t, 5, "examples"))
 	for _, tt := range []struct {
 		c IGSM
 		s int
@@ -145,7 +148,7 @@ func TestIGSMSizes(t *testing.T) {
 		}
 		counts := make(map[[2]int]float64)
 		s, ex := made.NewSampler(), NewExample(made)
-		for i := range uint64(10000) {
+		for i := range draws {
 			s.Sample(4, i, Train, &ex)
 			p, err := solveIGSM(Render(made, ex.Tokens), c.Modulus)
 			if err != nil {
@@ -359,7 +362,7 @@ func TestIGSMSaysNothingElse(t *testing.T) {
 	summands, factors := make([]float64, 7), make([]float64, 7)
 	names := make(map[string]float64)
 	askedNames := make(map[string]float64)
-	for i := range uint64(20000) {
+	for i := range uint64(20000 / thorough.Every(t, 4, "examples")) {
 		s.Sample(6, i, Train, &ex)
 		p, err := solveIGSM(Render(task, ex.Tokens), 7)
 		if err != nil {
@@ -429,6 +432,7 @@ func TestIGSMAnswers(t *testing.T) {
 // No template is in both splits. 5 operations have about 2300 templates; the samplers show most of them many times, so the test
 // would see a template in both.
 func TestIGSMSplit(t *testing.T) {
+	every := thorough.Every(t, 4, "examples")
 	for _, c := range []IGSM{
 		{7, 4, 4, 20, 5, mostOperands, fixedLaw, nil, wholeNames, askOne, 0},
 		{5, 2, 3, 5, 6, mostOperands, lightLaw, []int{5, 6}, letterNames, askOne, 0},
@@ -442,7 +446,7 @@ func TestIGSMSplit(t *testing.T) {
 		var seen [2]map[string]int
 		for split := range seen {
 			seen[split] = make(map[string]int)
-			for i := range uint64(6000) {
+			for i := range uint64(6000 / every) {
 				s.SampleKind(9, i, Split(split), int(i)%len(made.Kinds()), &ex)
 				p, err := solveIGSM(Render(made, ex.Tokens), c.Modulus)
 				if err != nil {
@@ -456,7 +460,7 @@ func TestIGSMSplit(t *testing.T) {
 				t.Fatalf("%+v: %s is in both splits", c, template)
 			}
 		}
-		if train, held := len(seen[Train]), len(seen[HeldOut]); train < 500 || held < 50 {
+		if train, held := len(seen[Train]), len(seen[HeldOut]); train < 500/every || held < 50/every {
 			t.Errorf("%+v: %d templates in training, %d held out; the test says little", c, train, held)
 		}
 	}

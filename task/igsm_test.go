@@ -53,7 +53,7 @@ var (
 // Thousands of problems of every kind and either split: well-formed, on a graph, not circular, with the answer that the
 // other solver finds, the operations of their kind, and nothing superfluous.
 func TestIGSMFollowsTheDefinition(t *testing.T) {
-	every := thorough.Every(t, 5, "examples")
+	every := thorough.Every(t, 20, "examples")
 	for name, task := range igsmTasks() {
 		t.Run(name, func(t *testing.T) {
 			s, ex := task.NewSampler(), NewExample(task)
@@ -253,8 +253,8 @@ func TestNewIGSMErrors(t *testing.T) {
 // Settings at random: the constructor refuses, with advice, or the sampler makes problems that hold up.
 func TestIGSMAnySettings(t *testing.T) {
 	r := rand.New(rand.NewPCG(7, 8))
-	taken := 0
-	for range 60 {
+	taken, every := 0, thorough.Every(t, 3, "settings")
+	for range 60 / every {
 		c := IGSM{Modulus: 2 + r.IntN(30), Levels: 2 + r.IntN(5), Width: 2 + r.IntN(4), Operations: 5 + r.IntN(12), Operands: 2 + r.IntN(3),
 			Law: []IGSMLaw{lightLaw, fixedLaw}[r.IntN(2)], Names: []IGSMNames{wholeNames, letterNames}[r.IntN(2)], Ask: []IGSMAsk{askOne, askEvery}[r.IntN(2)]}
 		least := (c.Levels - 1) * c.Width
@@ -286,7 +286,7 @@ func TestIGSMAnySettings(t *testing.T) {
 			checkProblem(t, made.(*igsm), p)
 		}
 	}
-	if taken < 20 {
+	if taken < 20/every {
 		t.Errorf("only %d settings were taken", taken)
 	}
 }

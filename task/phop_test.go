@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"coil/thorough"
 )
 
 // find is find_p(v, i) word for word from the definition; positions from 1.
@@ -43,6 +45,7 @@ func TestFindOnKnownExample(t *testing.T) {
 }
 
 func TestTargetsFollowTheDefinition(t *testing.T) {
+	most := uint64(2000 / thorough.Every(t, 4, "examples"))
 	for _, c := range configured(t) {
 		task, ok := c.Task.(*phop)
 		if !ok {
@@ -53,7 +56,7 @@ func TestTargetsFollowTheDefinition(t *testing.T) {
 			n := task.Length()
 			// A literal solution takes about n²p/4 steps where loss is everywhere.
 			examples := uint64(20_000_000/(n*n*task.Hops) + 40)
-			for i := range min(examples, 2000) {
+			for i := range min(examples, most) {
 				s.Sample(3, i, Split(i%2), &ex)
 				for j := range n {
 					want := int32(Ignore)

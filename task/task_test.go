@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"coil/thorough"
 	"coil/tokenizer"
 
 	"gonum.org/v1/gonum/stat"
@@ -19,8 +20,14 @@ type named struct {
 	Task
 }
 
+// configuredTasks are those of configured. A task does not change.
+var configuredTasks []named
+
 // configured returns tasks of every shape.
 func configured(t testing.TB) []named {
+	if configuredTasks != nil {
+		return configuredTasks
+	}
 	var tasks []named
 	add := func(c any, task Task, err error) {
 		t.Helper()
@@ -107,6 +114,7 @@ func configured(t testing.TB) []named {
 		task, err := c.New()
 		add(fmt.Sprintf("%s after 2 tokens #", name), task, err)
 	}
+	configuredTasks = tasks
 	return tasks
 }
 
@@ -198,7 +206,7 @@ func TestSamplesDependOnNothingElse(t *testing.T) {
 	}
 	var keys []key
 	for seed := range uint64(3) {
-		for index := range uint64(10) {
+		for index := range uint64(10 / thorough.Every(t, 3, "examples")) {
 			keys = append(keys, key{seed, index, Train}, key{seed, index << 60, HeldOut})
 		}
 	}
@@ -297,6 +305,7 @@ func TestSamplesStayTheSame(t *testing.T) {
 }
 
 func TestSplitsShareNoQuestion(t *testing.T) {
+	examples := uint64(600 / thorough.Every(t, 4, "examples"))
 	each(t, func(t *testing.T, task Task) {
 		question := func(ex Example) string {
 			if task.Name() != "addition" {
@@ -309,7 +318,7 @@ func TestSplitsShareNoQuestion(t *testing.T) {
 		}
 		s, ex := task.NewSampler(), NewExample(task)
 		splits := make(map[string]Split)
-		for i := range uint64(600) {
+		for i := range examples {
 			seed := i % 5
 			for _, split := range []Split{Train, HeldOut} {
 				s.SampleKind(seed, i, split, int(i)%len(task.Kinds()), &ex)

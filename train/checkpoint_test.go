@@ -11,6 +11,7 @@ import (
 	"coil/loop"
 	"coil/run"
 	"coil/run/safetensors"
+	"coil/thorough"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -18,7 +19,8 @@ import (
 // A run that stops, and continues in another process with another number of workers, ends with the bits and the events of one
 // that never stopped.
 func TestResumeIsExact(t *testing.T) {
-	for name, change := range variants {
+	for _, name := range thorough.Cases(t, 4, "configurations", slices.Sorted(maps.Keys(variants))) {
+		change := variants[name]
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			c := tiny()

@@ -2,6 +2,8 @@ package train
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"testing"
 
 	"coil/backend"
@@ -9,6 +11,7 @@ import (
 	"coil/eval"
 	"coil/run"
 	"coil/run/runtest"
+	"coil/thorough"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -30,7 +33,8 @@ func checkpointed(t *testing.T, tr *Trainer, r *run.Run, b backend.Backend) eval
 
 // An event of evaluation agrees with coil eval on the same weights, after each loop.
 func TestLensOfAnEvaluation(t *testing.T) {
-	for name, vary := range variants {
+	for _, name := range thorough.Cases(t, 4, "configurations", slices.Sorted(maps.Keys(variants))) {
+		vary := variants[name]
 		t.Run(name, func(t *testing.T) {
 			c := tiny()
 			vary(&c)
@@ -137,7 +141,8 @@ func TestSamplesOfAnEvaluation(t *testing.T) {
 
 // Reports, and the profiles and evaluations that they need, leave no trace in the weights.
 func TestLookingChangesNothing(t *testing.T) {
-	for name, vary := range variants {
+	for _, name := range thorough.Cases(t, 4, "configurations", slices.Sorted(maps.Keys(variants))) {
+		vary := variants[name]
 		var want map[string][]byte
 		for _, look := range []bool{false, true} {
 			c := tiny()

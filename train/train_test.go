@@ -21,6 +21,7 @@ import (
 	"coil/run"
 	"coil/run/runtest"
 	"coil/task"
+	"coil/thorough"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -462,7 +463,7 @@ func TestLeastRecentlyUsedMakesRoom(t *testing.T) {
 
 // A small looped model learns to look one hop back.
 func TestTrainingWorks(t *testing.T) {
-	for _, optimizer := range optim.Names() {
+	for _, optimizer := range thorough.Cases(t, 4, "optimizers", optim.Names()) {
 		c := tiny()
 		c.Train.Steps, c.Train.Batch, c.Train.Warmup, c.Train.Optimizer = 150, 32, 10, optim.Name(optimizer)
 		c.Evaluate = config.Evaluate{Examples: 1, Final: 256}

@@ -13,6 +13,7 @@ import (
 
 	"coil/run"
 	"coil/run/runtest"
+	"coil/thorough"
 )
 
 // archived copies runs that an earlier coil wrote, as they lie in testdata, to where they may be changed.
@@ -27,7 +28,7 @@ func archived(t *testing.T, format string) string {
 
 // Every command opens what the coil of each format wrote: a run that has ended, one that was killed, and an experiment.
 func TestArchive(t *testing.T) {
-	for _, format := range []string{"format1", "format2"} {
+	for _, format := range thorough.Cases(t, 2, "formats", []string{"format2", "format1"}) {
 		t.Run(format, func(t *testing.T) {
 			dir := archived(t, format)
 			finished, interrupted := filepath.Join(dir, "finished"), filepath.Join(dir, "interrupted")

@@ -105,7 +105,7 @@ func TestCrash(t *testing.T) {
 		{"SIGSEGV", signal(syscall.SIGSEGV), "SIGSEGV: segmentation violation", exitCrashed, false},
 		{"SIGKILL", signal(syscall.SIGKILL), "", 128 + 9, false},
 	}
-	for _, k := range thorough.Cases(t, 3, "crashes", crashes) {
+	for _, k := range thorough.Cases(t, 8, "crashes", crashes) {
 		t.Run(k.name, func(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
@@ -253,10 +253,11 @@ func TestCrashInBackground(t *testing.T) {
 // The process that was started passes signals on to that of the dashboard; when it is killed itself, the run is saved.
 func TestSupervisor(t *testing.T) {
 	config := tinyFile(t)
-	for _, k := range []struct {
+	type end struct {
 		signal syscall.Signal
 		code   int
-	}{{syscall.SIGINT, 130}, {syscall.SIGTERM, 143}, {syscall.SIGKILL, -1}} {
+	}
+	for _, k := range thorough.Cases(t, 2, "signals", []end{{syscall.SIGINT, 130}, {syscall.SIGTERM, 143}, {syscall.SIGKILL, -1}}) {
 		t.Run(k.signal.String(), func(t *testing.T) {
 			t.Parallel()
 			path := filepath.Join(t.TempDir(), "run")

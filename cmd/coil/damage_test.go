@@ -1,18 +1,23 @@
 package main
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+
+	"coil/thorough"
 )
 
 // A damaged run.json makes no run unusable, and every command that reads the run says that it is damaged; so does the report.
 func TestDamagedInfoIsSaid(t *testing.T) {
-	for name, garble := range map[string]func(b []byte) []byte{
+	garbles := map[string]func(b []byte) []byte{
 		"a byte": func(b []byte) []byte { b[len(b)/2] ^= 1; return b },
 		"empty":  func([]byte) []byte { return nil },
-	} {
+	}
+	for _, name := range thorough.Cases(t, 2, "damages", slices.Sorted(maps.Keys(garbles))) {
 		t.Run(name, func(t *testing.T) {
 			dir := archived(t, "format2")
 			path, folder := filepath.Join(dir, "finished"), filepath.Join(dir, "experiments", "grid")
@@ -21,7 +26,7 @@ func TestDamagedInfoIsSaid(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if err := os.WriteFile(info, garble(b), 0o666); err != nil {
+				if err := os.WriteFile(info, garbles[name](b), 0o666); err != nil {
 					t.Fatal(err)
 				}
 			}

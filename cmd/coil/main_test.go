@@ -65,7 +65,7 @@ func TestScripts(t *testing.T) {
 		t.Fatal(err)
 	}
 	testscript.Run(t, testscript.Params{
-		Files:         thorough.Cases(t, 3, "scripts", scripts),
+		Files:         thorough.Cases(t, 8, "scripts", scripts),
 		UpdateScripts: *golden.Update,
 		Setup: func(e *testscript.Env) error {
 			e.Vars = append(e.Vars, "COIL_CPU="+os.Getenv("COIL_CPU"))
@@ -186,7 +186,7 @@ func TestEveryKeyHasAFlag(t *testing.T) {
 		"loops.random_mean": {"loops.random_max", "9"}, "loops.random_max": {"loops.random_mean", "1.5"},
 		"loops.truncate": {"model.injection", "linear"}, "regularize.lambda": {"model.layers", "6x1"},
 	}
-	for _, k := range thorough.Cases(t, 4, "keys", defaults.Keys()) {
+	for _, k := range thorough.Cases(t, 12, "keys", defaults.Keys()) {
 		value, ok := set[k.Name]
 		switch {
 		case ok:
@@ -240,7 +240,7 @@ func TestEveryKeyHasAFlag(t *testing.T) {
 // What --dry-run prints is a configuration with the same meaning, and nothing is made.
 func TestDryRun(t *testing.T) {
 	t.Chdir(t.TempDir())
-	for _, name := range thorough.Cases(t, 4, "presets", presetNames()) {
+	for _, name := range thorough.Cases(t, 6, "presets", presetNames()) {
 		out := mustCoil(t, "train", "--preset", name, "--dry-run")
 		if err := os.WriteFile("again.toml", []byte(out), 0o666); err != nil {
 			t.Fatal(err)

@@ -197,7 +197,7 @@ func heedHangUp(t *testing.T) {
 func TestSignalStops(t *testing.T) {
 	config := tinyFile(t)
 	heedHangUp(t)
-	for _, s := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
+	for _, s := range thorough.Cases(t, 2, "signals", []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP}) {
 		t.Run(s.String(), func(t *testing.T) {
 			t.Parallel()
 			path := filepath.Join(t.TempDir(), "run")
@@ -262,8 +262,8 @@ func TestSecondInterruptLeaves(t *testing.T) {
 func TestSecondSignalWaits(t *testing.T) {
 	config := tinyFile(t)
 	heedHangUp(t)
-	for _, pair := range [][2]syscall.Signal{{syscall.SIGHUP, syscall.SIGHUP}, {syscall.SIGHUP, syscall.SIGTERM}, {syscall.SIGTERM, syscall.SIGTERM},
-		{syscall.SIGINT, syscall.SIGTERM}, {syscall.SIGINT, syscall.SIGHUP}, {syscall.SIGTERM, syscall.SIGINT}} {
+	for _, pair := range thorough.Cases(t, 4, "pairs of signals", [][2]syscall.Signal{{syscall.SIGHUP, syscall.SIGHUP}, {syscall.SIGHUP, syscall.SIGTERM}, {syscall.SIGTERM, syscall.SIGTERM},
+		{syscall.SIGINT, syscall.SIGTERM}, {syscall.SIGINT, syscall.SIGHUP}, {syscall.SIGTERM, syscall.SIGINT}}) {
 		t.Run(fmt.Sprint(pair), func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "run")
 			p := start(t, "coil", "train", config, "--run-dir", path, "--batch", "2048", "--steps", "100000000") // so that the signals come in one step
@@ -286,7 +286,7 @@ func TestSecondSignalWaits(t *testing.T) {
 
 // A run whose lines go to a program that ends keeps training; a result that reaches nobody is a failure, after the training.
 func TestBrokenPipe(t *testing.T) {
-	for _, to := range []string{"2>&1", "--json 2>&1", "2>&1 >/dev/null"} {
+	for _, to := range thorough.Cases(t, 2, "pipes", []string{"2>&1", "--json 2>&1", "2>&1 >/dev/null"}) {
 		path := filepath.Join(t.TempDir(), "run")
 		p := start(t, "sh", "-c", `coil train "$1" --run-dir "$2" --steps 300 --checkpoint.every 0 `+to+` | head -n 1`, "sh", tinyFile(t), path)
 		p.wantExit(t, 0) // head's
@@ -336,7 +336,7 @@ func TestSignalInEval(t *testing.T) {
 // whole, with whatever number of workers, and ends with the bits of one that was not.
 func TestKill(t *testing.T) {
 	config := tinyFile(t)
-	flags := []string{"train", config, "--model.width", "128", "--model.hidden", "256", "--steps", "60", "--checkpoint.every", "1", "--checkpoint.keep", "2",
+	flags := []string{"train", config, "--model.width", "128", "--model.hidden", "256", "--steps", fmt.Sprint(60 / thorough.Every(t, 3, "steps")), "--checkpoint.every", "1", "--checkpoint.keep", "2",
 		"--train.average", "0.9", "--train.report", "2", "--run-dir"}
 	dir := t.TempDir()
 	path, whole := filepath.Join(dir, "run"), filepath.Join(dir, "whole")
@@ -352,7 +352,7 @@ func TestKill(t *testing.T) {
 	}
 	args := append(flags, path)
 	inside, kills := 0, 0
-	for i := range 8 / thorough.Every(t, 2, "kills") {
+	for i := range 8 / thorough.Every(t, 4, "kills") {
 		p := start(t, "coil", append(args, "--workers", fmt.Sprint(1+i%3))...)
 		p.until(func() bool { return steps(path) >= 0 })
 		if i%2 == 0 {
@@ -390,7 +390,7 @@ func TestNoRoomForTheResult(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer full.Close()
-	for _, args := range [][]string{{"presets"}, {"presets", "--json"}, {"task", "p-hop"}, {"backends"}, {"train", "--dry-run"}, {"--help"}} {
+	for _, args := range thorough.Cases(t, 3, "commands", [][]string{{"presets"}, {"presets", "--json"}, {"task", "p-hop"}, {"backends"}, {"train", "--dry-run"}, {"--help"}}) {
 		var stderr strings.Builder
 		if code := execute(args, full, &stderr); code != exitFailed || !strings.Contains(stderr.String(), "no space left") {
 			t.Errorf("%v: %d, %s", args, code, stderr.String())

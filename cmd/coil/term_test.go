@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"unicode"
+
+	"coil/thorough"
 )
 
 var (
@@ -28,10 +30,11 @@ func TestTerminals(t *testing.T) {
 		return p.shown()
 	}
 	once := []string{"watch", path, "--once"}
-	for _, k := range []struct {
+	type terminal struct {
 		env                  []string
 		coloured, many, only bool // only ASCII
-	}{
+	}
+	for _, k := range thorough.Cases(t, 10, "terminals", []terminal{
 		{[]string{"TERM=xterm-256color"}, true, true, false},
 		{[]string{"TERM=xterm"}, true, false, false},
 		{[]string{"TERM=screen"}, true, false, false},
@@ -46,7 +49,7 @@ func TestTerminals(t *testing.T) {
 		{[]string{"TERM=vt100"}, false, false, false},
 		{[]string{"TERM=xterm-256color", "NO_COLOR=1"}, false, false, false},
 		{[]string{"TERM=screen", "NO_COLOR=1"}, false, false, false},
-	} {
+	}) {
 		t.Run(strings.Join(k.env, " "), func(t *testing.T) {
 			t.Parallel()
 			s := written(t, append([]string{"COLORTERM="}, k.env...), once...)

@@ -14,6 +14,7 @@ import (
 
 	"coil/metal"
 	"coil/metal/emulator"
+	"coil/thorough"
 )
 
 // TestOrder watches when launches run and in which order.
@@ -204,6 +205,7 @@ func TestDescription(t *testing.T) {
 
 // TestCache compiles in a folder of its own.
 func TestCache(t *testing.T) {
+	thorough.Skip(t)
 	open(t, emulator.Options{}) // skips where there is no compiler
 	dir := t.TempDir()
 	old := func(name string) string {

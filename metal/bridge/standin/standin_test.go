@@ -75,6 +75,7 @@ func TestBridge(t *testing.T) {
 		}
 		t.Skip(missing)
 	}
+	thorough.Skip(t) // a build with cgo, and a test of another package
 	watch(t)
 	env := build(t)
 	run := func(args ...string) func(t *testing.T) {
