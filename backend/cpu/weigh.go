@@ -115,7 +115,10 @@ func (l *lowering) softmaxBackward(o *graph.SoftmaxBackward) kernel {
 		ys, dys, dxs := y.at(w), dy.at(w), dx.at(w)
 		for i := range dx.rows {
 			p, g := y.row(ys, i), dy.row(dys, i)
-			v.SoftmaxBackward(dx.row(dxs, i), p, g, v.Dot(p, g), o.Scale)
+			delta := v.Dot(p, g)
+			for j, out := 0, dx.row(dxs, i); j < len(out); j++ {
+				out[j] = o.Scale * p[j] * (g[j] - delta)
+			}
 		}
 	})
 }
