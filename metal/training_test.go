@@ -156,7 +156,13 @@ func configurations() map[string]config.Config {
 
 	exit := tiny()
 	exit.Model.Layers, exit.Loops.Exit, exit.Loops.ExitBeta = "1x3", "learned", 0.1
-	return map[string]config.Config{"looped": looped, "middle-looped": middle, "regularized": regularized, "adafactor": factored, "normuon": muon, "learned exit": exit,
+
+	restart := tiny()
+	restart.Model.Carry, restart.Model.CarryRank, restart.Loops.Recompute = "restart", 6, true
+
+	streams := tiny()
+	streams.Model.Streams, streams.Loops.EveryLoop = 3, true
+	return map[string]config.Config{"restart": restart, "streams": streams, "looped": looped, "middle-looped": middle, "regularized": regularized, "adafactor": factored, "normuon": muon, "learned exit": exit,
 		"no norms": plain}
 }
 
