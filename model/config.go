@@ -136,6 +136,8 @@ func (c Config) Check(l Loops) (loop.Architecture, error) {
 		return a, schema.Errorf("model.hyper_connections", " is %d with model.carry = \"restart\", which carries no state from loop to loop: set one of them", c.Streams)
 	case c.Streams > 0 && c.Injection != NoInjection:
 		return a, schema.Errorf("model.hyper_connections", " is %d with model.injection = %q: the streams begin as the block's input and keep it; set injection to none", c.Streams, c.Injection)
+	case l.Truncate > 0 && c.Streams > 0:
+		return a, schema.Errorf("loops.truncate", " is %d with model.hyper_connections = %d: the layers before the looped block would get no gradient; set one of them", l.Truncate, c.Streams)
 	case l.Truncate > 0 && c.Injection == NoInjection && c.Carry != RestartCarry:
 		return a, schema.Errorf("loops.truncate", " is %d with model.injection = \"none\": the layers before the looped block would get no gradient; "+
 			"set model.injection to add, linear or decay, or model.carry to restart", l.Truncate)

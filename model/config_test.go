@@ -51,7 +51,7 @@ func TestCheckNamesTheKey(t *testing.T) {
 		{"one stream", func(c *model.Config, _ *model.Loops) { c.Streams = 1 }, []string{"model.hyper_connections"}},
 		{"streams and injection", func(c *model.Config, _ *model.Loops) { c.Streams, c.Injection = 4, "linear" }, []string{"model.hyper_connections", "model.injection"}},
 		{"streams and restart", func(c *model.Config, _ *model.Loops) { c.Streams, c.Carry = 4, "restart" }, []string{"model.hyper_connections", "model.carry"}},
-		{"streams, truncated", func(c *model.Config, l *model.Loops) { c.Streams, l.Truncate = 4, 1 }, []string{"loops.truncate"}},
+		{"streams, truncated", func(c *model.Config, l *model.Loops) { c.Streams, l.Truncate = 4, 1 }, []string{"loops.truncate", "model.hyper_connections"}},
 		{"loop norm without norms", func(c *model.Config, _ *model.Loops) { c.Norm, c.LoopNorm = "none", true }, []string{"model.loop_norm", "model.norm"}},
 		{"odd heads", func(c *model.Config, _ *model.Loops) { c.Width, c.Heads = 12, 4 }, []string{"model.positions", "rotary", "even"}},
 		{"rotary base", func(c *model.Config, _ *model.Loops) { c.RotaryBase = 1 }, []string{"model.rotary_base"}},

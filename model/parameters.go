@@ -16,7 +16,7 @@ type Parameter struct {
 	Name       string
 	Rows, Cols int
 	Offset     int
-	Decay      bool // matrices decay; biases, gains and the injection that decays the state do not
+	Decay      bool // matrices decay; vectors, one or a row for each of several things, and the injection that decays the state do not
 	// Parts are the columns of each of the matrices side by side, of a matrix inside a block: queries, keys and values; gate and up.
 	Parts []int
 	// LoopRows are the rows for each loop, of a parameter that has some for each; else 0.
