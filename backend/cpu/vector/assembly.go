@@ -29,14 +29,16 @@ type assembly struct {
 	scaleRows       func(y, x, row, out *float32, n, count, grow, yStride, xStride int)
 	dotRows         func(a, b, row, out *float32, n, count, grow, aStride, bStride int)
 
+	sumRows       func(x, row, out *float32, n, count, grow, xStride int)
+	squaresRows   func(x, row, out *float32, n, count, grow, xStride int)
+	normRows      func(y, x, gain, bias, row, out *float32, n, count, grow, yStride, xStride, gainStride, biasStride int)
+	normSumsRows  func(dgain, dbias, dy, x, gain, row, out *float32, n, count, grow, dgainStride, dbiasStride, dyStride, xStride, gainStride int)
+	normInputRows func(dx, dy, x, gain, old, row, out *float32, n, count, grow, dxStride, dyStride, xStride, gainStride, oldStride int)
+
 	softmaxGradientRows func(p, d, row, out *float32, n, count, grow, pStride, dStride int, scale float32)
 
-	squares   func(x *float32, n int, mean float32) float32
-	norm      func(y, x, gain, bias *float32, n int, mean, rstd float32)
-	normSums  func(dgain, dbias, dy, x, gain *float32, n int, mean, rstd float32) (sum, sumh float32)
-	normInput func(dx, dy, x, gain, old *float32, n int, mean, rstd, mg, mgh float32)
-	rotate    func(a, b, c, s *float32, n, count, stride int)
-	adamw     func(x, m, v, g *float32, n int, rate, decay, beta1, beta2, alpha1, alpha2, c1, c2, eps, factor float32)
+	rotate func(a, b, c, s *float32, n, count, stride int)
+	adamw  func(x, m, v, g *float32, n int, rate, decay, beta1, beta2, alpha1, alpha2, c1, c2, eps, factor float32)
 }
 
 // start is the address of s, nil if that is empty. It panics if s has less than n elements.
@@ -140,28 +142,41 @@ func (f *assembly) kernels() *Kernels {
 			n := len(values) / 2
 			f.softmaxGradientRows(t.start(p, n, stride), t.start(d, n, stride), start(values, 2*n), nil, t.N, n, t.Grow, 4*stride, 4*stride, scale)
 		},
-		Norm: func(y, x, gain, bias []float32, mean, rstd float32) {
-			n := len(y)
-			f.norm(start(y, n), start(x, n), start(gain, n), optional(bias, n), n, mean, rstd)
-		},
-		Moments: func(x []float32) (mean, variance float32) {
-			n := len(x)
-			p := start(x, n)
-			mean = f.sum(p, n) / float32(n)
-			return mean, f.squares(p, n, mean) / float32(n)
-		},
-		NormBackward: func(dx, dgain, dbias, dy, x, gain []float32, mean, rstd float32, rms, accumulate bool) {
-			n := len(dx)
-			pdx, pdy, px, pg := start(dx, n), start(dy, n), start(x, n), start(gain, n)
-			sum, sumh := f.normSums(optional(dgain, n), optional(dbias, n), pdy, px, pg, n, mean, rstd)
-			if rms {
-				sum = 0
+		MomentsRows: func(means, variances, x []float32, stride, n int) {
+			count := len(means)
+			p, m, v := Triangle{N: n}.start(x, count, stride), start(means, count), start(variances, count)
+			f.sumRows(p, nil, m, n, count, 0, 4*stride)
+			for i := range means {
+				means[i] /= float32(n)
 			}
-			old := pdx
+			f.squaresRows(p, m, v, n, count, 0, 4*stride)
+			for i := range variances[:count] {
+				variances[i] /= float32(n)
+			}
+		},
+		NormRows: func(y, x, gain, bias, values []float32, strideY, strideX, n int) {
+			count, t := len(values)/2, Triangle{N: n}
+			f.normRows(t.start(y, count, strideY), t.start(x, count, strideX), start(gain, n), optional(bias, n), start(values, 2*count), nil,
+				n, count, 0, 4*strideY, 4*strideX, 0, 0)
+		},
+		NormBackwardRows: func(dx, dgain, dbias, dy, x, gain, values, scratch []float32, strideDX, strideDY, strideX, n int, rms, accumulate bool) {
+			count, t := len(values)/2, Triangle{N: n}
+			pdx, pdy, px, pg := t.start(dx, count, strideDX), t.start(dy, count, strideDY), t.start(x, count, strideX), start(gain, n)
+			sums, all := scratch[:2*count], scratch[2*count:6*count]
+			f.normSumsRows(optional(dgain, n), optional(dbias, n), pdy, px, pg, start(values, 2*count), start(sums, 2*count),
+				n, count, 0, 0, 0, 4*strideDY, 4*strideX, 0)
+			for i := range count {
+				sum := sums[2*i]
+				if rms {
+					sum = 0
+				}
+				all[4*i], all[4*i+1], all[4*i+2], all[4*i+3] = values[2*i], values[2*i+1], sum/float32(n), sums[2*i+1]/float32(n)
+			}
+			old, strideOld := pdx, 4*strideDX
 			if !accumulate {
-				old = nil
+				old, strideOld = nil, 0
 			}
-			f.normInput(pdx, pdy, px, pg, old, n, mean, rstd, sum/float32(n), sumh/float32(n))
+			f.normInputRows(pdx, pdy, px, pg, old, start(all, 4*count), nil, n, count, 0, 4*strideDX, 4*strideDY, 4*strideX, 0, strideOld)
 		},
 		Rotate: func(a, b, c, s []float32, count, stride int) {
 			n := len(c)

@@ -56,16 +56,16 @@ func softmaxBackwardAVX2(dx, p, dp *float32, n int, delta, scale float32)
 func softmaxGradientRowsAVX2(p, d, row, out *float32, n, count, grow, pStride, dStride int, scale float32)
 
 //go:noescape
-func squaresAVX2(x *float32, n int, mean float32) (sum float32)
+func squaresRowsAVX2(x, row, out *float32, n, count, grow, xStride int)
 
 //go:noescape
-func normAVX2(y, x, gain, bias *float32, n int, mean, rstd float32)
+func normRowsAVX2(y, x, gain, bias, row, out *float32, n, count, grow, yStride, xStride, gainStride, biasStride int)
 
 //go:noescape
-func normSumsAVX2(dgain, dbias, dy, x, gain *float32, n int, mean, rstd float32) (sum, sumh float32)
+func normSumsRowsAVX2(dgain, dbias, dy, x, gain, row, out *float32, n, count, grow, dgainStride, dbiasStride, dyStride, xStride, gainStride int)
 
 //go:noescape
-func normInputAVX2(dx, dy, x, gain, old *float32, n int, mean, rstd, mg, mgh float32)
+func normInputRowsAVX2(dx, dy, x, gain, old, row, out *float32, n, count, grow, dxStride, dyStride, xStride, gainStride, oldStride int)
 
 //go:noescape
 func rotateAVX2(a, b, c, s *float32, n, count, stride int)
@@ -84,6 +84,9 @@ func scaleRowsAVX2(y, x, row, out *float32, n, count, grow, yStride, xStride int
 
 //go:noescape
 func dotRowsAVX2(a, b, row, out *float32, n, count, grow, aStride, bStride int)
+
+//go:noescape
+func sumRowsAVX2(x, row, out *float32, n, count, grow, xStride int)
 
 var avx2 = assembly{
 	name:                "avx2",
@@ -104,14 +107,15 @@ var avx2 = assembly{
 	swigluBackward:      swigluBackwardAVX2,
 	softmaxBackward:     softmaxBackwardAVX2,
 	softmaxGradientRows: softmaxGradientRowsAVX2,
-	squares:             squaresAVX2,
-	norm:                normAVX2,
-	normSums:            normSumsAVX2,
-	normInput:           normInputAVX2,
+	squaresRows:         squaresRowsAVX2,
+	normRows:            normRowsAVX2,
+	normSumsRows:        normSumsRowsAVX2,
+	normInputRows:       normInputRowsAVX2,
 	rotate:              rotateAVX2,
 	adamw:               adamwAVX2,
 	largestRows:         largestRowsAVX2,
 	expRows:             expRowsAVX2,
 	scaleRows:           scaleRowsAVX2,
 	dotRows:             dotRowsAVX2,
+	sumRows:             sumRowsAVX2,
 }

@@ -1086,14 +1086,17 @@ end3:
 	VZEROUPPER
 	RET
 
-// squares: Σ (x - mean)²
+// squaresRows: Σ (x - mean)²
 //
-// func squaresAVX2(x *float32, n int, mean float32) (sum float32)
-TEXT ·squaresAVX2(SB), NOSPLIT, $0-28
+// func squaresRowsAVX2(x, row, out *float32, n, count, grow, xStride int)
+TEXT ·squaresRowsAVX2(SB), NOSPLIT, $0-56
 	MOVQ x+0(FP), DI
-	MOVQ n+8(FP), CX
+	MOVQ row+8(FP), R12
+	MOVQ out+16(FP), R13
+rows:
+	MOVQ n+24(FP), CX
 	XORQ AX, AX
-	VBROADCASTSS mean+16(FP), Y13
+	VBROADCASTSS 0(R12), Y13
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -1147,22 +1150,32 @@ end5:
 	VADDPS X15, X0, X0
 	VPERMILPS $1, X0, X15
 	VADDPS X15, X0, X0
-	VMOVSS X0, sum+24(FP)
+	VMOVSS X0, 0(R13)
+	ADDQ xStride+48(FP), DI
+	ADDQ $4, R12
+	ADDQ $4, R13
+	MOVQ grow+40(FP), R11
+	ADDQ R11, n+24(FP)
+	DECQ count+32(FP)
+	JNZ  rows
 	VZEROUPPER
 	RET
 
-// norm: y = (x - mean)·rstd·gain + bias
+// normRows: y = (x - mean)·rstd·gain + bias
 //
-// func normAVX2(y, x, gain, bias *float32, n int, mean, rstd float32)
-TEXT ·normAVX2(SB), NOSPLIT, $0-48
+// func normRowsAVX2(y, x, gain, bias, row, out *float32, n, count, grow, yStride, xStride, gainStride, biasStride int)
+TEXT ·normRowsAVX2(SB), NOSPLIT, $0-104
 	MOVQ y+0(FP), DI
 	MOVQ x+8(FP), SI
 	MOVQ gain+16(FP), BX
 	MOVQ bias+24(FP), DX
-	MOVQ n+32(FP), CX
+	MOVQ row+32(FP), R12
+	MOVQ out+40(FP), R13
+rows:
+	MOVQ n+48(FP), CX
 	XORQ AX, AX
-	VBROADCASTSS mean+40(FP), Y13
-	VBROADCASTSS rstd+44(FP), Y12
+	VBROADCASTSS 0(R12), Y13
+	VBROADCASTSS 4(R12), Y12
 	SUBQ $8, CX
 	JLT  done2
 loop1:
@@ -1200,22 +1213,35 @@ done2:
 	VMASKMOVPS Y1, Y14, (DI)(AX*1) // y
 skip5:
 end4:
+	ADDQ yStride+72(FP), DI
+	ADDQ xStride+80(FP), SI
+	ADDQ gainStride+88(FP), BX
+	ADDQ biasStride+96(FP), DX
+	ADDQ $8, R12
+	ADDQ $0, R13
+	MOVQ grow+64(FP), R11
+	ADDQ R11, n+48(FP)
+	DECQ count+56(FP)
+	JNZ  rows
 	VZEROUPPER
 	RET
 
-// normSums: h = (x - mean)·rstd, g = dy·gain: Σ g, Σ g·h; dgain += dy·h, dbias += dy
+// normSumsRows: h = (x - mean)·rstd, g = dy·gain: Σ g, Σ g·h; dgain += dy·h, dbias += dy
 //
-// func normSumsAVX2(dgain, dbias, dy, x, gain *float32, n int, mean, rstd float32) (sum, sumh float32)
-TEXT ·normSumsAVX2(SB), NOSPLIT, $0-64
+// func normSumsRowsAVX2(dgain, dbias, dy, x, gain, row, out *float32, n, count, grow, dgainStride, dbiasStride, dyStride, xStride, gainStride int)
+TEXT ·normSumsRowsAVX2(SB), NOSPLIT, $0-120
 	MOVQ dgain+0(FP), DI
 	MOVQ dbias+8(FP), SI
 	MOVQ dy+16(FP), BX
 	MOVQ x+24(FP), DX
 	MOVQ gain+32(FP), R8
-	MOVQ n+40(FP), CX
+	MOVQ row+40(FP), R12
+	MOVQ out+48(FP), R13
+rows:
+	MOVQ n+56(FP), CX
 	XORQ AX, AX
-	VBROADCASTSS mean+48(FP), Y13
-	VBROADCASTSS rstd+52(FP), Y12
+	VBROADCASTSS 0(R12), Y13
+	VBROADCASTSS 4(R12), Y12
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	SUBQ $8, CX
@@ -1279,32 +1305,46 @@ end5:
 	VADDPS X15, X0, X0
 	VPERMILPS $1, X0, X15
 	VADDPS X15, X0, X0
-	VMOVSS X0, sum+56(FP)
+	VMOVSS X0, 0(R13)
 	VEXTRACTF128 $1, Y1, X15
 	VADDPS X15, X1, X1
 	VPERMILPS $14, X1, X15
 	VADDPS X15, X1, X1
 	VPERMILPS $1, X1, X15
 	VADDPS X15, X1, X1
-	VMOVSS X1, sumh+60(FP)
+	VMOVSS X1, 4(R13)
+	ADDQ dgainStride+80(FP), DI
+	ADDQ dbiasStride+88(FP), SI
+	ADDQ dyStride+96(FP), BX
+	ADDQ xStride+104(FP), DX
+	ADDQ gainStride+112(FP), R8
+	ADDQ $8, R12
+	ADDQ $8, R13
+	MOVQ grow+72(FP), R11
+	ADDQ R11, n+56(FP)
+	DECQ count+64(FP)
+	JNZ  rows
 	VZEROUPPER
 	RET
 
-// normInput: dx = rstd·(dy·gain - mg - (x - mean)·rstd·mgh), added to old if that is given
+// normInputRows: dx = rstd·(dy·gain - mg - (x - mean)·rstd·mgh), added to old if that is given
 //
-// func normInputAVX2(dx, dy, x, gain, old *float32, n int, mean, rstd, mg, mgh float32)
-TEXT ·normInputAVX2(SB), NOSPLIT, $0-64
+// func normInputRowsAVX2(dx, dy, x, gain, old, row, out *float32, n, count, grow, dxStride, dyStride, xStride, gainStride, oldStride int)
+TEXT ·normInputRowsAVX2(SB), NOSPLIT, $0-120
 	MOVQ dx+0(FP), DI
 	MOVQ dy+8(FP), SI
 	MOVQ x+16(FP), BX
 	MOVQ gain+24(FP), DX
 	MOVQ old+32(FP), R8
-	MOVQ n+40(FP), CX
+	MOVQ row+40(FP), R12
+	MOVQ out+48(FP), R13
+rows:
+	MOVQ n+56(FP), CX
 	XORQ AX, AX
-	VBROADCASTSS mean+48(FP), Y12
-	VBROADCASTSS rstd+52(FP), Y13
-	VBROADCASTSS mg+56(FP), Y11
-	VBROADCASTSS mgh+60(FP), Y10
+	VBROADCASTSS 0(R12), Y12
+	VBROADCASTSS 4(R12), Y13
+	VBROADCASTSS 8(R12), Y11
+	VBROADCASTSS 12(R12), Y10
 	SUBQ $8, CX
 	JLT  done2
 loop1:
@@ -1350,6 +1390,17 @@ done2:
 skip5:
 	VMASKMOVPS Y1, Y14, (DI)(AX*1) // dx
 end4:
+	ADDQ dxStride+80(FP), DI
+	ADDQ dyStride+88(FP), SI
+	ADDQ xStride+96(FP), BX
+	ADDQ gainStride+104(FP), DX
+	ADDQ oldStride+112(FP), R8
+	ADDQ $16, R12
+	ADDQ $0, R13
+	MOVQ grow+72(FP), R11
+	ADDQ R11, n+56(FP)
+	DECQ count+64(FP)
+	JNZ  rows
 	VZEROUPPER
 	RET
 
@@ -1763,6 +1814,74 @@ end5:
 	MOVQ grow+48(FP), R11
 	ADDQ R11, n+32(FP)
 	DECQ count+40(FP)
+	JNZ  rows
+	VZEROUPPER
+	RET
+
+// sumRows: Σ x
+//
+// func sumRowsAVX2(x, row, out *float32, n, count, grow, xStride int)
+TEXT ·sumRowsAVX2(SB), NOSPLIT, $0-56
+	MOVQ x+0(FP), DI
+	MOVQ row+8(FP), R12
+	MOVQ out+16(FP), R13
+rows:
+	MOVQ n+24(FP), CX
+	XORQ AX, AX
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	SUBQ $32, CX
+	JLT  done2
+loop1:
+	VMOVUPS (DI)(AX*1), Y4 // x
+	VADDPS Y4, Y0, Y0 // sum
+	VMOVUPS 32(DI)(AX*1), Y4 // x
+	VADDPS Y4, Y1, Y1 // sum
+	VMOVUPS 64(DI)(AX*1), Y4 // x
+	VADDPS Y4, Y2, Y2 // sum
+	VMOVUPS 96(DI)(AX*1), Y4 // x
+	VADDPS Y4, Y3, Y3 // sum
+	ADDQ $128, AX
+	SUBQ $32, CX
+	JGE  loop1
+done2:
+	ADDQ $32, CX
+	SUBQ $8, CX
+	JLT  done4
+loop3:
+	VMOVUPS (DI)(AX*1), Y4 // x
+	VADDPS Y4, Y0, Y0 // sum
+	ADDQ $32, AX
+	SUBQ $8, CX
+	JGE  loop3
+done4:
+	ADDQ $8, CX
+	JZ   end5
+	LEAQ masks<>+32(SB), R10 // the lowest CX lanes
+	NEGQ CX
+	VMOVUPS (R10)(CX*4), Y14
+	VMASKMOVPS (DI)(AX*1), Y14, Y4 // x
+	VANDPS Y14, Y4, Y15
+	VADDPS Y15, Y0, Y0 // sum
+end5:
+	VADDPS Y1, Y0, Y0
+	VADDPS Y3, Y2, Y2
+	VADDPS Y2, Y0, Y0
+	VEXTRACTF128 $1, Y0, X15
+	VADDPS X15, X0, X0
+	VPERMILPS $14, X0, X15
+	VADDPS X15, X0, X0
+	VPERMILPS $1, X0, X15
+	VADDPS X15, X0, X0
+	VMOVSS X0, 0(R13)
+	ADDQ xStride+48(FP), DI
+	ADDQ $0, R12
+	ADDQ $4, R13
+	MOVQ grow+40(FP), R11
+	ADDQ R11, n+24(FP)
+	DECQ count+32(FP)
 	JNZ  rows
 	VZEROUPPER
 	RET

@@ -56,16 +56,16 @@ func softmaxBackwardAVX512(dx, p, dp *float32, n int, delta, scale float32)
 func softmaxGradientRowsAVX512(p, d, row, out *float32, n, count, grow, pStride, dStride int, scale float32)
 
 //go:noescape
-func squaresAVX512(x *float32, n int, mean float32) (sum float32)
+func squaresRowsAVX512(x, row, out *float32, n, count, grow, xStride int)
 
 //go:noescape
-func normAVX512(y, x, gain, bias *float32, n int, mean, rstd float32)
+func normRowsAVX512(y, x, gain, bias, row, out *float32, n, count, grow, yStride, xStride, gainStride, biasStride int)
 
 //go:noescape
-func normSumsAVX512(dgain, dbias, dy, x, gain *float32, n int, mean, rstd float32) (sum, sumh float32)
+func normSumsRowsAVX512(dgain, dbias, dy, x, gain, row, out *float32, n, count, grow, dgainStride, dbiasStride, dyStride, xStride, gainStride int)
 
 //go:noescape
-func normInputAVX512(dx, dy, x, gain, old *float32, n int, mean, rstd, mg, mgh float32)
+func normInputRowsAVX512(dx, dy, x, gain, old, row, out *float32, n, count, grow, dxStride, dyStride, xStride, gainStride, oldStride int)
 
 //go:noescape
 func rotateAVX512(a, b, c, s *float32, n, count, stride int)
@@ -84,6 +84,9 @@ func scaleRowsAVX512(y, x, row, out *float32, n, count, grow, yStride, xStride i
 
 //go:noescape
 func dotRowsAVX512(a, b, row, out *float32, n, count, grow, aStride, bStride int)
+
+//go:noescape
+func sumRowsAVX512(x, row, out *float32, n, count, grow, xStride int)
 
 var avx512 = assembly{
 	name:                "avx512",
@@ -104,14 +107,15 @@ var avx512 = assembly{
 	swigluBackward:      swigluBackwardAVX512,
 	softmaxBackward:     softmaxBackwardAVX512,
 	softmaxGradientRows: softmaxGradientRowsAVX512,
-	squares:             squaresAVX512,
-	norm:                normAVX512,
-	normSums:            normSumsAVX512,
-	normInput:           normInputAVX512,
+	squaresRows:         squaresRowsAVX512,
+	normRows:            normRowsAVX512,
+	normSumsRows:        normSumsRowsAVX512,
+	normInputRows:       normInputRowsAVX512,
 	rotate:              rotateAVX512,
 	adamw:               adamwAVX512,
 	largestRows:         largestRowsAVX512,
 	expRows:             expRowsAVX512,
 	scaleRows:           scaleRowsAVX512,
 	dotRows:             dotRowsAVX512,
+	sumRows:             sumRowsAVX512,
 }

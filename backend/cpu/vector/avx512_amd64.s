@@ -1147,14 +1147,17 @@ end3:
 	VZEROUPPER
 	RET
 
-// squares: Σ (x - mean)²
+// squaresRows: Σ (x - mean)²
 //
-// func squaresAVX512(x *float32, n int, mean float32) (sum float32)
-TEXT ·squaresAVX512(SB), NOSPLIT, $0-28
+// func squaresRowsAVX512(x, row, out *float32, n, count, grow, xStride int)
+TEXT ·squaresRowsAVX512(SB), NOSPLIT, $0-56
 	MOVQ x+0(FP), DI
-	MOVQ n+8(FP), CX
+	MOVQ row+8(FP), R12
+	MOVQ out+16(FP), R13
+rows:
+	MOVQ n+24(FP), CX
 	XORQ AX, AX
-	VBROADCASTSS mean+16(FP), Z30
+	VBROADCASTSS 0(R12), Z30
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -1210,22 +1213,32 @@ end5:
 	VADDPS X31, X0, X0
 	VPERMILPS $1, X0, X31
 	VADDPS X31, X0, X0
-	VMOVSS X0, sum+24(FP)
+	VMOVSS X0, 0(R13)
+	ADDQ xStride+48(FP), DI
+	ADDQ $4, R12
+	ADDQ $4, R13
+	MOVQ grow+40(FP), R11
+	ADDQ R11, n+24(FP)
+	DECQ count+32(FP)
+	JNZ  rows
 	VZEROUPPER
 	RET
 
-// norm: y = (x - mean)·rstd·gain + bias
+// normRows: y = (x - mean)·rstd·gain + bias
 //
-// func normAVX512(y, x, gain, bias *float32, n int, mean, rstd float32)
-TEXT ·normAVX512(SB), NOSPLIT, $0-48
+// func normRowsAVX512(y, x, gain, bias, row, out *float32, n, count, grow, yStride, xStride, gainStride, biasStride int)
+TEXT ·normRowsAVX512(SB), NOSPLIT, $0-104
 	MOVQ y+0(FP), DI
 	MOVQ x+8(FP), SI
 	MOVQ gain+16(FP), BX
 	MOVQ bias+24(FP), DX
-	MOVQ n+32(FP), CX
+	MOVQ row+32(FP), R12
+	MOVQ out+40(FP), R13
+rows:
+	MOVQ n+48(FP), CX
 	XORQ AX, AX
-	VBROADCASTSS mean+40(FP), Z30
-	VBROADCASTSS rstd+44(FP), Z29
+	VBROADCASTSS 0(R12), Z30
+	VBROADCASTSS 4(R12), Z29
 	SUBQ $16, CX
 	JLT  done2
 loop1:
@@ -1264,22 +1277,35 @@ done2:
 	VMOVUPS Z1, K1, (DI)(AX*1) // y
 skip5:
 end4:
+	ADDQ yStride+72(FP), DI
+	ADDQ xStride+80(FP), SI
+	ADDQ gainStride+88(FP), BX
+	ADDQ biasStride+96(FP), DX
+	ADDQ $8, R12
+	ADDQ $0, R13
+	MOVQ grow+64(FP), R11
+	ADDQ R11, n+48(FP)
+	DECQ count+56(FP)
+	JNZ  rows
 	VZEROUPPER
 	RET
 
-// normSums: h = (x - mean)·rstd, g = dy·gain: Σ g, Σ g·h; dgain += dy·h, dbias += dy
+// normSumsRows: h = (x - mean)·rstd, g = dy·gain: Σ g, Σ g·h; dgain += dy·h, dbias += dy
 //
-// func normSumsAVX512(dgain, dbias, dy, x, gain *float32, n int, mean, rstd float32) (sum, sumh float32)
-TEXT ·normSumsAVX512(SB), NOSPLIT, $0-64
+// func normSumsRowsAVX512(dgain, dbias, dy, x, gain, row, out *float32, n, count, grow, dgainStride, dbiasStride, dyStride, xStride, gainStride int)
+TEXT ·normSumsRowsAVX512(SB), NOSPLIT, $0-120
 	MOVQ dgain+0(FP), DI
 	MOVQ dbias+8(FP), SI
 	MOVQ dy+16(FP), BX
 	MOVQ x+24(FP), DX
 	MOVQ gain+32(FP), R8
-	MOVQ n+40(FP), CX
+	MOVQ row+40(FP), R12
+	MOVQ out+48(FP), R13
+rows:
+	MOVQ n+56(FP), CX
 	XORQ AX, AX
-	VBROADCASTSS mean+48(FP), Z30
-	VBROADCASTSS rstd+52(FP), Z29
+	VBROADCASTSS 0(R12), Z30
+	VBROADCASTSS 4(R12), Z29
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	SUBQ $16, CX
@@ -1344,7 +1370,7 @@ end5:
 	VADDPS X31, X0, X0
 	VPERMILPS $1, X0, X31
 	VADDPS X31, X0, X0
-	VMOVSS X0, sum+56(FP)
+	VMOVSS X0, 0(R13)
 	VEXTRACTF64X4 $1, Z1, Y31
 	VADDPS Y31, Y1, Y1
 	VEXTRACTF32X4 $1, Y1, X31
@@ -1353,25 +1379,39 @@ end5:
 	VADDPS X31, X1, X1
 	VPERMILPS $1, X1, X31
 	VADDPS X31, X1, X1
-	VMOVSS X1, sumh+60(FP)
+	VMOVSS X1, 4(R13)
+	ADDQ dgainStride+80(FP), DI
+	ADDQ dbiasStride+88(FP), SI
+	ADDQ dyStride+96(FP), BX
+	ADDQ xStride+104(FP), DX
+	ADDQ gainStride+112(FP), R8
+	ADDQ $8, R12
+	ADDQ $8, R13
+	MOVQ grow+72(FP), R11
+	ADDQ R11, n+56(FP)
+	DECQ count+64(FP)
+	JNZ  rows
 	VZEROUPPER
 	RET
 
-// normInput: dx = rstd·(dy·gain - mg - (x - mean)·rstd·mgh), added to old if that is given
+// normInputRows: dx = rstd·(dy·gain - mg - (x - mean)·rstd·mgh), added to old if that is given
 //
-// func normInputAVX512(dx, dy, x, gain, old *float32, n int, mean, rstd, mg, mgh float32)
-TEXT ·normInputAVX512(SB), NOSPLIT, $0-64
+// func normInputRowsAVX512(dx, dy, x, gain, old, row, out *float32, n, count, grow, dxStride, dyStride, xStride, gainStride, oldStride int)
+TEXT ·normInputRowsAVX512(SB), NOSPLIT, $0-120
 	MOVQ dx+0(FP), DI
 	MOVQ dy+8(FP), SI
 	MOVQ x+16(FP), BX
 	MOVQ gain+24(FP), DX
 	MOVQ old+32(FP), R8
-	MOVQ n+40(FP), CX
+	MOVQ row+40(FP), R12
+	MOVQ out+48(FP), R13
+rows:
+	MOVQ n+56(FP), CX
 	XORQ AX, AX
-	VBROADCASTSS mean+48(FP), Z29
-	VBROADCASTSS rstd+52(FP), Z30
-	VBROADCASTSS mg+56(FP), Z28
-	VBROADCASTSS mgh+60(FP), Z27
+	VBROADCASTSS 0(R12), Z29
+	VBROADCASTSS 4(R12), Z30
+	VBROADCASTSS 8(R12), Z28
+	VBROADCASTSS 12(R12), Z27
 	SUBQ $16, CX
 	JLT  done2
 loop1:
@@ -1418,6 +1458,17 @@ done2:
 skip5:
 	VMOVUPS Z1, K1, (DI)(AX*1) // dx
 end4:
+	ADDQ dxStride+80(FP), DI
+	ADDQ dyStride+88(FP), SI
+	ADDQ xStride+96(FP), BX
+	ADDQ gainStride+104(FP), DX
+	ADDQ oldStride+112(FP), R8
+	ADDQ $16, R12
+	ADDQ $0, R13
+	MOVQ grow+72(FP), R11
+	ADDQ R11, n+56(FP)
+	DECQ count+64(FP)
+	JNZ  rows
 	VZEROUPPER
 	RET
 
@@ -1842,6 +1893,76 @@ end5:
 	MOVQ grow+48(FP), R11
 	ADDQ R11, n+32(FP)
 	DECQ count+40(FP)
+	JNZ  rows
+	VZEROUPPER
+	RET
+
+// sumRows: Σ x
+//
+// func sumRowsAVX512(x, row, out *float32, n, count, grow, xStride int)
+TEXT ·sumRowsAVX512(SB), NOSPLIT, $0-56
+	MOVQ x+0(FP), DI
+	MOVQ row+8(FP), R12
+	MOVQ out+16(FP), R13
+rows:
+	MOVQ n+24(FP), CX
+	XORQ AX, AX
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	SUBQ $64, CX
+	JLT  done2
+loop1:
+	VMOVUPS (DI)(AX*1), Z4 // x
+	VADDPS Z4, Z0, Z0 // sum
+	VMOVUPS 64(DI)(AX*1), Z4 // x
+	VADDPS Z4, Z1, Z1 // sum
+	VMOVUPS 128(DI)(AX*1), Z4 // x
+	VADDPS Z4, Z2, Z2 // sum
+	VMOVUPS 192(DI)(AX*1), Z4 // x
+	VADDPS Z4, Z3, Z3 // sum
+	ADDQ $256, AX
+	SUBQ $64, CX
+	JGE  loop1
+done2:
+	ADDQ $64, CX
+	SUBQ $16, CX
+	JLT  done4
+loop3:
+	VMOVUPS (DI)(AX*1), Z4 // x
+	VADDPS Z4, Z0, Z0 // sum
+	ADDQ $64, AX
+	SUBQ $16, CX
+	JGE  loop3
+done4:
+	ADDQ $16, CX
+	JZ   end5
+	MOVL $1, R10 // the lowest CX lanes
+	SHLL CX, R10
+	DECL R10
+	KMOVW R10, K1
+	VMOVUPS.Z (DI)(AX*1), K1, Z4 // x
+	VADDPS Z4, Z0, K1, Z0 // sum
+end5:
+	VADDPS Z1, Z0, Z0
+	VADDPS Z3, Z2, Z2
+	VADDPS Z2, Z0, Z0
+	VEXTRACTF64X4 $1, Z0, Y31
+	VADDPS Y31, Y0, Y0
+	VEXTRACTF32X4 $1, Y0, X31
+	VADDPS X31, X0, X0
+	VPERMILPS $14, X0, X31
+	VADDPS X31, X0, X0
+	VPERMILPS $1, X0, X31
+	VADDPS X31, X0, X0
+	VMOVSS X0, 0(R13)
+	ADDQ xStride+48(FP), DI
+	ADDQ $0, R12
+	ADDQ $4, R13
+	MOVQ grow+40(FP), R11
+	ADDQ R11, n+24(FP)
+	DECQ count+32(FP)
 	JNZ  rows
 	VZEROUPPER
 	RET

@@ -56,16 +56,16 @@ func softmaxBackwardNEON(dx, p, dp *float32, n int, delta, scale float32)
 func softmaxGradientRowsNEON(p, d, row, out *float32, n, count, grow, pStride, dStride int, scale float32)
 
 //go:noescape
-func squaresNEON(x *float32, n int, mean float32) (sum float32)
+func squaresRowsNEON(x, row, out *float32, n, count, grow, xStride int)
 
 //go:noescape
-func normNEON(y, x, gain, bias *float32, n int, mean, rstd float32)
+func normRowsNEON(y, x, gain, bias, row, out *float32, n, count, grow, yStride, xStride, gainStride, biasStride int)
 
 //go:noescape
-func normSumsNEON(dgain, dbias, dy, x, gain *float32, n int, mean, rstd float32) (sum, sumh float32)
+func normSumsRowsNEON(dgain, dbias, dy, x, gain, row, out *float32, n, count, grow, dgainStride, dbiasStride, dyStride, xStride, gainStride int)
 
 //go:noescape
-func normInputNEON(dx, dy, x, gain, old *float32, n int, mean, rstd, mg, mgh float32)
+func normInputRowsNEON(dx, dy, x, gain, old, row, out *float32, n, count, grow, dxStride, dyStride, xStride, gainStride, oldStride int)
 
 //go:noescape
 func rotateNEON(a, b, c, s *float32, n, count, stride int)
@@ -84,6 +84,9 @@ func scaleRowsNEON(y, x, row, out *float32, n, count, grow, yStride, xStride int
 
 //go:noescape
 func dotRowsNEON(a, b, row, out *float32, n, count, grow, aStride, bStride int)
+
+//go:noescape
+func sumRowsNEON(x, row, out *float32, n, count, grow, xStride int)
 
 var neon = assembly{
 	name:                "neon",
@@ -104,14 +107,15 @@ var neon = assembly{
 	swigluBackward:      swigluBackwardNEON,
 	softmaxBackward:     softmaxBackwardNEON,
 	softmaxGradientRows: softmaxGradientRowsNEON,
-	squares:             squaresNEON,
-	norm:                normNEON,
-	normSums:            normSumsNEON,
-	normInput:           normInputNEON,
+	squaresRows:         squaresRowsNEON,
+	normRows:            normRowsNEON,
+	normSumsRows:        normSumsRowsNEON,
+	normInputRows:       normInputRowsNEON,
 	rotate:              rotateNEON,
 	adamw:               adamwNEON,
 	largestRows:         largestRowsNEON,
 	expRows:             expRowsNEON,
 	scaleRows:           scaleRowsNEON,
 	dotRows:             dotRowsNEON,
+	sumRows:             sumRowsNEON,
 }

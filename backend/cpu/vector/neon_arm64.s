@@ -1425,14 +1425,18 @@ end4:
 	BNE  rows
 	RET
 
-// squares: Σ (x - mean)²
+// squaresRows: Σ (x - mean)²
 //
-// func squaresNEON(x *float32, n int, mean float32) (sum float32)
-TEXT ·squaresNEON(SB), NOSPLIT, $0-28
+// func squaresRowsNEON(x, row, out *float32, n, count, grow, xStride int)
+TEXT ·squaresRowsNEON(SB), NOSPLIT, $0-56
 	MOVD x+0(FP), R0
-	MOVD n+8(FP), R8
+	MOVD row+8(FP), R19
+	MOVD out+16(FP), R20
 	MOVD $constants<>(SB), R9
-	FMOVS mean+16(FP), F30
+rows:
+	MOVD n+24(FP), R8
+	LSL  $2, R8, R21
+	FMOVS 0(R19), F30
 	VDUP V30.S[0], V30.S4
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
@@ -1487,23 +1491,40 @@ end6:
 	WORD $0x4e22d400 // FADD V0.4S, V0.4S, V2.4S
 	WORD $0x6e20d400 // FADDP V0.4S, V0.4S, V0.4S
 	WORD $0x6e20d400 // FADDP V0.4S, V0.4S, V0.4S
-	FMOVS F0, sum+24(FP)
+	FMOVS F0, 0(R20)
+	SUB  R21, R0
+	MOVD xStride+48(FP), R22
+	ADD  R22, R0
+	ADD  $4, R19
+	ADD  $4, R20
+	MOVD grow+40(FP), R22
+	LSR  $2, R21, R23
+	ADD  R22, R23
+	MOVD R23, n+24(FP)
+	MOVD count+32(FP), R22
+	SUBS $1, R22
+	MOVD R22, count+32(FP)
+	BNE  rows
 	RET
 
-// norm: y = (x - mean)·rstd·gain + bias
+// normRows: y = (x - mean)·rstd·gain + bias
 //
-// func normNEON(y, x, gain, bias *float32, n int, mean, rstd float32)
-TEXT ·normNEON(SB), NOSPLIT, $0-48
+// func normRowsNEON(y, x, gain, bias, row, out *float32, n, count, grow, yStride, xStride, gainStride, biasStride int)
+TEXT ·normRowsNEON(SB), NOSPLIT, $0-104
 	MOVD y+0(FP), R0
 	MOVD x+8(FP), R1
 	MOVD gain+16(FP), R2
 	MOVD bias+24(FP), R3
 	MOVD R3, R13
-	MOVD n+32(FP), R8
+	MOVD row+32(FP), R19
+	MOVD out+40(FP), R20
 	MOVD $constants<>(SB), R9
-	FMOVS mean+40(FP), F30
+rows:
+	MOVD n+48(FP), R8
+	LSL  $2, R8, R21
+	FMOVS 0(R19), F30
 	VDUP V30.S[0], V30.S4
-	FMOVS rstd+44(FP), F29
+	FMOVS 4(R19), F29
 	VDUP V29.S[0], V29.S4
 	SUBS $4, R8
 	BLT  done2
@@ -1547,12 +1568,34 @@ skip6:
 	SUBS $1, R8
 	BNE  one4
 end5:
+	SUB  R21, R0
+	MOVD yStride+72(FP), R22
+	ADD  R22, R0
+	SUB  R21, R1
+	MOVD xStride+80(FP), R22
+	ADD  R22, R1
+	SUB  R21, R2
+	MOVD gainStride+88(FP), R22
+	ADD  R22, R2
+	SUB  R21, R3
+	MOVD biasStride+96(FP), R22
+	ADD  R22, R3
+	ADD  $8, R19
+	ADD  $0, R20
+	MOVD grow+64(FP), R22
+	LSR  $2, R21, R23
+	ADD  R22, R23
+	MOVD R23, n+48(FP)
+	MOVD count+56(FP), R22
+	SUBS $1, R22
+	MOVD R22, count+56(FP)
+	BNE  rows
 	RET
 
-// normSums: h = (x - mean)·rstd, g = dy·gain: Σ g, Σ g·h; dgain += dy·h, dbias += dy
+// normSumsRows: h = (x - mean)·rstd, g = dy·gain: Σ g, Σ g·h; dgain += dy·h, dbias += dy
 //
-// func normSumsNEON(dgain, dbias, dy, x, gain *float32, n int, mean, rstd float32) (sum, sumh float32)
-TEXT ·normSumsNEON(SB), NOSPLIT, $0-64
+// func normSumsRowsNEON(dgain, dbias, dy, x, gain, row, out *float32, n, count, grow, dgainStride, dbiasStride, dyStride, xStride, gainStride int)
+TEXT ·normSumsRowsNEON(SB), NOSPLIT, $0-120
 	MOVD dgain+0(FP), R0
 	MOVD R0, R10
 	MOVD dbias+8(FP), R1
@@ -1560,11 +1603,15 @@ TEXT ·normSumsNEON(SB), NOSPLIT, $0-64
 	MOVD dy+16(FP), R2
 	MOVD x+24(FP), R3
 	MOVD gain+32(FP), R4
-	MOVD n+40(FP), R8
+	MOVD row+40(FP), R19
+	MOVD out+48(FP), R20
 	MOVD $constants<>(SB), R9
-	FMOVS mean+48(FP), F30
+rows:
+	MOVD n+56(FP), R8
+	LSL  $2, R8, R21
+	FMOVS 0(R19), F30
 	VDUP V30.S[0], V30.S4
-	FMOVS rstd+52(FP), F29
+	FMOVS 4(R19), F29
 	VDUP V29.S[0], V29.S4
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
@@ -1630,31 +1677,60 @@ skip8:
 end6:
 	WORD $0x6e20d400 // FADDP V0.4S, V0.4S, V0.4S
 	WORD $0x6e20d400 // FADDP V0.4S, V0.4S, V0.4S
-	FMOVS F0, sum+56(FP)
+	FMOVS F0, 0(R20)
 	WORD $0x6e21d421 // FADDP V1.4S, V1.4S, V1.4S
 	WORD $0x6e21d421 // FADDP V1.4S, V1.4S, V1.4S
-	FMOVS F1, sumh+60(FP)
+	FMOVS F1, 4(R20)
+	SUB  R21, R0
+	MOVD dgainStride+80(FP), R22
+	ADD  R22, R0
+	SUB  R21, R1
+	MOVD dbiasStride+88(FP), R22
+	ADD  R22, R1
+	SUB  R21, R2
+	MOVD dyStride+96(FP), R22
+	ADD  R22, R2
+	SUB  R21, R3
+	MOVD xStride+104(FP), R22
+	ADD  R22, R3
+	SUB  R21, R4
+	MOVD gainStride+112(FP), R22
+	ADD  R22, R4
+	ADD  $8, R19
+	ADD  $8, R20
+	MOVD grow+72(FP), R22
+	LSR  $2, R21, R23
+	ADD  R22, R23
+	MOVD R23, n+56(FP)
+	MOVD count+64(FP), R22
+	SUBS $1, R22
+	MOVD R22, count+64(FP)
+	BNE  rows
 	RET
 
-// normInput: dx = rstd·(dy·gain - mg - (x - mean)·rstd·mgh), added to old if that is given
+// normInputRows: dx = rstd·(dy·gain - mg - (x - mean)·rstd·mgh), added to old if that is given
 //
-// func normInputNEON(dx, dy, x, gain, old *float32, n int, mean, rstd, mg, mgh float32)
-TEXT ·normInputNEON(SB), NOSPLIT, $0-64
+// func normInputRowsNEON(dx, dy, x, gain, old, row, out *float32, n, count, grow, dxStride, dyStride, xStride, gainStride, oldStride int)
+TEXT ·normInputRowsNEON(SB), NOSPLIT, $0-120
 	MOVD dx+0(FP), R0
 	MOVD dy+8(FP), R1
 	MOVD x+16(FP), R2
 	MOVD gain+24(FP), R3
 	MOVD old+32(FP), R4
 	MOVD R4, R14
-	MOVD n+40(FP), R8
+	MOVD row+40(FP), R19
+	MOVD out+48(FP), R20
 	MOVD $constants<>(SB), R9
-	FMOVS mean+48(FP), F29
+rows:
+	MOVD n+56(FP), R8
+	LSL  $2, R8, R21
+	FMOVS 0(R19), F29
 	VDUP V29.S[0], V29.S4
-	FMOVS rstd+52(FP), F30
+	FMOVS 4(R19), F30
 	VDUP V30.S[0], V30.S4
-	FMOVS mg+56(FP), F28
+	FMOVS 8(R19), F28
 	VDUP V28.S[0], V28.S4
-	FMOVS mgh+60(FP), F27
+	FMOVS 12(R19), F27
 	VDUP V27.S[0], V27.S4
 	SUBS $4, R8
 	BLT  done2
@@ -1708,6 +1784,31 @@ skip6:
 	SUBS $1, R8
 	BNE  one4
 end5:
+	SUB  R21, R0
+	MOVD dxStride+80(FP), R22
+	ADD  R22, R0
+	SUB  R21, R1
+	MOVD dyStride+88(FP), R22
+	ADD  R22, R1
+	SUB  R21, R2
+	MOVD xStride+96(FP), R22
+	ADD  R22, R2
+	SUB  R21, R3
+	MOVD gainStride+104(FP), R22
+	ADD  R22, R3
+	SUB  R21, R4
+	MOVD oldStride+112(FP), R22
+	ADD  R22, R4
+	ADD  $16, R19
+	ADD  $0, R20
+	MOVD grow+72(FP), R22
+	LSR  $2, R21, R23
+	ADD  R22, R23
+	MOVD R23, n+56(FP)
+	MOVD count+64(FP), R22
+	SUBS $1, R22
+	MOVD R22, count+64(FP)
+	BNE  rows
 	RET
 
 // rotate: (a, b) = (a·c - b·s, a·s + b·c), for count pairs of a and b that lie stride bytes apart
@@ -2226,6 +2327,80 @@ end6:
 	MOVD count+40(FP), R22
 	SUBS $1, R22
 	MOVD R22, count+40(FP)
+	BNE  rows
+	RET
+
+// sumRows: Σ x
+//
+// func sumRowsNEON(x, row, out *float32, n, count, grow, xStride int)
+TEXT ·sumRowsNEON(SB), NOSPLIT, $0-56
+	MOVD x+0(FP), R0
+	MOVD row+8(FP), R19
+	MOVD out+16(FP), R20
+	MOVD $constants<>(SB), R9
+rows:
+	MOVD n+24(FP), R8
+	LSL  $2, R8, R21
+	VEOR V0.B16, V0.B16, V0.B16
+	VEOR V1.B16, V1.B16, V1.B16
+	VEOR V2.B16, V2.B16, V2.B16
+	VEOR V3.B16, V3.B16, V3.B16
+	SUBS $16, R8
+	BLT  done2
+loop1:
+	VLD1 (R0), [V4.S4] // x
+	WORD $0x4e24d400 // FADD V0.4S, V0.4S, V4.4S: sum
+	ADD  $16, R0
+	VLD1 (R0), [V4.S4] // x
+	WORD $0x4e24d421 // FADD V1.4S, V1.4S, V4.4S: sum
+	ADD  $16, R0
+	VLD1 (R0), [V4.S4] // x
+	WORD $0x4e24d442 // FADD V2.4S, V2.4S, V4.4S: sum
+	ADD  $16, R0
+	VLD1 (R0), [V4.S4] // x
+	WORD $0x4e24d463 // FADD V3.4S, V3.4S, V4.4S: sum
+	ADD  $16, R0
+	SUBS $16, R8
+	BGE  loop1
+done2:
+	ADD  $16, R8
+	SUBS $4, R8
+	BLT  done4
+loop3:
+	VLD1 (R0), [V4.S4] // x
+	WORD $0x4e24d400 // FADD V0.4S, V0.4S, V4.4S: sum
+	ADD  $16, R0
+	SUBS $4, R8
+	BGE  loop3
+done4:
+	ADD  $4, R8
+	CBZ  R8, end6
+one5:
+	FMOVS (R0), F4 // x
+	FMOVS F4, F31
+	WORD $0x4e3fd400 // FADD V0.4S, V0.4S, V31.4S: sum
+	ADD  $4, R0
+	SUBS $1, R8
+	BNE  one5
+end6:
+	WORD $0x4e21d400 // FADD V0.4S, V0.4S, V1.4S
+	WORD $0x4e23d442 // FADD V2.4S, V2.4S, V3.4S
+	WORD $0x4e22d400 // FADD V0.4S, V0.4S, V2.4S
+	WORD $0x6e20d400 // FADDP V0.4S, V0.4S, V0.4S
+	WORD $0x6e20d400 // FADDP V0.4S, V0.4S, V0.4S
+	FMOVS F0, 0(R20)
+	SUB  R21, R0
+	MOVD xStride+48(FP), R22
+	ADD  R22, R0
+	ADD  $0, R19
+	ADD  $4, R20
+	MOVD grow+40(FP), R22
+	LSR  $2, R21, R23
+	ADD  R22, R23
+	MOVD R23, n+24(FP)
+	MOVD count+32(FP), R22
+	SUBS $1, R22
+	MOVD R22, count+32(FP)
 	BNE  rows
 	RET
 

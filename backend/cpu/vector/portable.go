@@ -7,7 +7,8 @@ func Portable() *Kernels {
 	return &Kernels{
 		Name: "portable", Add: add, Multiply: multiply, Dot: dot, Sum: sum, Max: maximum, Exp: expSum, Scale: scale,
 		GELU: gelu, GELUBackward: geluBackward, ReLU: relu, ReLUBackward: reluBackward, SoftCap: softCap, SoftCapBackward: softCapBackward, SwiGLU: swiglu, SwiGLUBackward: swigluBackward,
-		SoftmaxBackward: softmaxBackward, MaxRows: maxRows, ExpRows: expRows, ScaleRows: scaleRows, DotRows: dotRows, SoftmaxBackwardRows: softmaxBackwardRows, Norm: norm, Moments: moments, NormBackward: normBackward,
+		SoftmaxBackward: softmaxBackward, MaxRows: maxRows, ExpRows: expRows, ScaleRows: scaleRows, DotRows: dotRows, SoftmaxBackwardRows: softmaxBackwardRows,
+		MomentsRows: momentsRows, NormRows: normRows, NormBackwardRows: normBackwardRows,
 		Rotate: rotate, AdamW: adamw,
 	}
 }
@@ -295,6 +296,24 @@ func normBackward(dx, dgain, dbias, dy, x, gain []float32, mean, rstd float32, r
 			d += dx[i]
 		}
 		dx[i] = d
+	}
+}
+
+func momentsRows(means, variances, x []float32, stride, n int) {
+	for i := range means {
+		means[i], variances[i] = moments(x[i*stride:][:n])
+	}
+}
+
+func normRows(y, x, gain, bias, values []float32, strideY, strideX, n int) {
+	for i := range len(values) / 2 {
+		norm(y[i*strideY:][:n], x[i*strideX:][:n], gain, bias, values[2*i], values[2*i+1])
+	}
+}
+
+func normBackwardRows(dx, dgain, dbias, dy, x, gain, values, _ []float32, strideDX, strideDY, strideX, n int, rms, accumulate bool) {
+	for i := range len(values) / 2 {
+		normBackward(dx[i*strideDX:][:n], dgain, dbias, dy[i*strideDY:][:n], x[i*strideX:][:n], gain, values[2*i], values[2*i+1], rms, accumulate)
 	}
 }
 

@@ -62,13 +62,14 @@ type Kernels struct {
 	// scale·row i of p·(row i of d − delta).
 	SoftmaxBackwardRows func(p, d []float32, stride int, values []float32, scale float32, t Triangle)
 
-	// Norm: y = (x − mean)·rstd·gain + bias; bias may be nil.
-	Norm func(y, x, gain, bias []float32, mean, rstd float32)
-	// Moments returns the mean of x and the mean of (x − mean)².
-	Moments func(x []float32) (mean, variance float32)
-	// NormBackward: with h = (x − mean)·rstd and g = dy·gain: dx (+)= rstd·(g − mean(g) − h·mean(g·h)), the first mean
-	// left out with rms; dgain += dy·h and dbias += dy where they are not nil.
-	NormBackward func(dx, dgain, dbias, dy, x, gain []float32, mean, rstd float32, rms, accumulate bool)
+	// MomentsRows: of each row of n elements, the mean and the mean of (x − mean)².
+	MomentsRows func(means, variances, x []float32, stride, n int)
+	// NormRows: with values[i] = (mean, rstd), row i of y = (row i of x − mean)·rstd·gain + bias, of n elements; bias may be nil.
+	NormRows func(y, x, gain, bias, values []float32, strideY, strideX, n int)
+	// NormBackwardRows: with values[i] = (mean, rstd), h = (x − mean)·rstd and g = dy·gain, in each row of n elements: dx (+)=
+	// rstd·(g − mean(g) − h·mean(g·h)), the first mean left out with rms; dgain += dy·h and dbias += dy where they are not nil.
+	// scratch has six floats for each row.
+	NormBackwardRows func(dx, dgain, dbias, dy, x, gain, values, scratch []float32, strideDX, strideDY, strideX, n int, rms, accumulate bool)
 
 	// Rotate: (a, b) = (a·c − b·s, a·s + b·c) for count pairs a, b as long as c, each stride after the one before.
 	Rotate func(a, b, c, s []float32, count, stride int)

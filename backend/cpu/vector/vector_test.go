@@ -52,7 +52,14 @@ func gelu(x float64) (y, d float64) {
 	return x * s, s + x*s*(1-s)*c*(1+3*0.044715*x*x)
 }
 
-// normGradient is the formula of NormBackward on dx, dgain, dbias, dy, x, gain.
+// moments are those of one row.
+func moments(k *vector.Kernels, x []float32) (mean, variance float32) {
+	var both [2]float32
+	k.MomentsRows(both[:1], both[1:], x, 0, len(x))
+	return both[0], both[1]
+}
+
+// normGradient is the formula of NormBackwardRows on dx, dgain, dbias, dy, x, gain.
 func normGradient(mean, rstd float64, rms, accumulate bool) func(x [][]float64, n int) []float64 {
 	return func(x [][]float64, n int) []float64 {
 		var sg, sgh float64
@@ -146,11 +153,17 @@ func operations() []operation {
 			return nil
 		},
 			each(func(x []float64) []float64 { return []float64{2 * x[1] * (x[2] - 0.5)} })},
-		{"norm", 4, 1, func(k *vector.Kernels, x [][]float32) []float32 { k.Norm(x[0], x[1], x[2], x[3], 0.5, 2); return nil },
+		{"norm", 4, 1, func(k *vector.Kernels, x [][]float32) []float32 {
+			k.NormRows(x[0], x[1], x[2], x[3], []float32{0.5, 2}, 0, 0, len(x[0]))
+			return nil
+		},
 			each(func(x []float64) []float64 { return []float64{(x[1]-0.5)*2*x[2] + x[3]} })},
-		{"norm without bias", 3, 1, func(k *vector.Kernels, x [][]float32) []float32 { k.Norm(x[0], x[1], x[2], nil, 0.5, 2); return nil },
+		{"norm without bias", 3, 1, func(k *vector.Kernels, x [][]float32) []float32 {
+			k.NormRows(x[0], x[1], x[2], nil, []float32{0.5, 2}, 0, 0, len(x[0]))
+			return nil
+		},
 			each(func(x []float64) []float64 { return []float64{(x[1] - 0.5) * 2 * x[2]} })},
-		{"moments", 1, 0, func(k *vector.Kernels, x [][]float32) []float32 { m, v := k.Moments(x[0]); return []float32{m, v} },
+		{"moments", 1, 0, func(k *vector.Kernels, x [][]float32) []float32 { m, v := moments(k, x[0]); return []float32{m, v} },
 			func(x [][]float64, n int) []float64 {
 				mean, s := total(x[0][:n])/float64(n), 0.0
 				for _, v := range x[0][:n] {
@@ -178,13 +191,13 @@ func operations() []operation {
 	for _, rms := range []bool{false, true} {
 		for _, accumulate := range []bool{false, true} {
 			ops = append(ops, operation{fmt.Sprintf("norm backward rms=%v accumulate=%v", rms, accumulate), 6, 3, func(k *vector.Kernels, x [][]float32) []float32 {
-				k.NormBackward(x[0], x[1], x[2], x[3], x[4], x[5], 0.5, 2, rms, accumulate)
+				k.NormBackwardRows(x[0], x[1], x[2], x[3], x[4], x[5], []float32{0.5, 2}, make([]float32, 6), 0, 0, 0, len(x[0]), rms, accumulate)
 				return nil
 			}, normGradient(0.5, 2, rms, accumulate)})
 		}
 	}
 	ops = append(ops, operation{"norm backward of x only", 6, 3, func(k *vector.Kernels, x [][]float32) []float32 {
-		k.NormBackward(x[0], nil, nil, x[3], x[4], x[5], 0.5, 2, false, false)
+		k.NormBackwardRows(x[0], nil, nil, x[3], x[4], x[5], []float32{0.5, 2}, make([]float32, 6), 0, 0, 0, len(x[0]), false, false)
 		return nil
 	}, func(x [][]float64, n int) []float64 {
 		gain, bias := append([]float64{}, x[1]...), append([]float64{}, x[2]...)
@@ -417,7 +430,7 @@ func TestSpecialValues(t *testing.T) {
 				}
 				isNaN("sum", k.Sum(x))
 				isNaN("dot", k.Dot(x, x))
-				mean, variance := k.Moments(x)
+				mean, variance := moments(k, x)
 				isNaN("mean", mean)
 				isNaN("variance", variance)
 				k.GELU(y, x)
@@ -502,8 +515,8 @@ func TestInPlace(t *testing.T) {
 			k.SoftmaxBackward(c, b, c, 0.5, 2)
 			same("softmax backward", c, apart)
 			c = clone()
-			k.Norm(apart, a, b, b, 0.5, 2)
-			k.Norm(c, c, b, b, 0.5, 2)
+			k.NormRows(apart, a, b, b, []float32{0.5, 2}, 0, 0, n)
+			k.NormRows(c, c, b, b, []float32{0.5, 2}, 0, 0, n)
 			same("norm", c, apart)
 		}
 	}
@@ -603,6 +616,39 @@ func TestRows(t *testing.T) {
 				}
 				k.ScaleRows(x, shifts, stride, n)
 				same("scale", x, alone)
+				gain, bias, stats := matrix()[:n], matrix()[:n], values(2)
+				means, want2 := make([]float32, count), make([]float32, count)
+				for i := range want {
+					want[i], want2[i] = moments(k, row(x, i)[:n])
+				}
+				k.MomentsRows(means, results, x, stride, n)
+				same("means", means, want)
+				same("variances", results, want2)
+				for _, bias := range [][]float32{bias, nil} {
+					normed := matrix()
+					alone := slices.Clone(normed)
+					for i := range count {
+						k.NormRows(row(alone, i)[:n], row(x, i)[:n], gain, bias, stats[2*i:][:2], 0, 0, n)
+					}
+					k.NormRows(normed, x, gain, bias, stats, stride, stride, n)
+					same("norm", normed, alone)
+				}
+				for variant := range 8 {
+					rms, accumulate := variant&1 != 0, variant&2 != 0
+					dx, dgain, dbias := matrix(), slices.Clone(gain), slices.Clone(bias)
+					dxAlone, dgainAlone, dbiasAlone := slices.Clone(dx), slices.Clone(gain), slices.Clone(bias)
+					if variant&4 != 0 {
+						dgain, dbias, dgainAlone, dbiasAlone = nil, nil, nil, nil
+					}
+					for i := range count {
+						k.NormBackwardRows(row(dxAlone, i)[:n], dgainAlone, dbiasAlone, y[i*(stride-1):][:n], row(x, i)[:n], gain, stats[2*i:][:2], make([]float32, 6), 0, 0, 0, n, rms, accumulate)
+					}
+					k.NormBackwardRows(dx, dgain, dbias, y, x, gain, stats, cliff.Floats(t, 6*count), stride, stride-1, stride, n, rms, accumulate)
+					same("gradient of norm", dx, dxAlone)
+					same("gradient of the gain", dgain, dgainAlone)
+					same("gradient of the bias", dbias, dbiasAlone)
+				}
+				x, y = matrix(), matrix()
 				p, d, both := slices.Clone(x), slices.Clone(y), values(2)
 				k.SoftmaxBackwardRows(x, y, stride, both, 0.5, tri)
 				for i := range count {

@@ -38,7 +38,8 @@ func (b *body) sigmoid(x value) value {
 }
 
 func init() {
-	kernels = append(kernels, perRow("largest"), perRow("exp", "shift"), perRow("scale", "alpha"), perRow("dot"))
+	kernels = append(kernels, perRow("largest"), perRow("exp", "shift"), perRow("scale", "alpha"), perRow("dot"),
+		perRow("sum"))
 }
 
 var kernels = []kernel{
@@ -172,14 +173,14 @@ var kernels = []kernel{
 		},
 	},
 	{
-		name: "squares", formula: "Σ (x - mean)²", slices: []string{"x"}, scalars: []string{"mean"}, results: []string{"sum"}, unroll: 4,
+		name: "squaresRows", formula: "Σ (x - mean)²", slices: []string{"x"}, rows: []string{"mean"}, results: []string{"sum"}, unroll: 4,
 		body: func(b *body) {
 			d := b.sub(b.load("x"), b.scalar("mean"), "x - mean")
 			b.prod(0, d, d)
 		},
 	},
 	{
-		name: "norm", formula: "y = (x - mean)·rstd·gain + bias", slices: []string{"y", "x", "gain", "bias?"}, scalars: []string{"mean", "rstd"},
+		name: "normRows", formula: "y = (x - mean)·rstd·gain + bias", slices: []string{"y", "x", "gain", "bias?"}, rows: []string{"mean", "rstd"},
 		body: func(b *body) {
 			h := b.mul(b.sub(b.load("x"), b.scalar("mean"), "x - mean"), b.scalar("rstd"), "·rstd")
 			y := b.mul(h, b.load("gain"), "·gain")
@@ -188,8 +189,8 @@ var kernels = []kernel{
 		},
 	},
 	{
-		name: "normSums", formula: "h = (x - mean)·rstd, g = dy·gain: Σ g, Σ g·h; dgain += dy·h, dbias += dy",
-		slices: []string{"dgain?", "dbias?", "dy", "x", "gain"}, scalars: []string{"mean", "rstd"}, results: []string{"sum", "sumh"},
+		name: "normSumsRows", formula: "h = (x - mean)·rstd, g = dy·gain: Σ g, Σ g·h; dgain += dy·h, dbias += dy",
+		slices: []string{"dgain?", "dbias?", "dy", "x", "gain"}, rows: []string{"mean", "rstd"}, results: []string{"sum", "sumh"},
 		body: func(b *body) {
 			h := b.mul(b.sub(b.load("x"), b.scalar("mean"), "x - mean"), b.scalar("rstd"), "h")
 			dy := b.load("dy")
@@ -201,8 +202,8 @@ var kernels = []kernel{
 		},
 	},
 	{
-		name: "normInput", formula: "dx = rstd·(dy·gain - mg - (x - mean)·rstd·mgh), added to old if that is given",
-		slices: []string{"dx", "dy", "x", "gain", "old?"}, scalars: []string{"mean", "rstd", "mg", "mgh"},
+		name: "normInputRows", formula: "dx = rstd·(dy·gain - mg - (x - mean)·rstd·mgh), added to old if that is given",
+		slices: []string{"dx", "dy", "x", "gain", "old?"}, rows: []string{"mean", "rstd", "mg", "mgh"},
 		body: func(b *body) {
 			h := b.mul(b.sub(b.load("x"), b.scalar("mean"), "x - mean"), b.scalar("rstd"), "h")
 			g := b.sub(b.mul(b.load("dy"), b.load("gain"), "g"), b.scalar("mg"), "- mg")
