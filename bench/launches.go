@@ -71,7 +71,6 @@ func CountLaunches(name string, c config.Config, o metal.Options) (*Launches, er
 	if err != nil {
 		return nil, err
 	}
-	defer s.Close()
 	l := &Launches{Name: name, Model: s.t.Model.Architecture.String(), Tokens: s.m.Tokens(), Memory: s.t.Memory.Total(),
 		Layers: s.t.Model.Architecture.Depth(), Assumed: metal.AssumedRates()}
 	l.costs = metal.Costs(s.m.Program())
@@ -96,6 +95,7 @@ func CountLaunches(name string, c config.Config, o metal.Options) (*Launches, er
 	}
 	// The difference to a step with twice the loops is the looped block's.
 	a := s.t.Model.Architecture
+	s.Close()
 	c.Model.Layers = a.WithCount(2 * a.Count()).String()
 	longer, err := count()
 	if err != nil {

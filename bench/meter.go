@@ -62,7 +62,7 @@ func (rs Rounds) of(f func(Round) float64) []float64 {
 // rate is work a second, of work of one.
 func (r Round) rate() float64 { return 1 / r.Seconds }
 
-// shares of the peak that work of so many FLOPs reaches.
+// shares of the peak that this number of FLOPs reaches.
 func (rs Rounds) shares(flops float64) []float64 {
 	return rs.of(func(r Round) float64 { return flops / r.Seconds / r.peak() })
 }

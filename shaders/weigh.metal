@@ -1,12 +1,12 @@
-// Parts of rows times weights, products of parts, and the softmax of short rows.
+// Weighted parts of rows, dot products of parts, and the softmax of short rows.
 
-constant bool shared_x [[function_constant(10)]];       // X has one part, which counts for all
-constant bool summed [[function_constant(11)]];         // Y has one part, which receives the sum
+constant bool shared_x [[function_constant(10)]];       // X has one part, used for every part of Y
+constant bool summed [[function_constant(11)]];         // Y has one part, the sum over the parts of X
 constant bool with_residual [[function_constant(12)]];
 
 struct WeighParams {
-  uint rows, cols;            // of Y
-  uint parts, width;          // of a row, and columns of a part
+  uint rows, cols;            // shape of Y
+  uint parts, width;          // parts per row; columns of a part
   uint x, w, residual, y;     // strides
   float alpha;
 };
@@ -30,8 +30,8 @@ kernel void weigh(device const void* x [[buffer(0)]],
   store(y, i * p.y + c, v, bf16_3);
 }
 
-constant bool whole [[function_constant(13)]];       // a threadgroup takes a product, not a SIMD-group
-constant bool shared_a [[function_constant(14)]];    // A has one part, which counts for all
+constant bool whole [[function_constant(13)]];       // a threadgroup computes a product, otherwise a SIMD-group does
+constant bool shared_a [[function_constant(14)]];    // A has one part, used for every part of B
 constant bool shared_b [[function_constant(15)]];
 constant bool accumulate [[function_constant(16)]];
 
@@ -41,7 +41,7 @@ struct DotsParams {
   float alpha;
 };
 
-// A product for each part of each row.
+// y[i,j] = alpha·⟨part j of row i of A, part j of row i of B⟩.
 kernel void dots(device const void* a [[buffer(0)]],
                  device const void* b [[buffer(1)]],
                  device float* y [[buffer(2)]],
@@ -51,7 +51,7 @@ kernel void dots(device const void* a [[buffer(0)]],
   threadgroup float room[kRoom];
   const Place at = PLACE;
   const uint which = whole ? group : group * (group_threads / 32) + at.line;
-  if (which >= p.rows * p.parts) return;  // never with a barrier ahead: then the grid has a threadgroup for each product
+  if (which >= p.rows * p.parts) return;  // skips no barrier: with barriers, the grid has exactly one threadgroup per product
   const uint i = which / p.parts, j = which % p.parts;
   const uint from_a = i * p.a + (shared_a ? 0 : j * p.width), from_b = i * p.b + (shared_b ? 0 : j * p.width);
   float v = 0.0f;
@@ -62,7 +62,7 @@ kernel void dots(device const void* a [[buffer(0)]],
   y[i * p.y + j] = accumulate ? y[i * p.y + j] + v : v;
 }
 
-// The same for parts of one column: a product of elements.
+// The same for parts of one column: an elementwise product.
 kernel void products(device const void* a [[buffer(0)]],
                      device const void* b [[buffer(1)]],
                      device float* y [[buffer(2)]],
@@ -80,7 +80,7 @@ struct SoftmaxParams {
   float scale;
 };
 
-// A thread takes a row. X may be Y.
+// A thread handles one row. x and y may be the same buffer.
 kernel void softmax(device const float* x [[buffer(0)]],
                     device float* y [[buffer(1)]],
                     constant SoftmaxParams& p [[buffer(2)]],
@@ -102,7 +102,7 @@ struct SoftmaxBackwardParams {
   float scale;
 };
 
-// DX may be DY.
+// dx and dy may be the same buffer.
 kernel void softmax_backward(device const float* y [[buffer(0)]],
                              device const float* dy [[buffer(1)]],
                              device float* dx [[buffer(2)]],
