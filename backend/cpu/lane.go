@@ -53,7 +53,9 @@ func (p *program) runBody(worker, _ int) {
 			p.left.Add(-1)
 		}
 	}
-	p.help(w, worker%len(p.lanes))
+	if p.crew > p.leaders {
+		p.help(w, worker%len(p.lanes))
+	}
 }
 
 // runParts runs an operation with several parts, with whoever helps.

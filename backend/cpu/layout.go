@@ -101,7 +101,10 @@ func (c *CPU) layout(r *graph.Recorder, workers int) (*layout, error) {
 		parts = max(parts, k.parts)
 	}
 	p.leaders = min(workers, l.replicas)
-	p.crew = min(workers, l.replicas*parts)
+	p.crew = p.leaders
+	if lw.team > 1 { // with fewer workers, all lead; to help at the end of a step would make a leader wait for a helper that others keep from its core
+		p.crew = min(workers, l.replicas*parts)
+	}
 	p.crowded = workers > runtime.GOMAXPROCS(0)
 	p.memory.Accumulators = int64(l.replicas)*replica + int64(p.scatter.floats())*4
 	p.memory.Activations = int64(p.leaders)*int64(l.groupArena)*4 + int64(l.stepArena)*4

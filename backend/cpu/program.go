@@ -249,7 +249,7 @@ func (p *program) runReplica(w *worker, replica int) {
 		for i := range p.group {
 			w.position.Store(int32(i))
 			k := &p.group[i]
-			if k.parts > 1 && k.parts <= mostParts && p.crew > 1 {
+			if k.parts > 1 && k.parts <= mostParts && p.crew > p.leaders {
 				p.runParts(l, i)
 			} else {
 				for part := range k.parts {
