@@ -108,11 +108,11 @@ func TestRules(t *testing.T) {
 		{"matmul: inner sizes 3 and 2: A is [2,3] (transposed false) and B is [2,3] (transposed false)", func(s scene) graph.Op {
 			return &graph.Matmul{A: s.tensor(2, 3), B: s.tensor(2, 3), C: s.tensor(2, 3)}
 		}},
-		{"weigh: Y overlaps an operand", func(s scene) graph.Op {
+		{"weigh: output Y overlaps an operand", func(s scene) graph.Op {
 			x := s.tensor(2, 6)
 			return &graph.Weigh{X: x, W: s.tensor(2, 3), Y: x, Alpha: 1}
 		}},
-		{"dots: Y overlaps an operand", func(s scene) graph.Op {
+		{"dots: output Y overlaps an operand", func(s scene) graph.Op {
 			x := s.tensor(2, 3)
 			return &graph.Dots{A: x, B: s.tensor(2, 3), Y: x, Alpha: 1}
 		}},

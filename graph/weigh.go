@@ -31,7 +31,7 @@ func (o *Weigh) describe(f *Facts) {
 func (o *Weigh) check() error {
 	n, parts, d := o.Y.Rows, o.W.Cols, o.Width()
 	if o.Y.overlaps(o.X) || o.Y.overlaps(o.W) || o.Residual != o.Y && o.Y.overlaps(o.Residual) {
-		return fmt.Errorf("Y overlaps an operand")
+		return fmt.Errorf("output Y overlaps an operand")
 	}
 	return firstError(checkFactor(o.Alpha), want("W", o.W, n, parts), wantParts("X", o.X, n, parts, d), wantParts("Y", o.Y, n, parts, d),
 		wantIf("residual", o.Residual, n, o.Y.Cols))
@@ -64,7 +64,7 @@ func (o *Dots) describe(f *Facts) {
 func (o *Dots) check() error {
 	n, parts, d := o.Y.Rows, o.Y.Cols, o.Width()
 	if o.Y.overlaps(o.A) || o.Y.overlaps(o.B) {
-		return fmt.Errorf("Y overlaps an operand")
+		return fmt.Errorf("output Y overlaps an operand")
 	}
 	return firstError(checkFactor(o.Alpha), wantParts("A", o.A, n, parts, d), wantParts("B", o.B, n, parts, d))
 }

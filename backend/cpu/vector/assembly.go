@@ -23,7 +23,6 @@ type assembly struct {
 	softCapBackward func(dx, dy, y *float32, n int, inverse float32)
 	swiglu          func(y, g, u *float32, n int)
 	swigluBackward  func(dg, du, y, dy, g, u *float32, n int)
-	softmaxBackward func(dx, p, dp *float32, n int, delta, scale float32)
 	largestRows     func(x, row, out *float32, n, count, grow, xStride int)
 	expRows         func(y, x, row, out *float32, n, count, grow, yStride, xStride int, scale float32)
 	scaleRows       func(y, x, row, out *float32, n, count, grow, yStride, xStride int)
@@ -117,10 +116,6 @@ func (f *assembly) kernels() *Kernels {
 		SwiGLUBackward: func(dg, du, y, dy, g, u []float32) {
 			n := len(dg)
 			f.swigluBackward(start(dg, n), start(du, n), start(y, n), start(dy, n), start(g, n), start(u, n), n)
-		},
-		SoftmaxBackward: func(dx, p, dp []float32, delta, scale float32) {
-			n := len(dx)
-			f.softmaxBackward(start(dx, n), start(p, n), start(dp, n), n, delta, scale)
 		},
 		MaxRows: func(most, x []float32, stride int, t Triangle) {
 			f.largestRows(t.start(x, len(most), stride), nil, start(most, len(most)), t.N, len(most), t.Grow, 4*stride)

@@ -50,9 +50,6 @@ func swigluAVX2(y, g_, u *float32, n int)
 func swigluBackwardAVX2(dg, du, y, dy, g_, u *float32, n int)
 
 //go:noescape
-func softmaxBackwardAVX2(dx, p, dp *float32, n int, delta, scale float32)
-
-//go:noescape
 func softmaxGradientRowsAVX2(p, d, row, out *float32, n, count, grow, pStride, dStride int, scale float32)
 
 //go:noescape
@@ -105,7 +102,6 @@ var avx2 = assembly{
 	softCapBackward:     softCapBackwardAVX2,
 	swiglu:              swigluAVX2,
 	swigluBackward:      swigluBackwardAVX2,
-	softmaxBackward:     softmaxBackwardAVX2,
 	softmaxGradientRows: softmaxGradientRowsAVX2,
 	squaresRows:         squaresRowsAVX2,
 	normRows:            normRowsAVX2,

@@ -951,45 +951,6 @@ end3:
 	VZEROUPPER
 	RET
 
-// softmaxBackward: dx = scale·p·(dp - delta)
-//
-// func softmaxBackwardAVX2(dx, p, dp *float32, n int, delta, scale float32)
-TEXT ·softmaxBackwardAVX2(SB), NOSPLIT, $0-40
-	MOVQ dx+0(FP), DI
-	MOVQ p+8(FP), SI
-	MOVQ dp+16(FP), BX
-	MOVQ n+24(FP), CX
-	XORQ AX, AX
-	VBROADCASTSS delta+32(FP), Y13
-	VBROADCASTSS scale+36(FP), Y12
-	SUBQ $8, CX
-	JLT  done2
-loop1:
-	VMOVUPS (BX)(AX*1), Y0 // dp
-	VSUBPS Y13, Y0, Y1 // dp - delta
-	VMULPS Y12, Y1, Y1 // ·scale
-	VMOVUPS (SI)(AX*1), Y2 // p
-	VMULPS Y2, Y1, Y1 // ·p
-	VMOVUPS Y1, (DI)(AX*1) // dx
-	ADDQ $32, AX
-	SUBQ $8, CX
-	JGE  loop1
-done2:
-	ADDQ $8, CX
-	JZ   end3
-	LEAQ masks<>+32(SB), R10 // the lowest CX lanes
-	NEGQ CX
-	VMOVUPS (R10)(CX*4), Y14
-	VMASKMOVPS (BX)(AX*1), Y14, Y0 // dp
-	VSUBPS Y13, Y0, Y1 // dp - delta
-	VMULPS Y12, Y1, Y1 // ·scale
-	VMASKMOVPS (SI)(AX*1), Y14, Y2 // p
-	VMULPS Y2, Y1, Y1 // ·p
-	VMASKMOVPS Y1, Y14, (DI)(AX*1) // dx
-end3:
-	VZEROUPPER
-	RET
-
 // softmaxGradientRows: p = exp(scale·p + shift), d = scale·p·(d - delta)
 //
 // func softmaxGradientRowsAVX2(p, d, row, out *float32, n, count, grow, pStride, dStride int, scale float32)

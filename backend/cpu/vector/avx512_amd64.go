@@ -50,9 +50,6 @@ func swigluAVX512(y, g_, u *float32, n int)
 func swigluBackwardAVX512(dg, du, y, dy, g_, u *float32, n int)
 
 //go:noescape
-func softmaxBackwardAVX512(dx, p, dp *float32, n int, delta, scale float32)
-
-//go:noescape
 func softmaxGradientRowsAVX512(p, d, row, out *float32, n, count, grow, pStride, dStride int, scale float32)
 
 //go:noescape
@@ -105,7 +102,6 @@ var avx512 = assembly{
 	softCapBackward:     softCapBackwardAVX512,
 	swiglu:              swigluAVX512,
 	swigluBackward:      swigluBackwardAVX512,
-	softmaxBackward:     softmaxBackwardAVX512,
 	softmaxGradientRows: softmaxGradientRowsAVX512,
 	squaresRows:         squaresRowsAVX512,
 	normRows:            normRowsAVX512,

@@ -1008,46 +1008,6 @@ end3:
 	VZEROUPPER
 	RET
 
-// softmaxBackward: dx = scale·p·(dp - delta)
-//
-// func softmaxBackwardAVX512(dx, p, dp *float32, n int, delta, scale float32)
-TEXT ·softmaxBackwardAVX512(SB), NOSPLIT, $0-40
-	MOVQ dx+0(FP), DI
-	MOVQ p+8(FP), SI
-	MOVQ dp+16(FP), BX
-	MOVQ n+24(FP), CX
-	XORQ AX, AX
-	VBROADCASTSS delta+32(FP), Z30
-	VBROADCASTSS scale+36(FP), Z29
-	SUBQ $16, CX
-	JLT  done2
-loop1:
-	VMOVUPS (BX)(AX*1), Z0 // dp
-	VSUBPS Z30, Z0, Z1 // dp - delta
-	VMULPS Z29, Z1, Z1 // ·scale
-	VMOVUPS (SI)(AX*1), Z2 // p
-	VMULPS Z2, Z1, Z1 // ·p
-	VMOVUPS Z1, (DI)(AX*1) // dx
-	ADDQ $64, AX
-	SUBQ $16, CX
-	JGE  loop1
-done2:
-	ADDQ $16, CX
-	JZ   end3
-	MOVL $1, R10 // the lowest CX lanes
-	SHLL CX, R10
-	DECL R10
-	KMOVW R10, K1
-	VMOVUPS.Z (BX)(AX*1), K1, Z0 // dp
-	VSUBPS Z30, Z0, Z1 // dp - delta
-	VMULPS Z29, Z1, Z1 // ·scale
-	VMOVUPS.Z (SI)(AX*1), K1, Z2 // p
-	VMULPS Z2, Z1, Z1 // ·p
-	VMOVUPS Z1, K1, (DI)(AX*1) // dx
-end3:
-	VZEROUPPER
-	RET
-
 // softmaxGradientRows: p = exp(scale·p + shift), d = scale·p·(d - delta)
 //
 // func softmaxGradientRowsAVX512(p, d, row, out *float32, n, count, grow, pStride, dStride int, scale float32)

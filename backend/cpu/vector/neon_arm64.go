@@ -50,9 +50,6 @@ func swigluNEON(y, g_, u *float32, n int)
 func swigluBackwardNEON(dg, du, y, dy, g_, u *float32, n int)
 
 //go:noescape
-func softmaxBackwardNEON(dx, p, dp *float32, n int, delta, scale float32)
-
-//go:noescape
 func softmaxGradientRowsNEON(p, d, row, out *float32, n, count, grow, pStride, dStride int, scale float32)
 
 //go:noescape
@@ -105,7 +102,6 @@ var neon = assembly{
 	softCapBackward:     softCapBackwardNEON,
 	swiglu:              swigluNEON,
 	swigluBackward:      swigluBackwardNEON,
-	softmaxBackward:     softmaxBackwardNEON,
 	softmaxGradientRows: softmaxGradientRowsNEON,
 	squaresRows:         squaresRowsNEON,
 	normRows:            normRowsNEON,

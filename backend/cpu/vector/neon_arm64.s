@@ -1232,51 +1232,6 @@ one3:
 end4:
 	RET
 
-// softmaxBackward: dx = scale·p·(dp - delta)
-//
-// func softmaxBackwardNEON(dx, p, dp *float32, n int, delta, scale float32)
-TEXT ·softmaxBackwardNEON(SB), NOSPLIT, $0-40
-	MOVD dx+0(FP), R0
-	MOVD p+8(FP), R1
-	MOVD dp+16(FP), R2
-	MOVD n+24(FP), R8
-	MOVD $constants<>(SB), R9
-	FMOVS delta+32(FP), F30
-	VDUP V30.S[0], V30.S4
-	FMOVS scale+36(FP), F29
-	VDUP V29.S[0], V29.S4
-	SUBS $4, R8
-	BLT  done2
-loop1:
-	VLD1 (R2), [V0.S4] // dp
-	WORD $0x4ebed401 // FSUB V1.4S, V0.4S, V30.4S: dp - delta
-	WORD $0x6e3ddc21 // FMUL V1.4S, V1.4S, V29.4S: ·scale
-	VLD1 (R1), [V2.S4] // p
-	WORD $0x6e22dc21 // FMUL V1.4S, V1.4S, V2.4S: ·p
-	VST1 [V1.S4], (R0) // dx
-	ADD  $16, R0
-	ADD  $16, R1
-	ADD  $16, R2
-	SUBS $4, R8
-	BGE  loop1
-done2:
-	ADD  $4, R8
-	CBZ  R8, end4
-one3:
-	FMOVS (R2), F0 // dp
-	WORD $0x4ebed401 // FSUB V1.4S, V0.4S, V30.4S: dp - delta
-	WORD $0x6e3ddc21 // FMUL V1.4S, V1.4S, V29.4S: ·scale
-	FMOVS (R1), F2 // p
-	WORD $0x6e22dc21 // FMUL V1.4S, V1.4S, V2.4S: ·p
-	FMOVS F1, (R0) // dx
-	ADD  $4, R0
-	ADD  $4, R1
-	ADD  $4, R2
-	SUBS $1, R8
-	BNE  one3
-end4:
-	RET
-
 // softmaxGradientRows: p = exp(scale·p + shift), d = scale·p·(d - delta)
 //
 // func softmaxGradientRowsNEON(p, d, row, out *float32, n, count, grow, pStride, dStride int, scale float32)

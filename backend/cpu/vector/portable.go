@@ -7,7 +7,7 @@ func Portable() *Kernels {
 	return &Kernels{
 		Name: "portable", Add: add, Multiply: multiply, Dot: dot, Sum: sum, Max: maximum, Exp: expSum, Scale: scale,
 		GELU: gelu, GELUBackward: geluBackward, ReLU: relu, ReLUBackward: reluBackward, SoftCap: softCap, SoftCapBackward: softCapBackward, SwiGLU: swiglu, SwiGLUBackward: swigluBackward,
-		SoftmaxBackward: softmaxBackward, MaxRows: maxRows, ExpRows: expRows, ScaleRows: scaleRows, DotRows: dotRows, SoftmaxBackwardRows: softmaxBackwardRows,
+		MaxRows: maxRows, ExpRows: expRows, ScaleRows: scaleRows, DotRows: dotRows, SoftmaxBackwardRows: softmaxBackwardRows,
 		MomentsRows: momentsRows, NormRows: normRows, NormBackwardRows: normBackwardRows,
 		Rotate: rotate, AdamW: adamw,
 	}
@@ -202,13 +202,6 @@ func swigluBackward(dg, du, y, dy, g, u []float32) {
 	}
 }
 
-func softmaxBackward(dx, p, dp []float32, delta, scale float32) {
-	p, dp = p[:len(dx)], dp[:len(dx)]
-	for i := range dx {
-		dx[i] = scale * p[i] * (dp[i] - delta)
-	}
-}
-
 // each calls f with the bounds of each of count rows.
 func (t Triangle) each(count, stride int, f func(i, lo, hi int)) {
 	for i := range count {
@@ -238,8 +231,8 @@ func softmaxBackwardRows(p, d []float32, stride int, values []float32, scale flo
 	t.each(len(values)/2, stride, func(i, lo, hi int) {
 		for j := lo; j < hi; j++ {
 			p[j] = exp(scale*p[j] + values[2*i])
+			d[j] = scale * p[j] * (d[j] - values[2*i+1])
 		}
-		softmaxBackward(d[lo:hi], p[lo:hi], d[lo:hi], values[2*i+1], scale)
 	})
 }
 

@@ -47,8 +47,6 @@ type Kernels struct {
 	// SwiGLUBackward: with s = 1/(1+exp(−g)): dg = dy·u·(s + g·s·(1−s)), du = dy·g·s, and y = g·s·u.
 	SwiGLUBackward func(dg, du, y, dy, g, u []float32)
 
-	// SoftmaxBackward: dx = scale·p·(dp − delta).
-	SoftmaxBackward func(dx, p, dp []float32, delta, scale float32)
 	// MaxRows: most[i] is the largest element of row i, as Max returns it. Here and below, rows lie stride apart, and there is at
 	// least one, with an element.
 	MaxRows func(most, x []float32, stride int, t Triangle)

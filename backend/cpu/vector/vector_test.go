@@ -148,11 +148,6 @@ func operations() []operation {
 				s := sigmoid(g)
 				return []float64{dy * u * (s + g*s*(1-s)), dy * g * s, g * s * u}
 			})},
-		{"softmax backward", 3, 1, func(k *vector.Kernels, x [][]float32) []float32 {
-			k.SoftmaxBackward(x[0], x[1], x[2], 0.5, 2)
-			return nil
-		},
-			each(func(x []float64) []float64 { return []float64{2 * x[1] * (x[2] - 0.5)} })},
 		{"norm", 4, 1, func(k *vector.Kernels, x [][]float32) []float32 {
 			k.NormRows(x[0], x[1], x[2], x[3], []float32{0.5, 2}, 0, 0, len(x[0]))
 			return nil
@@ -510,10 +505,6 @@ func TestInPlace(t *testing.T) {
 			k.SoftCapBackward(apart, a, b, 2)
 			k.SoftCapBackward(c, c, b, 2)
 			same("soft cap backward", c, apart)
-			c = clone()
-			k.SoftmaxBackward(apart, b, a, 0.5, 2)
-			k.SoftmaxBackward(c, b, c, 0.5, 2)
-			same("softmax backward", c, apart)
 			c = clone()
 			k.NormRows(apart, a, b, b, []float32{0.5, 2}, 0, 0, n)
 			k.NormRows(c, c, b, b, []float32{0.5, 2}, 0, 0, n)

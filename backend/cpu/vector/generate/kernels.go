@@ -156,13 +156,6 @@ var kernels = []kernel{
 		},
 	},
 	{
-		name: "softmaxBackward", formula: "dx = scale·p·(dp - delta)", slices: []string{"dx", "p", "dp"}, scalars: []string{"delta", "scale"},
-		body: func(b *body) {
-			t := b.mul(b.sub(b.load("dp"), b.scalar("delta"), "dp - delta"), b.scalar("scale"), "·scale")
-			b.store("dx", b.mul(t, b.load("p"), "·p"))
-		},
-	},
-	{
 		name: "softmaxGradientRows", formula: "p = exp(scale·p + shift), d = scale·p·(d - delta)", slices: []string{"p", "d"}, scalars: []string{"scale"},
 		rows: []string{"shift", "delta"},
 		body: func(b *body) {
