@@ -13,6 +13,7 @@ import (
 	"coil/backend/cpu"
 	"coil/eval"
 	"coil/run"
+	"coil/thorough"
 	"coil/train"
 
 	"github.com/google/go-cmp/cmp"
@@ -367,6 +368,7 @@ grow = { method = "middle", stages = [{ layers = "1x1", steps = 4 }, { layers = 
 
 // A grown cell is trained in stages, can continue in any of them, and ends like one that was not stopped.
 func TestGrowing(t *testing.T) {
+	thorough.Skip(t)
 	whole := makeFolder(t, t.TempDir(), grown)
 	trainAll(t, whole)
 	f := makeFolder(t, t.TempDir(), grown)

@@ -31,6 +31,7 @@ func TestKilledChild(t *testing.T) {
 
 // Whichever system call kills a process that makes an experiment and starts a cell, the next process continues both.
 func TestKilledWhileMaking(t *testing.T) {
+	thorough.Skip(t)
 	if testing.Short() {
 		t.Skip("kills a process at many of its system calls")
 	}

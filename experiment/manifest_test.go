@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"coil/golden"
+	"coil/thorough"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -106,6 +107,7 @@ func TestWhatIsSubmitted(t *testing.T) {
 
 // An array has no index of MaxArraySize or more: cells beyond are in another, with an index that its script adds to.
 func TestSlurmArrays(t *testing.T) {
+	thorough.Skip(t)
 	f := makeFolder(t, t.TempDir(), tiny)
 	finish(t, f, 1)
 	submit, err := f.Slurm(Cluster{MaxArraySize: 4, Jobs: 5})

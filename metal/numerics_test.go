@@ -15,6 +15,7 @@ import (
 // The arithmetic of a Mac's GPU, as wrong as the Metal Shading Language Specification allows: denormal numbers are flushed,
 // and functions are off. The bridge asks for the precise functions.
 func TestConformanceNumerics(t *testing.T) {
+	thorough.Skip(t)
 	worstPrecise := emulator.Options{Flush: true, Functions: emulator.WorstPrecise, Quick: !thorough.On()}
 	type combination struct {
 		name  string

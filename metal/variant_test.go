@@ -83,6 +83,7 @@ func TestOldestGPU(t *testing.T) {
 // TestOldestConformance: the whole suite holds with the plainest kernels, on a GPU that has nothing else.
 func TestOldestConformance(t *testing.T) {
 	t.Parallel()
+	thorough.Skip(t)
 	b := on(t, gpu(t, oldest), metal.Options{})
 	defer b.Close()
 	conformance.Run(t, b, conformance.Options{Every: thorough.Every(t, 120, "cases")})
@@ -133,6 +134,7 @@ func TestOldestTraining(t *testing.T) {
 // TestSmallThreadgroups: where pipelines allow fewer threads than is wished, threadgroups are smaller, or another kernel does
 // the work.
 func TestSmallThreadgroups(t *testing.T) {
+	thorough.Skip(t)
 	for _, threads := range thorough.Cases(t, 4, "sizes", []int{64, 96, 128, 256}) {
 		t.Run(fmt.Sprint(threads), func(t *testing.T) {
 			t.Parallel()

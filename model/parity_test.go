@@ -24,7 +24,7 @@ func parityCases() []reference.Case {
 
 // forEachCase runs f as a test of each case.
 func forEachCase(t *testing.T, f func(t *testing.T, c reference.Case)) {
-	for _, c := range thorough.Cases(t, 4, "models", parityCases()) {
+	for _, c := range thorough.Cases(t, 8, "models", parityCases()) {
 		t.Run(strings.ReplaceAll(c.Name, " ", "-"), func(t *testing.T) {
 			t.Parallel()
 			f(t, c)

@@ -6,10 +6,12 @@ import (
 	"testing"
 
 	"coil/run"
+	"coil/thorough"
 )
 
 // A script controls a run of another process.
 func TestControl(t *testing.T) {
+	thorough.Skip(t)
 	path := filepath.Join(t.TempDir(), "run")
 	trainer := start(t, "coil", "train", tinyFile(t), "--run-dir", path, "--steps", forever, "--batch", "1024", "--checkpoint.every", "0")
 	trainer.await(t, "the run began", func() bool { return steps(path) >= 0 })

@@ -257,7 +257,7 @@ func TestSupervisor(t *testing.T) {
 		signal syscall.Signal
 		code   int
 	}
-	for _, k := range thorough.Cases(t, 2, "signals", []end{{syscall.SIGINT, 130}, {syscall.SIGTERM, 143}, {syscall.SIGKILL, -1}}) {
+	for _, k := range thorough.Cases(t, 3, "signals", []end{{syscall.SIGINT, 130}, {syscall.SIGTERM, 143}, {syscall.SIGKILL, -1}}) {
 		t.Run(k.signal.String(), func(t *testing.T) {
 			t.Parallel()
 			path := filepath.Join(t.TempDir(), "run")

@@ -197,7 +197,7 @@ func heedHangUp(t *testing.T) {
 func TestSignalStops(t *testing.T) {
 	config := tinyFile(t)
 	heedHangUp(t)
-	for _, s := range thorough.Cases(t, 2, "signals", []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP}) {
+	for _, s := range thorough.Cases(t, 3, "signals", []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP}) {
 		t.Run(s.String(), func(t *testing.T) {
 			t.Parallel()
 			path := filepath.Join(t.TempDir(), "run")

@@ -252,6 +252,7 @@ func TestTrainInDashboard(t *testing.T) {
 
 // Ctrl-C is a key there: once stops, twice leaves at once.
 func TestCtrlCInDashboard(t *testing.T) {
+	thorough.Skip(t)
 	path := filepath.Join(t.TempDir(), "run")
 	p := startOnTerminal(t, 120, 40, nil, "coil", "train", tinyFile(t), "--run-dir", path, "--steps", forever, "--batch", "1024")
 	p.await(t, "tokens/s")
@@ -331,6 +332,7 @@ func TestNoDashboard(t *testing.T) {
 
 // coil watch shows a run of another process, and leaving it leaves the run alone.
 func TestWatch(t *testing.T) {
+	thorough.Skip(t)
 	path := filepath.Join(t.TempDir(), "run")
 	trainer := start(t, "coil", "train", tinyFile(t), "--run-dir", path, "--steps", forever, "--train.report", "1", "--batch", "1024")
 	trainer.await(t, "a step was done", func() bool { return steps(path) > 0 })

@@ -91,7 +91,7 @@ func checkGradient(t *testing.T, weights, gradient Parameters, loss func(Paramet
 }
 
 func TestGradientIsThatOfTheLoss(t *testing.T) {
-	for _, c := range thorough.Cases(t, 3, "models", Cases()) {
+	for _, c := range thorough.Cases(t, 8, "models", Cases()) {
 		t.Run(strings.ReplaceAll(c.Name, " ", "-"), func(t *testing.T) {
 			t.Parallel()
 			r := newCase(t, c)
