@@ -95,7 +95,7 @@ var (
 	shownBackend  = regexp.MustCompile(`^backend  cpu · .* kernels · .*`)
 	shownDuration = regexp.MustCompile(`\b\d+(\.\d+)? (years|days|h|min|m|s|ms)\b( \d+ s\b)?`)
 	shownUnit     = regexp.MustCompile(`\b[KMGT]iB\b`)
-	shownNumber   = regexp.MustCompile(`[-+<]?\d[\d.]*(e[-+]\d+)?( [kMGT]\b)?`)
+	shownNumber   = regexp.MustCompile(`[-+<>]?\d[\d.]*(e[-+]\d+)?( [kMGT]\b)?`)
 	shownNumbers  = regexp.MustCompile(`#( #)+`)
 )
 
