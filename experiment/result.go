@@ -227,7 +227,7 @@ type quantity struct {
 	metric metric.Metric
 	value  float64
 
-	questions int // of which it is a share of right answers; 0 for others
+	questions int // how many questions the value, a share of right answers, rests on; 0 for other quantities
 }
 
 // primitivesColumn is the name of the column of the reasoning primitives.

@@ -74,7 +74,7 @@ func TestShared(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for range thorough.Cases(t, 2, "rounds", make([]struct{}, 2)) {
+	for range 2 {
 		root := t.TempDir()
 		begin := make(chan struct{})
 		type end struct {
@@ -82,7 +82,7 @@ func TestShared(t *testing.T) {
 			err error
 		}
 		ends := make(chan end)
-		processes := 8 / thorough.Every(t, 3, "processes")
+		const processes = 8
 		ready := make(chan error, processes)
 		for range processes {
 			go func() {

@@ -16,7 +16,7 @@ import (
 // and functions are off. The bridge asks for the precise functions.
 func TestConformanceNumerics(t *testing.T) {
 	thorough.Skip(t)
-	worstPrecise := emulator.Options{Flush: true, Functions: emulator.WorstPrecise, Quick: !thorough.On()}
+	worstPrecise := emulator.Options{Flush: true, Functions: emulator.WorstPrecise}
 	type combination struct {
 		name  string
 		gpu   emulator.Options
@@ -27,13 +27,13 @@ func TestConformanceNumerics(t *testing.T) {
 	for _, p := range precisions {
 		all = append(all, combination{"denormals flushed, worst precise functions", worstPrecise, p, 2}, combination{"denormals flushed", emulator.Options{Flush: true}, p, 4})
 	}
-	for _, x := range thorough.Cases(t, 4, "combinations", all) {
+	for _, x := range all {
 		t.Run(x.name+", "+x.p.name, func(t *testing.T) {
 			t.Parallel()
 			b := on(t, emulatortest.Open(t, x.gpu), x.p.options)
 			defer b.Close()
 			suite := x.p.suite
-			suite.Every = x.every * thorough.Every(t, 90, "cases")
+			suite.Every = x.every
 			conformance.Run(t, b, suite)
 		})
 	}
@@ -41,7 +41,7 @@ func TestConformanceNumerics(t *testing.T) {
 		t.Parallel()
 		b := on(t, emulatortest.Open(t, worstPrecise), metal.Options{})
 		defer b.Close()
-		conformance.Run(t, b, conformance.Options{Every: thorough.Every(t, 12, "cases"), Subjects: []string{"exit", "activation", "clip factor"}})
+		conformance.Run(t, b, conformance.Options{Subjects: []string{"exit", "activation", "clip factor"}})
 	})
 }
 

@@ -86,13 +86,13 @@ func TestOldestConformance(t *testing.T) {
 	thorough.Skip(t)
 	b := on(t, gpu(t, oldest), metal.Options{})
 	defer b.Close()
-	conformance.Run(t, b, conformance.Options{Every: thorough.Every(t, 120, "cases")})
+	conformance.Run(t, b, conformance.Options{})
 }
 
 // TestPlainChecked watches every access to memory of the plainest kernels, in both precisions.
 func TestPlainChecked(t *testing.T) {
-	thorough.Skip(t) // TestOldestConformance runs these kernels, and TestConformanceChecked watches memory
-	for i, order := range thorough.Cases(t, 2, "orders", []emulator.Order{emulator.Random, emulator.Reverse}) {
+	thorough.Skip(t)
+	for i, order := range []emulator.Order{emulator.Random, emulator.Reverse} {
 		p := precisions[i]
 		t.Run(fmt.Sprintf("%s, %s", order, p.name), func(t *testing.T) {
 			t.Parallel()
@@ -103,7 +103,7 @@ func TestPlainChecked(t *testing.T) {
 			defer b.Close()
 			d.watch(b)
 			suite := p.suite
-			suite.Every = 6 * thorough.Every(t, 40, "cases")
+			suite.Every = 6
 			conformance.Run(t, b, suite)
 		})
 	}
@@ -113,7 +113,7 @@ func TestPlainChecked(t *testing.T) {
 func TestOldestTraining(t *testing.T) {
 	thorough.Skip(t)
 	all := configurations()
-	for _, name := range thorough.Cases(t, 8, "kinds of models", slices.Sorted(maps.Keys(all))) {
+	for _, name := range slices.Sorted(maps.Keys(all)) {
 		c := all[name]
 		t.Run(name, func(t *testing.T) {
 			want, err := trainOn(t, c, onCPU(t), nil)
@@ -135,7 +135,7 @@ func TestOldestTraining(t *testing.T) {
 // the work.
 func TestSmallThreadgroups(t *testing.T) {
 	thorough.Skip(t)
-	for _, threads := range thorough.Cases(t, 4, "sizes", []int{64, 96, 128, 256}) {
+	for _, threads := range []int{64, 96, 128, 256} {
 		t.Run(fmt.Sprint(threads), func(t *testing.T) {
 			t.Parallel()
 			b := on(t, gpu(t, emulator.GPU{MaxThreads: threads}), metal.Options{})
@@ -144,7 +144,7 @@ func TestSmallThreadgroups(t *testing.T) {
 			if threads < 160 { // the suite has a norm whose rows take as many
 				parts = slices.DeleteFunc(parts, func(s string) bool { return s == "norm" })
 			}
-			conformance.Run(t, b, conformance.Options{Every: 7 * thorough.Every(t, 10, "cases"), Subjects: parts})
+			conformance.Run(t, b, conformance.Options{Every: 7, Subjects: parts})
 			name, reason := named(b.Variants(), "matmul")
 			if plain := threads < 128; plain != (name == "plain") || plain != strings.Contains(reason, "128 threads") {
 				t.Errorf("matmul: %q because %q", name, reason)
@@ -190,7 +190,7 @@ func TestDegrade(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, x := range thorough.Cases(t, 4, "faults", kernelFaults) {
+	for _, x := range kernelFaults {
 		t.Run(x.name, func(t *testing.T) {
 			b := on(t, gpu(t, x.gpu), metal.Options{})
 			defer b.Close()

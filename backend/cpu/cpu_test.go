@@ -208,8 +208,8 @@ func (r *recording) step() backend.Args {
 	return backend.Args{Scalars: []float32{1 / float32(len(r.inputs[1])), 1e-2, 0.9}, Inputs: r.inputs}
 }
 
-// TestSameBits runs programs of many groups and of one with different numbers of workers, most of which have no core here and many of
-// which help others: the same data gives the same bits.
+// TestSameBits runs programs of many groups and of one with different numbers of workers: the same data gives the same bits. Most of the
+// workers have no core here, and many of them help others.
 func TestSameBits(t *testing.T) {
 	for _, k := range gemm.Kernels() {
 		for _, groups := range []int{1, 21} {

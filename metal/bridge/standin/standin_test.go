@@ -91,10 +91,7 @@ func TestBridge(t *testing.T) {
 		}
 	}
 	t.Run("vet", run("vet", "-tags=standin"))
-	test := []string{"test", "-tags=standin", "-count=1", "-v"}
-	if thorough.On() {
-		test = append(test, "-bench=.", "-benchtime=100ms")
-	}
+	test := []string{"test", "-tags=standin", "-count=1", "-v", "-bench=.", "-benchtime=100ms"}
 	if testing.Short() {
 		test = append(test, "-short")
 	}
