@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"coil/backend/cpu"
+	"coil/train"
 )
 
 // WorkerCounts are the numbers of workers over which the work of a step is counted.
@@ -16,12 +17,25 @@ type Cores struct {
 	Counts []cpu.Cores `json:"counts"`
 }
 
+// counter is a program of the CPU backend.
+type counter interface {
+	Groups() int
+	Cores(workers int) (cpu.Cores, error)
+}
+
+// MostCores counts for a step and the largest of [WorkerCounts]. Without the CPU backend, ok is false.
+func MostCores(m *train.Measure) (c cpu.Cores, ok bool, err error) {
+	p, ok := m.Program().(counter)
+	if !ok {
+		return c, false, nil
+	}
+	c, err = p.Cores(WorkerCounts[len(WorkerCounts)-1])
+	return c, true, err
+}
+
 // CoresOf counts for a subject, whose backend may have any number of workers.
 func CoresOf(s *Subject) (Cores, error) {
-	p, ok := s.m.Program().(interface {
-		Groups() int
-		Cores(workers int) (cpu.Cores, error)
-	})
+	p, ok := s.m.Program().(counter)
 	if !ok {
 		return Cores{}, fmt.Errorf("%s: the backend does not count cores", s.Name)
 	}

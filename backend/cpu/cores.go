@@ -37,21 +37,28 @@ func (c *CPU) Cores(r *graph.Recorder, workers int) (Cores, error) {
 	x := Cores{Workers: workers, Lanes: l.replicas, Team: (p.crew + l.replicas - 1) / l.replicas, Busy: p.crew, Memory: l.memory.Own()}
 	var all, shared, longest float64
 	barriers := 0
+	works := make([]float64, len(p.group)) // by kernel: that of a head does the work of all its operations
 	for i, op := range r.Body() {
+		first, _ := p.heads.span(i)
 		info := graph.Describe(op)
-		work := float64(info.FLOPs)
+		works[first] += float64(info.FLOPs)
 		for _, t := range append(info.Reads, info.Writes...) {
-			work += floatWork * float64(t.Size())
+			works[first] += floatWork * float64(t.Size())
 		}
+	}
+	for i, work := range works {
 		all += work
-		k := p.group[i]
-		if k.parts < 2 || k.parts > mostParts || least == 1 {
-			longest += work
-		} else {
-			longest += work * float64((k.parts+least-1)/least) / float64(k.parts)
-		}
-		if k.parts > 1 && p.crew > l.replicas {
-			shared += work
+		for _, k := range p.group[i].all() {
+			part := work
+			if len(p.group[i].then) > 0 {
+				part *= k.work
+			}
+			if !k.shared() || p.crew == p.leaders {
+				longest += part
+				continue
+			}
+			longest += part * float64((k.parts+least-1)/least) / float64(k.parts)
+			shared += part
 			barriers++
 		}
 	}

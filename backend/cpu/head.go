@@ -2,10 +2,9 @@ package cpu
 
 import (
 	"fmt"
-	"math"
-	"slices"
 
 	"coil/backend/cpu/gemm"
+	"coil/backend/cpu/vector"
 	"coil/graph"
 )
 
@@ -38,268 +37,224 @@ func (c *CPU) tileHead(h *head) headTiling {
 	return t
 }
 
-// logitFloats is the room that the logits of a pass take. Without gradients, no pass keeps them.
-func (h *head) logitFloats() int {
-	if !h.trains() {
-		return 0
-	}
-	return h.tiles * h.rows * h.stride
+// headShared is what all workers that run a pass of a head share. It lies where the recording has the logits.
+type headShared struct {
+	logits      []float32 // [tiles, rows, stride]; none without gradients
+	top, factor []float32 // [tiles, rows]: the largest logit t; the sum of exp(z − t), then the factor of exp(z − t) in the gradient
+	z           []float32 // [rows]: the target's logit
+	lead        []float32 // [rows]: 1 if the target is the first largest of its tile, else 0
+	packedX     []float32 // for the gradient of the weights
 }
 
-// headMemory is the scratch of a head.
-type headMemory struct {
-	weights              []float32 // a packed tile
-	block                []float32 // a tile of the gradient of the logits; without gradients, some rows of a tile of logits
-	packedX, packedBlock []float32 // for the gradient of the weights
-	exp                  []float32 // a row of a tile
-	top, factor          []float32 // [tiles, rows]: the largest logit t; the sum of exp(z − t), then the factor of exp(z − t) in the gradient
-	z, rowWeight         []float32 // [rows]: the target's logit, the weight of the row's loss
-	lead                 []float32 // [rows]: 1 if the target is the first largest of its tile, else 0
+// headScratch is what a worker has of its own.
+type headScratch struct {
+	tileWeights []float32 // a packed tile
+	exp         []float32 // a row of a tile
+	block       []float32 // of a worker alone: a tile of the gradient of the logits; without gradients: some rows of a tile of logits
+	packedBlock []float32 // for the gradient of the weights
 }
 
-// headScratch cuts scratch, unless it is nil, and returns how much it takes.
-func (c *CPU) headScratch(h *head, scratch []float32) (m headMemory, n int) {
-	g, d := c.gemm, h.x.Cols
-	take := func(to *[]float32, size int) {
-		if scratch != nil {
-			*to = cut(&scratch, size)
-		}
-		n += round(size)
+// room cuts memory, or only counts.
+type room struct {
+	memory []float32 // nil: only count
+	floats int
+}
+
+func (r *room) take(to *[]float32, size int) {
+	if r.memory != nil {
+		*to = cut(&r.memory, size)
 	}
-	take(&m.weights, max(g.PackedLen(d, h.columns), g.PackedLen(h.columns, d)))
-	take(&m.exp, h.columns)
-	take(&m.top, h.tiles*h.rows)
-	take(&m.factor, h.tiles*h.rows)
-	take(&m.z, h.rows)
-	take(&m.rowWeight, h.rows)
-	take(&m.lead, h.rows)
-	if !h.trains() {
-		take(&m.block, min(h.rows, g.Rows())*h.stride)
-		return m, n
+	r.floats += round(size)
+}
+
+// shared cuts what the workers of a pass share.
+func (h *head) sharedOf(g *gemm.Kernel, r room) (headShared, int) {
+	var m headShared
+	if h.trains() {
+		r.take(&m.logits, h.tiles*h.rows*h.stride)
 	}
-	take(&m.block, h.rows*h.stride)
+	r.take(&m.top, h.tiles*h.rows)
+	r.take(&m.factor, h.tiles*h.rows)
+	r.take(&m.z, h.rows)
+	r.take(&m.lead, h.rows)
 	switch {
 	case h.dw == nil:
 	case h.product.TransB:
-		take(&m.packedX, g.PackedLen(h.rows, d))
-		take(&m.packedBlock, g.PackedTLen(h.rows, h.columns))
+		r.take(&m.packedX, g.PackedLen(h.rows, h.x.Cols))
 	default:
-		take(&m.packedX, g.PackedTLen(h.rows, d))
-		take(&m.packedBlock, g.PackedLen(h.rows, h.columns))
+		r.take(&m.packedX, g.PackedTLen(h.rows, h.x.Cols))
 	}
-	return m, n
+	return m, r.floats
+}
+
+// scratch cuts what a worker has of its own.
+func (h *head) scratchOf(g *gemm.Kernel, alone bool, r room) (headScratch, int) {
+	var m headScratch
+	r.take(&m.tileWeights, max(g.PackedLen(h.x.Cols, h.columns), g.PackedLen(h.columns, h.x.Cols)))
+	r.take(&m.exp, h.columns)
+	switch {
+	case !h.trains():
+		r.take(&m.block, min(h.rows, g.Rows())*h.stride)
+	case alone:
+		r.take(&m.block, h.rows*h.stride)
+	}
+	switch {
+	case h.dw == nil:
+	case h.product.TransB:
+		r.take(&m.packedBlock, g.PackedTLen(h.rows, h.columns))
+	default:
+		r.take(&m.packedBlock, g.PackedLen(h.rows, h.columns))
+	}
+	return m, r.floats
+}
+
+// loweredHead is a head and where its matrices are.
+type loweredHead struct {
+	*head
+	g       *gemm.Kernel
+	v       *vector.Kernels
+	scalars []float32
+	alone   bool // one worker runs it for a group
+	over    bool // it is the first to write the gradient of the weights
+
+	state, dstate, weight, dweight, memory, loss, correct, rowWeight matrix
+
+	classOf index
+	packed  [maxReplicas]packedState // of each lane
 }
 
 // head lowers a head. A pass first makes the logits z of its rows, tile by tile, and keeps of each row of a tile the largest, t, the
-// exponentials exp(z − t), and their sum. Again tile by tile, the gradient of the logits is those exponentials times a factor
-// for each row of a tile, minus one at the target, and is multiplied with at once. So the logits are computed once, and pass
-// through memory twice.
+// exponentials exp(z − t), and their sum. The gradient of the logits is those exponentials times a factor for each row of a tile,
+// minus one at the target. So the logits are computed once.
+//
+// A worker alone multiplies with a tile of the gradient as soon as it is made, so that the logits pass through memory twice. A team
+// shares the tiles of logits, then the rows of the gradient, then the parts of both products with it. All sums are the same.
 func (l *lowering) head(h *head) kernel {
-	x, weights, dx, targets := l.matrix(h.x), l.matrix(h.product.B), l.matrix(h.dx), l.index(h.targets)
-	logits, losses, correct, rowWeights := l.matrix(h.product.C), l.matrix(h.losses), l.matrix(h.correct), l.matrix(h.rowWeights)
-	var dw matrix
-	over := false
+	lh := &loweredHead{head: h, g: l.p.c.gemm, v: l.p.c.vec, scalars: l.p.scalars, alone: l.team == 1,
+		state: l.matrix(h.x), dstate: l.matrix(h.dx), weight: l.matrix(h.product.B), memory: l.matrix(h.product.C),
+		loss: l.matrix(h.losses), correct: l.matrix(h.correct), rowWeight: l.matrix(h.rowWeights), classOf: l.index(h.targets)}
 	if h.dw != nil {
-		dw, over = l.matrix(h.dw.C), l.writesFirst(h.dw)
+		lh.dweight, lh.over = l.matrix(h.dw.C), l.writesFirst(h.dw)
 	}
-	c, scalars := l.p.c, l.p.scalars
-	_, size := c.headScratch(h, nil)
-	return once(func(w *worker) {
-		all := targets.at(w)
-		for i, t := range all {
-			if t != graph.Ignore && (t < 0 || int(t) >= h.classes()) {
-				w.err = fmt.Errorf("cross-entropy: target %d at position %d of group %d is not one of %d classes", t, i, w.group, h.classes())
+	_, scratch := h.scratchOf(lh.g, lh.alone, room{})
+	k := once(lh.run)
+	if !lh.alone {
+		k = once(func(w *worker) { lh.check(w) })
+		for first := 0; first < h.x.Rows; first += h.rows {
+			k.then = append(k.then, lh.pass(l.team, first)...)
+		}
+	}
+	return k.needs(scratch, lh.g.NeedMul())
+}
+
+// check reports whether all targets are classes; if not, w has an error.
+func (h *loweredHead) check(w *worker) bool {
+	for i, t := range h.classOf.at(w) {
+		if t != graph.Ignore && (t < 0 || int(t) >= h.classes()) {
+			w.err = fmt.Errorf("cross-entropy: target %d at position %d of group %d is not one of %d classes", t, i, w.group, h.classes())
+			return false
+		}
+	}
+	return true
+}
+
+// run is the head of a group by one worker.
+func (h *loweredHead) run(w *worker) {
+	if !h.check(w) {
+		return
+	}
+	for first := 0; first < h.x.Rows; first += h.rows {
+		p := h.begin(w, first)
+		for tile := range h.tiles {
+			p.forward(tile, 0, len(p.targets))
+		}
+		for i := range p.targets {
+			p.finish(i)
+		}
+		if h.trains() {
+			p.backward()
+		}
+	}
+}
+
+// pass is the pass that begins with row first, by a team: about two parts of each kernel for each worker.
+func (h *loweredHead) pass(team, first int) []kernel {
+	rows, want := min(h.rows, h.x.Rows-first), 2*team
+	blocks := max(1, min((want+h.tiles-1)/h.tiles, rows/h.g.Rows())) // of rows
+	logits := kernel{parts: h.tiles * blocks, run: func(w *worker, part int) {
+		p, block := h.begin(w, first), part%blocks
+		p.forward(part/blocks, rows*block/blocks, rows*(block+1)/blocks)
+	}}
+	shares := min(want, rows)
+	finish := kernel{parts: shares, run: func(w *worker, part int) {
+		p := h.begin(w, first)
+		for i := rows * part / shares; i < rows*(part+1)/shares; i++ {
+			p.finish(i)
+			for tile := 0; tile < h.tiles && h.trains(); tile++ {
+				p.gradient(p.row(tile, i), tile, i)
+			}
+		}
+	}}
+	perLogit := 2*float64(h.x.Cols) + floatWork // of each product
+	logits.work, finish.work = perLogit, 2*floatWork
+	ks := []kernel{logits, finish}
+	if h.dw != nil {
+		ks[1].parts++
+		ks[1].run = func(w *worker, part int) {
+			if part == shares {
+				p := h.begin(w, first)
+				p.pack()
 				return
 			}
+			finish.run(w, part)
 		}
-		p := headPass{head: h, c: c, gemm: &w.gemm, w: weights.at(w), ldw: weights.stride, ldx: x.stride, scale: h.loss.Weight * scalars[h.loss.Scale],
-			dw: dw.at(w), ldDw: dw.stride, ldDx: dx.stride}
-		p.headMemory, _ = c.headScratch(h, w.scratch)
-		if h.trains() {
-			p.logits = logits.at(w)
-		}
-		for lo := 0; lo < x.rows; lo += h.rows {
-			hi := min(x.rows, lo+h.rows)
-			p.targets, p.x = all[lo:hi], x.at(w)[lo*x.stride:]
-			p.forward()
-			for i := range p.targets {
-				if rowWeights.exists() {
-					p.rowWeight[i] = rowWeights.at(w)[lo+i]
-				} else {
-					p.rowWeight[i] = 1
-				}
-				nll, right := p.row(i)
-				if losses.exists() {
-					losses.at(w)[lo+i] = nll
-				}
-				if correct.exists() {
-					correct.at(w)[lo+i] = right
-				}
-			}
-			if h.trains() {
-				p.accumulate = lo > 0 || !(over && w.first)
-				if dx.exists() {
-					p.dx = dx.at(w)[lo*dx.stride:]
-				}
-				p.backward()
-			}
-		}
-	}).needs(size, c.gemm.NeedMul())
+	}
+	if h.trains() {
+		ks = append(ks, h.products(want, first, rows, perLogit))
+	}
+	all := 0.0
+	for _, k := range ks {
+		all += k.work
+	}
+	for i := range ks {
+		ks[i].work *= float64(rows) / float64(h.x.Rows) / all
+	}
+	return ks
 }
 
-// headPass is a pass of a head.
-type headPass struct {
-	*head
-	headMemory
-	c    *CPU
-	gemm *gemm.Scratch
-
-	targets    []int32 // of its rows
-	x, w       []float32
-	dx, dw     []float32 // nil: not wanted
-	logits     []float32 // [tiles, rows, stride]; nil without gradients
-	ldx, ldw   int
-	ldDx, ldDw int
-	scale      float32 // of the gradient
-	accumulate bool    // add to dw
-}
-
-// tile returns the classes of tile t and how its weights begin in w or dw, with rows ld floats apart.
-func (p *headPass) tile(t, ld int) (first, classes, at int) {
-	first = t * p.columns
-	if at = first; p.product.TransB {
-		at *= ld
+// products are those with the gradient of the logits. Parts are tiles, or some of a tile's classes, of the gradient of the weights,
+// and some rows and columns of that of the state.
+func (h *loweredHead) products(want, first, rows int, work float64) kernel {
+	nr := h.g.PanelWidth()
+	panels := func(n, part, parts int) int { return min(n, (n+nr-1)/nr*part/parts*nr) } // where of n columns a part of whole panels begins
+	var k kernel
+	subs, columns, blocks := 1, 1, 1
+	if h.dw != nil {
+		subs = max(1, min((want+h.tiles-1)/h.tiles, h.columns/(2*nr))) // of a tile
+		k.parts, k.work = h.tiles*subs, work
 	}
-	return first, min(p.columns, p.classes()-first), at
-}
-
-// target returns the target of row i, if it is one of the classes from first on, and whether the row has any.
-func (p *headPass) target(i, first, classes int) (t int, here, any bool) {
-	t = int(p.targets[i])
-	return t - first, t >= first && t < first+classes, t != graph.Ignore
-}
-
-// forward makes the logits, and what the softmax needs.
-func (p *headPass) forward() {
-	g, v, rows := p.c.gemm, p.c.vec, len(p.targets)
-	for tile := range p.tiles {
-		first, classes, at := p.tile(tile, p.ldw)
-		packed := g.Pack(p.weights, p.product.TransB, p.head.x.Cols, classes, p.w[at:], p.ldw)
-		top, sum := p.top[tile*p.head.rows:], p.factor[tile*p.head.rows:]
-		for lo := 0; lo < rows; lo += g.Rows() {
-			hi := min(rows, lo+g.Rows())
-			z := p.block
-			if p.logits != nil {
-				z = p.logits[(tile*p.head.rows+lo)*p.stride:]
+	ofWeights := k.parts
+	if h.dx.Exists() {
+		columns = max(1, min(want, h.x.Cols/(2*nr)))
+		blocks = max(1, min((want+columns-1)/columns, rows/h.g.Rows()))
+		k.parts, k.work = k.parts+columns*blocks, k.work+work
+	}
+	k.run = func(w *worker, part int) {
+		p := h.begin(w, first)
+		if part < ofWeights {
+			tile, sub := part/subs, part%subs
+			_, classes := h.tile(tile)
+			if from, to := panels(classes, sub, subs), panels(classes, sub+1, subs); from < to {
+				p.weightGradient(p.row(tile, 0), tile, from, to)
 			}
-			g.Mul(p.gemm, hi-lo, p.x[lo*p.ldx:], p.ldx, packed, z, p.stride, false)
-			for i := lo; i < hi; i++ {
-				t, here, any := p.target(i, first, classes)
-				if !any {
-					continue
-				}
-				row := z[(i-lo)*p.stride:][:classes]
-				exp := row
-				if p.softCap > 0 {
-					v.SoftCap(row, row, p.softCap)
-					exp = p.exp[:classes] // the gradient of the cap needs the logits
-				}
-				top[i] = v.Max(row)
-				if here {
-					p.z[i], p.lead[i] = row[t], 0
-					if row[t] == top[i] && !slices.Contains(row[:t], row[t]) {
-						p.lead[i] = 1
-					}
-				}
-				sum[i] = v.Exp(exp, row, 1, top[i])
-			}
+			return
+		}
+		column, block := (part-ofWeights)%columns, (part-ofWeights)/columns
+		lo, hi := rows*block/blocks, rows*(block+1)/blocks
+		from, to := panels(h.x.Cols, column, columns), panels(h.x.Cols, column+1, columns)
+		for tile := range h.tiles {
+			p.stateGradient(p.row(tile, lo), tile, lo, hi, from, p.packWeights(tile, from, to))
 		}
 	}
-}
-
-// row returns the loss of row i and whether its target is the first largest, and makes the factors of its gradient.
-func (p *headPass) row(i int) (nll, right float32) {
-	t, _, any := p.target(i, 0, p.classes())
-	if !any {
-		return 0, 0
-	}
-	top, at := math.Inf(-1), t/p.columns
-	leads := p.lead[i] == 1
-	for tile := range p.tiles {
-		x := p.top[tile*p.head.rows+i]
-		top = max(top, float64(x))
-		leads = leads && (x < p.z[i] || x == p.z[i] && tile >= at)
-	}
-	var sum float64
-	for tile := range p.tiles {
-		j := tile*p.head.rows + i
-		sum += float64(p.factor[j]) * math.Exp(float64(p.top[j])-top)
-	}
-	scale := float64(p.scale*p.rowWeight[i]) / sum
-	for tile := range p.tiles {
-		j := tile*p.head.rows + i
-		p.factor[j] = float32(scale * math.Exp(float64(p.top[j])-top))
-	}
-	if leads && !math.IsNaN(sum) {
-		right = 1
-	}
-	return float32(math.Log(sum) + top - float64(p.z[i])), right
-}
-
-// backward makes the gradients.
-func (p *headPass) backward() {
-	g, v, rows, width := p.c.gemm, p.c.vec, len(p.targets), p.head.x.Cols
-	var left gemm.PackedT // of the product that is the gradient of the weights
-	var right gemm.Packed
-	switch {
-	case p.dw == nil:
-	case p.product.TransB:
-		right = g.Pack(p.packedX, false, rows, width, p.x, p.ldx)
-	default:
-		left = g.PackT(p.packedX, rows, width, p.x, p.ldx)
-	}
-	for tile := range p.tiles {
-		first, classes, at := p.tile(tile, p.ldw)
-		var packed gemm.Packed
-		if p.dx != nil {
-			packed = g.Pack(p.weights, !p.product.TransB, classes, width, p.w[at:], p.ldw)
-		}
-		for lo := 0; lo < rows; lo += g.Rows() {
-			hi := min(rows, lo+g.Rows())
-			for i := lo; i < hi; i++ {
-				t, here, any := p.target(i, first, classes)
-				d, j := p.block[i*p.stride:][:classes], tile*p.head.rows+i
-				if !any {
-					clear(d)
-					continue
-				}
-				z := p.logits[j*p.stride:][:classes]
-				if p.softCap > 0 {
-					v.Exp(d, z, 1, p.top[j])
-					v.Scale(d, d, p.factor[j])
-				} else {
-					v.Scale(d, z, p.factor[j])
-				}
-				if here {
-					d[t] -= p.scale * p.rowWeight[i]
-				}
-				if p.softCap > 0 {
-					v.SoftCapBackward(d, d, z, p.softCap)
-				}
-			}
-			if p.dx != nil {
-				g.Mul(p.gemm, hi-lo, p.block[lo*p.stride:], p.stride, packed, p.dx[lo*p.ldDx:], p.ldDx, tile > 0)
-			}
-		}
-		_, _, at = p.tile(tile, p.ldDw)
-		switch {
-		case p.dw == nil:
-			continue
-		case p.product.TransB:
-			left = g.PackT(p.packedBlock, rows, classes, p.block, p.stride)
-		default:
-			right = g.Pack(p.packedBlock, false, rows, classes, p.block, p.stride)
-		}
-		g.MulPackedTN(p.gemm, left, right, p.dw[at:], p.ldDw, p.accumulate)
-	}
+	return k
 }

@@ -16,6 +16,8 @@ import (
 type headTrial struct {
 	rows, width, classes, groups int
 	transposed                   bool
+	cap                          float32   // of the logits; 0: none
+	evaluates                    bool      // without gradients
 	x, w                         []float32 // of all groups; of the head
 	targets                      []int32
 	loss, correct, dx, dw        []float32
@@ -63,7 +65,7 @@ func (h *headTrial) record(b *CPU, chunk int) (*graph.Recorder, error) {
 	if err != nil {
 		return nil, err
 	}
-	tape := autodiff.NewTape(r, true)
+	tape := autodiff.NewTape(r, !h.evaluates)
 	dw, dx := r.Accumulator(rows, cols), r.Accumulator(given.Rows, h.width)
 	tape.Watch(w, dw)
 	tape.Watch(given, dx)
@@ -71,8 +73,10 @@ func (h *headTrial) record(b *CPU, chunk int) (*graph.Recorder, error) {
 	weights := r.Temporary(h.rows, 1)
 	r.Record(&graph.Fill{Y: weights, Value: 0.5})
 	tape.CrossEntropy(autodiff.CrossEntropy{X: tape.Embedding(given, r.Input(h.rows), graph.Tensor{}), W: w, Transpose: h.transposed,
-		Targets: r.Input(h.rows), Loss: loss, Correct: correct, Weight: 0.5, RowWeights: weights, Chunk: chunk * h.classes})
-	tape.Backward()
+		Targets: r.Input(h.rows), Loss: loss, Correct: correct, Weight: 0.5, RowWeights: weights, Chunk: chunk * h.classes, Cap: h.cap})
+	if !h.evaluates {
+		tape.Backward()
+	}
 	r.Result(dw)
 	r.Result(dx)
 	return r, nil
@@ -99,7 +103,7 @@ func (h *headTrial) run(b *CPU, chunk int) error {
 	}
 	defer compiled.Close()
 	p := compiled.(*program)
-	if len(p.heads) != 1 || len(p.heads[0].ops()) < 3 {
+	if len(p.heads) != 1 || p.heads[0].trains() == h.evaluates {
 		return fmt.Errorf("%d heads run as one kernel, want 1", len(p.heads))
 	}
 	if err := p.Run(h.args()); err != nil {
@@ -139,7 +143,7 @@ func (h *headTrial) check(t *testing.T) {
 			t.Fatalf("%d rows of width %d, %d classes, transposed=%v: %s %d is %g, want %g ± %.2g", h.rows, h.width, h.classes, h.transposed, what, i, got, want, tolerance)
 		}
 	}
-	z, p := make([]float64, h.classes), make([]float64, h.classes)
+	z, slope, p := make([]float64, h.classes), make([]float64, h.classes), make([]float64, h.classes)
 	for i, target := range h.targets {
 		x := h.x[i*h.width:][:h.width]
 		if target == graph.Ignore {
@@ -158,7 +162,12 @@ func (h *headTrial) check(t *testing.T) {
 				z[j] += term
 				size += math.Abs(term)
 			}
-			zError = max(zError, float64(h.width+2)*u*size)
+			slope[j] = 1
+			if h.cap > 0 {
+				capped := math.Tanh(z[j] / float64(h.cap))
+				z[j], slope[j] = float64(h.cap)*capped, 1-capped*capped
+			}
+			zError = max(zError, float64(h.width+2)*u*size+4*u*float64(h.cap))
 			if z[j] > z[best] {
 				best = j
 			}
@@ -183,6 +192,8 @@ func (h *headTrial) check(t *testing.T) {
 					g -= 0.25
 					e += 0.25 * u
 				}
+				e += math.Abs(g) * relative // of the slope
+				g *= slope[j]
 				w := float64(h.w[weight(k, j)])
 				want += g * w
 				tolerance += (e + float64(h.classes)*u*math.Abs(g)) * math.Abs(w)
@@ -197,29 +208,47 @@ func (h *headTrial) check(t *testing.T) {
 	}
 }
 
-// Heads of several passes, several tiles and ragged ends of both are right, and their bits do not depend on the number of workers.
+// Heads of several passes, several tiles and ragged ends of both are right, with capped logits too. Nor do their bits depend on the number of workers, of which
+// most have no core here: two lead a group each, and the others help.
 func TestHeadInPasses(t *testing.T) {
-	for _, kernels := range []string{"", "portable"} {
-		for _, form := range []struct {
-			width, chunk int
-			transposed   bool
-		}{{5, 64, false}, {5, 100, true}, {1, headRows + 5, false}} {
+	type form struct {
+		width, chunk int
+		transposed   bool
+		cap          float32
+	}
+	small := []form{{5, 64, false, 0}, {5, 100, true, 0}, {1, headRows + 5, false, 1.5}}
+	for kernels, forms := range map[string][]form{"": append(small, form{134, headRows, false, 0}, form{134, headRows, true, 1.5}), "portable": small} {
+		for _, form := range forms {
 			var bits []float32
-			for _, workers := range []int{1, 3} {
+			counts := []int{1, 2, 5, 64}
+			if kernels == "portable" {
+				counts = []int{1, 5}
+			}
+			for _, workers := range counts {
 				b, err := New(Options{Kernels: kernels, Workers: workers})
 				if err != nil {
 					t.Fatal(err)
 				}
 				b.headFloats = 1
 				h := newHeadTrial(headRows+5, form.width, 1030, 2, form.transposed)
+				h.cap = form.cap
 				if err := h.run(b, form.chunk); err != nil {
 					t.Fatal(err)
 				}
 				if all := slices.Concat(h.loss, h.correct, h.dx, h.dw); bits == nil {
-					h.check(t)
+					if form.width < 10 { // wider ones take long to check
+						h.check(t)
+					}
 					bits = all
 				} else if !slices.Equal(all, bits) {
-					t.Errorf("%+v: %d workers make other bits than one", form, workers)
+					t.Errorf("%s %+v: %d workers make other bits than one", kernels, form, workers)
+				}
+				h.evaluates = true
+				if err := h.run(b, form.chunk); err != nil {
+					t.Fatal(err)
+				}
+				if got := slices.Concat(h.loss, h.correct); !slices.Equal(got, bits[:len(got)]) {
+					t.Errorf("%s %+v: %d workers have other losses without gradients", kernels, form, workers)
 				}
 				if err := b.Close(); err != nil {
 					t.Error(err)
@@ -252,6 +281,73 @@ func TestHeadTies(t *testing.T) {
 		t.Errorf("right: %v, want %v", h.correct, want)
 	}
 	h.check(t)
+}
+
+// The kernels of a head that a team shares do all of its work, and none is left to the leader alone.
+func TestSharedHead(t *testing.T) {
+	b, err := New(Options{Workers: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	b.headFloats = 1
+	r, err := newHeadTrial(headRows+5, 134, 1030, 2, false).record(b, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := b.layout(r, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	k := l.group[l.heads[0].first]
+	if len(k.then) != 6 {
+		t.Errorf("%d kernels follow, want three for each of two passes", len(k.then))
+	}
+	sum := 0.0
+	for _, k := range k.then {
+		sum += k.work
+		if !k.shared() {
+			t.Errorf("a kernel of %d parts is not shared", k.parts)
+		}
+	}
+	if math.Abs(sum-1) > 1e-12 {
+		t.Errorf("they do %g of the work, want all", sum)
+	}
+}
+
+// A step with a head allocates nothing, shared or not.
+func TestHeadAllocatesNothing(t *testing.T) {
+	for _, workers := range []int{1, 5} {
+		b, err := New(Options{Workers: workers})
+		if err != nil {
+			t.Fatal(err)
+		}
+		h := newHeadTrial(9, 5, 1030, 2, false)
+		r, err := h.record(b, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := b.Compile(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		args, results := h.args(), make([]float32, r.ResultLen())
+		allocated := testing.AllocsPerRun(5, func() {
+			if err := p.Run(args); err != nil {
+				t.Fatal(err)
+			}
+			if err := p.Results(results); err != nil {
+				t.Fatal(err)
+			}
+		})
+		if allocated != 0 {
+			t.Errorf("%d workers: %g allocations a step", workers, allocated)
+		}
+		p.Close()
+		if err := b.Close(); err != nil {
+			t.Error(err)
+		}
+	}
 }
 
 // BenchmarkHead is the loss of a group of 512 tokens and its gradients.

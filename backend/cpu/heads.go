@@ -3,6 +3,7 @@ package cpu
 import (
 	"slices"
 
+	"coil/backend/cpu/gemm"
 	"coil/graph"
 )
 
@@ -66,14 +67,13 @@ func (hs heads) span(i int) (first, last int) {
 	return i, i
 }
 
-// size returns how much room a storage takes: of the private ones of a head only the first takes any, that of the logits of the
-// rows that are held at a time.
-func (hs heads) size(r *graph.Recorder) func(i int) int {
+// size returns how much room a storage takes: of the private ones of a head only the first takes any, for what workers share.
+func (hs heads) size(g *gemm.Kernel, r *graph.Recorder) func(i int) int {
 	private := map[int]int{}
 	for _, h := range hs {
 		for i, s := range h.private {
 			if private[s] = 0; i == 0 {
-				private[s] = h.logitFloats()
+				_, private[s] = h.sharedOf(g, room{})
 			}
 		}
 	}

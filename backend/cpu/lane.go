@@ -9,8 +9,10 @@ import (
 // lane is a replica in the hands of its leader, a worker that runs the replica's groups. An operation that has several parts is open
 // to all workers that lead no lane. Which worker runs a part does not matter to the bits: parts write to different places.
 type lane struct {
+	number int
 	leader *worker
-	op     int // that is open, in the body
+	op     int     // that is open, in the body
+	kernel *kernel // that is open: the operation's, or one that follows it
 
 	// turn is the number of the operation that is open, 32 bits, how many parts it has, 16 bits, and how many of them were
 	// claimed, 16 bits: one word, so that nobody claims a part of an operation that has ended.
@@ -24,10 +26,10 @@ type lane struct {
 const mostParts = 1<<16 - 1
 
 // open lets others claim parts of an operation. All parts of the one before are done.
-func (l *lane) open(op, parts int) {
-	l.op = op
+func (l *lane) open(op int, k *kernel) {
+	l.op, l.kernel = op, k
 	l.done.Store(0)
-	l.turn.Store((l.turn.Load()>>32+1)<<32 | uint64(parts)<<16)
+	l.turn.Store((l.turn.Load()>>32+1)<<32 | uint64(k.parts)<<16)
 }
 
 // claim returns a part that nobody else runs, or -1 if there is none.
@@ -58,10 +60,26 @@ func (p *program) runBody(worker, _ int) {
 	}
 }
 
-// runParts runs an operation with several parts, with whoever helps.
-func (p *program) runParts(l *lane, op int) {
-	k := &p.group[op]
-	l.open(op, k.parts)
+// runKernel runs a kernel of an operation, and those that follow it.
+func (p *program) runKernel(l *lane, op int, k *kernel) {
+	if k.shared() && p.crew > p.leaders {
+		p.runParts(l, op, k)
+	} else {
+		for part := range k.parts {
+			k.run(l.leader, part)
+		}
+	}
+	if k.end != nil {
+		k.end(l.leader)
+	}
+	for i := range k.then {
+		p.runKernel(l, op, &k.then[i])
+	}
+}
+
+// runParts runs a kernel with several parts, with whoever helps.
+func (p *program) runParts(l *lane, op int, k *kernel) {
+	l.open(op, k)
 	for part := l.claim(); part >= 0; part = l.claim() {
 		k.run(l.leader, part)
 		l.done.Add(1)
@@ -105,9 +123,9 @@ func (p *program) helpWith(w *worker, l *lane, part int) {
 		begin = time.Now()
 	}
 	lead := l.leader
-	w.arena, w.replica, w.skipped, w.group, w.first = lead.arena, lead.replica, lead.skipped, lead.group, lead.first
+	w.lane, w.arena, w.replica, w.skipped, w.group, w.first = l, lead.arena, lead.replica, lead.skipped, lead.group, lead.first
 	op := l.op
-	p.group[op].run(w, part)
+	l.kernel.run(w, part)
 	if p.profiling {
 		w.times[op] += time.Since(begin)
 	}

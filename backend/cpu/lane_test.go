@@ -32,7 +32,7 @@ func TestClaim(t *testing.T) {
 	}
 	for turn := range turns {
 		parts := 2 + turn%6
-		l.open(turn, parts)
+		l.open(turn, &kernel{parts: parts})
 		for work() {
 		}
 		for int(l.done.Load()) < parts {

@@ -3,6 +3,7 @@ package cpu
 import (
 	"fmt"
 	"runtime"
+	"slices"
 	"time"
 
 	"coil/backend"
@@ -50,7 +51,7 @@ func (c *CPU) layout(r *graph.Recorder, workers int) (*layout, error) {
 		return nil, err
 	}
 	heads := c.findHeads(r)
-	group, step, err := graph.PlanArenas(r, heads.size(r), heads.span)
+	group, step, err := graph.PlanArenas(r, heads.size(c.gemm, r), heads.span)
 	if err != nil {
 		return nil, err
 	}
@@ -97,8 +98,10 @@ func (c *CPU) layout(r *graph.Recorder, workers int) (*layout, error) {
 		return nil, err
 	}
 	parts := 1
-	for _, k := range p.group {
-		parts = max(parts, k.parts)
+	for i := range p.group {
+		for _, k := range p.group[i].all() {
+			parts = max(parts, k.parts)
+		}
 	}
 	p.leaders = min(workers, l.replicas)
 	p.crew = p.leaders
@@ -145,7 +148,7 @@ func (l *layout) lower(lw *lowering) error {
 		if lw.inUpdate {
 			l.update.add(k)
 		}
-		if lw.inUpdate || k.parts > 1 {
+		if lw.inUpdate || slices.ContainsFunc(k.all(), (*kernel).shared) {
 			l.shared.add(k)
 		}
 		return k, err
@@ -208,6 +211,9 @@ func (c *CPU) Compile(r *graph.Recorder) (backend.Program, error) {
 	}
 	p.scatter.allocate(r)
 	p.lanes = make([]lane, l.replicas)
+	for i := range p.lanes {
+		p.lanes[i].number = i
+	}
 	step := gemm.Aligned(l.stepArena)
 	for i := range c.info.Workers {
 		w := &worker{step: step}

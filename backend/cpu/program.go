@@ -60,9 +60,24 @@ type kernel struct {
 	run   func(w *worker, part int)
 	end   func(w *worker)
 
+	then []kernel // of the body: each begins when the one before has ended
+	work float64  // the share of the operation's work that it does, if there are several kernels
+
 	scratch int       // floats of a worker's scratch that it takes
 	matmul  gemm.Need // of the worker's matmul
 }
+
+// all is the kernel and those that follow it.
+func (k *kernel) all() []*kernel {
+	ks := []*kernel{k}
+	for i := range k.then {
+		ks = append(ks, &k.then[i])
+	}
+	return ks
+}
+
+// shared reports whether several workers can run it.
+func (k *kernel) shared() bool { return k.parts > 1 && k.parts <= mostParts }
 
 // needs gives a kernel scratch.
 func (k kernel) needs(scratch int, matmul gemm.Need) kernel {
@@ -75,6 +90,7 @@ type worker struct {
 	own     []float32 // memory for the temporaries of the body, if it leads lanes
 	arena   []float32 // temporaries of the body: its own, or those of the leader that it helps
 	step    []float32 // temporaries of the update, which all workers share
+	lane    *lane     // in which it works
 	replica []float32 // in the update, the first
 	skipped int       // floats of the accumulators before the replica begins
 	group   int       // the group being run
@@ -232,7 +248,7 @@ func (p *program) pack(_, part int) {
 func (p *program) runReplica(w *worker, replica int) {
 	l := &p.lanes[replica]
 	l.leader = w
-	w.arena, w.replica, w.skipped = w.own, p.replicas[replica], 0
+	w.lane, w.arena, w.replica, w.skipped = l, w.own, p.replicas[replica], 0
 	if replica > 0 {
 		w.skipped = p.scatter.floats()
 	}
@@ -248,17 +264,7 @@ func (p *program) runReplica(w *worker, replica int) {
 		}
 		for i := range p.group {
 			w.position.Store(int32(i))
-			k := &p.group[i]
-			if k.parts > 1 && k.parts <= mostParts && p.crew > p.leaders {
-				p.runParts(l, i)
-			} else {
-				for part := range k.parts {
-					k.run(w, part)
-				}
-			}
-			if k.end != nil {
-				k.end(w)
-			}
+			p.runKernel(l, i, &p.group[i])
 			if p.profiling {
 				now := time.Now()
 				w.times[i] += now.Sub(last)

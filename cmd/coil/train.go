@@ -8,8 +8,10 @@ import (
 	"path/filepath"
 	"syscall"
 
+	"coil/bench"
 	"coil/config"
 	"coil/config/schema"
+	"coil/format"
 	"coil/run"
 	"coil/train"
 
@@ -143,7 +145,7 @@ func newTrain() *cobra.Command {
 	return cmd
 }
 
-// dryRun prints the configuration, and the size and memory of its training.
+// dryRun prints the configuration, and the size and memory of its training, and how many cores it can use.
 func dryRun(cmd *cobra.Command, c config.Config, source string, warnings []string, backends backendFlags, from *warmStart) error {
 	b, err := backends.open(cmd.ErrOrStderr())
 	if err != nil {
@@ -159,10 +161,28 @@ func dryRun(cmd *cobra.Command, c config.Config, source string, warnings []strin
 		return err
 	}
 	describe(cmd.ErrOrStderr(), source, t, b)
+	if err := describeCores(cmd.ErrOrStderr(), t); err != nil {
+		return err
+	}
 	warn(cmd.ErrOrStderr(), warnings)
 	fmt.Fprintln(cmd.ErrOrStderr())
 	_, err = cmd.OutOrStdout().Write(c.Encode())
 	return err
+}
+
+// describeCores prints how many cores a step can use, if it is the CPU's.
+func describeCores(w io.Writer, t *train.Trainer) error {
+	m, err := t.Measure()
+	if err != nil {
+		return err
+	}
+	c, ok, err := bench.MostCores(m)
+	if err != nil || !ok {
+		return err
+	}
+	fmt.Fprintf(w, "cores    %d would be at most %s times as fast as one, counted, not measured; %s of sequences can run at the same time\n", c.Workers,
+		format.Fixed(c.Balance*float64(c.Workers), 1), format.Plural(c.Lanes, "group"))
+	return nil
 }
 
 // configuration reads the preset or file that the command line names. lines finds the keys in a file; it is nil for a preset.
