@@ -18,8 +18,8 @@ import (
 // A sampler draws Length+1 tokens. The question is the Length of them that are
 // read: the last is only asked for, and has no part in the split.
 type Noise struct {
-	// Vocabulary is the number of tokens, 2 to 65536.
-	Vocabulary int `toml:"vocabulary" help:"number of tokens to draw from, 2 to 65536" limits:"[2,65536]"`
+	// Vocabulary is the number of tokens, 2 to 262144.
+	Vocabulary int `toml:"vocabulary" help:"number of tokens to draw from, 2 to 262144" limits:"[2,262144]"`
 	// Length is the number of tokens of a sequence, 1 to 65536.
 	Length int `toml:"length" help:"tokens of a sequence, 1 to 65536" limits:"[1,65536]"`
 }

@@ -20,7 +20,7 @@ func TestNoiseDescription(t *testing.T) {
 
 // Every target is the next token, on sequences of a single token too.
 func TestNoiseTargets(t *testing.T) {
-	for _, c := range []Noise{{2, 12}, {64, 256}, {65536, 1}} {
+	for _, c := range []Noise{{2, 12}, {64, 256}, {262144, 1}} {
 		task, err := c.New()
 		if err != nil {
 			t.Fatal(err)
@@ -104,8 +104,8 @@ func TestNewNoiseErrors(t *testing.T) {
 		c    Noise
 		want []string
 	}{
-		{Noise{1, 64}, []string{"vocabulary is 1,", "2 to 65536"}},
-		{Noise{65537, 64}, []string{"vocabulary is 65537", "2 to 65536"}},
+		{Noise{1, 64}, []string{"vocabulary is 1,", "2 to 262144"}},
+		{Noise{262145, 64}, []string{"vocabulary is 262145", "2 to 262144"}},
 		{Noise{64, 0}, []string{"length is 0", "1 to 65536"}},
 		{Noise{64, 65537}, []string{"length is 65537", "1 to 65536"}},
 		{Noise{2, 10}, []string{"vocabulary = 2, length = 10", "held-out", "at least 100"}},
