@@ -1,10 +1,12 @@
 package cpu
 
 import (
+	"math"
 	"math/rand/v2"
 	"slices"
 	"testing"
 
+	"coil/autodiff"
 	"coil/backend"
 	"coil/graph"
 )
@@ -81,6 +83,97 @@ func TestScatteredEmbedding(t *testing.T) {
 		compiled.Close()
 		if err := b.Close(); err != nil {
 			t.Error(err)
+		}
+	}
+}
+
+// Gradients of one flat vector, of which those of the embedding and the head are common and those between them in every replica, are
+// the same sums as if a head of several passes had them in every replica; and so are those of a head that is the embedding.
+func TestCommonGradients(t *testing.T) {
+	const tokens, groups, width, classes = headRows + 4, 9, 16, 1030
+	for _, tied := range []bool{false, true} {
+		rng := rand.New(rand.NewPCG(5, 6))
+		size := classes*width + tokens*width
+		if !tied {
+			size += width * classes
+		}
+		values, ids := make([]float32, size), make([]int32, (tokens+1)*groups)
+		for i := range values {
+			values[i] = float32(rng.NormFloat64())
+		}
+		for i := range ids {
+			ids[i] = int32(rng.IntN(classes))
+		}
+		gradients := func(workers, headFloats, common int) []float32 {
+			b, err := New(Options{Workers: workers})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer b.Close()
+			b.headFloats = headFloats
+			buffer, err := b.NewBuffer(size)
+			if err == nil {
+				err = buffer.Write(0, values)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			r := graph.NewRecorder(1, groups)
+			weights, grads := r.Parameter(buffer), r.Accumulator(1, size)
+			view := func(offset, rows, cols int) graph.Tensor {
+				v := weights
+				v.Offset, v.Rows, v.Cols, v.Stride = offset, rows, cols, cols
+				return v
+			}
+			table, positions := view(0, classes, width), view(classes*width, tokens, width)
+			w := table
+			if !tied {
+				w = view(classes*width+tokens*width, width, classes)
+			}
+			tape := autodiff.NewTape(r, true)
+			tape.Watch(weights, grads)
+			x := tape.Embedding(table, r.Input(tokens), positions)
+			tape.CrossEntropy(autodiff.CrossEntropy{X: x, W: w, Transpose: tied, Targets: r.Input(tokens), Loss: r.Temporary(tokens, 1), Weight: 1, Chunk: 64 * classes})
+			tape.Backward()
+			r.Result(grads)
+			compiled, err := b.Compile(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer compiled.Close()
+			if p := compiled.(*program); len(p.common.spans) != common || len(p.replicas[1]) != (size-p.common.floats+15)/16*16 {
+				t.Fatalf("tied=%v: common gradients are %v, and %d floats are in every replica", tied, p.common.spans, len(p.replicas[1]))
+			}
+			results := make([]float32, size)
+			for range 2 {
+				err := compiled.Run(backend.Args{Inputs: [][]int32{ids[:tokens*groups], ids[groups:]}})
+				if err == nil {
+					err = compiled.Results(results)
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+			return results
+		}
+		common, without := 2, 1
+		if tied {
+			common, without = 1, 0
+		}
+		got, want := gradients(1, headFloats, common), gradients(1, 1, without)
+		most := 0.0
+		for _, x := range want {
+			most = max(most, math.Abs(float64(x)))
+		}
+		for i, x := range want {
+			if math.Abs(float64(got[i]-x)) > 1e-6*most {
+				t.Fatalf("tied=%v: gradient %d is %g, in replicas %g", tied, i, got[i], x)
+			}
+		}
+		for _, workers := range []int{2, 3, 20} {
+			if !slices.Equal(gradients(workers, headFloats, common), got) {
+				t.Errorf("tied=%v: %d workers make other bits than one", tied, workers)
+			}
 		}
 	}
 }

@@ -27,8 +27,8 @@ func (c *CPU) Cores(r *graph.Recorder, workers int) (Cores, error) {
 	p := l.program
 	// A lane has whole workers: the slowest has the fewest.
 	least := max(1, p.crew/l.replicas)
-	rounds := (r.Groups() + l.replicas - 1) / l.replicas // of groups, in the lane that has the most
-	if p.leaders < l.replicas {
+	rounds := (r.Groups() + p.leaders - 1) / p.leaders // of groups, in the lane that has the most
+	if p.leaders < l.replicas && len(p.common.ordered) == 0 {
 		rounds = 0
 		for lane := 0; lane < l.replicas; lane += p.leaders { // each leader runs several lanes in turn
 			rounds += (r.Groups() - lane + l.replicas - 1) / l.replicas

@@ -2,6 +2,8 @@ package cpu
 
 import (
 	"fmt"
+	"slices"
+	"sync/atomic"
 
 	"coil/backend/cpu/gemm"
 	"coil/backend/cpu/vector"
@@ -116,11 +118,24 @@ type loweredHead struct {
 	scalars []float32
 	alone   bool // one worker runs it for a group
 	over    bool // it is the first to write the gradient of the weights
+	pause   func(fruitless int)
+
+	// If there is one gradient of the weights for all groups, turns are the groups that add to its parts next.
+	turns []atomic.Int32
 
 	state, dstate, weight, dweight, memory, loss, correct, rowWeight matrix
 
 	classOf index
-	packed  [maxReplicas]packedState // of each lane
+	lanes   [maxReplicas]headLane
+}
+
+// headLane is what the workers of a lane share while they run a pass.
+type headLane struct {
+	// The state as an operand of the gradient of the weights: left, or right if those are transposed.
+	left  gemm.PackedT
+	right gemm.Packed
+
+	weights, state atomic.Int32 // parts of the gradients that were begun
 }
 
 // head lowers a head. A pass first makes the logits z of its rows, tile by tile, and keeps of each row of a tile the largest, t, the
@@ -130,16 +145,20 @@ type loweredHead struct {
 // A worker alone multiplies with a tile of the gradient as soon as it is made, so that the logits pass through memory twice. A team
 // shares the tiles of logits, then the rows of the gradient, then the parts of both products with it. All sums are the same.
 func (l *lowering) head(h *head) kernel {
-	lh := &loweredHead{head: h, g: l.p.c.gemm, v: l.p.c.vec, scalars: l.p.scalars, alone: l.team == 1,
+	lh := &loweredHead{head: h, g: l.p.c.gemm, v: l.p.c.vec, scalars: l.p.scalars, alone: l.team == 1, pause: l.p.pause,
 		state: l.matrix(h.x), dstate: l.matrix(h.dx), weight: l.matrix(h.product.B), memory: l.matrix(h.product.C),
 		loss: l.matrix(h.losses), correct: l.matrix(h.correct), rowWeight: l.matrix(h.rowWeights), classOf: l.index(h.targets)}
 	if h.dw != nil {
 		lh.dweight, lh.over = l.matrix(h.dw.C), l.writesFirst(h.dw)
 	}
+	if slices.Contains(l.p.common.ordered, h) {
+		lh.over, lh.turns = true, make([]atomic.Int32, h.tiles*lh.cuts(2*l.team))
+		l.p.turns = append(l.p.turns, lh.turns)
+	}
 	_, scratch := h.scratchOf(lh.g, lh.alone, room{})
 	k := once(lh.run)
 	if !lh.alone {
-		k = once(func(w *worker) { lh.check(w) })
+		k = once(lh.check)
 		for first := 0; first < h.x.Rows; first += h.rows {
 			k.then = append(k.then, lh.pass(l.team, first)...)
 		}
@@ -147,22 +166,39 @@ func (l *lowering) head(h *head) kernel {
 	return k.needs(scratch, lh.g.NeedMul())
 }
 
-// check reports whether all targets are classes; if not, w has an error.
-func (h *loweredHead) check(w *worker) bool {
+// check gives w an error if a target is no class. The group runs on, so that others get their turns.
+func (h *loweredHead) check(w *worker) {
 	for i, t := range h.classOf.at(w) {
 		if t != graph.Ignore && (t < 0 || int(t) >= h.classes()) {
 			w.err = fmt.Errorf("cross-entropy: target %d at position %d of group %d is not one of %d classes", t, i, w.group, h.classes())
-			return false
+			return
 		}
 	}
-	return true
+}
+
+// cuts is how many parts the classes of a tile are cut into for the gradient of the weights, if there should be some parts in all.
+func (h *loweredHead) cuts(parts int) int {
+	if h.alone {
+		return 1
+	}
+	return max(1, min((parts+h.tiles-1)/h.tiles, h.columns/(2*h.g.PanelWidth())))
+}
+
+// turn reports whether it is the turn of the worker's group to add to a part of the gradient of the weights.
+func (h *loweredHead) turn(w *worker, part int) bool {
+	return h.turns == nil || int(h.turns[part].Load()) == w.group
+}
+
+// passOn gives the turn to the next group.
+func (h *loweredHead) passOn(w *worker, part int) {
+	if h.turns != nil {
+		h.turns[part].Store(int32(w.group) + 1)
+	}
 }
 
 // run is the head of a group by one worker.
 func (h *loweredHead) run(w *worker) {
-	if !h.check(w) {
-		return
-	}
+	h.check(w)
 	for first := 0; first < h.x.Rows; first += h.rows {
 		p := h.begin(w, first)
 		for tile := range h.tiles {
@@ -172,7 +208,7 @@ func (h *loweredHead) run(w *worker) {
 			p.finish(i)
 		}
 		if h.trains() {
-			p.backward()
+			p.backward(w)
 		}
 	}
 }
@@ -181,7 +217,11 @@ func (h *loweredHead) run(w *worker) {
 func (h *loweredHead) pass(team, first int) []kernel {
 	rows, want := min(h.rows, h.x.Rows-first), 2*team
 	blocks := max(1, min((want+h.tiles-1)/h.tiles, rows/h.g.Rows())) // of rows
-	logits := kernel{parts: h.tiles * blocks, run: func(w *worker, part int) {
+	logits := kernel{parts: h.tiles * blocks, end: func(w *worker) {
+		l := &h.lanes[w.lane.number]
+		l.weights.Store(0)
+		l.state.Store(0)
+	}, run: func(w *worker, part int) {
 		p, block := h.begin(w, first), part%blocks
 		p.forward(part/blocks, rows*block/blocks, rows*(block+1)/blocks)
 	}}
@@ -222,34 +262,57 @@ func (h *loweredHead) pass(team, first int) []kernel {
 	return ks
 }
 
+// choose returns the part to run next: one of the gradient of the weights if it is its turn, else one of that of the state. There must
+// be one left.
+func (h *loweredHead) choose(w *worker, ofWeights, ofState int) (weights bool, part int) {
+	l := &h.lanes[w.lane.number]
+	for i := 0; ; i++ {
+		if n := l.weights.Load(); int(n) < ofWeights && h.turn(w, int(n)) {
+			if l.weights.CompareAndSwap(n, n+1) {
+				return true, int(n)
+			}
+		} else if n := l.state.Load(); int(n) < ofState {
+			if l.state.CompareAndSwap(n, n+1) {
+				return false, int(n)
+			}
+		} else {
+			h.pause(i)
+		}
+	}
+}
+
 // products are those with the gradient of the logits. Parts are tiles, or some of a tile's classes, of the gradient of the weights,
 // and some rows and columns of that of the state.
 func (h *loweredHead) products(want, first, rows int, work float64) kernel {
 	nr := h.g.PanelWidth()
 	panels := func(n, part, parts int) int { return min(n, (n+nr-1)/nr*part/parts*nr) } // where of n columns a part of whole panels begins
 	var k kernel
-	subs, columns, blocks := 1, 1, 1
+	cuts, columns, blocks := h.cuts(want), 1, 1
+	ofWeights, ofState := 0, 0
 	if h.dw != nil {
-		subs = max(1, min((want+h.tiles-1)/h.tiles, h.columns/(2*nr))) // of a tile
-		k.parts, k.work = h.tiles*subs, work
+		ofWeights = h.tiles * cuts
+		k.work += work
 	}
-	ofWeights := k.parts
 	if h.dx.Exists() {
 		columns = max(1, min(want, h.x.Cols/(2*nr)))
 		blocks = max(1, min((want+columns-1)/columns, rows/h.g.Rows()))
-		k.parts, k.work = k.parts+columns*blocks, k.work+work
+		ofState = columns * blocks
+		k.work += work
 	}
-	k.run = func(w *worker, part int) {
+	k.parts = ofWeights + ofState
+	k.run = func(w *worker, _ int) {
 		p := h.begin(w, first)
-		if part < ofWeights {
-			tile, sub := part/subs, part%subs
+		weights, part := h.choose(w, ofWeights, ofState)
+		if weights {
+			tile, cut := part/cuts, part%cuts
 			_, classes := h.tile(tile)
-			if from, to := panels(classes, sub, subs), panels(classes, sub+1, subs); from < to {
+			if from, to := panels(classes, cut, cuts), panels(classes, cut+1, cuts); from < to {
 				p.weightGradient(p.row(tile, 0), tile, from, to)
 			}
+			h.passOn(w, part)
 			return
 		}
-		column, block := (part-ofWeights)%columns, (part-ofWeights)/columns
+		column, block := part%columns, part/columns
 		lo, hi := rows*block/blocks, rows*(block+1)/blocks
 		from, to := panels(h.x.Cols, column, columns), panels(h.x.Cols, column+1, columns)
 		for tile := range h.tiles {

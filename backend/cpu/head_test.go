@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 
 	"coil/autodiff"
@@ -253,6 +254,43 @@ func TestHeadInPasses(t *testing.T) {
 				if err := b.Close(); err != nil {
 					t.Error(err)
 				}
+			}
+		}
+	}
+}
+
+// The gradient of a head's weights that groups add to in turn is right, and its bits do not depend on the number of workers.
+func TestHeadInTurns(t *testing.T) {
+	for _, transposed := range []bool{false, true} {
+		var bits []float32
+		for _, workers := range []int{1, 2, 3, 8, 20, 64} {
+			b, err := New(Options{Workers: workers})
+			if err != nil {
+				t.Fatal(err)
+			}
+			h := newHeadTrial(20, 16, 1030, 11, transposed)
+			r, err := h.record(b, 64)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if l, err := b.layout(r, workers); err != nil || len(l.common.ordered) != 1 {
+				t.Fatalf("the gradient of the head is in every replica (%v)", err)
+			}
+			if err := h.run(b, 64); err != nil {
+				t.Fatal(err)
+			}
+			if all := slices.Concat(h.loss, h.correct, h.dx, h.dw); bits == nil {
+				h.check(t)
+				bits = all
+			} else if !slices.Equal(all, bits) {
+				t.Errorf("transposed=%v: %d workers make other bits than one", transposed, workers)
+			}
+			h.targets[200] = 1030
+			if err := h.run(b, 64); err == nil || !strings.Contains(err.Error(), "target 1030 at position 0 of group 10 is not one of 1030 classes") {
+				t.Errorf("a target that is no class: %v", err)
+			}
+			if err := b.Close(); err != nil {
+				t.Error(err)
 			}
 		}
 	}

@@ -13,8 +13,8 @@ type headPass struct {
 	*loweredHead
 	headShared
 	headScratch
-	packed *packedState
-	gemm   *gemm.Scratch
+	lane *headLane
+	gemm *gemm.Scratch
 
 	targets             []int32   // of its rows
 	x, dx               []float32 // the state and its gradient, from the first row on
@@ -22,12 +22,6 @@ type headPass struct {
 	nll, right, weights []float32 // of each row: the loss, whether the target is the first largest, the weight of the loss
 	scale               float32   // of the gradient
 	accumulate          bool      // add to dw
-}
-
-// packedState is the state of a pass as an operand of the gradient of the weights: left, or right if those are transposed.
-type packedState struct {
-	left  gemm.PackedT
-	right gemm.Packed
 }
 
 // begin returns the pass that begins with row first.
@@ -38,10 +32,14 @@ func (h *loweredHead) begin(w *worker, first int) headPass {
 		}
 		return m.at(w)[first*m.stride:]
 	}
-	p := headPass{loweredHead: h, packed: &h.packed[w.lane.number], gemm: &w.gemm, targets: h.classOf.at(w)[first:min(h.x.Rows, first+h.rows)],
+	begun := !w.first // others have written the gradient of the weights
+	if h.turns != nil {
+		begun = w.group > 0
+	}
+	p := headPass{loweredHead: h, lane: &h.lanes[w.lane.number], gemm: &w.gemm, targets: h.classOf.at(w)[first:min(h.x.Rows, first+h.rows)],
 		x: from(&h.state), dx: from(&h.dstate), w: h.weight.at(w), dw: h.dweight.at(w),
 		nll: from(&h.loss), right: from(&h.correct), weights: from(&h.rowWeight),
-		scale: h.head.loss.Weight * h.scalars[h.head.loss.Scale], accumulate: first > 0 || !(h.over && w.first)}
+		scale: h.head.loss.Weight * h.scalars[h.head.loss.Scale], accumulate: first > 0 || !h.over || begun}
 	p.headShared, _ = h.sharedOf(h.g, room{memory: h.memory.at(w)})
 	p.headScratch, _ = h.scratchOf(h.g, h.alone, room{memory: w.scratch})
 	return p
@@ -178,9 +176,9 @@ func (p *headPass) pack() {
 	switch {
 	case p.dw == nil:
 	case p.product.TransB:
-		p.packed.right = p.g.Pack(p.packedX, false, len(p.targets), p.head.x.Cols, p.x, p.state.stride)
+		p.lane.right = p.g.Pack(p.packedX, false, len(p.targets), p.head.x.Cols, p.x, p.state.stride)
 	default:
-		p.packed.left = p.g.PackT(p.packedX, len(p.targets), p.head.x.Cols, p.x, p.state.stride)
+		p.lane.left = p.g.PackT(p.packedX, len(p.targets), p.head.x.Cols, p.x, p.state.stride)
 	}
 }
 
@@ -199,7 +197,7 @@ func (p *headPass) stateGradient(d []float32, tile, lo, hi, from int, packed gem
 // weightGradient adds to the gradient of the weights of classes [from, to) of a tile, of which d is the gradient.
 func (p *headPass) weightGradient(d []float32, tile, from, to int) {
 	first, _ := p.tile(tile)
-	left, right := p.packed.left, p.packed.right
+	left, right := p.lane.left, p.lane.right
 	if p.product.TransB {
 		left = p.g.PackT(p.packedBlock, len(p.targets), to-from, d[from:], p.stride)
 	} else {
@@ -208,11 +206,20 @@ func (p *headPass) weightGradient(d []float32, tile, from, to int) {
 	p.g.MulPackedTN(p.gemm, left, right, p.dw[p.at(0, first+from, p.dweight.stride):], p.dweight.stride, p.accumulate)
 }
 
-// backward makes the gradients, each tile of those of the logits in a block that is still in the cache when it is used.
-func (p *headPass) backward() {
+// backward makes the gradients. That of a tile of logits is made in a block, which is still in the cache when it is used. If it isn't
+// yet the group's turn to add to the gradient of the tile's weights, it is made in place of the logits, and used when it is.
+func (p *headPass) backward(w *worker) {
 	p.pack()
-	rows := len(p.targets)
+	rows, next := len(p.targets), p.tiles // next is the tile whose weights come next
+	if p.dw != nil {
+		next = 0
+	}
 	for tile := range p.tiles {
+		d := p.block
+		later := next < tile || next == tile && !p.turn(w, tile)
+		if later {
+			d = p.row(tile, 0)
+		}
 		var packed gemm.Packed
 		if p.dx != nil {
 			packed = p.packWeights(tile, 0, p.head.x.Cols)
@@ -220,15 +227,33 @@ func (p *headPass) backward() {
 		for lo := 0; lo < rows; lo += p.g.Rows() {
 			hi := min(rows, lo+p.g.Rows())
 			for i := lo; i < hi; i++ {
-				p.gradient(p.block[i*p.stride:], tile, i)
+				p.gradient(d[i*p.stride:], tile, i)
 			}
 			if p.dx != nil {
-				p.stateGradient(p.block[lo*p.stride:], tile, lo, hi, 0, packed)
+				p.stateGradient(d[lo*p.stride:], tile, lo, hi, 0, packed)
 			}
 		}
-		if p.dw != nil {
-			_, classes := p.tile(tile)
-			p.weightGradient(p.block, tile, 0, classes)
+		if next == tile && !later {
+			p.addTile(w, d, tile)
+			next++
+		}
+		for ; next <= tile && p.turn(w, next); next++ {
+			p.addTile(w, p.row(next, 0), next)
 		}
 	}
+	for i := 0; next < p.tiles; i++ {
+		if !p.turn(w, next) {
+			p.pause(i)
+			continue
+		}
+		p.addTile(w, p.row(next, 0), next)
+		next, i = next+1, 0
+	}
+}
+
+// addTile adds to the gradient of a tile's weights.
+func (p *headPass) addTile(w *worker, d []float32, tile int) {
+	_, classes := p.tile(tile)
+	p.weightGradient(d, tile, 0, classes)
+	p.passOn(w, tile)
 }

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// lane is a replica in the hands of its leader, a worker that runs the replica's groups. An operation that has several parts is open
+// lane is a leader, a worker that runs groups, and the group that it runs. An operation that has several parts is open
 // to all workers that lead no lane. Which worker runs a part does not matter to the bits: parts write to different places.
 type lane struct {
 	number int
@@ -46,12 +46,12 @@ func (l *lane) claim() int {
 	}
 }
 
-// runBody runs replicas, as long as there are any, and then helps those who still run one.
+// runBody runs groups, as long as there are any, and then helps those who still run some.
 func (p *program) runBody(worker, _ int) {
 	w := p.workers[worker]
 	if worker < p.leaders {
-		for r := int(p.next.Add(1)) - 1; r < len(p.lanes); r = int(p.next.Add(1)) - 1 {
-			p.runReplica(w, r)
+		for run := int(p.next.Add(1)) - 1; run < p.runs(); run = int(p.next.Add(1)) - 1 {
+			p.runGroups(w, &p.lanes[worker], run)
 			p.left.Add(-1)
 		}
 	}
@@ -95,7 +95,7 @@ const (
 	nap   = 20 * time.Microsecond
 )
 
-// help runs parts of any lane, the first one first, until all replicas are done.
+// help runs parts of any lane, the first one first, until all groups have run.
 func (p *program) help(w *worker, first int) {
 	for fruitless := 0; p.left.Load() > 0; {
 		fruitless++
@@ -106,13 +106,18 @@ func (p *program) help(w *worker, first int) {
 				p.helpWith(w, l, part)
 			}
 		}
-		switch {
-		case fruitless == 0:
-		case fruitless < looks && !p.crowded:
-			runtime.Gosched()
-		default:
-			time.Sleep(nap)
+		if fruitless > 0 {
+			p.pause(fruitless)
 		}
+	}
+}
+
+// pause lets other goroutines run, or sleeps, before the next of many looks for work.
+func (p *program) pause(fruitless int) {
+	if fruitless < looks && !p.crowded {
+		runtime.Gosched()
+	} else {
+		time.Sleep(nap)
 	}
 }
 
@@ -123,7 +128,7 @@ func (p *program) helpWith(w *worker, l *lane, part int) {
 		begin = time.Now()
 	}
 	lead := l.leader
-	w.lane, w.arena, w.replica, w.skipped, w.group, w.first = l, lead.arena, lead.replica, lead.skipped, lead.group, lead.first
+	w.lane, w.arena, w.replica, w.whole, w.group, w.first = l, lead.arena, lead.replica, lead.whole, lead.group, lead.first
 	op := l.op
 	l.kernel.run(w, part)
 	if p.profiling {

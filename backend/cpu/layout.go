@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"runtime"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"coil/backend"
@@ -87,9 +88,9 @@ func (c *CPU) layout(r *graph.Recorder, workers int) (*layout, error) {
 		}
 	}
 	lw := lowering{p: p, packs: map[packKey]*packedWeight{}, tables: l.tables}
-	p.scatter = lw.findScatter()
+	lw.findCommon()
 	l.replicas = min(r.Groups(), maxReplicas)
-	replica := int64(l.accumulators-p.scatter.floats()) * 4
+	replica := int64(l.accumulators-p.common.floats) * 4
 	for l.replicas > 2 && int64(l.replicas)*replica > replicaMemory {
 		l.replicas /= 2
 	}
@@ -109,7 +110,7 @@ func (c *CPU) layout(r *graph.Recorder, workers int) (*layout, error) {
 		p.crew = min(workers, l.replicas*parts)
 	}
 	p.crowded = workers > runtime.GOMAXPROCS(0)
-	p.memory.Accumulators = int64(l.replicas)*replica + int64(p.scatter.floats())*4
+	p.memory.Accumulators = int64(l.replicas)*replica + int64(p.common.floats)*4
 	p.memory.Activations = int64(p.leaders)*int64(l.groupArena)*4 + int64(l.stepArena)*4
 	p.memory.Workspace += p.scatter.bytes(r)
 	for i := range workers {
@@ -161,7 +162,12 @@ func (l *layout) lower(lw *lowering) error {
 		p.group = append(p.group, k)
 		lw.touch(op)
 	}
-	p.zeroed = complement(append(lw.written, span{0, p.scatter.floats()}), l.accumulators)
+	for _, s := range complement(p.common.spans, l.accumulators) {
+		for lo := s.lo; lo < s.hi; lo += chunk {
+			p.chunks = append(p.chunks, span{lo, min(s.hi, lo+chunk)})
+		}
+	}
+	p.zeroed = complement(append(lw.written, p.common.spans...), l.accumulators)
 	lw.inUpdate = true
 	for i, op := range p.rec.Update() {
 		k, err := add(i, op)
@@ -205,12 +211,14 @@ func (c *CPU) Compile(r *graph.Recorder) (backend.Program, error) {
 	for i := range l.replicas {
 		size := l.accumulators
 		if i > 0 {
-			size -= p.scatter.floats()
+			size -= p.common.floats
 		}
 		p.replicas = append(p.replicas, gemm.Aligned(size))
 	}
+	p.common.data = p.replicas[0]
 	p.scatter.allocate(r)
-	p.lanes = make([]lane, l.replicas)
+	p.ended = make([]atomic.Int32, l.replicas)
+	p.lanes = make([]lane, p.leaders)
 	for i := range p.lanes {
 		p.lanes[i].number = i
 	}

@@ -115,6 +115,7 @@ type matrix struct {
 	base   []float32  // fixed
 	batch  *[]float32 // windowed: of all groups
 	offset int
+	behind int // floats before it in the accumulators that are common
 	window int // floats of one group
 	rows   int
 	cols   int
@@ -145,7 +146,10 @@ func (l *lowering) matrix(t graph.Tensor) matrix {
 	case graph.Output, graph.State:
 		m.space, m.batch, m.window = windowed, &p.floats[t.Storage-1], s.Len
 	case graph.Accumulator:
-		m.space, m.offset = inReplica, at
+		m.space, m.offset, m.behind = inReplica, at, p.common.before(at)
+		if !l.inUpdate && p.common.holds(at) {
+			m.space, m.batch = windowed, &p.common.data // the same for all groups
+		}
 	case graph.Temporary:
 		if m.space, m.offset = inArena, at; s.Update {
 			m.space = inUpdateArena
@@ -162,7 +166,10 @@ func (m *matrix) at(w *worker) []float32 {
 	case fixed:
 		return m.base
 	case inReplica:
-		return w.replica[m.offset-w.skipped:]
+		if w.whole {
+			return w.replica[m.offset:]
+		}
+		return w.replica[m.offset-m.behind:]
 	case inArena:
 		return w.arena[m.offset:]
 	case inUpdateArena:

@@ -27,13 +27,17 @@ type program struct {
 	step     []kernel
 	packed   []*packedWeight
 	workers  []*worker
-	replicas [][]float32 // copies of the accumulators; all but the first begin behind what scatter fills
-	scatter  *scatter    // nil: every gradient is added up in replicas
-	lanes    []lane      // by replica
-	zeroed   []span      // the parts of a replica that must be zero before its first group
-	floats   [][]float32 // what has memory of its own, by storage
-	ints     [][]int32   // inputs, by storage
-	offsets  []int       // of accumulators in a replica, of temporaries in their arena; by storage
+	replicas [][]float32    // copies of the accumulators, all but the first without what is common
+	ended    []atomic.Int32 // how many groups of each replica have run
+	common   common
+	turns    [][]atomic.Int32 // of heads with common gradients
+	scatter  *scatter         // nil: there is none
+	lanes    []lane           // by leader
+	chunks   []span           // of what is in every replica
+	zeroed   []span           // the parts of a replica that must be zero before its first group
+	floats   [][]float32      // what has memory of its own, by storage
+	ints     [][]int32        // inputs, by storage
+	offsets  []int            // of accumulators in a replica, of temporaries in their arena; by storage
 	scalars  []float32
 
 	results []float32
@@ -47,7 +51,7 @@ type program struct {
 	leaders    int          // workers that run groups
 	crew       int          // workers that run the body: leaders and helpers
 	crowded    bool         // there are more workers than processors: who has no work must not keep one busy
-	next, left atomic.Int32 // the replica to run next, and how many are not done
+	next, left atomic.Int32 // the run to begin next, and how many have not ended
 
 	bodyRunner, reducePart, packPart, scatterPart func(worker, part int) // made once, so that a step allocates nothing
 	stepPart                                      []func(worker, part int)
@@ -92,7 +96,7 @@ type worker struct {
 	step    []float32 // temporaries of the update, which all workers share
 	lane    *lane     // in which it works
 	replica []float32 // in the update, the first
-	skipped int       // floats of the accumulators before the replica begins
+	whole   bool      // the replica has what is common: it is the first
 	group   int       // the group being run
 	first   bool      // it is the first of its replica
 	gemm    gemm.Scratch
@@ -159,7 +163,15 @@ func (p *program) Run(s backend.Args) error {
 	pool.run(len(p.packed), p.packPart)
 	p.packTime += time.Since(begin)
 	p.next.Store(0)
-	p.left.Store(int32(len(p.lanes)))
+	p.left.Store(int32(p.runs()))
+	for i := range p.ended {
+		p.ended[i].Store(0)
+	}
+	for _, turns := range p.turns {
+		for i := range turns {
+			turns[i].Store(0)
+		}
+	}
 	pool.run(p.crew, p.bodyRunner)
 	for _, w := range p.workers {
 		if err == nil {
@@ -172,7 +184,7 @@ func (p *program) Run(s backend.Args) error {
 	}
 	begin = time.Now()
 	if len(p.replicas) > 1 {
-		pool.run((len(p.replicas[1])+chunk-1)/chunk, p.reducePart)
+		pool.run(len(p.chunks), p.reducePart)
 	}
 	if p.scatter != nil {
 		pool.run(scatterParts, p.scatterPart)
@@ -181,7 +193,7 @@ func (p *program) Run(s backend.Args) error {
 	w := p.workers[0]
 	w.position.Store(int32(len(p.group)))
 	for _, w := range p.workers {
-		w.replica, w.skipped = p.replicas[0], 0
+		w.replica, w.whole = p.replicas[0], true
 	}
 	for i, k := range p.step {
 		begin := time.Now()
@@ -244,19 +256,35 @@ func (p *program) pack(_, part int) {
 	w.data = p.c.gemm.Pack(w.memory, w.trans, w.k, w.n, p.floats[w.view.Storage-1][w.view.Offset:], w.view.Stride)
 }
 
-// runReplica runs all groups of one replica, in their order.
-func (p *program) runReplica(w *worker, replica int) {
-	l := &p.lanes[replica]
+// runs is how many runs a step has: each is all groups of a replica, or a single group, if groups have turns and so must run in
+// the order of the batch.
+func (p *program) runs() int {
+	if len(p.common.ordered) > 0 {
+		return p.rec.Groups()
+	}
+	return len(p.replicas)
+}
+
+// runGroups runs the groups of one run, in their order.
+func (p *program) runGroups(w *worker, l *lane, run int) {
+	replica := run % len(p.replicas)
 	l.leader = w
-	w.lane, w.arena, w.replica, w.skipped = l, w.own, p.replicas[replica], 0
-	if replica > 0 {
-		w.skipped = p.scatter.floats()
-	}
-	for _, s := range p.zeroed {
-		clear(w.replica[s.lo-w.skipped : s.hi-w.skipped])
-	}
-	for g := replica; g < p.rec.Groups(); g += len(p.replicas) {
-		w.group, w.first = g, g == replica
+	w.lane, w.arena, w.replica, w.whole = l, w.own, p.replicas[replica], replica == 0
+	for g := run; g < p.rec.Groups(); g += p.runs() {
+		before := g / len(p.replicas) // groups of the replica
+		for i := 0; int(p.ended[replica].Load()) < before; i++ {
+			p.pause(i)
+		}
+		if before == 0 {
+			for _, s := range p.zeroed {
+				n := 0
+				if !w.whole {
+					n = p.common.before(s.lo)
+				}
+				clear(w.replica[s.lo-n : s.hi-n])
+			}
+		}
+		w.group, w.first = g, before == 0
 		var last time.Time
 		if p.profiling {
 			last = time.Now()
@@ -271,6 +299,7 @@ func (p *program) runReplica(w *worker, replica int) {
 				last = now
 			}
 		}
+		p.ended[replica].Add(1)
 	}
 }
 
@@ -279,10 +308,10 @@ const chunk = 16384
 
 // reduce adds a chunk of all replicas to the first, in their order.
 func (p *program) reduce(_, part int) {
-	lo := part * chunk
-	hi := min(lo+chunk, len(p.replicas[1]))
-	dst := p.replicas[0][p.scatter.floats():][lo:hi]
-	for _, l := range p.replicas[1:] {
-		p.c.vec.Add(dst, dst, l[lo:hi], 1, 1)
+	s := p.chunks[part]
+	n := p.common.before(s.lo)
+	dst := p.replicas[0][s.lo:s.hi]
+	for _, r := range p.replicas[1:] {
+		p.c.vec.Add(dst, dst, r[s.lo-n:s.hi-n], 1, 1)
 	}
 }
