@@ -12,6 +12,7 @@ import (
 	"coil/format"
 	"coil/golden"
 	"coil/metal"
+	"coil/thorough"
 )
 
 // published are tokens/s of MLX that others published. Where a source does not say how many cores the chip had, it counts as the
@@ -38,6 +39,9 @@ var published = []struct {
 // TestPublished predicts the speed of the models whose speed with MLX was published. It writes the table of docs/performance.md
 // with -update. In float32 the predicted speeds are not below those of MLX.
 func TestPublished(t *testing.T) {
+	if !*golden.Update {
+		thorough.Skip(t)
+	}
 	gpt2, err := config.Preset("gpt-2")
 	if err != nil {
 		t.Fatal(err)

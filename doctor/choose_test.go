@@ -36,7 +36,7 @@ func TestChoose(t *testing.T) {
 	for _, name := range thorough.Cases(t, 9, "faults", slices.Sorted(maps.Keys(cases))) {
 		x := cases[name]
 		t.Run(name, func(t *testing.T) {
-			r, err := Examine(x.device, Options{Short: true, less: some(24*thorough.Every(t, 3, "cases"), "matmul", "norm", "attention", "sums")})
+			r, err := Examine(x.device, Options{Short: true, less: some(24*thorough.Every(t, 6, "cases"), "matmul", "norm", "attention", "sums")})
 			if err != nil {
 				t.Fatal(err)
 			}

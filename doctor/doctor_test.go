@@ -41,7 +41,7 @@ func open(t *testing.T) metal.Device { return emulatortest.Open(t, emulator.Opti
 
 func TestShort(t *testing.T) {
 	told := 0
-	r, err := Examine(open(t), Options{Short: true, Progress: func(any) { told++ }, less: some(every * thorough.Every(t, 16, "cases"))})
+	r, err := Examine(open(t), Options{Short: true, Progress: func(any) { told++ }, less: some(every * thorough.Every(t, 40, "cases"))})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 	"coil/model"
 	"coil/model/reference"
 	"coil/task"
+	"coil/thorough"
 
 	"pgregory.net/rapid"
 )
@@ -48,7 +49,7 @@ func (s *setting) slowChange(t *testing.T, examples, count int) float64 {
 
 // The change of each loop agrees with the model's definition, for any batch size and any number of examples in the last batch.
 func TestChange(t *testing.T) {
-	for _, c := range []struct {
+	for _, c := range thorough.Cases(t, 2, "models", []struct {
 		layers string
 		task   task.Task
 		change func(*model.Config)
@@ -56,7 +57,7 @@ func TestChange(t *testing.T) {
 		{"1x3", newPHop(t), nil},
 		{"2x(1,2,1)", newAddition(t), func(c *model.Config) { c.Injection = "linear" }},
 		{"1x(2,3,2)", newAddition(t), func(c *model.Config) { c.NormPlace, c.Injection, c.LoopEmbedding = "post", "add", true }},
-	} {
+	}) {
 		s := newSetting(t, c.layers, c.task, c.change)
 		const examples = 7
 		for _, counts := range [][]int{{1, 2, 3, 4}, {3}, {2, 5}} {

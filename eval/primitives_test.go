@@ -8,6 +8,7 @@ import (
 
 	"coil/model"
 	"coil/task"
+	"coil/thorough"
 	"coil/tokenizer"
 )
 
@@ -15,7 +16,7 @@ import (
 // or not a batch is full.
 func TestPrimitives(t *testing.T) {
 	const length, each, seed = 260, 3, 4
-	for _, layers := range []string{"1x2", "1x(1,3,1)"} {
+	for _, layers := range thorough.Cases(t, 2, "models", []string{"1x(1,3,1)", "1x2"}) {
 		s := newSetting(t, layers, newText(t, length), func(c *model.Config) { c.Width, c.Hidden = 8, 16 })
 		p, err := NewPrimitives(s.t.(task.Language), length, seed, each)
 		if err != nil {

@@ -68,6 +68,7 @@ func gathered(t *testing.T, f *Folder) *Results {
 
 // A cell that was stopped continues, and ends like one that was not; a finished one is not touched again.
 func TestTrainGoesOn(t *testing.T) {
+	t.Parallel()
 	whole, f := makeFolder(t, t.TempDir(), tiny), makeFolder(t, t.TempDir(), tiny)
 	trainAll(t, whole)
 	b := newBackend(t)
@@ -200,6 +201,7 @@ func TestBusy(t *testing.T) {
 
 // A cell that diverges has failed, and says why; the others count.
 func TestFailedCell(t *testing.T) {
+	t.Parallel()
 	f := makeFolder(t, t.TempDir(), strings.NewReplacer(`seeds = [1, 2]`, `seeds = [1]`, "[measure]", `[[axis]]
 name = "rate"
 key = "train.rate"
@@ -223,6 +225,7 @@ values = [0.01, 1e6]
 
 // The table has the poster's columns.
 func TestTable(t *testing.T) {
+	t.Parallel()
 	f := makeFolder(t, t.TempDir(), tiny)
 	trainAll(t, f)
 	r := gathered(t, f)
@@ -316,6 +319,7 @@ func TestFreeExitTable(t *testing.T) {
 
 // Small processes stand in for cells: what matters is when they are started, stopped and reported.
 func TestLocal(t *testing.T) {
+	t.Parallel()
 	f := makeFolder(t, t.TempDir(), tiny)
 	var most, running int
 	var seen Progress

@@ -59,7 +59,9 @@ func (l Local) Run(f *Folder, stop, atOnce <-chan struct{}) error {
 	}
 	left := l.order(p)
 	var jobs []*job
+	var busy []Cell // trained elsewhere, or free again, when their turn comes
 	var failures []error
+	ended := make(chan *job, l.Jobs)
 	defer func() { // whatever happens, no process stays behind
 		for _, j := range jobs {
 			j.signal(syscall.SIGTERM)
@@ -80,7 +82,7 @@ func (l Local) Run(f *Folder, stop, atOnce <-chan struct{}) error {
 			} else if state == Done || state == Running {
 				continue
 			}
-			j, err := l.start(f, c, max(1, l.Workers/max(1, min(l.Jobs, len(jobs)+1+len(left)))))
+			j, err := l.start(f, c, max(1, l.Workers/max(1, min(l.Jobs, len(jobs)+1+len(left)+len(busy)))), ended)
 			if err != nil {
 				return err
 			}
@@ -90,7 +92,7 @@ func (l Local) Run(f *Folder, stop, atOnce <-chan struct{}) error {
 			return err
 		}
 		l.Report(p)
-		if len(jobs) == 0 {
+		if len(jobs) == 0 && (stopped || len(busy) == 0) {
 			if stopped {
 				return ErrStopped
 			}
@@ -98,6 +100,14 @@ func (l Local) Run(f *Folder, stop, atOnce <-chan struct{}) error {
 		}
 		select {
 		case <-tick.C:
+			left, busy = append(left, busy...), nil
+		case j := <-ended:
+			jobs = slices.DeleteFunc(jobs, func(other *job) bool { return other == j })
+			if j.cmd.ProcessState.ExitCode() == l.Busy && j.err != nil {
+				busy = append(busy, j.cell)
+			} else {
+				failures = append(failures, l.failure(f, j, stopped))
+			}
 		case <-stop:
 			stop, stopped = nil, true
 			for _, j := range jobs {
@@ -109,19 +119,6 @@ func (l Local) Run(f *Folder, stop, atOnce <-chan struct{}) error {
 				j.signal(syscall.SIGKILL)
 			}
 		}
-		jobs = slices.DeleteFunc(jobs, func(j *job) bool {
-			select {
-			case <-j.ended:
-				if j.cmd.ProcessState.ExitCode() == l.Busy && j.err != nil {
-					left = append(left, j.cell) // when its turn comes it is finished, or trained elsewhere, or free again
-				} else {
-					failures = append(failures, l.failure(f, j, stopped))
-				}
-				return true
-			default:
-				return false
-			}
-		})
 	}
 }
 
@@ -155,8 +152,8 @@ func (l Local) order(p Progress) []Cell {
 }
 
 // start starts a process in its own process group: Ctrl-C goes to the experiment, which signals its processes. The output goes
-// to a file in the folder.
-func (l Local) start(f *Folder, c Cell, workers int) (*job, error) {
+// to a file in the folder. When the process has ended, its job is sent to ended.
+func (l Local) start(f *Folder, c Cell, workers int, ended chan<- *job) (*job, error) {
 	cmd := l.Command(c, workers)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	log, err := f.log(c)
@@ -172,6 +169,7 @@ func (l Local) start(f *Folder, c Cell, workers int) (*job, error) {
 	go func() { // ends with the process
 		j.err = cmd.Wait()
 		close(j.ended)
+		ended <- j
 	}()
 	return j, nil
 }

@@ -270,7 +270,10 @@ func (s *script) await(t *testing.T, word string) {
 func eachShell(t *testing.T, test func(t *testing.T, shell string)) {
 	for _, shell := range []string{"sh", "dash", "bash"} {
 		if _, err := exec.LookPath(shell); err == nil {
-			t.Run(shell, func(t *testing.T) { test(t, shell) })
+			t.Run(shell, func(t *testing.T) {
+				t.Parallel()
+				test(t, shell)
+			})
 		}
 	}
 }

@@ -174,6 +174,7 @@ func TestMakeTakenUp(t *testing.T) {
 
 // Whatever a process has left that was killed while it made a cell's run, the next one takes it up.
 func TestCellTakenUp(t *testing.T) {
+	t.Parallel()
 	f := makeFolder(t, t.TempDir(), tiny)
 	c := f.Cells[0]
 	b := newBackend(t)
@@ -304,6 +305,7 @@ func TestFinishedOfAnotherConfiguration(t *testing.T) {
 
 // A process that ends because another has the cell has not failed, and its cell has another turn.
 func TestLocalBusy(t *testing.T) {
+	t.Parallel()
 	f := makeFolder(t, t.TempDir(), tiny)
 	turns := map[string]int{}
 	l := Local{Jobs: 2, Busy: busyCode, Report: func(Progress) {}, Command: func(c Cell, _ int) *exec.Cmd {

@@ -32,7 +32,7 @@ func TestConformance(t *testing.T) {
 			defer b.Close()
 			d.b = b
 			suite := p.suite
-			suite.Every = thorough.Every(t, 120, "cases")
+			suite.Every = thorough.Every(t, 200, "cases")
 			conformance.Run(t, b, suite)
 		})
 	}
@@ -74,7 +74,7 @@ func TestConformanceChecked(t *testing.T) {
 			defer b.Close()
 			d.watch(b)
 			suite := p.suite
-			suite.Every = 4 * thorough.Every(t, 80, "cases")
+			suite.Every = 4 * thorough.Every(t, 120, "cases")
 			conformance.Run(t, b, suite)
 		})
 	}

@@ -322,6 +322,7 @@ func (d *late) Poll(t metal.Ticket) metal.Progress {
 
 // TestTimeout: a command buffer is waited for as long as it may take, and not longer; nothing runs after one that hangs.
 func TestTimeout(t *testing.T) {
+	t.Parallel()
 	const timeout = 300 * time.Millisecond
 	for _, ends := range []time.Duration{timeout / 3, -1} {
 		d := &late{Device: metal.NewDryRun(metal.Chip{Name: "paper"})}

@@ -2,13 +2,16 @@ package model_test
 
 import (
 	"encoding/json"
+	"maps"
 	"math"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
 	"coil/model"
 	"coil/model/reference"
+	"coil/thorough"
 )
 
 // torchParity is what testdata/torch_parity.py writes of a model.
@@ -88,7 +91,8 @@ func TestPyTorchAgrees(t *testing.T) {
 	if len(torch.Models) != len(changes) {
 		t.Errorf("%d models, want %d", len(torch.Models), len(changes))
 	}
-	for name, want := range torch.Models {
+	for _, name := range thorough.Cases(t, 3, "models", slices.Sorted(maps.Keys(torch.Models))) {
+		want := torch.Models[name]
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			c := reference.Case{Config: model.Default(), Vocabulary: 13, Length: 8}

@@ -67,7 +67,7 @@ func casesNamed(t *testing.T, names ...string) []reference.Case {
 }
 
 func TestTenStepsOfAdamW(t *testing.T) {
-	for _, c := range thorough.Cases(t, 4, "models", casesNamed(t, "looped", "middle", "regularized by 2", "random loops", "truncated linear", "every loop", "learned exit", "learned exit of the middle",
+	for _, c := range thorough.Cases(t, 6, "models", casesNamed(t, "looped", "middle", "regularized by 2", "random loops", "truncated linear", "every loop", "learned exit", "learned exit of the middle",
 		"head norms of shared keys", "soft cap", "injection decay of the middle")) {
 		t.Run(strings.ReplaceAll(c.Name, " ", "-"), func(t *testing.T) {
 			t.Parallel()
@@ -79,7 +79,7 @@ func TestTenStepsOfAdamW(t *testing.T) {
 }
 
 func TestTenStepsOfAdafactor(t *testing.T) {
-	for _, c := range casesNamed(t, "looped", "middle", "swiglu rmsnorm sandwich") {
+	for _, c := range thorough.Cases(t, 3, "models", casesNamed(t, "looped", "middle", "swiglu rmsnorm sandwich")) {
 		t.Run(strings.ReplaceAll(c.Name, " ", "-"), func(t *testing.T) {
 			t.Parallel()
 			o := reference.Adafactor{Rate: 2e-3, Eps: 1e-30, Clip: 1, Decay: 0.1}

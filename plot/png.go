@@ -24,7 +24,8 @@ func (c *Chart) PNG(w, h int) []byte {
 	p := raster{image: newImage(w, h), faces: map[lettering]font.Face{}}
 	c.paint(&p, float64(w), float64(h))
 	var b bytes.Buffer
-	if err := png.Encode(&b, p.image); err != nil { // a buffer takes everything
+	fast := png.Encoder{CompressionLevel: png.BestSpeed} // charts are 3 % larger for it
+	if err := fast.Encode(&b, p.image); err != nil { // a buffer takes everything
 		panic("plot: " + err.Error())
 	}
 	return b.Bytes()

@@ -41,6 +41,7 @@ func small(t *testing.T, kind string) *Record {
 }
 
 func TestReplace(t *testing.T) {
+	t.Parallel()
 	root := t.TempDir()
 	folder := filepath.Join(root, "a", "b")
 	index, err := Write(folder, []*Record{small(t, run.KindStop)})

@@ -180,6 +180,7 @@ func (m *made) hasPlots(t *testing.T, names ...string) {
 }
 
 func TestReport(t *testing.T) {
+	t.Parallel()
 	s := looped(1, 4)
 	m := report(t, story{config: config, setup: s, events: usual(s, 1200, 0)}.tell(t))
 	m.has(t, "1⊗4", "1 layer, run 4 times", "finished at step 1200 of 1200", "50000 parameters · depth 4 · 1x params / 4x FLOPs of one layer · 459kFLOPs a token",
@@ -194,6 +195,7 @@ func TestReport(t *testing.T) {
 
 // Every number that is shown is one of the run.
 func TestNumbersAreTheRuns(t *testing.T) {
+	t.Parallel()
 	s := looped(4, 1, 4, 1)
 	s.Metric, s.Kinds = metric.ExactMatch, []string{"n=2", "n=4", "n=8"}
 	events := usual(s, 900, 0.3)
@@ -282,6 +284,7 @@ func TestStatus(t *testing.T) {
 
 // A run with little data has a report, too.
 func TestScantRuns(t *testing.T) {
+	t.Parallel()
 	s := looped(1, 4)
 	for name, c := range map[string]struct {
 		story story
@@ -316,6 +319,7 @@ func TestScantRuns(t *testing.T) {
 		}, []string{"1 event of the unknown kind \"dream\"", "the unknown member \"mood\" of 1 event", "the unknown member \"sheep\" of 1 event"}},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			r := c.story.tell(t)
 			if c.spoil != nil {
 				c.spoil(t, r.Path())
@@ -375,6 +379,7 @@ func TestNumbersThatAreNone(t *testing.T) {
 
 // Whatever a run's texts are, they are only texts in the page.
 func TestHostileTexts(t *testing.T) {
+	t.Parallel()
 	evil := "</script><script>alert(1)</script><img src=x onerror=alert(2)>&lt;\"'`{{.}}]]>--></pre></svg>\x00\x1b[31m\u202e\xff⊗"
 	s := looped(1, 4)
 	s.Model, s.Task, s.Kinds, s.Device = evil, evil, []string{evil}, evil
@@ -401,6 +406,7 @@ func TestHostileTexts(t *testing.T) {
 
 // Many runs share each plot, and their differences a table.
 func TestOverlay(t *testing.T) {
+	t.Parallel()
 	var runs []*run.Run
 	for i := range 9 {
 		s := looped(1, i+1)
@@ -479,6 +485,7 @@ func TestLongRun(t *testing.T) {
 
 // The same run gives the same bytes.
 func TestDeterministic(t *testing.T) {
+	t.Parallel()
 	s := looped(1, 4)
 	r := story{config: config, setup: s, events: usual(s, 1200, 0)}.tell(t)
 	a, err := render([]*Record{Read(r)})

@@ -94,6 +94,7 @@ func TestSave(t *testing.T) {
 }
 
 func TestCheckpointsAscend(t *testing.T) {
+	t.Parallel()
 	r := newRun(t)
 	saveSteps(t, r, 1_000_000, 20, 999_999, 3, 0, 12_345_678)
 	want := []int{0, 3, 20, 999_999, 1_000_000, 12_345_678}
@@ -247,6 +248,7 @@ func wantOld(t *testing.T, r *Run) {
 }
 
 func TestFullAfterEveryByte(t *testing.T) {
+	t.Parallel()
 	const mib = 1 << 20
 	r := newRun(t)
 	saveSteps(t, r, 4, 5)
@@ -328,6 +330,7 @@ func TestFullSaysHowMuchIsMissing(t *testing.T) {
 }
 
 func TestSaveOnAFaultyDisk(t *testing.T) {
+	t.Parallel()
 	r := newRun(t)
 	saveSteps(t, r, 4, 5)
 	for _, name := range []string{"model", "optimizer", manifestName} {
@@ -350,6 +353,7 @@ func TestSaveOnAFaultyDisk(t *testing.T) {
 
 // A Write that fails is the caller's error, and no more files are asked for.
 func TestSaveWithAWriterThatFails(t *testing.T) {
+	t.Parallel()
 	r := newRun(t)
 	saveSteps(t, r, 4, 5)
 	mine := errors.New("mine")
@@ -368,6 +372,7 @@ func TestSaveWithAWriterThatFails(t *testing.T) {
 
 // A folder that somebody put in the way.
 func TestSaveWhereSomethingIs(t *testing.T) {
+	t.Parallel()
 	r := newRun(t)
 	saveSteps(t, r, 4)
 	for _, name := range []string{".step-000005.tmp", ".step-000004.tmp", ".step-000004.old", ".step-000004.gone"} {
@@ -381,6 +386,7 @@ func TestSaveWhereSomethingIs(t *testing.T) {
 }
 
 func TestDamage(t *testing.T) {
+	t.Parallel()
 	r := newRun(t)
 	saveSteps(t, r, 3, 4, 5)
 	c := must(r.Latest())(t)
@@ -576,6 +582,7 @@ func TestRewindSetsCheckpointsAside(t *testing.T) {
 // Each state in which a kill can leave a save, made by hand: readers see a whole checkpoint of each step, and so does the next
 // process that opens the run, which also cleans up.
 func TestRecovery(t *testing.T) {
+	t.Parallel()
 	for name, moment := range map[string]func(dir string) error{
 		"writing": func(dir string) error {
 			return errors.Join(os.Mkdir(dir+"/.step-000006.tmp", 0o777), os.WriteFile(dir+"/.step-000006.tmp/model", []byte("mod"), 0o666))

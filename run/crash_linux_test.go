@@ -59,6 +59,7 @@ func traced(t *testing.T, dir, path, fault string) *exec.Cmd {
 // If a process that makes a run is killed at any system call, either the run is complete, or the next process makes it and finds
 // nothing left behind.
 func TestKillAtEachCall(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("kills a process at each of its system calls")
 	}
@@ -171,6 +172,7 @@ func TestUnreadable(t *testing.T) {
 
 // A checkpoint that can't be removed stops nothing: coil tries again later, and everything else continues.
 func TestUnremovable(t *testing.T) {
+	t.Parallel()
 	r := newRun(t)
 	saveSteps(t, r, 1, 2)
 	stuck := filepath.Join(r.checkpointPath(1), "mounted")

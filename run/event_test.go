@@ -218,6 +218,7 @@ func TestReaderOfGarbledLines(t *testing.T) {
 
 // The next process that opens the run removes a line that a kill has cut, and readers see the line that replaces it.
 func TestCutLine(t *testing.T) {
+	t.Parallel()
 	for _, cut := range []string{"{", `{"kind":"note","text":"`, strings.Repeat("x", 4096), strings.Repeat("x", 9000), "\x00\x00", `{"kind":"note","text":"whole"}`} {
 		for _, before := range []string{"", "before"} {
 			r := newRun(t)

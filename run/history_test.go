@@ -48,6 +48,7 @@ func anyEvent(t *rapid.T) Event {
 
 // Whoever adds events as they happen, follows a run as it grows, or reads it afterwards has the same history.
 func TestHistoryStreamedAndRead(t *testing.T) {
+	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {
 		r := &Run{path: t.TempDir()}
 		if err := os.WriteFile(eventsPath(r), nil, 0o666); err != nil {

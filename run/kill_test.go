@@ -98,6 +98,7 @@ func wantWhole(t *testing.T, r *Run, reported uint64) (latest Checkpoint) {
 // Whenever a process is killed, everything that it reported as saved is there, the latest checkpoint is whole, the events can be
 // read, and the next process cleans up and continues.
 func TestKill(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("kills 20 processes")
 	}

@@ -50,6 +50,7 @@ func childHold(path string) error {
 }
 
 func TestLockOfAnotherProcess(t *testing.T) {
+	t.Parallel()
 	r := newRun(t)
 	if err := r.Close(); err != nil {
 		t.Fatal(err)
@@ -97,6 +98,7 @@ func TestLockOfTheSameProcess(t *testing.T) {
 
 // A process that has the lock and has not yet written its name is somebody all the same.
 func TestLockWithoutName(t *testing.T) {
+	t.Parallel()
 	r := newRun(t)
 	for _, content := range []string{"", "{", "null"} {
 		if err := os.WriteFile(filepath.Join(r.Path(), lockName), []byte(content), 0o666); err != nil {
@@ -138,6 +140,7 @@ func TestHolderDoesNotDisturb(t *testing.T) {
 
 // Of many who make a run at the same place, one succeeds, and its run is whole.
 func TestOneOfManyCreates(t *testing.T) {
+	t.Parallel()
 	for range 10 {
 		path := filepath.Join(t.TempDir(), "run")
 		var wg sync.WaitGroup
@@ -169,6 +172,7 @@ func TestOneOfManyCreates(t *testing.T) {
 
 // A lock that is deleted under the process that writes the run is locked again: no other can open the run, not even later.
 func TestLockIsDeleted(t *testing.T) {
+	t.Parallel()
 	for name, write := range map[string]func(*Run) error{
 		"event": func(r *Run) error { return r.Append(Event{Kind: KindTrain, Step: 1}) },
 		"checkpoint": func(r *Run) error {
@@ -209,6 +213,7 @@ func TestLockIsDeleted(t *testing.T) {
 
 // If another process was quicker, this one writes nothing more: neither while the other has the run nor afterwards.
 func TestLockIsTaken(t *testing.T) {
+	t.Parallel()
 	r := newRun(t)
 	if err := r.Append(Event{Kind: KindTrain, Step: 1}); err != nil {
 		t.Fatal(err)

@@ -301,6 +301,7 @@ func (n *node) image(l loss, path string, image map[string][]byte, links map[str
 // it. Each folder is in its state at its last fsync or at any time since. So is each file, or it is cut or has zeros. Different
 // folders and files may be in states of different times.
 func TestPowerLoss(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("opens hundreds of runs")
 	}

@@ -129,6 +129,7 @@ func TestCreateKeepsInfo(t *testing.T) {
 }
 
 func TestManyRunsInOneSecond(t *testing.T) {
+	t.Parallel()
 	root := t.TempDir()
 	var wg sync.WaitGroup
 	for range 8 {
@@ -210,6 +211,7 @@ func TestCreateWhereItCannot(t *testing.T) {
 }
 
 func TestCreateAt(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	for _, c := range []struct {
 		name string
@@ -401,6 +403,7 @@ func TestResolve(t *testing.T) {
 // Runs are in the order in which they were made, whatever their ids: those of one second differ only in random digits. A run
 // without a readable run.json stands where its id says, or where its configuration's time does.
 func TestListFollowsCreation(t *testing.T) {
+	t.Parallel()
 	root := t.TempDir()
 	moment := time.Date(2026, 11, 22, 10, 0, 0, 0, time.Local)
 	for id, after := range map[string]time.Duration{

@@ -17,6 +17,7 @@ import (
 
 // A changed byte of run.json is noticed, wherever it is, and takes nothing away but what the file said.
 func TestDamagedInfo(t *testing.T) {
+	t.Parallel()
 	r := newRun(t)
 	saveSteps(t, r, 3)
 	if err := r.Close(); err != nil {

@@ -10,6 +10,7 @@ import (
 
 // A run in the trash is whole but no longer listed, latest points to another run, and moving the folder back restores the run.
 func TestTrash(t *testing.T) {
+	t.Parallel()
 	root := t.TempDir()
 	var ids []string
 	for range 2 {

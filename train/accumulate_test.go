@@ -8,6 +8,7 @@ import (
 
 // Gradients of micro-batches add up to those of the batch: bit for bit, as long as a group of the backend fits into one.
 func TestAccumulate(t *testing.T) {
+	t.Parallel()
 	c := tiny()
 	c.Train.Batch, c.Task.PHop.Length = 32, 16
 	c.Loops.RandomMean, c.Loops.RandomMax = 2, 3 // drawn once a step

@@ -36,6 +36,7 @@ func archivedRun(t *testing.T, name string) (dir string, c config.Config) {
 // and a learned exit. The kernels are those of portable Go, on amd64: a compiler for another processor may fuse a
 // multiplication and an addition.
 func TestArchive(t *testing.T) {
+	t.Parallel()
 	if runtime.GOARCH != "amd64" {
 		t.Skip("the archived runs were computed on amd64, and other processors round differently")
 	}

@@ -193,6 +193,7 @@ func TestResumeContinuesTheData(t *testing.T) {
 
 // However a run ends, its feed leaves nothing behind.
 func TestFeedEnds(t *testing.T) {
+	t.Parallel()
 	c := tiny()
 	c.Train.Steps, c.Evaluate.Every = 30, 0
 	failed := errors.New("failed")
@@ -260,6 +261,7 @@ func (s slow) Sample(seed, index uint64, split task.Split, ex *task.Example) {
 
 // The share of the time spent waiting for batches is reported, and is large where they are slow.
 func TestDataWait(t *testing.T) {
+	t.Parallel()
 	for _, isSlow := range []bool{false, true} {
 		c := tiny()
 		tr := newTrainer(t, c, 2)

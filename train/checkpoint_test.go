@@ -19,7 +19,7 @@ import (
 // A run that stops, and continues in another process with another number of workers, ends with the bits and the events of one
 // that never stopped.
 func TestResumeIsExact(t *testing.T) {
-	for _, name := range thorough.Cases(t, 4, "configurations", slices.Sorted(maps.Keys(variants))) {
+	for _, name := range thorough.Cases(t, 8, "configurations", slices.Sorted(maps.Keys(variants))) {
 		change := variants[name]
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -60,6 +60,7 @@ func TestResumeIsExact(t *testing.T) {
 
 // A run that is killed continues from its last checkpoint, and its history is that of one that was not.
 func TestResumeAfterKill(t *testing.T) {
+	t.Parallel()
 	c := tiny()
 	c.Train.Steps, c.Checkpoint.Every, c.Evaluate.Every, c.Train.Report = 20, 6, 3, 2
 	whole := newRun(t, c)
@@ -208,6 +209,7 @@ func TestCheckpointFiles(t *testing.T) {
 
 // The first weights are saved as step 0 on request, and training from there equals training without.
 func TestFirstCheckpoint(t *testing.T) {
+	t.Parallel()
 	c := tiny()
 	c.Checkpoint.Keep = 0
 	plain := newRun(t, c)

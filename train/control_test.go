@@ -43,6 +43,7 @@ func itoa(n int) string { return string(rune('0'+n/10)) + string(rune('0'+n%10))
 
 // Pauses, and checkpoints and evaluations that are asked for, happen when they are asked for, and change no bit of the weights.
 func TestSteering(t *testing.T) {
+	t.Parallel()
 	c := tiny()
 	c.Evaluate.Every, c.Checkpoint.Every = 0, 0
 	whole := newRun(t, c)
@@ -73,6 +74,7 @@ func TestSteering(t *testing.T) {
 
 // A run that is stopped while it waits can be gone on with, exactly.
 func TestStopWhilePaused(t *testing.T) {
+	t.Parallel()
 	c := tiny()
 	whole := newRun(t, c)
 	if err := newTrainer(t, c, 2).Run(whole, nil); err != nil {
@@ -103,6 +105,7 @@ func TestStopWhilePaused(t *testing.T) {
 
 // Another process controls training through the run's directory; requests to an earlier process are ignored.
 func TestRequests(t *testing.T) {
+	t.Parallel()
 	c := tiny()
 	path := filepath.Join(t.TempDir(), "run")
 	r, err := run.CreateAt(path, c.Encode(), run.Info{})

@@ -55,6 +55,7 @@ func wantFinite(t *testing.T, tr *Trainer) {
 
 // A step that is not finite ends the run, says so, and leaves the weights of before it.
 func TestDivergence(t *testing.T) {
+	t.Parallel()
 	for _, v := range []struct {
 		optimizer, which string
 		loss             bool // is bad

@@ -33,7 +33,8 @@ func checkpointed(t *testing.T, tr *Trainer, r *run.Run, b backend.Backend) eval
 
 // An event of evaluation agrees with coil eval on the same weights, after each loop.
 func TestLensOfAnEvaluation(t *testing.T) {
-	for _, name := range thorough.Cases(t, 4, "configurations", slices.Sorted(maps.Keys(variants))) {
+	t.Parallel()
+	for _, name := range thorough.Cases(t, 8, "configurations", slices.Sorted(maps.Keys(variants))) {
 		vary := variants[name]
 		t.Run(name, func(t *testing.T) {
 			c := tiny()
@@ -103,6 +104,7 @@ func TestLensIsPlanned(t *testing.T) {
 
 // An event of evaluation has samples: those of the weights that were evaluated.
 func TestSamplesOfAnEvaluation(t *testing.T) {
+	t.Parallel()
 	for _, name := range []string{"average", "addition, all else"} {
 		c := tiny()
 		variants[name](&c)
@@ -141,7 +143,8 @@ func TestSamplesOfAnEvaluation(t *testing.T) {
 
 // Reports, and the profiles and evaluations that they need, leave no trace in the weights.
 func TestLookingChangesNothing(t *testing.T) {
-	for _, name := range thorough.Cases(t, 4, "configurations", slices.Sorted(maps.Keys(variants))) {
+	t.Parallel()
+	for _, name := range thorough.Cases(t, 8, "configurations", slices.Sorted(maps.Keys(variants))) {
 		vary := variants[name]
 		var want map[string][]byte
 		for _, look := range []bool{false, true} {

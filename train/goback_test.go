@@ -14,6 +14,7 @@ import (
 // The advice after divergence is a checkpoint from which the run can continue: not one that was saved because the next step was
 // not finite, nor one whose weights make it so, nor one that is worse than guessing.
 func TestGoBack(t *testing.T) {
+	t.Parallel()
 	c := tiny()
 	c.Checkpoint, c.Evaluate.Every = config.Checkpoint{Every: 3, Keep: 0}, 0
 	diverge := func(tr *Trainer, r *run.Run, next func() run.Command) {

@@ -23,6 +23,7 @@ func scheduled() config.Config {
 // With a schedule, each step has the loops of its share of training, and so has the evaluation after it; the last evaluation has the
 // model's own. A run that is stopped right before or after a switch goes on exactly as if it had not been.
 func TestLoopSchedule(t *testing.T) {
+	t.Parallel()
 	c := scheduled()
 	whole := newRun(t, c)
 	if err := newTrainer(t, c, 2).Run(whole, nil); err != nil {
@@ -63,6 +64,7 @@ func TestLoopSchedule(t *testing.T) {
 // A step by a schedule is the one that a model of that many loops takes, and the switch makes the program that comes next only then,
 // within the memory that there is.
 func TestLoopSchedulePrograms(t *testing.T) {
+	t.Parallel()
 	c := scheduled()
 	tr := newTrainer(t, c, 1)
 	if tr.cached != 3 || len(tr.steps) != 1 || tr.steps[3] == nil {

@@ -388,6 +388,7 @@ func TestMemory(t *testing.T) {
 
 // With random loop counts, as many programs as fit in memory are kept; fewer programs compute the same.
 func TestProgramsWithinMemory(t *testing.T) {
+	t.Parallel()
 	c := tiny()
 	c.Loops.RandomMean, c.Loops.RandomMax, c.Train.Steps = 3, 6, 15
 	roomy := newTrainer(t, c, 1)
@@ -463,6 +464,7 @@ func TestLeastRecentlyUsedMakesRoom(t *testing.T) {
 
 // A small looped model learns to look one hop back.
 func TestTrainingWorks(t *testing.T) {
+	t.Parallel()
 	for _, optimizer := range thorough.Cases(t, 4, "optimizers", optim.Names()) {
 		c := tiny()
 		c.Train.Steps, c.Train.Batch, c.Train.Warmup, c.Train.Optimizer = 150, 32, 10, optim.Name(optimizer)
@@ -488,6 +490,7 @@ func TestTrainingWorks(t *testing.T) {
 // adafactor that holds for vectors, whose moment is not factored; the matrices inside blocks that Muon updates move by a fifth of
 // the rate in the root mean square.)
 func TestFirstStep(t *testing.T) {
+	t.Parallel()
 	for _, optimizer := range optim.Names() {
 		c := tiny()
 		c.Train.Optimizer, c.Train.Steps, c.Train.Warmup, c.Train.WeightDecay, c.Train.Average = optim.Name(optimizer), 1, 2, 0.5, 0.9

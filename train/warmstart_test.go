@@ -90,6 +90,7 @@ func (tr *Trainer) logits(t *testing.T, a loop.Architecture) []float32 {
 // A model that is unrolled, or run with another number of loops, computes what the old one does: the same operations on the
 // same numbers, and so the same bits.
 func TestBeginKeepsTheFunction(t *testing.T) {
+	t.Parallel()
 	unroll := loop.Growth{Method: "unroll"}
 	for _, c := range []struct {
 		from, to string
@@ -190,6 +191,7 @@ func TestBeginStacks(t *testing.T) {
 // A gate is taken along where there is one, begins as in a fresh run where there was none, and is left behind where none is
 // wanted; the rest of the model is the same.
 func TestBeginWithAnExit(t *testing.T) {
+	t.Parallel()
 	plain, gated := tiny(), tiny()
 	gated.Loops.Exit = "learned"
 	for _, c := range []struct {
@@ -308,6 +310,7 @@ func TestOrigin(t *testing.T) {
 // A grown run that stops and goes on, from wherever, ends with the bits of one that never stopped. What it began with is
 // its checkpoint of step 0, however few are kept.
 func TestResumeOfAGrownRun(t *testing.T) {
+	t.Parallel()
 	c := tiny()
 	c.Train.Average = 0.9
 	_, from := trained(t, c)

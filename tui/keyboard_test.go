@@ -6,6 +6,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 	"unicode/utf8"
@@ -92,7 +93,8 @@ func typed(t *testing.T, pause time.Duration, parts ...string) []tea.Msg {
 	t.Helper()
 	other, tty, err := pty.Open()
 	if err != nil {
-		t.Fatal(err)
+		t.Error(err)
+		return nil
 	}
 	defer other.Close()
 	defer tty.Close()
@@ -106,7 +108,7 @@ func typed(t *testing.T, pause time.Duration, parts ...string) []tea.Msg {
 		}
 	}()
 	if _, err := p.Run(); err != nil {
-		t.Fatal(err)
+		t.Error(err)
 	}
 	return m.all
 }
@@ -153,6 +155,7 @@ func TestNoKeysOfSequences(t *testing.T) {
 
 // Keys are what they were: Esc alone, twice, and before other keys; characters of several bytes; Ctrl-C within a sequence.
 func TestKeysAreWhole(t *testing.T) {
+	var wg sync.WaitGroup
 	for _, k := range []struct {
 		parts []string
 		want  []string
@@ -164,14 +167,17 @@ func TestKeysAreWhole(t *testing.T) {
 		{[]string{"\x1b]11;", "\x03"}, []string{"ctrl+c", "|"}},
 		{[]string{"\t\r\x1b[Z\x1b[D"}, []string{"tab", "enter", "shift+tab", "left", "|"}},
 	} {
-		var got []string
-		for _, msg := range typed(t, bracketWait+200*time.Millisecond, k.parts...) {
-			got = append(got, fmt.Sprint(msg))
-		}
-		if !slices.Equal(got, k.want) {
-			t.Errorf("%q become the keys %q, want %q", k.parts, got, k.want)
-		}
+		wg.Go(func() {
+			var got []string
+			for _, msg := range typed(t, bracketWait+200*time.Millisecond, k.parts...) {
+				got = append(got, fmt.Sprint(msg))
+			}
+			if !slices.Equal(got, k.want) {
+				t.Errorf("%q become the keys %q, want %q", k.parts, got, k.want)
+			}
+		})
 	}
+	wg.Wait()
 }
 
 // A paste whose end was lost, and an answer without end, do not take the keyboard for ever.

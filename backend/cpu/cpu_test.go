@@ -48,7 +48,7 @@ func TestConformance(t *testing.T) {
 		}
 	}
 	o := suite
-	o.Every = max(1, o.Every) * thorough.Every(t, 12, "cases")
+	o.Every = max(1, o.Every) * thorough.Every(t, 20, "cases")
 	conformance.RunTogether(t, backends, o)
 }
 
@@ -220,7 +220,7 @@ func TestSameBits(t *testing.T) {
 
 func testSameBits(t *testing.T, k *gemm.Kernel, groups int) {
 	var want []float32
-	for _, workers := range []int{1, 2, 3, 8, 16, 64} {
+	for _, workers := range thorough.Cases(t, 2, "numbers of workers", []int{1, 2, 3, 8, 64, 16}) {
 		r := everything(t, newCPU(t, cpu.Options{Kernels: k.Name, Workers: workers}), 2, groups)
 		p := r.compile()
 		got := make([]float32, r.ResultLen())

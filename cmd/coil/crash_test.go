@@ -70,6 +70,7 @@ func crash(how string) {
 // However the program crashes: the terminal is what it was, the trace is in the run's folder, the exit code is Go's, every
 // command says that the run crashed, and the run goes on from its newest checkpoint.
 func TestCrash(t *testing.T) {
+	t.Parallel()
 	config := tinyFile(t)
 	signal := func(s syscall.Signal) func(t *testing.T, r *run.Run, ask string) {
 		return func(t *testing.T, r *run.Run, _ string) {
@@ -232,6 +233,7 @@ func wantGoesOn(t *testing.T, path, reason string) {
 
 // A run in the background leaves its trace too.
 func TestCrashInBackground(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "runs", "run")
 	b := parseJSON[startedMessage](t, mustProcess(t, "train", tinyFile(t), "--run-dir", path, "--detach", "--json", "--steps", forever, "--train.report", "1", "--checkpoint.every", "1", "--checkpoint.keep", "2"))
 	t.Cleanup(func() { syscall.Kill(b.PID, syscall.SIGKILL) })
@@ -252,6 +254,7 @@ func TestCrashInBackground(t *testing.T) {
 
 // The process that was started passes signals on to that of the dashboard; when it is killed itself, the run is saved.
 func TestSupervisor(t *testing.T) {
+	t.Parallel()
 	config := tinyFile(t)
 	type end struct {
 		signal syscall.Signal

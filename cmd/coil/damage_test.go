@@ -13,6 +13,7 @@ import (
 
 // A damaged run.json makes no run unusable, and every command that reads the run says that it is damaged; so does the report.
 func TestDamagedInfoIsSaid(t *testing.T) {
+	t.Parallel()
 	garbles := map[string]func(b []byte) []byte{
 		"a byte": func(b []byte) []byte { b[len(b)/2] ^= 1; return b },
 		"empty":  func([]byte) []byte { return nil },

@@ -13,6 +13,7 @@ import (
 
 // On a disk that fills up, the run fails and keeps its data; with space again, it continues, and nothing is lost.
 func TestFullDisk(t *testing.T) {
+	t.Parallel()
 	disk := t.TempDir()
 	if err := syscall.Mount("none", disk, "tmpfs", 0, "size=3m"); err != nil {
 		t.Skipf("needs a disk of its own, and may not mount one: %v", err)

@@ -195,6 +195,7 @@ func heedHangUp(t *testing.T) {
 // A first signal ends the run after the step, with a checkpoint, a word on how to go on, and 128 and its number as the
 // exit code; gone on with, the run becomes what it would have been.
 func TestSignalStops(t *testing.T) {
+	t.Parallel()
 	config := tinyFile(t)
 	heedHangUp(t)
 	for _, s := range thorough.Cases(t, 3, "signals", []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP}) {
@@ -260,6 +261,7 @@ func TestSecondInterruptLeaves(t *testing.T) {
 
 // No other second signal does: a closed terminal and batch systems send several.
 func TestSecondSignalWaits(t *testing.T) {
+	t.Parallel()
 	config := tinyFile(t)
 	heedHangUp(t)
 	for _, pair := range thorough.Cases(t, 4, "pairs of signals", [][2]syscall.Signal{{syscall.SIGHUP, syscall.SIGHUP}, {syscall.SIGHUP, syscall.SIGTERM}, {syscall.SIGTERM, syscall.SIGTERM},
@@ -286,6 +288,7 @@ func TestSecondSignalWaits(t *testing.T) {
 
 // A run whose lines go to a program that ends keeps training; a result that reaches nobody is a failure, after the training.
 func TestBrokenPipe(t *testing.T) {
+	t.Parallel()
 	for _, to := range thorough.Cases(t, 2, "pipes", []string{"2>&1", "--json 2>&1", "2>&1 >/dev/null"}) {
 		path := filepath.Join(t.TempDir(), "run")
 		p := start(t, "sh", "-c", `coil train "$1" --run-dir "$2" --steps 300 --checkpoint.every 0 `+to+` | head -n 1`, "sh", tinyFile(t), path)
@@ -335,6 +338,7 @@ func TestSignalInEval(t *testing.T) {
 // A process that is killed, while it writes a checkpoint or at any other moment, goes on from the last one that is
 // whole, with whatever number of workers, and ends with the bits of one that was not.
 func TestKill(t *testing.T) {
+	t.Parallel()
 	config := tinyFile(t)
 	flags := []string{"train", config, "--model.width", "128", "--model.hidden", "256", "--steps", fmt.Sprint(60 / thorough.Every(t, 3, "steps")), "--checkpoint.every", "1", "--checkpoint.keep", "2",
 		"--train.average", "0.9", "--train.report", "2", "--run-dir"}

@@ -95,6 +95,7 @@ func TestTerminals(t *testing.T) {
 
 // The dashboard on a console that has no other characters.
 func TestTrainOnConsole(t *testing.T) {
+	t.Parallel()
 	p := startOnTerminal(t, 100, 30, []string{"TERM=linux"}, "coil", "train", tinyFile(t), "--run-dir", filepath.Join(t.TempDir(), "run"))
 	p.await(t, "finished")
 	p.press(t, "q")

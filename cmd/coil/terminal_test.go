@@ -206,6 +206,7 @@ const forever = "100000000"
 
 // On a terminal, coil train opens the dashboard; keys control the run, and messages are on the normal screen afterwards.
 func TestTrainInDashboard(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "run")
 	p := startOnTerminal(t, 120, 40, nil, "coil", "train", tinyFile(t), "--run-dir", path, "--steps", forever, "--train.report", "1", "--batch", "1024")
 	before := freshState(t)
@@ -276,6 +277,7 @@ func TestCtrlCInDashboard(t *testing.T) {
 
 // A terminal that is closed stops the run, which saves a checkpoint.
 func TestTerminalIsClosed(t *testing.T) {
+	t.Parallel()
 	heedHangUp(t)
 	path := filepath.Join(t.TempDir(), "run")
 	p := startOnTerminal(t, 120, 40, nil, "coil", "train", tinyFile(t), "--run-dir", path, "--steps", forever, "--batch", "1024")
@@ -293,6 +295,7 @@ func TestTerminalIsClosed(t *testing.T) {
 
 // A run that fails closes the dashboard, and says why on the normal screen.
 func TestFailureInDashboard(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "run")
 	p := startOnTerminal(t, 120, 40, nil, "coil", "train", tinyFile(t), "--run-dir", path, "--rate", "1e6", "--train.clip", "0", "--train.warmup", "0", "--steps", "1000")
 	p.wantExit(t, exitDiverged)
@@ -361,6 +364,7 @@ func mustProcess(t *testing.T, args ...string) string {
 
 // A detached run does the same whether or not someone watches.
 func TestDetach(t *testing.T) {
+	t.Parallel()
 	config := tinyFile(t)
 	path := filepath.Join(t.TempDir(), "run")
 	b := parseJSON[startedMessage](t, mustProcess(t, "train", config, "--run-dir", path, "--detach", "--json", "--checkpoint.every", "0", "--train.schedule", "constant", "--steps", forever, "--train.report", "1"))
@@ -407,6 +411,7 @@ func TestDetach(t *testing.T) {
 
 // What keeps a run from beginning in the background is said in front, with the same exit code.
 func TestDetachFails(t *testing.T) {
+	t.Parallel()
 	folder := t.TempDir()
 	config := tinyFile(t)
 	path := filepath.Join(folder, "run")
@@ -462,6 +467,7 @@ func TestMoveToBackground(t *testing.T) {
 
 // The dashboard in a real terminal multiplexer.
 func TestTmux(t *testing.T) {
+	t.Parallel()
 	needPrograms(t, "tmux", "tmux")
 	socket := filepath.Join(t.TempDir(), "tmux")
 	tmux := func(args ...string) string {
@@ -512,6 +518,7 @@ func TestTmux(t *testing.T) {
 
 // The time of the result is that of training: looking at the finished dashboard adds nothing to it.
 func TestTimeWithoutLooking(t *testing.T) {
+	t.Parallel()
 	begin := time.Now()
 	p := startOnTerminal(t, 120, 40, nil, "coil", "train", tinyFile(t), "--run-dir", filepath.Join(t.TempDir(), "run"))
 	p.await(t, "\x1b[?1049h")

@@ -82,7 +82,7 @@ var innerPlaces = []string{
 func TestNames(t *testing.T) {
 	t.Parallel()
 	front := newFrontEnd(t)
-	every := thorough.Every(t, 9, "groups of names")
+	every := thorough.Every(t, 17, "groups of names")
 	groups := 0
 	plant := func(places, names []string, refused bool) {
 		t.Helper()

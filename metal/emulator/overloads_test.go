@@ -84,7 +84,7 @@ func TestShaderCalls(t *testing.T) {
 	t.Parallel()
 	front := newFrontEnd(t)
 	seen := map[string]bool{}
-	names := thorough.Cases(t, 12, "shaders", shaders.Names())
+	names := thorough.Cases(t, 24, "shaders", shaders.Names())
 	for _, name := range names {
 		u, err := front.check(t, name, shaders.Source(name))
 		if err != nil {

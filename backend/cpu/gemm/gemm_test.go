@@ -8,6 +8,7 @@ import (
 
 	"coil/backend/cpu/gemm"
 	"coil/backend/cpu/internal/cliff"
+	"coil/thorough"
 )
 
 // matrix is a view of strided memory that ends with its last element, at a page that can't be touched. What lies
@@ -86,8 +87,9 @@ func size(rng *rand.Rand) int {
 
 func TestMul(t *testing.T) {
 	for _, kernel := range gemm.Kernels() {
+		products := 80 / thorough.Every(t, 4, "products")
 		rng := rand.New(rand.NewPCG(1, 1))
-		for range 80 {
+		for range products {
 			m, n, k := size(rng), size(rng), size(rng)
 			if m*n*k > 2_000_000 {
 				continue
@@ -134,8 +136,9 @@ func TestMul(t *testing.T) {
 
 func TestPanels(t *testing.T) {
 	for _, kernel := range gemm.Kernels() {
+		products := 40 / thorough.Every(t, 4, "products")
 		rng := rand.New(rand.NewPCG(2, 1))
-		for range 40 {
+		for range products {
 			m, n, k := size(rng), size(rng), size(rng)
 			for variant := range 8 {
 				transposed, transA, accumulate := variant&1 != 0, variant&2 != 0, variant&4 != 0
