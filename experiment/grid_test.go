@@ -11,6 +11,7 @@ import (
 
 	"coil/config"
 	"coil/config/schema"
+	"coil/thorough"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -104,7 +105,7 @@ func TestCells(t *testing.T) {
 // A written grid can be read and has the same cells. The cells of the embedded grids are checked once.
 func TestEncode(t *testing.T) {
 	for _, size := range Sizes() {
-		for _, name := range Names(size) {
+		for _, name := range thorough.Cases(t, 3, "grids", Names(size)) {
 			g, err := Named(name, size)
 			if err != nil {
 				t.Fatal(err)

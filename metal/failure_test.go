@@ -3,6 +3,7 @@ package metal_test
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -103,7 +104,7 @@ func TestFailuresInARow(t *testing.T) {
 // The command buffer that fails is one of the second step, before weights are written.
 func TestDeviceFaults(t *testing.T) {
 	removed := &metal.CommandError{Code: metal.CommandDeviceRemoved, Text: "the device was removed"}
-	for name, x := range map[string]struct {
+	faults := map[string]struct {
 		set  func(d *failing)
 		says []string
 	}{
@@ -155,7 +156,9 @@ func TestDeviceFaults(t *testing.T) {
 			}, []string{"shader norm", "flaot"}},
 		"no memory": {
 			func(d *failing) { d.memory = 150_000 }, []string{"no memory for a buffer"}},
-	} {
+	}
+	for _, name := range thorough.Cases(t, 4, "faults", slices.Sorted(maps.Keys(faults))) {
+		x := faults[name]
 		t.Run(name, func(t *testing.T) {
 			d := newFailing(t)
 			x.set(d)

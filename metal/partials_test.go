@@ -171,7 +171,7 @@ var partialsCases = []struct {
 // TestPartials: gradients are what they are on the CPU, however many partial sums wait for one launch.
 func TestPartials(t *testing.T) {
 	for _, e := range []emulator.Options{{}, {Checked: true, Order: emulator.Random, Seed: 5}} {
-		for _, c := range thorough.Cases(t, 3, "cases", partialsCases) {
+		for _, c := range thorough.Cases(t, 9, "cases", partialsCases) {
 			t.Run(fmt.Sprintf("%s, checked=%v order=%v", c.name, e.Checked, e.Order), func(t *testing.T) {
 				record := func() *gradients {
 					g := &gradients{newPair(t, e, metal.Options{Cores: 8}), graph.NewRecorder(1, c.groups)}

@@ -34,7 +34,7 @@ func TestTerminals(t *testing.T) {
 		env                  []string
 		coloured, many, only bool // only ASCII
 	}
-	for _, k := range thorough.Cases(t, 10, "terminals", []terminal{
+	for _, k := range thorough.Cases(t, 14, "terminals", []terminal{
 		{[]string{"TERM=xterm-256color"}, true, true, false},
 		{[]string{"TERM=xterm"}, true, false, false},
 		{[]string{"TERM=screen"}, true, false, false},
