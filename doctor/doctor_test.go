@@ -40,15 +40,15 @@ var small = sizes{tokens: 32, width: 128, length: 32, classes: 96, weights: 1000
 func open(t *testing.T) metal.Device { return emulatortest.Open(t, emulator.Options{}) }
 
 func TestShort(t *testing.T) {
-	told := 0
-	r, err := Examine(open(t), Options{Short: true, Progress: func(any) { told++ }, less: some(every * thorough.Every(t, 40, "cases"))})
+	told, subjects := 0, thorough.Cases(t, 4, "subjects", conformance.Subjects())
+	r, err := Examine(open(t), Options{Short: true, Progress: func(any) { told++ }, less: &less{every: every * thorough.Every(t, 10, "cases"), parts: subjects}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if len(r.Problems) > 0 {
 		t.Errorf("problems: %q", r.Problems)
 	}
-	if told != len(r.Shaders)+len(r.Kernels) || len(r.Shaders) < 8 || len(r.Kernels) != 2*len(conformance.Subjects()) {
+	if told != len(r.Shaders)+len(r.Kernels) || len(r.Shaders) < 8 || len(r.Kernels) != 2*len(subjects) {
 		t.Errorf("%d shaders, %d findings, %d reports of progress", len(r.Shaders), len(r.Kernels), told)
 	}
 	trials := 0
@@ -58,7 +58,7 @@ func TestShort(t *testing.T) {
 		}
 		trials += k.Trials
 	}
-	if trials < 50 || thorough.On() && trials < 100 {
+	if trials < 10 || thorough.On() && trials < 100 {
 		t.Errorf("only %d trials", trials)
 	}
 	if b, err := json.Marshal(r); err != nil || !strings.Contains(string(b), `"problems":[]`) {

@@ -146,7 +146,7 @@ func TestDetached(t *testing.T) {
 
 // TestRandomTapes records random graphs: however a tape saves memory, the gradients are those of the loss.
 func TestRandomTapes(t *testing.T) {
-	for seed := range uint64(500 / thorough.Every(t, 5, "graphs")) {
+	for seed := range uint64(500 / thorough.Every(t, 15, "graphs")) {
 		for _, recompute := range []bool{false, true} {
 			checkTape(t, fmt.Sprintf("random graph %d", seed), seed, recompute, randomGraph)
 			if t.Failed() {
