@@ -25,7 +25,7 @@ func (c *Chart) PNG(w, h int) []byte {
 	c.paint(&p, float64(w), float64(h))
 	var b bytes.Buffer
 	fast := png.Encoder{CompressionLevel: png.BestSpeed} // charts are 3 % larger for it
-	if err := fast.Encode(&b, p.image); err != nil { // a buffer takes everything
+	if err := fast.Encode(&b, p.image); err != nil {     // a buffer takes everything
 		panic("plot: " + err.Error())
 	}
 	return b.Bytes()
