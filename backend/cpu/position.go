@@ -46,9 +46,9 @@ func (l *lowering) rotary(o *graph.Rotary) kernel {
 		table = &turnTable{}
 		l.tables[turnOf(o)] = table
 	}
-	return once(func(w *worker) {
+	return l.rowParts(x.rows, x.rows, func(w *worker, lo, hi int) {
 		xs := x.at(w)
-		for i := range x.rows {
+		for i := lo; i < hi; i++ {
 			r, t := x.row(xs, i), (at.start(w, i/o.Length)+i%o.Length)*half
 			c, s := table.cos[t:t+half], table.sin[t:t+half]
 			v.Rotate(r, r[half:], c, s, len(r)/o.Width, o.Width)
@@ -59,9 +59,10 @@ func (l *lowering) rotary(o *graph.Rotary) kernel {
 func (l *lowering) embedding(o *graph.Embedding) kernel {
 	table, positions, y, idx, at := l.matrix(o.Table), l.matrix(o.Positions), l.matrix(o.Y), l.index(o.Index), l.index(o.At)
 	v, length := l.p.c.vec, o.Length()
-	return once(func(w *worker) {
-		ts, ps, ys := table.at(w), positions.at(w), y.at(w)
-		for i, id := range idx.at(w) {
+	return l.rowParts(y.rows, y.rows, func(w *worker, lo, hi int) {
+		ts, ps, ys, ids := table.at(w), positions.at(w), y.at(w), idx.at(w)
+		for i := lo; i < hi; i++ {
+			id := ids[i]
 			if id < 0 || int(id) >= table.rows {
 				w.err = fmt.Errorf("embedding: token %d at position %d of group %d is not in the vocabulary of %d", id, i, w.group, table.rows)
 				return
