@@ -52,9 +52,7 @@ func (l *lowering) columnSums(o *graph.ColumnSums) kernel {
 		if !o.Accumulate {
 			clear(ys)
 		}
-		for i := range x.rows {
-			v.Add(ys, ys, x.row(xs, i), 1, 1)
-		}
+		v.ColumnSums(ys, xs, x.stride, x.rows)
 	})
 }
 

@@ -28,6 +28,11 @@ type assembly struct {
 	scaleRows       func(y, x, row, out *float32, n, count, grow, yStride, xStride int)
 	dotRows         func(a, b, row, out *float32, n, count, grow, aStride, bStride int)
 
+	columnSums             func(sums, x *float32, n, count, stride int)
+	largestColumns         func(most, x *float32, n, count, stride int)
+	expColumns             func(x, shift, sums *float32, n, count, stride int, scale float32)
+	softmaxGradientColumns func(p, d, shift, delta *float32, n, count, stride int, scale float32)
+
 	sumRows       func(x, row, out *float32, n, count, grow, xStride int)
 	squaresRows   func(x, row, out *float32, n, count, grow, xStride int)
 	normRows      func(y, x, gain, bias, row, out *float32, n, count, grow, yStride, xStride, gainStride, biasStride int)
@@ -136,6 +141,22 @@ func (f *assembly) kernels() *Kernels {
 		SoftmaxBackwardRows: func(p, d []float32, stride int, values []float32, scale float32, t Triangle) {
 			n := len(values) / 2
 			f.softmaxGradientRows(t.start(p, n, stride), t.start(d, n, stride), start(values, 2*n), nil, t.N, n, t.Grow, 4*stride, 4*stride, scale)
+		},
+		ColumnSums: func(sums, x []float32, stride, count int) {
+			n := len(sums)
+			f.columnSums(start(sums, n), Triangle{N: n}.start(x, count, stride), n, count, 4*stride)
+		},
+		MaxColumns: func(most, x []float32, stride, count int) {
+			n := len(most)
+			f.largestColumns(start(most, n), Triangle{N: n}.start(x, count, stride), n, count, 4*stride)
+		},
+		ExpColumns: func(sums, x, shifts []float32, stride, count int, scale float32) {
+			n := len(sums)
+			f.expColumns(Triangle{N: n}.start(x, count, stride), start(shifts, n), start(sums, n), n, count, 4*stride, scale)
+		},
+		SoftmaxBackwardColumns: func(p, d, shifts, deltas []float32, stride, count int, scale float32) {
+			n, t := len(shifts), Triangle{N: len(shifts)}
+			f.softmaxGradientColumns(t.start(p, count, stride), t.start(d, count, stride), start(shifts, n), start(deltas, n), n, count, 4*stride, scale)
 		},
 		MomentsRows: func(means, variances, x []float32, stride, n int) {
 			count := len(means)

@@ -53,6 +53,18 @@ func swigluBackwardAVX2(dg, du, y, dy, g_, u *float32, n int)
 func softmaxGradientRowsAVX2(p, d, row, out *float32, n, count, grow, pStride, dStride int, scale float32)
 
 //go:noescape
+func columnSumsAVX2(sums, x *float32, n, count, stride int)
+
+//go:noescape
+func largestColumnsAVX2(most, x *float32, n, count, stride int)
+
+//go:noescape
+func expColumnsAVX2(x, shift, sums *float32, n, count, stride int, scale float32)
+
+//go:noescape
+func softmaxGradientColumnsAVX2(p, d, shift, delta *float32, n, count, stride int, scale float32)
+
+//go:noescape
 func squaresRowsAVX2(x, row, out *float32, n, count, grow, xStride int)
 
 //go:noescape
@@ -86,32 +98,36 @@ func dotRowsAVX2(a, b, row, out *float32, n, count, grow, aStride, bStride int)
 func sumRowsAVX2(x, row, out *float32, n, count, grow, xStride int)
 
 var avx2 = assembly{
-	name:                "avx2",
-	add:                 addAVX2,
-	scale:               scaleAVX2,
-	multiply:            multiplyAVX2,
-	dot:                 dotAVX2,
-	sum:                 sumAVX2,
-	largest:             largestAVX2,
-	exp:                 expAVX2,
-	gelu:                geluAVX2,
-	geluBackward:        geluBackwardAVX2,
-	relu:                reluAVX2,
-	reluBackward:        reluBackwardAVX2,
-	softCap:             softCapAVX2,
-	softCapBackward:     softCapBackwardAVX2,
-	swiglu:              swigluAVX2,
-	swigluBackward:      swigluBackwardAVX2,
-	softmaxGradientRows: softmaxGradientRowsAVX2,
-	squaresRows:         squaresRowsAVX2,
-	normRows:            normRowsAVX2,
-	normSumsRows:        normSumsRowsAVX2,
-	normInputRows:       normInputRowsAVX2,
-	rotate:              rotateAVX2,
-	adamw:               adamwAVX2,
-	largestRows:         largestRowsAVX2,
-	expRows:             expRowsAVX2,
-	scaleRows:           scaleRowsAVX2,
-	dotRows:             dotRowsAVX2,
-	sumRows:             sumRowsAVX2,
+	name:                   "avx2",
+	add:                    addAVX2,
+	scale:                  scaleAVX2,
+	multiply:               multiplyAVX2,
+	dot:                    dotAVX2,
+	sum:                    sumAVX2,
+	largest:                largestAVX2,
+	exp:                    expAVX2,
+	gelu:                   geluAVX2,
+	geluBackward:           geluBackwardAVX2,
+	relu:                   reluAVX2,
+	reluBackward:           reluBackwardAVX2,
+	softCap:                softCapAVX2,
+	softCapBackward:        softCapBackwardAVX2,
+	swiglu:                 swigluAVX2,
+	swigluBackward:         swigluBackwardAVX2,
+	softmaxGradientRows:    softmaxGradientRowsAVX2,
+	columnSums:             columnSumsAVX2,
+	largestColumns:         largestColumnsAVX2,
+	expColumns:             expColumnsAVX2,
+	softmaxGradientColumns: softmaxGradientColumnsAVX2,
+	squaresRows:            squaresRowsAVX2,
+	normRows:               normRowsAVX2,
+	normSumsRows:           normSumsRowsAVX2,
+	normInputRows:          normInputRowsAVX2,
+	rotate:                 rotateAVX2,
+	adamw:                  adamwAVX2,
+	largestRows:            largestRowsAVX2,
+	expRows:                expRowsAVX2,
+	scaleRows:              scaleRowsAVX2,
+	dotRows:                dotRowsAVX2,
+	sumRows:                sumRowsAVX2,
 }

@@ -304,25 +304,75 @@ TEXT ·expAVX2(SB), NOSPLIT, $0-36
 	VBROADCASTSS scale+24(FP), Y13
 	VBROADCASTSS shift+28(FP), Y12
 	VBROADCASTSS constants<>+0(SB), Y11 // -87
-	VBROADCASTSS constants<>+32(SB), Y10 // 88
-	VBROADCASTSS constants<>+64(SB), Y9 // 1.44269504
-	VBROADCASTSS constants<>+96(SB), Y8 // 0.693359375
-	VBROADCASTSS constants<>+128(SB), Y7 // -0.00021219444
-	VBROADCASTSS constants<>+160(SB), Y6 // 0.000198756915
 	VXORPS Y0, Y0, Y0
-	SUBQ $8, CX
+	SUBQ $16, CX
 	JLT  done2
 loop1:
 	VMOVUPS (SI)(AX*1), Y1 // x
+	VMOVUPS 32(SI)(AX*1), Y6 // x
+	VFMADD213PS Y12, Y13, Y1 // scale·x + shift
+	VFMADD213PS Y12, Y13, Y6 // scale·x + shift
+	VMAXPS Y1, Y11, Y2 // clamp
+	VMAXPS Y6, Y11, Y7 // clamp
+	VMOVUPS constants<>+32(SB), Y15
+	VMINPS Y2, Y15, Y2 // clamp
+	VMOVUPS constants<>+32(SB), Y15
+	VMINPS Y7, Y15, Y7 // clamp
+	VMULPS constants<>+64(SB), Y2, Y3 // x·log2(e)
+	VMULPS constants<>+64(SB), Y7, Y8 // x·log2(e)
+	VROUNDPS $8, Y3, Y3 // n
+	VROUNDPS $8, Y8, Y8 // n
+	VFNMADD231PS constants<>+96(SB), Y3, Y2 // r = x - n·ln 2, high part
+	VFNMADD231PS constants<>+96(SB), Y8, Y7 // r = x - n·ln 2, high part
+	VFNMADD231PS constants<>+128(SB), Y3, Y2 // low part
+	VFNMADD231PS constants<>+128(SB), Y8, Y7 // low part
+	VMOVAPS constants<>+192(SB), Y4
+	VFMADD231PS constants<>+160(SB), Y2, Y4 // p(r)
+	VMOVAPS constants<>+192(SB), Y9
+	VFMADD231PS constants<>+160(SB), Y7, Y9 // p(r)
+	VFMADD213PS constants<>+224(SB), Y2, Y4
+	VFMADD213PS constants<>+224(SB), Y7, Y9
+	VFMADD213PS constants<>+256(SB), Y2, Y4
+	VFMADD213PS constants<>+256(SB), Y7, Y9
+	VFMADD213PS constants<>+288(SB), Y2, Y4
+	VFMADD213PS constants<>+288(SB), Y7, Y9
+	VFMADD213PS constants<>+320(SB), Y2, Y4
+	VFMADD213PS constants<>+320(SB), Y7, Y9
+	VMULPS Y2, Y2, Y5 // r²
+	VMULPS Y7, Y7, Y10 // r²
+	VADDPS constants<>+352(SB), Y2, Y2 // 1 + r
+	VADDPS constants<>+352(SB), Y7, Y7 // 1 + r
+	VFMADD231PS Y5, Y4, Y2 // + r²·p
+	VFMADD231PS Y10, Y9, Y7 // + r²·p
+	VCVTPS2DQ Y3, Y15
+	VPSLLD $23, Y15, Y15
+	VPADDD Y15, Y2, Y4 // ·2^n
+	VCVTPS2DQ Y8, Y15
+	VPSLLD $23, Y15, Y15
+	VPADDD Y15, Y7, Y9 // ·2^n
+	VMOVUPS Y4, (DI)(AX*1) // y
+	VMOVUPS Y9, 32(DI)(AX*1) // y
+	VADDPS Y4, Y0, Y0 // sum
+	VADDPS Y9, Y0, Y0 // sum
+	ADDQ $64, AX
+	SUBQ $16, CX
+	JGE  loop1
+done2:
+	ADDQ $16, CX
+	SUBQ $8, CX
+	JLT  done4
+loop3:
+	VMOVUPS (SI)(AX*1), Y1 // x
 	VFMADD213PS Y12, Y13, Y1 // scale·x + shift
 	VMAXPS Y1, Y11, Y2 // clamp
-	VMINPS Y2, Y10, Y2 // clamp
-	VMULPS Y9, Y2, Y3 // x·log2(e)
+	VMOVUPS constants<>+32(SB), Y15
+	VMINPS Y2, Y15, Y2 // clamp
+	VMULPS constants<>+64(SB), Y2, Y3 // x·log2(e)
 	VROUNDPS $8, Y3, Y3 // n
-	VFNMADD231PS Y8, Y3, Y2 // r = x - n·ln 2, high part
-	VFNMADD231PS Y7, Y3, Y2 // low part
+	VFNMADD231PS constants<>+96(SB), Y3, Y2 // r = x - n·ln 2, high part
+	VFNMADD231PS constants<>+128(SB), Y3, Y2 // low part
 	VMOVAPS constants<>+192(SB), Y4
-	VFMADD231PS Y6, Y2, Y4 // p(r)
+	VFMADD231PS constants<>+160(SB), Y2, Y4 // p(r)
 	VFMADD213PS constants<>+224(SB), Y2, Y4
 	VFMADD213PS constants<>+256(SB), Y2, Y4
 	VFMADD213PS constants<>+288(SB), Y2, Y4
@@ -337,23 +387,24 @@ loop1:
 	VADDPS Y4, Y0, Y0 // sum
 	ADDQ $32, AX
 	SUBQ $8, CX
-	JGE  loop1
-done2:
+	JGE  loop3
+done4:
 	ADDQ $8, CX
-	JZ   end3
+	JZ   end5
 	LEAQ masks<>+32(SB), R10 // the lowest CX lanes
 	NEGQ CX
 	VMOVUPS (R10)(CX*4), Y14
 	VMASKMOVPS (SI)(AX*1), Y14, Y1 // x
 	VFMADD213PS Y12, Y13, Y1 // scale·x + shift
 	VMAXPS Y1, Y11, Y2 // clamp
-	VMINPS Y2, Y10, Y2 // clamp
-	VMULPS Y9, Y2, Y3 // x·log2(e)
+	VMOVUPS constants<>+32(SB), Y15
+	VMINPS Y2, Y15, Y2 // clamp
+	VMULPS constants<>+64(SB), Y2, Y3 // x·log2(e)
 	VROUNDPS $8, Y3, Y3 // n
-	VFNMADD231PS Y8, Y3, Y2 // r = x - n·ln 2, high part
-	VFNMADD231PS Y7, Y3, Y2 // low part
+	VFNMADD231PS constants<>+96(SB), Y3, Y2 // r = x - n·ln 2, high part
+	VFNMADD231PS constants<>+128(SB), Y3, Y2 // low part
 	VMOVAPS constants<>+192(SB), Y4
-	VFMADD231PS Y6, Y2, Y4 // p(r)
+	VFMADD231PS constants<>+160(SB), Y2, Y4 // p(r)
 	VFMADD213PS constants<>+224(SB), Y2, Y4
 	VFMADD213PS constants<>+256(SB), Y2, Y4
 	VFMADD213PS constants<>+288(SB), Y2, Y4
@@ -367,7 +418,7 @@ done2:
 	VMASKMOVPS Y4, Y14, (DI)(AX*1) // y
 	VANDPS Y14, Y4, Y15
 	VADDPS Y15, Y0, Y0 // sum
-end3:
+end5:
 	VEXTRACTF128 $1, Y0, X15
 	VADDPS X15, X0, X0
 	VPERMILPS $14, X0, X15
@@ -389,27 +440,85 @@ TEXT ·geluAVX2(SB), NOSPLIT, $0-24
 	VBROADCASTSS constants<>+384(SB), Y12 // -0.0713548163
 	VBROADCASTSS constants<>+416(SB), Y11 // -1.59576912
 	VBROADCASTSS constants<>+0(SB), Y10 // -87
-	VBROADCASTSS constants<>+32(SB), Y9 // 88
-	VBROADCASTSS constants<>+64(SB), Y8 // 1.44269504
-	VBROADCASTSS constants<>+96(SB), Y7 // 0.693359375
-	VBROADCASTSS constants<>+128(SB), Y6 // -0.00021219444
-	VBROADCASTSS constants<>+160(SB), Y5 // 0.000198756915
 	VBROADCASTSS constants<>+352(SB), Y13 // 1
-	SUBQ $8, CX
+	SUBQ $16, CX
 	JLT  done2
 loop1:
+	VMOVUPS (SI)(AX*1), Y0 // x
+	VMOVUPS 32(SI)(AX*1), Y5 // x
+	VMULPS Y0, Y0, Y1 // x²
+	VMULPS Y5, Y5, Y6 // x²
+	VFMADD213PS Y11, Y12, Y1
+	VFMADD213PS Y11, Y12, Y6
+	VMULPS Y0, Y1, Y1 // -2u
+	VMULPS Y5, Y6, Y6 // -2u
+	VMAXPS Y1, Y10, Y1 // clamp
+	VMAXPS Y6, Y10, Y6 // clamp
+	VMOVUPS constants<>+32(SB), Y15
+	VMINPS Y1, Y15, Y1 // clamp
+	VMOVUPS constants<>+32(SB), Y15
+	VMINPS Y6, Y15, Y6 // clamp
+	VMULPS constants<>+64(SB), Y1, Y2 // x·log2(e)
+	VMULPS constants<>+64(SB), Y6, Y7 // x·log2(e)
+	VROUNDPS $8, Y2, Y2 // n
+	VROUNDPS $8, Y7, Y7 // n
+	VFNMADD231PS constants<>+96(SB), Y2, Y1 // r = x - n·ln 2, high part
+	VFNMADD231PS constants<>+96(SB), Y7, Y6 // r = x - n·ln 2, high part
+	VFNMADD231PS constants<>+128(SB), Y2, Y1 // low part
+	VFNMADD231PS constants<>+128(SB), Y7, Y6 // low part
+	VMOVAPS constants<>+192(SB), Y3
+	VFMADD231PS constants<>+160(SB), Y1, Y3 // p(r)
+	VMOVAPS constants<>+192(SB), Y8
+	VFMADD231PS constants<>+160(SB), Y6, Y8 // p(r)
+	VFMADD213PS constants<>+224(SB), Y1, Y3
+	VFMADD213PS constants<>+224(SB), Y6, Y8
+	VFMADD213PS constants<>+256(SB), Y1, Y3
+	VFMADD213PS constants<>+256(SB), Y6, Y8
+	VFMADD213PS constants<>+288(SB), Y1, Y3
+	VFMADD213PS constants<>+288(SB), Y6, Y8
+	VFMADD213PS constants<>+320(SB), Y1, Y3
+	VFMADD213PS constants<>+320(SB), Y6, Y8
+	VMULPS Y1, Y1, Y4 // r²
+	VMULPS Y6, Y6, Y9 // r²
+	VADDPS Y13, Y1, Y1 // 1 + r
+	VADDPS Y13, Y6, Y6 // 1 + r
+	VFMADD231PS Y4, Y3, Y1 // + r²·p
+	VFMADD231PS Y9, Y8, Y6 // + r²·p
+	VCVTPS2DQ Y2, Y15
+	VPSLLD $23, Y15, Y15
+	VPADDD Y15, Y1, Y3 // ·2^n
+	VCVTPS2DQ Y7, Y15
+	VPSLLD $23, Y15, Y15
+	VPADDD Y15, Y6, Y8 // ·2^n
+	VADDPS Y13, Y3, Y1
+	VADDPS Y13, Y8, Y6
+	VDIVPS Y1, Y13, Y2 // s
+	VDIVPS Y6, Y13, Y7 // s
+	VMULPS Y0, Y2, Y1 // x·s
+	VMULPS Y5, Y7, Y6 // x·s
+	VMOVUPS Y1, (DI)(AX*1) // y
+	VMOVUPS Y6, 32(DI)(AX*1) // y
+	ADDQ $64, AX
+	SUBQ $16, CX
+	JGE  loop1
+done2:
+	ADDQ $16, CX
+	SUBQ $8, CX
+	JLT  done4
+loop3:
 	VMOVUPS (SI)(AX*1), Y0 // x
 	VMULPS Y0, Y0, Y1 // x²
 	VFMADD213PS Y11, Y12, Y1
 	VMULPS Y0, Y1, Y1 // -2u
 	VMAXPS Y1, Y10, Y1 // clamp
-	VMINPS Y1, Y9, Y1 // clamp
-	VMULPS Y8, Y1, Y2 // x·log2(e)
+	VMOVUPS constants<>+32(SB), Y15
+	VMINPS Y1, Y15, Y1 // clamp
+	VMULPS constants<>+64(SB), Y1, Y2 // x·log2(e)
 	VROUNDPS $8, Y2, Y2 // n
-	VFNMADD231PS Y7, Y2, Y1 // r = x - n·ln 2, high part
-	VFNMADD231PS Y6, Y2, Y1 // low part
+	VFNMADD231PS constants<>+96(SB), Y2, Y1 // r = x - n·ln 2, high part
+	VFNMADD231PS constants<>+128(SB), Y2, Y1 // low part
 	VMOVAPS constants<>+192(SB), Y3
-	VFMADD231PS Y5, Y1, Y3 // p(r)
+	VFMADD231PS constants<>+160(SB), Y1, Y3 // p(r)
 	VFMADD213PS constants<>+224(SB), Y1, Y3
 	VFMADD213PS constants<>+256(SB), Y1, Y3
 	VFMADD213PS constants<>+288(SB), Y1, Y3
@@ -426,10 +535,10 @@ loop1:
 	VMOVUPS Y1, (DI)(AX*1) // y
 	ADDQ $32, AX
 	SUBQ $8, CX
-	JGE  loop1
-done2:
+	JGE  loop3
+done4:
 	ADDQ $8, CX
-	JZ   end3
+	JZ   end5
 	LEAQ masks<>+32(SB), R10 // the lowest CX lanes
 	NEGQ CX
 	VMOVUPS (R10)(CX*4), Y14
@@ -438,13 +547,14 @@ done2:
 	VFMADD213PS Y11, Y12, Y1
 	VMULPS Y0, Y1, Y1 // -2u
 	VMAXPS Y1, Y10, Y1 // clamp
-	VMINPS Y1, Y9, Y1 // clamp
-	VMULPS Y8, Y1, Y2 // x·log2(e)
+	VMOVUPS constants<>+32(SB), Y15
+	VMINPS Y1, Y15, Y1 // clamp
+	VMULPS constants<>+64(SB), Y1, Y2 // x·log2(e)
 	VROUNDPS $8, Y2, Y2 // n
-	VFNMADD231PS Y7, Y2, Y1 // r = x - n·ln 2, high part
-	VFNMADD231PS Y6, Y2, Y1 // low part
+	VFNMADD231PS constants<>+96(SB), Y2, Y1 // r = x - n·ln 2, high part
+	VFNMADD231PS constants<>+128(SB), Y2, Y1 // low part
 	VMOVAPS constants<>+192(SB), Y3
-	VFMADD231PS Y5, Y1, Y3 // p(r)
+	VFMADD231PS constants<>+160(SB), Y1, Y3 // p(r)
 	VFMADD213PS constants<>+224(SB), Y1, Y3
 	VFMADD213PS constants<>+256(SB), Y1, Y3
 	VFMADD213PS constants<>+288(SB), Y1, Y3
@@ -459,7 +569,7 @@ done2:
 	VDIVPS Y1, Y13, Y2 // s
 	VMULPS Y0, Y2, Y1 // x·s
 	VMASKMOVPS Y1, Y14, (DI)(AX*1) // y
-end3:
+end5:
 	VZEROUPPER
 	RET
 
@@ -473,27 +583,108 @@ TEXT ·geluBackwardAVX2(SB), NOSPLIT, $0-40
 	MOVQ x+24(FP), DX
 	MOVQ n+32(FP), CX
 	XORQ AX, AX
-	VBROADCASTSS constants<>+384(SB), Y12 // -0.0713548163
-	VBROADCASTSS constants<>+416(SB), Y11 // -1.59576912
-	VBROADCASTSS constants<>+0(SB), Y10 // -87
-	VBROADCASTSS constants<>+32(SB), Y9 // 88
-	VBROADCASTSS constants<>+64(SB), Y8 // 1.44269504
-	VBROADCASTSS constants<>+96(SB), Y7 // 0.693359375
-	VBROADCASTSS constants<>+352(SB), Y13 // 1
-	SUBQ $8, CX
+	SUBQ $16, CX
 	JLT  done2
 loop1:
 	VMOVUPS (DX)(AX*1), Y0 // x
+	VMOVUPS 32(DX)(AX*1), Y7 // x
+	VMOVUPS (BX)(AX*1), Y1 // dy
+	VMOVUPS 32(BX)(AX*1), Y8 // dy
+	VMULPS Y0, Y0, Y2 // x²
+	VMULPS Y7, Y7, Y9 // x²
+	VMOVAPS constants<>+416(SB), Y3
+	VFMADD231PS constants<>+384(SB), Y2, Y3
+	VMOVAPS constants<>+416(SB), Y10
+	VFMADD231PS constants<>+384(SB), Y9, Y10
+	VMULPS Y0, Y3, Y3 // -2u
+	VMULPS Y7, Y10, Y10 // -2u
+	VMOVUPS constants<>+0(SB), Y15
+	VMAXPS Y3, Y15, Y3 // clamp
+	VMOVUPS constants<>+0(SB), Y15
+	VMAXPS Y10, Y15, Y10 // clamp
+	VMOVUPS constants<>+32(SB), Y15
+	VMINPS Y3, Y15, Y3 // clamp
+	VMOVUPS constants<>+32(SB), Y15
+	VMINPS Y10, Y15, Y10 // clamp
+	VMULPS constants<>+64(SB), Y3, Y4 // x·log2(e)
+	VMULPS constants<>+64(SB), Y10, Y11 // x·log2(e)
+	VROUNDPS $8, Y4, Y4 // n
+	VROUNDPS $8, Y11, Y11 // n
+	VFNMADD231PS constants<>+96(SB), Y4, Y3 // r = x - n·ln 2, high part
+	VFNMADD231PS constants<>+96(SB), Y11, Y10 // r = x - n·ln 2, high part
+	VFNMADD231PS constants<>+128(SB), Y4, Y3 // low part
+	VFNMADD231PS constants<>+128(SB), Y11, Y10 // low part
+	VMOVAPS constants<>+192(SB), Y5
+	VFMADD231PS constants<>+160(SB), Y3, Y5 // p(r)
+	VMOVAPS constants<>+192(SB), Y12
+	VFMADD231PS constants<>+160(SB), Y10, Y12 // p(r)
+	VFMADD213PS constants<>+224(SB), Y3, Y5
+	VFMADD213PS constants<>+224(SB), Y10, Y12
+	VFMADD213PS constants<>+256(SB), Y3, Y5
+	VFMADD213PS constants<>+256(SB), Y10, Y12
+	VFMADD213PS constants<>+288(SB), Y3, Y5
+	VFMADD213PS constants<>+288(SB), Y10, Y12
+	VFMADD213PS constants<>+320(SB), Y3, Y5
+	VFMADD213PS constants<>+320(SB), Y10, Y12
+	VMULPS Y3, Y3, Y6 // r²
+	VMULPS Y10, Y10, Y13 // r²
+	VADDPS constants<>+352(SB), Y3, Y3 // 1 + r
+	VADDPS constants<>+352(SB), Y10, Y10 // 1 + r
+	VFMADD231PS Y6, Y5, Y3 // + r²·p
+	VFMADD231PS Y13, Y12, Y10 // + r²·p
+	VCVTPS2DQ Y4, Y15
+	VPSLLD $23, Y15, Y15
+	VPADDD Y15, Y3, Y5 // ·2^n
+	VCVTPS2DQ Y11, Y15
+	VPSLLD $23, Y15, Y15
+	VPADDD Y15, Y10, Y12 // ·2^n
+	VADDPS constants<>+352(SB), Y5, Y3
+	VADDPS constants<>+352(SB), Y12, Y10
+	VMOVUPS constants<>+352(SB), Y15
+	VDIVPS Y3, Y15, Y4 // s
+	VMOVUPS constants<>+352(SB), Y15
+	VDIVPS Y10, Y15, Y11 // s
+	VMULPS Y0, Y4, Y3 // y = x·s
+	VMULPS Y7, Y11, Y10 // y = x·s
+	VMOVUPS Y3, (SI)(AX*1) // y
+	VMOVUPS Y10, 32(SI)(AX*1) // y
+	VMOVUPS constants<>+448(SB), Y15
+	VFMADD213PS constants<>+480(SB), Y15, Y2 // 2u'
+	VMOVUPS constants<>+448(SB), Y15
+	VFMADD213PS constants<>+480(SB), Y15, Y9 // 2u'
+	VMOVUPS constants<>+352(SB), Y15
+	VSUBPS Y4, Y15, Y5 // 1 - s
+	VMOVUPS constants<>+352(SB), Y15
+	VSUBPS Y11, Y15, Y12 // 1 - s
+	VMULPS Y3, Y5, Y3 // y·(1-s)
+	VMULPS Y10, Y12, Y10 // y·(1-s)
+	VFMADD231PS Y3, Y2, Y4 // s + y·(1-s)·2u'
+	VFMADD231PS Y10, Y9, Y11 // s + y·(1-s)·2u'
+	VMULPS Y1, Y4, Y1 // dx
+	VMULPS Y8, Y11, Y8 // dx
+	VMOVUPS Y1, (DI)(AX*1) // dx
+	VMOVUPS Y8, 32(DI)(AX*1) // dx
+	ADDQ $64, AX
+	SUBQ $16, CX
+	JGE  loop1
+done2:
+	ADDQ $16, CX
+	SUBQ $8, CX
+	JLT  done4
+loop3:
+	VMOVUPS (DX)(AX*1), Y0 // x
 	VMOVUPS (BX)(AX*1), Y1 // dy
 	VMULPS Y0, Y0, Y2 // x²
-	VMOVAPS Y11, Y3
-	VFMADD231PS Y12, Y2, Y3
+	VMOVAPS constants<>+416(SB), Y3
+	VFMADD231PS constants<>+384(SB), Y2, Y3
 	VMULPS Y0, Y3, Y3 // -2u
-	VMAXPS Y3, Y10, Y3 // clamp
-	VMINPS Y3, Y9, Y3 // clamp
-	VMULPS Y8, Y3, Y4 // x·log2(e)
+	VMOVUPS constants<>+0(SB), Y15
+	VMAXPS Y3, Y15, Y3 // clamp
+	VMOVUPS constants<>+32(SB), Y15
+	VMINPS Y3, Y15, Y3 // clamp
+	VMULPS constants<>+64(SB), Y3, Y4 // x·log2(e)
 	VROUNDPS $8, Y4, Y4 // n
-	VFNMADD231PS Y7, Y4, Y3 // r = x - n·ln 2, high part
+	VFNMADD231PS constants<>+96(SB), Y4, Y3 // r = x - n·ln 2, high part
 	VFNMADD231PS constants<>+128(SB), Y4, Y3 // low part
 	VMOVAPS constants<>+192(SB), Y5
 	VFMADD231PS constants<>+160(SB), Y3, Y5 // p(r)
@@ -502,42 +693,46 @@ loop1:
 	VFMADD213PS constants<>+288(SB), Y3, Y5
 	VFMADD213PS constants<>+320(SB), Y3, Y5
 	VMULPS Y3, Y3, Y6 // r²
-	VADDPS Y13, Y3, Y3 // 1 + r
+	VADDPS constants<>+352(SB), Y3, Y3 // 1 + r
 	VFMADD231PS Y6, Y5, Y3 // + r²·p
 	VCVTPS2DQ Y4, Y15
 	VPSLLD $23, Y15, Y15
 	VPADDD Y15, Y3, Y5 // ·2^n
-	VADDPS Y13, Y5, Y3
-	VDIVPS Y3, Y13, Y4 // s
+	VADDPS constants<>+352(SB), Y5, Y3
+	VMOVUPS constants<>+352(SB), Y15
+	VDIVPS Y3, Y15, Y4 // s
 	VMULPS Y0, Y4, Y3 // y = x·s
 	VMOVUPS Y3, (SI)(AX*1) // y
 	VMOVUPS constants<>+448(SB), Y15
 	VFMADD213PS constants<>+480(SB), Y15, Y2 // 2u'
-	VSUBPS Y4, Y13, Y5 // 1 - s
+	VMOVUPS constants<>+352(SB), Y15
+	VSUBPS Y4, Y15, Y5 // 1 - s
 	VMULPS Y3, Y5, Y3 // y·(1-s)
 	VFMADD231PS Y3, Y2, Y4 // s + y·(1-s)·2u'
 	VMULPS Y1, Y4, Y1 // dx
 	VMOVUPS Y1, (DI)(AX*1) // dx
 	ADDQ $32, AX
 	SUBQ $8, CX
-	JGE  loop1
-done2:
+	JGE  loop3
+done4:
 	ADDQ $8, CX
-	JZ   end3
+	JZ   end5
 	LEAQ masks<>+32(SB), R10 // the lowest CX lanes
 	NEGQ CX
 	VMOVUPS (R10)(CX*4), Y14
 	VMASKMOVPS (DX)(AX*1), Y14, Y0 // x
 	VMASKMOVPS (BX)(AX*1), Y14, Y1 // dy
 	VMULPS Y0, Y0, Y2 // x²
-	VMOVAPS Y11, Y3
-	VFMADD231PS Y12, Y2, Y3
+	VMOVAPS constants<>+416(SB), Y3
+	VFMADD231PS constants<>+384(SB), Y2, Y3
 	VMULPS Y0, Y3, Y3 // -2u
-	VMAXPS Y3, Y10, Y3 // clamp
-	VMINPS Y3, Y9, Y3 // clamp
-	VMULPS Y8, Y3, Y4 // x·log2(e)
+	VMOVUPS constants<>+0(SB), Y15
+	VMAXPS Y3, Y15, Y3 // clamp
+	VMOVUPS constants<>+32(SB), Y15
+	VMINPS Y3, Y15, Y3 // clamp
+	VMULPS constants<>+64(SB), Y3, Y4 // x·log2(e)
 	VROUNDPS $8, Y4, Y4 // n
-	VFNMADD231PS Y7, Y4, Y3 // r = x - n·ln 2, high part
+	VFNMADD231PS constants<>+96(SB), Y4, Y3 // r = x - n·ln 2, high part
 	VFNMADD231PS constants<>+128(SB), Y4, Y3 // low part
 	VMOVAPS constants<>+192(SB), Y5
 	VFMADD231PS constants<>+160(SB), Y3, Y5 // p(r)
@@ -546,23 +741,25 @@ done2:
 	VFMADD213PS constants<>+288(SB), Y3, Y5
 	VFMADD213PS constants<>+320(SB), Y3, Y5
 	VMULPS Y3, Y3, Y6 // r²
-	VADDPS Y13, Y3, Y3 // 1 + r
+	VADDPS constants<>+352(SB), Y3, Y3 // 1 + r
 	VFMADD231PS Y6, Y5, Y3 // + r²·p
 	VCVTPS2DQ Y4, Y15
 	VPSLLD $23, Y15, Y15
 	VPADDD Y15, Y3, Y5 // ·2^n
-	VADDPS Y13, Y5, Y3
-	VDIVPS Y3, Y13, Y4 // s
+	VADDPS constants<>+352(SB), Y5, Y3
+	VMOVUPS constants<>+352(SB), Y15
+	VDIVPS Y3, Y15, Y4 // s
 	VMULPS Y0, Y4, Y3 // y = x·s
 	VMASKMOVPS Y3, Y14, (SI)(AX*1) // y
 	VMOVUPS constants<>+448(SB), Y15
 	VFMADD213PS constants<>+480(SB), Y15, Y2 // 2u'
-	VSUBPS Y4, Y13, Y5 // 1 - s
+	VMOVUPS constants<>+352(SB), Y15
+	VSUBPS Y4, Y15, Y5 // 1 - s
 	VMULPS Y3, Y5, Y3 // y·(1-s)
 	VFMADD231PS Y3, Y2, Y4 // s + y·(1-s)·2u'
 	VMULPS Y1, Y4, Y1 // dx
 	VMASKMOVPS Y1, Y14, (DI)(AX*1) // dx
-end3:
+end5:
 	VZEROUPPER
 	RET
 
@@ -650,26 +847,82 @@ TEXT ·softCapAVX2(SB), NOSPLIT, $0-32
 	XORQ AX, AX
 	VBROADCASTSS two+28(FP), Y12
 	VBROADCASTSS constants<>+0(SB), Y10 // -87
-	VBROADCASTSS constants<>+32(SB), Y9 // 88
-	VBROADCASTSS constants<>+64(SB), Y8 // 1.44269504
-	VBROADCASTSS constants<>+96(SB), Y7 // 0.693359375
-	VBROADCASTSS constants<>+128(SB), Y6 // -0.00021219444
-	VBROADCASTSS constants<>+160(SB), Y5 // 0.000198756915
 	VBROADCASTSS constants<>+352(SB), Y11 // 1
 	VBROADCASTSS cap+24(FP), Y13
-	SUBQ $8, CX
+	SUBQ $16, CX
 	JLT  done2
 loop1:
 	VMOVUPS (SI)(AX*1), Y0 // x
+	VMOVUPS 32(SI)(AX*1), Y5 // x
+	VMULPS Y12, Y0, Y1 // 2x/cap
+	VMULPS Y12, Y5, Y6 // 2x/cap
+	VMAXPS Y1, Y10, Y1 // clamp
+	VMAXPS Y6, Y10, Y6 // clamp
+	VMOVUPS constants<>+32(SB), Y15
+	VMINPS Y1, Y15, Y1 // clamp
+	VMOVUPS constants<>+32(SB), Y15
+	VMINPS Y6, Y15, Y6 // clamp
+	VMULPS constants<>+64(SB), Y1, Y2 // x·log2(e)
+	VMULPS constants<>+64(SB), Y6, Y7 // x·log2(e)
+	VROUNDPS $8, Y2, Y2 // n
+	VROUNDPS $8, Y7, Y7 // n
+	VFNMADD231PS constants<>+96(SB), Y2, Y1 // r = x - n·ln 2, high part
+	VFNMADD231PS constants<>+96(SB), Y7, Y6 // r = x - n·ln 2, high part
+	VFNMADD231PS constants<>+128(SB), Y2, Y1 // low part
+	VFNMADD231PS constants<>+128(SB), Y7, Y6 // low part
+	VMOVAPS constants<>+192(SB), Y3
+	VFMADD231PS constants<>+160(SB), Y1, Y3 // p(r)
+	VMOVAPS constants<>+192(SB), Y8
+	VFMADD231PS constants<>+160(SB), Y6, Y8 // p(r)
+	VFMADD213PS constants<>+224(SB), Y1, Y3
+	VFMADD213PS constants<>+224(SB), Y6, Y8
+	VFMADD213PS constants<>+256(SB), Y1, Y3
+	VFMADD213PS constants<>+256(SB), Y6, Y8
+	VFMADD213PS constants<>+288(SB), Y1, Y3
+	VFMADD213PS constants<>+288(SB), Y6, Y8
+	VFMADD213PS constants<>+320(SB), Y1, Y3
+	VFMADD213PS constants<>+320(SB), Y6, Y8
+	VMULPS Y1, Y1, Y4 // r²
+	VMULPS Y6, Y6, Y9 // r²
+	VADDPS Y11, Y1, Y1 // 1 + r
+	VADDPS Y11, Y6, Y6 // 1 + r
+	VFMADD231PS Y4, Y3, Y1 // + r²·p
+	VFMADD231PS Y9, Y8, Y6 // + r²·p
+	VCVTPS2DQ Y2, Y15
+	VPSLLD $23, Y15, Y15
+	VPADDD Y15, Y1, Y3 // ·2^n
+	VCVTPS2DQ Y7, Y15
+	VPSLLD $23, Y15, Y15
+	VPADDD Y15, Y6, Y8 // ·2^n
+	VADDPS Y11, Y3, Y1
+	VADDPS Y11, Y8, Y6
+	VDIVPS Y1, Y11, Y2 // s
+	VDIVPS Y6, Y11, Y7 // s
+	VADDPS Y13, Y13, Y1 // 2·cap
+	VADDPS Y13, Y13, Y6 // 2·cap
+	VFNMADD213PS Y13, Y1, Y2 // cap - 2·cap·s
+	VFNMADD213PS Y13, Y6, Y7 // cap - 2·cap·s
+	VMOVUPS Y2, (DI)(AX*1) // y
+	VMOVUPS Y7, 32(DI)(AX*1) // y
+	ADDQ $64, AX
+	SUBQ $16, CX
+	JGE  loop1
+done2:
+	ADDQ $16, CX
+	SUBQ $8, CX
+	JLT  done4
+loop3:
+	VMOVUPS (SI)(AX*1), Y0 // x
 	VMULPS Y12, Y0, Y1 // 2x/cap
 	VMAXPS Y1, Y10, Y1 // clamp
-	VMINPS Y1, Y9, Y1 // clamp
-	VMULPS Y8, Y1, Y2 // x·log2(e)
+	VMOVUPS constants<>+32(SB), Y15
+	VMINPS Y1, Y15, Y1 // clamp
+	VMULPS constants<>+64(SB), Y1, Y2 // x·log2(e)
 	VROUNDPS $8, Y2, Y2 // n
-	VFNMADD231PS Y7, Y2, Y1 // r = x - n·ln 2, high part
-	VFNMADD231PS Y6, Y2, Y1 // low part
+	VFNMADD231PS constants<>+96(SB), Y2, Y1 // r = x - n·ln 2, high part
+	VFNMADD231PS constants<>+128(SB), Y2, Y1 // low part
 	VMOVAPS constants<>+192(SB), Y3
-	VFMADD231PS Y5, Y1, Y3 // p(r)
+	VFMADD231PS constants<>+160(SB), Y1, Y3 // p(r)
 	VFMADD213PS constants<>+224(SB), Y1, Y3
 	VFMADD213PS constants<>+256(SB), Y1, Y3
 	VFMADD213PS constants<>+288(SB), Y1, Y3
@@ -687,23 +940,24 @@ loop1:
 	VMOVUPS Y2, (DI)(AX*1) // y
 	ADDQ $32, AX
 	SUBQ $8, CX
-	JGE  loop1
-done2:
+	JGE  loop3
+done4:
 	ADDQ $8, CX
-	JZ   end3
+	JZ   end5
 	LEAQ masks<>+32(SB), R10 // the lowest CX lanes
 	NEGQ CX
 	VMOVUPS (R10)(CX*4), Y14
 	VMASKMOVPS (SI)(AX*1), Y14, Y0 // x
 	VMULPS Y12, Y0, Y1 // 2x/cap
 	VMAXPS Y1, Y10, Y1 // clamp
-	VMINPS Y1, Y9, Y1 // clamp
-	VMULPS Y8, Y1, Y2 // x·log2(e)
+	VMOVUPS constants<>+32(SB), Y15
+	VMINPS Y1, Y15, Y1 // clamp
+	VMULPS constants<>+64(SB), Y1, Y2 // x·log2(e)
 	VROUNDPS $8, Y2, Y2 // n
-	VFNMADD231PS Y7, Y2, Y1 // r = x - n·ln 2, high part
-	VFNMADD231PS Y6, Y2, Y1 // low part
+	VFNMADD231PS constants<>+96(SB), Y2, Y1 // r = x - n·ln 2, high part
+	VFNMADD231PS constants<>+128(SB), Y2, Y1 // low part
 	VMOVAPS constants<>+192(SB), Y3
-	VFMADD231PS Y5, Y1, Y3 // p(r)
+	VFMADD231PS constants<>+160(SB), Y1, Y3 // p(r)
 	VFMADD213PS constants<>+224(SB), Y1, Y3
 	VFMADD213PS constants<>+256(SB), Y1, Y3
 	VFMADD213PS constants<>+288(SB), Y1, Y3
@@ -719,7 +973,7 @@ done2:
 	VADDPS Y13, Y13, Y1 // 2·cap
 	VFNMADD213PS Y13, Y1, Y2 // cap - 2·cap·s
 	VMASKMOVPS Y2, Y14, (DI)(AX*1) // y
-end3:
+end5:
 	VZEROUPPER
 	RET
 
@@ -773,25 +1027,80 @@ TEXT ·swigluAVX2(SB), NOSPLIT, $0-32
 	VBROADCASTSS constants<>+544(SB), Y12 // -1
 	VBROADCASTSS constants<>+0(SB), Y11 // -87
 	VBROADCASTSS constants<>+32(SB), Y10 // 88
-	VBROADCASTSS constants<>+64(SB), Y9 // 1.44269504
-	VBROADCASTSS constants<>+96(SB), Y8 // 0.693359375
-	VBROADCASTSS constants<>+128(SB), Y7 // -0.00021219444
-	VBROADCASTSS constants<>+160(SB), Y6 // 0.000198756915
-	VBROADCASTSS constants<>+192(SB), Y5 // 0.00139819995
 	VBROADCASTSS constants<>+352(SB), Y13 // 1
-	SUBQ $8, CX
+	SUBQ $16, CX
 	JLT  done2
 loop1:
+	VMOVUPS (SI)(AX*1), Y0 // g
+	VMOVUPS 32(SI)(AX*1), Y5 // g
+	VMULPS Y12, Y0, Y1 // -x
+	VMULPS Y12, Y5, Y6 // -x
+	VMAXPS Y1, Y11, Y1 // clamp
+	VMAXPS Y6, Y11, Y6 // clamp
+	VMINPS Y1, Y10, Y1 // clamp
+	VMINPS Y6, Y10, Y6 // clamp
+	VMULPS constants<>+64(SB), Y1, Y2 // x·log2(e)
+	VMULPS constants<>+64(SB), Y6, Y7 // x·log2(e)
+	VROUNDPS $8, Y2, Y2 // n
+	VROUNDPS $8, Y7, Y7 // n
+	VFNMADD231PS constants<>+96(SB), Y2, Y1 // r = x - n·ln 2, high part
+	VFNMADD231PS constants<>+96(SB), Y7, Y6 // r = x - n·ln 2, high part
+	VFNMADD231PS constants<>+128(SB), Y2, Y1 // low part
+	VFNMADD231PS constants<>+128(SB), Y7, Y6 // low part
+	VMOVAPS constants<>+192(SB), Y3
+	VFMADD231PS constants<>+160(SB), Y1, Y3 // p(r)
+	VMOVAPS constants<>+192(SB), Y8
+	VFMADD231PS constants<>+160(SB), Y6, Y8 // p(r)
+	VFMADD213PS constants<>+224(SB), Y1, Y3
+	VFMADD213PS constants<>+224(SB), Y6, Y8
+	VFMADD213PS constants<>+256(SB), Y1, Y3
+	VFMADD213PS constants<>+256(SB), Y6, Y8
+	VFMADD213PS constants<>+288(SB), Y1, Y3
+	VFMADD213PS constants<>+288(SB), Y6, Y8
+	VFMADD213PS constants<>+320(SB), Y1, Y3
+	VFMADD213PS constants<>+320(SB), Y6, Y8
+	VMULPS Y1, Y1, Y4 // r²
+	VMULPS Y6, Y6, Y9 // r²
+	VADDPS Y13, Y1, Y1 // 1 + r
+	VADDPS Y13, Y6, Y6 // 1 + r
+	VFMADD231PS Y4, Y3, Y1 // + r²·p
+	VFMADD231PS Y9, Y8, Y6 // + r²·p
+	VCVTPS2DQ Y2, Y15
+	VPSLLD $23, Y15, Y15
+	VPADDD Y15, Y1, Y3 // ·2^n
+	VCVTPS2DQ Y7, Y15
+	VPSLLD $23, Y15, Y15
+	VPADDD Y15, Y6, Y8 // ·2^n
+	VADDPS Y13, Y3, Y1
+	VADDPS Y13, Y8, Y6
+	VDIVPS Y1, Y13, Y2 // s
+	VDIVPS Y6, Y13, Y7 // s
+	VMULPS Y0, Y2, Y1 // g·s
+	VMULPS Y5, Y7, Y6 // g·s
+	VMOVUPS (BX)(AX*1), Y2 // u
+	VMOVUPS 32(BX)(AX*1), Y7 // u
+	VMULPS Y2, Y1, Y1 // ·u
+	VMULPS Y7, Y6, Y6 // ·u
+	VMOVUPS Y1, (DI)(AX*1) // y
+	VMOVUPS Y6, 32(DI)(AX*1) // y
+	ADDQ $64, AX
+	SUBQ $16, CX
+	JGE  loop1
+done2:
+	ADDQ $16, CX
+	SUBQ $8, CX
+	JLT  done4
+loop3:
 	VMOVUPS (SI)(AX*1), Y0 // g
 	VMULPS Y12, Y0, Y1 // -x
 	VMAXPS Y1, Y11, Y1 // clamp
 	VMINPS Y1, Y10, Y1 // clamp
-	VMULPS Y9, Y1, Y2 // x·log2(e)
+	VMULPS constants<>+64(SB), Y1, Y2 // x·log2(e)
 	VROUNDPS $8, Y2, Y2 // n
-	VFNMADD231PS Y8, Y2, Y1 // r = x - n·ln 2, high part
-	VFNMADD231PS Y7, Y2, Y1 // low part
-	VMOVAPS Y5, Y3
-	VFMADD231PS Y6, Y1, Y3 // p(r)
+	VFNMADD231PS constants<>+96(SB), Y2, Y1 // r = x - n·ln 2, high part
+	VFNMADD231PS constants<>+128(SB), Y2, Y1 // low part
+	VMOVAPS constants<>+192(SB), Y3
+	VFMADD231PS constants<>+160(SB), Y1, Y3 // p(r)
 	VFMADD213PS constants<>+224(SB), Y1, Y3
 	VFMADD213PS constants<>+256(SB), Y1, Y3
 	VFMADD213PS constants<>+288(SB), Y1, Y3
@@ -810,10 +1119,10 @@ loop1:
 	VMOVUPS Y1, (DI)(AX*1) // y
 	ADDQ $32, AX
 	SUBQ $8, CX
-	JGE  loop1
-done2:
+	JGE  loop3
+done4:
 	ADDQ $8, CX
-	JZ   end3
+	JZ   end5
 	LEAQ masks<>+32(SB), R10 // the lowest CX lanes
 	NEGQ CX
 	VMOVUPS (R10)(CX*4), Y14
@@ -821,12 +1130,12 @@ done2:
 	VMULPS Y12, Y0, Y1 // -x
 	VMAXPS Y1, Y11, Y1 // clamp
 	VMINPS Y1, Y10, Y1 // clamp
-	VMULPS Y9, Y1, Y2 // x·log2(e)
+	VMULPS constants<>+64(SB), Y1, Y2 // x·log2(e)
 	VROUNDPS $8, Y2, Y2 // n
-	VFNMADD231PS Y8, Y2, Y1 // r = x - n·ln 2, high part
-	VFNMADD231PS Y7, Y2, Y1 // low part
-	VMOVAPS Y5, Y3
-	VFMADD231PS Y6, Y1, Y3 // p(r)
+	VFNMADD231PS constants<>+96(SB), Y2, Y1 // r = x - n·ln 2, high part
+	VFNMADD231PS constants<>+128(SB), Y2, Y1 // low part
+	VMOVAPS constants<>+192(SB), Y3
+	VFMADD231PS constants<>+160(SB), Y1, Y3 // p(r)
 	VFMADD213PS constants<>+224(SB), Y1, Y3
 	VFMADD213PS constants<>+256(SB), Y1, Y3
 	VFMADD213PS constants<>+288(SB), Y1, Y3
@@ -843,7 +1152,7 @@ done2:
 	VMASKMOVPS (BX)(AX*1), Y14, Y2 // u
 	VMULPS Y2, Y1, Y1 // ·u
 	VMASKMOVPS Y1, Y14, (DI)(AX*1) // y
-end3:
+end5:
 	VZEROUPPER
 	RET
 
@@ -860,26 +1169,102 @@ TEXT ·swigluBackwardAVX2(SB), NOSPLIT, $0-56
 	MOVQ n+48(FP), CX
 	XORQ AX, AX
 	VBROADCASTSS constants<>+544(SB), Y12 // -1
-	VBROADCASTSS constants<>+0(SB), Y11 // -87
-	VBROADCASTSS constants<>+32(SB), Y10 // 88
-	VBROADCASTSS constants<>+64(SB), Y9 // 1.44269504
-	VBROADCASTSS constants<>+96(SB), Y8 // 0.693359375
-	VBROADCASTSS constants<>+128(SB), Y7 // -0.00021219444
-	VBROADCASTSS constants<>+160(SB), Y6 // 0.000198756915
 	VBROADCASTSS constants<>+352(SB), Y13 // 1
-	SUBQ $8, CX
+	SUBQ $16, CX
 	JLT  done2
 loop1:
 	VMOVUPS (R8)(AX*1), Y0 // g
+	VMOVUPS 32(R8)(AX*1), Y6 // g
 	VMULPS Y12, Y0, Y1 // -x
-	VMAXPS Y1, Y11, Y1 // clamp
-	VMINPS Y1, Y10, Y1 // clamp
-	VMULPS Y9, Y1, Y2 // x·log2(e)
+	VMULPS Y12, Y6, Y7 // -x
+	VMOVUPS constants<>+0(SB), Y15
+	VMAXPS Y1, Y15, Y1 // clamp
+	VMOVUPS constants<>+0(SB), Y15
+	VMAXPS Y7, Y15, Y7 // clamp
+	VMOVUPS constants<>+32(SB), Y15
+	VMINPS Y1, Y15, Y1 // clamp
+	VMOVUPS constants<>+32(SB), Y15
+	VMINPS Y7, Y15, Y7 // clamp
+	VMULPS constants<>+64(SB), Y1, Y2 // x·log2(e)
+	VMULPS constants<>+64(SB), Y7, Y8 // x·log2(e)
 	VROUNDPS $8, Y2, Y2 // n
-	VFNMADD231PS Y8, Y2, Y1 // r = x - n·ln 2, high part
-	VFNMADD231PS Y7, Y2, Y1 // low part
+	VROUNDPS $8, Y8, Y8 // n
+	VFNMADD231PS constants<>+96(SB), Y2, Y1 // r = x - n·ln 2, high part
+	VFNMADD231PS constants<>+96(SB), Y8, Y7 // r = x - n·ln 2, high part
+	VFNMADD231PS constants<>+128(SB), Y2, Y1 // low part
+	VFNMADD231PS constants<>+128(SB), Y8, Y7 // low part
 	VMOVAPS constants<>+192(SB), Y3
-	VFMADD231PS Y6, Y1, Y3 // p(r)
+	VFMADD231PS constants<>+160(SB), Y1, Y3 // p(r)
+	VMOVAPS constants<>+192(SB), Y9
+	VFMADD231PS constants<>+160(SB), Y7, Y9 // p(r)
+	VFMADD213PS constants<>+224(SB), Y1, Y3
+	VFMADD213PS constants<>+224(SB), Y7, Y9
+	VFMADD213PS constants<>+256(SB), Y1, Y3
+	VFMADD213PS constants<>+256(SB), Y7, Y9
+	VFMADD213PS constants<>+288(SB), Y1, Y3
+	VFMADD213PS constants<>+288(SB), Y7, Y9
+	VFMADD213PS constants<>+320(SB), Y1, Y3
+	VFMADD213PS constants<>+320(SB), Y7, Y9
+	VMULPS Y1, Y1, Y4 // r²
+	VMULPS Y7, Y7, Y10 // r²
+	VADDPS Y13, Y1, Y1 // 1 + r
+	VADDPS Y13, Y7, Y7 // 1 + r
+	VFMADD231PS Y4, Y3, Y1 // + r²·p
+	VFMADD231PS Y10, Y9, Y7 // + r²·p
+	VCVTPS2DQ Y2, Y15
+	VPSLLD $23, Y15, Y15
+	VPADDD Y15, Y1, Y3 // ·2^n
+	VCVTPS2DQ Y8, Y15
+	VPSLLD $23, Y15, Y15
+	VPADDD Y15, Y7, Y9 // ·2^n
+	VADDPS Y13, Y3, Y1
+	VADDPS Y13, Y9, Y7
+	VDIVPS Y1, Y13, Y2 // s
+	VDIVPS Y7, Y13, Y8 // s
+	VMULPS Y0, Y2, Y1 // g·s
+	VMULPS Y6, Y8, Y7 // g·s
+	VSUBPS Y2, Y13, Y3 // 1 - s
+	VSUBPS Y8, Y13, Y9 // 1 - s
+	VFMADD231PS Y3, Y1, Y2 // s + g·s·(1-s)
+	VFMADD231PS Y9, Y7, Y8 // s + g·s·(1-s)
+	VMOVUPS (R9)(AX*1), Y3 // u
+	VMOVUPS 32(R9)(AX*1), Y9 // u
+	VMOVUPS (DX)(AX*1), Y4 // dy
+	VMOVUPS 32(DX)(AX*1), Y10 // dy
+	VMULPS Y3, Y1, Y5 // y
+	VMULPS Y9, Y7, Y11 // y
+	VMOVUPS Y5, (BX)(AX*1) // y
+	VMOVUPS Y11, 32(BX)(AX*1) // y
+	VMULPS Y4, Y1, Y1 // du
+	VMULPS Y10, Y7, Y7 // du
+	VMOVUPS Y1, (SI)(AX*1) // du
+	VMOVUPS Y7, 32(SI)(AX*1) // du
+	VMULPS Y3, Y4, Y1 // dy·u
+	VMULPS Y9, Y10, Y7 // dy·u
+	VMULPS Y2, Y1, Y1 // dg
+	VMULPS Y8, Y7, Y7 // dg
+	VMOVUPS Y1, (DI)(AX*1) // dg
+	VMOVUPS Y7, 32(DI)(AX*1) // dg
+	ADDQ $64, AX
+	SUBQ $16, CX
+	JGE  loop1
+done2:
+	ADDQ $16, CX
+	SUBQ $8, CX
+	JLT  done4
+loop3:
+	VMOVUPS (R8)(AX*1), Y0 // g
+	VMULPS Y12, Y0, Y1 // -x
+	VMOVUPS constants<>+0(SB), Y15
+	VMAXPS Y1, Y15, Y1 // clamp
+	VMOVUPS constants<>+32(SB), Y15
+	VMINPS Y1, Y15, Y1 // clamp
+	VMULPS constants<>+64(SB), Y1, Y2 // x·log2(e)
+	VROUNDPS $8, Y2, Y2 // n
+	VFNMADD231PS constants<>+96(SB), Y2, Y1 // r = x - n·ln 2, high part
+	VFNMADD231PS constants<>+128(SB), Y2, Y1 // low part
+	VMOVAPS constants<>+192(SB), Y3
+	VFMADD231PS constants<>+160(SB), Y1, Y3 // p(r)
 	VFMADD213PS constants<>+224(SB), Y1, Y3
 	VFMADD213PS constants<>+256(SB), Y1, Y3
 	VFMADD213PS constants<>+288(SB), Y1, Y3
@@ -906,23 +1291,25 @@ loop1:
 	VMOVUPS Y1, (DI)(AX*1) // dg
 	ADDQ $32, AX
 	SUBQ $8, CX
-	JGE  loop1
-done2:
+	JGE  loop3
+done4:
 	ADDQ $8, CX
-	JZ   end3
+	JZ   end5
 	LEAQ masks<>+32(SB), R10 // the lowest CX lanes
 	NEGQ CX
 	VMOVUPS (R10)(CX*4), Y14
 	VMASKMOVPS (R8)(AX*1), Y14, Y0 // g
 	VMULPS Y12, Y0, Y1 // -x
-	VMAXPS Y1, Y11, Y1 // clamp
-	VMINPS Y1, Y10, Y1 // clamp
-	VMULPS Y9, Y1, Y2 // x·log2(e)
+	VMOVUPS constants<>+0(SB), Y15
+	VMAXPS Y1, Y15, Y1 // clamp
+	VMOVUPS constants<>+32(SB), Y15
+	VMINPS Y1, Y15, Y1 // clamp
+	VMULPS constants<>+64(SB), Y1, Y2 // x·log2(e)
 	VROUNDPS $8, Y2, Y2 // n
-	VFNMADD231PS Y8, Y2, Y1 // r = x - n·ln 2, high part
-	VFNMADD231PS Y7, Y2, Y1 // low part
+	VFNMADD231PS constants<>+96(SB), Y2, Y1 // r = x - n·ln 2, high part
+	VFNMADD231PS constants<>+128(SB), Y2, Y1 // low part
 	VMOVAPS constants<>+192(SB), Y3
-	VFMADD231PS Y6, Y1, Y3 // p(r)
+	VFMADD231PS constants<>+160(SB), Y1, Y3 // p(r)
 	VFMADD213PS constants<>+224(SB), Y1, Y3
 	VFMADD213PS constants<>+256(SB), Y1, Y3
 	VFMADD213PS constants<>+288(SB), Y1, Y3
@@ -947,7 +1334,7 @@ done2:
 	VMULPS Y3, Y4, Y1 // dy·u
 	VMULPS Y2, Y1, Y1 // dg
 	VMASKMOVPS Y1, Y14, (DI)(AX*1) // dg
-end3:
+end5:
 	VZEROUPPER
 	RET
 
@@ -961,29 +1348,87 @@ TEXT ·softmaxGradientRowsAVX2(SB), NOSPLIT, $0-76
 	MOVQ out+24(FP), R13
 	VBROADCASTSS scale+72(FP), Y13
 	VBROADCASTSS constants<>+0(SB), Y10 // -87
-	VBROADCASTSS constants<>+32(SB), Y9 // 88
-	VBROADCASTSS constants<>+64(SB), Y8 // 1.44269504
-	VBROADCASTSS constants<>+96(SB), Y7 // 0.693359375
-	VBROADCASTSS constants<>+128(SB), Y6 // -0.00021219444
-	VBROADCASTSS constants<>+160(SB), Y5 // 0.000198756915
 rows:
 	MOVQ n+32(FP), CX
 	XORQ AX, AX
 	VBROADCASTSS 0(R12), Y12
 	VBROADCASTSS 4(R12), Y11
-	SUBQ $8, CX
+	SUBQ $16, CX
 	JLT  done2
 loop1:
 	VMOVUPS (DI)(AX*1), Y0 // p
+	VMOVUPS 32(DI)(AX*1), Y5 // p
+	VFMADD213PS Y12, Y13, Y0 // scale·p + shift
+	VFMADD213PS Y12, Y13, Y5 // scale·p + shift
+	VMAXPS Y0, Y10, Y1 // clamp
+	VMAXPS Y5, Y10, Y6 // clamp
+	VMOVUPS constants<>+32(SB), Y15
+	VMINPS Y1, Y15, Y1 // clamp
+	VMOVUPS constants<>+32(SB), Y15
+	VMINPS Y6, Y15, Y6 // clamp
+	VMULPS constants<>+64(SB), Y1, Y2 // x·log2(e)
+	VMULPS constants<>+64(SB), Y6, Y7 // x·log2(e)
+	VROUNDPS $8, Y2, Y2 // n
+	VROUNDPS $8, Y7, Y7 // n
+	VFNMADD231PS constants<>+96(SB), Y2, Y1 // r = x - n·ln 2, high part
+	VFNMADD231PS constants<>+96(SB), Y7, Y6 // r = x - n·ln 2, high part
+	VFNMADD231PS constants<>+128(SB), Y2, Y1 // low part
+	VFNMADD231PS constants<>+128(SB), Y7, Y6 // low part
+	VMOVAPS constants<>+192(SB), Y3
+	VFMADD231PS constants<>+160(SB), Y1, Y3 // p(r)
+	VMOVAPS constants<>+192(SB), Y8
+	VFMADD231PS constants<>+160(SB), Y6, Y8 // p(r)
+	VFMADD213PS constants<>+224(SB), Y1, Y3
+	VFMADD213PS constants<>+224(SB), Y6, Y8
+	VFMADD213PS constants<>+256(SB), Y1, Y3
+	VFMADD213PS constants<>+256(SB), Y6, Y8
+	VFMADD213PS constants<>+288(SB), Y1, Y3
+	VFMADD213PS constants<>+288(SB), Y6, Y8
+	VFMADD213PS constants<>+320(SB), Y1, Y3
+	VFMADD213PS constants<>+320(SB), Y6, Y8
+	VMULPS Y1, Y1, Y4 // r²
+	VMULPS Y6, Y6, Y9 // r²
+	VADDPS constants<>+352(SB), Y1, Y1 // 1 + r
+	VADDPS constants<>+352(SB), Y6, Y6 // 1 + r
+	VFMADD231PS Y4, Y3, Y1 // + r²·p
+	VFMADD231PS Y9, Y8, Y6 // + r²·p
+	VCVTPS2DQ Y2, Y15
+	VPSLLD $23, Y15, Y15
+	VPADDD Y15, Y1, Y3 // ·2^n
+	VCVTPS2DQ Y7, Y15
+	VPSLLD $23, Y15, Y15
+	VPADDD Y15, Y6, Y8 // ·2^n
+	VMOVUPS Y3, (DI)(AX*1) // p
+	VMOVUPS Y8, 32(DI)(AX*1) // p
+	VMOVUPS (SI)(AX*1), Y1 // d
+	VMOVUPS 32(SI)(AX*1), Y6 // d
+	VSUBPS Y11, Y1, Y1 // d - delta
+	VSUBPS Y11, Y6, Y6 // d - delta
+	VMULPS Y13, Y1, Y1 // ·scale
+	VMULPS Y13, Y6, Y6 // ·scale
+	VMULPS Y3, Y1, Y1 // ·p
+	VMULPS Y8, Y6, Y6 // ·p
+	VMOVUPS Y1, (SI)(AX*1) // d
+	VMOVUPS Y6, 32(SI)(AX*1) // d
+	ADDQ $64, AX
+	SUBQ $16, CX
+	JGE  loop1
+done2:
+	ADDQ $16, CX
+	SUBQ $8, CX
+	JLT  done4
+loop3:
+	VMOVUPS (DI)(AX*1), Y0 // p
 	VFMADD213PS Y12, Y13, Y0 // scale·p + shift
 	VMAXPS Y0, Y10, Y1 // clamp
-	VMINPS Y1, Y9, Y1 // clamp
-	VMULPS Y8, Y1, Y2 // x·log2(e)
+	VMOVUPS constants<>+32(SB), Y15
+	VMINPS Y1, Y15, Y1 // clamp
+	VMULPS constants<>+64(SB), Y1, Y2 // x·log2(e)
 	VROUNDPS $8, Y2, Y2 // n
-	VFNMADD231PS Y7, Y2, Y1 // r = x - n·ln 2, high part
-	VFNMADD231PS Y6, Y2, Y1 // low part
+	VFNMADD231PS constants<>+96(SB), Y2, Y1 // r = x - n·ln 2, high part
+	VFNMADD231PS constants<>+128(SB), Y2, Y1 // low part
 	VMOVAPS constants<>+192(SB), Y3
-	VFMADD231PS Y5, Y1, Y3 // p(r)
+	VFMADD231PS constants<>+160(SB), Y1, Y3 // p(r)
 	VFMADD213PS constants<>+224(SB), Y1, Y3
 	VFMADD213PS constants<>+256(SB), Y1, Y3
 	VFMADD213PS constants<>+288(SB), Y1, Y3
@@ -1002,23 +1447,24 @@ loop1:
 	VMOVUPS Y1, (SI)(AX*1) // d
 	ADDQ $32, AX
 	SUBQ $8, CX
-	JGE  loop1
-done2:
+	JGE  loop3
+done4:
 	ADDQ $8, CX
-	JZ   end3
+	JZ   end5
 	LEAQ masks<>+32(SB), R10 // the lowest CX lanes
 	NEGQ CX
 	VMOVUPS (R10)(CX*4), Y14
 	VMASKMOVPS (DI)(AX*1), Y14, Y0 // p
 	VFMADD213PS Y12, Y13, Y0 // scale·p + shift
 	VMAXPS Y0, Y10, Y1 // clamp
-	VMINPS Y1, Y9, Y1 // clamp
-	VMULPS Y8, Y1, Y2 // x·log2(e)
+	VMOVUPS constants<>+32(SB), Y15
+	VMINPS Y1, Y15, Y1 // clamp
+	VMULPS constants<>+64(SB), Y1, Y2 // x·log2(e)
 	VROUNDPS $8, Y2, Y2 // n
-	VFNMADD231PS Y7, Y2, Y1 // r = x - n·ln 2, high part
-	VFNMADD231PS Y6, Y2, Y1 // low part
+	VFNMADD231PS constants<>+96(SB), Y2, Y1 // r = x - n·ln 2, high part
+	VFNMADD231PS constants<>+128(SB), Y2, Y1 // low part
 	VMOVAPS constants<>+192(SB), Y3
-	VFMADD231PS Y5, Y1, Y3 // p(r)
+	VFMADD231PS constants<>+160(SB), Y1, Y3 // p(r)
 	VFMADD213PS constants<>+224(SB), Y1, Y3
 	VFMADD213PS constants<>+256(SB), Y1, Y3
 	VFMADD213PS constants<>+288(SB), Y1, Y3
@@ -1035,7 +1481,7 @@ done2:
 	VMULPS Y13, Y1, Y1 // ·scale
 	VMULPS Y3, Y1, Y1 // ·p
 	VMASKMOVPS Y1, Y14, (SI)(AX*1) // d
-end3:
+end5:
 	ADDQ pStride+56(FP), DI
 	ADDQ dStride+64(FP), SI
 	ADDQ $8, R12
@@ -1044,6 +1490,681 @@ end3:
 	ADDQ R11, n+32(FP)
 	DECQ count+40(FP)
 	JNZ  rows
+	VZEROUPPER
+	RET
+
+// columnSums: sums += Σ x over count rows
+//
+// func columnSumsAVX2(sums, x *float32, n, count, stride int)
+TEXT ·columnSumsAVX2(SB), NOSPLIT, $0-40
+	MOVQ sums+0(FP), DI
+	MOVQ x+8(FP), SI
+	MOVQ n+16(FP), CX
+	XORQ AX, AX
+	MOVQ stride+32(FP), R11
+	SUBQ $16, CX
+	JLT  done2
+loop1:
+	MOVQ x+8(FP), SI
+	MOVQ count+24(FP), R10
+	LEAQ (AX)(R11*1), R12 // in the next row
+	VMOVUPS (DI)(AX*1), Y0 // sums
+	VMOVUPS 32(DI)(AX*1), Y1 // sums
+	SUBQ $1, R10
+	JLT  rows4
+row3:
+	VMOVUPS (SI)(AX*1), Y2 // x
+	VMOVUPS 32(SI)(AX*1), Y3 // x
+	VADDPS Y2, Y0, Y0 // sums
+	VADDPS Y3, Y1, Y1 // sums
+	LEAQ (SI)(R11*1), SI
+	SUBQ $1, R10
+	JGE  row3
+rows4:
+	ADDQ $1, R10
+	VMOVUPS Y0, (DI)(AX*1) // sums
+	VMOVUPS Y1, 32(DI)(AX*1) // sums
+	ADDQ $64, AX
+	SUBQ $16, CX
+	JGE  loop1
+done2:
+	ADDQ $16, CX
+	SUBQ $8, CX
+	JLT  done6
+loop5:
+	MOVQ x+8(FP), SI
+	MOVQ count+24(FP), R10
+	LEAQ (AX)(R11*1), R12 // in the next row
+	VMOVUPS (DI)(AX*1), Y0 // sums
+	SUBQ $2, R10
+	JLT  rows8
+row7:
+	VMOVUPS (SI)(AX*1), Y2 // x
+	VMOVUPS (SI)(R12*1), Y3 // x
+	VADDPS Y2, Y0, Y0 // sums
+	VADDPS Y3, Y0, Y0 // sums
+	LEAQ (SI)(R11*2), SI
+	SUBQ $2, R10
+	JGE  row7
+rows8:
+	ADDQ $2, R10
+	SUBQ $1, R10
+	JLT  rows10
+row9:
+	VMOVUPS (SI)(AX*1), Y2 // x
+	VADDPS Y2, Y0, Y0 // sums
+	LEAQ (SI)(R11*1), SI
+	SUBQ $1, R10
+	JGE  row9
+rows10:
+	ADDQ $1, R10
+	VMOVUPS Y0, (DI)(AX*1) // sums
+	ADDQ $32, AX
+	SUBQ $8, CX
+	JGE  loop5
+done6:
+	ADDQ $8, CX
+	JZ   end11
+	LEAQ masks<>+32(SB), R10 // the lowest CX lanes
+	NEGQ CX
+	VMOVUPS (R10)(CX*4), Y14
+	MOVQ x+8(FP), SI
+	MOVQ count+24(FP), R10
+	LEAQ (AX)(R11*1), R12 // in the next row
+	VMASKMOVPS (DI)(AX*1), Y14, Y0 // sums
+	SUBQ $1, R10
+	JLT  rows13
+row12:
+	VMASKMOVPS (SI)(AX*1), Y14, Y2 // x
+	VANDPS Y14, Y2, Y15
+	VADDPS Y15, Y0, Y0 // sums
+	LEAQ (SI)(R11*1), SI
+	SUBQ $1, R10
+	JGE  row12
+rows13:
+	ADDQ $1, R10
+	VMASKMOVPS Y0, Y14, (DI)(AX*1) // sums
+end11:
+	VZEROUPPER
+	RET
+
+// largestColumns: most = the largest x of count rows
+//
+// func largestColumnsAVX2(most, x *float32, n, count, stride int)
+TEXT ·largestColumnsAVX2(SB), NOSPLIT, $0-40
+	MOVQ most+0(FP), DI
+	MOVQ x+8(FP), SI
+	MOVQ n+16(FP), CX
+	XORQ AX, AX
+	MOVQ stride+32(FP), R11
+	SUBQ $16, CX
+	JLT  done2
+loop1:
+	MOVQ x+8(FP), SI
+	MOVQ count+24(FP), R10
+	LEAQ (AX)(R11*1), R12 // in the next row
+	VMOVUPS (SI)(AX*1), Y0 // the first row
+	VMOVUPS 32(SI)(AX*1), Y1 // the first row
+	SUBQ $1, R10
+	JLT  rows4
+row3:
+	VMOVUPS (SI)(AX*1), Y2 // x
+	VMOVUPS 32(SI)(AX*1), Y3 // x
+	VMAXPS Y2, Y0, Y0 // most
+	VMAXPS Y3, Y1, Y1 // most
+	LEAQ (SI)(R11*1), SI
+	SUBQ $1, R10
+	JGE  row3
+rows4:
+	ADDQ $1, R10
+	VMOVUPS Y0, (DI)(AX*1) // most
+	VMOVUPS Y1, 32(DI)(AX*1) // most
+	ADDQ $64, AX
+	SUBQ $16, CX
+	JGE  loop1
+done2:
+	ADDQ $16, CX
+	SUBQ $8, CX
+	JLT  done6
+loop5:
+	MOVQ x+8(FP), SI
+	MOVQ count+24(FP), R10
+	LEAQ (AX)(R11*1), R12 // in the next row
+	VMOVUPS (SI)(AX*1), Y0 // the first row
+	SUBQ $2, R10
+	JLT  rows8
+row7:
+	VMOVUPS (SI)(AX*1), Y2 // x
+	VMOVUPS (SI)(R12*1), Y3 // x
+	VMAXPS Y2, Y0, Y0 // most
+	VMAXPS Y3, Y0, Y0 // most
+	LEAQ (SI)(R11*2), SI
+	SUBQ $2, R10
+	JGE  row7
+rows8:
+	ADDQ $2, R10
+	SUBQ $1, R10
+	JLT  rows10
+row9:
+	VMOVUPS (SI)(AX*1), Y2 // x
+	VMAXPS Y2, Y0, Y0 // most
+	LEAQ (SI)(R11*1), SI
+	SUBQ $1, R10
+	JGE  row9
+rows10:
+	ADDQ $1, R10
+	VMOVUPS Y0, (DI)(AX*1) // most
+	ADDQ $32, AX
+	SUBQ $8, CX
+	JGE  loop5
+done6:
+	ADDQ $8, CX
+	JZ   end11
+	LEAQ masks<>+32(SB), R10 // the lowest CX lanes
+	NEGQ CX
+	VMOVUPS (R10)(CX*4), Y14
+	MOVQ x+8(FP), SI
+	MOVQ count+24(FP), R10
+	LEAQ (AX)(R11*1), R12 // in the next row
+	VMASKMOVPS (SI)(AX*1), Y14, Y0 // the first row
+	SUBQ $1, R10
+	JLT  rows13
+row12:
+	VMASKMOVPS (SI)(AX*1), Y14, Y2 // x
+	VBLENDVPS Y14, Y2, Y0, Y15
+	VMAXPS Y15, Y0, Y0 // most
+	LEAQ (SI)(R11*1), SI
+	SUBQ $1, R10
+	JGE  row12
+rows13:
+	ADDQ $1, R10
+	VMASKMOVPS Y0, Y14, (DI)(AX*1) // most
+end11:
+	VZEROUPPER
+	RET
+
+// expColumns: x = exp(scale·x + shift) in count rows, sums = Σ x
+//
+// func expColumnsAVX2(x, shift, sums *float32, n, count, stride int, scale float32)
+TEXT ·expColumnsAVX2(SB), NOSPLIT, $0-52
+	MOVQ x+0(FP), DI
+	MOVQ shift+8(FP), SI
+	MOVQ sums+16(FP), BX
+	MOVQ n+24(FP), CX
+	XORQ AX, AX
+	MOVQ stride+40(FP), R11
+	VBROADCASTSS scale+48(FP), Y13
+	VBROADCASTSS constants<>+0(SB), Y12 // -87
+	SUBQ $16, CX
+	JLT  done2
+loop1:
+	MOVQ x+0(FP), DI
+	MOVQ count+32(FP), R10
+	LEAQ (AX)(R11*1), R12 // in the next row
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	SUBQ $1, R10
+	JLT  rows4
+row3:
+	VMOVUPS (DI)(AX*1), Y2 // x
+	VMOVUPS 32(DI)(AX*1), Y7 // x
+	VMOVUPS (SI)(AX*1), Y3 // shift
+	VMOVUPS 32(SI)(AX*1), Y8 // shift
+	VFMADD231PS Y13, Y2, Y3 // scale·x + shift
+	VFMADD231PS Y13, Y7, Y8 // scale·x + shift
+	VMAXPS Y3, Y12, Y2 // clamp
+	VMAXPS Y8, Y12, Y7 // clamp
+	VMOVUPS constants<>+32(SB), Y15
+	VMINPS Y2, Y15, Y3 // clamp
+	VMOVUPS constants<>+32(SB), Y15
+	VMINPS Y7, Y15, Y8 // clamp
+	VMULPS constants<>+64(SB), Y3, Y4 // x·log2(e)
+	VMULPS constants<>+64(SB), Y8, Y9 // x·log2(e)
+	VROUNDPS $8, Y4, Y4 // n
+	VROUNDPS $8, Y9, Y9 // n
+	VFNMADD231PS constants<>+96(SB), Y4, Y3 // r = x - n·ln 2, high part
+	VFNMADD231PS constants<>+96(SB), Y9, Y8 // r = x - n·ln 2, high part
+	VFNMADD231PS constants<>+128(SB), Y4, Y3 // low part
+	VFNMADD231PS constants<>+128(SB), Y9, Y8 // low part
+	VMOVAPS constants<>+192(SB), Y5
+	VFMADD231PS constants<>+160(SB), Y3, Y5 // p(r)
+	VMOVAPS constants<>+192(SB), Y10
+	VFMADD231PS constants<>+160(SB), Y8, Y10 // p(r)
+	VFMADD213PS constants<>+224(SB), Y3, Y5
+	VFMADD213PS constants<>+224(SB), Y8, Y10
+	VFMADD213PS constants<>+256(SB), Y3, Y5
+	VFMADD213PS constants<>+256(SB), Y8, Y10
+	VFMADD213PS constants<>+288(SB), Y3, Y5
+	VFMADD213PS constants<>+288(SB), Y8, Y10
+	VFMADD213PS constants<>+320(SB), Y3, Y5
+	VFMADD213PS constants<>+320(SB), Y8, Y10
+	VMULPS Y3, Y3, Y6 // r²
+	VMULPS Y8, Y8, Y11 // r²
+	VADDPS constants<>+352(SB), Y3, Y3 // 1 + r
+	VADDPS constants<>+352(SB), Y8, Y8 // 1 + r
+	VFMADD231PS Y6, Y5, Y3 // + r²·p
+	VFMADD231PS Y11, Y10, Y8 // + r²·p
+	VCVTPS2DQ Y4, Y15
+	VPSLLD $23, Y15, Y15
+	VPADDD Y15, Y3, Y5 // ·2^n
+	VCVTPS2DQ Y9, Y15
+	VPSLLD $23, Y15, Y15
+	VPADDD Y15, Y8, Y10 // ·2^n
+	VMOVUPS Y5, (DI)(AX*1) // x
+	VMOVUPS Y10, 32(DI)(AX*1) // x
+	VADDPS Y5, Y0, Y0 // sums
+	VADDPS Y10, Y1, Y1 // sums
+	LEAQ (DI)(R11*1), DI
+	SUBQ $1, R10
+	JGE  row3
+rows4:
+	ADDQ $1, R10
+	VMOVUPS Y0, (BX)(AX*1) // sums
+	VMOVUPS Y1, 32(BX)(AX*1) // sums
+	ADDQ $64, AX
+	SUBQ $16, CX
+	JGE  loop1
+done2:
+	ADDQ $16, CX
+	SUBQ $8, CX
+	JLT  done6
+loop5:
+	MOVQ x+0(FP), DI
+	MOVQ count+32(FP), R10
+	LEAQ (AX)(R11*1), R12 // in the next row
+	VXORPS Y0, Y0, Y0
+	SUBQ $2, R10
+	JLT  rows8
+row7:
+	VMOVUPS (DI)(AX*1), Y2 // x
+	VMOVUPS (DI)(R12*1), Y7 // x
+	VMOVUPS (SI)(AX*1), Y3 // shift
+	VMOVUPS (SI)(AX*1), Y8 // shift
+	VFMADD231PS Y13, Y2, Y3 // scale·x + shift
+	VFMADD231PS Y13, Y7, Y8 // scale·x + shift
+	VMAXPS Y3, Y12, Y2 // clamp
+	VMAXPS Y8, Y12, Y7 // clamp
+	VMOVUPS constants<>+32(SB), Y15
+	VMINPS Y2, Y15, Y3 // clamp
+	VMOVUPS constants<>+32(SB), Y15
+	VMINPS Y7, Y15, Y8 // clamp
+	VMULPS constants<>+64(SB), Y3, Y4 // x·log2(e)
+	VMULPS constants<>+64(SB), Y8, Y9 // x·log2(e)
+	VROUNDPS $8, Y4, Y4 // n
+	VROUNDPS $8, Y9, Y9 // n
+	VFNMADD231PS constants<>+96(SB), Y4, Y3 // r = x - n·ln 2, high part
+	VFNMADD231PS constants<>+96(SB), Y9, Y8 // r = x - n·ln 2, high part
+	VFNMADD231PS constants<>+128(SB), Y4, Y3 // low part
+	VFNMADD231PS constants<>+128(SB), Y9, Y8 // low part
+	VMOVAPS constants<>+192(SB), Y5
+	VFMADD231PS constants<>+160(SB), Y3, Y5 // p(r)
+	VMOVAPS constants<>+192(SB), Y10
+	VFMADD231PS constants<>+160(SB), Y8, Y10 // p(r)
+	VFMADD213PS constants<>+224(SB), Y3, Y5
+	VFMADD213PS constants<>+224(SB), Y8, Y10
+	VFMADD213PS constants<>+256(SB), Y3, Y5
+	VFMADD213PS constants<>+256(SB), Y8, Y10
+	VFMADD213PS constants<>+288(SB), Y3, Y5
+	VFMADD213PS constants<>+288(SB), Y8, Y10
+	VFMADD213PS constants<>+320(SB), Y3, Y5
+	VFMADD213PS constants<>+320(SB), Y8, Y10
+	VMULPS Y3, Y3, Y6 // r²
+	VMULPS Y8, Y8, Y11 // r²
+	VADDPS constants<>+352(SB), Y3, Y3 // 1 + r
+	VADDPS constants<>+352(SB), Y8, Y8 // 1 + r
+	VFMADD231PS Y6, Y5, Y3 // + r²·p
+	VFMADD231PS Y11, Y10, Y8 // + r²·p
+	VCVTPS2DQ Y4, Y15
+	VPSLLD $23, Y15, Y15
+	VPADDD Y15, Y3, Y5 // ·2^n
+	VCVTPS2DQ Y9, Y15
+	VPSLLD $23, Y15, Y15
+	VPADDD Y15, Y8, Y10 // ·2^n
+	VMOVUPS Y5, (DI)(AX*1) // x
+	VMOVUPS Y10, (DI)(R12*1) // x
+	VADDPS Y5, Y0, Y0 // sums
+	VADDPS Y10, Y0, Y0 // sums
+	LEAQ (DI)(R11*2), DI
+	SUBQ $2, R10
+	JGE  row7
+rows8:
+	ADDQ $2, R10
+	SUBQ $1, R10
+	JLT  rows10
+row9:
+	VMOVUPS (DI)(AX*1), Y2 // x
+	VMOVUPS (SI)(AX*1), Y3 // shift
+	VFMADD231PS Y13, Y2, Y3 // scale·x + shift
+	VMAXPS Y3, Y12, Y2 // clamp
+	VMOVUPS constants<>+32(SB), Y15
+	VMINPS Y2, Y15, Y3 // clamp
+	VMULPS constants<>+64(SB), Y3, Y4 // x·log2(e)
+	VROUNDPS $8, Y4, Y4 // n
+	VFNMADD231PS constants<>+96(SB), Y4, Y3 // r = x - n·ln 2, high part
+	VFNMADD231PS constants<>+128(SB), Y4, Y3 // low part
+	VMOVAPS constants<>+192(SB), Y5
+	VFMADD231PS constants<>+160(SB), Y3, Y5 // p(r)
+	VFMADD213PS constants<>+224(SB), Y3, Y5
+	VFMADD213PS constants<>+256(SB), Y3, Y5
+	VFMADD213PS constants<>+288(SB), Y3, Y5
+	VFMADD213PS constants<>+320(SB), Y3, Y5
+	VMULPS Y3, Y3, Y6 // r²
+	VADDPS constants<>+352(SB), Y3, Y3 // 1 + r
+	VFMADD231PS Y6, Y5, Y3 // + r²·p
+	VCVTPS2DQ Y4, Y15
+	VPSLLD $23, Y15, Y15
+	VPADDD Y15, Y3, Y5 // ·2^n
+	VMOVUPS Y5, (DI)(AX*1) // x
+	VADDPS Y5, Y0, Y0 // sums
+	LEAQ (DI)(R11*1), DI
+	SUBQ $1, R10
+	JGE  row9
+rows10:
+	ADDQ $1, R10
+	VMOVUPS Y0, (BX)(AX*1) // sums
+	ADDQ $32, AX
+	SUBQ $8, CX
+	JGE  loop5
+done6:
+	ADDQ $8, CX
+	JZ   end11
+	LEAQ masks<>+32(SB), R10 // the lowest CX lanes
+	NEGQ CX
+	VMOVUPS (R10)(CX*4), Y14
+	MOVQ x+0(FP), DI
+	MOVQ count+32(FP), R10
+	LEAQ (AX)(R11*1), R12 // in the next row
+	VXORPS Y0, Y0, Y0
+	SUBQ $1, R10
+	JLT  rows13
+row12:
+	VMASKMOVPS (DI)(AX*1), Y14, Y2 // x
+	VMASKMOVPS (SI)(AX*1), Y14, Y3 // shift
+	VFMADD231PS Y13, Y2, Y3 // scale·x + shift
+	VMAXPS Y3, Y12, Y2 // clamp
+	VMOVUPS constants<>+32(SB), Y15
+	VMINPS Y2, Y15, Y3 // clamp
+	VMULPS constants<>+64(SB), Y3, Y4 // x·log2(e)
+	VROUNDPS $8, Y4, Y4 // n
+	VFNMADD231PS constants<>+96(SB), Y4, Y3 // r = x - n·ln 2, high part
+	VFNMADD231PS constants<>+128(SB), Y4, Y3 // low part
+	VMOVAPS constants<>+192(SB), Y5
+	VFMADD231PS constants<>+160(SB), Y3, Y5 // p(r)
+	VFMADD213PS constants<>+224(SB), Y3, Y5
+	VFMADD213PS constants<>+256(SB), Y3, Y5
+	VFMADD213PS constants<>+288(SB), Y3, Y5
+	VFMADD213PS constants<>+320(SB), Y3, Y5
+	VMULPS Y3, Y3, Y6 // r²
+	VADDPS constants<>+352(SB), Y3, Y3 // 1 + r
+	VFMADD231PS Y6, Y5, Y3 // + r²·p
+	VCVTPS2DQ Y4, Y15
+	VPSLLD $23, Y15, Y15
+	VPADDD Y15, Y3, Y5 // ·2^n
+	VMASKMOVPS Y5, Y14, (DI)(AX*1) // x
+	VANDPS Y14, Y5, Y15
+	VADDPS Y15, Y0, Y0 // sums
+	LEAQ (DI)(R11*1), DI
+	SUBQ $1, R10
+	JGE  row12
+rows13:
+	ADDQ $1, R10
+	VMASKMOVPS Y0, Y14, (BX)(AX*1) // sums
+end11:
+	VZEROUPPER
+	RET
+
+// softmaxGradientColumns: p = exp(scale·p + shift), d = scale·p·(d - delta) in count rows
+//
+// func softmaxGradientColumnsAVX2(p, d, shift, delta *float32, n, count, stride int, scale float32)
+TEXT ·softmaxGradientColumnsAVX2(SB), NOSPLIT, $0-60
+	MOVQ p+0(FP), DI
+	MOVQ d+8(FP), SI
+	MOVQ shift+16(FP), BX
+	MOVQ delta+24(FP), DX
+	MOVQ n+32(FP), CX
+	XORQ AX, AX
+	MOVQ stride+48(FP), R11
+	VBROADCASTSS scale+56(FP), Y13
+	VBROADCASTSS constants<>+0(SB), Y12 // -87
+	VBROADCASTSS constants<>+32(SB), Y11 // 88
+	VBROADCASTSS constants<>+64(SB), Y10 // 1.44269504
+	SUBQ $16, CX
+	JLT  done2
+loop1:
+	MOVQ p+0(FP), DI
+	MOVQ d+8(FP), SI
+	MOVQ count+40(FP), R10
+	LEAQ (AX)(R11*1), R12 // in the next row
+	SUBQ $1, R10
+	JLT  rows4
+row3:
+	VMOVUPS (DI)(AX*1), Y0 // p
+	VMOVUPS 32(DI)(AX*1), Y5 // p
+	VMOVUPS (BX)(AX*1), Y1 // shift
+	VMOVUPS 32(BX)(AX*1), Y6 // shift
+	VFMADD231PS Y13, Y0, Y1 // scale·p + shift
+	VFMADD231PS Y13, Y5, Y6 // scale·p + shift
+	VMAXPS Y1, Y12, Y0 // clamp
+	VMAXPS Y6, Y12, Y5 // clamp
+	VMINPS Y0, Y11, Y1 // clamp
+	VMINPS Y5, Y11, Y6 // clamp
+	VMULPS Y10, Y1, Y2 // x·log2(e)
+	VMULPS Y10, Y6, Y7 // x·log2(e)
+	VROUNDPS $8, Y2, Y2 // n
+	VROUNDPS $8, Y7, Y7 // n
+	VFNMADD231PS constants<>+96(SB), Y2, Y1 // r = x - n·ln 2, high part
+	VFNMADD231PS constants<>+96(SB), Y7, Y6 // r = x - n·ln 2, high part
+	VFNMADD231PS constants<>+128(SB), Y2, Y1 // low part
+	VFNMADD231PS constants<>+128(SB), Y7, Y6 // low part
+	VMOVAPS constants<>+192(SB), Y3
+	VFMADD231PS constants<>+160(SB), Y1, Y3 // p(r)
+	VMOVAPS constants<>+192(SB), Y8
+	VFMADD231PS constants<>+160(SB), Y6, Y8 // p(r)
+	VFMADD213PS constants<>+224(SB), Y1, Y3
+	VFMADD213PS constants<>+224(SB), Y6, Y8
+	VFMADD213PS constants<>+256(SB), Y1, Y3
+	VFMADD213PS constants<>+256(SB), Y6, Y8
+	VFMADD213PS constants<>+288(SB), Y1, Y3
+	VFMADD213PS constants<>+288(SB), Y6, Y8
+	VFMADD213PS constants<>+320(SB), Y1, Y3
+	VFMADD213PS constants<>+320(SB), Y6, Y8
+	VMULPS Y1, Y1, Y4 // r²
+	VMULPS Y6, Y6, Y9 // r²
+	VADDPS constants<>+352(SB), Y1, Y1 // 1 + r
+	VADDPS constants<>+352(SB), Y6, Y6 // 1 + r
+	VFMADD231PS Y4, Y3, Y1 // + r²·p
+	VFMADD231PS Y9, Y8, Y6 // + r²·p
+	VCVTPS2DQ Y2, Y15
+	VPSLLD $23, Y15, Y15
+	VPADDD Y15, Y1, Y3 // ·2^n
+	VCVTPS2DQ Y7, Y15
+	VPSLLD $23, Y15, Y15
+	VPADDD Y15, Y6, Y8 // ·2^n
+	VMOVUPS Y3, (DI)(AX*1) // p
+	VMOVUPS Y8, 32(DI)(AX*1) // p
+	VMOVUPS (SI)(AX*1), Y1 // d
+	VMOVUPS 32(SI)(AX*1), Y6 // d
+	VMOVUPS (DX)(AX*1), Y2 // delta
+	VMOVUPS 32(DX)(AX*1), Y7 // delta
+	VSUBPS Y2, Y1, Y1 // d - delta
+	VSUBPS Y7, Y6, Y6 // d - delta
+	VMULPS Y13, Y1, Y1 // ·scale
+	VMULPS Y13, Y6, Y6 // ·scale
+	VMULPS Y3, Y1, Y1 // ·p
+	VMULPS Y8, Y6, Y6 // ·p
+	VMOVUPS Y1, (SI)(AX*1) // d
+	VMOVUPS Y6, 32(SI)(AX*1) // d
+	LEAQ (DI)(R11*1), DI
+	LEAQ (SI)(R11*1), SI
+	SUBQ $1, R10
+	JGE  row3
+rows4:
+	ADDQ $1, R10
+	ADDQ $64, AX
+	SUBQ $16, CX
+	JGE  loop1
+done2:
+	ADDQ $16, CX
+	SUBQ $8, CX
+	JLT  done6
+loop5:
+	MOVQ p+0(FP), DI
+	MOVQ d+8(FP), SI
+	MOVQ count+40(FP), R10
+	LEAQ (AX)(R11*1), R12 // in the next row
+	SUBQ $2, R10
+	JLT  rows8
+row7:
+	VMOVUPS (DI)(AX*1), Y0 // p
+	VMOVUPS (DI)(R12*1), Y5 // p
+	VMOVUPS (BX)(AX*1), Y1 // shift
+	VMOVUPS (BX)(AX*1), Y6 // shift
+	VFMADD231PS Y13, Y0, Y1 // scale·p + shift
+	VFMADD231PS Y13, Y5, Y6 // scale·p + shift
+	VMAXPS Y1, Y12, Y0 // clamp
+	VMAXPS Y6, Y12, Y5 // clamp
+	VMINPS Y0, Y11, Y1 // clamp
+	VMINPS Y5, Y11, Y6 // clamp
+	VMULPS Y10, Y1, Y2 // x·log2(e)
+	VMULPS Y10, Y6, Y7 // x·log2(e)
+	VROUNDPS $8, Y2, Y2 // n
+	VROUNDPS $8, Y7, Y7 // n
+	VFNMADD231PS constants<>+96(SB), Y2, Y1 // r = x - n·ln 2, high part
+	VFNMADD231PS constants<>+96(SB), Y7, Y6 // r = x - n·ln 2, high part
+	VFNMADD231PS constants<>+128(SB), Y2, Y1 // low part
+	VFNMADD231PS constants<>+128(SB), Y7, Y6 // low part
+	VMOVAPS constants<>+192(SB), Y3
+	VFMADD231PS constants<>+160(SB), Y1, Y3 // p(r)
+	VMOVAPS constants<>+192(SB), Y8
+	VFMADD231PS constants<>+160(SB), Y6, Y8 // p(r)
+	VFMADD213PS constants<>+224(SB), Y1, Y3
+	VFMADD213PS constants<>+224(SB), Y6, Y8
+	VFMADD213PS constants<>+256(SB), Y1, Y3
+	VFMADD213PS constants<>+256(SB), Y6, Y8
+	VFMADD213PS constants<>+288(SB), Y1, Y3
+	VFMADD213PS constants<>+288(SB), Y6, Y8
+	VFMADD213PS constants<>+320(SB), Y1, Y3
+	VFMADD213PS constants<>+320(SB), Y6, Y8
+	VMULPS Y1, Y1, Y4 // r²
+	VMULPS Y6, Y6, Y9 // r²
+	VADDPS constants<>+352(SB), Y1, Y1 // 1 + r
+	VADDPS constants<>+352(SB), Y6, Y6 // 1 + r
+	VFMADD231PS Y4, Y3, Y1 // + r²·p
+	VFMADD231PS Y9, Y8, Y6 // + r²·p
+	VCVTPS2DQ Y2, Y15
+	VPSLLD $23, Y15, Y15
+	VPADDD Y15, Y1, Y3 // ·2^n
+	VCVTPS2DQ Y7, Y15
+	VPSLLD $23, Y15, Y15
+	VPADDD Y15, Y6, Y8 // ·2^n
+	VMOVUPS Y3, (DI)(AX*1) // p
+	VMOVUPS Y8, (DI)(R12*1) // p
+	VMOVUPS (SI)(AX*1), Y1 // d
+	VMOVUPS (SI)(R12*1), Y6 // d
+	VMOVUPS (DX)(AX*1), Y2 // delta
+	VMOVUPS (DX)(AX*1), Y7 // delta
+	VSUBPS Y2, Y1, Y1 // d - delta
+	VSUBPS Y7, Y6, Y6 // d - delta
+	VMULPS Y13, Y1, Y1 // ·scale
+	VMULPS Y13, Y6, Y6 // ·scale
+	VMULPS Y3, Y1, Y1 // ·p
+	VMULPS Y8, Y6, Y6 // ·p
+	VMOVUPS Y1, (SI)(AX*1) // d
+	VMOVUPS Y6, (SI)(R12*1) // d
+	LEAQ (DI)(R11*2), DI
+	LEAQ (SI)(R11*2), SI
+	SUBQ $2, R10
+	JGE  row7
+rows8:
+	ADDQ $2, R10
+	SUBQ $1, R10
+	JLT  rows10
+row9:
+	VMOVUPS (DI)(AX*1), Y0 // p
+	VMOVUPS (BX)(AX*1), Y1 // shift
+	VFMADD231PS Y13, Y0, Y1 // scale·p + shift
+	VMAXPS Y1, Y12, Y0 // clamp
+	VMINPS Y0, Y11, Y1 // clamp
+	VMULPS Y10, Y1, Y2 // x·log2(e)
+	VROUNDPS $8, Y2, Y2 // n
+	VFNMADD231PS constants<>+96(SB), Y2, Y1 // r = x - n·ln 2, high part
+	VFNMADD231PS constants<>+128(SB), Y2, Y1 // low part
+	VMOVAPS constants<>+192(SB), Y3
+	VFMADD231PS constants<>+160(SB), Y1, Y3 // p(r)
+	VFMADD213PS constants<>+224(SB), Y1, Y3
+	VFMADD213PS constants<>+256(SB), Y1, Y3
+	VFMADD213PS constants<>+288(SB), Y1, Y3
+	VFMADD213PS constants<>+320(SB), Y1, Y3
+	VMULPS Y1, Y1, Y4 // r²
+	VADDPS constants<>+352(SB), Y1, Y1 // 1 + r
+	VFMADD231PS Y4, Y3, Y1 // + r²·p
+	VCVTPS2DQ Y2, Y15
+	VPSLLD $23, Y15, Y15
+	VPADDD Y15, Y1, Y3 // ·2^n
+	VMOVUPS Y3, (DI)(AX*1) // p
+	VMOVUPS (SI)(AX*1), Y1 // d
+	VMOVUPS (DX)(AX*1), Y2 // delta
+	VSUBPS Y2, Y1, Y1 // d - delta
+	VMULPS Y13, Y1, Y1 // ·scale
+	VMULPS Y3, Y1, Y1 // ·p
+	VMOVUPS Y1, (SI)(AX*1) // d
+	LEAQ (DI)(R11*1), DI
+	LEAQ (SI)(R11*1), SI
+	SUBQ $1, R10
+	JGE  row9
+rows10:
+	ADDQ $1, R10
+	ADDQ $32, AX
+	SUBQ $8, CX
+	JGE  loop5
+done6:
+	ADDQ $8, CX
+	JZ   end11
+	LEAQ masks<>+32(SB), R10 // the lowest CX lanes
+	NEGQ CX
+	VMOVUPS (R10)(CX*4), Y14
+	MOVQ p+0(FP), DI
+	MOVQ d+8(FP), SI
+	MOVQ count+40(FP), R10
+	LEAQ (AX)(R11*1), R12 // in the next row
+	SUBQ $1, R10
+	JLT  rows13
+row12:
+	VMASKMOVPS (DI)(AX*1), Y14, Y0 // p
+	VMASKMOVPS (BX)(AX*1), Y14, Y1 // shift
+	VFMADD231PS Y13, Y0, Y1 // scale·p + shift
+	VMAXPS Y1, Y12, Y0 // clamp
+	VMINPS Y0, Y11, Y1 // clamp
+	VMULPS Y10, Y1, Y2 // x·log2(e)
+	VROUNDPS $8, Y2, Y2 // n
+	VFNMADD231PS constants<>+96(SB), Y2, Y1 // r = x - n·ln 2, high part
+	VFNMADD231PS constants<>+128(SB), Y2, Y1 // low part
+	VMOVAPS constants<>+192(SB), Y3
+	VFMADD231PS constants<>+160(SB), Y1, Y3 // p(r)
+	VFMADD213PS constants<>+224(SB), Y1, Y3
+	VFMADD213PS constants<>+256(SB), Y1, Y3
+	VFMADD213PS constants<>+288(SB), Y1, Y3
+	VFMADD213PS constants<>+320(SB), Y1, Y3
+	VMULPS Y1, Y1, Y4 // r²
+	VADDPS constants<>+352(SB), Y1, Y1 // 1 + r
+	VFMADD231PS Y4, Y3, Y1 // + r²·p
+	VCVTPS2DQ Y2, Y15
+	VPSLLD $23, Y15, Y15
+	VPADDD Y15, Y1, Y3 // ·2^n
+	VMASKMOVPS Y3, Y14, (DI)(AX*1) // p
+	VMASKMOVPS (SI)(AX*1), Y14, Y1 // d
+	VMASKMOVPS (DX)(AX*1), Y14, Y2 // delta
+	VSUBPS Y2, Y1, Y1 // d - delta
+	VMULPS Y13, Y1, Y1 // ·scale
+	VMULPS Y3, Y1, Y1 // ·p
+	VMASKMOVPS Y1, Y14, (SI)(AX*1) // d
+	LEAQ (DI)(R11*1), DI
+	LEAQ (SI)(R11*1), SI
+	SUBQ $1, R10
+	JGE  row12
+rows13:
+	ADDQ $1, R10
+end11:
 	VZEROUPPER
 	RET
 
@@ -1575,29 +2696,79 @@ TEXT ·expRowsAVX2(SB), NOSPLIT, $0-76
 	MOVQ out+24(FP), R13
 	VBROADCASTSS scale+72(FP), Y13
 	VBROADCASTSS constants<>+0(SB), Y11 // -87
-	VBROADCASTSS constants<>+32(SB), Y10 // 88
-	VBROADCASTSS constants<>+64(SB), Y9 // 1.44269504
-	VBROADCASTSS constants<>+96(SB), Y8 // 0.693359375
-	VBROADCASTSS constants<>+128(SB), Y7 // -0.00021219444
-	VBROADCASTSS constants<>+160(SB), Y6 // 0.000198756915
 rows:
 	MOVQ n+32(FP), CX
 	XORQ AX, AX
 	VBROADCASTSS 0(R12), Y12
 	VXORPS Y0, Y0, Y0
-	SUBQ $8, CX
+	SUBQ $16, CX
 	JLT  done2
 loop1:
 	VMOVUPS (SI)(AX*1), Y1 // x
+	VMOVUPS 32(SI)(AX*1), Y6 // x
+	VFMADD213PS Y12, Y13, Y1 // scale·x + shift
+	VFMADD213PS Y12, Y13, Y6 // scale·x + shift
+	VMAXPS Y1, Y11, Y2 // clamp
+	VMAXPS Y6, Y11, Y7 // clamp
+	VMOVUPS constants<>+32(SB), Y15
+	VMINPS Y2, Y15, Y2 // clamp
+	VMOVUPS constants<>+32(SB), Y15
+	VMINPS Y7, Y15, Y7 // clamp
+	VMULPS constants<>+64(SB), Y2, Y3 // x·log2(e)
+	VMULPS constants<>+64(SB), Y7, Y8 // x·log2(e)
+	VROUNDPS $8, Y3, Y3 // n
+	VROUNDPS $8, Y8, Y8 // n
+	VFNMADD231PS constants<>+96(SB), Y3, Y2 // r = x - n·ln 2, high part
+	VFNMADD231PS constants<>+96(SB), Y8, Y7 // r = x - n·ln 2, high part
+	VFNMADD231PS constants<>+128(SB), Y3, Y2 // low part
+	VFNMADD231PS constants<>+128(SB), Y8, Y7 // low part
+	VMOVAPS constants<>+192(SB), Y4
+	VFMADD231PS constants<>+160(SB), Y2, Y4 // p(r)
+	VMOVAPS constants<>+192(SB), Y9
+	VFMADD231PS constants<>+160(SB), Y7, Y9 // p(r)
+	VFMADD213PS constants<>+224(SB), Y2, Y4
+	VFMADD213PS constants<>+224(SB), Y7, Y9
+	VFMADD213PS constants<>+256(SB), Y2, Y4
+	VFMADD213PS constants<>+256(SB), Y7, Y9
+	VFMADD213PS constants<>+288(SB), Y2, Y4
+	VFMADD213PS constants<>+288(SB), Y7, Y9
+	VFMADD213PS constants<>+320(SB), Y2, Y4
+	VFMADD213PS constants<>+320(SB), Y7, Y9
+	VMULPS Y2, Y2, Y5 // r²
+	VMULPS Y7, Y7, Y10 // r²
+	VADDPS constants<>+352(SB), Y2, Y2 // 1 + r
+	VADDPS constants<>+352(SB), Y7, Y7 // 1 + r
+	VFMADD231PS Y5, Y4, Y2 // + r²·p
+	VFMADD231PS Y10, Y9, Y7 // + r²·p
+	VCVTPS2DQ Y3, Y15
+	VPSLLD $23, Y15, Y15
+	VPADDD Y15, Y2, Y4 // ·2^n
+	VCVTPS2DQ Y8, Y15
+	VPSLLD $23, Y15, Y15
+	VPADDD Y15, Y7, Y9 // ·2^n
+	VMOVUPS Y4, (DI)(AX*1) // y
+	VMOVUPS Y9, 32(DI)(AX*1) // y
+	VADDPS Y4, Y0, Y0 // sum
+	VADDPS Y9, Y0, Y0 // sum
+	ADDQ $64, AX
+	SUBQ $16, CX
+	JGE  loop1
+done2:
+	ADDQ $16, CX
+	SUBQ $8, CX
+	JLT  done4
+loop3:
+	VMOVUPS (SI)(AX*1), Y1 // x
 	VFMADD213PS Y12, Y13, Y1 // scale·x + shift
 	VMAXPS Y1, Y11, Y2 // clamp
-	VMINPS Y2, Y10, Y2 // clamp
-	VMULPS Y9, Y2, Y3 // x·log2(e)
+	VMOVUPS constants<>+32(SB), Y15
+	VMINPS Y2, Y15, Y2 // clamp
+	VMULPS constants<>+64(SB), Y2, Y3 // x·log2(e)
 	VROUNDPS $8, Y3, Y3 // n
-	VFNMADD231PS Y8, Y3, Y2 // r = x - n·ln 2, high part
-	VFNMADD231PS Y7, Y3, Y2 // low part
+	VFNMADD231PS constants<>+96(SB), Y3, Y2 // r = x - n·ln 2, high part
+	VFNMADD231PS constants<>+128(SB), Y3, Y2 // low part
 	VMOVAPS constants<>+192(SB), Y4
-	VFMADD231PS Y6, Y2, Y4 // p(r)
+	VFMADD231PS constants<>+160(SB), Y2, Y4 // p(r)
 	VFMADD213PS constants<>+224(SB), Y2, Y4
 	VFMADD213PS constants<>+256(SB), Y2, Y4
 	VFMADD213PS constants<>+288(SB), Y2, Y4
@@ -1612,23 +2783,24 @@ loop1:
 	VADDPS Y4, Y0, Y0 // sum
 	ADDQ $32, AX
 	SUBQ $8, CX
-	JGE  loop1
-done2:
+	JGE  loop3
+done4:
 	ADDQ $8, CX
-	JZ   end3
+	JZ   end5
 	LEAQ masks<>+32(SB), R10 // the lowest CX lanes
 	NEGQ CX
 	VMOVUPS (R10)(CX*4), Y14
 	VMASKMOVPS (SI)(AX*1), Y14, Y1 // x
 	VFMADD213PS Y12, Y13, Y1 // scale·x + shift
 	VMAXPS Y1, Y11, Y2 // clamp
-	VMINPS Y2, Y10, Y2 // clamp
-	VMULPS Y9, Y2, Y3 // x·log2(e)
+	VMOVUPS constants<>+32(SB), Y15
+	VMINPS Y2, Y15, Y2 // clamp
+	VMULPS constants<>+64(SB), Y2, Y3 // x·log2(e)
 	VROUNDPS $8, Y3, Y3 // n
-	VFNMADD231PS Y8, Y3, Y2 // r = x - n·ln 2, high part
-	VFNMADD231PS Y7, Y3, Y2 // low part
+	VFNMADD231PS constants<>+96(SB), Y3, Y2 // r = x - n·ln 2, high part
+	VFNMADD231PS constants<>+128(SB), Y3, Y2 // low part
 	VMOVAPS constants<>+192(SB), Y4
-	VFMADD231PS Y6, Y2, Y4 // p(r)
+	VFMADD231PS constants<>+160(SB), Y2, Y4 // p(r)
 	VFMADD213PS constants<>+224(SB), Y2, Y4
 	VFMADD213PS constants<>+256(SB), Y2, Y4
 	VFMADD213PS constants<>+288(SB), Y2, Y4
@@ -1642,7 +2814,7 @@ done2:
 	VMASKMOVPS Y4, Y14, (DI)(AX*1) // y
 	VANDPS Y14, Y4, Y15
 	VADDPS Y15, Y0, Y0 // sum
-end3:
+end5:
 	VEXTRACTF128 $1, Y0, X15
 	VADDPS X15, X0, X0
 	VPERMILPS $14, X0, X15

@@ -53,6 +53,18 @@ func swigluBackwardAVX512(dg, du, y, dy, g_, u *float32, n int)
 func softmaxGradientRowsAVX512(p, d, row, out *float32, n, count, grow, pStride, dStride int, scale float32)
 
 //go:noescape
+func columnSumsAVX512(sums, x *float32, n, count, stride int)
+
+//go:noescape
+func largestColumnsAVX512(most, x *float32, n, count, stride int)
+
+//go:noescape
+func expColumnsAVX512(x, shift, sums *float32, n, count, stride int, scale float32)
+
+//go:noescape
+func softmaxGradientColumnsAVX512(p, d, shift, delta *float32, n, count, stride int, scale float32)
+
+//go:noescape
 func squaresRowsAVX512(x, row, out *float32, n, count, grow, xStride int)
 
 //go:noescape
@@ -86,32 +98,36 @@ func dotRowsAVX512(a, b, row, out *float32, n, count, grow, aStride, bStride int
 func sumRowsAVX512(x, row, out *float32, n, count, grow, xStride int)
 
 var avx512 = assembly{
-	name:                "avx512",
-	add:                 addAVX512,
-	scale:               scaleAVX512,
-	multiply:            multiplyAVX512,
-	dot:                 dotAVX512,
-	sum:                 sumAVX512,
-	largest:             largestAVX512,
-	exp:                 expAVX512,
-	gelu:                geluAVX512,
-	geluBackward:        geluBackwardAVX512,
-	relu:                reluAVX512,
-	reluBackward:        reluBackwardAVX512,
-	softCap:             softCapAVX512,
-	softCapBackward:     softCapBackwardAVX512,
-	swiglu:              swigluAVX512,
-	swigluBackward:      swigluBackwardAVX512,
-	softmaxGradientRows: softmaxGradientRowsAVX512,
-	squaresRows:         squaresRowsAVX512,
-	normRows:            normRowsAVX512,
-	normSumsRows:        normSumsRowsAVX512,
-	normInputRows:       normInputRowsAVX512,
-	rotate:              rotateAVX512,
-	adamw:               adamwAVX512,
-	largestRows:         largestRowsAVX512,
-	expRows:             expRowsAVX512,
-	scaleRows:           scaleRowsAVX512,
-	dotRows:             dotRowsAVX512,
-	sumRows:             sumRowsAVX512,
+	name:                   "avx512",
+	add:                    addAVX512,
+	scale:                  scaleAVX512,
+	multiply:               multiplyAVX512,
+	dot:                    dotAVX512,
+	sum:                    sumAVX512,
+	largest:                largestAVX512,
+	exp:                    expAVX512,
+	gelu:                   geluAVX512,
+	geluBackward:           geluBackwardAVX512,
+	relu:                   reluAVX512,
+	reluBackward:           reluBackwardAVX512,
+	softCap:                softCapAVX512,
+	softCapBackward:        softCapBackwardAVX512,
+	swiglu:                 swigluAVX512,
+	swigluBackward:         swigluBackwardAVX512,
+	softmaxGradientRows:    softmaxGradientRowsAVX512,
+	columnSums:             columnSumsAVX512,
+	largestColumns:         largestColumnsAVX512,
+	expColumns:             expColumnsAVX512,
+	softmaxGradientColumns: softmaxGradientColumnsAVX512,
+	squaresRows:            squaresRowsAVX512,
+	normRows:               normRowsAVX512,
+	normSumsRows:           normSumsRowsAVX512,
+	normInputRows:          normInputRowsAVX512,
+	rotate:                 rotateAVX512,
+	adamw:                  adamwAVX512,
+	largestRows:            largestRowsAVX512,
+	expRows:                expRowsAVX512,
+	scaleRows:              scaleRowsAVX512,
+	dotRows:                dotRowsAVX512,
+	sumRows:                sumRowsAVX512,
 }

@@ -325,9 +325,57 @@ TEXT ·expAVX512(SB), NOSPLIT, $0-36
 	VBROADCASTSS constants<>+320(SB), Z18 // 0.500000012
 	VBROADCASTSS constants<>+352(SB), Z17 // 1
 	VPXORD Z0, Z0, Z0
-	SUBQ $16, CX
+	SUBQ $32, CX
 	JLT  done2
 loop1:
+	VMOVUPS (SI)(AX*1), Z1 // x
+	VMOVUPS 64(SI)(AX*1), Z6 // x
+	VFMADD213PS Z29, Z30, Z1 // scale·x + shift
+	VFMADD213PS Z29, Z30, Z6 // scale·x + shift
+	VMAXPS Z1, Z28, Z2 // clamp
+	VMAXPS Z6, Z28, Z7 // clamp
+	VMINPS Z2, Z27, Z2 // clamp
+	VMINPS Z7, Z27, Z7 // clamp
+	VMULPS Z26, Z2, Z3 // x·log2(e)
+	VMULPS Z26, Z7, Z8 // x·log2(e)
+	VRNDSCALEPS $8, Z3, Z3 // n
+	VRNDSCALEPS $8, Z8, Z8 // n
+	VFNMADD231PS Z25, Z3, Z2 // r = x - n·ln 2, high part
+	VFNMADD231PS Z25, Z8, Z7 // r = x - n·ln 2, high part
+	VFNMADD231PS Z24, Z3, Z2 // low part
+	VFNMADD231PS Z24, Z8, Z7 // low part
+	VMOVAPS Z22, Z4
+	VFMADD231PS Z23, Z2, Z4 // p(r)
+	VMOVAPS Z22, Z9
+	VFMADD231PS Z23, Z7, Z9 // p(r)
+	VFMADD213PS Z21, Z2, Z4
+	VFMADD213PS Z21, Z7, Z9
+	VFMADD213PS Z20, Z2, Z4
+	VFMADD213PS Z20, Z7, Z9
+	VFMADD213PS Z19, Z2, Z4
+	VFMADD213PS Z19, Z7, Z9
+	VFMADD213PS Z18, Z2, Z4
+	VFMADD213PS Z18, Z7, Z9
+	VMULPS Z2, Z2, Z5 // r²
+	VMULPS Z7, Z7, Z10 // r²
+	VADDPS Z17, Z2, Z2 // 1 + r
+	VADDPS Z17, Z7, Z7 // 1 + r
+	VFMADD231PS Z5, Z4, Z2 // + r²·p
+	VFMADD231PS Z10, Z9, Z7 // + r²·p
+	VSCALEFPS Z3, Z2, Z4 // ·2^n
+	VSCALEFPS Z8, Z7, Z9 // ·2^n
+	VMOVUPS Z4, (DI)(AX*1) // y
+	VMOVUPS Z9, 64(DI)(AX*1) // y
+	VADDPS Z4, Z0, Z0 // sum
+	VADDPS Z9, Z0, Z0 // sum
+	ADDQ $128, AX
+	SUBQ $32, CX
+	JGE  loop1
+done2:
+	ADDQ $32, CX
+	SUBQ $16, CX
+	JLT  done4
+loop3:
 	VMOVUPS (SI)(AX*1), Z1 // x
 	VFMADD213PS Z29, Z30, Z1 // scale·x + shift
 	VMAXPS Z1, Z28, Z2 // clamp
@@ -350,10 +398,10 @@ loop1:
 	VADDPS Z4, Z0, Z0 // sum
 	ADDQ $64, AX
 	SUBQ $16, CX
-	JGE  loop1
-done2:
+	JGE  loop3
+done4:
 	ADDQ $16, CX
-	JZ   end3
+	JZ   end5
 	MOVL $1, R10 // the lowest CX lanes
 	SHLL CX, R10
 	DECL R10
@@ -378,7 +426,7 @@ done2:
 	VSCALEFPS Z3, Z2, Z4 // ·2^n
 	VMOVUPS Z4, K1, (DI)(AX*1) // y
 	VADDPS Z4, Z0, K1, Z0 // sum
-end3:
+end5:
 	VEXTRACTF64X4 $1, Z0, Y31
 	VADDPS Y31, Y0, Y0
 	VEXTRACTF32X4 $1, Y0, X31
@@ -413,9 +461,71 @@ TEXT ·geluAVX512(SB), NOSPLIT, $0-24
 	VBROADCASTSS constants<>+288(SB), Z18 // 0.166666655
 	VBROADCASTSS constants<>+320(SB), Z17 // 0.500000012
 	VBROADCASTSS constants<>+352(SB), Z30 // 1
-	SUBQ $16, CX
+	SUBQ $32, CX
 	JLT  done2
 loop1:
+	VMOVUPS (SI)(AX*1), Z0 // x
+	VMOVUPS 64(SI)(AX*1), Z5 // x
+	VMULPS Z0, Z0, Z1 // x²
+	VMULPS Z5, Z5, Z6 // x²
+	VFMADD213PS Z28, Z29, Z1
+	VFMADD213PS Z28, Z29, Z6
+	VMULPS Z0, Z1, Z1 // -2u
+	VMULPS Z5, Z6, Z6 // -2u
+	VMAXPS Z1, Z27, Z1 // clamp
+	VMAXPS Z6, Z27, Z6 // clamp
+	VMINPS Z1, Z26, Z1 // clamp
+	VMINPS Z6, Z26, Z6 // clamp
+	VMULPS Z25, Z1, Z2 // x·log2(e)
+	VMULPS Z25, Z6, Z7 // x·log2(e)
+	VRNDSCALEPS $8, Z2, Z2 // n
+	VRNDSCALEPS $8, Z7, Z7 // n
+	VFNMADD231PS Z24, Z2, Z1 // r = x - n·ln 2, high part
+	VFNMADD231PS Z24, Z7, Z6 // r = x - n·ln 2, high part
+	VFNMADD231PS Z23, Z2, Z1 // low part
+	VFNMADD231PS Z23, Z7, Z6 // low part
+	VMOVAPS Z21, Z3
+	VFMADD231PS Z22, Z1, Z3 // p(r)
+	VMOVAPS Z21, Z8
+	VFMADD231PS Z22, Z6, Z8 // p(r)
+	VFMADD213PS Z20, Z1, Z3
+	VFMADD213PS Z20, Z6, Z8
+	VFMADD213PS Z19, Z1, Z3
+	VFMADD213PS Z19, Z6, Z8
+	VFMADD213PS Z18, Z1, Z3
+	VFMADD213PS Z18, Z6, Z8
+	VFMADD213PS Z17, Z1, Z3
+	VFMADD213PS Z17, Z6, Z8
+	VMULPS Z1, Z1, Z4 // r²
+	VMULPS Z6, Z6, Z9 // r²
+	VADDPS Z30, Z1, Z1 // 1 + r
+	VADDPS Z30, Z6, Z6 // 1 + r
+	VFMADD231PS Z4, Z3, Z1 // + r²·p
+	VFMADD231PS Z9, Z8, Z6 // + r²·p
+	VSCALEFPS Z2, Z1, Z3 // ·2^n
+	VSCALEFPS Z7, Z6, Z8 // ·2^n
+	VADDPS Z30, Z3, Z1
+	VADDPS Z30, Z8, Z6
+	VRCP14PS Z1, Z2 // s
+	VMOVAPS Z30, Z31
+	VFNMADD231PS Z2, Z1, Z31
+	VFMADD231PS Z31, Z2, Z2
+	VRCP14PS Z6, Z7 // s
+	VMOVAPS Z30, Z31
+	VFNMADD231PS Z7, Z6, Z31
+	VFMADD231PS Z31, Z7, Z7
+	VMULPS Z0, Z2, Z1 // x·s
+	VMULPS Z5, Z7, Z6 // x·s
+	VMOVUPS Z1, (DI)(AX*1) // y
+	VMOVUPS Z6, 64(DI)(AX*1) // y
+	ADDQ $128, AX
+	SUBQ $32, CX
+	JGE  loop1
+done2:
+	ADDQ $32, CX
+	SUBQ $16, CX
+	JLT  done4
+loop3:
 	VMOVUPS (SI)(AX*1), Z0 // x
 	VMULPS Z0, Z0, Z1 // x²
 	VFMADD213PS Z28, Z29, Z1
@@ -445,10 +555,10 @@ loop1:
 	VMOVUPS Z1, (DI)(AX*1) // y
 	ADDQ $64, AX
 	SUBQ $16, CX
-	JGE  loop1
-done2:
+	JGE  loop3
+done4:
 	ADDQ $16, CX
-	JZ   end3
+	JZ   end5
 	MOVL $1, R10 // the lowest CX lanes
 	SHLL CX, R10
 	DECL R10
@@ -480,7 +590,7 @@ done2:
 	VFMADD231PS Z31, Z2, Z2
 	VMULPS Z0, Z2, Z1 // x·s
 	VMOVUPS Z1, K1, (DI)(AX*1) // y
-end3:
+end5:
 	VZEROUPPER
 	RET
 
@@ -510,9 +620,87 @@ TEXT ·geluBackwardAVX512(SB), NOSPLIT, $0-40
 	VBROADCASTSS constants<>+352(SB), Z30 // 1
 	VBROADCASTSS constants<>+448(SB), Z16 // 0.214064449
 	VBROADCASTSS constants<>+480(SB), Z15 // 1.59576912
-	SUBQ $16, CX
+	SUBQ $32, CX
 	JLT  done2
 loop1:
+	VMOVUPS (DX)(AX*1), Z0 // x
+	VMOVUPS 64(DX)(AX*1), Z7 // x
+	VMOVUPS (BX)(AX*1), Z1 // dy
+	VMOVUPS 64(BX)(AX*1), Z8 // dy
+	VMULPS Z0, Z0, Z2 // x²
+	VMULPS Z7, Z7, Z9 // x²
+	VMOVAPS Z28, Z3
+	VFMADD231PS Z29, Z2, Z3
+	VMOVAPS Z28, Z10
+	VFMADD231PS Z29, Z9, Z10
+	VMULPS Z0, Z3, Z3 // -2u
+	VMULPS Z7, Z10, Z10 // -2u
+	VMAXPS Z3, Z27, Z3 // clamp
+	VMAXPS Z10, Z27, Z10 // clamp
+	VMINPS Z3, Z26, Z3 // clamp
+	VMINPS Z10, Z26, Z10 // clamp
+	VMULPS Z25, Z3, Z4 // x·log2(e)
+	VMULPS Z25, Z10, Z11 // x·log2(e)
+	VRNDSCALEPS $8, Z4, Z4 // n
+	VRNDSCALEPS $8, Z11, Z11 // n
+	VFNMADD231PS Z24, Z4, Z3 // r = x - n·ln 2, high part
+	VFNMADD231PS Z24, Z11, Z10 // r = x - n·ln 2, high part
+	VFNMADD231PS Z23, Z4, Z3 // low part
+	VFNMADD231PS Z23, Z11, Z10 // low part
+	VMOVAPS Z21, Z5
+	VFMADD231PS Z22, Z3, Z5 // p(r)
+	VMOVAPS Z21, Z12
+	VFMADD231PS Z22, Z10, Z12 // p(r)
+	VFMADD213PS Z20, Z3, Z5
+	VFMADD213PS Z20, Z10, Z12
+	VFMADD213PS Z19, Z3, Z5
+	VFMADD213PS Z19, Z10, Z12
+	VFMADD213PS Z18, Z3, Z5
+	VFMADD213PS Z18, Z10, Z12
+	VFMADD213PS Z17, Z3, Z5
+	VFMADD213PS Z17, Z10, Z12
+	VMULPS Z3, Z3, Z6 // r²
+	VMULPS Z10, Z10, Z13 // r²
+	VADDPS Z30, Z3, Z3 // 1 + r
+	VADDPS Z30, Z10, Z10 // 1 + r
+	VFMADD231PS Z6, Z5, Z3 // + r²·p
+	VFMADD231PS Z13, Z12, Z10 // + r²·p
+	VSCALEFPS Z4, Z3, Z5 // ·2^n
+	VSCALEFPS Z11, Z10, Z12 // ·2^n
+	VADDPS Z30, Z5, Z3
+	VADDPS Z30, Z12, Z10
+	VRCP14PS Z3, Z4 // s
+	VMOVAPS Z30, Z31
+	VFNMADD231PS Z4, Z3, Z31
+	VFMADD231PS Z31, Z4, Z4
+	VRCP14PS Z10, Z11 // s
+	VMOVAPS Z30, Z31
+	VFNMADD231PS Z11, Z10, Z31
+	VFMADD231PS Z31, Z11, Z11
+	VMULPS Z0, Z4, Z3 // y = x·s
+	VMULPS Z7, Z11, Z10 // y = x·s
+	VMOVUPS Z3, (SI)(AX*1) // y
+	VMOVUPS Z10, 64(SI)(AX*1) // y
+	VFMADD213PS Z15, Z16, Z2 // 2u'
+	VFMADD213PS Z15, Z16, Z9 // 2u'
+	VSUBPS Z4, Z30, Z5 // 1 - s
+	VSUBPS Z11, Z30, Z12 // 1 - s
+	VMULPS Z3, Z5, Z3 // y·(1-s)
+	VMULPS Z10, Z12, Z10 // y·(1-s)
+	VFMADD231PS Z3, Z2, Z4 // s + y·(1-s)·2u'
+	VFMADD231PS Z10, Z9, Z11 // s + y·(1-s)·2u'
+	VMULPS Z1, Z4, Z1 // dx
+	VMULPS Z8, Z11, Z8 // dx
+	VMOVUPS Z1, (DI)(AX*1) // dx
+	VMOVUPS Z8, 64(DI)(AX*1) // dx
+	ADDQ $128, AX
+	SUBQ $32, CX
+	JGE  loop1
+done2:
+	ADDQ $32, CX
+	SUBQ $16, CX
+	JLT  done4
+loop3:
 	VMOVUPS (DX)(AX*1), Z0 // x
 	VMOVUPS (BX)(AX*1), Z1 // dy
 	VMULPS Z0, Z0, Z2 // x²
@@ -550,10 +738,10 @@ loop1:
 	VMOVUPS Z1, (DI)(AX*1) // dx
 	ADDQ $64, AX
 	SUBQ $16, CX
-	JGE  loop1
-done2:
+	JGE  loop3
+done4:
 	ADDQ $16, CX
-	JZ   end3
+	JZ   end5
 	MOVL $1, R10 // the lowest CX lanes
 	SHLL CX, R10
 	DECL R10
@@ -593,7 +781,7 @@ done2:
 	VFMADD231PS Z3, Z2, Z4 // s + y·(1-s)·2u'
 	VMULPS Z1, Z4, Z1 // dx
 	VMOVUPS Z1, K1, (DI)(AX*1) // dx
-end3:
+end5:
 	VZEROUPPER
 	RET
 
@@ -695,9 +883,69 @@ TEXT ·softCapAVX512(SB), NOSPLIT, $0-32
 	VBROADCASTSS constants<>+320(SB), Z17 // 0.500000012
 	VBROADCASTSS constants<>+352(SB), Z28 // 1
 	VBROADCASTSS cap+24(FP), Z30
-	SUBQ $16, CX
+	SUBQ $32, CX
 	JLT  done2
 loop1:
+	VMOVUPS (SI)(AX*1), Z0 // x
+	VMOVUPS 64(SI)(AX*1), Z5 // x
+	VMULPS Z29, Z0, Z1 // 2x/cap
+	VMULPS Z29, Z5, Z6 // 2x/cap
+	VMAXPS Z1, Z27, Z1 // clamp
+	VMAXPS Z6, Z27, Z6 // clamp
+	VMINPS Z1, Z26, Z1 // clamp
+	VMINPS Z6, Z26, Z6 // clamp
+	VMULPS Z25, Z1, Z2 // x·log2(e)
+	VMULPS Z25, Z6, Z7 // x·log2(e)
+	VRNDSCALEPS $8, Z2, Z2 // n
+	VRNDSCALEPS $8, Z7, Z7 // n
+	VFNMADD231PS Z24, Z2, Z1 // r = x - n·ln 2, high part
+	VFNMADD231PS Z24, Z7, Z6 // r = x - n·ln 2, high part
+	VFNMADD231PS Z23, Z2, Z1 // low part
+	VFNMADD231PS Z23, Z7, Z6 // low part
+	VMOVAPS Z21, Z3
+	VFMADD231PS Z22, Z1, Z3 // p(r)
+	VMOVAPS Z21, Z8
+	VFMADD231PS Z22, Z6, Z8 // p(r)
+	VFMADD213PS Z20, Z1, Z3
+	VFMADD213PS Z20, Z6, Z8
+	VFMADD213PS Z19, Z1, Z3
+	VFMADD213PS Z19, Z6, Z8
+	VFMADD213PS Z18, Z1, Z3
+	VFMADD213PS Z18, Z6, Z8
+	VFMADD213PS Z17, Z1, Z3
+	VFMADD213PS Z17, Z6, Z8
+	VMULPS Z1, Z1, Z4 // r²
+	VMULPS Z6, Z6, Z9 // r²
+	VADDPS Z28, Z1, Z1 // 1 + r
+	VADDPS Z28, Z6, Z6 // 1 + r
+	VFMADD231PS Z4, Z3, Z1 // + r²·p
+	VFMADD231PS Z9, Z8, Z6 // + r²·p
+	VSCALEFPS Z2, Z1, Z3 // ·2^n
+	VSCALEFPS Z7, Z6, Z8 // ·2^n
+	VADDPS Z28, Z3, Z1
+	VADDPS Z28, Z8, Z6
+	VRCP14PS Z1, Z2 // s
+	VMOVAPS Z28, Z31
+	VFNMADD231PS Z2, Z1, Z31
+	VFMADD231PS Z31, Z2, Z2
+	VRCP14PS Z6, Z7 // s
+	VMOVAPS Z28, Z31
+	VFNMADD231PS Z7, Z6, Z31
+	VFMADD231PS Z31, Z7, Z7
+	VADDPS Z30, Z30, Z1 // 2·cap
+	VADDPS Z30, Z30, Z6 // 2·cap
+	VFNMADD213PS Z30, Z1, Z2 // cap - 2·cap·s
+	VFNMADD213PS Z30, Z6, Z7 // cap - 2·cap·s
+	VMOVUPS Z2, (DI)(AX*1) // y
+	VMOVUPS Z7, 64(DI)(AX*1) // y
+	ADDQ $128, AX
+	SUBQ $32, CX
+	JGE  loop1
+done2:
+	ADDQ $32, CX
+	SUBQ $16, CX
+	JLT  done4
+loop3:
 	VMOVUPS (SI)(AX*1), Z0 // x
 	VMULPS Z29, Z0, Z1 // 2x/cap
 	VMAXPS Z1, Z27, Z1 // clamp
@@ -726,10 +974,10 @@ loop1:
 	VMOVUPS Z2, (DI)(AX*1) // y
 	ADDQ $64, AX
 	SUBQ $16, CX
-	JGE  loop1
-done2:
+	JGE  loop3
+done4:
 	ADDQ $16, CX
-	JZ   end3
+	JZ   end5
 	MOVL $1, R10 // the lowest CX lanes
 	SHLL CX, R10
 	DECL R10
@@ -760,7 +1008,7 @@ done2:
 	VADDPS Z30, Z30, Z1 // 2·cap
 	VFNMADD213PS Z30, Z1, Z2 // cap - 2·cap·s
 	VMOVUPS Z2, K1, (DI)(AX*1) // y
-end3:
+end5:
 	VZEROUPPER
 	RET
 
@@ -825,9 +1073,71 @@ TEXT ·swigluAVX512(SB), NOSPLIT, $0-32
 	VBROADCASTSS constants<>+288(SB), Z19 // 0.166666655
 	VBROADCASTSS constants<>+320(SB), Z18 // 0.500000012
 	VBROADCASTSS constants<>+352(SB), Z30 // 1
-	SUBQ $16, CX
+	SUBQ $32, CX
 	JLT  done2
 loop1:
+	VMOVUPS (SI)(AX*1), Z0 // g
+	VMOVUPS 64(SI)(AX*1), Z5 // g
+	VMULPS Z29, Z0, Z1 // -x
+	VMULPS Z29, Z5, Z6 // -x
+	VMAXPS Z1, Z28, Z1 // clamp
+	VMAXPS Z6, Z28, Z6 // clamp
+	VMINPS Z1, Z27, Z1 // clamp
+	VMINPS Z6, Z27, Z6 // clamp
+	VMULPS Z26, Z1, Z2 // x·log2(e)
+	VMULPS Z26, Z6, Z7 // x·log2(e)
+	VRNDSCALEPS $8, Z2, Z2 // n
+	VRNDSCALEPS $8, Z7, Z7 // n
+	VFNMADD231PS Z25, Z2, Z1 // r = x - n·ln 2, high part
+	VFNMADD231PS Z25, Z7, Z6 // r = x - n·ln 2, high part
+	VFNMADD231PS Z24, Z2, Z1 // low part
+	VFNMADD231PS Z24, Z7, Z6 // low part
+	VMOVAPS Z22, Z3
+	VFMADD231PS Z23, Z1, Z3 // p(r)
+	VMOVAPS Z22, Z8
+	VFMADD231PS Z23, Z6, Z8 // p(r)
+	VFMADD213PS Z21, Z1, Z3
+	VFMADD213PS Z21, Z6, Z8
+	VFMADD213PS Z20, Z1, Z3
+	VFMADD213PS Z20, Z6, Z8
+	VFMADD213PS Z19, Z1, Z3
+	VFMADD213PS Z19, Z6, Z8
+	VFMADD213PS Z18, Z1, Z3
+	VFMADD213PS Z18, Z6, Z8
+	VMULPS Z1, Z1, Z4 // r²
+	VMULPS Z6, Z6, Z9 // r²
+	VADDPS Z30, Z1, Z1 // 1 + r
+	VADDPS Z30, Z6, Z6 // 1 + r
+	VFMADD231PS Z4, Z3, Z1 // + r²·p
+	VFMADD231PS Z9, Z8, Z6 // + r²·p
+	VSCALEFPS Z2, Z1, Z3 // ·2^n
+	VSCALEFPS Z7, Z6, Z8 // ·2^n
+	VADDPS Z30, Z3, Z1
+	VADDPS Z30, Z8, Z6
+	VRCP14PS Z1, Z2 // s
+	VMOVAPS Z30, Z31
+	VFNMADD231PS Z2, Z1, Z31
+	VFMADD231PS Z31, Z2, Z2
+	VRCP14PS Z6, Z7 // s
+	VMOVAPS Z30, Z31
+	VFNMADD231PS Z7, Z6, Z31
+	VFMADD231PS Z31, Z7, Z7
+	VMULPS Z0, Z2, Z1 // g·s
+	VMULPS Z5, Z7, Z6 // g·s
+	VMOVUPS (BX)(AX*1), Z2 // u
+	VMOVUPS 64(BX)(AX*1), Z7 // u
+	VMULPS Z2, Z1, Z1 // ·u
+	VMULPS Z7, Z6, Z6 // ·u
+	VMOVUPS Z1, (DI)(AX*1) // y
+	VMOVUPS Z6, 64(DI)(AX*1) // y
+	ADDQ $128, AX
+	SUBQ $32, CX
+	JGE  loop1
+done2:
+	ADDQ $32, CX
+	SUBQ $16, CX
+	JLT  done4
+loop3:
 	VMOVUPS (SI)(AX*1), Z0 // g
 	VMULPS Z29, Z0, Z1 // -x
 	VMAXPS Z1, Z28, Z1 // clamp
@@ -857,10 +1167,10 @@ loop1:
 	VMOVUPS Z1, (DI)(AX*1) // y
 	ADDQ $64, AX
 	SUBQ $16, CX
-	JGE  loop1
-done2:
+	JGE  loop3
+done4:
 	ADDQ $16, CX
-	JZ   end3
+	JZ   end5
 	MOVL $1, R10 // the lowest CX lanes
 	SHLL CX, R10
 	DECL R10
@@ -892,7 +1202,7 @@ done2:
 	VMOVUPS.Z (BX)(AX*1), K1, Z2 // u
 	VMULPS Z2, Z1, Z1 // ·u
 	VMOVUPS Z1, K1, (DI)(AX*1) // y
-end3:
+end5:
 	VZEROUPPER
 	RET
 
@@ -921,9 +1231,87 @@ TEXT ·swigluBackwardAVX512(SB), NOSPLIT, $0-56
 	VBROADCASTSS constants<>+288(SB), Z19 // 0.166666655
 	VBROADCASTSS constants<>+320(SB), Z18 // 0.500000012
 	VBROADCASTSS constants<>+352(SB), Z30 // 1
-	SUBQ $16, CX
+	SUBQ $32, CX
 	JLT  done2
 loop1:
+	VMOVUPS (R8)(AX*1), Z0 // g
+	VMOVUPS 64(R8)(AX*1), Z6 // g
+	VMULPS Z29, Z0, Z1 // -x
+	VMULPS Z29, Z6, Z7 // -x
+	VMAXPS Z1, Z28, Z1 // clamp
+	VMAXPS Z7, Z28, Z7 // clamp
+	VMINPS Z1, Z27, Z1 // clamp
+	VMINPS Z7, Z27, Z7 // clamp
+	VMULPS Z26, Z1, Z2 // x·log2(e)
+	VMULPS Z26, Z7, Z8 // x·log2(e)
+	VRNDSCALEPS $8, Z2, Z2 // n
+	VRNDSCALEPS $8, Z8, Z8 // n
+	VFNMADD231PS Z25, Z2, Z1 // r = x - n·ln 2, high part
+	VFNMADD231PS Z25, Z8, Z7 // r = x - n·ln 2, high part
+	VFNMADD231PS Z24, Z2, Z1 // low part
+	VFNMADD231PS Z24, Z8, Z7 // low part
+	VMOVAPS Z22, Z3
+	VFMADD231PS Z23, Z1, Z3 // p(r)
+	VMOVAPS Z22, Z9
+	VFMADD231PS Z23, Z7, Z9 // p(r)
+	VFMADD213PS Z21, Z1, Z3
+	VFMADD213PS Z21, Z7, Z9
+	VFMADD213PS Z20, Z1, Z3
+	VFMADD213PS Z20, Z7, Z9
+	VFMADD213PS Z19, Z1, Z3
+	VFMADD213PS Z19, Z7, Z9
+	VFMADD213PS Z18, Z1, Z3
+	VFMADD213PS Z18, Z7, Z9
+	VMULPS Z1, Z1, Z4 // r²
+	VMULPS Z7, Z7, Z10 // r²
+	VADDPS Z30, Z1, Z1 // 1 + r
+	VADDPS Z30, Z7, Z7 // 1 + r
+	VFMADD231PS Z4, Z3, Z1 // + r²·p
+	VFMADD231PS Z10, Z9, Z7 // + r²·p
+	VSCALEFPS Z2, Z1, Z3 // ·2^n
+	VSCALEFPS Z8, Z7, Z9 // ·2^n
+	VADDPS Z30, Z3, Z1
+	VADDPS Z30, Z9, Z7
+	VRCP14PS Z1, Z2 // s
+	VMOVAPS Z30, Z31
+	VFNMADD231PS Z2, Z1, Z31
+	VFMADD231PS Z31, Z2, Z2
+	VRCP14PS Z7, Z8 // s
+	VMOVAPS Z30, Z31
+	VFNMADD231PS Z8, Z7, Z31
+	VFMADD231PS Z31, Z8, Z8
+	VMULPS Z0, Z2, Z1 // g·s
+	VMULPS Z6, Z8, Z7 // g·s
+	VSUBPS Z2, Z30, Z3 // 1 - s
+	VSUBPS Z8, Z30, Z9 // 1 - s
+	VFMADD231PS Z3, Z1, Z2 // s + g·s·(1-s)
+	VFMADD231PS Z9, Z7, Z8 // s + g·s·(1-s)
+	VMOVUPS (R9)(AX*1), Z3 // u
+	VMOVUPS 64(R9)(AX*1), Z9 // u
+	VMOVUPS (DX)(AX*1), Z4 // dy
+	VMOVUPS 64(DX)(AX*1), Z10 // dy
+	VMULPS Z3, Z1, Z5 // y
+	VMULPS Z9, Z7, Z11 // y
+	VMOVUPS Z5, (BX)(AX*1) // y
+	VMOVUPS Z11, 64(BX)(AX*1) // y
+	VMULPS Z4, Z1, Z1 // du
+	VMULPS Z10, Z7, Z7 // du
+	VMOVUPS Z1, (SI)(AX*1) // du
+	VMOVUPS Z7, 64(SI)(AX*1) // du
+	VMULPS Z3, Z4, Z1 // dy·u
+	VMULPS Z9, Z10, Z7 // dy·u
+	VMULPS Z2, Z1, Z1 // dg
+	VMULPS Z8, Z7, Z7 // dg
+	VMOVUPS Z1, (DI)(AX*1) // dg
+	VMOVUPS Z7, 64(DI)(AX*1) // dg
+	ADDQ $128, AX
+	SUBQ $32, CX
+	JGE  loop1
+done2:
+	ADDQ $32, CX
+	SUBQ $16, CX
+	JLT  done4
+loop3:
 	VMOVUPS (R8)(AX*1), Z0 // g
 	VMULPS Z29, Z0, Z1 // -x
 	VMAXPS Z1, Z28, Z1 // clamp
@@ -961,10 +1349,10 @@ loop1:
 	VMOVUPS Z1, (DI)(AX*1) // dg
 	ADDQ $64, AX
 	SUBQ $16, CX
-	JGE  loop1
-done2:
+	JGE  loop3
+done4:
 	ADDQ $16, CX
-	JZ   end3
+	JZ   end5
 	MOVL $1, R10 // the lowest CX lanes
 	SHLL CX, R10
 	DECL R10
@@ -1004,7 +1392,7 @@ done2:
 	VMULPS Z3, Z4, Z1 // dy·u
 	VMULPS Z2, Z1, Z1 // dg
 	VMOVUPS Z1, K1, (DI)(AX*1) // dg
-end3:
+end5:
 	VZEROUPPER
 	RET
 
@@ -1034,9 +1422,65 @@ rows:
 	XORQ AX, AX
 	VBROADCASTSS 0(R12), Z29
 	VBROADCASTSS 4(R12), Z28
-	SUBQ $16, CX
+	SUBQ $32, CX
 	JLT  done2
 loop1:
+	VMOVUPS (DI)(AX*1), Z0 // p
+	VMOVUPS 64(DI)(AX*1), Z5 // p
+	VFMADD213PS Z29, Z30, Z0 // scale·p + shift
+	VFMADD213PS Z29, Z30, Z5 // scale·p + shift
+	VMAXPS Z0, Z27, Z1 // clamp
+	VMAXPS Z5, Z27, Z6 // clamp
+	VMINPS Z1, Z26, Z1 // clamp
+	VMINPS Z6, Z26, Z6 // clamp
+	VMULPS Z25, Z1, Z2 // x·log2(e)
+	VMULPS Z25, Z6, Z7 // x·log2(e)
+	VRNDSCALEPS $8, Z2, Z2 // n
+	VRNDSCALEPS $8, Z7, Z7 // n
+	VFNMADD231PS Z24, Z2, Z1 // r = x - n·ln 2, high part
+	VFNMADD231PS Z24, Z7, Z6 // r = x - n·ln 2, high part
+	VFNMADD231PS Z23, Z2, Z1 // low part
+	VFNMADD231PS Z23, Z7, Z6 // low part
+	VMOVAPS Z21, Z3
+	VFMADD231PS Z22, Z1, Z3 // p(r)
+	VMOVAPS Z21, Z8
+	VFMADD231PS Z22, Z6, Z8 // p(r)
+	VFMADD213PS Z20, Z1, Z3
+	VFMADD213PS Z20, Z6, Z8
+	VFMADD213PS Z19, Z1, Z3
+	VFMADD213PS Z19, Z6, Z8
+	VFMADD213PS Z18, Z1, Z3
+	VFMADD213PS Z18, Z6, Z8
+	VFMADD213PS Z17, Z1, Z3
+	VFMADD213PS Z17, Z6, Z8
+	VMULPS Z1, Z1, Z4 // r²
+	VMULPS Z6, Z6, Z9 // r²
+	VADDPS Z16, Z1, Z1 // 1 + r
+	VADDPS Z16, Z6, Z6 // 1 + r
+	VFMADD231PS Z4, Z3, Z1 // + r²·p
+	VFMADD231PS Z9, Z8, Z6 // + r²·p
+	VSCALEFPS Z2, Z1, Z3 // ·2^n
+	VSCALEFPS Z7, Z6, Z8 // ·2^n
+	VMOVUPS Z3, (DI)(AX*1) // p
+	VMOVUPS Z8, 64(DI)(AX*1) // p
+	VMOVUPS (SI)(AX*1), Z1 // d
+	VMOVUPS 64(SI)(AX*1), Z6 // d
+	VSUBPS Z28, Z1, Z1 // d - delta
+	VSUBPS Z28, Z6, Z6 // d - delta
+	VMULPS Z30, Z1, Z1 // ·scale
+	VMULPS Z30, Z6, Z6 // ·scale
+	VMULPS Z3, Z1, Z1 // ·p
+	VMULPS Z8, Z6, Z6 // ·p
+	VMOVUPS Z1, (SI)(AX*1) // d
+	VMOVUPS Z6, 64(SI)(AX*1) // d
+	ADDQ $128, AX
+	SUBQ $32, CX
+	JGE  loop1
+done2:
+	ADDQ $32, CX
+	SUBQ $16, CX
+	JLT  done4
+loop3:
 	VMOVUPS (DI)(AX*1), Z0 // p
 	VFMADD213PS Z29, Z30, Z0 // scale·p + shift
 	VMAXPS Z0, Z27, Z1 // clamp
@@ -1063,10 +1507,10 @@ loop1:
 	VMOVUPS Z1, (SI)(AX*1) // d
 	ADDQ $64, AX
 	SUBQ $16, CX
-	JGE  loop1
-done2:
+	JGE  loop3
+done4:
 	ADDQ $16, CX
-	JZ   end3
+	JZ   end5
 	MOVL $1, R10 // the lowest CX lanes
 	SHLL CX, R10
 	DECL R10
@@ -1095,7 +1539,7 @@ done2:
 	VMULPS Z30, Z1, Z1 // ·scale
 	VMULPS Z3, Z1, Z1 // ·p
 	VMOVUPS Z1, K1, (SI)(AX*1) // d
-end3:
+end5:
 	ADDQ pStride+56(FP), DI
 	ADDQ dStride+64(FP), SI
 	ADDQ $8, R12
@@ -1104,6 +1548,672 @@ end3:
 	ADDQ R11, n+32(FP)
 	DECQ count+40(FP)
 	JNZ  rows
+	VZEROUPPER
+	RET
+
+// columnSums: sums += Σ x over count rows
+//
+// func columnSumsAVX512(sums, x *float32, n, count, stride int)
+TEXT ·columnSumsAVX512(SB), NOSPLIT, $0-40
+	MOVQ sums+0(FP), DI
+	MOVQ x+8(FP), SI
+	MOVQ n+16(FP), CX
+	XORQ AX, AX
+	MOVQ stride+32(FP), R11
+	SUBQ $32, CX
+	JLT  done2
+loop1:
+	MOVQ x+8(FP), SI
+	MOVQ count+24(FP), R10
+	LEAQ (AX)(R11*1), R12 // in the next row
+	VMOVUPS (DI)(AX*1), Z0 // sums
+	VMOVUPS 64(DI)(AX*1), Z1 // sums
+	SUBQ $1, R10
+	JLT  rows4
+row3:
+	VMOVUPS (SI)(AX*1), Z2 // x
+	VMOVUPS 64(SI)(AX*1), Z3 // x
+	VADDPS Z2, Z0, Z0 // sums
+	VADDPS Z3, Z1, Z1 // sums
+	LEAQ (SI)(R11*1), SI
+	SUBQ $1, R10
+	JGE  row3
+rows4:
+	ADDQ $1, R10
+	VMOVUPS Z0, (DI)(AX*1) // sums
+	VMOVUPS Z1, 64(DI)(AX*1) // sums
+	ADDQ $128, AX
+	SUBQ $32, CX
+	JGE  loop1
+done2:
+	ADDQ $32, CX
+	SUBQ $16, CX
+	JLT  done6
+loop5:
+	MOVQ x+8(FP), SI
+	MOVQ count+24(FP), R10
+	LEAQ (AX)(R11*1), R12 // in the next row
+	VMOVUPS (DI)(AX*1), Z0 // sums
+	SUBQ $2, R10
+	JLT  rows8
+row7:
+	VMOVUPS (SI)(AX*1), Z2 // x
+	VMOVUPS (SI)(R12*1), Z3 // x
+	VADDPS Z2, Z0, Z0 // sums
+	VADDPS Z3, Z0, Z0 // sums
+	LEAQ (SI)(R11*2), SI
+	SUBQ $2, R10
+	JGE  row7
+rows8:
+	ADDQ $2, R10
+	SUBQ $1, R10
+	JLT  rows10
+row9:
+	VMOVUPS (SI)(AX*1), Z2 // x
+	VADDPS Z2, Z0, Z0 // sums
+	LEAQ (SI)(R11*1), SI
+	SUBQ $1, R10
+	JGE  row9
+rows10:
+	ADDQ $1, R10
+	VMOVUPS Z0, (DI)(AX*1) // sums
+	ADDQ $64, AX
+	SUBQ $16, CX
+	JGE  loop5
+done6:
+	ADDQ $16, CX
+	JZ   end11
+	MOVL $1, R10 // the lowest CX lanes
+	SHLL CX, R10
+	DECL R10
+	KMOVW R10, K1
+	MOVQ x+8(FP), SI
+	MOVQ count+24(FP), R10
+	LEAQ (AX)(R11*1), R12 // in the next row
+	VMOVUPS.Z (DI)(AX*1), K1, Z0 // sums
+	SUBQ $1, R10
+	JLT  rows13
+row12:
+	VMOVUPS.Z (SI)(AX*1), K1, Z2 // x
+	VADDPS Z2, Z0, K1, Z0 // sums
+	LEAQ (SI)(R11*1), SI
+	SUBQ $1, R10
+	JGE  row12
+rows13:
+	ADDQ $1, R10
+	VMOVUPS Z0, K1, (DI)(AX*1) // sums
+end11:
+	VZEROUPPER
+	RET
+
+// largestColumns: most = the largest x of count rows
+//
+// func largestColumnsAVX512(most, x *float32, n, count, stride int)
+TEXT ·largestColumnsAVX512(SB), NOSPLIT, $0-40
+	MOVQ most+0(FP), DI
+	MOVQ x+8(FP), SI
+	MOVQ n+16(FP), CX
+	XORQ AX, AX
+	MOVQ stride+32(FP), R11
+	SUBQ $32, CX
+	JLT  done2
+loop1:
+	MOVQ x+8(FP), SI
+	MOVQ count+24(FP), R10
+	LEAQ (AX)(R11*1), R12 // in the next row
+	VMOVUPS (SI)(AX*1), Z0 // the first row
+	VMOVUPS 64(SI)(AX*1), Z1 // the first row
+	SUBQ $1, R10
+	JLT  rows4
+row3:
+	VMOVUPS (SI)(AX*1), Z2 // x
+	VMOVUPS 64(SI)(AX*1), Z3 // x
+	VMAXPS Z2, Z0, Z0 // most
+	VMAXPS Z3, Z1, Z1 // most
+	LEAQ (SI)(R11*1), SI
+	SUBQ $1, R10
+	JGE  row3
+rows4:
+	ADDQ $1, R10
+	VMOVUPS Z0, (DI)(AX*1) // most
+	VMOVUPS Z1, 64(DI)(AX*1) // most
+	ADDQ $128, AX
+	SUBQ $32, CX
+	JGE  loop1
+done2:
+	ADDQ $32, CX
+	SUBQ $16, CX
+	JLT  done6
+loop5:
+	MOVQ x+8(FP), SI
+	MOVQ count+24(FP), R10
+	LEAQ (AX)(R11*1), R12 // in the next row
+	VMOVUPS (SI)(AX*1), Z0 // the first row
+	SUBQ $2, R10
+	JLT  rows8
+row7:
+	VMOVUPS (SI)(AX*1), Z2 // x
+	VMOVUPS (SI)(R12*1), Z3 // x
+	VMAXPS Z2, Z0, Z0 // most
+	VMAXPS Z3, Z0, Z0 // most
+	LEAQ (SI)(R11*2), SI
+	SUBQ $2, R10
+	JGE  row7
+rows8:
+	ADDQ $2, R10
+	SUBQ $1, R10
+	JLT  rows10
+row9:
+	VMOVUPS (SI)(AX*1), Z2 // x
+	VMAXPS Z2, Z0, Z0 // most
+	LEAQ (SI)(R11*1), SI
+	SUBQ $1, R10
+	JGE  row9
+rows10:
+	ADDQ $1, R10
+	VMOVUPS Z0, (DI)(AX*1) // most
+	ADDQ $64, AX
+	SUBQ $16, CX
+	JGE  loop5
+done6:
+	ADDQ $16, CX
+	JZ   end11
+	MOVL $1, R10 // the lowest CX lanes
+	SHLL CX, R10
+	DECL R10
+	KMOVW R10, K1
+	MOVQ x+8(FP), SI
+	MOVQ count+24(FP), R10
+	LEAQ (AX)(R11*1), R12 // in the next row
+	VMOVUPS.Z (SI)(AX*1), K1, Z0 // the first row
+	SUBQ $1, R10
+	JLT  rows13
+row12:
+	VMOVUPS.Z (SI)(AX*1), K1, Z2 // x
+	VMAXPS Z2, Z0, K1, Z0 // most
+	LEAQ (SI)(R11*1), SI
+	SUBQ $1, R10
+	JGE  row12
+rows13:
+	ADDQ $1, R10
+	VMOVUPS Z0, K1, (DI)(AX*1) // most
+end11:
+	VZEROUPPER
+	RET
+
+// expColumns: x = exp(scale·x + shift) in count rows, sums = Σ x
+//
+// func expColumnsAVX512(x, shift, sums *float32, n, count, stride int, scale float32)
+TEXT ·expColumnsAVX512(SB), NOSPLIT, $0-52
+	MOVQ x+0(FP), DI
+	MOVQ shift+8(FP), SI
+	MOVQ sums+16(FP), BX
+	MOVQ n+24(FP), CX
+	XORQ AX, AX
+	MOVQ stride+40(FP), R11
+	VBROADCASTSS scale+48(FP), Z30
+	VBROADCASTSS constants<>+0(SB), Z29 // -87
+	VBROADCASTSS constants<>+32(SB), Z28 // 88
+	VBROADCASTSS constants<>+64(SB), Z27 // 1.44269504
+	VBROADCASTSS constants<>+96(SB), Z26 // 0.693359375
+	VBROADCASTSS constants<>+128(SB), Z25 // -0.00021219444
+	VBROADCASTSS constants<>+160(SB), Z24 // 0.000198756915
+	VBROADCASTSS constants<>+192(SB), Z23 // 0.00139819995
+	VBROADCASTSS constants<>+224(SB), Z22 // 0.00833345191
+	VBROADCASTSS constants<>+256(SB), Z21 // 0.0416657959
+	VBROADCASTSS constants<>+288(SB), Z20 // 0.166666655
+	VBROADCASTSS constants<>+320(SB), Z19 // 0.500000012
+	VBROADCASTSS constants<>+352(SB), Z18 // 1
+	SUBQ $32, CX
+	JLT  done2
+loop1:
+	MOVQ x+0(FP), DI
+	MOVQ count+32(FP), R10
+	LEAQ (AX)(R11*1), R12 // in the next row
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	SUBQ $1, R10
+	JLT  rows4
+row3:
+	VMOVUPS (DI)(AX*1), Z2 // x
+	VMOVUPS 64(DI)(AX*1), Z7 // x
+	VMOVUPS (SI)(AX*1), Z3 // shift
+	VMOVUPS 64(SI)(AX*1), Z8 // shift
+	VFMADD231PS Z30, Z2, Z3 // scale·x + shift
+	VFMADD231PS Z30, Z7, Z8 // scale·x + shift
+	VMAXPS Z3, Z29, Z2 // clamp
+	VMAXPS Z8, Z29, Z7 // clamp
+	VMINPS Z2, Z28, Z3 // clamp
+	VMINPS Z7, Z28, Z8 // clamp
+	VMULPS Z27, Z3, Z4 // x·log2(e)
+	VMULPS Z27, Z8, Z9 // x·log2(e)
+	VRNDSCALEPS $8, Z4, Z4 // n
+	VRNDSCALEPS $8, Z9, Z9 // n
+	VFNMADD231PS Z26, Z4, Z3 // r = x - n·ln 2, high part
+	VFNMADD231PS Z26, Z9, Z8 // r = x - n·ln 2, high part
+	VFNMADD231PS Z25, Z4, Z3 // low part
+	VFNMADD231PS Z25, Z9, Z8 // low part
+	VMOVAPS Z23, Z5
+	VFMADD231PS Z24, Z3, Z5 // p(r)
+	VMOVAPS Z23, Z10
+	VFMADD231PS Z24, Z8, Z10 // p(r)
+	VFMADD213PS Z22, Z3, Z5
+	VFMADD213PS Z22, Z8, Z10
+	VFMADD213PS Z21, Z3, Z5
+	VFMADD213PS Z21, Z8, Z10
+	VFMADD213PS Z20, Z3, Z5
+	VFMADD213PS Z20, Z8, Z10
+	VFMADD213PS Z19, Z3, Z5
+	VFMADD213PS Z19, Z8, Z10
+	VMULPS Z3, Z3, Z6 // r²
+	VMULPS Z8, Z8, Z11 // r²
+	VADDPS Z18, Z3, Z3 // 1 + r
+	VADDPS Z18, Z8, Z8 // 1 + r
+	VFMADD231PS Z6, Z5, Z3 // + r²·p
+	VFMADD231PS Z11, Z10, Z8 // + r²·p
+	VSCALEFPS Z4, Z3, Z5 // ·2^n
+	VSCALEFPS Z9, Z8, Z10 // ·2^n
+	VMOVUPS Z5, (DI)(AX*1) // x
+	VMOVUPS Z10, 64(DI)(AX*1) // x
+	VADDPS Z5, Z0, Z0 // sums
+	VADDPS Z10, Z1, Z1 // sums
+	LEAQ (DI)(R11*1), DI
+	SUBQ $1, R10
+	JGE  row3
+rows4:
+	ADDQ $1, R10
+	VMOVUPS Z0, (BX)(AX*1) // sums
+	VMOVUPS Z1, 64(BX)(AX*1) // sums
+	ADDQ $128, AX
+	SUBQ $32, CX
+	JGE  loop1
+done2:
+	ADDQ $32, CX
+	SUBQ $16, CX
+	JLT  done6
+loop5:
+	MOVQ x+0(FP), DI
+	MOVQ count+32(FP), R10
+	LEAQ (AX)(R11*1), R12 // in the next row
+	VPXORD Z0, Z0, Z0
+	SUBQ $2, R10
+	JLT  rows8
+row7:
+	VMOVUPS (DI)(AX*1), Z2 // x
+	VMOVUPS (DI)(R12*1), Z7 // x
+	VMOVUPS (SI)(AX*1), Z3 // shift
+	VMOVUPS (SI)(AX*1), Z8 // shift
+	VFMADD231PS Z30, Z2, Z3 // scale·x + shift
+	VFMADD231PS Z30, Z7, Z8 // scale·x + shift
+	VMAXPS Z3, Z29, Z2 // clamp
+	VMAXPS Z8, Z29, Z7 // clamp
+	VMINPS Z2, Z28, Z3 // clamp
+	VMINPS Z7, Z28, Z8 // clamp
+	VMULPS Z27, Z3, Z4 // x·log2(e)
+	VMULPS Z27, Z8, Z9 // x·log2(e)
+	VRNDSCALEPS $8, Z4, Z4 // n
+	VRNDSCALEPS $8, Z9, Z9 // n
+	VFNMADD231PS Z26, Z4, Z3 // r = x - n·ln 2, high part
+	VFNMADD231PS Z26, Z9, Z8 // r = x - n·ln 2, high part
+	VFNMADD231PS Z25, Z4, Z3 // low part
+	VFNMADD231PS Z25, Z9, Z8 // low part
+	VMOVAPS Z23, Z5
+	VFMADD231PS Z24, Z3, Z5 // p(r)
+	VMOVAPS Z23, Z10
+	VFMADD231PS Z24, Z8, Z10 // p(r)
+	VFMADD213PS Z22, Z3, Z5
+	VFMADD213PS Z22, Z8, Z10
+	VFMADD213PS Z21, Z3, Z5
+	VFMADD213PS Z21, Z8, Z10
+	VFMADD213PS Z20, Z3, Z5
+	VFMADD213PS Z20, Z8, Z10
+	VFMADD213PS Z19, Z3, Z5
+	VFMADD213PS Z19, Z8, Z10
+	VMULPS Z3, Z3, Z6 // r²
+	VMULPS Z8, Z8, Z11 // r²
+	VADDPS Z18, Z3, Z3 // 1 + r
+	VADDPS Z18, Z8, Z8 // 1 + r
+	VFMADD231PS Z6, Z5, Z3 // + r²·p
+	VFMADD231PS Z11, Z10, Z8 // + r²·p
+	VSCALEFPS Z4, Z3, Z5 // ·2^n
+	VSCALEFPS Z9, Z8, Z10 // ·2^n
+	VMOVUPS Z5, (DI)(AX*1) // x
+	VMOVUPS Z10, (DI)(R12*1) // x
+	VADDPS Z5, Z0, Z0 // sums
+	VADDPS Z10, Z0, Z0 // sums
+	LEAQ (DI)(R11*2), DI
+	SUBQ $2, R10
+	JGE  row7
+rows8:
+	ADDQ $2, R10
+	SUBQ $1, R10
+	JLT  rows10
+row9:
+	VMOVUPS (DI)(AX*1), Z2 // x
+	VMOVUPS (SI)(AX*1), Z3 // shift
+	VFMADD231PS Z30, Z2, Z3 // scale·x + shift
+	VMAXPS Z3, Z29, Z2 // clamp
+	VMINPS Z2, Z28, Z3 // clamp
+	VMULPS Z27, Z3, Z4 // x·log2(e)
+	VRNDSCALEPS $8, Z4, Z4 // n
+	VFNMADD231PS Z26, Z4, Z3 // r = x - n·ln 2, high part
+	VFNMADD231PS Z25, Z4, Z3 // low part
+	VMOVAPS Z23, Z5
+	VFMADD231PS Z24, Z3, Z5 // p(r)
+	VFMADD213PS Z22, Z3, Z5
+	VFMADD213PS Z21, Z3, Z5
+	VFMADD213PS Z20, Z3, Z5
+	VFMADD213PS Z19, Z3, Z5
+	VMULPS Z3, Z3, Z6 // r²
+	VADDPS Z18, Z3, Z3 // 1 + r
+	VFMADD231PS Z6, Z5, Z3 // + r²·p
+	VSCALEFPS Z4, Z3, Z5 // ·2^n
+	VMOVUPS Z5, (DI)(AX*1) // x
+	VADDPS Z5, Z0, Z0 // sums
+	LEAQ (DI)(R11*1), DI
+	SUBQ $1, R10
+	JGE  row9
+rows10:
+	ADDQ $1, R10
+	VMOVUPS Z0, (BX)(AX*1) // sums
+	ADDQ $64, AX
+	SUBQ $16, CX
+	JGE  loop5
+done6:
+	ADDQ $16, CX
+	JZ   end11
+	MOVL $1, R10 // the lowest CX lanes
+	SHLL CX, R10
+	DECL R10
+	KMOVW R10, K1
+	MOVQ x+0(FP), DI
+	MOVQ count+32(FP), R10
+	LEAQ (AX)(R11*1), R12 // in the next row
+	VPXORD Z0, Z0, Z0
+	SUBQ $1, R10
+	JLT  rows13
+row12:
+	VMOVUPS.Z (DI)(AX*1), K1, Z2 // x
+	VMOVUPS.Z (SI)(AX*1), K1, Z3 // shift
+	VFMADD231PS Z30, Z2, Z3 // scale·x + shift
+	VMAXPS Z3, Z29, Z2 // clamp
+	VMINPS Z2, Z28, Z3 // clamp
+	VMULPS Z27, Z3, Z4 // x·log2(e)
+	VRNDSCALEPS $8, Z4, Z4 // n
+	VFNMADD231PS Z26, Z4, Z3 // r = x - n·ln 2, high part
+	VFNMADD231PS Z25, Z4, Z3 // low part
+	VMOVAPS Z23, Z5
+	VFMADD231PS Z24, Z3, Z5 // p(r)
+	VFMADD213PS Z22, Z3, Z5
+	VFMADD213PS Z21, Z3, Z5
+	VFMADD213PS Z20, Z3, Z5
+	VFMADD213PS Z19, Z3, Z5
+	VMULPS Z3, Z3, Z6 // r²
+	VADDPS Z18, Z3, Z3 // 1 + r
+	VFMADD231PS Z6, Z5, Z3 // + r²·p
+	VSCALEFPS Z4, Z3, Z5 // ·2^n
+	VMOVUPS Z5, K1, (DI)(AX*1) // x
+	VADDPS Z5, Z0, K1, Z0 // sums
+	LEAQ (DI)(R11*1), DI
+	SUBQ $1, R10
+	JGE  row12
+rows13:
+	ADDQ $1, R10
+	VMOVUPS Z0, K1, (BX)(AX*1) // sums
+end11:
+	VZEROUPPER
+	RET
+
+// softmaxGradientColumns: p = exp(scale·p + shift), d = scale·p·(d - delta) in count rows
+//
+// func softmaxGradientColumnsAVX512(p, d, shift, delta *float32, n, count, stride int, scale float32)
+TEXT ·softmaxGradientColumnsAVX512(SB), NOSPLIT, $0-60
+	MOVQ p+0(FP), DI
+	MOVQ d+8(FP), SI
+	MOVQ shift+16(FP), BX
+	MOVQ delta+24(FP), DX
+	MOVQ n+32(FP), CX
+	XORQ AX, AX
+	MOVQ stride+48(FP), R11
+	VBROADCASTSS scale+56(FP), Z30
+	VBROADCASTSS constants<>+0(SB), Z29 // -87
+	VBROADCASTSS constants<>+32(SB), Z28 // 88
+	VBROADCASTSS constants<>+64(SB), Z27 // 1.44269504
+	VBROADCASTSS constants<>+96(SB), Z26 // 0.693359375
+	VBROADCASTSS constants<>+128(SB), Z25 // -0.00021219444
+	VBROADCASTSS constants<>+160(SB), Z24 // 0.000198756915
+	VBROADCASTSS constants<>+192(SB), Z23 // 0.00139819995
+	VBROADCASTSS constants<>+224(SB), Z22 // 0.00833345191
+	VBROADCASTSS constants<>+256(SB), Z21 // 0.0416657959
+	VBROADCASTSS constants<>+288(SB), Z20 // 0.166666655
+	VBROADCASTSS constants<>+320(SB), Z19 // 0.500000012
+	VBROADCASTSS constants<>+352(SB), Z18 // 1
+	SUBQ $32, CX
+	JLT  done2
+loop1:
+	MOVQ p+0(FP), DI
+	MOVQ d+8(FP), SI
+	MOVQ count+40(FP), R10
+	LEAQ (AX)(R11*1), R12 // in the next row
+	SUBQ $1, R10
+	JLT  rows4
+row3:
+	VMOVUPS (DI)(AX*1), Z0 // p
+	VMOVUPS 64(DI)(AX*1), Z5 // p
+	VMOVUPS (BX)(AX*1), Z1 // shift
+	VMOVUPS 64(BX)(AX*1), Z6 // shift
+	VFMADD231PS Z30, Z0, Z1 // scale·p + shift
+	VFMADD231PS Z30, Z5, Z6 // scale·p + shift
+	VMAXPS Z1, Z29, Z0 // clamp
+	VMAXPS Z6, Z29, Z5 // clamp
+	VMINPS Z0, Z28, Z1 // clamp
+	VMINPS Z5, Z28, Z6 // clamp
+	VMULPS Z27, Z1, Z2 // x·log2(e)
+	VMULPS Z27, Z6, Z7 // x·log2(e)
+	VRNDSCALEPS $8, Z2, Z2 // n
+	VRNDSCALEPS $8, Z7, Z7 // n
+	VFNMADD231PS Z26, Z2, Z1 // r = x - n·ln 2, high part
+	VFNMADD231PS Z26, Z7, Z6 // r = x - n·ln 2, high part
+	VFNMADD231PS Z25, Z2, Z1 // low part
+	VFNMADD231PS Z25, Z7, Z6 // low part
+	VMOVAPS Z23, Z3
+	VFMADD231PS Z24, Z1, Z3 // p(r)
+	VMOVAPS Z23, Z8
+	VFMADD231PS Z24, Z6, Z8 // p(r)
+	VFMADD213PS Z22, Z1, Z3
+	VFMADD213PS Z22, Z6, Z8
+	VFMADD213PS Z21, Z1, Z3
+	VFMADD213PS Z21, Z6, Z8
+	VFMADD213PS Z20, Z1, Z3
+	VFMADD213PS Z20, Z6, Z8
+	VFMADD213PS Z19, Z1, Z3
+	VFMADD213PS Z19, Z6, Z8
+	VMULPS Z1, Z1, Z4 // r²
+	VMULPS Z6, Z6, Z9 // r²
+	VADDPS Z18, Z1, Z1 // 1 + r
+	VADDPS Z18, Z6, Z6 // 1 + r
+	VFMADD231PS Z4, Z3, Z1 // + r²·p
+	VFMADD231PS Z9, Z8, Z6 // + r²·p
+	VSCALEFPS Z2, Z1, Z3 // ·2^n
+	VSCALEFPS Z7, Z6, Z8 // ·2^n
+	VMOVUPS Z3, (DI)(AX*1) // p
+	VMOVUPS Z8, 64(DI)(AX*1) // p
+	VMOVUPS (SI)(AX*1), Z1 // d
+	VMOVUPS 64(SI)(AX*1), Z6 // d
+	VMOVUPS (DX)(AX*1), Z2 // delta
+	VMOVUPS 64(DX)(AX*1), Z7 // delta
+	VSUBPS Z2, Z1, Z1 // d - delta
+	VSUBPS Z7, Z6, Z6 // d - delta
+	VMULPS Z30, Z1, Z1 // ·scale
+	VMULPS Z30, Z6, Z6 // ·scale
+	VMULPS Z3, Z1, Z1 // ·p
+	VMULPS Z8, Z6, Z6 // ·p
+	VMOVUPS Z1, (SI)(AX*1) // d
+	VMOVUPS Z6, 64(SI)(AX*1) // d
+	LEAQ (DI)(R11*1), DI
+	LEAQ (SI)(R11*1), SI
+	SUBQ $1, R10
+	JGE  row3
+rows4:
+	ADDQ $1, R10
+	ADDQ $128, AX
+	SUBQ $32, CX
+	JGE  loop1
+done2:
+	ADDQ $32, CX
+	SUBQ $16, CX
+	JLT  done6
+loop5:
+	MOVQ p+0(FP), DI
+	MOVQ d+8(FP), SI
+	MOVQ count+40(FP), R10
+	LEAQ (AX)(R11*1), R12 // in the next row
+	SUBQ $2, R10
+	JLT  rows8
+row7:
+	VMOVUPS (DI)(AX*1), Z0 // p
+	VMOVUPS (DI)(R12*1), Z5 // p
+	VMOVUPS (BX)(AX*1), Z1 // shift
+	VMOVUPS (BX)(AX*1), Z6 // shift
+	VFMADD231PS Z30, Z0, Z1 // scale·p + shift
+	VFMADD231PS Z30, Z5, Z6 // scale·p + shift
+	VMAXPS Z1, Z29, Z0 // clamp
+	VMAXPS Z6, Z29, Z5 // clamp
+	VMINPS Z0, Z28, Z1 // clamp
+	VMINPS Z5, Z28, Z6 // clamp
+	VMULPS Z27, Z1, Z2 // x·log2(e)
+	VMULPS Z27, Z6, Z7 // x·log2(e)
+	VRNDSCALEPS $8, Z2, Z2 // n
+	VRNDSCALEPS $8, Z7, Z7 // n
+	VFNMADD231PS Z26, Z2, Z1 // r = x - n·ln 2, high part
+	VFNMADD231PS Z26, Z7, Z6 // r = x - n·ln 2, high part
+	VFNMADD231PS Z25, Z2, Z1 // low part
+	VFNMADD231PS Z25, Z7, Z6 // low part
+	VMOVAPS Z23, Z3
+	VFMADD231PS Z24, Z1, Z3 // p(r)
+	VMOVAPS Z23, Z8
+	VFMADD231PS Z24, Z6, Z8 // p(r)
+	VFMADD213PS Z22, Z1, Z3
+	VFMADD213PS Z22, Z6, Z8
+	VFMADD213PS Z21, Z1, Z3
+	VFMADD213PS Z21, Z6, Z8
+	VFMADD213PS Z20, Z1, Z3
+	VFMADD213PS Z20, Z6, Z8
+	VFMADD213PS Z19, Z1, Z3
+	VFMADD213PS Z19, Z6, Z8
+	VMULPS Z1, Z1, Z4 // r²
+	VMULPS Z6, Z6, Z9 // r²
+	VADDPS Z18, Z1, Z1 // 1 + r
+	VADDPS Z18, Z6, Z6 // 1 + r
+	VFMADD231PS Z4, Z3, Z1 // + r²·p
+	VFMADD231PS Z9, Z8, Z6 // + r²·p
+	VSCALEFPS Z2, Z1, Z3 // ·2^n
+	VSCALEFPS Z7, Z6, Z8 // ·2^n
+	VMOVUPS Z3, (DI)(AX*1) // p
+	VMOVUPS Z8, (DI)(R12*1) // p
+	VMOVUPS (SI)(AX*1), Z1 // d
+	VMOVUPS (SI)(R12*1), Z6 // d
+	VMOVUPS (DX)(AX*1), Z2 // delta
+	VMOVUPS (DX)(AX*1), Z7 // delta
+	VSUBPS Z2, Z1, Z1 // d - delta
+	VSUBPS Z7, Z6, Z6 // d - delta
+	VMULPS Z30, Z1, Z1 // ·scale
+	VMULPS Z30, Z6, Z6 // ·scale
+	VMULPS Z3, Z1, Z1 // ·p
+	VMULPS Z8, Z6, Z6 // ·p
+	VMOVUPS Z1, (SI)(AX*1) // d
+	VMOVUPS Z6, (SI)(R12*1) // d
+	LEAQ (DI)(R11*2), DI
+	LEAQ (SI)(R11*2), SI
+	SUBQ $2, R10
+	JGE  row7
+rows8:
+	ADDQ $2, R10
+	SUBQ $1, R10
+	JLT  rows10
+row9:
+	VMOVUPS (DI)(AX*1), Z0 // p
+	VMOVUPS (BX)(AX*1), Z1 // shift
+	VFMADD231PS Z30, Z0, Z1 // scale·p + shift
+	VMAXPS Z1, Z29, Z0 // clamp
+	VMINPS Z0, Z28, Z1 // clamp
+	VMULPS Z27, Z1, Z2 // x·log2(e)
+	VRNDSCALEPS $8, Z2, Z2 // n
+	VFNMADD231PS Z26, Z2, Z1 // r = x - n·ln 2, high part
+	VFNMADD231PS Z25, Z2, Z1 // low part
+	VMOVAPS Z23, Z3
+	VFMADD231PS Z24, Z1, Z3 // p(r)
+	VFMADD213PS Z22, Z1, Z3
+	VFMADD213PS Z21, Z1, Z3
+	VFMADD213PS Z20, Z1, Z3
+	VFMADD213PS Z19, Z1, Z3
+	VMULPS Z1, Z1, Z4 // r²
+	VADDPS Z18, Z1, Z1 // 1 + r
+	VFMADD231PS Z4, Z3, Z1 // + r²·p
+	VSCALEFPS Z2, Z1, Z3 // ·2^n
+	VMOVUPS Z3, (DI)(AX*1) // p
+	VMOVUPS (SI)(AX*1), Z1 // d
+	VMOVUPS (DX)(AX*1), Z2 // delta
+	VSUBPS Z2, Z1, Z1 // d - delta
+	VMULPS Z30, Z1, Z1 // ·scale
+	VMULPS Z3, Z1, Z1 // ·p
+	VMOVUPS Z1, (SI)(AX*1) // d
+	LEAQ (DI)(R11*1), DI
+	LEAQ (SI)(R11*1), SI
+	SUBQ $1, R10
+	JGE  row9
+rows10:
+	ADDQ $1, R10
+	ADDQ $64, AX
+	SUBQ $16, CX
+	JGE  loop5
+done6:
+	ADDQ $16, CX
+	JZ   end11
+	MOVL $1, R10 // the lowest CX lanes
+	SHLL CX, R10
+	DECL R10
+	KMOVW R10, K1
+	MOVQ p+0(FP), DI
+	MOVQ d+8(FP), SI
+	MOVQ count+40(FP), R10
+	LEAQ (AX)(R11*1), R12 // in the next row
+	SUBQ $1, R10
+	JLT  rows13
+row12:
+	VMOVUPS.Z (DI)(AX*1), K1, Z0 // p
+	VMOVUPS.Z (BX)(AX*1), K1, Z1 // shift
+	VFMADD231PS Z30, Z0, Z1 // scale·p + shift
+	VMAXPS Z1, Z29, Z0 // clamp
+	VMINPS Z0, Z28, Z1 // clamp
+	VMULPS Z27, Z1, Z2 // x·log2(e)
+	VRNDSCALEPS $8, Z2, Z2 // n
+	VFNMADD231PS Z26, Z2, Z1 // r = x - n·ln 2, high part
+	VFNMADD231PS Z25, Z2, Z1 // low part
+	VMOVAPS Z23, Z3
+	VFMADD231PS Z24, Z1, Z3 // p(r)
+	VFMADD213PS Z22, Z1, Z3
+	VFMADD213PS Z21, Z1, Z3
+	VFMADD213PS Z20, Z1, Z3
+	VFMADD213PS Z19, Z1, Z3
+	VMULPS Z1, Z1, Z4 // r²
+	VADDPS Z18, Z1, Z1 // 1 + r
+	VFMADD231PS Z4, Z3, Z1 // + r²·p
+	VSCALEFPS Z2, Z1, Z3 // ·2^n
+	VMOVUPS Z3, K1, (DI)(AX*1) // p
+	VMOVUPS.Z (SI)(AX*1), K1, Z1 // d
+	VMOVUPS.Z (DX)(AX*1), K1, Z2 // delta
+	VSUBPS Z2, Z1, Z1 // d - delta
+	VMULPS Z30, Z1, Z1 // ·scale
+	VMULPS Z3, Z1, Z1 // ·p
+	VMOVUPS Z1, K1, (SI)(AX*1) // d
+	LEAQ (DI)(R11*1), DI
+	LEAQ (SI)(R11*1), SI
+	SUBQ $1, R10
+	JGE  row12
+rows13:
+	ADDQ $1, R10
+end11:
 	VZEROUPPER
 	RET
 
@@ -1662,9 +2772,57 @@ rows:
 	XORQ AX, AX
 	VBROADCASTSS 0(R12), Z29
 	VPXORD Z0, Z0, Z0
-	SUBQ $16, CX
+	SUBQ $32, CX
 	JLT  done2
 loop1:
+	VMOVUPS (SI)(AX*1), Z1 // x
+	VMOVUPS 64(SI)(AX*1), Z6 // x
+	VFMADD213PS Z29, Z30, Z1 // scale·x + shift
+	VFMADD213PS Z29, Z30, Z6 // scale·x + shift
+	VMAXPS Z1, Z28, Z2 // clamp
+	VMAXPS Z6, Z28, Z7 // clamp
+	VMINPS Z2, Z27, Z2 // clamp
+	VMINPS Z7, Z27, Z7 // clamp
+	VMULPS Z26, Z2, Z3 // x·log2(e)
+	VMULPS Z26, Z7, Z8 // x·log2(e)
+	VRNDSCALEPS $8, Z3, Z3 // n
+	VRNDSCALEPS $8, Z8, Z8 // n
+	VFNMADD231PS Z25, Z3, Z2 // r = x - n·ln 2, high part
+	VFNMADD231PS Z25, Z8, Z7 // r = x - n·ln 2, high part
+	VFNMADD231PS Z24, Z3, Z2 // low part
+	VFNMADD231PS Z24, Z8, Z7 // low part
+	VMOVAPS Z22, Z4
+	VFMADD231PS Z23, Z2, Z4 // p(r)
+	VMOVAPS Z22, Z9
+	VFMADD231PS Z23, Z7, Z9 // p(r)
+	VFMADD213PS Z21, Z2, Z4
+	VFMADD213PS Z21, Z7, Z9
+	VFMADD213PS Z20, Z2, Z4
+	VFMADD213PS Z20, Z7, Z9
+	VFMADD213PS Z19, Z2, Z4
+	VFMADD213PS Z19, Z7, Z9
+	VFMADD213PS Z18, Z2, Z4
+	VFMADD213PS Z18, Z7, Z9
+	VMULPS Z2, Z2, Z5 // r²
+	VMULPS Z7, Z7, Z10 // r²
+	VADDPS Z17, Z2, Z2 // 1 + r
+	VADDPS Z17, Z7, Z7 // 1 + r
+	VFMADD231PS Z5, Z4, Z2 // + r²·p
+	VFMADD231PS Z10, Z9, Z7 // + r²·p
+	VSCALEFPS Z3, Z2, Z4 // ·2^n
+	VSCALEFPS Z8, Z7, Z9 // ·2^n
+	VMOVUPS Z4, (DI)(AX*1) // y
+	VMOVUPS Z9, 64(DI)(AX*1) // y
+	VADDPS Z4, Z0, Z0 // sum
+	VADDPS Z9, Z0, Z0 // sum
+	ADDQ $128, AX
+	SUBQ $32, CX
+	JGE  loop1
+done2:
+	ADDQ $32, CX
+	SUBQ $16, CX
+	JLT  done4
+loop3:
 	VMOVUPS (SI)(AX*1), Z1 // x
 	VFMADD213PS Z29, Z30, Z1 // scale·x + shift
 	VMAXPS Z1, Z28, Z2 // clamp
@@ -1687,10 +2845,10 @@ loop1:
 	VADDPS Z4, Z0, Z0 // sum
 	ADDQ $64, AX
 	SUBQ $16, CX
-	JGE  loop1
-done2:
+	JGE  loop3
+done4:
 	ADDQ $16, CX
-	JZ   end3
+	JZ   end5
 	MOVL $1, R10 // the lowest CX lanes
 	SHLL CX, R10
 	DECL R10
@@ -1715,7 +2873,7 @@ done2:
 	VSCALEFPS Z3, Z2, Z4 // ·2^n
 	VMOVUPS Z4, K1, (DI)(AX*1) // y
 	VADDPS Z4, Z0, K1, Z0 // sum
-end3:
+end5:
 	VEXTRACTF64X4 $1, Z0, Y31
 	VADDPS Y31, Y0, Y0
 	VEXTRACTF32X4 $1, Y0, X31

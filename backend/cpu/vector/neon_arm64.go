@@ -53,6 +53,18 @@ func swigluBackwardNEON(dg, du, y, dy, g_, u *float32, n int)
 func softmaxGradientRowsNEON(p, d, row, out *float32, n, count, grow, pStride, dStride int, scale float32)
 
 //go:noescape
+func columnSumsNEON(sums, x *float32, n, count, stride int)
+
+//go:noescape
+func largestColumnsNEON(most, x *float32, n, count, stride int)
+
+//go:noescape
+func expColumnsNEON(x, shift, sums *float32, n, count, stride int, scale float32)
+
+//go:noescape
+func softmaxGradientColumnsNEON(p, d, shift, delta *float32, n, count, stride int, scale float32)
+
+//go:noescape
 func squaresRowsNEON(x, row, out *float32, n, count, grow, xStride int)
 
 //go:noescape
@@ -86,32 +98,36 @@ func dotRowsNEON(a, b, row, out *float32, n, count, grow, aStride, bStride int)
 func sumRowsNEON(x, row, out *float32, n, count, grow, xStride int)
 
 var neon = assembly{
-	name:                "neon",
-	add:                 addNEON,
-	scale:               scaleNEON,
-	multiply:            multiplyNEON,
-	dot:                 dotNEON,
-	sum:                 sumNEON,
-	largest:             largestNEON,
-	exp:                 expNEON,
-	gelu:                geluNEON,
-	geluBackward:        geluBackwardNEON,
-	relu:                reluNEON,
-	reluBackward:        reluBackwardNEON,
-	softCap:             softCapNEON,
-	softCapBackward:     softCapBackwardNEON,
-	swiglu:              swigluNEON,
-	swigluBackward:      swigluBackwardNEON,
-	softmaxGradientRows: softmaxGradientRowsNEON,
-	squaresRows:         squaresRowsNEON,
-	normRows:            normRowsNEON,
-	normSumsRows:        normSumsRowsNEON,
-	normInputRows:       normInputRowsNEON,
-	rotate:              rotateNEON,
-	adamw:               adamwNEON,
-	largestRows:         largestRowsNEON,
-	expRows:             expRowsNEON,
-	scaleRows:           scaleRowsNEON,
-	dotRows:             dotRowsNEON,
-	sumRows:             sumRowsNEON,
+	name:                   "neon",
+	add:                    addNEON,
+	scale:                  scaleNEON,
+	multiply:               multiplyNEON,
+	dot:                    dotNEON,
+	sum:                    sumNEON,
+	largest:                largestNEON,
+	exp:                    expNEON,
+	gelu:                   geluNEON,
+	geluBackward:           geluBackwardNEON,
+	relu:                   reluNEON,
+	reluBackward:           reluBackwardNEON,
+	softCap:                softCapNEON,
+	softCapBackward:        softCapBackwardNEON,
+	swiglu:                 swigluNEON,
+	swigluBackward:         swigluBackwardNEON,
+	softmaxGradientRows:    softmaxGradientRowsNEON,
+	columnSums:             columnSumsNEON,
+	largestColumns:         largestColumnsNEON,
+	expColumns:             expColumnsNEON,
+	softmaxGradientColumns: softmaxGradientColumnsNEON,
+	squaresRows:            squaresRowsNEON,
+	normRows:               normRowsNEON,
+	normSumsRows:           normSumsRowsNEON,
+	normInputRows:          normInputRowsNEON,
+	rotate:                 rotateNEON,
+	adamw:                  adamwNEON,
+	largestRows:            largestRowsNEON,
+	expRows:                expRowsNEON,
+	scaleRows:              scaleRowsNEON,
+	dotRows:                dotRowsNEON,
+	sumRows:                sumRowsNEON,
 }

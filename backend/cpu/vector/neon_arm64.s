@@ -25,11 +25,11 @@ TEXT ·addNEON(SB), NOSPLIT, $0-40
 	SUBS $4, R8
 	BLT  done2
 loop1:
-	VLD1 (R1), [V0.S4] // a
+	FMOVQ (R1), F0 // a
 	WORD $0x6e3edc01 // FMUL V1.4S, V0.4S, V30.4S: alpha·a
-	VLD1 (R2), [V2.S4] // b
+	FMOVQ (R2), F2 // b
 	VFMLA V29.S4, V2.S4, V1.S4 // + beta·b
-	VST1 [V1.S4], (R0) // y
+	FMOVQ F1, (R0) // y
 	ADD  $16, R0
 	ADD  $16, R1
 	ADD  $16, R2
@@ -65,9 +65,9 @@ TEXT ·scaleNEON(SB), NOSPLIT, $0-28
 	SUBS $4, R8
 	BLT  done2
 loop1:
-	VLD1 (R1), [V0.S4] // x
+	FMOVQ (R1), F0 // x
 	WORD $0x6e3edc01 // FMUL V1.4S, V0.4S, V30.4S
-	VST1 [V1.S4], (R0) // y
+	FMOVQ F1, (R0) // y
 	ADD  $16, R0
 	ADD  $16, R1
 	SUBS $4, R8
@@ -100,11 +100,11 @@ TEXT ·multiplyNEON(SB), NOSPLIT, $0-36
 	SUBS $4, R8
 	BLT  done2
 loop1:
-	VLD1 (R1), [V0.S4] // a
+	FMOVQ (R1), F0 // a
 	WORD $0x6e3edc01 // FMUL V1.4S, V0.4S, V30.4S: alpha·a
-	VLD1 (R2), [V2.S4] // b
+	FMOVQ (R2), F2 // b
 	WORD $0x6e22dc21 // FMUL V1.4S, V1.4S, V2.4S: ·b
-	VST1 [V1.S4], (R0) // y
+	FMOVQ F1, (R0) // y
 	ADD  $16, R0
 	ADD  $16, R1
 	ADD  $16, R2
@@ -142,26 +142,20 @@ TEXT ·dotNEON(SB), NOSPLIT, $0-28
 	SUBS $16, R8
 	BLT  done2
 loop1:
-	VLD1 (R0), [V4.S4] // a
-	VLD1 (R1), [V5.S4] // b
+	FMOVQ (R0), F4 // a
+	FMOVQ (R1), F5 // b
 	VFMLA V5.S4, V4.S4, V0.S4 // sum
-	ADD  $16, R0
-	ADD  $16, R1
-	VLD1 (R0), [V4.S4] // a
-	VLD1 (R1), [V5.S4] // b
+	FMOVQ 16(R0), F4 // a
+	FMOVQ 16(R1), F5 // b
 	VFMLA V5.S4, V4.S4, V1.S4 // sum
-	ADD  $16, R0
-	ADD  $16, R1
-	VLD1 (R0), [V4.S4] // a
-	VLD1 (R1), [V5.S4] // b
+	FMOVQ 32(R0), F4 // a
+	FMOVQ 32(R1), F5 // b
 	VFMLA V5.S4, V4.S4, V2.S4 // sum
-	ADD  $16, R0
-	ADD  $16, R1
-	VLD1 (R0), [V4.S4] // a
-	VLD1 (R1), [V5.S4] // b
+	FMOVQ 48(R0), F4 // a
+	FMOVQ 48(R1), F5 // b
 	VFMLA V5.S4, V4.S4, V3.S4 // sum
-	ADD  $16, R0
-	ADD  $16, R1
+	ADD  $64, R0
+	ADD  $64, R1
 	SUBS $16, R8
 	BGE  loop1
 done2:
@@ -169,8 +163,8 @@ done2:
 	SUBS $4, R8
 	BLT  done4
 loop3:
-	VLD1 (R0), [V4.S4] // a
-	VLD1 (R1), [V5.S4] // b
+	FMOVQ (R0), F4 // a
+	FMOVQ (R1), F5 // b
 	VFMLA V5.S4, V4.S4, V0.S4 // sum
 	ADD  $16, R0
 	ADD  $16, R1
@@ -211,18 +205,15 @@ TEXT ·sumNEON(SB), NOSPLIT, $0-20
 	SUBS $16, R8
 	BLT  done2
 loop1:
-	VLD1 (R0), [V4.S4] // x
+	FMOVQ (R0), F4 // x
 	WORD $0x4e24d400 // FADD V0.4S, V0.4S, V4.4S: sum
-	ADD  $16, R0
-	VLD1 (R0), [V4.S4] // x
+	FMOVQ 16(R0), F4 // x
 	WORD $0x4e24d421 // FADD V1.4S, V1.4S, V4.4S: sum
-	ADD  $16, R0
-	VLD1 (R0), [V4.S4] // x
+	FMOVQ 32(R0), F4 // x
 	WORD $0x4e24d442 // FADD V2.4S, V2.4S, V4.4S: sum
-	ADD  $16, R0
-	VLD1 (R0), [V4.S4] // x
+	FMOVQ 48(R0), F4 // x
 	WORD $0x4e24d463 // FADD V3.4S, V3.4S, V4.4S: sum
-	ADD  $16, R0
+	ADD  $64, R0
 	SUBS $16, R8
 	BGE  loop1
 done2:
@@ -230,7 +221,7 @@ done2:
 	SUBS $4, R8
 	BLT  done4
 loop3:
-	VLD1 (R0), [V4.S4] // x
+	FMOVQ (R0), F4 // x
 	WORD $0x4e24d400 // FADD V0.4S, V0.4S, V4.4S: sum
 	ADD  $16, R0
 	SUBS $4, R8
@@ -268,18 +259,15 @@ TEXT ·largestNEON(SB), NOSPLIT, $0-20
 	SUBS $16, R8
 	BLT  done2
 loop1:
-	VLD1 (R0), [V4.S4] // x
+	FMOVQ (R0), F4 // x
 	WORD $0x4e24f400 // FMAX V0.4S, V0.4S, V4.4S: most
-	ADD  $16, R0
-	VLD1 (R0), [V4.S4] // x
+	FMOVQ 16(R0), F4 // x
 	WORD $0x4e24f421 // FMAX V1.4S, V1.4S, V4.4S: most
-	ADD  $16, R0
-	VLD1 (R0), [V4.S4] // x
+	FMOVQ 32(R0), F4 // x
 	WORD $0x4e24f442 // FMAX V2.4S, V2.4S, V4.4S: most
-	ADD  $16, R0
-	VLD1 (R0), [V4.S4] // x
+	FMOVQ 48(R0), F4 // x
 	WORD $0x4e24f463 // FMAX V3.4S, V3.4S, V4.4S: most
-	ADD  $16, R0
+	ADD  $64, R0
 	SUBS $16, R8
 	BGE  loop1
 done2:
@@ -287,7 +275,7 @@ done2:
 	SUBS $4, R8
 	BLT  done4
 loop3:
-	VLD1 (R0), [V4.S4] // x
+	FMOVQ (R0), F4 // x
 	WORD $0x4e24f400 // FMAX V0.4S, V0.4S, V4.4S: most
 	ADD  $16, R0
 	SUBS $4, R8
@@ -348,10 +336,83 @@ TEXT ·expNEON(SB), NOSPLIT, $0-36
 	FMOVS 352(R9), F17 // 1
 	VDUP V17.S[0], V17.S4
 	VEOR V0.B16, V0.B16, V0.B16
-	SUBS $4, R8
+	SUBS $8, R8
 	BLT  done2
 loop1:
-	VLD1 (R1), [V1.S4] // x
+	FMOVQ (R1), F1 // x
+	FMOVQ 16(R1), F6 // x
+	VMOV V29.B16, V31.B16
+	VFMLA V30.S4, V1.S4, V31.S4 // scale·x + shift
+	VMOV V31.B16, V1.B16
+	VMOV V29.B16, V31.B16
+	VFMLA V30.S4, V6.S4, V31.S4 // scale·x + shift
+	VMOV V31.B16, V6.B16
+	WORD $0x4e21f782 // FMAX V2.4S, V28.4S, V1.4S: clamp
+	WORD $0x4e26f787 // FMAX V7.4S, V28.4S, V6.4S: clamp
+	WORD $0x4ea2f762 // FMIN V2.4S, V27.4S, V2.4S: clamp
+	WORD $0x4ea7f767 // FMIN V7.4S, V27.4S, V7.4S: clamp
+	WORD $0x6e3adc43 // FMUL V3.4S, V2.4S, V26.4S: x·log2(e)
+	WORD $0x6e3adce8 // FMUL V8.4S, V7.4S, V26.4S: x·log2(e)
+	WORD $0x4e218863 // FRINTN V3.4S, V3.4S: n
+	WORD $0x4e218908 // FRINTN V8.4S, V8.4S: n
+	VFMLS V25.S4, V3.S4, V2.S4 // r = x - n·ln 2, high part
+	VFMLS V25.S4, V8.S4, V7.S4 // r = x - n·ln 2, high part
+	VFMLS V24.S4, V3.S4, V2.S4 // low part
+	VFMLS V24.S4, V8.S4, V7.S4 // low part
+	VMOV V22.B16, V4.B16
+	VFMLA V23.S4, V2.S4, V4.S4 // p(r)
+	VMOV V22.B16, V9.B16
+	VFMLA V23.S4, V7.S4, V9.S4 // p(r)
+	VMOV V21.B16, V31.B16
+	VFMLA V2.S4, V4.S4, V31.S4 // 
+	VMOV V31.B16, V4.B16
+	VMOV V21.B16, V31.B16
+	VFMLA V7.S4, V9.S4, V31.S4 // 
+	VMOV V31.B16, V9.B16
+	VMOV V20.B16, V31.B16
+	VFMLA V2.S4, V4.S4, V31.S4 // 
+	VMOV V31.B16, V4.B16
+	VMOV V20.B16, V31.B16
+	VFMLA V7.S4, V9.S4, V31.S4 // 
+	VMOV V31.B16, V9.B16
+	VMOV V19.B16, V31.B16
+	VFMLA V2.S4, V4.S4, V31.S4 // 
+	VMOV V31.B16, V4.B16
+	VMOV V19.B16, V31.B16
+	VFMLA V7.S4, V9.S4, V31.S4 // 
+	VMOV V31.B16, V9.B16
+	VMOV V18.B16, V31.B16
+	VFMLA V2.S4, V4.S4, V31.S4 // 
+	VMOV V31.B16, V4.B16
+	VMOV V18.B16, V31.B16
+	VFMLA V7.S4, V9.S4, V31.S4 // 
+	VMOV V31.B16, V9.B16
+	WORD $0x6e22dc45 // FMUL V5.4S, V2.4S, V2.4S: r²
+	WORD $0x6e27dcea // FMUL V10.4S, V7.4S, V7.4S: r²
+	WORD $0x4e31d442 // FADD V2.4S, V2.4S, V17.4S: 1 + r
+	WORD $0x4e31d4e7 // FADD V7.4S, V7.4S, V17.4S: 1 + r
+	VFMLA V5.S4, V4.S4, V2.S4 // + r²·p
+	VFMLA V10.S4, V9.S4, V7.S4 // + r²·p
+	WORD $0x4e21a87f // FCVTNS V31.4S, V3.4S
+	VSHL $23, V31.S4, V31.S4
+	VADD V31.S4, V2.S4, V4.S4 // ·2^n
+	WORD $0x4e21a91f // FCVTNS V31.4S, V8.4S
+	VSHL $23, V31.S4, V31.S4
+	VADD V31.S4, V7.S4, V9.S4 // ·2^n
+	FMOVQ F4, (R0) // y
+	FMOVQ F9, 16(R0) // y
+	WORD $0x4e24d400 // FADD V0.4S, V0.4S, V4.4S: sum
+	WORD $0x4e29d400 // FADD V0.4S, V0.4S, V9.4S: sum
+	ADD  $32, R0
+	ADD  $32, R1
+	SUBS $8, R8
+	BGE  loop1
+done2:
+	ADD  $8, R8
+	SUBS $4, R8
+	BLT  done4
+loop3:
+	FMOVQ (R1), F1 // x
 	VMOV V29.B16, V31.B16
 	VFMLA V30.S4, V1.S4, V31.S4 // scale·x + shift
 	VMOV V31.B16, V1.B16
@@ -381,16 +442,16 @@ loop1:
 	WORD $0x4e21a87f // FCVTNS V31.4S, V3.4S
 	VSHL $23, V31.S4, V31.S4
 	VADD V31.S4, V2.S4, V4.S4 // ·2^n
-	VST1 [V4.S4], (R0) // y
+	FMOVQ F4, (R0) // y
 	WORD $0x4e24d400 // FADD V0.4S, V0.4S, V4.4S: sum
 	ADD  $16, R0
 	ADD  $16, R1
 	SUBS $4, R8
-	BGE  loop1
-done2:
+	BGE  loop3
+done4:
 	ADD  $4, R8
-	CBZ  R8, end4
-one3:
+	CBZ  R8, end6
+one5:
 	FMOVS (R1), F1 // x
 	VMOV V29.B16, V31.B16
 	VFMLA V30.S4, V1.S4, V31.S4 // scale·x + shift
@@ -427,8 +488,8 @@ one3:
 	ADD  $4, R0
 	ADD  $4, R1
 	SUBS $1, R8
-	BNE  one3
-end4:
+	BNE  one5
+end6:
 	WORD $0x6e20d400 // FADDP V0.4S, V0.4S, V0.4S
 	WORD $0x6e20d400 // FADDP V0.4S, V0.4S, V0.4S
 	FMOVS F0, sum+32(FP)
@@ -470,10 +531,91 @@ TEXT ·geluNEON(SB), NOSPLIT, $0-24
 	VDUP V17.S[0], V17.S4
 	FMOVS 352(R9), F30 // 1
 	VDUP V30.S[0], V30.S4
-	SUBS $4, R8
+	SUBS $8, R8
 	BLT  done2
 loop1:
-	VLD1 (R1), [V0.S4] // x
+	FMOVQ (R1), F0 // x
+	FMOVQ 16(R1), F5 // x
+	WORD $0x6e20dc01 // FMUL V1.4S, V0.4S, V0.4S: x²
+	WORD $0x6e25dca6 // FMUL V6.4S, V5.4S, V5.4S: x²
+	VMOV V28.B16, V31.B16
+	VFMLA V29.S4, V1.S4, V31.S4 // 
+	VMOV V31.B16, V1.B16
+	VMOV V28.B16, V31.B16
+	VFMLA V29.S4, V6.S4, V31.S4 // 
+	VMOV V31.B16, V6.B16
+	WORD $0x6e20dc21 // FMUL V1.4S, V1.4S, V0.4S: -2u
+	WORD $0x6e25dcc6 // FMUL V6.4S, V6.4S, V5.4S: -2u
+	WORD $0x4e21f761 // FMAX V1.4S, V27.4S, V1.4S: clamp
+	WORD $0x4e26f766 // FMAX V6.4S, V27.4S, V6.4S: clamp
+	WORD $0x4ea1f741 // FMIN V1.4S, V26.4S, V1.4S: clamp
+	WORD $0x4ea6f746 // FMIN V6.4S, V26.4S, V6.4S: clamp
+	WORD $0x6e39dc22 // FMUL V2.4S, V1.4S, V25.4S: x·log2(e)
+	WORD $0x6e39dcc7 // FMUL V7.4S, V6.4S, V25.4S: x·log2(e)
+	WORD $0x4e218842 // FRINTN V2.4S, V2.4S: n
+	WORD $0x4e2188e7 // FRINTN V7.4S, V7.4S: n
+	VFMLS V24.S4, V2.S4, V1.S4 // r = x - n·ln 2, high part
+	VFMLS V24.S4, V7.S4, V6.S4 // r = x - n·ln 2, high part
+	VFMLS V23.S4, V2.S4, V1.S4 // low part
+	VFMLS V23.S4, V7.S4, V6.S4 // low part
+	VMOV V21.B16, V3.B16
+	VFMLA V22.S4, V1.S4, V3.S4 // p(r)
+	VMOV V21.B16, V8.B16
+	VFMLA V22.S4, V6.S4, V8.S4 // p(r)
+	VMOV V20.B16, V31.B16
+	VFMLA V1.S4, V3.S4, V31.S4 // 
+	VMOV V31.B16, V3.B16
+	VMOV V20.B16, V31.B16
+	VFMLA V6.S4, V8.S4, V31.S4 // 
+	VMOV V31.B16, V8.B16
+	VMOV V19.B16, V31.B16
+	VFMLA V1.S4, V3.S4, V31.S4 // 
+	VMOV V31.B16, V3.B16
+	VMOV V19.B16, V31.B16
+	VFMLA V6.S4, V8.S4, V31.S4 // 
+	VMOV V31.B16, V8.B16
+	VMOV V18.B16, V31.B16
+	VFMLA V1.S4, V3.S4, V31.S4 // 
+	VMOV V31.B16, V3.B16
+	VMOV V18.B16, V31.B16
+	VFMLA V6.S4, V8.S4, V31.S4 // 
+	VMOV V31.B16, V8.B16
+	VMOV V17.B16, V31.B16
+	VFMLA V1.S4, V3.S4, V31.S4 // 
+	VMOV V31.B16, V3.B16
+	VMOV V17.B16, V31.B16
+	VFMLA V6.S4, V8.S4, V31.S4 // 
+	VMOV V31.B16, V8.B16
+	WORD $0x6e21dc24 // FMUL V4.4S, V1.4S, V1.4S: r²
+	WORD $0x6e26dcc9 // FMUL V9.4S, V6.4S, V6.4S: r²
+	WORD $0x4e3ed421 // FADD V1.4S, V1.4S, V30.4S: 1 + r
+	WORD $0x4e3ed4c6 // FADD V6.4S, V6.4S, V30.4S: 1 + r
+	VFMLA V4.S4, V3.S4, V1.S4 // + r²·p
+	VFMLA V9.S4, V8.S4, V6.S4 // + r²·p
+	WORD $0x4e21a85f // FCVTNS V31.4S, V2.4S
+	VSHL $23, V31.S4, V31.S4
+	VADD V31.S4, V1.S4, V3.S4 // ·2^n
+	WORD $0x4e21a8ff // FCVTNS V31.4S, V7.4S
+	VSHL $23, V31.S4, V31.S4
+	VADD V31.S4, V6.S4, V8.S4 // ·2^n
+	WORD $0x4e3ed461 // FADD V1.4S, V3.4S, V30.4S
+	WORD $0x4e3ed506 // FADD V6.4S, V8.4S, V30.4S
+	WORD $0x6e21ffc2 // FDIV V2.4S, V30.4S, V1.4S: s
+	WORD $0x6e26ffc7 // FDIV V7.4S, V30.4S, V6.4S: s
+	WORD $0x6e20dc41 // FMUL V1.4S, V2.4S, V0.4S: x·s
+	WORD $0x6e25dce6 // FMUL V6.4S, V7.4S, V5.4S: x·s
+	FMOVQ F1, (R0) // y
+	FMOVQ F6, 16(R0) // y
+	ADD  $32, R0
+	ADD  $32, R1
+	SUBS $8, R8
+	BGE  loop1
+done2:
+	ADD  $8, R8
+	SUBS $4, R8
+	BLT  done4
+loop3:
+	FMOVQ (R1), F0 // x
 	WORD $0x6e20dc01 // FMUL V1.4S, V0.4S, V0.4S: x²
 	VMOV V28.B16, V31.B16
 	VFMLA V29.S4, V1.S4, V31.S4 // 
@@ -508,15 +650,15 @@ loop1:
 	WORD $0x4e3ed461 // FADD V1.4S, V3.4S, V30.4S
 	WORD $0x6e21ffc2 // FDIV V2.4S, V30.4S, V1.4S: s
 	WORD $0x6e20dc41 // FMUL V1.4S, V2.4S, V0.4S: x·s
-	VST1 [V1.S4], (R0) // y
+	FMOVQ F1, (R0) // y
 	ADD  $16, R0
 	ADD  $16, R1
 	SUBS $4, R8
-	BGE  loop1
-done2:
+	BGE  loop3
+done4:
 	ADD  $4, R8
-	CBZ  R8, end4
-one3:
+	CBZ  R8, end6
+one5:
 	FMOVS (R1), F0 // x
 	WORD $0x6e20dc01 // FMUL V1.4S, V0.4S, V0.4S: x²
 	VMOV V28.B16, V31.B16
@@ -556,8 +698,8 @@ one3:
 	ADD  $4, R0
 	ADD  $4, R1
 	SUBS $1, R8
-	BNE  one3
-end4:
+	BNE  one5
+end6:
 	RET
 
 // geluBackward: y = x·s, dx = dy·(s + y·(1-s)·2u'), 2u' = 2√(2/π)·(1 + 3·0.044715·x²)
@@ -602,11 +744,110 @@ TEXT ·geluBackwardNEON(SB), NOSPLIT, $0-40
 	VDUP V16.S[0], V16.S4
 	FMOVS 480(R9), F15 // 1.59576912
 	VDUP V15.S[0], V15.S4
-	SUBS $4, R8
+	SUBS $8, R8
 	BLT  done2
 loop1:
-	VLD1 (R3), [V0.S4] // x
-	VLD1 (R2), [V1.S4] // dy
+	FMOVQ (R3), F0 // x
+	FMOVQ 16(R3), F7 // x
+	FMOVQ (R2), F1 // dy
+	FMOVQ 16(R2), F8 // dy
+	WORD $0x6e20dc02 // FMUL V2.4S, V0.4S, V0.4S: x²
+	WORD $0x6e27dce9 // FMUL V9.4S, V7.4S, V7.4S: x²
+	VMOV V28.B16, V3.B16
+	VFMLA V29.S4, V2.S4, V3.S4 // 
+	VMOV V28.B16, V10.B16
+	VFMLA V29.S4, V9.S4, V10.S4 // 
+	WORD $0x6e20dc63 // FMUL V3.4S, V3.4S, V0.4S: -2u
+	WORD $0x6e27dd4a // FMUL V10.4S, V10.4S, V7.4S: -2u
+	WORD $0x4e23f763 // FMAX V3.4S, V27.4S, V3.4S: clamp
+	WORD $0x4e2af76a // FMAX V10.4S, V27.4S, V10.4S: clamp
+	WORD $0x4ea3f743 // FMIN V3.4S, V26.4S, V3.4S: clamp
+	WORD $0x4eaaf74a // FMIN V10.4S, V26.4S, V10.4S: clamp
+	WORD $0x6e39dc64 // FMUL V4.4S, V3.4S, V25.4S: x·log2(e)
+	WORD $0x6e39dd4b // FMUL V11.4S, V10.4S, V25.4S: x·log2(e)
+	WORD $0x4e218884 // FRINTN V4.4S, V4.4S: n
+	WORD $0x4e21896b // FRINTN V11.4S, V11.4S: n
+	VFMLS V24.S4, V4.S4, V3.S4 // r = x - n·ln 2, high part
+	VFMLS V24.S4, V11.S4, V10.S4 // r = x - n·ln 2, high part
+	VFMLS V23.S4, V4.S4, V3.S4 // low part
+	VFMLS V23.S4, V11.S4, V10.S4 // low part
+	VMOV V21.B16, V5.B16
+	VFMLA V22.S4, V3.S4, V5.S4 // p(r)
+	VMOV V21.B16, V12.B16
+	VFMLA V22.S4, V10.S4, V12.S4 // p(r)
+	VMOV V20.B16, V31.B16
+	VFMLA V3.S4, V5.S4, V31.S4 // 
+	VMOV V31.B16, V5.B16
+	VMOV V20.B16, V31.B16
+	VFMLA V10.S4, V12.S4, V31.S4 // 
+	VMOV V31.B16, V12.B16
+	VMOV V19.B16, V31.B16
+	VFMLA V3.S4, V5.S4, V31.S4 // 
+	VMOV V31.B16, V5.B16
+	VMOV V19.B16, V31.B16
+	VFMLA V10.S4, V12.S4, V31.S4 // 
+	VMOV V31.B16, V12.B16
+	VMOV V18.B16, V31.B16
+	VFMLA V3.S4, V5.S4, V31.S4 // 
+	VMOV V31.B16, V5.B16
+	VMOV V18.B16, V31.B16
+	VFMLA V10.S4, V12.S4, V31.S4 // 
+	VMOV V31.B16, V12.B16
+	VMOV V17.B16, V31.B16
+	VFMLA V3.S4, V5.S4, V31.S4 // 
+	VMOV V31.B16, V5.B16
+	VMOV V17.B16, V31.B16
+	VFMLA V10.S4, V12.S4, V31.S4 // 
+	VMOV V31.B16, V12.B16
+	WORD $0x6e23dc66 // FMUL V6.4S, V3.4S, V3.4S: r²
+	WORD $0x6e2add4d // FMUL V13.4S, V10.4S, V10.4S: r²
+	WORD $0x4e3ed463 // FADD V3.4S, V3.4S, V30.4S: 1 + r
+	WORD $0x4e3ed54a // FADD V10.4S, V10.4S, V30.4S: 1 + r
+	VFMLA V6.S4, V5.S4, V3.S4 // + r²·p
+	VFMLA V13.S4, V12.S4, V10.S4 // + r²·p
+	WORD $0x4e21a89f // FCVTNS V31.4S, V4.4S
+	VSHL $23, V31.S4, V31.S4
+	VADD V31.S4, V3.S4, V5.S4 // ·2^n
+	WORD $0x4e21a97f // FCVTNS V31.4S, V11.4S
+	VSHL $23, V31.S4, V31.S4
+	VADD V31.S4, V10.S4, V12.S4 // ·2^n
+	WORD $0x4e3ed4a3 // FADD V3.4S, V5.4S, V30.4S
+	WORD $0x4e3ed58a // FADD V10.4S, V12.4S, V30.4S
+	WORD $0x6e23ffc4 // FDIV V4.4S, V30.4S, V3.4S: s
+	WORD $0x6e2affcb // FDIV V11.4S, V30.4S, V10.4S: s
+	WORD $0x6e20dc83 // FMUL V3.4S, V4.4S, V0.4S: y = x·s
+	WORD $0x6e27dd6a // FMUL V10.4S, V11.4S, V7.4S: y = x·s
+	FMOVQ F3, (R1) // y
+	FMOVQ F10, 16(R1) // y
+	VMOV V15.B16, V31.B16
+	VFMLA V16.S4, V2.S4, V31.S4 // 2u'
+	VMOV V31.B16, V2.B16
+	VMOV V15.B16, V31.B16
+	VFMLA V16.S4, V9.S4, V31.S4 // 2u'
+	VMOV V31.B16, V9.B16
+	WORD $0x4ea4d7c5 // FSUB V5.4S, V30.4S, V4.4S: 1 - s
+	WORD $0x4eabd7cc // FSUB V12.4S, V30.4S, V11.4S: 1 - s
+	WORD $0x6e23dca3 // FMUL V3.4S, V5.4S, V3.4S: y·(1-s)
+	WORD $0x6e2add8a // FMUL V10.4S, V12.4S, V10.4S: y·(1-s)
+	VFMLA V3.S4, V2.S4, V4.S4 // s + y·(1-s)·2u'
+	VFMLA V10.S4, V9.S4, V11.S4 // s + y·(1-s)·2u'
+	WORD $0x6e21dc81 // FMUL V1.4S, V4.4S, V1.4S: dx
+	WORD $0x6e28dd68 // FMUL V8.4S, V11.4S, V8.4S: dx
+	FMOVQ F1, (R0) // dx
+	FMOVQ F8, 16(R0) // dx
+	ADD  $32, R0
+	ADD  $32, R1
+	ADD  $32, R2
+	ADD  $32, R3
+	SUBS $8, R8
+	BGE  loop1
+done2:
+	ADD  $8, R8
+	SUBS $4, R8
+	BLT  done4
+loop3:
+	FMOVQ (R3), F0 // x
+	FMOVQ (R2), F1 // dy
 	WORD $0x6e20dc02 // FMUL V2.4S, V0.4S, V0.4S: x²
 	VMOV V28.B16, V3.B16
 	VFMLA V29.S4, V2.S4, V3.S4 // 
@@ -640,7 +881,7 @@ loop1:
 	WORD $0x4e3ed4a3 // FADD V3.4S, V5.4S, V30.4S
 	WORD $0x6e23ffc4 // FDIV V4.4S, V30.4S, V3.4S: s
 	WORD $0x6e20dc83 // FMUL V3.4S, V4.4S, V0.4S: y = x·s
-	VST1 [V3.S4], (R1) // y
+	FMOVQ F3, (R1) // y
 	VMOV V15.B16, V31.B16
 	VFMLA V16.S4, V2.S4, V31.S4 // 2u'
 	VMOV V31.B16, V2.B16
@@ -648,17 +889,17 @@ loop1:
 	WORD $0x6e23dca3 // FMUL V3.4S, V5.4S, V3.4S: y·(1-s)
 	VFMLA V3.S4, V2.S4, V4.S4 // s + y·(1-s)·2u'
 	WORD $0x6e21dc81 // FMUL V1.4S, V4.4S, V1.4S: dx
-	VST1 [V1.S4], (R0) // dx
+	FMOVQ F1, (R0) // dx
 	ADD  $16, R0
 	ADD  $16, R1
 	ADD  $16, R2
 	ADD  $16, R3
 	SUBS $4, R8
-	BGE  loop1
-done2:
+	BGE  loop3
+done4:
 	ADD  $4, R8
-	CBZ  R8, end4
-one3:
+	CBZ  R8, end6
+one5:
 	FMOVS (R3), F0 // x
 	FMOVS (R2), F1 // dy
 	WORD $0x6e20dc02 // FMUL V2.4S, V0.4S, V0.4S: x²
@@ -708,8 +949,8 @@ one3:
 	ADD  $4, R2
 	ADD  $4, R3
 	SUBS $1, R8
-	BNE  one3
-end4:
+	BNE  one5
+end6:
 	RET
 
 // relu: y = max(x, 0)
@@ -725,9 +966,9 @@ TEXT ·reluNEON(SB), NOSPLIT, $0-24
 	SUBS $4, R8
 	BLT  done2
 loop1:
-	VLD1 (R1), [V0.S4] // x
+	FMOVQ (R1), F0 // x
 	WORD $0x4e20f7c1 // FMAX V1.4S, V30.4S, V0.4S
-	VST1 [V1.S4], (R0) // y
+	FMOVQ F1, (R0) // y
 	ADD  $16, R0
 	ADD  $16, R1
 	SUBS $4, R8
@@ -761,13 +1002,13 @@ TEXT ·reluBackwardNEON(SB), NOSPLIT, $0-40
 	SUBS $4, R8
 	BLT  done2
 loop1:
-	VLD1 (R3), [V0.S4] // x
-	VLD1 (R2), [V1.S4] // dy
+	FMOVQ (R3), F0 // x
+	FMOVQ (R2), F1 // dy
 	WORD $0x4e20f7c2 // FMAX V2.4S, V30.4S, V0.4S: y
-	VST1 [V2.S4], (R1) // y
+	FMOVQ F2, (R1) // y
 	WORD $0x4ea0c81f // FCMGT #0.0 V31.4S, V0.4S
 	VAND V31.B16, V1.B16, V2.B16 // dx
-	VST1 [V2.S4], (R0) // dx
+	FMOVQ F2, (R0) // dx
 	ADD  $16, R0
 	ADD  $16, R1
 	ADD  $16, R2
@@ -830,10 +1071,89 @@ TEXT ·softCapNEON(SB), NOSPLIT, $0-32
 	VDUP V28.S[0], V28.S4
 	FMOVS cap+24(FP), F30
 	VDUP V30.S[0], V30.S4
-	SUBS $4, R8
+	SUBS $8, R8
 	BLT  done2
 loop1:
-	VLD1 (R1), [V0.S4] // x
+	FMOVQ (R1), F0 // x
+	FMOVQ 16(R1), F5 // x
+	WORD $0x6e3ddc01 // FMUL V1.4S, V0.4S, V29.4S: 2x/cap
+	WORD $0x6e3ddca6 // FMUL V6.4S, V5.4S, V29.4S: 2x/cap
+	WORD $0x4e21f761 // FMAX V1.4S, V27.4S, V1.4S: clamp
+	WORD $0x4e26f766 // FMAX V6.4S, V27.4S, V6.4S: clamp
+	WORD $0x4ea1f741 // FMIN V1.4S, V26.4S, V1.4S: clamp
+	WORD $0x4ea6f746 // FMIN V6.4S, V26.4S, V6.4S: clamp
+	WORD $0x6e39dc22 // FMUL V2.4S, V1.4S, V25.4S: x·log2(e)
+	WORD $0x6e39dcc7 // FMUL V7.4S, V6.4S, V25.4S: x·log2(e)
+	WORD $0x4e218842 // FRINTN V2.4S, V2.4S: n
+	WORD $0x4e2188e7 // FRINTN V7.4S, V7.4S: n
+	VFMLS V24.S4, V2.S4, V1.S4 // r = x - n·ln 2, high part
+	VFMLS V24.S4, V7.S4, V6.S4 // r = x - n·ln 2, high part
+	VFMLS V23.S4, V2.S4, V1.S4 // low part
+	VFMLS V23.S4, V7.S4, V6.S4 // low part
+	VMOV V21.B16, V3.B16
+	VFMLA V22.S4, V1.S4, V3.S4 // p(r)
+	VMOV V21.B16, V8.B16
+	VFMLA V22.S4, V6.S4, V8.S4 // p(r)
+	VMOV V20.B16, V31.B16
+	VFMLA V1.S4, V3.S4, V31.S4 // 
+	VMOV V31.B16, V3.B16
+	VMOV V20.B16, V31.B16
+	VFMLA V6.S4, V8.S4, V31.S4 // 
+	VMOV V31.B16, V8.B16
+	VMOV V19.B16, V31.B16
+	VFMLA V1.S4, V3.S4, V31.S4 // 
+	VMOV V31.B16, V3.B16
+	VMOV V19.B16, V31.B16
+	VFMLA V6.S4, V8.S4, V31.S4 // 
+	VMOV V31.B16, V8.B16
+	VMOV V18.B16, V31.B16
+	VFMLA V1.S4, V3.S4, V31.S4 // 
+	VMOV V31.B16, V3.B16
+	VMOV V18.B16, V31.B16
+	VFMLA V6.S4, V8.S4, V31.S4 // 
+	VMOV V31.B16, V8.B16
+	VMOV V17.B16, V31.B16
+	VFMLA V1.S4, V3.S4, V31.S4 // 
+	VMOV V31.B16, V3.B16
+	VMOV V17.B16, V31.B16
+	VFMLA V6.S4, V8.S4, V31.S4 // 
+	VMOV V31.B16, V8.B16
+	WORD $0x6e21dc24 // FMUL V4.4S, V1.4S, V1.4S: r²
+	WORD $0x6e26dcc9 // FMUL V9.4S, V6.4S, V6.4S: r²
+	WORD $0x4e3cd421 // FADD V1.4S, V1.4S, V28.4S: 1 + r
+	WORD $0x4e3cd4c6 // FADD V6.4S, V6.4S, V28.4S: 1 + r
+	VFMLA V4.S4, V3.S4, V1.S4 // + r²·p
+	VFMLA V9.S4, V8.S4, V6.S4 // + r²·p
+	WORD $0x4e21a85f // FCVTNS V31.4S, V2.4S
+	VSHL $23, V31.S4, V31.S4
+	VADD V31.S4, V1.S4, V3.S4 // ·2^n
+	WORD $0x4e21a8ff // FCVTNS V31.4S, V7.4S
+	VSHL $23, V31.S4, V31.S4
+	VADD V31.S4, V6.S4, V8.S4 // ·2^n
+	WORD $0x4e3cd461 // FADD V1.4S, V3.4S, V28.4S
+	WORD $0x4e3cd506 // FADD V6.4S, V8.4S, V28.4S
+	WORD $0x6e21ff82 // FDIV V2.4S, V28.4S, V1.4S: s
+	WORD $0x6e26ff87 // FDIV V7.4S, V28.4S, V6.4S: s
+	WORD $0x4e3ed7c1 // FADD V1.4S, V30.4S, V30.4S: 2·cap
+	WORD $0x4e3ed7c6 // FADD V6.4S, V30.4S, V30.4S: 2·cap
+	VMOV V30.B16, V31.B16
+	VFMLS V1.S4, V2.S4, V31.S4 // cap - 2·cap·s
+	VMOV V31.B16, V2.B16
+	VMOV V30.B16, V31.B16
+	VFMLS V6.S4, V7.S4, V31.S4 // cap - 2·cap·s
+	VMOV V31.B16, V7.B16
+	FMOVQ F2, (R0) // y
+	FMOVQ F7, 16(R0) // y
+	ADD  $32, R0
+	ADD  $32, R1
+	SUBS $8, R8
+	BGE  loop1
+done2:
+	ADD  $8, R8
+	SUBS $4, R8
+	BLT  done4
+loop3:
+	FMOVQ (R1), F0 // x
 	WORD $0x6e3ddc01 // FMUL V1.4S, V0.4S, V29.4S: 2x/cap
 	WORD $0x4e21f761 // FMAX V1.4S, V27.4S, V1.4S: clamp
 	WORD $0x4ea1f741 // FMIN V1.4S, V26.4S, V1.4S: clamp
@@ -867,15 +1187,15 @@ loop1:
 	VMOV V30.B16, V31.B16
 	VFMLS V1.S4, V2.S4, V31.S4 // cap - 2·cap·s
 	VMOV V31.B16, V2.B16
-	VST1 [V2.S4], (R0) // y
+	FMOVQ F2, (R0) // y
 	ADD  $16, R0
 	ADD  $16, R1
 	SUBS $4, R8
-	BGE  loop1
-done2:
+	BGE  loop3
+done4:
 	ADD  $4, R8
-	CBZ  R8, end4
-one3:
+	CBZ  R8, end6
+one5:
 	FMOVS (R1), F0 // x
 	WORD $0x6e3ddc01 // FMUL V1.4S, V0.4S, V29.4S: 2x/cap
 	WORD $0x4e21f761 // FMAX V1.4S, V27.4S, V1.4S: clamp
@@ -914,8 +1234,8 @@ one3:
 	ADD  $4, R0
 	ADD  $4, R1
 	SUBS $1, R8
-	BNE  one3
-end4:
+	BNE  one5
+end6:
 	RET
 
 // softCapBackward: dx = dy·(1 - (y/cap)²)
@@ -932,12 +1252,12 @@ TEXT ·softCapBackwardNEON(SB), NOSPLIT, $0-36
 	SUBS $4, R8
 	BLT  done2
 loop1:
-	VLD1 (R2), [V0.S4] // y
+	FMOVQ (R2), F0 // y
 	WORD $0x6e3edc01 // FMUL V1.4S, V0.4S, V30.4S: y/cap
-	VLD1 (R1), [V2.S4] // dy
+	FMOVQ (R1), F2 // dy
 	WORD $0x6e21dc21 // FMUL V1.4S, V1.4S, V1.4S: ²
 	VFMLS V2.S4, V1.S4, V2.S4 // dy - dy·(y/cap)²
-	VST1 [V2.S4], (R0) // dx
+	FMOVQ F2, (R0) // dx
 	ADD  $16, R0
 	ADD  $16, R1
 	ADD  $16, R2
@@ -996,10 +1316,88 @@ TEXT ·swigluNEON(SB), NOSPLIT, $0-32
 	VDUP V18.S[0], V18.S4
 	FMOVS 352(R9), F30 // 1
 	VDUP V30.S[0], V30.S4
-	SUBS $4, R8
+	SUBS $8, R8
 	BLT  done2
 loop1:
-	VLD1 (R1), [V0.S4] // g
+	FMOVQ (R1), F0 // g
+	FMOVQ 16(R1), F5 // g
+	WORD $0x6e3ddc01 // FMUL V1.4S, V0.4S, V29.4S: -x
+	WORD $0x6e3ddca6 // FMUL V6.4S, V5.4S, V29.4S: -x
+	WORD $0x4e21f781 // FMAX V1.4S, V28.4S, V1.4S: clamp
+	WORD $0x4e26f786 // FMAX V6.4S, V28.4S, V6.4S: clamp
+	WORD $0x4ea1f761 // FMIN V1.4S, V27.4S, V1.4S: clamp
+	WORD $0x4ea6f766 // FMIN V6.4S, V27.4S, V6.4S: clamp
+	WORD $0x6e3adc22 // FMUL V2.4S, V1.4S, V26.4S: x·log2(e)
+	WORD $0x6e3adcc7 // FMUL V7.4S, V6.4S, V26.4S: x·log2(e)
+	WORD $0x4e218842 // FRINTN V2.4S, V2.4S: n
+	WORD $0x4e2188e7 // FRINTN V7.4S, V7.4S: n
+	VFMLS V25.S4, V2.S4, V1.S4 // r = x - n·ln 2, high part
+	VFMLS V25.S4, V7.S4, V6.S4 // r = x - n·ln 2, high part
+	VFMLS V24.S4, V2.S4, V1.S4 // low part
+	VFMLS V24.S4, V7.S4, V6.S4 // low part
+	VMOV V22.B16, V3.B16
+	VFMLA V23.S4, V1.S4, V3.S4 // p(r)
+	VMOV V22.B16, V8.B16
+	VFMLA V23.S4, V6.S4, V8.S4 // p(r)
+	VMOV V21.B16, V31.B16
+	VFMLA V1.S4, V3.S4, V31.S4 // 
+	VMOV V31.B16, V3.B16
+	VMOV V21.B16, V31.B16
+	VFMLA V6.S4, V8.S4, V31.S4 // 
+	VMOV V31.B16, V8.B16
+	VMOV V20.B16, V31.B16
+	VFMLA V1.S4, V3.S4, V31.S4 // 
+	VMOV V31.B16, V3.B16
+	VMOV V20.B16, V31.B16
+	VFMLA V6.S4, V8.S4, V31.S4 // 
+	VMOV V31.B16, V8.B16
+	VMOV V19.B16, V31.B16
+	VFMLA V1.S4, V3.S4, V31.S4 // 
+	VMOV V31.B16, V3.B16
+	VMOV V19.B16, V31.B16
+	VFMLA V6.S4, V8.S4, V31.S4 // 
+	VMOV V31.B16, V8.B16
+	VMOV V18.B16, V31.B16
+	VFMLA V1.S4, V3.S4, V31.S4 // 
+	VMOV V31.B16, V3.B16
+	VMOV V18.B16, V31.B16
+	VFMLA V6.S4, V8.S4, V31.S4 // 
+	VMOV V31.B16, V8.B16
+	WORD $0x6e21dc24 // FMUL V4.4S, V1.4S, V1.4S: r²
+	WORD $0x6e26dcc9 // FMUL V9.4S, V6.4S, V6.4S: r²
+	WORD $0x4e3ed421 // FADD V1.4S, V1.4S, V30.4S: 1 + r
+	WORD $0x4e3ed4c6 // FADD V6.4S, V6.4S, V30.4S: 1 + r
+	VFMLA V4.S4, V3.S4, V1.S4 // + r²·p
+	VFMLA V9.S4, V8.S4, V6.S4 // + r²·p
+	WORD $0x4e21a85f // FCVTNS V31.4S, V2.4S
+	VSHL $23, V31.S4, V31.S4
+	VADD V31.S4, V1.S4, V3.S4 // ·2^n
+	WORD $0x4e21a8ff // FCVTNS V31.4S, V7.4S
+	VSHL $23, V31.S4, V31.S4
+	VADD V31.S4, V6.S4, V8.S4 // ·2^n
+	WORD $0x4e3ed461 // FADD V1.4S, V3.4S, V30.4S
+	WORD $0x4e3ed506 // FADD V6.4S, V8.4S, V30.4S
+	WORD $0x6e21ffc2 // FDIV V2.4S, V30.4S, V1.4S: s
+	WORD $0x6e26ffc7 // FDIV V7.4S, V30.4S, V6.4S: s
+	WORD $0x6e20dc41 // FMUL V1.4S, V2.4S, V0.4S: g·s
+	WORD $0x6e25dce6 // FMUL V6.4S, V7.4S, V5.4S: g·s
+	FMOVQ (R2), F2 // u
+	FMOVQ 16(R2), F7 // u
+	WORD $0x6e22dc21 // FMUL V1.4S, V1.4S, V2.4S: ·u
+	WORD $0x6e27dcc6 // FMUL V6.4S, V6.4S, V7.4S: ·u
+	FMOVQ F1, (R0) // y
+	FMOVQ F6, 16(R0) // y
+	ADD  $32, R0
+	ADD  $32, R1
+	ADD  $32, R2
+	SUBS $8, R8
+	BGE  loop1
+done2:
+	ADD  $8, R8
+	SUBS $4, R8
+	BLT  done4
+loop3:
+	FMOVQ (R1), F0 // g
 	WORD $0x6e3ddc01 // FMUL V1.4S, V0.4S, V29.4S: -x
 	WORD $0x4e21f781 // FMAX V1.4S, V28.4S, V1.4S: clamp
 	WORD $0x4ea1f761 // FMIN V1.4S, V27.4S, V1.4S: clamp
@@ -1030,18 +1428,18 @@ loop1:
 	WORD $0x4e3ed461 // FADD V1.4S, V3.4S, V30.4S
 	WORD $0x6e21ffc2 // FDIV V2.4S, V30.4S, V1.4S: s
 	WORD $0x6e20dc41 // FMUL V1.4S, V2.4S, V0.4S: g·s
-	VLD1 (R2), [V2.S4] // u
+	FMOVQ (R2), F2 // u
 	WORD $0x6e22dc21 // FMUL V1.4S, V1.4S, V2.4S: ·u
-	VST1 [V1.S4], (R0) // y
+	FMOVQ F1, (R0) // y
 	ADD  $16, R0
 	ADD  $16, R1
 	ADD  $16, R2
 	SUBS $4, R8
-	BGE  loop1
-done2:
+	BGE  loop3
+done4:
 	ADD  $4, R8
-	CBZ  R8, end4
-one3:
+	CBZ  R8, end6
+one5:
 	FMOVS (R1), F0 // g
 	WORD $0x6e3ddc01 // FMUL V1.4S, V0.4S, V29.4S: -x
 	WORD $0x4e21f781 // FMAX V1.4S, V28.4S, V1.4S: clamp
@@ -1080,8 +1478,8 @@ one3:
 	ADD  $4, R1
 	ADD  $4, R2
 	SUBS $1, R8
-	BNE  one3
-end4:
+	BNE  one5
+end6:
 	RET
 
 // swigluBackward: s = 1/(1+exp(-g)): dg = dy·u·(s + g·s·(1-s)), du = dy·g·s, y = g·s·u
@@ -1122,10 +1520,107 @@ TEXT ·swigluBackwardNEON(SB), NOSPLIT, $0-56
 	VDUP V18.S[0], V18.S4
 	FMOVS 352(R9), F30 // 1
 	VDUP V30.S[0], V30.S4
-	SUBS $4, R8
+	SUBS $8, R8
 	BLT  done2
 loop1:
-	VLD1 (R4), [V0.S4] // g
+	FMOVQ (R4), F0 // g
+	FMOVQ 16(R4), F6 // g
+	WORD $0x6e3ddc01 // FMUL V1.4S, V0.4S, V29.4S: -x
+	WORD $0x6e3ddcc7 // FMUL V7.4S, V6.4S, V29.4S: -x
+	WORD $0x4e21f781 // FMAX V1.4S, V28.4S, V1.4S: clamp
+	WORD $0x4e27f787 // FMAX V7.4S, V28.4S, V7.4S: clamp
+	WORD $0x4ea1f761 // FMIN V1.4S, V27.4S, V1.4S: clamp
+	WORD $0x4ea7f767 // FMIN V7.4S, V27.4S, V7.4S: clamp
+	WORD $0x6e3adc22 // FMUL V2.4S, V1.4S, V26.4S: x·log2(e)
+	WORD $0x6e3adce8 // FMUL V8.4S, V7.4S, V26.4S: x·log2(e)
+	WORD $0x4e218842 // FRINTN V2.4S, V2.4S: n
+	WORD $0x4e218908 // FRINTN V8.4S, V8.4S: n
+	VFMLS V25.S4, V2.S4, V1.S4 // r = x - n·ln 2, high part
+	VFMLS V25.S4, V8.S4, V7.S4 // r = x - n·ln 2, high part
+	VFMLS V24.S4, V2.S4, V1.S4 // low part
+	VFMLS V24.S4, V8.S4, V7.S4 // low part
+	VMOV V22.B16, V3.B16
+	VFMLA V23.S4, V1.S4, V3.S4 // p(r)
+	VMOV V22.B16, V9.B16
+	VFMLA V23.S4, V7.S4, V9.S4 // p(r)
+	VMOV V21.B16, V31.B16
+	VFMLA V1.S4, V3.S4, V31.S4 // 
+	VMOV V31.B16, V3.B16
+	VMOV V21.B16, V31.B16
+	VFMLA V7.S4, V9.S4, V31.S4 // 
+	VMOV V31.B16, V9.B16
+	VMOV V20.B16, V31.B16
+	VFMLA V1.S4, V3.S4, V31.S4 // 
+	VMOV V31.B16, V3.B16
+	VMOV V20.B16, V31.B16
+	VFMLA V7.S4, V9.S4, V31.S4 // 
+	VMOV V31.B16, V9.B16
+	VMOV V19.B16, V31.B16
+	VFMLA V1.S4, V3.S4, V31.S4 // 
+	VMOV V31.B16, V3.B16
+	VMOV V19.B16, V31.B16
+	VFMLA V7.S4, V9.S4, V31.S4 // 
+	VMOV V31.B16, V9.B16
+	VMOV V18.B16, V31.B16
+	VFMLA V1.S4, V3.S4, V31.S4 // 
+	VMOV V31.B16, V3.B16
+	VMOV V18.B16, V31.B16
+	VFMLA V7.S4, V9.S4, V31.S4 // 
+	VMOV V31.B16, V9.B16
+	WORD $0x6e21dc24 // FMUL V4.4S, V1.4S, V1.4S: r²
+	WORD $0x6e27dcea // FMUL V10.4S, V7.4S, V7.4S: r²
+	WORD $0x4e3ed421 // FADD V1.4S, V1.4S, V30.4S: 1 + r
+	WORD $0x4e3ed4e7 // FADD V7.4S, V7.4S, V30.4S: 1 + r
+	VFMLA V4.S4, V3.S4, V1.S4 // + r²·p
+	VFMLA V10.S4, V9.S4, V7.S4 // + r²·p
+	WORD $0x4e21a85f // FCVTNS V31.4S, V2.4S
+	VSHL $23, V31.S4, V31.S4
+	VADD V31.S4, V1.S4, V3.S4 // ·2^n
+	WORD $0x4e21a91f // FCVTNS V31.4S, V8.4S
+	VSHL $23, V31.S4, V31.S4
+	VADD V31.S4, V7.S4, V9.S4 // ·2^n
+	WORD $0x4e3ed461 // FADD V1.4S, V3.4S, V30.4S
+	WORD $0x4e3ed527 // FADD V7.4S, V9.4S, V30.4S
+	WORD $0x6e21ffc2 // FDIV V2.4S, V30.4S, V1.4S: s
+	WORD $0x6e27ffc8 // FDIV V8.4S, V30.4S, V7.4S: s
+	WORD $0x6e20dc41 // FMUL V1.4S, V2.4S, V0.4S: g·s
+	WORD $0x6e26dd07 // FMUL V7.4S, V8.4S, V6.4S: g·s
+	WORD $0x4ea2d7c3 // FSUB V3.4S, V30.4S, V2.4S: 1 - s
+	WORD $0x4ea8d7c9 // FSUB V9.4S, V30.4S, V8.4S: 1 - s
+	VFMLA V3.S4, V1.S4, V2.S4 // s + g·s·(1-s)
+	VFMLA V9.S4, V7.S4, V8.S4 // s + g·s·(1-s)
+	FMOVQ (R5), F3 // u
+	FMOVQ 16(R5), F9 // u
+	FMOVQ (R3), F4 // dy
+	FMOVQ 16(R3), F10 // dy
+	WORD $0x6e23dc25 // FMUL V5.4S, V1.4S, V3.4S: y
+	WORD $0x6e29dceb // FMUL V11.4S, V7.4S, V9.4S: y
+	FMOVQ F5, (R2) // y
+	FMOVQ F11, 16(R2) // y
+	WORD $0x6e24dc21 // FMUL V1.4S, V1.4S, V4.4S: du
+	WORD $0x6e2adce7 // FMUL V7.4S, V7.4S, V10.4S: du
+	FMOVQ F1, (R1) // du
+	FMOVQ F7, 16(R1) // du
+	WORD $0x6e23dc81 // FMUL V1.4S, V4.4S, V3.4S: dy·u
+	WORD $0x6e29dd47 // FMUL V7.4S, V10.4S, V9.4S: dy·u
+	WORD $0x6e22dc21 // FMUL V1.4S, V1.4S, V2.4S: dg
+	WORD $0x6e28dce7 // FMUL V7.4S, V7.4S, V8.4S: dg
+	FMOVQ F1, (R0) // dg
+	FMOVQ F7, 16(R0) // dg
+	ADD  $32, R0
+	ADD  $32, R1
+	ADD  $32, R2
+	ADD  $32, R3
+	ADD  $32, R4
+	ADD  $32, R5
+	SUBS $8, R8
+	BGE  loop1
+done2:
+	ADD  $8, R8
+	SUBS $4, R8
+	BLT  done4
+loop3:
+	FMOVQ (R4), F0 // g
 	WORD $0x6e3ddc01 // FMUL V1.4S, V0.4S, V29.4S: -x
 	WORD $0x4e21f781 // FMAX V1.4S, V28.4S, V1.4S: clamp
 	WORD $0x4ea1f761 // FMIN V1.4S, V27.4S, V1.4S: clamp
@@ -1158,15 +1653,15 @@ loop1:
 	WORD $0x6e20dc41 // FMUL V1.4S, V2.4S, V0.4S: g·s
 	WORD $0x4ea2d7c3 // FSUB V3.4S, V30.4S, V2.4S: 1 - s
 	VFMLA V3.S4, V1.S4, V2.S4 // s + g·s·(1-s)
-	VLD1 (R5), [V3.S4] // u
-	VLD1 (R3), [V4.S4] // dy
+	FMOVQ (R5), F3 // u
+	FMOVQ (R3), F4 // dy
 	WORD $0x6e23dc25 // FMUL V5.4S, V1.4S, V3.4S: y
-	VST1 [V5.S4], (R2) // y
+	FMOVQ F5, (R2) // y
 	WORD $0x6e24dc21 // FMUL V1.4S, V1.4S, V4.4S: du
-	VST1 [V1.S4], (R1) // du
+	FMOVQ F1, (R1) // du
 	WORD $0x6e23dc81 // FMUL V1.4S, V4.4S, V3.4S: dy·u
 	WORD $0x6e22dc21 // FMUL V1.4S, V1.4S, V2.4S: dg
-	VST1 [V1.S4], (R0) // dg
+	FMOVQ F1, (R0) // dg
 	ADD  $16, R0
 	ADD  $16, R1
 	ADD  $16, R2
@@ -1174,11 +1669,11 @@ loop1:
 	ADD  $16, R4
 	ADD  $16, R5
 	SUBS $4, R8
-	BGE  loop1
-done2:
+	BGE  loop3
+done4:
 	ADD  $4, R8
-	CBZ  R8, end4
-one3:
+	CBZ  R8, end6
+one5:
 	FMOVS (R4), F0 // g
 	WORD $0x6e3ddc01 // FMUL V1.4S, V0.4S, V29.4S: -x
 	WORD $0x4e21f781 // FMAX V1.4S, V28.4S, V1.4S: clamp
@@ -1228,8 +1723,8 @@ one3:
 	ADD  $4, R4
 	ADD  $4, R5
 	SUBS $1, R8
-	BNE  one3
-end4:
+	BNE  one5
+end6:
 	RET
 
 // softmaxGradientRows: p = exp(scale·p + shift), d = scale·p·(d - delta)
@@ -1274,10 +1769,91 @@ rows:
 	VDUP V29.S[0], V29.S4
 	FMOVS 4(R19), F28
 	VDUP V28.S[0], V28.S4
-	SUBS $4, R8
+	SUBS $8, R8
 	BLT  done2
 loop1:
-	VLD1 (R0), [V0.S4] // p
+	FMOVQ (R0), F0 // p
+	FMOVQ 16(R0), F5 // p
+	VMOV V29.B16, V31.B16
+	VFMLA V30.S4, V0.S4, V31.S4 // scale·p + shift
+	VMOV V31.B16, V0.B16
+	VMOV V29.B16, V31.B16
+	VFMLA V30.S4, V5.S4, V31.S4 // scale·p + shift
+	VMOV V31.B16, V5.B16
+	WORD $0x4e20f761 // FMAX V1.4S, V27.4S, V0.4S: clamp
+	WORD $0x4e25f766 // FMAX V6.4S, V27.4S, V5.4S: clamp
+	WORD $0x4ea1f741 // FMIN V1.4S, V26.4S, V1.4S: clamp
+	WORD $0x4ea6f746 // FMIN V6.4S, V26.4S, V6.4S: clamp
+	WORD $0x6e39dc22 // FMUL V2.4S, V1.4S, V25.4S: x·log2(e)
+	WORD $0x6e39dcc7 // FMUL V7.4S, V6.4S, V25.4S: x·log2(e)
+	WORD $0x4e218842 // FRINTN V2.4S, V2.4S: n
+	WORD $0x4e2188e7 // FRINTN V7.4S, V7.4S: n
+	VFMLS V24.S4, V2.S4, V1.S4 // r = x - n·ln 2, high part
+	VFMLS V24.S4, V7.S4, V6.S4 // r = x - n·ln 2, high part
+	VFMLS V23.S4, V2.S4, V1.S4 // low part
+	VFMLS V23.S4, V7.S4, V6.S4 // low part
+	VMOV V21.B16, V3.B16
+	VFMLA V22.S4, V1.S4, V3.S4 // p(r)
+	VMOV V21.B16, V8.B16
+	VFMLA V22.S4, V6.S4, V8.S4 // p(r)
+	VMOV V20.B16, V31.B16
+	VFMLA V1.S4, V3.S4, V31.S4 // 
+	VMOV V31.B16, V3.B16
+	VMOV V20.B16, V31.B16
+	VFMLA V6.S4, V8.S4, V31.S4 // 
+	VMOV V31.B16, V8.B16
+	VMOV V19.B16, V31.B16
+	VFMLA V1.S4, V3.S4, V31.S4 // 
+	VMOV V31.B16, V3.B16
+	VMOV V19.B16, V31.B16
+	VFMLA V6.S4, V8.S4, V31.S4 // 
+	VMOV V31.B16, V8.B16
+	VMOV V18.B16, V31.B16
+	VFMLA V1.S4, V3.S4, V31.S4 // 
+	VMOV V31.B16, V3.B16
+	VMOV V18.B16, V31.B16
+	VFMLA V6.S4, V8.S4, V31.S4 // 
+	VMOV V31.B16, V8.B16
+	VMOV V17.B16, V31.B16
+	VFMLA V1.S4, V3.S4, V31.S4 // 
+	VMOV V31.B16, V3.B16
+	VMOV V17.B16, V31.B16
+	VFMLA V6.S4, V8.S4, V31.S4 // 
+	VMOV V31.B16, V8.B16
+	WORD $0x6e21dc24 // FMUL V4.4S, V1.4S, V1.4S: r²
+	WORD $0x6e26dcc9 // FMUL V9.4S, V6.4S, V6.4S: r²
+	WORD $0x4e30d421 // FADD V1.4S, V1.4S, V16.4S: 1 + r
+	WORD $0x4e30d4c6 // FADD V6.4S, V6.4S, V16.4S: 1 + r
+	VFMLA V4.S4, V3.S4, V1.S4 // + r²·p
+	VFMLA V9.S4, V8.S4, V6.S4 // + r²·p
+	WORD $0x4e21a85f // FCVTNS V31.4S, V2.4S
+	VSHL $23, V31.S4, V31.S4
+	VADD V31.S4, V1.S4, V3.S4 // ·2^n
+	WORD $0x4e21a8ff // FCVTNS V31.4S, V7.4S
+	VSHL $23, V31.S4, V31.S4
+	VADD V31.S4, V6.S4, V8.S4 // ·2^n
+	FMOVQ F3, (R0) // p
+	FMOVQ F8, 16(R0) // p
+	FMOVQ (R1), F1 // d
+	FMOVQ 16(R1), F6 // d
+	WORD $0x4ebcd421 // FSUB V1.4S, V1.4S, V28.4S: d - delta
+	WORD $0x4ebcd4c6 // FSUB V6.4S, V6.4S, V28.4S: d - delta
+	WORD $0x6e3edc21 // FMUL V1.4S, V1.4S, V30.4S: ·scale
+	WORD $0x6e3edcc6 // FMUL V6.4S, V6.4S, V30.4S: ·scale
+	WORD $0x6e23dc21 // FMUL V1.4S, V1.4S, V3.4S: ·p
+	WORD $0x6e28dcc6 // FMUL V6.4S, V6.4S, V8.4S: ·p
+	FMOVQ F1, (R1) // d
+	FMOVQ F6, 16(R1) // d
+	ADD  $32, R0
+	ADD  $32, R1
+	SUBS $8, R8
+	BGE  loop1
+done2:
+	ADD  $8, R8
+	SUBS $4, R8
+	BLT  done4
+loop3:
+	FMOVQ (R0), F0 // p
 	VMOV V29.B16, V31.B16
 	VFMLA V30.S4, V0.S4, V31.S4 // scale·p + shift
 	VMOV V31.B16, V0.B16
@@ -1307,20 +1883,20 @@ loop1:
 	WORD $0x4e21a85f // FCVTNS V31.4S, V2.4S
 	VSHL $23, V31.S4, V31.S4
 	VADD V31.S4, V1.S4, V3.S4 // ·2^n
-	VST1 [V3.S4], (R0) // p
-	VLD1 (R1), [V1.S4] // d
+	FMOVQ F3, (R0) // p
+	FMOVQ (R1), F1 // d
 	WORD $0x4ebcd421 // FSUB V1.4S, V1.4S, V28.4S: d - delta
 	WORD $0x6e3edc21 // FMUL V1.4S, V1.4S, V30.4S: ·scale
 	WORD $0x6e23dc21 // FMUL V1.4S, V1.4S, V3.4S: ·p
-	VST1 [V1.S4], (R1) // d
+	FMOVQ F1, (R1) // d
 	ADD  $16, R0
 	ADD  $16, R1
 	SUBS $4, R8
-	BGE  loop1
-done2:
+	BGE  loop3
+done4:
 	ADD  $4, R8
-	CBZ  R8, end4
-one3:
+	CBZ  R8, end6
+one5:
 	FMOVS (R0), F0 // p
 	VMOV V29.B16, V31.B16
 	VFMLA V30.S4, V0.S4, V31.S4 // scale·p + shift
@@ -1360,8 +1936,8 @@ one3:
 	ADD  $4, R0
 	ADD  $4, R1
 	SUBS $1, R8
-	BNE  one3
-end4:
+	BNE  one5
+end6:
 	SUB  R21, R0
 	MOVD pStride+56(FP), R22
 	ADD  R22, R0
@@ -1378,6 +1954,879 @@ end4:
 	SUBS $1, R22
 	MOVD R22, count+40(FP)
 	BNE  rows
+	RET
+
+// columnSums: sums += Σ x over count rows
+//
+// func columnSumsNEON(sums, x *float32, n, count, stride int)
+TEXT ·columnSumsNEON(SB), NOSPLIT, $0-40
+	MOVD n+16(FP), R8
+	MOVD $constants<>(SB), R9
+	MOVD ZR, R21 // bytes before the columns
+	MOVD stride+32(FP), R22
+	SUBS $8, R8
+	BLT  done2
+loop1:
+	MOVD sums+0(FP), R0
+	ADD  R21, R0
+	MOVD x+8(FP), R1
+	ADD  R21, R1
+	ADD  R22, R1, R11
+	MOVD count+24(FP), R23
+	FMOVQ (R0), F0 // sums
+	FMOVQ 16(R0), F1 // sums
+	SUBS $1, R23
+	BLT  rows4
+row3:
+	FMOVQ (R1), F2 // x
+	FMOVQ 16(R1), F3 // x
+	WORD $0x4e22d400 // FADD V0.4S, V0.4S, V2.4S: sums
+	WORD $0x4e23d421 // FADD V1.4S, V1.4S, V3.4S: sums
+	ADD  R22, R1
+	SUBS $1, R23
+	BGE  row3
+rows4:
+	ADD  $1, R23
+	FMOVQ F0, (R0) // sums
+	FMOVQ F1, 16(R0) // sums
+	ADD  $32, R21
+	SUBS $8, R8
+	BGE  loop1
+done2:
+	ADD  $8, R8
+	SUBS $4, R8
+	BLT  done6
+loop5:
+	MOVD sums+0(FP), R0
+	ADD  R21, R0
+	MOVD x+8(FP), R1
+	ADD  R21, R1
+	ADD  R22, R1, R11
+	MOVD count+24(FP), R23
+	FMOVQ (R0), F0 // sums
+	SUBS $2, R23
+	BLT  rows8
+row7:
+	FMOVQ (R1), F2 // x
+	FMOVQ (R11), F3 // x
+	WORD $0x4e22d400 // FADD V0.4S, V0.4S, V2.4S: sums
+	WORD $0x4e23d400 // FADD V0.4S, V0.4S, V3.4S: sums
+	ADD  R22, R1
+	ADD  R22, R11
+	ADD  R22, R1
+	ADD  R22, R11
+	SUBS $2, R23
+	BGE  row7
+rows8:
+	ADD  $2, R23
+	SUBS $1, R23
+	BLT  rows10
+row9:
+	FMOVQ (R1), F2 // x
+	WORD $0x4e22d400 // FADD V0.4S, V0.4S, V2.4S: sums
+	ADD  R22, R1
+	SUBS $1, R23
+	BGE  row9
+rows10:
+	ADD  $1, R23
+	FMOVQ F0, (R0) // sums
+	ADD  $16, R21
+	SUBS $4, R8
+	BGE  loop5
+done6:
+	ADD  $4, R8
+	CBZ  R8, end12
+one11:
+	MOVD sums+0(FP), R0
+	ADD  R21, R0
+	MOVD x+8(FP), R1
+	ADD  R21, R1
+	ADD  R22, R1, R11
+	MOVD count+24(FP), R23
+	FMOVS (R0), F0 // sums
+	SUBS $1, R23
+	BLT  rows14
+row13:
+	FMOVS (R1), F2 // x
+	FMOVS F2, F31
+	WORD $0x4e3fd400 // FADD V0.4S, V0.4S, V31.4S: sums
+	ADD  R22, R1
+	SUBS $1, R23
+	BGE  row13
+rows14:
+	ADD  $1, R23
+	FMOVS F0, (R0) // sums
+	ADD  $4, R21
+	SUBS $1, R8
+	BNE  one11
+end12:
+	RET
+
+// largestColumns: most = the largest x of count rows
+//
+// func largestColumnsNEON(most, x *float32, n, count, stride int)
+TEXT ·largestColumnsNEON(SB), NOSPLIT, $0-40
+	MOVD n+16(FP), R8
+	MOVD $constants<>(SB), R9
+	MOVD ZR, R21 // bytes before the columns
+	MOVD stride+32(FP), R22
+	SUBS $8, R8
+	BLT  done2
+loop1:
+	MOVD most+0(FP), R0
+	ADD  R21, R0
+	MOVD x+8(FP), R1
+	ADD  R21, R1
+	ADD  R22, R1, R11
+	MOVD count+24(FP), R23
+	FMOVQ (R1), F0 // the first row
+	FMOVQ 16(R1), F1 // the first row
+	SUBS $1, R23
+	BLT  rows4
+row3:
+	FMOVQ (R1), F2 // x
+	FMOVQ 16(R1), F3 // x
+	WORD $0x4e22f400 // FMAX V0.4S, V0.4S, V2.4S: most
+	WORD $0x4e23f421 // FMAX V1.4S, V1.4S, V3.4S: most
+	ADD  R22, R1
+	SUBS $1, R23
+	BGE  row3
+rows4:
+	ADD  $1, R23
+	FMOVQ F0, (R0) // most
+	FMOVQ F1, 16(R0) // most
+	ADD  $32, R21
+	SUBS $8, R8
+	BGE  loop1
+done2:
+	ADD  $8, R8
+	SUBS $4, R8
+	BLT  done6
+loop5:
+	MOVD most+0(FP), R0
+	ADD  R21, R0
+	MOVD x+8(FP), R1
+	ADD  R21, R1
+	ADD  R22, R1, R11
+	MOVD count+24(FP), R23
+	FMOVQ (R1), F0 // the first row
+	SUBS $2, R23
+	BLT  rows8
+row7:
+	FMOVQ (R1), F2 // x
+	FMOVQ (R11), F3 // x
+	WORD $0x4e22f400 // FMAX V0.4S, V0.4S, V2.4S: most
+	WORD $0x4e23f400 // FMAX V0.4S, V0.4S, V3.4S: most
+	ADD  R22, R1
+	ADD  R22, R11
+	ADD  R22, R1
+	ADD  R22, R11
+	SUBS $2, R23
+	BGE  row7
+rows8:
+	ADD  $2, R23
+	SUBS $1, R23
+	BLT  rows10
+row9:
+	FMOVQ (R1), F2 // x
+	WORD $0x4e22f400 // FMAX V0.4S, V0.4S, V2.4S: most
+	ADD  R22, R1
+	SUBS $1, R23
+	BGE  row9
+rows10:
+	ADD  $1, R23
+	FMOVQ F0, (R0) // most
+	ADD  $16, R21
+	SUBS $4, R8
+	BGE  loop5
+done6:
+	ADD  $4, R8
+	CBZ  R8, end12
+one11:
+	MOVD most+0(FP), R0
+	ADD  R21, R0
+	MOVD x+8(FP), R1
+	ADD  R21, R1
+	ADD  R22, R1, R11
+	MOVD count+24(FP), R23
+	FMOVS (R1), F0 // the first row
+	SUBS $1, R23
+	BLT  rows14
+row13:
+	FMOVS (R1), F2 // x
+	VDUP V2.S[0], V31.S4
+	WORD $0x4e3ff400 // FMAX V0.4S, V0.4S, V31.4S: most
+	ADD  R22, R1
+	SUBS $1, R23
+	BGE  row13
+rows14:
+	ADD  $1, R23
+	FMOVS F0, (R0) // most
+	ADD  $4, R21
+	SUBS $1, R8
+	BNE  one11
+end12:
+	RET
+
+// expColumns: x = exp(scale·x + shift) in count rows, sums = Σ x
+//
+// func expColumnsNEON(x, shift, sums *float32, n, count, stride int, scale float32)
+TEXT ·expColumnsNEON(SB), NOSPLIT, $0-52
+	MOVD n+24(FP), R8
+	MOVD $constants<>(SB), R9
+	MOVD ZR, R21 // bytes before the columns
+	MOVD stride+40(FP), R22
+	FMOVS scale+48(FP), F30
+	VDUP V30.S[0], V30.S4
+	FMOVS 0(R9), F29 // -87
+	VDUP V29.S[0], V29.S4
+	FMOVS 32(R9), F28 // 88
+	VDUP V28.S[0], V28.S4
+	FMOVS 64(R9), F27 // 1.44269504
+	VDUP V27.S[0], V27.S4
+	FMOVS 96(R9), F26 // 0.693359375
+	VDUP V26.S[0], V26.S4
+	FMOVS 128(R9), F25 // -0.00021219444
+	VDUP V25.S[0], V25.S4
+	FMOVS 160(R9), F24 // 0.000198756915
+	VDUP V24.S[0], V24.S4
+	FMOVS 192(R9), F23 // 0.00139819995
+	VDUP V23.S[0], V23.S4
+	FMOVS 224(R9), F22 // 0.00833345191
+	VDUP V22.S[0], V22.S4
+	FMOVS 256(R9), F21 // 0.0416657959
+	VDUP V21.S[0], V21.S4
+	FMOVS 288(R9), F20 // 0.166666655
+	VDUP V20.S[0], V20.S4
+	FMOVS 320(R9), F19 // 0.500000012
+	VDUP V19.S[0], V19.S4
+	FMOVS 352(R9), F18 // 1
+	VDUP V18.S[0], V18.S4
+	SUBS $8, R8
+	BLT  done2
+loop1:
+	MOVD x+0(FP), R0
+	ADD  R21, R0
+	ADD  R22, R0, R10
+	MOVD shift+8(FP), R1
+	ADD  R21, R1
+	MOVD sums+16(FP), R2
+	ADD  R21, R2
+	MOVD count+32(FP), R23
+	VEOR V0.B16, V0.B16, V0.B16
+	VEOR V1.B16, V1.B16, V1.B16
+	SUBS $1, R23
+	BLT  rows4
+row3:
+	FMOVQ (R0), F2 // x
+	FMOVQ 16(R0), F7 // x
+	FMOVQ (R1), F3 // shift
+	FMOVQ 16(R1), F8 // shift
+	VFMLA V30.S4, V2.S4, V3.S4 // scale·x + shift
+	VFMLA V30.S4, V7.S4, V8.S4 // scale·x + shift
+	WORD $0x4e23f7a2 // FMAX V2.4S, V29.4S, V3.4S: clamp
+	WORD $0x4e28f7a7 // FMAX V7.4S, V29.4S, V8.4S: clamp
+	WORD $0x4ea2f783 // FMIN V3.4S, V28.4S, V2.4S: clamp
+	WORD $0x4ea7f788 // FMIN V8.4S, V28.4S, V7.4S: clamp
+	WORD $0x6e3bdc64 // FMUL V4.4S, V3.4S, V27.4S: x·log2(e)
+	WORD $0x6e3bdd09 // FMUL V9.4S, V8.4S, V27.4S: x·log2(e)
+	WORD $0x4e218884 // FRINTN V4.4S, V4.4S: n
+	WORD $0x4e218929 // FRINTN V9.4S, V9.4S: n
+	VFMLS V26.S4, V4.S4, V3.S4 // r = x - n·ln 2, high part
+	VFMLS V26.S4, V9.S4, V8.S4 // r = x - n·ln 2, high part
+	VFMLS V25.S4, V4.S4, V3.S4 // low part
+	VFMLS V25.S4, V9.S4, V8.S4 // low part
+	VMOV V23.B16, V5.B16
+	VFMLA V24.S4, V3.S4, V5.S4 // p(r)
+	VMOV V23.B16, V10.B16
+	VFMLA V24.S4, V8.S4, V10.S4 // p(r)
+	VMOV V22.B16, V31.B16
+	VFMLA V3.S4, V5.S4, V31.S4 // 
+	VMOV V31.B16, V5.B16
+	VMOV V22.B16, V31.B16
+	VFMLA V8.S4, V10.S4, V31.S4 // 
+	VMOV V31.B16, V10.B16
+	VMOV V21.B16, V31.B16
+	VFMLA V3.S4, V5.S4, V31.S4 // 
+	VMOV V31.B16, V5.B16
+	VMOV V21.B16, V31.B16
+	VFMLA V8.S4, V10.S4, V31.S4 // 
+	VMOV V31.B16, V10.B16
+	VMOV V20.B16, V31.B16
+	VFMLA V3.S4, V5.S4, V31.S4 // 
+	VMOV V31.B16, V5.B16
+	VMOV V20.B16, V31.B16
+	VFMLA V8.S4, V10.S4, V31.S4 // 
+	VMOV V31.B16, V10.B16
+	VMOV V19.B16, V31.B16
+	VFMLA V3.S4, V5.S4, V31.S4 // 
+	VMOV V31.B16, V5.B16
+	VMOV V19.B16, V31.B16
+	VFMLA V8.S4, V10.S4, V31.S4 // 
+	VMOV V31.B16, V10.B16
+	WORD $0x6e23dc66 // FMUL V6.4S, V3.4S, V3.4S: r²
+	WORD $0x6e28dd0b // FMUL V11.4S, V8.4S, V8.4S: r²
+	WORD $0x4e32d463 // FADD V3.4S, V3.4S, V18.4S: 1 + r
+	WORD $0x4e32d508 // FADD V8.4S, V8.4S, V18.4S: 1 + r
+	VFMLA V6.S4, V5.S4, V3.S4 // + r²·p
+	VFMLA V11.S4, V10.S4, V8.S4 // + r²·p
+	WORD $0x4e21a89f // FCVTNS V31.4S, V4.4S
+	VSHL $23, V31.S4, V31.S4
+	VADD V31.S4, V3.S4, V5.S4 // ·2^n
+	WORD $0x4e21a93f // FCVTNS V31.4S, V9.4S
+	VSHL $23, V31.S4, V31.S4
+	VADD V31.S4, V8.S4, V10.S4 // ·2^n
+	FMOVQ F5, (R0) // x
+	FMOVQ F10, 16(R0) // x
+	WORD $0x4e25d400 // FADD V0.4S, V0.4S, V5.4S: sums
+	WORD $0x4e2ad421 // FADD V1.4S, V1.4S, V10.4S: sums
+	ADD  R22, R0
+	SUBS $1, R23
+	BGE  row3
+rows4:
+	ADD  $1, R23
+	FMOVQ F0, (R2) // sums
+	FMOVQ F1, 16(R2) // sums
+	ADD  $32, R21
+	SUBS $8, R8
+	BGE  loop1
+done2:
+	ADD  $8, R8
+	SUBS $4, R8
+	BLT  done6
+loop5:
+	MOVD x+0(FP), R0
+	ADD  R21, R0
+	ADD  R22, R0, R10
+	MOVD shift+8(FP), R1
+	ADD  R21, R1
+	MOVD sums+16(FP), R2
+	ADD  R21, R2
+	MOVD count+32(FP), R23
+	VEOR V0.B16, V0.B16, V0.B16
+	SUBS $2, R23
+	BLT  rows8
+row7:
+	FMOVQ (R0), F2 // x
+	FMOVQ (R10), F7 // x
+	FMOVQ (R1), F3 // shift
+	FMOVQ (R1), F8 // shift
+	VFMLA V30.S4, V2.S4, V3.S4 // scale·x + shift
+	VFMLA V30.S4, V7.S4, V8.S4 // scale·x + shift
+	WORD $0x4e23f7a2 // FMAX V2.4S, V29.4S, V3.4S: clamp
+	WORD $0x4e28f7a7 // FMAX V7.4S, V29.4S, V8.4S: clamp
+	WORD $0x4ea2f783 // FMIN V3.4S, V28.4S, V2.4S: clamp
+	WORD $0x4ea7f788 // FMIN V8.4S, V28.4S, V7.4S: clamp
+	WORD $0x6e3bdc64 // FMUL V4.4S, V3.4S, V27.4S: x·log2(e)
+	WORD $0x6e3bdd09 // FMUL V9.4S, V8.4S, V27.4S: x·log2(e)
+	WORD $0x4e218884 // FRINTN V4.4S, V4.4S: n
+	WORD $0x4e218929 // FRINTN V9.4S, V9.4S: n
+	VFMLS V26.S4, V4.S4, V3.S4 // r = x - n·ln 2, high part
+	VFMLS V26.S4, V9.S4, V8.S4 // r = x - n·ln 2, high part
+	VFMLS V25.S4, V4.S4, V3.S4 // low part
+	VFMLS V25.S4, V9.S4, V8.S4 // low part
+	VMOV V23.B16, V5.B16
+	VFMLA V24.S4, V3.S4, V5.S4 // p(r)
+	VMOV V23.B16, V10.B16
+	VFMLA V24.S4, V8.S4, V10.S4 // p(r)
+	VMOV V22.B16, V31.B16
+	VFMLA V3.S4, V5.S4, V31.S4 // 
+	VMOV V31.B16, V5.B16
+	VMOV V22.B16, V31.B16
+	VFMLA V8.S4, V10.S4, V31.S4 // 
+	VMOV V31.B16, V10.B16
+	VMOV V21.B16, V31.B16
+	VFMLA V3.S4, V5.S4, V31.S4 // 
+	VMOV V31.B16, V5.B16
+	VMOV V21.B16, V31.B16
+	VFMLA V8.S4, V10.S4, V31.S4 // 
+	VMOV V31.B16, V10.B16
+	VMOV V20.B16, V31.B16
+	VFMLA V3.S4, V5.S4, V31.S4 // 
+	VMOV V31.B16, V5.B16
+	VMOV V20.B16, V31.B16
+	VFMLA V8.S4, V10.S4, V31.S4 // 
+	VMOV V31.B16, V10.B16
+	VMOV V19.B16, V31.B16
+	VFMLA V3.S4, V5.S4, V31.S4 // 
+	VMOV V31.B16, V5.B16
+	VMOV V19.B16, V31.B16
+	VFMLA V8.S4, V10.S4, V31.S4 // 
+	VMOV V31.B16, V10.B16
+	WORD $0x6e23dc66 // FMUL V6.4S, V3.4S, V3.4S: r²
+	WORD $0x6e28dd0b // FMUL V11.4S, V8.4S, V8.4S: r²
+	WORD $0x4e32d463 // FADD V3.4S, V3.4S, V18.4S: 1 + r
+	WORD $0x4e32d508 // FADD V8.4S, V8.4S, V18.4S: 1 + r
+	VFMLA V6.S4, V5.S4, V3.S4 // + r²·p
+	VFMLA V11.S4, V10.S4, V8.S4 // + r²·p
+	WORD $0x4e21a89f // FCVTNS V31.4S, V4.4S
+	VSHL $23, V31.S4, V31.S4
+	VADD V31.S4, V3.S4, V5.S4 // ·2^n
+	WORD $0x4e21a93f // FCVTNS V31.4S, V9.4S
+	VSHL $23, V31.S4, V31.S4
+	VADD V31.S4, V8.S4, V10.S4 // ·2^n
+	FMOVQ F5, (R0) // x
+	FMOVQ F10, (R10) // x
+	WORD $0x4e25d400 // FADD V0.4S, V0.4S, V5.4S: sums
+	WORD $0x4e2ad400 // FADD V0.4S, V0.4S, V10.4S: sums
+	ADD  R22, R0
+	ADD  R22, R10
+	ADD  R22, R0
+	ADD  R22, R10
+	SUBS $2, R23
+	BGE  row7
+rows8:
+	ADD  $2, R23
+	SUBS $1, R23
+	BLT  rows10
+row9:
+	FMOVQ (R0), F2 // x
+	FMOVQ (R1), F3 // shift
+	VFMLA V30.S4, V2.S4, V3.S4 // scale·x + shift
+	WORD $0x4e23f7a2 // FMAX V2.4S, V29.4S, V3.4S: clamp
+	WORD $0x4ea2f783 // FMIN V3.4S, V28.4S, V2.4S: clamp
+	WORD $0x6e3bdc64 // FMUL V4.4S, V3.4S, V27.4S: x·log2(e)
+	WORD $0x4e218884 // FRINTN V4.4S, V4.4S: n
+	VFMLS V26.S4, V4.S4, V3.S4 // r = x - n·ln 2, high part
+	VFMLS V25.S4, V4.S4, V3.S4 // low part
+	VMOV V23.B16, V5.B16
+	VFMLA V24.S4, V3.S4, V5.S4 // p(r)
+	VMOV V22.B16, V31.B16
+	VFMLA V3.S4, V5.S4, V31.S4 // 
+	VMOV V31.B16, V5.B16
+	VMOV V21.B16, V31.B16
+	VFMLA V3.S4, V5.S4, V31.S4 // 
+	VMOV V31.B16, V5.B16
+	VMOV V20.B16, V31.B16
+	VFMLA V3.S4, V5.S4, V31.S4 // 
+	VMOV V31.B16, V5.B16
+	VMOV V19.B16, V31.B16
+	VFMLA V3.S4, V5.S4, V31.S4 // 
+	VMOV V31.B16, V5.B16
+	WORD $0x6e23dc66 // FMUL V6.4S, V3.4S, V3.4S: r²
+	WORD $0x4e32d463 // FADD V3.4S, V3.4S, V18.4S: 1 + r
+	VFMLA V6.S4, V5.S4, V3.S4 // + r²·p
+	WORD $0x4e21a89f // FCVTNS V31.4S, V4.4S
+	VSHL $23, V31.S4, V31.S4
+	VADD V31.S4, V3.S4, V5.S4 // ·2^n
+	FMOVQ F5, (R0) // x
+	WORD $0x4e25d400 // FADD V0.4S, V0.4S, V5.4S: sums
+	ADD  R22, R0
+	SUBS $1, R23
+	BGE  row9
+rows10:
+	ADD  $1, R23
+	FMOVQ F0, (R2) // sums
+	ADD  $16, R21
+	SUBS $4, R8
+	BGE  loop5
+done6:
+	ADD  $4, R8
+	CBZ  R8, end12
+one11:
+	MOVD x+0(FP), R0
+	ADD  R21, R0
+	ADD  R22, R0, R10
+	MOVD shift+8(FP), R1
+	ADD  R21, R1
+	MOVD sums+16(FP), R2
+	ADD  R21, R2
+	MOVD count+32(FP), R23
+	VEOR V0.B16, V0.B16, V0.B16
+	SUBS $1, R23
+	BLT  rows14
+row13:
+	FMOVS (R0), F2 // x
+	FMOVS (R1), F3 // shift
+	VFMLA V30.S4, V2.S4, V3.S4 // scale·x + shift
+	WORD $0x4e23f7a2 // FMAX V2.4S, V29.4S, V3.4S: clamp
+	WORD $0x4ea2f783 // FMIN V3.4S, V28.4S, V2.4S: clamp
+	WORD $0x6e3bdc64 // FMUL V4.4S, V3.4S, V27.4S: x·log2(e)
+	WORD $0x4e218884 // FRINTN V4.4S, V4.4S: n
+	VFMLS V26.S4, V4.S4, V3.S4 // r = x - n·ln 2, high part
+	VFMLS V25.S4, V4.S4, V3.S4 // low part
+	VMOV V23.B16, V5.B16
+	VFMLA V24.S4, V3.S4, V5.S4 // p(r)
+	VMOV V22.B16, V31.B16
+	VFMLA V3.S4, V5.S4, V31.S4 // 
+	VMOV V31.B16, V5.B16
+	VMOV V21.B16, V31.B16
+	VFMLA V3.S4, V5.S4, V31.S4 // 
+	VMOV V31.B16, V5.B16
+	VMOV V20.B16, V31.B16
+	VFMLA V3.S4, V5.S4, V31.S4 // 
+	VMOV V31.B16, V5.B16
+	VMOV V19.B16, V31.B16
+	VFMLA V3.S4, V5.S4, V31.S4 // 
+	VMOV V31.B16, V5.B16
+	WORD $0x6e23dc66 // FMUL V6.4S, V3.4S, V3.4S: r²
+	WORD $0x4e32d463 // FADD V3.4S, V3.4S, V18.4S: 1 + r
+	VFMLA V6.S4, V5.S4, V3.S4 // + r²·p
+	WORD $0x4e21a89f // FCVTNS V31.4S, V4.4S
+	VSHL $23, V31.S4, V31.S4
+	VADD V31.S4, V3.S4, V5.S4 // ·2^n
+	FMOVS F5, (R0) // x
+	FMOVS F5, F31
+	WORD $0x4e3fd400 // FADD V0.4S, V0.4S, V31.4S: sums
+	ADD  R22, R0
+	SUBS $1, R23
+	BGE  row13
+rows14:
+	ADD  $1, R23
+	FMOVS F0, (R2) // sums
+	ADD  $4, R21
+	SUBS $1, R8
+	BNE  one11
+end12:
+	RET
+
+// softmaxGradientColumns: p = exp(scale·p + shift), d = scale·p·(d - delta) in count rows
+//
+// func softmaxGradientColumnsNEON(p, d, shift, delta *float32, n, count, stride int, scale float32)
+TEXT ·softmaxGradientColumnsNEON(SB), NOSPLIT, $0-60
+	MOVD n+32(FP), R8
+	MOVD $constants<>(SB), R9
+	MOVD ZR, R21 // bytes before the columns
+	MOVD stride+48(FP), R22
+	FMOVS scale+56(FP), F30
+	VDUP V30.S[0], V30.S4
+	FMOVS 0(R9), F29 // -87
+	VDUP V29.S[0], V29.S4
+	FMOVS 32(R9), F28 // 88
+	VDUP V28.S[0], V28.S4
+	FMOVS 64(R9), F27 // 1.44269504
+	VDUP V27.S[0], V27.S4
+	FMOVS 96(R9), F26 // 0.693359375
+	VDUP V26.S[0], V26.S4
+	FMOVS 128(R9), F25 // -0.00021219444
+	VDUP V25.S[0], V25.S4
+	FMOVS 160(R9), F24 // 0.000198756915
+	VDUP V24.S[0], V24.S4
+	FMOVS 192(R9), F23 // 0.00139819995
+	VDUP V23.S[0], V23.S4
+	FMOVS 224(R9), F22 // 0.00833345191
+	VDUP V22.S[0], V22.S4
+	FMOVS 256(R9), F21 // 0.0416657959
+	VDUP V21.S[0], V21.S4
+	FMOVS 288(R9), F20 // 0.166666655
+	VDUP V20.S[0], V20.S4
+	FMOVS 320(R9), F19 // 0.500000012
+	VDUP V19.S[0], V19.S4
+	FMOVS 352(R9), F18 // 1
+	VDUP V18.S[0], V18.S4
+	SUBS $8, R8
+	BLT  done2
+loop1:
+	MOVD p+0(FP), R0
+	ADD  R21, R0
+	ADD  R22, R0, R10
+	MOVD d+8(FP), R1
+	ADD  R21, R1
+	ADD  R22, R1, R11
+	MOVD shift+16(FP), R2
+	ADD  R21, R2
+	MOVD delta+24(FP), R3
+	ADD  R21, R3
+	MOVD count+40(FP), R23
+	SUBS $1, R23
+	BLT  rows4
+row3:
+	FMOVQ (R0), F0 // p
+	FMOVQ 16(R0), F5 // p
+	FMOVQ (R2), F1 // shift
+	FMOVQ 16(R2), F6 // shift
+	VFMLA V30.S4, V0.S4, V1.S4 // scale·p + shift
+	VFMLA V30.S4, V5.S4, V6.S4 // scale·p + shift
+	WORD $0x4e21f7a0 // FMAX V0.4S, V29.4S, V1.4S: clamp
+	WORD $0x4e26f7a5 // FMAX V5.4S, V29.4S, V6.4S: clamp
+	WORD $0x4ea0f781 // FMIN V1.4S, V28.4S, V0.4S: clamp
+	WORD $0x4ea5f786 // FMIN V6.4S, V28.4S, V5.4S: clamp
+	WORD $0x6e3bdc22 // FMUL V2.4S, V1.4S, V27.4S: x·log2(e)
+	WORD $0x6e3bdcc7 // FMUL V7.4S, V6.4S, V27.4S: x·log2(e)
+	WORD $0x4e218842 // FRINTN V2.4S, V2.4S: n
+	WORD $0x4e2188e7 // FRINTN V7.4S, V7.4S: n
+	VFMLS V26.S4, V2.S4, V1.S4 // r = x - n·ln 2, high part
+	VFMLS V26.S4, V7.S4, V6.S4 // r = x - n·ln 2, high part
+	VFMLS V25.S4, V2.S4, V1.S4 // low part
+	VFMLS V25.S4, V7.S4, V6.S4 // low part
+	VMOV V23.B16, V3.B16
+	VFMLA V24.S4, V1.S4, V3.S4 // p(r)
+	VMOV V23.B16, V8.B16
+	VFMLA V24.S4, V6.S4, V8.S4 // p(r)
+	VMOV V22.B16, V31.B16
+	VFMLA V1.S4, V3.S4, V31.S4 // 
+	VMOV V31.B16, V3.B16
+	VMOV V22.B16, V31.B16
+	VFMLA V6.S4, V8.S4, V31.S4 // 
+	VMOV V31.B16, V8.B16
+	VMOV V21.B16, V31.B16
+	VFMLA V1.S4, V3.S4, V31.S4 // 
+	VMOV V31.B16, V3.B16
+	VMOV V21.B16, V31.B16
+	VFMLA V6.S4, V8.S4, V31.S4 // 
+	VMOV V31.B16, V8.B16
+	VMOV V20.B16, V31.B16
+	VFMLA V1.S4, V3.S4, V31.S4 // 
+	VMOV V31.B16, V3.B16
+	VMOV V20.B16, V31.B16
+	VFMLA V6.S4, V8.S4, V31.S4 // 
+	VMOV V31.B16, V8.B16
+	VMOV V19.B16, V31.B16
+	VFMLA V1.S4, V3.S4, V31.S4 // 
+	VMOV V31.B16, V3.B16
+	VMOV V19.B16, V31.B16
+	VFMLA V6.S4, V8.S4, V31.S4 // 
+	VMOV V31.B16, V8.B16
+	WORD $0x6e21dc24 // FMUL V4.4S, V1.4S, V1.4S: r²
+	WORD $0x6e26dcc9 // FMUL V9.4S, V6.4S, V6.4S: r²
+	WORD $0x4e32d421 // FADD V1.4S, V1.4S, V18.4S: 1 + r
+	WORD $0x4e32d4c6 // FADD V6.4S, V6.4S, V18.4S: 1 + r
+	VFMLA V4.S4, V3.S4, V1.S4 // + r²·p
+	VFMLA V9.S4, V8.S4, V6.S4 // + r²·p
+	WORD $0x4e21a85f // FCVTNS V31.4S, V2.4S
+	VSHL $23, V31.S4, V31.S4
+	VADD V31.S4, V1.S4, V3.S4 // ·2^n
+	WORD $0x4e21a8ff // FCVTNS V31.4S, V7.4S
+	VSHL $23, V31.S4, V31.S4
+	VADD V31.S4, V6.S4, V8.S4 // ·2^n
+	FMOVQ F3, (R0) // p
+	FMOVQ F8, 16(R0) // p
+	FMOVQ (R1), F1 // d
+	FMOVQ 16(R1), F6 // d
+	FMOVQ (R3), F2 // delta
+	FMOVQ 16(R3), F7 // delta
+	WORD $0x4ea2d421 // FSUB V1.4S, V1.4S, V2.4S: d - delta
+	WORD $0x4ea7d4c6 // FSUB V6.4S, V6.4S, V7.4S: d - delta
+	WORD $0x6e3edc21 // FMUL V1.4S, V1.4S, V30.4S: ·scale
+	WORD $0x6e3edcc6 // FMUL V6.4S, V6.4S, V30.4S: ·scale
+	WORD $0x6e23dc21 // FMUL V1.4S, V1.4S, V3.4S: ·p
+	WORD $0x6e28dcc6 // FMUL V6.4S, V6.4S, V8.4S: ·p
+	FMOVQ F1, (R1) // d
+	FMOVQ F6, 16(R1) // d
+	ADD  R22, R0
+	ADD  R22, R1
+	SUBS $1, R23
+	BGE  row3
+rows4:
+	ADD  $1, R23
+	ADD  $32, R21
+	SUBS $8, R8
+	BGE  loop1
+done2:
+	ADD  $8, R8
+	SUBS $4, R8
+	BLT  done6
+loop5:
+	MOVD p+0(FP), R0
+	ADD  R21, R0
+	ADD  R22, R0, R10
+	MOVD d+8(FP), R1
+	ADD  R21, R1
+	ADD  R22, R1, R11
+	MOVD shift+16(FP), R2
+	ADD  R21, R2
+	MOVD delta+24(FP), R3
+	ADD  R21, R3
+	MOVD count+40(FP), R23
+	SUBS $2, R23
+	BLT  rows8
+row7:
+	FMOVQ (R0), F0 // p
+	FMOVQ (R10), F5 // p
+	FMOVQ (R2), F1 // shift
+	FMOVQ (R2), F6 // shift
+	VFMLA V30.S4, V0.S4, V1.S4 // scale·p + shift
+	VFMLA V30.S4, V5.S4, V6.S4 // scale·p + shift
+	WORD $0x4e21f7a0 // FMAX V0.4S, V29.4S, V1.4S: clamp
+	WORD $0x4e26f7a5 // FMAX V5.4S, V29.4S, V6.4S: clamp
+	WORD $0x4ea0f781 // FMIN V1.4S, V28.4S, V0.4S: clamp
+	WORD $0x4ea5f786 // FMIN V6.4S, V28.4S, V5.4S: clamp
+	WORD $0x6e3bdc22 // FMUL V2.4S, V1.4S, V27.4S: x·log2(e)
+	WORD $0x6e3bdcc7 // FMUL V7.4S, V6.4S, V27.4S: x·log2(e)
+	WORD $0x4e218842 // FRINTN V2.4S, V2.4S: n
+	WORD $0x4e2188e7 // FRINTN V7.4S, V7.4S: n
+	VFMLS V26.S4, V2.S4, V1.S4 // r = x - n·ln 2, high part
+	VFMLS V26.S4, V7.S4, V6.S4 // r = x - n·ln 2, high part
+	VFMLS V25.S4, V2.S4, V1.S4 // low part
+	VFMLS V25.S4, V7.S4, V6.S4 // low part
+	VMOV V23.B16, V3.B16
+	VFMLA V24.S4, V1.S4, V3.S4 // p(r)
+	VMOV V23.B16, V8.B16
+	VFMLA V24.S4, V6.S4, V8.S4 // p(r)
+	VMOV V22.B16, V31.B16
+	VFMLA V1.S4, V3.S4, V31.S4 // 
+	VMOV V31.B16, V3.B16
+	VMOV V22.B16, V31.B16
+	VFMLA V6.S4, V8.S4, V31.S4 // 
+	VMOV V31.B16, V8.B16
+	VMOV V21.B16, V31.B16
+	VFMLA V1.S4, V3.S4, V31.S4 // 
+	VMOV V31.B16, V3.B16
+	VMOV V21.B16, V31.B16
+	VFMLA V6.S4, V8.S4, V31.S4 // 
+	VMOV V31.B16, V8.B16
+	VMOV V20.B16, V31.B16
+	VFMLA V1.S4, V3.S4, V31.S4 // 
+	VMOV V31.B16, V3.B16
+	VMOV V20.B16, V31.B16
+	VFMLA V6.S4, V8.S4, V31.S4 // 
+	VMOV V31.B16, V8.B16
+	VMOV V19.B16, V31.B16
+	VFMLA V1.S4, V3.S4, V31.S4 // 
+	VMOV V31.B16, V3.B16
+	VMOV V19.B16, V31.B16
+	VFMLA V6.S4, V8.S4, V31.S4 // 
+	VMOV V31.B16, V8.B16
+	WORD $0x6e21dc24 // FMUL V4.4S, V1.4S, V1.4S: r²
+	WORD $0x6e26dcc9 // FMUL V9.4S, V6.4S, V6.4S: r²
+	WORD $0x4e32d421 // FADD V1.4S, V1.4S, V18.4S: 1 + r
+	WORD $0x4e32d4c6 // FADD V6.4S, V6.4S, V18.4S: 1 + r
+	VFMLA V4.S4, V3.S4, V1.S4 // + r²·p
+	VFMLA V9.S4, V8.S4, V6.S4 // + r²·p
+	WORD $0x4e21a85f // FCVTNS V31.4S, V2.4S
+	VSHL $23, V31.S4, V31.S4
+	VADD V31.S4, V1.S4, V3.S4 // ·2^n
+	WORD $0x4e21a8ff // FCVTNS V31.4S, V7.4S
+	VSHL $23, V31.S4, V31.S4
+	VADD V31.S4, V6.S4, V8.S4 // ·2^n
+	FMOVQ F3, (R0) // p
+	FMOVQ F8, (R10) // p
+	FMOVQ (R1), F1 // d
+	FMOVQ (R11), F6 // d
+	FMOVQ (R3), F2 // delta
+	FMOVQ (R3), F7 // delta
+	WORD $0x4ea2d421 // FSUB V1.4S, V1.4S, V2.4S: d - delta
+	WORD $0x4ea7d4c6 // FSUB V6.4S, V6.4S, V7.4S: d - delta
+	WORD $0x6e3edc21 // FMUL V1.4S, V1.4S, V30.4S: ·scale
+	WORD $0x6e3edcc6 // FMUL V6.4S, V6.4S, V30.4S: ·scale
+	WORD $0x6e23dc21 // FMUL V1.4S, V1.4S, V3.4S: ·p
+	WORD $0x6e28dcc6 // FMUL V6.4S, V6.4S, V8.4S: ·p
+	FMOVQ F1, (R1) // d
+	FMOVQ F6, (R11) // d
+	ADD  R22, R0
+	ADD  R22, R10
+	ADD  R22, R0
+	ADD  R22, R10
+	ADD  R22, R1
+	ADD  R22, R11
+	ADD  R22, R1
+	ADD  R22, R11
+	SUBS $2, R23
+	BGE  row7
+rows8:
+	ADD  $2, R23
+	SUBS $1, R23
+	BLT  rows10
+row9:
+	FMOVQ (R0), F0 // p
+	FMOVQ (R2), F1 // shift
+	VFMLA V30.S4, V0.S4, V1.S4 // scale·p + shift
+	WORD $0x4e21f7a0 // FMAX V0.4S, V29.4S, V1.4S: clamp
+	WORD $0x4ea0f781 // FMIN V1.4S, V28.4S, V0.4S: clamp
+	WORD $0x6e3bdc22 // FMUL V2.4S, V1.4S, V27.4S: x·log2(e)
+	WORD $0x4e218842 // FRINTN V2.4S, V2.4S: n
+	VFMLS V26.S4, V2.S4, V1.S4 // r = x - n·ln 2, high part
+	VFMLS V25.S4, V2.S4, V1.S4 // low part
+	VMOV V23.B16, V3.B16
+	VFMLA V24.S4, V1.S4, V3.S4 // p(r)
+	VMOV V22.B16, V31.B16
+	VFMLA V1.S4, V3.S4, V31.S4 // 
+	VMOV V31.B16, V3.B16
+	VMOV V21.B16, V31.B16
+	VFMLA V1.S4, V3.S4, V31.S4 // 
+	VMOV V31.B16, V3.B16
+	VMOV V20.B16, V31.B16
+	VFMLA V1.S4, V3.S4, V31.S4 // 
+	VMOV V31.B16, V3.B16
+	VMOV V19.B16, V31.B16
+	VFMLA V1.S4, V3.S4, V31.S4 // 
+	VMOV V31.B16, V3.B16
+	WORD $0x6e21dc24 // FMUL V4.4S, V1.4S, V1.4S: r²
+	WORD $0x4e32d421 // FADD V1.4S, V1.4S, V18.4S: 1 + r
+	VFMLA V4.S4, V3.S4, V1.S4 // + r²·p
+	WORD $0x4e21a85f // FCVTNS V31.4S, V2.4S
+	VSHL $23, V31.S4, V31.S4
+	VADD V31.S4, V1.S4, V3.S4 // ·2^n
+	FMOVQ F3, (R0) // p
+	FMOVQ (R1), F1 // d
+	FMOVQ (R3), F2 // delta
+	WORD $0x4ea2d421 // FSUB V1.4S, V1.4S, V2.4S: d - delta
+	WORD $0x6e3edc21 // FMUL V1.4S, V1.4S, V30.4S: ·scale
+	WORD $0x6e23dc21 // FMUL V1.4S, V1.4S, V3.4S: ·p
+	FMOVQ F1, (R1) // d
+	ADD  R22, R0
+	ADD  R22, R1
+	SUBS $1, R23
+	BGE  row9
+rows10:
+	ADD  $1, R23
+	ADD  $16, R21
+	SUBS $4, R8
+	BGE  loop5
+done6:
+	ADD  $4, R8
+	CBZ  R8, end12
+one11:
+	MOVD p+0(FP), R0
+	ADD  R21, R0
+	ADD  R22, R0, R10
+	MOVD d+8(FP), R1
+	ADD  R21, R1
+	ADD  R22, R1, R11
+	MOVD shift+16(FP), R2
+	ADD  R21, R2
+	MOVD delta+24(FP), R3
+	ADD  R21, R3
+	MOVD count+40(FP), R23
+	SUBS $1, R23
+	BLT  rows14
+row13:
+	FMOVS (R0), F0 // p
+	FMOVS (R2), F1 // shift
+	VFMLA V30.S4, V0.S4, V1.S4 // scale·p + shift
+	WORD $0x4e21f7a0 // FMAX V0.4S, V29.4S, V1.4S: clamp
+	WORD $0x4ea0f781 // FMIN V1.4S, V28.4S, V0.4S: clamp
+	WORD $0x6e3bdc22 // FMUL V2.4S, V1.4S, V27.4S: x·log2(e)
+	WORD $0x4e218842 // FRINTN V2.4S, V2.4S: n
+	VFMLS V26.S4, V2.S4, V1.S4 // r = x - n·ln 2, high part
+	VFMLS V25.S4, V2.S4, V1.S4 // low part
+	VMOV V23.B16, V3.B16
+	VFMLA V24.S4, V1.S4, V3.S4 // p(r)
+	VMOV V22.B16, V31.B16
+	VFMLA V1.S4, V3.S4, V31.S4 // 
+	VMOV V31.B16, V3.B16
+	VMOV V21.B16, V31.B16
+	VFMLA V1.S4, V3.S4, V31.S4 // 
+	VMOV V31.B16, V3.B16
+	VMOV V20.B16, V31.B16
+	VFMLA V1.S4, V3.S4, V31.S4 // 
+	VMOV V31.B16, V3.B16
+	VMOV V19.B16, V31.B16
+	VFMLA V1.S4, V3.S4, V31.S4 // 
+	VMOV V31.B16, V3.B16
+	WORD $0x6e21dc24 // FMUL V4.4S, V1.4S, V1.4S: r²
+	WORD $0x4e32d421 // FADD V1.4S, V1.4S, V18.4S: 1 + r
+	VFMLA V4.S4, V3.S4, V1.S4 // + r²·p
+	WORD $0x4e21a85f // FCVTNS V31.4S, V2.4S
+	VSHL $23, V31.S4, V31.S4
+	VADD V31.S4, V1.S4, V3.S4 // ·2^n
+	FMOVS F3, (R0) // p
+	FMOVS (R1), F1 // d
+	FMOVS (R3), F2 // delta
+	WORD $0x4ea2d421 // FSUB V1.4S, V1.4S, V2.4S: d - delta
+	WORD $0x6e3edc21 // FMUL V1.4S, V1.4S, V30.4S: ·scale
+	WORD $0x6e23dc21 // FMUL V1.4S, V1.4S, V3.4S: ·p
+	FMOVS F1, (R1) // d
+	ADD  R22, R0
+	ADD  R22, R1
+	SUBS $1, R23
+	BGE  row13
+rows14:
+	ADD  $1, R23
+	ADD  $4, R21
+	SUBS $1, R8
+	BNE  one11
+end12:
 	RET
 
 // squaresRows: Σ (x - mean)²
@@ -1400,22 +2849,19 @@ rows:
 	SUBS $16, R8
 	BLT  done2
 loop1:
-	VLD1 (R0), [V4.S4] // x
+	FMOVQ (R0), F4 // x
 	WORD $0x4ebed485 // FSUB V5.4S, V4.4S, V30.4S: x - mean
 	VFMLA V5.S4, V5.S4, V0.S4 // sum
-	ADD  $16, R0
-	VLD1 (R0), [V4.S4] // x
+	FMOVQ 16(R0), F4 // x
 	WORD $0x4ebed485 // FSUB V5.4S, V4.4S, V30.4S: x - mean
 	VFMLA V5.S4, V5.S4, V1.S4 // sum
-	ADD  $16, R0
-	VLD1 (R0), [V4.S4] // x
+	FMOVQ 32(R0), F4 // x
 	WORD $0x4ebed485 // FSUB V5.4S, V4.4S, V30.4S: x - mean
 	VFMLA V5.S4, V5.S4, V2.S4 // sum
-	ADD  $16, R0
-	VLD1 (R0), [V4.S4] // x
+	FMOVQ 48(R0), F4 // x
 	WORD $0x4ebed485 // FSUB V5.4S, V4.4S, V30.4S: x - mean
 	VFMLA V5.S4, V5.S4, V3.S4 // sum
-	ADD  $16, R0
+	ADD  $64, R0
 	SUBS $16, R8
 	BGE  loop1
 done2:
@@ -1423,7 +2869,7 @@ done2:
 	SUBS $4, R8
 	BLT  done4
 loop3:
-	VLD1 (R0), [V4.S4] // x
+	FMOVQ (R0), F4 // x
 	WORD $0x4ebed485 // FSUB V5.4S, V4.4S, V30.4S: x - mean
 	VFMLA V5.S4, V5.S4, V0.S4 // sum
 	ADD  $16, R0
@@ -1484,16 +2930,16 @@ rows:
 	SUBS $4, R8
 	BLT  done2
 loop1:
-	VLD1 (R1), [V0.S4] // x
+	FMOVQ (R1), F0 // x
 	WORD $0x4ebed401 // FSUB V1.4S, V0.4S, V30.4S: x - mean
 	WORD $0x6e3ddc21 // FMUL V1.4S, V1.4S, V29.4S: ·rstd
-	VLD1 (R2), [V2.S4] // gain
+	FMOVQ (R2), F2 // gain
 	WORD $0x6e22dc21 // FMUL V1.4S, V1.4S, V2.4S: ·gain
-	VST1 [V1.S4], (R0) // y
+	FMOVQ F1, (R0) // y
 	CBZ  R13, skip3
-	VLD1 (R3), [V2.S4] // bias
+	FMOVQ (R3), F2 // bias
 	WORD $0x4e22d421 // FADD V1.4S, V1.4S, V2.4S: + bias
-	VST1 [V1.S4], (R0) // y
+	FMOVQ F1, (R0) // y
 skip3:
 	ADD  $16, R0
 	ADD  $16, R1
@@ -1573,23 +3019,23 @@ rows:
 	SUBS $4, R8
 	BLT  done2
 loop1:
-	VLD1 (R3), [V2.S4] // x
+	FMOVQ (R3), F2 // x
 	WORD $0x4ebed443 // FSUB V3.4S, V2.4S, V30.4S: x - mean
 	WORD $0x6e3ddc63 // FMUL V3.4S, V3.4S, V29.4S: h
-	VLD1 (R2), [V4.S4] // dy
-	VLD1 (R4), [V5.S4] // gain
+	FMOVQ (R2), F4 // dy
+	FMOVQ (R4), F5 // gain
 	WORD $0x6e25dc85 // FMUL V5.4S, V4.4S, V5.4S: g
 	WORD $0x4e25d400 // FADD V0.4S, V0.4S, V5.4S: sum
 	VFMLA V3.S4, V5.S4, V1.S4 // sumh
 	CBZ  R10, skip3
-	VLD1 (R0), [V5.S4] // dgain
+	FMOVQ (R0), F5 // dgain
 	VFMLA V3.S4, V4.S4, V5.S4 // + dy·h
-	VST1 [V5.S4], (R0) // dgain
+	FMOVQ F5, (R0) // dgain
 skip3:
 	CBZ  R11, skip4
-	VLD1 (R1), [V3.S4] // dbias
+	FMOVQ (R1), F3 // dbias
 	WORD $0x4e23d483 // FADD V3.4S, V4.4S, V3.4S: + dy
-	VST1 [V3.S4], (R1) // dbias
+	FMOVQ F3, (R1) // dbias
 skip4:
 	ADD  $16, R0
 	ADD  $16, R1
@@ -1690,21 +3136,21 @@ rows:
 	SUBS $4, R8
 	BLT  done2
 loop1:
-	VLD1 (R2), [V0.S4] // x
+	FMOVQ (R2), F0 // x
 	WORD $0x4ebdd401 // FSUB V1.4S, V0.4S, V29.4S: x - mean
 	WORD $0x6e3edc21 // FMUL V1.4S, V1.4S, V30.4S: h
-	VLD1 (R1), [V2.S4] // dy
-	VLD1 (R3), [V3.S4] // gain
+	FMOVQ (R1), F2 // dy
+	FMOVQ (R3), F3 // gain
 	WORD $0x6e23dc42 // FMUL V2.4S, V2.4S, V3.4S: g
 	WORD $0x4ebcd442 // FSUB V2.4S, V2.4S, V28.4S: - mg
 	VFMLS V27.S4, V1.S4, V2.S4 // - h·mgh
 	WORD $0x6e3edc41 // FMUL V1.4S, V2.4S, V30.4S: ·rstd
 	CBZ  R14, skip3
-	VLD1 (R4), [V2.S4] // old
+	FMOVQ (R4), F2 // old
 	WORD $0x4e22d422 // FADD V2.4S, V1.4S, V2.4S: + old
 	VMOV V2.B16, V1.B16
 skip3:
-	VST1 [V1.S4], (R0) // dx
+	FMOVQ F1, (R0) // dx
 	ADD  $16, R0
 	ADD  $16, R1
 	ADD  $16, R2
@@ -1784,16 +3230,16 @@ repeat:
 	SUBS $4, R8
 	BLT  done2
 loop1:
-	VLD1 (R0), [V0.S4] // a
-	VLD1 (R1), [V1.S4] // b
-	VLD1 (R2), [V2.S4] // c
-	VLD1 (R3), [V3.S4] // s
+	FMOVQ (R0), F0 // a
+	FMOVQ (R1), F1 // b
+	FMOVQ (R2), F2 // c
+	FMOVQ (R3), F3 // s
 	WORD $0x6e22dc04 // FMUL V4.4S, V0.4S, V2.4S: a·c
 	VFMLS V3.S4, V1.S4, V4.S4 // - b·s
-	VST1 [V4.S4], (R0) // a
+	FMOVQ F4, (R0) // a
 	WORD $0x6e23dc03 // FMUL V3.4S, V0.4S, V3.4S: a·s
 	VFMLA V2.S4, V1.S4, V3.S4 // + b·c
-	VST1 [V3.S4], (R1) // b
+	FMOVQ F3, (R1) // b
 	ADD  $16, R0
 	ADD  $16, R1
 	ADD  $16, R2
@@ -1865,26 +3311,26 @@ TEXT ·adamwNEON(SB), NOSPLIT, $0-80
 	SUBS $4, R8
 	BLT  done2
 loop1:
-	VLD1 (R3), [V0.S4] // g
+	FMOVQ (R3), F0 // g
 	WORD $0x6e3edc01 // FMUL V1.4S, V0.4S, V30.4S: d
-	VLD1 (R1), [V2.S4] // m
+	FMOVQ (R1), F2 // m
 	WORD $0x6e3cdc42 // FMUL V2.4S, V2.4S, V28.4S
 	VFMLA V29.S4, V1.S4, V2.S4 // m
-	VST1 [V2.S4], (R1) // m
+	FMOVQ F2, (R1) // m
 	WORD $0x6e21dc21 // FMUL V1.4S, V1.4S, V1.4S: d²
-	VLD1 (R2), [V3.S4] // v
+	FMOVQ (R2), F3 // v
 	WORD $0x6e3adc63 // FMUL V3.4S, V3.4S, V26.4S
 	VFMLA V27.S4, V1.S4, V3.S4 // v
-	VST1 [V3.S4], (R2) // v
+	FMOVQ F3, (R2) // v
 	WORD $0x6e39dc61 // FMUL V1.4S, V3.4S, V25.4S: v·c2
 	WORD $0x6ea1f821 // FSQRT V1.4S, V1.4S: √
 	WORD $0x4e38d421 // FADD V1.4S, V1.4S, V24.4S: + eps
 	WORD $0x6e37dc42 // FMUL V2.4S, V2.4S, V23.4S: m·c1
 	WORD $0x6e21fc41 // FDIV V1.4S, V2.4S, V1.4S
-	VLD1 (R0), [V2.S4] // x
+	FMOVQ (R0), F2 // x
 	VFMLA V22.S4, V2.S4, V1.S4 // + decay·x
 	VFMLS V21.S4, V1.S4, V2.S4 // x
-	VST1 [V2.S4], (R0) // x
+	FMOVQ F2, (R0) // x
 	ADD  $16, R0
 	ADD  $16, R1
 	ADD  $16, R2
@@ -1942,18 +3388,15 @@ rows:
 	SUBS $16, R8
 	BLT  done2
 loop1:
-	VLD1 (R0), [V4.S4] // x
+	FMOVQ (R0), F4 // x
 	WORD $0x4e24f400 // FMAX V0.4S, V0.4S, V4.4S: most
-	ADD  $16, R0
-	VLD1 (R0), [V4.S4] // x
+	FMOVQ 16(R0), F4 // x
 	WORD $0x4e24f421 // FMAX V1.4S, V1.4S, V4.4S: most
-	ADD  $16, R0
-	VLD1 (R0), [V4.S4] // x
+	FMOVQ 32(R0), F4 // x
 	WORD $0x4e24f442 // FMAX V2.4S, V2.4S, V4.4S: most
-	ADD  $16, R0
-	VLD1 (R0), [V4.S4] // x
+	FMOVQ 48(R0), F4 // x
 	WORD $0x4e24f463 // FMAX V3.4S, V3.4S, V4.4S: most
-	ADD  $16, R0
+	ADD  $64, R0
 	SUBS $16, R8
 	BGE  loop1
 done2:
@@ -1961,7 +3404,7 @@ done2:
 	SUBS $4, R8
 	BLT  done4
 loop3:
-	VLD1 (R0), [V4.S4] // x
+	FMOVQ (R0), F4 // x
 	WORD $0x4e24f400 // FMAX V0.4S, V0.4S, V4.4S: most
 	ADD  $16, R0
 	SUBS $4, R8
@@ -2039,10 +3482,83 @@ rows:
 	FMOVS 0(R19), F29
 	VDUP V29.S[0], V29.S4
 	VEOR V0.B16, V0.B16, V0.B16
-	SUBS $4, R8
+	SUBS $8, R8
 	BLT  done2
 loop1:
-	VLD1 (R1), [V1.S4] // x
+	FMOVQ (R1), F1 // x
+	FMOVQ 16(R1), F6 // x
+	VMOV V29.B16, V31.B16
+	VFMLA V30.S4, V1.S4, V31.S4 // scale·x + shift
+	VMOV V31.B16, V1.B16
+	VMOV V29.B16, V31.B16
+	VFMLA V30.S4, V6.S4, V31.S4 // scale·x + shift
+	VMOV V31.B16, V6.B16
+	WORD $0x4e21f782 // FMAX V2.4S, V28.4S, V1.4S: clamp
+	WORD $0x4e26f787 // FMAX V7.4S, V28.4S, V6.4S: clamp
+	WORD $0x4ea2f762 // FMIN V2.4S, V27.4S, V2.4S: clamp
+	WORD $0x4ea7f767 // FMIN V7.4S, V27.4S, V7.4S: clamp
+	WORD $0x6e3adc43 // FMUL V3.4S, V2.4S, V26.4S: x·log2(e)
+	WORD $0x6e3adce8 // FMUL V8.4S, V7.4S, V26.4S: x·log2(e)
+	WORD $0x4e218863 // FRINTN V3.4S, V3.4S: n
+	WORD $0x4e218908 // FRINTN V8.4S, V8.4S: n
+	VFMLS V25.S4, V3.S4, V2.S4 // r = x - n·ln 2, high part
+	VFMLS V25.S4, V8.S4, V7.S4 // r = x - n·ln 2, high part
+	VFMLS V24.S4, V3.S4, V2.S4 // low part
+	VFMLS V24.S4, V8.S4, V7.S4 // low part
+	VMOV V22.B16, V4.B16
+	VFMLA V23.S4, V2.S4, V4.S4 // p(r)
+	VMOV V22.B16, V9.B16
+	VFMLA V23.S4, V7.S4, V9.S4 // p(r)
+	VMOV V21.B16, V31.B16
+	VFMLA V2.S4, V4.S4, V31.S4 // 
+	VMOV V31.B16, V4.B16
+	VMOV V21.B16, V31.B16
+	VFMLA V7.S4, V9.S4, V31.S4 // 
+	VMOV V31.B16, V9.B16
+	VMOV V20.B16, V31.B16
+	VFMLA V2.S4, V4.S4, V31.S4 // 
+	VMOV V31.B16, V4.B16
+	VMOV V20.B16, V31.B16
+	VFMLA V7.S4, V9.S4, V31.S4 // 
+	VMOV V31.B16, V9.B16
+	VMOV V19.B16, V31.B16
+	VFMLA V2.S4, V4.S4, V31.S4 // 
+	VMOV V31.B16, V4.B16
+	VMOV V19.B16, V31.B16
+	VFMLA V7.S4, V9.S4, V31.S4 // 
+	VMOV V31.B16, V9.B16
+	VMOV V18.B16, V31.B16
+	VFMLA V2.S4, V4.S4, V31.S4 // 
+	VMOV V31.B16, V4.B16
+	VMOV V18.B16, V31.B16
+	VFMLA V7.S4, V9.S4, V31.S4 // 
+	VMOV V31.B16, V9.B16
+	WORD $0x6e22dc45 // FMUL V5.4S, V2.4S, V2.4S: r²
+	WORD $0x6e27dcea // FMUL V10.4S, V7.4S, V7.4S: r²
+	WORD $0x4e31d442 // FADD V2.4S, V2.4S, V17.4S: 1 + r
+	WORD $0x4e31d4e7 // FADD V7.4S, V7.4S, V17.4S: 1 + r
+	VFMLA V5.S4, V4.S4, V2.S4 // + r²·p
+	VFMLA V10.S4, V9.S4, V7.S4 // + r²·p
+	WORD $0x4e21a87f // FCVTNS V31.4S, V3.4S
+	VSHL $23, V31.S4, V31.S4
+	VADD V31.S4, V2.S4, V4.S4 // ·2^n
+	WORD $0x4e21a91f // FCVTNS V31.4S, V8.4S
+	VSHL $23, V31.S4, V31.S4
+	VADD V31.S4, V7.S4, V9.S4 // ·2^n
+	FMOVQ F4, (R0) // y
+	FMOVQ F9, 16(R0) // y
+	WORD $0x4e24d400 // FADD V0.4S, V0.4S, V4.4S: sum
+	WORD $0x4e29d400 // FADD V0.4S, V0.4S, V9.4S: sum
+	ADD  $32, R0
+	ADD  $32, R1
+	SUBS $8, R8
+	BGE  loop1
+done2:
+	ADD  $8, R8
+	SUBS $4, R8
+	BLT  done4
+loop3:
+	FMOVQ (R1), F1 // x
 	VMOV V29.B16, V31.B16
 	VFMLA V30.S4, V1.S4, V31.S4 // scale·x + shift
 	VMOV V31.B16, V1.B16
@@ -2072,16 +3588,16 @@ loop1:
 	WORD $0x4e21a87f // FCVTNS V31.4S, V3.4S
 	VSHL $23, V31.S4, V31.S4
 	VADD V31.S4, V2.S4, V4.S4 // ·2^n
-	VST1 [V4.S4], (R0) // y
+	FMOVQ F4, (R0) // y
 	WORD $0x4e24d400 // FADD V0.4S, V0.4S, V4.4S: sum
 	ADD  $16, R0
 	ADD  $16, R1
 	SUBS $4, R8
-	BGE  loop1
-done2:
+	BGE  loop3
+done4:
 	ADD  $4, R8
-	CBZ  R8, end4
-one3:
+	CBZ  R8, end6
+one5:
 	FMOVS (R1), F1 // x
 	VMOV V29.B16, V31.B16
 	VFMLA V30.S4, V1.S4, V31.S4 // scale·x + shift
@@ -2118,8 +3634,8 @@ one3:
 	ADD  $4, R0
 	ADD  $4, R1
 	SUBS $1, R8
-	BNE  one3
-end4:
+	BNE  one5
+end6:
 	WORD $0x6e20d400 // FADDP V0.4S, V0.4S, V0.4S
 	WORD $0x6e20d400 // FADDP V0.4S, V0.4S, V0.4S
 	FMOVS F0, 0(R20)
@@ -2158,9 +3674,9 @@ rows:
 	SUBS $4, R8
 	BLT  done2
 loop1:
-	VLD1 (R1), [V0.S4] // x
+	FMOVQ (R1), F0 // x
 	WORD $0x6e3edc01 // FMUL V1.4S, V0.4S, V30.4S
-	VST1 [V1.S4], (R0) // y
+	FMOVQ F1, (R0) // y
 	ADD  $16, R0
 	ADD  $16, R1
 	SUBS $4, R8
@@ -2214,26 +3730,20 @@ rows:
 	SUBS $16, R8
 	BLT  done2
 loop1:
-	VLD1 (R0), [V4.S4] // a
-	VLD1 (R1), [V5.S4] // b
+	FMOVQ (R0), F4 // a
+	FMOVQ (R1), F5 // b
 	VFMLA V5.S4, V4.S4, V0.S4 // sum
-	ADD  $16, R0
-	ADD  $16, R1
-	VLD1 (R0), [V4.S4] // a
-	VLD1 (R1), [V5.S4] // b
+	FMOVQ 16(R0), F4 // a
+	FMOVQ 16(R1), F5 // b
 	VFMLA V5.S4, V4.S4, V1.S4 // sum
-	ADD  $16, R0
-	ADD  $16, R1
-	VLD1 (R0), [V4.S4] // a
-	VLD1 (R1), [V5.S4] // b
+	FMOVQ 32(R0), F4 // a
+	FMOVQ 32(R1), F5 // b
 	VFMLA V5.S4, V4.S4, V2.S4 // sum
-	ADD  $16, R0
-	ADD  $16, R1
-	VLD1 (R0), [V4.S4] // a
-	VLD1 (R1), [V5.S4] // b
+	FMOVQ 48(R0), F4 // a
+	FMOVQ 48(R1), F5 // b
 	VFMLA V5.S4, V4.S4, V3.S4 // sum
-	ADD  $16, R0
-	ADD  $16, R1
+	ADD  $64, R0
+	ADD  $64, R1
 	SUBS $16, R8
 	BGE  loop1
 done2:
@@ -2241,8 +3751,8 @@ done2:
 	SUBS $4, R8
 	BLT  done4
 loop3:
-	VLD1 (R0), [V4.S4] // a
-	VLD1 (R1), [V5.S4] // b
+	FMOVQ (R0), F4 // a
+	FMOVQ (R1), F5 // b
 	VFMLA V5.S4, V4.S4, V0.S4 // sum
 	ADD  $16, R0
 	ADD  $16, R1
@@ -2303,18 +3813,15 @@ rows:
 	SUBS $16, R8
 	BLT  done2
 loop1:
-	VLD1 (R0), [V4.S4] // x
+	FMOVQ (R0), F4 // x
 	WORD $0x4e24d400 // FADD V0.4S, V0.4S, V4.4S: sum
-	ADD  $16, R0
-	VLD1 (R0), [V4.S4] // x
+	FMOVQ 16(R0), F4 // x
 	WORD $0x4e24d421 // FADD V1.4S, V1.4S, V4.4S: sum
-	ADD  $16, R0
-	VLD1 (R0), [V4.S4] // x
+	FMOVQ 32(R0), F4 // x
 	WORD $0x4e24d442 // FADD V2.4S, V2.4S, V4.4S: sum
-	ADD  $16, R0
-	VLD1 (R0), [V4.S4] // x
+	FMOVQ 48(R0), F4 // x
 	WORD $0x4e24d463 // FADD V3.4S, V3.4S, V4.4S: sum
-	ADD  $16, R0
+	ADD  $64, R0
 	SUBS $16, R8
 	BGE  loop1
 done2:
@@ -2322,7 +3829,7 @@ done2:
 	SUBS $4, R8
 	BLT  done4
 loop3:
-	VLD1 (R0), [V4.S4] // x
+	FMOVQ (R0), F4 // x
 	WORD $0x4e24d400 // FADD V0.4S, V0.4S, V4.4S: sum
 	ADD  $16, R0
 	SUBS $4, R8

@@ -8,6 +8,7 @@ func Portable() *Kernels {
 		Name: "portable", Add: add, Multiply: multiply, Dot: dot, Sum: sum, Max: maximum, Exp: expSum, Scale: scale,
 		GELU: gelu, GELUBackward: geluBackward, ReLU: relu, ReLUBackward: reluBackward, SoftCap: softCap, SoftCapBackward: softCapBackward, SwiGLU: swiglu, SwiGLUBackward: swigluBackward,
 		MaxRows: maxRows, ExpRows: expRows, ScaleRows: scaleRows, DotRows: dotRows, SoftmaxBackwardRows: softmaxBackwardRows,
+		ColumnSums: columnSums, MaxColumns: maxColumns, ExpColumns: expColumns, SoftmaxBackwardColumns: softmaxBackwardColumns,
 		MomentsRows: momentsRows, NormRows: normRows, NormBackwardRows: normBackwardRows,
 		Rotate: rotate, AdamW: adamw,
 	}
@@ -289,6 +290,45 @@ func normBackward(dx, dgain, dbias, dy, x, gain []float32, mean, rstd float32, r
 			d += dx[i]
 		}
 		dx[i] = d
+	}
+}
+
+func columnSums(sums, x []float32, stride, count int) {
+	for i := range count {
+		add(sums, sums, x[i*stride:], 1, 1)
+	}
+}
+
+func maxColumns(most, x []float32, stride, count int) {
+	for j := range most {
+		m := x[j]
+		for i := 1; i < count; i++ {
+			if v := x[i*stride+j]; v > m || m != m {
+				m = v
+			}
+		}
+		most[j] = m
+	}
+}
+
+func expColumns(sums, x, shifts []float32, stride, count int, scale float32) {
+	clear(sums)
+	for i := range count {
+		for j, shift := range shifts[:len(sums)] {
+			y := exp(scale*x[i*stride+j] + shift)
+			x[i*stride+j] = y
+			sums[j] += y
+		}
+	}
+}
+
+func softmaxBackwardColumns(p, d, shifts, deltas []float32, stride, count int, scale float32) {
+	for i := range count {
+		for j, shift := range shifts {
+			at := i*stride + j
+			p[at] = exp(scale*p[at] + shift)
+			d[at] = scale * p[at] * (d[at] - deltas[j])
+		}
 	}
 }
 

@@ -60,6 +60,15 @@ type Kernels struct {
 	// scale·row i of p·(row i of d − delta).
 	SoftmaxBackwardRows func(p, d []float32, stride int, values []float32, scale float32, t Triangle)
 
+	// ColumnSums: sums[j] += Σ x[i][j] over count rows i, in their order. Here and below, there is a row at least.
+	ColumnSums func(sums, x []float32, stride, count int)
+	// MaxColumns: most[j] is the largest x[i][j] of count rows i, as Max returns it.
+	MaxColumns func(most, x []float32, stride, count int)
+	// ExpColumns: x[i][j] = exp(scale·x[i][j] + shifts[j]) in count rows i, sums[j] = Σ x[i][j] in their order.
+	ExpColumns func(sums, x, shifts []float32, stride, count int, scale float32)
+	// SoftmaxBackwardColumns: p[i][j] = exp(scale·p[i][j] + shifts[j]), d[i][j] = scale·p[i][j]·(d[i][j] − deltas[j]) in count rows i.
+	SoftmaxBackwardColumns func(p, d, shifts, deltas []float32, stride, count int, scale float32)
+
 	// MomentsRows: of each row of n elements, the mean and the mean of (x − mean)².
 	MomentsRows func(means, variances, x []float32, stride, n int)
 	// NormRows: with values[i] = (mean, rstd), row i of y = (row i of x − mean)·rstd·gain + bias, of n elements; bias may be nil.

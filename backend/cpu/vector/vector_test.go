@@ -658,6 +658,82 @@ func TestRows(t *testing.T) {
 	}
 }
 
+// TestColumns: sums go down the columns in the order of the rows, and each element is what the kernel of one slice makes of it. What
+// lies between the rows stays; they end at a page that can't be touched.
+func TestColumns(t *testing.T) {
+	rng := rand.New(rand.NewPCG(6, 6))
+	for _, k := range vector.All() {
+		for n := 1; n <= 70; n += 1 + n/20 {
+			for count := 1; count <= 5; count++ {
+				stride := n + count%3
+				matrix := func() []float32 {
+					x := cliff.Floats(t, (count-1)*stride+n)
+					for i := range x {
+						x[i] = float32(rng.NormFloat64())
+					}
+					return x
+				}
+				same := func(name string, got, want []float32) {
+					t.Helper()
+					if !slices.Equal(got, want) {
+						t.Fatalf("%s: %s of %d columns of %d: %v, want %v", k.Name, name, n, count, got, want)
+					}
+				}
+				x, shifts, sums := matrix(), matrix()[:n], matrix()[:n]
+				want := slices.Clone(sums)
+				for i := range count {
+					k.Add(want, want, x[i*stride:][:n], 1, 1)
+				}
+				k.ColumnSums(sums, x, stride, count)
+				same("sums", sums, want)
+				for j := range want {
+					want[j] = x[j]
+					for i := range count {
+						want[j] = max(want[j], x[i*stride+j])
+					}
+				}
+				k.MaxColumns(sums, x, stride, count)
+				same("largest", sums, want)
+				p, d, q, e := slices.Clone(x), matrix(), slices.Clone(x), slices.Clone(x)
+				clear(want)
+				for i := range count {
+					for j := range want {
+						k.Exp(e[i*stride+j:][:1], x[i*stride+j:][:1], 0.5, -shifts[j])
+						want[j] += e[i*stride+j]
+					}
+				}
+				k.ExpColumns(sums, p, shifts, stride, count, 0.5)
+				same("exp", p, e)
+				same("sums of exp", sums, want)
+				old := slices.Clone(d)
+				k.SoftmaxBackwardColumns(q, d, shifts, sums, stride, count, 0.5)
+				same("exp before the gradient of softmax", q, e)
+				for i := range count {
+					for j, delta := range sums {
+						at := i*stride + j
+						close(t, k.Name+" gradient of softmax", d[at], 0.5*float64(e[at])*(float64(old[at])-float64(delta)), 1)
+						old[at] = d[at]
+					}
+				}
+				same("gradient of softmax, between the rows", d, old)
+			}
+		}
+		nan := float32(math.NaN())
+		for n := 1; n <= 40; n++ {
+			x, sums, shifts := make([]float32, 3*n), make([]float32, n), make([]float32, n)
+			x[n+n/2] = nan
+			k.MaxColumns(shifts, x, n, 3)
+			clear(shifts)
+			k.ExpColumns(sums, x, shifts, n, 3, 1)
+			for j, s := range sums {
+				if (s == s) != (j != n/2) {
+					t.Errorf("%s: exp with NaN in column %d of %d sums to %g in column %d", k.Name, n/2, n, s, j)
+				}
+			}
+		}
+	}
+}
+
 // TestLog holds Log to 2 ulp for normal numbers, and to math.Log for the others.
 func TestLog(t *testing.T) {
 	worst, at := 0.0, float32(0)

@@ -34,14 +34,21 @@ func (a *amd64) mask() string { return a.reg(a.m.registers - 2) }
 
 func (a *amd64) pointer(slice string) string {
 	for i, s := range a.k.slices {
-		if s == slice || s == slice+"?" {
+		if s == slice || s == slice+"?" || s == slice+"|" {
 			return pointers[i]
 		}
 	}
 	panic("no slice " + slice)
 }
 
+// address is where vector u of a turn is: behind vector 0, or, with rows in pairs, in the next row.
 func (a *amd64) address(slice string, u int) string {
+	switch {
+	case a.rowPairs && a.k.column(slice):
+		u = 0
+	case a.rowPairs && u > 0:
+		return fmt.Sprintf("(%s)(R12*1)", a.pointer(slice))
+	}
 	if u == 0 {
 		return fmt.Sprintf("(%s)(AX*1)", a.pointer(slice))
 	}
@@ -59,6 +66,39 @@ func (a *amd64) begin(k *kernel) {
 	}
 	a.line("MOVQ n+%d(FP), CX", len(k.slices)*8)
 	a.line("XORQ AX, AX")
+	if k.columns {
+		a.line("MOVQ stride+%d(FP), R11", k.countOffset()+8)
+	}
+}
+
+func (a *amd64) beginColumns(k *kernel) {
+	for i, s := range k.slices {
+		if !k.column(parameter(s)) {
+			a.line("MOVQ %s+%d(FP), %s", parameter(s), i*8, pointers[i])
+		}
+	}
+	a.line("MOVQ count+%d(FP), R10", k.countOffset())
+	a.line("LEAQ (AX)(R11*1), R12 // in the next row")
+}
+
+func (a *amd64) rowLoop(step int) (again, done string) {
+	again, done = a.label("row"), a.label("rows")
+	a.line("SUBQ $%d, R10", step)
+	a.line("JLT  %s", done)
+	fmt.Fprintf(a, "%s:\n", again)
+	return again, done
+}
+
+func (a *amd64) endRowLoop(k *kernel, step int, again, done string) {
+	for i, s := range k.slices {
+		if !k.column(parameter(s)) {
+			a.line("LEAQ (%[1]s)(R11*%[2]d), %[1]s", pointers[i], step)
+		}
+	}
+	a.line("SUBQ $%d, R10", step)
+	a.line("JGE  %s", again)
+	fmt.Fprintf(a, "%s:\n", done)
+	a.line("ADDQ $%d, R10", step)
 }
 
 func (a *amd64) beginRows(k *kernel) {

@@ -25,15 +25,33 @@ func (a *arm64) reg(i int) string { return fmt.Sprintf("V%d", i) }
 
 func (a *arm64) slice(name string) int {
 	for i, s := range a.k.slices {
-		if s == name || s == name+"?" {
+		if s == name || s == name+"?" || s == name+"|" {
 			return i
 		}
 	}
 	panic("no slice " + name)
 }
 
+// address is where vector u of a turn is: behind vector 0, or, with rows in pairs, in the next row.
+func (a *arm64) address(slice string, u int) string {
+	i := a.slice(slice)
+	switch {
+	case a.rowPairs && a.k.column(slice):
+		u = 0
+	case a.rowPairs && u > 0:
+		return fmt.Sprintf("(R%d)", 10+i)
+	}
+	if u == 0 {
+		return fmt.Sprintf("(R%d)", i)
+	}
+	return fmt.Sprintf("%d(R%d)", 16*u, i)
+}
+
 func (a *arm64) begin(k *kernel) {
 	for i, s := range k.slices {
+		if k.columns {
+			break
+		}
 		a.line("MOVD %s+%d(FP), R%d", parameter(s), i*8, i)
 		if k.optional(parameter(s)) {
 			a.line("MOVD R%d, R%d", i, 10+i)
@@ -46,6 +64,47 @@ func (a *arm64) begin(k *kernel) {
 		a.line("MOVD n+%d(FP), R8", len(k.slices)*8)
 	}
 	a.line("MOVD $constants<>(SB), R9")
+	if k.columns {
+		a.line("MOVD ZR, R21 // bytes before the columns")
+		a.line("MOVD stride+%d(FP), R22", k.countOffset()+8)
+	}
+}
+
+func (a *arm64) beginColumns(k *kernel) {
+	for i, s := range k.slices {
+		a.line("MOVD %s+%d(FP), R%d", parameter(s), i*8, i)
+		a.line("ADD  R21, R%d", i)
+		if !k.column(parameter(s)) {
+			a.line("ADD  R22, R%d, R%d", i, 10+i)
+		}
+	}
+	a.line("MOVD count+%d(FP), R23", k.countOffset())
+}
+
+func (a *arm64) rowLoop(step int) (again, done string) {
+	again, done = a.label("row"), a.label("rows")
+	a.line("SUBS $%d, R23", step)
+	a.line("BLT  %s", done)
+	fmt.Fprintf(a, "%s:\n", again)
+	return again, done
+}
+
+func (a *arm64) endRowLoop(k *kernel, step int, again, done string) {
+	for i, s := range k.slices {
+		if k.column(parameter(s)) {
+			continue
+		}
+		for range step {
+			a.line("ADD  R22, R%d", i)
+			if step > 1 {
+				a.line("ADD  R22, R%d", 10+i)
+			}
+		}
+	}
+	a.line("SUBS $%d, R23", step)
+	a.line("BGE  %s", again)
+	fmt.Fprintf(a, "%s:\n", done)
+	a.line("ADD  $%d, R23", step)
 }
 
 func (a *arm64) beginRows(k *kernel) {
@@ -128,17 +187,21 @@ func (a *arm64) loop(u int) (again, done string) {
 }
 
 func (a *arm64) endLoop(u int, again, done string) {
-	a.advance()
+	a.advance(u)
 	a.line("SUBS $%d, R8", u*4)
 	a.line("BGE  %s", again)
 	fmt.Fprintf(a, "%s:\n", done)
 	a.line("ADD  $%d, R8", u*4)
 }
 
-// advance moves all slices on by a vector.
-func (a *arm64) advance() {
+// advance moves all slices on by u vectors.
+func (a *arm64) advance(u int) {
+	if a.k.columns {
+		a.line("ADD  $%d, R21", 16*u)
+		return
+	}
 	for i := range a.k.slices {
-		a.line("ADD  $16, R%d", i)
+		a.line("ADD  $%d, R%d", 16*u, i)
 	}
 }
 
@@ -150,8 +213,12 @@ func (a *arm64) tail() {
 }
 
 func (a *arm64) endTail() {
-	for i := range a.k.slices {
-		a.line("ADD  $4, R%d", i)
+	if a.k.columns {
+		a.line("ADD  $4, R21")
+	} else {
+		for i := range a.k.slices {
+			a.line("ADD  $4, R%d", i)
+		}
 	}
 	a.line("SUBS $1, R8")
 	a.line("BNE  %s", a.one)
@@ -180,22 +247,19 @@ func (a *arm64) move(d, n int) {
 func (a *arm64) instruction(in instruction, place func(value) operand, to, u int) {
 	r := func(i int) int { return place(in.from[i]).reg }
 	spare := a.m.registers - 1
-	if u > 0 && in.op == "load" && a.firstLoad(in.slice) {
-		a.advance()
-	}
 	switch in.op {
 	case "load":
 		if a.masked {
 			a.line("FMOVS (R%d), F%d // %s", a.slice(in.slice), to, in.note)
 			return
 		}
-		a.line("VLD1 (R%d), [V%d.S4] // %s", a.slice(in.slice), to, in.note)
+		a.line("FMOVQ %s, F%d // %s", a.address(in.slice, u), to, in.note)
 	case "store":
 		if a.masked {
 			a.line("FMOVS F%d, (R%d) // %s", r(0), a.slice(in.slice), in.note)
 			return
 		}
-		a.line("VST1 [V%d.S4], (R%d) // %s", r(0), a.slice(in.slice), in.note)
+		a.line("FMOVQ F%d, %s // %s", r(0), a.address(in.slice, u), in.note)
 	case "move":
 		a.move(to, r(0))
 	case "if":
@@ -267,9 +331,6 @@ func (a *arm64) multiplyAdd(in instruction, x, y, z, d int) {
 	a.line("%s V%d.S4, V%d.S4, V%d.S4 // %s", name, y, x, to, in.note)
 	a.move(d, to)
 }
-
-// firstLoad reports whether a turn of the loop loads the slice first.
-func (a *arm64) firstLoad(slice string) bool { return parameter(a.k.slices[0]) == slice }
 
 func (a *arm64) adder(max bool) (code uint32, pairs uint32, name string) {
 	if max {

@@ -38,6 +38,9 @@ type emitter interface {
 	endRows(k *kernel)
 	rowScalar(reg, index int)
 	rowResult(reg, index int)
+	beginColumns(k *kernel) // point all slices at the first row of the next columns
+	rowLoop(step int) (again, done string)
+	endRowLoop(k *kernel, step int, again, done string)
 	instruction(in instruction, r func(value) operand, to int, u int)
 	reduce(reg int, max bool)     // to the lowest lane
 	merge(to, from int, max bool) // of two accumulators
@@ -53,14 +56,20 @@ type operand struct {
 
 type writer struct {
 	strings.Builder
-	m      machine
-	k      *kernel
-	labels int
-	masked bool // inside the tail
+	m        machine
+	k        *kernel
+	labels   int
+	masked   bool // inside the tail
+	rowPairs bool // a turn's two vectors are those of two rows
 }
 
 func (w *writer) line(format string, args ...any) {
 	fmt.Fprintf(w, "\t"+format+"\n", args...)
+}
+
+// title begins a function.
+func (w *writer) title(k *kernel) {
+	fmt.Fprintf(w, "\n// %s: %s\n//\n// func %s\nTEXT ·%s(SB), NOSPLIT, $0-%d\n", k.name, k.formula, k.signature(w.m), k.function(w.m), k.size())
 }
 
 func (w *writer) label(prefix string) string {
@@ -124,18 +133,12 @@ func (t *constants) write(w *writer) {
 	}
 }
 
-// function writes one kernel.
-func function(w *writer, k *kernel, table *constants) {
-	b := newBody(k)
-	b.countUses()
-	w.k, w.labels = k, 0
-	unroll := max(1, k.unroll)
-	// Accumulators take the first registers, temporaries the next, constants the last.
-	accs := len(b.accumulators) * unroll
-	temps := b.allocate(nil)
-	free := w.m.registers - w.m.scratch - accs - temps
+// registers gives accumulators the first registers, temporaries the next, for so many vectors at a time, and constants the last; those
+// for which none is left stay in memory.
+func (b *body) registers(m machine, accs, streams int, table *constants) map[value]operand {
+	top := m.registers - m.scratch
+	free := top - accs - streams*b.allocate(nil)
 	places := map[value]operand{}
-	top := w.m.registers - w.m.scratch
 	for range b.constants {
 		best := -1
 		for i, c := range b.constants {
@@ -153,13 +156,31 @@ func function(w *writer, k *kernel, table *constants) {
 			top--
 			free--
 			o.reg = top
-		} else if !w.m.memory || c.scalar != "" {
-			panicf("%s: %s needs more registers than there are", w.m.name, k.name)
+		} else if !m.memory || c.scalar != "" {
+			panicf("%s: %s needs more registers than there are", m.name, b.k.name)
 		}
 		places[c.v] = o
 	}
+	return places
+}
 
-	fmt.Fprintf(w, "\n// %s: %s\n//\n// func %s\nTEXT ·%s(SB), NOSPLIT, $0-%d\n", k.name, k.formula, k.signature(w.m), k.function(w.m), k.size())
+// function writes one kernel.
+func function(w *writer, k *kernel, table *constants) {
+	if k.columns {
+		columns(w, k, table)
+		return
+	}
+	b := newBody(k)
+	b.countUses()
+	w.k, w.labels = k, 0
+	unroll, streams := max(1, k.unroll), 1
+	if k.pairs {
+		streams = 2
+	}
+	accs := len(b.accumulators) * unroll
+	temps := b.allocate(nil)
+	places := b.registers(w.m, accs, streams, table)
+	w.title(k)
 	e := w.m.emitter(w)
 	e.begin(k)
 	for _, c := range b.constants {
@@ -188,6 +209,11 @@ func function(w *writer, k *kernel, table *constants) {
 		e.beginRepeat(k)
 	}
 	pass := func(u int) { b.write(e, places, accs, unroll, u) }
+	if k.pairs {
+		again, done := e.loop(2)
+		b.writePair(e, places, 1, accs, temps)
+		e.endLoop(2, again, done)
+	}
 	if unroll > 1 {
 		again, done := e.loop(unroll)
 		for u := range unroll {
@@ -299,27 +325,43 @@ func (b *body) isAccumulator(v value) bool {
 // write emits the body for vector u of a turn.
 func (b *body) write(e emitter, places map[value]operand, accs, unroll, u int) {
 	b.allocate(func(in instruction, reg map[value]int) {
-		place := func(v value) operand {
-			for j, a := range b.accumulators {
-				if a.v == v {
-					return operand{reg: j*unroll + u}
-				}
-			}
-			if o, ok := places[v]; ok {
-				return o
-			}
-			r, ok := reg[v]
-			if !ok {
-				panicf("%s: value %d used before it is made", b.k.name, v)
-			}
-			return operand{reg: accs + r}
-		}
-		to := -1
-		if in.to != 0 {
-			to = place(in.to).reg
-		}
-		e.instruction(in, place, to, u)
+		b.emitInstruction(e, in, places, reg, unroll, u, accs, u)
 	})
+}
+
+// writePair emits the body for two vectors, an instruction of each in turn. With one copy of the accumulators both add to the same, in
+// their order.
+func (b *body) writePair(e emitter, places map[value]operand, copies, accs, temps int) {
+	b.allocate(func(in instruction, reg map[value]int) {
+		for u := range 2 {
+			b.emitInstruction(e, in, places, reg, copies, u%copies, accs+u*temps, u)
+		}
+	})
+}
+
+// emitInstruction emits an instruction for vector u of a turn, with accumulators of one of a number of copies, and temporaries from
+// a register on.
+func (b *body) emitInstruction(e emitter, in instruction, places map[value]operand, reg map[value]int, copies, copy, temps, u int) {
+	place := func(v value) operand {
+		for j, a := range b.accumulators {
+			if a.v == v {
+				return operand{reg: j*copies + copy}
+			}
+		}
+		if o, ok := places[v]; ok {
+			return o
+		}
+		r, ok := reg[v]
+		if !ok {
+			panicf("%s: value %d used before it is made", b.k.name, v)
+		}
+		return operand{reg: temps + r}
+	}
+	to := -1
+	if in.to != 0 {
+		to = place(in.to).reg
+	}
+	e.instruction(in, place, to, u)
 }
 
 // The arguments: pointers, the count, scalars, results.
@@ -328,7 +370,7 @@ func (k *kernel) function(m machine) string { return k.name + m.suffix }
 
 // parameter is the name of an argument in Go; g is a register's name in assembly.
 func parameter(s string) string {
-	s = strings.TrimSuffix(s, "?")
+	s = strings.TrimRight(s, "?|")
 	if s == "g" {
 		return "g_"
 	}
@@ -344,6 +386,9 @@ func (k *kernel) signature(m machine) string {
 		ps = append(ps, "row", "out")
 	}
 	s := k.function(m) + "(" + strings.Join(ps, ", ") + " *float32, n"
+	if k.columns {
+		s += ", count, stride"
+	}
 	if k.rows != nil {
 		s += ", count, grow"
 		for _, x := range k.slices {
@@ -358,7 +403,7 @@ func (k *kernel) signature(m machine) string {
 		s += ", " + strings.Join(k.scalars, ", ") + " float32"
 	}
 	s += ")"
-	if len(k.results) > 0 && k.rows == nil {
+	if len(k.results) > 0 && k.rows == nil && !k.columns {
 		s += " (" + strings.Join(k.results, ", ") + " float32)"
 	}
 	return s
@@ -380,7 +425,7 @@ func (k *kernel) countOffset() int { return k.nOffset() + 8 }
 
 func (k *kernel) scalarOffset(i int) int {
 	switch {
-	case k.repeat != nil:
+	case k.repeat != nil || k.columns:
 		return k.countOffset() + 16 + 4*i
 	case k.rows != nil:
 		return k.countOffset() + 16 + 8*len(k.slices) + 4*i
@@ -391,7 +436,7 @@ func (k *kernel) scalarOffset(i int) int {
 func (k *kernel) resultOffset(i int) int { return (k.scalarOffset(len(k.scalars))+7)/8*8 + 4*i }
 
 func (k *kernel) size() int {
-	if len(k.results) == 0 || k.rows != nil {
+	if len(k.results) == 0 || k.rows != nil || k.columns {
 		return k.scalarOffset(len(k.scalars))
 	}
 	return k.resultOffset(len(k.results))

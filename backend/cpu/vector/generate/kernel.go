@@ -14,8 +14,12 @@ type kernel struct {
 	results []string // accumulators, summed over their lanes; empty if there is none
 	repeat  []string // slices that advance by a stride when the whole is done count times; the others start again
 	rows    []string // not nil: all is done for each of count rows; these scalars, and the results, are values of a row
-	unroll  int      // vectors in an iteration of the loop, each with its own accumulators; at least 1
-	body    func(b *body)
+	columns bool     // all is done for count rows of two vectors of columns, then for those of the next. A slice that ends in "|" has one row, and
+	//	results are the rows of such slices
+	adds   bool // the results begin with what is there
+	unroll int  // vectors in an iteration of the loop, each with its own accumulators; at least 1
+	pairs  bool // the loop takes two vectors at a time, an instruction of each in turn: a long chain hides its latency behind another
+	body   func(b *body)
 }
 
 // value is a vector: the result of an instruction, a constant, a scalar or an accumulator.
@@ -61,6 +65,9 @@ func perRow(name string, scalars ...string) kernel {
 	}
 	panic("no kernel " + name)
 }
+
+// column reports whether a slice has one row for all rows of others.
+func (k *kernel) column(slice string) bool { return slices.Contains(k.slices, slice+"|") }
 
 type constant struct {
 	v      value

@@ -75,6 +75,7 @@ var kernels = []kernel{
 	{
 		name: "exp", formula: "y = exp(scale·x + shift), Σ y", slices: []string{"y", "x"}, scalars: []string{"scale", "shift"},
 		results: []string{"sum"},
+		pairs:   true,
 		body: func(b *body) {
 			y := b.exp(b.fma(b.load("x"), b.scalar("scale"), b.scalar("shift"), "scale·x + shift"))
 			b.store("y", y)
@@ -83,6 +84,7 @@ var kernels = []kernel{
 	},
 	{
 		name: "gelu", formula: "y = x/(1+exp(-2u)), u = √(2/π)·(x + 0.044715·x³)", slices: []string{"y", "x"},
+		pairs: true,
 		body: func(b *body) {
 			x := b.load("x")
 			s, _ := b.gate(x)
@@ -92,6 +94,7 @@ var kernels = []kernel{
 	{
 		name: "geluBackward", formula: "y = x·s, dx = dy·(s + y·(1-s)·2u'), 2u' = 2√(2/π)·(1 + 3·0.044715·x²)",
 		slices: []string{"dx", "y", "dy", "x"},
+		pairs:  true,
 		body: func(b *body) {
 			x := b.load("x")
 			dy := b.load("dy")
@@ -118,6 +121,7 @@ var kernels = []kernel{
 	},
 	{
 		name: "softCap", formula: "y = cap·tanh(x/cap) = cap - 2·cap/(1+exp(two·x)), two = 2/cap", slices: []string{"y", "x"}, scalars: []string{"cap", "two"},
+		pairs: true,
 		body: func(b *body) {
 			e := b.exp(b.mul(b.load("x"), b.scalar("two"), "2x/cap"))
 			s := b.inverse(b.add(e, b.number(1), ""), "s")
@@ -135,6 +139,7 @@ var kernels = []kernel{
 	},
 	{
 		name: "swiglu", formula: "y = g/(1+exp(-g))·u", slices: []string{"y", "g", "u"},
+		pairs: true,
 		body: func(b *body) {
 			g := b.load("g")
 			t := b.mul(b.sigmoid(g), g, "g·s")
@@ -144,6 +149,7 @@ var kernels = []kernel{
 	{
 		name: "swigluBackward", formula: "s = 1/(1+exp(-g)): dg = dy·u·(s + g·s·(1-s)), du = dy·g·s, y = g·s·u",
 		slices: []string{"dg", "du", "y", "dy", "g", "u"},
+		pairs:  true,
 		body: func(b *body) {
 			g := b.load("g")
 			s := b.sigmoid(g)
@@ -157,11 +163,39 @@ var kernels = []kernel{
 	},
 	{
 		name: "softmaxGradientRows", formula: "p = exp(scale·p + shift), d = scale·p·(d - delta)", slices: []string{"p", "d"}, scalars: []string{"scale"},
-		rows: []string{"shift", "delta"},
+		rows:  []string{"shift", "delta"},
+		pairs: true,
 		body: func(b *body) {
 			p := b.exp(b.fma(b.load("p"), b.scalar("scale"), b.scalar("shift"), "scale·p + shift"))
 			b.store("p", p)
 			t := b.mul(b.sub(b.load("d"), b.scalar("delta"), "d - delta"), b.scalar("scale"), "·scale")
+			b.store("d", b.mul(t, p, "·p"))
+		},
+	},
+	{
+		name: "columnSums", formula: "sums += Σ x over count rows", slices: []string{"sums|", "x"}, columns: true, adds: true, results: []string{"sums"},
+		body: func(b *body) { b.sum(0, b.load("x")) },
+	},
+	{
+		name: "largestColumns", formula: "most = the largest x of count rows", slices: []string{"most|", "x"}, columns: true, results: []string{"most"},
+		body: func(b *body) { b.largest(0, b.load("x")) },
+	},
+	{
+		name: "expColumns", formula: "x = exp(scale·x + shift) in count rows, sums = Σ x", slices: []string{"x", "shift|", "sums|"}, scalars: []string{"scale"},
+		columns: true, results: []string{"sums"},
+		body: func(b *body) {
+			y := b.exp(b.fma(b.load("x"), b.scalar("scale"), b.load("shift"), "scale·x + shift"))
+			b.store("x", y)
+			b.sum(0, y)
+		},
+	},
+	{
+		name: "softmaxGradientColumns", formula: "p = exp(scale·p + shift), d = scale·p·(d - delta) in count rows", slices: []string{"p", "d", "shift|", "delta|"},
+		scalars: []string{"scale"}, columns: true,
+		body: func(b *body) {
+			p := b.exp(b.fma(b.load("p"), b.scalar("scale"), b.load("shift"), "scale·p + shift"))
+			b.store("p", p)
+			t := b.mul(b.sub(b.load("d"), b.load("delta"), "d - delta"), b.scalar("scale"), "·scale")
 			b.store("d", b.mul(t, p, "·p"))
 		},
 	},
