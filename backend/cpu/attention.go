@@ -111,7 +111,7 @@ func (c *CPU) attendHead(w *worker, t tiling, h *forwardHead) {
 				sums[r] = 1 / s
 			}
 			for j := 0; j < t.width; j += nr {
-				g.MulPanel(&w.gemm, scores, t.stride, i, e, h.before+r0+e, values[j*count:], min(nr, t.width-j), h.out[r0*h.ldOut+j:], h.ldOut, false)
+				g.MulPanel(&w.gemm, scores, t.stride, i, e, h.before+r0+e, values[j*count:], nr, min(nr, t.width-j), h.out[r0*h.ldOut+j:], h.ldOut, false)
 			}
 			v.ScaleRows(h.out[(r0+i)*h.ldOut:], sums, h.ldOut, t.width)
 		}
@@ -124,7 +124,7 @@ func (c *CPU) scores(w *worker, t tiling, q []float32, ld, before int, keys []fl
 	mr, nr := g.TileRows(), g.PanelWidth()
 	for j := 0; j < before+r1; j += nr {
 		i := max(0, j-before-r0) / mr * mr
-		g.MulPanel(&w.gemm, q[r0*ld:], ld, i, r1-r0, t.width, keys[j*t.width:], min(nr, before+r1-j), s[j:], t.stride, false)
+		g.MulPanel(&w.gemm, q[r0*ld:], ld, i, r1-r0, t.width, keys[j*t.width:], nr, min(nr, before+r1-j), s[j:], t.stride, false)
 	}
 }
 
@@ -188,7 +188,7 @@ func (c *CPU) attendHeadBackward(w *worker, t tiling, h *backwardHead) {
 		for i := 0; i < r1-r0; i += mr {
 			e := min(r1-r0, i+mr)
 			for j := 0; j < t.width; j += nr {
-				g.MulPanel(&w.gemm, ds, t.stride, i, e, r0+e, keys[j*t.length:], min(nr, t.width-j), h.dq[r0*h.ldGrad+j:], h.ldGrad, false)
+				g.MulPanel(&w.gemm, ds, t.stride, i, e, r0+e, keys[j*t.length:], nr, min(nr, t.width-j), h.dq[r0*h.ldGrad+j:], h.ldGrad, false)
 			}
 		}
 		g.Panels(block, h.q[r0*h.ld:], h.ld, r1-r0, t.width)
@@ -206,7 +206,7 @@ func (c *CPU) transposed(w *worker, t tiling, x, panels []float32, r0, r1 int, d
 	for i := 0; i < r1; i += mr {
 		first := max(0, i-r0) // rows above do not see these columns
 		for j := 0; j < t.width; j += nr {
-			g.MulPanelT(&w.gemm, x[first*t.stride+i:], t.stride, min(mr, r1-i), k-first, panels[j*k+first*nr:], min(nr, t.width-j), dst[i*ld+j:], ld, true)
+			g.MulPanelT(&w.gemm, x[first*t.stride+i:], t.stride, min(mr, r1-i), k-first, panels[j*k+first*nr:], nr, min(nr, t.width-j), dst[i*ld+j:], ld, true)
 		}
 	}
 }

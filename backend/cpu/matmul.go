@@ -9,7 +9,7 @@ func (l *lowering) matmul(o *graph.Matmul) kernel {
 	a, b, c := l.matrix(o.A), l.matrix(o.B), l.matrix(o.C)
 	m, n, k := o.Shape()
 	g := l.p.c.gemm
-	epilogue, apart := l.epilogue(o), productApart(o)
+	epilogue, apart := l.epilogue(o), l.productApart(o)
 	scratch := l.matmulScratch(o)
 	if l.inUpdate && epilogue == nil && !o.Sums.Exists() {
 		return l.spreadMatmul(o)
@@ -18,7 +18,12 @@ func (l *lowering) matmul(o *graph.Matmul) kernel {
 		return l.weightGradient(o, epilogue, scratch)
 	}
 	// rows multiplies some rows and runs the epilogue on them while they are in the cache.
+	plus := l.plus(o)
 	rows := func(w *worker, b gemm.Packed, scratch []float32, lo, end int) {
+		if plus != nil {
+			plus(w, b, lo, end)
+			return
+		}
 		as, cs, step := a.at(w), c.at(w), g.Rows()
 		for i := lo; i < end; i += step {
 			hi := min(end, i+step)
@@ -53,12 +58,9 @@ func (l *lowering) matmul(o *graph.Matmul) kernel {
 func (l *lowering) weightGradient(o *graph.Matmul, epilogue func(w *worker, lo, hi int, product []float32, ld int), scratch int) kernel {
 	a, b, c, sums := l.matrix(o.A), l.matrix(o.B), l.matrix(o.C), l.matrix(o.Sums)
 	m, n, k := o.Shape()
-	g, v, apart, over := l.p.c.gemm, l.p.c.vec, productApart(o), l.writesFirst(o)
+	g, v, apart, over := l.p.c.gemm, l.p.c.vec, l.productApart(o), l.writesFirst(o)
 	addUp := func(w *worker) {
-		bs, ys := b.at(w), sums.row(sums.at(w), 0)
-		for i := range k {
-			v.Add(ys, ys, b.row(bs, i), 1, 1)
-		}
+		v.ColumnSums(sums.row(sums.at(w), 0), b.at(w), b.stride, k)
 	}
 	unit, extent := 2*g.PanelWidth(), n
 	if m > n {
@@ -83,9 +85,9 @@ func (l *lowering) weightGradient(o *graph.Matmul, epilogue func(w *worker, lo, 
 			}
 			lo, hi, add := at(part), at(part+1), o.Accumulate && !(over && w.first)
 			if m > n {
-				g.MulTN(&w.gemm, hi-lo, n, k, a.at(w)[lo:], a.stride, b.at(w), b.stride, c.at(w)[lo*c.stride:], c.stride, add)
+				g.MulTN(&w.gemm, hi-lo, n, k, a.at(w)[lo:], a.stride, b.at(w), b.stride, c.at(w)[lo*c.stride:], c.stride, add, gemm.Sums{})
 			} else {
-				g.MulTN(&w.gemm, m, hi-lo, k, a.at(w), a.stride, b.at(w)[lo:], b.stride, c.at(w)[lo:], c.stride, add)
+				g.MulTN(&w.gemm, m, hi-lo, k, a.at(w), a.stride, b.at(w)[lo:], b.stride, c.at(w)[lo:], c.stride, add, gemm.Sums{})
 			}
 		}}.needs(scratch, g.NeedTN(m, n, k))
 	}
@@ -94,12 +96,13 @@ func (l *lowering) weightGradient(o *graph.Matmul, epilogue func(w *worker, lo, 
 		if apart {
 			p, ld = w.scratch, n
 		}
-		g.MulTN(&w.gemm, m, n, k, a.at(w), a.stride, b.at(w), b.stride, p, ld, o.Accumulate && !(over && w.first))
+		up := gemm.Sums{Add: v.ColumnSums}
+		if sums.exists() {
+			up.To = sums.row(sums.at(w), 0)
+		}
+		g.MulTN(&w.gemm, m, n, k, a.at(w), a.stride, b.at(w), b.stride, p, ld, o.Accumulate && !(over && w.first), up)
 		if epilogue != nil {
 			epilogue(w, 0, m, p, ld)
-		}
-		if sums.exists() {
-			addUp(w)
 		}
 	}).needs(scratch, g.NeedTN(m, n, k))
 }
@@ -117,7 +120,7 @@ func (l *lowering) spreadMatmul(o *graph.Matmul) kernel {
 	if o.TransA {
 		part.run = func(w *worker, part int) {
 			lo := part * width
-			g.MulTN(&w.gemm, m, min(width, n-lo), k, a.at(w), a.stride, b.at(w)[lo:], b.stride, c.at(w)[lo:], c.stride, o.Accumulate)
+			g.MulTN(&w.gemm, m, min(width, n-lo), k, a.at(w), a.stride, b.at(w)[lo:], b.stride, c.at(w)[lo:], c.stride, o.Accumulate, gemm.Sums{})
 		}
 		return part.needs(0, g.NeedTN(m, min(width, n), k))
 	}
@@ -147,7 +150,53 @@ func (l *lowering) weightOf(o *graph.Matmul) (packKey, bool) {
 }
 
 // productApart reports whether the product needs room of its own: over C it would destroy the residual.
-func productApart(o *graph.Matmul) bool { return o.Residual.Exists() && o.Residual == o.C }
+func (l *lowering) productApart(o *graph.Matmul) bool {
+	return o.Residual.Exists() && o.Residual == o.C && !l.addsInTile(o)
+}
+
+// addsInTile reports whether the matmul's kernel itself adds the bias and the residual to tiles before it stores them.
+func (l *lowering) addsInTile(o *graph.Matmul) bool {
+	_, _, k := o.Shape()
+	adds := o.Bias.Exists() || o.Residual.Exists() && o.Activation == graph.Identity
+	return adds && !o.TransA && !o.Accumulate && l.p.c.gemm.OneBlock(k) && !(o.Activation == graph.Identity && o.Pre.Exists()) &&
+		!(o.Activation != graph.Identity && o.Residual.Exists())
+}
+
+// plus returns the function that multiplies rows [lo,end) of A with B, adds bias and residual, and activates; nil if the kernel does not add.
+func (l *lowering) plus(o *graph.Matmul) func(w *worker, b gemm.Packed, lo, end int) {
+	if !l.addsInTile(o) {
+		return nil
+	}
+	a, c, bias, pre, residual := l.matrix(o.A), l.matrix(o.C), l.matrix(o.Bias), l.matrix(o.Pre), l.matrix(o.Residual)
+	g, f := l.p.c.gemm, l.function(o.Activation)
+	to := c
+	if pre.exists() {
+		to = pre
+	}
+	return func(w *worker, b gemm.Packed, lo, end int) {
+		as, cs, ts, rs, step := a.at(w), c.at(w), to.at(w), residual.at(w), g.Rows()
+		plus := gemm.Plus{LD: residual.stride}
+		if bias.exists() {
+			plus.Bias = bias.at(w)[:c.cols]
+		}
+		for i := lo; i < end; i += step {
+			hi := min(end, i+step)
+			if residual.exists() {
+				plus.D = rs[i*residual.stride:]
+			}
+			g.MulPlus(&w.gemm, hi-i, as[i*a.stride:], a.stride, b, ts[i*to.stride:], to.stride, plus)
+			switch {
+			case f == nil:
+			case c.stride == c.cols && to.stride == c.cols: // the rows are one vector
+				f(cs[i*c.cols:hi*c.cols], ts[i*c.cols:hi*c.cols])
+			default:
+				for r := i; r < hi; r++ {
+					f(c.row(cs, r), to.row(ts, r))
+				}
+			}
+		}
+	}
+}
 
 // matmulScratch is the floats of a worker's scratch that matmul takes.
 func (l *lowering) matmulScratch(o *graph.Matmul) int {
@@ -156,7 +205,7 @@ func (l *lowering) matmulScratch(o *graph.Matmul) int {
 	if _, ok := l.weightOf(o); !ok && !o.TransA {
 		scratch = round(g.PackedLen(k, n))
 	}
-	if productApart(o) {
+	if l.productApart(o) {
 		if !o.TransA {
 			m = min(m, g.Rows())
 		}

@@ -21,7 +21,7 @@ func BenchmarkMulTN(b *testing.B) {
 	eachShape(b, func(b *testing.B, kn *gemm.Kernel, m, k, n int) func() {
 		x, dy, dw := make([]float32, m*k), make([]float32, m*n), make([]float32, k*n)
 		s := gemm.NewScratch(kn.NeedTN(k, n, m))
-		return func() { kn.MulTN(&s, k, n, m, x, k, dy, n, dw, n, true) }
+		return func() { kn.MulTN(&s, k, n, m, x, k, dy, n, dw, n, true, gemm.Sums{}) }
 	})
 }
 

@@ -13,8 +13,8 @@ import (
 	"unsafe"
 )
 
-// microKernel computes a tile of C: see generate/main.go.
-type microKernel func(k int, a *float32, ars, acs int, b, c *float32, ldc, cols, acc int)
+// microKernel computes tiles of C: see generate/main.go.
+type microKernel func(k int, a *float32, ars, acs int, b *float32, bs int, c *float32, ldc, cols int, d *float32, ldd int, bias *float32, tiles, step int)
 
 // packKernel copies k rows, ss bytes apart, of np·width floats to np panels, ps bytes apart.
 type packKernel func(dst *float32, ps int, src *float32, ss, k, np, width int)
@@ -139,6 +139,13 @@ func (p Packed) panel(nr, kb, q int) []float32 {
 	return p.data[(kb*p.panels+q)*p.size*nr:][:p.size*nr]
 }
 
+// Plus is what is added to a product: rows of D, ld apart, and a bias to each row. Both may be nil.
+type Plus struct {
+	D    []float32
+	LD   int
+	Bias []float32
+}
+
 // Mul is C[m,n] (+)= A[m,k]·B with B packed.
 func (kn *Kernel) Mul(s *Scratch, m int, a []float32, lda int, p Packed, c []float32, ldc int, accumulate bool) {
 	mc := kn.Rows()
@@ -146,14 +153,42 @@ func (kn *Kernel) Mul(s *Scratch, m int, a []float32, lda int, p Packed, c []flo
 		for kb := range p.blocks {
 			for q := range p.panels {
 				kn.mulRows(s, a, lda, i, min(m, i+mc), kb*p.size, min(p.size, p.k-kb*p.size), p.panel(kn.nr, kb, q),
-					q*kn.nr, min(kn.nr, p.n-q*kn.nr), c, ldc, accumulate || kb > 0)
+					kn.nr, q*kn.nr, min(kn.nr, p.n-q*kn.nr), c, ldc, plusOld(accumulate || kb > 0, c, ldc))
 			}
 		}
 	}
 }
 
-// MulTN is C[m,n] (+)= Aᵀ·B with A[k,m] and B[k,n]: the gradient of a weight, summed over k tokens.
-func (kn *Kernel) MulTN(s *Scratch, m, n, k int, a []float32, lda int, b []float32, ldb int, c []float32, ldc int, accumulate bool) {
+// OneBlock reports whether all k are one block, as [Kernel.MulPlus] needs.
+func (kn *Kernel) OneBlock(k int) bool { return k <= kn.kc }
+
+// MulPlus is C[m,n] = D + (A[m,k]·B + bias) with B packed in one block.
+func (kn *Kernel) MulPlus(s *Scratch, m int, a []float32, lda int, p Packed, c []float32, ldc int, plus Plus) {
+	mc := kn.Rows()
+	for i := 0; i < m; i += mc {
+		for q := range p.panels {
+			kn.mulRows(s, a, lda, i, min(m, i+mc), 0, p.k, p.panel(kn.nr, 0, q), kn.nr, q*kn.nr, min(kn.nr, p.n-q*kn.nr), c, ldc, plus)
+		}
+	}
+}
+
+// plusOld adds a product to C, if it is to be added.
+func plusOld(add bool, c []float32, ldc int) Plus {
+	if add {
+		return Plus{D: c, LD: ldc}
+	}
+	return Plus{}
+}
+
+// Sums is where a product adds the sums of B's columns, unless To is nil, and the kernel that adds count rows of x to them, in their order.
+type Sums struct {
+	To  []float32
+	Add func(sums, x []float32, stride, count int)
+}
+
+// MulTN is C[m,n] (+)= Aᵀ·B with A[k,m] and B[k,n]: the gradient of a weight, summed over k tokens. The sums of B's columns are the gradient
+// of a bias.
+func (kn *Kernel) MulTN(s *Scratch, m, n, k int, a []float32, lda int, b []float32, ldb int, c []float32, ldc int, accumulate bool, sums Sums) {
 	rows, np := kn.cut(m), (n+kn.nr-1)/kn.nr
 	blocks, size := kn.blocks(k)
 	bp := grow(&s.b, np*kn.nr*size)
@@ -166,7 +201,7 @@ func (kn *Kernel) MulTN(s *Scratch, m, n, k int, a []float32, lda int, b []float
 			kn.packRows(left.data, a[k0*lda:], lda, kk, size, rows)
 		}
 		kn.packPanels(bp, b[k0*ldb:], ldb, kk, n, size)
-		kn.mulBlock(s, rows, left, bp, n, kk, size, c, ldc, accumulate || kb > 0)
+		kn.mulBlock(s, rows, left, bp, n, kk, size, c, ldc, accumulate || kb > 0, sums)
 	}
 }
 
@@ -182,18 +217,25 @@ type leftBlock struct {
 }
 
 // mulBlock is C (+)= Aᵀ·B for one block of kk rows of both, B as packPanels packs it.
-func (kn *Kernel) mulBlock(s *Scratch, rows cut, a leftBlock, bp []float32, n, kk, size int, c []float32, ldc int, accumulate bool) {
+func (kn *Kernel) mulBlock(s *Scratch, rows cut, a leftBlock, bp []float32, n, kk, size int, c []float32, ldc int, accumulate bool, sums Sums) {
 	nr := kn.nr
 	for p := 0; p*nr < n; p++ {
-		for q := range rows.count {
-			i, h := rows.at(q)
+		w := min(nr, n-p*nr)
+		if sums.To != nil {
+			sums.Add(sums.To[p*nr:][:w], bp[p*nr*size:], nr, kk)
+		}
+		for _, r := range rows.runs() {
+			if r.tiles == 0 {
+				continue
+			}
 			ld := a.ld
 			if ld == 0 {
-				ld = h
+				ld = r.height
 			}
-			at := i * a.step
-			_ = a.data[at+(kk-1)*ld+h-1]
-			kn.tile(s, kk, &a.data[at], 4, ld*4, bp[p*nr*size:], c[i*ldc+p*nr:], ldc, h, min(nr, n-p*nr), accumulate)
+			at := r.first * a.step
+			_ = a.data[at+(r.tiles-1)*r.height*a.step+(kk-1)*ld+r.height-1]
+			kn.tile(s, kk, &a.data[at], 4, ld*4, r.height*a.step*4, bp[p*nr*size:], nr, c[r.first*ldc+p*nr:], ldc, r.tiles, r.height, w,
+				plusOld(accumulate, c[r.first*ldc+p*nr:], ldc))
 		}
 	}
 }
@@ -227,7 +269,7 @@ func (kn *Kernel) PackT(memory []float32, k, m int, a []float32, lda int) Packed
 func (kn *Kernel) MulPackedTN(s *Scratch, a PackedT, b Packed, c []float32, ldc int, accumulate bool) {
 	for kb := range a.blocks {
 		kn.mulBlock(s, a.rows, leftBlock{a.data[kb*a.size*a.m:], a.size, 0}, b.data[kb*b.panels*b.size*kn.nr:], b.n, min(a.size, a.k-kb*a.size), a.size,
-			c, ldc, accumulate || kb > 0)
+			c, ldc, accumulate || kb > 0, Sums{})
 	}
 }
 
@@ -252,25 +294,42 @@ func (kn *Kernel) PanelsT(dst, b []float32, ldb, k, n int) {
 	}
 }
 
-// MulPanel is C[i0:i1, 0:w] (+)= A[i0:i1, 0:k]·panel, for one panel of Panels or PanelsT and w of its columns.
-func (kn *Kernel) MulPanel(s *Scratch, a []float32, lda, i0, i1, k int, panel []float32, w int, c []float32, ldc int, accumulate bool) {
-	kn.mulRows(s, a, lda, i0, i1, 0, k, panel, 0, w, c, ldc, accumulate)
+// InPlace reports whether w columns of a matrix can be a panel where they are.
+func (kn *Kernel) InPlace(w int) bool { return w%kn.lanes == 0 }
+
+// MulPanel is C[i0:i1, 0:w] (+)= A[i0:i1, 0:k]·panel, for w columns of a panel of Panels or PanelsT, whose rows are PanelWidth apart, or of a
+// matrix, if they are [Kernel.InPlace].
+func (kn *Kernel) MulPanel(s *Scratch, a []float32, lda, i0, i1, k int, panel []float32, ldp, w int, c []float32, ldc int, accumulate bool) {
+	kn.mulRows(s, a, lda, i0, i1, 0, k, panel, ldp, 0, w, c, ldc, plusOld(accumulate, c, ldc))
 }
 
 // MulPanelT is C[0:m, 0:w] (+)= A[0:k, 0:m]ᵀ·panel.
-func (kn *Kernel) MulPanelT(s *Scratch, a []float32, lda, m, k int, panel []float32, w int, c []float32, ldc int, accumulate bool) {
-	for rows, q := kn.cut(m), 0; q < rows.count; q++ {
-		i, h := rows.at(q)
-		kn.tile(s, k, &a[i], 4, lda*4, panel, c[i*ldc:], ldc, h, w, accumulate)
+func (kn *Kernel) MulPanelT(s *Scratch, a []float32, lda, m, k int, panel []float32, ldp, w int, c []float32, ldc int, accumulate bool) {
+	rows := kn.cut(m)
+	for _, r := range rows.runs() {
+		if r.tiles > 0 {
+			d := c[r.first*ldc:]
+			kn.tile(s, k, &a[r.first], 4, lda*4, r.height*4, panel, ldp, d, ldc, r.tiles, r.height, w, plusOld(accumulate, d, ldc))
+		}
 	}
 }
 
 // mulRows multiplies rows [i0,i1) of A, columns [k0,k0+kc), with one panel into columns [j0,j0+w) of C.
-func (kn *Kernel) mulRows(s *Scratch, a []float32, lda, i0, i1, k0, kc int, panel []float32, j0, w int, c []float32, ldc int, accumulate bool) {
-	for rows, q := kn.cut(i1-i0), 0; q < rows.count; q++ {
-		i, h := rows.at(q)
-		i += i0
-		kn.tile(s, kc, &a[i*lda+k0], lda*4, 4, panel, c[i*ldc+j0:], ldc, h, w, accumulate)
+func (kn *Kernel) mulRows(s *Scratch, a []float32, lda, i0, i1, k0, kc int, panel []float32, ldp, j0, w int, c []float32, ldc int, plus Plus) {
+	rows := kn.cut(i1 - i0)
+	for _, r := range rows.runs() {
+		if r.tiles == 0 {
+			continue
+		}
+		i, part := i0+r.first, plus
+		if part.D != nil {
+			part.D = part.D[i*part.LD+j0:]
+		}
+		if part.Bias != nil {
+			part.Bias = part.Bias[j0:]
+		}
+		_ = a[(i+r.tiles*r.height-1)*lda+k0+kc-1]
+		kn.tile(s, kc, &a[i*lda+k0], lda*4, 4, r.height*lda*4, panel, ldp, c[i*ldc+j0:], ldc, r.tiles, r.height, w, part)
 	}
 }
 
@@ -278,11 +337,12 @@ func (kn *Kernel) mulRows(s *Scratch, a []float32, lda, i0, i1, k0, kc int, pane
 type cut struct{ count, height, taller int }
 
 func (kn *Kernel) cut(n int) cut {
-	count := (n + kn.mr - 1) / kn.mr
-	if count == 0 {
-		return cut{}
+	if n <= kn.mr {
+		return cut{min(n, 1), n, 0}
 	}
-	return cut{count, n / count, n % count}
+	mr, rows := uint32(kn.mr), uint32(n) // short divisions are much faster than long ones
+	count := (rows + mr - 1) / mr
+	return cut{int(count), int(rows / count), int(rows % count)}
 }
 
 // at is the first row of tile q, and its height: the first few are one row taller.
@@ -293,30 +353,48 @@ func (c cut) at(q int) (row, height int) {
 	return q*c.height + c.taller, c.height
 }
 
-// tile computes the first h×w elements of c; A must have h rows.
-func (kn *Kernel) tile(s *Scratch, k int, a *float32, ars, acs int, panel []float32, c []float32, ldc, h, w int, accumulate bool) {
+// run is tiles of one height, below each other.
+type run struct{ first, tiles, height int }
+
+// runs are the tiles of the cut: those that are one row taller, and the others.
+func (c cut) runs() [2]run {
+	return [2]run{{0, c.taller, c.height + 1}, {c.taller * (c.height + 1), c.count - c.taller, c.height}}
+}
+
+// tile computes the first w columns of tiles of h rows of c, one below the other; A must have the rows of each, step bytes apart.
+func (kn *Kernel) tile(s *Scratch, k int, a *float32, ars, acs, step int, panel []float32, ldp int, c []float32, ldc, tiles, h, w int, plus Plus) {
 	v := (w + kn.lanes - 1) / kn.lanes
 	micro := kn.tiles[v-1][h-1]
-	acc := 0
-	if accumulate {
-		acc = 1
-	}
-	_, _ = c[(h-1)*ldc+w-1], panel[(k-1)*kn.nr+v*kn.lanes-1]
+	rows := tiles * h
+	_, _ = c[(rows-1)*ldc+w-1], panel[(k-1)*ldp+v*kn.lanes-1]
 	if kn.masks || w == v*kn.lanes {
-		micro(k, a, ars, acs, &panel[0], &c[0], ldc*4, w, acc)
+		var d, bias *float32
+		if plus.D != nil {
+			d = &plus.D[:(rows-1)*plus.LD+w][0]
+		}
+		if plus.Bias != nil {
+			bias = &plus.Bias[:w][0]
+		}
+		micro(k, a, ars, acs, &panel[0], ldp*4, &c[0], ldc*4, w, d, plus.LD*4, bias, tiles, step)
 		return
 	}
 	wide := v * kn.lanes
 	t := grow(&s.tile, h*wide)
-	micro(k, a, ars, acs, &panel[0], &t[0], wide*4, wide, 0)
-	for r := range h {
-		d, src := c[r*ldc:r*ldc+w], t[r*wide:r*wide+w]
-		if accumulate {
-			for x := range d {
-				d[x] += src[x]
+	for i := range tiles {
+		micro(k, (*float32)(unsafe.Add(unsafe.Pointer(a), i*step)), ars, acs, &panel[0], ldp*4, &t[0], wide*4, wide, nil, 0, nil, 1, 0)
+		for r := range h {
+			dst, src := c[(i*h+r)*ldc:][:w], t[r*wide:][:w]
+			if plus.Bias != nil {
+				for x, b := range plus.Bias[:w] {
+					src[x] += b
+				}
 			}
-		} else {
-			copy(d, src)
+			if plus.D != nil {
+				for x, d := range plus.D[(i*h+r)*plus.LD:][:w] {
+					src[x] += d
+				}
+			}
+			copy(dst, src)
 		}
 	}
 }

@@ -85,6 +85,15 @@ func size(rng *rand.Rand) int {
 	return 1 + rng.IntN(70)
 }
 
+// addRows is the kernel of [gemm.Sums].
+func addRows(sums, x []float32, stride, count int) {
+	for i := range count {
+		for j := range sums {
+			sums[j] += x[i*stride+j]
+		}
+	}
+}
+
 func TestMul(t *testing.T) {
 	for _, kernel := range gemm.Kernels() {
 		products := 80 / thorough.Every(t, 4, "products")
@@ -114,7 +123,17 @@ func TestMul(t *testing.T) {
 							right := kernel.Pack(cliff.Floats(t, kernel.PackedLen(k, n)), false, k, n, b.x, b.step)
 							kernel.MulPackedTN(&s, left, right, c.x, c.step, accumulate)
 						} else {
-							kernel.MulTN(&s, m, n, k, a.x[before:], a.step, b.x, b.step, c.x, c.step, accumulate)
+							sums := make([]float32, n)
+							kernel.MulTN(&s, m, n, k, a.x[before:], a.step, b.x, b.step, c.x, c.step, accumulate, gemm.Sums{To: sums, Add: addRows})
+							for j, sum := range sums {
+								want := float32(0)
+								for p := range k {
+									want += b.x[p*b.step+j]
+								}
+								if sum != want {
+									t.Fatalf("%s: column %d of B sums to %g, want %g", label, j, sum, want)
+								}
+							}
 						}
 						c.product(t, label, old, k, func(i, p int) float64 { return a.at(p, before+i) }, b.at)
 						continue
@@ -129,6 +148,55 @@ func TestMul(t *testing.T) {
 					kernel.Mul(&s, m, a.x, a.step, packed, c.x, c.step, accumulate)
 					c.product(t, label, old, k, a.at, at)
 				}
+			}
+		}
+	}
+}
+
+// TestMulPlus adds a matrix and a bias to products, also where the product is written over the matrix. What is added is positive and in
+// steps of 1/64, so that its sum is exact and as large as its terms.
+func TestMulPlus(t *testing.T) {
+	for _, kernel := range gemm.Kernels() {
+		rng := rand.New(rand.NewPCG(3, 1))
+		for range 60 {
+			m, n, k := size(rng), size(rng), size(rng)
+			if !kernel.OneBlock(k) || m*n*k > 1_000_000 {
+				continue
+			}
+			for variant := range 6 {
+				a, b, c := newMatrix(t, rng, m, k), newMatrix(t, rng, k, n), newMatrix(t, rng, m, n)
+				bias, d := newMatrix(t, rng, 1, n), newMatrix(t, rng, m, n)
+				var plus gemm.Plus
+				switch variant / 2 {
+				case 1:
+					plus.D, plus.LD = d.x, d.step
+				case 2:
+					d = c
+					plus.D, plus.LD = c.x, c.step
+				}
+				if variant%2 == 0 {
+					plus.Bias = bias.x
+				}
+				for _, x := range [][]float32{bias.x, d.x} {
+					for i, v := range x {
+						x[i] = float32(math.Round(64*math.Abs(float64(v))) / 64)
+					}
+				}
+				old := make([]float32, len(c.x))
+				for i := range m {
+					for j := range n {
+						if plus.D != nil {
+							old[i*c.step+j] += d.x[i*d.step+j]
+						}
+						if plus.Bias != nil {
+							old[i*c.step+j] += bias.x[j]
+						}
+					}
+				}
+				var s gemm.Scratch
+				packed := kernel.Pack(cliff.Floats(t, kernel.PackedLen(k, n)), false, k, n, b.x, b.step)
+				kernel.MulPlus(&s, m, a.x, a.step, packed, c.x, c.step, plus)
+				c.product(t, fmt.Sprintf("%s m=%d n=%d k=%d variant=%d", kernel.Name, m, n, k, variant), old, k, a.at, b.at)
 			}
 		}
 	}
@@ -165,13 +233,17 @@ func TestPanels(t *testing.T) {
 				s := gemm.NewScratch(kernel.NeedMul())
 				for j := 0; j < n; j += kernel.PanelWidth() {
 					w := min(kernel.PanelWidth(), n-j)
+					panel, ldp := panels[j*k:], kernel.PanelWidth()
+					if !transposed && kernel.InPlace(w) && n%3 > 0 {
+						panel, ldp = b.x[j:], b.step
+					}
 					if transA {
-						kernel.MulPanelT(&s, a.x, a.step, m, k, panels[j*k:], w, c.x[j:], c.step, accumulate)
+						kernel.MulPanelT(&s, a.x, a.step, m, k, panel, ldp, w, c.x[j:], c.step, accumulate)
 						continue
 					}
 					split := rng.IntN(m+1) / kernel.TileRows() * kernel.TileRows()
-					kernel.MulPanel(&s, a.x, a.step, 0, split, k, panels[j*k:], w, c.x[j:], c.step, accumulate)
-					kernel.MulPanel(&s, a.x, a.step, split, m, k, panels[j*k:], w, c.x[j:], c.step, accumulate)
+					kernel.MulPanel(&s, a.x, a.step, 0, split, k, panel, ldp, w, c.x[j:], c.step, accumulate)
+					kernel.MulPanel(&s, a.x, a.step, split, m, k, panel, ldp, w, c.x[j:], c.step, accumulate)
 				}
 				if transA {
 					c.product(t, label, old, k, func(i, p int) float64 { return a.at(p, i) }, at)
@@ -193,7 +265,7 @@ func TestNeed(t *testing.T) {
 			mul, tn := gemm.NewScratch(kernel.NeedMul()), gemm.NewScratch(kernel.NeedTN(m, n, k))
 			allocated := testing.AllocsPerRun(3, func() {
 				kernel.Mul(&mul, m, a, k, kernel.Pack(memory, false, k, n, b, n), c, n, false)
-				kernel.MulTN(&tn, m, n, k, a, m, b, n, c, n, false)
+				kernel.MulTN(&tn, m, n, k, a, m, b, n, c, n, false, gemm.Sums{})
 			})
 			if allocated != 0 {
 				t.Errorf("%s m=%d n=%d k=%d: %g allocations", kernel.Name, m, n, k, allocated)

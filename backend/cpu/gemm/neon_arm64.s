@@ -4,38 +4,40 @@
 
 #include "textflag.h"
 
-// C[i,j] = Σ_p A[i,p]·B[p,j], added to C if acc is not 0, for a tile of C that stays in registers:
+// C[i,j] = D[i,j] + (Σ_p A[i,p]·B[p,j] + bias[j]), D and bias left out if they are nil, for a tile of C that stays in registers, and for
+// the tiles below it:
 //
-//	func(k int, a *float32, ars, acs int, b, c *float32, ldc, cols, acc int)
+//	func(k int, a *float32, ars, acs int, b *float32, bs int, c *float32, ldc, cols int, d *float32, ldd int, bias *float32, tiles, step int)
 //
-// A[i,p] is at a + i·ars + p·acs, a row of B is a row of a packed panel, C[i,:] at c + i·ldc, all in bytes; cols of C's
-// columns are written.
+// A[i,p] is at a + i·ars + p·acs, B[p,:] at b + p·bs, C[i,:] at c + i·ldc and D[i,:] at d + i·ldd, all in bytes; cols of
+// C's columns are written. The next tile's part of A is step bytes after this one's.
 //
-// R0 counts k; R1 and up are the rows of A, R9 a row's bytes, R10 a column's; R11 is B, R12 is C, R13 a row of C. V0 and up are the
-// sums, row by row; above V23 are elements of A and of B's row.
+// R0 counts k; R1 and up are the rows of A, R9 a row's bytes, R10 a column's; R11 is B, R24 a row of B, R12 is C, R13 a row of C; R15 is D, R19 a row of D;
+// R20 is the bias, R21 counts tiles, R22 is A of the tile, R23 the step to the next. V0 and up are the sums, row by row; above V23 are
+// elements of A and of B's row, and behind the loop the bias and a row of D.
 //
 // Cores load an element into all lanes of a register at the price of a multiply-add, so the kernels multiply by one lane of a
 // register that holds four elements of A: four columns of a row (quads, if acs is 4), or the rows of a column (columns, if ars is 4).
 // What is left of k, and other strides, take one element at a time (singles).
 
 // A tile of 1×4.
-TEXT ·tile1x4NEON(SB), NOSPLIT, $0-72
-	MOVD k+0(FP), R0
-	MOVD a+8(FP), R1
+TEXT ·tile1x4NEON(SB), NOSPLIT, $0-112
+	MOVD a+8(FP), R22
 	MOVD ars+16(FP), R9
 	MOVD acs+24(FP), R10
+	MOVD bs+40(FP), R24
+	MOVD c+48(FP), R12
+	MOVD ldc+56(FP), R13
+	MOVD d+72(FP), R15
+	MOVD ldd+80(FP), R19
+	MOVD bias+88(FP), R20
+	MOVD tiles+96(FP), R21
+	MOVD step+104(FP), R23
+tile:
+	MOVD k+0(FP), R0
 	MOVD b+32(FP), R11
-	MOVD c+40(FP), R12
-	MOVD ldc+48(FP), R13
-	MOVD acc+64(FP), R15
-	CBNZ R15, add
+	MOVD R22, R1
 	VEOR V0.B16, V0.B16, V0.B16
-	B    begin
-add:
-	MOVD R12, R14
-	VLD1 (R14), [V0.S4]
-	ADD  R13, R14
-begin:
 	CMP  $4, R10
 	BNE  strided
 	SUBS $4, R0
@@ -44,13 +46,16 @@ quads:
 	FMOVQ.P 16(R1), F24
 	FMOVQ 0(R11), F30
 	WORD $0x4f9813c0 // fmla v0.4s, v30.4s, v24.s[0]
-	FMOVQ 64(R11), F31
+	ADD  R24, R11
+	FMOVQ 0(R11), F31
 	WORD $0x4fb813e0 // fmla v0.4s, v31.4s, v24.s[1]
-	FMOVQ 128(R11), F30
+	ADD  R24, R11
+	FMOVQ 0(R11), F30
 	WORD $0x4f981bc0 // fmla v0.4s, v30.4s, v24.s[2]
-	FMOVQ 192(R11), F31
+	ADD  R24, R11
+	FMOVQ 0(R11), F31
 	WORD $0x4fb81be0 // fmla v0.4s, v31.4s, v24.s[3]
-	ADD  $256, R11
+	ADD  R24, R11
 	SUBS $4, R0
 	BGE  quads
 rest:
@@ -65,44 +70,54 @@ columns:
 	ADD  R10, R1
 	FMOVQ 0(R11), F28
 	WORD $0x4f981380 // fmla v0.4s, v28.4s, v24.s[0]
-	ADD  $64, R11
+	ADD  R24, R11
 	SUBS $1, R0
 	BNE  columns
 	B    done
 singles:
 	VLD1 (R11), [V28.S4]
-	ADD  $64, R11
+	ADD  R24, R11
 	VLD1R.P (R1)(R10), [V24.S4]
 	VFMLA V28.S4, V24.S4, V0.S4
 	SUBS $1, R0
 	BNE  singles
 done:
+	CBZ  R20, bare
+	VLD1 (R20), [V24.S4]
+	WORD $0x4e38d400 // fadd v0.4s, v0.4s, v24.4s
+bare:
+	CBZ  R15, store
+	VLD1 (R15), [V24.S4]
+	ADD  R19, R15
+	WORD $0x4e38d400 // fadd v0.4s, v0.4s, v24.4s
+store:
 	VST1 [V0.S4], (R12)
 	ADD  R13, R12
+	ADD  R23, R22
+	SUBS $1, R21
+	BNE  tile
 	RET
 
 // A tile of 2×4.
-TEXT ·tile2x4NEON(SB), NOSPLIT, $0-72
-	MOVD k+0(FP), R0
-	MOVD a+8(FP), R1
+TEXT ·tile2x4NEON(SB), NOSPLIT, $0-112
+	MOVD a+8(FP), R22
 	MOVD ars+16(FP), R9
 	MOVD acs+24(FP), R10
+	MOVD bs+40(FP), R24
+	MOVD c+48(FP), R12
+	MOVD ldc+56(FP), R13
+	MOVD d+72(FP), R15
+	MOVD ldd+80(FP), R19
+	MOVD bias+88(FP), R20
+	MOVD tiles+96(FP), R21
+	MOVD step+104(FP), R23
+tile:
+	MOVD k+0(FP), R0
 	MOVD b+32(FP), R11
-	MOVD c+40(FP), R12
-	MOVD ldc+48(FP), R13
-	MOVD acc+64(FP), R15
+	MOVD R22, R1
 	ADD  R9, R1, R2
-	CBNZ R15, add
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
-	B    begin
-add:
-	MOVD R12, R14
-	VLD1 (R14), [V0.S4]
-	ADD  R13, R14
-	VLD1 (R14), [V1.S4]
-	ADD  R13, R14
-begin:
 	CMP  $4, R10
 	BNE  strided
 	SUBS $4, R0
@@ -113,16 +128,19 @@ quads:
 	FMOVQ 0(R11), F30
 	WORD $0x4f9813c0 // fmla v0.4s, v30.4s, v24.s[0]
 	WORD $0x4f9913c1 // fmla v1.4s, v30.4s, v25.s[0]
-	FMOVQ 64(R11), F31
+	ADD  R24, R11
+	FMOVQ 0(R11), F31
 	WORD $0x4fb813e0 // fmla v0.4s, v31.4s, v24.s[1]
 	WORD $0x4fb913e1 // fmla v1.4s, v31.4s, v25.s[1]
-	FMOVQ 128(R11), F30
+	ADD  R24, R11
+	FMOVQ 0(R11), F30
 	WORD $0x4f981bc0 // fmla v0.4s, v30.4s, v24.s[2]
 	WORD $0x4f991bc1 // fmla v1.4s, v30.4s, v25.s[2]
-	FMOVQ 192(R11), F31
+	ADD  R24, R11
+	FMOVQ 0(R11), F31
 	WORD $0x4fb81be0 // fmla v0.4s, v31.4s, v24.s[3]
 	WORD $0x4fb91be1 // fmla v1.4s, v31.4s, v25.s[3]
-	ADD  $256, R11
+	ADD  R24, R11
 	SUBS $4, R0
 	BGE  quads
 rest:
@@ -138,13 +156,13 @@ columns:
 	FMOVQ 0(R11), F28
 	WORD $0x4f981380 // fmla v0.4s, v28.4s, v24.s[0]
 	WORD $0x4fb81381 // fmla v1.4s, v28.4s, v24.s[1]
-	ADD  $64, R11
+	ADD  R24, R11
 	SUBS $1, R0
 	BNE  columns
 	B    done
 singles:
 	VLD1 (R11), [V28.S4]
-	ADD  $64, R11
+	ADD  R24, R11
 	VLD1R.P (R1)(R10), [V24.S4]
 	VFMLA V28.S4, V24.S4, V0.S4
 	VLD1R.P (R2)(R10), [V25.S4]
@@ -152,38 +170,50 @@ singles:
 	SUBS $1, R0
 	BNE  singles
 done:
+	CBZ  R20, bare
+	VLD1 (R20), [V24.S4]
+	WORD $0x4e38d400 // fadd v0.4s, v0.4s, v24.4s
+	WORD $0x4e38d421 // fadd v1.4s, v1.4s, v24.4s
+bare:
+	CBZ  R15, store
+	VLD1 (R15), [V24.S4]
+	ADD  R19, R15
+	WORD $0x4e38d400 // fadd v0.4s, v0.4s, v24.4s
+	VLD1 (R15), [V24.S4]
+	ADD  R19, R15
+	WORD $0x4e38d421 // fadd v1.4s, v1.4s, v24.4s
+store:
 	VST1 [V0.S4], (R12)
 	ADD  R13, R12
 	VST1 [V1.S4], (R12)
 	ADD  R13, R12
+	ADD  R23, R22
+	SUBS $1, R21
+	BNE  tile
 	RET
 
 // A tile of 3×4.
-TEXT ·tile3x4NEON(SB), NOSPLIT, $0-72
-	MOVD k+0(FP), R0
-	MOVD a+8(FP), R1
+TEXT ·tile3x4NEON(SB), NOSPLIT, $0-112
+	MOVD a+8(FP), R22
 	MOVD ars+16(FP), R9
 	MOVD acs+24(FP), R10
+	MOVD bs+40(FP), R24
+	MOVD c+48(FP), R12
+	MOVD ldc+56(FP), R13
+	MOVD d+72(FP), R15
+	MOVD ldd+80(FP), R19
+	MOVD bias+88(FP), R20
+	MOVD tiles+96(FP), R21
+	MOVD step+104(FP), R23
+tile:
+	MOVD k+0(FP), R0
 	MOVD b+32(FP), R11
-	MOVD c+40(FP), R12
-	MOVD ldc+48(FP), R13
-	MOVD acc+64(FP), R15
+	MOVD R22, R1
 	ADD  R9, R1, R2
 	ADD  R9, R2, R3
-	CBNZ R15, add
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
-	B    begin
-add:
-	MOVD R12, R14
-	VLD1 (R14), [V0.S4]
-	ADD  R13, R14
-	VLD1 (R14), [V1.S4]
-	ADD  R13, R14
-	VLD1 (R14), [V2.S4]
-	ADD  R13, R14
-begin:
 	CMP  $4, R10
 	BNE  strided
 	SUBS $4, R0
@@ -196,19 +226,22 @@ quads:
 	WORD $0x4f9813c0 // fmla v0.4s, v30.4s, v24.s[0]
 	WORD $0x4f9913c1 // fmla v1.4s, v30.4s, v25.s[0]
 	WORD $0x4f9a13c2 // fmla v2.4s, v30.4s, v26.s[0]
-	FMOVQ 64(R11), F31
+	ADD  R24, R11
+	FMOVQ 0(R11), F31
 	WORD $0x4fb813e0 // fmla v0.4s, v31.4s, v24.s[1]
 	WORD $0x4fb913e1 // fmla v1.4s, v31.4s, v25.s[1]
 	WORD $0x4fba13e2 // fmla v2.4s, v31.4s, v26.s[1]
-	FMOVQ 128(R11), F30
+	ADD  R24, R11
+	FMOVQ 0(R11), F30
 	WORD $0x4f981bc0 // fmla v0.4s, v30.4s, v24.s[2]
 	WORD $0x4f991bc1 // fmla v1.4s, v30.4s, v25.s[2]
 	WORD $0x4f9a1bc2 // fmla v2.4s, v30.4s, v26.s[2]
-	FMOVQ 192(R11), F31
+	ADD  R24, R11
+	FMOVQ 0(R11), F31
 	WORD $0x4fb81be0 // fmla v0.4s, v31.4s, v24.s[3]
 	WORD $0x4fb91be1 // fmla v1.4s, v31.4s, v25.s[3]
 	WORD $0x4fba1be2 // fmla v2.4s, v31.4s, v26.s[3]
-	ADD  $256, R11
+	ADD  R24, R11
 	SUBS $4, R0
 	BGE  quads
 rest:
@@ -226,13 +259,13 @@ columns:
 	WORD $0x4f981380 // fmla v0.4s, v28.4s, v24.s[0]
 	WORD $0x4fb81381 // fmla v1.4s, v28.4s, v24.s[1]
 	WORD $0x4f991382 // fmla v2.4s, v28.4s, v25.s[0]
-	ADD  $64, R11
+	ADD  R24, R11
 	SUBS $1, R0
 	BNE  columns
 	B    done
 singles:
 	VLD1 (R11), [V28.S4]
-	ADD  $64, R11
+	ADD  R24, R11
 	VLD1R.P (R1)(R10), [V24.S4]
 	VFMLA V28.S4, V24.S4, V0.S4
 	VLD1R.P (R2)(R10), [V25.S4]
@@ -242,44 +275,58 @@ singles:
 	SUBS $1, R0
 	BNE  singles
 done:
+	CBZ  R20, bare
+	VLD1 (R20), [V24.S4]
+	WORD $0x4e38d400 // fadd v0.4s, v0.4s, v24.4s
+	WORD $0x4e38d421 // fadd v1.4s, v1.4s, v24.4s
+	WORD $0x4e38d442 // fadd v2.4s, v2.4s, v24.4s
+bare:
+	CBZ  R15, store
+	VLD1 (R15), [V24.S4]
+	ADD  R19, R15
+	WORD $0x4e38d400 // fadd v0.4s, v0.4s, v24.4s
+	VLD1 (R15), [V24.S4]
+	ADD  R19, R15
+	WORD $0x4e38d421 // fadd v1.4s, v1.4s, v24.4s
+	VLD1 (R15), [V24.S4]
+	ADD  R19, R15
+	WORD $0x4e38d442 // fadd v2.4s, v2.4s, v24.4s
+store:
 	VST1 [V0.S4], (R12)
 	ADD  R13, R12
 	VST1 [V1.S4], (R12)
 	ADD  R13, R12
 	VST1 [V2.S4], (R12)
 	ADD  R13, R12
+	ADD  R23, R22
+	SUBS $1, R21
+	BNE  tile
 	RET
 
 // A tile of 4×4.
-TEXT ·tile4x4NEON(SB), NOSPLIT, $0-72
-	MOVD k+0(FP), R0
-	MOVD a+8(FP), R1
+TEXT ·tile4x4NEON(SB), NOSPLIT, $0-112
+	MOVD a+8(FP), R22
 	MOVD ars+16(FP), R9
 	MOVD acs+24(FP), R10
+	MOVD bs+40(FP), R24
+	MOVD c+48(FP), R12
+	MOVD ldc+56(FP), R13
+	MOVD d+72(FP), R15
+	MOVD ldd+80(FP), R19
+	MOVD bias+88(FP), R20
+	MOVD tiles+96(FP), R21
+	MOVD step+104(FP), R23
+tile:
+	MOVD k+0(FP), R0
 	MOVD b+32(FP), R11
-	MOVD c+40(FP), R12
-	MOVD ldc+48(FP), R13
-	MOVD acc+64(FP), R15
+	MOVD R22, R1
 	ADD  R9, R1, R2
 	ADD  R9, R2, R3
 	ADD  R9, R3, R4
-	CBNZ R15, add
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
 	VEOR V3.B16, V3.B16, V3.B16
-	B    begin
-add:
-	MOVD R12, R14
-	VLD1 (R14), [V0.S4]
-	ADD  R13, R14
-	VLD1 (R14), [V1.S4]
-	ADD  R13, R14
-	VLD1 (R14), [V2.S4]
-	ADD  R13, R14
-	VLD1 (R14), [V3.S4]
-	ADD  R13, R14
-begin:
 	CMP  $4, R10
 	BNE  strided
 	SUBS $4, R0
@@ -294,22 +341,25 @@ quads:
 	WORD $0x4f9913c1 // fmla v1.4s, v30.4s, v25.s[0]
 	WORD $0x4f9a13c2 // fmla v2.4s, v30.4s, v26.s[0]
 	WORD $0x4f9b13c3 // fmla v3.4s, v30.4s, v27.s[0]
-	FMOVQ 64(R11), F31
+	ADD  R24, R11
+	FMOVQ 0(R11), F31
 	WORD $0x4fb813e0 // fmla v0.4s, v31.4s, v24.s[1]
 	WORD $0x4fb913e1 // fmla v1.4s, v31.4s, v25.s[1]
 	WORD $0x4fba13e2 // fmla v2.4s, v31.4s, v26.s[1]
 	WORD $0x4fbb13e3 // fmla v3.4s, v31.4s, v27.s[1]
-	FMOVQ 128(R11), F30
+	ADD  R24, R11
+	FMOVQ 0(R11), F30
 	WORD $0x4f981bc0 // fmla v0.4s, v30.4s, v24.s[2]
 	WORD $0x4f991bc1 // fmla v1.4s, v30.4s, v25.s[2]
 	WORD $0x4f9a1bc2 // fmla v2.4s, v30.4s, v26.s[2]
 	WORD $0x4f9b1bc3 // fmla v3.4s, v30.4s, v27.s[2]
-	FMOVQ 192(R11), F31
+	ADD  R24, R11
+	FMOVQ 0(R11), F31
 	WORD $0x4fb81be0 // fmla v0.4s, v31.4s, v24.s[3]
 	WORD $0x4fb91be1 // fmla v1.4s, v31.4s, v25.s[3]
 	WORD $0x4fba1be2 // fmla v2.4s, v31.4s, v26.s[3]
 	WORD $0x4fbb1be3 // fmla v3.4s, v31.4s, v27.s[3]
-	ADD  $256, R11
+	ADD  R24, R11
 	SUBS $4, R0
 	BGE  quads
 rest:
@@ -327,13 +377,13 @@ columns:
 	WORD $0x4fb81381 // fmla v1.4s, v28.4s, v24.s[1]
 	WORD $0x4f981b82 // fmla v2.4s, v28.4s, v24.s[2]
 	WORD $0x4fb81b83 // fmla v3.4s, v28.4s, v24.s[3]
-	ADD  $64, R11
+	ADD  R24, R11
 	SUBS $1, R0
 	BNE  columns
 	B    done
 singles:
 	VLD1 (R11), [V28.S4]
-	ADD  $64, R11
+	ADD  R24, R11
 	VLD1R.P (R1)(R10), [V24.S4]
 	VFMLA V28.S4, V24.S4, V0.S4
 	VLD1R.P (R2)(R10), [V25.S4]
@@ -345,6 +395,27 @@ singles:
 	SUBS $1, R0
 	BNE  singles
 done:
+	CBZ  R20, bare
+	VLD1 (R20), [V24.S4]
+	WORD $0x4e38d400 // fadd v0.4s, v0.4s, v24.4s
+	WORD $0x4e38d421 // fadd v1.4s, v1.4s, v24.4s
+	WORD $0x4e38d442 // fadd v2.4s, v2.4s, v24.4s
+	WORD $0x4e38d463 // fadd v3.4s, v3.4s, v24.4s
+bare:
+	CBZ  R15, store
+	VLD1 (R15), [V24.S4]
+	ADD  R19, R15
+	WORD $0x4e38d400 // fadd v0.4s, v0.4s, v24.4s
+	VLD1 (R15), [V24.S4]
+	ADD  R19, R15
+	WORD $0x4e38d421 // fadd v1.4s, v1.4s, v24.4s
+	VLD1 (R15), [V24.S4]
+	ADD  R19, R15
+	WORD $0x4e38d442 // fadd v2.4s, v2.4s, v24.4s
+	VLD1 (R15), [V24.S4]
+	ADD  R19, R15
+	WORD $0x4e38d463 // fadd v3.4s, v3.4s, v24.4s
+store:
 	VST1 [V0.S4], (R12)
 	ADD  R13, R12
 	VST1 [V1.S4], (R12)
@@ -353,42 +424,37 @@ done:
 	ADD  R13, R12
 	VST1 [V3.S4], (R12)
 	ADD  R13, R12
+	ADD  R23, R22
+	SUBS $1, R21
+	BNE  tile
 	RET
 
 // A tile of 5×4.
-TEXT ·tile5x4NEON(SB), NOSPLIT, $0-72
-	MOVD k+0(FP), R0
-	MOVD a+8(FP), R1
+TEXT ·tile5x4NEON(SB), NOSPLIT, $0-112
+	MOVD a+8(FP), R22
 	MOVD ars+16(FP), R9
 	MOVD acs+24(FP), R10
+	MOVD bs+40(FP), R24
+	MOVD c+48(FP), R12
+	MOVD ldc+56(FP), R13
+	MOVD d+72(FP), R15
+	MOVD ldd+80(FP), R19
+	MOVD bias+88(FP), R20
+	MOVD tiles+96(FP), R21
+	MOVD step+104(FP), R23
+tile:
+	MOVD k+0(FP), R0
 	MOVD b+32(FP), R11
-	MOVD c+40(FP), R12
-	MOVD ldc+48(FP), R13
-	MOVD acc+64(FP), R15
+	MOVD R22, R1
 	ADD  R9, R1, R2
 	ADD  R9, R2, R3
 	ADD  R9, R3, R4
 	ADD  R9, R4, R5
-	CBNZ R15, add
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
 	VEOR V3.B16, V3.B16, V3.B16
 	VEOR V4.B16, V4.B16, V4.B16
-	B    begin
-add:
-	MOVD R12, R14
-	VLD1 (R14), [V0.S4]
-	ADD  R13, R14
-	VLD1 (R14), [V1.S4]
-	ADD  R13, R14
-	VLD1 (R14), [V2.S4]
-	ADD  R13, R14
-	VLD1 (R14), [V3.S4]
-	ADD  R13, R14
-	VLD1 (R14), [V4.S4]
-	ADD  R13, R14
-begin:
 	CMP  $4, R10
 	BNE  strided
 	SUBS $4, R0
@@ -405,25 +471,28 @@ quads:
 	WORD $0x4f9a13c2 // fmla v2.4s, v30.4s, v26.s[0]
 	WORD $0x4f9b13c3 // fmla v3.4s, v30.4s, v27.s[0]
 	WORD $0x4f9c13c4 // fmla v4.4s, v30.4s, v28.s[0]
-	FMOVQ 64(R11), F31
+	ADD  R24, R11
+	FMOVQ 0(R11), F31
 	WORD $0x4fb813e0 // fmla v0.4s, v31.4s, v24.s[1]
 	WORD $0x4fb913e1 // fmla v1.4s, v31.4s, v25.s[1]
 	WORD $0x4fba13e2 // fmla v2.4s, v31.4s, v26.s[1]
 	WORD $0x4fbb13e3 // fmla v3.4s, v31.4s, v27.s[1]
 	WORD $0x4fbc13e4 // fmla v4.4s, v31.4s, v28.s[1]
-	FMOVQ 128(R11), F30
+	ADD  R24, R11
+	FMOVQ 0(R11), F30
 	WORD $0x4f981bc0 // fmla v0.4s, v30.4s, v24.s[2]
 	WORD $0x4f991bc1 // fmla v1.4s, v30.4s, v25.s[2]
 	WORD $0x4f9a1bc2 // fmla v2.4s, v30.4s, v26.s[2]
 	WORD $0x4f9b1bc3 // fmla v3.4s, v30.4s, v27.s[2]
 	WORD $0x4f9c1bc4 // fmla v4.4s, v30.4s, v28.s[2]
-	FMOVQ 192(R11), F31
+	ADD  R24, R11
+	FMOVQ 0(R11), F31
 	WORD $0x4fb81be0 // fmla v0.4s, v31.4s, v24.s[3]
 	WORD $0x4fb91be1 // fmla v1.4s, v31.4s, v25.s[3]
 	WORD $0x4fba1be2 // fmla v2.4s, v31.4s, v26.s[3]
 	WORD $0x4fbb1be3 // fmla v3.4s, v31.4s, v27.s[3]
 	WORD $0x4fbc1be4 // fmla v4.4s, v31.4s, v28.s[3]
-	ADD  $256, R11
+	ADD  R24, R11
 	SUBS $4, R0
 	BGE  quads
 rest:
@@ -443,13 +512,13 @@ columns:
 	WORD $0x4f981b82 // fmla v2.4s, v28.4s, v24.s[2]
 	WORD $0x4fb81b83 // fmla v3.4s, v28.4s, v24.s[3]
 	WORD $0x4f991384 // fmla v4.4s, v28.4s, v25.s[0]
-	ADD  $64, R11
+	ADD  R24, R11
 	SUBS $1, R0
 	BNE  columns
 	B    done
 singles:
 	VLD1 (R11), [V28.S4]
-	ADD  $64, R11
+	ADD  R24, R11
 	VLD1R.P (R1)(R10), [V24.S4]
 	VFMLA V28.S4, V24.S4, V0.S4
 	VLD1R.P (R2)(R10), [V25.S4]
@@ -463,6 +532,31 @@ singles:
 	SUBS $1, R0
 	BNE  singles
 done:
+	CBZ  R20, bare
+	VLD1 (R20), [V24.S4]
+	WORD $0x4e38d400 // fadd v0.4s, v0.4s, v24.4s
+	WORD $0x4e38d421 // fadd v1.4s, v1.4s, v24.4s
+	WORD $0x4e38d442 // fadd v2.4s, v2.4s, v24.4s
+	WORD $0x4e38d463 // fadd v3.4s, v3.4s, v24.4s
+	WORD $0x4e38d484 // fadd v4.4s, v4.4s, v24.4s
+bare:
+	CBZ  R15, store
+	VLD1 (R15), [V24.S4]
+	ADD  R19, R15
+	WORD $0x4e38d400 // fadd v0.4s, v0.4s, v24.4s
+	VLD1 (R15), [V24.S4]
+	ADD  R19, R15
+	WORD $0x4e38d421 // fadd v1.4s, v1.4s, v24.4s
+	VLD1 (R15), [V24.S4]
+	ADD  R19, R15
+	WORD $0x4e38d442 // fadd v2.4s, v2.4s, v24.4s
+	VLD1 (R15), [V24.S4]
+	ADD  R19, R15
+	WORD $0x4e38d463 // fadd v3.4s, v3.4s, v24.4s
+	VLD1 (R15), [V24.S4]
+	ADD  R19, R15
+	WORD $0x4e38d484 // fadd v4.4s, v4.4s, v24.4s
+store:
 	VST1 [V0.S4], (R12)
 	ADD  R13, R12
 	VST1 [V1.S4], (R12)
@@ -473,46 +567,39 @@ done:
 	ADD  R13, R12
 	VST1 [V4.S4], (R12)
 	ADD  R13, R12
+	ADD  R23, R22
+	SUBS $1, R21
+	BNE  tile
 	RET
 
 // A tile of 6×4.
-TEXT ·tile6x4NEON(SB), NOSPLIT, $0-72
-	MOVD k+0(FP), R0
-	MOVD a+8(FP), R1
+TEXT ·tile6x4NEON(SB), NOSPLIT, $0-112
+	MOVD a+8(FP), R22
 	MOVD ars+16(FP), R9
 	MOVD acs+24(FP), R10
+	MOVD bs+40(FP), R24
+	MOVD c+48(FP), R12
+	MOVD ldc+56(FP), R13
+	MOVD d+72(FP), R15
+	MOVD ldd+80(FP), R19
+	MOVD bias+88(FP), R20
+	MOVD tiles+96(FP), R21
+	MOVD step+104(FP), R23
+tile:
+	MOVD k+0(FP), R0
 	MOVD b+32(FP), R11
-	MOVD c+40(FP), R12
-	MOVD ldc+48(FP), R13
-	MOVD acc+64(FP), R15
+	MOVD R22, R1
 	ADD  R9, R1, R2
 	ADD  R9, R2, R3
 	ADD  R9, R3, R4
 	ADD  R9, R4, R5
 	ADD  R9, R5, R6
-	CBNZ R15, add
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
 	VEOR V3.B16, V3.B16, V3.B16
 	VEOR V4.B16, V4.B16, V4.B16
 	VEOR V5.B16, V5.B16, V5.B16
-	B    begin
-add:
-	MOVD R12, R14
-	VLD1 (R14), [V0.S4]
-	ADD  R13, R14
-	VLD1 (R14), [V1.S4]
-	ADD  R13, R14
-	VLD1 (R14), [V2.S4]
-	ADD  R13, R14
-	VLD1 (R14), [V3.S4]
-	ADD  R13, R14
-	VLD1 (R14), [V4.S4]
-	ADD  R13, R14
-	VLD1 (R14), [V5.S4]
-	ADD  R13, R14
-begin:
 	CMP  $4, R10
 	BNE  strided
 	SUBS $4, R0
@@ -531,28 +618,31 @@ quads:
 	WORD $0x4f9b13c3 // fmla v3.4s, v30.4s, v27.s[0]
 	WORD $0x4f9c13c4 // fmla v4.4s, v30.4s, v28.s[0]
 	WORD $0x4f9d13c5 // fmla v5.4s, v30.4s, v29.s[0]
-	FMOVQ 64(R11), F31
+	ADD  R24, R11
+	FMOVQ 0(R11), F31
 	WORD $0x4fb813e0 // fmla v0.4s, v31.4s, v24.s[1]
 	WORD $0x4fb913e1 // fmla v1.4s, v31.4s, v25.s[1]
 	WORD $0x4fba13e2 // fmla v2.4s, v31.4s, v26.s[1]
 	WORD $0x4fbb13e3 // fmla v3.4s, v31.4s, v27.s[1]
 	WORD $0x4fbc13e4 // fmla v4.4s, v31.4s, v28.s[1]
 	WORD $0x4fbd13e5 // fmla v5.4s, v31.4s, v29.s[1]
-	FMOVQ 128(R11), F30
+	ADD  R24, R11
+	FMOVQ 0(R11), F30
 	WORD $0x4f981bc0 // fmla v0.4s, v30.4s, v24.s[2]
 	WORD $0x4f991bc1 // fmla v1.4s, v30.4s, v25.s[2]
 	WORD $0x4f9a1bc2 // fmla v2.4s, v30.4s, v26.s[2]
 	WORD $0x4f9b1bc3 // fmla v3.4s, v30.4s, v27.s[2]
 	WORD $0x4f9c1bc4 // fmla v4.4s, v30.4s, v28.s[2]
 	WORD $0x4f9d1bc5 // fmla v5.4s, v30.4s, v29.s[2]
-	FMOVQ 192(R11), F31
+	ADD  R24, R11
+	FMOVQ 0(R11), F31
 	WORD $0x4fb81be0 // fmla v0.4s, v31.4s, v24.s[3]
 	WORD $0x4fb91be1 // fmla v1.4s, v31.4s, v25.s[3]
 	WORD $0x4fba1be2 // fmla v2.4s, v31.4s, v26.s[3]
 	WORD $0x4fbb1be3 // fmla v3.4s, v31.4s, v27.s[3]
 	WORD $0x4fbc1be4 // fmla v4.4s, v31.4s, v28.s[3]
 	WORD $0x4fbd1be5 // fmla v5.4s, v31.4s, v29.s[3]
-	ADD  $256, R11
+	ADD  R24, R11
 	SUBS $4, R0
 	BGE  quads
 rest:
@@ -573,13 +663,13 @@ columns:
 	WORD $0x4fb81b83 // fmla v3.4s, v28.4s, v24.s[3]
 	WORD $0x4f991384 // fmla v4.4s, v28.4s, v25.s[0]
 	WORD $0x4fb91385 // fmla v5.4s, v28.4s, v25.s[1]
-	ADD  $64, R11
+	ADD  R24, R11
 	SUBS $1, R0
 	BNE  columns
 	B    done
 singles:
 	VLD1 (R11), [V28.S4]
-	ADD  $64, R11
+	ADD  R24, R11
 	VLD1R.P (R1)(R10), [V24.S4]
 	VFMLA V28.S4, V24.S4, V0.S4
 	VLD1R.P (R2)(R10), [V25.S4]
@@ -595,6 +685,35 @@ singles:
 	SUBS $1, R0
 	BNE  singles
 done:
+	CBZ  R20, bare
+	VLD1 (R20), [V24.S4]
+	WORD $0x4e38d400 // fadd v0.4s, v0.4s, v24.4s
+	WORD $0x4e38d421 // fadd v1.4s, v1.4s, v24.4s
+	WORD $0x4e38d442 // fadd v2.4s, v2.4s, v24.4s
+	WORD $0x4e38d463 // fadd v3.4s, v3.4s, v24.4s
+	WORD $0x4e38d484 // fadd v4.4s, v4.4s, v24.4s
+	WORD $0x4e38d4a5 // fadd v5.4s, v5.4s, v24.4s
+bare:
+	CBZ  R15, store
+	VLD1 (R15), [V24.S4]
+	ADD  R19, R15
+	WORD $0x4e38d400 // fadd v0.4s, v0.4s, v24.4s
+	VLD1 (R15), [V24.S4]
+	ADD  R19, R15
+	WORD $0x4e38d421 // fadd v1.4s, v1.4s, v24.4s
+	VLD1 (R15), [V24.S4]
+	ADD  R19, R15
+	WORD $0x4e38d442 // fadd v2.4s, v2.4s, v24.4s
+	VLD1 (R15), [V24.S4]
+	ADD  R19, R15
+	WORD $0x4e38d463 // fadd v3.4s, v3.4s, v24.4s
+	VLD1 (R15), [V24.S4]
+	ADD  R19, R15
+	WORD $0x4e38d484 // fadd v4.4s, v4.4s, v24.4s
+	VLD1 (R15), [V24.S4]
+	ADD  R19, R15
+	WORD $0x4e38d4a5 // fadd v5.4s, v5.4s, v24.4s
+store:
 	VST1 [V0.S4], (R12)
 	ADD  R13, R12
 	VST1 [V1.S4], (R12)
@@ -607,27 +726,30 @@ done:
 	ADD  R13, R12
 	VST1 [V5.S4], (R12)
 	ADD  R13, R12
+	ADD  R23, R22
+	SUBS $1, R21
+	BNE  tile
 	RET
 
 // A tile of 1×8.
-TEXT ·tile1x8NEON(SB), NOSPLIT, $0-72
-	MOVD k+0(FP), R0
-	MOVD a+8(FP), R1
+TEXT ·tile1x8NEON(SB), NOSPLIT, $0-112
+	MOVD a+8(FP), R22
 	MOVD ars+16(FP), R9
 	MOVD acs+24(FP), R10
+	MOVD bs+40(FP), R24
+	MOVD c+48(FP), R12
+	MOVD ldc+56(FP), R13
+	MOVD d+72(FP), R15
+	MOVD ldd+80(FP), R19
+	MOVD bias+88(FP), R20
+	MOVD tiles+96(FP), R21
+	MOVD step+104(FP), R23
+tile:
+	MOVD k+0(FP), R0
 	MOVD b+32(FP), R11
-	MOVD c+40(FP), R12
-	MOVD ldc+48(FP), R13
-	MOVD acc+64(FP), R15
-	CBNZ R15, add
+	MOVD R22, R1
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
-	B    begin
-add:
-	MOVD R12, R14
-	VLD1 (R14), [V0.S4, V1.S4]
-	ADD  R13, R14
-begin:
 	CMP  $4, R10
 	BNE  strided
 	SUBS $4, R0
@@ -638,19 +760,22 @@ quads:
 	WORD $0x4f9813c0 // fmla v0.4s, v30.4s, v24.s[0]
 	FMOVQ 16(R11), F31
 	WORD $0x4f9813e1 // fmla v1.4s, v31.4s, v24.s[0]
-	FMOVQ 64(R11), F30
+	ADD  R24, R11
+	FMOVQ 0(R11), F30
 	WORD $0x4fb813c0 // fmla v0.4s, v30.4s, v24.s[1]
-	FMOVQ 80(R11), F31
+	FMOVQ 16(R11), F31
 	WORD $0x4fb813e1 // fmla v1.4s, v31.4s, v24.s[1]
-	FMOVQ 128(R11), F30
+	ADD  R24, R11
+	FMOVQ 0(R11), F30
 	WORD $0x4f981bc0 // fmla v0.4s, v30.4s, v24.s[2]
-	FMOVQ 144(R11), F31
+	FMOVQ 16(R11), F31
 	WORD $0x4f981be1 // fmla v1.4s, v31.4s, v24.s[2]
-	FMOVQ 192(R11), F30
+	ADD  R24, R11
+	FMOVQ 0(R11), F30
 	WORD $0x4fb81bc0 // fmla v0.4s, v30.4s, v24.s[3]
-	FMOVQ 208(R11), F31
+	FMOVQ 16(R11), F31
 	WORD $0x4fb81be1 // fmla v1.4s, v31.4s, v24.s[3]
-	ADD  $256, R11
+	ADD  R24, R11
 	SUBS $4, R0
 	BGE  quads
 rest:
@@ -667,47 +792,59 @@ columns:
 	WORD $0x4f981380 // fmla v0.4s, v28.4s, v24.s[0]
 	FMOVQ 16(R11), F29
 	WORD $0x4f9813a1 // fmla v1.4s, v29.4s, v24.s[0]
-	ADD  $64, R11
+	ADD  R24, R11
 	SUBS $1, R0
 	BNE  columns
 	B    done
 singles:
 	VLD1 (R11), [V28.S4, V29.S4]
-	ADD  $64, R11
+	ADD  R24, R11
 	VLD1R.P (R1)(R10), [V24.S4]
 	VFMLA V28.S4, V24.S4, V0.S4
 	VFMLA V29.S4, V24.S4, V1.S4
 	SUBS $1, R0
 	BNE  singles
 done:
+	CBZ  R20, bare
+	VLD1 (R20), [V24.S4, V25.S4]
+	WORD $0x4e38d400 // fadd v0.4s, v0.4s, v24.4s
+	WORD $0x4e39d421 // fadd v1.4s, v1.4s, v25.4s
+bare:
+	CBZ  R15, store
+	VLD1 (R15), [V24.S4, V25.S4]
+	ADD  R19, R15
+	WORD $0x4e38d400 // fadd v0.4s, v0.4s, v24.4s
+	WORD $0x4e39d421 // fadd v1.4s, v1.4s, v25.4s
+store:
 	VST1 [V0.S4, V1.S4], (R12)
 	ADD  R13, R12
+	ADD  R23, R22
+	SUBS $1, R21
+	BNE  tile
 	RET
 
 // A tile of 2×8.
-TEXT ·tile2x8NEON(SB), NOSPLIT, $0-72
-	MOVD k+0(FP), R0
-	MOVD a+8(FP), R1
+TEXT ·tile2x8NEON(SB), NOSPLIT, $0-112
+	MOVD a+8(FP), R22
 	MOVD ars+16(FP), R9
 	MOVD acs+24(FP), R10
+	MOVD bs+40(FP), R24
+	MOVD c+48(FP), R12
+	MOVD ldc+56(FP), R13
+	MOVD d+72(FP), R15
+	MOVD ldd+80(FP), R19
+	MOVD bias+88(FP), R20
+	MOVD tiles+96(FP), R21
+	MOVD step+104(FP), R23
+tile:
+	MOVD k+0(FP), R0
 	MOVD b+32(FP), R11
-	MOVD c+40(FP), R12
-	MOVD ldc+48(FP), R13
-	MOVD acc+64(FP), R15
+	MOVD R22, R1
 	ADD  R9, R1, R2
-	CBNZ R15, add
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
 	VEOR V3.B16, V3.B16, V3.B16
-	B    begin
-add:
-	MOVD R12, R14
-	VLD1 (R14), [V0.S4, V1.S4]
-	ADD  R13, R14
-	VLD1 (R14), [V2.S4, V3.S4]
-	ADD  R13, R14
-begin:
 	CMP  $4, R10
 	BNE  strided
 	SUBS $4, R0
@@ -721,25 +858,28 @@ quads:
 	FMOVQ 16(R11), F31
 	WORD $0x4f9813e1 // fmla v1.4s, v31.4s, v24.s[0]
 	WORD $0x4f9913e3 // fmla v3.4s, v31.4s, v25.s[0]
-	FMOVQ 64(R11), F30
+	ADD  R24, R11
+	FMOVQ 0(R11), F30
 	WORD $0x4fb813c0 // fmla v0.4s, v30.4s, v24.s[1]
 	WORD $0x4fb913c2 // fmla v2.4s, v30.4s, v25.s[1]
-	FMOVQ 80(R11), F31
+	FMOVQ 16(R11), F31
 	WORD $0x4fb813e1 // fmla v1.4s, v31.4s, v24.s[1]
 	WORD $0x4fb913e3 // fmla v3.4s, v31.4s, v25.s[1]
-	FMOVQ 128(R11), F30
+	ADD  R24, R11
+	FMOVQ 0(R11), F30
 	WORD $0x4f981bc0 // fmla v0.4s, v30.4s, v24.s[2]
 	WORD $0x4f991bc2 // fmla v2.4s, v30.4s, v25.s[2]
-	FMOVQ 144(R11), F31
+	FMOVQ 16(R11), F31
 	WORD $0x4f981be1 // fmla v1.4s, v31.4s, v24.s[2]
 	WORD $0x4f991be3 // fmla v3.4s, v31.4s, v25.s[2]
-	FMOVQ 192(R11), F30
+	ADD  R24, R11
+	FMOVQ 0(R11), F30
 	WORD $0x4fb81bc0 // fmla v0.4s, v30.4s, v24.s[3]
 	WORD $0x4fb91bc2 // fmla v2.4s, v30.4s, v25.s[3]
-	FMOVQ 208(R11), F31
+	FMOVQ 16(R11), F31
 	WORD $0x4fb81be1 // fmla v1.4s, v31.4s, v24.s[3]
 	WORD $0x4fb91be3 // fmla v3.4s, v31.4s, v25.s[3]
-	ADD  $256, R11
+	ADD  R24, R11
 	SUBS $4, R0
 	BGE  quads
 rest:
@@ -758,13 +898,13 @@ columns:
 	FMOVQ 16(R11), F29
 	WORD $0x4f9813a1 // fmla v1.4s, v29.4s, v24.s[0]
 	WORD $0x4fb813a3 // fmla v3.4s, v29.4s, v24.s[1]
-	ADD  $64, R11
+	ADD  R24, R11
 	SUBS $1, R0
 	BNE  columns
 	B    done
 singles:
 	VLD1 (R11), [V28.S4, V29.S4]
-	ADD  $64, R11
+	ADD  R24, R11
 	VLD1R.P (R1)(R10), [V24.S4]
 	VFMLA V28.S4, V24.S4, V0.S4
 	VFMLA V29.S4, V24.S4, V1.S4
@@ -774,41 +914,57 @@ singles:
 	SUBS $1, R0
 	BNE  singles
 done:
+	CBZ  R20, bare
+	VLD1 (R20), [V24.S4, V25.S4]
+	WORD $0x4e38d400 // fadd v0.4s, v0.4s, v24.4s
+	WORD $0x4e39d421 // fadd v1.4s, v1.4s, v25.4s
+	WORD $0x4e38d442 // fadd v2.4s, v2.4s, v24.4s
+	WORD $0x4e39d463 // fadd v3.4s, v3.4s, v25.4s
+bare:
+	CBZ  R15, store
+	VLD1 (R15), [V24.S4, V25.S4]
+	ADD  R19, R15
+	WORD $0x4e38d400 // fadd v0.4s, v0.4s, v24.4s
+	WORD $0x4e39d421 // fadd v1.4s, v1.4s, v25.4s
+	VLD1 (R15), [V24.S4, V25.S4]
+	ADD  R19, R15
+	WORD $0x4e38d442 // fadd v2.4s, v2.4s, v24.4s
+	WORD $0x4e39d463 // fadd v3.4s, v3.4s, v25.4s
+store:
 	VST1 [V0.S4, V1.S4], (R12)
 	ADD  R13, R12
 	VST1 [V2.S4, V3.S4], (R12)
 	ADD  R13, R12
+	ADD  R23, R22
+	SUBS $1, R21
+	BNE  tile
 	RET
 
 // A tile of 3×8.
-TEXT ·tile3x8NEON(SB), NOSPLIT, $0-72
-	MOVD k+0(FP), R0
-	MOVD a+8(FP), R1
+TEXT ·tile3x8NEON(SB), NOSPLIT, $0-112
+	MOVD a+8(FP), R22
 	MOVD ars+16(FP), R9
 	MOVD acs+24(FP), R10
+	MOVD bs+40(FP), R24
+	MOVD c+48(FP), R12
+	MOVD ldc+56(FP), R13
+	MOVD d+72(FP), R15
+	MOVD ldd+80(FP), R19
+	MOVD bias+88(FP), R20
+	MOVD tiles+96(FP), R21
+	MOVD step+104(FP), R23
+tile:
+	MOVD k+0(FP), R0
 	MOVD b+32(FP), R11
-	MOVD c+40(FP), R12
-	MOVD ldc+48(FP), R13
-	MOVD acc+64(FP), R15
+	MOVD R22, R1
 	ADD  R9, R1, R2
 	ADD  R9, R2, R3
-	CBNZ R15, add
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
 	VEOR V3.B16, V3.B16, V3.B16
 	VEOR V4.B16, V4.B16, V4.B16
 	VEOR V5.B16, V5.B16, V5.B16
-	B    begin
-add:
-	MOVD R12, R14
-	VLD1 (R14), [V0.S4, V1.S4]
-	ADD  R13, R14
-	VLD1 (R14), [V2.S4, V3.S4]
-	ADD  R13, R14
-	VLD1 (R14), [V4.S4, V5.S4]
-	ADD  R13, R14
-begin:
 	CMP  $4, R10
 	BNE  strided
 	SUBS $4, R0
@@ -825,31 +981,34 @@ quads:
 	WORD $0x4f9813e1 // fmla v1.4s, v31.4s, v24.s[0]
 	WORD $0x4f9913e3 // fmla v3.4s, v31.4s, v25.s[0]
 	WORD $0x4f9a13e5 // fmla v5.4s, v31.4s, v26.s[0]
-	FMOVQ 64(R11), F30
+	ADD  R24, R11
+	FMOVQ 0(R11), F30
 	WORD $0x4fb813c0 // fmla v0.4s, v30.4s, v24.s[1]
 	WORD $0x4fb913c2 // fmla v2.4s, v30.4s, v25.s[1]
 	WORD $0x4fba13c4 // fmla v4.4s, v30.4s, v26.s[1]
-	FMOVQ 80(R11), F31
+	FMOVQ 16(R11), F31
 	WORD $0x4fb813e1 // fmla v1.4s, v31.4s, v24.s[1]
 	WORD $0x4fb913e3 // fmla v3.4s, v31.4s, v25.s[1]
 	WORD $0x4fba13e5 // fmla v5.4s, v31.4s, v26.s[1]
-	FMOVQ 128(R11), F30
+	ADD  R24, R11
+	FMOVQ 0(R11), F30
 	WORD $0x4f981bc0 // fmla v0.4s, v30.4s, v24.s[2]
 	WORD $0x4f991bc2 // fmla v2.4s, v30.4s, v25.s[2]
 	WORD $0x4f9a1bc4 // fmla v4.4s, v30.4s, v26.s[2]
-	FMOVQ 144(R11), F31
+	FMOVQ 16(R11), F31
 	WORD $0x4f981be1 // fmla v1.4s, v31.4s, v24.s[2]
 	WORD $0x4f991be3 // fmla v3.4s, v31.4s, v25.s[2]
 	WORD $0x4f9a1be5 // fmla v5.4s, v31.4s, v26.s[2]
-	FMOVQ 192(R11), F30
+	ADD  R24, R11
+	FMOVQ 0(R11), F30
 	WORD $0x4fb81bc0 // fmla v0.4s, v30.4s, v24.s[3]
 	WORD $0x4fb91bc2 // fmla v2.4s, v30.4s, v25.s[3]
 	WORD $0x4fba1bc4 // fmla v4.4s, v30.4s, v26.s[3]
-	FMOVQ 208(R11), F31
+	FMOVQ 16(R11), F31
 	WORD $0x4fb81be1 // fmla v1.4s, v31.4s, v24.s[3]
 	WORD $0x4fb91be3 // fmla v3.4s, v31.4s, v25.s[3]
 	WORD $0x4fba1be5 // fmla v5.4s, v31.4s, v26.s[3]
-	ADD  $256, R11
+	ADD  R24, R11
 	SUBS $4, R0
 	BGE  quads
 rest:
@@ -871,13 +1030,13 @@ columns:
 	WORD $0x4f9813a1 // fmla v1.4s, v29.4s, v24.s[0]
 	WORD $0x4fb813a3 // fmla v3.4s, v29.4s, v24.s[1]
 	WORD $0x4f9913a5 // fmla v5.4s, v29.4s, v25.s[0]
-	ADD  $64, R11
+	ADD  R24, R11
 	SUBS $1, R0
 	BNE  columns
 	B    done
 singles:
 	VLD1 (R11), [V28.S4, V29.S4]
-	ADD  $64, R11
+	ADD  R24, R11
 	VLD1R.P (R1)(R10), [V24.S4]
 	VFMLA V28.S4, V24.S4, V0.S4
 	VFMLA V29.S4, V24.S4, V1.S4
@@ -890,28 +1049,60 @@ singles:
 	SUBS $1, R0
 	BNE  singles
 done:
+	CBZ  R20, bare
+	VLD1 (R20), [V24.S4, V25.S4]
+	WORD $0x4e38d400 // fadd v0.4s, v0.4s, v24.4s
+	WORD $0x4e39d421 // fadd v1.4s, v1.4s, v25.4s
+	WORD $0x4e38d442 // fadd v2.4s, v2.4s, v24.4s
+	WORD $0x4e39d463 // fadd v3.4s, v3.4s, v25.4s
+	WORD $0x4e38d484 // fadd v4.4s, v4.4s, v24.4s
+	WORD $0x4e39d4a5 // fadd v5.4s, v5.4s, v25.4s
+bare:
+	CBZ  R15, store
+	VLD1 (R15), [V24.S4, V25.S4]
+	ADD  R19, R15
+	WORD $0x4e38d400 // fadd v0.4s, v0.4s, v24.4s
+	WORD $0x4e39d421 // fadd v1.4s, v1.4s, v25.4s
+	VLD1 (R15), [V24.S4, V25.S4]
+	ADD  R19, R15
+	WORD $0x4e38d442 // fadd v2.4s, v2.4s, v24.4s
+	WORD $0x4e39d463 // fadd v3.4s, v3.4s, v25.4s
+	VLD1 (R15), [V24.S4, V25.S4]
+	ADD  R19, R15
+	WORD $0x4e38d484 // fadd v4.4s, v4.4s, v24.4s
+	WORD $0x4e39d4a5 // fadd v5.4s, v5.4s, v25.4s
+store:
 	VST1 [V0.S4, V1.S4], (R12)
 	ADD  R13, R12
 	VST1 [V2.S4, V3.S4], (R12)
 	ADD  R13, R12
 	VST1 [V4.S4, V5.S4], (R12)
 	ADD  R13, R12
+	ADD  R23, R22
+	SUBS $1, R21
+	BNE  tile
 	RET
 
 // A tile of 4×8.
-TEXT ·tile4x8NEON(SB), NOSPLIT, $0-72
-	MOVD k+0(FP), R0
-	MOVD a+8(FP), R1
+TEXT ·tile4x8NEON(SB), NOSPLIT, $0-112
+	MOVD a+8(FP), R22
 	MOVD ars+16(FP), R9
 	MOVD acs+24(FP), R10
+	MOVD bs+40(FP), R24
+	MOVD c+48(FP), R12
+	MOVD ldc+56(FP), R13
+	MOVD d+72(FP), R15
+	MOVD ldd+80(FP), R19
+	MOVD bias+88(FP), R20
+	MOVD tiles+96(FP), R21
+	MOVD step+104(FP), R23
+tile:
+	MOVD k+0(FP), R0
 	MOVD b+32(FP), R11
-	MOVD c+40(FP), R12
-	MOVD ldc+48(FP), R13
-	MOVD acc+64(FP), R15
+	MOVD R22, R1
 	ADD  R9, R1, R2
 	ADD  R9, R2, R3
 	ADD  R9, R3, R4
-	CBNZ R15, add
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
@@ -920,18 +1111,6 @@ TEXT ·tile4x8NEON(SB), NOSPLIT, $0-72
 	VEOR V5.B16, V5.B16, V5.B16
 	VEOR V6.B16, V6.B16, V6.B16
 	VEOR V7.B16, V7.B16, V7.B16
-	B    begin
-add:
-	MOVD R12, R14
-	VLD1 (R14), [V0.S4, V1.S4]
-	ADD  R13, R14
-	VLD1 (R14), [V2.S4, V3.S4]
-	ADD  R13, R14
-	VLD1 (R14), [V4.S4, V5.S4]
-	ADD  R13, R14
-	VLD1 (R14), [V6.S4, V7.S4]
-	ADD  R13, R14
-begin:
 	CMP  $4, R10
 	BNE  strided
 	SUBS $4, R0
@@ -951,37 +1130,40 @@ quads:
 	WORD $0x4f9913e3 // fmla v3.4s, v31.4s, v25.s[0]
 	WORD $0x4f9a13e5 // fmla v5.4s, v31.4s, v26.s[0]
 	WORD $0x4f9b13e7 // fmla v7.4s, v31.4s, v27.s[0]
-	FMOVQ 64(R11), F30
+	ADD  R24, R11
+	FMOVQ 0(R11), F30
 	WORD $0x4fb813c0 // fmla v0.4s, v30.4s, v24.s[1]
 	WORD $0x4fb913c2 // fmla v2.4s, v30.4s, v25.s[1]
 	WORD $0x4fba13c4 // fmla v4.4s, v30.4s, v26.s[1]
 	WORD $0x4fbb13c6 // fmla v6.4s, v30.4s, v27.s[1]
-	FMOVQ 80(R11), F31
+	FMOVQ 16(R11), F31
 	WORD $0x4fb813e1 // fmla v1.4s, v31.4s, v24.s[1]
 	WORD $0x4fb913e3 // fmla v3.4s, v31.4s, v25.s[1]
 	WORD $0x4fba13e5 // fmla v5.4s, v31.4s, v26.s[1]
 	WORD $0x4fbb13e7 // fmla v7.4s, v31.4s, v27.s[1]
-	FMOVQ 128(R11), F30
+	ADD  R24, R11
+	FMOVQ 0(R11), F30
 	WORD $0x4f981bc0 // fmla v0.4s, v30.4s, v24.s[2]
 	WORD $0x4f991bc2 // fmla v2.4s, v30.4s, v25.s[2]
 	WORD $0x4f9a1bc4 // fmla v4.4s, v30.4s, v26.s[2]
 	WORD $0x4f9b1bc6 // fmla v6.4s, v30.4s, v27.s[2]
-	FMOVQ 144(R11), F31
+	FMOVQ 16(R11), F31
 	WORD $0x4f981be1 // fmla v1.4s, v31.4s, v24.s[2]
 	WORD $0x4f991be3 // fmla v3.4s, v31.4s, v25.s[2]
 	WORD $0x4f9a1be5 // fmla v5.4s, v31.4s, v26.s[2]
 	WORD $0x4f9b1be7 // fmla v7.4s, v31.4s, v27.s[2]
-	FMOVQ 192(R11), F30
+	ADD  R24, R11
+	FMOVQ 0(R11), F30
 	WORD $0x4fb81bc0 // fmla v0.4s, v30.4s, v24.s[3]
 	WORD $0x4fb91bc2 // fmla v2.4s, v30.4s, v25.s[3]
 	WORD $0x4fba1bc4 // fmla v4.4s, v30.4s, v26.s[3]
 	WORD $0x4fbb1bc6 // fmla v6.4s, v30.4s, v27.s[3]
-	FMOVQ 208(R11), F31
+	FMOVQ 16(R11), F31
 	WORD $0x4fb81be1 // fmla v1.4s, v31.4s, v24.s[3]
 	WORD $0x4fb91be3 // fmla v3.4s, v31.4s, v25.s[3]
 	WORD $0x4fba1be5 // fmla v5.4s, v31.4s, v26.s[3]
 	WORD $0x4fbb1be7 // fmla v7.4s, v31.4s, v27.s[3]
-	ADD  $256, R11
+	ADD  R24, R11
 	SUBS $4, R0
 	BGE  quads
 rest:
@@ -1004,13 +1186,13 @@ columns:
 	WORD $0x4fb813a3 // fmla v3.4s, v29.4s, v24.s[1]
 	WORD $0x4f981ba5 // fmla v5.4s, v29.4s, v24.s[2]
 	WORD $0x4fb81ba7 // fmla v7.4s, v29.4s, v24.s[3]
-	ADD  $64, R11
+	ADD  R24, R11
 	SUBS $1, R0
 	BNE  columns
 	B    done
 singles:
 	VLD1 (R11), [V28.S4, V29.S4]
-	ADD  $64, R11
+	ADD  R24, R11
 	VLD1R.P (R1)(R10), [V24.S4]
 	VFMLA V28.S4, V24.S4, V0.S4
 	VFMLA V29.S4, V24.S4, V1.S4
@@ -1026,6 +1208,35 @@ singles:
 	SUBS $1, R0
 	BNE  singles
 done:
+	CBZ  R20, bare
+	VLD1 (R20), [V24.S4, V25.S4]
+	WORD $0x4e38d400 // fadd v0.4s, v0.4s, v24.4s
+	WORD $0x4e39d421 // fadd v1.4s, v1.4s, v25.4s
+	WORD $0x4e38d442 // fadd v2.4s, v2.4s, v24.4s
+	WORD $0x4e39d463 // fadd v3.4s, v3.4s, v25.4s
+	WORD $0x4e38d484 // fadd v4.4s, v4.4s, v24.4s
+	WORD $0x4e39d4a5 // fadd v5.4s, v5.4s, v25.4s
+	WORD $0x4e38d4c6 // fadd v6.4s, v6.4s, v24.4s
+	WORD $0x4e39d4e7 // fadd v7.4s, v7.4s, v25.4s
+bare:
+	CBZ  R15, store
+	VLD1 (R15), [V24.S4, V25.S4]
+	ADD  R19, R15
+	WORD $0x4e38d400 // fadd v0.4s, v0.4s, v24.4s
+	WORD $0x4e39d421 // fadd v1.4s, v1.4s, v25.4s
+	VLD1 (R15), [V24.S4, V25.S4]
+	ADD  R19, R15
+	WORD $0x4e38d442 // fadd v2.4s, v2.4s, v24.4s
+	WORD $0x4e39d463 // fadd v3.4s, v3.4s, v25.4s
+	VLD1 (R15), [V24.S4, V25.S4]
+	ADD  R19, R15
+	WORD $0x4e38d484 // fadd v4.4s, v4.4s, v24.4s
+	WORD $0x4e39d4a5 // fadd v5.4s, v5.4s, v25.4s
+	VLD1 (R15), [V24.S4, V25.S4]
+	ADD  R19, R15
+	WORD $0x4e38d4c6 // fadd v6.4s, v6.4s, v24.4s
+	WORD $0x4e39d4e7 // fadd v7.4s, v7.4s, v25.4s
+store:
 	VST1 [V0.S4, V1.S4], (R12)
 	ADD  R13, R12
 	VST1 [V2.S4, V3.S4], (R12)
@@ -1034,23 +1245,32 @@ done:
 	ADD  R13, R12
 	VST1 [V6.S4, V7.S4], (R12)
 	ADD  R13, R12
+	ADD  R23, R22
+	SUBS $1, R21
+	BNE  tile
 	RET
 
 // A tile of 5×8.
-TEXT ·tile5x8NEON(SB), NOSPLIT, $0-72
-	MOVD k+0(FP), R0
-	MOVD a+8(FP), R1
+TEXT ·tile5x8NEON(SB), NOSPLIT, $0-112
+	MOVD a+8(FP), R22
 	MOVD ars+16(FP), R9
 	MOVD acs+24(FP), R10
+	MOVD bs+40(FP), R24
+	MOVD c+48(FP), R12
+	MOVD ldc+56(FP), R13
+	MOVD d+72(FP), R15
+	MOVD ldd+80(FP), R19
+	MOVD bias+88(FP), R20
+	MOVD tiles+96(FP), R21
+	MOVD step+104(FP), R23
+tile:
+	MOVD k+0(FP), R0
 	MOVD b+32(FP), R11
-	MOVD c+40(FP), R12
-	MOVD ldc+48(FP), R13
-	MOVD acc+64(FP), R15
+	MOVD R22, R1
 	ADD  R9, R1, R2
 	ADD  R9, R2, R3
 	ADD  R9, R3, R4
 	ADD  R9, R4, R5
-	CBNZ R15, add
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
@@ -1061,20 +1281,6 @@ TEXT ·tile5x8NEON(SB), NOSPLIT, $0-72
 	VEOR V7.B16, V7.B16, V7.B16
 	VEOR V8.B16, V8.B16, V8.B16
 	VEOR V9.B16, V9.B16, V9.B16
-	B    begin
-add:
-	MOVD R12, R14
-	VLD1 (R14), [V0.S4, V1.S4]
-	ADD  R13, R14
-	VLD1 (R14), [V2.S4, V3.S4]
-	ADD  R13, R14
-	VLD1 (R14), [V4.S4, V5.S4]
-	ADD  R13, R14
-	VLD1 (R14), [V6.S4, V7.S4]
-	ADD  R13, R14
-	VLD1 (R14), [V8.S4, V9.S4]
-	ADD  R13, R14
-begin:
 	CMP  $4, R10
 	BNE  strided
 	SUBS $4, R0
@@ -1097,43 +1303,46 @@ quads:
 	WORD $0x4f9a13e5 // fmla v5.4s, v31.4s, v26.s[0]
 	WORD $0x4f9b13e7 // fmla v7.4s, v31.4s, v27.s[0]
 	WORD $0x4f9c13e9 // fmla v9.4s, v31.4s, v28.s[0]
-	FMOVQ 64(R11), F30
+	ADD  R24, R11
+	FMOVQ 0(R11), F30
 	WORD $0x4fb813c0 // fmla v0.4s, v30.4s, v24.s[1]
 	WORD $0x4fb913c2 // fmla v2.4s, v30.4s, v25.s[1]
 	WORD $0x4fba13c4 // fmla v4.4s, v30.4s, v26.s[1]
 	WORD $0x4fbb13c6 // fmla v6.4s, v30.4s, v27.s[1]
 	WORD $0x4fbc13c8 // fmla v8.4s, v30.4s, v28.s[1]
-	FMOVQ 80(R11), F31
+	FMOVQ 16(R11), F31
 	WORD $0x4fb813e1 // fmla v1.4s, v31.4s, v24.s[1]
 	WORD $0x4fb913e3 // fmla v3.4s, v31.4s, v25.s[1]
 	WORD $0x4fba13e5 // fmla v5.4s, v31.4s, v26.s[1]
 	WORD $0x4fbb13e7 // fmla v7.4s, v31.4s, v27.s[1]
 	WORD $0x4fbc13e9 // fmla v9.4s, v31.4s, v28.s[1]
-	FMOVQ 128(R11), F30
+	ADD  R24, R11
+	FMOVQ 0(R11), F30
 	WORD $0x4f981bc0 // fmla v0.4s, v30.4s, v24.s[2]
 	WORD $0x4f991bc2 // fmla v2.4s, v30.4s, v25.s[2]
 	WORD $0x4f9a1bc4 // fmla v4.4s, v30.4s, v26.s[2]
 	WORD $0x4f9b1bc6 // fmla v6.4s, v30.4s, v27.s[2]
 	WORD $0x4f9c1bc8 // fmla v8.4s, v30.4s, v28.s[2]
-	FMOVQ 144(R11), F31
+	FMOVQ 16(R11), F31
 	WORD $0x4f981be1 // fmla v1.4s, v31.4s, v24.s[2]
 	WORD $0x4f991be3 // fmla v3.4s, v31.4s, v25.s[2]
 	WORD $0x4f9a1be5 // fmla v5.4s, v31.4s, v26.s[2]
 	WORD $0x4f9b1be7 // fmla v7.4s, v31.4s, v27.s[2]
 	WORD $0x4f9c1be9 // fmla v9.4s, v31.4s, v28.s[2]
-	FMOVQ 192(R11), F30
+	ADD  R24, R11
+	FMOVQ 0(R11), F30
 	WORD $0x4fb81bc0 // fmla v0.4s, v30.4s, v24.s[3]
 	WORD $0x4fb91bc2 // fmla v2.4s, v30.4s, v25.s[3]
 	WORD $0x4fba1bc4 // fmla v4.4s, v30.4s, v26.s[3]
 	WORD $0x4fbb1bc6 // fmla v6.4s, v30.4s, v27.s[3]
 	WORD $0x4fbc1bc8 // fmla v8.4s, v30.4s, v28.s[3]
-	FMOVQ 208(R11), F31
+	FMOVQ 16(R11), F31
 	WORD $0x4fb81be1 // fmla v1.4s, v31.4s, v24.s[3]
 	WORD $0x4fb91be3 // fmla v3.4s, v31.4s, v25.s[3]
 	WORD $0x4fba1be5 // fmla v5.4s, v31.4s, v26.s[3]
 	WORD $0x4fbb1be7 // fmla v7.4s, v31.4s, v27.s[3]
 	WORD $0x4fbc1be9 // fmla v9.4s, v31.4s, v28.s[3]
-	ADD  $256, R11
+	ADD  R24, R11
 	SUBS $4, R0
 	BGE  quads
 rest:
@@ -1159,13 +1368,13 @@ columns:
 	WORD $0x4f981ba5 // fmla v5.4s, v29.4s, v24.s[2]
 	WORD $0x4fb81ba7 // fmla v7.4s, v29.4s, v24.s[3]
 	WORD $0x4f9913a9 // fmla v9.4s, v29.4s, v25.s[0]
-	ADD  $64, R11
+	ADD  R24, R11
 	SUBS $1, R0
 	BNE  columns
 	B    done
 singles:
 	VLD1 (R11), [V28.S4, V29.S4]
-	ADD  $64, R11
+	ADD  R24, R11
 	VLD1R.P (R1)(R10), [V24.S4]
 	VFMLA V28.S4, V24.S4, V0.S4
 	VFMLA V29.S4, V24.S4, V1.S4
@@ -1184,6 +1393,41 @@ singles:
 	SUBS $1, R0
 	BNE  singles
 done:
+	CBZ  R20, bare
+	VLD1 (R20), [V24.S4, V25.S4]
+	WORD $0x4e38d400 // fadd v0.4s, v0.4s, v24.4s
+	WORD $0x4e39d421 // fadd v1.4s, v1.4s, v25.4s
+	WORD $0x4e38d442 // fadd v2.4s, v2.4s, v24.4s
+	WORD $0x4e39d463 // fadd v3.4s, v3.4s, v25.4s
+	WORD $0x4e38d484 // fadd v4.4s, v4.4s, v24.4s
+	WORD $0x4e39d4a5 // fadd v5.4s, v5.4s, v25.4s
+	WORD $0x4e38d4c6 // fadd v6.4s, v6.4s, v24.4s
+	WORD $0x4e39d4e7 // fadd v7.4s, v7.4s, v25.4s
+	WORD $0x4e38d508 // fadd v8.4s, v8.4s, v24.4s
+	WORD $0x4e39d529 // fadd v9.4s, v9.4s, v25.4s
+bare:
+	CBZ  R15, store
+	VLD1 (R15), [V24.S4, V25.S4]
+	ADD  R19, R15
+	WORD $0x4e38d400 // fadd v0.4s, v0.4s, v24.4s
+	WORD $0x4e39d421 // fadd v1.4s, v1.4s, v25.4s
+	VLD1 (R15), [V24.S4, V25.S4]
+	ADD  R19, R15
+	WORD $0x4e38d442 // fadd v2.4s, v2.4s, v24.4s
+	WORD $0x4e39d463 // fadd v3.4s, v3.4s, v25.4s
+	VLD1 (R15), [V24.S4, V25.S4]
+	ADD  R19, R15
+	WORD $0x4e38d484 // fadd v4.4s, v4.4s, v24.4s
+	WORD $0x4e39d4a5 // fadd v5.4s, v5.4s, v25.4s
+	VLD1 (R15), [V24.S4, V25.S4]
+	ADD  R19, R15
+	WORD $0x4e38d4c6 // fadd v6.4s, v6.4s, v24.4s
+	WORD $0x4e39d4e7 // fadd v7.4s, v7.4s, v25.4s
+	VLD1 (R15), [V24.S4, V25.S4]
+	ADD  R19, R15
+	WORD $0x4e38d508 // fadd v8.4s, v8.4s, v24.4s
+	WORD $0x4e39d529 // fadd v9.4s, v9.4s, v25.4s
+store:
 	VST1 [V0.S4, V1.S4], (R12)
 	ADD  R13, R12
 	VST1 [V2.S4, V3.S4], (R12)
@@ -1194,24 +1438,33 @@ done:
 	ADD  R13, R12
 	VST1 [V8.S4, V9.S4], (R12)
 	ADD  R13, R12
+	ADD  R23, R22
+	SUBS $1, R21
+	BNE  tile
 	RET
 
 // A tile of 6×8.
-TEXT ·tile6x8NEON(SB), NOSPLIT, $0-72
-	MOVD k+0(FP), R0
-	MOVD a+8(FP), R1
+TEXT ·tile6x8NEON(SB), NOSPLIT, $0-112
+	MOVD a+8(FP), R22
 	MOVD ars+16(FP), R9
 	MOVD acs+24(FP), R10
+	MOVD bs+40(FP), R24
+	MOVD c+48(FP), R12
+	MOVD ldc+56(FP), R13
+	MOVD d+72(FP), R15
+	MOVD ldd+80(FP), R19
+	MOVD bias+88(FP), R20
+	MOVD tiles+96(FP), R21
+	MOVD step+104(FP), R23
+tile:
+	MOVD k+0(FP), R0
 	MOVD b+32(FP), R11
-	MOVD c+40(FP), R12
-	MOVD ldc+48(FP), R13
-	MOVD acc+64(FP), R15
+	MOVD R22, R1
 	ADD  R9, R1, R2
 	ADD  R9, R2, R3
 	ADD  R9, R3, R4
 	ADD  R9, R4, R5
 	ADD  R9, R5, R6
-	CBNZ R15, add
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
@@ -1224,22 +1477,6 @@ TEXT ·tile6x8NEON(SB), NOSPLIT, $0-72
 	VEOR V9.B16, V9.B16, V9.B16
 	VEOR V10.B16, V10.B16, V10.B16
 	VEOR V11.B16, V11.B16, V11.B16
-	B    begin
-add:
-	MOVD R12, R14
-	VLD1 (R14), [V0.S4, V1.S4]
-	ADD  R13, R14
-	VLD1 (R14), [V2.S4, V3.S4]
-	ADD  R13, R14
-	VLD1 (R14), [V4.S4, V5.S4]
-	ADD  R13, R14
-	VLD1 (R14), [V6.S4, V7.S4]
-	ADD  R13, R14
-	VLD1 (R14), [V8.S4, V9.S4]
-	ADD  R13, R14
-	VLD1 (R14), [V10.S4, V11.S4]
-	ADD  R13, R14
-begin:
 	CMP  $4, R10
 	BNE  strided
 	SUBS $4, R0
@@ -1265,49 +1502,52 @@ quads:
 	WORD $0x4f9b13e7 // fmla v7.4s, v31.4s, v27.s[0]
 	WORD $0x4f9c13e9 // fmla v9.4s, v31.4s, v28.s[0]
 	WORD $0x4f9d13eb // fmla v11.4s, v31.4s, v29.s[0]
-	FMOVQ 64(R11), F30
+	ADD  R24, R11
+	FMOVQ 0(R11), F30
 	WORD $0x4fb813c0 // fmla v0.4s, v30.4s, v24.s[1]
 	WORD $0x4fb913c2 // fmla v2.4s, v30.4s, v25.s[1]
 	WORD $0x4fba13c4 // fmla v4.4s, v30.4s, v26.s[1]
 	WORD $0x4fbb13c6 // fmla v6.4s, v30.4s, v27.s[1]
 	WORD $0x4fbc13c8 // fmla v8.4s, v30.4s, v28.s[1]
 	WORD $0x4fbd13ca // fmla v10.4s, v30.4s, v29.s[1]
-	FMOVQ 80(R11), F31
+	FMOVQ 16(R11), F31
 	WORD $0x4fb813e1 // fmla v1.4s, v31.4s, v24.s[1]
 	WORD $0x4fb913e3 // fmla v3.4s, v31.4s, v25.s[1]
 	WORD $0x4fba13e5 // fmla v5.4s, v31.4s, v26.s[1]
 	WORD $0x4fbb13e7 // fmla v7.4s, v31.4s, v27.s[1]
 	WORD $0x4fbc13e9 // fmla v9.4s, v31.4s, v28.s[1]
 	WORD $0x4fbd13eb // fmla v11.4s, v31.4s, v29.s[1]
-	FMOVQ 128(R11), F30
+	ADD  R24, R11
+	FMOVQ 0(R11), F30
 	WORD $0x4f981bc0 // fmla v0.4s, v30.4s, v24.s[2]
 	WORD $0x4f991bc2 // fmla v2.4s, v30.4s, v25.s[2]
 	WORD $0x4f9a1bc4 // fmla v4.4s, v30.4s, v26.s[2]
 	WORD $0x4f9b1bc6 // fmla v6.4s, v30.4s, v27.s[2]
 	WORD $0x4f9c1bc8 // fmla v8.4s, v30.4s, v28.s[2]
 	WORD $0x4f9d1bca // fmla v10.4s, v30.4s, v29.s[2]
-	FMOVQ 144(R11), F31
+	FMOVQ 16(R11), F31
 	WORD $0x4f981be1 // fmla v1.4s, v31.4s, v24.s[2]
 	WORD $0x4f991be3 // fmla v3.4s, v31.4s, v25.s[2]
 	WORD $0x4f9a1be5 // fmla v5.4s, v31.4s, v26.s[2]
 	WORD $0x4f9b1be7 // fmla v7.4s, v31.4s, v27.s[2]
 	WORD $0x4f9c1be9 // fmla v9.4s, v31.4s, v28.s[2]
 	WORD $0x4f9d1beb // fmla v11.4s, v31.4s, v29.s[2]
-	FMOVQ 192(R11), F30
+	ADD  R24, R11
+	FMOVQ 0(R11), F30
 	WORD $0x4fb81bc0 // fmla v0.4s, v30.4s, v24.s[3]
 	WORD $0x4fb91bc2 // fmla v2.4s, v30.4s, v25.s[3]
 	WORD $0x4fba1bc4 // fmla v4.4s, v30.4s, v26.s[3]
 	WORD $0x4fbb1bc6 // fmla v6.4s, v30.4s, v27.s[3]
 	WORD $0x4fbc1bc8 // fmla v8.4s, v30.4s, v28.s[3]
 	WORD $0x4fbd1bca // fmla v10.4s, v30.4s, v29.s[3]
-	FMOVQ 208(R11), F31
+	FMOVQ 16(R11), F31
 	WORD $0x4fb81be1 // fmla v1.4s, v31.4s, v24.s[3]
 	WORD $0x4fb91be3 // fmla v3.4s, v31.4s, v25.s[3]
 	WORD $0x4fba1be5 // fmla v5.4s, v31.4s, v26.s[3]
 	WORD $0x4fbb1be7 // fmla v7.4s, v31.4s, v27.s[3]
 	WORD $0x4fbc1be9 // fmla v9.4s, v31.4s, v28.s[3]
 	WORD $0x4fbd1beb // fmla v11.4s, v31.4s, v29.s[3]
-	ADD  $256, R11
+	ADD  R24, R11
 	SUBS $4, R0
 	BGE  quads
 rest:
@@ -1335,13 +1575,13 @@ columns:
 	WORD $0x4fb81ba7 // fmla v7.4s, v29.4s, v24.s[3]
 	WORD $0x4f9913a9 // fmla v9.4s, v29.4s, v25.s[0]
 	WORD $0x4fb913ab // fmla v11.4s, v29.4s, v25.s[1]
-	ADD  $64, R11
+	ADD  R24, R11
 	SUBS $1, R0
 	BNE  columns
 	B    done
 singles:
 	VLD1 (R11), [V28.S4, V29.S4]
-	ADD  $64, R11
+	ADD  R24, R11
 	VLD1R.P (R1)(R10), [V24.S4]
 	VFMLA V28.S4, V24.S4, V0.S4
 	VFMLA V29.S4, V24.S4, V1.S4
@@ -1363,6 +1603,47 @@ singles:
 	SUBS $1, R0
 	BNE  singles
 done:
+	CBZ  R20, bare
+	VLD1 (R20), [V24.S4, V25.S4]
+	WORD $0x4e38d400 // fadd v0.4s, v0.4s, v24.4s
+	WORD $0x4e39d421 // fadd v1.4s, v1.4s, v25.4s
+	WORD $0x4e38d442 // fadd v2.4s, v2.4s, v24.4s
+	WORD $0x4e39d463 // fadd v3.4s, v3.4s, v25.4s
+	WORD $0x4e38d484 // fadd v4.4s, v4.4s, v24.4s
+	WORD $0x4e39d4a5 // fadd v5.4s, v5.4s, v25.4s
+	WORD $0x4e38d4c6 // fadd v6.4s, v6.4s, v24.4s
+	WORD $0x4e39d4e7 // fadd v7.4s, v7.4s, v25.4s
+	WORD $0x4e38d508 // fadd v8.4s, v8.4s, v24.4s
+	WORD $0x4e39d529 // fadd v9.4s, v9.4s, v25.4s
+	WORD $0x4e38d54a // fadd v10.4s, v10.4s, v24.4s
+	WORD $0x4e39d56b // fadd v11.4s, v11.4s, v25.4s
+bare:
+	CBZ  R15, store
+	VLD1 (R15), [V24.S4, V25.S4]
+	ADD  R19, R15
+	WORD $0x4e38d400 // fadd v0.4s, v0.4s, v24.4s
+	WORD $0x4e39d421 // fadd v1.4s, v1.4s, v25.4s
+	VLD1 (R15), [V24.S4, V25.S4]
+	ADD  R19, R15
+	WORD $0x4e38d442 // fadd v2.4s, v2.4s, v24.4s
+	WORD $0x4e39d463 // fadd v3.4s, v3.4s, v25.4s
+	VLD1 (R15), [V24.S4, V25.S4]
+	ADD  R19, R15
+	WORD $0x4e38d484 // fadd v4.4s, v4.4s, v24.4s
+	WORD $0x4e39d4a5 // fadd v5.4s, v5.4s, v25.4s
+	VLD1 (R15), [V24.S4, V25.S4]
+	ADD  R19, R15
+	WORD $0x4e38d4c6 // fadd v6.4s, v6.4s, v24.4s
+	WORD $0x4e39d4e7 // fadd v7.4s, v7.4s, v25.4s
+	VLD1 (R15), [V24.S4, V25.S4]
+	ADD  R19, R15
+	WORD $0x4e38d508 // fadd v8.4s, v8.4s, v24.4s
+	WORD $0x4e39d529 // fadd v9.4s, v9.4s, v25.4s
+	VLD1 (R15), [V24.S4, V25.S4]
+	ADD  R19, R15
+	WORD $0x4e38d54a // fadd v10.4s, v10.4s, v24.4s
+	WORD $0x4e39d56b // fadd v11.4s, v11.4s, v25.4s
+store:
 	VST1 [V0.S4, V1.S4], (R12)
 	ADD  R13, R12
 	VST1 [V2.S4, V3.S4], (R12)
@@ -1375,28 +1656,31 @@ done:
 	ADD  R13, R12
 	VST1 [V10.S4, V11.S4], (R12)
 	ADD  R13, R12
+	ADD  R23, R22
+	SUBS $1, R21
+	BNE  tile
 	RET
 
 // A tile of 1×12.
-TEXT ·tile1x12NEON(SB), NOSPLIT, $0-72
-	MOVD k+0(FP), R0
-	MOVD a+8(FP), R1
+TEXT ·tile1x12NEON(SB), NOSPLIT, $0-112
+	MOVD a+8(FP), R22
 	MOVD ars+16(FP), R9
 	MOVD acs+24(FP), R10
+	MOVD bs+40(FP), R24
+	MOVD c+48(FP), R12
+	MOVD ldc+56(FP), R13
+	MOVD d+72(FP), R15
+	MOVD ldd+80(FP), R19
+	MOVD bias+88(FP), R20
+	MOVD tiles+96(FP), R21
+	MOVD step+104(FP), R23
+tile:
+	MOVD k+0(FP), R0
 	MOVD b+32(FP), R11
-	MOVD c+40(FP), R12
-	MOVD ldc+48(FP), R13
-	MOVD acc+64(FP), R15
-	CBNZ R15, add
+	MOVD R22, R1
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
-	B    begin
-add:
-	MOVD R12, R14
-	VLD1 (R14), [V0.S4, V1.S4, V2.S4]
-	ADD  R13, R14
-begin:
 	CMP  $4, R10
 	BNE  strided
 	SUBS $4, R0
@@ -1409,25 +1693,28 @@ quads:
 	WORD $0x4f9813e1 // fmla v1.4s, v31.4s, v24.s[0]
 	FMOVQ 32(R11), F30
 	WORD $0x4f9813c2 // fmla v2.4s, v30.4s, v24.s[0]
-	FMOVQ 64(R11), F31
+	ADD  R24, R11
+	FMOVQ 0(R11), F31
 	WORD $0x4fb813e0 // fmla v0.4s, v31.4s, v24.s[1]
-	FMOVQ 80(R11), F30
+	FMOVQ 16(R11), F30
 	WORD $0x4fb813c1 // fmla v1.4s, v30.4s, v24.s[1]
-	FMOVQ 96(R11), F31
+	FMOVQ 32(R11), F31
 	WORD $0x4fb813e2 // fmla v2.4s, v31.4s, v24.s[1]
-	FMOVQ 128(R11), F30
+	ADD  R24, R11
+	FMOVQ 0(R11), F30
 	WORD $0x4f981bc0 // fmla v0.4s, v30.4s, v24.s[2]
-	FMOVQ 144(R11), F31
+	FMOVQ 16(R11), F31
 	WORD $0x4f981be1 // fmla v1.4s, v31.4s, v24.s[2]
-	FMOVQ 160(R11), F30
+	FMOVQ 32(R11), F30
 	WORD $0x4f981bc2 // fmla v2.4s, v30.4s, v24.s[2]
-	FMOVQ 192(R11), F31
+	ADD  R24, R11
+	FMOVQ 0(R11), F31
 	WORD $0x4fb81be0 // fmla v0.4s, v31.4s, v24.s[3]
-	FMOVQ 208(R11), F30
+	FMOVQ 16(R11), F30
 	WORD $0x4fb81bc1 // fmla v1.4s, v30.4s, v24.s[3]
-	FMOVQ 224(R11), F31
+	FMOVQ 32(R11), F31
 	WORD $0x4fb81be2 // fmla v2.4s, v31.4s, v24.s[3]
-	ADD  $256, R11
+	ADD  R24, R11
 	SUBS $4, R0
 	BGE  quads
 rest:
@@ -1446,13 +1733,13 @@ columns:
 	WORD $0x4f9813a1 // fmla v1.4s, v29.4s, v24.s[0]
 	FMOVQ 32(R11), F30
 	WORD $0x4f9813c2 // fmla v2.4s, v30.4s, v24.s[0]
-	ADD  $64, R11
+	ADD  R24, R11
 	SUBS $1, R0
 	BNE  columns
 	B    done
 singles:
 	VLD1 (R11), [V28.S4, V29.S4, V30.S4]
-	ADD  $64, R11
+	ADD  R24, R11
 	VLD1R.P (R1)(R10), [V24.S4]
 	VFMLA V28.S4, V24.S4, V0.S4
 	VFMLA V29.S4, V24.S4, V1.S4
@@ -1460,36 +1747,50 @@ singles:
 	SUBS $1, R0
 	BNE  singles
 done:
+	CBZ  R20, bare
+	VLD1 (R20), [V24.S4, V25.S4, V26.S4]
+	WORD $0x4e38d400 // fadd v0.4s, v0.4s, v24.4s
+	WORD $0x4e39d421 // fadd v1.4s, v1.4s, v25.4s
+	WORD $0x4e3ad442 // fadd v2.4s, v2.4s, v26.4s
+bare:
+	CBZ  R15, store
+	VLD1 (R15), [V24.S4, V25.S4, V26.S4]
+	ADD  R19, R15
+	WORD $0x4e38d400 // fadd v0.4s, v0.4s, v24.4s
+	WORD $0x4e39d421 // fadd v1.4s, v1.4s, v25.4s
+	WORD $0x4e3ad442 // fadd v2.4s, v2.4s, v26.4s
+store:
 	VST1 [V0.S4, V1.S4, V2.S4], (R12)
 	ADD  R13, R12
+	ADD  R23, R22
+	SUBS $1, R21
+	BNE  tile
 	RET
 
 // A tile of 2×12.
-TEXT ·tile2x12NEON(SB), NOSPLIT, $0-72
-	MOVD k+0(FP), R0
-	MOVD a+8(FP), R1
+TEXT ·tile2x12NEON(SB), NOSPLIT, $0-112
+	MOVD a+8(FP), R22
 	MOVD ars+16(FP), R9
 	MOVD acs+24(FP), R10
+	MOVD bs+40(FP), R24
+	MOVD c+48(FP), R12
+	MOVD ldc+56(FP), R13
+	MOVD d+72(FP), R15
+	MOVD ldd+80(FP), R19
+	MOVD bias+88(FP), R20
+	MOVD tiles+96(FP), R21
+	MOVD step+104(FP), R23
+tile:
+	MOVD k+0(FP), R0
 	MOVD b+32(FP), R11
-	MOVD c+40(FP), R12
-	MOVD ldc+48(FP), R13
-	MOVD acc+64(FP), R15
+	MOVD R22, R1
 	ADD  R9, R1, R2
-	CBNZ R15, add
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
 	VEOR V3.B16, V3.B16, V3.B16
 	VEOR V4.B16, V4.B16, V4.B16
 	VEOR V5.B16, V5.B16, V5.B16
-	B    begin
-add:
-	MOVD R12, R14
-	VLD1 (R14), [V0.S4, V1.S4, V2.S4]
-	ADD  R13, R14
-	VLD1 (R14), [V3.S4, V4.S4, V5.S4]
-	ADD  R13, R14
-begin:
 	CMP  $4, R10
 	BNE  strided
 	SUBS $4, R0
@@ -1506,34 +1807,37 @@ quads:
 	FMOVQ 32(R11), F30
 	WORD $0x4f9813c2 // fmla v2.4s, v30.4s, v24.s[0]
 	WORD $0x4f9913c5 // fmla v5.4s, v30.4s, v25.s[0]
-	FMOVQ 64(R11), F31
+	ADD  R24, R11
+	FMOVQ 0(R11), F31
 	WORD $0x4fb813e0 // fmla v0.4s, v31.4s, v24.s[1]
 	WORD $0x4fb913e3 // fmla v3.4s, v31.4s, v25.s[1]
-	FMOVQ 80(R11), F30
+	FMOVQ 16(R11), F30
 	WORD $0x4fb813c1 // fmla v1.4s, v30.4s, v24.s[1]
 	WORD $0x4fb913c4 // fmla v4.4s, v30.4s, v25.s[1]
-	FMOVQ 96(R11), F31
+	FMOVQ 32(R11), F31
 	WORD $0x4fb813e2 // fmla v2.4s, v31.4s, v24.s[1]
 	WORD $0x4fb913e5 // fmla v5.4s, v31.4s, v25.s[1]
-	FMOVQ 128(R11), F30
+	ADD  R24, R11
+	FMOVQ 0(R11), F30
 	WORD $0x4f981bc0 // fmla v0.4s, v30.4s, v24.s[2]
 	WORD $0x4f991bc3 // fmla v3.4s, v30.4s, v25.s[2]
-	FMOVQ 144(R11), F31
+	FMOVQ 16(R11), F31
 	WORD $0x4f981be1 // fmla v1.4s, v31.4s, v24.s[2]
 	WORD $0x4f991be4 // fmla v4.4s, v31.4s, v25.s[2]
-	FMOVQ 160(R11), F30
+	FMOVQ 32(R11), F30
 	WORD $0x4f981bc2 // fmla v2.4s, v30.4s, v24.s[2]
 	WORD $0x4f991bc5 // fmla v5.4s, v30.4s, v25.s[2]
-	FMOVQ 192(R11), F31
+	ADD  R24, R11
+	FMOVQ 0(R11), F31
 	WORD $0x4fb81be0 // fmla v0.4s, v31.4s, v24.s[3]
 	WORD $0x4fb91be3 // fmla v3.4s, v31.4s, v25.s[3]
-	FMOVQ 208(R11), F30
+	FMOVQ 16(R11), F30
 	WORD $0x4fb81bc1 // fmla v1.4s, v30.4s, v24.s[3]
 	WORD $0x4fb91bc4 // fmla v4.4s, v30.4s, v25.s[3]
-	FMOVQ 224(R11), F31
+	FMOVQ 32(R11), F31
 	WORD $0x4fb81be2 // fmla v2.4s, v31.4s, v24.s[3]
 	WORD $0x4fb91be5 // fmla v5.4s, v31.4s, v25.s[3]
-	ADD  $256, R11
+	ADD  R24, R11
 	SUBS $4, R0
 	BGE  quads
 rest:
@@ -1555,13 +1859,13 @@ columns:
 	FMOVQ 32(R11), F30
 	WORD $0x4f9813c2 // fmla v2.4s, v30.4s, v24.s[0]
 	WORD $0x4fb813c5 // fmla v5.4s, v30.4s, v24.s[1]
-	ADD  $64, R11
+	ADD  R24, R11
 	SUBS $1, R0
 	BNE  columns
 	B    done
 singles:
 	VLD1 (R11), [V28.S4, V29.S4, V30.S4]
-	ADD  $64, R11
+	ADD  R24, R11
 	VLD1R.P (R1)(R10), [V24.S4]
 	VFMLA V28.S4, V24.S4, V0.S4
 	VFMLA V29.S4, V24.S4, V1.S4
@@ -1573,25 +1877,55 @@ singles:
 	SUBS $1, R0
 	BNE  singles
 done:
+	CBZ  R20, bare
+	VLD1 (R20), [V24.S4, V25.S4, V26.S4]
+	WORD $0x4e38d400 // fadd v0.4s, v0.4s, v24.4s
+	WORD $0x4e39d421 // fadd v1.4s, v1.4s, v25.4s
+	WORD $0x4e3ad442 // fadd v2.4s, v2.4s, v26.4s
+	WORD $0x4e38d463 // fadd v3.4s, v3.4s, v24.4s
+	WORD $0x4e39d484 // fadd v4.4s, v4.4s, v25.4s
+	WORD $0x4e3ad4a5 // fadd v5.4s, v5.4s, v26.4s
+bare:
+	CBZ  R15, store
+	VLD1 (R15), [V24.S4, V25.S4, V26.S4]
+	ADD  R19, R15
+	WORD $0x4e38d400 // fadd v0.4s, v0.4s, v24.4s
+	WORD $0x4e39d421 // fadd v1.4s, v1.4s, v25.4s
+	WORD $0x4e3ad442 // fadd v2.4s, v2.4s, v26.4s
+	VLD1 (R15), [V24.S4, V25.S4, V26.S4]
+	ADD  R19, R15
+	WORD $0x4e38d463 // fadd v3.4s, v3.4s, v24.4s
+	WORD $0x4e39d484 // fadd v4.4s, v4.4s, v25.4s
+	WORD $0x4e3ad4a5 // fadd v5.4s, v5.4s, v26.4s
+store:
 	VST1 [V0.S4, V1.S4, V2.S4], (R12)
 	ADD  R13, R12
 	VST1 [V3.S4, V4.S4, V5.S4], (R12)
 	ADD  R13, R12
+	ADD  R23, R22
+	SUBS $1, R21
+	BNE  tile
 	RET
 
 // A tile of 3×12.
-TEXT ·tile3x12NEON(SB), NOSPLIT, $0-72
-	MOVD k+0(FP), R0
-	MOVD a+8(FP), R1
+TEXT ·tile3x12NEON(SB), NOSPLIT, $0-112
+	MOVD a+8(FP), R22
 	MOVD ars+16(FP), R9
 	MOVD acs+24(FP), R10
+	MOVD bs+40(FP), R24
+	MOVD c+48(FP), R12
+	MOVD ldc+56(FP), R13
+	MOVD d+72(FP), R15
+	MOVD ldd+80(FP), R19
+	MOVD bias+88(FP), R20
+	MOVD tiles+96(FP), R21
+	MOVD step+104(FP), R23
+tile:
+	MOVD k+0(FP), R0
 	MOVD b+32(FP), R11
-	MOVD c+40(FP), R12
-	MOVD ldc+48(FP), R13
-	MOVD acc+64(FP), R15
+	MOVD R22, R1
 	ADD  R9, R1, R2
 	ADD  R9, R2, R3
-	CBNZ R15, add
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
@@ -1601,16 +1935,6 @@ TEXT ·tile3x12NEON(SB), NOSPLIT, $0-72
 	VEOR V6.B16, V6.B16, V6.B16
 	VEOR V7.B16, V7.B16, V7.B16
 	VEOR V8.B16, V8.B16, V8.B16
-	B    begin
-add:
-	MOVD R12, R14
-	VLD1 (R14), [V0.S4, V1.S4, V2.S4]
-	ADD  R13, R14
-	VLD1 (R14), [V3.S4, V4.S4, V5.S4]
-	ADD  R13, R14
-	VLD1 (R14), [V6.S4, V7.S4, V8.S4]
-	ADD  R13, R14
-begin:
 	CMP  $4, R10
 	BNE  strided
 	SUBS $4, R0
@@ -1631,43 +1955,46 @@ quads:
 	WORD $0x4f9813c2 // fmla v2.4s, v30.4s, v24.s[0]
 	WORD $0x4f9913c5 // fmla v5.4s, v30.4s, v25.s[0]
 	WORD $0x4f9a13c8 // fmla v8.4s, v30.4s, v26.s[0]
-	FMOVQ 64(R11), F31
+	ADD  R24, R11
+	FMOVQ 0(R11), F31
 	WORD $0x4fb813e0 // fmla v0.4s, v31.4s, v24.s[1]
 	WORD $0x4fb913e3 // fmla v3.4s, v31.4s, v25.s[1]
 	WORD $0x4fba13e6 // fmla v6.4s, v31.4s, v26.s[1]
-	FMOVQ 80(R11), F30
+	FMOVQ 16(R11), F30
 	WORD $0x4fb813c1 // fmla v1.4s, v30.4s, v24.s[1]
 	WORD $0x4fb913c4 // fmla v4.4s, v30.4s, v25.s[1]
 	WORD $0x4fba13c7 // fmla v7.4s, v30.4s, v26.s[1]
-	FMOVQ 96(R11), F31
+	FMOVQ 32(R11), F31
 	WORD $0x4fb813e2 // fmla v2.4s, v31.4s, v24.s[1]
 	WORD $0x4fb913e5 // fmla v5.4s, v31.4s, v25.s[1]
 	WORD $0x4fba13e8 // fmla v8.4s, v31.4s, v26.s[1]
-	FMOVQ 128(R11), F30
+	ADD  R24, R11
+	FMOVQ 0(R11), F30
 	WORD $0x4f981bc0 // fmla v0.4s, v30.4s, v24.s[2]
 	WORD $0x4f991bc3 // fmla v3.4s, v30.4s, v25.s[2]
 	WORD $0x4f9a1bc6 // fmla v6.4s, v30.4s, v26.s[2]
-	FMOVQ 144(R11), F31
+	FMOVQ 16(R11), F31
 	WORD $0x4f981be1 // fmla v1.4s, v31.4s, v24.s[2]
 	WORD $0x4f991be4 // fmla v4.4s, v31.4s, v25.s[2]
 	WORD $0x4f9a1be7 // fmla v7.4s, v31.4s, v26.s[2]
-	FMOVQ 160(R11), F30
+	FMOVQ 32(R11), F30
 	WORD $0x4f981bc2 // fmla v2.4s, v30.4s, v24.s[2]
 	WORD $0x4f991bc5 // fmla v5.4s, v30.4s, v25.s[2]
 	WORD $0x4f9a1bc8 // fmla v8.4s, v30.4s, v26.s[2]
-	FMOVQ 192(R11), F31
+	ADD  R24, R11
+	FMOVQ 0(R11), F31
 	WORD $0x4fb81be0 // fmla v0.4s, v31.4s, v24.s[3]
 	WORD $0x4fb91be3 // fmla v3.4s, v31.4s, v25.s[3]
 	WORD $0x4fba1be6 // fmla v6.4s, v31.4s, v26.s[3]
-	FMOVQ 208(R11), F30
+	FMOVQ 16(R11), F30
 	WORD $0x4fb81bc1 // fmla v1.4s, v30.4s, v24.s[3]
 	WORD $0x4fb91bc4 // fmla v4.4s, v30.4s, v25.s[3]
 	WORD $0x4fba1bc7 // fmla v7.4s, v30.4s, v26.s[3]
-	FMOVQ 224(R11), F31
+	FMOVQ 32(R11), F31
 	WORD $0x4fb81be2 // fmla v2.4s, v31.4s, v24.s[3]
 	WORD $0x4fb91be5 // fmla v5.4s, v31.4s, v25.s[3]
 	WORD $0x4fba1be8 // fmla v8.4s, v31.4s, v26.s[3]
-	ADD  $256, R11
+	ADD  R24, R11
 	SUBS $4, R0
 	BGE  quads
 rest:
@@ -1693,13 +2020,13 @@ columns:
 	WORD $0x4f9813c2 // fmla v2.4s, v30.4s, v24.s[0]
 	WORD $0x4fb813c5 // fmla v5.4s, v30.4s, v24.s[1]
 	WORD $0x4f9913c8 // fmla v8.4s, v30.4s, v25.s[0]
-	ADD  $64, R11
+	ADD  R24, R11
 	SUBS $1, R0
 	BNE  columns
 	B    done
 singles:
 	VLD1 (R11), [V28.S4, V29.S4, V30.S4]
-	ADD  $64, R11
+	ADD  R24, R11
 	VLD1R.P (R1)(R10), [V24.S4]
 	VFMLA V28.S4, V24.S4, V0.S4
 	VFMLA V29.S4, V24.S4, V1.S4
@@ -1715,28 +2042,66 @@ singles:
 	SUBS $1, R0
 	BNE  singles
 done:
+	CBZ  R20, bare
+	VLD1 (R20), [V24.S4, V25.S4, V26.S4]
+	WORD $0x4e38d400 // fadd v0.4s, v0.4s, v24.4s
+	WORD $0x4e39d421 // fadd v1.4s, v1.4s, v25.4s
+	WORD $0x4e3ad442 // fadd v2.4s, v2.4s, v26.4s
+	WORD $0x4e38d463 // fadd v3.4s, v3.4s, v24.4s
+	WORD $0x4e39d484 // fadd v4.4s, v4.4s, v25.4s
+	WORD $0x4e3ad4a5 // fadd v5.4s, v5.4s, v26.4s
+	WORD $0x4e38d4c6 // fadd v6.4s, v6.4s, v24.4s
+	WORD $0x4e39d4e7 // fadd v7.4s, v7.4s, v25.4s
+	WORD $0x4e3ad508 // fadd v8.4s, v8.4s, v26.4s
+bare:
+	CBZ  R15, store
+	VLD1 (R15), [V24.S4, V25.S4, V26.S4]
+	ADD  R19, R15
+	WORD $0x4e38d400 // fadd v0.4s, v0.4s, v24.4s
+	WORD $0x4e39d421 // fadd v1.4s, v1.4s, v25.4s
+	WORD $0x4e3ad442 // fadd v2.4s, v2.4s, v26.4s
+	VLD1 (R15), [V24.S4, V25.S4, V26.S4]
+	ADD  R19, R15
+	WORD $0x4e38d463 // fadd v3.4s, v3.4s, v24.4s
+	WORD $0x4e39d484 // fadd v4.4s, v4.4s, v25.4s
+	WORD $0x4e3ad4a5 // fadd v5.4s, v5.4s, v26.4s
+	VLD1 (R15), [V24.S4, V25.S4, V26.S4]
+	ADD  R19, R15
+	WORD $0x4e38d4c6 // fadd v6.4s, v6.4s, v24.4s
+	WORD $0x4e39d4e7 // fadd v7.4s, v7.4s, v25.4s
+	WORD $0x4e3ad508 // fadd v8.4s, v8.4s, v26.4s
+store:
 	VST1 [V0.S4, V1.S4, V2.S4], (R12)
 	ADD  R13, R12
 	VST1 [V3.S4, V4.S4, V5.S4], (R12)
 	ADD  R13, R12
 	VST1 [V6.S4, V7.S4, V8.S4], (R12)
 	ADD  R13, R12
+	ADD  R23, R22
+	SUBS $1, R21
+	BNE  tile
 	RET
 
 // A tile of 4×12.
-TEXT ·tile4x12NEON(SB), NOSPLIT, $0-72
-	MOVD k+0(FP), R0
-	MOVD a+8(FP), R1
+TEXT ·tile4x12NEON(SB), NOSPLIT, $0-112
+	MOVD a+8(FP), R22
 	MOVD ars+16(FP), R9
 	MOVD acs+24(FP), R10
+	MOVD bs+40(FP), R24
+	MOVD c+48(FP), R12
+	MOVD ldc+56(FP), R13
+	MOVD d+72(FP), R15
+	MOVD ldd+80(FP), R19
+	MOVD bias+88(FP), R20
+	MOVD tiles+96(FP), R21
+	MOVD step+104(FP), R23
+tile:
+	MOVD k+0(FP), R0
 	MOVD b+32(FP), R11
-	MOVD c+40(FP), R12
-	MOVD ldc+48(FP), R13
-	MOVD acc+64(FP), R15
+	MOVD R22, R1
 	ADD  R9, R1, R2
 	ADD  R9, R2, R3
 	ADD  R9, R3, R4
-	CBNZ R15, add
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
@@ -1749,18 +2114,6 @@ TEXT ·tile4x12NEON(SB), NOSPLIT, $0-72
 	VEOR V9.B16, V9.B16, V9.B16
 	VEOR V10.B16, V10.B16, V10.B16
 	VEOR V11.B16, V11.B16, V11.B16
-	B    begin
-add:
-	MOVD R12, R14
-	VLD1 (R14), [V0.S4, V1.S4, V2.S4]
-	ADD  R13, R14
-	VLD1 (R14), [V3.S4, V4.S4, V5.S4]
-	ADD  R13, R14
-	VLD1 (R14), [V6.S4, V7.S4, V8.S4]
-	ADD  R13, R14
-	VLD1 (R14), [V9.S4, V10.S4, V11.S4]
-	ADD  R13, R14
-begin:
 	CMP  $4, R10
 	BNE  strided
 	SUBS $4, R0
@@ -1785,52 +2138,55 @@ quads:
 	WORD $0x4f9913c5 // fmla v5.4s, v30.4s, v25.s[0]
 	WORD $0x4f9a13c8 // fmla v8.4s, v30.4s, v26.s[0]
 	WORD $0x4f9b13cb // fmla v11.4s, v30.4s, v27.s[0]
-	FMOVQ 64(R11), F31
+	ADD  R24, R11
+	FMOVQ 0(R11), F31
 	WORD $0x4fb813e0 // fmla v0.4s, v31.4s, v24.s[1]
 	WORD $0x4fb913e3 // fmla v3.4s, v31.4s, v25.s[1]
 	WORD $0x4fba13e6 // fmla v6.4s, v31.4s, v26.s[1]
 	WORD $0x4fbb13e9 // fmla v9.4s, v31.4s, v27.s[1]
-	FMOVQ 80(R11), F30
+	FMOVQ 16(R11), F30
 	WORD $0x4fb813c1 // fmla v1.4s, v30.4s, v24.s[1]
 	WORD $0x4fb913c4 // fmla v4.4s, v30.4s, v25.s[1]
 	WORD $0x4fba13c7 // fmla v7.4s, v30.4s, v26.s[1]
 	WORD $0x4fbb13ca // fmla v10.4s, v30.4s, v27.s[1]
-	FMOVQ 96(R11), F31
+	FMOVQ 32(R11), F31
 	WORD $0x4fb813e2 // fmla v2.4s, v31.4s, v24.s[1]
 	WORD $0x4fb913e5 // fmla v5.4s, v31.4s, v25.s[1]
 	WORD $0x4fba13e8 // fmla v8.4s, v31.4s, v26.s[1]
 	WORD $0x4fbb13eb // fmla v11.4s, v31.4s, v27.s[1]
-	FMOVQ 128(R11), F30
+	ADD  R24, R11
+	FMOVQ 0(R11), F30
 	WORD $0x4f981bc0 // fmla v0.4s, v30.4s, v24.s[2]
 	WORD $0x4f991bc3 // fmla v3.4s, v30.4s, v25.s[2]
 	WORD $0x4f9a1bc6 // fmla v6.4s, v30.4s, v26.s[2]
 	WORD $0x4f9b1bc9 // fmla v9.4s, v30.4s, v27.s[2]
-	FMOVQ 144(R11), F31
+	FMOVQ 16(R11), F31
 	WORD $0x4f981be1 // fmla v1.4s, v31.4s, v24.s[2]
 	WORD $0x4f991be4 // fmla v4.4s, v31.4s, v25.s[2]
 	WORD $0x4f9a1be7 // fmla v7.4s, v31.4s, v26.s[2]
 	WORD $0x4f9b1bea // fmla v10.4s, v31.4s, v27.s[2]
-	FMOVQ 160(R11), F30
+	FMOVQ 32(R11), F30
 	WORD $0x4f981bc2 // fmla v2.4s, v30.4s, v24.s[2]
 	WORD $0x4f991bc5 // fmla v5.4s, v30.4s, v25.s[2]
 	WORD $0x4f9a1bc8 // fmla v8.4s, v30.4s, v26.s[2]
 	WORD $0x4f9b1bcb // fmla v11.4s, v30.4s, v27.s[2]
-	FMOVQ 192(R11), F31
+	ADD  R24, R11
+	FMOVQ 0(R11), F31
 	WORD $0x4fb81be0 // fmla v0.4s, v31.4s, v24.s[3]
 	WORD $0x4fb91be3 // fmla v3.4s, v31.4s, v25.s[3]
 	WORD $0x4fba1be6 // fmla v6.4s, v31.4s, v26.s[3]
 	WORD $0x4fbb1be9 // fmla v9.4s, v31.4s, v27.s[3]
-	FMOVQ 208(R11), F30
+	FMOVQ 16(R11), F30
 	WORD $0x4fb81bc1 // fmla v1.4s, v30.4s, v24.s[3]
 	WORD $0x4fb91bc4 // fmla v4.4s, v30.4s, v25.s[3]
 	WORD $0x4fba1bc7 // fmla v7.4s, v30.4s, v26.s[3]
 	WORD $0x4fbb1bca // fmla v10.4s, v30.4s, v27.s[3]
-	FMOVQ 224(R11), F31
+	FMOVQ 32(R11), F31
 	WORD $0x4fb81be2 // fmla v2.4s, v31.4s, v24.s[3]
 	WORD $0x4fb91be5 // fmla v5.4s, v31.4s, v25.s[3]
 	WORD $0x4fba1be8 // fmla v8.4s, v31.4s, v26.s[3]
 	WORD $0x4fbb1beb // fmla v11.4s, v31.4s, v27.s[3]
-	ADD  $256, R11
+	ADD  R24, R11
 	SUBS $4, R0
 	BGE  quads
 rest:
@@ -1858,13 +2214,13 @@ columns:
 	WORD $0x4fb813c5 // fmla v5.4s, v30.4s, v24.s[1]
 	WORD $0x4f981bc8 // fmla v8.4s, v30.4s, v24.s[2]
 	WORD $0x4fb81bcb // fmla v11.4s, v30.4s, v24.s[3]
-	ADD  $64, R11
+	ADD  R24, R11
 	SUBS $1, R0
 	BNE  columns
 	B    done
 singles:
 	VLD1 (R11), [V28.S4, V29.S4, V30.S4]
-	ADD  $64, R11
+	ADD  R24, R11
 	VLD1R.P (R1)(R10), [V24.S4]
 	VFMLA V28.S4, V24.S4, V0.S4
 	VFMLA V29.S4, V24.S4, V1.S4
@@ -1884,6 +2240,43 @@ singles:
 	SUBS $1, R0
 	BNE  singles
 done:
+	CBZ  R20, bare
+	VLD1 (R20), [V24.S4, V25.S4, V26.S4]
+	WORD $0x4e38d400 // fadd v0.4s, v0.4s, v24.4s
+	WORD $0x4e39d421 // fadd v1.4s, v1.4s, v25.4s
+	WORD $0x4e3ad442 // fadd v2.4s, v2.4s, v26.4s
+	WORD $0x4e38d463 // fadd v3.4s, v3.4s, v24.4s
+	WORD $0x4e39d484 // fadd v4.4s, v4.4s, v25.4s
+	WORD $0x4e3ad4a5 // fadd v5.4s, v5.4s, v26.4s
+	WORD $0x4e38d4c6 // fadd v6.4s, v6.4s, v24.4s
+	WORD $0x4e39d4e7 // fadd v7.4s, v7.4s, v25.4s
+	WORD $0x4e3ad508 // fadd v8.4s, v8.4s, v26.4s
+	WORD $0x4e38d529 // fadd v9.4s, v9.4s, v24.4s
+	WORD $0x4e39d54a // fadd v10.4s, v10.4s, v25.4s
+	WORD $0x4e3ad56b // fadd v11.4s, v11.4s, v26.4s
+bare:
+	CBZ  R15, store
+	VLD1 (R15), [V24.S4, V25.S4, V26.S4]
+	ADD  R19, R15
+	WORD $0x4e38d400 // fadd v0.4s, v0.4s, v24.4s
+	WORD $0x4e39d421 // fadd v1.4s, v1.4s, v25.4s
+	WORD $0x4e3ad442 // fadd v2.4s, v2.4s, v26.4s
+	VLD1 (R15), [V24.S4, V25.S4, V26.S4]
+	ADD  R19, R15
+	WORD $0x4e38d463 // fadd v3.4s, v3.4s, v24.4s
+	WORD $0x4e39d484 // fadd v4.4s, v4.4s, v25.4s
+	WORD $0x4e3ad4a5 // fadd v5.4s, v5.4s, v26.4s
+	VLD1 (R15), [V24.S4, V25.S4, V26.S4]
+	ADD  R19, R15
+	WORD $0x4e38d4c6 // fadd v6.4s, v6.4s, v24.4s
+	WORD $0x4e39d4e7 // fadd v7.4s, v7.4s, v25.4s
+	WORD $0x4e3ad508 // fadd v8.4s, v8.4s, v26.4s
+	VLD1 (R15), [V24.S4, V25.S4, V26.S4]
+	ADD  R19, R15
+	WORD $0x4e38d529 // fadd v9.4s, v9.4s, v24.4s
+	WORD $0x4e39d54a // fadd v10.4s, v10.4s, v25.4s
+	WORD $0x4e3ad56b // fadd v11.4s, v11.4s, v26.4s
+store:
 	VST1 [V0.S4, V1.S4, V2.S4], (R12)
 	ADD  R13, R12
 	VST1 [V3.S4, V4.S4, V5.S4], (R12)
@@ -1892,23 +2285,32 @@ done:
 	ADD  R13, R12
 	VST1 [V9.S4, V10.S4, V11.S4], (R12)
 	ADD  R13, R12
+	ADD  R23, R22
+	SUBS $1, R21
+	BNE  tile
 	RET
 
 // A tile of 5×12.
-TEXT ·tile5x12NEON(SB), NOSPLIT, $0-72
-	MOVD k+0(FP), R0
-	MOVD a+8(FP), R1
+TEXT ·tile5x12NEON(SB), NOSPLIT, $0-112
+	MOVD a+8(FP), R22
 	MOVD ars+16(FP), R9
 	MOVD acs+24(FP), R10
+	MOVD bs+40(FP), R24
+	MOVD c+48(FP), R12
+	MOVD ldc+56(FP), R13
+	MOVD d+72(FP), R15
+	MOVD ldd+80(FP), R19
+	MOVD bias+88(FP), R20
+	MOVD tiles+96(FP), R21
+	MOVD step+104(FP), R23
+tile:
+	MOVD k+0(FP), R0
 	MOVD b+32(FP), R11
-	MOVD c+40(FP), R12
-	MOVD ldc+48(FP), R13
-	MOVD acc+64(FP), R15
+	MOVD R22, R1
 	ADD  R9, R1, R2
 	ADD  R9, R2, R3
 	ADD  R9, R3, R4
 	ADD  R9, R4, R5
-	CBNZ R15, add
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
@@ -1924,20 +2326,6 @@ TEXT ·tile5x12NEON(SB), NOSPLIT, $0-72
 	VEOR V12.B16, V12.B16, V12.B16
 	VEOR V13.B16, V13.B16, V13.B16
 	VEOR V14.B16, V14.B16, V14.B16
-	B    begin
-add:
-	MOVD R12, R14
-	VLD1 (R14), [V0.S4, V1.S4, V2.S4]
-	ADD  R13, R14
-	VLD1 (R14), [V3.S4, V4.S4, V5.S4]
-	ADD  R13, R14
-	VLD1 (R14), [V6.S4, V7.S4, V8.S4]
-	ADD  R13, R14
-	VLD1 (R14), [V9.S4, V10.S4, V11.S4]
-	ADD  R13, R14
-	VLD1 (R14), [V12.S4, V13.S4, V14.S4]
-	ADD  R13, R14
-begin:
 	CMP  $4, R10
 	BNE  strided
 	SUBS $4, R0
@@ -1966,61 +2354,64 @@ quads:
 	WORD $0x4f9a13c8 // fmla v8.4s, v30.4s, v26.s[0]
 	WORD $0x4f9b13cb // fmla v11.4s, v30.4s, v27.s[0]
 	WORD $0x4f9c13ce // fmla v14.4s, v30.4s, v28.s[0]
-	FMOVQ 64(R11), F31
+	ADD  R24, R11
+	FMOVQ 0(R11), F31
 	WORD $0x4fb813e0 // fmla v0.4s, v31.4s, v24.s[1]
 	WORD $0x4fb913e3 // fmla v3.4s, v31.4s, v25.s[1]
 	WORD $0x4fba13e6 // fmla v6.4s, v31.4s, v26.s[1]
 	WORD $0x4fbb13e9 // fmla v9.4s, v31.4s, v27.s[1]
 	WORD $0x4fbc13ec // fmla v12.4s, v31.4s, v28.s[1]
-	FMOVQ 80(R11), F30
+	FMOVQ 16(R11), F30
 	WORD $0x4fb813c1 // fmla v1.4s, v30.4s, v24.s[1]
 	WORD $0x4fb913c4 // fmla v4.4s, v30.4s, v25.s[1]
 	WORD $0x4fba13c7 // fmla v7.4s, v30.4s, v26.s[1]
 	WORD $0x4fbb13ca // fmla v10.4s, v30.4s, v27.s[1]
 	WORD $0x4fbc13cd // fmla v13.4s, v30.4s, v28.s[1]
-	FMOVQ 96(R11), F31
+	FMOVQ 32(R11), F31
 	WORD $0x4fb813e2 // fmla v2.4s, v31.4s, v24.s[1]
 	WORD $0x4fb913e5 // fmla v5.4s, v31.4s, v25.s[1]
 	WORD $0x4fba13e8 // fmla v8.4s, v31.4s, v26.s[1]
 	WORD $0x4fbb13eb // fmla v11.4s, v31.4s, v27.s[1]
 	WORD $0x4fbc13ee // fmla v14.4s, v31.4s, v28.s[1]
-	FMOVQ 128(R11), F30
+	ADD  R24, R11
+	FMOVQ 0(R11), F30
 	WORD $0x4f981bc0 // fmla v0.4s, v30.4s, v24.s[2]
 	WORD $0x4f991bc3 // fmla v3.4s, v30.4s, v25.s[2]
 	WORD $0x4f9a1bc6 // fmla v6.4s, v30.4s, v26.s[2]
 	WORD $0x4f9b1bc9 // fmla v9.4s, v30.4s, v27.s[2]
 	WORD $0x4f9c1bcc // fmla v12.4s, v30.4s, v28.s[2]
-	FMOVQ 144(R11), F31
+	FMOVQ 16(R11), F31
 	WORD $0x4f981be1 // fmla v1.4s, v31.4s, v24.s[2]
 	WORD $0x4f991be4 // fmla v4.4s, v31.4s, v25.s[2]
 	WORD $0x4f9a1be7 // fmla v7.4s, v31.4s, v26.s[2]
 	WORD $0x4f9b1bea // fmla v10.4s, v31.4s, v27.s[2]
 	WORD $0x4f9c1bed // fmla v13.4s, v31.4s, v28.s[2]
-	FMOVQ 160(R11), F30
+	FMOVQ 32(R11), F30
 	WORD $0x4f981bc2 // fmla v2.4s, v30.4s, v24.s[2]
 	WORD $0x4f991bc5 // fmla v5.4s, v30.4s, v25.s[2]
 	WORD $0x4f9a1bc8 // fmla v8.4s, v30.4s, v26.s[2]
 	WORD $0x4f9b1bcb // fmla v11.4s, v30.4s, v27.s[2]
 	WORD $0x4f9c1bce // fmla v14.4s, v30.4s, v28.s[2]
-	FMOVQ 192(R11), F31
+	ADD  R24, R11
+	FMOVQ 0(R11), F31
 	WORD $0x4fb81be0 // fmla v0.4s, v31.4s, v24.s[3]
 	WORD $0x4fb91be3 // fmla v3.4s, v31.4s, v25.s[3]
 	WORD $0x4fba1be6 // fmla v6.4s, v31.4s, v26.s[3]
 	WORD $0x4fbb1be9 // fmla v9.4s, v31.4s, v27.s[3]
 	WORD $0x4fbc1bec // fmla v12.4s, v31.4s, v28.s[3]
-	FMOVQ 208(R11), F30
+	FMOVQ 16(R11), F30
 	WORD $0x4fb81bc1 // fmla v1.4s, v30.4s, v24.s[3]
 	WORD $0x4fb91bc4 // fmla v4.4s, v30.4s, v25.s[3]
 	WORD $0x4fba1bc7 // fmla v7.4s, v30.4s, v26.s[3]
 	WORD $0x4fbb1bca // fmla v10.4s, v30.4s, v27.s[3]
 	WORD $0x4fbc1bcd // fmla v13.4s, v30.4s, v28.s[3]
-	FMOVQ 224(R11), F31
+	FMOVQ 32(R11), F31
 	WORD $0x4fb81be2 // fmla v2.4s, v31.4s, v24.s[3]
 	WORD $0x4fb91be5 // fmla v5.4s, v31.4s, v25.s[3]
 	WORD $0x4fba1be8 // fmla v8.4s, v31.4s, v26.s[3]
 	WORD $0x4fbb1beb // fmla v11.4s, v31.4s, v27.s[3]
 	WORD $0x4fbc1bee // fmla v14.4s, v31.4s, v28.s[3]
-	ADD  $256, R11
+	ADD  R24, R11
 	SUBS $4, R0
 	BGE  quads
 rest:
@@ -2052,13 +2443,13 @@ columns:
 	WORD $0x4f981bc8 // fmla v8.4s, v30.4s, v24.s[2]
 	WORD $0x4fb81bcb // fmla v11.4s, v30.4s, v24.s[3]
 	WORD $0x4f9913ce // fmla v14.4s, v30.4s, v25.s[0]
-	ADD  $64, R11
+	ADD  R24, R11
 	SUBS $1, R0
 	BNE  columns
 	B    done
 singles:
 	VLD1 (R11), [V28.S4, V29.S4, V30.S4]
-	ADD  $64, R11
+	ADD  R24, R11
 	VLD1R.P (R1)(R10), [V24.S4]
 	VFMLA V28.S4, V24.S4, V0.S4
 	VFMLA V29.S4, V24.S4, V1.S4
@@ -2082,6 +2473,51 @@ singles:
 	SUBS $1, R0
 	BNE  singles
 done:
+	CBZ  R20, bare
+	VLD1 (R20), [V24.S4, V25.S4, V26.S4]
+	WORD $0x4e38d400 // fadd v0.4s, v0.4s, v24.4s
+	WORD $0x4e39d421 // fadd v1.4s, v1.4s, v25.4s
+	WORD $0x4e3ad442 // fadd v2.4s, v2.4s, v26.4s
+	WORD $0x4e38d463 // fadd v3.4s, v3.4s, v24.4s
+	WORD $0x4e39d484 // fadd v4.4s, v4.4s, v25.4s
+	WORD $0x4e3ad4a5 // fadd v5.4s, v5.4s, v26.4s
+	WORD $0x4e38d4c6 // fadd v6.4s, v6.4s, v24.4s
+	WORD $0x4e39d4e7 // fadd v7.4s, v7.4s, v25.4s
+	WORD $0x4e3ad508 // fadd v8.4s, v8.4s, v26.4s
+	WORD $0x4e38d529 // fadd v9.4s, v9.4s, v24.4s
+	WORD $0x4e39d54a // fadd v10.4s, v10.4s, v25.4s
+	WORD $0x4e3ad56b // fadd v11.4s, v11.4s, v26.4s
+	WORD $0x4e38d58c // fadd v12.4s, v12.4s, v24.4s
+	WORD $0x4e39d5ad // fadd v13.4s, v13.4s, v25.4s
+	WORD $0x4e3ad5ce // fadd v14.4s, v14.4s, v26.4s
+bare:
+	CBZ  R15, store
+	VLD1 (R15), [V24.S4, V25.S4, V26.S4]
+	ADD  R19, R15
+	WORD $0x4e38d400 // fadd v0.4s, v0.4s, v24.4s
+	WORD $0x4e39d421 // fadd v1.4s, v1.4s, v25.4s
+	WORD $0x4e3ad442 // fadd v2.4s, v2.4s, v26.4s
+	VLD1 (R15), [V24.S4, V25.S4, V26.S4]
+	ADD  R19, R15
+	WORD $0x4e38d463 // fadd v3.4s, v3.4s, v24.4s
+	WORD $0x4e39d484 // fadd v4.4s, v4.4s, v25.4s
+	WORD $0x4e3ad4a5 // fadd v5.4s, v5.4s, v26.4s
+	VLD1 (R15), [V24.S4, V25.S4, V26.S4]
+	ADD  R19, R15
+	WORD $0x4e38d4c6 // fadd v6.4s, v6.4s, v24.4s
+	WORD $0x4e39d4e7 // fadd v7.4s, v7.4s, v25.4s
+	WORD $0x4e3ad508 // fadd v8.4s, v8.4s, v26.4s
+	VLD1 (R15), [V24.S4, V25.S4, V26.S4]
+	ADD  R19, R15
+	WORD $0x4e38d529 // fadd v9.4s, v9.4s, v24.4s
+	WORD $0x4e39d54a // fadd v10.4s, v10.4s, v25.4s
+	WORD $0x4e3ad56b // fadd v11.4s, v11.4s, v26.4s
+	VLD1 (R15), [V24.S4, V25.S4, V26.S4]
+	ADD  R19, R15
+	WORD $0x4e38d58c // fadd v12.4s, v12.4s, v24.4s
+	WORD $0x4e39d5ad // fadd v13.4s, v13.4s, v25.4s
+	WORD $0x4e3ad5ce // fadd v14.4s, v14.4s, v26.4s
+store:
 	VST1 [V0.S4, V1.S4, V2.S4], (R12)
 	ADD  R13, R12
 	VST1 [V3.S4, V4.S4, V5.S4], (R12)
@@ -2092,24 +2528,33 @@ done:
 	ADD  R13, R12
 	VST1 [V12.S4, V13.S4, V14.S4], (R12)
 	ADD  R13, R12
+	ADD  R23, R22
+	SUBS $1, R21
+	BNE  tile
 	RET
 
 // A tile of 6×12.
-TEXT ·tile6x12NEON(SB), NOSPLIT, $0-72
-	MOVD k+0(FP), R0
-	MOVD a+8(FP), R1
+TEXT ·tile6x12NEON(SB), NOSPLIT, $0-112
+	MOVD a+8(FP), R22
 	MOVD ars+16(FP), R9
 	MOVD acs+24(FP), R10
+	MOVD bs+40(FP), R24
+	MOVD c+48(FP), R12
+	MOVD ldc+56(FP), R13
+	MOVD d+72(FP), R15
+	MOVD ldd+80(FP), R19
+	MOVD bias+88(FP), R20
+	MOVD tiles+96(FP), R21
+	MOVD step+104(FP), R23
+tile:
+	MOVD k+0(FP), R0
 	MOVD b+32(FP), R11
-	MOVD c+40(FP), R12
-	MOVD ldc+48(FP), R13
-	MOVD acc+64(FP), R15
+	MOVD R22, R1
 	ADD  R9, R1, R2
 	ADD  R9, R2, R3
 	ADD  R9, R3, R4
 	ADD  R9, R4, R5
 	ADD  R9, R5, R6
-	CBNZ R15, add
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
@@ -2128,22 +2573,6 @@ TEXT ·tile6x12NEON(SB), NOSPLIT, $0-72
 	VEOR V15.B16, V15.B16, V15.B16
 	VEOR V16.B16, V16.B16, V16.B16
 	VEOR V17.B16, V17.B16, V17.B16
-	B    begin
-add:
-	MOVD R12, R14
-	VLD1 (R14), [V0.S4, V1.S4, V2.S4]
-	ADD  R13, R14
-	VLD1 (R14), [V3.S4, V4.S4, V5.S4]
-	ADD  R13, R14
-	VLD1 (R14), [V6.S4, V7.S4, V8.S4]
-	ADD  R13, R14
-	VLD1 (R14), [V9.S4, V10.S4, V11.S4]
-	ADD  R13, R14
-	VLD1 (R14), [V12.S4, V13.S4, V14.S4]
-	ADD  R13, R14
-	VLD1 (R14), [V15.S4, V16.S4, V17.S4]
-	ADD  R13, R14
-begin:
 	CMP  $4, R10
 	BNE  strided
 	SUBS $4, R0
@@ -2176,70 +2605,73 @@ quads:
 	WORD $0x4f9b13cb // fmla v11.4s, v30.4s, v27.s[0]
 	WORD $0x4f9c13ce // fmla v14.4s, v30.4s, v28.s[0]
 	WORD $0x4f9d13d1 // fmla v17.4s, v30.4s, v29.s[0]
-	FMOVQ 64(R11), F31
+	ADD  R24, R11
+	FMOVQ 0(R11), F31
 	WORD $0x4fb813e0 // fmla v0.4s, v31.4s, v24.s[1]
 	WORD $0x4fb913e3 // fmla v3.4s, v31.4s, v25.s[1]
 	WORD $0x4fba13e6 // fmla v6.4s, v31.4s, v26.s[1]
 	WORD $0x4fbb13e9 // fmla v9.4s, v31.4s, v27.s[1]
 	WORD $0x4fbc13ec // fmla v12.4s, v31.4s, v28.s[1]
 	WORD $0x4fbd13ef // fmla v15.4s, v31.4s, v29.s[1]
-	FMOVQ 80(R11), F30
+	FMOVQ 16(R11), F30
 	WORD $0x4fb813c1 // fmla v1.4s, v30.4s, v24.s[1]
 	WORD $0x4fb913c4 // fmla v4.4s, v30.4s, v25.s[1]
 	WORD $0x4fba13c7 // fmla v7.4s, v30.4s, v26.s[1]
 	WORD $0x4fbb13ca // fmla v10.4s, v30.4s, v27.s[1]
 	WORD $0x4fbc13cd // fmla v13.4s, v30.4s, v28.s[1]
 	WORD $0x4fbd13d0 // fmla v16.4s, v30.4s, v29.s[1]
-	FMOVQ 96(R11), F31
+	FMOVQ 32(R11), F31
 	WORD $0x4fb813e2 // fmla v2.4s, v31.4s, v24.s[1]
 	WORD $0x4fb913e5 // fmla v5.4s, v31.4s, v25.s[1]
 	WORD $0x4fba13e8 // fmla v8.4s, v31.4s, v26.s[1]
 	WORD $0x4fbb13eb // fmla v11.4s, v31.4s, v27.s[1]
 	WORD $0x4fbc13ee // fmla v14.4s, v31.4s, v28.s[1]
 	WORD $0x4fbd13f1 // fmla v17.4s, v31.4s, v29.s[1]
-	FMOVQ 128(R11), F30
+	ADD  R24, R11
+	FMOVQ 0(R11), F30
 	WORD $0x4f981bc0 // fmla v0.4s, v30.4s, v24.s[2]
 	WORD $0x4f991bc3 // fmla v3.4s, v30.4s, v25.s[2]
 	WORD $0x4f9a1bc6 // fmla v6.4s, v30.4s, v26.s[2]
 	WORD $0x4f9b1bc9 // fmla v9.4s, v30.4s, v27.s[2]
 	WORD $0x4f9c1bcc // fmla v12.4s, v30.4s, v28.s[2]
 	WORD $0x4f9d1bcf // fmla v15.4s, v30.4s, v29.s[2]
-	FMOVQ 144(R11), F31
+	FMOVQ 16(R11), F31
 	WORD $0x4f981be1 // fmla v1.4s, v31.4s, v24.s[2]
 	WORD $0x4f991be4 // fmla v4.4s, v31.4s, v25.s[2]
 	WORD $0x4f9a1be7 // fmla v7.4s, v31.4s, v26.s[2]
 	WORD $0x4f9b1bea // fmla v10.4s, v31.4s, v27.s[2]
 	WORD $0x4f9c1bed // fmla v13.4s, v31.4s, v28.s[2]
 	WORD $0x4f9d1bf0 // fmla v16.4s, v31.4s, v29.s[2]
-	FMOVQ 160(R11), F30
+	FMOVQ 32(R11), F30
 	WORD $0x4f981bc2 // fmla v2.4s, v30.4s, v24.s[2]
 	WORD $0x4f991bc5 // fmla v5.4s, v30.4s, v25.s[2]
 	WORD $0x4f9a1bc8 // fmla v8.4s, v30.4s, v26.s[2]
 	WORD $0x4f9b1bcb // fmla v11.4s, v30.4s, v27.s[2]
 	WORD $0x4f9c1bce // fmla v14.4s, v30.4s, v28.s[2]
 	WORD $0x4f9d1bd1 // fmla v17.4s, v30.4s, v29.s[2]
-	FMOVQ 192(R11), F31
+	ADD  R24, R11
+	FMOVQ 0(R11), F31
 	WORD $0x4fb81be0 // fmla v0.4s, v31.4s, v24.s[3]
 	WORD $0x4fb91be3 // fmla v3.4s, v31.4s, v25.s[3]
 	WORD $0x4fba1be6 // fmla v6.4s, v31.4s, v26.s[3]
 	WORD $0x4fbb1be9 // fmla v9.4s, v31.4s, v27.s[3]
 	WORD $0x4fbc1bec // fmla v12.4s, v31.4s, v28.s[3]
 	WORD $0x4fbd1bef // fmla v15.4s, v31.4s, v29.s[3]
-	FMOVQ 208(R11), F30
+	FMOVQ 16(R11), F30
 	WORD $0x4fb81bc1 // fmla v1.4s, v30.4s, v24.s[3]
 	WORD $0x4fb91bc4 // fmla v4.4s, v30.4s, v25.s[3]
 	WORD $0x4fba1bc7 // fmla v7.4s, v30.4s, v26.s[3]
 	WORD $0x4fbb1bca // fmla v10.4s, v30.4s, v27.s[3]
 	WORD $0x4fbc1bcd // fmla v13.4s, v30.4s, v28.s[3]
 	WORD $0x4fbd1bd0 // fmla v16.4s, v30.4s, v29.s[3]
-	FMOVQ 224(R11), F31
+	FMOVQ 32(R11), F31
 	WORD $0x4fb81be2 // fmla v2.4s, v31.4s, v24.s[3]
 	WORD $0x4fb91be5 // fmla v5.4s, v31.4s, v25.s[3]
 	WORD $0x4fba1be8 // fmla v8.4s, v31.4s, v26.s[3]
 	WORD $0x4fbb1beb // fmla v11.4s, v31.4s, v27.s[3]
 	WORD $0x4fbc1bee // fmla v14.4s, v31.4s, v28.s[3]
 	WORD $0x4fbd1bf1 // fmla v17.4s, v31.4s, v29.s[3]
-	ADD  $256, R11
+	ADD  R24, R11
 	SUBS $4, R0
 	BGE  quads
 rest:
@@ -2274,13 +2706,13 @@ columns:
 	WORD $0x4fb81bcb // fmla v11.4s, v30.4s, v24.s[3]
 	WORD $0x4f9913ce // fmla v14.4s, v30.4s, v25.s[0]
 	WORD $0x4fb913d1 // fmla v17.4s, v30.4s, v25.s[1]
-	ADD  $64, R11
+	ADD  R24, R11
 	SUBS $1, R0
 	BNE  columns
 	B    done
 singles:
 	VLD1 (R11), [V28.S4, V29.S4, V30.S4]
-	ADD  $64, R11
+	ADD  R24, R11
 	VLD1R.P (R1)(R10), [V24.S4]
 	VFMLA V28.S4, V24.S4, V0.S4
 	VFMLA V29.S4, V24.S4, V1.S4
@@ -2308,6 +2740,59 @@ singles:
 	SUBS $1, R0
 	BNE  singles
 done:
+	CBZ  R20, bare
+	VLD1 (R20), [V24.S4, V25.S4, V26.S4]
+	WORD $0x4e38d400 // fadd v0.4s, v0.4s, v24.4s
+	WORD $0x4e39d421 // fadd v1.4s, v1.4s, v25.4s
+	WORD $0x4e3ad442 // fadd v2.4s, v2.4s, v26.4s
+	WORD $0x4e38d463 // fadd v3.4s, v3.4s, v24.4s
+	WORD $0x4e39d484 // fadd v4.4s, v4.4s, v25.4s
+	WORD $0x4e3ad4a5 // fadd v5.4s, v5.4s, v26.4s
+	WORD $0x4e38d4c6 // fadd v6.4s, v6.4s, v24.4s
+	WORD $0x4e39d4e7 // fadd v7.4s, v7.4s, v25.4s
+	WORD $0x4e3ad508 // fadd v8.4s, v8.4s, v26.4s
+	WORD $0x4e38d529 // fadd v9.4s, v9.4s, v24.4s
+	WORD $0x4e39d54a // fadd v10.4s, v10.4s, v25.4s
+	WORD $0x4e3ad56b // fadd v11.4s, v11.4s, v26.4s
+	WORD $0x4e38d58c // fadd v12.4s, v12.4s, v24.4s
+	WORD $0x4e39d5ad // fadd v13.4s, v13.4s, v25.4s
+	WORD $0x4e3ad5ce // fadd v14.4s, v14.4s, v26.4s
+	WORD $0x4e38d5ef // fadd v15.4s, v15.4s, v24.4s
+	WORD $0x4e39d610 // fadd v16.4s, v16.4s, v25.4s
+	WORD $0x4e3ad631 // fadd v17.4s, v17.4s, v26.4s
+bare:
+	CBZ  R15, store
+	VLD1 (R15), [V24.S4, V25.S4, V26.S4]
+	ADD  R19, R15
+	WORD $0x4e38d400 // fadd v0.4s, v0.4s, v24.4s
+	WORD $0x4e39d421 // fadd v1.4s, v1.4s, v25.4s
+	WORD $0x4e3ad442 // fadd v2.4s, v2.4s, v26.4s
+	VLD1 (R15), [V24.S4, V25.S4, V26.S4]
+	ADD  R19, R15
+	WORD $0x4e38d463 // fadd v3.4s, v3.4s, v24.4s
+	WORD $0x4e39d484 // fadd v4.4s, v4.4s, v25.4s
+	WORD $0x4e3ad4a5 // fadd v5.4s, v5.4s, v26.4s
+	VLD1 (R15), [V24.S4, V25.S4, V26.S4]
+	ADD  R19, R15
+	WORD $0x4e38d4c6 // fadd v6.4s, v6.4s, v24.4s
+	WORD $0x4e39d4e7 // fadd v7.4s, v7.4s, v25.4s
+	WORD $0x4e3ad508 // fadd v8.4s, v8.4s, v26.4s
+	VLD1 (R15), [V24.S4, V25.S4, V26.S4]
+	ADD  R19, R15
+	WORD $0x4e38d529 // fadd v9.4s, v9.4s, v24.4s
+	WORD $0x4e39d54a // fadd v10.4s, v10.4s, v25.4s
+	WORD $0x4e3ad56b // fadd v11.4s, v11.4s, v26.4s
+	VLD1 (R15), [V24.S4, V25.S4, V26.S4]
+	ADD  R19, R15
+	WORD $0x4e38d58c // fadd v12.4s, v12.4s, v24.4s
+	WORD $0x4e39d5ad // fadd v13.4s, v13.4s, v25.4s
+	WORD $0x4e3ad5ce // fadd v14.4s, v14.4s, v26.4s
+	VLD1 (R15), [V24.S4, V25.S4, V26.S4]
+	ADD  R19, R15
+	WORD $0x4e38d5ef // fadd v15.4s, v15.4s, v24.4s
+	WORD $0x4e39d610 // fadd v16.4s, v16.4s, v25.4s
+	WORD $0x4e3ad631 // fadd v17.4s, v17.4s, v26.4s
+store:
 	VST1 [V0.S4, V1.S4, V2.S4], (R12)
 	ADD  R13, R12
 	VST1 [V3.S4, V4.S4, V5.S4], (R12)
@@ -2320,29 +2805,32 @@ done:
 	ADD  R13, R12
 	VST1 [V15.S4, V16.S4, V17.S4], (R12)
 	ADD  R13, R12
+	ADD  R23, R22
+	SUBS $1, R21
+	BNE  tile
 	RET
 
 // A tile of 1×16.
-TEXT ·tile1x16NEON(SB), NOSPLIT, $0-72
-	MOVD k+0(FP), R0
-	MOVD a+8(FP), R1
+TEXT ·tile1x16NEON(SB), NOSPLIT, $0-112
+	MOVD a+8(FP), R22
 	MOVD ars+16(FP), R9
 	MOVD acs+24(FP), R10
+	MOVD bs+40(FP), R24
+	MOVD c+48(FP), R12
+	MOVD ldc+56(FP), R13
+	MOVD d+72(FP), R15
+	MOVD ldd+80(FP), R19
+	MOVD bias+88(FP), R20
+	MOVD tiles+96(FP), R21
+	MOVD step+104(FP), R23
+tile:
+	MOVD k+0(FP), R0
 	MOVD b+32(FP), R11
-	MOVD c+40(FP), R12
-	MOVD ldc+48(FP), R13
-	MOVD acc+64(FP), R15
-	CBNZ R15, add
+	MOVD R22, R1
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
 	VEOR V3.B16, V3.B16, V3.B16
-	B    begin
-add:
-	MOVD R12, R14
-	VLD1 (R14), [V0.S4, V1.S4, V2.S4, V3.S4]
-	ADD  R13, R14
-begin:
 	CMP  $4, R10
 	BNE  strided
 	SUBS $4, R0
@@ -2357,31 +2845,34 @@ quads:
 	WORD $0x4f9813c2 // fmla v2.4s, v30.4s, v24.s[0]
 	FMOVQ 48(R11), F31
 	WORD $0x4f9813e3 // fmla v3.4s, v31.4s, v24.s[0]
-	FMOVQ 64(R11), F30
+	ADD  R24, R11
+	FMOVQ 0(R11), F30
 	WORD $0x4fb813c0 // fmla v0.4s, v30.4s, v24.s[1]
-	FMOVQ 80(R11), F31
+	FMOVQ 16(R11), F31
 	WORD $0x4fb813e1 // fmla v1.4s, v31.4s, v24.s[1]
-	FMOVQ 96(R11), F30
+	FMOVQ 32(R11), F30
 	WORD $0x4fb813c2 // fmla v2.4s, v30.4s, v24.s[1]
-	FMOVQ 112(R11), F31
+	FMOVQ 48(R11), F31
 	WORD $0x4fb813e3 // fmla v3.4s, v31.4s, v24.s[1]
-	FMOVQ 128(R11), F30
+	ADD  R24, R11
+	FMOVQ 0(R11), F30
 	WORD $0x4f981bc0 // fmla v0.4s, v30.4s, v24.s[2]
-	FMOVQ 144(R11), F31
+	FMOVQ 16(R11), F31
 	WORD $0x4f981be1 // fmla v1.4s, v31.4s, v24.s[2]
-	FMOVQ 160(R11), F30
+	FMOVQ 32(R11), F30
 	WORD $0x4f981bc2 // fmla v2.4s, v30.4s, v24.s[2]
-	FMOVQ 176(R11), F31
+	FMOVQ 48(R11), F31
 	WORD $0x4f981be3 // fmla v3.4s, v31.4s, v24.s[2]
-	FMOVQ 192(R11), F30
+	ADD  R24, R11
+	FMOVQ 0(R11), F30
 	WORD $0x4fb81bc0 // fmla v0.4s, v30.4s, v24.s[3]
-	FMOVQ 208(R11), F31
+	FMOVQ 16(R11), F31
 	WORD $0x4fb81be1 // fmla v1.4s, v31.4s, v24.s[3]
-	FMOVQ 224(R11), F30
+	FMOVQ 32(R11), F30
 	WORD $0x4fb81bc2 // fmla v2.4s, v30.4s, v24.s[3]
-	FMOVQ 240(R11), F31
+	FMOVQ 48(R11), F31
 	WORD $0x4fb81be3 // fmla v3.4s, v31.4s, v24.s[3]
-	ADD  $256, R11
+	ADD  R24, R11
 	SUBS $4, R0
 	BGE  quads
 rest:
@@ -2402,13 +2893,13 @@ columns:
 	WORD $0x4f9813c2 // fmla v2.4s, v30.4s, v24.s[0]
 	FMOVQ 48(R11), F31
 	WORD $0x4f9813e3 // fmla v3.4s, v31.4s, v24.s[0]
-	ADD  $64, R11
+	ADD  R24, R11
 	SUBS $1, R0
 	BNE  columns
 	B    done
 singles:
 	VLD1 (R11), [V28.S4, V29.S4, V30.S4, V31.S4]
-	ADD  $64, R11
+	ADD  R24, R11
 	VLD1R.P (R1)(R10), [V24.S4]
 	VFMLA V28.S4, V24.S4, V0.S4
 	VFMLA V29.S4, V24.S4, V1.S4
@@ -2417,22 +2908,46 @@ singles:
 	SUBS $1, R0
 	BNE  singles
 done:
+	CBZ  R20, bare
+	VLD1 (R20), [V24.S4, V25.S4, V26.S4, V27.S4]
+	WORD $0x4e38d400 // fadd v0.4s, v0.4s, v24.4s
+	WORD $0x4e39d421 // fadd v1.4s, v1.4s, v25.4s
+	WORD $0x4e3ad442 // fadd v2.4s, v2.4s, v26.4s
+	WORD $0x4e3bd463 // fadd v3.4s, v3.4s, v27.4s
+bare:
+	CBZ  R15, store
+	VLD1 (R15), [V24.S4, V25.S4, V26.S4, V27.S4]
+	ADD  R19, R15
+	WORD $0x4e38d400 // fadd v0.4s, v0.4s, v24.4s
+	WORD $0x4e39d421 // fadd v1.4s, v1.4s, v25.4s
+	WORD $0x4e3ad442 // fadd v2.4s, v2.4s, v26.4s
+	WORD $0x4e3bd463 // fadd v3.4s, v3.4s, v27.4s
+store:
 	VST1 [V0.S4, V1.S4, V2.S4, V3.S4], (R12)
 	ADD  R13, R12
+	ADD  R23, R22
+	SUBS $1, R21
+	BNE  tile
 	RET
 
 // A tile of 2×16.
-TEXT ·tile2x16NEON(SB), NOSPLIT, $0-72
-	MOVD k+0(FP), R0
-	MOVD a+8(FP), R1
+TEXT ·tile2x16NEON(SB), NOSPLIT, $0-112
+	MOVD a+8(FP), R22
 	MOVD ars+16(FP), R9
 	MOVD acs+24(FP), R10
+	MOVD bs+40(FP), R24
+	MOVD c+48(FP), R12
+	MOVD ldc+56(FP), R13
+	MOVD d+72(FP), R15
+	MOVD ldd+80(FP), R19
+	MOVD bias+88(FP), R20
+	MOVD tiles+96(FP), R21
+	MOVD step+104(FP), R23
+tile:
+	MOVD k+0(FP), R0
 	MOVD b+32(FP), R11
-	MOVD c+40(FP), R12
-	MOVD ldc+48(FP), R13
-	MOVD acc+64(FP), R15
+	MOVD R22, R1
 	ADD  R9, R1, R2
-	CBNZ R15, add
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
@@ -2441,14 +2956,6 @@ TEXT ·tile2x16NEON(SB), NOSPLIT, $0-72
 	VEOR V5.B16, V5.B16, V5.B16
 	VEOR V6.B16, V6.B16, V6.B16
 	VEOR V7.B16, V7.B16, V7.B16
-	B    begin
-add:
-	MOVD R12, R14
-	VLD1 (R14), [V0.S4, V1.S4, V2.S4, V3.S4]
-	ADD  R13, R14
-	VLD1 (R14), [V4.S4, V5.S4, V6.S4, V7.S4]
-	ADD  R13, R14
-begin:
 	CMP  $4, R10
 	BNE  strided
 	SUBS $4, R0
@@ -2468,43 +2975,46 @@ quads:
 	FMOVQ 48(R11), F31
 	WORD $0x4f9813e3 // fmla v3.4s, v31.4s, v24.s[0]
 	WORD $0x4f9913e7 // fmla v7.4s, v31.4s, v25.s[0]
-	FMOVQ 64(R11), F30
+	ADD  R24, R11
+	FMOVQ 0(R11), F30
 	WORD $0x4fb813c0 // fmla v0.4s, v30.4s, v24.s[1]
 	WORD $0x4fb913c4 // fmla v4.4s, v30.4s, v25.s[1]
-	FMOVQ 80(R11), F31
+	FMOVQ 16(R11), F31
 	WORD $0x4fb813e1 // fmla v1.4s, v31.4s, v24.s[1]
 	WORD $0x4fb913e5 // fmla v5.4s, v31.4s, v25.s[1]
-	FMOVQ 96(R11), F30
+	FMOVQ 32(R11), F30
 	WORD $0x4fb813c2 // fmla v2.4s, v30.4s, v24.s[1]
 	WORD $0x4fb913c6 // fmla v6.4s, v30.4s, v25.s[1]
-	FMOVQ 112(R11), F31
+	FMOVQ 48(R11), F31
 	WORD $0x4fb813e3 // fmla v3.4s, v31.4s, v24.s[1]
 	WORD $0x4fb913e7 // fmla v7.4s, v31.4s, v25.s[1]
-	FMOVQ 128(R11), F30
+	ADD  R24, R11
+	FMOVQ 0(R11), F30
 	WORD $0x4f981bc0 // fmla v0.4s, v30.4s, v24.s[2]
 	WORD $0x4f991bc4 // fmla v4.4s, v30.4s, v25.s[2]
-	FMOVQ 144(R11), F31
+	FMOVQ 16(R11), F31
 	WORD $0x4f981be1 // fmla v1.4s, v31.4s, v24.s[2]
 	WORD $0x4f991be5 // fmla v5.4s, v31.4s, v25.s[2]
-	FMOVQ 160(R11), F30
+	FMOVQ 32(R11), F30
 	WORD $0x4f981bc2 // fmla v2.4s, v30.4s, v24.s[2]
 	WORD $0x4f991bc6 // fmla v6.4s, v30.4s, v25.s[2]
-	FMOVQ 176(R11), F31
+	FMOVQ 48(R11), F31
 	WORD $0x4f981be3 // fmla v3.4s, v31.4s, v24.s[2]
 	WORD $0x4f991be7 // fmla v7.4s, v31.4s, v25.s[2]
-	FMOVQ 192(R11), F30
+	ADD  R24, R11
+	FMOVQ 0(R11), F30
 	WORD $0x4fb81bc0 // fmla v0.4s, v30.4s, v24.s[3]
 	WORD $0x4fb91bc4 // fmla v4.4s, v30.4s, v25.s[3]
-	FMOVQ 208(R11), F31
+	FMOVQ 16(R11), F31
 	WORD $0x4fb81be1 // fmla v1.4s, v31.4s, v24.s[3]
 	WORD $0x4fb91be5 // fmla v5.4s, v31.4s, v25.s[3]
-	FMOVQ 224(R11), F30
+	FMOVQ 32(R11), F30
 	WORD $0x4fb81bc2 // fmla v2.4s, v30.4s, v24.s[3]
 	WORD $0x4fb91bc6 // fmla v6.4s, v30.4s, v25.s[3]
-	FMOVQ 240(R11), F31
+	FMOVQ 48(R11), F31
 	WORD $0x4fb81be3 // fmla v3.4s, v31.4s, v24.s[3]
 	WORD $0x4fb91be7 // fmla v7.4s, v31.4s, v25.s[3]
-	ADD  $256, R11
+	ADD  R24, R11
 	SUBS $4, R0
 	BGE  quads
 rest:
@@ -2529,13 +3039,13 @@ columns:
 	FMOVQ 48(R11), F31
 	WORD $0x4f9813e3 // fmla v3.4s, v31.4s, v24.s[0]
 	WORD $0x4fb813e7 // fmla v7.4s, v31.4s, v24.s[1]
-	ADD  $64, R11
+	ADD  R24, R11
 	SUBS $1, R0
 	BNE  columns
 	B    done
 singles:
 	VLD1 (R11), [V28.S4, V29.S4, V30.S4, V31.S4]
-	ADD  $64, R11
+	ADD  R24, R11
 	VLD1R.P (R1)(R10), [V24.S4]
 	VFMLA V28.S4, V24.S4, V0.S4
 	VFMLA V29.S4, V24.S4, V1.S4
@@ -2549,25 +3059,59 @@ singles:
 	SUBS $1, R0
 	BNE  singles
 done:
+	CBZ  R20, bare
+	VLD1 (R20), [V24.S4, V25.S4, V26.S4, V27.S4]
+	WORD $0x4e38d400 // fadd v0.4s, v0.4s, v24.4s
+	WORD $0x4e39d421 // fadd v1.4s, v1.4s, v25.4s
+	WORD $0x4e3ad442 // fadd v2.4s, v2.4s, v26.4s
+	WORD $0x4e3bd463 // fadd v3.4s, v3.4s, v27.4s
+	WORD $0x4e38d484 // fadd v4.4s, v4.4s, v24.4s
+	WORD $0x4e39d4a5 // fadd v5.4s, v5.4s, v25.4s
+	WORD $0x4e3ad4c6 // fadd v6.4s, v6.4s, v26.4s
+	WORD $0x4e3bd4e7 // fadd v7.4s, v7.4s, v27.4s
+bare:
+	CBZ  R15, store
+	VLD1 (R15), [V24.S4, V25.S4, V26.S4, V27.S4]
+	ADD  R19, R15
+	WORD $0x4e38d400 // fadd v0.4s, v0.4s, v24.4s
+	WORD $0x4e39d421 // fadd v1.4s, v1.4s, v25.4s
+	WORD $0x4e3ad442 // fadd v2.4s, v2.4s, v26.4s
+	WORD $0x4e3bd463 // fadd v3.4s, v3.4s, v27.4s
+	VLD1 (R15), [V24.S4, V25.S4, V26.S4, V27.S4]
+	ADD  R19, R15
+	WORD $0x4e38d484 // fadd v4.4s, v4.4s, v24.4s
+	WORD $0x4e39d4a5 // fadd v5.4s, v5.4s, v25.4s
+	WORD $0x4e3ad4c6 // fadd v6.4s, v6.4s, v26.4s
+	WORD $0x4e3bd4e7 // fadd v7.4s, v7.4s, v27.4s
+store:
 	VST1 [V0.S4, V1.S4, V2.S4, V3.S4], (R12)
 	ADD  R13, R12
 	VST1 [V4.S4, V5.S4, V6.S4, V7.S4], (R12)
 	ADD  R13, R12
+	ADD  R23, R22
+	SUBS $1, R21
+	BNE  tile
 	RET
 
 // A tile of 3×16.
-TEXT ·tile3x16NEON(SB), NOSPLIT, $0-72
-	MOVD k+0(FP), R0
-	MOVD a+8(FP), R1
+TEXT ·tile3x16NEON(SB), NOSPLIT, $0-112
+	MOVD a+8(FP), R22
 	MOVD ars+16(FP), R9
 	MOVD acs+24(FP), R10
+	MOVD bs+40(FP), R24
+	MOVD c+48(FP), R12
+	MOVD ldc+56(FP), R13
+	MOVD d+72(FP), R15
+	MOVD ldd+80(FP), R19
+	MOVD bias+88(FP), R20
+	MOVD tiles+96(FP), R21
+	MOVD step+104(FP), R23
+tile:
+	MOVD k+0(FP), R0
 	MOVD b+32(FP), R11
-	MOVD c+40(FP), R12
-	MOVD ldc+48(FP), R13
-	MOVD acc+64(FP), R15
+	MOVD R22, R1
 	ADD  R9, R1, R2
 	ADD  R9, R2, R3
-	CBNZ R15, add
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
@@ -2580,16 +3124,6 @@ TEXT ·tile3x16NEON(SB), NOSPLIT, $0-72
 	VEOR V9.B16, V9.B16, V9.B16
 	VEOR V10.B16, V10.B16, V10.B16
 	VEOR V11.B16, V11.B16, V11.B16
-	B    begin
-add:
-	MOVD R12, R14
-	VLD1 (R14), [V0.S4, V1.S4, V2.S4, V3.S4]
-	ADD  R13, R14
-	VLD1 (R14), [V4.S4, V5.S4, V6.S4, V7.S4]
-	ADD  R13, R14
-	VLD1 (R14), [V8.S4, V9.S4, V10.S4, V11.S4]
-	ADD  R13, R14
-begin:
 	CMP  $4, R10
 	BNE  strided
 	SUBS $4, R0
@@ -2614,55 +3148,58 @@ quads:
 	WORD $0x4f9813e3 // fmla v3.4s, v31.4s, v24.s[0]
 	WORD $0x4f9913e7 // fmla v7.4s, v31.4s, v25.s[0]
 	WORD $0x4f9a13eb // fmla v11.4s, v31.4s, v26.s[0]
-	FMOVQ 64(R11), F30
+	ADD  R24, R11
+	FMOVQ 0(R11), F30
 	WORD $0x4fb813c0 // fmla v0.4s, v30.4s, v24.s[1]
 	WORD $0x4fb913c4 // fmla v4.4s, v30.4s, v25.s[1]
 	WORD $0x4fba13c8 // fmla v8.4s, v30.4s, v26.s[1]
-	FMOVQ 80(R11), F31
+	FMOVQ 16(R11), F31
 	WORD $0x4fb813e1 // fmla v1.4s, v31.4s, v24.s[1]
 	WORD $0x4fb913e5 // fmla v5.4s, v31.4s, v25.s[1]
 	WORD $0x4fba13e9 // fmla v9.4s, v31.4s, v26.s[1]
-	FMOVQ 96(R11), F30
+	FMOVQ 32(R11), F30
 	WORD $0x4fb813c2 // fmla v2.4s, v30.4s, v24.s[1]
 	WORD $0x4fb913c6 // fmla v6.4s, v30.4s, v25.s[1]
 	WORD $0x4fba13ca // fmla v10.4s, v30.4s, v26.s[1]
-	FMOVQ 112(R11), F31
+	FMOVQ 48(R11), F31
 	WORD $0x4fb813e3 // fmla v3.4s, v31.4s, v24.s[1]
 	WORD $0x4fb913e7 // fmla v7.4s, v31.4s, v25.s[1]
 	WORD $0x4fba13eb // fmla v11.4s, v31.4s, v26.s[1]
-	FMOVQ 128(R11), F30
+	ADD  R24, R11
+	FMOVQ 0(R11), F30
 	WORD $0x4f981bc0 // fmla v0.4s, v30.4s, v24.s[2]
 	WORD $0x4f991bc4 // fmla v4.4s, v30.4s, v25.s[2]
 	WORD $0x4f9a1bc8 // fmla v8.4s, v30.4s, v26.s[2]
-	FMOVQ 144(R11), F31
+	FMOVQ 16(R11), F31
 	WORD $0x4f981be1 // fmla v1.4s, v31.4s, v24.s[2]
 	WORD $0x4f991be5 // fmla v5.4s, v31.4s, v25.s[2]
 	WORD $0x4f9a1be9 // fmla v9.4s, v31.4s, v26.s[2]
-	FMOVQ 160(R11), F30
+	FMOVQ 32(R11), F30
 	WORD $0x4f981bc2 // fmla v2.4s, v30.4s, v24.s[2]
 	WORD $0x4f991bc6 // fmla v6.4s, v30.4s, v25.s[2]
 	WORD $0x4f9a1bca // fmla v10.4s, v30.4s, v26.s[2]
-	FMOVQ 176(R11), F31
+	FMOVQ 48(R11), F31
 	WORD $0x4f981be3 // fmla v3.4s, v31.4s, v24.s[2]
 	WORD $0x4f991be7 // fmla v7.4s, v31.4s, v25.s[2]
 	WORD $0x4f9a1beb // fmla v11.4s, v31.4s, v26.s[2]
-	FMOVQ 192(R11), F30
+	ADD  R24, R11
+	FMOVQ 0(R11), F30
 	WORD $0x4fb81bc0 // fmla v0.4s, v30.4s, v24.s[3]
 	WORD $0x4fb91bc4 // fmla v4.4s, v30.4s, v25.s[3]
 	WORD $0x4fba1bc8 // fmla v8.4s, v30.4s, v26.s[3]
-	FMOVQ 208(R11), F31
+	FMOVQ 16(R11), F31
 	WORD $0x4fb81be1 // fmla v1.4s, v31.4s, v24.s[3]
 	WORD $0x4fb91be5 // fmla v5.4s, v31.4s, v25.s[3]
 	WORD $0x4fba1be9 // fmla v9.4s, v31.4s, v26.s[3]
-	FMOVQ 224(R11), F30
+	FMOVQ 32(R11), F30
 	WORD $0x4fb81bc2 // fmla v2.4s, v30.4s, v24.s[3]
 	WORD $0x4fb91bc6 // fmla v6.4s, v30.4s, v25.s[3]
 	WORD $0x4fba1bca // fmla v10.4s, v30.4s, v26.s[3]
-	FMOVQ 240(R11), F31
+	FMOVQ 48(R11), F31
 	WORD $0x4fb81be3 // fmla v3.4s, v31.4s, v24.s[3]
 	WORD $0x4fb91be7 // fmla v7.4s, v31.4s, v25.s[3]
 	WORD $0x4fba1beb // fmla v11.4s, v31.4s, v26.s[3]
-	ADD  $256, R11
+	ADD  R24, R11
 	SUBS $4, R0
 	BGE  quads
 rest:
@@ -2692,13 +3229,13 @@ columns:
 	WORD $0x4f9813e3 // fmla v3.4s, v31.4s, v24.s[0]
 	WORD $0x4fb813e7 // fmla v7.4s, v31.4s, v24.s[1]
 	WORD $0x4f9913eb // fmla v11.4s, v31.4s, v25.s[0]
-	ADD  $64, R11
+	ADD  R24, R11
 	SUBS $1, R0
 	BNE  columns
 	B    done
 singles:
 	VLD1 (R11), [V28.S4, V29.S4, V30.S4, V31.S4]
-	ADD  $64, R11
+	ADD  R24, R11
 	VLD1R.P (R1)(R10), [V24.S4]
 	VFMLA V28.S4, V24.S4, V0.S4
 	VFMLA V29.S4, V24.S4, V1.S4
@@ -2717,28 +3254,72 @@ singles:
 	SUBS $1, R0
 	BNE  singles
 done:
+	CBZ  R20, bare
+	VLD1 (R20), [V24.S4, V25.S4, V26.S4, V27.S4]
+	WORD $0x4e38d400 // fadd v0.4s, v0.4s, v24.4s
+	WORD $0x4e39d421 // fadd v1.4s, v1.4s, v25.4s
+	WORD $0x4e3ad442 // fadd v2.4s, v2.4s, v26.4s
+	WORD $0x4e3bd463 // fadd v3.4s, v3.4s, v27.4s
+	WORD $0x4e38d484 // fadd v4.4s, v4.4s, v24.4s
+	WORD $0x4e39d4a5 // fadd v5.4s, v5.4s, v25.4s
+	WORD $0x4e3ad4c6 // fadd v6.4s, v6.4s, v26.4s
+	WORD $0x4e3bd4e7 // fadd v7.4s, v7.4s, v27.4s
+	WORD $0x4e38d508 // fadd v8.4s, v8.4s, v24.4s
+	WORD $0x4e39d529 // fadd v9.4s, v9.4s, v25.4s
+	WORD $0x4e3ad54a // fadd v10.4s, v10.4s, v26.4s
+	WORD $0x4e3bd56b // fadd v11.4s, v11.4s, v27.4s
+bare:
+	CBZ  R15, store
+	VLD1 (R15), [V24.S4, V25.S4, V26.S4, V27.S4]
+	ADD  R19, R15
+	WORD $0x4e38d400 // fadd v0.4s, v0.4s, v24.4s
+	WORD $0x4e39d421 // fadd v1.4s, v1.4s, v25.4s
+	WORD $0x4e3ad442 // fadd v2.4s, v2.4s, v26.4s
+	WORD $0x4e3bd463 // fadd v3.4s, v3.4s, v27.4s
+	VLD1 (R15), [V24.S4, V25.S4, V26.S4, V27.S4]
+	ADD  R19, R15
+	WORD $0x4e38d484 // fadd v4.4s, v4.4s, v24.4s
+	WORD $0x4e39d4a5 // fadd v5.4s, v5.4s, v25.4s
+	WORD $0x4e3ad4c6 // fadd v6.4s, v6.4s, v26.4s
+	WORD $0x4e3bd4e7 // fadd v7.4s, v7.4s, v27.4s
+	VLD1 (R15), [V24.S4, V25.S4, V26.S4, V27.S4]
+	ADD  R19, R15
+	WORD $0x4e38d508 // fadd v8.4s, v8.4s, v24.4s
+	WORD $0x4e39d529 // fadd v9.4s, v9.4s, v25.4s
+	WORD $0x4e3ad54a // fadd v10.4s, v10.4s, v26.4s
+	WORD $0x4e3bd56b // fadd v11.4s, v11.4s, v27.4s
+store:
 	VST1 [V0.S4, V1.S4, V2.S4, V3.S4], (R12)
 	ADD  R13, R12
 	VST1 [V4.S4, V5.S4, V6.S4, V7.S4], (R12)
 	ADD  R13, R12
 	VST1 [V8.S4, V9.S4, V10.S4, V11.S4], (R12)
 	ADD  R13, R12
+	ADD  R23, R22
+	SUBS $1, R21
+	BNE  tile
 	RET
 
 // A tile of 4×16.
-TEXT ·tile4x16NEON(SB), NOSPLIT, $0-72
-	MOVD k+0(FP), R0
-	MOVD a+8(FP), R1
+TEXT ·tile4x16NEON(SB), NOSPLIT, $0-112
+	MOVD a+8(FP), R22
 	MOVD ars+16(FP), R9
 	MOVD acs+24(FP), R10
+	MOVD bs+40(FP), R24
+	MOVD c+48(FP), R12
+	MOVD ldc+56(FP), R13
+	MOVD d+72(FP), R15
+	MOVD ldd+80(FP), R19
+	MOVD bias+88(FP), R20
+	MOVD tiles+96(FP), R21
+	MOVD step+104(FP), R23
+tile:
+	MOVD k+0(FP), R0
 	MOVD b+32(FP), R11
-	MOVD c+40(FP), R12
-	MOVD ldc+48(FP), R13
-	MOVD acc+64(FP), R15
+	MOVD R22, R1
 	ADD  R9, R1, R2
 	ADD  R9, R2, R3
 	ADD  R9, R3, R4
-	CBNZ R15, add
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
@@ -2755,18 +3336,6 @@ TEXT ·tile4x16NEON(SB), NOSPLIT, $0-72
 	VEOR V13.B16, V13.B16, V13.B16
 	VEOR V14.B16, V14.B16, V14.B16
 	VEOR V15.B16, V15.B16, V15.B16
-	B    begin
-add:
-	MOVD R12, R14
-	VLD1 (R14), [V0.S4, V1.S4, V2.S4, V3.S4]
-	ADD  R13, R14
-	VLD1 (R14), [V4.S4, V5.S4, V6.S4, V7.S4]
-	ADD  R13, R14
-	VLD1 (R14), [V8.S4, V9.S4, V10.S4, V11.S4]
-	ADD  R13, R14
-	VLD1 (R14), [V12.S4, V13.S4, V14.S4, V15.S4]
-	ADD  R13, R14
-begin:
 	CMP  $4, R10
 	BNE  strided
 	SUBS $4, R0
@@ -2796,67 +3365,70 @@ quads:
 	WORD $0x4f9913e7 // fmla v7.4s, v31.4s, v25.s[0]
 	WORD $0x4f9a13eb // fmla v11.4s, v31.4s, v26.s[0]
 	WORD $0x4f9b13ef // fmla v15.4s, v31.4s, v27.s[0]
-	FMOVQ 64(R11), F30
+	ADD  R24, R11
+	FMOVQ 0(R11), F30
 	WORD $0x4fb813c0 // fmla v0.4s, v30.4s, v24.s[1]
 	WORD $0x4fb913c4 // fmla v4.4s, v30.4s, v25.s[1]
 	WORD $0x4fba13c8 // fmla v8.4s, v30.4s, v26.s[1]
 	WORD $0x4fbb13cc // fmla v12.4s, v30.4s, v27.s[1]
-	FMOVQ 80(R11), F31
+	FMOVQ 16(R11), F31
 	WORD $0x4fb813e1 // fmla v1.4s, v31.4s, v24.s[1]
 	WORD $0x4fb913e5 // fmla v5.4s, v31.4s, v25.s[1]
 	WORD $0x4fba13e9 // fmla v9.4s, v31.4s, v26.s[1]
 	WORD $0x4fbb13ed // fmla v13.4s, v31.4s, v27.s[1]
-	FMOVQ 96(R11), F30
+	FMOVQ 32(R11), F30
 	WORD $0x4fb813c2 // fmla v2.4s, v30.4s, v24.s[1]
 	WORD $0x4fb913c6 // fmla v6.4s, v30.4s, v25.s[1]
 	WORD $0x4fba13ca // fmla v10.4s, v30.4s, v26.s[1]
 	WORD $0x4fbb13ce // fmla v14.4s, v30.4s, v27.s[1]
-	FMOVQ 112(R11), F31
+	FMOVQ 48(R11), F31
 	WORD $0x4fb813e3 // fmla v3.4s, v31.4s, v24.s[1]
 	WORD $0x4fb913e7 // fmla v7.4s, v31.4s, v25.s[1]
 	WORD $0x4fba13eb // fmla v11.4s, v31.4s, v26.s[1]
 	WORD $0x4fbb13ef // fmla v15.4s, v31.4s, v27.s[1]
-	FMOVQ 128(R11), F30
+	ADD  R24, R11
+	FMOVQ 0(R11), F30
 	WORD $0x4f981bc0 // fmla v0.4s, v30.4s, v24.s[2]
 	WORD $0x4f991bc4 // fmla v4.4s, v30.4s, v25.s[2]
 	WORD $0x4f9a1bc8 // fmla v8.4s, v30.4s, v26.s[2]
 	WORD $0x4f9b1bcc // fmla v12.4s, v30.4s, v27.s[2]
-	FMOVQ 144(R11), F31
+	FMOVQ 16(R11), F31
 	WORD $0x4f981be1 // fmla v1.4s, v31.4s, v24.s[2]
 	WORD $0x4f991be5 // fmla v5.4s, v31.4s, v25.s[2]
 	WORD $0x4f9a1be9 // fmla v9.4s, v31.4s, v26.s[2]
 	WORD $0x4f9b1bed // fmla v13.4s, v31.4s, v27.s[2]
-	FMOVQ 160(R11), F30
+	FMOVQ 32(R11), F30
 	WORD $0x4f981bc2 // fmla v2.4s, v30.4s, v24.s[2]
 	WORD $0x4f991bc6 // fmla v6.4s, v30.4s, v25.s[2]
 	WORD $0x4f9a1bca // fmla v10.4s, v30.4s, v26.s[2]
 	WORD $0x4f9b1bce // fmla v14.4s, v30.4s, v27.s[2]
-	FMOVQ 176(R11), F31
+	FMOVQ 48(R11), F31
 	WORD $0x4f981be3 // fmla v3.4s, v31.4s, v24.s[2]
 	WORD $0x4f991be7 // fmla v7.4s, v31.4s, v25.s[2]
 	WORD $0x4f9a1beb // fmla v11.4s, v31.4s, v26.s[2]
 	WORD $0x4f9b1bef // fmla v15.4s, v31.4s, v27.s[2]
-	FMOVQ 192(R11), F30
+	ADD  R24, R11
+	FMOVQ 0(R11), F30
 	WORD $0x4fb81bc0 // fmla v0.4s, v30.4s, v24.s[3]
 	WORD $0x4fb91bc4 // fmla v4.4s, v30.4s, v25.s[3]
 	WORD $0x4fba1bc8 // fmla v8.4s, v30.4s, v26.s[3]
 	WORD $0x4fbb1bcc // fmla v12.4s, v30.4s, v27.s[3]
-	FMOVQ 208(R11), F31
+	FMOVQ 16(R11), F31
 	WORD $0x4fb81be1 // fmla v1.4s, v31.4s, v24.s[3]
 	WORD $0x4fb91be5 // fmla v5.4s, v31.4s, v25.s[3]
 	WORD $0x4fba1be9 // fmla v9.4s, v31.4s, v26.s[3]
 	WORD $0x4fbb1bed // fmla v13.4s, v31.4s, v27.s[3]
-	FMOVQ 224(R11), F30
+	FMOVQ 32(R11), F30
 	WORD $0x4fb81bc2 // fmla v2.4s, v30.4s, v24.s[3]
 	WORD $0x4fb91bc6 // fmla v6.4s, v30.4s, v25.s[3]
 	WORD $0x4fba1bca // fmla v10.4s, v30.4s, v26.s[3]
 	WORD $0x4fbb1bce // fmla v14.4s, v30.4s, v27.s[3]
-	FMOVQ 240(R11), F31
+	FMOVQ 48(R11), F31
 	WORD $0x4fb81be3 // fmla v3.4s, v31.4s, v24.s[3]
 	WORD $0x4fb91be7 // fmla v7.4s, v31.4s, v25.s[3]
 	WORD $0x4fba1beb // fmla v11.4s, v31.4s, v26.s[3]
 	WORD $0x4fbb1bef // fmla v15.4s, v31.4s, v27.s[3]
-	ADD  $256, R11
+	ADD  R24, R11
 	SUBS $4, R0
 	BGE  quads
 rest:
@@ -2889,13 +3461,13 @@ columns:
 	WORD $0x4fb813e7 // fmla v7.4s, v31.4s, v24.s[1]
 	WORD $0x4f981beb // fmla v11.4s, v31.4s, v24.s[2]
 	WORD $0x4fb81bef // fmla v15.4s, v31.4s, v24.s[3]
-	ADD  $64, R11
+	ADD  R24, R11
 	SUBS $1, R0
 	BNE  columns
 	B    done
 singles:
 	VLD1 (R11), [V28.S4, V29.S4, V30.S4, V31.S4]
-	ADD  $64, R11
+	ADD  R24, R11
 	VLD1R.P (R1)(R10), [V24.S4]
 	VFMLA V28.S4, V24.S4, V0.S4
 	VFMLA V29.S4, V24.S4, V1.S4
@@ -2919,6 +3491,51 @@ singles:
 	SUBS $1, R0
 	BNE  singles
 done:
+	CBZ  R20, bare
+	VLD1 (R20), [V24.S4, V25.S4, V26.S4, V27.S4]
+	WORD $0x4e38d400 // fadd v0.4s, v0.4s, v24.4s
+	WORD $0x4e39d421 // fadd v1.4s, v1.4s, v25.4s
+	WORD $0x4e3ad442 // fadd v2.4s, v2.4s, v26.4s
+	WORD $0x4e3bd463 // fadd v3.4s, v3.4s, v27.4s
+	WORD $0x4e38d484 // fadd v4.4s, v4.4s, v24.4s
+	WORD $0x4e39d4a5 // fadd v5.4s, v5.4s, v25.4s
+	WORD $0x4e3ad4c6 // fadd v6.4s, v6.4s, v26.4s
+	WORD $0x4e3bd4e7 // fadd v7.4s, v7.4s, v27.4s
+	WORD $0x4e38d508 // fadd v8.4s, v8.4s, v24.4s
+	WORD $0x4e39d529 // fadd v9.4s, v9.4s, v25.4s
+	WORD $0x4e3ad54a // fadd v10.4s, v10.4s, v26.4s
+	WORD $0x4e3bd56b // fadd v11.4s, v11.4s, v27.4s
+	WORD $0x4e38d58c // fadd v12.4s, v12.4s, v24.4s
+	WORD $0x4e39d5ad // fadd v13.4s, v13.4s, v25.4s
+	WORD $0x4e3ad5ce // fadd v14.4s, v14.4s, v26.4s
+	WORD $0x4e3bd5ef // fadd v15.4s, v15.4s, v27.4s
+bare:
+	CBZ  R15, store
+	VLD1 (R15), [V24.S4, V25.S4, V26.S4, V27.S4]
+	ADD  R19, R15
+	WORD $0x4e38d400 // fadd v0.4s, v0.4s, v24.4s
+	WORD $0x4e39d421 // fadd v1.4s, v1.4s, v25.4s
+	WORD $0x4e3ad442 // fadd v2.4s, v2.4s, v26.4s
+	WORD $0x4e3bd463 // fadd v3.4s, v3.4s, v27.4s
+	VLD1 (R15), [V24.S4, V25.S4, V26.S4, V27.S4]
+	ADD  R19, R15
+	WORD $0x4e38d484 // fadd v4.4s, v4.4s, v24.4s
+	WORD $0x4e39d4a5 // fadd v5.4s, v5.4s, v25.4s
+	WORD $0x4e3ad4c6 // fadd v6.4s, v6.4s, v26.4s
+	WORD $0x4e3bd4e7 // fadd v7.4s, v7.4s, v27.4s
+	VLD1 (R15), [V24.S4, V25.S4, V26.S4, V27.S4]
+	ADD  R19, R15
+	WORD $0x4e38d508 // fadd v8.4s, v8.4s, v24.4s
+	WORD $0x4e39d529 // fadd v9.4s, v9.4s, v25.4s
+	WORD $0x4e3ad54a // fadd v10.4s, v10.4s, v26.4s
+	WORD $0x4e3bd56b // fadd v11.4s, v11.4s, v27.4s
+	VLD1 (R15), [V24.S4, V25.S4, V26.S4, V27.S4]
+	ADD  R19, R15
+	WORD $0x4e38d58c // fadd v12.4s, v12.4s, v24.4s
+	WORD $0x4e39d5ad // fadd v13.4s, v13.4s, v25.4s
+	WORD $0x4e3ad5ce // fadd v14.4s, v14.4s, v26.4s
+	WORD $0x4e3bd5ef // fadd v15.4s, v15.4s, v27.4s
+store:
 	VST1 [V0.S4, V1.S4, V2.S4, V3.S4], (R12)
 	ADD  R13, R12
 	VST1 [V4.S4, V5.S4, V6.S4, V7.S4], (R12)
@@ -2927,23 +3544,32 @@ done:
 	ADD  R13, R12
 	VST1 [V12.S4, V13.S4, V14.S4, V15.S4], (R12)
 	ADD  R13, R12
+	ADD  R23, R22
+	SUBS $1, R21
+	BNE  tile
 	RET
 
 // A tile of 5×16.
-TEXT ·tile5x16NEON(SB), NOSPLIT, $0-72
-	MOVD k+0(FP), R0
-	MOVD a+8(FP), R1
+TEXT ·tile5x16NEON(SB), NOSPLIT, $0-112
+	MOVD a+8(FP), R22
 	MOVD ars+16(FP), R9
 	MOVD acs+24(FP), R10
+	MOVD bs+40(FP), R24
+	MOVD c+48(FP), R12
+	MOVD ldc+56(FP), R13
+	MOVD d+72(FP), R15
+	MOVD ldd+80(FP), R19
+	MOVD bias+88(FP), R20
+	MOVD tiles+96(FP), R21
+	MOVD step+104(FP), R23
+tile:
+	MOVD k+0(FP), R0
 	MOVD b+32(FP), R11
-	MOVD c+40(FP), R12
-	MOVD ldc+48(FP), R13
-	MOVD acc+64(FP), R15
+	MOVD R22, R1
 	ADD  R9, R1, R2
 	ADD  R9, R2, R3
 	ADD  R9, R3, R4
 	ADD  R9, R4, R5
-	CBNZ R15, add
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
@@ -2964,20 +3590,6 @@ TEXT ·tile5x16NEON(SB), NOSPLIT, $0-72
 	VEOR V17.B16, V17.B16, V17.B16
 	VEOR V18.B16, V18.B16, V18.B16
 	VEOR V19.B16, V19.B16, V19.B16
-	B    begin
-add:
-	MOVD R12, R14
-	VLD1 (R14), [V0.S4, V1.S4, V2.S4, V3.S4]
-	ADD  R13, R14
-	VLD1 (R14), [V4.S4, V5.S4, V6.S4, V7.S4]
-	ADD  R13, R14
-	VLD1 (R14), [V8.S4, V9.S4, V10.S4, V11.S4]
-	ADD  R13, R14
-	VLD1 (R14), [V12.S4, V13.S4, V14.S4, V15.S4]
-	ADD  R13, R14
-	VLD1 (R14), [V16.S4, V17.S4, V18.S4, V19.S4]
-	ADD  R13, R14
-begin:
 	CMP  $4, R10
 	BNE  strided
 	SUBS $4, R0
@@ -3012,79 +3624,82 @@ quads:
 	WORD $0x4f9a13eb // fmla v11.4s, v31.4s, v26.s[0]
 	WORD $0x4f9b13ef // fmla v15.4s, v31.4s, v27.s[0]
 	WORD $0x4f9c13f3 // fmla v19.4s, v31.4s, v28.s[0]
-	FMOVQ 64(R11), F30
+	ADD  R24, R11
+	FMOVQ 0(R11), F30
 	WORD $0x4fb813c0 // fmla v0.4s, v30.4s, v24.s[1]
 	WORD $0x4fb913c4 // fmla v4.4s, v30.4s, v25.s[1]
 	WORD $0x4fba13c8 // fmla v8.4s, v30.4s, v26.s[1]
 	WORD $0x4fbb13cc // fmla v12.4s, v30.4s, v27.s[1]
 	WORD $0x4fbc13d0 // fmla v16.4s, v30.4s, v28.s[1]
-	FMOVQ 80(R11), F31
+	FMOVQ 16(R11), F31
 	WORD $0x4fb813e1 // fmla v1.4s, v31.4s, v24.s[1]
 	WORD $0x4fb913e5 // fmla v5.4s, v31.4s, v25.s[1]
 	WORD $0x4fba13e9 // fmla v9.4s, v31.4s, v26.s[1]
 	WORD $0x4fbb13ed // fmla v13.4s, v31.4s, v27.s[1]
 	WORD $0x4fbc13f1 // fmla v17.4s, v31.4s, v28.s[1]
-	FMOVQ 96(R11), F30
+	FMOVQ 32(R11), F30
 	WORD $0x4fb813c2 // fmla v2.4s, v30.4s, v24.s[1]
 	WORD $0x4fb913c6 // fmla v6.4s, v30.4s, v25.s[1]
 	WORD $0x4fba13ca // fmla v10.4s, v30.4s, v26.s[1]
 	WORD $0x4fbb13ce // fmla v14.4s, v30.4s, v27.s[1]
 	WORD $0x4fbc13d2 // fmla v18.4s, v30.4s, v28.s[1]
-	FMOVQ 112(R11), F31
+	FMOVQ 48(R11), F31
 	WORD $0x4fb813e3 // fmla v3.4s, v31.4s, v24.s[1]
 	WORD $0x4fb913e7 // fmla v7.4s, v31.4s, v25.s[1]
 	WORD $0x4fba13eb // fmla v11.4s, v31.4s, v26.s[1]
 	WORD $0x4fbb13ef // fmla v15.4s, v31.4s, v27.s[1]
 	WORD $0x4fbc13f3 // fmla v19.4s, v31.4s, v28.s[1]
-	FMOVQ 128(R11), F30
+	ADD  R24, R11
+	FMOVQ 0(R11), F30
 	WORD $0x4f981bc0 // fmla v0.4s, v30.4s, v24.s[2]
 	WORD $0x4f991bc4 // fmla v4.4s, v30.4s, v25.s[2]
 	WORD $0x4f9a1bc8 // fmla v8.4s, v30.4s, v26.s[2]
 	WORD $0x4f9b1bcc // fmla v12.4s, v30.4s, v27.s[2]
 	WORD $0x4f9c1bd0 // fmla v16.4s, v30.4s, v28.s[2]
-	FMOVQ 144(R11), F31
+	FMOVQ 16(R11), F31
 	WORD $0x4f981be1 // fmla v1.4s, v31.4s, v24.s[2]
 	WORD $0x4f991be5 // fmla v5.4s, v31.4s, v25.s[2]
 	WORD $0x4f9a1be9 // fmla v9.4s, v31.4s, v26.s[2]
 	WORD $0x4f9b1bed // fmla v13.4s, v31.4s, v27.s[2]
 	WORD $0x4f9c1bf1 // fmla v17.4s, v31.4s, v28.s[2]
-	FMOVQ 160(R11), F30
+	FMOVQ 32(R11), F30
 	WORD $0x4f981bc2 // fmla v2.4s, v30.4s, v24.s[2]
 	WORD $0x4f991bc6 // fmla v6.4s, v30.4s, v25.s[2]
 	WORD $0x4f9a1bca // fmla v10.4s, v30.4s, v26.s[2]
 	WORD $0x4f9b1bce // fmla v14.4s, v30.4s, v27.s[2]
 	WORD $0x4f9c1bd2 // fmla v18.4s, v30.4s, v28.s[2]
-	FMOVQ 176(R11), F31
+	FMOVQ 48(R11), F31
 	WORD $0x4f981be3 // fmla v3.4s, v31.4s, v24.s[2]
 	WORD $0x4f991be7 // fmla v7.4s, v31.4s, v25.s[2]
 	WORD $0x4f9a1beb // fmla v11.4s, v31.4s, v26.s[2]
 	WORD $0x4f9b1bef // fmla v15.4s, v31.4s, v27.s[2]
 	WORD $0x4f9c1bf3 // fmla v19.4s, v31.4s, v28.s[2]
-	FMOVQ 192(R11), F30
+	ADD  R24, R11
+	FMOVQ 0(R11), F30
 	WORD $0x4fb81bc0 // fmla v0.4s, v30.4s, v24.s[3]
 	WORD $0x4fb91bc4 // fmla v4.4s, v30.4s, v25.s[3]
 	WORD $0x4fba1bc8 // fmla v8.4s, v30.4s, v26.s[3]
 	WORD $0x4fbb1bcc // fmla v12.4s, v30.4s, v27.s[3]
 	WORD $0x4fbc1bd0 // fmla v16.4s, v30.4s, v28.s[3]
-	FMOVQ 208(R11), F31
+	FMOVQ 16(R11), F31
 	WORD $0x4fb81be1 // fmla v1.4s, v31.4s, v24.s[3]
 	WORD $0x4fb91be5 // fmla v5.4s, v31.4s, v25.s[3]
 	WORD $0x4fba1be9 // fmla v9.4s, v31.4s, v26.s[3]
 	WORD $0x4fbb1bed // fmla v13.4s, v31.4s, v27.s[3]
 	WORD $0x4fbc1bf1 // fmla v17.4s, v31.4s, v28.s[3]
-	FMOVQ 224(R11), F30
+	FMOVQ 32(R11), F30
 	WORD $0x4fb81bc2 // fmla v2.4s, v30.4s, v24.s[3]
 	WORD $0x4fb91bc6 // fmla v6.4s, v30.4s, v25.s[3]
 	WORD $0x4fba1bca // fmla v10.4s, v30.4s, v26.s[3]
 	WORD $0x4fbb1bce // fmla v14.4s, v30.4s, v27.s[3]
 	WORD $0x4fbc1bd2 // fmla v18.4s, v30.4s, v28.s[3]
-	FMOVQ 240(R11), F31
+	FMOVQ 48(R11), F31
 	WORD $0x4fb81be3 // fmla v3.4s, v31.4s, v24.s[3]
 	WORD $0x4fb91be7 // fmla v7.4s, v31.4s, v25.s[3]
 	WORD $0x4fba1beb // fmla v11.4s, v31.4s, v26.s[3]
 	WORD $0x4fbb1bef // fmla v15.4s, v31.4s, v27.s[3]
 	WORD $0x4fbc1bf3 // fmla v19.4s, v31.4s, v28.s[3]
-	ADD  $256, R11
+	ADD  R24, R11
 	SUBS $4, R0
 	BGE  quads
 rest:
@@ -3122,13 +3737,13 @@ columns:
 	WORD $0x4f981beb // fmla v11.4s, v31.4s, v24.s[2]
 	WORD $0x4fb81bef // fmla v15.4s, v31.4s, v24.s[3]
 	WORD $0x4f9913f3 // fmla v19.4s, v31.4s, v25.s[0]
-	ADD  $64, R11
+	ADD  R24, R11
 	SUBS $1, R0
 	BNE  columns
 	B    done
 singles:
 	VLD1 (R11), [V28.S4, V29.S4, V30.S4, V31.S4]
-	ADD  $64, R11
+	ADD  R24, R11
 	VLD1R.P (R1)(R10), [V24.S4]
 	VFMLA V28.S4, V24.S4, V0.S4
 	VFMLA V29.S4, V24.S4, V1.S4
@@ -3157,6 +3772,61 @@ singles:
 	SUBS $1, R0
 	BNE  singles
 done:
+	CBZ  R20, bare
+	VLD1 (R20), [V24.S4, V25.S4, V26.S4, V27.S4]
+	WORD $0x4e38d400 // fadd v0.4s, v0.4s, v24.4s
+	WORD $0x4e39d421 // fadd v1.4s, v1.4s, v25.4s
+	WORD $0x4e3ad442 // fadd v2.4s, v2.4s, v26.4s
+	WORD $0x4e3bd463 // fadd v3.4s, v3.4s, v27.4s
+	WORD $0x4e38d484 // fadd v4.4s, v4.4s, v24.4s
+	WORD $0x4e39d4a5 // fadd v5.4s, v5.4s, v25.4s
+	WORD $0x4e3ad4c6 // fadd v6.4s, v6.4s, v26.4s
+	WORD $0x4e3bd4e7 // fadd v7.4s, v7.4s, v27.4s
+	WORD $0x4e38d508 // fadd v8.4s, v8.4s, v24.4s
+	WORD $0x4e39d529 // fadd v9.4s, v9.4s, v25.4s
+	WORD $0x4e3ad54a // fadd v10.4s, v10.4s, v26.4s
+	WORD $0x4e3bd56b // fadd v11.4s, v11.4s, v27.4s
+	WORD $0x4e38d58c // fadd v12.4s, v12.4s, v24.4s
+	WORD $0x4e39d5ad // fadd v13.4s, v13.4s, v25.4s
+	WORD $0x4e3ad5ce // fadd v14.4s, v14.4s, v26.4s
+	WORD $0x4e3bd5ef // fadd v15.4s, v15.4s, v27.4s
+	WORD $0x4e38d610 // fadd v16.4s, v16.4s, v24.4s
+	WORD $0x4e39d631 // fadd v17.4s, v17.4s, v25.4s
+	WORD $0x4e3ad652 // fadd v18.4s, v18.4s, v26.4s
+	WORD $0x4e3bd673 // fadd v19.4s, v19.4s, v27.4s
+bare:
+	CBZ  R15, store
+	VLD1 (R15), [V24.S4, V25.S4, V26.S4, V27.S4]
+	ADD  R19, R15
+	WORD $0x4e38d400 // fadd v0.4s, v0.4s, v24.4s
+	WORD $0x4e39d421 // fadd v1.4s, v1.4s, v25.4s
+	WORD $0x4e3ad442 // fadd v2.4s, v2.4s, v26.4s
+	WORD $0x4e3bd463 // fadd v3.4s, v3.4s, v27.4s
+	VLD1 (R15), [V24.S4, V25.S4, V26.S4, V27.S4]
+	ADD  R19, R15
+	WORD $0x4e38d484 // fadd v4.4s, v4.4s, v24.4s
+	WORD $0x4e39d4a5 // fadd v5.4s, v5.4s, v25.4s
+	WORD $0x4e3ad4c6 // fadd v6.4s, v6.4s, v26.4s
+	WORD $0x4e3bd4e7 // fadd v7.4s, v7.4s, v27.4s
+	VLD1 (R15), [V24.S4, V25.S4, V26.S4, V27.S4]
+	ADD  R19, R15
+	WORD $0x4e38d508 // fadd v8.4s, v8.4s, v24.4s
+	WORD $0x4e39d529 // fadd v9.4s, v9.4s, v25.4s
+	WORD $0x4e3ad54a // fadd v10.4s, v10.4s, v26.4s
+	WORD $0x4e3bd56b // fadd v11.4s, v11.4s, v27.4s
+	VLD1 (R15), [V24.S4, V25.S4, V26.S4, V27.S4]
+	ADD  R19, R15
+	WORD $0x4e38d58c // fadd v12.4s, v12.4s, v24.4s
+	WORD $0x4e39d5ad // fadd v13.4s, v13.4s, v25.4s
+	WORD $0x4e3ad5ce // fadd v14.4s, v14.4s, v26.4s
+	WORD $0x4e3bd5ef // fadd v15.4s, v15.4s, v27.4s
+	VLD1 (R15), [V24.S4, V25.S4, V26.S4, V27.S4]
+	ADD  R19, R15
+	WORD $0x4e38d610 // fadd v16.4s, v16.4s, v24.4s
+	WORD $0x4e39d631 // fadd v17.4s, v17.4s, v25.4s
+	WORD $0x4e3ad652 // fadd v18.4s, v18.4s, v26.4s
+	WORD $0x4e3bd673 // fadd v19.4s, v19.4s, v27.4s
+store:
 	VST1 [V0.S4, V1.S4, V2.S4, V3.S4], (R12)
 	ADD  R13, R12
 	VST1 [V4.S4, V5.S4, V6.S4, V7.S4], (R12)
@@ -3167,24 +3837,33 @@ done:
 	ADD  R13, R12
 	VST1 [V16.S4, V17.S4, V18.S4, V19.S4], (R12)
 	ADD  R13, R12
+	ADD  R23, R22
+	SUBS $1, R21
+	BNE  tile
 	RET
 
 // A tile of 6×16.
-TEXT ·tile6x16NEON(SB), NOSPLIT, $0-72
-	MOVD k+0(FP), R0
-	MOVD a+8(FP), R1
+TEXT ·tile6x16NEON(SB), NOSPLIT, $0-112
+	MOVD a+8(FP), R22
 	MOVD ars+16(FP), R9
 	MOVD acs+24(FP), R10
+	MOVD bs+40(FP), R24
+	MOVD c+48(FP), R12
+	MOVD ldc+56(FP), R13
+	MOVD d+72(FP), R15
+	MOVD ldd+80(FP), R19
+	MOVD bias+88(FP), R20
+	MOVD tiles+96(FP), R21
+	MOVD step+104(FP), R23
+tile:
+	MOVD k+0(FP), R0
 	MOVD b+32(FP), R11
-	MOVD c+40(FP), R12
-	MOVD ldc+48(FP), R13
-	MOVD acc+64(FP), R15
+	MOVD R22, R1
 	ADD  R9, R1, R2
 	ADD  R9, R2, R3
 	ADD  R9, R3, R4
 	ADD  R9, R4, R5
 	ADD  R9, R5, R6
-	CBNZ R15, add
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
@@ -3209,22 +3888,6 @@ TEXT ·tile6x16NEON(SB), NOSPLIT, $0-72
 	VEOR V21.B16, V21.B16, V21.B16
 	VEOR V22.B16, V22.B16, V22.B16
 	VEOR V23.B16, V23.B16, V23.B16
-	B    begin
-add:
-	MOVD R12, R14
-	VLD1 (R14), [V0.S4, V1.S4, V2.S4, V3.S4]
-	ADD  R13, R14
-	VLD1 (R14), [V4.S4, V5.S4, V6.S4, V7.S4]
-	ADD  R13, R14
-	VLD1 (R14), [V8.S4, V9.S4, V10.S4, V11.S4]
-	ADD  R13, R14
-	VLD1 (R14), [V12.S4, V13.S4, V14.S4, V15.S4]
-	ADD  R13, R14
-	VLD1 (R14), [V16.S4, V17.S4, V18.S4, V19.S4]
-	ADD  R13, R14
-	VLD1 (R14), [V20.S4, V21.S4, V22.S4, V23.S4]
-	ADD  R13, R14
-begin:
 	CMP  $4, R10
 	BNE  strided
 	SUBS $4, R0
@@ -3264,91 +3927,94 @@ quads:
 	WORD $0x4f9b13ef // fmla v15.4s, v31.4s, v27.s[0]
 	WORD $0x4f9c13f3 // fmla v19.4s, v31.4s, v28.s[0]
 	WORD $0x4f9d13f7 // fmla v23.4s, v31.4s, v29.s[0]
-	FMOVQ 64(R11), F30
+	ADD  R24, R11
+	FMOVQ 0(R11), F30
 	WORD $0x4fb813c0 // fmla v0.4s, v30.4s, v24.s[1]
 	WORD $0x4fb913c4 // fmla v4.4s, v30.4s, v25.s[1]
 	WORD $0x4fba13c8 // fmla v8.4s, v30.4s, v26.s[1]
 	WORD $0x4fbb13cc // fmla v12.4s, v30.4s, v27.s[1]
 	WORD $0x4fbc13d0 // fmla v16.4s, v30.4s, v28.s[1]
 	WORD $0x4fbd13d4 // fmla v20.4s, v30.4s, v29.s[1]
-	FMOVQ 80(R11), F31
+	FMOVQ 16(R11), F31
 	WORD $0x4fb813e1 // fmla v1.4s, v31.4s, v24.s[1]
 	WORD $0x4fb913e5 // fmla v5.4s, v31.4s, v25.s[1]
 	WORD $0x4fba13e9 // fmla v9.4s, v31.4s, v26.s[1]
 	WORD $0x4fbb13ed // fmla v13.4s, v31.4s, v27.s[1]
 	WORD $0x4fbc13f1 // fmla v17.4s, v31.4s, v28.s[1]
 	WORD $0x4fbd13f5 // fmla v21.4s, v31.4s, v29.s[1]
-	FMOVQ 96(R11), F30
+	FMOVQ 32(R11), F30
 	WORD $0x4fb813c2 // fmla v2.4s, v30.4s, v24.s[1]
 	WORD $0x4fb913c6 // fmla v6.4s, v30.4s, v25.s[1]
 	WORD $0x4fba13ca // fmla v10.4s, v30.4s, v26.s[1]
 	WORD $0x4fbb13ce // fmla v14.4s, v30.4s, v27.s[1]
 	WORD $0x4fbc13d2 // fmla v18.4s, v30.4s, v28.s[1]
 	WORD $0x4fbd13d6 // fmla v22.4s, v30.4s, v29.s[1]
-	FMOVQ 112(R11), F31
+	FMOVQ 48(R11), F31
 	WORD $0x4fb813e3 // fmla v3.4s, v31.4s, v24.s[1]
 	WORD $0x4fb913e7 // fmla v7.4s, v31.4s, v25.s[1]
 	WORD $0x4fba13eb // fmla v11.4s, v31.4s, v26.s[1]
 	WORD $0x4fbb13ef // fmla v15.4s, v31.4s, v27.s[1]
 	WORD $0x4fbc13f3 // fmla v19.4s, v31.4s, v28.s[1]
 	WORD $0x4fbd13f7 // fmla v23.4s, v31.4s, v29.s[1]
-	FMOVQ 128(R11), F30
+	ADD  R24, R11
+	FMOVQ 0(R11), F30
 	WORD $0x4f981bc0 // fmla v0.4s, v30.4s, v24.s[2]
 	WORD $0x4f991bc4 // fmla v4.4s, v30.4s, v25.s[2]
 	WORD $0x4f9a1bc8 // fmla v8.4s, v30.4s, v26.s[2]
 	WORD $0x4f9b1bcc // fmla v12.4s, v30.4s, v27.s[2]
 	WORD $0x4f9c1bd0 // fmla v16.4s, v30.4s, v28.s[2]
 	WORD $0x4f9d1bd4 // fmla v20.4s, v30.4s, v29.s[2]
-	FMOVQ 144(R11), F31
+	FMOVQ 16(R11), F31
 	WORD $0x4f981be1 // fmla v1.4s, v31.4s, v24.s[2]
 	WORD $0x4f991be5 // fmla v5.4s, v31.4s, v25.s[2]
 	WORD $0x4f9a1be9 // fmla v9.4s, v31.4s, v26.s[2]
 	WORD $0x4f9b1bed // fmla v13.4s, v31.4s, v27.s[2]
 	WORD $0x4f9c1bf1 // fmla v17.4s, v31.4s, v28.s[2]
 	WORD $0x4f9d1bf5 // fmla v21.4s, v31.4s, v29.s[2]
-	FMOVQ 160(R11), F30
+	FMOVQ 32(R11), F30
 	WORD $0x4f981bc2 // fmla v2.4s, v30.4s, v24.s[2]
 	WORD $0x4f991bc6 // fmla v6.4s, v30.4s, v25.s[2]
 	WORD $0x4f9a1bca // fmla v10.4s, v30.4s, v26.s[2]
 	WORD $0x4f9b1bce // fmla v14.4s, v30.4s, v27.s[2]
 	WORD $0x4f9c1bd2 // fmla v18.4s, v30.4s, v28.s[2]
 	WORD $0x4f9d1bd6 // fmla v22.4s, v30.4s, v29.s[2]
-	FMOVQ 176(R11), F31
+	FMOVQ 48(R11), F31
 	WORD $0x4f981be3 // fmla v3.4s, v31.4s, v24.s[2]
 	WORD $0x4f991be7 // fmla v7.4s, v31.4s, v25.s[2]
 	WORD $0x4f9a1beb // fmla v11.4s, v31.4s, v26.s[2]
 	WORD $0x4f9b1bef // fmla v15.4s, v31.4s, v27.s[2]
 	WORD $0x4f9c1bf3 // fmla v19.4s, v31.4s, v28.s[2]
 	WORD $0x4f9d1bf7 // fmla v23.4s, v31.4s, v29.s[2]
-	FMOVQ 192(R11), F30
+	ADD  R24, R11
+	FMOVQ 0(R11), F30
 	WORD $0x4fb81bc0 // fmla v0.4s, v30.4s, v24.s[3]
 	WORD $0x4fb91bc4 // fmla v4.4s, v30.4s, v25.s[3]
 	WORD $0x4fba1bc8 // fmla v8.4s, v30.4s, v26.s[3]
 	WORD $0x4fbb1bcc // fmla v12.4s, v30.4s, v27.s[3]
 	WORD $0x4fbc1bd0 // fmla v16.4s, v30.4s, v28.s[3]
 	WORD $0x4fbd1bd4 // fmla v20.4s, v30.4s, v29.s[3]
-	FMOVQ 208(R11), F31
+	FMOVQ 16(R11), F31
 	WORD $0x4fb81be1 // fmla v1.4s, v31.4s, v24.s[3]
 	WORD $0x4fb91be5 // fmla v5.4s, v31.4s, v25.s[3]
 	WORD $0x4fba1be9 // fmla v9.4s, v31.4s, v26.s[3]
 	WORD $0x4fbb1bed // fmla v13.4s, v31.4s, v27.s[3]
 	WORD $0x4fbc1bf1 // fmla v17.4s, v31.4s, v28.s[3]
 	WORD $0x4fbd1bf5 // fmla v21.4s, v31.4s, v29.s[3]
-	FMOVQ 224(R11), F30
+	FMOVQ 32(R11), F30
 	WORD $0x4fb81bc2 // fmla v2.4s, v30.4s, v24.s[3]
 	WORD $0x4fb91bc6 // fmla v6.4s, v30.4s, v25.s[3]
 	WORD $0x4fba1bca // fmla v10.4s, v30.4s, v26.s[3]
 	WORD $0x4fbb1bce // fmla v14.4s, v30.4s, v27.s[3]
 	WORD $0x4fbc1bd2 // fmla v18.4s, v30.4s, v28.s[3]
 	WORD $0x4fbd1bd6 // fmla v22.4s, v30.4s, v29.s[3]
-	FMOVQ 240(R11), F31
+	FMOVQ 48(R11), F31
 	WORD $0x4fb81be3 // fmla v3.4s, v31.4s, v24.s[3]
 	WORD $0x4fb91be7 // fmla v7.4s, v31.4s, v25.s[3]
 	WORD $0x4fba1beb // fmla v11.4s, v31.4s, v26.s[3]
 	WORD $0x4fbb1bef // fmla v15.4s, v31.4s, v27.s[3]
 	WORD $0x4fbc1bf3 // fmla v19.4s, v31.4s, v28.s[3]
 	WORD $0x4fbd1bf7 // fmla v23.4s, v31.4s, v29.s[3]
-	ADD  $256, R11
+	ADD  R24, R11
 	SUBS $4, R0
 	BGE  quads
 rest:
@@ -3390,13 +4056,13 @@ columns:
 	WORD $0x4fb81bef // fmla v15.4s, v31.4s, v24.s[3]
 	WORD $0x4f9913f3 // fmla v19.4s, v31.4s, v25.s[0]
 	WORD $0x4fb913f7 // fmla v23.4s, v31.4s, v25.s[1]
-	ADD  $64, R11
+	ADD  R24, R11
 	SUBS $1, R0
 	BNE  columns
 	B    done
 singles:
 	VLD1 (R11), [V28.S4, V29.S4, V30.S4, V31.S4]
-	ADD  $64, R11
+	ADD  R24, R11
 	VLD1R.P (R1)(R10), [V24.S4]
 	VFMLA V28.S4, V24.S4, V0.S4
 	VFMLA V29.S4, V24.S4, V1.S4
@@ -3430,6 +4096,71 @@ singles:
 	SUBS $1, R0
 	BNE  singles
 done:
+	CBZ  R20, bare
+	VLD1 (R20), [V24.S4, V25.S4, V26.S4, V27.S4]
+	WORD $0x4e38d400 // fadd v0.4s, v0.4s, v24.4s
+	WORD $0x4e39d421 // fadd v1.4s, v1.4s, v25.4s
+	WORD $0x4e3ad442 // fadd v2.4s, v2.4s, v26.4s
+	WORD $0x4e3bd463 // fadd v3.4s, v3.4s, v27.4s
+	WORD $0x4e38d484 // fadd v4.4s, v4.4s, v24.4s
+	WORD $0x4e39d4a5 // fadd v5.4s, v5.4s, v25.4s
+	WORD $0x4e3ad4c6 // fadd v6.4s, v6.4s, v26.4s
+	WORD $0x4e3bd4e7 // fadd v7.4s, v7.4s, v27.4s
+	WORD $0x4e38d508 // fadd v8.4s, v8.4s, v24.4s
+	WORD $0x4e39d529 // fadd v9.4s, v9.4s, v25.4s
+	WORD $0x4e3ad54a // fadd v10.4s, v10.4s, v26.4s
+	WORD $0x4e3bd56b // fadd v11.4s, v11.4s, v27.4s
+	WORD $0x4e38d58c // fadd v12.4s, v12.4s, v24.4s
+	WORD $0x4e39d5ad // fadd v13.4s, v13.4s, v25.4s
+	WORD $0x4e3ad5ce // fadd v14.4s, v14.4s, v26.4s
+	WORD $0x4e3bd5ef // fadd v15.4s, v15.4s, v27.4s
+	WORD $0x4e38d610 // fadd v16.4s, v16.4s, v24.4s
+	WORD $0x4e39d631 // fadd v17.4s, v17.4s, v25.4s
+	WORD $0x4e3ad652 // fadd v18.4s, v18.4s, v26.4s
+	WORD $0x4e3bd673 // fadd v19.4s, v19.4s, v27.4s
+	WORD $0x4e38d694 // fadd v20.4s, v20.4s, v24.4s
+	WORD $0x4e39d6b5 // fadd v21.4s, v21.4s, v25.4s
+	WORD $0x4e3ad6d6 // fadd v22.4s, v22.4s, v26.4s
+	WORD $0x4e3bd6f7 // fadd v23.4s, v23.4s, v27.4s
+bare:
+	CBZ  R15, store
+	VLD1 (R15), [V24.S4, V25.S4, V26.S4, V27.S4]
+	ADD  R19, R15
+	WORD $0x4e38d400 // fadd v0.4s, v0.4s, v24.4s
+	WORD $0x4e39d421 // fadd v1.4s, v1.4s, v25.4s
+	WORD $0x4e3ad442 // fadd v2.4s, v2.4s, v26.4s
+	WORD $0x4e3bd463 // fadd v3.4s, v3.4s, v27.4s
+	VLD1 (R15), [V24.S4, V25.S4, V26.S4, V27.S4]
+	ADD  R19, R15
+	WORD $0x4e38d484 // fadd v4.4s, v4.4s, v24.4s
+	WORD $0x4e39d4a5 // fadd v5.4s, v5.4s, v25.4s
+	WORD $0x4e3ad4c6 // fadd v6.4s, v6.4s, v26.4s
+	WORD $0x4e3bd4e7 // fadd v7.4s, v7.4s, v27.4s
+	VLD1 (R15), [V24.S4, V25.S4, V26.S4, V27.S4]
+	ADD  R19, R15
+	WORD $0x4e38d508 // fadd v8.4s, v8.4s, v24.4s
+	WORD $0x4e39d529 // fadd v9.4s, v9.4s, v25.4s
+	WORD $0x4e3ad54a // fadd v10.4s, v10.4s, v26.4s
+	WORD $0x4e3bd56b // fadd v11.4s, v11.4s, v27.4s
+	VLD1 (R15), [V24.S4, V25.S4, V26.S4, V27.S4]
+	ADD  R19, R15
+	WORD $0x4e38d58c // fadd v12.4s, v12.4s, v24.4s
+	WORD $0x4e39d5ad // fadd v13.4s, v13.4s, v25.4s
+	WORD $0x4e3ad5ce // fadd v14.4s, v14.4s, v26.4s
+	WORD $0x4e3bd5ef // fadd v15.4s, v15.4s, v27.4s
+	VLD1 (R15), [V24.S4, V25.S4, V26.S4, V27.S4]
+	ADD  R19, R15
+	WORD $0x4e38d610 // fadd v16.4s, v16.4s, v24.4s
+	WORD $0x4e39d631 // fadd v17.4s, v17.4s, v25.4s
+	WORD $0x4e3ad652 // fadd v18.4s, v18.4s, v26.4s
+	WORD $0x4e3bd673 // fadd v19.4s, v19.4s, v27.4s
+	VLD1 (R15), [V24.S4, V25.S4, V26.S4, V27.S4]
+	ADD  R19, R15
+	WORD $0x4e38d694 // fadd v20.4s, v20.4s, v24.4s
+	WORD $0x4e39d6b5 // fadd v21.4s, v21.4s, v25.4s
+	WORD $0x4e3ad6d6 // fadd v22.4s, v22.4s, v26.4s
+	WORD $0x4e3bd6f7 // fadd v23.4s, v23.4s, v27.4s
+store:
 	VST1 [V0.S4, V1.S4, V2.S4, V3.S4], (R12)
 	ADD  R13, R12
 	VST1 [V4.S4, V5.S4, V6.S4, V7.S4], (R12)
@@ -3442,4 +4173,7 @@ done:
 	ADD  R13, R12
 	VST1 [V20.S4, V21.S4, V22.S4, V23.S4], (R12)
 	ADD  R13, R12
+	ADD  R23, R22
+	SUBS $1, R21
+	BNE  tile
 	RET

@@ -3,7 +3,7 @@ package gemm
 import "unsafe"
 
 var portable = Kernel{Name: "portable", lanes: 4, mr: 4, nr: 4, kc: 256,
-	tiles: [][]microKernel{{tileOf(1), tileOf(2), tileOf(3), tile4x4}}}
+	tiles: [][]microKernel{{tileOf(1, sumsOf(1)), tileOf(2, sumsOf(2)), tileOf(3, sumsOf(3)), tileOf(4, sums4)}}}
 
 // row is the four floats of x from byte offset on.
 func row(x *float32, offset int) *[4]float32 {
@@ -15,11 +15,37 @@ func element(x *float32, offset int) float32 {
 	return *(*float32)(unsafe.Add(unsafe.Pointer(x), offset))
 }
 
-// tile4x4 is the micro-kernel in Go.
-func tile4x4(k int, a *float32, ars, acs int, b, c *float32, ldc, _, acc int) {
+// sums are those of a tile.
+type sums [4][4]float32
+
+// tileOf is the micro-kernel for a number of rows: add computes the sums of a tile.
+func tileOf(rows int, add func(s *sums, k int, a *float32, ars, acs int, b *float32, bs int)) microKernel {
+	return func(k int, a *float32, ars, acs int, b *float32, bs int, c *float32, ldc, _ int, d *float32, ldd int, bias *float32, tiles, step int) {
+		for t := range tiles {
+			var s sums
+			add(&s, k, &row(a, t*step)[0], ars, acs, b, bs)
+			for i := range rows {
+				x, at := &s[i], t*rows+i
+				if bias != nil {
+					for j, v := range row(bias, 0) {
+						x[j] += v
+					}
+				}
+				if d != nil {
+					for j, v := range row(d, at*ldd) {
+						x[j] += v
+					}
+				}
+				*row(c, at*ldc) = *x
+			}
+		}
+	}
+}
+
+func sums4(s *sums, k int, a *float32, ars, acs int, b *float32, bs int) {
 	var s0, s1, s2, s3 [4]float32
 	for p := range k {
-		r, at := row(b, p*16), p*acs
+		r, at := row(b, p*bs), p*acs
 		b0, b1, b2, b3 := r[0], r[1], r[2], r[3]
 		x := element(a, at)
 		s0[0] += x * b0
@@ -42,34 +68,21 @@ func tile4x4(k int, a *float32, ars, acs int, b, c *float32, ldc, _, acc int) {
 		s3[2] += x * b2
 		s3[3] += x * b3
 	}
-	for i, s := range [...]*[4]float32{&s0, &s1, &s2, &s3} {
-		put(row(c, i*ldc), s, acc)
-	}
+	*s = sums{s0, s1, s2, s3}
 }
 
-// tileOf is the micro-kernel for fewer rows.
-func tileOf(rows int) microKernel {
-	return func(k int, a *float32, ars, acs int, b, c *float32, ldc, _, acc int) {
+// sumsOf computes the sums of fewer rows.
+func sumsOf(rows int) func(s *sums, k int, a *float32, ars, acs int, b *float32, bs int) {
+	return func(s *sums, k int, a *float32, ars, acs int, b *float32, bs int) {
 		for i := range rows {
-			var s [4]float32
+			x := &s[i]
 			for p := range k {
-				r, x := row(b, p*16), element(a, i*ars+p*acs)
-				s[0] += x * r[0]
-				s[1] += x * r[1]
-				s[2] += x * r[2]
-				s[3] += x * r[3]
+				r, v := row(b, p*bs), element(a, i*ars+p*acs)
+				x[0] += v * r[0]
+				x[1] += v * r[1]
+				x[2] += v * r[2]
+				x[3] += v * r[3]
 			}
-			put(row(c, i*ldc), &s, acc)
 		}
-	}
-}
-
-func put(c, s *[4]float32, acc int) {
-	if acc == 0 {
-		*c = *s
-		return
-	}
-	for j := range c {
-		c[j] += s[j]
 	}
 }

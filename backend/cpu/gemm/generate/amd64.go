@@ -2,8 +2,9 @@ package main
 
 import "fmt"
 
-const aboutAMD64 = `// DX counts k; AX, BX, CX are rows 0, 5 and 10 of A, R8 one row's bytes, R9 three rows', R10 a column's; SI is B, DI is
-// C, R12 a row of C. Vector registers: the sums, row by row, from 0; B's row and the elements of A at the top.
+const aboutAMD64 = `// DX counts k; AX, BX, CX are rows 0, 5 and 10 of A, R8 one row's bytes, R9 three rows', R10 a column's; SI is B, R13 a
+// row of B, DI is C, R12 a row of C; behind the loop BX is the bias, R13 D, R11 a row of D. Vector registers: the sums, row by row, from 0; B's row and
+// the elements of A, and behind the loop the bias, at the top.
 `
 
 // amd64Kernel writes a tile with the registers of aboutAMD64. K1, or the first element's register, is the mask of the
@@ -18,14 +19,16 @@ func amd64Kernel(w *writer, t tile, rows, vectors int) {
 	bRow := func(j int) string { return fmt.Sprintf("%s%d", kind, registers-4+j) }
 	element := func(i int) string { return fmt.Sprintf("%s%d", kind, registers-2+i%2) }
 
-	w.line("MOVQ k+0(FP), DX")
-	w.line("MOVQ a+8(FP), AX")
 	w.line("MOVQ ars+16(FP), R8")
 	w.line("MOVQ acs+24(FP), R10")
-	w.line("MOVQ b+32(FP), SI")
-	w.line("MOVQ c+40(FP), DI")
-	w.line("MOVQ ldc+48(FP), R12")
+	w.line("MOVQ c+48(FP), DI")
+	w.line("MOVQ ldc+56(FP), R12")
 	w.line("LEAQ (R8)(R8*2), R9")
+	w.label("tile")
+	w.line("MOVQ k+0(FP), DX")
+	w.line("MOVQ a+8(FP), AX")
+	w.line("MOVQ b+32(FP), SI")
+	w.line("MOVQ bs+40(FP), R13")
 	bases := []string{"AX", "BX", "CX"}[:(rows+4)/5]
 	if rows > 5 {
 		w.line("LEAQ (R8)(R8*4), R11")
@@ -57,7 +60,7 @@ func amd64Kernel(w *writer, t tile, rows, vectors int) {
 	for j := range vectors {
 		w.line("VMOVUPS %d(SI), %s", j*t.lanes*4, bRow(j))
 	}
-	w.line("ADDQ $%d, SI", t.vectors*t.lanes*4)
+	w.line("ADDQ R13, SI")
 	for i := range rows {
 		base := bases[i/5]
 		address := []string{"(%s)", "(%s)(R8*1)", "(%s)(R8*2)", "(%s)(R9*1)", "(%s)(R8*4)"}[i%5]
@@ -73,63 +76,97 @@ func amd64Kernel(w *writer, t tile, rows, vectors int) {
 	w.line("JNZ  loop")
 
 	// Whole vectors, then the same with a mask on the last.
-	w.line("MOVQ cols+56(FP), CX")
-	w.line("MOVQ acc+64(FP), R13")
+	bias := func(j int) string { return fmt.Sprintf("%s%d", kind, registers-4+j) }
+	w.line("MOVQ cols+64(FP), CX")
+	w.line("MOVQ bias+88(FP), BX")
+	w.line("MOVQ d+72(FP), R13")
+	w.line("MOVQ ldd+80(FP), R11")
 	w.line("SUBQ $%d, CX", vectors*t.lanes)
 	w.line("JNE  part")
 	store := func(masked bool, accumulate bool) {
 		for i := range rows {
 			for j := range vectors {
-				place := fmt.Sprintf("%d(DI)", j*t.lanes*4)
+				place, more := fmt.Sprintf("%d(DI)", j*t.lanes*4), fmt.Sprintf("%d(R13)", j*t.lanes*4)
 				last := masked && j == vectors-1
 				s := sum(i, j)
 				switch {
 				case !last:
 					if accumulate {
-						w.line("VADDPS %s, %[2]s, %[2]s", place, s)
+						w.line("VADDPS %s, %[2]s, %[2]s", more, s)
 					}
 					w.line("VMOVUPS %s, %s", s, place)
 				case wide:
 					if accumulate {
-						w.line("VADDPS %s, %[2]s, K1, %[2]s", place, s)
+						w.line("VADDPS %s, %[2]s, K1, %[2]s", more, s)
 					}
 					w.line("VMOVUPS %s, K1, %s", s, place)
 				default:
 					if accumulate {
-						w.line("VMASKMOVPS %s, %s, %s", place, element(0), element(1))
+						w.line("VMASKMOVPS %s, %s, %s", more, element(0), element(1))
 						w.line("VADDPS %s, %[2]s, %[2]s", element(1), s)
 					}
 					w.line("VMASKMOVPS %s, %s, %s", s, element(0), place)
 				}
 			}
-			if i < rows-1 {
-				w.line("ADDQ R12, DI")
+			w.line("ADDQ R12, DI")
+			if accumulate {
+				w.line("ADDQ R11, R13")
 			}
 		}
-		w.line("VZEROUPPER")
-		w.line("RET")
+		if accumulate {
+			w.line("MOVQ R13, d+72(FP)")
+		}
+		if !masked || !accumulate {
+			w.line("JMP  next")
+		}
 	}
-	both := func(masked bool, label string) {
+	both := func(masked bool, suffix string) {
+		w.line("TESTQ BX, BX")
+		w.line("JZ   bare%s", suffix)
+		for j := range vectors {
+			place := fmt.Sprintf("%d(BX)", j*t.lanes*4)
+			switch {
+			case !masked || j < vectors-1:
+				w.line("VMOVUPS %s, %s", place, bias(j))
+			case wide:
+				w.line("VMOVUPS.Z %s, K1, %s", place, bias(j))
+			default:
+				w.line("VMASKMOVPS %s, %s, %s", place, element(0), bias(j))
+			}
+		}
+		for i := range rows {
+			for j := range vectors {
+				w.line("VADDPS %s, %[2]s, %[2]s", bias(j), sum(i, j))
+			}
+		}
+		w.label("bare" + suffix)
 		w.line("TESTQ R13, R13")
-		w.line("JNZ  %s", label)
+		w.line("JNZ  add%s", suffix)
 		store(masked, false)
-		w.label(label)
+		w.label("add" + suffix)
 		store(masked, true)
 	}
-	both(false, "add")
+	both(false, "")
 	w.label("part")
 	w.line("ADDQ $%d, CX // of the last vector", t.lanes)
 	if wide {
-		w.line("MOVL $1, R11")
-		w.line("SHLL CX, R11")
-		w.line("DECL R11")
-		w.line("KMOVW R11, K1")
+		w.line("MOVL $1, DX")
+		w.line("SHLL CX, DX")
+		w.line("DECL DX")
+		w.line("KMOVW DX, K1")
 	} else {
-		w.line("LEAQ masks<>+32(SB), R11")
+		w.line("LEAQ masks<>+32(SB), DX")
 		w.line("NEGQ CX")
-		w.line("VMOVUPS (R11)(CX*4), %s", element(0))
+		w.line("VMOVUPS (DX)(CX*4), %s", element(0))
 	}
-	both(true, "addpart")
+	both(true, "part")
+	w.label("next")
+	w.line("MOVQ step+104(FP), DX")
+	w.line("ADDQ DX, a+8(FP)")
+	w.line("DECQ tiles+96(FP)")
+	w.line("JNZ  tile")
+	w.line("VZEROUPPER")
+	w.line("RET")
 }
 
 // amd64Packing: packA copies k rows, ss bytes apart, of np·width floats to np panels of [k][width], ps bytes apart;

@@ -5,8 +5,9 @@ import (
 	"strings"
 )
 
-const aboutARM64 = `// R0 counts k; R1 and up are the rows of A, R9 a row's bytes, R10 a column's; R11 is B, R12 is C, R13 a row of C. V0 and up are the
-// sums, row by row; above V23 are elements of A and of B's row.
+const aboutARM64 = `// R0 counts k; R1 and up are the rows of A, R9 a row's bytes, R10 a column's; R11 is B, R24 a row of B, R12 is C, R13 a row of C; R15 is D, R19 a row of D;
+// R20 is the bias, R21 counts tiles, R22 is A of the tile, R23 the step to the next. V0 and up are the sums, row by row; above V23 are
+// elements of A and of B's row, and behind the loop the bias and a row of D.
 //
 // Cores load an element into all lanes of a register at the price of a multiply-add, so the kernels multiply by one lane of a
 // register that holds four elements of A: four columns of a row (quads, if acs is 4), or the rows of a column (columns, if ars is 4).
@@ -22,30 +23,27 @@ func arm64Kernel(w *writer, t tile, rows, vectors int) {
 		}
 		return "[" + strings.Join(s, ", ") + "]"
 	}
-	stride := t.vectors * t.lanes * 4 // of B
-	w.line("MOVD k+0(FP), R0")
-	w.line("MOVD a+8(FP), R1")
+	w.line("MOVD a+8(FP), R22")
 	w.line("MOVD ars+16(FP), R9")
 	w.line("MOVD acs+24(FP), R10")
+	w.line("MOVD bs+40(FP), R24")
+	w.line("MOVD c+48(FP), R12")
+	w.line("MOVD ldc+56(FP), R13")
+	w.line("MOVD d+72(FP), R15")
+	w.line("MOVD ldd+80(FP), R19")
+	w.line("MOVD bias+88(FP), R20")
+	w.line("MOVD tiles+96(FP), R21")
+	w.line("MOVD step+104(FP), R23")
+	w.label("tile")
+	w.line("MOVD k+0(FP), R0")
 	w.line("MOVD b+32(FP), R11")
-	w.line("MOVD c+40(FP), R12")
-	w.line("MOVD ldc+48(FP), R13")
-	w.line("MOVD acc+64(FP), R15")
+	w.line("MOVD R22, R1")
 	for i := 1; i < rows; i++ {
 		w.line("ADD  R9, R%d, R%d", i, i+1)
 	}
-	w.line("CBNZ R15, add")
 	for i := range rows * vectors {
 		w.line("VEOR V%[1]d.B16, V%[1]d.B16, V%[1]d.B16", i)
 	}
-	w.line("B    begin")
-	w.label("add")
-	w.line("MOVD R12, R14")
-	for i := range rows {
-		w.line("VLD1 (R14), %s", list(i*vectors))
-		w.line("ADD  R13, R14")
-	}
-	w.label("begin")
 	w.line("CMP  $4, R10")
 	w.line("BNE  strided")
 	w.line("SUBS $4, R0")
@@ -58,13 +56,13 @@ func arm64Kernel(w *writer, t tile, rows, vectors int) {
 	for k := range 4 {
 		for j := range vectors {
 			b := 30 + (k*vectors+j)%2
-			w.line("FMOVQ %d(R11), F%d", k*stride+j*16, b)
+			w.line("FMOVQ %d(R11), F%d", j*16, b)
 			for i := range rows {
 				w.multiplyByLane(i*vectors+j, b, 24+i, k)
 			}
 		}
+		w.line("ADD  R24, R11")
 	}
-	w.line("ADD  $%d, R11", 4*stride)
 	w.line("SUBS $4, R0")
 	w.line("BGE  quads")
 	w.label("rest")
@@ -98,14 +96,14 @@ func arm64Kernel(w *writer, t tile, rows, vectors int) {
 			w.multiplyByLane(i*vectors+j, 28+j, registers[i], lanes[i])
 		}
 	}
-	w.line("ADD  $%d, R11", stride)
+	w.line("ADD  R24, R11")
 	w.line("SUBS $1, R0")
 	w.line("BNE  columns")
 	w.line("B    done")
 
 	w.label("singles")
 	w.line("VLD1 (R11), %s", list(28))
-	w.line("ADD  $%d, R11", stride)
+	w.line("ADD  R24, R11")
 	for i := range rows {
 		w.line("VLD1R.P (R%d)(R10), [V%d.S4]", i+1, 24+i%2)
 		for j := range vectors {
@@ -115,11 +113,36 @@ func arm64Kernel(w *writer, t tile, rows, vectors int) {
 	w.line("SUBS $1, R0")
 	w.line("BNE  singles")
 	w.label("done")
+	w.line("CBZ  R20, bare")
+	w.line("VLD1 (R20), %s", list(24))
+	for i := range rows {
+		for j := range vectors {
+			w.add(i*vectors+j, 24+j)
+		}
+	}
+	w.label("bare")
+	w.line("CBZ  R15, store")
+	for i := range rows {
+		w.line("VLD1 (R15), %s", list(24))
+		w.line("ADD  R19, R15")
+		for j := range vectors {
+			w.add(i*vectors+j, 24+j)
+		}
+	}
+	w.label("store")
 	for i := range rows {
 		w.line("VST1 %s, (R12)", list(i*vectors))
 		w.line("ADD  R13, R12")
 	}
+	w.line("ADD  R23, R22")
+	w.line("SUBS $1, R21")
+	w.line("BNE  tile")
 	w.line("RET")
+}
+
+// add adds register n to register d. Go's assembler has no name for it.
+func (w *writer) add(d, n int) {
+	w.line("WORD $%#x // fadd v%d.4s, v%d.4s, v%d.4s", 0x4e20d400|n<<16|d<<5|d, d, d, n)
 }
 
 // multiplyByLane adds the product of register n and one lane of register m to register d. Go's assembler has no name for it.

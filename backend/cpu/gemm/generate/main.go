@@ -24,14 +24,17 @@ type tile struct {
 }
 
 // contract describes every micro-kernel.
-const contract = `// C[i,j] = Σ_p A[i,p]·B[p,j], added to C if acc is not 0, for a tile of C that stays in registers:
+const contract = `// C[i,j] = D[i,j] + (Σ_p A[i,p]·B[p,j] + bias[j]), D and bias left out if they are nil, for a tile of C that stays in registers, and for
+// the tiles below it:
 //
-//	func(k int, a *float32, ars, acs int, b, c *float32, ldc, cols, acc int)
+//	func` + signature + `
 //
-// A[i,p] is at a + i·ars + p·acs, a row of B is a row of a packed panel, C[i,:] at c + i·ldc, all in bytes; cols of C's
-// columns are written.
+// A[i,p] is at a + i·ars + p·acs, B[p,:] at b + p·bs, C[i,:] at c + i·ldc and D[i,:] at d + i·ldd, all in bytes; cols of
+// C's columns are written. The next tile's part of A is step bytes after this one's.
 //
 `
+
+const signature = "(k int, a *float32, ars, acs int, b *float32, bs int, c *float32, ldc, cols int, d *float32, ldd int, bias *float32, tiles, step int)"
 
 var tiles = []tile{
 	{name: "avx512", suffix: "AVX512", arch: "amd64", lanes: 16, rows: 14, vectors: 2, about: contract + aboutAMD64, kernel: amd64Kernel, packing: amd64Packing},
@@ -57,7 +60,7 @@ func main() {
 		fmt.Fprintf(w, "%s\n#include \"textflag.h\"\n\n%s", header, t.about)
 		for v := 1; v <= t.vectors; v++ {
 			for r := 1; r <= t.rows; r++ {
-				fmt.Fprintf(w, "\n// A tile of %d×%d.\nTEXT ·%s(SB), NOSPLIT, $0-72\n", r, v*t.lanes, t.function(r, v))
+				fmt.Fprintf(w, "\n// A tile of %d×%d.\nTEXT ·%s(SB), NOSPLIT, $0-112\n", r, v*t.lanes, t.function(r, v))
 				t.kernel(w, t, r, v)
 			}
 		}
@@ -78,7 +81,7 @@ func (t tile) declarations() string {
 	fmt.Fprintf(w, "%s\npackage gemm\n", header)
 	for v := 1; v <= t.vectors; v++ {
 		for r := 1; r <= t.rows; r++ {
-			fmt.Fprintf(w, "\n//go:noescape\nfunc %s(k int, a *float32, ars, acs int, b, c *float32, ldc, cols, acc int)\n", t.function(r, v))
+			fmt.Fprintf(w, "\n//go:noescape\nfunc %s%s\n", t.function(r, v), signature)
 		}
 	}
 	if t.packing != nil {
