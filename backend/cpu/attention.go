@@ -1,6 +1,8 @@
 package cpu
 
 import (
+	"math"
+
 	"coil/backend/cpu/gemm"
 	"coil/backend/cpu/vector"
 	"coil/graph"
@@ -9,26 +11,41 @@ import (
 // blockFloats is about how many scores of one head are held at a time, few enough for a core's cache.
 const blockFloats = 1 << 16
 
-// tiling is how one head's scores are cut: blocks of rows, each of which sees the columns up to its own end.
+// tiling is how one head's scores are cut. They are held transposed, a column for each query, so that what softmax does for a query
+// is done for a register of them at once. Strips of queries see the keys up to their own end; blocks of strips are held at a time.
 type tiling struct {
 	length, width int // positions, and the width of a head
 	keys          int // that a position may see; length, unless some come from a cache
-	rows          int // of a block, a multiple of the matmul's tile
+	strip         int // queries of a strip
+	tile          int // rows of a tile of the matmul with which those of a strip are few and of equal height
+	block         int // queries of a block, whole strips
 	stride        int // of a row of scores; not a multiple of a memory page
 }
 
+// narrowStrip is how many queries a strip of a short sequence has at most, no fewer than a register has lanes: what a strip computes above
+// the diagonal is lost.
+const narrowStrip = 16
+
+// copiedKeys is from how many keys on they are copied to lie close together: in the rows of Q, K and V they compete for few sets of the
+// caches.
+const copiedKeys = 128
+
 func (c *CPU) tiling(width, length, keys int) tiling {
-	mr := c.gemm.TileRows()
-	stride := round(keys) + 16
-	rows := max(1, min((length+mr-1)/mr, blockFloats/stride/mr)) * mr
-	return tiling{length, width, keys, rows, stride}
+	strip := c.gemm.PanelWidth()
+	if length < 16*narrowStrip {
+		strip = min(strip, narrowStrip)
+	}
+	block := max(1, min((length+strip-1)/strip, blockFloats/keys/strip)) * strip
+	tiles := (strip + c.gemm.TileRows() - 1) / c.gemm.TileRows()
+	return tiling{length, width, keys, strip, (strip + tiles - 1) / tiles, block, block + 16}
 }
 
-// attentionScratch is what both passes need: panels of keys and values both ways, of the block's rows of two matrices,
-// two blocks of scores, and three values of each of their rows.
+// attentionScratch is what both passes need: keys, and values or keys in panels, of a strip's queries and of the gradients of its results
+// each a panel, of a block's the same the other way, two blocks of scores, and three values of each query.
 func (c *CPU) attentionScratch(t tiling) (int, gemm.Need) {
-	panels := 2*round(c.gemm.PanelLen(t.width, t.keys)) + round(c.gemm.PanelLen(t.keys, t.width)) + round(c.gemm.PanelLen(t.rows, t.width))
-	return panels + 2*t.rows*t.stride + round(t.rows) + round(2*t.rows), c.gemm.NeedMul()
+	g := c.gemm
+	panels := round(t.keys*t.width) + round(g.PanelLen(t.keys, t.width)) + 2*round(g.PanelLen(t.width, t.strip)) + round(g.PanelLen(t.block, t.width))
+	return panels + 2*round(t.keys*t.stride) + 3*round(t.block), g.NeedMul()
 }
 
 // round makes room end on a cache line.
@@ -82,49 +99,97 @@ type forwardHead struct {
 // attendHead is Out = softmax(scale·Q·Kᵀ)·V.
 func (c *CPU) attendHead(w *worker, t tiling, h *forwardHead) {
 	g, v := c.gemm, c.vec
-	mr, nr := g.TileRows(), g.PanelWidth()
 	scratch := w.scratch
 	count := h.before + t.length
-	keys := cut(&scratch, g.PanelLen(t.width, count))
-	values := cut(&scratch, g.PanelLen(count, t.width))
-	scores := cut(&scratch, t.rows*t.stride)
-	shifts, sums := cut(&scratch, t.rows), cut(&scratch, t.rows)
-	g.PanelsT(keys, h.k, h.ldK, t.width, count)
-	g.Panels(values, h.v, h.ldV, count, t.width)
-	for r0 := 0; r0 < t.length; r0 += t.rows {
-		r1 := min(t.length, r0+t.rows)
-		c.scores(w, t, h.q, h.ld, h.before, keys, r0, r1, scores)
-		for i := 0; i < r1-r0; i += mr {
-			e := min(r1-r0, i+mr)
-			seen := vector.Triangle{N: h.before + r0 + i + 1, Grow: 1}
-			shifts, sums := shifts[:e-i], sums[:e-i]
-			v.MaxRows(shifts, scores[i*t.stride:], t.stride, seen)
-			for r := range shifts {
-				shifts[r] *= -h.scale
+	keys, ldK := closeRows(&scratch, h.k, h.ldK, count, t.width)
+	values := c.panels(&scratch, h.v, h.ldV, count, t.width)
+	queries := cut(&scratch, g.PanelLen(t.width, t.strip))
+	all := cut(&scratch, t.keys*t.stride)
+	allShifts, allSums := cut(&scratch, t.strip), cut(&scratch, t.strip)
+	for q0 := 0; q0 < t.length; q0 += t.strip {
+		q1 := min(t.length, q0+t.strip)
+		n, seen := q1-q0, h.before+q1
+		p := all[q0%t.block:]
+		shifts, sums := allShifts[:n], allSums[:n]
+		g.PanelsT(queries, h.q[q0*h.ld:], h.ld, t.width, n)
+		g.MulPanel(&w.gemm, keys, ldK, 0, seen, t.width, queries, g.PanelWidth(), n, p, t.stride, false)
+		aboveDiagonal(p, t.stride, seen-n, n, minusInfinity)
+		v.MaxColumns(shifts, p, t.stride, seen)
+		for i := range shifts {
+			shifts[i] *= -h.scale
+		}
+		v.ExpColumns(sums, p, shifts, t.stride, seen, h.scale)
+		t.aboveDiagonalOfTiles(p, seen-n, n)
+		for i, s := range sums {
+			if h.logSum != nil {
+				h.logSum[(q0+i)*h.heads] = vector.Log(s) - shifts[i]
 			}
-			v.ExpRows(sums, scores[i*t.stride:], shifts, t.stride, h.scale, seen)
-			for r, s := range sums {
-				clear(scores[(i+r)*t.stride:][seen.N+r : h.before+r0+e])
-				if h.logSum != nil {
-					h.logSum[(r0+i+r)*h.heads] = vector.Log(s) - shifts[r]
-				}
-				sums[r] = 1 / s
-			}
-			for j := 0; j < t.width; j += nr {
-				g.MulPanel(&w.gemm, scores, t.stride, i, e, h.before+r0+e, values[j*count:], nr, min(nr, t.width-j), h.out[r0*h.ldOut+j:], h.ldOut, false)
-			}
-			v.ScaleRows(h.out[(r0+i)*h.ldOut:], sums, h.ldOut, t.width)
+			sums[i] = 1 / s
+		}
+		c.mulStrip(w, t, p, n, seen, values, h.out[q0*h.ldOut:], h.ldOut)
+		v.ScaleRows(h.out[q0*h.ldOut:], sums, h.ldOut, t.width)
+	}
+}
+
+var minusInfinity = float32(math.Inf(-1))
+
+// aboveDiagonal sets what is above the diagonal of n columns of p to x: queries from number first on do not see later keys.
+func aboveDiagonal(p []float32, stride, first, n int, x float32) {
+	for i := 1; i < n; i++ {
+		r := p[(first+i)*stride:][:i]
+		for j := range r {
+			r[j] = x
 		}
 	}
 }
 
-// scores is S[r0:r1, 0:before+r1] = Q[r0:r1]·Kᵀ, without the tiles above the diagonal, from panels of Kᵀ.
-func (c *CPU) scores(w *worker, t tiling, q []float32, ld, before int, keys []float32, r0, r1 int, s []float32) {
-	g := c.gemm
-	mr, nr := g.TileRows(), g.PanelWidth()
-	for j := 0; j < before+r1; j += nr {
-		i := max(0, j-before-r0) / mr * mr
-		g.MulPanel(&w.gemm, q[r0*ld:], ld, i, r1-r0, t.width, keys[j*t.width:], nr, min(nr, before+r1-j), s[j:], t.stride, false)
+// aboveDiagonalOfTiles does so for what is in a tile of the matmul with the diagonal; products leave out the rest.
+func (t *tiling) aboveDiagonalOfTiles(p []float32, first, n int) {
+	for i := 0; i < n; i += t.tile {
+		aboveDiagonal(p[i:], t.stride, first+i, min(t.tile, n-i), 0)
+	}
+}
+
+// closeRows returns count rows of x of a width, copied if they are many, and how far they lie apart.
+func closeRows(scratch *[]float32, x []float32, ld, count, width int) ([]float32, int) {
+	if count < copiedKeys {
+		return x, ld
+	}
+	rows := cut(scratch, count*width)
+	for i := range count {
+		copy(rows[i*width:][:width], x[i*ld:])
+	}
+	return rows, width
+}
+
+// panels are columns of a matrix as a product takes them: packed, or where they are.
+type panels struct {
+	data   []float32
+	ld     int // from row to row
+	column int // from column to column of the matrix, for the first of a panel
+}
+
+// panels returns rows of x as panels. They stay where they are if they are few and registers hold them.
+func (c *CPU) panels(scratch *[]float32, x []float32, ld, rows, width int) panels {
+	if rows < copiedKeys && c.gemm.InPlace(width) {
+		return panels{x, ld, 1}
+	}
+	p := cut(scratch, c.gemm.PanelLen(rows, width))
+	c.gemm.Panels(p, x, ld, rows, width)
+	return panels{p, c.gemm.PanelWidth(), rows}
+}
+
+// at is the panel that begins at a column, from a row on.
+func (p panels) at(column, row int) []float32 { return p.data[column*p.column+row*p.ld:] }
+
+// mulStrip is dst[0:n] = X[0:k, 0:n]ᵀ·B[0:k], X a strip whose last n rows are upper triangular.
+func (c *CPU) mulStrip(w *worker, t tiling, x []float32, n, k int, b panels, dst []float32, ld int) {
+	nr := c.gemm.PanelWidth()
+	for i := 0; i < n; i += t.tile {
+		m := min(t.tile, n-i)
+		for j := 0; j < t.width; j += nr {
+			c.gemm.MulPanelT(&w.gemm, x[i:], t.stride, m, k-n+i+m, b.at(j, 0), b.ld, min(nr, t.width-j), dst[i*ld+j:], ld, false)
+		}
 	}
 }
 
@@ -152,61 +217,52 @@ type backwardHead struct {
 	ldDout     int
 }
 
-// attendHeadBackward follows the formulas of graph.AttentionBackward, a block of rows of P and DS at a time.
+// attendHeadBackward follows the formulas of graph.AttentionBackward, with P and DS transposed.
 func (c *CPU) attendHeadBackward(w *worker, t tiling, h *backwardHead) {
 	g, v := c.gemm, c.vec
-	mr, nr := g.TileRows(), g.PanelWidth()
 	scratch := w.scratch
-	keysT := cut(&scratch, g.PanelLen(t.width, t.length))
-	valuesT := cut(&scratch, g.PanelLen(t.width, t.length))
-	keys := cut(&scratch, g.PanelLen(t.length, t.width))
-	block := cut(&scratch, g.PanelLen(t.rows, t.width))
-	p, ds := cut(&scratch, t.rows*t.stride), cut(&scratch, t.rows*t.stride)
-	deltas, values := cut(&scratch, t.rows), cut(&scratch, 2*t.rows)
-	g.PanelsT(keysT, h.k, h.ld, t.width, t.length)
-	g.PanelsT(valuesT, h.v, h.ld, t.width, t.length)
-	g.Panels(keys, h.k, h.ld, t.length, t.width)
-	for i := 0; i < t.length && !h.adds; i++ {
-		clear(h.dk[i*h.ldGrad:][:t.width])
-		clear(h.dv[i*h.ldGrad:][:t.width])
-	}
-	for r0 := 0; r0 < t.length; r0 += t.rows {
-		r1 := min(t.length, r0+t.rows)
-		c.scores(w, t, h.q, h.ld, 0, keysT, r0, r1, p)
-		c.scores(w, t, h.dout, h.ldDout, 0, valuesT, r0, r1, ds)
-		deltas, values := deltas[:r1-r0], values[:2*(r1-r0)]
+	keys, ldK := closeRows(&scratch, h.k, h.ld, t.length, t.width)
+	keyPanels := c.panels(&scratch, h.k, h.ld, t.length, t.width)
+	queries, douts := cut(&scratch, g.PanelLen(t.width, t.strip)), cut(&scratch, g.PanelLen(t.width, t.strip))
+	p, ds := cut(&scratch, t.keys*t.stride), cut(&scratch, t.keys*t.stride)
+	allShifts, allDeltas := cut(&scratch, t.block), cut(&scratch, t.block)
+	for r0 := 0; r0 < t.length; r0 += t.block {
+		r1 := min(t.length, r0+t.block)
+		shifts, deltas := allShifts[:r1-r0], allDeltas[:r1-r0]
+		for i := range shifts {
+			shifts[i] = -h.logSum[(r0+i)*h.heads]
+		}
 		v.DotRows(deltas, h.dout[r0*h.ldDout:], h.out[r0*h.ldOut:], h.ldDout, h.ldOut, t.width)
-		for r, delta := range deltas {
-			values[2*r], values[2*r+1] = -h.logSum[(r0+r)*h.heads], delta
+		for q0 := r0; q0 < r1; q0 += t.strip {
+			q1 := min(r1, q0+t.strip)
+			n, at := q1-q0, q0-r0
+			g.PanelsT(queries, h.q[q0*h.ld:], h.ld, t.width, n)
+			g.PanelsT(douts, h.dout[q0*h.ldDout:], h.ldDout, t.width, n)
+			g.MulPanel(&w.gemm, keys, ldK, 0, q1, t.width, queries, g.PanelWidth(), n, p[at:], t.stride, false)
+			g.MulPanel(&w.gemm, h.v, h.ld, 0, q1, t.width, douts, g.PanelWidth(), n, ds[at:], t.stride, false)
+			v.SoftmaxBackwardColumns(p[at:], ds[at:], shifts[at:][:n], deltas[at:][:n], t.stride, q1, h.scale)
+			t.aboveDiagonalOfTiles(p[at:], q0, n)
+			t.aboveDiagonalOfTiles(ds[at:], q0, n)
+			c.mulStrip(w, t, ds[at:], n, q1, keyPanels, h.dq[q0*h.ldGrad:], h.ldGrad)
 		}
-		v.SoftmaxBackwardRows(p, ds, t.stride, values, h.scale, vector.Triangle{N: r0 + 1, Grow: 1})
-		for r := r0; r < r1; r++ {
-			n, end := r+1, min(t.length, (r/mr+1)*mr)
-			clear(p[(r-r0)*t.stride:][n:end])
-			clear(ds[(r-r0)*t.stride:][n:end])
-		}
-		for i := 0; i < r1-r0; i += mr {
-			e := min(r1-r0, i+mr)
-			for j := 0; j < t.width; j += nr {
-				g.MulPanel(&w.gemm, ds, t.stride, i, e, r0+e, keys[j*t.length:], nr, min(nr, t.width-j), h.dq[r0*h.ldGrad+j:], h.ldGrad, false)
-			}
-		}
-		g.Panels(block, h.q[r0*h.ld:], h.ld, r1-r0, t.width)
-		c.transposed(w, t, ds, block, r0, r1, h.dk, h.ldGrad)
-		g.Panels(block, h.dout[r0*h.ldDout:], h.ldDout, r1-r0, t.width)
-		c.transposed(w, t, p, block, r0, r1, h.dv, h.ldGrad)
+		block := scratch
+		c.mulTriangle(w, t, ds, c.panels(&block, h.q[r0*h.ld:], h.ld, r1-r0, t.width), r0, r1, h.dk, h.ldGrad, h.adds)
+		block = scratch
+		c.mulTriangle(w, t, p, c.panels(&block, h.dout[r0*h.ldDout:], h.ldDout, r1-r0, t.width), r0, r1, h.dv, h.ldGrad, h.adds)
 	}
 }
 
-// transposed is dst[0:r1] += X[r0:r1, 0:r1]ᵀ·B[r0:r1], X lower triangular, from panels of B.
-func (c *CPU) transposed(w *worker, t tiling, x, panels []float32, r0, r1 int, dst []float32, ld int) {
+// mulTriangle is dst[0:r1] += X[0:r1, r0:r1]·B[r0:r1], X upper triangular. It writes rows from r0 on over, unless it adds to
+// them too.
+func (c *CPU) mulTriangle(w *worker, t tiling, x []float32, b panels, r0, r1 int, dst []float32, ld int, adds bool) {
 	g := c.gemm
-	mr, nr := g.TileRows(), g.PanelWidth()
-	k := r1 - r0
-	for i := 0; i < r1; i += mr {
-		first := max(0, i-r0) // rows above do not see these columns
-		for j := 0; j < t.width; j += nr {
-			g.MulPanelT(&w.gemm, x[first*t.stride+i:], t.stride, min(mr, r1-i), k-first, panels[j*k+first*nr:], nr, min(nr, t.width-j), dst[i*ld+j:], ld, true)
+	nr, k := g.PanelWidth(), r1-r0
+	for s := 0; s < r1; s += t.strip {
+		for i := s; i < min(s+t.strip, r1); i += t.tile { // of keys, which queries before them do not see
+			first, end := max(0, i-r0), min(i+t.tile, s+t.strip, r1)
+			for j := 0; j < t.width; j += nr {
+				g.MulPanel(&w.gemm, x[first:], t.stride, i, end, k-first, b.at(j, first), b.ld, min(nr, t.width-j), dst[j:], ld, adds || i < r0)
+			}
 		}
 	}
 }

@@ -1,11 +1,14 @@
 package cpu
 
-import "coil/graph"
+import (
+	"coil/backend/cpu/gemm"
+	"coil/graph"
+)
 
 func (l *lowering) hardAttention(o *graph.HardAttention) kernel {
 	qkv, out, chosen := l.matrix(o.QKV), l.matrix(o.Out), l.matrix(o.Chosen)
 	c, lay := l.p.c, o.Layout()
-	t := c.tiling(lay.Width, o.Length, o.Length)
+	t := c.rowTiling(lay.Width, o.Length, o.Length)
 	return once(func(w *worker) {
 		xs, ys, cs := qkv.at(w), out.at(w), chosen.at(w)
 		for seq := 0; seq < qkv.rows; seq += t.length {
@@ -19,11 +22,31 @@ func (l *lowering) hardAttention(o *graph.HardAttention) kernel {
 				c.chooseHead(w, t, &head)
 			}
 		}
-	}).needs(c.attentionScratch(t))
+	}).needs(c.choiceScratch(t))
+}
+
+// rowTiling is how hard attention cuts a head's scores: blocks of rows, a query each, which see the columns up to their own end.
+type rowTiling struct {
+	length, width int
+	keys          int
+	rows          int // of a block, a multiple of the matmul's tile
+	stride        int // of a row of scores; not a multiple of a memory page
+}
+
+func (c *CPU) rowTiling(width, length, keys int) rowTiling {
+	mr := c.gemm.TileRows()
+	stride := round(keys) + 16
+	rows := max(1, min((length+mr-1)/mr, blockFloats/stride/mr)) * mr
+	return rowTiling{length, width, keys, rows, stride}
+}
+
+// choiceScratch is panels of keys and a block of scores.
+func (c *CPU) choiceScratch(t rowTiling) (int, gemm.Need) {
+	return round(c.gemm.PanelLen(t.width, t.keys)) + t.rows*t.stride, c.gemm.NeedMul()
 }
 
 // chooseHead copies for each query the value whose key has the largest product with it.
-func (c *CPU) chooseHead(w *worker, t tiling, h *forwardHead) {
+func (c *CPU) chooseHead(w *worker, t rowTiling, h *forwardHead) {
 	scratch := w.scratch
 	count := h.before + t.length
 	keys := cut(&scratch, c.gemm.PanelLen(t.width, count))
@@ -39,6 +62,16 @@ func (c *CPU) chooseHead(w *worker, t tiling, h *forwardHead) {
 				h.chosen[r*h.heads] = float32(j)
 			}
 		}
+	}
+}
+
+// scores is S[r0:r1, 0:before+r1] = Q[r0:r1]·Kᵀ, without the tiles above the diagonal, from panels of Kᵀ.
+func (c *CPU) scores(w *worker, t rowTiling, q []float32, ld, before int, keys []float32, r0, r1 int, s []float32) {
+	g := c.gemm
+	mr, nr := g.TileRows(), g.PanelWidth()
+	for j := 0; j < before+r1; j += nr {
+		i := max(0, j-before-r0) / mr * mr
+		g.MulPanel(&w.gemm, q[r0*ld:], ld, i, r1-r0, t.width, keys[j*t.width:], nr, min(nr, before+r1-j), s[j:], t.stride, false)
 	}
 }
 

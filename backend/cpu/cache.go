@@ -5,7 +5,11 @@ import "coil/graph"
 func (l *lowering) cachedAttention(o *graph.CachedAttention) kernel {
 	qkv, keys, values, out, at := l.matrix(o.QKV), l.matrix(o.Keys), l.matrix(o.Values), l.matrix(o.Out), l.index(o.At)
 	c, lay, context := l.p.c, o.Layout(), o.Context()
-	t := c.tiling(lay.Width, o.Length, context)
+	t, rows := c.tiling(lay.Width, o.Length, context), c.rowTiling(lay.Width, o.Length, context)
+	scratch, need := c.attentionScratch(t)
+	if o.Hard {
+		scratch, need = c.choiceScratch(rows)
+	}
 	return once(func(w *worker) {
 		xs, ks, vs, ys := qkv.at(w), keys.at(w), values.at(w), out.at(w)
 		for s := range qkv.rows / t.length {
@@ -22,7 +26,7 @@ func (l *lowering) cachedAttention(o *graph.CachedAttention) kernel {
 					out: ys[s*t.length*out.stride+col:], ldOut: out.stride}
 				switch {
 				case o.Hard:
-					c.chooseHead(w, t, &head)
+					c.chooseHead(w, rows, &head)
 				case t.length == 1:
 					c.attendOne(w, t.width, &head)
 				default:
@@ -30,7 +34,7 @@ func (l *lowering) cachedAttention(o *graph.CachedAttention) kernel {
 				}
 			}
 		}
-	}).needs(c.attentionScratch(t))
+	}).needs(scratch, need)
 }
 
 // attendOne is attendHead of a single query: to pack keys and values for it would take as long as to multiply with them.

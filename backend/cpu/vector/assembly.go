@@ -23,23 +23,19 @@ type assembly struct {
 	softCapBackward func(dx, dy, y *float32, n int, inverse float32)
 	swiglu          func(y, g, u *float32, n int)
 	swigluBackward  func(dg, du, y, dy, g, u *float32, n int)
-	largestRows     func(x, row, out *float32, n, count, grow, xStride int)
-	expRows         func(y, x, row, out *float32, n, count, grow, yStride, xStride int, scale float32)
-	scaleRows       func(y, x, row, out *float32, n, count, grow, yStride, xStride int)
-	dotRows         func(a, b, row, out *float32, n, count, grow, aStride, bStride int)
+	scaleRows       func(y, x, row, out *float32, n, count, yStride, xStride int)
+	dotRows         func(a, b, row, out *float32, n, count, aStride, bStride int)
 
 	columnSums             func(sums, x *float32, n, count, stride int)
 	largestColumns         func(most, x *float32, n, count, stride int)
 	expColumns             func(x, shift, sums *float32, n, count, stride int, scale float32)
 	softmaxGradientColumns func(p, d, shift, delta *float32, n, count, stride int, scale float32)
 
-	sumRows       func(x, row, out *float32, n, count, grow, xStride int)
-	squaresRows   func(x, row, out *float32, n, count, grow, xStride int)
-	normRows      func(y, x, gain, bias, row, out *float32, n, count, grow, yStride, xStride, gainStride, biasStride int)
-	normSumsRows  func(dgain, dbias, dy, x, gain, row, out *float32, n, count, grow, dgainStride, dbiasStride, dyStride, xStride, gainStride int)
-	normInputRows func(dx, dy, x, gain, old, row, out *float32, n, count, grow, dxStride, dyStride, xStride, gainStride, oldStride int)
-
-	softmaxGradientRows func(p, d, row, out *float32, n, count, grow, pStride, dStride int, scale float32)
+	sumRows       func(x, row, out *float32, n, count, xStride int)
+	squaresRows   func(x, row, out *float32, n, count, xStride int)
+	normRows      func(y, x, gain, bias, row, out *float32, n, count, yStride, xStride, gainStride, biasStride int)
+	normSumsRows  func(dgain, dbias, dy, x, gain, row, out *float32, n, count, dgainStride, dbiasStride, dyStride, xStride, gainStride int)
+	normInputRows func(dx, dy, x, gain, old, row, out *float32, n, count, dxStride, dyStride, xStride, gainStride, oldStride int)
 
 	rotate func(a, b, c, s *float32, n, count, stride int)
 	adamw  func(x, m, v, g *float32, n int, rate, decay, beta1, beta2, alpha1, alpha2, c1, c2, eps, factor float32)
@@ -56,10 +52,8 @@ func optional(s []float32, n int) *float32 {
 	return start(s, n)
 }
 
-// start is the address of x, which panics if that has less than count rows. There must be a row and an element.
-func (t Triangle) start(x []float32, count, stride int) *float32 {
-	return &x[:(count-1)*stride+t.N+(count-1)*t.Grow][0]
-}
+// startRows is the address of count rows of n elements, stride apart. It panics if x has less, or if there is no row or no element.
+func startRows(x []float32, n, count, stride int) *float32 { return &x[:(count-1)*stride+n][0] }
 
 // kernels wraps the functions with the checks that make slices of the addresses.
 func (f *assembly) kernels() *Kernels {
@@ -122,65 +116,52 @@ func (f *assembly) kernels() *Kernels {
 			n := len(dg)
 			f.swigluBackward(start(dg, n), start(du, n), start(y, n), start(dy, n), start(g, n), start(u, n), n)
 		},
-		MaxRows: func(most, x []float32, stride int, t Triangle) {
-			f.largestRows(t.start(x, len(most), stride), nil, start(most, len(most)), t.N, len(most), t.Grow, 4*stride)
-		},
-		ExpRows: func(sums, x, shifts []float32, stride int, scale float32, t Triangle) {
-			n := len(sums)
-			p := t.start(x, n, stride)
-			f.expRows(p, p, start(shifts, n), start(sums, n), t.N, n, t.Grow, 4*stride, 4*stride, scale)
-		},
 		ScaleRows: func(y, alphas []float32, stride, n int) {
-			p := Triangle{N: n}.start(y, len(alphas), stride)
-			f.scaleRows(p, p, start(alphas, len(alphas)), nil, n, len(alphas), 0, 4*stride, 4*stride)
+			p := startRows(y, n, len(alphas), stride)
+			f.scaleRows(p, p, start(alphas, len(alphas)), nil, n, len(alphas), 4*stride, 4*stride)
 		},
 		DotRows: func(sums, a, b []float32, strideA, strideB, n int) {
-			t := Triangle{N: n}
-			f.dotRows(t.start(a, len(sums), strideA), t.start(b, len(sums), strideB), nil, start(sums, len(sums)), n, len(sums), 0, 4*strideA, 4*strideB)
-		},
-		SoftmaxBackwardRows: func(p, d []float32, stride int, values []float32, scale float32, t Triangle) {
-			n := len(values) / 2
-			f.softmaxGradientRows(t.start(p, n, stride), t.start(d, n, stride), start(values, 2*n), nil, t.N, n, t.Grow, 4*stride, 4*stride, scale)
+			f.dotRows(startRows(a, n, len(sums), strideA), startRows(b, n, len(sums), strideB), nil, start(sums, len(sums)), n, len(sums), 4*strideA, 4*strideB)
 		},
 		ColumnSums: func(sums, x []float32, stride, count int) {
 			n := len(sums)
-			f.columnSums(start(sums, n), Triangle{N: n}.start(x, count, stride), n, count, 4*stride)
+			f.columnSums(start(sums, n), startRows(x, n, count, stride), n, count, 4*stride)
 		},
 		MaxColumns: func(most, x []float32, stride, count int) {
 			n := len(most)
-			f.largestColumns(start(most, n), Triangle{N: n}.start(x, count, stride), n, count, 4*stride)
+			f.largestColumns(start(most, n), startRows(x, n, count, stride), n, count, 4*stride)
 		},
 		ExpColumns: func(sums, x, shifts []float32, stride, count int, scale float32) {
 			n := len(sums)
-			f.expColumns(Triangle{N: n}.start(x, count, stride), start(shifts, n), start(sums, n), n, count, 4*stride, scale)
+			f.expColumns(startRows(x, n, count, stride), start(shifts, n), start(sums, n), n, count, 4*stride, scale)
 		},
 		SoftmaxBackwardColumns: func(p, d, shifts, deltas []float32, stride, count int, scale float32) {
-			n, t := len(shifts), Triangle{N: len(shifts)}
-			f.softmaxGradientColumns(t.start(p, count, stride), t.start(d, count, stride), start(shifts, n), start(deltas, n), n, count, 4*stride, scale)
+			n := len(shifts)
+			f.softmaxGradientColumns(startRows(p, n, count, stride), startRows(d, n, count, stride), start(shifts, n), start(deltas, n), n, count, 4*stride, scale)
 		},
 		MomentsRows: func(means, variances, x []float32, stride, n int) {
 			count := len(means)
-			p, m, v := Triangle{N: n}.start(x, count, stride), start(means, count), start(variances, count)
-			f.sumRows(p, nil, m, n, count, 0, 4*stride)
+			p, m, v := startRows(x, n, count, stride), start(means, count), start(variances, count)
+			f.sumRows(p, nil, m, n, count, 4*stride)
 			for i := range means {
 				means[i] /= float32(n)
 			}
-			f.squaresRows(p, m, v, n, count, 0, 4*stride)
+			f.squaresRows(p, m, v, n, count, 4*stride)
 			for i := range variances[:count] {
 				variances[i] /= float32(n)
 			}
 		},
 		NormRows: func(y, x, gain, bias, values []float32, strideY, strideX, n int) {
-			count, t := len(values)/2, Triangle{N: n}
-			f.normRows(t.start(y, count, strideY), t.start(x, count, strideX), start(gain, n), optional(bias, n), start(values, 2*count), nil,
-				n, count, 0, 4*strideY, 4*strideX, 0, 0)
+			count := len(values) / 2
+			f.normRows(startRows(y, n, count, strideY), startRows(x, n, count, strideX), start(gain, n), optional(bias, n), start(values, 2*count), nil,
+				n, count, 4*strideY, 4*strideX, 0, 0)
 		},
 		NormBackwardRows: func(dx, dgain, dbias, dy, x, gain, values, scratch []float32, strideDX, strideDY, strideX, n int, rms, accumulate bool) {
-			count, t := len(values)/2, Triangle{N: n}
-			pdx, pdy, px, pg := t.start(dx, count, strideDX), t.start(dy, count, strideDY), t.start(x, count, strideX), start(gain, n)
+			count := len(values) / 2
+			pdx, pdy, px, pg := startRows(dx, n, count, strideDX), startRows(dy, n, count, strideDY), startRows(x, n, count, strideX), start(gain, n)
 			sums, all := scratch[:2*count], scratch[2*count:6*count]
 			f.normSumsRows(optional(dgain, n), optional(dbias, n), pdy, px, pg, start(values, 2*count), start(sums, 2*count),
-				n, count, 0, 0, 0, 4*strideDY, 4*strideX, 0)
+				n, count, 0, 0, 4*strideDY, 4*strideX, 0)
 			for i := range count {
 				sum := sums[2*i]
 				if rms {
@@ -192,7 +173,7 @@ func (f *assembly) kernels() *Kernels {
 			if !accumulate {
 				old, strideOld = nil, 0
 			}
-			f.normInputRows(pdx, pdy, px, pg, old, start(all, 4*count), nil, n, count, 0, 4*strideDX, 4*strideDY, 4*strideX, 0, strideOld)
+			f.normInputRows(pdx, pdy, px, pg, old, start(all, 4*count), nil, n, count, 4*strideDX, 4*strideDY, 4*strideX, 0, strideOld)
 		},
 		Rotate: func(a, b, c, s []float32, count, stride int) {
 			n := len(c)

@@ -50,9 +50,6 @@ func swigluAVX2(y, g_, u *float32, n int)
 func swigluBackwardAVX2(dg, du, y, dy, g_, u *float32, n int)
 
 //go:noescape
-func softmaxGradientRowsAVX2(p, d, row, out *float32, n, count, grow, pStride, dStride int, scale float32)
-
-//go:noescape
 func columnSumsAVX2(sums, x *float32, n, count, stride int)
 
 //go:noescape
@@ -65,16 +62,16 @@ func expColumnsAVX2(x, shift, sums *float32, n, count, stride int, scale float32
 func softmaxGradientColumnsAVX2(p, d, shift, delta *float32, n, count, stride int, scale float32)
 
 //go:noescape
-func squaresRowsAVX2(x, row, out *float32, n, count, grow, xStride int)
+func squaresRowsAVX2(x, row, out *float32, n, count, xStride int)
 
 //go:noescape
-func normRowsAVX2(y, x, gain, bias, row, out *float32, n, count, grow, yStride, xStride, gainStride, biasStride int)
+func normRowsAVX2(y, x, gain, bias, row, out *float32, n, count, yStride, xStride, gainStride, biasStride int)
 
 //go:noescape
-func normSumsRowsAVX2(dgain, dbias, dy, x, gain, row, out *float32, n, count, grow, dgainStride, dbiasStride, dyStride, xStride, gainStride int)
+func normSumsRowsAVX2(dgain, dbias, dy, x, gain, row, out *float32, n, count, dgainStride, dbiasStride, dyStride, xStride, gainStride int)
 
 //go:noescape
-func normInputRowsAVX2(dx, dy, x, gain, old, row, out *float32, n, count, grow, dxStride, dyStride, xStride, gainStride, oldStride int)
+func normInputRowsAVX2(dx, dy, x, gain, old, row, out *float32, n, count, dxStride, dyStride, xStride, gainStride, oldStride int)
 
 //go:noescape
 func rotateAVX2(a, b, c, s *float32, n, count, stride int)
@@ -83,19 +80,13 @@ func rotateAVX2(a, b, c, s *float32, n, count, stride int)
 func adamwAVX2(x, m, v, g_ *float32, n int, rate, decay, beta1, beta2, alpha1, alpha2, c1, c2, eps, factor float32)
 
 //go:noescape
-func largestRowsAVX2(x, row, out *float32, n, count, grow, xStride int)
+func scaleRowsAVX2(y, x, row, out *float32, n, count, yStride, xStride int)
 
 //go:noescape
-func expRowsAVX2(y, x, row, out *float32, n, count, grow, yStride, xStride int, scale float32)
+func dotRowsAVX2(a, b, row, out *float32, n, count, aStride, bStride int)
 
 //go:noescape
-func scaleRowsAVX2(y, x, row, out *float32, n, count, grow, yStride, xStride int)
-
-//go:noescape
-func dotRowsAVX2(a, b, row, out *float32, n, count, grow, aStride, bStride int)
-
-//go:noescape
-func sumRowsAVX2(x, row, out *float32, n, count, grow, xStride int)
+func sumRowsAVX2(x, row, out *float32, n, count, xStride int)
 
 var avx2 = assembly{
 	name:                   "avx2",
@@ -114,7 +105,6 @@ var avx2 = assembly{
 	softCapBackward:        softCapBackwardAVX2,
 	swiglu:                 swigluAVX2,
 	swigluBackward:         swigluBackwardAVX2,
-	softmaxGradientRows:    softmaxGradientRowsAVX2,
 	columnSums:             columnSumsAVX2,
 	largestColumns:         largestColumnsAVX2,
 	expColumns:             expColumnsAVX2,
@@ -125,8 +115,6 @@ var avx2 = assembly{
 	normInputRows:          normInputRowsAVX2,
 	rotate:                 rotateAVX2,
 	adamw:                  adamwAVX2,
-	largestRows:            largestRowsAVX2,
-	expRows:                expRowsAVX2,
 	scaleRows:              scaleRowsAVX2,
 	dotRows:                dotRowsAVX2,
 	sumRows:                sumRowsAVX2,

@@ -1338,161 +1338,6 @@ end5:
 	VZEROUPPER
 	RET
 
-// softmaxGradientRows: p = exp(scale·p + shift), d = scale·p·(d - delta)
-//
-// func softmaxGradientRowsAVX2(p, d, row, out *float32, n, count, grow, pStride, dStride int, scale float32)
-TEXT ·softmaxGradientRowsAVX2(SB), NOSPLIT, $0-76
-	MOVQ p+0(FP), DI
-	MOVQ d+8(FP), SI
-	MOVQ row+16(FP), R12
-	MOVQ out+24(FP), R13
-	VBROADCASTSS scale+72(FP), Y13
-	VBROADCASTSS constants<>+0(SB), Y10 // -87
-rows:
-	MOVQ n+32(FP), CX
-	XORQ AX, AX
-	VBROADCASTSS 0(R12), Y12
-	VBROADCASTSS 4(R12), Y11
-	SUBQ $16, CX
-	JLT  done2
-loop1:
-	VMOVUPS (DI)(AX*1), Y0 // p
-	VMOVUPS 32(DI)(AX*1), Y5 // p
-	VFMADD213PS Y12, Y13, Y0 // scale·p + shift
-	VFMADD213PS Y12, Y13, Y5 // scale·p + shift
-	VMAXPS Y0, Y10, Y1 // clamp
-	VMAXPS Y5, Y10, Y6 // clamp
-	VMOVUPS constants<>+32(SB), Y15
-	VMINPS Y1, Y15, Y1 // clamp
-	VMOVUPS constants<>+32(SB), Y15
-	VMINPS Y6, Y15, Y6 // clamp
-	VMULPS constants<>+64(SB), Y1, Y2 // x·log2(e)
-	VMULPS constants<>+64(SB), Y6, Y7 // x·log2(e)
-	VROUNDPS $8, Y2, Y2 // n
-	VROUNDPS $8, Y7, Y7 // n
-	VFNMADD231PS constants<>+96(SB), Y2, Y1 // r = x - n·ln 2, high part
-	VFNMADD231PS constants<>+96(SB), Y7, Y6 // r = x - n·ln 2, high part
-	VFNMADD231PS constants<>+128(SB), Y2, Y1 // low part
-	VFNMADD231PS constants<>+128(SB), Y7, Y6 // low part
-	VMOVAPS constants<>+192(SB), Y3
-	VFMADD231PS constants<>+160(SB), Y1, Y3 // p(r)
-	VMOVAPS constants<>+192(SB), Y8
-	VFMADD231PS constants<>+160(SB), Y6, Y8 // p(r)
-	VFMADD213PS constants<>+224(SB), Y1, Y3
-	VFMADD213PS constants<>+224(SB), Y6, Y8
-	VFMADD213PS constants<>+256(SB), Y1, Y3
-	VFMADD213PS constants<>+256(SB), Y6, Y8
-	VFMADD213PS constants<>+288(SB), Y1, Y3
-	VFMADD213PS constants<>+288(SB), Y6, Y8
-	VFMADD213PS constants<>+320(SB), Y1, Y3
-	VFMADD213PS constants<>+320(SB), Y6, Y8
-	VMULPS Y1, Y1, Y4 // r²
-	VMULPS Y6, Y6, Y9 // r²
-	VADDPS constants<>+352(SB), Y1, Y1 // 1 + r
-	VADDPS constants<>+352(SB), Y6, Y6 // 1 + r
-	VFMADD231PS Y4, Y3, Y1 // + r²·p
-	VFMADD231PS Y9, Y8, Y6 // + r²·p
-	VCVTPS2DQ Y2, Y15
-	VPSLLD $23, Y15, Y15
-	VPADDD Y15, Y1, Y3 // ·2^n
-	VCVTPS2DQ Y7, Y15
-	VPSLLD $23, Y15, Y15
-	VPADDD Y15, Y6, Y8 // ·2^n
-	VMOVUPS Y3, (DI)(AX*1) // p
-	VMOVUPS Y8, 32(DI)(AX*1) // p
-	VMOVUPS (SI)(AX*1), Y1 // d
-	VMOVUPS 32(SI)(AX*1), Y6 // d
-	VSUBPS Y11, Y1, Y1 // d - delta
-	VSUBPS Y11, Y6, Y6 // d - delta
-	VMULPS Y13, Y1, Y1 // ·scale
-	VMULPS Y13, Y6, Y6 // ·scale
-	VMULPS Y3, Y1, Y1 // ·p
-	VMULPS Y8, Y6, Y6 // ·p
-	VMOVUPS Y1, (SI)(AX*1) // d
-	VMOVUPS Y6, 32(SI)(AX*1) // d
-	ADDQ $64, AX
-	SUBQ $16, CX
-	JGE  loop1
-done2:
-	ADDQ $16, CX
-	SUBQ $8, CX
-	JLT  done4
-loop3:
-	VMOVUPS (DI)(AX*1), Y0 // p
-	VFMADD213PS Y12, Y13, Y0 // scale·p + shift
-	VMAXPS Y0, Y10, Y1 // clamp
-	VMOVUPS constants<>+32(SB), Y15
-	VMINPS Y1, Y15, Y1 // clamp
-	VMULPS constants<>+64(SB), Y1, Y2 // x·log2(e)
-	VROUNDPS $8, Y2, Y2 // n
-	VFNMADD231PS constants<>+96(SB), Y2, Y1 // r = x - n·ln 2, high part
-	VFNMADD231PS constants<>+128(SB), Y2, Y1 // low part
-	VMOVAPS constants<>+192(SB), Y3
-	VFMADD231PS constants<>+160(SB), Y1, Y3 // p(r)
-	VFMADD213PS constants<>+224(SB), Y1, Y3
-	VFMADD213PS constants<>+256(SB), Y1, Y3
-	VFMADD213PS constants<>+288(SB), Y1, Y3
-	VFMADD213PS constants<>+320(SB), Y1, Y3
-	VMULPS Y1, Y1, Y4 // r²
-	VADDPS constants<>+352(SB), Y1, Y1 // 1 + r
-	VFMADD231PS Y4, Y3, Y1 // + r²·p
-	VCVTPS2DQ Y2, Y15
-	VPSLLD $23, Y15, Y15
-	VPADDD Y15, Y1, Y3 // ·2^n
-	VMOVUPS Y3, (DI)(AX*1) // p
-	VMOVUPS (SI)(AX*1), Y1 // d
-	VSUBPS Y11, Y1, Y1 // d - delta
-	VMULPS Y13, Y1, Y1 // ·scale
-	VMULPS Y3, Y1, Y1 // ·p
-	VMOVUPS Y1, (SI)(AX*1) // d
-	ADDQ $32, AX
-	SUBQ $8, CX
-	JGE  loop3
-done4:
-	ADDQ $8, CX
-	JZ   end5
-	LEAQ masks<>+32(SB), R10 // the lowest CX lanes
-	NEGQ CX
-	VMOVUPS (R10)(CX*4), Y14
-	VMASKMOVPS (DI)(AX*1), Y14, Y0 // p
-	VFMADD213PS Y12, Y13, Y0 // scale·p + shift
-	VMAXPS Y0, Y10, Y1 // clamp
-	VMOVUPS constants<>+32(SB), Y15
-	VMINPS Y1, Y15, Y1 // clamp
-	VMULPS constants<>+64(SB), Y1, Y2 // x·log2(e)
-	VROUNDPS $8, Y2, Y2 // n
-	VFNMADD231PS constants<>+96(SB), Y2, Y1 // r = x - n·ln 2, high part
-	VFNMADD231PS constants<>+128(SB), Y2, Y1 // low part
-	VMOVAPS constants<>+192(SB), Y3
-	VFMADD231PS constants<>+160(SB), Y1, Y3 // p(r)
-	VFMADD213PS constants<>+224(SB), Y1, Y3
-	VFMADD213PS constants<>+256(SB), Y1, Y3
-	VFMADD213PS constants<>+288(SB), Y1, Y3
-	VFMADD213PS constants<>+320(SB), Y1, Y3
-	VMULPS Y1, Y1, Y4 // r²
-	VADDPS constants<>+352(SB), Y1, Y1 // 1 + r
-	VFMADD231PS Y4, Y3, Y1 // + r²·p
-	VCVTPS2DQ Y2, Y15
-	VPSLLD $23, Y15, Y15
-	VPADDD Y15, Y1, Y3 // ·2^n
-	VMASKMOVPS Y3, Y14, (DI)(AX*1) // p
-	VMASKMOVPS (SI)(AX*1), Y14, Y1 // d
-	VSUBPS Y11, Y1, Y1 // d - delta
-	VMULPS Y13, Y1, Y1 // ·scale
-	VMULPS Y3, Y1, Y1 // ·p
-	VMASKMOVPS Y1, Y14, (SI)(AX*1) // d
-end5:
-	ADDQ pStride+56(FP), DI
-	ADDQ dStride+64(FP), SI
-	ADDQ $8, R12
-	ADDQ $0, R13
-	MOVQ grow+48(FP), R11
-	ADDQ R11, n+32(FP)
-	DECQ count+40(FP)
-	JNZ  rows
-	VZEROUPPER
-	RET
-
 // columnSums: sums += Σ x over count rows
 //
 // func columnSumsAVX2(sums, x *float32, n, count, stride int)
@@ -2170,8 +2015,8 @@ end11:
 
 // squaresRows: Σ (x - mean)²
 //
-// func squaresRowsAVX2(x, row, out *float32, n, count, grow, xStride int)
-TEXT ·squaresRowsAVX2(SB), NOSPLIT, $0-56
+// func squaresRowsAVX2(x, row, out *float32, n, count, xStride int)
+TEXT ·squaresRowsAVX2(SB), NOSPLIT, $0-48
 	MOVQ x+0(FP), DI
 	MOVQ row+8(FP), R12
 	MOVQ out+16(FP), R13
@@ -2233,11 +2078,9 @@ end5:
 	VPERMILPS $1, X0, X15
 	VADDPS X15, X0, X0
 	VMOVSS X0, 0(R13)
-	ADDQ xStride+48(FP), DI
+	ADDQ xStride+40(FP), DI
 	ADDQ $4, R12
 	ADDQ $4, R13
-	MOVQ grow+40(FP), R11
-	ADDQ R11, n+24(FP)
 	DECQ count+32(FP)
 	JNZ  rows
 	VZEROUPPER
@@ -2245,8 +2088,8 @@ end5:
 
 // normRows: y = (x - mean)·rstd·gain + bias
 //
-// func normRowsAVX2(y, x, gain, bias, row, out *float32, n, count, grow, yStride, xStride, gainStride, biasStride int)
-TEXT ·normRowsAVX2(SB), NOSPLIT, $0-104
+// func normRowsAVX2(y, x, gain, bias, row, out *float32, n, count, yStride, xStride, gainStride, biasStride int)
+TEXT ·normRowsAVX2(SB), NOSPLIT, $0-96
 	MOVQ y+0(FP), DI
 	MOVQ x+8(FP), SI
 	MOVQ gain+16(FP), BX
@@ -2295,14 +2138,12 @@ done2:
 	VMASKMOVPS Y1, Y14, (DI)(AX*1) // y
 skip5:
 end4:
-	ADDQ yStride+72(FP), DI
-	ADDQ xStride+80(FP), SI
-	ADDQ gainStride+88(FP), BX
-	ADDQ biasStride+96(FP), DX
+	ADDQ yStride+64(FP), DI
+	ADDQ xStride+72(FP), SI
+	ADDQ gainStride+80(FP), BX
+	ADDQ biasStride+88(FP), DX
 	ADDQ $8, R12
 	ADDQ $0, R13
-	MOVQ grow+64(FP), R11
-	ADDQ R11, n+48(FP)
 	DECQ count+56(FP)
 	JNZ  rows
 	VZEROUPPER
@@ -2310,8 +2151,8 @@ end4:
 
 // normSumsRows: h = (x - mean)·rstd, g = dy·gain: Σ g, Σ g·h; dgain += dy·h, dbias += dy
 //
-// func normSumsRowsAVX2(dgain, dbias, dy, x, gain, row, out *float32, n, count, grow, dgainStride, dbiasStride, dyStride, xStride, gainStride int)
-TEXT ·normSumsRowsAVX2(SB), NOSPLIT, $0-120
+// func normSumsRowsAVX2(dgain, dbias, dy, x, gain, row, out *float32, n, count, dgainStride, dbiasStride, dyStride, xStride, gainStride int)
+TEXT ·normSumsRowsAVX2(SB), NOSPLIT, $0-112
 	MOVQ dgain+0(FP), DI
 	MOVQ dbias+8(FP), SI
 	MOVQ dy+16(FP), BX
@@ -2395,15 +2236,13 @@ end5:
 	VPERMILPS $1, X1, X15
 	VADDPS X15, X1, X1
 	VMOVSS X1, 4(R13)
-	ADDQ dgainStride+80(FP), DI
-	ADDQ dbiasStride+88(FP), SI
-	ADDQ dyStride+96(FP), BX
-	ADDQ xStride+104(FP), DX
-	ADDQ gainStride+112(FP), R8
+	ADDQ dgainStride+72(FP), DI
+	ADDQ dbiasStride+80(FP), SI
+	ADDQ dyStride+88(FP), BX
+	ADDQ xStride+96(FP), DX
+	ADDQ gainStride+104(FP), R8
 	ADDQ $8, R12
 	ADDQ $8, R13
-	MOVQ grow+72(FP), R11
-	ADDQ R11, n+56(FP)
 	DECQ count+64(FP)
 	JNZ  rows
 	VZEROUPPER
@@ -2411,8 +2250,8 @@ end5:
 
 // normInputRows: dx = rstd·(dy·gain - mg - (x - mean)·rstd·mgh), added to old if that is given
 //
-// func normInputRowsAVX2(dx, dy, x, gain, old, row, out *float32, n, count, grow, dxStride, dyStride, xStride, gainStride, oldStride int)
-TEXT ·normInputRowsAVX2(SB), NOSPLIT, $0-120
+// func normInputRowsAVX2(dx, dy, x, gain, old, row, out *float32, n, count, dxStride, dyStride, xStride, gainStride, oldStride int)
+TEXT ·normInputRowsAVX2(SB), NOSPLIT, $0-112
 	MOVQ dx+0(FP), DI
 	MOVQ dy+8(FP), SI
 	MOVQ x+16(FP), BX
@@ -2472,15 +2311,13 @@ done2:
 skip5:
 	VMASKMOVPS Y1, Y14, (DI)(AX*1) // dx
 end4:
-	ADDQ dxStride+80(FP), DI
-	ADDQ dyStride+88(FP), SI
-	ADDQ xStride+96(FP), BX
-	ADDQ gainStride+104(FP), DX
-	ADDQ oldStride+112(FP), R8
+	ADDQ dxStride+72(FP), DI
+	ADDQ dyStride+80(FP), SI
+	ADDQ xStride+88(FP), BX
+	ADDQ gainStride+96(FP), DX
+	ADDQ oldStride+104(FP), R8
 	ADDQ $16, R12
 	ADDQ $0, R13
-	MOVQ grow+72(FP), R11
-	ADDQ R11, n+56(FP)
 	DECQ count+64(FP)
 	JNZ  rows
 	VZEROUPPER
@@ -2618,225 +2455,10 @@ end3:
 	VZEROUPPER
 	RET
 
-// largestRows: the largest x; n > 0
-//
-// func largestRowsAVX2(x, row, out *float32, n, count, grow, xStride int)
-TEXT ·largestRowsAVX2(SB), NOSPLIT, $0-56
-	MOVQ x+0(FP), DI
-	MOVQ row+8(FP), R12
-	MOVQ out+16(FP), R13
-rows:
-	MOVQ n+24(FP), CX
-	XORQ AX, AX
-	VBROADCASTSS (DI), Y0
-	VBROADCASTSS (DI), Y1
-	VBROADCASTSS (DI), Y2
-	VBROADCASTSS (DI), Y3
-	SUBQ $32, CX
-	JLT  done2
-loop1:
-	VMOVUPS (DI)(AX*1), Y4 // x
-	VMAXPS Y4, Y0, Y0 // most
-	VMOVUPS 32(DI)(AX*1), Y4 // x
-	VMAXPS Y4, Y1, Y1 // most
-	VMOVUPS 64(DI)(AX*1), Y4 // x
-	VMAXPS Y4, Y2, Y2 // most
-	VMOVUPS 96(DI)(AX*1), Y4 // x
-	VMAXPS Y4, Y3, Y3 // most
-	ADDQ $128, AX
-	SUBQ $32, CX
-	JGE  loop1
-done2:
-	ADDQ $32, CX
-	SUBQ $8, CX
-	JLT  done4
-loop3:
-	VMOVUPS (DI)(AX*1), Y4 // x
-	VMAXPS Y4, Y0, Y0 // most
-	ADDQ $32, AX
-	SUBQ $8, CX
-	JGE  loop3
-done4:
-	ADDQ $8, CX
-	JZ   end5
-	LEAQ masks<>+32(SB), R10 // the lowest CX lanes
-	NEGQ CX
-	VMOVUPS (R10)(CX*4), Y14
-	VMASKMOVPS (DI)(AX*1), Y14, Y4 // x
-	VBLENDVPS Y14, Y4, Y0, Y15
-	VMAXPS Y15, Y0, Y0 // most
-end5:
-	VMAXPS Y1, Y0, Y0
-	VMAXPS Y3, Y2, Y2
-	VMAXPS Y2, Y0, Y0
-	VEXTRACTF128 $1, Y0, X15
-	VMAXPS X15, X0, X0
-	VPERMILPS $14, X0, X15
-	VMAXPS X15, X0, X0
-	VPERMILPS $1, X0, X15
-	VMAXPS X15, X0, X0
-	VMOVSS X0, 0(R13)
-	ADDQ xStride+48(FP), DI
-	ADDQ $0, R12
-	ADDQ $4, R13
-	MOVQ grow+40(FP), R11
-	ADDQ R11, n+24(FP)
-	DECQ count+32(FP)
-	JNZ  rows
-	VZEROUPPER
-	RET
-
-// expRows: y = exp(scale·x + shift), Σ y
-//
-// func expRowsAVX2(y, x, row, out *float32, n, count, grow, yStride, xStride int, scale float32)
-TEXT ·expRowsAVX2(SB), NOSPLIT, $0-76
-	MOVQ y+0(FP), DI
-	MOVQ x+8(FP), SI
-	MOVQ row+16(FP), R12
-	MOVQ out+24(FP), R13
-	VBROADCASTSS scale+72(FP), Y13
-	VBROADCASTSS constants<>+0(SB), Y11 // -87
-rows:
-	MOVQ n+32(FP), CX
-	XORQ AX, AX
-	VBROADCASTSS 0(R12), Y12
-	VXORPS Y0, Y0, Y0
-	SUBQ $16, CX
-	JLT  done2
-loop1:
-	VMOVUPS (SI)(AX*1), Y1 // x
-	VMOVUPS 32(SI)(AX*1), Y6 // x
-	VFMADD213PS Y12, Y13, Y1 // scale·x + shift
-	VFMADD213PS Y12, Y13, Y6 // scale·x + shift
-	VMAXPS Y1, Y11, Y2 // clamp
-	VMAXPS Y6, Y11, Y7 // clamp
-	VMOVUPS constants<>+32(SB), Y15
-	VMINPS Y2, Y15, Y2 // clamp
-	VMOVUPS constants<>+32(SB), Y15
-	VMINPS Y7, Y15, Y7 // clamp
-	VMULPS constants<>+64(SB), Y2, Y3 // x·log2(e)
-	VMULPS constants<>+64(SB), Y7, Y8 // x·log2(e)
-	VROUNDPS $8, Y3, Y3 // n
-	VROUNDPS $8, Y8, Y8 // n
-	VFNMADD231PS constants<>+96(SB), Y3, Y2 // r = x - n·ln 2, high part
-	VFNMADD231PS constants<>+96(SB), Y8, Y7 // r = x - n·ln 2, high part
-	VFNMADD231PS constants<>+128(SB), Y3, Y2 // low part
-	VFNMADD231PS constants<>+128(SB), Y8, Y7 // low part
-	VMOVAPS constants<>+192(SB), Y4
-	VFMADD231PS constants<>+160(SB), Y2, Y4 // p(r)
-	VMOVAPS constants<>+192(SB), Y9
-	VFMADD231PS constants<>+160(SB), Y7, Y9 // p(r)
-	VFMADD213PS constants<>+224(SB), Y2, Y4
-	VFMADD213PS constants<>+224(SB), Y7, Y9
-	VFMADD213PS constants<>+256(SB), Y2, Y4
-	VFMADD213PS constants<>+256(SB), Y7, Y9
-	VFMADD213PS constants<>+288(SB), Y2, Y4
-	VFMADD213PS constants<>+288(SB), Y7, Y9
-	VFMADD213PS constants<>+320(SB), Y2, Y4
-	VFMADD213PS constants<>+320(SB), Y7, Y9
-	VMULPS Y2, Y2, Y5 // r²
-	VMULPS Y7, Y7, Y10 // r²
-	VADDPS constants<>+352(SB), Y2, Y2 // 1 + r
-	VADDPS constants<>+352(SB), Y7, Y7 // 1 + r
-	VFMADD231PS Y5, Y4, Y2 // + r²·p
-	VFMADD231PS Y10, Y9, Y7 // + r²·p
-	VCVTPS2DQ Y3, Y15
-	VPSLLD $23, Y15, Y15
-	VPADDD Y15, Y2, Y4 // ·2^n
-	VCVTPS2DQ Y8, Y15
-	VPSLLD $23, Y15, Y15
-	VPADDD Y15, Y7, Y9 // ·2^n
-	VMOVUPS Y4, (DI)(AX*1) // y
-	VMOVUPS Y9, 32(DI)(AX*1) // y
-	VADDPS Y4, Y0, Y0 // sum
-	VADDPS Y9, Y0, Y0 // sum
-	ADDQ $64, AX
-	SUBQ $16, CX
-	JGE  loop1
-done2:
-	ADDQ $16, CX
-	SUBQ $8, CX
-	JLT  done4
-loop3:
-	VMOVUPS (SI)(AX*1), Y1 // x
-	VFMADD213PS Y12, Y13, Y1 // scale·x + shift
-	VMAXPS Y1, Y11, Y2 // clamp
-	VMOVUPS constants<>+32(SB), Y15
-	VMINPS Y2, Y15, Y2 // clamp
-	VMULPS constants<>+64(SB), Y2, Y3 // x·log2(e)
-	VROUNDPS $8, Y3, Y3 // n
-	VFNMADD231PS constants<>+96(SB), Y3, Y2 // r = x - n·ln 2, high part
-	VFNMADD231PS constants<>+128(SB), Y3, Y2 // low part
-	VMOVAPS constants<>+192(SB), Y4
-	VFMADD231PS constants<>+160(SB), Y2, Y4 // p(r)
-	VFMADD213PS constants<>+224(SB), Y2, Y4
-	VFMADD213PS constants<>+256(SB), Y2, Y4
-	VFMADD213PS constants<>+288(SB), Y2, Y4
-	VFMADD213PS constants<>+320(SB), Y2, Y4
-	VMULPS Y2, Y2, Y5 // r²
-	VADDPS constants<>+352(SB), Y2, Y2 // 1 + r
-	VFMADD231PS Y5, Y4, Y2 // + r²·p
-	VCVTPS2DQ Y3, Y15
-	VPSLLD $23, Y15, Y15
-	VPADDD Y15, Y2, Y4 // ·2^n
-	VMOVUPS Y4, (DI)(AX*1) // y
-	VADDPS Y4, Y0, Y0 // sum
-	ADDQ $32, AX
-	SUBQ $8, CX
-	JGE  loop3
-done4:
-	ADDQ $8, CX
-	JZ   end5
-	LEAQ masks<>+32(SB), R10 // the lowest CX lanes
-	NEGQ CX
-	VMOVUPS (R10)(CX*4), Y14
-	VMASKMOVPS (SI)(AX*1), Y14, Y1 // x
-	VFMADD213PS Y12, Y13, Y1 // scale·x + shift
-	VMAXPS Y1, Y11, Y2 // clamp
-	VMOVUPS constants<>+32(SB), Y15
-	VMINPS Y2, Y15, Y2 // clamp
-	VMULPS constants<>+64(SB), Y2, Y3 // x·log2(e)
-	VROUNDPS $8, Y3, Y3 // n
-	VFNMADD231PS constants<>+96(SB), Y3, Y2 // r = x - n·ln 2, high part
-	VFNMADD231PS constants<>+128(SB), Y3, Y2 // low part
-	VMOVAPS constants<>+192(SB), Y4
-	VFMADD231PS constants<>+160(SB), Y2, Y4 // p(r)
-	VFMADD213PS constants<>+224(SB), Y2, Y4
-	VFMADD213PS constants<>+256(SB), Y2, Y4
-	VFMADD213PS constants<>+288(SB), Y2, Y4
-	VFMADD213PS constants<>+320(SB), Y2, Y4
-	VMULPS Y2, Y2, Y5 // r²
-	VADDPS constants<>+352(SB), Y2, Y2 // 1 + r
-	VFMADD231PS Y5, Y4, Y2 // + r²·p
-	VCVTPS2DQ Y3, Y15
-	VPSLLD $23, Y15, Y15
-	VPADDD Y15, Y2, Y4 // ·2^n
-	VMASKMOVPS Y4, Y14, (DI)(AX*1) // y
-	VANDPS Y14, Y4, Y15
-	VADDPS Y15, Y0, Y0 // sum
-end5:
-	VEXTRACTF128 $1, Y0, X15
-	VADDPS X15, X0, X0
-	VPERMILPS $14, X0, X15
-	VADDPS X15, X0, X0
-	VPERMILPS $1, X0, X15
-	VADDPS X15, X0, X0
-	VMOVSS X0, 0(R13)
-	ADDQ yStride+56(FP), DI
-	ADDQ xStride+64(FP), SI
-	ADDQ $4, R12
-	ADDQ $4, R13
-	MOVQ grow+48(FP), R11
-	ADDQ R11, n+32(FP)
-	DECQ count+40(FP)
-	JNZ  rows
-	VZEROUPPER
-	RET
-
 // scaleRows: y = alpha·x
 //
-// func scaleRowsAVX2(y, x, row, out *float32, n, count, grow, yStride, xStride int)
-TEXT ·scaleRowsAVX2(SB), NOSPLIT, $0-72
+// func scaleRowsAVX2(y, x, row, out *float32, n, count, yStride, xStride int)
+TEXT ·scaleRowsAVX2(SB), NOSPLIT, $0-64
 	MOVQ y+0(FP), DI
 	MOVQ x+8(FP), SI
 	MOVQ row+16(FP), R12
@@ -2864,12 +2486,10 @@ done2:
 	VMULPS Y13, Y0, Y1
 	VMASKMOVPS Y1, Y14, (DI)(AX*1) // y
 end3:
-	ADDQ yStride+56(FP), DI
-	ADDQ xStride+64(FP), SI
+	ADDQ yStride+48(FP), DI
+	ADDQ xStride+56(FP), SI
 	ADDQ $4, R12
 	ADDQ $0, R13
-	MOVQ grow+48(FP), R11
-	ADDQ R11, n+32(FP)
 	DECQ count+40(FP)
 	JNZ  rows
 	VZEROUPPER
@@ -2877,8 +2497,8 @@ end3:
 
 // dotRows: Σ a·b
 //
-// func dotRowsAVX2(a, b, row, out *float32, n, count, grow, aStride, bStride int)
-TEXT ·dotRowsAVX2(SB), NOSPLIT, $0-72
+// func dotRowsAVX2(a, b, row, out *float32, n, count, aStride, bStride int)
+TEXT ·dotRowsAVX2(SB), NOSPLIT, $0-64
 	MOVQ a+0(FP), DI
 	MOVQ b+8(FP), SI
 	MOVQ row+16(FP), R12
@@ -2940,12 +2560,10 @@ end5:
 	VPERMILPS $1, X0, X15
 	VADDPS X15, X0, X0
 	VMOVSS X0, 0(R13)
-	ADDQ aStride+56(FP), DI
-	ADDQ bStride+64(FP), SI
+	ADDQ aStride+48(FP), DI
+	ADDQ bStride+56(FP), SI
 	ADDQ $0, R12
 	ADDQ $4, R13
-	MOVQ grow+48(FP), R11
-	ADDQ R11, n+32(FP)
 	DECQ count+40(FP)
 	JNZ  rows
 	VZEROUPPER
@@ -2953,8 +2571,8 @@ end5:
 
 // sumRows: Σ x
 //
-// func sumRowsAVX2(x, row, out *float32, n, count, grow, xStride int)
-TEXT ·sumRowsAVX2(SB), NOSPLIT, $0-56
+// func sumRowsAVX2(x, row, out *float32, n, count, xStride int)
+TEXT ·sumRowsAVX2(SB), NOSPLIT, $0-48
 	MOVQ x+0(FP), DI
 	MOVQ row+8(FP), R12
 	MOVQ out+16(FP), R13
@@ -3009,11 +2627,9 @@ end5:
 	VPERMILPS $1, X0, X15
 	VADDPS X15, X0, X0
 	VMOVSS X0, 0(R13)
-	ADDQ xStride+48(FP), DI
+	ADDQ xStride+40(FP), DI
 	ADDQ $0, R12
 	ADDQ $4, R13
-	MOVQ grow+40(FP), R11
-	ADDQ R11, n+24(FP)
 	DECQ count+32(FP)
 	JNZ  rows
 	VZEROUPPER

@@ -50,9 +50,6 @@ func swigluAVX512(y, g_, u *float32, n int)
 func swigluBackwardAVX512(dg, du, y, dy, g_, u *float32, n int)
 
 //go:noescape
-func softmaxGradientRowsAVX512(p, d, row, out *float32, n, count, grow, pStride, dStride int, scale float32)
-
-//go:noescape
 func columnSumsAVX512(sums, x *float32, n, count, stride int)
 
 //go:noescape
@@ -65,16 +62,16 @@ func expColumnsAVX512(x, shift, sums *float32, n, count, stride int, scale float
 func softmaxGradientColumnsAVX512(p, d, shift, delta *float32, n, count, stride int, scale float32)
 
 //go:noescape
-func squaresRowsAVX512(x, row, out *float32, n, count, grow, xStride int)
+func squaresRowsAVX512(x, row, out *float32, n, count, xStride int)
 
 //go:noescape
-func normRowsAVX512(y, x, gain, bias, row, out *float32, n, count, grow, yStride, xStride, gainStride, biasStride int)
+func normRowsAVX512(y, x, gain, bias, row, out *float32, n, count, yStride, xStride, gainStride, biasStride int)
 
 //go:noescape
-func normSumsRowsAVX512(dgain, dbias, dy, x, gain, row, out *float32, n, count, grow, dgainStride, dbiasStride, dyStride, xStride, gainStride int)
+func normSumsRowsAVX512(dgain, dbias, dy, x, gain, row, out *float32, n, count, dgainStride, dbiasStride, dyStride, xStride, gainStride int)
 
 //go:noescape
-func normInputRowsAVX512(dx, dy, x, gain, old, row, out *float32, n, count, grow, dxStride, dyStride, xStride, gainStride, oldStride int)
+func normInputRowsAVX512(dx, dy, x, gain, old, row, out *float32, n, count, dxStride, dyStride, xStride, gainStride, oldStride int)
 
 //go:noescape
 func rotateAVX512(a, b, c, s *float32, n, count, stride int)
@@ -83,19 +80,13 @@ func rotateAVX512(a, b, c, s *float32, n, count, stride int)
 func adamwAVX512(x, m, v, g_ *float32, n int, rate, decay, beta1, beta2, alpha1, alpha2, c1, c2, eps, factor float32)
 
 //go:noescape
-func largestRowsAVX512(x, row, out *float32, n, count, grow, xStride int)
+func scaleRowsAVX512(y, x, row, out *float32, n, count, yStride, xStride int)
 
 //go:noescape
-func expRowsAVX512(y, x, row, out *float32, n, count, grow, yStride, xStride int, scale float32)
+func dotRowsAVX512(a, b, row, out *float32, n, count, aStride, bStride int)
 
 //go:noescape
-func scaleRowsAVX512(y, x, row, out *float32, n, count, grow, yStride, xStride int)
-
-//go:noescape
-func dotRowsAVX512(a, b, row, out *float32, n, count, grow, aStride, bStride int)
-
-//go:noescape
-func sumRowsAVX512(x, row, out *float32, n, count, grow, xStride int)
+func sumRowsAVX512(x, row, out *float32, n, count, xStride int)
 
 var avx512 = assembly{
 	name:                   "avx512",
@@ -114,7 +105,6 @@ var avx512 = assembly{
 	softCapBackward:        softCapBackwardAVX512,
 	swiglu:                 swigluAVX512,
 	swigluBackward:         swigluBackwardAVX512,
-	softmaxGradientRows:    softmaxGradientRowsAVX512,
 	columnSums:             columnSumsAVX512,
 	largestColumns:         largestColumnsAVX512,
 	expColumns:             expColumnsAVX512,
@@ -125,8 +115,6 @@ var avx512 = assembly{
 	normInputRows:          normInputRowsAVX512,
 	rotate:                 rotateAVX512,
 	adamw:                  adamwAVX512,
-	largestRows:            largestRowsAVX512,
-	expRows:                expRowsAVX512,
 	scaleRows:              scaleRowsAVX512,
 	dotRows:                dotRowsAVX512,
 	sumRows:                sumRowsAVX512,

@@ -1396,161 +1396,6 @@ end5:
 	VZEROUPPER
 	RET
 
-// softmaxGradientRows: p = exp(scale·p + shift), d = scale·p·(d - delta)
-//
-// func softmaxGradientRowsAVX512(p, d, row, out *float32, n, count, grow, pStride, dStride int, scale float32)
-TEXT ·softmaxGradientRowsAVX512(SB), NOSPLIT, $0-76
-	MOVQ p+0(FP), DI
-	MOVQ d+8(FP), SI
-	MOVQ row+16(FP), R12
-	MOVQ out+24(FP), R13
-	VBROADCASTSS scale+72(FP), Z30
-	VBROADCASTSS constants<>+0(SB), Z27 // -87
-	VBROADCASTSS constants<>+32(SB), Z26 // 88
-	VBROADCASTSS constants<>+64(SB), Z25 // 1.44269504
-	VBROADCASTSS constants<>+96(SB), Z24 // 0.693359375
-	VBROADCASTSS constants<>+128(SB), Z23 // -0.00021219444
-	VBROADCASTSS constants<>+160(SB), Z22 // 0.000198756915
-	VBROADCASTSS constants<>+192(SB), Z21 // 0.00139819995
-	VBROADCASTSS constants<>+224(SB), Z20 // 0.00833345191
-	VBROADCASTSS constants<>+256(SB), Z19 // 0.0416657959
-	VBROADCASTSS constants<>+288(SB), Z18 // 0.166666655
-	VBROADCASTSS constants<>+320(SB), Z17 // 0.500000012
-	VBROADCASTSS constants<>+352(SB), Z16 // 1
-rows:
-	MOVQ n+32(FP), CX
-	XORQ AX, AX
-	VBROADCASTSS 0(R12), Z29
-	VBROADCASTSS 4(R12), Z28
-	SUBQ $32, CX
-	JLT  done2
-loop1:
-	VMOVUPS (DI)(AX*1), Z0 // p
-	VMOVUPS 64(DI)(AX*1), Z5 // p
-	VFMADD213PS Z29, Z30, Z0 // scale·p + shift
-	VFMADD213PS Z29, Z30, Z5 // scale·p + shift
-	VMAXPS Z0, Z27, Z1 // clamp
-	VMAXPS Z5, Z27, Z6 // clamp
-	VMINPS Z1, Z26, Z1 // clamp
-	VMINPS Z6, Z26, Z6 // clamp
-	VMULPS Z25, Z1, Z2 // x·log2(e)
-	VMULPS Z25, Z6, Z7 // x·log2(e)
-	VRNDSCALEPS $8, Z2, Z2 // n
-	VRNDSCALEPS $8, Z7, Z7 // n
-	VFNMADD231PS Z24, Z2, Z1 // r = x - n·ln 2, high part
-	VFNMADD231PS Z24, Z7, Z6 // r = x - n·ln 2, high part
-	VFNMADD231PS Z23, Z2, Z1 // low part
-	VFNMADD231PS Z23, Z7, Z6 // low part
-	VMOVAPS Z21, Z3
-	VFMADD231PS Z22, Z1, Z3 // p(r)
-	VMOVAPS Z21, Z8
-	VFMADD231PS Z22, Z6, Z8 // p(r)
-	VFMADD213PS Z20, Z1, Z3
-	VFMADD213PS Z20, Z6, Z8
-	VFMADD213PS Z19, Z1, Z3
-	VFMADD213PS Z19, Z6, Z8
-	VFMADD213PS Z18, Z1, Z3
-	VFMADD213PS Z18, Z6, Z8
-	VFMADD213PS Z17, Z1, Z3
-	VFMADD213PS Z17, Z6, Z8
-	VMULPS Z1, Z1, Z4 // r²
-	VMULPS Z6, Z6, Z9 // r²
-	VADDPS Z16, Z1, Z1 // 1 + r
-	VADDPS Z16, Z6, Z6 // 1 + r
-	VFMADD231PS Z4, Z3, Z1 // + r²·p
-	VFMADD231PS Z9, Z8, Z6 // + r²·p
-	VSCALEFPS Z2, Z1, Z3 // ·2^n
-	VSCALEFPS Z7, Z6, Z8 // ·2^n
-	VMOVUPS Z3, (DI)(AX*1) // p
-	VMOVUPS Z8, 64(DI)(AX*1) // p
-	VMOVUPS (SI)(AX*1), Z1 // d
-	VMOVUPS 64(SI)(AX*1), Z6 // d
-	VSUBPS Z28, Z1, Z1 // d - delta
-	VSUBPS Z28, Z6, Z6 // d - delta
-	VMULPS Z30, Z1, Z1 // ·scale
-	VMULPS Z30, Z6, Z6 // ·scale
-	VMULPS Z3, Z1, Z1 // ·p
-	VMULPS Z8, Z6, Z6 // ·p
-	VMOVUPS Z1, (SI)(AX*1) // d
-	VMOVUPS Z6, 64(SI)(AX*1) // d
-	ADDQ $128, AX
-	SUBQ $32, CX
-	JGE  loop1
-done2:
-	ADDQ $32, CX
-	SUBQ $16, CX
-	JLT  done4
-loop3:
-	VMOVUPS (DI)(AX*1), Z0 // p
-	VFMADD213PS Z29, Z30, Z0 // scale·p + shift
-	VMAXPS Z0, Z27, Z1 // clamp
-	VMINPS Z1, Z26, Z1 // clamp
-	VMULPS Z25, Z1, Z2 // x·log2(e)
-	VRNDSCALEPS $8, Z2, Z2 // n
-	VFNMADD231PS Z24, Z2, Z1 // r = x - n·ln 2, high part
-	VFNMADD231PS Z23, Z2, Z1 // low part
-	VMOVAPS Z21, Z3
-	VFMADD231PS Z22, Z1, Z3 // p(r)
-	VFMADD213PS Z20, Z1, Z3
-	VFMADD213PS Z19, Z1, Z3
-	VFMADD213PS Z18, Z1, Z3
-	VFMADD213PS Z17, Z1, Z3
-	VMULPS Z1, Z1, Z4 // r²
-	VADDPS Z16, Z1, Z1 // 1 + r
-	VFMADD231PS Z4, Z3, Z1 // + r²·p
-	VSCALEFPS Z2, Z1, Z3 // ·2^n
-	VMOVUPS Z3, (DI)(AX*1) // p
-	VMOVUPS (SI)(AX*1), Z1 // d
-	VSUBPS Z28, Z1, Z1 // d - delta
-	VMULPS Z30, Z1, Z1 // ·scale
-	VMULPS Z3, Z1, Z1 // ·p
-	VMOVUPS Z1, (SI)(AX*1) // d
-	ADDQ $64, AX
-	SUBQ $16, CX
-	JGE  loop3
-done4:
-	ADDQ $16, CX
-	JZ   end5
-	MOVL $1, R10 // the lowest CX lanes
-	SHLL CX, R10
-	DECL R10
-	KMOVW R10, K1
-	VMOVUPS.Z (DI)(AX*1), K1, Z0 // p
-	VFMADD213PS Z29, Z30, Z0 // scale·p + shift
-	VMAXPS Z0, Z27, Z1 // clamp
-	VMINPS Z1, Z26, Z1 // clamp
-	VMULPS Z25, Z1, Z2 // x·log2(e)
-	VRNDSCALEPS $8, Z2, Z2 // n
-	VFNMADD231PS Z24, Z2, Z1 // r = x - n·ln 2, high part
-	VFNMADD231PS Z23, Z2, Z1 // low part
-	VMOVAPS Z21, Z3
-	VFMADD231PS Z22, Z1, Z3 // p(r)
-	VFMADD213PS Z20, Z1, Z3
-	VFMADD213PS Z19, Z1, Z3
-	VFMADD213PS Z18, Z1, Z3
-	VFMADD213PS Z17, Z1, Z3
-	VMULPS Z1, Z1, Z4 // r²
-	VADDPS Z16, Z1, Z1 // 1 + r
-	VFMADD231PS Z4, Z3, Z1 // + r²·p
-	VSCALEFPS Z2, Z1, Z3 // ·2^n
-	VMOVUPS Z3, K1, (DI)(AX*1) // p
-	VMOVUPS.Z (SI)(AX*1), K1, Z1 // d
-	VSUBPS Z28, Z1, Z1 // d - delta
-	VMULPS Z30, Z1, Z1 // ·scale
-	VMULPS Z3, Z1, Z1 // ·p
-	VMOVUPS Z1, K1, (SI)(AX*1) // d
-end5:
-	ADDQ pStride+56(FP), DI
-	ADDQ dStride+64(FP), SI
-	ADDQ $8, R12
-	ADDQ $0, R13
-	MOVQ grow+48(FP), R11
-	ADDQ R11, n+32(FP)
-	DECQ count+40(FP)
-	JNZ  rows
-	VZEROUPPER
-	RET
-
 // columnSums: sums += Σ x over count rows
 //
 // func columnSumsAVX512(sums, x *float32, n, count, stride int)
@@ -2219,8 +2064,8 @@ end11:
 
 // squaresRows: Σ (x - mean)²
 //
-// func squaresRowsAVX512(x, row, out *float32, n, count, grow, xStride int)
-TEXT ·squaresRowsAVX512(SB), NOSPLIT, $0-56
+// func squaresRowsAVX512(x, row, out *float32, n, count, xStride int)
+TEXT ·squaresRowsAVX512(SB), NOSPLIT, $0-48
 	MOVQ x+0(FP), DI
 	MOVQ row+8(FP), R12
 	MOVQ out+16(FP), R13
@@ -2284,11 +2129,9 @@ end5:
 	VPERMILPS $1, X0, X31
 	VADDPS X31, X0, X0
 	VMOVSS X0, 0(R13)
-	ADDQ xStride+48(FP), DI
+	ADDQ xStride+40(FP), DI
 	ADDQ $4, R12
 	ADDQ $4, R13
-	MOVQ grow+40(FP), R11
-	ADDQ R11, n+24(FP)
 	DECQ count+32(FP)
 	JNZ  rows
 	VZEROUPPER
@@ -2296,8 +2139,8 @@ end5:
 
 // normRows: y = (x - mean)·rstd·gain + bias
 //
-// func normRowsAVX512(y, x, gain, bias, row, out *float32, n, count, grow, yStride, xStride, gainStride, biasStride int)
-TEXT ·normRowsAVX512(SB), NOSPLIT, $0-104
+// func normRowsAVX512(y, x, gain, bias, row, out *float32, n, count, yStride, xStride, gainStride, biasStride int)
+TEXT ·normRowsAVX512(SB), NOSPLIT, $0-96
 	MOVQ y+0(FP), DI
 	MOVQ x+8(FP), SI
 	MOVQ gain+16(FP), BX
@@ -2347,14 +2190,12 @@ done2:
 	VMOVUPS Z1, K1, (DI)(AX*1) // y
 skip5:
 end4:
-	ADDQ yStride+72(FP), DI
-	ADDQ xStride+80(FP), SI
-	ADDQ gainStride+88(FP), BX
-	ADDQ biasStride+96(FP), DX
+	ADDQ yStride+64(FP), DI
+	ADDQ xStride+72(FP), SI
+	ADDQ gainStride+80(FP), BX
+	ADDQ biasStride+88(FP), DX
 	ADDQ $8, R12
 	ADDQ $0, R13
-	MOVQ grow+64(FP), R11
-	ADDQ R11, n+48(FP)
 	DECQ count+56(FP)
 	JNZ  rows
 	VZEROUPPER
@@ -2362,8 +2203,8 @@ end4:
 
 // normSumsRows: h = (x - mean)·rstd, g = dy·gain: Σ g, Σ g·h; dgain += dy·h, dbias += dy
 //
-// func normSumsRowsAVX512(dgain, dbias, dy, x, gain, row, out *float32, n, count, grow, dgainStride, dbiasStride, dyStride, xStride, gainStride int)
-TEXT ·normSumsRowsAVX512(SB), NOSPLIT, $0-120
+// func normSumsRowsAVX512(dgain, dbias, dy, x, gain, row, out *float32, n, count, dgainStride, dbiasStride, dyStride, xStride, gainStride int)
+TEXT ·normSumsRowsAVX512(SB), NOSPLIT, $0-112
 	MOVQ dgain+0(FP), DI
 	MOVQ dbias+8(FP), SI
 	MOVQ dy+16(FP), BX
@@ -2450,15 +2291,13 @@ end5:
 	VPERMILPS $1, X1, X31
 	VADDPS X31, X1, X1
 	VMOVSS X1, 4(R13)
-	ADDQ dgainStride+80(FP), DI
-	ADDQ dbiasStride+88(FP), SI
-	ADDQ dyStride+96(FP), BX
-	ADDQ xStride+104(FP), DX
-	ADDQ gainStride+112(FP), R8
+	ADDQ dgainStride+72(FP), DI
+	ADDQ dbiasStride+80(FP), SI
+	ADDQ dyStride+88(FP), BX
+	ADDQ xStride+96(FP), DX
+	ADDQ gainStride+104(FP), R8
 	ADDQ $8, R12
 	ADDQ $8, R13
-	MOVQ grow+72(FP), R11
-	ADDQ R11, n+56(FP)
 	DECQ count+64(FP)
 	JNZ  rows
 	VZEROUPPER
@@ -2466,8 +2305,8 @@ end5:
 
 // normInputRows: dx = rstd·(dy·gain - mg - (x - mean)·rstd·mgh), added to old if that is given
 //
-// func normInputRowsAVX512(dx, dy, x, gain, old, row, out *float32, n, count, grow, dxStride, dyStride, xStride, gainStride, oldStride int)
-TEXT ·normInputRowsAVX512(SB), NOSPLIT, $0-120
+// func normInputRowsAVX512(dx, dy, x, gain, old, row, out *float32, n, count, dxStride, dyStride, xStride, gainStride, oldStride int)
+TEXT ·normInputRowsAVX512(SB), NOSPLIT, $0-112
 	MOVQ dx+0(FP), DI
 	MOVQ dy+8(FP), SI
 	MOVQ x+16(FP), BX
@@ -2528,15 +2367,13 @@ done2:
 skip5:
 	VMOVUPS Z1, K1, (DI)(AX*1) // dx
 end4:
-	ADDQ dxStride+80(FP), DI
-	ADDQ dyStride+88(FP), SI
-	ADDQ xStride+96(FP), BX
-	ADDQ gainStride+104(FP), DX
-	ADDQ oldStride+112(FP), R8
+	ADDQ dxStride+72(FP), DI
+	ADDQ dyStride+80(FP), SI
+	ADDQ xStride+88(FP), BX
+	ADDQ gainStride+96(FP), DX
+	ADDQ oldStride+104(FP), R8
 	ADDQ $16, R12
 	ADDQ $0, R13
-	MOVQ grow+72(FP), R11
-	ADDQ R11, n+56(FP)
 	DECQ count+64(FP)
 	JNZ  rows
 	VZEROUPPER
@@ -2676,228 +2513,10 @@ end3:
 	VZEROUPPER
 	RET
 
-// largestRows: the largest x; n > 0
-//
-// func largestRowsAVX512(x, row, out *float32, n, count, grow, xStride int)
-TEXT ·largestRowsAVX512(SB), NOSPLIT, $0-56
-	MOVQ x+0(FP), DI
-	MOVQ row+8(FP), R12
-	MOVQ out+16(FP), R13
-rows:
-	MOVQ n+24(FP), CX
-	XORQ AX, AX
-	VBROADCASTSS (DI), Z0
-	VBROADCASTSS (DI), Z1
-	VBROADCASTSS (DI), Z2
-	VBROADCASTSS (DI), Z3
-	SUBQ $64, CX
-	JLT  done2
-loop1:
-	VMOVUPS (DI)(AX*1), Z4 // x
-	VMAXPS Z4, Z0, Z0 // most
-	VMOVUPS 64(DI)(AX*1), Z4 // x
-	VMAXPS Z4, Z1, Z1 // most
-	VMOVUPS 128(DI)(AX*1), Z4 // x
-	VMAXPS Z4, Z2, Z2 // most
-	VMOVUPS 192(DI)(AX*1), Z4 // x
-	VMAXPS Z4, Z3, Z3 // most
-	ADDQ $256, AX
-	SUBQ $64, CX
-	JGE  loop1
-done2:
-	ADDQ $64, CX
-	SUBQ $16, CX
-	JLT  done4
-loop3:
-	VMOVUPS (DI)(AX*1), Z4 // x
-	VMAXPS Z4, Z0, Z0 // most
-	ADDQ $64, AX
-	SUBQ $16, CX
-	JGE  loop3
-done4:
-	ADDQ $16, CX
-	JZ   end5
-	MOVL $1, R10 // the lowest CX lanes
-	SHLL CX, R10
-	DECL R10
-	KMOVW R10, K1
-	VMOVUPS.Z (DI)(AX*1), K1, Z4 // x
-	VMAXPS Z4, Z0, K1, Z0 // most
-end5:
-	VMAXPS Z1, Z0, Z0
-	VMAXPS Z3, Z2, Z2
-	VMAXPS Z2, Z0, Z0
-	VEXTRACTF64X4 $1, Z0, Y31
-	VMAXPS Y31, Y0, Y0
-	VEXTRACTF32X4 $1, Y0, X31
-	VMAXPS X31, X0, X0
-	VPERMILPS $14, X0, X31
-	VMAXPS X31, X0, X0
-	VPERMILPS $1, X0, X31
-	VMAXPS X31, X0, X0
-	VMOVSS X0, 0(R13)
-	ADDQ xStride+48(FP), DI
-	ADDQ $0, R12
-	ADDQ $4, R13
-	MOVQ grow+40(FP), R11
-	ADDQ R11, n+24(FP)
-	DECQ count+32(FP)
-	JNZ  rows
-	VZEROUPPER
-	RET
-
-// expRows: y = exp(scale·x + shift), Σ y
-//
-// func expRowsAVX512(y, x, row, out *float32, n, count, grow, yStride, xStride int, scale float32)
-TEXT ·expRowsAVX512(SB), NOSPLIT, $0-76
-	MOVQ y+0(FP), DI
-	MOVQ x+8(FP), SI
-	MOVQ row+16(FP), R12
-	MOVQ out+24(FP), R13
-	VBROADCASTSS scale+72(FP), Z30
-	VBROADCASTSS constants<>+0(SB), Z28 // -87
-	VBROADCASTSS constants<>+32(SB), Z27 // 88
-	VBROADCASTSS constants<>+64(SB), Z26 // 1.44269504
-	VBROADCASTSS constants<>+96(SB), Z25 // 0.693359375
-	VBROADCASTSS constants<>+128(SB), Z24 // -0.00021219444
-	VBROADCASTSS constants<>+160(SB), Z23 // 0.000198756915
-	VBROADCASTSS constants<>+192(SB), Z22 // 0.00139819995
-	VBROADCASTSS constants<>+224(SB), Z21 // 0.00833345191
-	VBROADCASTSS constants<>+256(SB), Z20 // 0.0416657959
-	VBROADCASTSS constants<>+288(SB), Z19 // 0.166666655
-	VBROADCASTSS constants<>+320(SB), Z18 // 0.500000012
-	VBROADCASTSS constants<>+352(SB), Z17 // 1
-rows:
-	MOVQ n+32(FP), CX
-	XORQ AX, AX
-	VBROADCASTSS 0(R12), Z29
-	VPXORD Z0, Z0, Z0
-	SUBQ $32, CX
-	JLT  done2
-loop1:
-	VMOVUPS (SI)(AX*1), Z1 // x
-	VMOVUPS 64(SI)(AX*1), Z6 // x
-	VFMADD213PS Z29, Z30, Z1 // scale·x + shift
-	VFMADD213PS Z29, Z30, Z6 // scale·x + shift
-	VMAXPS Z1, Z28, Z2 // clamp
-	VMAXPS Z6, Z28, Z7 // clamp
-	VMINPS Z2, Z27, Z2 // clamp
-	VMINPS Z7, Z27, Z7 // clamp
-	VMULPS Z26, Z2, Z3 // x·log2(e)
-	VMULPS Z26, Z7, Z8 // x·log2(e)
-	VRNDSCALEPS $8, Z3, Z3 // n
-	VRNDSCALEPS $8, Z8, Z8 // n
-	VFNMADD231PS Z25, Z3, Z2 // r = x - n·ln 2, high part
-	VFNMADD231PS Z25, Z8, Z7 // r = x - n·ln 2, high part
-	VFNMADD231PS Z24, Z3, Z2 // low part
-	VFNMADD231PS Z24, Z8, Z7 // low part
-	VMOVAPS Z22, Z4
-	VFMADD231PS Z23, Z2, Z4 // p(r)
-	VMOVAPS Z22, Z9
-	VFMADD231PS Z23, Z7, Z9 // p(r)
-	VFMADD213PS Z21, Z2, Z4
-	VFMADD213PS Z21, Z7, Z9
-	VFMADD213PS Z20, Z2, Z4
-	VFMADD213PS Z20, Z7, Z9
-	VFMADD213PS Z19, Z2, Z4
-	VFMADD213PS Z19, Z7, Z9
-	VFMADD213PS Z18, Z2, Z4
-	VFMADD213PS Z18, Z7, Z9
-	VMULPS Z2, Z2, Z5 // r²
-	VMULPS Z7, Z7, Z10 // r²
-	VADDPS Z17, Z2, Z2 // 1 + r
-	VADDPS Z17, Z7, Z7 // 1 + r
-	VFMADD231PS Z5, Z4, Z2 // + r²·p
-	VFMADD231PS Z10, Z9, Z7 // + r²·p
-	VSCALEFPS Z3, Z2, Z4 // ·2^n
-	VSCALEFPS Z8, Z7, Z9 // ·2^n
-	VMOVUPS Z4, (DI)(AX*1) // y
-	VMOVUPS Z9, 64(DI)(AX*1) // y
-	VADDPS Z4, Z0, Z0 // sum
-	VADDPS Z9, Z0, Z0 // sum
-	ADDQ $128, AX
-	SUBQ $32, CX
-	JGE  loop1
-done2:
-	ADDQ $32, CX
-	SUBQ $16, CX
-	JLT  done4
-loop3:
-	VMOVUPS (SI)(AX*1), Z1 // x
-	VFMADD213PS Z29, Z30, Z1 // scale·x + shift
-	VMAXPS Z1, Z28, Z2 // clamp
-	VMINPS Z2, Z27, Z2 // clamp
-	VMULPS Z26, Z2, Z3 // x·log2(e)
-	VRNDSCALEPS $8, Z3, Z3 // n
-	VFNMADD231PS Z25, Z3, Z2 // r = x - n·ln 2, high part
-	VFNMADD231PS Z24, Z3, Z2 // low part
-	VMOVAPS Z22, Z4
-	VFMADD231PS Z23, Z2, Z4 // p(r)
-	VFMADD213PS Z21, Z2, Z4
-	VFMADD213PS Z20, Z2, Z4
-	VFMADD213PS Z19, Z2, Z4
-	VFMADD213PS Z18, Z2, Z4
-	VMULPS Z2, Z2, Z5 // r²
-	VADDPS Z17, Z2, Z2 // 1 + r
-	VFMADD231PS Z5, Z4, Z2 // + r²·p
-	VSCALEFPS Z3, Z2, Z4 // ·2^n
-	VMOVUPS Z4, (DI)(AX*1) // y
-	VADDPS Z4, Z0, Z0 // sum
-	ADDQ $64, AX
-	SUBQ $16, CX
-	JGE  loop3
-done4:
-	ADDQ $16, CX
-	JZ   end5
-	MOVL $1, R10 // the lowest CX lanes
-	SHLL CX, R10
-	DECL R10
-	KMOVW R10, K1
-	VMOVUPS.Z (SI)(AX*1), K1, Z1 // x
-	VFMADD213PS Z29, Z30, Z1 // scale·x + shift
-	VMAXPS Z1, Z28, Z2 // clamp
-	VMINPS Z2, Z27, Z2 // clamp
-	VMULPS Z26, Z2, Z3 // x·log2(e)
-	VRNDSCALEPS $8, Z3, Z3 // n
-	VFNMADD231PS Z25, Z3, Z2 // r = x - n·ln 2, high part
-	VFNMADD231PS Z24, Z3, Z2 // low part
-	VMOVAPS Z22, Z4
-	VFMADD231PS Z23, Z2, Z4 // p(r)
-	VFMADD213PS Z21, Z2, Z4
-	VFMADD213PS Z20, Z2, Z4
-	VFMADD213PS Z19, Z2, Z4
-	VFMADD213PS Z18, Z2, Z4
-	VMULPS Z2, Z2, Z5 // r²
-	VADDPS Z17, Z2, Z2 // 1 + r
-	VFMADD231PS Z5, Z4, Z2 // + r²·p
-	VSCALEFPS Z3, Z2, Z4 // ·2^n
-	VMOVUPS Z4, K1, (DI)(AX*1) // y
-	VADDPS Z4, Z0, K1, Z0 // sum
-end5:
-	VEXTRACTF64X4 $1, Z0, Y31
-	VADDPS Y31, Y0, Y0
-	VEXTRACTF32X4 $1, Y0, X31
-	VADDPS X31, X0, X0
-	VPERMILPS $14, X0, X31
-	VADDPS X31, X0, X0
-	VPERMILPS $1, X0, X31
-	VADDPS X31, X0, X0
-	VMOVSS X0, 0(R13)
-	ADDQ yStride+56(FP), DI
-	ADDQ xStride+64(FP), SI
-	ADDQ $4, R12
-	ADDQ $4, R13
-	MOVQ grow+48(FP), R11
-	ADDQ R11, n+32(FP)
-	DECQ count+40(FP)
-	JNZ  rows
-	VZEROUPPER
-	RET
-
 // scaleRows: y = alpha·x
 //
-// func scaleRowsAVX512(y, x, row, out *float32, n, count, grow, yStride, xStride int)
-TEXT ·scaleRowsAVX512(SB), NOSPLIT, $0-72
+// func scaleRowsAVX512(y, x, row, out *float32, n, count, yStride, xStride int)
+TEXT ·scaleRowsAVX512(SB), NOSPLIT, $0-64
 	MOVQ y+0(FP), DI
 	MOVQ x+8(FP), SI
 	MOVQ row+16(FP), R12
@@ -2926,12 +2545,10 @@ done2:
 	VMULPS Z30, Z0, Z1
 	VMOVUPS Z1, K1, (DI)(AX*1) // y
 end3:
-	ADDQ yStride+56(FP), DI
-	ADDQ xStride+64(FP), SI
+	ADDQ yStride+48(FP), DI
+	ADDQ xStride+56(FP), SI
 	ADDQ $4, R12
 	ADDQ $0, R13
-	MOVQ grow+48(FP), R11
-	ADDQ R11, n+32(FP)
 	DECQ count+40(FP)
 	JNZ  rows
 	VZEROUPPER
@@ -2939,8 +2556,8 @@ end3:
 
 // dotRows: Σ a·b
 //
-// func dotRowsAVX512(a, b, row, out *float32, n, count, grow, aStride, bStride int)
-TEXT ·dotRowsAVX512(SB), NOSPLIT, $0-72
+// func dotRowsAVX512(a, b, row, out *float32, n, count, aStride, bStride int)
+TEXT ·dotRowsAVX512(SB), NOSPLIT, $0-64
 	MOVQ a+0(FP), DI
 	MOVQ b+8(FP), SI
 	MOVQ row+16(FP), R12
@@ -3004,12 +2621,10 @@ end5:
 	VPERMILPS $1, X0, X31
 	VADDPS X31, X0, X0
 	VMOVSS X0, 0(R13)
-	ADDQ aStride+56(FP), DI
-	ADDQ bStride+64(FP), SI
+	ADDQ aStride+48(FP), DI
+	ADDQ bStride+56(FP), SI
 	ADDQ $0, R12
 	ADDQ $4, R13
-	MOVQ grow+48(FP), R11
-	ADDQ R11, n+32(FP)
 	DECQ count+40(FP)
 	JNZ  rows
 	VZEROUPPER
@@ -3017,8 +2632,8 @@ end5:
 
 // sumRows: Σ x
 //
-// func sumRowsAVX512(x, row, out *float32, n, count, grow, xStride int)
-TEXT ·sumRowsAVX512(SB), NOSPLIT, $0-56
+// func sumRowsAVX512(x, row, out *float32, n, count, xStride int)
+TEXT ·sumRowsAVX512(SB), NOSPLIT, $0-48
 	MOVQ x+0(FP), DI
 	MOVQ row+8(FP), R12
 	MOVQ out+16(FP), R13
@@ -3075,11 +2690,9 @@ end5:
 	VPERMILPS $1, X0, X31
 	VADDPS X31, X0, X0
 	VMOVSS X0, 0(R13)
-	ADDQ xStride+48(FP), DI
+	ADDQ xStride+40(FP), DI
 	ADDQ $0, R12
 	ADDQ $4, R13
-	MOVQ grow+40(FP), R11
-	ADDQ R11, n+24(FP)
 	DECQ count+32(FP)
 	JNZ  rows
 	VZEROUPPER

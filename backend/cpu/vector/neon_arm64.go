@@ -50,9 +50,6 @@ func swigluNEON(y, g_, u *float32, n int)
 func swigluBackwardNEON(dg, du, y, dy, g_, u *float32, n int)
 
 //go:noescape
-func softmaxGradientRowsNEON(p, d, row, out *float32, n, count, grow, pStride, dStride int, scale float32)
-
-//go:noescape
 func columnSumsNEON(sums, x *float32, n, count, stride int)
 
 //go:noescape
@@ -65,16 +62,16 @@ func expColumnsNEON(x, shift, sums *float32, n, count, stride int, scale float32
 func softmaxGradientColumnsNEON(p, d, shift, delta *float32, n, count, stride int, scale float32)
 
 //go:noescape
-func squaresRowsNEON(x, row, out *float32, n, count, grow, xStride int)
+func squaresRowsNEON(x, row, out *float32, n, count, xStride int)
 
 //go:noescape
-func normRowsNEON(y, x, gain, bias, row, out *float32, n, count, grow, yStride, xStride, gainStride, biasStride int)
+func normRowsNEON(y, x, gain, bias, row, out *float32, n, count, yStride, xStride, gainStride, biasStride int)
 
 //go:noescape
-func normSumsRowsNEON(dgain, dbias, dy, x, gain, row, out *float32, n, count, grow, dgainStride, dbiasStride, dyStride, xStride, gainStride int)
+func normSumsRowsNEON(dgain, dbias, dy, x, gain, row, out *float32, n, count, dgainStride, dbiasStride, dyStride, xStride, gainStride int)
 
 //go:noescape
-func normInputRowsNEON(dx, dy, x, gain, old, row, out *float32, n, count, grow, dxStride, dyStride, xStride, gainStride, oldStride int)
+func normInputRowsNEON(dx, dy, x, gain, old, row, out *float32, n, count, dxStride, dyStride, xStride, gainStride, oldStride int)
 
 //go:noescape
 func rotateNEON(a, b, c, s *float32, n, count, stride int)
@@ -83,19 +80,13 @@ func rotateNEON(a, b, c, s *float32, n, count, stride int)
 func adamwNEON(x, m, v, g_ *float32, n int, rate, decay, beta1, beta2, alpha1, alpha2, c1, c2, eps, factor float32)
 
 //go:noescape
-func largestRowsNEON(x, row, out *float32, n, count, grow, xStride int)
+func scaleRowsNEON(y, x, row, out *float32, n, count, yStride, xStride int)
 
 //go:noescape
-func expRowsNEON(y, x, row, out *float32, n, count, grow, yStride, xStride int, scale float32)
+func dotRowsNEON(a, b, row, out *float32, n, count, aStride, bStride int)
 
 //go:noescape
-func scaleRowsNEON(y, x, row, out *float32, n, count, grow, yStride, xStride int)
-
-//go:noescape
-func dotRowsNEON(a, b, row, out *float32, n, count, grow, aStride, bStride int)
-
-//go:noescape
-func sumRowsNEON(x, row, out *float32, n, count, grow, xStride int)
+func sumRowsNEON(x, row, out *float32, n, count, xStride int)
 
 var neon = assembly{
 	name:                   "neon",
@@ -114,7 +105,6 @@ var neon = assembly{
 	softCapBackward:        softCapBackwardNEON,
 	swiglu:                 swigluNEON,
 	swigluBackward:         swigluBackwardNEON,
-	softmaxGradientRows:    softmaxGradientRowsNEON,
 	columnSums:             columnSumsNEON,
 	largestColumns:         largestColumnsNEON,
 	expColumns:             expColumnsNEON,
@@ -125,8 +115,6 @@ var neon = assembly{
 	normInputRows:          normInputRowsNEON,
 	rotate:                 rotateNEON,
 	adamw:                  adamwNEON,
-	largestRows:            largestRowsNEON,
-	expRows:                expRowsNEON,
 	scaleRows:              scaleRowsNEON,
 	dotRows:                dotRowsNEON,
 	sumRows:                sumRowsNEON,

@@ -1727,235 +1727,6 @@ one5:
 end6:
 	RET
 
-// softmaxGradientRows: p = exp(scale·p + shift), d = scale·p·(d - delta)
-//
-// func softmaxGradientRowsNEON(p, d, row, out *float32, n, count, grow, pStride, dStride int, scale float32)
-TEXT ·softmaxGradientRowsNEON(SB), NOSPLIT, $0-76
-	MOVD p+0(FP), R0
-	MOVD d+8(FP), R1
-	MOVD row+16(FP), R19
-	MOVD out+24(FP), R20
-	MOVD $constants<>(SB), R9
-	FMOVS scale+72(FP), F30
-	VDUP V30.S[0], V30.S4
-	FMOVS 0(R9), F27 // -87
-	VDUP V27.S[0], V27.S4
-	FMOVS 32(R9), F26 // 88
-	VDUP V26.S[0], V26.S4
-	FMOVS 64(R9), F25 // 1.44269504
-	VDUP V25.S[0], V25.S4
-	FMOVS 96(R9), F24 // 0.693359375
-	VDUP V24.S[0], V24.S4
-	FMOVS 128(R9), F23 // -0.00021219444
-	VDUP V23.S[0], V23.S4
-	FMOVS 160(R9), F22 // 0.000198756915
-	VDUP V22.S[0], V22.S4
-	FMOVS 192(R9), F21 // 0.00139819995
-	VDUP V21.S[0], V21.S4
-	FMOVS 224(R9), F20 // 0.00833345191
-	VDUP V20.S[0], V20.S4
-	FMOVS 256(R9), F19 // 0.0416657959
-	VDUP V19.S[0], V19.S4
-	FMOVS 288(R9), F18 // 0.166666655
-	VDUP V18.S[0], V18.S4
-	FMOVS 320(R9), F17 // 0.500000012
-	VDUP V17.S[0], V17.S4
-	FMOVS 352(R9), F16 // 1
-	VDUP V16.S[0], V16.S4
-rows:
-	MOVD n+32(FP), R8
-	LSL  $2, R8, R21
-	FMOVS 0(R19), F29
-	VDUP V29.S[0], V29.S4
-	FMOVS 4(R19), F28
-	VDUP V28.S[0], V28.S4
-	SUBS $8, R8
-	BLT  done2
-loop1:
-	FMOVQ (R0), F0 // p
-	FMOVQ 16(R0), F5 // p
-	VMOV V29.B16, V31.B16
-	VFMLA V30.S4, V0.S4, V31.S4 // scale·p + shift
-	VMOV V31.B16, V0.B16
-	VMOV V29.B16, V31.B16
-	VFMLA V30.S4, V5.S4, V31.S4 // scale·p + shift
-	VMOV V31.B16, V5.B16
-	WORD $0x4e20f761 // FMAX V1.4S, V27.4S, V0.4S: clamp
-	WORD $0x4e25f766 // FMAX V6.4S, V27.4S, V5.4S: clamp
-	WORD $0x4ea1f741 // FMIN V1.4S, V26.4S, V1.4S: clamp
-	WORD $0x4ea6f746 // FMIN V6.4S, V26.4S, V6.4S: clamp
-	WORD $0x6e39dc22 // FMUL V2.4S, V1.4S, V25.4S: x·log2(e)
-	WORD $0x6e39dcc7 // FMUL V7.4S, V6.4S, V25.4S: x·log2(e)
-	WORD $0x4e218842 // FRINTN V2.4S, V2.4S: n
-	WORD $0x4e2188e7 // FRINTN V7.4S, V7.4S: n
-	VFMLS V24.S4, V2.S4, V1.S4 // r = x - n·ln 2, high part
-	VFMLS V24.S4, V7.S4, V6.S4 // r = x - n·ln 2, high part
-	VFMLS V23.S4, V2.S4, V1.S4 // low part
-	VFMLS V23.S4, V7.S4, V6.S4 // low part
-	VMOV V21.B16, V3.B16
-	VFMLA V22.S4, V1.S4, V3.S4 // p(r)
-	VMOV V21.B16, V8.B16
-	VFMLA V22.S4, V6.S4, V8.S4 // p(r)
-	VMOV V20.B16, V31.B16
-	VFMLA V1.S4, V3.S4, V31.S4 // 
-	VMOV V31.B16, V3.B16
-	VMOV V20.B16, V31.B16
-	VFMLA V6.S4, V8.S4, V31.S4 // 
-	VMOV V31.B16, V8.B16
-	VMOV V19.B16, V31.B16
-	VFMLA V1.S4, V3.S4, V31.S4 // 
-	VMOV V31.B16, V3.B16
-	VMOV V19.B16, V31.B16
-	VFMLA V6.S4, V8.S4, V31.S4 // 
-	VMOV V31.B16, V8.B16
-	VMOV V18.B16, V31.B16
-	VFMLA V1.S4, V3.S4, V31.S4 // 
-	VMOV V31.B16, V3.B16
-	VMOV V18.B16, V31.B16
-	VFMLA V6.S4, V8.S4, V31.S4 // 
-	VMOV V31.B16, V8.B16
-	VMOV V17.B16, V31.B16
-	VFMLA V1.S4, V3.S4, V31.S4 // 
-	VMOV V31.B16, V3.B16
-	VMOV V17.B16, V31.B16
-	VFMLA V6.S4, V8.S4, V31.S4 // 
-	VMOV V31.B16, V8.B16
-	WORD $0x6e21dc24 // FMUL V4.4S, V1.4S, V1.4S: r²
-	WORD $0x6e26dcc9 // FMUL V9.4S, V6.4S, V6.4S: r²
-	WORD $0x4e30d421 // FADD V1.4S, V1.4S, V16.4S: 1 + r
-	WORD $0x4e30d4c6 // FADD V6.4S, V6.4S, V16.4S: 1 + r
-	VFMLA V4.S4, V3.S4, V1.S4 // + r²·p
-	VFMLA V9.S4, V8.S4, V6.S4 // + r²·p
-	WORD $0x4e21a85f // FCVTNS V31.4S, V2.4S
-	VSHL $23, V31.S4, V31.S4
-	VADD V31.S4, V1.S4, V3.S4 // ·2^n
-	WORD $0x4e21a8ff // FCVTNS V31.4S, V7.4S
-	VSHL $23, V31.S4, V31.S4
-	VADD V31.S4, V6.S4, V8.S4 // ·2^n
-	FMOVQ F3, (R0) // p
-	FMOVQ F8, 16(R0) // p
-	FMOVQ (R1), F1 // d
-	FMOVQ 16(R1), F6 // d
-	WORD $0x4ebcd421 // FSUB V1.4S, V1.4S, V28.4S: d - delta
-	WORD $0x4ebcd4c6 // FSUB V6.4S, V6.4S, V28.4S: d - delta
-	WORD $0x6e3edc21 // FMUL V1.4S, V1.4S, V30.4S: ·scale
-	WORD $0x6e3edcc6 // FMUL V6.4S, V6.4S, V30.4S: ·scale
-	WORD $0x6e23dc21 // FMUL V1.4S, V1.4S, V3.4S: ·p
-	WORD $0x6e28dcc6 // FMUL V6.4S, V6.4S, V8.4S: ·p
-	FMOVQ F1, (R1) // d
-	FMOVQ F6, 16(R1) // d
-	ADD  $32, R0
-	ADD  $32, R1
-	SUBS $8, R8
-	BGE  loop1
-done2:
-	ADD  $8, R8
-	SUBS $4, R8
-	BLT  done4
-loop3:
-	FMOVQ (R0), F0 // p
-	VMOV V29.B16, V31.B16
-	VFMLA V30.S4, V0.S4, V31.S4 // scale·p + shift
-	VMOV V31.B16, V0.B16
-	WORD $0x4e20f761 // FMAX V1.4S, V27.4S, V0.4S: clamp
-	WORD $0x4ea1f741 // FMIN V1.4S, V26.4S, V1.4S: clamp
-	WORD $0x6e39dc22 // FMUL V2.4S, V1.4S, V25.4S: x·log2(e)
-	WORD $0x4e218842 // FRINTN V2.4S, V2.4S: n
-	VFMLS V24.S4, V2.S4, V1.S4 // r = x - n·ln 2, high part
-	VFMLS V23.S4, V2.S4, V1.S4 // low part
-	VMOV V21.B16, V3.B16
-	VFMLA V22.S4, V1.S4, V3.S4 // p(r)
-	VMOV V20.B16, V31.B16
-	VFMLA V1.S4, V3.S4, V31.S4 // 
-	VMOV V31.B16, V3.B16
-	VMOV V19.B16, V31.B16
-	VFMLA V1.S4, V3.S4, V31.S4 // 
-	VMOV V31.B16, V3.B16
-	VMOV V18.B16, V31.B16
-	VFMLA V1.S4, V3.S4, V31.S4 // 
-	VMOV V31.B16, V3.B16
-	VMOV V17.B16, V31.B16
-	VFMLA V1.S4, V3.S4, V31.S4 // 
-	VMOV V31.B16, V3.B16
-	WORD $0x6e21dc24 // FMUL V4.4S, V1.4S, V1.4S: r²
-	WORD $0x4e30d421 // FADD V1.4S, V1.4S, V16.4S: 1 + r
-	VFMLA V4.S4, V3.S4, V1.S4 // + r²·p
-	WORD $0x4e21a85f // FCVTNS V31.4S, V2.4S
-	VSHL $23, V31.S4, V31.S4
-	VADD V31.S4, V1.S4, V3.S4 // ·2^n
-	FMOVQ F3, (R0) // p
-	FMOVQ (R1), F1 // d
-	WORD $0x4ebcd421 // FSUB V1.4S, V1.4S, V28.4S: d - delta
-	WORD $0x6e3edc21 // FMUL V1.4S, V1.4S, V30.4S: ·scale
-	WORD $0x6e23dc21 // FMUL V1.4S, V1.4S, V3.4S: ·p
-	FMOVQ F1, (R1) // d
-	ADD  $16, R0
-	ADD  $16, R1
-	SUBS $4, R8
-	BGE  loop3
-done4:
-	ADD  $4, R8
-	CBZ  R8, end6
-one5:
-	FMOVS (R0), F0 // p
-	VMOV V29.B16, V31.B16
-	VFMLA V30.S4, V0.S4, V31.S4 // scale·p + shift
-	VMOV V31.B16, V0.B16
-	WORD $0x4e20f761 // FMAX V1.4S, V27.4S, V0.4S: clamp
-	WORD $0x4ea1f741 // FMIN V1.4S, V26.4S, V1.4S: clamp
-	WORD $0x6e39dc22 // FMUL V2.4S, V1.4S, V25.4S: x·log2(e)
-	WORD $0x4e218842 // FRINTN V2.4S, V2.4S: n
-	VFMLS V24.S4, V2.S4, V1.S4 // r = x - n·ln 2, high part
-	VFMLS V23.S4, V2.S4, V1.S4 // low part
-	VMOV V21.B16, V3.B16
-	VFMLA V22.S4, V1.S4, V3.S4 // p(r)
-	VMOV V20.B16, V31.B16
-	VFMLA V1.S4, V3.S4, V31.S4 // 
-	VMOV V31.B16, V3.B16
-	VMOV V19.B16, V31.B16
-	VFMLA V1.S4, V3.S4, V31.S4 // 
-	VMOV V31.B16, V3.B16
-	VMOV V18.B16, V31.B16
-	VFMLA V1.S4, V3.S4, V31.S4 // 
-	VMOV V31.B16, V3.B16
-	VMOV V17.B16, V31.B16
-	VFMLA V1.S4, V3.S4, V31.S4 // 
-	VMOV V31.B16, V3.B16
-	WORD $0x6e21dc24 // FMUL V4.4S, V1.4S, V1.4S: r²
-	WORD $0x4e30d421 // FADD V1.4S, V1.4S, V16.4S: 1 + r
-	VFMLA V4.S4, V3.S4, V1.S4 // + r²·p
-	WORD $0x4e21a85f // FCVTNS V31.4S, V2.4S
-	VSHL $23, V31.S4, V31.S4
-	VADD V31.S4, V1.S4, V3.S4 // ·2^n
-	FMOVS F3, (R0) // p
-	FMOVS (R1), F1 // d
-	WORD $0x4ebcd421 // FSUB V1.4S, V1.4S, V28.4S: d - delta
-	WORD $0x6e3edc21 // FMUL V1.4S, V1.4S, V30.4S: ·scale
-	WORD $0x6e23dc21 // FMUL V1.4S, V1.4S, V3.4S: ·p
-	FMOVS F1, (R1) // d
-	ADD  $4, R0
-	ADD  $4, R1
-	SUBS $1, R8
-	BNE  one5
-end6:
-	SUB  R21, R0
-	MOVD pStride+56(FP), R22
-	ADD  R22, R0
-	SUB  R21, R1
-	MOVD dStride+64(FP), R22
-	ADD  R22, R1
-	ADD  $8, R19
-	ADD  $0, R20
-	MOVD grow+48(FP), R22
-	LSR  $2, R21, R23
-	ADD  R22, R23
-	MOVD R23, n+32(FP)
-	MOVD count+40(FP), R22
-	SUBS $1, R22
-	MOVD R22, count+40(FP)
-	BNE  rows
-	RET
-
 // columnSums: sums += Σ x over count rows
 //
 // func columnSumsNEON(sums, x *float32, n, count, stride int)
@@ -2831,8 +2602,8 @@ end12:
 
 // squaresRows: Σ (x - mean)²
 //
-// func squaresRowsNEON(x, row, out *float32, n, count, grow, xStride int)
-TEXT ·squaresRowsNEON(SB), NOSPLIT, $0-56
+// func squaresRowsNEON(x, row, out *float32, n, count, xStride int)
+TEXT ·squaresRowsNEON(SB), NOSPLIT, $0-48
 	MOVD x+0(FP), R0
 	MOVD row+8(FP), R19
 	MOVD out+16(FP), R20
@@ -2894,14 +2665,10 @@ end6:
 	WORD $0x6e20d400 // FADDP V0.4S, V0.4S, V0.4S
 	FMOVS F0, 0(R20)
 	SUB  R21, R0
-	MOVD xStride+48(FP), R22
+	MOVD xStride+40(FP), R22
 	ADD  R22, R0
 	ADD  $4, R19
 	ADD  $4, R20
-	MOVD grow+40(FP), R22
-	LSR  $2, R21, R23
-	ADD  R22, R23
-	MOVD R23, n+24(FP)
 	MOVD count+32(FP), R22
 	SUBS $1, R22
 	MOVD R22, count+32(FP)
@@ -2910,8 +2677,8 @@ end6:
 
 // normRows: y = (x - mean)·rstd·gain + bias
 //
-// func normRowsNEON(y, x, gain, bias, row, out *float32, n, count, grow, yStride, xStride, gainStride, biasStride int)
-TEXT ·normRowsNEON(SB), NOSPLIT, $0-104
+// func normRowsNEON(y, x, gain, bias, row, out *float32, n, count, yStride, xStride, gainStride, biasStride int)
+TEXT ·normRowsNEON(SB), NOSPLIT, $0-96
 	MOVD y+0(FP), R0
 	MOVD x+8(FP), R1
 	MOVD gain+16(FP), R2
@@ -2970,23 +2737,19 @@ skip6:
 	BNE  one4
 end5:
 	SUB  R21, R0
-	MOVD yStride+72(FP), R22
+	MOVD yStride+64(FP), R22
 	ADD  R22, R0
 	SUB  R21, R1
-	MOVD xStride+80(FP), R22
+	MOVD xStride+72(FP), R22
 	ADD  R22, R1
 	SUB  R21, R2
-	MOVD gainStride+88(FP), R22
+	MOVD gainStride+80(FP), R22
 	ADD  R22, R2
 	SUB  R21, R3
-	MOVD biasStride+96(FP), R22
+	MOVD biasStride+88(FP), R22
 	ADD  R22, R3
 	ADD  $8, R19
 	ADD  $0, R20
-	MOVD grow+64(FP), R22
-	LSR  $2, R21, R23
-	ADD  R22, R23
-	MOVD R23, n+48(FP)
 	MOVD count+56(FP), R22
 	SUBS $1, R22
 	MOVD R22, count+56(FP)
@@ -2995,8 +2758,8 @@ end5:
 
 // normSumsRows: h = (x - mean)·rstd, g = dy·gain: Σ g, Σ g·h; dgain += dy·h, dbias += dy
 //
-// func normSumsRowsNEON(dgain, dbias, dy, x, gain, row, out *float32, n, count, grow, dgainStride, dbiasStride, dyStride, xStride, gainStride int)
-TEXT ·normSumsRowsNEON(SB), NOSPLIT, $0-120
+// func normSumsRowsNEON(dgain, dbias, dy, x, gain, row, out *float32, n, count, dgainStride, dbiasStride, dyStride, xStride, gainStride int)
+TEXT ·normSumsRowsNEON(SB), NOSPLIT, $0-112
 	MOVD dgain+0(FP), R0
 	MOVD R0, R10
 	MOVD dbias+8(FP), R1
@@ -3083,26 +2846,22 @@ end6:
 	WORD $0x6e21d421 // FADDP V1.4S, V1.4S, V1.4S
 	FMOVS F1, 4(R20)
 	SUB  R21, R0
-	MOVD dgainStride+80(FP), R22
+	MOVD dgainStride+72(FP), R22
 	ADD  R22, R0
 	SUB  R21, R1
-	MOVD dbiasStride+88(FP), R22
+	MOVD dbiasStride+80(FP), R22
 	ADD  R22, R1
 	SUB  R21, R2
-	MOVD dyStride+96(FP), R22
+	MOVD dyStride+88(FP), R22
 	ADD  R22, R2
 	SUB  R21, R3
-	MOVD xStride+104(FP), R22
+	MOVD xStride+96(FP), R22
 	ADD  R22, R3
 	SUB  R21, R4
-	MOVD gainStride+112(FP), R22
+	MOVD gainStride+104(FP), R22
 	ADD  R22, R4
 	ADD  $8, R19
 	ADD  $8, R20
-	MOVD grow+72(FP), R22
-	LSR  $2, R21, R23
-	ADD  R22, R23
-	MOVD R23, n+56(FP)
 	MOVD count+64(FP), R22
 	SUBS $1, R22
 	MOVD R22, count+64(FP)
@@ -3111,8 +2870,8 @@ end6:
 
 // normInputRows: dx = rstd·(dy·gain - mg - (x - mean)·rstd·mgh), added to old if that is given
 //
-// func normInputRowsNEON(dx, dy, x, gain, old, row, out *float32, n, count, grow, dxStride, dyStride, xStride, gainStride, oldStride int)
-TEXT ·normInputRowsNEON(SB), NOSPLIT, $0-120
+// func normInputRowsNEON(dx, dy, x, gain, old, row, out *float32, n, count, dxStride, dyStride, xStride, gainStride, oldStride int)
+TEXT ·normInputRowsNEON(SB), NOSPLIT, $0-112
 	MOVD dx+0(FP), R0
 	MOVD dy+8(FP), R1
 	MOVD x+16(FP), R2
@@ -3186,26 +2945,22 @@ skip6:
 	BNE  one4
 end5:
 	SUB  R21, R0
-	MOVD dxStride+80(FP), R22
+	MOVD dxStride+72(FP), R22
 	ADD  R22, R0
 	SUB  R21, R1
-	MOVD dyStride+88(FP), R22
+	MOVD dyStride+80(FP), R22
 	ADD  R22, R1
 	SUB  R21, R2
-	MOVD xStride+96(FP), R22
+	MOVD xStride+88(FP), R22
 	ADD  R22, R2
 	SUB  R21, R3
-	MOVD gainStride+104(FP), R22
+	MOVD gainStride+96(FP), R22
 	ADD  R22, R3
 	SUB  R21, R4
-	MOVD oldStride+112(FP), R22
+	MOVD oldStride+104(FP), R22
 	ADD  R22, R4
 	ADD  $16, R19
 	ADD  $0, R20
-	MOVD grow+72(FP), R22
-	LSR  $2, R21, R23
-	ADD  R22, R23
-	MOVD R23, n+56(FP)
 	MOVD count+64(FP), R22
 	SUBS $1, R22
 	MOVD R22, count+64(FP)
@@ -3370,297 +3125,10 @@ one3:
 end4:
 	RET
 
-// largestRows: the largest x; n > 0
-//
-// func largestRowsNEON(x, row, out *float32, n, count, grow, xStride int)
-TEXT ·largestRowsNEON(SB), NOSPLIT, $0-56
-	MOVD x+0(FP), R0
-	MOVD row+8(FP), R19
-	MOVD out+16(FP), R20
-	MOVD $constants<>(SB), R9
-rows:
-	MOVD n+24(FP), R8
-	LSL  $2, R8, R21
-	VLD1R (R0), [V0.S4]
-	VLD1R (R0), [V1.S4]
-	VLD1R (R0), [V2.S4]
-	VLD1R (R0), [V3.S4]
-	SUBS $16, R8
-	BLT  done2
-loop1:
-	FMOVQ (R0), F4 // x
-	WORD $0x4e24f400 // FMAX V0.4S, V0.4S, V4.4S: most
-	FMOVQ 16(R0), F4 // x
-	WORD $0x4e24f421 // FMAX V1.4S, V1.4S, V4.4S: most
-	FMOVQ 32(R0), F4 // x
-	WORD $0x4e24f442 // FMAX V2.4S, V2.4S, V4.4S: most
-	FMOVQ 48(R0), F4 // x
-	WORD $0x4e24f463 // FMAX V3.4S, V3.4S, V4.4S: most
-	ADD  $64, R0
-	SUBS $16, R8
-	BGE  loop1
-done2:
-	ADD  $16, R8
-	SUBS $4, R8
-	BLT  done4
-loop3:
-	FMOVQ (R0), F4 // x
-	WORD $0x4e24f400 // FMAX V0.4S, V0.4S, V4.4S: most
-	ADD  $16, R0
-	SUBS $4, R8
-	BGE  loop3
-done4:
-	ADD  $4, R8
-	CBZ  R8, end6
-one5:
-	FMOVS (R0), F4 // x
-	VDUP V4.S[0], V31.S4
-	WORD $0x4e3ff400 // FMAX V0.4S, V0.4S, V31.4S: most
-	ADD  $4, R0
-	SUBS $1, R8
-	BNE  one5
-end6:
-	WORD $0x4e21f400 // FMAX V0.4S, V0.4S, V1.4S
-	WORD $0x4e23f442 // FMAX V2.4S, V2.4S, V3.4S
-	WORD $0x4e22f400 // FMAX V0.4S, V0.4S, V2.4S
-	WORD $0x6e20f400 // FMAXP V0.4S, V0.4S, V0.4S
-	WORD $0x6e20f400 // FMAXP V0.4S, V0.4S, V0.4S
-	FMOVS F0, 0(R20)
-	SUB  R21, R0
-	MOVD xStride+48(FP), R22
-	ADD  R22, R0
-	ADD  $0, R19
-	ADD  $4, R20
-	MOVD grow+40(FP), R22
-	LSR  $2, R21, R23
-	ADD  R22, R23
-	MOVD R23, n+24(FP)
-	MOVD count+32(FP), R22
-	SUBS $1, R22
-	MOVD R22, count+32(FP)
-	BNE  rows
-	RET
-
-// expRows: y = exp(scale·x + shift), Σ y
-//
-// func expRowsNEON(y, x, row, out *float32, n, count, grow, yStride, xStride int, scale float32)
-TEXT ·expRowsNEON(SB), NOSPLIT, $0-76
-	MOVD y+0(FP), R0
-	MOVD x+8(FP), R1
-	MOVD row+16(FP), R19
-	MOVD out+24(FP), R20
-	MOVD $constants<>(SB), R9
-	FMOVS scale+72(FP), F30
-	VDUP V30.S[0], V30.S4
-	FMOVS 0(R9), F28 // -87
-	VDUP V28.S[0], V28.S4
-	FMOVS 32(R9), F27 // 88
-	VDUP V27.S[0], V27.S4
-	FMOVS 64(R9), F26 // 1.44269504
-	VDUP V26.S[0], V26.S4
-	FMOVS 96(R9), F25 // 0.693359375
-	VDUP V25.S[0], V25.S4
-	FMOVS 128(R9), F24 // -0.00021219444
-	VDUP V24.S[0], V24.S4
-	FMOVS 160(R9), F23 // 0.000198756915
-	VDUP V23.S[0], V23.S4
-	FMOVS 192(R9), F22 // 0.00139819995
-	VDUP V22.S[0], V22.S4
-	FMOVS 224(R9), F21 // 0.00833345191
-	VDUP V21.S[0], V21.S4
-	FMOVS 256(R9), F20 // 0.0416657959
-	VDUP V20.S[0], V20.S4
-	FMOVS 288(R9), F19 // 0.166666655
-	VDUP V19.S[0], V19.S4
-	FMOVS 320(R9), F18 // 0.500000012
-	VDUP V18.S[0], V18.S4
-	FMOVS 352(R9), F17 // 1
-	VDUP V17.S[0], V17.S4
-rows:
-	MOVD n+32(FP), R8
-	LSL  $2, R8, R21
-	FMOVS 0(R19), F29
-	VDUP V29.S[0], V29.S4
-	VEOR V0.B16, V0.B16, V0.B16
-	SUBS $8, R8
-	BLT  done2
-loop1:
-	FMOVQ (R1), F1 // x
-	FMOVQ 16(R1), F6 // x
-	VMOV V29.B16, V31.B16
-	VFMLA V30.S4, V1.S4, V31.S4 // scale·x + shift
-	VMOV V31.B16, V1.B16
-	VMOV V29.B16, V31.B16
-	VFMLA V30.S4, V6.S4, V31.S4 // scale·x + shift
-	VMOV V31.B16, V6.B16
-	WORD $0x4e21f782 // FMAX V2.4S, V28.4S, V1.4S: clamp
-	WORD $0x4e26f787 // FMAX V7.4S, V28.4S, V6.4S: clamp
-	WORD $0x4ea2f762 // FMIN V2.4S, V27.4S, V2.4S: clamp
-	WORD $0x4ea7f767 // FMIN V7.4S, V27.4S, V7.4S: clamp
-	WORD $0x6e3adc43 // FMUL V3.4S, V2.4S, V26.4S: x·log2(e)
-	WORD $0x6e3adce8 // FMUL V8.4S, V7.4S, V26.4S: x·log2(e)
-	WORD $0x4e218863 // FRINTN V3.4S, V3.4S: n
-	WORD $0x4e218908 // FRINTN V8.4S, V8.4S: n
-	VFMLS V25.S4, V3.S4, V2.S4 // r = x - n·ln 2, high part
-	VFMLS V25.S4, V8.S4, V7.S4 // r = x - n·ln 2, high part
-	VFMLS V24.S4, V3.S4, V2.S4 // low part
-	VFMLS V24.S4, V8.S4, V7.S4 // low part
-	VMOV V22.B16, V4.B16
-	VFMLA V23.S4, V2.S4, V4.S4 // p(r)
-	VMOV V22.B16, V9.B16
-	VFMLA V23.S4, V7.S4, V9.S4 // p(r)
-	VMOV V21.B16, V31.B16
-	VFMLA V2.S4, V4.S4, V31.S4 // 
-	VMOV V31.B16, V4.B16
-	VMOV V21.B16, V31.B16
-	VFMLA V7.S4, V9.S4, V31.S4 // 
-	VMOV V31.B16, V9.B16
-	VMOV V20.B16, V31.B16
-	VFMLA V2.S4, V4.S4, V31.S4 // 
-	VMOV V31.B16, V4.B16
-	VMOV V20.B16, V31.B16
-	VFMLA V7.S4, V9.S4, V31.S4 // 
-	VMOV V31.B16, V9.B16
-	VMOV V19.B16, V31.B16
-	VFMLA V2.S4, V4.S4, V31.S4 // 
-	VMOV V31.B16, V4.B16
-	VMOV V19.B16, V31.B16
-	VFMLA V7.S4, V9.S4, V31.S4 // 
-	VMOV V31.B16, V9.B16
-	VMOV V18.B16, V31.B16
-	VFMLA V2.S4, V4.S4, V31.S4 // 
-	VMOV V31.B16, V4.B16
-	VMOV V18.B16, V31.B16
-	VFMLA V7.S4, V9.S4, V31.S4 // 
-	VMOV V31.B16, V9.B16
-	WORD $0x6e22dc45 // FMUL V5.4S, V2.4S, V2.4S: r²
-	WORD $0x6e27dcea // FMUL V10.4S, V7.4S, V7.4S: r²
-	WORD $0x4e31d442 // FADD V2.4S, V2.4S, V17.4S: 1 + r
-	WORD $0x4e31d4e7 // FADD V7.4S, V7.4S, V17.4S: 1 + r
-	VFMLA V5.S4, V4.S4, V2.S4 // + r²·p
-	VFMLA V10.S4, V9.S4, V7.S4 // + r²·p
-	WORD $0x4e21a87f // FCVTNS V31.4S, V3.4S
-	VSHL $23, V31.S4, V31.S4
-	VADD V31.S4, V2.S4, V4.S4 // ·2^n
-	WORD $0x4e21a91f // FCVTNS V31.4S, V8.4S
-	VSHL $23, V31.S4, V31.S4
-	VADD V31.S4, V7.S4, V9.S4 // ·2^n
-	FMOVQ F4, (R0) // y
-	FMOVQ F9, 16(R0) // y
-	WORD $0x4e24d400 // FADD V0.4S, V0.4S, V4.4S: sum
-	WORD $0x4e29d400 // FADD V0.4S, V0.4S, V9.4S: sum
-	ADD  $32, R0
-	ADD  $32, R1
-	SUBS $8, R8
-	BGE  loop1
-done2:
-	ADD  $8, R8
-	SUBS $4, R8
-	BLT  done4
-loop3:
-	FMOVQ (R1), F1 // x
-	VMOV V29.B16, V31.B16
-	VFMLA V30.S4, V1.S4, V31.S4 // scale·x + shift
-	VMOV V31.B16, V1.B16
-	WORD $0x4e21f782 // FMAX V2.4S, V28.4S, V1.4S: clamp
-	WORD $0x4ea2f762 // FMIN V2.4S, V27.4S, V2.4S: clamp
-	WORD $0x6e3adc43 // FMUL V3.4S, V2.4S, V26.4S: x·log2(e)
-	WORD $0x4e218863 // FRINTN V3.4S, V3.4S: n
-	VFMLS V25.S4, V3.S4, V2.S4 // r = x - n·ln 2, high part
-	VFMLS V24.S4, V3.S4, V2.S4 // low part
-	VMOV V22.B16, V4.B16
-	VFMLA V23.S4, V2.S4, V4.S4 // p(r)
-	VMOV V21.B16, V31.B16
-	VFMLA V2.S4, V4.S4, V31.S4 // 
-	VMOV V31.B16, V4.B16
-	VMOV V20.B16, V31.B16
-	VFMLA V2.S4, V4.S4, V31.S4 // 
-	VMOV V31.B16, V4.B16
-	VMOV V19.B16, V31.B16
-	VFMLA V2.S4, V4.S4, V31.S4 // 
-	VMOV V31.B16, V4.B16
-	VMOV V18.B16, V31.B16
-	VFMLA V2.S4, V4.S4, V31.S4 // 
-	VMOV V31.B16, V4.B16
-	WORD $0x6e22dc45 // FMUL V5.4S, V2.4S, V2.4S: r²
-	WORD $0x4e31d442 // FADD V2.4S, V2.4S, V17.4S: 1 + r
-	VFMLA V5.S4, V4.S4, V2.S4 // + r²·p
-	WORD $0x4e21a87f // FCVTNS V31.4S, V3.4S
-	VSHL $23, V31.S4, V31.S4
-	VADD V31.S4, V2.S4, V4.S4 // ·2^n
-	FMOVQ F4, (R0) // y
-	WORD $0x4e24d400 // FADD V0.4S, V0.4S, V4.4S: sum
-	ADD  $16, R0
-	ADD  $16, R1
-	SUBS $4, R8
-	BGE  loop3
-done4:
-	ADD  $4, R8
-	CBZ  R8, end6
-one5:
-	FMOVS (R1), F1 // x
-	VMOV V29.B16, V31.B16
-	VFMLA V30.S4, V1.S4, V31.S4 // scale·x + shift
-	VMOV V31.B16, V1.B16
-	WORD $0x4e21f782 // FMAX V2.4S, V28.4S, V1.4S: clamp
-	WORD $0x4ea2f762 // FMIN V2.4S, V27.4S, V2.4S: clamp
-	WORD $0x6e3adc43 // FMUL V3.4S, V2.4S, V26.4S: x·log2(e)
-	WORD $0x4e218863 // FRINTN V3.4S, V3.4S: n
-	VFMLS V25.S4, V3.S4, V2.S4 // r = x - n·ln 2, high part
-	VFMLS V24.S4, V3.S4, V2.S4 // low part
-	VMOV V22.B16, V4.B16
-	VFMLA V23.S4, V2.S4, V4.S4 // p(r)
-	VMOV V21.B16, V31.B16
-	VFMLA V2.S4, V4.S4, V31.S4 // 
-	VMOV V31.B16, V4.B16
-	VMOV V20.B16, V31.B16
-	VFMLA V2.S4, V4.S4, V31.S4 // 
-	VMOV V31.B16, V4.B16
-	VMOV V19.B16, V31.B16
-	VFMLA V2.S4, V4.S4, V31.S4 // 
-	VMOV V31.B16, V4.B16
-	VMOV V18.B16, V31.B16
-	VFMLA V2.S4, V4.S4, V31.S4 // 
-	VMOV V31.B16, V4.B16
-	WORD $0x6e22dc45 // FMUL V5.4S, V2.4S, V2.4S: r²
-	WORD $0x4e31d442 // FADD V2.4S, V2.4S, V17.4S: 1 + r
-	VFMLA V5.S4, V4.S4, V2.S4 // + r²·p
-	WORD $0x4e21a87f // FCVTNS V31.4S, V3.4S
-	VSHL $23, V31.S4, V31.S4
-	VADD V31.S4, V2.S4, V4.S4 // ·2^n
-	FMOVS F4, (R0) // y
-	FMOVS F4, F31
-	WORD $0x4e3fd400 // FADD V0.4S, V0.4S, V31.4S: sum
-	ADD  $4, R0
-	ADD  $4, R1
-	SUBS $1, R8
-	BNE  one5
-end6:
-	WORD $0x6e20d400 // FADDP V0.4S, V0.4S, V0.4S
-	WORD $0x6e20d400 // FADDP V0.4S, V0.4S, V0.4S
-	FMOVS F0, 0(R20)
-	SUB  R21, R0
-	MOVD yStride+56(FP), R22
-	ADD  R22, R0
-	SUB  R21, R1
-	MOVD xStride+64(FP), R22
-	ADD  R22, R1
-	ADD  $4, R19
-	ADD  $4, R20
-	MOVD grow+48(FP), R22
-	LSR  $2, R21, R23
-	ADD  R22, R23
-	MOVD R23, n+32(FP)
-	MOVD count+40(FP), R22
-	SUBS $1, R22
-	MOVD R22, count+40(FP)
-	BNE  rows
-	RET
-
 // scaleRows: y = alpha·x
 //
-// func scaleRowsNEON(y, x, row, out *float32, n, count, grow, yStride, xStride int)
-TEXT ·scaleRowsNEON(SB), NOSPLIT, $0-72
+// func scaleRowsNEON(y, x, row, out *float32, n, count, yStride, xStride int)
+TEXT ·scaleRowsNEON(SB), NOSPLIT, $0-64
 	MOVD y+0(FP), R0
 	MOVD x+8(FP), R1
 	MOVD row+16(FP), R19
@@ -3694,17 +3162,13 @@ one3:
 	BNE  one3
 end4:
 	SUB  R21, R0
-	MOVD yStride+56(FP), R22
+	MOVD yStride+48(FP), R22
 	ADD  R22, R0
 	SUB  R21, R1
-	MOVD xStride+64(FP), R22
+	MOVD xStride+56(FP), R22
 	ADD  R22, R1
 	ADD  $4, R19
 	ADD  $0, R20
-	MOVD grow+48(FP), R22
-	LSR  $2, R21, R23
-	ADD  R22, R23
-	MOVD R23, n+32(FP)
 	MOVD count+40(FP), R22
 	SUBS $1, R22
 	MOVD R22, count+40(FP)
@@ -3713,8 +3177,8 @@ end4:
 
 // dotRows: Σ a·b
 //
-// func dotRowsNEON(a, b, row, out *float32, n, count, grow, aStride, bStride int)
-TEXT ·dotRowsNEON(SB), NOSPLIT, $0-72
+// func dotRowsNEON(a, b, row, out *float32, n, count, aStride, bStride int)
+TEXT ·dotRowsNEON(SB), NOSPLIT, $0-64
 	MOVD a+0(FP), R0
 	MOVD b+8(FP), R1
 	MOVD row+16(FP), R19
@@ -3778,17 +3242,13 @@ end6:
 	WORD $0x6e20d400 // FADDP V0.4S, V0.4S, V0.4S
 	FMOVS F0, 0(R20)
 	SUB  R21, R0
-	MOVD aStride+56(FP), R22
+	MOVD aStride+48(FP), R22
 	ADD  R22, R0
 	SUB  R21, R1
-	MOVD bStride+64(FP), R22
+	MOVD bStride+56(FP), R22
 	ADD  R22, R1
 	ADD  $0, R19
 	ADD  $4, R20
-	MOVD grow+48(FP), R22
-	LSR  $2, R21, R23
-	ADD  R22, R23
-	MOVD R23, n+32(FP)
 	MOVD count+40(FP), R22
 	SUBS $1, R22
 	MOVD R22, count+40(FP)
@@ -3797,8 +3257,8 @@ end6:
 
 // sumRows: Σ x
 //
-// func sumRowsNEON(x, row, out *float32, n, count, grow, xStride int)
-TEXT ·sumRowsNEON(SB), NOSPLIT, $0-56
+// func sumRowsNEON(x, row, out *float32, n, count, xStride int)
+TEXT ·sumRowsNEON(SB), NOSPLIT, $0-48
 	MOVD x+0(FP), R0
 	MOVD row+8(FP), R19
 	MOVD out+16(FP), R20
@@ -3852,14 +3312,10 @@ end6:
 	WORD $0x6e20d400 // FADDP V0.4S, V0.4S, V0.4S
 	FMOVS F0, 0(R20)
 	SUB  R21, R0
-	MOVD xStride+48(FP), R22
+	MOVD xStride+40(FP), R22
 	ADD  R22, R0
 	ADD  $0, R19
 	ADD  $4, R20
-	MOVD grow+40(FP), R22
-	LSR  $2, R21, R23
-	ADD  R22, R23
-	MOVD R23, n+24(FP)
 	MOVD count+32(FP), R22
 	SUBS $1, R22
 	MOVD R22, count+32(FP)

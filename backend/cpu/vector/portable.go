@@ -7,7 +7,7 @@ func Portable() *Kernels {
 	return &Kernels{
 		Name: "portable", Add: add, Multiply: multiply, Dot: dot, Sum: sum, Max: maximum, Exp: expSum, Scale: scale,
 		GELU: gelu, GELUBackward: geluBackward, ReLU: relu, ReLUBackward: reluBackward, SoftCap: softCap, SoftCapBackward: softCapBackward, SwiGLU: swiglu, SwiGLUBackward: swigluBackward,
-		MaxRows: maxRows, ExpRows: expRows, ScaleRows: scaleRows, DotRows: dotRows, SoftmaxBackwardRows: softmaxBackwardRows,
+		ScaleRows: scaleRows, DotRows: dotRows,
 		ColumnSums: columnSums, MaxColumns: maxColumns, ExpColumns: expColumns, SoftmaxBackwardColumns: softmaxBackwardColumns,
 		MomentsRows: momentsRows, NormRows: normRows, NormBackwardRows: normBackwardRows,
 		Rotate: rotate, AdamW: adamw,
@@ -203,38 +203,17 @@ func swigluBackward(dg, du, y, dy, g, u []float32) {
 	}
 }
 
-// each calls f with the bounds of each of count rows.
-func (t Triangle) each(count, stride int, f func(i, lo, hi int)) {
-	for i := range count {
-		f(i, i*stride, i*stride+t.N+i*t.Grow)
-	}
-}
-
-func maxRows(most, x []float32, stride int, t Triangle) {
-	t.each(len(most), stride, func(i, lo, hi int) { most[i] = maximum(x[lo:hi]) })
-}
-
-func expRows(sums, x, shifts []float32, stride int, scale float32, t Triangle) {
-	t.each(len(sums), stride, func(i, lo, hi int) { sums[i] = expSum(x[lo:hi], x[lo:hi], scale, -shifts[i]) })
-}
-
 func scaleRows(y, alphas []float32, stride, n int) {
-	Triangle{N: n}.each(len(alphas), stride, func(i, lo, hi int) { scale(y[lo:hi], y[lo:hi], alphas[i]) })
+	for i, alpha := range alphas {
+		row := y[i*stride:][:n]
+		scale(row, row, alpha)
+	}
 }
 
 func dotRows(sums, a, b []float32, strideA, strideB, n int) {
 	for i := range sums {
 		sums[i] = dot(a[i*strideA:][:n], b[i*strideB:][:n])
 	}
-}
-
-func softmaxBackwardRows(p, d []float32, stride int, values []float32, scale float32, t Triangle) {
-	t.each(len(values)/2, stride, func(i, lo, hi int) {
-		for j := lo; j < hi; j++ {
-			p[j] = exp(scale*p[j] + values[2*i])
-			d[j] = scale * p[j] * (d[j] - values[2*i+1])
-		}
-	})
 }
 
 func norm(y, x, gain, bias []float32, mean, rstd float32) {

@@ -47,20 +47,11 @@ type Kernels struct {
 	// SwiGLUBackward: with s = 1/(1+exp(−g)): dg = dy·u·(s + g·s·(1−s)), du = dy·g·s, and y = g·s·u.
 	SwiGLUBackward func(dg, du, y, dy, g, u []float32)
 
-	// MaxRows: most[i] is the largest element of row i, as Max returns it. Here and below, rows lie stride apart, and there is at
-	// least one, with an element.
-	MaxRows func(most, x []float32, stride int, t Triangle)
-	// ExpRows: row i = exp(scale·row i + shifts[i]), sums[i] = its sum.
-	ExpRows func(sums, x, shifts []float32, stride int, scale float32, t Triangle)
-	// ScaleRows: row i = alphas[i]·row i, of n elements.
+	// ScaleRows: row i = alphas[i]·row i, of n elements. Here and below, rows lie stride apart, and there is at least one, with an element.
 	ScaleRows func(y, alphas []float32, stride, n int)
 	// DotRows: sums[i] = Σ row i of a · row i of b, of n elements.
 	DotRows func(sums, a, b []float32, strideA, strideB, n int)
-	// SoftmaxBackwardRows: with values[i] = (shift, delta): row i of p = exp(scale·row i of p + shift), row i of d =
-	// scale·row i of p·(row i of d − delta).
-	SoftmaxBackwardRows func(p, d []float32, stride int, values []float32, scale float32, t Triangle)
-
-	// ColumnSums: sums[j] += Σ x[i][j] over count rows i, in their order. Here and below, there is a row at least.
+	// ColumnSums: sums[j] += Σ x[i][j] over count rows i, in their order.
 	ColumnSums func(sums, x []float32, stride, count int)
 	// MaxColumns: most[j] is the largest x[i][j] of count rows i, as Max returns it.
 	MaxColumns func(most, x []float32, stride, count int)
@@ -85,9 +76,6 @@ type Kernels struct {
 	// x = x·(1 − rate·decay) − rate·(m·c1)/(√(v·c2) + eps).
 	AdamW func(x, m, v, g []float32, p AdamW)
 }
-
-// Triangle is how many elements rows have: N in the first, and Grow more in each one than in the one before.
-type Triangle struct{ N, Grow int }
 
 // AdamW are the constants of one step; C1 and C2 are the inverses of the bias corrections.
 type AdamW struct {

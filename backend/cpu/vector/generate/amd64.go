@@ -109,12 +109,10 @@ func (a *amd64) beginRows(k *kernel) {
 
 func (a *amd64) endRows(k *kernel) {
 	for i, s := range k.slices {
-		a.line("ADDQ %s+%d(FP), %s", stride(s), k.countOffset()+16+8*i, pointers[i])
+		a.line("ADDQ %s+%d(FP), %s", stride(s), k.countOffset()+8+8*i, pointers[i])
 	}
 	a.line("ADDQ $%d, R12", 4*len(k.rows))
 	a.line("ADDQ $%d, R13", 4*len(k.results))
-	a.line("MOVQ grow+%d(FP), R11", k.countOffset()+8)
-	a.line("ADDQ R11, n+%d(FP)", k.nOffset())
 	a.line("DECQ count+%d(FP)", k.countOffset())
 	a.line("JNZ  rows")
 }

@@ -117,15 +117,11 @@ func (a *arm64) beginRows(k *kernel) {
 func (a *arm64) endRows(k *kernel) {
 	for i, s := range k.slices {
 		a.line("SUB  R21, R%d", i)
-		a.line("MOVD %s+%d(FP), R22", stride(s), k.countOffset()+16+8*i)
+		a.line("MOVD %s+%d(FP), R22", stride(s), k.countOffset()+8+8*i)
 		a.line("ADD  R22, R%d", i)
 	}
 	a.line("ADD  $%d, R19", 4*len(k.rows))
 	a.line("ADD  $%d, R20", 4*len(k.results))
-	a.line("MOVD grow+%d(FP), R22", k.countOffset()+8)
-	a.line("LSR  $2, R21, R23")
-	a.line("ADD  R22, R23")
-	a.line("MOVD R23, n+%d(FP)", k.nOffset())
 	a.line("MOVD count+%d(FP), R22", k.countOffset())
 	a.line("SUBS $1, R22")
 	a.line("MOVD R22, count+%d(FP)", k.countOffset())

@@ -390,7 +390,7 @@ func (k *kernel) signature(m machine) string {
 		s += ", count, stride"
 	}
 	if k.rows != nil {
-		s += ", count, grow"
+		s += ", count"
 		for _, x := range k.slices {
 			s += ", " + stride(x)
 		}
@@ -420,7 +420,7 @@ func (k *kernel) nOffset() int {
 	return len(k.slices) * 8
 }
 
-// countOffset is the place of count, which stride follows, or grow and the strides of all slices.
+// countOffset is the place of count, which stride follows, or the strides of all slices.
 func (k *kernel) countOffset() int { return k.nOffset() + 8 }
 
 func (k *kernel) scalarOffset(i int) int {
@@ -428,7 +428,7 @@ func (k *kernel) scalarOffset(i int) int {
 	case k.repeat != nil || k.columns:
 		return k.countOffset() + 16 + 4*i
 	case k.rows != nil:
-		return k.countOffset() + 16 + 8*len(k.slices) + 4*i
+		return k.countOffset() + 8 + 8*len(k.slices) + 4*i
 	}
 	return k.countOffset() + 4*i
 }

@@ -45,8 +45,7 @@ type body struct {
 	byScalar     map[string]value
 }
 
-// perRow is the kernel with a name for count rows of each slice, which lie a stride of their own apart. A row has grow more
-// elements than the one before. Some scalars are values of a row, in one array of all rows; so are the results.
+// perRow is the kernel with a name for count rows of each slice, which lie a stride of their own apart. Some scalars are values of a row, in one array of all rows; so are the results.
 func perRow(name string, scalars ...string) kernel {
 	for _, k := range kernels {
 		if k.name != name {

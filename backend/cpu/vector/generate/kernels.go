@@ -38,7 +38,7 @@ func (b *body) sigmoid(x value) value {
 }
 
 func init() {
-	kernels = append(kernels, perRow("largest"), perRow("exp", "shift"), perRow("scale", "alpha"), perRow("dot"),
+	kernels = append(kernels, perRow("scale", "alpha"), perRow("dot"),
 		perRow("sum"))
 }
 
@@ -159,17 +159,6 @@ var kernels = []kernel{
 			b.store("y", b.mul(t, u, "y"))
 			b.store("du", b.mul(t, dy, "du"))
 			b.store("dg", b.mul(b.mul(dy, u, "dy·u"), d, "dg"))
-		},
-	},
-	{
-		name: "softmaxGradientRows", formula: "p = exp(scale·p + shift), d = scale·p·(d - delta)", slices: []string{"p", "d"}, scalars: []string{"scale"},
-		rows:  []string{"shift", "delta"},
-		pairs: true,
-		body: func(b *body) {
-			p := b.exp(b.fma(b.load("p"), b.scalar("scale"), b.scalar("shift"), "scale·p + shift"))
-			b.store("p", p)
-			t := b.mul(b.sub(b.load("d"), b.scalar("delta"), "d - delta"), b.scalar("scale"), "·scale")
-			b.store("d", b.mul(t, p, "·p"))
 		},
 	},
 	{
