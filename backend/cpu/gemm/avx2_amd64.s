@@ -1741,6 +1741,9 @@ TEXT ·packAAVX2(SB), NOSPLIT, $0-56
 	LEAQ masks<>+32(SB), R13
 	NEGQ CX
 	VMOVUPS (R13)(CX*4), Y14
+	MOVQ $1, R12
+	CMPQ R11, $4
+	CMOVQLT DX, R12
 	SHLQ $2, R11
 row:
 	MOVQ R10, CX
@@ -1748,7 +1751,13 @@ row:
 	MOVQ DI, BX
 panel:
 	VMASKMOVPS (AX), Y14, Y0
+	CMPQ DX, R12
+	JLE  masked
+	VMOVUPS Y0, (BX) // the next row is written over what is too much
+	JMP  stored
+masked:
 	VMASKMOVPS Y0, Y14, (BX)
+stored:
 	ADDQ R11, AX
 	ADDQ R9, BX
 	DECQ CX

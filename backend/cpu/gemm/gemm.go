@@ -207,7 +207,7 @@ func (kn *Kernel) MulTN(s *Scratch, m, n, k int, a []float32, lda int, b []float
 
 // inPlace is the longest row of A, in floats, with which MulTN reads A where it is. Packing reads each row once, and makes a tile's
 // part of them contiguous; without it, a tile takes a line of the cache from each row, which as long as rows are short costs less.
-const inPlace = 512
+const inPlace = 256
 
 // leftBlock is a block of the left operand of MulTN: column i begins at i·step, and its next element is ld behind it, or, if ld is 0,
 // as far as its tile is high.

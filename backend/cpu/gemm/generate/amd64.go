@@ -170,7 +170,7 @@ func amd64Kernel(w *writer, t tile, rows, vectors int) {
 }
 
 // amd64Packing: packA copies k rows, ss bytes apart, of np·width floats to np panels of [k][width], ps bytes apart;
-// width is at most one vector. packB does the same for panels as wide as the tile; columns beyond width become 0; with np > 1,
+// width is at most one vector. AVX2's stores under a mask are slow on some processors, so only the last row of a panel is stored so. packB does the same for panels as wide as the tile; columns beyond width become 0; with np > 1,
 // width is that of the tile. Both read row by row, for the prefetcher.
 func amd64Packing(w *writer, t tile) {
 	wide := t.lanes == 16
@@ -244,14 +244,25 @@ func amd64Packing(w *writer, t tile) {
 	}
 	begin("packA")
 	mask(0)
+	if !wide { // rows that are stored under a mask
+		w.line("MOVQ $1, R12")
+		w.line("CMPQ R11, $4")
+		w.line("CMOVQLT DX, R12")
+	}
 	w.line("SHLQ $2, R11")
 	body(func() {
 		load("(AX)", kind+"0", 0)
 		if wide {
 			w.line("VMOVUPS Z0, K1, (BX)")
-		} else {
-			w.line("VMASKMOVPS Y0, Y14, (BX)")
+			return
 		}
+		w.line("CMPQ DX, R12")
+		w.line("JLE  masked")
+		w.line("VMOVUPS Y0, (BX) // the next row is written over what is too much")
+		w.line("JMP  stored")
+		w.label("masked")
+		w.line("VMASKMOVPS Y0, Y14, (BX)")
+		w.label("stored")
 	}, "R11")
 	begin("packB")
 	for j := range t.vectors {
