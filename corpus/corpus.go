@@ -232,19 +232,12 @@ func (c *Corpus) check(s Settings) error {
 	case n == 0:
 		return errors.New("the corpus is empty: its files have no text")
 	case len(c.parts[Train]) == 0:
-		return fmt.Errorf("the corpus has %s, which %s held out, so there is nothing to train on: add documents, hold out a smaller share, or name held-out files",
-			format.Plural(n, "document"), isAre(n))
+		return fmt.Errorf("the corpus has %s, all held out, so there is nothing to train on: add documents, hold out a smaller share, or name held-out files",
+			format.Plural(n, "document"))
 	case len(c.parts[HeldOut]) == 0:
 		return errors.New("no documents are held out, so nothing could be measured: hold out a share, or name held-out files")
 	}
 	return nil
-}
-
-func isAre(n int) string {
-	if n == 1 {
-		return "is"
-	}
-	return "are"
 }
 
 // Close frees the corpus's memory. Its sequences may not be used after that.

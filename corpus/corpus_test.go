@@ -269,7 +269,7 @@ func TestHeldOut(t *testing.T) {
 	}{
 		{[]string{}, nil, "the corpus is empty: its files have no text"},
 		{[]string{"a"}, nil, "the corpus has 1 document, which is held out"},
-		{[]string{"a", "a"}, nil, "the corpus has 2 documents, which are held out"},
+		{[]string{"a", "a"}, nil, "the corpus has 2 documents, all held out"},
 		{[]string{"a"}, []string{folder}, "all files are held out"},
 	} {
 		write(t, filepath.Join(folder, "c.jsonl"), x.documents)

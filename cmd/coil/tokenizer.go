@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"strconv"
 	"strings"
@@ -75,6 +76,11 @@ func eachText(cmd *cobra.Command, paths []string, use func(name string, text []b
 	if len(paths) == 0 {
 		paths = []string{"-"}
 	}
+	for _, path := range paths { // before anything is printed
+		if _, err := os.Stat(path); path != "-" && errors.Is(err, fs.ErrNotExist) {
+			return inputError{fmt.Errorf("there is no file %s: arguments name files of text; text itself comes on standard input", path)}
+		}
+	}
 	for _, path := range paths {
 		name, r := "standard input", cmd.InOrStdin()
 		if path != "-" {
@@ -108,7 +114,7 @@ func newTokenizerEncode() *cobra.Command {
 		Example: `  coil tokenizer encode book.txt --tokenizer.file tokenizer.json
   echo "Hello, world" | coil tokenizer encode
   echo "Hello, world" | coil tokenizer encode --tokenizer.file tokenizer.json --pieces`,
-		Long: "Each file is a text; without one, or for -, standard input is. The tokens of a text are printed on a line, with a space between " +
+		Long: "Each file is a text. Without files, or for -, the text is standard input. The tokens of a text are printed on a line, with a space between " +
 			"them and without the token that ends a document.",
 	}
 	o.add(cmd, true)
