@@ -232,7 +232,7 @@ func (c *Corpus) check(s Settings) error {
 	case n == 0:
 		return errors.New("the corpus is empty: its files have no text")
 	case len(c.parts[Train]) == 0:
-		return fmt.Errorf("the corpus has %s, all held out, so there is nothing to train on: add documents, hold out a smaller share, or name held-out files",
+		return fmt.Errorf("every document of the corpus is held out (%s), so there is nothing to train on: add documents, hold out a smaller share, or name held-out files",
 			format.Plural(n, "document"))
 	case len(c.parts[HeldOut]) == 0:
 		return errors.New("no documents are held out, so nothing could be measured: hold out a share, or name held-out files")

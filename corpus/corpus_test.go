@@ -268,8 +268,8 @@ func TestHeldOut(t *testing.T) {
 		want      string
 	}{
 		{[]string{}, nil, "the corpus is empty: its files have no text"},
-		{[]string{"a"}, nil, "the corpus has 1 document, which is held out"},
-		{[]string{"a", "a"}, nil, "the corpus has 2 documents, all held out"},
+		{[]string{"a"}, nil, "every document of the corpus is held out (1 document)"},
+		{[]string{"a", "a"}, nil, "every document of the corpus is held out (2 documents)"},
 		{[]string{"a"}, []string{folder}, "all files are held out"},
 	} {
 		write(t, filepath.Join(folder, "c.jsonl"), x.documents)
