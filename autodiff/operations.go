@@ -177,12 +177,7 @@ func (t *Tape) HeadNorm(qkv, queryGain, keyGain graph.Tensor, heads graph.HeadLa
 	if !tracked {
 		return y
 	}
-	t.track(y)
-	t.Node(func() {
-		dy, ok := t.gradient(y)
-		if !ok {
-			return
-		}
+	t.result(y, func(dy graph.Tensor) {
 		dx, accumulate, ok := t.into(qkv)
 		if !ok {
 			dx = t.Temporary(qkv.Rows, qkv.Cols)
@@ -209,20 +204,17 @@ func (t *Tape) Decay(x, u, rate, step graph.Tensor) graph.Tensor {
 	if !t.Tracks(x, u, rate, step) {
 		return y
 	}
-	t.track(y)
-	t.Node(func() {
-		dy, ok := t.gradient(y)
-		if !ok {
-			return
-		}
+	t.result(y, func(dy graph.Tensor) {
 		b := &graph.DecayBackward{X: x, U: u, Rate: rate, Step: step, DY: dy, DX: dy, DU: t.Temporary(x.Rows, x.Cols)}
 		for _, p := range []struct {
 			of graph.Tensor
 			to *graph.Tensor
 		}{{rate, &b.DRate}, {step, &b.DStep}} {
-			if *p.to, _, ok = t.into(p.of); !ok {
-				*p.to = t.Accumulator(1, x.Cols)
+			dp, _, ok := t.into(p.of)
+			if !ok {
+				dp = t.Accumulator(1, x.Cols)
 			}
+			*p.to = dp
 		}
 		t.Record(b)
 		t.addInto(u, b.DU, true)
@@ -282,12 +274,7 @@ func (t *Tape) hardAttention(qkv, y graph.Tensor, a Attention) {
 
 // attentionGradient remembers the operation that makes the gradient of qkv from that of y.
 func (t *Tape) attentionGradient(qkv, y graph.Tensor, backward func(dy, dqkv graph.Tensor) graph.Op) {
-	t.track(y)
-	t.Node(func() {
-		dy, ok := t.gradient(y)
-		if !ok {
-			return
-		}
+	t.result(y, func(dy graph.Tensor) {
 		dx, accumulate, _ := t.into(qkv)
 		if !accumulate {
 			t.Record(backward(dy, dx))
@@ -319,14 +306,11 @@ func (t *Tape) Embedding(table graph.Tensor, index graph.Index, positions graph.
 	y := t.Temporary(index.Len, table.Cols)
 	t.Record(&graph.Embedding{Table: table, Index: index, Positions: positions, Y: y})
 	if t.Tracks(table, positions) {
-		t.track(y)
-		t.Node(func() {
-			if dy, ok := t.gradient(y); ok {
-				b := &graph.EmbeddingBackward{Index: index, DY: dy}
-				b.DTable, _, _ = t.into(table)
-				b.DPositions, _, _ = t.into(positions)
-				t.Record(b)
-			}
+		t.result(y, func(dy graph.Tensor) {
+			b := &graph.EmbeddingBackward{Index: index, DY: dy}
+			b.DTable, _, _ = t.into(table)
+			b.DPositions, _, _ = t.into(positions)
+			t.Record(b)
 		})
 	}
 	return y
@@ -337,12 +321,7 @@ func (t *Tape) AddScaled(a, b graph.Tensor, beta float32) graph.Tensor {
 	y := t.Temporary(a.Rows, a.Cols)
 	t.Record(&graph.Add{A: a, B: b, Y: y, Alpha: 1, Beta: beta})
 	if t.Tracks(a, b) {
-		t.track(y)
-		t.Node(func() {
-			dy, ok := t.gradient(y)
-			if !ok {
-				return
-			}
+		t.result(y, func(dy graph.Tensor) {
 			if db, accumulate, ok := t.into(b); ok && accumulate {
 				t.Record(&graph.Add{A: db, B: dy, Y: db, Alpha: 1, Beta: beta})
 			} else if ok {
@@ -359,12 +338,7 @@ func (t *Tape) Add(a, b graph.Tensor) graph.Tensor {
 	y := t.Temporary(a.Rows, a.Cols)
 	t.Record(&graph.Add{A: a, B: b, Y: y, Alpha: 1, Beta: 1})
 	if t.Tracks(a, b) {
-		t.track(y)
-		t.Node(func() {
-			dy, ok := t.gradient(y)
-			if !ok {
-				return
-			}
+		t.result(y, func(dy graph.Tensor) {
 			if b.Rows != a.Rows {
 				if db, accumulate, ok := t.into(b); ok {
 					t.Record(&graph.ColumnSums{X: dy, Y: db, Accumulate: accumulate})

@@ -121,6 +121,17 @@ func (t *Tape) Node(back func(), to ...graph.Tensor) {
 	}
 }
 
+// result gives y a gradient and remembers the backward pass of the operation that made it. The pass takes the gradient of y and adds to
+// those of the tensors to; it is left out if nothing has been added to the gradient of y.
+func (t *Tape) result(y graph.Tensor, back func(dy graph.Tensor), to ...graph.Tensor) {
+	t.track(y)
+	t.Node(func() {
+		if dy, ok := t.gradient(y); ok {
+			back(dy)
+		}
+	}, to...)
+}
+
 // track gives the storage of y a gradient, to be allocated when first written.
 func (t *Tape) track(y graph.Tensor) { t.grads[y.Storage] = &gradient{} }
 

@@ -10,12 +10,7 @@ func (t *Tape) Weigh(x, w graph.Tensor, cols int, alpha float32, residual graph.
 	if !t.Tracks(x, w, residual) {
 		return y
 	}
-	t.track(y)
-	t.Node(func() {
-		dy, ok := t.gradient(y)
-		if !ok {
-			return
-		}
+	t.result(y, func(dy graph.Tensor) {
 		if dx, accumulate, ok := t.into(x); ok {
 			op := &graph.Weigh{X: dy, W: t.value(w, false), Y: dx, Alpha: alpha}
 			if accumulate {
@@ -61,16 +56,12 @@ func (t *Tape) Affine(x graph.Tensor, alpha float32, row graph.Tensor) graph.Ten
 
 // fromResult remembers the operation that turns the gradient of y, in its place, into that of x.
 func (t *Tape) fromResult(x, y graph.Tensor, backward func(dy graph.Tensor) graph.Op) {
-	if !t.Tracks(x) {
-		return
-	}
-	t.track(y)
-	t.Node(func() {
-		if dy, ok := t.gradient(y); ok {
+	if t.Tracks(x) {
+		t.result(y, func(dy graph.Tensor) {
 			t.Record(backward(dy))
 			t.addInto(x, dy, true)
-		}
-	}, x)
+		}, x)
+	}
 }
 
 // Join records the columns of xs side by side.
@@ -88,12 +79,7 @@ func (t *Tape) Join(xs ...graph.Tensor) graph.Tensor {
 	if !t.Tracks(xs...) {
 		return y
 	}
-	t.track(y)
-	t.Node(func() {
-		dy, ok := t.gradient(y)
-		if !ok {
-			return
-		}
+	t.result(y, func(dy graph.Tensor) {
 		from := 0
 		for _, x := range xs {
 			t.addInto(x, dy.Columns(from, from+x.Cols), false)
@@ -126,12 +112,7 @@ func (t *Tape) LinearParts(parts []Part, w, bias graph.Tensor) graph.Tensor {
 	if !t.Tracks(append(xs, w, bias)...) {
 		return y
 	}
-	t.track(y)
-	t.Node(func() {
-		dy, ok := t.gradient(y)
-		if !ok {
-			return
-		}
+	t.result(y, func(dy graph.Tensor) {
 		for _, p := range parts {
 			t.LinearBackward(p.X, of(w, p), of(bias, p), of(dy, p), false)
 		}
