@@ -46,7 +46,7 @@ func TestFindOnKnownExample(t *testing.T) {
 
 func TestTargetsFollowTheDefinition(t *testing.T) {
 	most := uint64(2000 / thorough.Every(t, 4, "examples"))
-	for _, c := range configured(t) {
+	for _, c := range configured() {
 		task, ok := c.Task.(*phop)
 		if !ok {
 			continue
@@ -431,7 +431,7 @@ answer  c
 
 // The chain that Explain prints is the definition's, on every configuration.
 func TestExplainPHopChain(t *testing.T) {
-	for _, c := range configured(t) {
+	for _, c := range configured() {
 		task, ok := c.Task.(*phop)
 		if !ok {
 			continue

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"coil/thorough"
@@ -20,22 +21,15 @@ type named struct {
 	Task
 }
 
-// configuredTasks are those of configured. A task does not change.
-var configuredTasks []named
-
-// configured returns tasks of every shape.
-func configured(t testing.TB) []named {
-	if configuredTasks != nil {
-		return configuredTasks
-	}
+// configured makes tasks of every shape, once for all tests. A task does not change.
+var configured = sync.OnceValue(func() []named {
 	var tasks []named
 	add := func(c any, task Task, err error) {
-		t.Helper()
-		if err != nil {
-			t.Fatalf("%+v: %v", c, err)
+		if err == nil {
+			err = Prepare(task, nil)
 		}
-		if err := Prepare(task, nil); err != nil {
-			t.Fatalf("%+v: %v", c, err)
+		if err != nil {
+			panic(fmt.Sprintf("%+v: %v", c, err))
 		}
 		tasks = append(tasks, named{fmt.Sprintf("%+v", c), task})
 	}
@@ -114,13 +108,12 @@ func configured(t testing.TB) []named {
 		task, err := c.New()
 		add(fmt.Sprintf("%s after 2 tokens #", name), task, err)
 	}
-	configuredTasks = tasks
 	return tasks
-}
+})
 
 // each runs f as a subtest for every configured task.
 func each(t *testing.T, f func(*testing.T, Task)) {
-	for _, c := range configured(t) {
+	for _, c := range configured() {
 		t.Run(c.name, func(t *testing.T) { f(t, c.Task) })
 	}
 }
