@@ -130,17 +130,42 @@ type Memory struct {
 	State        int64 // what lives from run to run for each sequence: keys and values; shared too
 	Accumulators int64 // gradients and sums, times the number of copies that are added up
 	Activations  int64 // the arenas of all workers
-	Workspace    int64 // packed weights, tables, scratch
+	Workspace    int64 // packed weights, scratch
+	Constants    int64 // what is given or computed once, such as tables of angles
 	Batch        int64 // inputs and outputs
 }
 
 // Total is the sum of all parts, shared buffers included.
 func (m Memory) Total() int64 {
-	return m.Buffers + m.State + m.Accumulators + m.Activations + m.Workspace + m.Batch
+	return m.Buffers + m.State + m.Accumulators + m.Activations + m.Workspace + m.Constants + m.Batch
 }
 
 // Own is the memory of the program itself: everything except the shared buffers and state.
 func (m Memory) Own() int64 { return m.Total() - m.Buffers - m.State }
+
+// A Sharer is a [Backend] whose programs work in the same memory, one at a time.
+type Sharer interface {
+	// Together is the memory of several programs.
+	Together(ms ...Memory) Memory
+}
+
+// Together is the memory that several programs with the same buffers take on b.
+func Together(b Backend, ms ...Memory) Memory {
+	if s, ok := b.(Sharer); ok {
+		return s.Together(ms...)
+	}
+	var all Memory
+	for _, m := range ms {
+		all.Buffers = max(all.Buffers, m.Buffers)
+		all.State += m.State
+		all.Accumulators += m.Accumulators
+		all.Activations += m.Activations
+		all.Workspace += m.Workspace
+		all.Constants += m.Constants
+		all.Batch += m.Batch
+	}
+	return all
+}
 
 // ErrMemory is what a [*MemoryError] wraps.
 var ErrMemory = errors.New("not enough memory")
@@ -155,7 +180,7 @@ func (e *MemoryError) Error() string {
 	n := e.Need
 	return fmt.Sprintf("not enough memory: the program needs %s (activations %s, gradients %s, weights and moments %s, keys and values %s, workspace %s, batch %s) "+
 		"and the device has %s", format.Bytes(n.Total()), format.Bytes(n.Activations), format.Bytes(n.Accumulators), format.Bytes(n.Buffers),
-		format.Bytes(n.State), format.Bytes(n.Workspace), format.Bytes(n.Batch), format.Bytes(e.Have))
+		format.Bytes(n.State), format.Bytes(n.Workspace+n.Constants), format.Bytes(n.Batch), format.Bytes(e.Have))
 }
 
 func (e *MemoryError) Unwrap() error { return ErrMemory }

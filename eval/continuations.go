@@ -88,24 +88,21 @@ func (t Trained) continued(cache *model.Cache, sequences, n int) (*forward, grap
 }
 
 // plan is the memory of all passes and their caches.
-func (c *continuations) plan(b backend.Backend) (total backend.Memory, err error) {
+func (c *continuations) plan(b backend.Backend) (backend.Memory, error) {
+	var all []backend.Memory
 	for _, w := range c.writers {
 		for _, x := range []*chunk{w.prompt, w.next} {
 			m, err := b.Plan(x.Recorder)
 			if err != nil {
-				return total, err
+				return backend.Memory{}, err
 			}
-			total.Buffers = m.Buffers
-			total.Accumulators += m.Accumulators
-			total.Activations += m.Activations
-			total.Workspace += m.Workspace
-			total.Batch += m.Batch
-			if x == w.prompt {
-				total.State += m.State
+			if x == w.next {
+				m.State = 0 // the caches are those of the prompt
 			}
+			all = append(all, m)
 		}
 	}
-	return total, nil
+	return backend.Together(b, all...), nil
 }
 
 // compile ends the recording.

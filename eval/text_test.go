@@ -6,6 +6,7 @@ import (
 	"slices"
 	"testing"
 
+	"coil/backend"
 	"coil/metric"
 	"coil/model"
 	"coil/run"
@@ -122,11 +123,11 @@ func TestContinuations(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	taken := int64(0)
+	var programs []backend.Memory
 	for _, w := range x.(*continuations).writers {
-		taken += w.prompt.program.Memory().Own() + w.next.program.Memory().Own()
+		programs = append(programs, w.prompt.program.Memory(), w.next.program.Memory())
 	}
-	if plan.Own() != taken {
+	if taken := backend.Together(s.trained().Backend, programs...).Own(); plan.Own() != taken {
 		t.Errorf("%d bytes are planned, %d taken", plan.Own(), taken)
 	}
 }

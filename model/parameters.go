@@ -11,6 +11,9 @@ import (
 	"coil/loop"
 )
 
+// An initializer makes the first values of a parameter from the one with number first on, in order.
+type initializer func(values []float32, first int, rng *rand.Rand)
+
 // Parameter is a weight matrix, or a vector as one row, at Offset in the arena of all parameters.
 type Parameter struct {
 	Name       string
@@ -21,7 +24,7 @@ type Parameter struct {
 	Parts []int
 	// LoopRows are the rows for each loop, of a parameter that has some for each; else 0.
 	LoopRows int
-	init     func(data []float32, rng *rand.Rand)
+	init     initializer
 }
 
 // Size is the number of values.
@@ -77,25 +80,28 @@ func New(c Config, l Loops, vocabulary, length int) (*Model, error) {
 // layout lists the parameters: first those that decay, so that each kind is one run of the arena.
 func (m *Model) layout() {
 	c, d, heads := m.Config, m.Config.Width, m.Config.Layout()
-	normal := func(x []float32, rng *rand.Rand) {
+	normal := func(x []float32, _ int, rng *rand.Rand) {
 		for i := range x {
 			x[i] = float32(rng.NormFloat64() * c.InitStd)
 		}
 	}
-	constant := func(v float32) func([]float32, *rand.Rand) {
-		return func(x []float32, _ *rand.Rand) {
+	constant := func(v float32) initializer {
+		return func(x []float32, _ int, _ *rand.Rand) {
 			for i := range x {
 				x[i] = v
 			}
 		}
 	}
-	identity := func(x []float32, _ *rand.Rand) {
-		for i := range d {
-			x[i*d+i] = 1
+	identity := func(x []float32, first int, _ *rand.Rand) {
+		for i := range x {
+			x[i] = 0
+			if (first+i)%(d+1) == 0 {
+				x[i] = 1
+			}
 		}
 	}
 	var matrices, vectors []Parameter
-	matrix := func(name string, rows, cols int, init func([]float32, *rand.Rand)) {
+	matrix := func(name string, rows, cols int, init initializer) {
 		matrices = append(matrices, Parameter{Name: name, Rows: rows, Cols: cols, Decay: true, init: init})
 	}
 	vector := func(name string, n int, v float32) {
@@ -239,10 +245,31 @@ func (m *Model) maxLoops() int {
 // parameter has its own stream of the seed.
 func (m *Model) Initialize(seed uint64) []float32 {
 	x := make([]float32, m.Size)
-	for i, p := range m.Parameters {
-		p.init(x[p.Offset:p.Offset+p.Size()], rand.New(rand.NewPCG(seed, uint64(i)^0x696e6974))) // "init"
-	}
+	m.InitializeParts(seed, func(offset int, values []float32) error {
+		copy(x[offset:], values)
+		return nil
+	})
 	return x
+}
+
+// partValues is how many values InitializeParts makes at a time at most.
+const partValues = 1 << 20
+
+// InitializeParts calls f with the values of Initialize, some at a time, which it may not keep, and with the offset of the first of
+// them, until f returns an error.
+func (m *Model) InitializeParts(seed uint64, f func(offset int, values []float32) error) error {
+	all := make([]float32, min(m.Size, partValues))
+	for i, p := range m.Parameters {
+		rng := rand.New(rand.NewPCG(seed, uint64(i)^0x696e6974)) // "init"
+		for first := 0; first < p.Size(); first += len(all) {
+			x := all[:min(len(all), p.Size()-first)]
+			p.init(x, first, rng)
+			if err := f(p.Offset+first, x); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // WeightGroup is one kind of weight matrix, a view for each layer in order.

@@ -1,7 +1,9 @@
 package model_test
 
 import (
+	"errors"
 	"math"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -300,4 +302,25 @@ func TestParts(t *testing.T) {
 			t.Errorf("a matrix of %s is no part of a parameter", name)
 		}
 	})
+}
+
+// Parts of a parameter have the values that it would have if it were made at once.
+func TestInitializeParts(t *testing.T) {
+	c := model.Default()
+	c.Width, c.Heads = 16, 1
+	m, err := model.New(c, model.Loops{}, 70000, 4) // more than 2^20 values
+	if err != nil {
+		t.Fatal(err)
+	}
+	rng := rand.New(rand.NewPCG(5, 0x696e6974))
+	for i, x := range m.Initialize(5)[:m.Parameters[0].Size()] {
+		if want := float32(rng.NormFloat64() * c.InitStd); x != want {
+			t.Fatalf("value %d of %s is %g, want %g", i, m.Parameters[0].Name, x, want)
+		}
+	}
+	calls := 0
+	wrong := errors.New("no room")
+	if err := m.InitializeParts(5, func(int, []float32) error { calls++; return wrong }); err != wrong || calls != 1 {
+		t.Errorf("%d calls and error %v, want one and %v", calls, err, wrong)
+	}
 }

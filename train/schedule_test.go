@@ -74,7 +74,7 @@ func TestLoopSchedulePrograms(t *testing.T) {
 	if err := tr.Run(want, nil); err != nil {
 		t.Fatal(err)
 	}
-	memory := tr.Memory.Total() - 2*tr.steps[3].memory.Own()
+	memory := tr.Memory.Total() - 2*another(tr, 3)
 	small, err := New(c, newBackend(t, cpu.Options{Workers: 1, Memory: memory}), nil)
 	if err != nil {
 		t.Fatal(err)

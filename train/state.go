@@ -100,12 +100,12 @@ func newState(b backend.Backend, m *model.Model, c config.Train) (*state, error)
 	return s, nil
 }
 
-// begin writes the first weights, which are also the first average.
-func (s *state) begin(weights []float32) error {
-	if err := s.weights.Write(0, weights); err != nil || s.average == nil {
+// begin writes the first weights from an offset on, which are also the first average.
+func (s *state) begin(offset int, weights []float32) error {
+	if err := s.weights.Write(offset, weights); err != nil || s.average == nil {
 		return err
 	}
-	return s.average.Write(0, weights)
+	return s.average.Write(offset, weights)
 }
 
 // free frees the existing buffers.

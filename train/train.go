@@ -83,7 +83,7 @@ func NewOn(tk task.Task, c config.Config, b backend.Backend, report func(Report)
 	if err != nil {
 		return nil, err
 	}
-	if err := t.state.begin(t.Model.Initialize(c.Train.Seed)); err != nil {
+	if err := t.Model.InitializeParts(c.Train.Seed, t.state.begin); err != nil {
 		t.Close()
 		return nil, err
 	}
@@ -162,39 +162,38 @@ func (t *Trainer) compileGroups() error {
 	if err != nil {
 		return err
 	}
-	t.Memory = st.memory
-	add := func(m backend.Memory) {
-		t.Memory.State += m.State
-		t.Memory.Accumulators += m.Accumulators
-		t.Memory.Activations += m.Activations
-		t.Memory.Workspace += m.Workspace
-		t.Memory.Batch += m.Batch
-	}
-	if err := t.compileEvaluation(add); err != nil {
+	programs, err := t.compileEvaluation(st.memory)
+	if err != nil {
 		return err
 	}
-	for t.cached = 1; t.cached < min(counts, mostCached) && t.Memory.Total()+st.memory.Own() <= t.backend.Info().Memory; t.cached++ {
-		add(st.memory)
+	for t.cached = 1; t.cached < min(counts, mostCached); t.cached++ {
+		programs = append(programs, st.memory)
+		more := backend.Together(t.backend, programs...)
+		if more.Total() > t.backend.Info().Memory {
+			break
+		}
+		t.Memory = more
 	}
 	return nil
 }
 
-// compileEvaluation makes the programs of evaluations, after adding their memory to that of training, if it fits.
-func (t *Trainer) compileEvaluation(add func(backend.Memory)) error {
+// compileEvaluation makes the programs of evaluations, if their memory fits beside that of training, and returns all memories.
+func (t *Trainer) compileEvaluation(training backend.Memory) ([]backend.Memory, error) {
 	loops := t.Model.Architecture.Count()
-	plan, err := eval.Plan(t.trained(), t.evaluationBatch(), eval.LensCounts(loops))
+	evaluation, err := eval.Plan(t.trained(), t.evaluationBatch(), eval.LensCounts(loops))
 	if err != nil {
-		return err
+		return nil, err
 	}
-	add(plan)
-	if plan, err = eval.PlanSamples(t.trained(), loops, HeldOutSeed); err != nil {
-		return err
+	samples, err := eval.PlanSamples(t.trained(), loops, HeldOutSeed)
+	if err != nil {
+		return nil, err
 	}
-	add(plan)
+	programs := []backend.Memory{training, evaluation, samples}
+	t.Memory = backend.Together(t.backend, programs...)
 	if have := t.backend.Info().Memory; t.Memory.Total() > have {
-		return &backend.MemoryError{Need: t.Memory, Have: have}
+		return nil, &backend.MemoryError{Need: t.Memory, Have: have}
 	}
-	return t.evaluateAt(loops)
+	return programs, t.evaluateAt(loops)
 }
 
 // trained is the model as it is evaluated.

@@ -386,6 +386,12 @@ func TestMemory(t *testing.T) {
 	tr.Close()
 }
 
+// another is the memory that another program like that of a loop count would take.
+func another(t *Trainer, loops int) int64 {
+	m := t.steps[loops].memory
+	return backend.Together(t.backend, m, m).Total() - m.Total()
+}
+
 // With random loop counts, as many programs as fit in memory are kept; fewer programs compute the same.
 func TestProgramsWithinMemory(t *testing.T) {
 	t.Parallel()
@@ -400,7 +406,7 @@ func TestProgramsWithinMemory(t *testing.T) {
 		t.Fatal(err)
 	}
 	for kept := 1; kept < 3; kept++ {
-		memory := roomy.Memory.Total() - int64(roomy.cached-kept)*roomy.steps[6].memory.Own()
+		memory := roomy.Memory.Total() - int64(roomy.cached-kept)*another(roomy, 6)
 		tr, err := New(c, newBackend(t, cpu.Options{Workers: 1, Memory: memory}), nil)
 		if err != nil {
 			t.Fatal(err)

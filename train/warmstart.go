@@ -56,7 +56,7 @@ func (t *Trainer) Begin(c run.Checkpoint, g loop.Growth) error {
 	if err := withFile(c, evaluatedFile(c), func(f *safetensors.File) error { return inherit(f, t.Model, layers, arena) }); err != nil {
 		return err
 	}
-	if err := t.state.begin(arena); err != nil {
+	if err := t.state.begin(0, arena); err != nil {
 		return err
 	}
 	path, err := filepath.Abs(filepath.Dir(filepath.Dir(c.Path)))
@@ -74,7 +74,7 @@ func (t *Trainer) BeginWith(weights []float32, remark string) error {
 		panic("train: weights of another model")
 	}
 	t.given, t.remarks = true, append(t.remarks, remark)
-	return t.state.begin(weights)
+	return t.state.begin(0, weights)
 }
 
 // configAt is what the configuration was at a checkpoint: the values of [config.Config.FixedKeys], texts without quotes.

@@ -110,15 +110,6 @@ func (s *scatter) len(r *graph.Recorder) int {
 	return s.op.DY.Size() * r.Groups()
 }
 
-// bytes is the memory that it takes beyond the gradient.
-func (s *scatter) bytes(r *graph.Recorder) int64 { return int64(s.len(r)) * 4 }
-
-func (s *scatter) allocate(r *graph.Recorder) {
-	if s != nil {
-		s.dy = make([]float32, s.len(r))
-	}
-}
-
 // embeddingScatter keeps the gradients of a group's tokens.
 func (l *lowering) embeddingScatter(o *graph.EmbeddingBackward) kernel {
 	s, dy, dpos := l.p.scatter, l.matrix(o.DY), l.matrix(o.DPositions)

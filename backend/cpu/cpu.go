@@ -39,6 +39,7 @@ type CPU struct {
 	mu       sync.Mutex
 	buffers  int64 // bytes of buffers
 	programs int64 // other bytes that programs hold
+	slabs    slabs
 }
 
 // New starts a backend.
@@ -64,7 +65,7 @@ func New(o Options) (*CPU, error) {
 	if o.Memory == 0 {
 		o.Memory = machineMemory()
 	}
-	c := &CPU{gemm: g, vec: v, pool: newPool(o.Workers), headFloats: headFloats}
+	c := &CPU{gemm: g, vec: v, pool: newPool(o.Workers), headFloats: headFloats, slabs: slabs{live: map[*program]bool{}}}
 	c.info = backend.Info{Name: "cpu", Device: deviceName(), Kernels: g.Name, Workers: o.Workers, Memory: o.Memory, Depth: 1}
 	return c, nil
 }

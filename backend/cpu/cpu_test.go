@@ -266,6 +266,51 @@ func TestNoAllocation(t *testing.T) {
 	}
 }
 
+// Programs of different sizes that run in turns, in the same memory, do what each does alone.
+func TestProgramsInTurns(t *testing.T) {
+	steps := func(between func(c *cpu.CPU) func(step int)) (all []float32) {
+		c := newCPU(t, cpu.Options{Workers: 3})
+		r := everything(t, c, 2, 9)
+		p, results := r.compile(), make([]float32, r.ResultLen())
+		others := between(c)
+		for i := range 4 {
+			if err := p.Run(r.step()); err != nil {
+				t.Fatal(err)
+			}
+			if err := p.Results(results); err != nil {
+				t.Fatal(err)
+			}
+			all = append(all, results...)
+			others(i)
+		}
+		return all
+	}
+	alone := steps(func(*cpu.CPU) func(int) { return func(int) {} })
+	inTurns := steps(func(c *cpu.CPU) func(int) {
+		small, large := everything(t, c, 1, 2), everything(t, c, 4, 12)
+		programs := []backend.Program{small.compile(), large.compile()}
+		return func(i int) {
+			if i == 2 { // the rest works in less memory
+				programs[1].Close()
+				return
+			}
+			k, r := 0, small
+			if i == 1 {
+				k, r = 1, large
+			}
+			if err := programs[k].Run(r.step()); err != nil {
+				t.Fatal(err)
+			}
+			if err := programs[k].Results(make([]float32, r.ResultLen())); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+	if !slices.Equal(alone, inTurns) {
+		t.Error("other programs change what a program does")
+	}
+}
+
 func BenchmarkStep(b *testing.B) {
 	r := everything(b, newCPU(b, cpu.Options{}), 8, 16)
 	p, step, results := r.compile(), r.step(), make([]float32, r.ResultLen())
@@ -337,8 +382,12 @@ func TestNotEnoughMemory(t *testing.T) {
 	if _, err := tight.NewBuffer(1 << 30); !errors.Is(err, backend.ErrMemory) {
 		t.Errorf("a buffer of 4 GiB: %v", err)
 	}
-	// A second program has what the first leaves.
-	two := newCPU(t, cpu.Options{Workers: 2, Memory: 2*plan.Total() - 1})
+	// A second program works where the first does, but has inputs and outputs, and here buffers, of its own.
+	both := plan.Total() + plan.Buffers + plan.State + plan.Constants + plan.Batch
+	if c := newCPU(t, cpu.Options{}); c.Together(plan, plan).Total() != both-plan.Buffers {
+		t.Errorf("two programs take %d bytes together, want %d", c.Together(plan, plan).Total(), both-plan.Buffers)
+	}
+	two := newCPU(t, cpu.Options{Workers: 2, Memory: both - 1})
 	first := everything(t, two, 4, 10)
 	p := first.compile()
 	if _, err := two.Compile(everything(t, two, 4, 10).Recorder); !errors.Is(err, backend.ErrMemory) {
@@ -347,6 +396,9 @@ func TestNotEnoughMemory(t *testing.T) {
 	p.Close()
 	p.Close()
 	first.compile()
+	two = newCPU(t, cpu.Options{Workers: 2, Memory: both})
+	everything(t, two, 4, 10).compile()
+	everything(t, two, 4, 10).compile()
 
 	// What is freed can be taken again.
 	small := newCPU(t, cpu.Options{Memory: 4000})

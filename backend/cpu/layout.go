@@ -15,11 +15,9 @@ import (
 // layout is a lowered recording, before it has memory.
 type layout struct {
 	*program
-	groupArena, stepArena int // floats
-	accumulators          int // floats in a replica
-	replicas              int
-	tables                map[turnKey]*turnTable
-	all, shared, update   need // of all operations; of those that workers without a replica help with or run; of the update alone
+	replicas            int
+	tables              map[turnKey]*turnTable
+	all, shared, update need // of all operations; of those that workers without a replica help with or run; of the update alone
 }
 
 // need is the memory that operations take of a worker.
@@ -31,20 +29,7 @@ type need struct {
 func (n *need) add(k kernel) { n.scratch, n.gemm = max(n.scratch, k.scratch), n.gemm.Max(k.matmul) }
 
 // len is the floats in all.
-func (n *need) len() int {
-	if n.gemm == (gemm.Need{}) {
-		return n.scratch
-	}
-	return n.scratch + n.gemm.Len()
-}
-
-// give takes the memory for w.
-func (n *need) give(w *worker) {
-	w.scratch = gemm.Aligned(n.scratch)
-	if n.gemm != (gemm.Need{}) {
-		w.gemm = gemm.NewScratch(n.gemm)
-	}
-}
+func (n *need) len() int { return round(n.scratch) + n.gemm.Len() }
 
 // layout places everything and lowers every operation to a function over slices, for a number of workers.
 func (c *CPU) layout(r *graph.Recorder, workers int) (*layout, error) {
@@ -56,9 +41,9 @@ func (c *CPU) layout(r *graph.Recorder, workers int) (*layout, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &program{c: c, rec: r, heads: heads, offsets: make([]int, len(r.Storages())), scalars: make([]float32, r.Scalars()+1),
+	p := &program{c: c, rec: r, heads: heads, groupArena: group.Len, stepArena: step.Len, offsets: make([]int, len(r.Storages())), scalars: make([]float32, r.Scalars()+1),
 		results: make([]float32, r.ResultLen()), floats: make([][]float32, len(r.Storages())), ints: make([][]int32, len(r.Storages()))}
-	l := &layout{program: p, groupArena: group.Len, stepArena: step.Len, tables: map[turnKey]*turnTable{}}
+	l := &layout{program: p, tables: map[turnKey]*turnTable{}}
 	for i, s := range r.Storages() {
 		bytes := int64(s.Len) * 4
 		switch s.Space {
@@ -75,10 +60,10 @@ func (c *CPU) layout(r *graph.Recorder, workers int) (*layout, error) {
 			}
 		case graph.Constant:
 			p.floats[i] = s.Data
-			p.memory.Workspace += bytes
+			p.memory.Constants += bytes
 		case graph.Accumulator:
-			p.offsets[i] = l.accumulators
-			l.accumulators += round(s.Len)
+			p.offsets[i] = p.accumulators
+			p.accumulators += round(s.Len)
 		case graph.Input, graph.Output:
 			p.memory.Batch += bytes * int64(r.Groups())
 		case graph.Temporary:
@@ -90,7 +75,7 @@ func (c *CPU) layout(r *graph.Recorder, workers int) (*layout, error) {
 	lw := lowering{p: p, packs: map[packKey]*packedWeight{}, tables: l.tables}
 	lw.findCommon()
 	l.replicas = min(r.Groups(), maxReplicas)
-	replica := int64(l.accumulators-p.common.floats) * 4
+	replica := int64(p.accumulators-p.common.floats) * 4
 	for l.replicas > 2 && int64(l.replicas)*replica > replicaMemory {
 		l.replicas /= 2
 	}
@@ -110,17 +95,17 @@ func (c *CPU) layout(r *graph.Recorder, workers int) (*layout, error) {
 		p.crew = min(workers, l.replicas*parts)
 	}
 	p.crowded = workers > runtime.GOMAXPROCS(0)
-	p.memory.Accumulators = int64(l.replicas)*replica + int64(p.common.floats)*4
-	p.memory.Activations = int64(p.leaders)*int64(l.groupArena)*4 + int64(l.stepArena)*4
-	p.memory.Workspace += p.scatter.bytes(r)
+	floats := l.replicas*round(p.accumulators-p.common.floats) + p.common.floats + round(p.scatter.len(r))
+	p.memory.Accumulators = int64(floats) * 4
+	p.memory.Activations = int64(p.leaders*round(p.groupArena)+round(p.stepArena)) * 4
 	for i := range workers {
 		p.memory.Workspace += int64(l.need(i).len()) * 4
 	}
-	for key := range l.tables {
-		p.memory.Workspace += int64(key.len()) * 4
-	}
 	for _, w := range p.packed {
-		p.memory.Workspace += int64(c.gemm.PackedLen(w.k, w.n)) * 4
+		p.memory.Workspace += int64(round(c.gemm.PackedLen(w.k, w.n))) * 4
+	}
+	for key := range l.tables {
+		p.memory.Constants += int64(key.len()) * 4
 	}
 	return l, nil
 }
@@ -162,12 +147,12 @@ func (l *layout) lower(lw *lowering) error {
 		p.group = append(p.group, k)
 		lw.touch(op)
 	}
-	for _, s := range complement(p.common.spans, l.accumulators) {
+	for _, s := range complement(p.common.spans, p.accumulators) {
 		for lo := s.lo; lo < s.hi; lo += chunk {
 			p.chunks = append(p.chunks, span{lo, min(s.hi, lo+chunk)})
 		}
 	}
-	p.zeroed = complement(append(lw.written, p.common.spans...), l.accumulators)
+	p.zeroed = complement(append(lw.written, p.common.spans...), p.accumulators)
 	lw.inUpdate = true
 	for i, op := range p.rec.Update() {
 		k, err := add(i, op)
@@ -195,10 +180,10 @@ func (c *CPU) Compile(r *graph.Recorder) (backend.Program, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := c.take(l.memory); err != nil {
+	p := l.program
+	if err := c.take(p); err != nil {
 		return nil, err
 	}
-	p := l.program
 	p.scalars[0] = 1
 	for i, s := range r.Storages() {
 		switch s.Space {
@@ -208,32 +193,16 @@ func (c *CPU) Compile(r *graph.Recorder) (backend.Program, error) {
 			p.floats[i] = make([]float32, s.Len*r.Groups())
 		}
 	}
-	for i := range l.replicas {
-		size := l.accumulators
-		if i > 0 {
-			size -= p.common.floats
-		}
-		p.replicas = append(p.replicas, gemm.Aligned(size))
-	}
-	p.common.data = p.replicas[0]
-	p.scatter.allocate(r)
 	p.ended = make([]atomic.Int32, l.replicas)
 	p.lanes = make([]lane, p.leaders)
 	for i := range p.lanes {
 		p.lanes[i].number = i
 	}
-	step := gemm.Aligned(l.stepArena)
+	p.replicas = make([][]float32, l.replicas)
 	for i := range c.info.Workers {
-		w := &worker{step: step}
-		if i < p.leaders {
-			w.own = gemm.Aligned(l.groupArena)
-		}
-		l.need(i).give(w)
-		p.workers = append(p.workers, w)
+		p.workers = append(p.workers, &worker{need: *l.need(i)})
 	}
-	for _, w := range p.packed {
-		w.memory = gemm.Aligned(c.gemm.PackedLen(w.k, w.n))
-	}
+	p.enter()
 	for key, table := range l.tables {
 		table.fill(key)
 	}

@@ -40,6 +40,10 @@ type program struct {
 	offsets  []int            // of accumulators in a replica, of temporaries in their arena; by storage
 	scalars  []float32
 
+	accumulators          int // floats of the first replica
+	groupArena, stepArena int // floats
+	age                   int // of the slabs when the program was given its parts
+
 	results []float32
 	pending bool
 
@@ -91,6 +95,7 @@ func (k kernel) needs(scratch int, matmul gemm.Need) kernel {
 
 // worker is what one goroutine works with.
 type worker struct {
+	need    need
 	own     []float32 // memory for the temporaries of the body, if it leads lanes
 	arena   []float32 // temporaries of the body: its own, or those of the leader that it helps
 	step    []float32 // temporaries of the update, which all workers share
@@ -119,25 +124,11 @@ type packedWeight struct {
 	data   gemm.Packed
 }
 
-// take notes the memory of a program, or returns an error if there is not enough.
-func (c *CPU) take(m backend.Memory) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	m.Buffers = -m.State // all are there already, and state is among them
-	err := c.fits(m)
-	if err == nil {
-		c.programs += m.Own()
-	}
-	return err
-}
-
 func (p *program) Memory() backend.Memory { return p.memory }
 
 func (p *program) Close() {
 	if p.c != nil {
-		p.c.mu.Lock()
-		p.c.programs -= p.memory.Own()
-		p.c.mu.Unlock()
+		p.c.drop(p)
 	}
 	*p = program{}
 }
@@ -151,6 +142,7 @@ func (p *program) Run(s backend.Args) error {
 	if err != nil {
 		return fmt.Errorf("cpu: %w", err)
 	}
+	p.enter()
 	copy(p.scalars[1:], s.Scalars)
 	for i, st := range p.rec.Storages() {
 		if st.Space == graph.Input {

@@ -174,7 +174,7 @@ func describe(w io.Writer, source string, t *train.Trainer, b backend.Backend) {
 	fmt.Fprintf(w, "backend  %s · %s\n", i.Name, describeDevice(i.Device, i.Kernels, i.Workers, i.Memory))
 	describeVariants(w, i.Variants)
 	fmt.Fprintf(w, "memory   %s: weights and moments %s, gradients %s, activations %s, workspace %s\n", format.Bytes(t.Memory.Total()),
-		format.Bytes(t.Memory.Buffers), format.Bytes(t.Memory.Accumulators), format.Bytes(t.Memory.Activations), format.Bytes(t.Memory.Workspace+t.Memory.Batch))
+		format.Bytes(t.Memory.Buffers), format.Bytes(t.Memory.Accumulators), format.Bytes(t.Memory.Activations), format.Bytes(t.Memory.Workspace+t.Memory.Constants+t.Memory.Batch))
 }
 
 // warn prints the warnings about settings.

@@ -63,8 +63,8 @@ type Need struct{ a, b, tile int }
 // Max is enough for both.
 func (n Need) Max(o Need) Need { return Need{max(n.a, o.a), max(n.b, o.b), max(n.tile, o.tile)} }
 
-// Len is the floats in all.
-func (n Need) Len() int { return n.a + n.b + n.tile + 3*16 }
+// Len is the floats in all, each part to the end of a cache line.
+func (n Need) Len() int { return (n.a+15)/16*16 + (n.b+15)/16*16 + (n.tile+15)/16*16 }
 
 // NeedMul is what Mul, MulPanel and MulPanelT take.
 func (kn *Kernel) NeedMul() Need { return Need{tile: kn.mr * kn.nr} }
@@ -76,8 +76,16 @@ func (kn *Kernel) NeedTN(m, n, k int) Need {
 }
 
 // NewScratch takes memory for n at once.
-func NewScratch(n Need) Scratch {
-	return Scratch{Aligned(n.a), Aligned(n.b), Aligned(n.tile)}
+func NewScratch(n Need) Scratch { return n.Cut(Aligned(n.Len())) }
+
+// Cut is scratch in memory of Len floats.
+func (n Need) Cut(memory []float32) Scratch {
+	take := func(size int) []float32 {
+		part := memory[:size:size]
+		memory = memory[(size+15)/16*16:]
+		return part
+	}
+	return Scratch{take(n.a), take(n.b), take(n.tile)}
 }
 
 // Aligned returns n floats that start at a cache line; they need 16 floats more.
