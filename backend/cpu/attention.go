@@ -17,7 +17,8 @@ type tiling struct {
 	length, width int // positions, and the width of a head
 	keys          int // that a position may see; length, unless some come from a cache
 	strip         int // queries of a strip
-	tile          int // rows of a tile of the matmul with which those of a strip are few and of equal height
+	tile          int // rows of a tile of the matmul on the diagonal; they divide a unit, or the last is smaller
+	unit          int // queries whose tiles on the diagonal are one product: a strip, or a block if tiles divide strips
 	block         int // queries of a block, whole strips
 	stride        int // of a row of scores; not a multiple of a memory page
 }
@@ -36,8 +37,12 @@ func (c *CPU) tiling(width, length, keys int) tiling {
 		strip = min(strip, narrowStrip)
 	}
 	block := max(1, min((length+strip-1)/strip, blockFloats/keys/strip)) * strip
-	tiles := (strip + c.gemm.TileRows() - 1) / c.gemm.TileRows()
-	return tiling{length, width, keys, strip, (strip + tiles - 1) / tiles, block, block + 16}
+	t := tiling{length: length, width: width, keys: keys, strip: strip, block: block, stride: block + 16, tile: c.gemm.TileRows(), unit: strip}
+	if length < 16*narrowStrip {
+		for t.unit = block; strip%t.tile > 0; t.tile-- {
+		}
+	}
+	return t
 }
 
 // attentionScratch is what both passes need: keys, and values or keys in panels, of a strip's queries and of the gradients of its results
@@ -105,29 +110,31 @@ func (c *CPU) attendHead(w *worker, t tiling, h *forwardHead) {
 	values := c.panels(&scratch, h.v, h.ldV, count, t.width)
 	queries := cut(&scratch, g.PanelLen(t.width, t.strip))
 	all := cut(&scratch, t.keys*t.stride)
-	allShifts, allSums := cut(&scratch, t.strip), cut(&scratch, t.strip)
-	for q0 := 0; q0 < t.length; q0 += t.strip {
-		q1 := min(t.length, q0+t.strip)
-		n, seen := q1-q0, h.before+q1
-		p := all[q0%t.block:]
-		shifts, sums := allShifts[:n], allSums[:n]
-		g.PanelsT(queries, h.q[q0*h.ld:], h.ld, t.width, n)
-		g.MulPanel(&w.gemm, keys, ldK, 0, seen, t.width, queries, g.PanelWidth(), n, p, t.stride, false)
-		aboveDiagonal(p, t.stride, seen-n, n, minusInfinity)
-		v.MaxColumns(shifts, p, t.stride, seen)
-		for i := range shifts {
-			shifts[i] *= -h.scale
-		}
-		v.ExpColumns(sums, p, shifts, t.stride, seen, h.scale)
-		t.aboveDiagonalOfTiles(p, seen-n, n)
-		for i, s := range sums {
-			if h.logSum != nil {
-				h.logSum[(q0+i)*h.heads] = vector.Log(s) - shifts[i]
+	shifts, allSums := cut(&scratch, t.strip), cut(&scratch, t.block)
+	for r0 := 0; r0 < t.length; r0 += t.block {
+		r1 := min(t.length, r0+t.block)
+		for q0 := r0; q0 < r1; q0 += t.strip {
+			q1 := min(r1, q0+t.strip)
+			n, at, seen := q1-q0, q0-r0, h.before+q1
+			p, shifts, sums := all[at:], shifts[:n], allSums[at:][:n]
+			g.PanelsT(queries, h.q[q0*h.ld:], h.ld, t.width, n)
+			g.MulPanel(&w.gemm, keys, ldK, 0, seen, t.width, queries, g.PanelWidth(), n, p, t.stride, false)
+			aboveDiagonal(p, t.stride, seen-n, n, minusInfinity)
+			v.MaxColumns(shifts, p, t.stride, seen)
+			for i := range shifts {
+				shifts[i] *= -h.scale
 			}
-			sums[i] = 1 / s
+			v.ExpColumns(sums, p, shifts, t.stride, seen, h.scale)
+			t.aboveDiagonalOfTiles(p, seen-n, n)
+			for i, s := range sums {
+				if h.logSum != nil {
+					h.logSum[(q0+i)*h.heads] = vector.Log(s) - shifts[i]
+				}
+				sums[i] = 1 / s
+			}
 		}
-		c.mulStrip(w, t, p, n, seen, values, h.out[q0*h.ldOut:], h.ldOut)
-		v.ScaleRows(h.out[q0*h.ldOut:], sums, h.ldOut, t.width)
+		c.mulDiagonal(w, t, all, h.before+r0, r0, r1, values, h.out, h.ldOut)
+		v.ScaleRows(h.out[r0*h.ldOut:], allSums[:r1-r0], h.ldOut, t.width)
 	}
 }
 
@@ -182,13 +189,12 @@ func (c *CPU) panels(scratch *[]float32, x []float32, ld, rows, width int) panel
 // at is the panel that begins at a column, from a row on.
 func (p panels) at(column, row int) []float32 { return p.data[column*p.column+row*p.ld:] }
 
-// mulStrip is dst[0:n] = X[0:k, 0:n]ᵀ·B[0:k], X a strip whose last n rows are upper triangular.
-func (c *CPU) mulStrip(w *worker, t tiling, x []float32, n, k int, b panels, dst []float32, ld int) {
+// mulDiagonal is dst[r0:r1] = X[0:k+r1-r0, 0:r1-r0]ᵀ·B, X a block whose last rows, from k on, are upper triangular.
+func (c *CPU) mulDiagonal(w *worker, t tiling, x []float32, k, r0, r1 int, b panels, dst []float32, ld int) {
 	nr := c.gemm.PanelWidth()
-	for i := 0; i < n; i += t.tile {
-		m := min(t.tile, n-i)
+	for i := r0; i < r1; i += t.unit {
 		for j := 0; j < t.width; j += nr {
-			c.gemm.MulPanelT(&w.gemm, x[i:], t.stride, m, k-n+i+m, b.at(j, 0), b.ld, min(nr, t.width-j), dst[i*ld+j:], ld, false)
+			c.gemm.MulRising(&w.gemm, x[i-r0:], t.stride, min(t.unit, r1-i), k+i-r0, t.tile, b.at(j, 0), b.ld, min(nr, t.width-j), dst[i*ld+j:], ld)
 		}
 	}
 }
@@ -243,8 +249,8 @@ func (c *CPU) attendHeadBackward(w *worker, t tiling, h *backwardHead) {
 			v.SoftmaxBackwardColumns(p[at:], ds[at:], shifts[at:][:n], deltas[at:][:n], t.stride, q1, h.scale)
 			t.aboveDiagonalOfTiles(p[at:], q0, n)
 			t.aboveDiagonalOfTiles(ds[at:], q0, n)
-			c.mulStrip(w, t, ds[at:], n, q1, keyPanels, h.dq[q0*h.ldGrad:], h.ldGrad)
 		}
+		c.mulDiagonal(w, t, ds, r0, r0, r1, keyPanels, h.dq, h.ldGrad)
 		block := scratch
 		c.mulTriangle(w, t, ds, c.panels(&block, h.q[r0*h.ld:], h.ld, r1-r0, t.width), r0, r1, h.dk, h.ldGrad, h.adds)
 		block = scratch
@@ -257,12 +263,13 @@ func (c *CPU) attendHeadBackward(w *worker, t tiling, h *backwardHead) {
 func (c *CPU) mulTriangle(w *worker, t tiling, x []float32, b panels, r0, r1 int, dst []float32, ld int, adds bool) {
 	g := c.gemm
 	nr, k := g.PanelWidth(), r1-r0
-	for s := 0; s < r1; s += t.strip {
-		for i := s; i < min(s+t.strip, r1); i += t.tile { // of keys, which queries before them do not see
-			first, end := max(0, i-r0), min(i+t.tile, s+t.strip, r1)
-			for j := 0; j < t.width; j += nr {
-				g.MulPanel(&w.gemm, x[first:], t.stride, i, end, k-first, b.at(j, first), b.ld, min(nr, t.width-j), dst[j:], ld, adds || i < r0)
-			}
+	for j := 0; j < t.width; j += nr {
+		n := min(nr, t.width-j)
+		if r0 > 0 {
+			g.MulPanel(&w.gemm, x, t.stride, 0, r0, k, b.at(j, 0), b.ld, n, dst[j:], ld, true)
+		}
+		for i := r0; i < r1; i += t.unit { // of keys, which queries before them do not see
+			g.MulFalling(&w.gemm, x[i*t.stride+i-r0:], t.stride, min(t.unit, r1-i), r1-i, t.tile, b.at(j, i-r0), b.ld, n, dst[i*ld+j:], ld, adds)
 		}
 	}
 }

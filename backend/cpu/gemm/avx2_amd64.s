@@ -7,17 +7,18 @@
 // C[i,j] = D[i,j] + (Σ_p A[i,p]·B[p,j] + bias[j]), D and bias left out if they are nil, for a tile of C that stays in registers, and for
 // the tiles below it:
 //
-//	func(k int, a *float32, ars, acs int, b *float32, bs int, c *float32, ldc, cols int, d *float32, ldd int, bias *float32, tiles, step int)
+//	func(k int, a *float32, ars, acs int, b *float32, bs int, c *float32, ldc, cols int, d *float32, ldd int, bias *float32, tiles, step, kstep, bstep int)
 //
 // A[i,p] is at a + i·ars + p·acs, B[p,:] at b + p·bs, C[i,:] at c + i·ldc and D[i,:] at d + i·ldd, all in bytes; cols of
-// C's columns are written. The next tile's part of A is step bytes after this one's.
+// C's columns are written. The next tile's part of A is step bytes after this one's,
+// its part of B bstep bytes, and it has kstep more terms.
 //
 // DX counts k; AX, BX, CX are rows 0, 5 and 10 of A, R8 one row's bytes, R9 three rows', R10 a column's; SI is B, R13 a
 // row of B, DI is C, R12 a row of C; behind the loop BX is the bias, R13 D, R11 a row of D. Vector registers: the sums, row by row, from 0; B's row and
 // the elements of A, and behind the loop the bias, at the top.
 
 // A tile of 1×8.
-TEXT ·tile1x8AVX2(SB), NOSPLIT, $0-112
+TEXT ·tile1x8AVX2(SB), NOSPLIT, $0-128
 	MOVQ ars+16(FP), R8
 	MOVQ acs+24(FP), R10
 	MOVQ c+48(FP), DI
@@ -85,13 +86,17 @@ addpart:
 next:
 	MOVQ step+104(FP), DX
 	ADDQ DX, a+8(FP)
+	MOVQ kstep+112(FP), DX
+	ADDQ DX, k+0(FP)
+	MOVQ bstep+120(FP), DX
+	ADDQ DX, b+32(FP)
 	DECQ tiles+96(FP)
 	JNZ  tile
 	VZEROUPPER
 	RET
 
 // A tile of 2×8.
-TEXT ·tile2x8AVX2(SB), NOSPLIT, $0-112
+TEXT ·tile2x8AVX2(SB), NOSPLIT, $0-128
 	MOVQ ars+16(FP), R8
 	MOVQ acs+24(FP), R10
 	MOVQ c+48(FP), DI
@@ -177,13 +182,17 @@ addpart:
 next:
 	MOVQ step+104(FP), DX
 	ADDQ DX, a+8(FP)
+	MOVQ kstep+112(FP), DX
+	ADDQ DX, k+0(FP)
+	MOVQ bstep+120(FP), DX
+	ADDQ DX, b+32(FP)
 	DECQ tiles+96(FP)
 	JNZ  tile
 	VZEROUPPER
 	RET
 
 // A tile of 3×8.
-TEXT ·tile3x8AVX2(SB), NOSPLIT, $0-112
+TEXT ·tile3x8AVX2(SB), NOSPLIT, $0-128
 	MOVQ ars+16(FP), R8
 	MOVQ acs+24(FP), R10
 	MOVQ c+48(FP), DI
@@ -287,13 +296,17 @@ addpart:
 next:
 	MOVQ step+104(FP), DX
 	ADDQ DX, a+8(FP)
+	MOVQ kstep+112(FP), DX
+	ADDQ DX, k+0(FP)
+	MOVQ bstep+120(FP), DX
+	ADDQ DX, b+32(FP)
 	DECQ tiles+96(FP)
 	JNZ  tile
 	VZEROUPPER
 	RET
 
 // A tile of 4×8.
-TEXT ·tile4x8AVX2(SB), NOSPLIT, $0-112
+TEXT ·tile4x8AVX2(SB), NOSPLIT, $0-128
 	MOVQ ars+16(FP), R8
 	MOVQ acs+24(FP), R10
 	MOVQ c+48(FP), DI
@@ -415,13 +428,17 @@ addpart:
 next:
 	MOVQ step+104(FP), DX
 	ADDQ DX, a+8(FP)
+	MOVQ kstep+112(FP), DX
+	ADDQ DX, k+0(FP)
+	MOVQ bstep+120(FP), DX
+	ADDQ DX, b+32(FP)
 	DECQ tiles+96(FP)
 	JNZ  tile
 	VZEROUPPER
 	RET
 
 // A tile of 5×8.
-TEXT ·tile5x8AVX2(SB), NOSPLIT, $0-112
+TEXT ·tile5x8AVX2(SB), NOSPLIT, $0-128
 	MOVQ ars+16(FP), R8
 	MOVQ acs+24(FP), R10
 	MOVQ c+48(FP), DI
@@ -561,13 +578,17 @@ addpart:
 next:
 	MOVQ step+104(FP), DX
 	ADDQ DX, a+8(FP)
+	MOVQ kstep+112(FP), DX
+	ADDQ DX, k+0(FP)
+	MOVQ bstep+120(FP), DX
+	ADDQ DX, b+32(FP)
 	DECQ tiles+96(FP)
 	JNZ  tile
 	VZEROUPPER
 	RET
 
 // A tile of 6×8.
-TEXT ·tile6x8AVX2(SB), NOSPLIT, $0-112
+TEXT ·tile6x8AVX2(SB), NOSPLIT, $0-128
 	MOVQ ars+16(FP), R8
 	MOVQ acs+24(FP), R10
 	MOVQ c+48(FP), DI
@@ -728,13 +749,17 @@ addpart:
 next:
 	MOVQ step+104(FP), DX
 	ADDQ DX, a+8(FP)
+	MOVQ kstep+112(FP), DX
+	ADDQ DX, k+0(FP)
+	MOVQ bstep+120(FP), DX
+	ADDQ DX, b+32(FP)
 	DECQ tiles+96(FP)
 	JNZ  tile
 	VZEROUPPER
 	RET
 
 // A tile of 1×16.
-TEXT ·tile1x16AVX2(SB), NOSPLIT, $0-112
+TEXT ·tile1x16AVX2(SB), NOSPLIT, $0-128
 	MOVQ ars+16(FP), R8
 	MOVQ acs+24(FP), R10
 	MOVQ c+48(FP), DI
@@ -815,13 +840,17 @@ addpart:
 next:
 	MOVQ step+104(FP), DX
 	ADDQ DX, a+8(FP)
+	MOVQ kstep+112(FP), DX
+	ADDQ DX, k+0(FP)
+	MOVQ bstep+120(FP), DX
+	ADDQ DX, b+32(FP)
 	DECQ tiles+96(FP)
 	JNZ  tile
 	VZEROUPPER
 	RET
 
 // A tile of 2×16.
-TEXT ·tile2x16AVX2(SB), NOSPLIT, $0-112
+TEXT ·tile2x16AVX2(SB), NOSPLIT, $0-128
 	MOVQ ars+16(FP), R8
 	MOVQ acs+24(FP), R10
 	MOVQ c+48(FP), DI
@@ -930,13 +959,17 @@ addpart:
 next:
 	MOVQ step+104(FP), DX
 	ADDQ DX, a+8(FP)
+	MOVQ kstep+112(FP), DX
+	ADDQ DX, k+0(FP)
+	MOVQ bstep+120(FP), DX
+	ADDQ DX, b+32(FP)
 	DECQ tiles+96(FP)
 	JNZ  tile
 	VZEROUPPER
 	RET
 
 // A tile of 3×16.
-TEXT ·tile3x16AVX2(SB), NOSPLIT, $0-112
+TEXT ·tile3x16AVX2(SB), NOSPLIT, $0-128
 	MOVQ ars+16(FP), R8
 	MOVQ acs+24(FP), R10
 	MOVQ c+48(FP), DI
@@ -1073,13 +1106,17 @@ addpart:
 next:
 	MOVQ step+104(FP), DX
 	ADDQ DX, a+8(FP)
+	MOVQ kstep+112(FP), DX
+	ADDQ DX, k+0(FP)
+	MOVQ bstep+120(FP), DX
+	ADDQ DX, b+32(FP)
 	DECQ tiles+96(FP)
 	JNZ  tile
 	VZEROUPPER
 	RET
 
 // A tile of 4×16.
-TEXT ·tile4x16AVX2(SB), NOSPLIT, $0-112
+TEXT ·tile4x16AVX2(SB), NOSPLIT, $0-128
 	MOVQ ars+16(FP), R8
 	MOVQ acs+24(FP), R10
 	MOVQ c+48(FP), DI
@@ -1244,13 +1281,17 @@ addpart:
 next:
 	MOVQ step+104(FP), DX
 	ADDQ DX, a+8(FP)
+	MOVQ kstep+112(FP), DX
+	ADDQ DX, k+0(FP)
+	MOVQ bstep+120(FP), DX
+	ADDQ DX, b+32(FP)
 	DECQ tiles+96(FP)
 	JNZ  tile
 	VZEROUPPER
 	RET
 
 // A tile of 5×16.
-TEXT ·tile5x16AVX2(SB), NOSPLIT, $0-112
+TEXT ·tile5x16AVX2(SB), NOSPLIT, $0-128
 	MOVQ ars+16(FP), R8
 	MOVQ acs+24(FP), R10
 	MOVQ c+48(FP), DI
@@ -1454,13 +1495,17 @@ addpart:
 next:
 	MOVQ step+104(FP), DX
 	ADDQ DX, a+8(FP)
+	MOVQ kstep+112(FP), DX
+	ADDQ DX, k+0(FP)
+	MOVQ bstep+120(FP), DX
+	ADDQ DX, b+32(FP)
 	DECQ tiles+96(FP)
 	JNZ  tile
 	VZEROUPPER
 	RET
 
 // A tile of 6×16.
-TEXT ·tile6x16AVX2(SB), NOSPLIT, $0-112
+TEXT ·tile6x16AVX2(SB), NOSPLIT, $0-128
 	MOVQ ars+16(FP), R8
 	MOVQ acs+24(FP), R10
 	MOVQ c+48(FP), DI
@@ -1697,6 +1742,10 @@ addpart:
 next:
 	MOVQ step+104(FP), DX
 	ADDQ DX, a+8(FP)
+	MOVQ kstep+112(FP), DX
+	ADDQ DX, k+0(FP)
+	MOVQ bstep+120(FP), DX
+	ADDQ DX, b+32(FP)
 	DECQ tiles+96(FP)
 	JNZ  tile
 	VZEROUPPER

@@ -7,17 +7,18 @@
 // C[i,j] = D[i,j] + (Σ_p A[i,p]·B[p,j] + bias[j]), D and bias left out if they are nil, for a tile of C that stays in registers, and for
 // the tiles below it:
 //
-//	func(k int, a *float32, ars, acs int, b *float32, bs int, c *float32, ldc, cols int, d *float32, ldd int, bias *float32, tiles, step int)
+//	func(k int, a *float32, ars, acs int, b *float32, bs int, c *float32, ldc, cols int, d *float32, ldd int, bias *float32, tiles, step, kstep, bstep int)
 //
 // A[i,p] is at a + i·ars + p·acs, B[p,:] at b + p·bs, C[i,:] at c + i·ldc and D[i,:] at d + i·ldd, all in bytes; cols of
-// C's columns are written. The next tile's part of A is step bytes after this one's.
+// C's columns are written. The next tile's part of A is step bytes after this one's,
+// its part of B bstep bytes, and it has kstep more terms.
 //
 // DX counts k; AX, BX, CX are rows 0, 5 and 10 of A, R8 one row's bytes, R9 three rows', R10 a column's; SI is B, R13 a
 // row of B, DI is C, R12 a row of C; behind the loop BX is the bias, R13 D, R11 a row of D. Vector registers: the sums, row by row, from 0; B's row and
 // the elements of A, and behind the loop the bias, at the top.
 
 // A tile of 1×16.
-TEXT ·tile1x16AVX512(SB), NOSPLIT, $0-112
+TEXT ·tile1x16AVX512(SB), NOSPLIT, $0-128
 	MOVQ ars+16(FP), R8
 	MOVQ acs+24(FP), R10
 	MOVQ c+48(FP), DI
@@ -85,13 +86,17 @@ addpart:
 next:
 	MOVQ step+104(FP), DX
 	ADDQ DX, a+8(FP)
+	MOVQ kstep+112(FP), DX
+	ADDQ DX, k+0(FP)
+	MOVQ bstep+120(FP), DX
+	ADDQ DX, b+32(FP)
 	DECQ tiles+96(FP)
 	JNZ  tile
 	VZEROUPPER
 	RET
 
 // A tile of 2×16.
-TEXT ·tile2x16AVX512(SB), NOSPLIT, $0-112
+TEXT ·tile2x16AVX512(SB), NOSPLIT, $0-128
 	MOVQ ars+16(FP), R8
 	MOVQ acs+24(FP), R10
 	MOVQ c+48(FP), DI
@@ -176,13 +181,17 @@ addpart:
 next:
 	MOVQ step+104(FP), DX
 	ADDQ DX, a+8(FP)
+	MOVQ kstep+112(FP), DX
+	ADDQ DX, k+0(FP)
+	MOVQ bstep+120(FP), DX
+	ADDQ DX, b+32(FP)
 	DECQ tiles+96(FP)
 	JNZ  tile
 	VZEROUPPER
 	RET
 
 // A tile of 3×16.
-TEXT ·tile3x16AVX512(SB), NOSPLIT, $0-112
+TEXT ·tile3x16AVX512(SB), NOSPLIT, $0-128
 	MOVQ ars+16(FP), R8
 	MOVQ acs+24(FP), R10
 	MOVQ c+48(FP), DI
@@ -284,13 +293,17 @@ addpart:
 next:
 	MOVQ step+104(FP), DX
 	ADDQ DX, a+8(FP)
+	MOVQ kstep+112(FP), DX
+	ADDQ DX, k+0(FP)
+	MOVQ bstep+120(FP), DX
+	ADDQ DX, b+32(FP)
 	DECQ tiles+96(FP)
 	JNZ  tile
 	VZEROUPPER
 	RET
 
 // A tile of 4×16.
-TEXT ·tile4x16AVX512(SB), NOSPLIT, $0-112
+TEXT ·tile4x16AVX512(SB), NOSPLIT, $0-128
 	MOVQ ars+16(FP), R8
 	MOVQ acs+24(FP), R10
 	MOVQ c+48(FP), DI
@@ -409,13 +422,17 @@ addpart:
 next:
 	MOVQ step+104(FP), DX
 	ADDQ DX, a+8(FP)
+	MOVQ kstep+112(FP), DX
+	ADDQ DX, k+0(FP)
+	MOVQ bstep+120(FP), DX
+	ADDQ DX, b+32(FP)
 	DECQ tiles+96(FP)
 	JNZ  tile
 	VZEROUPPER
 	RET
 
 // A tile of 5×16.
-TEXT ·tile5x16AVX512(SB), NOSPLIT, $0-112
+TEXT ·tile5x16AVX512(SB), NOSPLIT, $0-128
 	MOVQ ars+16(FP), R8
 	MOVQ acs+24(FP), R10
 	MOVQ c+48(FP), DI
@@ -551,13 +568,17 @@ addpart:
 next:
 	MOVQ step+104(FP), DX
 	ADDQ DX, a+8(FP)
+	MOVQ kstep+112(FP), DX
+	ADDQ DX, k+0(FP)
+	MOVQ bstep+120(FP), DX
+	ADDQ DX, b+32(FP)
 	DECQ tiles+96(FP)
 	JNZ  tile
 	VZEROUPPER
 	RET
 
 // A tile of 6×16.
-TEXT ·tile6x16AVX512(SB), NOSPLIT, $0-112
+TEXT ·tile6x16AVX512(SB), NOSPLIT, $0-128
 	MOVQ ars+16(FP), R8
 	MOVQ acs+24(FP), R10
 	MOVQ c+48(FP), DI
@@ -713,13 +734,17 @@ addpart:
 next:
 	MOVQ step+104(FP), DX
 	ADDQ DX, a+8(FP)
+	MOVQ kstep+112(FP), DX
+	ADDQ DX, k+0(FP)
+	MOVQ bstep+120(FP), DX
+	ADDQ DX, b+32(FP)
 	DECQ tiles+96(FP)
 	JNZ  tile
 	VZEROUPPER
 	RET
 
 // A tile of 7×16.
-TEXT ·tile7x16AVX512(SB), NOSPLIT, $0-112
+TEXT ·tile7x16AVX512(SB), NOSPLIT, $0-128
 	MOVQ ars+16(FP), R8
 	MOVQ acs+24(FP), R10
 	MOVQ c+48(FP), DI
@@ -892,13 +917,17 @@ addpart:
 next:
 	MOVQ step+104(FP), DX
 	ADDQ DX, a+8(FP)
+	MOVQ kstep+112(FP), DX
+	ADDQ DX, k+0(FP)
+	MOVQ bstep+120(FP), DX
+	ADDQ DX, b+32(FP)
 	DECQ tiles+96(FP)
 	JNZ  tile
 	VZEROUPPER
 	RET
 
 // A tile of 8×16.
-TEXT ·tile8x16AVX512(SB), NOSPLIT, $0-112
+TEXT ·tile8x16AVX512(SB), NOSPLIT, $0-128
 	MOVQ ars+16(FP), R8
 	MOVQ acs+24(FP), R10
 	MOVQ c+48(FP), DI
@@ -1088,13 +1117,17 @@ addpart:
 next:
 	MOVQ step+104(FP), DX
 	ADDQ DX, a+8(FP)
+	MOVQ kstep+112(FP), DX
+	ADDQ DX, k+0(FP)
+	MOVQ bstep+120(FP), DX
+	ADDQ DX, b+32(FP)
 	DECQ tiles+96(FP)
 	JNZ  tile
 	VZEROUPPER
 	RET
 
 // A tile of 9×16.
-TEXT ·tile9x16AVX512(SB), NOSPLIT, $0-112
+TEXT ·tile9x16AVX512(SB), NOSPLIT, $0-128
 	MOVQ ars+16(FP), R8
 	MOVQ acs+24(FP), R10
 	MOVQ c+48(FP), DI
@@ -1320,13 +1353,17 @@ addpart:
 next:
 	MOVQ step+104(FP), DX
 	ADDQ DX, a+8(FP)
+	MOVQ kstep+112(FP), DX
+	ADDQ DX, k+0(FP)
+	MOVQ bstep+120(FP), DX
+	ADDQ DX, b+32(FP)
 	DECQ tiles+96(FP)
 	JNZ  tile
 	VZEROUPPER
 	RET
 
 // A tile of 10×16.
-TEXT ·tile10x16AVX512(SB), NOSPLIT, $0-112
+TEXT ·tile10x16AVX512(SB), NOSPLIT, $0-128
 	MOVQ ars+16(FP), R8
 	MOVQ acs+24(FP), R10
 	MOVQ c+48(FP), DI
@@ -1571,13 +1608,17 @@ addpart:
 next:
 	MOVQ step+104(FP), DX
 	ADDQ DX, a+8(FP)
+	MOVQ kstep+112(FP), DX
+	ADDQ DX, k+0(FP)
+	MOVQ bstep+120(FP), DX
+	ADDQ DX, b+32(FP)
 	DECQ tiles+96(FP)
 	JNZ  tile
 	VZEROUPPER
 	RET
 
 // A tile of 11×16.
-TEXT ·tile11x16AVX512(SB), NOSPLIT, $0-112
+TEXT ·tile11x16AVX512(SB), NOSPLIT, $0-128
 	MOVQ ars+16(FP), R8
 	MOVQ acs+24(FP), R10
 	MOVQ c+48(FP), DI
@@ -1843,13 +1884,17 @@ addpart:
 next:
 	MOVQ step+104(FP), DX
 	ADDQ DX, a+8(FP)
+	MOVQ kstep+112(FP), DX
+	ADDQ DX, k+0(FP)
+	MOVQ bstep+120(FP), DX
+	ADDQ DX, b+32(FP)
 	DECQ tiles+96(FP)
 	JNZ  tile
 	VZEROUPPER
 	RET
 
 // A tile of 12×16.
-TEXT ·tile12x16AVX512(SB), NOSPLIT, $0-112
+TEXT ·tile12x16AVX512(SB), NOSPLIT, $0-128
 	MOVQ ars+16(FP), R8
 	MOVQ acs+24(FP), R10
 	MOVQ c+48(FP), DI
@@ -2134,13 +2179,17 @@ addpart:
 next:
 	MOVQ step+104(FP), DX
 	ADDQ DX, a+8(FP)
+	MOVQ kstep+112(FP), DX
+	ADDQ DX, k+0(FP)
+	MOVQ bstep+120(FP), DX
+	ADDQ DX, b+32(FP)
 	DECQ tiles+96(FP)
 	JNZ  tile
 	VZEROUPPER
 	RET
 
 // A tile of 13×16.
-TEXT ·tile13x16AVX512(SB), NOSPLIT, $0-112
+TEXT ·tile13x16AVX512(SB), NOSPLIT, $0-128
 	MOVQ ars+16(FP), R8
 	MOVQ acs+24(FP), R10
 	MOVQ c+48(FP), DI
@@ -2444,13 +2493,17 @@ addpart:
 next:
 	MOVQ step+104(FP), DX
 	ADDQ DX, a+8(FP)
+	MOVQ kstep+112(FP), DX
+	ADDQ DX, k+0(FP)
+	MOVQ bstep+120(FP), DX
+	ADDQ DX, b+32(FP)
 	DECQ tiles+96(FP)
 	JNZ  tile
 	VZEROUPPER
 	RET
 
 // A tile of 14×16.
-TEXT ·tile14x16AVX512(SB), NOSPLIT, $0-112
+TEXT ·tile14x16AVX512(SB), NOSPLIT, $0-128
 	MOVQ ars+16(FP), R8
 	MOVQ acs+24(FP), R10
 	MOVQ c+48(FP), DI
@@ -2773,13 +2826,17 @@ addpart:
 next:
 	MOVQ step+104(FP), DX
 	ADDQ DX, a+8(FP)
+	MOVQ kstep+112(FP), DX
+	ADDQ DX, k+0(FP)
+	MOVQ bstep+120(FP), DX
+	ADDQ DX, b+32(FP)
 	DECQ tiles+96(FP)
 	JNZ  tile
 	VZEROUPPER
 	RET
 
 // A tile of 1×32.
-TEXT ·tile1x32AVX512(SB), NOSPLIT, $0-112
+TEXT ·tile1x32AVX512(SB), NOSPLIT, $0-128
 	MOVQ ars+16(FP), R8
 	MOVQ acs+24(FP), R10
 	MOVQ c+48(FP), DI
@@ -2860,13 +2917,17 @@ addpart:
 next:
 	MOVQ step+104(FP), DX
 	ADDQ DX, a+8(FP)
+	MOVQ kstep+112(FP), DX
+	ADDQ DX, k+0(FP)
+	MOVQ bstep+120(FP), DX
+	ADDQ DX, b+32(FP)
 	DECQ tiles+96(FP)
 	JNZ  tile
 	VZEROUPPER
 	RET
 
 // A tile of 2×32.
-TEXT ·tile2x32AVX512(SB), NOSPLIT, $0-112
+TEXT ·tile2x32AVX512(SB), NOSPLIT, $0-128
 	MOVQ ars+16(FP), R8
 	MOVQ acs+24(FP), R10
 	MOVQ c+48(FP), DI
@@ -2974,13 +3035,17 @@ addpart:
 next:
 	MOVQ step+104(FP), DX
 	ADDQ DX, a+8(FP)
+	MOVQ kstep+112(FP), DX
+	ADDQ DX, k+0(FP)
+	MOVQ bstep+120(FP), DX
+	ADDQ DX, b+32(FP)
 	DECQ tiles+96(FP)
 	JNZ  tile
 	VZEROUPPER
 	RET
 
 // A tile of 3×32.
-TEXT ·tile3x32AVX512(SB), NOSPLIT, $0-112
+TEXT ·tile3x32AVX512(SB), NOSPLIT, $0-128
 	MOVQ ars+16(FP), R8
 	MOVQ acs+24(FP), R10
 	MOVQ c+48(FP), DI
@@ -3115,13 +3180,17 @@ addpart:
 next:
 	MOVQ step+104(FP), DX
 	ADDQ DX, a+8(FP)
+	MOVQ kstep+112(FP), DX
+	ADDQ DX, k+0(FP)
+	MOVQ bstep+120(FP), DX
+	ADDQ DX, b+32(FP)
 	DECQ tiles+96(FP)
 	JNZ  tile
 	VZEROUPPER
 	RET
 
 // A tile of 4×32.
-TEXT ·tile4x32AVX512(SB), NOSPLIT, $0-112
+TEXT ·tile4x32AVX512(SB), NOSPLIT, $0-128
 	MOVQ ars+16(FP), R8
 	MOVQ acs+24(FP), R10
 	MOVQ c+48(FP), DI
@@ -3283,13 +3352,17 @@ addpart:
 next:
 	MOVQ step+104(FP), DX
 	ADDQ DX, a+8(FP)
+	MOVQ kstep+112(FP), DX
+	ADDQ DX, k+0(FP)
+	MOVQ bstep+120(FP), DX
+	ADDQ DX, b+32(FP)
 	DECQ tiles+96(FP)
 	JNZ  tile
 	VZEROUPPER
 	RET
 
 // A tile of 5×32.
-TEXT ·tile5x32AVX512(SB), NOSPLIT, $0-112
+TEXT ·tile5x32AVX512(SB), NOSPLIT, $0-128
 	MOVQ ars+16(FP), R8
 	MOVQ acs+24(FP), R10
 	MOVQ c+48(FP), DI
@@ -3494,13 +3567,17 @@ addpart:
 next:
 	MOVQ step+104(FP), DX
 	ADDQ DX, a+8(FP)
+	MOVQ kstep+112(FP), DX
+	ADDQ DX, k+0(FP)
+	MOVQ bstep+120(FP), DX
+	ADDQ DX, b+32(FP)
 	DECQ tiles+96(FP)
 	JNZ  tile
 	VZEROUPPER
 	RET
 
 // A tile of 6×32.
-TEXT ·tile6x32AVX512(SB), NOSPLIT, $0-112
+TEXT ·tile6x32AVX512(SB), NOSPLIT, $0-128
 	MOVQ ars+16(FP), R8
 	MOVQ acs+24(FP), R10
 	MOVQ c+48(FP), DI
@@ -3738,13 +3815,17 @@ addpart:
 next:
 	MOVQ step+104(FP), DX
 	ADDQ DX, a+8(FP)
+	MOVQ kstep+112(FP), DX
+	ADDQ DX, k+0(FP)
+	MOVQ bstep+120(FP), DX
+	ADDQ DX, b+32(FP)
 	DECQ tiles+96(FP)
 	JNZ  tile
 	VZEROUPPER
 	RET
 
 // A tile of 7×32.
-TEXT ·tile7x32AVX512(SB), NOSPLIT, $0-112
+TEXT ·tile7x32AVX512(SB), NOSPLIT, $0-128
 	MOVQ ars+16(FP), R8
 	MOVQ acs+24(FP), R10
 	MOVQ c+48(FP), DI
@@ -4012,13 +4093,17 @@ addpart:
 next:
 	MOVQ step+104(FP), DX
 	ADDQ DX, a+8(FP)
+	MOVQ kstep+112(FP), DX
+	ADDQ DX, k+0(FP)
+	MOVQ bstep+120(FP), DX
+	ADDQ DX, b+32(FP)
 	DECQ tiles+96(FP)
 	JNZ  tile
 	VZEROUPPER
 	RET
 
 // A tile of 8×32.
-TEXT ·tile8x32AVX512(SB), NOSPLIT, $0-112
+TEXT ·tile8x32AVX512(SB), NOSPLIT, $0-128
 	MOVQ ars+16(FP), R8
 	MOVQ acs+24(FP), R10
 	MOVQ c+48(FP), DI
@@ -4316,13 +4401,17 @@ addpart:
 next:
 	MOVQ step+104(FP), DX
 	ADDQ DX, a+8(FP)
+	MOVQ kstep+112(FP), DX
+	ADDQ DX, k+0(FP)
+	MOVQ bstep+120(FP), DX
+	ADDQ DX, b+32(FP)
 	DECQ tiles+96(FP)
 	JNZ  tile
 	VZEROUPPER
 	RET
 
 // A tile of 9×32.
-TEXT ·tile9x32AVX512(SB), NOSPLIT, $0-112
+TEXT ·tile9x32AVX512(SB), NOSPLIT, $0-128
 	MOVQ ars+16(FP), R8
 	MOVQ acs+24(FP), R10
 	MOVQ c+48(FP), DI
@@ -4650,13 +4739,17 @@ addpart:
 next:
 	MOVQ step+104(FP), DX
 	ADDQ DX, a+8(FP)
+	MOVQ kstep+112(FP), DX
+	ADDQ DX, k+0(FP)
+	MOVQ bstep+120(FP), DX
+	ADDQ DX, b+32(FP)
 	DECQ tiles+96(FP)
 	JNZ  tile
 	VZEROUPPER
 	RET
 
 // A tile of 10×32.
-TEXT ·tile10x32AVX512(SB), NOSPLIT, $0-112
+TEXT ·tile10x32AVX512(SB), NOSPLIT, $0-128
 	MOVQ ars+16(FP), R8
 	MOVQ acs+24(FP), R10
 	MOVQ c+48(FP), DI
@@ -5014,13 +5107,17 @@ addpart:
 next:
 	MOVQ step+104(FP), DX
 	ADDQ DX, a+8(FP)
+	MOVQ kstep+112(FP), DX
+	ADDQ DX, k+0(FP)
+	MOVQ bstep+120(FP), DX
+	ADDQ DX, b+32(FP)
 	DECQ tiles+96(FP)
 	JNZ  tile
 	VZEROUPPER
 	RET
 
 // A tile of 11×32.
-TEXT ·tile11x32AVX512(SB), NOSPLIT, $0-112
+TEXT ·tile11x32AVX512(SB), NOSPLIT, $0-128
 	MOVQ ars+16(FP), R8
 	MOVQ acs+24(FP), R10
 	MOVQ c+48(FP), DI
@@ -5410,13 +5507,17 @@ addpart:
 next:
 	MOVQ step+104(FP), DX
 	ADDQ DX, a+8(FP)
+	MOVQ kstep+112(FP), DX
+	ADDQ DX, k+0(FP)
+	MOVQ bstep+120(FP), DX
+	ADDQ DX, b+32(FP)
 	DECQ tiles+96(FP)
 	JNZ  tile
 	VZEROUPPER
 	RET
 
 // A tile of 12×32.
-TEXT ·tile12x32AVX512(SB), NOSPLIT, $0-112
+TEXT ·tile12x32AVX512(SB), NOSPLIT, $0-128
 	MOVQ ars+16(FP), R8
 	MOVQ acs+24(FP), R10
 	MOVQ c+48(FP), DI
@@ -5836,13 +5937,17 @@ addpart:
 next:
 	MOVQ step+104(FP), DX
 	ADDQ DX, a+8(FP)
+	MOVQ kstep+112(FP), DX
+	ADDQ DX, k+0(FP)
+	MOVQ bstep+120(FP), DX
+	ADDQ DX, b+32(FP)
 	DECQ tiles+96(FP)
 	JNZ  tile
 	VZEROUPPER
 	RET
 
 // A tile of 13×32.
-TEXT ·tile13x32AVX512(SB), NOSPLIT, $0-112
+TEXT ·tile13x32AVX512(SB), NOSPLIT, $0-128
 	MOVQ ars+16(FP), R8
 	MOVQ acs+24(FP), R10
 	MOVQ c+48(FP), DI
@@ -6292,13 +6397,17 @@ addpart:
 next:
 	MOVQ step+104(FP), DX
 	ADDQ DX, a+8(FP)
+	MOVQ kstep+112(FP), DX
+	ADDQ DX, k+0(FP)
+	MOVQ bstep+120(FP), DX
+	ADDQ DX, b+32(FP)
 	DECQ tiles+96(FP)
 	JNZ  tile
 	VZEROUPPER
 	RET
 
 // A tile of 14×32.
-TEXT ·tile14x32AVX512(SB), NOSPLIT, $0-112
+TEXT ·tile14x32AVX512(SB), NOSPLIT, $0-128
 	MOVQ ars+16(FP), R8
 	MOVQ acs+24(FP), R10
 	MOVQ c+48(FP), DI
@@ -6778,6 +6887,10 @@ addpart:
 next:
 	MOVQ step+104(FP), DX
 	ADDQ DX, a+8(FP)
+	MOVQ kstep+112(FP), DX
+	ADDQ DX, k+0(FP)
+	MOVQ bstep+120(FP), DX
+	ADDQ DX, b+32(FP)
 	DECQ tiles+96(FP)
 	JNZ  tile
 	VZEROUPPER

@@ -14,7 +14,7 @@ import (
 )
 
 // microKernel computes tiles of C: see generate/main.go.
-type microKernel func(k int, a *float32, ars, acs int, b *float32, bs int, c *float32, ldc, cols int, d *float32, ldd int, bias *float32, tiles, step int)
+type microKernel func(k int, a *float32, ars, acs int, b *float32, bs int, c *float32, ldc, cols int, d *float32, ldd int, bias *float32, tiles, step, kstep, bstep int)
 
 // packKernel copies k rows, ss bytes apart, of np·width floats to np panels, ps bytes apart.
 type packKernel func(dst *float32, ps int, src *float32, ss, k, np, width int)
@@ -242,7 +242,7 @@ func (kn *Kernel) mulBlock(s *Scratch, rows cut, a leftBlock, bp []float32, n, k
 			}
 			at := r.first * a.step
 			_ = a.data[at+(r.tiles-1)*r.height*a.step+(kk-1)*ld+r.height-1]
-			kn.tile(s, kk, &a.data[at], 4, ld*4, r.height*a.step*4, bp[p*nr*size:], nr, c[r.first*ldc+p*nr:], ldc, r.tiles, r.height, w,
+			kn.tile(s, kk, &a.data[at], 4, ld*4, step{a: r.height * a.step}, bp[p*nr*size:], nr, c[r.first*ldc+p*nr:], ldc, r.tiles, r.height, w,
 				plusOld(accumulate, c[r.first*ldc+p*nr:], ldc))
 		}
 	}
@@ -281,47 +281,6 @@ func (kn *Kernel) MulPackedTN(s *Scratch, a PackedT, b Packed, c []float32, ldc 
 	}
 }
 
-// PanelLen is the number of floats that Panels and PanelsT take for B[k,n] with k in one block.
-func (kn *Kernel) PanelLen(k, n int) int { return (n + kn.nr - 1) / kn.nr * kn.nr * k }
-
-// PanelWidth is the number of columns of a panel.
-func (kn *Kernel) PanelWidth() int { return kn.nr }
-
-// TileRows is the number of rows of a tile.
-func (kn *Kernel) TileRows() int { return kn.mr }
-
-// Panels packs B[k,n] as one block: panel q holds columns q·nr.. as [k][nr].
-func (kn *Kernel) Panels(dst, b []float32, ldb, k, n int) {
-	kn.packPanels(dst, b, ldb, k, n, k)
-}
-
-// PanelsT packs op(B)[k,n] from B[n,k], as Panels does.
-func (kn *Kernel) PanelsT(dst, b []float32, ldb, k, n int) {
-	for q := 0; q*kn.nr < n; q++ {
-		kn.packTransposed(dst[q*k*kn.nr:], b, ldb, 0, k, q*kn.nr, min(kn.nr, n-q*kn.nr))
-	}
-}
-
-// InPlace reports whether w columns of a matrix can be a panel where they are.
-func (kn *Kernel) InPlace(w int) bool { return w%kn.lanes == 0 }
-
-// MulPanel is C[i0:i1, 0:w] (+)= A[i0:i1, 0:k]·panel, for w columns of a panel of Panels or PanelsT, whose rows are PanelWidth apart, or of a
-// matrix, if they are [Kernel.InPlace].
-func (kn *Kernel) MulPanel(s *Scratch, a []float32, lda, i0, i1, k int, panel []float32, ldp, w int, c []float32, ldc int, accumulate bool) {
-	kn.mulRows(s, a, lda, i0, i1, 0, k, panel, ldp, 0, w, c, ldc, plusOld(accumulate, c, ldc))
-}
-
-// MulPanelT is C[0:m, 0:w] (+)= A[0:k, 0:m]ᵀ·panel.
-func (kn *Kernel) MulPanelT(s *Scratch, a []float32, lda, m, k int, panel []float32, ldp, w int, c []float32, ldc int, accumulate bool) {
-	rows := kn.cut(m)
-	for _, r := range rows.runs() {
-		if r.tiles > 0 {
-			d := c[r.first*ldc:]
-			kn.tile(s, k, &a[r.first], 4, lda*4, r.height*4, panel, ldp, d, ldc, r.tiles, r.height, w, plusOld(accumulate, d, ldc))
-		}
-	}
-}
-
 // mulRows multiplies rows [i0,i1) of A, columns [k0,k0+kc), with one panel into columns [j0,j0+w) of C.
 func (kn *Kernel) mulRows(s *Scratch, a []float32, lda, i0, i1, k0, kc int, panel []float32, ldp, j0, w int, c []float32, ldc int, plus Plus) {
 	rows := kn.cut(i1 - i0)
@@ -337,7 +296,7 @@ func (kn *Kernel) mulRows(s *Scratch, a []float32, lda, i0, i1, k0, kc int, pane
 			part.Bias = part.Bias[j0:]
 		}
 		_ = a[(i+r.tiles*r.height-1)*lda+k0+kc-1]
-		kn.tile(s, kc, &a[i*lda+k0], lda*4, 4, r.height*lda*4, panel, ldp, c[i*ldc+j0:], ldc, r.tiles, r.height, w, part)
+		kn.tile(s, kc, &a[i*lda+k0], lda*4, 4, step{a: r.height * lda}, panel, ldp, c[i*ldc+j0:], ldc, r.tiles, r.height, w, part)
 	}
 }
 
@@ -369,12 +328,15 @@ func (c cut) runs() [2]run {
 	return [2]run{{0, c.taller, c.height + 1}, {c.taller * (c.height + 1), c.count - c.taller, c.height}}
 }
 
-// tile computes the first w columns of tiles of h rows of c, one below the other; A must have the rows of each, step bytes apart.
-func (kn *Kernel) tile(s *Scratch, k int, a *float32, ars, acs, step int, panel []float32, ldp int, c []float32, ldc, tiles, h, w int, plus Plus) {
+// step is from a tile to the next: floats of A, terms of the sums, and rows of the panel.
+type step struct{ a, k, b int }
+
+// tile computes the first w columns of tiles of h rows of c, one below the other; A must have what each needs.
+func (kn *Kernel) tile(s *Scratch, k int, a *float32, ars, acs int, next step, panel []float32, ldp int, c []float32, ldc, tiles, h, w int, plus Plus) {
 	v := (w + kn.lanes - 1) / kn.lanes
 	micro := kn.tiles[v-1][h-1]
 	rows := tiles * h
-	_, _ = c[(rows-1)*ldc+w-1], panel[(k-1)*ldp+v*kn.lanes-1]
+	_, _ = c[(rows-1)*ldc+w-1], panel[(k-1+(tiles-1)*max(next.k+next.b, 0))*ldp+v*kn.lanes-1]
 	if kn.masks || w == v*kn.lanes {
 		var d, bias *float32
 		if plus.D != nil {
@@ -383,13 +345,13 @@ func (kn *Kernel) tile(s *Scratch, k int, a *float32, ars, acs, step int, panel 
 		if plus.Bias != nil {
 			bias = &plus.Bias[:w][0]
 		}
-		micro(k, a, ars, acs, &panel[0], ldp*4, &c[0], ldc*4, w, d, plus.LD*4, bias, tiles, step)
+		micro(k, a, ars, acs, &panel[0], ldp*4, &c[0], ldc*4, w, d, plus.LD*4, bias, tiles, next.a*4, next.k, next.b*ldp*4)
 		return
 	}
 	wide := v * kn.lanes
 	t := grow(&s.tile, h*wide)
 	for i := range tiles {
-		micro(k, (*float32)(unsafe.Add(unsafe.Pointer(a), i*step)), ars, acs, &panel[0], ldp*4, &t[0], wide*4, wide, nil, 0, nil, 1, 0)
+		micro(k+i*next.k, (*float32)(unsafe.Add(unsafe.Pointer(a), i*next.a*4)), ars, acs, &panel[i*next.b*ldp], ldp*4, &t[0], wide*4, wide, nil, 0, nil, 1, 0, 0, 0)
 		for r := range h {
 			dst, src := c[(i*h+r)*ldc:][:w], t[r*wide:][:w]
 			if plus.Bias != nil {

@@ -255,6 +255,57 @@ func TestPanels(t *testing.T) {
 	}
 }
 
+// TestDiagonal multiplies with triangles. What products leave out is NaN.
+func TestDiagonal(t *testing.T) {
+	nan := float32(math.NaN())
+	for _, kernel := range gemm.Kernels() {
+		rng := rand.New(rand.NewPCG(4, 1))
+		for range 100 {
+			m, k, tile, w := 1+rng.IntN(40), rng.IntN(50), 1+rng.IntN(kernel.TileRows()), 1+rng.IntN(kernel.PanelWidth())
+			label := fmt.Sprintf("%s m=%d k=%d tile=%d w=%d", kernel.Name, m, k, tile, w)
+			end := func(i int) int { return min(m, (i/tile+1)*tile) }
+			b := newMatrix(t, rng, k+m, w)
+			panel := cliff.Floats(t, kernel.PanelLen(k+m, w))
+			kernel.Panels(panel, b.x, b.step, k+m, w)
+			s := gemm.NewScratch(kernel.NeedMul())
+
+			a, c := newMatrix(t, rng, k+m, m), newMatrix(t, rng, m, w)
+			for i := range m {
+				for p := k + end(i); p < k+m; p++ {
+					a.x[p*a.step+i] = nan
+				}
+			}
+			kernel.MulRising(&s, a.x, a.step, m, k, tile, panel, kernel.PanelWidth(), w, c.x, c.step)
+			c.product(t, label+" rising", nil, k+m, func(i, p int) float64 {
+				if p >= k+end(i) {
+					return 0
+				}
+				return a.at(p, i)
+			}, b.at)
+
+			for _, accumulate := range []bool{false, true} {
+				a, c := newMatrix(t, rng, m, k+m), newMatrix(t, rng, m, w)
+				for i := range m {
+					for p := range i / tile * tile {
+						a.x[i*a.step+p] = nan
+					}
+				}
+				var old []float32
+				if accumulate {
+					old = append(old, c.x...)
+				}
+				kernel.MulFalling(&s, a.x, a.step, m, k+m, tile, panel, kernel.PanelWidth(), w, c.x, c.step, accumulate)
+				c.product(t, label+" falling", old, k+m, func(i, p int) float64 {
+					if p < i/tile*tile {
+						return 0
+					}
+					return a.at(i, p)
+				}, b.at)
+			}
+		}
+	}
+}
+
 // TestNeed checks that scratch of the size asked for is enough: nothing grows.
 func TestNeed(t *testing.T) {
 	for _, kernel := range gemm.Kernels() {

@@ -7,13 +7,15 @@
 // C[i,j] = D[i,j] + (Σ_p A[i,p]·B[p,j] + bias[j]), D and bias left out if they are nil, for a tile of C that stays in registers, and for
 // the tiles below it:
 //
-//	func(k int, a *float32, ars, acs int, b *float32, bs int, c *float32, ldc, cols int, d *float32, ldd int, bias *float32, tiles, step int)
+//	func(k int, a *float32, ars, acs int, b *float32, bs int, c *float32, ldc, cols int, d *float32, ldd int, bias *float32, tiles, step, kstep, bstep int)
 //
 // A[i,p] is at a + i·ars + p·acs, B[p,:] at b + p·bs, C[i,:] at c + i·ldc and D[i,:] at d + i·ldd, all in bytes; cols of
-// C's columns are written. The next tile's part of A is step bytes after this one's.
+// C's columns are written. The next tile's part of A is step bytes after this one's,
+// its part of B bstep bytes, and it has kstep more terms.
 //
 // R0 counts k; R1 and up are the rows of A, R9 a row's bytes, R10 a column's; R11 is B, R24 a row of B, R12 is C, R13 a row of C; R15 is D, R19 a row of D;
-// R20 is the bias, R21 counts tiles, R22 is A of the tile, R23 the step to the next. V0 and up are the sums, row by row; above V23 are
+// R20 is the bias, R21 counts tiles, R22, R8 and R7 are A, B and k of the tile, R23, R26 and R25
+// the steps to those of the next. V0 and up are the sums, row by row; above V23 are
 // elements of A and of B's row, and behind the loop the bias and a row of D.
 //
 // Cores load an element into all lanes of a register at the price of a multiply-add, so the kernels multiply by one lane of a
@@ -21,7 +23,7 @@
 // What is left of k, and other strides, take one element at a time (singles).
 
 // A tile of 1×4.
-TEXT ·tile1x4NEON(SB), NOSPLIT, $0-112
+TEXT ·tile1x4NEON(SB), NOSPLIT, $0-128
 	MOVD a+8(FP), R22
 	MOVD ars+16(FP), R9
 	MOVD acs+24(FP), R10
@@ -33,9 +35,13 @@ TEXT ·tile1x4NEON(SB), NOSPLIT, $0-112
 	MOVD bias+88(FP), R20
 	MOVD tiles+96(FP), R21
 	MOVD step+104(FP), R23
+	MOVD k+0(FP), R7
+	MOVD b+32(FP), R8
+	MOVD kstep+112(FP), R25
+	MOVD bstep+120(FP), R26
 tile:
-	MOVD k+0(FP), R0
-	MOVD b+32(FP), R11
+	MOVD R7, R0
+	MOVD R8, R11
 	MOVD R22, R1
 	VEOR V0.B16, V0.B16, V0.B16
 	CMP  $4, R10
@@ -94,12 +100,14 @@ store:
 	VST1 [V0.S4], (R12)
 	ADD  R13, R12
 	ADD  R23, R22
+	ADD  R25, R7
+	ADD  R26, R8
 	SUBS $1, R21
 	BNE  tile
 	RET
 
 // A tile of 2×4.
-TEXT ·tile2x4NEON(SB), NOSPLIT, $0-112
+TEXT ·tile2x4NEON(SB), NOSPLIT, $0-128
 	MOVD a+8(FP), R22
 	MOVD ars+16(FP), R9
 	MOVD acs+24(FP), R10
@@ -111,9 +119,13 @@ TEXT ·tile2x4NEON(SB), NOSPLIT, $0-112
 	MOVD bias+88(FP), R20
 	MOVD tiles+96(FP), R21
 	MOVD step+104(FP), R23
+	MOVD k+0(FP), R7
+	MOVD b+32(FP), R8
+	MOVD kstep+112(FP), R25
+	MOVD bstep+120(FP), R26
 tile:
-	MOVD k+0(FP), R0
-	MOVD b+32(FP), R11
+	MOVD R7, R0
+	MOVD R8, R11
 	MOVD R22, R1
 	ADD  R9, R1, R2
 	VEOR V0.B16, V0.B16, V0.B16
@@ -188,12 +200,14 @@ store:
 	VST1 [V1.S4], (R12)
 	ADD  R13, R12
 	ADD  R23, R22
+	ADD  R25, R7
+	ADD  R26, R8
 	SUBS $1, R21
 	BNE  tile
 	RET
 
 // A tile of 3×4.
-TEXT ·tile3x4NEON(SB), NOSPLIT, $0-112
+TEXT ·tile3x4NEON(SB), NOSPLIT, $0-128
 	MOVD a+8(FP), R22
 	MOVD ars+16(FP), R9
 	MOVD acs+24(FP), R10
@@ -205,9 +219,13 @@ TEXT ·tile3x4NEON(SB), NOSPLIT, $0-112
 	MOVD bias+88(FP), R20
 	MOVD tiles+96(FP), R21
 	MOVD step+104(FP), R23
+	MOVD k+0(FP), R7
+	MOVD b+32(FP), R8
+	MOVD kstep+112(FP), R25
+	MOVD bstep+120(FP), R26
 tile:
-	MOVD k+0(FP), R0
-	MOVD b+32(FP), R11
+	MOVD R7, R0
+	MOVD R8, R11
 	MOVD R22, R1
 	ADD  R9, R1, R2
 	ADD  R9, R2, R3
@@ -299,12 +317,14 @@ store:
 	VST1 [V2.S4], (R12)
 	ADD  R13, R12
 	ADD  R23, R22
+	ADD  R25, R7
+	ADD  R26, R8
 	SUBS $1, R21
 	BNE  tile
 	RET
 
 // A tile of 4×4.
-TEXT ·tile4x4NEON(SB), NOSPLIT, $0-112
+TEXT ·tile4x4NEON(SB), NOSPLIT, $0-128
 	MOVD a+8(FP), R22
 	MOVD ars+16(FP), R9
 	MOVD acs+24(FP), R10
@@ -316,9 +336,13 @@ TEXT ·tile4x4NEON(SB), NOSPLIT, $0-112
 	MOVD bias+88(FP), R20
 	MOVD tiles+96(FP), R21
 	MOVD step+104(FP), R23
+	MOVD k+0(FP), R7
+	MOVD b+32(FP), R8
+	MOVD kstep+112(FP), R25
+	MOVD bstep+120(FP), R26
 tile:
-	MOVD k+0(FP), R0
-	MOVD b+32(FP), R11
+	MOVD R7, R0
+	MOVD R8, R11
 	MOVD R22, R1
 	ADD  R9, R1, R2
 	ADD  R9, R2, R3
@@ -425,12 +449,14 @@ store:
 	VST1 [V3.S4], (R12)
 	ADD  R13, R12
 	ADD  R23, R22
+	ADD  R25, R7
+	ADD  R26, R8
 	SUBS $1, R21
 	BNE  tile
 	RET
 
 // A tile of 5×4.
-TEXT ·tile5x4NEON(SB), NOSPLIT, $0-112
+TEXT ·tile5x4NEON(SB), NOSPLIT, $0-128
 	MOVD a+8(FP), R22
 	MOVD ars+16(FP), R9
 	MOVD acs+24(FP), R10
@@ -442,9 +468,13 @@ TEXT ·tile5x4NEON(SB), NOSPLIT, $0-112
 	MOVD bias+88(FP), R20
 	MOVD tiles+96(FP), R21
 	MOVD step+104(FP), R23
+	MOVD k+0(FP), R7
+	MOVD b+32(FP), R8
+	MOVD kstep+112(FP), R25
+	MOVD bstep+120(FP), R26
 tile:
-	MOVD k+0(FP), R0
-	MOVD b+32(FP), R11
+	MOVD R7, R0
+	MOVD R8, R11
 	MOVD R22, R1
 	ADD  R9, R1, R2
 	ADD  R9, R2, R3
@@ -568,12 +598,14 @@ store:
 	VST1 [V4.S4], (R12)
 	ADD  R13, R12
 	ADD  R23, R22
+	ADD  R25, R7
+	ADD  R26, R8
 	SUBS $1, R21
 	BNE  tile
 	RET
 
 // A tile of 6×4.
-TEXT ·tile6x4NEON(SB), NOSPLIT, $0-112
+TEXT ·tile6x4NEON(SB), NOSPLIT, $0-128
 	MOVD a+8(FP), R22
 	MOVD ars+16(FP), R9
 	MOVD acs+24(FP), R10
@@ -585,9 +617,13 @@ TEXT ·tile6x4NEON(SB), NOSPLIT, $0-112
 	MOVD bias+88(FP), R20
 	MOVD tiles+96(FP), R21
 	MOVD step+104(FP), R23
+	MOVD k+0(FP), R7
+	MOVD b+32(FP), R8
+	MOVD kstep+112(FP), R25
+	MOVD bstep+120(FP), R26
 tile:
-	MOVD k+0(FP), R0
-	MOVD b+32(FP), R11
+	MOVD R7, R0
+	MOVD R8, R11
 	MOVD R22, R1
 	ADD  R9, R1, R2
 	ADD  R9, R2, R3
@@ -727,12 +763,14 @@ store:
 	VST1 [V5.S4], (R12)
 	ADD  R13, R12
 	ADD  R23, R22
+	ADD  R25, R7
+	ADD  R26, R8
 	SUBS $1, R21
 	BNE  tile
 	RET
 
 // A tile of 1×8.
-TEXT ·tile1x8NEON(SB), NOSPLIT, $0-112
+TEXT ·tile1x8NEON(SB), NOSPLIT, $0-128
 	MOVD a+8(FP), R22
 	MOVD ars+16(FP), R9
 	MOVD acs+24(FP), R10
@@ -744,9 +782,13 @@ TEXT ·tile1x8NEON(SB), NOSPLIT, $0-112
 	MOVD bias+88(FP), R20
 	MOVD tiles+96(FP), R21
 	MOVD step+104(FP), R23
+	MOVD k+0(FP), R7
+	MOVD b+32(FP), R8
+	MOVD kstep+112(FP), R25
+	MOVD bstep+120(FP), R26
 tile:
-	MOVD k+0(FP), R0
-	MOVD b+32(FP), R11
+	MOVD R7, R0
+	MOVD R8, R11
 	MOVD R22, R1
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
@@ -819,12 +861,14 @@ store:
 	VST1 [V0.S4, V1.S4], (R12)
 	ADD  R13, R12
 	ADD  R23, R22
+	ADD  R25, R7
+	ADD  R26, R8
 	SUBS $1, R21
 	BNE  tile
 	RET
 
 // A tile of 2×8.
-TEXT ·tile2x8NEON(SB), NOSPLIT, $0-112
+TEXT ·tile2x8NEON(SB), NOSPLIT, $0-128
 	MOVD a+8(FP), R22
 	MOVD ars+16(FP), R9
 	MOVD acs+24(FP), R10
@@ -836,9 +880,13 @@ TEXT ·tile2x8NEON(SB), NOSPLIT, $0-112
 	MOVD bias+88(FP), R20
 	MOVD tiles+96(FP), R21
 	MOVD step+104(FP), R23
+	MOVD k+0(FP), R7
+	MOVD b+32(FP), R8
+	MOVD kstep+112(FP), R25
+	MOVD bstep+120(FP), R26
 tile:
-	MOVD k+0(FP), R0
-	MOVD b+32(FP), R11
+	MOVD R7, R0
+	MOVD R8, R11
 	MOVD R22, R1
 	ADD  R9, R1, R2
 	VEOR V0.B16, V0.B16, V0.B16
@@ -936,12 +984,14 @@ store:
 	VST1 [V2.S4, V3.S4], (R12)
 	ADD  R13, R12
 	ADD  R23, R22
+	ADD  R25, R7
+	ADD  R26, R8
 	SUBS $1, R21
 	BNE  tile
 	RET
 
 // A tile of 3×8.
-TEXT ·tile3x8NEON(SB), NOSPLIT, $0-112
+TEXT ·tile3x8NEON(SB), NOSPLIT, $0-128
 	MOVD a+8(FP), R22
 	MOVD ars+16(FP), R9
 	MOVD acs+24(FP), R10
@@ -953,9 +1003,13 @@ TEXT ·tile3x8NEON(SB), NOSPLIT, $0-112
 	MOVD bias+88(FP), R20
 	MOVD tiles+96(FP), R21
 	MOVD step+104(FP), R23
+	MOVD k+0(FP), R7
+	MOVD b+32(FP), R8
+	MOVD kstep+112(FP), R25
+	MOVD bstep+120(FP), R26
 tile:
-	MOVD k+0(FP), R0
-	MOVD b+32(FP), R11
+	MOVD R7, R0
+	MOVD R8, R11
 	MOVD R22, R1
 	ADD  R9, R1, R2
 	ADD  R9, R2, R3
@@ -1079,12 +1133,14 @@ store:
 	VST1 [V4.S4, V5.S4], (R12)
 	ADD  R13, R12
 	ADD  R23, R22
+	ADD  R25, R7
+	ADD  R26, R8
 	SUBS $1, R21
 	BNE  tile
 	RET
 
 // A tile of 4×8.
-TEXT ·tile4x8NEON(SB), NOSPLIT, $0-112
+TEXT ·tile4x8NEON(SB), NOSPLIT, $0-128
 	MOVD a+8(FP), R22
 	MOVD ars+16(FP), R9
 	MOVD acs+24(FP), R10
@@ -1096,9 +1152,13 @@ TEXT ·tile4x8NEON(SB), NOSPLIT, $0-112
 	MOVD bias+88(FP), R20
 	MOVD tiles+96(FP), R21
 	MOVD step+104(FP), R23
+	MOVD k+0(FP), R7
+	MOVD b+32(FP), R8
+	MOVD kstep+112(FP), R25
+	MOVD bstep+120(FP), R26
 tile:
-	MOVD k+0(FP), R0
-	MOVD b+32(FP), R11
+	MOVD R7, R0
+	MOVD R8, R11
 	MOVD R22, R1
 	ADD  R9, R1, R2
 	ADD  R9, R2, R3
@@ -1246,12 +1306,14 @@ store:
 	VST1 [V6.S4, V7.S4], (R12)
 	ADD  R13, R12
 	ADD  R23, R22
+	ADD  R25, R7
+	ADD  R26, R8
 	SUBS $1, R21
 	BNE  tile
 	RET
 
 // A tile of 5×8.
-TEXT ·tile5x8NEON(SB), NOSPLIT, $0-112
+TEXT ·tile5x8NEON(SB), NOSPLIT, $0-128
 	MOVD a+8(FP), R22
 	MOVD ars+16(FP), R9
 	MOVD acs+24(FP), R10
@@ -1263,9 +1325,13 @@ TEXT ·tile5x8NEON(SB), NOSPLIT, $0-112
 	MOVD bias+88(FP), R20
 	MOVD tiles+96(FP), R21
 	MOVD step+104(FP), R23
+	MOVD k+0(FP), R7
+	MOVD b+32(FP), R8
+	MOVD kstep+112(FP), R25
+	MOVD bstep+120(FP), R26
 tile:
-	MOVD k+0(FP), R0
-	MOVD b+32(FP), R11
+	MOVD R7, R0
+	MOVD R8, R11
 	MOVD R22, R1
 	ADD  R9, R1, R2
 	ADD  R9, R2, R3
@@ -1439,12 +1505,14 @@ store:
 	VST1 [V8.S4, V9.S4], (R12)
 	ADD  R13, R12
 	ADD  R23, R22
+	ADD  R25, R7
+	ADD  R26, R8
 	SUBS $1, R21
 	BNE  tile
 	RET
 
 // A tile of 6×8.
-TEXT ·tile6x8NEON(SB), NOSPLIT, $0-112
+TEXT ·tile6x8NEON(SB), NOSPLIT, $0-128
 	MOVD a+8(FP), R22
 	MOVD ars+16(FP), R9
 	MOVD acs+24(FP), R10
@@ -1456,9 +1524,13 @@ TEXT ·tile6x8NEON(SB), NOSPLIT, $0-112
 	MOVD bias+88(FP), R20
 	MOVD tiles+96(FP), R21
 	MOVD step+104(FP), R23
+	MOVD k+0(FP), R7
+	MOVD b+32(FP), R8
+	MOVD kstep+112(FP), R25
+	MOVD bstep+120(FP), R26
 tile:
-	MOVD k+0(FP), R0
-	MOVD b+32(FP), R11
+	MOVD R7, R0
+	MOVD R8, R11
 	MOVD R22, R1
 	ADD  R9, R1, R2
 	ADD  R9, R2, R3
@@ -1657,12 +1729,14 @@ store:
 	VST1 [V10.S4, V11.S4], (R12)
 	ADD  R13, R12
 	ADD  R23, R22
+	ADD  R25, R7
+	ADD  R26, R8
 	SUBS $1, R21
 	BNE  tile
 	RET
 
 // A tile of 1×12.
-TEXT ·tile1x12NEON(SB), NOSPLIT, $0-112
+TEXT ·tile1x12NEON(SB), NOSPLIT, $0-128
 	MOVD a+8(FP), R22
 	MOVD ars+16(FP), R9
 	MOVD acs+24(FP), R10
@@ -1674,9 +1748,13 @@ TEXT ·tile1x12NEON(SB), NOSPLIT, $0-112
 	MOVD bias+88(FP), R20
 	MOVD tiles+96(FP), R21
 	MOVD step+104(FP), R23
+	MOVD k+0(FP), R7
+	MOVD b+32(FP), R8
+	MOVD kstep+112(FP), R25
+	MOVD bstep+120(FP), R26
 tile:
-	MOVD k+0(FP), R0
-	MOVD b+32(FP), R11
+	MOVD R7, R0
+	MOVD R8, R11
 	MOVD R22, R1
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
@@ -1763,12 +1841,14 @@ store:
 	VST1 [V0.S4, V1.S4, V2.S4], (R12)
 	ADD  R13, R12
 	ADD  R23, R22
+	ADD  R25, R7
+	ADD  R26, R8
 	SUBS $1, R21
 	BNE  tile
 	RET
 
 // A tile of 2×12.
-TEXT ·tile2x12NEON(SB), NOSPLIT, $0-112
+TEXT ·tile2x12NEON(SB), NOSPLIT, $0-128
 	MOVD a+8(FP), R22
 	MOVD ars+16(FP), R9
 	MOVD acs+24(FP), R10
@@ -1780,9 +1860,13 @@ TEXT ·tile2x12NEON(SB), NOSPLIT, $0-112
 	MOVD bias+88(FP), R20
 	MOVD tiles+96(FP), R21
 	MOVD step+104(FP), R23
+	MOVD k+0(FP), R7
+	MOVD b+32(FP), R8
+	MOVD kstep+112(FP), R25
+	MOVD bstep+120(FP), R26
 tile:
-	MOVD k+0(FP), R0
-	MOVD b+32(FP), R11
+	MOVD R7, R0
+	MOVD R8, R11
 	MOVD R22, R1
 	ADD  R9, R1, R2
 	VEOR V0.B16, V0.B16, V0.B16
@@ -1903,12 +1987,14 @@ store:
 	VST1 [V3.S4, V4.S4, V5.S4], (R12)
 	ADD  R13, R12
 	ADD  R23, R22
+	ADD  R25, R7
+	ADD  R26, R8
 	SUBS $1, R21
 	BNE  tile
 	RET
 
 // A tile of 3×12.
-TEXT ·tile3x12NEON(SB), NOSPLIT, $0-112
+TEXT ·tile3x12NEON(SB), NOSPLIT, $0-128
 	MOVD a+8(FP), R22
 	MOVD ars+16(FP), R9
 	MOVD acs+24(FP), R10
@@ -1920,9 +2006,13 @@ TEXT ·tile3x12NEON(SB), NOSPLIT, $0-112
 	MOVD bias+88(FP), R20
 	MOVD tiles+96(FP), R21
 	MOVD step+104(FP), R23
+	MOVD k+0(FP), R7
+	MOVD b+32(FP), R8
+	MOVD kstep+112(FP), R25
+	MOVD bstep+120(FP), R26
 tile:
-	MOVD k+0(FP), R0
-	MOVD b+32(FP), R11
+	MOVD R7, R0
+	MOVD R8, R11
 	MOVD R22, R1
 	ADD  R9, R1, R2
 	ADD  R9, R2, R3
@@ -2078,12 +2168,14 @@ store:
 	VST1 [V6.S4, V7.S4, V8.S4], (R12)
 	ADD  R13, R12
 	ADD  R23, R22
+	ADD  R25, R7
+	ADD  R26, R8
 	SUBS $1, R21
 	BNE  tile
 	RET
 
 // A tile of 4×12.
-TEXT ·tile4x12NEON(SB), NOSPLIT, $0-112
+TEXT ·tile4x12NEON(SB), NOSPLIT, $0-128
 	MOVD a+8(FP), R22
 	MOVD ars+16(FP), R9
 	MOVD acs+24(FP), R10
@@ -2095,9 +2187,13 @@ TEXT ·tile4x12NEON(SB), NOSPLIT, $0-112
 	MOVD bias+88(FP), R20
 	MOVD tiles+96(FP), R21
 	MOVD step+104(FP), R23
+	MOVD k+0(FP), R7
+	MOVD b+32(FP), R8
+	MOVD kstep+112(FP), R25
+	MOVD bstep+120(FP), R26
 tile:
-	MOVD k+0(FP), R0
-	MOVD b+32(FP), R11
+	MOVD R7, R0
+	MOVD R8, R11
 	MOVD R22, R1
 	ADD  R9, R1, R2
 	ADD  R9, R2, R3
@@ -2286,12 +2382,14 @@ store:
 	VST1 [V9.S4, V10.S4, V11.S4], (R12)
 	ADD  R13, R12
 	ADD  R23, R22
+	ADD  R25, R7
+	ADD  R26, R8
 	SUBS $1, R21
 	BNE  tile
 	RET
 
 // A tile of 5×12.
-TEXT ·tile5x12NEON(SB), NOSPLIT, $0-112
+TEXT ·tile5x12NEON(SB), NOSPLIT, $0-128
 	MOVD a+8(FP), R22
 	MOVD ars+16(FP), R9
 	MOVD acs+24(FP), R10
@@ -2303,9 +2401,13 @@ TEXT ·tile5x12NEON(SB), NOSPLIT, $0-112
 	MOVD bias+88(FP), R20
 	MOVD tiles+96(FP), R21
 	MOVD step+104(FP), R23
+	MOVD k+0(FP), R7
+	MOVD b+32(FP), R8
+	MOVD kstep+112(FP), R25
+	MOVD bstep+120(FP), R26
 tile:
-	MOVD k+0(FP), R0
-	MOVD b+32(FP), R11
+	MOVD R7, R0
+	MOVD R8, R11
 	MOVD R22, R1
 	ADD  R9, R1, R2
 	ADD  R9, R2, R3
@@ -2529,12 +2631,14 @@ store:
 	VST1 [V12.S4, V13.S4, V14.S4], (R12)
 	ADD  R13, R12
 	ADD  R23, R22
+	ADD  R25, R7
+	ADD  R26, R8
 	SUBS $1, R21
 	BNE  tile
 	RET
 
 // A tile of 6×12.
-TEXT ·tile6x12NEON(SB), NOSPLIT, $0-112
+TEXT ·tile6x12NEON(SB), NOSPLIT, $0-128
 	MOVD a+8(FP), R22
 	MOVD ars+16(FP), R9
 	MOVD acs+24(FP), R10
@@ -2546,9 +2650,13 @@ TEXT ·tile6x12NEON(SB), NOSPLIT, $0-112
 	MOVD bias+88(FP), R20
 	MOVD tiles+96(FP), R21
 	MOVD step+104(FP), R23
+	MOVD k+0(FP), R7
+	MOVD b+32(FP), R8
+	MOVD kstep+112(FP), R25
+	MOVD bstep+120(FP), R26
 tile:
-	MOVD k+0(FP), R0
-	MOVD b+32(FP), R11
+	MOVD R7, R0
+	MOVD R8, R11
 	MOVD R22, R1
 	ADD  R9, R1, R2
 	ADD  R9, R2, R3
@@ -2806,12 +2914,14 @@ store:
 	VST1 [V15.S4, V16.S4, V17.S4], (R12)
 	ADD  R13, R12
 	ADD  R23, R22
+	ADD  R25, R7
+	ADD  R26, R8
 	SUBS $1, R21
 	BNE  tile
 	RET
 
 // A tile of 1×16.
-TEXT ·tile1x16NEON(SB), NOSPLIT, $0-112
+TEXT ·tile1x16NEON(SB), NOSPLIT, $0-128
 	MOVD a+8(FP), R22
 	MOVD ars+16(FP), R9
 	MOVD acs+24(FP), R10
@@ -2823,9 +2933,13 @@ TEXT ·tile1x16NEON(SB), NOSPLIT, $0-112
 	MOVD bias+88(FP), R20
 	MOVD tiles+96(FP), R21
 	MOVD step+104(FP), R23
+	MOVD k+0(FP), R7
+	MOVD b+32(FP), R8
+	MOVD kstep+112(FP), R25
+	MOVD bstep+120(FP), R26
 tile:
-	MOVD k+0(FP), R0
-	MOVD b+32(FP), R11
+	MOVD R7, R0
+	MOVD R8, R11
 	MOVD R22, R1
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
@@ -2926,12 +3040,14 @@ store:
 	VST1 [V0.S4, V1.S4, V2.S4, V3.S4], (R12)
 	ADD  R13, R12
 	ADD  R23, R22
+	ADD  R25, R7
+	ADD  R26, R8
 	SUBS $1, R21
 	BNE  tile
 	RET
 
 // A tile of 2×16.
-TEXT ·tile2x16NEON(SB), NOSPLIT, $0-112
+TEXT ·tile2x16NEON(SB), NOSPLIT, $0-128
 	MOVD a+8(FP), R22
 	MOVD ars+16(FP), R9
 	MOVD acs+24(FP), R10
@@ -2943,9 +3059,13 @@ TEXT ·tile2x16NEON(SB), NOSPLIT, $0-112
 	MOVD bias+88(FP), R20
 	MOVD tiles+96(FP), R21
 	MOVD step+104(FP), R23
+	MOVD k+0(FP), R7
+	MOVD b+32(FP), R8
+	MOVD kstep+112(FP), R25
+	MOVD bstep+120(FP), R26
 tile:
-	MOVD k+0(FP), R0
-	MOVD b+32(FP), R11
+	MOVD R7, R0
+	MOVD R8, R11
 	MOVD R22, R1
 	ADD  R9, R1, R2
 	VEOR V0.B16, V0.B16, V0.B16
@@ -3089,12 +3209,14 @@ store:
 	VST1 [V4.S4, V5.S4, V6.S4, V7.S4], (R12)
 	ADD  R13, R12
 	ADD  R23, R22
+	ADD  R25, R7
+	ADD  R26, R8
 	SUBS $1, R21
 	BNE  tile
 	RET
 
 // A tile of 3×16.
-TEXT ·tile3x16NEON(SB), NOSPLIT, $0-112
+TEXT ·tile3x16NEON(SB), NOSPLIT, $0-128
 	MOVD a+8(FP), R22
 	MOVD ars+16(FP), R9
 	MOVD acs+24(FP), R10
@@ -3106,9 +3228,13 @@ TEXT ·tile3x16NEON(SB), NOSPLIT, $0-112
 	MOVD bias+88(FP), R20
 	MOVD tiles+96(FP), R21
 	MOVD step+104(FP), R23
+	MOVD k+0(FP), R7
+	MOVD b+32(FP), R8
+	MOVD kstep+112(FP), R25
+	MOVD bstep+120(FP), R26
 tile:
-	MOVD k+0(FP), R0
-	MOVD b+32(FP), R11
+	MOVD R7, R0
+	MOVD R8, R11
 	MOVD R22, R1
 	ADD  R9, R1, R2
 	ADD  R9, R2, R3
@@ -3296,12 +3422,14 @@ store:
 	VST1 [V8.S4, V9.S4, V10.S4, V11.S4], (R12)
 	ADD  R13, R12
 	ADD  R23, R22
+	ADD  R25, R7
+	ADD  R26, R8
 	SUBS $1, R21
 	BNE  tile
 	RET
 
 // A tile of 4×16.
-TEXT ·tile4x16NEON(SB), NOSPLIT, $0-112
+TEXT ·tile4x16NEON(SB), NOSPLIT, $0-128
 	MOVD a+8(FP), R22
 	MOVD ars+16(FP), R9
 	MOVD acs+24(FP), R10
@@ -3313,9 +3441,13 @@ TEXT ·tile4x16NEON(SB), NOSPLIT, $0-112
 	MOVD bias+88(FP), R20
 	MOVD tiles+96(FP), R21
 	MOVD step+104(FP), R23
+	MOVD k+0(FP), R7
+	MOVD b+32(FP), R8
+	MOVD kstep+112(FP), R25
+	MOVD bstep+120(FP), R26
 tile:
-	MOVD k+0(FP), R0
-	MOVD b+32(FP), R11
+	MOVD R7, R0
+	MOVD R8, R11
 	MOVD R22, R1
 	ADD  R9, R1, R2
 	ADD  R9, R2, R3
@@ -3545,12 +3677,14 @@ store:
 	VST1 [V12.S4, V13.S4, V14.S4, V15.S4], (R12)
 	ADD  R13, R12
 	ADD  R23, R22
+	ADD  R25, R7
+	ADD  R26, R8
 	SUBS $1, R21
 	BNE  tile
 	RET
 
 // A tile of 5×16.
-TEXT ·tile5x16NEON(SB), NOSPLIT, $0-112
+TEXT ·tile5x16NEON(SB), NOSPLIT, $0-128
 	MOVD a+8(FP), R22
 	MOVD ars+16(FP), R9
 	MOVD acs+24(FP), R10
@@ -3562,9 +3696,13 @@ TEXT ·tile5x16NEON(SB), NOSPLIT, $0-112
 	MOVD bias+88(FP), R20
 	MOVD tiles+96(FP), R21
 	MOVD step+104(FP), R23
+	MOVD k+0(FP), R7
+	MOVD b+32(FP), R8
+	MOVD kstep+112(FP), R25
+	MOVD bstep+120(FP), R26
 tile:
-	MOVD k+0(FP), R0
-	MOVD b+32(FP), R11
+	MOVD R7, R0
+	MOVD R8, R11
 	MOVD R22, R1
 	ADD  R9, R1, R2
 	ADD  R9, R2, R3
@@ -3838,12 +3976,14 @@ store:
 	VST1 [V16.S4, V17.S4, V18.S4, V19.S4], (R12)
 	ADD  R13, R12
 	ADD  R23, R22
+	ADD  R25, R7
+	ADD  R26, R8
 	SUBS $1, R21
 	BNE  tile
 	RET
 
 // A tile of 6×16.
-TEXT ·tile6x16NEON(SB), NOSPLIT, $0-112
+TEXT ·tile6x16NEON(SB), NOSPLIT, $0-128
 	MOVD a+8(FP), R22
 	MOVD ars+16(FP), R9
 	MOVD acs+24(FP), R10
@@ -3855,9 +3995,13 @@ TEXT ·tile6x16NEON(SB), NOSPLIT, $0-112
 	MOVD bias+88(FP), R20
 	MOVD tiles+96(FP), R21
 	MOVD step+104(FP), R23
+	MOVD k+0(FP), R7
+	MOVD b+32(FP), R8
+	MOVD kstep+112(FP), R25
+	MOVD bstep+120(FP), R26
 tile:
-	MOVD k+0(FP), R0
-	MOVD b+32(FP), R11
+	MOVD R7, R0
+	MOVD R8, R11
 	MOVD R22, R1
 	ADD  R9, R1, R2
 	ADD  R9, R2, R3
@@ -4174,6 +4318,8 @@ store:
 	VST1 [V20.S4, V21.S4, V22.S4, V23.S4], (R12)
 	ADD  R13, R12
 	ADD  R23, R22
+	ADD  R25, R7
+	ADD  R26, R8
 	SUBS $1, R21
 	BNE  tile
 	RET

@@ -6,7 +6,8 @@ import (
 )
 
 const aboutARM64 = `// R0 counts k; R1 and up are the rows of A, R9 a row's bytes, R10 a column's; R11 is B, R24 a row of B, R12 is C, R13 a row of C; R15 is D, R19 a row of D;
-// R20 is the bias, R21 counts tiles, R22 is A of the tile, R23 the step to the next. V0 and up are the sums, row by row; above V23 are
+// R20 is the bias, R21 counts tiles, R22, R8 and R7 are A, B and k of the tile, R23, R26 and R25
+// the steps to those of the next. V0 and up are the sums, row by row; above V23 are
 // elements of A and of B's row, and behind the loop the bias and a row of D.
 //
 // Cores load an element into all lanes of a register at the price of a multiply-add, so the kernels multiply by one lane of a
@@ -34,9 +35,13 @@ func arm64Kernel(w *writer, t tile, rows, vectors int) {
 	w.line("MOVD bias+88(FP), R20")
 	w.line("MOVD tiles+96(FP), R21")
 	w.line("MOVD step+104(FP), R23")
+	w.line("MOVD k+0(FP), R7")
+	w.line("MOVD b+32(FP), R8")
+	w.line("MOVD kstep+112(FP), R25")
+	w.line("MOVD bstep+120(FP), R26")
 	w.label("tile")
-	w.line("MOVD k+0(FP), R0")
-	w.line("MOVD b+32(FP), R11")
+	w.line("MOVD R7, R0")
+	w.line("MOVD R8, R11")
 	w.line("MOVD R22, R1")
 	for i := 1; i < rows; i++ {
 		w.line("ADD  R9, R%d, R%d", i, i+1)
@@ -135,6 +140,8 @@ func arm64Kernel(w *writer, t tile, rows, vectors int) {
 		w.line("ADD  R13, R12")
 	}
 	w.line("ADD  R23, R22")
+	w.line("ADD  R25, R7")
+	w.line("ADD  R26, R8")
 	w.line("SUBS $1, R21")
 	w.line("BNE  tile")
 	w.line("RET")

@@ -30,11 +30,12 @@ const contract = `// C[i,j] = D[i,j] + (Σ_p A[i,p]·B[p,j] + bias[j]), D and bi
 //	func` + signature + `
 //
 // A[i,p] is at a + i·ars + p·acs, B[p,:] at b + p·bs, C[i,:] at c + i·ldc and D[i,:] at d + i·ldd, all in bytes; cols of
-// C's columns are written. The next tile's part of A is step bytes after this one's.
+// C's columns are written. The next tile's part of A is step bytes after this one's,
+// its part of B bstep bytes, and it has kstep more terms.
 //
 `
 
-const signature = "(k int, a *float32, ars, acs int, b *float32, bs int, c *float32, ldc, cols int, d *float32, ldd int, bias *float32, tiles, step int)"
+const signature = "(k int, a *float32, ars, acs int, b *float32, bs int, c *float32, ldc, cols int, d *float32, ldd int, bias *float32, tiles, step, kstep, bstep int)"
 
 var tiles = []tile{
 	{name: "avx512", suffix: "AVX512", arch: "amd64", lanes: 16, rows: 14, vectors: 2, about: contract + aboutAMD64, kernel: amd64Kernel, packing: amd64Packing},
@@ -60,7 +61,7 @@ func main() {
 		fmt.Fprintf(w, "%s\n#include \"textflag.h\"\n\n%s", header, t.about)
 		for v := 1; v <= t.vectors; v++ {
 			for r := 1; r <= t.rows; r++ {
-				fmt.Fprintf(w, "\n// A tile of %d×%d.\nTEXT ·%s(SB), NOSPLIT, $0-112\n", r, v*t.lanes, t.function(r, v))
+				fmt.Fprintf(w, "\n// A tile of %d×%d.\nTEXT ·%s(SB), NOSPLIT, $0-128\n", r, v*t.lanes, t.function(r, v))
 				t.kernel(w, t, r, v)
 			}
 		}
