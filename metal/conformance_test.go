@@ -24,7 +24,7 @@ var precisions = []precision{
 }
 
 func TestConformance(t *testing.T) {
-	for _, p := range precisions {
+	for _, p := range thorough.Cases(t, 2, "precisions", precisions) {
 		t.Run(p.name, func(t *testing.T) {
 			t.Parallel()
 			d := newDeclared(emulatortest.Open(t, emulator.Options{}))
@@ -74,7 +74,7 @@ func TestConformanceChecked(t *testing.T) {
 			defer b.Close()
 			d.watch(b)
 			suite := p.suite
-			suite.Every = 4 * thorough.Every(t, 120, "cases")
+			suite.Every = 4 * thorough.Every(t, 200, "cases")
 			conformance.Run(t, b, suite)
 		})
 	}

@@ -2,6 +2,7 @@ package task
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -433,11 +434,11 @@ func TestIGSMAnswers(t *testing.T) {
 // would see a template in both.
 func TestIGSMSplit(t *testing.T) {
 	every := thorough.Every(t, 4, "examples")
-	for _, c := range []IGSM{
+	for _, c := range thorough.Cases(t, 2, "settings", []IGSM{
 		{7, 4, 4, 20, 5, mostOperands, fixedLaw, nil, wholeNames, askOne, 0},
 		{5, 2, 3, 5, 6, mostOperands, lightLaw, []int{5, 6}, letterNames, askOne, 0},
 		{5, 2, 3, 5, 6, mostOperands, lightLaw, []int{5, 6}, wholeNames, askEvery, 0},
-	} {
+	}) {
 		made, err := c.New()
 		if err != nil {
 			t.Fatal(err)
@@ -476,7 +477,9 @@ func TestIGSMTemplates(t *testing.T) {
 	task := made.(*igsm)
 	s, ex := task.sampler(), NewExample(made)
 	s.rng.seed(1, 5, questionStream)
-	for ops, want := range map[int]int{1: 1, 2: 3, 3: 18, 4: 180, 9: 0} {
+	all := map[int]int{1: 1, 2: 3, 3: 18, 4: 180, 9: 0}
+	for _, ops := range thorough.Cases(t, 2, "numbers of operations", slices.Sorted(maps.Keys(all))) {
+		want := all[ops]
 		hashes, texts := make(map[uint64]string), make(map[string]uint64)
 		held := 0.0
 		draws := 40000
