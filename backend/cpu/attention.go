@@ -37,7 +37,7 @@ func (c *CPU) tiling(width, length, keys int) tiling {
 		strip = min(strip, narrowStrip)
 	}
 	block := max(1, min((length+strip-1)/strip, blockFloats/keys/strip)) * strip
-	t := tiling{length: length, width: width, keys: keys, strip: strip, block: block, stride: block + 16, tile: c.gemm.TileRows(), unit: strip}
+	t := tiling{length: length, width: width, keys: keys, strip: strip, block: block, stride: round(block) | 16, tile: c.gemm.TileRows(), unit: strip}
 	if length < 16*narrowStrip {
 		for t.unit = block; strip%t.tile > 0; t.tile-- {
 		}
