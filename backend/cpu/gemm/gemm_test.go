@@ -157,8 +157,9 @@ func TestMul(t *testing.T) {
 // steps of 1/64, so that its sum is exact and as large as its terms.
 func TestMulPlus(t *testing.T) {
 	for _, kernel := range gemm.Kernels() {
+		products := 60 / thorough.Every(t, 4, "products")
 		rng := rand.New(rand.NewPCG(3, 1))
-		for range 60 {
+		for range products {
 			m, n, k := size(rng), size(rng), size(rng)
 			if !kernel.OneBlock(k) || m*n*k > 1_000_000 {
 				continue
