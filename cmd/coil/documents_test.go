@@ -258,7 +258,7 @@ func mistake(line string) string {
 	line, _, _ = strings.Cut(line, " > ")
 	line, _, _ = strings.Cut(line, " | ")
 	args := joinBooleans(strings.Fields(strings.NewReplacer("[", "", "]", "", `"`, "").Replace(strings.TrimPrefix(line, "coil"))))
-	placeholder := func(s string) bool { return strings.ToUpper(s) == s }
+	placeholder := func(s string) bool { return strings.ToUpper(s) == s && strings.ToLower(s) != s }
 	if len(args) == 0 || placeholder(args[0]) {
 		return ""
 	}
