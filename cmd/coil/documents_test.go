@@ -238,7 +238,7 @@ func mentioned(page string) []string {
 				code = strings.TrimSpace(line)
 			}
 			code = comment.ReplaceAllString(strings.TrimSpace(code), "")
-			if m := command.FindStringSubmatch(code); m != nil && !strings.HasPrefix(code, "go build") && !strings.HasPrefix(code, "go install") && !strings.HasPrefix(code, "go test") {
+			if m := command.FindStringSubmatch(code); m != nil && !slices.ContainsFunc([]string{"go build", "go install", "go test", "python"}, func(other string) bool { return strings.HasPrefix(code, other) }) {
 				all = append(all, m[1])
 			}
 		}
