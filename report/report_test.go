@@ -8,6 +8,7 @@ import (
 	"image/png"
 	"io"
 	"iter"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
@@ -21,6 +22,7 @@ import (
 	"coil/metric"
 	"coil/plot"
 	"coil/run"
+	"coil/thorough"
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
@@ -286,7 +288,7 @@ func TestStatus(t *testing.T) {
 func TestScantRuns(t *testing.T) {
 	t.Parallel()
 	s := looped(1, 4)
-	for name, c := range map[string]struct {
+	all := map[string]struct {
 		story story
 		spoil func(t *testing.T, path string)
 		want  []string
@@ -317,7 +319,9 @@ func TestScantRuns(t *testing.T) {
 				`{"kind":"train","step":20,"time":"2026-11-24T09:31:01+01:00","values":{"loss":0.5,"sharpness":12,"entropy_loop_1":2},"mood":"good"}`+"\n"+
 				`{"kind":"eval","step":20,"time":"2026-11-24T09:31:01+01:00","values":{"loss":0.5,"calibration":0.1}}`+"\n")
 		}, []string{"1 event of the unknown kind \"dream\"", "the unknown member \"mood\" of 1 event", "the unknown member \"sheep\" of 1 event"}},
-	} {
+	}
+	for _, name := range thorough.Cases(t, 4, "runs", slices.Sorted(maps.Keys(all))) {
+		c := all[name]
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			r := c.story.tell(t)

@@ -12,6 +12,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+
+	"coil/thorough"
 )
 
 // start starts this test program as a child.
@@ -141,7 +143,7 @@ func TestHolderDoesNotDisturb(t *testing.T) {
 // Of many who make a run at the same place, one succeeds, and its run is whole.
 func TestOneOfManyCreates(t *testing.T) {
 	t.Parallel()
-	for range 10 {
+	for range 10 / thorough.Every(t, 5, "rounds") {
 		path := filepath.Join(t.TempDir(), "run")
 		var wg sync.WaitGroup
 		made := make(chan *Run, 8)
