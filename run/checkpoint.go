@@ -347,7 +347,7 @@ func (r *Run) Latest() (Checkpoint, error) {
 			return c, nil
 		}
 		now, statErr := os.Lstat(newest.path)
-		replaced := before != nil && statErr == nil && (!os.SameFile(before, now) || !before.ModTime().Equal(now.ModTime())) // a number of a file may come again
+		replaced := statErr == nil && (before == nil || !os.SameFile(before, now) || !before.ModTime().Equal(now.ModTime())) // a number of a file may come again
 		if errors.Is(statErr, fs.ErrNotExist) || replaced {
 			continue // by the process that writes the run, in the meantime
 		}
