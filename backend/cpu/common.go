@@ -9,8 +9,8 @@ import (
 // scatteredRows is the least number of rows of an embedding whose gradient is scattered.
 const scatteredRows = fusedClasses
 
-// Common are those gradients of large embeddings and heads that are in the first replica only. Groups add to that of a head in the
-// order of the batch, tile by tile, as their turns come. That of an embedding is scattered.
+// common is the gradients of large embeddings and heads that only the first replica has. Groups add to that of a head in the order of
+// the batch, tile by tile, as their turns come. That of an embedding is scattered.
 type common struct {
 	spans   []span // of the accumulators, in order
 	floats  int    // in all
@@ -18,7 +18,7 @@ type common struct {
 	data    []float32 // the first replica
 }
 
-// A scatter is the gradient of a large embedding. A group adds to few of its rows, so groups keep the gradients of their embedded
+// scatter is the gradient of a large embedding. A group adds to few of its rows, so groups keep the gradients of their embedded
 // tokens, which are added, in the order of the batch, when all groups have run.
 type scatter struct {
 	op    *graph.EmbeddingBackward
@@ -28,7 +28,7 @@ type scatter struct {
 	dy    []float32 // of the whole batch
 }
 
-// before is how many of those floats lie before a place in the accumulators.
+// before is how many floats of the common gradients lie before a place in the accumulators.
 func (c *common) before(at int) int {
 	n := 0
 	for _, s := range c.spans {
@@ -39,7 +39,7 @@ func (c *common) before(at int) int {
 	return n
 }
 
-// holds reports whether a place in the accumulators is one of them.
+// holds reports whether a place in the accumulators is in a common gradient.
 func (c *common) holds(at int) bool {
 	return slices.ContainsFunc(c.spans, func(s span) bool { return s.lo <= at && at < s.hi })
 }
@@ -50,12 +50,16 @@ func scatters(op graph.Op) (o *graph.EmbeddingBackward, ok bool) {
 	return o, ok && o.DTable.Rows >= scatteredRows && o.DTable.Dense()
 }
 
+// onePass reports whether a head takes one pass for a group and makes a gradient of its weights. With several, a group would wait for
+// all passes of the one before.
+func (h *head) onePass() bool { return h != nil && h.dw != nil && h.rows >= h.x.Rows }
+
 // findCommon finds the common gradients of the recording.
 func (l *lowering) findCommon() {
 	p := l.p
 	for i, op := range p.rec.Body() {
 		h := p.heads.of(i)
-		if h != nil && h.first == i && h.dw != nil && h.rows >= h.x.Rows && h.dw.C.Dense() { // a head of several passes would wait for all passes of another group
+		if h.onePass() && h.first == i && h.dw.C.Dense() {
 			l.addCommon(h.dw.C)
 		} else if o, ok := scatters(op); ok {
 			l.addCommon(o.DTable)
@@ -84,7 +88,7 @@ func (l *lowering) addCommon(t graph.Tensor) {
 		h := p.heads.of(i)
 		o, ok := scatters(op)
 		switch {
-		case h != nil && h.rows >= h.x.Rows && (from == nil || from == h) && h.dw != nil && h.dw.C == t:
+		case h.onePass() && (from == nil || from == h) && h.dw.C == t:
 			from = h
 		case ok && o.DTable == t && embedding == nil && p.scatter == nil:
 			embedding = o

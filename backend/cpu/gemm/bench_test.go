@@ -12,7 +12,7 @@ func BenchmarkMul(b *testing.B) {
 	eachShape(b, func(b *testing.B, kn *gemm.Kernel, m, k, n int) func() {
 		a, w, c := make([]float32, m*k), make([]float32, k*n), make([]float32, m*n)
 		packed := kn.Pack(make([]float32, kn.PackedLen(k, n)), false, k, n, w, n)
-		s := gemm.NewScratch(kn.NeedMul())
+		s := newScratch(kn.NeedMul())
 		return func() { kn.Mul(&s, m, a, k, packed, c, n, false) }
 	})
 }
@@ -20,7 +20,7 @@ func BenchmarkMul(b *testing.B) {
 func BenchmarkMulTN(b *testing.B) {
 	eachShape(b, func(b *testing.B, kn *gemm.Kernel, m, k, n int) func() {
 		x, dy, dw := make([]float32, m*k), make([]float32, m*n), make([]float32, k*n)
-		s := gemm.NewScratch(kn.NeedTN(k, n, m))
+		s := newScratch(kn.NeedTN(k, n, m))
 		return func() { kn.MulTN(&s, k, n, m, x, k, dy, n, dw, n, true, gemm.Sums{}) }
 	})
 }

@@ -75,9 +75,6 @@ func (kn *Kernel) NeedTN(m, n, k int) Need {
 	return Need{m * size, (n + kn.nr - 1) / kn.nr * kn.nr * size, kn.mr * kn.nr}
 }
 
-// NewScratch takes memory for n at once.
-func NewScratch(n Need) Scratch { return n.Cut(Aligned(n.Len())) }
-
 // Cut is scratch in memory of Len floats.
 func (n Need) Cut(memory []float32) Scratch {
 	take := func(size int) []float32 {

@@ -94,6 +94,8 @@ func addRows(sums, x []float32, stride, count int) {
 	}
 }
 
+func newScratch(n gemm.Need) gemm.Scratch { return n.Cut(gemm.Aligned(n.Len())) }
+
 func TestMul(t *testing.T) {
 	for _, kernel := range gemm.Kernels() {
 		products := 80 / thorough.Every(t, 4, "products")
@@ -231,7 +233,7 @@ func TestPanels(t *testing.T) {
 				if transA {
 					a = newMatrix(t, rng, k, m)
 				}
-				s := gemm.NewScratch(kernel.NeedMul())
+				s := newScratch(kernel.NeedMul())
 				for j := 0; j < n; j += kernel.PanelWidth() {
 					w := min(kernel.PanelWidth(), n-j)
 					panel, ldp := panels[j*k:], kernel.PanelWidth()
@@ -268,7 +270,7 @@ func TestDiagonal(t *testing.T) {
 			b := newMatrix(t, rng, k+m, w)
 			panel := cliff.Floats(t, kernel.PanelLen(k+m, w))
 			kernel.Panels(panel, b.x, b.step, k+m, w)
-			s := gemm.NewScratch(kernel.NeedMul())
+			s := newScratch(kernel.NeedMul())
 
 			a, c := newMatrix(t, rng, k+m, m), newMatrix(t, rng, m, w)
 			for i := range m {
@@ -314,7 +316,7 @@ func TestNeed(t *testing.T) {
 			m, n, k := shape[0], shape[1], shape[2]
 			a, b, c := make([]float32, m*k), make([]float32, k*n), make([]float32, m*n)
 			memory := make([]float32, kernel.PackedLen(k, n))
-			mul, tn := gemm.NewScratch(kernel.NeedMul()), gemm.NewScratch(kernel.NeedTN(m, n, k))
+			mul, tn := newScratch(kernel.NeedMul()), newScratch(kernel.NeedTN(m, n, k))
 			allocated := testing.AllocsPerRun(3, func() {
 				kernel.Mul(&mul, m, a, k, kernel.Pack(memory, false, k, n, b, n), c, n, false)
 				kernel.MulTN(&tn, m, n, k, a, m, b, n, c, n, false, gemm.Sums{})

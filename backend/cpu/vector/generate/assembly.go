@@ -133,8 +133,8 @@ func (t *constants) write(w *writer) {
 	}
 }
 
-// registers gives accumulators the first registers, temporaries the next, for so many vectors at a time, and constants the last; those
-// for which none is left stay in memory.
+// registers returns where the constants are: in the last registers, or in memory if none is left. Accumulators take the first registers,
+// and the temporaries of each stream, a vector at work, the next.
 func (b *body) registers(m machine, accs, streams int, table *constants) map[value]operand {
 	top := m.registers - m.scratch
 	free := top - accs - streams*b.allocate(nil)
@@ -211,7 +211,7 @@ func function(w *writer, k *kernel, table *constants) {
 	pass := func(u int) { b.write(e, places, accs, unroll, u) }
 	if k.pairs {
 		again, done := e.loop(2)
-		b.writePair(e, places, 1, accs, temps)
+		b.writePair(e, places, 1, 1, accs, temps)
 		e.endLoop(2, again, done)
 	}
 	if unroll > 1 {
@@ -329,12 +329,12 @@ func (b *body) write(e emitter, places map[value]operand, accs, unroll, u int) {
 	})
 }
 
-// writePair emits the body for two vectors, an instruction of each in turn. With one copy of the accumulators both add to the same, in
-// their order.
-func (b *body) writePair(e emitter, places map[value]operand, copies, accs, temps int) {
+// writePair emits the body for two vectors, an instruction of each in turn. Accumulators have some copies, and the vectors take the first
+// used ones in turn. If that is one, both add to it, in their order.
+func (b *body) writePair(e emitter, places map[value]operand, copies, used, accs, temps int) {
 	b.allocate(func(in instruction, reg map[value]int) {
 		for u := range 2 {
-			b.emitInstruction(e, in, places, reg, copies, u%copies, accs+u*temps, u)
+			b.emitInstruction(e, in, places, reg, copies, u%used, accs+u*temps, u)
 		}
 	})
 }

@@ -41,7 +41,7 @@ func columns(w *writer, k *kernel, table *constants) {
 	again, done := e.loop(2)
 	vectors(2, func() {
 		next, end := e.rowLoop(1)
-		b.writePair(e, places, 2, accs, temps)
+		b.writePair(e, places, 2, 2, accs, temps)
 		e.endRowLoop(k, 1, next, end)
 	})
 	e.endLoop(2, again, done)
@@ -49,11 +49,7 @@ func columns(w *writer, k *kernel, table *constants) {
 	vectors(1, func() {
 		next, end := e.rowLoop(2)
 		w.rowPairs = true
-		b.allocate(func(in instruction, reg map[value]int) {
-			for u := range 2 {
-				b.emitInstruction(e, in, places, reg, 2, 0, accs+u*temps, u)
-			}
-		})
+		b.writePair(e, places, 2, 1, accs, temps)
 		w.rowPairs = false
 		e.endRowLoop(k, 2, next, end)
 		next, end = e.rowLoop(1)

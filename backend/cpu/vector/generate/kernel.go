@@ -14,8 +14,11 @@ type kernel struct {
 	results []string // accumulators, summed over their lanes; empty if there is none
 	repeat  []string // slices that advance by a stride when the whole is done count times; the others start again
 	rows    []string // not nil: all is done for each of count rows; these scalars, and the results, are values of a row
-	columns bool     // all is done for count rows of two vectors of columns, then for those of the next. A slice that ends in "|" has one row, and
-	//	results are the rows of such slices
+
+	// columns: all is done for count rows of two vectors of columns, then for those of the next. A slice that ends in "|" has one row, and
+	// results are the rows of such slices.
+	columns bool
+
 	adds   bool // the results begin with what is there
 	unroll int  // vectors in an iteration of the loop, each with its own accumulators; at least 1
 	pairs  bool // the loop takes two vectors at a time, an instruction of each in turn: a long chain hides its latency behind another
@@ -45,7 +48,8 @@ type body struct {
 	byScalar     map[string]value
 }
 
-// perRow is the kernel with a name for count rows of each slice, which lie a stride of their own apart. Some scalars are values of a row, in one array of all rows; so are the results.
+// perRow is the kernel with a name for count rows of each slice, which lie a stride of their own apart. Some scalars are values of a row,
+// in one array of all rows; so are the results.
 func perRow(name string, scalars ...string) kernel {
 	for _, k := range kernels {
 		if k.name != name {
