@@ -87,8 +87,8 @@ func TestScatteredEmbedding(t *testing.T) {
 	}
 }
 
-// Gradients of one flat vector, of which those of the embedding and the head are common and those between them in every replica, are
-// the same sums as if a head of several passes had them in every replica; and so are those of a head that is the embedding.
+// The gradients of the embedding and the head are common, and those between them are in every replica. All are the same sums as if
+// every replica had them, as it does with a head of several passes; and so are those of a head that is the embedding.
 func TestCommonGradients(t *testing.T) {
 	const tokens, groups, width, classes = headRows + 4, 9, 16, 1030
 	for _, tied := range []bool{false, true} {

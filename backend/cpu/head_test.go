@@ -209,8 +209,8 @@ func (h *headTrial) check(t *testing.T) {
 	}
 }
 
-// Heads of several passes, several tiles and ragged ends of both are right, with capped logits too. Nor do their bits depend on the number of workers, of which
-// most have no core here: two lead a group each, and the others help.
+// Heads of several passes, several tiles and ragged ends of both are right, with capped logits too, and have the same bits for any number
+// of workers. Most workers have no core here: two lead a group each, and the others help.
 func TestHeadInPasses(t *testing.T) {
 	type form struct {
 		width, chunk int

@@ -188,13 +188,13 @@ func (p *headPass) packWeights(tile, from, to int) gemm.Packed {
 	return p.g.Pack(p.tileWeights, !p.product.TransB, classes, to-from, p.w[p.at(from, first, p.weight.stride):], p.weight.stride)
 }
 
-// stateGradient adds what a tile, of which d is the gradient from row lo on, makes of rows [lo, hi) of the gradient of the state, in
-// the columns from the one on for which its weights are packed.
+// stateGradient adds a tile's part to rows [lo, hi) of the gradient of the state. d is the gradient of the tile's logits from row lo on; the
+// columns are those for which its weights are packed, the first of them from.
 func (p *headPass) stateGradient(d []float32, tile, lo, hi, from int, packed gemm.Packed) {
 	p.g.Mul(p.gemm, hi-lo, d, p.stride, packed, p.dx[lo*p.dstate.stride+from:], p.dstate.stride, tile > 0)
 }
 
-// weightGradient adds to the gradient of the weights of classes [from, to) of a tile, of which d is the gradient.
+// weightGradient adds to the gradient of the weights of classes [from, to) of a tile. d is the gradient of the tile's logits.
 func (p *headPass) weightGradient(d []float32, tile, from, to int) {
 	first, _ := p.tile(tile)
 	left, right := p.lane.left, p.lane.right
