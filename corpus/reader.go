@@ -87,7 +87,7 @@ func (r *reader) read() error {
 	}
 	defer f.Close()
 	if r.layout == parquetFile {
-		return r.parquet(f)
+		return r.table(f)
 	}
 	return r.unpacked(&counter{f, &r.consumed})
 }

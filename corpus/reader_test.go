@@ -230,6 +230,16 @@ func TestBomb(t *testing.T) {
 	}
 }
 
+// A program without package corpus/parquet says so.
+func TestNoParquet(t *testing.T) {
+	defer RegisterParquet(parquet)
+	RegisterParquet(nil)
+	_, _, err := readAt(t, "testdata/snappy.parquet", Options{Field: "story", SkipBad: true})
+	if err == nil || !strings.Contains(err.Error(), "snappy.parquet: this program can't read parquet files: build it with the package coil/corpus/parquet") {
+		t.Error(err)
+	}
+}
+
 // What the reader of documents returns ends reading, and is returned as it is.
 func TestReadStops(t *testing.T) {
 	stop := errors.New("stop")
@@ -322,7 +332,7 @@ func FuzzRead(f *testing.F) {
 				return nil
 			}
 			if k.layout == parquetFile {
-				err = r.parquet(bytes.NewReader(b))
+				err = r.table(bytes.NewReader(b))
 			} else {
 				err = r.unpacked(bytes.NewReader(b))
 			}

@@ -8,6 +8,7 @@ import (
 
 	"coil/config"
 	"coil/corpus"
+	_ "coil/corpus/parquet"
 	"coil/format"
 	"coil/task"
 	"coil/text"
