@@ -104,13 +104,13 @@ func TestCommonGradients(t *testing.T) {
 		for i := range ids {
 			ids[i] = int32(rng.IntN(classes))
 		}
-		gradients := func(workers, headFloats, common int) []float32 {
+		gradients := func(workers, headFloats, laneMemory, common int) []float32 {
 			b, err := New(Options{Workers: workers})
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer b.Close()
-			b.headFloats = headFloats
+			b.headFloats, b.laneMemory = headFloats, laneMemory
 			buffer, err := b.NewBuffer(size)
 			if err == nil {
 				err = buffer.Write(0, values)
@@ -160,7 +160,7 @@ func TestCommonGradients(t *testing.T) {
 		if tied {
 			common, without = 1, 0
 		}
-		got, want := gradients(1, headFloats, common), gradients(1, 1, without)
+		got, want := gradients(1, headFloats, laneMemory, common), gradients(1, 1, laneMemory, without)
 		most := 0.0
 		for _, x := range want {
 			most = max(most, math.Abs(float64(x)))
@@ -170,9 +170,9 @@ func TestCommonGradients(t *testing.T) {
 				t.Fatalf("tied=%v: gradient %d is %g, in replicas %g", tied, i, got[i], x)
 			}
 		}
-		for _, workers := range []int{2, 3, 20} {
-			if !slices.Equal(gradients(workers, headFloats, common), got) {
-				t.Errorf("tied=%v: %d workers make other bits than one", tied, workers)
+		for _, x := range []struct{ workers, laneMemory int }{{2, laneMemory}, {3, 1}, {20, laneMemory}} {
+			if !slices.Equal(gradients(x.workers, headFloats, x.laneMemory, common), got) {
+				t.Errorf("tied=%v: %d workers make other bits than one", tied, x.workers)
 			}
 		}
 	}

@@ -5,7 +5,7 @@ import "coil/graph"
 // Cores is how the work of a step spreads over a number of workers, by counting.
 type Cores struct {
 	Workers  int     `json:"workers"`
-	Lanes    int     `json:"lanes"`        // groups that run at the same time: the replicas of the accumulators
+	Lanes    int     `json:"lanes"`        // groups that run at the same time, if there are as many workers
 	Team     int     `json:"team"`         // workers to a lane, at most
 	Busy     int     `json:"busy"`         // workers that have work in the body of a step
 	Shared   float64 `json:"shared"`       // the part of the body's work that is in operations which several workers of a lane share
@@ -26,7 +26,7 @@ func (c *CPU) Cores(r *graph.Recorder, workers int) (Cores, error) {
 	}
 	p := l.program
 	// A lane has whole workers: the slowest has the fewest.
-	least := max(1, p.crew/l.replicas)
+	least := max(1, p.crew/l.laneCount)
 	rounds := (r.Groups() + p.leaders - 1) / p.leaders // of groups, in the lane that has the most
 	if p.leaders < l.replicas && len(p.common.ordered) == 0 {
 		rounds = 0
@@ -34,7 +34,7 @@ func (c *CPU) Cores(r *graph.Recorder, workers int) (Cores, error) {
 			rounds += (r.Groups() - lane + l.replicas - 1) / l.replicas
 		}
 	}
-	x := Cores{Workers: workers, Lanes: l.replicas, Team: (p.crew + l.replicas - 1) / l.replicas, Busy: p.crew, Memory: l.memory.Own()}
+	x := Cores{Workers: workers, Lanes: l.laneCount, Team: (p.crew + l.laneCount - 1) / l.laneCount, Busy: p.crew, Memory: l.memory.Own()}
 	var all, shared, longest float64
 	barriers := 0
 	works := make([]float64, len(p.group)) // by kernel: that of a head does the work of all its operations

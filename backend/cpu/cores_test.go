@@ -55,6 +55,33 @@ func TestCores(t *testing.T) {
 	}
 }
 
+// Workers share lanes whose activations are large: here they are 384 MiB, and 192 MiB for each worker is allowed.
+func TestLanesOfLargeGroups(t *testing.T) {
+	for _, x := range []struct{ workers, lanes, team int }{{1, 1, 1}, {2, 1, 2}, {3, 1, 3}, {4, 2, 2}, {9, 4, 3}} {
+		c := newCPU(t, cpu.Options{Workers: x.workers})
+		w, err := c.NewBuffer(256 * 256)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := graph.NewRecorder(1, 4)
+		a, weight := r.Temporary(192<<10, 256), r.Parameter(w)
+		weight.Rows, weight.Cols, weight.Stride = 256, 256, 256
+		r.Record(&graph.Fill{Y: a, Value: 1})
+		r.Record(&graph.Matmul{A: a, B: weight, C: r.Temporary(192<<10, 256)})
+		memory, err := c.Plan(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := c.Cores(r, x.workers)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got.Lanes != x.lanes || got.Team != x.team || got.Busy != x.workers || memory.Activations != int64(x.lanes)*384<<20 {
+			t.Errorf("%d workers: %+v with %d bytes of activations, want %d lanes with %d workers", x.workers, got, memory.Activations, x.lanes, x.team)
+		}
+	}
+}
+
 // However many workers there are, at most one for each replica has activations; the others have a workspace only.
 func TestMemoryOfManyWorkers(t *testing.T) {
 	plan := func(workers int) (activations, workspace int64) {

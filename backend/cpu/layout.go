@@ -16,6 +16,7 @@ import (
 type layout struct {
 	*program
 	replicas            int
+	laneCount           int // groups that run at the same time, if there are workers to lead them
 	tables              map[turnKey]*turnTable
 	all, shared, update need // of all operations; of those that workers without a replica help with or run; of the update alone
 }
@@ -79,7 +80,11 @@ func (c *CPU) layout(r *graph.Recorder, workers int) (*layout, error) {
 	for l.replicas > 2 && int64(l.replicas)*replica > replicaMemory {
 		l.replicas /= 2
 	}
-	lw.team = (workers + l.replicas - 1) / l.replicas
+	l.laneCount = l.replicas
+	if activations := 4 * round(p.groupArena); activations > 0 {
+		l.laneCount = max(1, min(l.laneCount, workers*c.laneMemory/activations))
+	}
+	lw.team = (workers + l.laneCount - 1) / l.laneCount
 	if err := l.lower(&lw); err != nil {
 		return nil, err
 	}
@@ -89,10 +94,10 @@ func (c *CPU) layout(r *graph.Recorder, workers int) (*layout, error) {
 			parts = max(parts, k.parts)
 		}
 	}
-	p.leaders = min(workers, l.replicas)
+	p.leaders = min(workers, l.laneCount)
 	p.crew = p.leaders
 	if lw.team > 1 { // with fewer workers, all lead; to help at the end of a step would make a leader wait for a helper that others keep from its core
-		p.crew = min(workers, l.replicas*parts)
+		p.crew = min(workers, l.laneCount*parts)
 	}
 	p.crowded = workers > runtime.GOMAXPROCS(0)
 	floats := l.replicas*round(p.accumulators-p.common.floats) + p.common.floats + round(p.scatter.len(r))
