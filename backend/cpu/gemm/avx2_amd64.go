@@ -41,6 +41,21 @@ func tile5x16AVX2(k int, a *float32, ars, acs int, b *float32, bs int, c *float3
 func tile6x16AVX2(k int, a *float32, ars, acs int, b *float32, bs int, c *float32, ldc, cols int, d *float32, ldd int, bias *float32, tiles, step, kstep, bstep int)
 
 //go:noescape
+func first1x16AVX2(k int, a *float32, as int, b *float32, bs int, panel, sums, c *float32, ldc, add int)
+
+//go:noescape
+func first2x16AVX2(k int, a *float32, as int, b *float32, bs int, panel, sums, c *float32, ldc, add int)
+
+//go:noescape
+func first3x16AVX2(k int, a *float32, as int, b *float32, bs int, panel, sums, c *float32, ldc, add int)
+
+//go:noescape
+func first4x16AVX2(k int, a *float32, as int, b *float32, bs int, panel, sums, c *float32, ldc, add int)
+
+//go:noescape
+func first5x16AVX2(k int, a *float32, as int, b *float32, bs int, panel, sums, c *float32, ldc, add int)
+
+//go:noescape
 func packAAVX2(dst *float32, ps int, src *float32, ss, k, np, width int)
 
 //go:noescape
@@ -51,3 +66,6 @@ var avx2Tiles = [][]microKernel{
 	{tile1x8AVX2, tile2x8AVX2, tile3x8AVX2, tile4x8AVX2, tile5x8AVX2, tile6x8AVX2},
 	{tile1x16AVX2, tile2x16AVX2, tile3x16AVX2, tile4x16AVX2, tile5x16AVX2, tile6x16AVX2},
 }
+
+// avx2First are the kernels of first tiles by rows, from 1.
+var avx2First = []firstKernel{first1x16AVX2, first2x16AVX2, first3x16AVX2, first4x16AVX2, first5x16AVX2}

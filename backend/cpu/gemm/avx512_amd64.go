@@ -89,6 +89,45 @@ func tile13x32AVX512(k int, a *float32, ars, acs int, b *float32, bs int, c *flo
 func tile14x32AVX512(k int, a *float32, ars, acs int, b *float32, bs int, c *float32, ldc, cols int, d *float32, ldd int, bias *float32, tiles, step, kstep, bstep int)
 
 //go:noescape
+func first1x32AVX512(k int, a *float32, as int, b *float32, bs int, panel, sums, c *float32, ldc, add int)
+
+//go:noescape
+func first2x32AVX512(k int, a *float32, as int, b *float32, bs int, panel, sums, c *float32, ldc, add int)
+
+//go:noescape
+func first3x32AVX512(k int, a *float32, as int, b *float32, bs int, panel, sums, c *float32, ldc, add int)
+
+//go:noescape
+func first4x32AVX512(k int, a *float32, as int, b *float32, bs int, panel, sums, c *float32, ldc, add int)
+
+//go:noescape
+func first5x32AVX512(k int, a *float32, as int, b *float32, bs int, panel, sums, c *float32, ldc, add int)
+
+//go:noescape
+func first6x32AVX512(k int, a *float32, as int, b *float32, bs int, panel, sums, c *float32, ldc, add int)
+
+//go:noescape
+func first7x32AVX512(k int, a *float32, as int, b *float32, bs int, panel, sums, c *float32, ldc, add int)
+
+//go:noescape
+func first8x32AVX512(k int, a *float32, as int, b *float32, bs int, panel, sums, c *float32, ldc, add int)
+
+//go:noescape
+func first9x32AVX512(k int, a *float32, as int, b *float32, bs int, panel, sums, c *float32, ldc, add int)
+
+//go:noescape
+func first10x32AVX512(k int, a *float32, as int, b *float32, bs int, panel, sums, c *float32, ldc, add int)
+
+//go:noescape
+func first11x32AVX512(k int, a *float32, as int, b *float32, bs int, panel, sums, c *float32, ldc, add int)
+
+//go:noescape
+func first12x32AVX512(k int, a *float32, as int, b *float32, bs int, panel, sums, c *float32, ldc, add int)
+
+//go:noescape
+func first13x32AVX512(k int, a *float32, as int, b *float32, bs int, panel, sums, c *float32, ldc, add int)
+
+//go:noescape
 func packAAVX512(dst *float32, ps int, src *float32, ss, k, np, width int)
 
 //go:noescape
@@ -99,3 +138,6 @@ var avx512Tiles = [][]microKernel{
 	{tile1x16AVX512, tile2x16AVX512, tile3x16AVX512, tile4x16AVX512, tile5x16AVX512, tile6x16AVX512, tile7x16AVX512, tile8x16AVX512, tile9x16AVX512, tile10x16AVX512, tile11x16AVX512, tile12x16AVX512, tile13x16AVX512, tile14x16AVX512},
 	{tile1x32AVX512, tile2x32AVX512, tile3x32AVX512, tile4x32AVX512, tile5x32AVX512, tile6x32AVX512, tile7x32AVX512, tile8x32AVX512, tile9x32AVX512, tile10x32AVX512, tile11x32AVX512, tile12x32AVX512, tile13x32AVX512, tile14x32AVX512},
 }
+
+// avx512First are the kernels of first tiles by rows, from 1.
+var avx512First = []firstKernel{first1x32AVX512, first2x32AVX512, first3x32AVX512, first4x32AVX512, first5x32AVX512, first6x32AVX512, first7x32AVX512, first8x32AVX512, first9x32AVX512, first10x32AVX512, first11x32AVX512, first12x32AVX512, first13x32AVX512}

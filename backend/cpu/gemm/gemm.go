@@ -16,6 +16,9 @@ import (
 // microKernel computes tiles of C: see generate/main.go.
 type microKernel func(k int, a *float32, ars, acs int, b *float32, bs int, c *float32, ldc, cols int, d *float32, ldd int, bias *float32, tiles, step, kstep, bstep int)
 
+// firstKernel computes a tile of C from a panel's width of B, which it packs for the tiles after it: see generate/main.go.
+type firstKernel func(k int, a *float32, as int, b *float32, bs int, panel, sums, c *float32, ldc, add int)
+
 // packKernel copies k rows, ss bytes apart, of np·width floats to np panels, ps bytes apart.
 type packKernel func(dst *float32, ps int, src *float32, ss, k, np, width int)
 
@@ -27,6 +30,7 @@ type Kernel struct {
 	kc        int
 	masks     bool // the micro-kernels write any number of columns, not only whole vectors
 	tiles     [][]microKernel
+	first     []firstKernel                                    // by rows, from 1; may be nil
 	packA     packKernel                                       // panels of [k][width], width up to mr; may be nil
 	packB     packKernel                                       // panels of [k][nr] with width columns; may be nil
 	transpose func(dst *float32, ds int, src *float32, ss int) // an 8x8 block; may be nil
@@ -185,7 +189,8 @@ func plusOld(add bool, c []float32, ldc int) Plus {
 	return Plus{}
 }
 
-// Sums is where a product adds the sums of B's columns, unless To is nil, and the kernel that adds count rows of x to them, in their order.
+// Sums is where a product adds the sums of B's columns, unless To is nil, and the kernel that adds count rows of x to them, in their order,
+// where a kernel of the product doesn't.
 type Sums struct {
 	To  []float32
 	Add func(sums, x []float32, stride, count int)
@@ -205,8 +210,7 @@ func (kn *Kernel) MulTN(s *Scratch, m, n, k int, a []float32, lda int, b []float
 			left = leftBlock{grow(&s.a, m*size), size, 0}
 			kn.packRows(left.data, a[k0*lda:], lda, kk, size, rows)
 		}
-		kn.packPanels(bp, b[k0*ldb:], ldb, kk, n, size)
-		kn.mulBlock(s, rows, left, bp, n, kk, size, c, ldc, accumulate || kb > 0, sums)
+		kn.mulBlock(s, rows, left, rightBlock{bp, b[k0*ldb:], ldb}, n, kk, size, c, ldc, accumulate || kb > 0, sums)
 	}
 }
 
@@ -221,28 +225,70 @@ type leftBlock struct {
 	step, ld int
 }
 
-// mulBlock is C (+)= Aᵀ·B for one block of kk rows of both, B as packPanels packs it.
-func (kn *Kernel) mulBlock(s *Scratch, rows cut, a leftBlock, bp []float32, n, kk, size int, c []float32, ldc int, accumulate bool, sums Sums) {
-	nr := kn.nr
+// tile is where the first tile of a run begins, and how far an element is behind the one before.
+func (a leftBlock) tile(r run) (at, ld int) {
+	if a.ld == 0 {
+		return r.first * a.step, r.height
+	}
+	return r.first * a.step, a.ld
+}
+
+// rightBlock is a block of the right operand of MulTN: its panels as packPanels packs them, or, if from isn't nil, room for them and the
+// rows of B, ld apart, which have yet to be packed.
+type rightBlock struct {
+	panels, from []float32
+	ld           int
+}
+
+// mulBlock is C (+)= Aᵀ·B for one block of kk rows of both.
+func (kn *Kernel) mulBlock(s *Scratch, rows cut, a leftBlock, b rightBlock, n, kk, size int, c []float32, ldc int, accumulate bool, sums Sums) {
+	nr, runs := kn.nr, rows.runs()
 	for p := 0; p*nr < n; p++ {
-		w := min(nr, n-p*nr)
-		if sums.To != nil {
-			sums.Add(sums.To[p*nr:][:w], bp[p*nr*size:], nr, kk)
+		w, panel, part := min(nr, n-p*nr), b.panels[p*nr*size:], c[p*nr:]
+		todo := runs
+		if b.from != nil {
+			from := b.from[p*nr:]
+			if lower := &todo[1]; w == nr && lower.height <= len(kn.first) {
+				kn.firstTile(a, *lower, from, b.ld, panel, kk, part, ldc, accumulate, sums.from(p*nr, w))
+				lower.first += lower.height
+				lower.tiles--
+			} else {
+				kn.packPanels(panel, from, b.ld, kk, w, size)
+				if sums.To != nil {
+					sums.Add(sums.from(p*nr, w), panel, nr, kk)
+				}
+			}
 		}
-		for _, r := range rows.runs() {
+		for _, r := range todo {
 			if r.tiles == 0 {
 				continue
 			}
-			ld := a.ld
-			if ld == 0 {
-				ld = r.height
-			}
-			at := r.first * a.step
+			at, ld := a.tile(r)
 			_ = a.data[at+(r.tiles-1)*r.height*a.step+(kk-1)*ld+r.height-1]
-			kn.tile(s, kk, &a.data[at], 4, ld*4, step{a: r.height * a.step}, bp[p*nr*size:], nr, c[r.first*ldc+p*nr:], ldc, r.tiles, r.height, w,
-				plusOld(accumulate, c[r.first*ldc+p*nr:], ldc))
+			kn.tile(s, kk, &a.data[at], 4, ld*4, step{a: r.height * a.step}, panel, nr, part[r.first*ldc:], ldc, r.tiles, r.height, w,
+				plusOld(accumulate, part[r.first*ldc:], ldc))
 		}
 	}
+}
+
+// firstTile computes the first tile of a run and packs the panel of B on the way.
+func (kn *Kernel) firstTile(a leftBlock, r run, b []float32, ldb int, panel []float32, kk int, c []float32, ldc int, accumulate bool, sums []float32) {
+	nr, add := kn.nr, 0
+	if accumulate {
+		add = 1
+	}
+	at, ld := a.tile(r)
+	c = c[r.first*ldc:]
+	_, _, _, _ = a.data[at+(kk-1)*ld+r.height-1], b[(kk-1)*ldb+nr-1], panel[kk*nr-1], c[(r.height-1)*ldc+nr-1]
+	kn.first[r.height-1](kk, &a.data[at], ld*4, &b[0], ldb*4, &panel[0], unsafe.SliceData(sums), &c[0], ldc*4, add)
+}
+
+// from is the sums of w columns from number j on, or nil.
+func (s Sums) from(j, w int) []float32 {
+	if s.To == nil {
+		return nil
+	}
+	return s.To[j:][:w]
 }
 
 // PackedT is A[k,m] as the left operand of [Kernel.MulPackedTN].
@@ -273,7 +319,7 @@ func (kn *Kernel) PackT(memory []float32, k, m int, a []float32, lda int) Packed
 // MulPackedTN is MulTN with both operands packed.
 func (kn *Kernel) MulPackedTN(s *Scratch, a PackedT, b Packed, c []float32, ldc int, accumulate bool) {
 	for kb := range a.blocks {
-		kn.mulBlock(s, a.rows, leftBlock{a.data[kb*a.size*a.m:], a.size, 0}, b.data[kb*b.panels*b.size*kn.nr:], b.n, min(a.size, a.k-kb*a.size), a.size,
+		kn.mulBlock(s, a.rows, leftBlock{a.data[kb*a.size*a.m:], a.size, 0}, rightBlock{panels: b.data[kb*b.panels*b.size*kn.nr:]}, b.n, min(a.size, a.k-kb*a.size), a.size,
 			c, ldc, accumulate || kb > 0, Sums{})
 	}
 }

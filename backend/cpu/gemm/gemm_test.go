@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"coil/backend/cpu/gemm"
@@ -149,6 +150,39 @@ func TestMul(t *testing.T) {
 					packed := kernel.Pack(cliff.Floats(t, kernel.PackedLen(k, n)), form == "NT", k, n, b.x, b.step)
 					kernel.Mul(&s, m, a.x, a.step, packed, c.x, c.step, accumulate)
 					c.product(t, label, old, k, a.at, at)
+				}
+			}
+		}
+	}
+}
+
+// TestFirstTiles has first tiles of every height, with and without sums of B's columns, which are added up in the order of the rows.
+func TestFirstTiles(t *testing.T) {
+	for _, kernel := range gemm.Kernels() {
+		rng := rand.New(rand.NewPCG(5, 1))
+		for m := 1; m <= 2*kernel.TileRows(); m++ {
+			for variant := range 4 {
+				n, k, accumulate := 2*kernel.PanelWidth()+3, 1+rng.IntN(20), variant%2 > 0
+				label := fmt.Sprintf("%s m=%d n=%d k=%d variant=%d", kernel.Name, m, n, k, variant)
+				a, b, c := newMatrix(t, rng, k, m), newMatrix(t, rng, k, n), newMatrix(t, rng, m, n)
+				var old, sums, want []float32
+				if accumulate {
+					old = append(old, c.x...)
+				}
+				if variant/2 > 0 {
+					sums, want = cliff.Floats(t, n), make([]float32, n)
+					for j := range sums {
+						sums[j] = float32(rng.NormFloat64())
+					}
+					copy(want, sums)
+					addRows(want, b.x, b.step, k)
+				}
+				need := kernel.NeedTN(m, n, k)
+				s := need.Cut(cliff.Floats(t, need.Len()))
+				kernel.MulTN(&s, m, n, k, a.x, a.step, b.x, b.step, c.x, c.step, accumulate, gemm.Sums{To: sums, Add: addRows})
+				c.product(t, label, old, k, func(i, p int) float64 { return a.at(p, i) }, b.at)
+				if !slices.Equal(sums, want) {
+					t.Fatalf("%s: the columns of B sum to %g, want %g", label, sums, want)
 				}
 			}
 		}

@@ -76,6 +76,21 @@ func tile5x16NEON(k int, a *float32, ars, acs int, b *float32, bs int, c *float3
 //go:noescape
 func tile6x16NEON(k int, a *float32, ars, acs int, b *float32, bs int, c *float32, ldc, cols int, d *float32, ldd int, bias *float32, tiles, step, kstep, bstep int)
 
+//go:noescape
+func first1x16NEON(k int, a *float32, as int, b *float32, bs int, panel, sums, c *float32, ldc, add int)
+
+//go:noescape
+func first2x16NEON(k int, a *float32, as int, b *float32, bs int, panel, sums, c *float32, ldc, add int)
+
+//go:noescape
+func first3x16NEON(k int, a *float32, as int, b *float32, bs int, panel, sums, c *float32, ldc, add int)
+
+//go:noescape
+func first4x16NEON(k int, a *float32, as int, b *float32, bs int, panel, sums, c *float32, ldc, add int)
+
+//go:noescape
+func first5x16NEON(k int, a *float32, as int, b *float32, bs int, panel, sums, c *float32, ldc, add int)
+
 // neonTiles are the micro-kernels by vectors and rows, each from 1.
 var neonTiles = [][]microKernel{
 	{tile1x4NEON, tile2x4NEON, tile3x4NEON, tile4x4NEON, tile5x4NEON, tile6x4NEON},
@@ -83,3 +98,6 @@ var neonTiles = [][]microKernel{
 	{tile1x12NEON, tile2x12NEON, tile3x12NEON, tile4x12NEON, tile5x12NEON, tile6x12NEON},
 	{tile1x16NEON, tile2x16NEON, tile3x16NEON, tile4x16NEON, tile5x16NEON, tile6x16NEON},
 }
+
+// neonFirst are the kernels of first tiles by rows, from 1.
+var neonFirst = []firstKernel{first1x16NEON, first2x16NEON, first3x16NEON, first4x16NEON, first5x16NEON}

@@ -4323,3 +4323,442 @@ store:
 	SUBS $1, R21
 	BNE  tile
 	RET
+
+// C[i,:] = (C[i,:] if add) + Σ_p A[p,i]·B[p,:] for a tile as wide as a panel, which also copies B to a panel for the tiles after it, and
+// adds B's rows to sums, in their order, unless that is nil:
+//
+//	func(k int, a *float32, as int, b *float32, bs int, panel, sums, c *float32, ldc, add int)
+//
+// A[p,i] is at a + p·as + 4·i, B[p,:] at b + p·bs and C[i,:] at c + i·ldc, in bytes.
+
+// A first tile of 1×16.
+TEXT ·first1x16NEON(SB), NOSPLIT, $0-80
+	MOVD k+0(FP), R0
+	MOVD a+8(FP), R1
+	MOVD as+16(FP), R10
+	MOVD b+24(FP), R11
+	MOVD bs+32(FP), R24
+	MOVD panel+40(FP), R14
+	MOVD sums+48(FP), R20
+	MOVD c+56(FP), R12
+	MOVD ldc+64(FP), R13
+	MOVD add+72(FP), R15
+	VEOR V0.B16, V0.B16, V0.B16
+	VEOR V1.B16, V1.B16, V1.B16
+	VEOR V2.B16, V2.B16, V2.B16
+	VEOR V3.B16, V3.B16, V3.B16
+	VEOR V4.B16, V4.B16, V4.B16
+	VEOR V5.B16, V5.B16, V5.B16
+	VEOR V6.B16, V6.B16, V6.B16
+	VEOR V7.B16, V7.B16, V7.B16
+	CBZ  R20, loop
+	VLD1 (R20), [V4.S4, V5.S4, V6.S4, V7.S4]
+loop:
+	FMOVS 0(R1), F24
+	ADD  R10, R1
+	VLD1 (R11), [V28.S4, V29.S4, V30.S4, V31.S4]
+	ADD  R24, R11
+	VST1.P [V28.S4, V29.S4, V30.S4, V31.S4], 64(R14)
+	WORD $0x4e3cd484 // fadd v4.4s, v4.4s, v28.4s
+	WORD $0x4f981380 // fmla v0.4s, v28.4s, v24.s[0]
+	WORD $0x4e3dd4a5 // fadd v5.4s, v5.4s, v29.4s
+	WORD $0x4f9813a1 // fmla v1.4s, v29.4s, v24.s[0]
+	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
+	WORD $0x4f9813c2 // fmla v2.4s, v30.4s, v24.s[0]
+	WORD $0x4e3fd4e7 // fadd v7.4s, v7.4s, v31.4s
+	WORD $0x4f9813e3 // fmla v3.4s, v31.4s, v24.s[0]
+	SUBS $1, R0
+	BNE  loop
+	CBZ  R20, summed
+	VST1 [V4.S4, V5.S4, V6.S4, V7.S4], (R20)
+summed:
+	CBZ  R15, store
+	MOVD R12, R1
+	VLD1 (R1), [V28.S4, V29.S4, V30.S4, V31.S4]
+	ADD  R13, R1
+	WORD $0x4e3cd400 // fadd v0.4s, v0.4s, v28.4s
+	WORD $0x4e3dd421 // fadd v1.4s, v1.4s, v29.4s
+	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
+	WORD $0x4e3fd463 // fadd v3.4s, v3.4s, v31.4s
+store:
+	VST1 [V0.S4, V1.S4, V2.S4, V3.S4], (R12)
+	ADD  R13, R12
+	RET
+
+// A first tile of 2×16.
+TEXT ·first2x16NEON(SB), NOSPLIT, $0-80
+	MOVD k+0(FP), R0
+	MOVD a+8(FP), R1
+	MOVD as+16(FP), R10
+	MOVD b+24(FP), R11
+	MOVD bs+32(FP), R24
+	MOVD panel+40(FP), R14
+	MOVD sums+48(FP), R20
+	MOVD c+56(FP), R12
+	MOVD ldc+64(FP), R13
+	MOVD add+72(FP), R15
+	VEOR V0.B16, V0.B16, V0.B16
+	VEOR V1.B16, V1.B16, V1.B16
+	VEOR V2.B16, V2.B16, V2.B16
+	VEOR V3.B16, V3.B16, V3.B16
+	VEOR V4.B16, V4.B16, V4.B16
+	VEOR V5.B16, V5.B16, V5.B16
+	VEOR V6.B16, V6.B16, V6.B16
+	VEOR V7.B16, V7.B16, V7.B16
+	VEOR V8.B16, V8.B16, V8.B16
+	VEOR V9.B16, V9.B16, V9.B16
+	VEOR V10.B16, V10.B16, V10.B16
+	VEOR V11.B16, V11.B16, V11.B16
+	CBZ  R20, loop
+	VLD1 (R20), [V8.S4, V9.S4, V10.S4, V11.S4]
+loop:
+	FMOVD 0(R1), F24
+	ADD  R10, R1
+	VLD1 (R11), [V28.S4, V29.S4, V30.S4, V31.S4]
+	ADD  R24, R11
+	VST1.P [V28.S4, V29.S4, V30.S4, V31.S4], 64(R14)
+	WORD $0x4e3cd508 // fadd v8.4s, v8.4s, v28.4s
+	WORD $0x4f981380 // fmla v0.4s, v28.4s, v24.s[0]
+	WORD $0x4fb81384 // fmla v4.4s, v28.4s, v24.s[1]
+	WORD $0x4e3dd529 // fadd v9.4s, v9.4s, v29.4s
+	WORD $0x4f9813a1 // fmla v1.4s, v29.4s, v24.s[0]
+	WORD $0x4fb813a5 // fmla v5.4s, v29.4s, v24.s[1]
+	WORD $0x4e3ed54a // fadd v10.4s, v10.4s, v30.4s
+	WORD $0x4f9813c2 // fmla v2.4s, v30.4s, v24.s[0]
+	WORD $0x4fb813c6 // fmla v6.4s, v30.4s, v24.s[1]
+	WORD $0x4e3fd56b // fadd v11.4s, v11.4s, v31.4s
+	WORD $0x4f9813e3 // fmla v3.4s, v31.4s, v24.s[0]
+	WORD $0x4fb813e7 // fmla v7.4s, v31.4s, v24.s[1]
+	SUBS $1, R0
+	BNE  loop
+	CBZ  R20, summed
+	VST1 [V8.S4, V9.S4, V10.S4, V11.S4], (R20)
+summed:
+	CBZ  R15, store
+	MOVD R12, R1
+	VLD1 (R1), [V28.S4, V29.S4, V30.S4, V31.S4]
+	ADD  R13, R1
+	WORD $0x4e3cd400 // fadd v0.4s, v0.4s, v28.4s
+	WORD $0x4e3dd421 // fadd v1.4s, v1.4s, v29.4s
+	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
+	WORD $0x4e3fd463 // fadd v3.4s, v3.4s, v31.4s
+	VLD1 (R1), [V28.S4, V29.S4, V30.S4, V31.S4]
+	ADD  R13, R1
+	WORD $0x4e3cd484 // fadd v4.4s, v4.4s, v28.4s
+	WORD $0x4e3dd4a5 // fadd v5.4s, v5.4s, v29.4s
+	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
+	WORD $0x4e3fd4e7 // fadd v7.4s, v7.4s, v31.4s
+store:
+	VST1 [V0.S4, V1.S4, V2.S4, V3.S4], (R12)
+	ADD  R13, R12
+	VST1 [V4.S4, V5.S4, V6.S4, V7.S4], (R12)
+	ADD  R13, R12
+	RET
+
+// A first tile of 3×16.
+TEXT ·first3x16NEON(SB), NOSPLIT, $0-80
+	MOVD k+0(FP), R0
+	MOVD a+8(FP), R1
+	MOVD as+16(FP), R10
+	MOVD b+24(FP), R11
+	MOVD bs+32(FP), R24
+	MOVD panel+40(FP), R14
+	MOVD sums+48(FP), R20
+	MOVD c+56(FP), R12
+	MOVD ldc+64(FP), R13
+	MOVD add+72(FP), R15
+	VEOR V0.B16, V0.B16, V0.B16
+	VEOR V1.B16, V1.B16, V1.B16
+	VEOR V2.B16, V2.B16, V2.B16
+	VEOR V3.B16, V3.B16, V3.B16
+	VEOR V4.B16, V4.B16, V4.B16
+	VEOR V5.B16, V5.B16, V5.B16
+	VEOR V6.B16, V6.B16, V6.B16
+	VEOR V7.B16, V7.B16, V7.B16
+	VEOR V8.B16, V8.B16, V8.B16
+	VEOR V9.B16, V9.B16, V9.B16
+	VEOR V10.B16, V10.B16, V10.B16
+	VEOR V11.B16, V11.B16, V11.B16
+	VEOR V12.B16, V12.B16, V12.B16
+	VEOR V13.B16, V13.B16, V13.B16
+	VEOR V14.B16, V14.B16, V14.B16
+	VEOR V15.B16, V15.B16, V15.B16
+	CBZ  R20, loop
+	VLD1 (R20), [V12.S4, V13.S4, V14.S4, V15.S4]
+loop:
+	FMOVD 0(R1), F24
+	FMOVS 8(R1), F25
+	ADD  R10, R1
+	VLD1 (R11), [V28.S4, V29.S4, V30.S4, V31.S4]
+	ADD  R24, R11
+	VST1.P [V28.S4, V29.S4, V30.S4, V31.S4], 64(R14)
+	WORD $0x4e3cd58c // fadd v12.4s, v12.4s, v28.4s
+	WORD $0x4f981380 // fmla v0.4s, v28.4s, v24.s[0]
+	WORD $0x4fb81384 // fmla v4.4s, v28.4s, v24.s[1]
+	WORD $0x4f991388 // fmla v8.4s, v28.4s, v25.s[0]
+	WORD $0x4e3dd5ad // fadd v13.4s, v13.4s, v29.4s
+	WORD $0x4f9813a1 // fmla v1.4s, v29.4s, v24.s[0]
+	WORD $0x4fb813a5 // fmla v5.4s, v29.4s, v24.s[1]
+	WORD $0x4f9913a9 // fmla v9.4s, v29.4s, v25.s[0]
+	WORD $0x4e3ed5ce // fadd v14.4s, v14.4s, v30.4s
+	WORD $0x4f9813c2 // fmla v2.4s, v30.4s, v24.s[0]
+	WORD $0x4fb813c6 // fmla v6.4s, v30.4s, v24.s[1]
+	WORD $0x4f9913ca // fmla v10.4s, v30.4s, v25.s[0]
+	WORD $0x4e3fd5ef // fadd v15.4s, v15.4s, v31.4s
+	WORD $0x4f9813e3 // fmla v3.4s, v31.4s, v24.s[0]
+	WORD $0x4fb813e7 // fmla v7.4s, v31.4s, v24.s[1]
+	WORD $0x4f9913eb // fmla v11.4s, v31.4s, v25.s[0]
+	SUBS $1, R0
+	BNE  loop
+	CBZ  R20, summed
+	VST1 [V12.S4, V13.S4, V14.S4, V15.S4], (R20)
+summed:
+	CBZ  R15, store
+	MOVD R12, R1
+	VLD1 (R1), [V28.S4, V29.S4, V30.S4, V31.S4]
+	ADD  R13, R1
+	WORD $0x4e3cd400 // fadd v0.4s, v0.4s, v28.4s
+	WORD $0x4e3dd421 // fadd v1.4s, v1.4s, v29.4s
+	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
+	WORD $0x4e3fd463 // fadd v3.4s, v3.4s, v31.4s
+	VLD1 (R1), [V28.S4, V29.S4, V30.S4, V31.S4]
+	ADD  R13, R1
+	WORD $0x4e3cd484 // fadd v4.4s, v4.4s, v28.4s
+	WORD $0x4e3dd4a5 // fadd v5.4s, v5.4s, v29.4s
+	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
+	WORD $0x4e3fd4e7 // fadd v7.4s, v7.4s, v31.4s
+	VLD1 (R1), [V28.S4, V29.S4, V30.S4, V31.S4]
+	ADD  R13, R1
+	WORD $0x4e3cd508 // fadd v8.4s, v8.4s, v28.4s
+	WORD $0x4e3dd529 // fadd v9.4s, v9.4s, v29.4s
+	WORD $0x4e3ed54a // fadd v10.4s, v10.4s, v30.4s
+	WORD $0x4e3fd56b // fadd v11.4s, v11.4s, v31.4s
+store:
+	VST1 [V0.S4, V1.S4, V2.S4, V3.S4], (R12)
+	ADD  R13, R12
+	VST1 [V4.S4, V5.S4, V6.S4, V7.S4], (R12)
+	ADD  R13, R12
+	VST1 [V8.S4, V9.S4, V10.S4, V11.S4], (R12)
+	ADD  R13, R12
+	RET
+
+// A first tile of 4×16.
+TEXT ·first4x16NEON(SB), NOSPLIT, $0-80
+	MOVD k+0(FP), R0
+	MOVD a+8(FP), R1
+	MOVD as+16(FP), R10
+	MOVD b+24(FP), R11
+	MOVD bs+32(FP), R24
+	MOVD panel+40(FP), R14
+	MOVD sums+48(FP), R20
+	MOVD c+56(FP), R12
+	MOVD ldc+64(FP), R13
+	MOVD add+72(FP), R15
+	VEOR V0.B16, V0.B16, V0.B16
+	VEOR V1.B16, V1.B16, V1.B16
+	VEOR V2.B16, V2.B16, V2.B16
+	VEOR V3.B16, V3.B16, V3.B16
+	VEOR V4.B16, V4.B16, V4.B16
+	VEOR V5.B16, V5.B16, V5.B16
+	VEOR V6.B16, V6.B16, V6.B16
+	VEOR V7.B16, V7.B16, V7.B16
+	VEOR V8.B16, V8.B16, V8.B16
+	VEOR V9.B16, V9.B16, V9.B16
+	VEOR V10.B16, V10.B16, V10.B16
+	VEOR V11.B16, V11.B16, V11.B16
+	VEOR V12.B16, V12.B16, V12.B16
+	VEOR V13.B16, V13.B16, V13.B16
+	VEOR V14.B16, V14.B16, V14.B16
+	VEOR V15.B16, V15.B16, V15.B16
+	VEOR V16.B16, V16.B16, V16.B16
+	VEOR V17.B16, V17.B16, V17.B16
+	VEOR V18.B16, V18.B16, V18.B16
+	VEOR V19.B16, V19.B16, V19.B16
+	CBZ  R20, loop
+	VLD1 (R20), [V16.S4, V17.S4, V18.S4, V19.S4]
+loop:
+	FMOVQ 0(R1), F24
+	ADD  R10, R1
+	VLD1 (R11), [V28.S4, V29.S4, V30.S4, V31.S4]
+	ADD  R24, R11
+	VST1.P [V28.S4, V29.S4, V30.S4, V31.S4], 64(R14)
+	WORD $0x4e3cd610 // fadd v16.4s, v16.4s, v28.4s
+	WORD $0x4f981380 // fmla v0.4s, v28.4s, v24.s[0]
+	WORD $0x4fb81384 // fmla v4.4s, v28.4s, v24.s[1]
+	WORD $0x4f981b88 // fmla v8.4s, v28.4s, v24.s[2]
+	WORD $0x4fb81b8c // fmla v12.4s, v28.4s, v24.s[3]
+	WORD $0x4e3dd631 // fadd v17.4s, v17.4s, v29.4s
+	WORD $0x4f9813a1 // fmla v1.4s, v29.4s, v24.s[0]
+	WORD $0x4fb813a5 // fmla v5.4s, v29.4s, v24.s[1]
+	WORD $0x4f981ba9 // fmla v9.4s, v29.4s, v24.s[2]
+	WORD $0x4fb81bad // fmla v13.4s, v29.4s, v24.s[3]
+	WORD $0x4e3ed652 // fadd v18.4s, v18.4s, v30.4s
+	WORD $0x4f9813c2 // fmla v2.4s, v30.4s, v24.s[0]
+	WORD $0x4fb813c6 // fmla v6.4s, v30.4s, v24.s[1]
+	WORD $0x4f981bca // fmla v10.4s, v30.4s, v24.s[2]
+	WORD $0x4fb81bce // fmla v14.4s, v30.4s, v24.s[3]
+	WORD $0x4e3fd673 // fadd v19.4s, v19.4s, v31.4s
+	WORD $0x4f9813e3 // fmla v3.4s, v31.4s, v24.s[0]
+	WORD $0x4fb813e7 // fmla v7.4s, v31.4s, v24.s[1]
+	WORD $0x4f981beb // fmla v11.4s, v31.4s, v24.s[2]
+	WORD $0x4fb81bef // fmla v15.4s, v31.4s, v24.s[3]
+	SUBS $1, R0
+	BNE  loop
+	CBZ  R20, summed
+	VST1 [V16.S4, V17.S4, V18.S4, V19.S4], (R20)
+summed:
+	CBZ  R15, store
+	MOVD R12, R1
+	VLD1 (R1), [V28.S4, V29.S4, V30.S4, V31.S4]
+	ADD  R13, R1
+	WORD $0x4e3cd400 // fadd v0.4s, v0.4s, v28.4s
+	WORD $0x4e3dd421 // fadd v1.4s, v1.4s, v29.4s
+	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
+	WORD $0x4e3fd463 // fadd v3.4s, v3.4s, v31.4s
+	VLD1 (R1), [V28.S4, V29.S4, V30.S4, V31.S4]
+	ADD  R13, R1
+	WORD $0x4e3cd484 // fadd v4.4s, v4.4s, v28.4s
+	WORD $0x4e3dd4a5 // fadd v5.4s, v5.4s, v29.4s
+	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
+	WORD $0x4e3fd4e7 // fadd v7.4s, v7.4s, v31.4s
+	VLD1 (R1), [V28.S4, V29.S4, V30.S4, V31.S4]
+	ADD  R13, R1
+	WORD $0x4e3cd508 // fadd v8.4s, v8.4s, v28.4s
+	WORD $0x4e3dd529 // fadd v9.4s, v9.4s, v29.4s
+	WORD $0x4e3ed54a // fadd v10.4s, v10.4s, v30.4s
+	WORD $0x4e3fd56b // fadd v11.4s, v11.4s, v31.4s
+	VLD1 (R1), [V28.S4, V29.S4, V30.S4, V31.S4]
+	ADD  R13, R1
+	WORD $0x4e3cd58c // fadd v12.4s, v12.4s, v28.4s
+	WORD $0x4e3dd5ad // fadd v13.4s, v13.4s, v29.4s
+	WORD $0x4e3ed5ce // fadd v14.4s, v14.4s, v30.4s
+	WORD $0x4e3fd5ef // fadd v15.4s, v15.4s, v31.4s
+store:
+	VST1 [V0.S4, V1.S4, V2.S4, V3.S4], (R12)
+	ADD  R13, R12
+	VST1 [V4.S4, V5.S4, V6.S4, V7.S4], (R12)
+	ADD  R13, R12
+	VST1 [V8.S4, V9.S4, V10.S4, V11.S4], (R12)
+	ADD  R13, R12
+	VST1 [V12.S4, V13.S4, V14.S4, V15.S4], (R12)
+	ADD  R13, R12
+	RET
+
+// A first tile of 5×16.
+TEXT ·first5x16NEON(SB), NOSPLIT, $0-80
+	MOVD k+0(FP), R0
+	MOVD a+8(FP), R1
+	MOVD as+16(FP), R10
+	MOVD b+24(FP), R11
+	MOVD bs+32(FP), R24
+	MOVD panel+40(FP), R14
+	MOVD sums+48(FP), R20
+	MOVD c+56(FP), R12
+	MOVD ldc+64(FP), R13
+	MOVD add+72(FP), R15
+	VEOR V0.B16, V0.B16, V0.B16
+	VEOR V1.B16, V1.B16, V1.B16
+	VEOR V2.B16, V2.B16, V2.B16
+	VEOR V3.B16, V3.B16, V3.B16
+	VEOR V4.B16, V4.B16, V4.B16
+	VEOR V5.B16, V5.B16, V5.B16
+	VEOR V6.B16, V6.B16, V6.B16
+	VEOR V7.B16, V7.B16, V7.B16
+	VEOR V8.B16, V8.B16, V8.B16
+	VEOR V9.B16, V9.B16, V9.B16
+	VEOR V10.B16, V10.B16, V10.B16
+	VEOR V11.B16, V11.B16, V11.B16
+	VEOR V12.B16, V12.B16, V12.B16
+	VEOR V13.B16, V13.B16, V13.B16
+	VEOR V14.B16, V14.B16, V14.B16
+	VEOR V15.B16, V15.B16, V15.B16
+	VEOR V16.B16, V16.B16, V16.B16
+	VEOR V17.B16, V17.B16, V17.B16
+	VEOR V18.B16, V18.B16, V18.B16
+	VEOR V19.B16, V19.B16, V19.B16
+	VEOR V20.B16, V20.B16, V20.B16
+	VEOR V21.B16, V21.B16, V21.B16
+	VEOR V22.B16, V22.B16, V22.B16
+	VEOR V23.B16, V23.B16, V23.B16
+	CBZ  R20, loop
+	VLD1 (R20), [V20.S4, V21.S4, V22.S4, V23.S4]
+loop:
+	FMOVQ 0(R1), F24
+	FMOVS 16(R1), F25
+	ADD  R10, R1
+	VLD1 (R11), [V28.S4, V29.S4, V30.S4, V31.S4]
+	ADD  R24, R11
+	VST1.P [V28.S4, V29.S4, V30.S4, V31.S4], 64(R14)
+	WORD $0x4e3cd694 // fadd v20.4s, v20.4s, v28.4s
+	WORD $0x4f981380 // fmla v0.4s, v28.4s, v24.s[0]
+	WORD $0x4fb81384 // fmla v4.4s, v28.4s, v24.s[1]
+	WORD $0x4f981b88 // fmla v8.4s, v28.4s, v24.s[2]
+	WORD $0x4fb81b8c // fmla v12.4s, v28.4s, v24.s[3]
+	WORD $0x4f991390 // fmla v16.4s, v28.4s, v25.s[0]
+	WORD $0x4e3dd6b5 // fadd v21.4s, v21.4s, v29.4s
+	WORD $0x4f9813a1 // fmla v1.4s, v29.4s, v24.s[0]
+	WORD $0x4fb813a5 // fmla v5.4s, v29.4s, v24.s[1]
+	WORD $0x4f981ba9 // fmla v9.4s, v29.4s, v24.s[2]
+	WORD $0x4fb81bad // fmla v13.4s, v29.4s, v24.s[3]
+	WORD $0x4f9913b1 // fmla v17.4s, v29.4s, v25.s[0]
+	WORD $0x4e3ed6d6 // fadd v22.4s, v22.4s, v30.4s
+	WORD $0x4f9813c2 // fmla v2.4s, v30.4s, v24.s[0]
+	WORD $0x4fb813c6 // fmla v6.4s, v30.4s, v24.s[1]
+	WORD $0x4f981bca // fmla v10.4s, v30.4s, v24.s[2]
+	WORD $0x4fb81bce // fmla v14.4s, v30.4s, v24.s[3]
+	WORD $0x4f9913d2 // fmla v18.4s, v30.4s, v25.s[0]
+	WORD $0x4e3fd6f7 // fadd v23.4s, v23.4s, v31.4s
+	WORD $0x4f9813e3 // fmla v3.4s, v31.4s, v24.s[0]
+	WORD $0x4fb813e7 // fmla v7.4s, v31.4s, v24.s[1]
+	WORD $0x4f981beb // fmla v11.4s, v31.4s, v24.s[2]
+	WORD $0x4fb81bef // fmla v15.4s, v31.4s, v24.s[3]
+	WORD $0x4f9913f3 // fmla v19.4s, v31.4s, v25.s[0]
+	SUBS $1, R0
+	BNE  loop
+	CBZ  R20, summed
+	VST1 [V20.S4, V21.S4, V22.S4, V23.S4], (R20)
+summed:
+	CBZ  R15, store
+	MOVD R12, R1
+	VLD1 (R1), [V28.S4, V29.S4, V30.S4, V31.S4]
+	ADD  R13, R1
+	WORD $0x4e3cd400 // fadd v0.4s, v0.4s, v28.4s
+	WORD $0x4e3dd421 // fadd v1.4s, v1.4s, v29.4s
+	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
+	WORD $0x4e3fd463 // fadd v3.4s, v3.4s, v31.4s
+	VLD1 (R1), [V28.S4, V29.S4, V30.S4, V31.S4]
+	ADD  R13, R1
+	WORD $0x4e3cd484 // fadd v4.4s, v4.4s, v28.4s
+	WORD $0x4e3dd4a5 // fadd v5.4s, v5.4s, v29.4s
+	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
+	WORD $0x4e3fd4e7 // fadd v7.4s, v7.4s, v31.4s
+	VLD1 (R1), [V28.S4, V29.S4, V30.S4, V31.S4]
+	ADD  R13, R1
+	WORD $0x4e3cd508 // fadd v8.4s, v8.4s, v28.4s
+	WORD $0x4e3dd529 // fadd v9.4s, v9.4s, v29.4s
+	WORD $0x4e3ed54a // fadd v10.4s, v10.4s, v30.4s
+	WORD $0x4e3fd56b // fadd v11.4s, v11.4s, v31.4s
+	VLD1 (R1), [V28.S4, V29.S4, V30.S4, V31.S4]
+	ADD  R13, R1
+	WORD $0x4e3cd58c // fadd v12.4s, v12.4s, v28.4s
+	WORD $0x4e3dd5ad // fadd v13.4s, v13.4s, v29.4s
+	WORD $0x4e3ed5ce // fadd v14.4s, v14.4s, v30.4s
+	WORD $0x4e3fd5ef // fadd v15.4s, v15.4s, v31.4s
+	VLD1 (R1), [V28.S4, V29.S4, V30.S4, V31.S4]
+	ADD  R13, R1
+	WORD $0x4e3cd610 // fadd v16.4s, v16.4s, v28.4s
+	WORD $0x4e3dd631 // fadd v17.4s, v17.4s, v29.4s
+	WORD $0x4e3ed652 // fadd v18.4s, v18.4s, v30.4s
+	WORD $0x4e3fd673 // fadd v19.4s, v19.4s, v31.4s
+store:
+	VST1 [V0.S4, V1.S4, V2.S4, V3.S4], (R12)
+	ADD  R13, R12
+	VST1 [V4.S4, V5.S4, V6.S4, V7.S4], (R12)
+	ADD  R13, R12
+	VST1 [V8.S4, V9.S4, V10.S4, V11.S4], (R12)
+	ADD  R13, R12
+	VST1 [V12.S4, V13.S4, V14.S4, V15.S4], (R12)
+	ADD  R13, R12
+	VST1 [V16.S4, V17.S4, V18.S4, V19.S4], (R12)
+	ADD  R13, R12
+	RET

@@ -173,6 +173,90 @@ func amd64Kernel(w *writer, t tile, rows, vectors int) {
 	w.line("RET")
 }
 
+// amd64First: DX counts k, AX is A, R10 a column of it, SI B, R13 a row of it, R11 the panel, BX sums, DI C and R12 a row of C. Vector
+// registers: the products' sums, row by row, from 0, then those of B's rows; B's row and the elements of A at the top.
+func amd64First(w *writer, t tile, rows int) {
+	wide := t.lanes == 16
+	kind, registers := "Y", 16
+	if wide {
+		kind, registers = "Z", 32
+	}
+	size := t.lanes * 4
+	sum := func(i, j int) string { return fmt.Sprintf("%s%d", kind, i*t.vectors+j) }
+	bRow := func(j int) string { return fmt.Sprintf("%s%d", kind, registers-4+j) }
+	element := func(i int) string { return fmt.Sprintf("%s%d", kind, registers-2+i%2) }
+
+	w.line("MOVQ k+0(FP), DX")
+	w.line("MOVQ a+8(FP), AX")
+	w.line("MOVQ as+16(FP), R10")
+	w.line("MOVQ b+24(FP), SI")
+	w.line("MOVQ bs+32(FP), R13")
+	w.line("MOVQ panel+40(FP), R11")
+	w.line("MOVQ sums+48(FP), BX")
+	w.line("MOVQ c+56(FP), DI")
+	w.line("MOVQ ldc+64(FP), R12")
+	for i := range rows + 1 {
+		for j := range t.vectors {
+			if wide {
+				w.line("VPXORD %[1]s, %[1]s, %[1]s", sum(i, j))
+			} else {
+				w.line("VXORPS %[1]s, %[1]s, %[1]s", sum(i, j))
+			}
+		}
+	}
+	w.line("TESTQ BX, BX")
+	w.line("JZ   loop")
+	for j := range t.vectors {
+		w.line("VMOVUPS %d(BX), %s", j*size, sum(rows, j))
+	}
+	w.label("loop")
+	for j := range t.vectors {
+		w.line("VMOVUPS %d(SI), %s", j*size, bRow(j))
+	}
+	for line := 0; line < t.vectors*size; line += 64 {
+		w.line("PREFETCHT0 %d(SI)(R13*8)", line)
+	}
+	w.line("ADDQ R13, SI")
+	for j := range t.vectors {
+		w.line("VMOVUPS %s, %d(R11)", bRow(j), j*size)
+		w.line("VADDPS %s, %[2]s, %[2]s", bRow(j), sum(rows, j))
+	}
+	w.line("ADDQ $%d, R11", t.vectors*size)
+	for i := range rows {
+		w.line("VBROADCASTSS %d(AX), %s", 4*i, element(i))
+		for j := range t.vectors {
+			w.line("VFMADD231PS %s, %s, %s", bRow(j), element(i), sum(i, j))
+		}
+	}
+	w.line("ADDQ R10, AX")
+	w.line("DECQ DX")
+	w.line("JNZ  loop")
+	w.line("TESTQ BX, BX")
+	w.line("JZ   summed")
+	for j := range t.vectors {
+		w.line("VMOVUPS %s, %d(BX)", sum(rows, j), j*size)
+	}
+	w.label("summed")
+	w.line("CMPQ add+72(FP), $0")
+	w.line("JE   store")
+	w.line("MOVQ DI, AX")
+	for i := range rows {
+		for j := range t.vectors {
+			w.line("VADDPS %d(AX), %[2]s, %[2]s", j*size, sum(i, j))
+		}
+		w.line("ADDQ R12, AX")
+	}
+	w.label("store")
+	for i := range rows {
+		for j := range t.vectors {
+			w.line("VMOVUPS %s, %d(DI)", sum(i, j), j*size)
+		}
+		w.line("ADDQ R12, DI")
+	}
+	w.line("VZEROUPPER")
+	w.line("RET")
+}
+
 // amd64Packing: packA copies k rows, ss bytes apart, of np·width floats to np panels of [k][width], ps bytes apart;
 // width is at most one vector. AVX2's stores under a mask are slow on some processors, so only the last row of a panel is stored so. packB does the same for panels as wide as the tile; columns beyond width become 0; with np > 1,
 // width is that of the tile. Both read row by row, for the prefetcher.

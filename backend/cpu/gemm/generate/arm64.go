@@ -79,21 +79,7 @@ func arm64Kernel(w *writer, t tile, rows, vectors int) {
 	w.line("CMP  $4, R9")
 	w.line("BNE  singles")
 	w.label("columns")
-	var registers, lanes []int // of each row's element
-	for i, next := 0, 24; i < rows; next++ {
-		n, load := 1, "FMOVS"
-		switch {
-		case rows-i >= 4:
-			n, load = 4, "FMOVQ"
-		case rows-i >= 2:
-			n, load = 2, "FMOVD"
-		}
-		w.line("%s %d(R1), F%d", load, i*4, next)
-		for lane := range n {
-			registers, lanes = append(registers, next), append(lanes, lane)
-		}
-		i += n
-	}
+	registers, lanes := w.column(rows)
 	w.line("ADD  R10, R1")
 	for j := range vectors {
 		w.line("FMOVQ %d(R11), F%d", j*16, 28+j)
@@ -156,4 +142,79 @@ func (w *writer) add(d, n int) {
 func (w *writer) multiplyByLane(d, n, m, lane int) {
 	word := 0x4f801000 | lane&1<<21 | m<<16 | lane>>1<<11 | n<<5 | d
 	w.line("WORD $%#x // fmla v%d.4s, v%d.4s, v%d.s[%d]", word, d, n, m, lane)
+}
+
+// column loads the elements of a column of A from R1 into registers from 24 on. It returns each row's register and lane.
+func (w *writer) column(rows int) (registers, lanes []int) {
+	for i, next := 0, 24; i < rows; next++ {
+		n, load := 1, "FMOVS"
+		switch {
+		case rows-i >= 4:
+			n, load = 4, "FMOVQ"
+		case rows-i >= 2:
+			n, load = 2, "FMOVD"
+		}
+		w.line("%s %d(R1), F%d", load, i*4, next)
+		for lane := range n {
+			registers, lanes = append(registers, next), append(lanes, lane)
+		}
+		i += n
+	}
+	return registers, lanes
+}
+
+// arm64First: R0 counts k, R1 is A, R10 a column of it, R11 B, R24 a row of it, R14 the panel, R20 sums, R12 C and R13 a row of C. Vector
+// registers: the products' sums, row by row, from 0, then those of B's rows; A's column from 24, B's row from 28.
+func arm64First(w *writer, t tile, rows int) {
+	list := func(first int) string {
+		return fmt.Sprintf("[V%d.S4, V%d.S4, V%d.S4, V%d.S4]", first, first+1, first+2, first+3)
+	}
+	sums := rows * t.vectors
+	w.line("MOVD k+0(FP), R0")
+	w.line("MOVD a+8(FP), R1")
+	w.line("MOVD as+16(FP), R10")
+	w.line("MOVD b+24(FP), R11")
+	w.line("MOVD bs+32(FP), R24")
+	w.line("MOVD panel+40(FP), R14")
+	w.line("MOVD sums+48(FP), R20")
+	w.line("MOVD c+56(FP), R12")
+	w.line("MOVD ldc+64(FP), R13")
+	w.line("MOVD add+72(FP), R15")
+	for i := range sums + t.vectors {
+		w.line("VEOR V%[1]d.B16, V%[1]d.B16, V%[1]d.B16", i)
+	}
+	w.line("CBZ  R20, loop")
+	w.line("VLD1 (R20), %s", list(sums))
+	w.label("loop")
+	registers, lanes := w.column(rows)
+	w.line("ADD  R10, R1")
+	w.line("VLD1 (R11), %s", list(28))
+	w.line("ADD  R24, R11")
+	w.line("VST1.P %s, 64(R14)", list(28))
+	for j := range t.vectors {
+		w.add(sums+j, 28+j)
+		for i := range rows {
+			w.multiplyByLane(i*t.vectors+j, 28+j, registers[i], lanes[i])
+		}
+	}
+	w.line("SUBS $1, R0")
+	w.line("BNE  loop")
+	w.line("CBZ  R20, summed")
+	w.line("VST1 %s, (R20)", list(sums))
+	w.label("summed")
+	w.line("CBZ  R15, store")
+	w.line("MOVD R12, R1")
+	for i := range rows {
+		w.line("VLD1 (R1), %s", list(28))
+		w.line("ADD  R13, R1")
+		for j := range t.vectors {
+			w.add(i*t.vectors+j, 28+j)
+		}
+	}
+	w.label("store")
+	for i := range rows {
+		w.line("VST1 %s, (R12)", list(i*t.vectors))
+		w.line("ADD  R13, R12")
+	}
+	w.line("RET")
 }

@@ -21,6 +21,7 @@ type tile struct {
 	vectors int
 	kernel  func(w *writer, t tile, rows, vectors int)
 	packing func(w *writer, t tile) // nil: Go packs
+	first   func(w *writer, t tile, rows int)
 }
 
 // contract describes every micro-kernel.
@@ -37,10 +38,22 @@ const contract = `// C[i,j] = D[i,j] + (Σ_p A[i,p]·B[p,j] + bias[j]), D and bi
 
 const signature = "(k int, a *float32, ars, acs int, b *float32, bs int, c *float32, ldc, cols int, d *float32, ldd int, bias *float32, tiles, step, kstep, bstep int)"
 
+// aboutFirst describes the kernels of a first tile.
+const aboutFirst = `
+// C[i,:] = (C[i,:] if add) + Σ_p A[p,i]·B[p,:] for a tile as wide as a panel, which also copies B to a panel for the tiles after it, and
+// adds B's rows to sums, in their order, unless that is nil:
+//
+//	func` + firstSignature + `
+//
+// A[p,i] is at a + p·as + 4·i, B[p,:] at b + p·bs and C[i,:] at c + i·ldc, in bytes.
+`
+
+const firstSignature = "(k int, a *float32, as int, b *float32, bs int, panel, sums, c *float32, ldc, add int)"
+
 var tiles = []tile{
-	{name: "avx512", suffix: "AVX512", arch: "amd64", lanes: 16, rows: 14, vectors: 2, about: contract + aboutAMD64, kernel: amd64Kernel, packing: amd64Packing},
-	{name: "avx2", suffix: "AVX2", arch: "amd64", lanes: 8, rows: 6, vectors: 2, about: contract + aboutAMD64, kernel: amd64Kernel, packing: amd64Packing},
-	{name: "neon", suffix: "NEON", arch: "arm64", lanes: 4, rows: 6, vectors: 4, about: contract + aboutARM64, kernel: arm64Kernel},
+	{name: "avx512", suffix: "AVX512", arch: "amd64", lanes: 16, rows: 14, vectors: 2, about: contract + aboutAMD64, kernel: amd64Kernel, packing: amd64Packing, first: amd64First},
+	{name: "avx2", suffix: "AVX2", arch: "amd64", lanes: 8, rows: 6, vectors: 2, about: contract + aboutAMD64, kernel: amd64Kernel, packing: amd64Packing, first: amd64First},
+	{name: "neon", suffix: "NEON", arch: "arm64", lanes: 4, rows: 6, vectors: 4, about: contract + aboutARM64, kernel: arm64Kernel, first: arm64First},
 }
 
 type writer struct{ strings.Builder }
@@ -55,6 +68,11 @@ func (t tile) function(rows, vectors int) string {
 	return fmt.Sprintf("tile%dx%d%s", rows, vectors*t.lanes, t.suffix)
 }
 
+// firstFunction is the kernel of a first tile. Its sums of B's rows take the registers of a row, so it has fewer rows.
+func (t tile) firstFunction(rows int) string {
+	return fmt.Sprintf("first%dx%d%s", rows, t.vectors*t.lanes, t.suffix)
+}
+
 func main() {
 	for _, t := range tiles {
 		w := &writer{}
@@ -64,6 +82,11 @@ func main() {
 				fmt.Fprintf(w, "\n// A tile of %d×%d.\nTEXT ·%s(SB), NOSPLIT, $0-128\n", r, v*t.lanes, t.function(r, v))
 				t.kernel(w, t, r, v)
 			}
+		}
+		w.WriteString(aboutFirst)
+		for r := 1; r < t.rows; r++ {
+			fmt.Fprintf(w, "\n// A first tile of %d×%d.\nTEXT ·%s(SB), NOSPLIT, $0-80\n", r, t.vectors*t.lanes, t.firstFunction(r))
+			t.first(w, t, r)
 		}
 		if t.packing != nil {
 			t.packing(w, t)
@@ -85,6 +108,9 @@ func (t tile) declarations() string {
 			fmt.Fprintf(w, "\n//go:noescape\nfunc %s%s\n", t.function(r, v), signature)
 		}
 	}
+	for r := 1; r < t.rows; r++ {
+		fmt.Fprintf(w, "\n//go:noescape\nfunc %s%s\n", t.firstFunction(r), firstSignature)
+	}
 	if t.packing != nil {
 		fmt.Fprintf(w, "\n//go:noescape\nfunc packA%[1]s(dst *float32, ps int, src *float32, ss, k, np, width int)\n"+
 			"\n//go:noescape\nfunc packB%[1]s(dst *float32, ps int, src *float32, ss, k, np, width int)\n", t.suffix)
@@ -96,6 +122,10 @@ func (t tile) declarations() string {
 			fmt.Fprintf(w, "%s, ", t.function(r, v))
 		}
 		fmt.Fprintf(w, "},\n")
+	}
+	fmt.Fprintf(w, "}\n\n// %[1]s are the kernels of first tiles by rows, from 1.\nvar %[1]s = []firstKernel{", t.name+"First")
+	for r := 1; r < t.rows; r++ {
+		fmt.Fprintf(w, "%s, ", t.firstFunction(r))
 	}
 	fmt.Fprintf(w, "}\n")
 	return w.String()
