@@ -4,7 +4,6 @@ import (
 	"math"
 
 	"coil/backend/cpu/gemm"
-	"coil/backend/cpu/vector"
 	"coil/graph"
 )
 
@@ -126,11 +125,11 @@ func (c *CPU) attendHead(w *worker, t tiling, h *forwardHead) {
 			}
 			v.ExpColumns(sums, p, shifts, t.stride, seen, h.scale)
 			t.aboveDiagonalOfTiles(p, seen-n, n)
-			for i, s := range sums {
-				if h.logSum != nil {
-					h.logSum[(q0+i)*h.heads] = vector.Log(s) - shifts[i]
+			v.LogSums(shifts, sums, shifts)
+			if h.logSum != nil {
+				for i, s := range shifts {
+					h.logSum[(q0+i)*h.heads] = s
 				}
-				sums[i] = 1 / s
 			}
 		}
 		c.mulDiagonal(w, t, all, h.before+r0, r0, r1, values, h.out, h.ldOut)
@@ -142,8 +141,12 @@ var minusInfinity = float32(math.Inf(-1))
 
 // aboveDiagonal sets what is above the diagonal of n columns of p to x: queries from number first on do not see later keys.
 func aboveDiagonal(p []float32, stride, first, n int, x float32) {
+	four := [4]float32{x, x, x, x} // a register
 	for i := 1; i < n; i++ {
 		r := p[(first+i)*stride:][:i]
+		for ; len(r) >= 4; r = r[4:] {
+			*(*[4]float32)(r) = four
+		}
 		for j := range r {
 			r[j] = x
 		}

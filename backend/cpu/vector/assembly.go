@@ -31,6 +31,8 @@ type assembly struct {
 	expColumns             func(x, shift, sums *float32, n, count, stride int, scale float32)
 	softmaxGradientColumns func(p, d, shift, delta *float32, n, count, stride int, scale float32)
 
+	logSums func(l, s, shift *float32, n int)
+
 	sumRows       func(x, row, out *float32, n, count, xStride int)
 	squaresRows   func(x, row, out *float32, n, count, xStride int)
 	normRows      func(y, x, gain, bias, row, out *float32, n, count, yStride, xStride, gainStride, biasStride int)
@@ -138,6 +140,10 @@ func (f *assembly) kernels() *Kernels {
 		SoftmaxBackwardColumns: func(p, d, shifts, deltas []float32, stride, count int, scale float32) {
 			n := len(shifts)
 			f.softmaxGradientColumns(startRows(p, n, count, stride), startRows(d, n, count, stride), start(shifts, n), start(deltas, n), n, count, 4*stride, scale)
+		},
+		LogSums: func(logs, sums, shifts []float32) {
+			n := len(logs)
+			f.logSums(start(logs, n), start(sums, n), start(shifts, n), n)
 		},
 		MomentsRows: func(means, variances, x []float32, stride, n int) {
 			count := len(means)

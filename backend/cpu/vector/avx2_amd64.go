@@ -62,6 +62,9 @@ func expColumnsAVX2(x, shift, sums *float32, n, count, stride int, scale float32
 func softmaxGradientColumnsAVX2(p, d, shift, delta *float32, n, count, stride int, scale float32)
 
 //go:noescape
+func logSumsAVX2(l, s, shift *float32, n int)
+
+//go:noescape
 func squaresRowsAVX2(x, row, out *float32, n, count, xStride int)
 
 //go:noescape
@@ -109,6 +112,7 @@ var avx2 = assembly{
 	largestColumns:         largestColumnsAVX2,
 	expColumns:             expColumnsAVX2,
 	softmaxGradientColumns: softmaxGradientColumnsAVX2,
+	logSums:                logSumsAVX2,
 	squaresRows:            squaresRowsAVX2,
 	normRows:               normRowsAVX2,
 	normSumsRows:           normSumsRowsAVX2,

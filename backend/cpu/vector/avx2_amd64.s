@@ -2013,6 +2013,211 @@ end11:
 	VZEROUPPER
 	RET
 
+// logSums: l = log(s) - shift, s = 1/s
+//
+// func logSumsAVX2(l, s, shift *float32, n int)
+TEXT ·logSumsAVX2(SB), NOSPLIT, $0-32
+	MOVQ l+0(FP), DI
+	MOVQ s+8(FP), SI
+	MOVQ shift+16(FP), BX
+	MOVQ n+24(FP), CX
+	XORQ AX, AX
+	VBROADCASTSS constants<>+576(SB), Y12 // 6.88588677e-39
+	VBROADCASTSS constants<>+608(SB), Y11 // 1.17549421e-38
+	VBROADCASTSS constants<>+640(SB), Y10 // 0.707106769
+	VBROADCASTSS constants<>+352(SB), Y13 // 1
+	SUBQ $16, CX
+	JLT  done2
+loop1:
+	VMOVUPS (SI)(AX*1), Y0 // s
+	VMOVUPS 32(SI)(AX*1), Y5 // s
+	VPADDD Y12, Y0, Y1 // so that the exponent changes at √½
+	VPADDD Y12, Y5, Y6 // so that the exponent changes at √½
+	VANDPS Y11, Y1, Y2 // mantissa
+	VANDPS Y11, Y6, Y7 // mantissa
+	VPADDD Y10, Y2, Y2 // m
+	VPADDD Y10, Y7, Y7 // m
+	VPSRLD $23, Y1, Y1
+	VCVTDQ2PS Y1, Y1 // n + 127
+	VPSRLD $23, Y6, Y6
+	VCVTDQ2PS Y6, Y6 // n + 127
+	VSUBPS constants<>+672(SB), Y1, Y1 // n
+	VSUBPS constants<>+672(SB), Y6, Y6 // n
+	VSUBPS Y13, Y2, Y2 // z
+	VSUBPS Y13, Y7, Y7 // z
+	VMULPS constants<>+704(SB), Y2, Y3
+	VMULPS constants<>+704(SB), Y7, Y8
+	VADDPS constants<>+736(SB), Y3, Y3 // p(z)
+	VADDPS constants<>+736(SB), Y8, Y8 // p(z)
+	VMULPS Y2, Y3, Y3
+	VMULPS Y7, Y8, Y8
+	VADDPS constants<>+768(SB), Y3, Y3 // p(z)
+	VADDPS constants<>+768(SB), Y8, Y8 // p(z)
+	VMULPS Y2, Y3, Y3
+	VMULPS Y7, Y8, Y8
+	VADDPS constants<>+800(SB), Y3, Y3 // p(z)
+	VADDPS constants<>+800(SB), Y8, Y8 // p(z)
+	VMULPS Y2, Y3, Y3
+	VMULPS Y7, Y8, Y8
+	VADDPS constants<>+832(SB), Y3, Y3 // p(z)
+	VADDPS constants<>+832(SB), Y8, Y8 // p(z)
+	VMULPS Y2, Y3, Y3
+	VMULPS Y7, Y8, Y8
+	VADDPS constants<>+864(SB), Y3, Y3 // p(z)
+	VADDPS constants<>+864(SB), Y8, Y8 // p(z)
+	VMULPS Y2, Y3, Y3
+	VMULPS Y7, Y8, Y8
+	VADDPS constants<>+896(SB), Y3, Y3 // p(z)
+	VADDPS constants<>+896(SB), Y8, Y8 // p(z)
+	VMULPS Y2, Y3, Y3
+	VMULPS Y7, Y8, Y8
+	VADDPS constants<>+928(SB), Y3, Y3 // p(z)
+	VADDPS constants<>+928(SB), Y8, Y8 // p(z)
+	VMULPS Y2, Y3, Y3
+	VMULPS Y7, Y8, Y8
+	VADDPS constants<>+960(SB), Y3, Y3 // p(z)
+	VADDPS constants<>+960(SB), Y8, Y8 // p(z)
+	VMULPS Y2, Y2, Y4 // z²
+	VMULPS Y7, Y7, Y9 // z²
+	VMULPS Y2, Y4, Y4 // z³
+	VMULPS Y7, Y9, Y9 // z³
+	VMULPS Y3, Y4, Y3 // ·p
+	VMULPS Y8, Y9, Y8 // ·p
+	VMULPS constants<>+992(SB), Y2, Y4
+	VMULPS constants<>+992(SB), Y7, Y9
+	VMULPS Y2, Y4, Y4 // z²/2
+	VMULPS Y7, Y9, Y9 // z²/2
+	VSUBPS Y4, Y3, Y3 // - z²/2
+	VSUBPS Y9, Y8, Y8 // - z²/2
+	VMULPS constants<>+128(SB), Y1, Y4
+	VMULPS constants<>+128(SB), Y6, Y9
+	VADDPS Y4, Y3, Y3 // + n·ln 2, low part
+	VADDPS Y9, Y8, Y8 // + n·ln 2, low part
+	VADDPS Y3, Y2, Y2 // + z
+	VADDPS Y8, Y7, Y7 // + z
+	VMULPS constants<>+96(SB), Y1, Y1
+	VMULPS constants<>+96(SB), Y6, Y6
+	VADDPS Y1, Y2, Y1 // high part
+	VADDPS Y6, Y7, Y6 // high part
+	VSUBPS Y0, Y0, Y2 // 0 or NaN
+	VSUBPS Y5, Y5, Y7 // 0 or NaN
+	VADDPS Y2, Y1, Y1
+	VADDPS Y7, Y6, Y6
+	VMOVUPS (BX)(AX*1), Y2 // shift
+	VMOVUPS 32(BX)(AX*1), Y7 // shift
+	VSUBPS Y2, Y1, Y1 // - shift
+	VSUBPS Y7, Y6, Y6 // - shift
+	VMOVUPS Y1, (DI)(AX*1) // l
+	VMOVUPS Y6, 32(DI)(AX*1) // l
+	VDIVPS Y0, Y13, Y1 // 1/s
+	VDIVPS Y5, Y13, Y6 // 1/s
+	VMOVUPS Y1, (SI)(AX*1) // s
+	VMOVUPS Y6, 32(SI)(AX*1) // s
+	ADDQ $64, AX
+	SUBQ $16, CX
+	JGE  loop1
+done2:
+	ADDQ $16, CX
+	SUBQ $8, CX
+	JLT  done4
+loop3:
+	VMOVUPS (SI)(AX*1), Y0 // s
+	VPADDD Y12, Y0, Y1 // so that the exponent changes at √½
+	VANDPS Y11, Y1, Y2 // mantissa
+	VPADDD Y10, Y2, Y2 // m
+	VPSRLD $23, Y1, Y1
+	VCVTDQ2PS Y1, Y1 // n + 127
+	VSUBPS constants<>+672(SB), Y1, Y1 // n
+	VSUBPS Y13, Y2, Y2 // z
+	VMULPS constants<>+704(SB), Y2, Y3
+	VADDPS constants<>+736(SB), Y3, Y3 // p(z)
+	VMULPS Y2, Y3, Y3
+	VADDPS constants<>+768(SB), Y3, Y3 // p(z)
+	VMULPS Y2, Y3, Y3
+	VADDPS constants<>+800(SB), Y3, Y3 // p(z)
+	VMULPS Y2, Y3, Y3
+	VADDPS constants<>+832(SB), Y3, Y3 // p(z)
+	VMULPS Y2, Y3, Y3
+	VADDPS constants<>+864(SB), Y3, Y3 // p(z)
+	VMULPS Y2, Y3, Y3
+	VADDPS constants<>+896(SB), Y3, Y3 // p(z)
+	VMULPS Y2, Y3, Y3
+	VADDPS constants<>+928(SB), Y3, Y3 // p(z)
+	VMULPS Y2, Y3, Y3
+	VADDPS constants<>+960(SB), Y3, Y3 // p(z)
+	VMULPS Y2, Y2, Y4 // z²
+	VMULPS Y2, Y4, Y4 // z³
+	VMULPS Y3, Y4, Y3 // ·p
+	VMULPS constants<>+992(SB), Y2, Y4
+	VMULPS Y2, Y4, Y4 // z²/2
+	VSUBPS Y4, Y3, Y3 // - z²/2
+	VMULPS constants<>+128(SB), Y1, Y4
+	VADDPS Y4, Y3, Y3 // + n·ln 2, low part
+	VADDPS Y3, Y2, Y2 // + z
+	VMULPS constants<>+96(SB), Y1, Y1
+	VADDPS Y1, Y2, Y1 // high part
+	VSUBPS Y0, Y0, Y2 // 0 or NaN
+	VADDPS Y2, Y1, Y1
+	VMOVUPS (BX)(AX*1), Y2 // shift
+	VSUBPS Y2, Y1, Y1 // - shift
+	VMOVUPS Y1, (DI)(AX*1) // l
+	VDIVPS Y0, Y13, Y1 // 1/s
+	VMOVUPS Y1, (SI)(AX*1) // s
+	ADDQ $32, AX
+	SUBQ $8, CX
+	JGE  loop3
+done4:
+	ADDQ $8, CX
+	JZ   end5
+	LEAQ masks<>+32(SB), R10 // the lowest CX lanes
+	NEGQ CX
+	VMOVUPS (R10)(CX*4), Y14
+	VMASKMOVPS (SI)(AX*1), Y14, Y0 // s
+	VPADDD Y12, Y0, Y1 // so that the exponent changes at √½
+	VANDPS Y11, Y1, Y2 // mantissa
+	VPADDD Y10, Y2, Y2 // m
+	VPSRLD $23, Y1, Y1
+	VCVTDQ2PS Y1, Y1 // n + 127
+	VSUBPS constants<>+672(SB), Y1, Y1 // n
+	VSUBPS Y13, Y2, Y2 // z
+	VMULPS constants<>+704(SB), Y2, Y3
+	VADDPS constants<>+736(SB), Y3, Y3 // p(z)
+	VMULPS Y2, Y3, Y3
+	VADDPS constants<>+768(SB), Y3, Y3 // p(z)
+	VMULPS Y2, Y3, Y3
+	VADDPS constants<>+800(SB), Y3, Y3 // p(z)
+	VMULPS Y2, Y3, Y3
+	VADDPS constants<>+832(SB), Y3, Y3 // p(z)
+	VMULPS Y2, Y3, Y3
+	VADDPS constants<>+864(SB), Y3, Y3 // p(z)
+	VMULPS Y2, Y3, Y3
+	VADDPS constants<>+896(SB), Y3, Y3 // p(z)
+	VMULPS Y2, Y3, Y3
+	VADDPS constants<>+928(SB), Y3, Y3 // p(z)
+	VMULPS Y2, Y3, Y3
+	VADDPS constants<>+960(SB), Y3, Y3 // p(z)
+	VMULPS Y2, Y2, Y4 // z²
+	VMULPS Y2, Y4, Y4 // z³
+	VMULPS Y3, Y4, Y3 // ·p
+	VMULPS constants<>+992(SB), Y2, Y4
+	VMULPS Y2, Y4, Y4 // z²/2
+	VSUBPS Y4, Y3, Y3 // - z²/2
+	VMULPS constants<>+128(SB), Y1, Y4
+	VADDPS Y4, Y3, Y3 // + n·ln 2, low part
+	VADDPS Y3, Y2, Y2 // + z
+	VMULPS constants<>+96(SB), Y1, Y1
+	VADDPS Y1, Y2, Y1 // high part
+	VSUBPS Y0, Y0, Y2 // 0 or NaN
+	VADDPS Y2, Y1, Y1
+	VMASKMOVPS (BX)(AX*1), Y14, Y2 // shift
+	VSUBPS Y2, Y1, Y1 // - shift
+	VMASKMOVPS Y1, Y14, (DI)(AX*1) // l
+	VDIVPS Y0, Y13, Y1 // 1/s
+	VMASKMOVPS Y1, Y14, (SI)(AX*1) // s
+end5:
+	VZEROUPPER
+	RET
+
 // squaresRows: Σ (x - mean)²
 //
 // func squaresRowsAVX2(x, row, out *float32, n, count, xStride int)
@@ -2109,13 +2314,13 @@ loop1:
 	VMULPS Y12, Y1, Y1 // ·rstd
 	VMOVUPS (BX)(AX*1), Y2 // gain
 	VMULPS Y2, Y1, Y1 // ·gain
-	VMOVUPS Y1, (DI)(AX*1) // y
 	TESTQ DX, DX
 	JZ   skip3
 	VMOVUPS (DX)(AX*1), Y2 // bias
-	VADDPS Y2, Y1, Y1 // + bias
-	VMOVUPS Y1, (DI)(AX*1) // y
+	VADDPS Y2, Y1, Y2 // + bias
+	VMOVAPS Y2, Y1
 skip3:
+	VMOVUPS Y1, (DI)(AX*1) // y
 	ADDQ $32, AX
 	SUBQ $8, CX
 	JGE  loop1
@@ -2130,13 +2335,13 @@ done2:
 	VMULPS Y12, Y1, Y1 // ·rstd
 	VMASKMOVPS (BX)(AX*1), Y14, Y2 // gain
 	VMULPS Y2, Y1, Y1 // ·gain
-	VMASKMOVPS Y1, Y14, (DI)(AX*1) // y
 	TESTQ DX, DX
 	JZ   skip5
 	VMASKMOVPS (DX)(AX*1), Y14, Y2 // bias
-	VADDPS Y2, Y1, Y1 // + bias
-	VMASKMOVPS Y1, Y14, (DI)(AX*1) // y
+	VADDPS Y2, Y1, Y2 // + bias
+	VMOVAPS Y2, Y1
 skip5:
+	VMASKMOVPS Y1, Y14, (DI)(AX*1) // y
 end4:
 	ADDQ yStride+64(FP), DI
 	ADDQ xStride+72(FP), SI
@@ -2780,7 +2985,119 @@ DATA constants<>+560(SB)/4, $0xbf800000
 DATA constants<>+564(SB)/4, $0xbf800000
 DATA constants<>+568(SB)/4, $0xbf800000
 DATA constants<>+572(SB)/4, $0xbf800000
-GLOBL constants<>(SB), RODATA|NOPTR, $576
+DATA constants<>+576(SB)/4, $0x004afb0d // 6.88588677e-39
+DATA constants<>+580(SB)/4, $0x004afb0d
+DATA constants<>+584(SB)/4, $0x004afb0d
+DATA constants<>+588(SB)/4, $0x004afb0d
+DATA constants<>+592(SB)/4, $0x004afb0d
+DATA constants<>+596(SB)/4, $0x004afb0d
+DATA constants<>+600(SB)/4, $0x004afb0d
+DATA constants<>+604(SB)/4, $0x004afb0d
+DATA constants<>+608(SB)/4, $0x007fffff // 1.17549421e-38
+DATA constants<>+612(SB)/4, $0x007fffff
+DATA constants<>+616(SB)/4, $0x007fffff
+DATA constants<>+620(SB)/4, $0x007fffff
+DATA constants<>+624(SB)/4, $0x007fffff
+DATA constants<>+628(SB)/4, $0x007fffff
+DATA constants<>+632(SB)/4, $0x007fffff
+DATA constants<>+636(SB)/4, $0x007fffff
+DATA constants<>+640(SB)/4, $0x3f3504f3 // 0.707106769
+DATA constants<>+644(SB)/4, $0x3f3504f3
+DATA constants<>+648(SB)/4, $0x3f3504f3
+DATA constants<>+652(SB)/4, $0x3f3504f3
+DATA constants<>+656(SB)/4, $0x3f3504f3
+DATA constants<>+660(SB)/4, $0x3f3504f3
+DATA constants<>+664(SB)/4, $0x3f3504f3
+DATA constants<>+668(SB)/4, $0x3f3504f3
+DATA constants<>+672(SB)/4, $0x42fe0000 // 127
+DATA constants<>+676(SB)/4, $0x42fe0000
+DATA constants<>+680(SB)/4, $0x42fe0000
+DATA constants<>+684(SB)/4, $0x42fe0000
+DATA constants<>+688(SB)/4, $0x42fe0000
+DATA constants<>+692(SB)/4, $0x42fe0000
+DATA constants<>+696(SB)/4, $0x42fe0000
+DATA constants<>+700(SB)/4, $0x42fe0000
+DATA constants<>+704(SB)/4, $0x3d9021bb // 0.0703768363
+DATA constants<>+708(SB)/4, $0x3d9021bb
+DATA constants<>+712(SB)/4, $0x3d9021bb
+DATA constants<>+716(SB)/4, $0x3d9021bb
+DATA constants<>+720(SB)/4, $0x3d9021bb
+DATA constants<>+724(SB)/4, $0x3d9021bb
+DATA constants<>+728(SB)/4, $0x3d9021bb
+DATA constants<>+732(SB)/4, $0x3d9021bb
+DATA constants<>+736(SB)/4, $0xbdebd1b8 // -0.115146103
+DATA constants<>+740(SB)/4, $0xbdebd1b8
+DATA constants<>+744(SB)/4, $0xbdebd1b8
+DATA constants<>+748(SB)/4, $0xbdebd1b8
+DATA constants<>+752(SB)/4, $0xbdebd1b8
+DATA constants<>+756(SB)/4, $0xbdebd1b8
+DATA constants<>+760(SB)/4, $0xbdebd1b8
+DATA constants<>+764(SB)/4, $0xbdebd1b8
+DATA constants<>+768(SB)/4, $0x3def251a // 0.116769987
+DATA constants<>+772(SB)/4, $0x3def251a
+DATA constants<>+776(SB)/4, $0x3def251a
+DATA constants<>+780(SB)/4, $0x3def251a
+DATA constants<>+784(SB)/4, $0x3def251a
+DATA constants<>+788(SB)/4, $0x3def251a
+DATA constants<>+792(SB)/4, $0x3def251a
+DATA constants<>+796(SB)/4, $0x3def251a
+DATA constants<>+800(SB)/4, $0xbdfe5d4f // -0.124201408
+DATA constants<>+804(SB)/4, $0xbdfe5d4f
+DATA constants<>+808(SB)/4, $0xbdfe5d4f
+DATA constants<>+812(SB)/4, $0xbdfe5d4f
+DATA constants<>+816(SB)/4, $0xbdfe5d4f
+DATA constants<>+820(SB)/4, $0xbdfe5d4f
+DATA constants<>+824(SB)/4, $0xbdfe5d4f
+DATA constants<>+828(SB)/4, $0xbdfe5d4f
+DATA constants<>+832(SB)/4, $0x3e11e9bf // 0.142493228
+DATA constants<>+836(SB)/4, $0x3e11e9bf
+DATA constants<>+840(SB)/4, $0x3e11e9bf
+DATA constants<>+844(SB)/4, $0x3e11e9bf
+DATA constants<>+848(SB)/4, $0x3e11e9bf
+DATA constants<>+852(SB)/4, $0x3e11e9bf
+DATA constants<>+856(SB)/4, $0x3e11e9bf
+DATA constants<>+860(SB)/4, $0x3e11e9bf
+DATA constants<>+864(SB)/4, $0xbe2aae50 // -0.166680577
+DATA constants<>+868(SB)/4, $0xbe2aae50
+DATA constants<>+872(SB)/4, $0xbe2aae50
+DATA constants<>+876(SB)/4, $0xbe2aae50
+DATA constants<>+880(SB)/4, $0xbe2aae50
+DATA constants<>+884(SB)/4, $0xbe2aae50
+DATA constants<>+888(SB)/4, $0xbe2aae50
+DATA constants<>+892(SB)/4, $0xbe2aae50
+DATA constants<>+896(SB)/4, $0x3e4cceac // 0.200007148
+DATA constants<>+900(SB)/4, $0x3e4cceac
+DATA constants<>+904(SB)/4, $0x3e4cceac
+DATA constants<>+908(SB)/4, $0x3e4cceac
+DATA constants<>+912(SB)/4, $0x3e4cceac
+DATA constants<>+916(SB)/4, $0x3e4cceac
+DATA constants<>+920(SB)/4, $0x3e4cceac
+DATA constants<>+924(SB)/4, $0x3e4cceac
+DATA constants<>+928(SB)/4, $0xbe7ffffc // -0.24999994
+DATA constants<>+932(SB)/4, $0xbe7ffffc
+DATA constants<>+936(SB)/4, $0xbe7ffffc
+DATA constants<>+940(SB)/4, $0xbe7ffffc
+DATA constants<>+944(SB)/4, $0xbe7ffffc
+DATA constants<>+948(SB)/4, $0xbe7ffffc
+DATA constants<>+952(SB)/4, $0xbe7ffffc
+DATA constants<>+956(SB)/4, $0xbe7ffffc
+DATA constants<>+960(SB)/4, $0x3eaaaaaa // 0.333333312
+DATA constants<>+964(SB)/4, $0x3eaaaaaa
+DATA constants<>+968(SB)/4, $0x3eaaaaaa
+DATA constants<>+972(SB)/4, $0x3eaaaaaa
+DATA constants<>+976(SB)/4, $0x3eaaaaaa
+DATA constants<>+980(SB)/4, $0x3eaaaaaa
+DATA constants<>+984(SB)/4, $0x3eaaaaaa
+DATA constants<>+988(SB)/4, $0x3eaaaaaa
+DATA constants<>+992(SB)/4, $0x3f000000 // 0.5
+DATA constants<>+996(SB)/4, $0x3f000000
+DATA constants<>+1000(SB)/4, $0x3f000000
+DATA constants<>+1004(SB)/4, $0x3f000000
+DATA constants<>+1008(SB)/4, $0x3f000000
+DATA constants<>+1012(SB)/4, $0x3f000000
+DATA constants<>+1016(SB)/4, $0x3f000000
+DATA constants<>+1020(SB)/4, $0x3f000000
+GLOBL constants<>(SB), RODATA|NOPTR, $1024
 
 // The mask of the first n lanes begins 4·(8 - n) bytes from the start.
 DATA masks<>+0(SB)/4, $0xffffffff

@@ -62,6 +62,9 @@ func expColumnsAVX512(x, shift, sums *float32, n, count, stride int, scale float
 func softmaxGradientColumnsAVX512(p, d, shift, delta *float32, n, count, stride int, scale float32)
 
 //go:noescape
+func logSumsAVX512(l, s, shift *float32, n int)
+
+//go:noescape
 func squaresRowsAVX512(x, row, out *float32, n, count, xStride int)
 
 //go:noescape
@@ -109,6 +112,7 @@ var avx512 = assembly{
 	largestColumns:         largestColumnsAVX512,
 	expColumns:             expColumnsAVX512,
 	softmaxGradientColumns: softmaxGradientColumnsAVX512,
+	logSums:                logSumsAVX512,
 	squaresRows:            squaresRowsAVX512,
 	normRows:               normRowsAVX512,
 	normSumsRows:           normSumsRowsAVX512,

@@ -2062,6 +2062,225 @@ end11:
 	VZEROUPPER
 	RET
 
+// logSums: l = log(s) - shift, s = 1/s
+//
+// func logSumsAVX512(l, s, shift *float32, n int)
+TEXT ·logSumsAVX512(SB), NOSPLIT, $0-32
+	MOVQ l+0(FP), DI
+	MOVQ s+8(FP), SI
+	MOVQ shift+16(FP), BX
+	MOVQ n+24(FP), CX
+	XORQ AX, AX
+	VBROADCASTSS constants<>+576(SB), Z29 // 6.88588677e-39
+	VBROADCASTSS constants<>+608(SB), Z28 // 1.17549421e-38
+	VBROADCASTSS constants<>+640(SB), Z27 // 0.707106769
+	VBROADCASTSS constants<>+672(SB), Z26 // 127
+	VBROADCASTSS constants<>+352(SB), Z30 // 1
+	VBROADCASTSS constants<>+704(SB), Z25 // 0.0703768363
+	VBROADCASTSS constants<>+736(SB), Z24 // -0.115146103
+	VBROADCASTSS constants<>+768(SB), Z23 // 0.116769987
+	VBROADCASTSS constants<>+800(SB), Z22 // -0.124201408
+	VBROADCASTSS constants<>+832(SB), Z21 // 0.142493228
+	VBROADCASTSS constants<>+864(SB), Z20 // -0.166680577
+	VBROADCASTSS constants<>+896(SB), Z19 // 0.200007148
+	VBROADCASTSS constants<>+928(SB), Z18 // -0.24999994
+	VBROADCASTSS constants<>+960(SB), Z17 // 0.333333312
+	VBROADCASTSS constants<>+992(SB), Z16 // 0.5
+	VBROADCASTSS constants<>+128(SB), Z15 // -0.00021219444
+	VBROADCASTSS constants<>+96(SB), Z14 // 0.693359375
+	SUBQ $32, CX
+	JLT  done2
+loop1:
+	VMOVUPS (SI)(AX*1), Z0 // s
+	VMOVUPS 64(SI)(AX*1), Z5 // s
+	VPADDD Z29, Z0, Z1 // so that the exponent changes at √½
+	VPADDD Z29, Z5, Z6 // so that the exponent changes at √½
+	VPANDD Z28, Z1, Z2 // mantissa
+	VPANDD Z28, Z6, Z7 // mantissa
+	VPADDD Z27, Z2, Z2 // m
+	VPADDD Z27, Z7, Z7 // m
+	VPSRLD $23, Z1, Z1
+	VCVTDQ2PS Z1, Z1 // n + 127
+	VPSRLD $23, Z6, Z6
+	VCVTDQ2PS Z6, Z6 // n + 127
+	VSUBPS Z26, Z1, Z1 // n
+	VSUBPS Z26, Z6, Z6 // n
+	VSUBPS Z30, Z2, Z2 // z
+	VSUBPS Z30, Z7, Z7 // z
+	VMULPS Z2, Z25, Z3
+	VMULPS Z7, Z25, Z8
+	VADDPS Z24, Z3, Z3 // p(z)
+	VADDPS Z24, Z8, Z8 // p(z)
+	VMULPS Z2, Z3, Z3
+	VMULPS Z7, Z8, Z8
+	VADDPS Z23, Z3, Z3 // p(z)
+	VADDPS Z23, Z8, Z8 // p(z)
+	VMULPS Z2, Z3, Z3
+	VMULPS Z7, Z8, Z8
+	VADDPS Z22, Z3, Z3 // p(z)
+	VADDPS Z22, Z8, Z8 // p(z)
+	VMULPS Z2, Z3, Z3
+	VMULPS Z7, Z8, Z8
+	VADDPS Z21, Z3, Z3 // p(z)
+	VADDPS Z21, Z8, Z8 // p(z)
+	VMULPS Z2, Z3, Z3
+	VMULPS Z7, Z8, Z8
+	VADDPS Z20, Z3, Z3 // p(z)
+	VADDPS Z20, Z8, Z8 // p(z)
+	VMULPS Z2, Z3, Z3
+	VMULPS Z7, Z8, Z8
+	VADDPS Z19, Z3, Z3 // p(z)
+	VADDPS Z19, Z8, Z8 // p(z)
+	VMULPS Z2, Z3, Z3
+	VMULPS Z7, Z8, Z8
+	VADDPS Z18, Z3, Z3 // p(z)
+	VADDPS Z18, Z8, Z8 // p(z)
+	VMULPS Z2, Z3, Z3
+	VMULPS Z7, Z8, Z8
+	VADDPS Z17, Z3, Z3 // p(z)
+	VADDPS Z17, Z8, Z8 // p(z)
+	VMULPS Z2, Z2, Z4 // z²
+	VMULPS Z7, Z7, Z9 // z²
+	VMULPS Z2, Z4, Z4 // z³
+	VMULPS Z7, Z9, Z9 // z³
+	VMULPS Z3, Z4, Z3 // ·p
+	VMULPS Z8, Z9, Z8 // ·p
+	VMULPS Z16, Z2, Z4
+	VMULPS Z16, Z7, Z9
+	VMULPS Z2, Z4, Z4 // z²/2
+	VMULPS Z7, Z9, Z9 // z²/2
+	VSUBPS Z4, Z3, Z3 // - z²/2
+	VSUBPS Z9, Z8, Z8 // - z²/2
+	VMULPS Z15, Z1, Z4
+	VMULPS Z15, Z6, Z9
+	VADDPS Z4, Z3, Z3 // + n·ln 2, low part
+	VADDPS Z9, Z8, Z8 // + n·ln 2, low part
+	VADDPS Z3, Z2, Z2 // + z
+	VADDPS Z8, Z7, Z7 // + z
+	VMULPS Z14, Z1, Z1
+	VMULPS Z14, Z6, Z6
+	VADDPS Z1, Z2, Z1 // high part
+	VADDPS Z6, Z7, Z6 // high part
+	VSUBPS Z0, Z0, Z2 // 0 or NaN
+	VSUBPS Z5, Z5, Z7 // 0 or NaN
+	VADDPS Z2, Z1, Z1
+	VADDPS Z7, Z6, Z6
+	VMOVUPS (BX)(AX*1), Z2 // shift
+	VMOVUPS 64(BX)(AX*1), Z7 // shift
+	VSUBPS Z2, Z1, Z1 // - shift
+	VSUBPS Z7, Z6, Z6 // - shift
+	VMOVUPS Z1, (DI)(AX*1) // l
+	VMOVUPS Z6, 64(DI)(AX*1) // l
+	VDIVPS Z0, Z30, Z1 // 1/s
+	VDIVPS Z5, Z30, Z6 // 1/s
+	VMOVUPS Z1, (SI)(AX*1) // s
+	VMOVUPS Z6, 64(SI)(AX*1) // s
+	ADDQ $128, AX
+	SUBQ $32, CX
+	JGE  loop1
+done2:
+	ADDQ $32, CX
+	SUBQ $16, CX
+	JLT  done4
+loop3:
+	VMOVUPS (SI)(AX*1), Z0 // s
+	VPADDD Z29, Z0, Z1 // so that the exponent changes at √½
+	VPANDD Z28, Z1, Z2 // mantissa
+	VPADDD Z27, Z2, Z2 // m
+	VPSRLD $23, Z1, Z1
+	VCVTDQ2PS Z1, Z1 // n + 127
+	VSUBPS Z26, Z1, Z1 // n
+	VSUBPS Z30, Z2, Z2 // z
+	VMULPS Z2, Z25, Z3
+	VADDPS Z24, Z3, Z3 // p(z)
+	VMULPS Z2, Z3, Z3
+	VADDPS Z23, Z3, Z3 // p(z)
+	VMULPS Z2, Z3, Z3
+	VADDPS Z22, Z3, Z3 // p(z)
+	VMULPS Z2, Z3, Z3
+	VADDPS Z21, Z3, Z3 // p(z)
+	VMULPS Z2, Z3, Z3
+	VADDPS Z20, Z3, Z3 // p(z)
+	VMULPS Z2, Z3, Z3
+	VADDPS Z19, Z3, Z3 // p(z)
+	VMULPS Z2, Z3, Z3
+	VADDPS Z18, Z3, Z3 // p(z)
+	VMULPS Z2, Z3, Z3
+	VADDPS Z17, Z3, Z3 // p(z)
+	VMULPS Z2, Z2, Z4 // z²
+	VMULPS Z2, Z4, Z4 // z³
+	VMULPS Z3, Z4, Z3 // ·p
+	VMULPS Z16, Z2, Z4
+	VMULPS Z2, Z4, Z4 // z²/2
+	VSUBPS Z4, Z3, Z3 // - z²/2
+	VMULPS Z15, Z1, Z4
+	VADDPS Z4, Z3, Z3 // + n·ln 2, low part
+	VADDPS Z3, Z2, Z2 // + z
+	VMULPS Z14, Z1, Z1
+	VADDPS Z1, Z2, Z1 // high part
+	VSUBPS Z0, Z0, Z2 // 0 or NaN
+	VADDPS Z2, Z1, Z1
+	VMOVUPS (BX)(AX*1), Z2 // shift
+	VSUBPS Z2, Z1, Z1 // - shift
+	VMOVUPS Z1, (DI)(AX*1) // l
+	VDIVPS Z0, Z30, Z1 // 1/s
+	VMOVUPS Z1, (SI)(AX*1) // s
+	ADDQ $64, AX
+	SUBQ $16, CX
+	JGE  loop3
+done4:
+	ADDQ $16, CX
+	JZ   end5
+	MOVL $1, R10 // the lowest CX lanes
+	SHLL CX, R10
+	DECL R10
+	KMOVW R10, K1
+	VMOVUPS.Z (SI)(AX*1), K1, Z0 // s
+	VPADDD Z29, Z0, Z1 // so that the exponent changes at √½
+	VPANDD Z28, Z1, Z2 // mantissa
+	VPADDD Z27, Z2, Z2 // m
+	VPSRLD $23, Z1, Z1
+	VCVTDQ2PS Z1, Z1 // n + 127
+	VSUBPS Z26, Z1, Z1 // n
+	VSUBPS Z30, Z2, Z2 // z
+	VMULPS Z2, Z25, Z3
+	VADDPS Z24, Z3, Z3 // p(z)
+	VMULPS Z2, Z3, Z3
+	VADDPS Z23, Z3, Z3 // p(z)
+	VMULPS Z2, Z3, Z3
+	VADDPS Z22, Z3, Z3 // p(z)
+	VMULPS Z2, Z3, Z3
+	VADDPS Z21, Z3, Z3 // p(z)
+	VMULPS Z2, Z3, Z3
+	VADDPS Z20, Z3, Z3 // p(z)
+	VMULPS Z2, Z3, Z3
+	VADDPS Z19, Z3, Z3 // p(z)
+	VMULPS Z2, Z3, Z3
+	VADDPS Z18, Z3, Z3 // p(z)
+	VMULPS Z2, Z3, Z3
+	VADDPS Z17, Z3, Z3 // p(z)
+	VMULPS Z2, Z2, Z4 // z²
+	VMULPS Z2, Z4, Z4 // z³
+	VMULPS Z3, Z4, Z3 // ·p
+	VMULPS Z16, Z2, Z4
+	VMULPS Z2, Z4, Z4 // z²/2
+	VSUBPS Z4, Z3, Z3 // - z²/2
+	VMULPS Z15, Z1, Z4
+	VADDPS Z4, Z3, Z3 // + n·ln 2, low part
+	VADDPS Z3, Z2, Z2 // + z
+	VMULPS Z14, Z1, Z1
+	VADDPS Z1, Z2, Z1 // high part
+	VSUBPS Z0, Z0, Z2 // 0 or NaN
+	VADDPS Z2, Z1, Z1
+	VMOVUPS.Z (BX)(AX*1), K1, Z2 // shift
+	VSUBPS Z2, Z1, Z1 // - shift
+	VMOVUPS Z1, K1, (DI)(AX*1) // l
+	VDIVPS Z0, Z30, Z1 // 1/s
+	VMOVUPS Z1, K1, (SI)(AX*1) // s
+end5:
+	VZEROUPPER
+	RET
+
 // squaresRows: Σ (x - mean)²
 //
 // func squaresRowsAVX512(x, row, out *float32, n, count, xStride int)
@@ -2160,13 +2379,13 @@ loop1:
 	VMULPS Z29, Z1, Z1 // ·rstd
 	VMOVUPS (BX)(AX*1), Z2 // gain
 	VMULPS Z2, Z1, Z1 // ·gain
-	VMOVUPS Z1, (DI)(AX*1) // y
 	TESTQ DX, DX
 	JZ   skip3
 	VMOVUPS (DX)(AX*1), Z2 // bias
-	VADDPS Z2, Z1, Z1 // + bias
-	VMOVUPS Z1, (DI)(AX*1) // y
+	VADDPS Z2, Z1, Z2 // + bias
+	VMOVAPS Z2, Z1
 skip3:
+	VMOVUPS Z1, (DI)(AX*1) // y
 	ADDQ $64, AX
 	SUBQ $16, CX
 	JGE  loop1
@@ -2182,13 +2401,13 @@ done2:
 	VMULPS Z29, Z1, Z1 // ·rstd
 	VMOVUPS.Z (BX)(AX*1), K1, Z2 // gain
 	VMULPS Z2, Z1, Z1 // ·gain
-	VMOVUPS Z1, K1, (DI)(AX*1) // y
 	TESTQ DX, DX
 	JZ   skip5
 	VMOVUPS.Z (DX)(AX*1), K1, Z2 // bias
-	VADDPS Z2, Z1, Z1 // + bias
-	VMOVUPS Z1, K1, (DI)(AX*1) // y
+	VADDPS Z2, Z1, Z2 // + bias
+	VMOVAPS Z2, Z1
 skip5:
+	VMOVUPS Z1, K1, (DI)(AX*1) // y
 end4:
 	ADDQ yStride+64(FP), DI
 	ADDQ xStride+72(FP), SI
@@ -2843,4 +3062,116 @@ DATA constants<>+560(SB)/4, $0xbf800000
 DATA constants<>+564(SB)/4, $0xbf800000
 DATA constants<>+568(SB)/4, $0xbf800000
 DATA constants<>+572(SB)/4, $0xbf800000
-GLOBL constants<>(SB), RODATA|NOPTR, $576
+DATA constants<>+576(SB)/4, $0x004afb0d // 6.88588677e-39
+DATA constants<>+580(SB)/4, $0x004afb0d
+DATA constants<>+584(SB)/4, $0x004afb0d
+DATA constants<>+588(SB)/4, $0x004afb0d
+DATA constants<>+592(SB)/4, $0x004afb0d
+DATA constants<>+596(SB)/4, $0x004afb0d
+DATA constants<>+600(SB)/4, $0x004afb0d
+DATA constants<>+604(SB)/4, $0x004afb0d
+DATA constants<>+608(SB)/4, $0x007fffff // 1.17549421e-38
+DATA constants<>+612(SB)/4, $0x007fffff
+DATA constants<>+616(SB)/4, $0x007fffff
+DATA constants<>+620(SB)/4, $0x007fffff
+DATA constants<>+624(SB)/4, $0x007fffff
+DATA constants<>+628(SB)/4, $0x007fffff
+DATA constants<>+632(SB)/4, $0x007fffff
+DATA constants<>+636(SB)/4, $0x007fffff
+DATA constants<>+640(SB)/4, $0x3f3504f3 // 0.707106769
+DATA constants<>+644(SB)/4, $0x3f3504f3
+DATA constants<>+648(SB)/4, $0x3f3504f3
+DATA constants<>+652(SB)/4, $0x3f3504f3
+DATA constants<>+656(SB)/4, $0x3f3504f3
+DATA constants<>+660(SB)/4, $0x3f3504f3
+DATA constants<>+664(SB)/4, $0x3f3504f3
+DATA constants<>+668(SB)/4, $0x3f3504f3
+DATA constants<>+672(SB)/4, $0x42fe0000 // 127
+DATA constants<>+676(SB)/4, $0x42fe0000
+DATA constants<>+680(SB)/4, $0x42fe0000
+DATA constants<>+684(SB)/4, $0x42fe0000
+DATA constants<>+688(SB)/4, $0x42fe0000
+DATA constants<>+692(SB)/4, $0x42fe0000
+DATA constants<>+696(SB)/4, $0x42fe0000
+DATA constants<>+700(SB)/4, $0x42fe0000
+DATA constants<>+704(SB)/4, $0x3d9021bb // 0.0703768363
+DATA constants<>+708(SB)/4, $0x3d9021bb
+DATA constants<>+712(SB)/4, $0x3d9021bb
+DATA constants<>+716(SB)/4, $0x3d9021bb
+DATA constants<>+720(SB)/4, $0x3d9021bb
+DATA constants<>+724(SB)/4, $0x3d9021bb
+DATA constants<>+728(SB)/4, $0x3d9021bb
+DATA constants<>+732(SB)/4, $0x3d9021bb
+DATA constants<>+736(SB)/4, $0xbdebd1b8 // -0.115146103
+DATA constants<>+740(SB)/4, $0xbdebd1b8
+DATA constants<>+744(SB)/4, $0xbdebd1b8
+DATA constants<>+748(SB)/4, $0xbdebd1b8
+DATA constants<>+752(SB)/4, $0xbdebd1b8
+DATA constants<>+756(SB)/4, $0xbdebd1b8
+DATA constants<>+760(SB)/4, $0xbdebd1b8
+DATA constants<>+764(SB)/4, $0xbdebd1b8
+DATA constants<>+768(SB)/4, $0x3def251a // 0.116769987
+DATA constants<>+772(SB)/4, $0x3def251a
+DATA constants<>+776(SB)/4, $0x3def251a
+DATA constants<>+780(SB)/4, $0x3def251a
+DATA constants<>+784(SB)/4, $0x3def251a
+DATA constants<>+788(SB)/4, $0x3def251a
+DATA constants<>+792(SB)/4, $0x3def251a
+DATA constants<>+796(SB)/4, $0x3def251a
+DATA constants<>+800(SB)/4, $0xbdfe5d4f // -0.124201408
+DATA constants<>+804(SB)/4, $0xbdfe5d4f
+DATA constants<>+808(SB)/4, $0xbdfe5d4f
+DATA constants<>+812(SB)/4, $0xbdfe5d4f
+DATA constants<>+816(SB)/4, $0xbdfe5d4f
+DATA constants<>+820(SB)/4, $0xbdfe5d4f
+DATA constants<>+824(SB)/4, $0xbdfe5d4f
+DATA constants<>+828(SB)/4, $0xbdfe5d4f
+DATA constants<>+832(SB)/4, $0x3e11e9bf // 0.142493228
+DATA constants<>+836(SB)/4, $0x3e11e9bf
+DATA constants<>+840(SB)/4, $0x3e11e9bf
+DATA constants<>+844(SB)/4, $0x3e11e9bf
+DATA constants<>+848(SB)/4, $0x3e11e9bf
+DATA constants<>+852(SB)/4, $0x3e11e9bf
+DATA constants<>+856(SB)/4, $0x3e11e9bf
+DATA constants<>+860(SB)/4, $0x3e11e9bf
+DATA constants<>+864(SB)/4, $0xbe2aae50 // -0.166680577
+DATA constants<>+868(SB)/4, $0xbe2aae50
+DATA constants<>+872(SB)/4, $0xbe2aae50
+DATA constants<>+876(SB)/4, $0xbe2aae50
+DATA constants<>+880(SB)/4, $0xbe2aae50
+DATA constants<>+884(SB)/4, $0xbe2aae50
+DATA constants<>+888(SB)/4, $0xbe2aae50
+DATA constants<>+892(SB)/4, $0xbe2aae50
+DATA constants<>+896(SB)/4, $0x3e4cceac // 0.200007148
+DATA constants<>+900(SB)/4, $0x3e4cceac
+DATA constants<>+904(SB)/4, $0x3e4cceac
+DATA constants<>+908(SB)/4, $0x3e4cceac
+DATA constants<>+912(SB)/4, $0x3e4cceac
+DATA constants<>+916(SB)/4, $0x3e4cceac
+DATA constants<>+920(SB)/4, $0x3e4cceac
+DATA constants<>+924(SB)/4, $0x3e4cceac
+DATA constants<>+928(SB)/4, $0xbe7ffffc // -0.24999994
+DATA constants<>+932(SB)/4, $0xbe7ffffc
+DATA constants<>+936(SB)/4, $0xbe7ffffc
+DATA constants<>+940(SB)/4, $0xbe7ffffc
+DATA constants<>+944(SB)/4, $0xbe7ffffc
+DATA constants<>+948(SB)/4, $0xbe7ffffc
+DATA constants<>+952(SB)/4, $0xbe7ffffc
+DATA constants<>+956(SB)/4, $0xbe7ffffc
+DATA constants<>+960(SB)/4, $0x3eaaaaaa // 0.333333312
+DATA constants<>+964(SB)/4, $0x3eaaaaaa
+DATA constants<>+968(SB)/4, $0x3eaaaaaa
+DATA constants<>+972(SB)/4, $0x3eaaaaaa
+DATA constants<>+976(SB)/4, $0x3eaaaaaa
+DATA constants<>+980(SB)/4, $0x3eaaaaaa
+DATA constants<>+984(SB)/4, $0x3eaaaaaa
+DATA constants<>+988(SB)/4, $0x3eaaaaaa
+DATA constants<>+992(SB)/4, $0x3f000000 // 0.5
+DATA constants<>+996(SB)/4, $0x3f000000
+DATA constants<>+1000(SB)/4, $0x3f000000
+DATA constants<>+1004(SB)/4, $0x3f000000
+DATA constants<>+1008(SB)/4, $0x3f000000
+DATA constants<>+1012(SB)/4, $0x3f000000
+DATA constants<>+1016(SB)/4, $0x3f000000
+DATA constants<>+1020(SB)/4, $0x3f000000
+GLOBL constants<>(SB), RODATA|NOPTR, $1024

@@ -62,6 +62,9 @@ func expColumnsNEON(x, shift, sums *float32, n, count, stride int, scale float32
 func softmaxGradientColumnsNEON(p, d, shift, delta *float32, n, count, stride int, scale float32)
 
 //go:noescape
+func logSumsNEON(l, s, shift *float32, n int)
+
+//go:noescape
 func squaresRowsNEON(x, row, out *float32, n, count, xStride int)
 
 //go:noescape
@@ -109,6 +112,7 @@ var neon = assembly{
 	largestColumns:         largestColumnsNEON,
 	expColumns:             expColumnsNEON,
 	softmaxGradientColumns: softmaxGradientColumnsNEON,
+	logSums:                logSumsNEON,
 	squaresRows:            squaresRowsNEON,
 	normRows:               normRowsNEON,
 	normSumsRows:           normSumsRowsNEON,

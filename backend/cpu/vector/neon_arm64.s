@@ -2600,6 +2600,247 @@ rows14:
 end12:
 	RET
 
+// logSums: l = log(s) - shift, s = 1/s
+//
+// func logSumsNEON(l, s, shift *float32, n int)
+TEXT ·logSumsNEON(SB), NOSPLIT, $0-32
+	MOVD l+0(FP), R0
+	MOVD s+8(FP), R1
+	MOVD shift+16(FP), R2
+	MOVD n+24(FP), R8
+	MOVD $constants<>(SB), R9
+	FMOVS 576(R9), F29 // 6.88588677e-39
+	VDUP V29.S[0], V29.S4
+	FMOVS 608(R9), F28 // 1.17549421e-38
+	VDUP V28.S[0], V28.S4
+	FMOVS 640(R9), F27 // 0.707106769
+	VDUP V27.S[0], V27.S4
+	FMOVS 672(R9), F26 // 127
+	VDUP V26.S[0], V26.S4
+	FMOVS 352(R9), F30 // 1
+	VDUP V30.S[0], V30.S4
+	FMOVS 704(R9), F25 // 0.0703768363
+	VDUP V25.S[0], V25.S4
+	FMOVS 736(R9), F24 // -0.115146103
+	VDUP V24.S[0], V24.S4
+	FMOVS 768(R9), F23 // 0.116769987
+	VDUP V23.S[0], V23.S4
+	FMOVS 800(R9), F22 // -0.124201408
+	VDUP V22.S[0], V22.S4
+	FMOVS 832(R9), F21 // 0.142493228
+	VDUP V21.S[0], V21.S4
+	FMOVS 864(R9), F20 // -0.166680577
+	VDUP V20.S[0], V20.S4
+	FMOVS 896(R9), F19 // 0.200007148
+	VDUP V19.S[0], V19.S4
+	FMOVS 928(R9), F18 // -0.24999994
+	VDUP V18.S[0], V18.S4
+	FMOVS 960(R9), F17 // 0.333333312
+	VDUP V17.S[0], V17.S4
+	FMOVS 992(R9), F16 // 0.5
+	VDUP V16.S[0], V16.S4
+	FMOVS 128(R9), F15 // -0.00021219444
+	VDUP V15.S[0], V15.S4
+	FMOVS 96(R9), F14 // 0.693359375
+	VDUP V14.S[0], V14.S4
+	SUBS $8, R8
+	BLT  done2
+loop1:
+	FMOVQ (R1), F0 // s
+	FMOVQ 16(R1), F5 // s
+	VADD V29.S4, V0.S4, V1.S4 // so that the exponent changes at √½
+	VADD V29.S4, V5.S4, V6.S4 // so that the exponent changes at √½
+	VAND V28.B16, V1.B16, V2.B16 // mantissa
+	VAND V28.B16, V6.B16, V7.B16 // mantissa
+	VADD V27.S4, V2.S4, V2.S4 // m
+	VADD V27.S4, V7.S4, V7.S4 // m
+	VUSHR $23, V1.S4, V1.S4
+	WORD $0x4e21d821 // SCVTF V1.4S, V1.4S: n + 127
+	VUSHR $23, V6.S4, V6.S4
+	WORD $0x4e21d8c6 // SCVTF V6.4S, V6.4S: n + 127
+	WORD $0x4ebad421 // FSUB V1.4S, V1.4S, V26.4S: n
+	WORD $0x4ebad4c6 // FSUB V6.4S, V6.4S, V26.4S: n
+	WORD $0x4ebed442 // FSUB V2.4S, V2.4S, V30.4S: z
+	WORD $0x4ebed4e7 // FSUB V7.4S, V7.4S, V30.4S: z
+	WORD $0x6e22df23 // FMUL V3.4S, V25.4S, V2.4S
+	WORD $0x6e27df28 // FMUL V8.4S, V25.4S, V7.4S
+	WORD $0x4e38d463 // FADD V3.4S, V3.4S, V24.4S: p(z)
+	WORD $0x4e38d508 // FADD V8.4S, V8.4S, V24.4S: p(z)
+	WORD $0x6e22dc63 // FMUL V3.4S, V3.4S, V2.4S
+	WORD $0x6e27dd08 // FMUL V8.4S, V8.4S, V7.4S
+	WORD $0x4e37d463 // FADD V3.4S, V3.4S, V23.4S: p(z)
+	WORD $0x4e37d508 // FADD V8.4S, V8.4S, V23.4S: p(z)
+	WORD $0x6e22dc63 // FMUL V3.4S, V3.4S, V2.4S
+	WORD $0x6e27dd08 // FMUL V8.4S, V8.4S, V7.4S
+	WORD $0x4e36d463 // FADD V3.4S, V3.4S, V22.4S: p(z)
+	WORD $0x4e36d508 // FADD V8.4S, V8.4S, V22.4S: p(z)
+	WORD $0x6e22dc63 // FMUL V3.4S, V3.4S, V2.4S
+	WORD $0x6e27dd08 // FMUL V8.4S, V8.4S, V7.4S
+	WORD $0x4e35d463 // FADD V3.4S, V3.4S, V21.4S: p(z)
+	WORD $0x4e35d508 // FADD V8.4S, V8.4S, V21.4S: p(z)
+	WORD $0x6e22dc63 // FMUL V3.4S, V3.4S, V2.4S
+	WORD $0x6e27dd08 // FMUL V8.4S, V8.4S, V7.4S
+	WORD $0x4e34d463 // FADD V3.4S, V3.4S, V20.4S: p(z)
+	WORD $0x4e34d508 // FADD V8.4S, V8.4S, V20.4S: p(z)
+	WORD $0x6e22dc63 // FMUL V3.4S, V3.4S, V2.4S
+	WORD $0x6e27dd08 // FMUL V8.4S, V8.4S, V7.4S
+	WORD $0x4e33d463 // FADD V3.4S, V3.4S, V19.4S: p(z)
+	WORD $0x4e33d508 // FADD V8.4S, V8.4S, V19.4S: p(z)
+	WORD $0x6e22dc63 // FMUL V3.4S, V3.4S, V2.4S
+	WORD $0x6e27dd08 // FMUL V8.4S, V8.4S, V7.4S
+	WORD $0x4e32d463 // FADD V3.4S, V3.4S, V18.4S: p(z)
+	WORD $0x4e32d508 // FADD V8.4S, V8.4S, V18.4S: p(z)
+	WORD $0x6e22dc63 // FMUL V3.4S, V3.4S, V2.4S
+	WORD $0x6e27dd08 // FMUL V8.4S, V8.4S, V7.4S
+	WORD $0x4e31d463 // FADD V3.4S, V3.4S, V17.4S: p(z)
+	WORD $0x4e31d508 // FADD V8.4S, V8.4S, V17.4S: p(z)
+	WORD $0x6e22dc44 // FMUL V4.4S, V2.4S, V2.4S: z²
+	WORD $0x6e27dce9 // FMUL V9.4S, V7.4S, V7.4S: z²
+	WORD $0x6e22dc84 // FMUL V4.4S, V4.4S, V2.4S: z³
+	WORD $0x6e27dd29 // FMUL V9.4S, V9.4S, V7.4S: z³
+	WORD $0x6e23dc83 // FMUL V3.4S, V4.4S, V3.4S: ·p
+	WORD $0x6e28dd28 // FMUL V8.4S, V9.4S, V8.4S: ·p
+	WORD $0x6e30dc44 // FMUL V4.4S, V2.4S, V16.4S
+	WORD $0x6e30dce9 // FMUL V9.4S, V7.4S, V16.4S
+	WORD $0x6e22dc84 // FMUL V4.4S, V4.4S, V2.4S: z²/2
+	WORD $0x6e27dd29 // FMUL V9.4S, V9.4S, V7.4S: z²/2
+	WORD $0x4ea4d463 // FSUB V3.4S, V3.4S, V4.4S: - z²/2
+	WORD $0x4ea9d508 // FSUB V8.4S, V8.4S, V9.4S: - z²/2
+	WORD $0x6e2fdc24 // FMUL V4.4S, V1.4S, V15.4S
+	WORD $0x6e2fdcc9 // FMUL V9.4S, V6.4S, V15.4S
+	WORD $0x4e24d463 // FADD V3.4S, V3.4S, V4.4S: + n·ln 2, low part
+	WORD $0x4e29d508 // FADD V8.4S, V8.4S, V9.4S: + n·ln 2, low part
+	WORD $0x4e23d442 // FADD V2.4S, V2.4S, V3.4S: + z
+	WORD $0x4e28d4e7 // FADD V7.4S, V7.4S, V8.4S: + z
+	WORD $0x6e2edc21 // FMUL V1.4S, V1.4S, V14.4S
+	WORD $0x6e2edcc6 // FMUL V6.4S, V6.4S, V14.4S
+	WORD $0x4e21d441 // FADD V1.4S, V2.4S, V1.4S: high part
+	WORD $0x4e26d4e6 // FADD V6.4S, V7.4S, V6.4S: high part
+	WORD $0x4ea0d402 // FSUB V2.4S, V0.4S, V0.4S: 0 or NaN
+	WORD $0x4ea5d4a7 // FSUB V7.4S, V5.4S, V5.4S: 0 or NaN
+	WORD $0x4e22d421 // FADD V1.4S, V1.4S, V2.4S
+	WORD $0x4e27d4c6 // FADD V6.4S, V6.4S, V7.4S
+	FMOVQ (R2), F2 // shift
+	FMOVQ 16(R2), F7 // shift
+	WORD $0x4ea2d421 // FSUB V1.4S, V1.4S, V2.4S: - shift
+	WORD $0x4ea7d4c6 // FSUB V6.4S, V6.4S, V7.4S: - shift
+	FMOVQ F1, (R0) // l
+	FMOVQ F6, 16(R0) // l
+	WORD $0x6e20ffc1 // FDIV V1.4S, V30.4S, V0.4S: 1/s
+	WORD $0x6e25ffc6 // FDIV V6.4S, V30.4S, V5.4S: 1/s
+	FMOVQ F1, (R1) // s
+	FMOVQ F6, 16(R1) // s
+	ADD  $32, R0
+	ADD  $32, R1
+	ADD  $32, R2
+	SUBS $8, R8
+	BGE  loop1
+done2:
+	ADD  $8, R8
+	SUBS $4, R8
+	BLT  done4
+loop3:
+	FMOVQ (R1), F0 // s
+	VADD V29.S4, V0.S4, V1.S4 // so that the exponent changes at √½
+	VAND V28.B16, V1.B16, V2.B16 // mantissa
+	VADD V27.S4, V2.S4, V2.S4 // m
+	VUSHR $23, V1.S4, V1.S4
+	WORD $0x4e21d821 // SCVTF V1.4S, V1.4S: n + 127
+	WORD $0x4ebad421 // FSUB V1.4S, V1.4S, V26.4S: n
+	WORD $0x4ebed442 // FSUB V2.4S, V2.4S, V30.4S: z
+	WORD $0x6e22df23 // FMUL V3.4S, V25.4S, V2.4S
+	WORD $0x4e38d463 // FADD V3.4S, V3.4S, V24.4S: p(z)
+	WORD $0x6e22dc63 // FMUL V3.4S, V3.4S, V2.4S
+	WORD $0x4e37d463 // FADD V3.4S, V3.4S, V23.4S: p(z)
+	WORD $0x6e22dc63 // FMUL V3.4S, V3.4S, V2.4S
+	WORD $0x4e36d463 // FADD V3.4S, V3.4S, V22.4S: p(z)
+	WORD $0x6e22dc63 // FMUL V3.4S, V3.4S, V2.4S
+	WORD $0x4e35d463 // FADD V3.4S, V3.4S, V21.4S: p(z)
+	WORD $0x6e22dc63 // FMUL V3.4S, V3.4S, V2.4S
+	WORD $0x4e34d463 // FADD V3.4S, V3.4S, V20.4S: p(z)
+	WORD $0x6e22dc63 // FMUL V3.4S, V3.4S, V2.4S
+	WORD $0x4e33d463 // FADD V3.4S, V3.4S, V19.4S: p(z)
+	WORD $0x6e22dc63 // FMUL V3.4S, V3.4S, V2.4S
+	WORD $0x4e32d463 // FADD V3.4S, V3.4S, V18.4S: p(z)
+	WORD $0x6e22dc63 // FMUL V3.4S, V3.4S, V2.4S
+	WORD $0x4e31d463 // FADD V3.4S, V3.4S, V17.4S: p(z)
+	WORD $0x6e22dc44 // FMUL V4.4S, V2.4S, V2.4S: z²
+	WORD $0x6e22dc84 // FMUL V4.4S, V4.4S, V2.4S: z³
+	WORD $0x6e23dc83 // FMUL V3.4S, V4.4S, V3.4S: ·p
+	WORD $0x6e30dc44 // FMUL V4.4S, V2.4S, V16.4S
+	WORD $0x6e22dc84 // FMUL V4.4S, V4.4S, V2.4S: z²/2
+	WORD $0x4ea4d463 // FSUB V3.4S, V3.4S, V4.4S: - z²/2
+	WORD $0x6e2fdc24 // FMUL V4.4S, V1.4S, V15.4S
+	WORD $0x4e24d463 // FADD V3.4S, V3.4S, V4.4S: + n·ln 2, low part
+	WORD $0x4e23d442 // FADD V2.4S, V2.4S, V3.4S: + z
+	WORD $0x6e2edc21 // FMUL V1.4S, V1.4S, V14.4S
+	WORD $0x4e21d441 // FADD V1.4S, V2.4S, V1.4S: high part
+	WORD $0x4ea0d402 // FSUB V2.4S, V0.4S, V0.4S: 0 or NaN
+	WORD $0x4e22d421 // FADD V1.4S, V1.4S, V2.4S
+	FMOVQ (R2), F2 // shift
+	WORD $0x4ea2d421 // FSUB V1.4S, V1.4S, V2.4S: - shift
+	FMOVQ F1, (R0) // l
+	WORD $0x6e20ffc1 // FDIV V1.4S, V30.4S, V0.4S: 1/s
+	FMOVQ F1, (R1) // s
+	ADD  $16, R0
+	ADD  $16, R1
+	ADD  $16, R2
+	SUBS $4, R8
+	BGE  loop3
+done4:
+	ADD  $4, R8
+	CBZ  R8, end6
+one5:
+	FMOVS (R1), F0 // s
+	VADD V29.S4, V0.S4, V1.S4 // so that the exponent changes at √½
+	VAND V28.B16, V1.B16, V2.B16 // mantissa
+	VADD V27.S4, V2.S4, V2.S4 // m
+	VUSHR $23, V1.S4, V1.S4
+	WORD $0x4e21d821 // SCVTF V1.4S, V1.4S: n + 127
+	WORD $0x4ebad421 // FSUB V1.4S, V1.4S, V26.4S: n
+	WORD $0x4ebed442 // FSUB V2.4S, V2.4S, V30.4S: z
+	WORD $0x6e22df23 // FMUL V3.4S, V25.4S, V2.4S
+	WORD $0x4e38d463 // FADD V3.4S, V3.4S, V24.4S: p(z)
+	WORD $0x6e22dc63 // FMUL V3.4S, V3.4S, V2.4S
+	WORD $0x4e37d463 // FADD V3.4S, V3.4S, V23.4S: p(z)
+	WORD $0x6e22dc63 // FMUL V3.4S, V3.4S, V2.4S
+	WORD $0x4e36d463 // FADD V3.4S, V3.4S, V22.4S: p(z)
+	WORD $0x6e22dc63 // FMUL V3.4S, V3.4S, V2.4S
+	WORD $0x4e35d463 // FADD V3.4S, V3.4S, V21.4S: p(z)
+	WORD $0x6e22dc63 // FMUL V3.4S, V3.4S, V2.4S
+	WORD $0x4e34d463 // FADD V3.4S, V3.4S, V20.4S: p(z)
+	WORD $0x6e22dc63 // FMUL V3.4S, V3.4S, V2.4S
+	WORD $0x4e33d463 // FADD V3.4S, V3.4S, V19.4S: p(z)
+	WORD $0x6e22dc63 // FMUL V3.4S, V3.4S, V2.4S
+	WORD $0x4e32d463 // FADD V3.4S, V3.4S, V18.4S: p(z)
+	WORD $0x6e22dc63 // FMUL V3.4S, V3.4S, V2.4S
+	WORD $0x4e31d463 // FADD V3.4S, V3.4S, V17.4S: p(z)
+	WORD $0x6e22dc44 // FMUL V4.4S, V2.4S, V2.4S: z²
+	WORD $0x6e22dc84 // FMUL V4.4S, V4.4S, V2.4S: z³
+	WORD $0x6e23dc83 // FMUL V3.4S, V4.4S, V3.4S: ·p
+	WORD $0x6e30dc44 // FMUL V4.4S, V2.4S, V16.4S
+	WORD $0x6e22dc84 // FMUL V4.4S, V4.4S, V2.4S: z²/2
+	WORD $0x4ea4d463 // FSUB V3.4S, V3.4S, V4.4S: - z²/2
+	WORD $0x6e2fdc24 // FMUL V4.4S, V1.4S, V15.4S
+	WORD $0x4e24d463 // FADD V3.4S, V3.4S, V4.4S: + n·ln 2, low part
+	WORD $0x4e23d442 // FADD V2.4S, V2.4S, V3.4S: + z
+	WORD $0x6e2edc21 // FMUL V1.4S, V1.4S, V14.4S
+	WORD $0x4e21d441 // FADD V1.4S, V2.4S, V1.4S: high part
+	WORD $0x4ea0d402 // FSUB V2.4S, V0.4S, V0.4S: 0 or NaN
+	WORD $0x4e22d421 // FADD V1.4S, V1.4S, V2.4S
+	FMOVS (R2), F2 // shift
+	WORD $0x4ea2d421 // FSUB V1.4S, V1.4S, V2.4S: - shift
+	FMOVS F1, (R0) // l
+	WORD $0x6e20ffc1 // FDIV V1.4S, V30.4S, V0.4S: 1/s
+	FMOVS F1, (R1) // s
+	ADD  $4, R0
+	ADD  $4, R1
+	ADD  $4, R2
+	SUBS $1, R8
+	BNE  one5
+end6:
+	RET
+
 // squaresRows: Σ (x - mean)²
 //
 // func squaresRowsNEON(x, row, out *float32, n, count, xStride int)
@@ -2702,12 +2943,12 @@ loop1:
 	WORD $0x6e3ddc21 // FMUL V1.4S, V1.4S, V29.4S: ·rstd
 	FMOVQ (R2), F2 // gain
 	WORD $0x6e22dc21 // FMUL V1.4S, V1.4S, V2.4S: ·gain
-	FMOVQ F1, (R0) // y
 	CBZ  R13, skip3
 	FMOVQ (R3), F2 // bias
-	WORD $0x4e22d421 // FADD V1.4S, V1.4S, V2.4S: + bias
-	FMOVQ F1, (R0) // y
+	WORD $0x4e22d422 // FADD V2.4S, V1.4S, V2.4S: + bias
+	VMOV V2.B16, V1.B16
 skip3:
+	FMOVQ F1, (R0) // y
 	ADD  $16, R0
 	ADD  $16, R1
 	ADD  $16, R2
@@ -2723,12 +2964,12 @@ one4:
 	WORD $0x6e3ddc21 // FMUL V1.4S, V1.4S, V29.4S: ·rstd
 	FMOVS (R2), F2 // gain
 	WORD $0x6e22dc21 // FMUL V1.4S, V1.4S, V2.4S: ·gain
-	FMOVS F1, (R0) // y
 	CBZ  R13, skip6
 	FMOVS (R3), F2 // bias
-	WORD $0x4e22d421 // FADD V1.4S, V1.4S, V2.4S: + bias
-	FMOVS F1, (R0) // y
+	WORD $0x4e22d422 // FADD V2.4S, V1.4S, V2.4S: + bias
+	VMOV V2.B16, V1.B16
 skip6:
+	FMOVS F1, (R0) // y
 	ADD  $4, R0
 	ADD  $4, R1
 	ADD  $4, R2
@@ -3467,4 +3708,116 @@ DATA constants<>+560(SB)/4, $0xbf800000
 DATA constants<>+564(SB)/4, $0xbf800000
 DATA constants<>+568(SB)/4, $0xbf800000
 DATA constants<>+572(SB)/4, $0xbf800000
-GLOBL constants<>(SB), RODATA|NOPTR, $576
+DATA constants<>+576(SB)/4, $0x004afb0d // 6.88588677e-39
+DATA constants<>+580(SB)/4, $0x004afb0d
+DATA constants<>+584(SB)/4, $0x004afb0d
+DATA constants<>+588(SB)/4, $0x004afb0d
+DATA constants<>+592(SB)/4, $0x004afb0d
+DATA constants<>+596(SB)/4, $0x004afb0d
+DATA constants<>+600(SB)/4, $0x004afb0d
+DATA constants<>+604(SB)/4, $0x004afb0d
+DATA constants<>+608(SB)/4, $0x007fffff // 1.17549421e-38
+DATA constants<>+612(SB)/4, $0x007fffff
+DATA constants<>+616(SB)/4, $0x007fffff
+DATA constants<>+620(SB)/4, $0x007fffff
+DATA constants<>+624(SB)/4, $0x007fffff
+DATA constants<>+628(SB)/4, $0x007fffff
+DATA constants<>+632(SB)/4, $0x007fffff
+DATA constants<>+636(SB)/4, $0x007fffff
+DATA constants<>+640(SB)/4, $0x3f3504f3 // 0.707106769
+DATA constants<>+644(SB)/4, $0x3f3504f3
+DATA constants<>+648(SB)/4, $0x3f3504f3
+DATA constants<>+652(SB)/4, $0x3f3504f3
+DATA constants<>+656(SB)/4, $0x3f3504f3
+DATA constants<>+660(SB)/4, $0x3f3504f3
+DATA constants<>+664(SB)/4, $0x3f3504f3
+DATA constants<>+668(SB)/4, $0x3f3504f3
+DATA constants<>+672(SB)/4, $0x42fe0000 // 127
+DATA constants<>+676(SB)/4, $0x42fe0000
+DATA constants<>+680(SB)/4, $0x42fe0000
+DATA constants<>+684(SB)/4, $0x42fe0000
+DATA constants<>+688(SB)/4, $0x42fe0000
+DATA constants<>+692(SB)/4, $0x42fe0000
+DATA constants<>+696(SB)/4, $0x42fe0000
+DATA constants<>+700(SB)/4, $0x42fe0000
+DATA constants<>+704(SB)/4, $0x3d9021bb // 0.0703768363
+DATA constants<>+708(SB)/4, $0x3d9021bb
+DATA constants<>+712(SB)/4, $0x3d9021bb
+DATA constants<>+716(SB)/4, $0x3d9021bb
+DATA constants<>+720(SB)/4, $0x3d9021bb
+DATA constants<>+724(SB)/4, $0x3d9021bb
+DATA constants<>+728(SB)/4, $0x3d9021bb
+DATA constants<>+732(SB)/4, $0x3d9021bb
+DATA constants<>+736(SB)/4, $0xbdebd1b8 // -0.115146103
+DATA constants<>+740(SB)/4, $0xbdebd1b8
+DATA constants<>+744(SB)/4, $0xbdebd1b8
+DATA constants<>+748(SB)/4, $0xbdebd1b8
+DATA constants<>+752(SB)/4, $0xbdebd1b8
+DATA constants<>+756(SB)/4, $0xbdebd1b8
+DATA constants<>+760(SB)/4, $0xbdebd1b8
+DATA constants<>+764(SB)/4, $0xbdebd1b8
+DATA constants<>+768(SB)/4, $0x3def251a // 0.116769987
+DATA constants<>+772(SB)/4, $0x3def251a
+DATA constants<>+776(SB)/4, $0x3def251a
+DATA constants<>+780(SB)/4, $0x3def251a
+DATA constants<>+784(SB)/4, $0x3def251a
+DATA constants<>+788(SB)/4, $0x3def251a
+DATA constants<>+792(SB)/4, $0x3def251a
+DATA constants<>+796(SB)/4, $0x3def251a
+DATA constants<>+800(SB)/4, $0xbdfe5d4f // -0.124201408
+DATA constants<>+804(SB)/4, $0xbdfe5d4f
+DATA constants<>+808(SB)/4, $0xbdfe5d4f
+DATA constants<>+812(SB)/4, $0xbdfe5d4f
+DATA constants<>+816(SB)/4, $0xbdfe5d4f
+DATA constants<>+820(SB)/4, $0xbdfe5d4f
+DATA constants<>+824(SB)/4, $0xbdfe5d4f
+DATA constants<>+828(SB)/4, $0xbdfe5d4f
+DATA constants<>+832(SB)/4, $0x3e11e9bf // 0.142493228
+DATA constants<>+836(SB)/4, $0x3e11e9bf
+DATA constants<>+840(SB)/4, $0x3e11e9bf
+DATA constants<>+844(SB)/4, $0x3e11e9bf
+DATA constants<>+848(SB)/4, $0x3e11e9bf
+DATA constants<>+852(SB)/4, $0x3e11e9bf
+DATA constants<>+856(SB)/4, $0x3e11e9bf
+DATA constants<>+860(SB)/4, $0x3e11e9bf
+DATA constants<>+864(SB)/4, $0xbe2aae50 // -0.166680577
+DATA constants<>+868(SB)/4, $0xbe2aae50
+DATA constants<>+872(SB)/4, $0xbe2aae50
+DATA constants<>+876(SB)/4, $0xbe2aae50
+DATA constants<>+880(SB)/4, $0xbe2aae50
+DATA constants<>+884(SB)/4, $0xbe2aae50
+DATA constants<>+888(SB)/4, $0xbe2aae50
+DATA constants<>+892(SB)/4, $0xbe2aae50
+DATA constants<>+896(SB)/4, $0x3e4cceac // 0.200007148
+DATA constants<>+900(SB)/4, $0x3e4cceac
+DATA constants<>+904(SB)/4, $0x3e4cceac
+DATA constants<>+908(SB)/4, $0x3e4cceac
+DATA constants<>+912(SB)/4, $0x3e4cceac
+DATA constants<>+916(SB)/4, $0x3e4cceac
+DATA constants<>+920(SB)/4, $0x3e4cceac
+DATA constants<>+924(SB)/4, $0x3e4cceac
+DATA constants<>+928(SB)/4, $0xbe7ffffc // -0.24999994
+DATA constants<>+932(SB)/4, $0xbe7ffffc
+DATA constants<>+936(SB)/4, $0xbe7ffffc
+DATA constants<>+940(SB)/4, $0xbe7ffffc
+DATA constants<>+944(SB)/4, $0xbe7ffffc
+DATA constants<>+948(SB)/4, $0xbe7ffffc
+DATA constants<>+952(SB)/4, $0xbe7ffffc
+DATA constants<>+956(SB)/4, $0xbe7ffffc
+DATA constants<>+960(SB)/4, $0x3eaaaaaa // 0.333333312
+DATA constants<>+964(SB)/4, $0x3eaaaaaa
+DATA constants<>+968(SB)/4, $0x3eaaaaaa
+DATA constants<>+972(SB)/4, $0x3eaaaaaa
+DATA constants<>+976(SB)/4, $0x3eaaaaaa
+DATA constants<>+980(SB)/4, $0x3eaaaaaa
+DATA constants<>+984(SB)/4, $0x3eaaaaaa
+DATA constants<>+988(SB)/4, $0x3eaaaaaa
+DATA constants<>+992(SB)/4, $0x3f000000 // 0.5
+DATA constants<>+996(SB)/4, $0x3f000000
+DATA constants<>+1000(SB)/4, $0x3f000000
+DATA constants<>+1004(SB)/4, $0x3f000000
+DATA constants<>+1008(SB)/4, $0x3f000000
+DATA constants<>+1012(SB)/4, $0x3f000000
+DATA constants<>+1016(SB)/4, $0x3f000000
+DATA constants<>+1020(SB)/4, $0x3f000000
+GLOBL constants<>(SB), RODATA|NOPTR, $1024

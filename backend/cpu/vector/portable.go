@@ -9,6 +9,7 @@ func Portable() *Kernels {
 		GELU: gelu, GELUBackward: geluBackward, ReLU: relu, ReLUBackward: reluBackward, SoftCap: softCap, SoftCapBackward: softCapBackward, SwiGLU: swiglu, SwiGLUBackward: swigluBackward,
 		ScaleRows: scaleRows, DotRows: dotRows,
 		ColumnSums: columnSums, MaxColumns: maxColumns, ExpColumns: expColumns, SoftmaxBackwardColumns: softmaxBackwardColumns,
+		LogSums:     logSums,
 		MomentsRows: momentsRows, NormRows: normRows, NormBackwardRows: normBackwardRows,
 		Rotate: rotate, AdamW: adamw,
 	}
@@ -43,12 +44,8 @@ func exp(x float32) float32 {
 	return p * math.Float32frombits(uint32(int32(n)+127)<<23)
 }
 
-// Log is the natural logarithm of a positive number after Cephes' logf, within 2 ulp: with x = m·2^e and z = m−1,
-// log x = e·ln 2 + z − z²/2 + z³·p(z).
-func Log(x float32) float32 {
-	if !(x >= 0x1p-126 && x <= math.MaxFloat32) {
-		return float32(math.Log(float64(x)))
-	}
+// log is the natural logarithm after Cephes' logf: with x = m·2^n and z = m−1, log x = n·ln 2 + z − z²/2 + z³·p(z).
+func log(x float32) float32 {
 	const half = 0x3f3504f3 // √½: m is from there to √2, found without a branch
 	bits := math.Float32bits(x) + 0x3f800000 - half
 	z := math.Float32frombits(bits&0x007fffff+half) - 1
@@ -63,7 +60,14 @@ func Log(x float32) float32 {
 	p = p*z - 2.4999993993e-1
 	p = p*z + 3.3333331174e-1
 	y := z * z * z * p
-	return z + (y - 0.5*z*z + n*ln2Low) + n*ln2High
+	return z + (y - 0.5*z*z + n*ln2Low) + n*ln2High + (x - x)
+}
+
+func logSums(logs, sums, shifts []float32) {
+	for i := range logs {
+		logs[i] = log(sums[i]) - shifts[i]
+		sums[i] = 1 / sums[i]
+	}
 }
 
 func add(y, a, b []float32, alpha, beta float32) {

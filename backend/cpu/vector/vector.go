@@ -60,6 +60,9 @@ type Kernels struct {
 	// SoftmaxBackwardColumns: p[i][j] = exp(scale·p[i][j] + shifts[j]), d[i][j] = scale·p[i][j]·(d[i][j] − deltas[j]) in count rows i.
 	SoftmaxBackwardColumns func(p, d, shifts, deltas []float32, stride, count int, scale float32)
 
+	// LogSums: logs = ln(sums) − shifts, and sums = 1/sums, of sums that are normal and positive, or NaN. Here ln is Cephes' logf, within 2 ulp.
+	LogSums func(logs, sums, shifts []float32)
+
 	// MomentsRows: of each row of n elements, the mean and the mean of (x − mean)².
 	MomentsRows func(means, variances, x []float32, stride, n int)
 	// NormRows: with values[i] = (mean, rstd), row i of y = (row i of x − mean)·rstd·gain + bias, of n elements; bias may be nil.

@@ -166,6 +166,17 @@ func operations() []operation {
 				}
 				return []float64{mean, s / float64(n)}
 			}},
+		{"log of sums", 3, 2, func(k *vector.Kernels, x [][]float32) []float32 {
+			for i, v := range x[1] {
+				x[1][i] = float32(math.Abs(float64(v)) + 1)
+			}
+			k.LogSums(x[0], x[1], x[2])
+			return nil
+		},
+			each(func(x []float64) []float64 {
+				s := float64(float32(math.Abs(x[1]) + 1))
+				return []float64{math.Log(s) - x[2], 1 / s}
+			})},
 		{"rotate", 4, 2, func(k *vector.Kernels, x [][]float32) []float32 {
 			k.Rotate(x[0], x[1], x[2], x[3], 1, len(x[0]))
 			return nil
@@ -553,26 +564,29 @@ func TestRotateManyPairs(t *testing.T) {
 	}
 }
 
-// TestLog holds Log to 2 ulp for normal numbers, and to math.Log for the others.
+// TestLog holds the logarithms of LogSums to 2 ulp for normal numbers. NaN stays NaN.
 func TestLog(t *testing.T) {
-	worst, at := 0.0, float32(0)
-	sweep(0x1p-126, math.MaxFloat32, func(x []float32) {
-		for _, v := range x {
-			if v < 0 {
-				continue
-			}
-			if d := ulps(vector.Log(v), math.Log(float64(v))); d > worst {
-				worst, at = d, v
+	for _, k := range vector.All() {
+		worst, at := 0.0, float32(0)
+		logs, zeros := make([]float32, 1000), make([]float32, 1000)
+		check := func(x []float32) {
+			logs := logs[:len(x)]
+			k.LogSums(logs, slices.Clone(x), zeros)
+			for i, v := range x {
+				if d := ulps(logs[i], math.Log(float64(v))); v >= 0x1p-126 && d > worst {
+					worst, at = d, v
+				}
 			}
 		}
-	})
-	t.Logf("log is within %.2f ulp", worst)
-	if worst > 2 {
-		t.Errorf("log(%g) is %.2f ulp off", at, worst)
-	}
-	for _, x := range []float64{0, 1e-40, math.Inf(1), -1, math.NaN()} {
-		if got, want := vector.Log(float32(x)), float32(math.Log(float64(float32(x)))); got != want && (got == got || want == want) {
-			t.Errorf("log(%g) is %g, want %g", x, got, want)
+		sweep(0x1p-126, math.MaxFloat32, check)
+		sweep(0.25, 4, check)
+		t.Logf("%s: log is within %.2f ulp", k.Name, worst)
+		if worst > 2 {
+			t.Errorf("%s: log(%g) is %.2f ulp off", k.Name, at, worst)
+		}
+		nan := []float32{1, float32(math.NaN())}
+		if k.LogSums(logs[:2], nan, zeros); logs[0] != 0 || logs[1] == logs[1] || nan[1] == nan[1] {
+			t.Errorf("%s: the logarithms of 1 and NaN are %g, the inverse of NaN is %g", k.Name, logs[:2], nan[1])
 		}
 	}
 }

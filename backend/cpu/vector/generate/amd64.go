@@ -303,6 +303,17 @@ func (a *amd64) instruction(in instruction, place func(value) operand, to, u int
 		a.line("VCVTPS2DQ %s, %s", a.text(at(1)), a.spare())
 		a.line("VPSLLD $23, %[1]s, %[1]s", a.spare())
 		a.line("VPADDD %s, %s, %s%s", a.spare(), a.text(at(0)), d, note)
+	case "addBits":
+		swap("VPADDD")
+	case "and":
+		if a.wide() {
+			swap("VPANDD")
+		} else {
+			swap("VANDPS")
+		}
+	case "exponent":
+		a.line("VPSRLD $23, %s, %s", a.inRegister(at(0)), d)
+		a.line("VCVTDQ2PS %[1]s, %[1]s%[2]s", d, note)
 	case "inverse": // one Newton step on a 14-bit estimate; AVX2's has 12 bits only, and divides
 		if !a.wide() {
 			two("VDIVPS", at(0), at(1))

@@ -285,6 +285,13 @@ func (a *arm64) instruction(in instruction, place func(value) operand, to, u int
 		a.word(0x4e21a800, "FCVTNS", spare, r(1), -1, "")
 		a.line("VSHL $23, V%d.S4, V%d.S4", spare, spare)
 		a.line("VADD V%d.S4, V%d.S4, V%d.S4 // %s", spare, r(0), to, in.note)
+	case "addBits":
+		a.line("VADD V%d.S4, V%d.S4, V%d.S4 // %s", r(1), r(0), to, in.note)
+	case "and":
+		a.line("VAND V%d.B16, V%d.B16, V%d.B16 // %s", r(1), r(0), to, in.note)
+	case "exponent":
+		a.line("VUSHR $23, V%d.S4, V%d.S4", r(0), to)
+		a.word(0x4e21d800, "SCVTF", to, to, -1, in.note)
 	case "fma", "fnma":
 		a.multiplyAdd(in, r(0), r(1), r(2), to)
 	case "sum":

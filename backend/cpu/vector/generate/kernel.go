@@ -165,7 +165,12 @@ func (b *body) where(x, v value, note string) value { return b.emit("where", not
 // scale is x·2^n for a whole n.
 func (b *body) scale(x, n value, note string) value { return b.emit("scale", note, x, n) }
 
-// inverse is 1/x.
+// addBits is x + y and and x & y of the bits of floats; exponent is the bits of x, shifted right by 23, as a float.
+func (b *body) addBits(x, y value, note string) value { return b.emit("addBits", note, x, y) }
+func (b *body) and(x, y value, note string) value     { return b.emit("and", note, x, y) }
+func (b *body) exponent(x value, note string) value   { return b.emit("exponent", note, x) }
+
+// inverse is an estimate of 1/x within 2 ulp.
 func (b *body) inverse(x value, note string) value {
 	return b.emit("inverse", note, b.number(1), x)
 }

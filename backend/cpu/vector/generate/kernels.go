@@ -24,6 +24,27 @@ func (b *body) exp(x value) value {
 	return b.scale(y, n, "·2^n")
 }
 
+// log is the natural logarithm of a positive normal number after Cephes' logf, with every operation rounded: x = m·2^n with m from √½ to
+// √2, z = m − 1, log x = n·ln 2 + z − z²/2 + z³·p(z). NaN stays NaN.
+func (b *body) log(x value) value {
+	bits := func(x uint32) value { return b.number(float64(math.Float32frombits(x))) }
+	const one, half = 0x3f800000, 0x3f3504f3 // of 1 and √½
+	t := b.addBits(x, bits(one-half), "so that the exponent changes at √½")
+	m := b.addBits(b.and(t, bits(0x007fffff), "mantissa"), bits(half), "m")
+	n := b.sub(b.exponent(t, "n + 127"), b.number(127), "n")
+	z := b.sub(m, b.number(1), "z")
+	p := b.number(7.0376836292e-2)
+	for _, c := range []float64{-1.1514610310e-1, 1.1676998740e-1, -1.2420140846e-1, 1.4249322787e-1, -1.6668057665e-1, 2.0000714765e-1,
+		-2.4999993993e-1, 3.3333331174e-1} {
+		p = b.add(b.mul(p, z, ""), b.number(c), "p(z)")
+	}
+	y := b.mul(b.mul(b.mul(z, z, "z²"), z, "z³"), p, "·p")
+	y = b.sub(y, b.mul(b.mul(z, b.number(0.5), ""), z, "z²/2"), "- z²/2")
+	y = b.add(y, b.mul(n, b.number(-2.12194440e-4), ""), "+ n·ln 2, low part")
+	y = b.add(b.add(z, y, "+ z"), b.mul(n, b.number(0.693359375), ""), "high part")
+	return b.add(y, b.sub(x, x, "0 or NaN"), "")
+}
+
 // gate is s = 1/(1+exp(−2u)), 2u = 2√(2/π)·(x + 0.044715·x³), with x² for the derivative.
 func (b *body) gate(x value) (s, xx value) {
 	xx = b.mul(x, x, "x²")
@@ -189,6 +210,15 @@ var kernels = []kernel{
 		},
 	},
 	{
+		name: "logSums", formula: "l = log(s) - shift, s = 1/s", slices: []string{"l", "s", "shift"},
+		pairs: true,
+		body: func(b *body) {
+			s := b.load("s")
+			b.store("l", b.sub(b.log(s), b.load("shift"), "- shift"))
+			b.store("s", b.div(b.number(1), s, "1/s"))
+		},
+	},
+	{
 		name: "squaresRows", formula: "Σ (x - mean)²", slices: []string{"x"}, rows: []string{"mean"}, results: []string{"sum"}, unroll: 4,
 		body: func(b *body) {
 			d := b.sub(b.load("x"), b.scalar("mean"), "x - mean")
@@ -200,8 +230,8 @@ var kernels = []kernel{
 		body: func(b *body) {
 			h := b.mul(b.sub(b.load("x"), b.scalar("mean"), "x - mean"), b.scalar("rstd"), "·rstd")
 			y := b.mul(h, b.load("gain"), "·gain")
+			b.ifGiven("bias", func() { b.reassign(y, b.add(y, b.load("bias"), "+ bias")) })
 			b.store("y", y)
-			b.ifGiven("bias", func() { b.store("y", b.add(y, b.load("bias"), "+ bias")) })
 		},
 	},
 	{
