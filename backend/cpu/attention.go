@@ -118,11 +118,9 @@ func (c *CPU) attendHead(w *worker, t tiling, h *forwardHead) {
 			p, shifts, sums := all[at:], shifts[:n], allSums[at:][:n]
 			g.PanelsT(queries, h.q[q0*h.ld:], h.ld, t.width, n)
 			g.MulPanel(&w.gemm, keys, ldK, 0, seen, t.width, queries, g.PanelWidth(), n, p, t.stride, false)
-			aboveDiagonal(p, t.stride, seen-n, n, minusInfinity)
+			aboveDiagonal(p, t.stride, seen-n, n)
 			v.MaxColumns(shifts, p, t.stride, seen)
-			for i := range shifts {
-				shifts[i] *= -h.scale
-			}
+			v.Scale(shifts, shifts, -h.scale)
 			v.ExpColumns(sums, p, shifts, t.stride, seen, h.scale)
 			t.aboveDiagonalOfTiles(p, seen-n, n)
 			v.LogSums(shifts, sums, shifts)
@@ -139,24 +137,29 @@ func (c *CPU) attendHead(w *worker, t tiling, h *forwardHead) {
 
 var minusInfinity = float32(math.Inf(-1))
 
-// aboveDiagonal sets what is above the diagonal of n columns of p to x: queries from number first on do not see later keys.
-func aboveDiagonal(p []float32, stride, first, n int, x float32) {
-	four := [4]float32{x, x, x, x} // a register
+// aboveDiagonal sets what is above the diagonal of n columns of p to -∞: queries from number first on do not see later keys.
+func aboveDiagonal(p []float32, stride, first, n int) {
+	four := [4]float32{minusInfinity, minusInfinity, minusInfinity, minusInfinity} // a register
 	for i := 1; i < n; i++ {
 		r := p[(first+i)*stride:][:i]
 		for ; len(r) >= 4; r = r[4:] {
 			*(*[4]float32)(r) = four
 		}
 		for j := range r {
-			r[j] = x
+			r[j] = minusInfinity
 		}
 	}
 }
 
-// aboveDiagonalOfTiles does so for what is in a tile of the matmul with the diagonal; products leave out the rest.
+// aboveDiagonalOfTiles sets what is above the diagonal in a tile of the product to 0; products leave out the rest.
 func (t *tiling) aboveDiagonalOfTiles(p []float32, first, n int) {
 	for i := 0; i < n; i += t.tile {
-		aboveDiagonal(p[i:], t.stride, first+i, min(t.tile, n-i), 0)
+		for r := i + 1; r < min(i+t.tile, n); r++ {
+			above := p[(first+r)*t.stride+i:][:r-i]
+			for j := range above {
+				above[j] = 0
+			}
+		}
 	}
 }
 

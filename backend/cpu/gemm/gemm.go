@@ -161,8 +161,9 @@ func (kn *Kernel) Mul(s *Scratch, m int, a []float32, lda int, p Packed, c []flo
 	for i := 0; i < m; i += mc {
 		for kb := range p.blocks {
 			for q := range p.panels {
-				kn.mulRows(s, a, lda, i, min(m, i+mc), kb*p.size, min(p.size, p.k-kb*p.size), p.panel(kn.nr, kb, q),
-					kn.nr, q*kn.nr, min(kn.nr, p.n-q*kn.nr), c, ldc, plusOld(accumulate || kb > 0, c, ldc))
+				to := c[i*ldc+q*kn.nr:]
+				kn.mulRows(s, min(p.size, p.k-kb*p.size), a[i*lda+kb*p.size:], lda, min(mc, m-i), p.panel(kn.nr, kb, q), kn.nr,
+					to, ldc, min(kn.nr, p.n-q*kn.nr), old(accumulate || kb > 0, to, ldc))
 			}
 		}
 	}
@@ -176,17 +177,40 @@ func (kn *Kernel) MulPlus(s *Scratch, m int, a []float32, lda int, p Packed, c [
 	mc := kn.Rows()
 	for i := 0; i < m; i += mc {
 		for q := range p.panels {
-			kn.mulRows(s, a, lda, i, min(m, i+mc), 0, p.k, p.panel(kn.nr, 0, q), kn.nr, q*kn.nr, min(kn.nr, p.n-q*kn.nr), c, ldc, plus)
+			j := q * kn.nr
+			rows, w := min(mc, m-i), min(kn.nr, p.n-j)
+			kn.mulRows(s, p.k, a[i*lda:], lda, rows, p.panel(kn.nr, 0, q), kn.nr, c[i*ldc+j:], ldc, w, plus.at(i, rows, j, w))
 		}
 	}
 }
 
-// plusOld adds a product to C, if it is to be added.
-func plusOld(add bool, c []float32, ldc int) Plus {
-	if add {
-		return Plus{D: c, LD: ldc}
+// addend is what is added to a product from some row and column on, D and bias of [Plus].
+type addend struct {
+	d    *float32
+	ld   int
+	bias *float32
+}
+
+// at is what is added to some rows from number i on, in w columns from number j on.
+func (p *Plus) at(i, rows, j, w int) addend {
+	x := addend{ld: p.LD}
+	if p.D != nil {
+		d := p.D[i*p.LD+j:]
+		_ = d[(rows-1)*p.LD+w-1]
+		x.d = &d[0]
 	}
-	return Plus{}
+	if p.Bias != nil {
+		x.bias = &p.Bias[j:][:w][0]
+	}
+	return x
+}
+
+// old is C as the addend, from its first element on, if a product is added to it.
+func old(add bool, c []float32, ldc int) addend {
+	if add {
+		return addend{d: &c[0], ld: ldc}
+	}
+	return addend{}
 }
 
 // Sums is where a product adds the sums of B's columns, unless To is nil, and the kernel that adds count rows of x to them, in their order,
@@ -266,7 +290,7 @@ func (kn *Kernel) mulBlock(s *Scratch, rows cut, a leftBlock, b rightBlock, n, k
 			at, ld := a.tile(r)
 			_ = a.data[at+(r.tiles-1)*r.height*a.step+(kk-1)*ld+r.height-1]
 			kn.tile(s, kk, &a.data[at], 4, ld*4, step{a: r.height * a.step}, panel, nr, part[r.first*ldc:], ldc, r.tiles, r.height, w,
-				plusOld(accumulate, part[r.first*ldc:], ldc))
+				old(accumulate, part[r.first*ldc:], ldc))
 		}
 	}
 }
@@ -324,23 +348,19 @@ func (kn *Kernel) MulPackedTN(s *Scratch, a PackedT, b Packed, c []float32, ldc 
 	}
 }
 
-// mulRows multiplies rows [i0,i1) of A, columns [k0,k0+kc), with one panel into columns [j0,j0+w) of C.
-func (kn *Kernel) mulRows(s *Scratch, a []float32, lda, i0, i1, k0, kc int, panel []float32, ldp, j0, w int, c []float32, ldc int, plus Plus) {
-	rows := kn.cut(i1 - i0)
-	for _, r := range rows.runs() {
-		if r.tiles == 0 {
-			continue
+// mulRows is C[0:m, 0:w] = A[0:m, 0:k]·panel, and what is added to it.
+func (kn *Kernel) mulRows(s *Scratch, k int, a []float32, lda, m int, panel []float32, ldp int, c []float32, ldc, w int, plus addend) {
+	rows := kn.cut(m)
+	_ = a[(m-1)*lda+k-1]
+	if n := rows.taller; n > 0 {
+		h := rows.height + 1
+		kn.tile(s, k, &a[0], lda*4, 4, step{a: h * lda}, panel, ldp, c, ldc, n, h, w, plus)
+		a, c = a[n*h*lda:], c[n*h*ldc:]
+		if plus.d != nil {
+			plus.d = (*float32)(unsafe.Add(unsafe.Pointer(plus.d), n*h*plus.ld*4))
 		}
-		i, part := i0+r.first, plus
-		if part.D != nil {
-			part.D = part.D[i*part.LD+j0:]
-		}
-		if part.Bias != nil {
-			part.Bias = part.Bias[j0:]
-		}
-		_ = a[(i+r.tiles*r.height-1)*lda+k0+kc-1]
-		kn.tile(s, kc, &a[i*lda+k0], lda*4, 4, step{a: r.height * lda}, panel, ldp, c[i*ldc+j0:], ldc, r.tiles, r.height, w, part)
 	}
+	kn.tile(s, k, &a[0], lda*4, 4, step{a: rows.height * lda}, panel, ldp, c, ldc, rows.count-rows.taller, rows.height, w, plus)
 }
 
 // cut is n rows in as few tiles as there need be, all of nearly one height.
@@ -375,20 +395,13 @@ func (c cut) runs() [2]run {
 type step struct{ a, k, b int }
 
 // tile computes the first w columns of tiles of h rows of c, one below the other; A must have what each needs.
-func (kn *Kernel) tile(s *Scratch, k int, a *float32, ars, acs int, next step, panel []float32, ldp int, c []float32, ldc, tiles, h, w int, plus Plus) {
+func (kn *Kernel) tile(s *Scratch, k int, a *float32, ars, acs int, next step, panel []float32, ldp int, c []float32, ldc, tiles, h, w int, plus addend) {
 	v := (w + kn.lanes - 1) / kn.lanes
 	micro := kn.tiles[v-1][h-1]
 	rows := tiles * h
 	_, _ = c[(rows-1)*ldc+w-1], panel[(k-1+(tiles-1)*max(next.k+next.b, 0))*ldp+v*kn.lanes-1]
 	if kn.masks || w == v*kn.lanes {
-		var d, bias *float32
-		if plus.D != nil {
-			d = &plus.D[:(rows-1)*plus.LD+w][0]
-		}
-		if plus.Bias != nil {
-			bias = &plus.Bias[:w][0]
-		}
-		micro(k, a, ars, acs, &panel[0], ldp*4, &c[0], ldc*4, w, d, plus.LD*4, bias, tiles, next.a*4, next.k, next.b*ldp*4)
+		micro(k, a, ars, acs, &panel[0], ldp*4, &c[0], ldc*4, w, plus.d, plus.ld*4, plus.bias, tiles, next.a*4, next.k, next.b*ldp*4)
 		return
 	}
 	wide := v * kn.lanes
@@ -397,13 +410,13 @@ func (kn *Kernel) tile(s *Scratch, k int, a *float32, ars, acs int, next step, p
 		micro(k+i*next.k, (*float32)(unsafe.Add(unsafe.Pointer(a), i*next.a*4)), ars, acs, &panel[i*next.b*ldp], ldp*4, &t[0], wide*4, wide, nil, 0, nil, 1, 0, 0, 0)
 		for r := range h {
 			dst, src := c[(i*h+r)*ldc:][:w], t[r*wide:][:w]
-			if plus.Bias != nil {
-				for x, b := range plus.Bias[:w] {
+			if plus.bias != nil {
+				for x, b := range unsafe.Slice(plus.bias, w) {
 					src[x] += b
 				}
 			}
-			if plus.D != nil {
-				for x, d := range plus.D[(i*h+r)*plus.LD:][:w] {
+			if plus.d != nil {
+				for x, d := range unsafe.Slice(plus.d, (rows-1)*plus.ld+w)[(i*h+r)*plus.ld:][:w] {
 					src[x] += d
 				}
 			}

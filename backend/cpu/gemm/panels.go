@@ -27,7 +27,10 @@ func (kn *Kernel) InPlace(w int) bool { return w%kn.lanes == 0 }
 // MulPanel is C[i0:i1, 0:w] (+)= A[i0:i1, 0:k]·panel, for w columns of a panel of Panels or PanelsT, whose rows are PanelWidth apart, or of a
 // matrix, if they are [Kernel.InPlace].
 func (kn *Kernel) MulPanel(s *Scratch, a []float32, lda, i0, i1, k int, panel []float32, ldp, w int, c []float32, ldc int, accumulate bool) {
-	kn.mulRows(s, a, lda, i0, i1, 0, k, panel, ldp, 0, w, c, ldc, plusOld(accumulate, c, ldc))
+	if i0 < i1 {
+		c = c[i0*ldc:]
+		kn.mulRows(s, k, a[i0*lda:], lda, i1-i0, panel, ldp, c, ldc, w, old(accumulate, c, ldc))
+	}
 }
 
 // MulPanelT is C[0:m, 0:w] (+)= A[0:k, 0:m]ᵀ·panel.
@@ -36,7 +39,7 @@ func (kn *Kernel) MulPanelT(s *Scratch, a []float32, lda, m, k int, panel []floa
 	for _, r := range rows.runs() {
 		if r.tiles > 0 {
 			d := c[r.first*ldc:]
-			kn.tile(s, k, &a[r.first], 4, lda*4, step{a: r.height}, panel, ldp, d, ldc, r.tiles, r.height, w, plusOld(accumulate, d, ldc))
+			kn.tile(s, k, &a[r.first], 4, lda*4, step{a: r.height}, panel, ldp, d, ldc, r.tiles, r.height, w, old(accumulate, d, ldc))
 		}
 	}
 }
@@ -47,12 +50,12 @@ func (kn *Kernel) MulRising(s *Scratch, a []float32, lda, m, k, tile int, panel 
 	whole, rest := m/tile, m%tile
 	if whole > 0 {
 		_ = a[(k+whole*tile-1)*lda+whole*tile-1]
-		kn.tile(s, k+tile, &a[0], 4, lda*4, step{a: tile, k: tile}, panel, ldp, c, ldc, whole, tile, w, Plus{})
+		kn.tile(s, k+tile, &a[0], 4, lda*4, step{a: tile, k: tile}, panel, ldp, c, ldc, whole, tile, w, addend{})
 	}
 	if rest > 0 {
 		at := whole * tile
 		_ = a[(k+m-1)*lda+m-1]
-		kn.tile(s, k+m, &a[at], 4, lda*4, step{}, panel, ldp, c[at*ldc:], ldc, 1, rest, w, Plus{})
+		kn.tile(s, k+m, &a[at], 4, lda*4, step{}, panel, ldp, c[at*ldc:], ldc, 1, rest, w, addend{})
 	}
 }
 
@@ -62,11 +65,11 @@ func (kn *Kernel) MulFalling(s *Scratch, a []float32, lda, m, k, tile int, panel
 	whole, rest := m/tile, m%tile
 	_ = a[(m-1)*lda+k-1]
 	if whole > 0 {
-		kn.tile(s, k, &a[0], lda*4, 4, step{a: tile*lda + tile, k: -tile, b: tile}, panel, ldp, c, ldc, whole, tile, w, plusOld(accumulate, c, ldc))
+		kn.tile(s, k, &a[0], lda*4, 4, step{a: tile*lda + tile, k: -tile, b: tile}, panel, ldp, c, ldc, whole, tile, w, old(accumulate, c, ldc))
 	}
 	if rest > 0 {
 		at := whole * tile
 		c = c[at*ldc:]
-		kn.tile(s, k-at, &a[at*lda+at], lda*4, 4, step{}, panel[at*ldp:], ldp, c, ldc, 1, rest, w, plusOld(accumulate, c, ldc))
+		kn.tile(s, k-at, &a[at*lda+at], lda*4, 4, step{}, panel[at*ldp:], ldp, c, ldc, 1, rest, w, old(accumulate, c, ldc))
 	}
 }
