@@ -4,14 +4,16 @@ import (
 	"testing"
 
 	"coil/metric"
+	"coil/thorough"
 )
 
 // The last answer ends with the last target; where examples count as a whole it is all targets, else that one alone.
 func TestLastAnswer(t *testing.T) {
+	examples := uint64(50 / thorough.Every(t, 5, "examples"))
 	each(t, func(t *testing.T, tk Task) {
 		s, ex := tk.NewSampler(), NewExample(tk)
 		for kind := range tk.Kinds() {
-			for index := range uint64(50) {
+			for index := range examples {
 				s.SampleKind(1, index, HeldOut, kind, &ex)
 				from, to := LastAnswer(tk, ex)
 				for i, target := range ex.Targets {

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"coil/thorough"
+
 	"pgregory.net/rapid"
 )
 
@@ -49,6 +51,7 @@ func explained(t interface{ Fatal(...any) }, task Task, ex Example) (questions [
 
 // Every answer is what a reader of the text finds; shots carry theirs.
 func TestAssignmentAnswers(t *testing.T) {
+	examples := uint64(400 / thorough.Every(t, 4, "examples"))
 	for _, c := range []Assignment{
 		{5, 25, []int{0, 1}, nil, bothFormat, 0, lossLast}, {5, 25, []int{0, 1}, nil, bothFormat, 5, lossEvery},
 		{3, 9, []int{2}, []int{0, 4}, mathFormat, 1, lossLast}, {2, 2, []int{0, 12}, nil, codeFormat, 0, lossEvery}, {26, 100, []int{0}, nil, codeFormat, 2, lossEvery},
@@ -58,7 +61,7 @@ func TestAssignmentAnswers(t *testing.T) {
 			t.Fatal(err)
 		}
 		s, ex := task.NewSampler(), NewExample(task)
-		for i := range uint64(400) {
+		for i := range examples {
 			kind := int(i) % len(task.Kinds())
 			s.SampleKind(4, i, Split(i/3%2), kind, &ex)
 			questions, answer := explained(t, task, ex)
@@ -114,6 +117,7 @@ func TestAssignmentText(t *testing.T) {
 
 // Letters, numbers, which alias has which letter, and the one asked for are uniform, in both splits.
 func TestAssignmentDistribution(t *testing.T) {
+	draws := uint64(30000 / thorough.Every(t, 4, "examples"))
 	c := Assignment{4, 10, []int{1}, nil, mathFormat, 0, lossLast}
 	made, err := c.New()
 	if err != nil {
@@ -123,7 +127,7 @@ func TestAssignmentDistribution(t *testing.T) {
 	for _, split := range []Split{Train, HeldOut} {
 		s, ex := task.NewSampler(), NewExample(task)
 		letters, values, asked, aliases := make([]float64, 26), make([]float64, 10), make([]float64, 4), make([]float64, 16)
-		for i := range uint64(30000) {
+		for i := range draws {
 			s.Sample(9, i, split, &ex)
 			questions, err := task.parse(ex)
 			if err != nil {

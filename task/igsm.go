@@ -261,9 +261,9 @@ func (c IGSM) operationsOf(m int) int {
 
 // definitionsFor is the fewest definitions that take s operations.
 func (c IGSM) definitionsFor(s int) int {
-	m := 1
-	for c.operationsOf(m) < s {
-		m++
+	m := 0
+	for n := 0; n < s || m == 0; m++ {
+		n += c.mostOperations(m)
 	}
 	return m
 }
@@ -459,13 +459,17 @@ func (t *igsm) examine(s int) (n tally, fit float64) {
 	z := t.sampler()
 	z.rng.seed(0, uint64(s), questionStream)
 	seen := make(map[uint64]bool)
-	for i := 0; i < problems || s >= leastHeldOut && i < draws && !n.enough(); i++ {
+	measured := problems
+	if t.length >= t.longest {
+		measured, fit = 0, 1
+	}
+	for i := 0; i < measured || s >= leastHeldOut && i < draws && !n.enough(); i++ {
 		e := z.necessary(s)
 		if q := z.template(s); !seen[q] {
 			seen[q] = true
 			n.add(q)
 		}
-		if i < problems {
+		if i < measured {
 			z.rest(e)
 			if t.fits(&z.question) {
 				fit += 1. / problems

@@ -17,10 +17,7 @@ const paperProblem = "E#I := 4 . E#J := E#I . K#N := I#N + J#O + F#K . F#K := E#
 	"I#N := 2 * ( J#P + H#J + E#I ) . K#O := J#P + I#N + E#J . I#P ?"
 
 func TestExplainIGSM(t *testing.T) {
-	task, err := paperIGSM.New()
-	if err != nil {
-		t.Fatal(err)
-	}
+	task := Task(paperTask())
 	const hardest = 4 // of the kinds
 	var b bytes.Buffer
 	if err := task.Explain(&b, igsmExample(t, task, paperProblem, 0, hardest)); err != nil {
@@ -86,7 +83,7 @@ answer  0
 		}
 	}
 	r := rand.New(rand.NewPCG(3, 4))
-	for range 5000 { // random text never crashes it
+	for range 5000 / thorough.Every(t, 5, "random texts") { // random text never crashes it
 		ex := igsmExample(t, task, paperProblem, 0, hardest)
 		for range 1 + r.IntN(4) {
 			ex.Tokens[r.IntN(len(ex.Tokens))] = int32(r.IntN(len(task.Vocabulary())))
@@ -104,8 +101,9 @@ answer  0
 // Explain solves the sampler's problems, with whole names or letters, and each line of the solution follows from those above.
 func TestExplainIGSMSteps(t *testing.T) {
 	examples := uint64(30 / thorough.Every(t, 5, "examples"))
-	for name, task := range igsmTasks() {
-		t.Run(name, func(t *testing.T) {
+	for _, c := range thorough.Cases(t, 3, "settings", igsmTasks) {
+		t.Run(c.name, func(t *testing.T) {
+			task := c.task()
 			s, ex := task.NewSampler(), NewExample(task)
 			for i := range examples {
 				s.SampleKind(4, i, Split(i%2), int(i)%len(task.kinds), &ex)

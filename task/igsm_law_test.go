@@ -15,10 +15,7 @@ import (
 
 // The numbers of operations have the law that is written down, with a chance of 0.001 each that a right sampler fails.
 func TestIGSMOperations(t *testing.T) {
-	task, err := paperIGSM.New()
-	if err != nil {
-		t.Fatal(err)
-	}
+	task := Task(paperTask())
 	for _, split := range []Split{Train, HeldOut} {
 		draws := 20000 / float64(thorough.Every(t, 8, "examples"))
 		var got, want []float64
@@ -164,10 +161,7 @@ func TestIGSMSizes(t *testing.T) {
 
 // The whole distribution of the necessary part with 3 operations, which is all in training: a, b made of a, c made of b.
 func TestIGSMNecessaryPart(t *testing.T) {
-	task, err := paperIGSM.New()
-	if err != nil {
-		t.Fatal(err)
-	}
+	task := Task(paperTask())
 	// b has a constant if its two operands are to be all that there is; c if it wins a toss, or is the one of two things.
 	b := map[string]float64{"plain": 1. / 2, "plus": 1. / 4, "times": 1. / 4}
 	c := map[string]float64{"plain": 1. / 2, "plus": 3. / 16, "times": 3. / 16, "b+a": 1. / 32, "a+b": 1. / 32, "b-a": 1. / 32, "a-b": 1. / 32}
@@ -202,10 +196,7 @@ func TestIGSMNecessaryPart(t *testing.T) {
 
 // Operations beyond one for each definition are spread as balls over urns, one by one over those that have room.
 func TestIGSMAddedOperations(t *testing.T) {
-	task, err := paperIGSM.New()
-	if err != nil {
-		t.Fatal(err)
-	}
+	task := Task(paperTask())
 	// Of 5 definitions the first two have no room, the third has for one, the others for two.
 	law := map[[3]int]float64{{}: 1}
 	const added = 3
@@ -241,10 +232,7 @@ func TestIGSMAddedOperations(t *testing.T) {
 
 // The first distractor's law; and half of all are made of such as themselves only.
 func TestIGSMDistractors(t *testing.T) {
-	task, err := paperIGSM.New()
-	if err != nil {
-		t.Fatal(err)
-	}
+	task := Task(paperTask())
 	s := task.(*igsm).sampler()
 	s.rng.seed(1, 4, questionStream)
 	type form struct {
@@ -351,10 +339,7 @@ func TestIGSMGraph(t *testing.T) {
 // The position and name of the quantity asked for, and the order of operands, give nothing away. Each of these tests fails for
 // a right sampler with probability 0.001.
 func TestIGSMSaysNothingElse(t *testing.T) {
-	task, err := paperIGSM.New()
-	if err != nil {
-		t.Fatal(err)
-	}
+	task := Task(paperTask())
 	s, ex := task.NewSampler(), NewExample(task)
 	r := rand.New(rand.NewPCG(5, 6))
 	place := func(i, n int) int { return int(10 * (float64(i) + r.Float64()) / float64(n)) } // in tenths
@@ -411,20 +396,17 @@ func TestIGSMSaysNothingElse(t *testing.T) {
 // All answers except 0 are equally likely, in all problems (where a right sampler fails with probability 0.001) and for each
 // number of operations. 0 is not much likelier: always answering 0 is right a fifth of the time.
 func TestIGSMAnswers(t *testing.T) {
-	task, err := paperIGSM.New()
-	if err != nil {
-		t.Fatal(err)
-	}
+	task := Task(paperTask())
 	for _, split := range []Split{Train, HeldOut} {
 		s, ex := task.NewSampler(), NewExample(task)
 		answers := make([]float64, 7)
-		const draws = 20000
+		draws := 20000 / thorough.Every(t, 4, "examples")
 		for i := range uint64(draws) {
 			s.Sample(7, i, split, &ex)
 			answers[ex.Targets[len(ex.Targets)-1]]++
 		}
 		uniform(t, fmt.Sprint("answers but 0 in the split ", split), answers[1:])
-		if zero := answers[0] / draws; zero < 1./7 || zero > 0.21 {
+		if zero := answers[0] / float64(draws); zero < 1./7 || zero > 0.21 {
 			t.Errorf("a share of %g of the answers in the split %v is 0", zero, split)
 		}
 	}
@@ -433,7 +415,7 @@ func TestIGSMAnswers(t *testing.T) {
 // No template is in both splits. 5 operations have about 2300 templates; the samplers show most of them many times, so the test
 // would see a template in both.
 func TestIGSMSplit(t *testing.T) {
-	every := thorough.Every(t, 4, "examples")
+	every := thorough.Every(t, 8, "examples")
 	for _, c := range thorough.Cases(t, 2, "settings", []IGSM{
 		{7, 4, 4, 20, 5, mostOperands, fixedLaw, nil, wholeNames, askOne, 0},
 		{5, 2, 3, 5, 6, mostOperands, lightLaw, []int{5, 6}, letterNames, askOne, 0},
@@ -470,21 +452,18 @@ func TestIGSMSplit(t *testing.T) {
 // There are 1, 3, 18 and 180 templates of 1, 2, 3 and 4 operations, each with a hash of its own; and about 1 in 16 of all
 // is held out: 4 standard deviations are allowed.
 func TestIGSMTemplates(t *testing.T) {
-	made, err := paperIGSM.New()
-	if err != nil {
-		t.Fatal(err)
-	}
-	task := made.(*igsm)
-	s, ex := task.sampler(), NewExample(made)
+	task := paperTask()
+	s, ex := task.sampler(), NewExample(task)
 	s.rng.seed(1, 5, questionStream)
 	all := map[int]int{1: 1, 2: 3, 3: 18, 4: 180, 9: 0}
+	every := thorough.Every(t, 4, "examples")
 	for _, ops := range thorough.Cases(t, 2, "numbers of operations", slices.Sorted(maps.Keys(all))) {
 		want := all[ops]
 		hashes, texts := make(map[uint64]string), make(map[string]uint64)
 		held := 0.0
-		draws := 40000
+		draws := 40000 / every
 		if want == 0 {
-			draws = 5000
+			draws = 5000 / every
 		}
 		for i := range draws {
 			e := s.necessary(ops)

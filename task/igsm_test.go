@@ -20,30 +20,42 @@ var (
 	littleIGSM = IGSM{5, 3, 2, 6, 6, mostOperands, lightLaw, nil, wholeNames, askOne, 0}
 )
 
-// igsmTasks makes tasks of all kinds, once for all tests: it takes a second.
-var igsmTasks = sync.OnceValue(func() map[string]*igsm {
-	tasks := make(map[string]*igsm)
-	for _, c := range []IGSM{
-		paperIGSM,
-		littleIGSM,
-		{7, 4, 4, 20, 15, mostOperands, lightLaw, []int{20, 6, 40}, letterNames, askOne, 0},
-		{23, 4, 4, 28, 21, mostOperands, lightLaw, nil, wholeNames, askOne, 0},
-		{2, 2, 3, 7, 8, mostOperands, fixedLaw, nil, letterNames, askOne, 96},
-		{3, 2, 3, 5, 6, mostOperands, lightLaw, nil, wholeNames, askEvery, 56},
-		{5, 2, 3, 6, 6, 2, lightLaw, []int{5}, wholeNames, askEvery, 0},
-		{7, 4, 4, 20, 15, 3, lightLaw, nil, wholeNames, askOne, 0},
-		{7, 4, 4, 20, 15, mostOperands, lightLaw, []int{20}, letterNames, askEvery, 0},
-		{6, 13, 2, 26, 9, mostOperands, lightLaw, []int{12}, wholeNames, askOne, 0},
-		{100, 2, 13, 169, 64, mostOperands, lightLaw, nil, letterNames, askOne, 0},
-	} {
-		task, err := c.New()
-		if err != nil {
-			panic(fmt.Sprintf("%+v: %v", c, err))
-		}
-		tasks[fmt.Sprintf("%+v", c)] = task.(*igsm)
+// igsmTasks makes tasks of all kinds, each once for all tests.
+var igsmTasks = makers(
+	paperIGSM,
+	littleIGSM,
+	IGSM{7, 4, 4, 20, 15, mostOperands, lightLaw, []int{20, 6, 40}, letterNames, askOne, 0},
+	IGSM{23, 4, 4, 28, 21, mostOperands, lightLaw, nil, wholeNames, askOne, 0},
+	IGSM{2, 2, 3, 7, 8, mostOperands, fixedLaw, nil, letterNames, askOne, 96},
+	IGSM{3, 2, 3, 5, 6, mostOperands, lightLaw, nil, wholeNames, askEvery, 56},
+	IGSM{5, 2, 3, 6, 6, 2, lightLaw, []int{5}, wholeNames, askEvery, 0},
+	IGSM{7, 4, 4, 20, 15, 3, lightLaw, nil, wholeNames, askOne, 0},
+	IGSM{7, 4, 4, 20, 15, mostOperands, lightLaw, []int{20}, letterNames, askEvery, 0},
+	IGSM{6, 13, 2, 26, 9, mostOperands, lightLaw, []int{12}, wholeNames, askOne, 0},
+	IGSM{100, 2, 13, 169, 64, mostOperands, lightLaw, nil, letterNames, askOne, 0},
+)
+
+// igsmMaker makes a task when it is first asked for it.
+type igsmMaker struct {
+	name string
+	task func() *igsm
+}
+
+func makers(all ...IGSM) (m []igsmMaker) {
+	for _, c := range all {
+		m = append(m, igsmMaker{fmt.Sprintf("%+v", c), sync.OnceValue(func() *igsm {
+			task, err := c.New()
+			if err != nil {
+				panic(fmt.Sprintf("%+v: %v", c, err))
+			}
+			return task.(*igsm)
+		})})
 	}
-	return tasks
-})
+	return m
+}
+
+// paperTask is the task of the paper's size. Tasks do not change.
+func paperTask() *igsm { return igsmTasks[0].task() }
 
 var (
 	igsmName   = regexp.MustCompile(`[A-Z]#[A-Z]`)
@@ -54,8 +66,9 @@ var (
 // other solver finds, the operations of their kind, and nothing superfluous.
 func TestIGSMFollowsTheDefinition(t *testing.T) {
 	every := thorough.Every(t, 20, "examples")
-	for name, task := range igsmTasks() {
-		t.Run(name, func(t *testing.T) {
+	for _, c := range thorough.Cases(t, 3, "settings", igsmTasks) {
+		t.Run(c.name, func(t *testing.T) {
+			task := c.task()
 			s, ex := task.NewSampler(), NewExample(task)
 			for i := range uint64(1000 / every) {
 				kind, split := int(i)%len(task.kinds), Split(i/7%2)
@@ -79,7 +92,7 @@ func TestIGSMFollowsTheDefinition(t *testing.T) {
 }
 
 func TestIGSMKinds(t *testing.T) {
-	for _, tt := range []struct {
+	for _, tt := range thorough.Cases(t, 2, "settings", []struct {
 		operations int
 		law        IGSMLaw
 		evaluate   []int
@@ -91,7 +104,7 @@ func TestIGSMKinds(t *testing.T) {
 		{6, lightLaw, []int{6}, "[ops≤5 ops=5-6 ops=6]"},
 		{8, lightLaw, []int{6}, "[ops≤5 ops=5-6 ops=6 ops=7-8]"},
 		{9, fixedLaw, []int{9, 5}, "[ops=9 ops=5]"},
-	} {
+	}) {
 		c := paperIGSM
 		c.Operations, c.Law, c.Evaluate, c.Length = tt.operations, tt.law, tt.evaluate, 0
 		task, err := c.New()
@@ -147,7 +160,7 @@ func TestIGSMLengthAndNames(t *testing.T) {
 func TestIGSMWastesNothing(t *testing.T) {
 	for i := range 4 {
 		names, ask := []IGSMNames{wholeNames, letterNames}[i%2], []IGSMAsk{askOne, askEvery}[i/2]
-		made, err := IGSM{7, 4, 4, 20, 15, mostOperands, lightLaw, nil, names, ask, 0}.New()
+		made, err := IGSM{7, 4, 4, 20, 5, mostOperands, fixedLaw, nil, names, ask, 0}.New()
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"coil/thorough"
 )
 
 func TestNoiseDescription(t *testing.T) {
@@ -41,6 +43,7 @@ func TestNoiseTargets(t *testing.T) {
 // In both splits tokens are uniform and neighbours independent, up to the token
 // that is only asked for.
 func TestNoiseDistribution(t *testing.T) {
+	every := thorough.Every(t, 4, "examples")
 	for _, c := range []Noise{{2, 40}, {7, 20}, {64, 16}} {
 		task, err := c.New()
 		if err != nil {
@@ -50,7 +53,7 @@ func TestNoiseDistribution(t *testing.T) {
 			s, ex := task.NewSampler(), NewExample(task)
 			V := c.Vocabulary
 			single, last, pairs := make([]float64, V), make([]float64, V), make([]float64, V*V)
-			for i := range uint64(40000) {
+			for i := range uint64(max(40000/every, 6*V*V)) {
 				s.Sample(8, i, split, &ex)
 				at := int(i) % c.Length // one position of each sample, so that votes are independent
 				single[ex.Tokens[at]]++

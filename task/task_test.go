@@ -113,7 +113,8 @@ var configured = sync.OnceValue(func() []named {
 
 // each runs f as a subtest for every configured task.
 func each(t *testing.T, f func(*testing.T, Task)) {
-	for _, c := range configured() {
+	t.Helper()
+	for _, c := range thorough.Cases(t, 2, "tasks", configured()) {
 		t.Run(c.name, func(t *testing.T) { f(t, c.Task) })
 	}
 }
@@ -152,6 +153,7 @@ func uniform(t *testing.T, what string, counts []float64) {
 }
 
 func TestExamplesAreWellFormed(t *testing.T) {
+	examples := uint64(300 / thorough.Every(t, 4, "examples"))
 	each(t, func(t *testing.T, task Task) {
 		s, ex := task.NewSampler(), NewExample(task)
 		if len(ex.Tokens) != task.Length() || len(ex.Targets) != task.Length() {
@@ -161,7 +163,7 @@ func TestExamplesAreWellFormed(t *testing.T) {
 		if len(kinds) == 0 {
 			t.Fatal("no kinds")
 		}
-		for i := range uint64(300) {
+		for i := range examples {
 			if kind := int(i) % (len(kinds) + 1); kind < len(kinds) {
 				s.SampleKind(1, i, Split(i/7%2), kind, &ex)
 				if ex.Kind != kind {
