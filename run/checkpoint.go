@@ -205,13 +205,16 @@ func (c Checkpoint) checkSize(f CheckpointFile, fi fs.FileInfo) error {
 	return nil
 }
 
+// chunk is how many bytes of a file of a checkpoint are read or written at a time.
+const chunk = 64 << 10
+
 // Verify reads the whole checkpoint. The error names the file that is missing, cut or changed.
 func (c Checkpoint) Verify() error {
 	saved, err := load(place{c.Step, c.Path})
 	if err != nil {
 		return err
 	}
-	buf := make([]byte, 1<<20)
+	buf := make([]byte, chunk)
 	for _, f := range saved.Files {
 		if err := saved.verifyFile(f, buf); err != nil {
 			return err

@@ -172,7 +172,7 @@ func TestLatestWhileSaving(t *testing.T) {
 			}
 		}
 	})
-	for i := range 60 / thorough.Every(t, 3, "checkpoints") {
+	for i := range 60 / thorough.Every(t, 6, "checkpoints") {
 		must(r.Save(i/10+1, i, []FileWriter{content("model", strings.Repeat("x", i)), content("optimizer", fmt.Sprint(i))}))(t)
 		if err := r.Prune(1); err != nil {
 			t.Error(err)
@@ -254,7 +254,7 @@ func TestFullAfterEveryByte(t *testing.T) {
 	saveSteps(t, r, 4, 5)
 	first, second := strings.Repeat("a", mib+300), strings.Repeat("b", 200)
 	files := []FileWriter{content("model", first), content("optimizer", second)}
-	at := []int{0, 1, 4096, mib - 1, mib, mib + 1}
+	at := []int{0, 1, 4096, chunk - 1, chunk, chunk + 1, mib}
 	for i := range 3 {
 		at = append(at, len(first)-1+i, len(first)+len(second)-1+i)
 	}
@@ -331,11 +331,12 @@ func TestFullSaysHowMuchIsMissing(t *testing.T) {
 
 func TestSaveOnAFaultyDisk(t *testing.T) {
 	t.Parallel()
+	causes := thorough.Cases(t, 2, "causes", []error{syscall.ENOSPC, syscall.EIO, syscall.EDQUOT, syscall.EROFS})
 	r := newRun(t)
 	saveSteps(t, r, 4, 5)
 	for _, name := range []string{"model", "optimizer", manifestName} {
 		for _, fail := range []string{"create", "write", "sync", "close"} {
-			for _, cause := range []error{syscall.EIO, syscall.ENOSPC, syscall.EDQUOT, syscall.EROFS} {
+			for _, cause := range causes {
 				for _, step := range []int{5, 6} {
 					disk := &faulty{at: name, fail: fail, room: 3, cause: cause}
 					r.create = disk.create

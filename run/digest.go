@@ -273,7 +273,7 @@ func (d *digest) follow(f *os.File) error {
 	if err != nil {
 		return err
 	}
-	r := bufio.NewReaderSize(io.NewSectionReader(f, d.at, size-d.at), longestDigested)
+	r := bufio.NewReaderSize(io.NewSectionReader(f, d.at, size-d.at), int(min(longestDigested, size-d.at+1)))
 	for {
 		line, err := r.ReadSlice('\n')
 		switch {

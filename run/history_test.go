@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"coil/run/curve"
+	"coil/thorough"
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
@@ -49,6 +50,7 @@ func anyEvent(t *rapid.T) Event {
 // Whoever adds events as they happen, follows a run as it grows, or reads it afterwards has the same history.
 func TestHistoryStreamedAndRead(t *testing.T) {
 	t.Parallel()
+	most := 40 / thorough.Every(t, 2, "events")
 	rapid.Check(t, func(rt *rapid.T) {
 		r := &Run{path: t.TempDir()}
 		if err := os.WriteFile(eventsPath(r), nil, 0o666); err != nil {
@@ -59,7 +61,7 @@ func TestHistoryStreamedAndRead(t *testing.T) {
 		er := must(r.Events())(t)
 		defer er.Close()
 		added, followed := NewHistory(CurvePoints), NewHistory(CurvePoints)
-		for range rapid.IntRange(0, 40).Draw(rt, "events") {
+		for range rapid.IntRange(0, most).Draw(rt, "events") {
 			e := anyEvent(rt)
 			added.Add(e)
 			line := must(encodeEvent(e))(t)

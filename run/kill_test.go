@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"coil/thorough"
 )
 
 // killFiles and killSize are what the child saves: enough that most kills hit a save.
@@ -108,7 +110,7 @@ func TestKill(t *testing.T) {
 	}
 	var number uint64
 	leftovers, saves := 0, 0
-	for range 20 {
+	for range 20 / thorough.Every(t, 2, "kills") {
 		cmd, out := start(t, "save", r.Path())
 		if line, err := out.ReadString('\n'); line != "open\n" {
 			t.Fatal(line, err)

@@ -336,7 +336,7 @@ func powerLoss(t *testing.T, child string) {
 		defer os.RemoveAll(memory)
 		images = memory
 	}
-	stride := 61 // and whenever something is promised; the other calls with COIL_KILLS=all
+	stride := 61 * thorough.Every(t, 2, "calls") // and whenever something is promised; the other calls with COIL_KILLS=all
 	if os.Getenv("COIL_KILLS") == "all" {
 		stride = 1
 	}

@@ -173,7 +173,7 @@ func (r *Run) writeFile(dir string, f FileWriter, space *space) (CheckpointFile,
 	write := func(w io.Writer) error {
 		written = true
 		c.w = w
-		buffered := bufio.NewWriterSize(c, 1<<20)
+		buffered := bufio.NewWriterSize(c, chunk)
 		if err := f.Write(buffered); err != nil {
 			return err
 		}

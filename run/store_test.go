@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"coil/thorough"
 )
 
 // A changed byte of run.json is noticed, wherever it is, and takes nothing away but what the file said.
@@ -45,7 +47,8 @@ func TestDamagedInfo(t *testing.T) {
 			t.Fatalf("%s: the identity is %q", what, v.Identity())
 		}
 	}
-	for i := range good {
+	every := thorough.Every(t, 5, "bytes")
+	for i := 0; i < len(good); i += every {
 		bad := slices.Clone(good)
 		bad[i] ^= 1 << (i % 8)
 		if err := os.WriteFile(path, bad, 0o666); err != nil {
@@ -311,7 +314,8 @@ func longEvents(t *testing.T, r *Run, reports int) {
 
 // A run of any length is opened and read in bounded memory, and keeps everything important.
 func TestLongRun(t *testing.T) {
-	const reports = 200_000
+	every := thorough.Every(t, 4, "reports")
+	reports := 200_000 / every
 	r := newRun(t)
 	longEvents(t, r, reports)
 	size := must(os.Stat(eventsPath(r)))(t).Size()
@@ -342,11 +346,11 @@ func TestLongRun(t *testing.T) {
 		if step, ok := h.Saved(); !ok || step != 10*reports {
 			t.Errorf("%s: the newest checkpoint is said to be of step %d", what, step)
 		}
-		if s := h.SecondsAt(10 * reports); s != reports {
+		if s := h.SecondsAt(10 * reports); s != float64(reports) {
 			t.Errorf("%s: training took %g seconds", what, s)
 		}
 	}
-	check("without a digest", 100<<20)
+	check("without a digest", 100<<20/uint64(every))
 	if err := r.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -354,7 +358,7 @@ func TestLongRun(t *testing.T) {
 	if err := w.digest.write(w.path, w.events); err != nil {
 		t.Fatal(err)
 	}
-	check("with a digest", 40<<20)
+	check("with a digest", 40<<20/uint64(every))
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}

@@ -101,7 +101,7 @@ func TestNowTellsTheLoop(t *testing.T) {
 // A goroutine that watches a run sees every loop, forward and backward, even when programs come and go.
 func TestNowFromOutside(t *testing.T) {
 	c := tiny()
-	c.Model.Layers, c.Loops.RandomMean, c.Loops.RandomMax = "1x3", 3, 5
+	c.Model.Layers, c.Loops.RandomMean, c.Loops.RandomMax = "1x2", 2, 3
 	c.Train.Steps, c.Evaluate.Every, c.Checkpoint.Every = 20000, 0, 0
 	tr := newTrainer(t, c, 1)
 	tr.cached = 1

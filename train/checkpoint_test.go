@@ -19,7 +19,7 @@ import (
 // A run that stops, and continues in another process with another number of workers, ends with the bits and the events of one
 // that never stopped.
 func TestResumeIsExact(t *testing.T) {
-	for _, name := range thorough.Cases(t, 8, "configurations", slices.Sorted(maps.Keys(variants))) {
+	for _, name := range thorough.Cases(t, 5, "configurations", slices.Sorted(maps.Keys(variants))) {
 		change := variants[name]
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

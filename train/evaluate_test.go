@@ -34,7 +34,7 @@ func checkpointed(t *testing.T, tr *Trainer, r *run.Run, b backend.Backend) eval
 // An event of evaluation agrees with coil eval on the same weights, after each loop.
 func TestLensOfAnEvaluation(t *testing.T) {
 	t.Parallel()
-	for _, name := range thorough.Cases(t, 8, "configurations", slices.Sorted(maps.Keys(variants))) {
+	for _, name := range thorough.Cases(t, 5, "configurations", slices.Sorted(maps.Keys(variants))) {
 		vary := variants[name]
 		t.Run(name, func(t *testing.T) {
 			c := tiny()
@@ -144,7 +144,7 @@ func TestSamplesOfAnEvaluation(t *testing.T) {
 // Reports, and the profiles and evaluations that they need, leave no trace in the weights.
 func TestLookingChangesNothing(t *testing.T) {
 	t.Parallel()
-	for _, name := range thorough.Cases(t, 8, "configurations", slices.Sorted(maps.Keys(variants))) {
+	for _, name := range thorough.Cases(t, 5, "configurations", slices.Sorted(maps.Keys(variants))) {
 		vary := variants[name]
 		var want map[string][]byte
 		for _, look := range []bool{false, true} {

@@ -10,6 +10,7 @@ import (
 	"coil/backend/cpu"
 	"coil/config"
 	"coil/run"
+	"coil/thorough"
 )
 
 // scheduled is a run of 12 steps: 4 with one loop, 4 with two, 4 with three.
@@ -48,7 +49,7 @@ func TestLoopSchedule(t *testing.T) {
 			t.Errorf("the evaluation after step %d is of %d loops, want %d: %v", step, most, want, v)
 		}
 	}
-	for _, at := range []int{3, 4, 5, 8} {
+	for _, at := range thorough.Cases(t, 2, "steps", []int{3, 4, 5, 8}) {
 		r := newRun(t, c)
 		tr := newTrainer(t, c, 1)
 		if err := tr.Run(r, stopWhen(func() bool { return tr.Done() == at })); !errors.Is(err, ErrStopped) {

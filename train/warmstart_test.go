@@ -16,6 +16,7 @@ import (
 	"coil/run"
 	"coil/run/runtest"
 	"coil/task"
+	"coil/thorough"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -92,7 +93,7 @@ func (tr *Trainer) logits(t *testing.T, a loop.Architecture) []float32 {
 func TestBeginKeepsTheFunction(t *testing.T) {
 	t.Parallel()
 	unroll := loop.Growth{Method: "unroll"}
-	for _, c := range []struct {
+	for _, c := range thorough.Cases(t, 4, "starts", []struct {
 		from, to string
 		growth   loop.Growth
 		change   func(*config.Config)
@@ -117,7 +118,8 @@ func TestBeginKeepsTheFunction(t *testing.T) {
 		{"1x2", "1x4", loop.Growth{}, func(c *config.Config) { c.Model.Carry = "restart" }},
 		{"1x3", "3x1", unroll, func(c *config.Config) { c.Model.Heads, c.Model.HeadWidth, c.Model.QKNorm = 3, 4, true }},
 		{"1x(1,4,1)", "1x(1,2,1)", loop.Growth{}, func(c *config.Config) { c.Model.LoopEmbedding, c.Train.Average = true, 0.5 }},
-	} {
+	}) {
+
 		config := tiny()
 		config.Model.Layers = c.from
 		if c.change != nil {

@@ -17,8 +17,10 @@ import (
 	"math"
 	"math/big"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // Key is one key of a table.
@@ -37,17 +39,41 @@ type Key struct {
 func Keys(t any) []Key { return keys("", reflect.ValueOf(t).Elem()) }
 
 func keys(prefix string, v reflect.Value) []Key {
-	var ks []Key
-	for i := range v.NumField() {
-		f := v.Type().Field(i)
-		name := prefix + f.Tag.Get("toml")
-		if f.Type.Kind() == reflect.Struct {
-			ks = append(ks, keys(name+".", v.Field(i))...)
-			continue
-		}
-		ks = append(ks, keyOf(name, f, v.Field(i)))
+	all, ok := fields.Load(v.Type())
+	if !ok {
+		all, _ = fields.LoadOrStore(v.Type(), fieldsOf("", nil, v.Type()))
+	}
+	ks := make([]Key, len(all.([]described)))
+	for i, f := range all.([]described) {
+		ks[i] = f.key
+		ks[i].Name, ks[i].v = prefix+f.key.Name, v.FieldByIndex(f.index)
 	}
 	return ks
+}
+
+// described is a field as a key, which has no value here.
+type described struct {
+	key   Key
+	index []int // as [reflect.Value.FieldByIndex] takes it
+}
+
+// fields has those of each type of struct that was asked for: []described by reflect.Type. Reading all tags takes longer than
+// anything that is done with the keys.
+var fields sync.Map
+
+// fieldsOf lists the fields of a struct type, including those of its tables. index is where the struct stands.
+func fieldsOf(prefix string, index []int, t reflect.Type) []described {
+	var all []described
+	for i := range t.NumField() {
+		f := t.Field(i)
+		name, at := prefix+f.Tag.Get("toml"), append(slices.Clone(index), i)
+		if f.Type.Kind() == reflect.Struct {
+			all = append(all, fieldsOf(name+".", at, f.Type)...)
+			continue
+		}
+		all = append(all, described{keyOf(name, f, reflect.Zero(f.Type)), at})
+	}
+	return all
 }
 
 func keyOf(name string, f reflect.StructField, v reflect.Value) Key {
