@@ -35,6 +35,15 @@ type Result struct {
 	// positions with a target of all examples. It is NaN or infinite if s_{i−1} is 0 everywhere.
 	Change run.Number `json:"change"`
 	Kinds  []Score    `json:"kinds,omitempty"`
+	Parts  []Part     `json:"parts,omitempty"` // those with targets, if they were asked for
+}
+
+// Part is the score on the targets that belong to one of [task.Parted]'s parts, of all kinds together.
+type Part struct {
+	Name     string     `json:"part"`
+	Targets  int        `json:"targets"`
+	Loss     run.Number `json:"loss"`     // mean
+	Accuracy float64    `json:"accuracy"` // share that the model says
 }
 
 // Value is the figure of a metric.
@@ -75,6 +84,7 @@ type Evaluator struct {
 	loss, correct []*output // at each count
 	counted       []int32
 	lengths       []int // bytes of text of each token; nil unless the task is text
+	parts         *parts
 }
 
 // New compiles the forward pass for batches of the given size, at the loop counts given in ascending order. One pass gives
@@ -124,7 +134,7 @@ func Plan(m Trained, batch int, counts []int) (backend.Memory, error) {
 	return m.Backend.Plan(record(m, batch, counts).Recorder)
 }
 
-// Run evaluates the first examples held-out examples of each kind that the seed draws. It returns a result for each
+// Run evaluates the first examples of each kind that the seed draws from the held-out ones, or those of another Split. It returns a result for each
 // loop count. stop, if not nil, is asked between batches; when it returns true Run ends with ErrStopped.
 func (e *Evaluator) Run(seed uint64, examples int, stop func() bool) ([]Result, error) {
 	kinds := e.task.Kinds()
@@ -137,7 +147,10 @@ func (e *Evaluator) Run(seed uint64, examples int, stop func() bool) ([]Result, 
 	for k := range scores {
 		scores[k] = make([]tally, len(e.counts))
 	}
-	err := e.eachBatch(seed, examples, stop, func(kind, _, n int) error { return e.runBatch(n, scores[kind], changes) })
+	if e.parts != nil {
+		e.parts.clear()
+	}
+	err := e.eachBatch(seed, examples, stop, func(kind, _, n int) error { return e.runBatch(kind, n, scores[kind], changes) })
 	if err != nil {
 		return nil, err
 	}
@@ -149,12 +162,15 @@ func (e *Evaluator) Run(seed uint64, examples int, stop func() bool) ([]Result, 
 	for i := range results {
 		results[i].combine()
 		results[i].Change = changes[i].change()
+		if e.parts != nil {
+			results[i].Parts = e.parts.scores(i)
+		}
 	}
 	return results, nil
 }
 
 // runBatch adds the first n examples of the batch to the tallies.
-func (e *Evaluator) runBatch(n int, scores []tally, changes []squares) error {
+func (e *Evaluator) runBatch(kind, n int, scores []tally, changes []squares) error {
 	length := e.task.Length()
 	clear(e.counted)
 	for i, target := range e.targets[:n*length] {
@@ -172,6 +188,18 @@ func (e *Evaluator) runBatch(n int, scores []tally, changes []squares) error {
 			lo, hi := i*length, (i+1)*length
 			scores[c].add(e.targets[lo:hi], e.loss[c].values[lo:hi], e.correct[c].values[lo:hi])
 			scores[c].addText(e.targets[lo:hi], e.loss[c].values[lo:hi], e.lengths)
+		}
+	}
+	if e.parts == nil {
+		return nil
+	}
+	for i := range n {
+		lo, hi := i*length, (i+1)*length
+		if err := e.parts.read(task.Example{Tokens: e.batches.tokens[lo:hi], Targets: e.targets[lo:hi], Kind: kind}); err != nil {
+			return err
+		}
+		for c := range e.counts {
+			e.parts.add(c, e.targets[lo:hi], e.loss[c].values[lo:hi], e.correct[c].values[lo:hi])
 		}
 	}
 	return nil
@@ -213,22 +241,23 @@ func (t *tally) addText(targets []int32, loss []float32, lengths []int) {
 }
 
 func (t *tally) add(targets []int32, loss, right []float32) {
-	n, ok := 0, 0
+	wrong := t.targets - t.right
 	for i, target := range targets {
-		if target == task.Ignore {
-			continue
-		}
-		n++
-		t.loss += float64(loss[i])
-		if right[i] != 0 {
-			ok++
+		if target != task.Ignore {
+			t.addTarget(loss[i], right[i])
 		}
 	}
 	t.examples++
-	t.targets += n
-	t.right += ok
-	if ok == n {
+	if t.targets-t.right == wrong {
 		t.exact++
+	}
+}
+
+func (t *tally) addTarget(loss, right float32) {
+	t.targets++
+	t.loss += float64(loss)
+	if right != 0 {
+		t.right++
 	}
 }
 

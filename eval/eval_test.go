@@ -116,7 +116,28 @@ func (s *setting) logits(t *testing.T, a loop.Architecture, tokens []int32) [][]
 	return rows
 }
 
-// slowly scores examples one by one, from logits.
+// eachTarget calls f with the loss of each target of an example, and whether the model says it, from logits. number counts the example's targets.
+func (s *setting) eachTarget(t *testing.T, ex task.Example, count int, f func(number int, loss float64, right bool)) {
+	t.Helper()
+	number := 0
+	for at, row := range s.logits(t, s.m.Architecture.WithCount(count), ex.Tokens) {
+		target := ex.Targets[at]
+		if target == task.Ignore {
+			continue
+		}
+		sum, best := 0.0, 0
+		for class, x := range row {
+			sum += math.Exp(x)
+			if x > row[best] {
+				best = class
+			}
+		}
+		f(number, math.Log(sum)-row[target], best == int(target))
+		number++
+	}
+}
+
+// slowly scores examples one by one.
 func (s *setting) slowly(t *testing.T, kind, examples, count int) Score {
 	t.Helper()
 	var loss float64
@@ -125,26 +146,14 @@ func (s *setting) slowly(t *testing.T, kind, examples, count int) Score {
 	for i := range examples {
 		sampler.SampleKind(5, uint64(i), task.HeldOut, kind, &ex)
 		all := true
-		for at, row := range s.logits(t, s.m.Architecture.WithCount(count), ex.Tokens) {
-			target := ex.Targets[at]
-			if target == task.Ignore {
-				continue
-			}
-			sum, best := 0.0, 0
-			for class, x := range row {
-				sum += math.Exp(x)
-				if x > row[best] {
-					best = class
-				}
-			}
-			loss += math.Log(sum) - row[target]
+		s.eachTarget(t, ex, count, func(_ int, l float64, ok bool) {
+			loss += l
 			targets++
-			if best == int(target) {
+			if ok {
 				right++
-			} else {
-				all = false
 			}
-		}
+			all = all && ok
+		})
 		if all {
 			exact++
 		}
@@ -190,6 +199,71 @@ func TestAgainstLogits(t *testing.T) {
 				wantScore(t, fmt.Sprintf("%s %s %d loops", c.layers, score.Kind, r.Loops), score, s.slowly(t, k, examples, r.Loops))
 			}
 		}
+	}
+}
+
+// The score of a digit is that of its targets in examples of the split, one by one. A second run does not add to the first.
+func TestParts(t *testing.T) {
+	s := newSetting(t, "1x2", newAddition(t), nil)
+	const examples = 12
+	counts := []int{1, 2}
+	e, err := New(s.trained(), 5, counts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	if err := e.ByPart(); err != nil {
+		t.Fatal(err)
+	}
+	for _, split := range []task.Split{task.HeldOut, task.Train} {
+		e.Split = split
+		results, err := e.Run(5, examples, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, r := range results {
+			want := []Part{{Name: "digit 1"}, {Name: "digit 2"}, {Name: "digit 3"}} // the ones come first
+			sampler, ex := s.t.NewSampler(), task.NewExample(s.t)
+			for kind := range s.t.Kinds() {
+				for k := range uint64(examples) {
+					sampler.SampleKind(5, k, split, kind, &ex)
+					s.eachTarget(t, ex, counts[i], func(number int, loss float64, right bool) {
+						p := &want[number]
+						p.Targets++
+						p.Loss += run.Number(loss)
+						if right {
+							p.Accuracy++
+						}
+					})
+				}
+			}
+			if len(r.Parts) != len(want) {
+				t.Fatalf("parts %v", r.Parts)
+			}
+			for k, p := range want {
+				n := float64(p.Targets)
+				got := r.Parts[k]
+				if d := float64(got.Loss)*n - float64(p.Loss); got.Name != p.Name || got.Targets != p.Targets || got.Accuracy != p.Accuracy/n || math.Abs(d) > 1e-4*float64(p.Loss) {
+					t.Errorf("%s, %d loops: %+v, want %+v, loss and accuracy times %g", split, counts[i], got, p, n)
+				}
+			}
+		}
+	}
+}
+
+// Where all targets are alike there are no parts.
+func TestNoParts(t *testing.T) {
+	s := newSetting(t, "1x2", newPHop(t), nil)
+	e, err := New(s.trained(), 5, []int{2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	if err := e.ByPart(); err == nil || !strings.Contains(err.Error(), "p-hop") {
+		t.Errorf("error %v", err)
+	}
+	if r, err := e.Run(5, 4, nil); err != nil || r[0].Parts != nil {
+		t.Errorf("%v, %v", r, err)
 	}
 }
 

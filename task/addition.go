@@ -150,6 +150,33 @@ func (t *addition) Kinds() []string {
 	return kinds
 }
 
+// Parts are the digits of the answer, the first for the ones.
+func (t *addition) Parts() []string {
+	parts := make([]string, t.width)
+	for i := range parts {
+		parts[i] = fmt.Sprintf("digit %d", i+1)
+	}
+	return parts
+}
+
+// Part counts the digits of the answer from the ones.
+func (t *addition) Part(ex Example, parts []int) error {
+	if _, err := t.parse(ex); err != nil {
+		return err
+	}
+	digit := 0
+	for i, target := range ex.Targets {
+		if target == Ignore {
+			continue
+		}
+		if parts[i] = digit; !t.leastFirst {
+			parts[i] = t.width - 1 - digit
+		}
+		digit++
+	}
+	return nil
+}
+
 // Metric is exact match: a sum with a wrong digit is wrong.
 func (t *addition) Metric() metric.Metric { return metric.ExactMatch }
 

@@ -144,6 +144,28 @@ func (t *groupWord) Kinds() []string {
 	return kinds
 }
 
+// Parts are the lengths of the products.
+func (t *groupWord) Parts() []string {
+	parts := make([]string, t.Length())
+	for i := range parts {
+		parts[i] = fmt.Sprintf("length %d", i+1)
+	}
+	return parts
+}
+
+// Part is the number of elements up to the target.
+func (t *groupWord) Part(ex Example, parts []int) error {
+	if err := t.check(ex); err != nil {
+		return err
+	}
+	for i, target := range ex.Targets {
+		if target != Ignore {
+			parts[i] = i
+		}
+	}
+	return nil
+}
+
 // Metric is accuracy: each position is a separate question.
 func (t *groupWord) Metric() metric.Metric { return metric.Accuracy }
 

@@ -105,6 +105,35 @@ func (t *igsm) parse(ex Example) (q question, steps, values []int, err error) {
 	return q, steps, values, nil
 }
 
+// Parts are the depths of the quantities that are asked for: depth 1 is a constant, and others are one deeper than the deepest
+// quantity that they are made of.
+func (t *igsm) Parts() []string {
+	parts := make([]string, t.Edges)
+	for i := range parts {
+		parts[i] = fmt.Sprintf("depth %d", i+1)
+	}
+	return parts
+}
+
+// Part is the depth of the quantity that each target gives.
+func (t *igsm) Part(ex Example, parts []int) error {
+	q, _, _, err := t.parse(ex)
+	if err != nil {
+		return err
+	}
+	asked := q.asked
+	for i, token := range ex.Tokens {
+		if token != t.symbol(askSymbol) {
+			continue
+		}
+		if ex.Targets[i] != Ignore {
+			parts[i] = q.depth(asked[0]) - 1
+		}
+		asked = asked[1:]
+	}
+	return nil
+}
+
 // igsmReader reads a question from tokens. It takes more than write makes, such as a constant between quantities.
 type igsmReader struct {
 	*igsm

@@ -105,6 +105,15 @@ func (q *question) operations(i int, counted []bool) int {
 	return n
 }
 
+// depth is 1 for a definition that is a constant, and otherwise one more than that of its deepest operand.
+func (q *question) depth(i int) int {
+	n := 0
+	for _, o := range q.definitions[i].operands[:q.definitions[i].quantities] {
+		n = max(n, q.depth(o))
+	}
+	return n + 1
+}
+
 // solutionTemplate is the hash of the template of a solution that ends in a definition with this one.
 func solutionTemplate(definition uint64, ops int) uint64 { return mix(definition ^ uint64(ops)) }
 

@@ -24,6 +24,23 @@ func (t *started) Name() string          { return t.of.Name() }
 func (t *started) Length() int           { return t.of.Length() + t.n }
 func (t *started) Kinds() []string       { return t.of.Kinds() }
 func (t *started) Metric() metric.Metric { return t.of.Metric() }
+
+// Parts are those of the task, if it has any.
+func (t *started) Parts() []string {
+	if of, ok := t.of.(Parted); ok {
+		return of.Parts()
+	}
+	return nil
+}
+
+// Part is the part of the task's example.
+func (t *started) Part(ex Example, parts []int) error {
+	if err := t.check(ex); err != nil {
+		return err
+	}
+	return t.of.(Parted).Part(t.rest(ex), parts[t.n:])
+}
+
 func (t *started) NewSampler() Sampler {
 	return &startedSampler{t, t.of.NewSampler(), int32(len(t.of.Vocabulary()))}
 }
@@ -62,8 +79,13 @@ func (s *startedSampler) sample(ex *Example, rest func(*Example)) {
 	ex.Tokens, ex.Targets = all.Tokens, all.Targets
 }
 
-// Explain explains the example of the task, without what is in front of it.
-func (t *started) Explain(w io.Writer, ex Example) error {
+// rest is the task's example, without what is in front of it.
+func (t *started) rest(ex Example) Example {
+	return Example{ex.Tokens[t.n:], ex.Targets[t.n:], ex.Kind}
+}
+
+// check returns an error unless n tokens # are in front of an example.
+func (t *started) check(ex Example) error {
 	if n := t.Length(); len(ex.Tokens) != n || len(ex.Targets) != n {
 		return fmt.Errorf("%s: an example has %d tokens and targets, not %d and %d", t.Name(), n, len(ex.Tokens), len(ex.Targets))
 	}
@@ -73,10 +95,19 @@ func (t *started) Explain(w io.Writer, ex Example) error {
 			return fmt.Errorf("%s: token %d and target %d at position %d, want %d and no target", t.Name(), token, ex.Targets[i], i+1, start)
 		}
 	}
-	var b bytes.Buffer
-	if err := t.of.Explain(&b, Example{ex.Tokens[t.n:], ex.Targets[t.n:], ex.Kind}); err != nil {
+	return nil
+}
+
+// Explain explains the example of the task.
+func (t *started) Explain(w io.Writer, ex Example) error {
+	if err := t.check(ex); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(w, "%s in front of\n\n%s", strings.TrimSpace(strings.Repeat(t.Vocabulary()[start]+" ", t.n)), &b)
+	var b bytes.Buffer
+	if err := t.of.Explain(&b, t.rest(ex)); err != nil {
+		return err
+	}
+	start := t.Vocabulary()[ex.Tokens[0]]
+	_, err := fmt.Fprintf(w, "%s in front of\n\n%s", strings.TrimSpace(strings.Repeat(start+" ", t.n)), &b)
 	return err
 }

@@ -105,6 +105,16 @@ type Sampler interface {
 	SampleKind(seed, index uint64, split Split, kind int, ex *Example)
 }
 
+// Parted is a task whose targets evaluation can report apart by what they ask.
+type Parted interface {
+	Task
+	// Parts names the parts of all examples: the digits of a sum, say. None: the targets are all alike.
+	Parts() []string
+	// Part writes for each target of an example its part, an index into Parts, to the target's position in parts, which is as long as
+	// the example. It leaves the positions without targets as they are, and fails on an example that is not one of this task's.
+	Part(ex Example, parts []int) error
+}
+
 // NewExample returns an example of the right size for t's samplers to fill.
 func NewExample(t Task) Example {
 	return Example{Tokens: make([]int32, t.Length()), Targets: make([]int32, t.Length())}

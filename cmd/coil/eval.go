@@ -20,6 +20,7 @@ func newEval() *cobra.Command {
 	var o measureFlags
 	var loops, exit string
 	var primitives int
+	var byPart, training bool
 	cmd := &cobra.Command{
 		Use:   "eval RUN",
 		Short: "Measure a trained model on held-out examples, at any number of loops",
@@ -27,11 +28,15 @@ func newEval() *cobra.Command {
   coil eval latest --loops 1..16       after each of 16 loops
   coil eval latest --exit 0.5,0.9      with a learned exit: each position leaves on its own
   coil eval runs/RUN --loops 2,4,8 --examples 10000 --json
+  coil eval latest --parts --training  by depth of the quantity, on fresh problems of training
   coil eval prose --primitives 256     a model of text: also reasoning primitives`,
-		Long: "Measures the weights of a run's checkpoint on examples that training never draws. The column change shows how far the last loop " +
+		Long: "Measures the weights of a run's checkpoint on examples that training never draws, or with --training on those that it draws. The column change shows how far the last loop " +
 			"moved the state, relative to its length: ‖s_t − s_{t−1}‖ / ‖s_{t−1}‖.\n\n" +
 			"--exit q is for models with a learned exit (loops.exit = learned): a position leaves after the first loop by which its gate " +
 			"would have left with probability q or more. The table shows the mean number of loops, and the loss and accuracy at the exit.\n\n" +
+			"--parts also shows the accuracy of each part of the answers: digits of a sum, from the ones; products of a group's first elements by " +
+			"their number; quantities of i-GSM by their depth, where 1 is a constant and others are one deeper than the deepest of which " +
+			"they are made. A held-out problem of i-GSM asks for one quantity; --training has the others too.\n\n" +
 			"--primitives is for models of text: they answer questions of variable assignment (arXiv 2409.19044) and choose the number of the " +
 			"question that they find likeliest after it. Up to 5 questions with answers stand before each, as many as the model's sequences " +
 			"have room for. The table shows the share of right answers, and what a blind choice gets right.",
@@ -41,6 +46,8 @@ func newEval() *cobra.Command {
 	f := cmd.Flags()
 	f.StringVar(&loops, "loops", "", "`counts` of loops of the looped block: 4, or 1,2,4, or 1..16; by default, the trained count")
 	f.StringVar(&exit, "exit", "", "`probabilities` at which a learned exit leaves: 0.9, or 0.5,0.9,1")
+	f.BoolVar(&byPart, "parts", false, "also the accuracy of each part of the answers: of digits, for example")
+	f.BoolVar(&training, "training", false, "training examples instead of held-out examples")
 	f.IntVar(&primitives, "primitives", 0, "text: `number` of questions of each reasoning primitive")
 	o.addExamples(cmd, 2048, 64)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -61,6 +68,13 @@ func newEval() *cobra.Command {
 		if primitives > 0 && exit != "" {
 			return usageError{errors.New("--primitives and --exit: primitives are answered after a fixed number of loops; give one of them")}
 		}
+		if byPart && exit != "" {
+			return usageError{errors.New("--parts and --exit: parts are measured after a fixed number of loops; give one of them")}
+		}
+		split := task.HeldOut
+		if training {
+			split = task.Train
+		}
 		possible := func(c config.Config) error {
 			if primitives > 0 && c.Task.Name != "text" {
 				return usageError{fmt.Errorf("--primitives %d: the run's task is %s, and only models of text read the questions", primitives, c.Task.Name)}
@@ -71,16 +85,21 @@ func newEval() *cobra.Command {
 			return nil
 		}
 		return o.with(cmd, args[0], possible, func(m *trainedModel) error {
-			x := evaluation{subject: m.subject()}
+			x := evaluation{subject: m.subject(), Training: training}
 			w := cmd.OutOrStdout()
+			if byPart {
+				if _, err := eval.Parted(m.Task); err != nil {
+					return usageError{fmt.Errorf("--parts: %w", err)}
+				}
+			}
 			if !o.asJSON {
-				m.printTitle(w, o.examples)
+				m.printTitle(w, split, o.examples)
 			}
 			if thresholds != nil {
-				if x.Exits, err = evaluateExits(m, &o, thresholds); err != nil {
+				if x.Exits, err = evaluateExits(m, &o, split, thresholds); err != nil {
 					return err
 				}
-			} else if x.Results, err = evaluate(m, &o, counts); err != nil {
+			} else if x.Results, err = evaluate(m, &o, split, byPart, counts); err != nil {
 				return err
 			}
 			if primitives > 0 {
@@ -95,6 +114,9 @@ func newEval() *cobra.Command {
 				fmt.Fprint(w, exitTable(x.Metric, x.Exits))
 			default:
 				fmt.Fprint(w, evaluationTable(m.Model, x.Metric, x.Results))
+				if byPart {
+					fmt.Fprint(w, "\n"+partTable(x.Results))
+				}
 				if x.Primitives != nil {
 					fmt.Fprint(w, "\n"+primitiveTable(m.Model, x.Primitives))
 				}
@@ -108,13 +130,14 @@ func newEval() *cobra.Command {
 // evaluation is the result of coil eval as JSON.
 type evaluation struct {
 	subject
+	Training   bool                   `json:"training,omitempty"` // on examples of training
 	Results    []eval.Result          `json:"results,omitempty"`
 	Primitives []eval.PrimitiveResult `json:"primitives,omitempty"`
 	Exits      []eval.Exit            `json:"exits,omitempty"`
 }
 
-// evaluate measures a model at loop counts, those of its training if there are none.
-func evaluate(m *trainedModel, o *measureFlags, counts []int) ([]eval.Result, error) {
+// evaluate measures a model at loop counts, that of its training if there are none.
+func evaluate(m *trainedModel, o *measureFlags, split task.Split, byPart bool, counts []int) ([]eval.Result, error) {
 	if counts == nil {
 		counts = []int{m.Model.Architecture.Count()}
 	}
@@ -123,6 +146,11 @@ func evaluate(m *trainedModel, o *measureFlags, counts []int) ([]eval.Result, er
 		return nil, err
 	}
 	defer e.Close()
+	if e.Split = split; byPart {
+		if err := e.ByPart(); err != nil {
+			return nil, err
+		}
+	}
 	return e.Run(o.seed, o.examples, m.stop.asked)
 }
 
@@ -165,12 +193,13 @@ func primitiveTable(m *model.Model, results []eval.PrimitiveResult) string {
 }
 
 // evaluateExits measures a learned exit at some probabilities.
-func evaluateExits(m *trainedModel, o *measureFlags, thresholds []float64) ([]eval.Exit, error) {
+func evaluateExits(m *trainedModel, o *measureFlags, split task.Split, thresholds []float64) ([]eval.Exit, error) {
 	g, err := eval.NewGateEvaluator(m.Trained, m.batch)
 	if err != nil {
 		return nil, err
 	}
 	defer g.Close()
+	g.Split = split
 	return g.Sweep(o.seed, o.examples, thresholds, m.stop.asked)
 }
 
@@ -248,6 +277,22 @@ func evaluationTable(m *model.Model, judged metric.Metric, results []eval.Result
 		s += "* as trained\n"
 	}
 	return s
+}
+
+// partTable has a line for each part of the answers, with a column for each loop count.
+func partTable(results []eval.Result) string {
+	rows := [][]string{{"part", "targets"}}
+	for _, r := range results {
+		rows[0] = append(rows[0], format.Plural(r.Loops, "loop"))
+	}
+	for i, p := range results[0].Parts {
+		row := []string{p.Name, format.Count(p.Targets)}
+		for _, r := range results {
+			row = append(row, format.Percent(r.Parts[i].Accuracy, 1))
+		}
+		rows = append(rows, row)
+	}
+	return table(rows)
 }
 
 // beside are the figures that a table shows besides loss and accuracy.

@@ -17,6 +17,7 @@ import (
 	"coil/metric"
 	"coil/plot"
 	"coil/run"
+	"coil/task"
 
 	"github.com/spf13/cobra"
 )
@@ -64,7 +65,7 @@ The thresholds of the source are marked. For comparison: a fixed number of loops
 			if o.asJSON {
 				return writeJSON(cmd.OutOrStdout(), x)
 			}
-			m.printTitle(cmd.OutOrStdout(), o.examples)
+			m.printTitle(cmd.OutOrStdout(), task.HeldOut, o.examples)
 			x.print(cmd.OutOrStdout())
 			if folder != "" {
 				fmt.Fprintf(cmd.OutOrStdout(), "\nwritten to %s\n", folder)

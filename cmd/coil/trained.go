@@ -38,7 +38,7 @@ func (o *measureFlags) addRuns(cmd *cobra.Command) {
 func (o *measureFlags) addExamples(cmd *cobra.Command, examples, batch int) {
 	f := cmd.Flags()
 	f.IntVar(&o.step, "step", -1, "`step` of the checkpoint; by default, the newest")
-	f.IntVar(&o.examples, "examples", examples, "`number` of held-out examples of each kind")
+	f.IntVar(&o.examples, "examples", examples, "`number` of examples of each kind")
 	f.Uint64Var(&o.seed, "seed", train.HeldOutSeed, "`seed` of the examples")
 	f.IntVar(&o.batch, "batch", batch, "`number` of examples at a time")
 	f.BoolVar(&o.asJSON, "json", false, "print JSON")
@@ -114,9 +114,13 @@ func (m *trainedModel) subject() subject {
 }
 
 // printTitle prints what is measured.
-func (m *trainedModel) printTitle(w io.Writer, examples int) {
-	fmt.Fprintf(w, "%s · %s · %s · step %d · %s held-out examples\n", filepath.Base(m.run.Path()), m.Model.Architecture, m.Task.Name(), m.checkpoint.Step,
-		format.Count(task.Limit(m.Task, task.HeldOut, examples)*len(m.Task.Kinds())))
+func (m *trainedModel) printTitle(w io.Writer, split task.Split, examples int) {
+	which := "held-out"
+	if split == task.Train {
+		which = "training"
+	}
+	fmt.Fprintf(w, "%s · %s · %s · step %d · %s %s examples\n", filepath.Base(m.run.Path()), m.Model.Architecture, m.Task.Name(), m.checkpoint.Step,
+		format.Count(task.Limit(m.Task, split, examples)*len(m.Task.Kinds())), which)
 }
 
 // trainedConfig returns the configuration of a run and its checkpoint of a step, or the newest if step is negative. They agree: with
