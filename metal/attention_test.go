@@ -105,7 +105,7 @@ func TestTurnedAttention(t *testing.T) {
 	}
 	for _, e := range []emulator.Options{{}, {Checked: true, Order: emulator.Random, Seed: 5}} {
 		for _, bf16 := range []bool{false, true} {
-			for _, s := range thorough.Cases(t, 2, "shapes", shapes) {
+			for _, s := range thorough.Cases(t, 3, "shapes", shapes) {
 				var together []float32
 				for _, apart := range []bool{false, true} {
 					p := newPair(t, e, metal.Options{BFloat16: bf16})
@@ -135,7 +135,7 @@ func TestTurnedAttention(t *testing.T) {
 // TestSameBits runs what adds up many numbers in all orders.
 func TestSameBits(t *testing.T) {
 	var first []float32
-	for _, e := range orders {
+	for _, e := range thorough.Cases(t, 2, "orders", orders) {
 		p := newPair(t, e, metal.Options{})
 		c := p.begin()
 		const n, d, heads = 150, 64, 2

@@ -41,7 +41,7 @@ func TestUnfusedAttention(t *testing.T) {
 		{1, 2, 1, 1, 0}, {5, 3, 2, 3, 1}, {31, 1, 3, 6, 2}, {32, 2, 2, 8, 0}, {33, 2, 1, 5, 0}, {64, 1, 2, 20, 4}, {65, 1, 2, 12, 0},
 		{40, 3, 2, 80, 0}, {80, 1, 1, 128, 4}, {130, 2, 1, 7, 3}, {200, 1, 1, 24, 0},
 	}
-	for _, o := range []struct {
+	for _, o := range thorough.Cases(t, 4, "orders", []struct {
 		emulator.Options
 		every, cores int
 	}{
@@ -50,7 +50,7 @@ func TestUnfusedAttention(t *testing.T) {
 		{emulator.Options{Checked: true}, 2, 1},
 		{emulator.Options{Checked: true, Order: emulator.Reverse}, 3, 8},
 		{emulator.Options{Checked: true, Order: emulator.Random, Seed: 5}, 3, 1},
-	} {
+	}) {
 		for _, bf16 := range []bool{false, true} {
 			t.Run(fmt.Sprintf("checked=%v order=%v cores=%d bf16=%v", o.Checked, o.Order, o.cores, bf16), func(t *testing.T) {
 				p := newPair(t, o.Options, metal.Options{Cores: o.cores, BFloat16: bf16})

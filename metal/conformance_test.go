@@ -74,7 +74,7 @@ func TestConformanceChecked(t *testing.T) {
 			defer b.Close()
 			d.watch(b)
 			suite := p.suite
-			suite.Every = 4 * thorough.Every(t, 200, "cases")
+			suite.Every = 4 * thorough.Every(t, 400, "cases")
 			conformance.Run(t, b, suite)
 		})
 	}

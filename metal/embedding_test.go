@@ -8,6 +8,7 @@ import (
 	"coil/backend"
 	"coil/graph"
 	"coil/metal/emulator"
+	"coil/thorough"
 )
 
 // Values in all numbers about the length of a segment, among many that are not there, with rows of vectors and of single
@@ -26,7 +27,7 @@ func TestEmbeddingBackwardOfSegments(t *testing.T) {
 	if rows%length != 0 {
 		t.Fatalf("%d rows", rows)
 	}
-	for _, c := range []struct{ cols, pad int }{{136, 4}, {136, 0}, {37, 3}} {
+	for _, c := range thorough.Cases(t, 3, "shapes", []struct{ cols, pad int }{{136, 4}, {136, 0}, {37, 3}}) {
 		stride := c.cols + 2*c.pad
 		dy := normals(rows*stride, 2)
 		got := resultsOf(t, emulator.Options{Checked: true}, backend.Args{Inputs: [][]int32{ids}}, func(r *recording) {

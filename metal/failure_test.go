@@ -80,7 +80,7 @@ func TestFailedCommandBuffers(t *testing.T) {
 
 // TestFailuresInARow: a step that fails once more than it is tried is given up, with smaller command buffers each time.
 func TestFailuresInARow(t *testing.T) {
-	for _, times := range thorough.Cases(t, 3, "numbers of failures", []int{1, 2, 3, 4}) {
+	for _, times := range thorough.Cases(t, 4, "numbers of failures", []int{4, 3, 2, 1}) {
 		d := newFailing(t)
 		failed := 0
 		d.fail = func(submit int) *fault {
@@ -157,7 +157,7 @@ func TestDeviceFaults(t *testing.T) {
 		"no memory": {
 			func(d *failing) { d.memory = 150_000 }, []string{"no memory for a buffer"}},
 	}
-	for _, name := range thorough.Cases(t, 4, "faults", slices.Sorted(maps.Keys(faults))) {
+	for _, name := range thorough.Cases(t, 6, "faults", slices.Sorted(maps.Keys(faults))) {
 		x := faults[name]
 		t.Run(name, func(t *testing.T) {
 			d := newFailing(t)

@@ -41,7 +41,7 @@ func TestGate(t *testing.T) {
 	if err != nil || undisturbed.submits != 3*launches || gate < 2 || gate > launches-4 {
 		t.Fatalf("undisturbed: %d command buffers of %d launches with the gate at %d, error %v", undisturbed.submits, launches, gate, err)
 	}
-	every := thorough.Every(t, 5, "command buffers")
+	every := thorough.Every(t, 11, "command buffers")
 	for at := 1; at <= 3*launches; at += every {
 		for ran := range extents {
 			d := failAt(t, at, ran)

@@ -193,7 +193,7 @@ var matmulSizes = []struct {
 }
 
 func TestMatmul(t *testing.T) {
-	for _, o := range []struct {
+	for _, o := range thorough.Cases(t, 3, "orders", []struct {
 		emulator.Options
 		every int // checked, only a part of the cases is run
 	}{
@@ -201,7 +201,7 @@ func TestMatmul(t *testing.T) {
 		{emulator.Options{Checked: true}, 5},
 		{emulator.Options{Checked: true, Order: emulator.Reverse}, 7},
 		{emulator.Options{Checked: true, Order: emulator.Random, Seed: 3}, 9},
-	} {
+	}) {
 		for _, bf16 := range []bool{false, true} {
 			t.Run(fmt.Sprintf("checked=%v order=%v bf16=%v", o.Checked, o.Order, bf16), func(t *testing.T) {
 				byCores, every := map[int]*pair{}, o.every*thorough.Every(t, 23, "cases")

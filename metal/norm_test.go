@@ -46,7 +46,7 @@ func TestNorms(t *testing.T) {
 	shapes := []struct{ rows, cols, pad int }{
 		{1, 1, 0}, {9, 3, 2}, {17, 128, 4}, {9, 129, 2}, {10, 132, 0}, {3, 512, 0}, {2, 514, 0}, {9, 516, 4}, {2, 4096, 0}, {2, 4098, 2}, {1, 16384, 0},
 	}
-	for _, e := range orders {
+	for _, e := range thorough.Cases(t, 2, "orders", orders) {
 		for _, bf16 := range []bool{false, true} {
 			t.Run(fmt.Sprintf("checked=%v order=%v bf16=%v", e.Checked, e.Order, bf16), func(t *testing.T) {
 				p := newPair(t, e, metal.Options{BFloat16: bf16})

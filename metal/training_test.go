@@ -248,6 +248,7 @@ func TestTrainingInBFloat(t *testing.T) {
 // nor a stop in the middle changes a bit.
 func TestTrainingBits(t *testing.T) {
 	c := tiny()
+	c.Train.Steps /= thorough.Every(t, 2, "steps")
 	want, err := trainOn(t, c, emulated(t, metal.Options{}), nil)
 	if err != nil {
 		t.Fatal(err)
