@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/csv"
 	"encoding/xml"
+	"image"
+	"image/color"
 	"io"
 	"math"
 	"regexp"
@@ -432,4 +434,24 @@ func (c *Chart) places() []byte {
 		all = append(all, m...)
 	}
 	return all
+}
+
+// Rectangles of whole pixels have the colours that other polygons have.
+func TestRectangles(t *testing.T) {
+	ink := Ink{Light: color.RGBA{200, 30, 7, 255}}
+	square := []Point{{2, 3}, {9.5, 3}, {9.5, 6}, {2, 6}}
+	if !isRectangle(square, image.Rect(4, 6, 19, 12)) || isRectangle(square[:3], image.Rect(4, 6, 19, 12)) || isRectangle([]Point{{2, 3}, {9.5, 3}, {9.5, 6}, {3, 6}}, image.Rect(4, 6, 19, 12)) {
+		t.Error("what is a rectangle is not known")
+	}
+	for _, polygon := range [][]Point{square, {{0, 0}, {20, 0}, {20, 10}, {0, 10}}} {
+		var pictures []*image.RGBA
+		for _, polygons := range [][][]Point{{polygon}, {polygon, {{5, 5}}}} { // a point is nothing
+			p := raster{image: newImage(20, 10)}
+			p.fill(polygons, ink)
+			pictures = append(pictures, p.image)
+		}
+		if !bytes.Equal(pictures[0].Pix, pictures[1].Pix) {
+			t.Errorf("%v has other colours than the same polygon with a point", polygon)
+		}
+	}
 }

@@ -10,6 +10,7 @@ import (
 	"coil/model"
 	"coil/model/reference"
 	"coil/task"
+	"coil/thorough"
 )
 
 // saved makes the model that a construction's run has, in float64, and its task.
@@ -171,28 +172,24 @@ func TestTeacherIsTheDecoder(t *testing.T) {
 
 // What a run can't have is refused.
 func TestNotTrainable(t *testing.T) {
-	s7, err := NamedGroup("S7")
-	if err != nil {
-		t.Fatal(err)
-	}
-	z2, err := NamedGroup("Z2")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for want, build := range map[string]func() (*Construction, error){
-		"group S7 has 5040 elements, and so the layer 25401678 hidden units": func() (*Construction, error) {
-			return NewComposition(CompositionConfig{Group: s7, Length: 4, Sharpness: 200, Examples: 1})
-		},
-		"questions": func() (*Construction, error) {
-			return NewComposition(CompositionConfig{Group: z2, Length: 3, Sharpness: 200, Examples: 1})
-		},
-	} {
-		c, err := build()
+	for _, x := range thorough.Cases(t, 2, "groups", []struct {
+		group  string
+		length int
+		want   string
+	}{
+		{"Z2", 3, "questions"},
+		{"S7", 4, "group S7 has 5040 elements, and so the layer 25401678 hidden units"},
+	}) {
+		g, err := NamedGroup(x.group)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := c.Trainable(); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%v, want %q", err, want)
+		c, err := NewComposition(CompositionConfig{Group: g, Length: x.length, Sharpness: 200, Examples: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Trainable(); err == nil || !strings.Contains(err.Error(), x.want) {
+			t.Errorf("%v, want %q", err, x.want)
 		}
 	}
 }

@@ -48,7 +48,7 @@ func TestConformance(t *testing.T) {
 		}
 	}
 	o := suite
-	o.Every = max(1, o.Every) * thorough.Every(t, 20, "cases")
+	o.Every = max(1, o.Every) * thorough.Every(t, 40, "cases")
 	conformance.RunTogether(t, backends, o)
 }
 
@@ -211,7 +211,7 @@ func (r *recording) step() backend.Args {
 // TestSameBits runs programs of many groups and of one with different numbers of workers: the same data gives the same bits. Most of the
 // workers have no core here, and many of them help others.
 func TestSameBits(t *testing.T) {
-	for _, k := range gemm.Kernels() {
+	for _, k := range thorough.Cases(t, 2, "kernels", gemm.Kernels()) {
 		for _, groups := range []int{1, 21} {
 			testSameBits(t, k, groups)
 		}

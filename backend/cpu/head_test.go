@@ -11,6 +11,7 @@ import (
 	"coil/autodiff"
 	"coil/backend"
 	"coil/graph"
+	"coil/thorough"
 )
 
 // headTrial is the loss of a head over a batch, with everything that it makes.
@@ -223,9 +224,9 @@ func TestHeadInPasses(t *testing.T) {
 			var bits []float32
 			counts := []int{1, 2, 5, 64}
 			if kernels == "portable" {
-				counts = []int{1, 5}
+				counts = []int{1, 2, 5}
 			}
-			for _, workers := range counts {
+			for _, workers := range thorough.Cases(t, 2, "numbers of workers", counts) {
 				b, err := New(Options{Kernels: kernels, Workers: workers})
 				if err != nil {
 					t.Fatal(err)

@@ -186,7 +186,7 @@ func TestEveryKeyHasAFlag(t *testing.T) {
 		"loops.random_mean": {"loops.random_max", "9"}, "loops.random_max": {"loops.random_mean", "1.5"},
 		"loops.truncate": {"model.injection", "linear"}, "regularize.lambda": {"model.layers", "6x1"},
 	}
-	for _, k := range thorough.Cases(t, 12, "keys", defaults.Keys()) {
+	for _, k := range thorough.Cases(t, 24, "keys", defaults.Keys()) {
 		value, ok := set[k.Name]
 		switch {
 		case ok:

@@ -289,7 +289,7 @@ func TestSecondSignalWaits(t *testing.T) {
 // A run whose lines go to a program that ends keeps training; a result that reaches nobody is a failure, after the training.
 func TestBrokenPipe(t *testing.T) {
 	t.Parallel()
-	for _, to := range thorough.Cases(t, 2, "pipes", []string{"2>&1", "--json 2>&1", "2>&1 >/dev/null"}) {
+	for _, to := range thorough.Cases(t, 3, "pipes", []string{"2>&1", "--json 2>&1", "2>&1 >/dev/null"}) {
 		path := filepath.Join(t.TempDir(), "run")
 		p := start(t, "sh", "-c", `coil train "$1" --run-dir "$2" --steps 300 --checkpoint.every 0 `+to+` | head -n 1`, "sh", tinyFile(t), path)
 		p.wantExit(t, 0) // head's

@@ -73,7 +73,7 @@ func TestTerminals(t *testing.T) {
 		{"eval", path, "--loops", "1..2", "--examples", "8"}, {"lens", path, "--examples", "8"}, {"report", path},
 		{"experiment", "p-hop", "--dry-run", "--seeds", "1", "--set", "train.steps=10"},
 	}
-	for _, args := range thorough.Cases(t, 5, "kinds of output", kinds) {
+	for _, args := range thorough.Cases(t, 10, "kinds of output", kinds) {
 		t.Run(strings.ReplaceAll(strings.Join(args[:min(2, len(args))], " "), dir, ""), func(t *testing.T) {
 			t.Parallel()
 			if s := written(t, []string{"TERM=dumb", "COLORTERM=truecolor"}, args...); strings.ContainsAny(strings.ReplaceAll(s, "\r\n", "\n"), "\x1b\r\b") || s == "" {
