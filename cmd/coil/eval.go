@@ -30,13 +30,13 @@ func newEval() *cobra.Command {
   coil eval runs/RUN --loops 2,4,8 --examples 10000 --json
   coil eval latest --parts --training  by depth of the quantity, on fresh problems of training
   coil eval prose --primitives 256     a model of text: also reasoning primitives`,
-		Long: "Measures the weights of a run's checkpoint on examples that training never draws, or with --training on those that it draws. The column change shows how far the last loop " +
-			"moved the state, relative to its length: ‖s_t − s_{t−1}‖ / ‖s_{t−1}‖.\n\n" +
+		Long: "Measures the weights of a run's checkpoint on held-out examples, which training never draws. --training takes training examples instead. " +
+			"The column change shows how far the last loop moved the state, relative to its length: ‖s_t − s_{t−1}‖ / ‖s_{t−1}‖.\n\n" +
 			"--exit q is for models with a learned exit (loops.exit = learned): a position leaves after the first loop by which its gate " +
 			"would have left with probability q or more. The table shows the mean number of loops, and the loss and accuracy at the exit.\n\n" +
 			"--parts also shows the accuracy of each part of the answers: digits of a sum, from the ones; products of a group's first elements by " +
-			"their number; quantities of i-GSM by their depth, where 1 is a constant and others are one deeper than the deepest of which " +
-			"they are made. A held-out problem of i-GSM asks for one quantity; --training has the others too.\n\n" +
+			"their number; quantities of i-GSM by their depth. A constant has depth 1, and any other quantity is one deeper than the deepest " +
+			"that it is made of. A held-out problem of i-GSM asks for one quantity; --training has the others too.\n\n" +
 			"--primitives is for models of text: they answer questions of variable assignment (arXiv 2409.19044) and choose the number of the " +
 			"question that they find likeliest after it. Up to 5 questions with answers stand before each, as many as the model's sequences " +
 			"have room for. The table shows the share of right answers, and what a blind choice gets right.",
