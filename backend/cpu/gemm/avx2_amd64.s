@@ -2181,12 +2181,13 @@ row:
 	MOVQ SI, AX
 	MOVQ DI, BX
 panel:
-	VMASKMOVPS (AX), Y14, Y0
 	CMPQ DX, R12
 	JLE  masked
+	VMOVUPS (AX), Y0 // and some of the next row at most
 	VMOVUPS Y0, (BX) // the next row is written over what is too much
 	JMP  stored
 masked:
+	VMASKMOVPS (AX), Y14, Y0
 	VMASKMOVPS Y0, Y14, (BX)
 stored:
 	ADDQ R11, AX
@@ -2237,8 +2238,15 @@ row:
 	MOVQ SI, AX
 	MOVQ DI, BX
 panel:
+	CMPQ R11, $64
+	JNE  masked
+	VMOVUPS 0(AX), Y0
+	VMOVUPS 32(AX), Y1
+	JMP  store
+masked:
 	VMASKMOVPS 0(AX), Y14, Y0
 	VMASKMOVPS 32(AX), Y15, Y1
+store:
 	VMOVUPS Y0, 0(BX)
 	VMOVUPS Y1, 32(BX)
 	ADDQ R11, AX

@@ -258,8 +258,9 @@ func amd64First(w *writer, t tile, rows int) {
 }
 
 // amd64Packing: packA copies k rows, ss bytes apart, of np·width floats to np panels of [k][width], ps bytes apart;
-// width is at most one vector. AVX2's stores under a mask are slow on some processors, so only the last row of a panel is stored so. packB does the same for panels as wide as the tile; columns beyond width become 0; with np > 1,
-// width is that of the tile. Both read row by row, for the prefetcher.
+// width is at most one vector. packB does the same for panels as wide as the tile; columns beyond width become 0; with np > 1,
+// width is that of the tile. Both read row by row, for the prefetcher. AVX2's loads and stores under a mask are slow on some processors, so
+// packA copies only the last row so, and packB only panels with fewer columns.
 func amd64Packing(w *writer, t tile) {
 	wide := t.lanes == 16
 	kind := "Y"
@@ -332,23 +333,25 @@ func amd64Packing(w *writer, t tile) {
 	}
 	begin("packA")
 	mask(0)
-	if !wide { // rows that are stored under a mask
+	if !wide { // rows that are copied under a mask
 		w.line("MOVQ $1, R12")
 		w.line("CMPQ R11, $4")
 		w.line("CMOVQLT DX, R12")
 	}
 	w.line("SHLQ $2, R11")
 	body(func() {
-		load("(AX)", kind+"0", 0)
 		if wide {
+			load("(AX)", "Z0", 0)
 			w.line("VMOVUPS Z0, K1, (BX)")
 			return
 		}
 		w.line("CMPQ DX, R12")
 		w.line("JLE  masked")
+		w.line("VMOVUPS (AX), Y0 // and some of the next row at most")
 		w.line("VMOVUPS Y0, (BX) // the next row is written over what is too much")
 		w.line("JMP  stored")
 		w.label("masked")
+		load("(AX)", "Y0", 0)
 		w.line("VMASKMOVPS Y0, Y14, (BX)")
 		w.label("stored")
 	}, "R11")
@@ -358,8 +361,20 @@ func amd64Packing(w *writer, t tile) {
 	}
 	w.line("SHLQ $2, R11")
 	body(func() {
+		if !wide {
+			w.line("CMPQ R11, $%d", t.vectors*t.lanes*4)
+			w.line("JNE  masked")
+			for j := range t.vectors {
+				w.line("VMOVUPS %d(AX), Y%d", j*t.lanes*4, j)
+			}
+			w.line("JMP  store")
+			w.label("masked")
+		}
 		for j := range t.vectors {
 			load(fmt.Sprintf("%d(AX)", j*t.lanes*4), fmt.Sprintf("%s%d", kind, j), j)
+		}
+		if !wide {
+			w.label("store")
 		}
 		for j := range t.vectors {
 			w.line("VMOVUPS %s%d, %d(BX)", kind, j, j*t.lanes*4)
