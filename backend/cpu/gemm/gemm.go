@@ -76,7 +76,7 @@ func (kn *Kernel) NeedMul() Need { return Need{tile: kn.mr * kn.nr} }
 // NeedTN is the workspace of MulTN.
 func (kn *Kernel) NeedTN(m, n, k int) Need {
 	_, size := kn.blocks(k)
-	return Need{m * size, (n + kn.nr - 1) / kn.nr * kn.nr * size, kn.mr * kn.nr}
+	return Need{min(m, kn.partRows(size)) * size, (n + kn.nr - 1) / kn.nr * kn.nr * size, kn.mr * kn.nr}
 }
 
 // Cut is scratch in memory of Len floats.
@@ -223,18 +223,13 @@ type Sums struct {
 // MulTN is C[m,n] (+)= Aᵀ·B with A[k,m] and B[k,n]: the gradient of a weight, summed over k tokens. The sums of B's columns are the gradient
 // of a bias.
 func (kn *Kernel) MulTN(s *Scratch, m, n, k int, a []float32, lda int, b []float32, ldb int, c []float32, ldc int, accumulate bool, sums Sums) {
-	rows, np := kn.cut(m), (n+kn.nr-1)/kn.nr
+	np := (n + kn.nr - 1) / kn.nr
 	blocks, size := kn.blocks(k)
 	bp := grow(&s.b, np*kn.nr*size)
 	for kb := range blocks {
 		k0 := kb * size
-		kk := min(size, k-k0)
-		left := leftBlock{a[k0*lda:], 1, lda}
-		if lda > inPlace {
-			left = leftBlock{grow(&s.a, m*size), size, 0}
-			kn.packRows(left.data, a[k0*lda:], lda, kk, size, rows)
-		}
-		kn.mulBlock(s, rows, left, rightBlock{bp, b[k0*ldb:], ldb}, n, kk, size, c, ldc, accumulate || kb > 0, sums)
+		left := leftBlock{a[k0*lda:], 1, lda, lda > inPlace}
+		kn.mulBlock(s, kn.cut(m), left, rightBlock{bp, b[k0*ldb:], ldb}, n, min(size, k-k0), size, c, ldc, accumulate || kb > 0, sums)
 	}
 }
 
@@ -243,19 +238,19 @@ func (kn *Kernel) MulTN(s *Scratch, m, n, k int, a []float32, lda int, b []float
 const inPlace = 256
 
 // leftBlock is a block of the left operand of MulTN: column i begins at i·step, and its next element is ld behind it, or, if ld is 0,
-// as far as its tile is high.
+// as far as its tile is high. It is packed part by part if pack is set.
 type leftBlock struct {
 	data     []float32
 	step, ld int
+	pack     bool
 }
 
-// tile is where the first tile of a run begins, and how far an element is behind the one before.
-func (a leftBlock) tile(r run) (at, ld int) {
-	if a.ld == 0 {
-		return r.first * a.step, r.height
-	}
-	return r.first * a.step, a.ld
-}
+// partFloats is about how many floats of a block of the left operand all panels of B are multiplied with in turn, few enough for a core's
+// cache.
+const partFloats = 1 << 15
+
+// partRows is how many rows of C such a part has at most.
+func (kn *Kernel) partRows(size int) int { return max(kn.mr, partFloats/size) }
 
 // rightBlock is a block of the right operand of MulTN: its panels as packPanels packs them, or, if from isn't nil, room for them and the
 // rows of B, ld apart, which have yet to be packed.
@@ -264,18 +259,47 @@ type rightBlock struct {
 	ld           int
 }
 
-// mulBlock is C (+)= Aᵀ·B for one block of kk rows of both.
+// mulBlock is C (+)= Aᵀ·B for one block of kk rows of both, part by part of the rows of C. The first part packs B; it is of the lower
+// tiles, for which there is a kernel that does so.
 func (kn *Kernel) mulBlock(s *Scratch, rows cut, a leftBlock, b rightBlock, n, kk, size int, c []float32, ldc int, accumulate bool, sums Sums) {
-	nr, runs := kn.nr, rows.runs()
+	runs := rows.runs()
+	for i := len(runs) - 1; i >= 0; i-- {
+		for r := runs[i]; r.tiles > 0; {
+			part := run{r.first, min(r.tiles, kn.partRows(size)/r.height), r.height}
+			kn.mulPart(s, part, a, b, n, kk, size, c[part.first*ldc:], ldc, accumulate, sums)
+			b.from = nil
+			r.first += part.tiles * r.height
+			r.tiles -= part.tiles
+		}
+	}
+}
+
+// mulPart is C (+)= Aᵀ·B for the tiles of a run, C from its first row on.
+func (kn *Kernel) mulPart(s *Scratch, r run, a leftBlock, b rightBlock, n, kk, size int, c []float32, ldc int, accumulate bool, sums Sums) {
+	nr := kn.nr
+	a.data = a.data[r.first*a.step:]
+	if a.pack {
+		packed := grow(&s.a, r.tiles*r.height*size)
+		kn.packRows(packed, a.data, a.ld, kk, size, r.tiles, r.height)
+		a = leftBlock{data: packed, step: size}
+	}
+	ld := a.ld
+	if ld == 0 {
+		ld = r.height
+	}
+	next := r.height * a.step // of A, from a tile to the next
+	_ = a.data[(r.tiles-1)*next+(kk-1)*ld+r.height-1]
 	for p := 0; p*nr < n; p++ {
-		w, panel, part := min(nr, n-p*nr), b.panels[p*nr*size:], c[p*nr:]
-		todo := runs
+		w, panel := min(nr, n-p*nr), b.panels[p*nr*size:]
+		left, to, tiles := a.data, c[p*nr:], r.tiles
 		if b.from != nil {
 			from := b.from[p*nr:]
-			if lower := &todo[1]; w == nr && lower.height <= len(kn.first) {
-				kn.firstTile(a, *lower, from, b.ld, panel, kk, part, ldc, accumulate, sums.from(p*nr, w))
-				lower.first += lower.height
-				lower.tiles--
+			if w == nr && r.height <= len(kn.first) {
+				kn.firstTile(r.height, left, ld, from, b.ld, panel, kk, to, ldc, accumulate, sums.from(p*nr, w))
+				if tiles--; tiles == 0 {
+					continue
+				}
+				left, to = left[next:], to[r.height*ldc:]
 			} else {
 				kn.packPanels(panel, from, b.ld, kk, w, size)
 				if sums.To != nil {
@@ -283,28 +307,18 @@ func (kn *Kernel) mulBlock(s *Scratch, rows cut, a leftBlock, b rightBlock, n, k
 				}
 			}
 		}
-		for _, r := range todo {
-			if r.tiles == 0 {
-				continue
-			}
-			at, ld := a.tile(r)
-			_ = a.data[at+(r.tiles-1)*r.height*a.step+(kk-1)*ld+r.height-1]
-			kn.tile(s, kk, &a.data[at], 4, ld*4, step{a: r.height * a.step}, panel, nr, part[r.first*ldc:], ldc, r.tiles, r.height, w,
-				old(accumulate, part[r.first*ldc:], ldc))
-		}
+		kn.tile(s, kk, &left[0], 4, ld*4, step{a: next}, panel, nr, to, ldc, tiles, r.height, w, old(accumulate, to, ldc))
 	}
 }
 
-// firstTile computes the first tile of a run and packs the panel of B on the way.
-func (kn *Kernel) firstTile(a leftBlock, r run, b []float32, ldb int, panel []float32, kk int, c []float32, ldc int, accumulate bool, sums []float32) {
+// firstTile computes a tile of h rows of C, and packs the panel of B on the way. A must have what it needs.
+func (kn *Kernel) firstTile(h int, a []float32, lda int, b []float32, ldb int, panel []float32, kk int, c []float32, ldc int, accumulate bool, sums []float32) {
 	nr, add := kn.nr, 0
 	if accumulate {
 		add = 1
 	}
-	at, ld := a.tile(r)
-	c = c[r.first*ldc:]
-	_, _, _, _ = a.data[at+(kk-1)*ld+r.height-1], b[(kk-1)*ldb+nr-1], panel[kk*nr-1], c[(r.height-1)*ldc+nr-1]
-	kn.first[r.height-1](kk, &a.data[at], ld*4, &b[0], ldb*4, &panel[0], unsafe.SliceData(sums), &c[0], ldc*4, add)
+	_, _, _ = b[(kk-1)*ldb+nr-1], panel[kk*nr-1], c[(h-1)*ldc+nr-1]
+	kn.first[h-1](kk, &a[0], lda*4, &b[0], ldb*4, &panel[0], unsafe.SliceData(sums), &c[0], ldc*4, add)
 }
 
 // from is the sums of w columns from number j on, or nil.
@@ -335,7 +349,12 @@ func (kn *Kernel) PackT(memory []float32, k, m int, a []float32, lda int) Packed
 	p.blocks, p.size = kn.blocks(k)
 	p.data = memory[:p.blocks*p.size*m]
 	for kb := range p.blocks {
-		kn.packRows(p.data[kb*p.size*m:], a[kb*p.size*lda:], lda, min(p.size, k-kb*p.size), p.size, p.rows)
+		to, from := p.data[kb*p.size*m:], a[kb*p.size*lda:]
+		for _, r := range p.rows.runs() {
+			if r.tiles > 0 {
+				kn.packRows(to[r.first*p.size:], from[r.first:], lda, min(p.size, k-kb*p.size), p.size, r.tiles, r.height)
+			}
+		}
 	}
 	return p
 }
@@ -343,7 +362,7 @@ func (kn *Kernel) PackT(memory []float32, k, m int, a []float32, lda int) Packed
 // MulPackedTN is MulTN with both operands packed.
 func (kn *Kernel) MulPackedTN(s *Scratch, a PackedT, b Packed, c []float32, ldc int, accumulate bool) {
 	for kb := range a.blocks {
-		kn.mulBlock(s, a.rows, leftBlock{a.data[kb*a.size*a.m:], a.size, 0}, rightBlock{panels: b.data[kb*b.panels*b.size*kn.nr:]}, b.n, min(a.size, a.k-kb*a.size), a.size,
+		kn.mulBlock(s, a.rows, leftBlock{data: a.data[kb*a.size*a.m:], step: a.size}, rightBlock{panels: b.data[kb*b.panels*b.size*kn.nr:]}, b.n, min(a.size, a.k-kb*a.size), a.size,
 			c, ldc, accumulate || kb > 0, Sums{})
 	}
 }
@@ -450,23 +469,16 @@ func (kn *Kernel) packPanels(dst, x []float32, ld, k, n, size int) {
 	}
 }
 
-// packRows copies x[0:k, :] to a panel for each tile of c, [k][height] and size·height apart.
-func (kn *Kernel) packRows(dst, x []float32, ld, k, size int, c cut) {
+// packRows copies x[0:k, 0:tiles·h] to a panel for each tile of h rows of C, [k][h] and size·h apart.
+func (kn *Kernel) packRows(dst, x []float32, ld, k, size, tiles, h int) {
+	_, _ = dst[((tiles-1)*size+k)*h-1], x[(k-1)*ld+tiles*h-1]
 	if kn.packA != nil {
-		m, _ := c.at(c.count)
-		_, _ = dst[m*size-1], x[(k-1)*ld+m-1]
-		if c.taller > 0 {
-			h := c.height + 1
-			kn.packA(&dst[0], h*size*4, &x[0], ld*4, k, c.taller, h)
-		}
-		i, h := c.at(c.taller)
-		kn.packA(&dst[i*size], h*size*4, &x[i], ld*4, k, c.count-c.taller, h)
+		kn.packA(&dst[0], h*size*4, &x[0], ld*4, k, tiles, h)
 		return
 	}
-	for q := range c.count {
-		i, h := c.at(q)
+	for q := range tiles {
 		for r := range k {
-			copy(dst[i*size+r*h:][:h], x[r*ld+i:])
+			copy(dst[(q*size+r)*h:][:h], x[r*ld+q*h:])
 		}
 	}
 }

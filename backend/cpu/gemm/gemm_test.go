@@ -189,6 +189,23 @@ func TestFirstTiles(t *testing.T) {
 	}
 }
 
+// TestParts has more rows of C than are multiplied at a time, with A where it is and packed.
+func TestParts(t *testing.T) {
+	for _, kernel := range gemm.Kernels() {
+		rng := rand.New(rand.NewPCG(6, 1))
+		for _, m := range []int{250, 301} {
+			const k = 150
+			n := kernel.PanelWidth() + 1
+			a, b, c := newMatrix(t, rng, k, m), newMatrix(t, rng, k, n), newMatrix(t, rng, m, n)
+			old := slices.Clone(c.x)
+			need := kernel.NeedTN(m, n, k)
+			s := need.Cut(cliff.Floats(t, need.Len()))
+			kernel.MulTN(&s, m, n, k, a.x, a.step, b.x, b.step, c.x, c.step, true, gemm.Sums{})
+			c.product(t, fmt.Sprintf("%s m=%d", kernel.Name, m), old, k, func(i, p int) float64 { return a.at(p, i) }, b.at)
+		}
+	}
+}
+
 // TestMulPlus adds a matrix and a bias to products, also where the product is written over the matrix. What is added is positive and in
 // steps of 1/64, so that its sum is exact and as large as its terms.
 func TestMulPlus(t *testing.T) {
