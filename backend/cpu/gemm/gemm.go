@@ -259,8 +259,8 @@ type rightBlock struct {
 	ld           int
 }
 
-// mulBlock is C (+)= Aᵀ·B for one block of kk rows of both, part by part of the rows of C. The first part packs B; it is of the lower
-// tiles, for which there is a kernel that does so.
+// mulBlock is C (+)= Aᵀ·B for one block of kk rows of both, part by part of the rows of C. The first part packs B. It is of the lower
+// tiles: those have a kernel that does so on the way, unless they are as high as tiles can be.
 func (kn *Kernel) mulBlock(s *Scratch, rows cut, a leftBlock, b rightBlock, n, kk, size int, c []float32, ldc int, accumulate bool, sums Sums) {
 	runs := rows.runs()
 	for i := len(runs) - 1; i >= 0; i-- {
