@@ -394,14 +394,6 @@ func (kn *Kernel) cut(n int) cut {
 	return cut{int(count), int(rows / count), int(rows % count)}
 }
 
-// at is the first row of tile q, and its height: the first few are one row taller.
-func (c cut) at(q int) (row, height int) {
-	if q < c.taller {
-		return q * (c.height + 1), c.height + 1
-	}
-	return q*c.height + c.taller, c.height
-}
-
 // run is tiles of one height, below each other.
 type run struct{ first, tiles, height int }
 
