@@ -459,7 +459,7 @@ func TestLabels(t *testing.T) {
 
 // The report of a very long run is small.
 func TestLongRun(t *testing.T) {
-	reports := 200_000 / thorough.Every(t, 4, "reports")
+	const reports = 200_000
 	s := looped(1, 4)
 	s.Steps = reports
 	r := story{config: config, setup: s, events: []run.Event{{Kind: run.KindStart}, {Kind: run.KindSetup, Setup: &s}}}.tell(t)

@@ -65,7 +65,7 @@ func TestScripts(t *testing.T) {
 		t.Fatal(err)
 	}
 	testscript.Run(t, testscript.Params{
-		Files:         thorough.Cases(t, 8, "scripts", scripts),
+		Files:         thorough.Cases(t, 12, "scripts", scripts),
 		UpdateScripts: *golden.Update,
 		Setup: func(e *testscript.Env) error {
 			e.Vars = append(e.Vars, "COIL_CPU="+os.Getenv("COIL_CPU"))
