@@ -22,7 +22,7 @@ func product(t *testing.T, c *cpu.CPU, groups int) *graph.Recorder {
 	return r
 }
 
-// The balance by hand. A product of 512 rows has five parts of at most 112 rows, or two for each worker of a lane if those are more. Work is
+// The balance by hand. A product of 512 rows has five parts of at most 112 rows, or as many for each worker of a lane, two at least. Work is
 // 16 for each float, and two FLOPs for each multiply-add.
 func TestCores(t *testing.T) {
 	c := newCPU(t, cpu.Options{Workers: 1, Kernels: "portable"})
@@ -36,7 +36,7 @@ func TestCores(t *testing.T) {
 		{8, 2, 8, 1, 2, 3, 4 * work},
 		{8, 3, 8, 1, 3, 3, 3 * work},
 		{8, 8, 8, 1, 8, 3, work},
-		{8, 16, 8, 2, 16, 1 + 3, fill + multiply*3./5},
+		{8, 16, 8, 2, 16, 1 + 3, fill + multiply*3./6},
 		{8, 64, 8, 8, 64, 1 + 3, fill + multiply*2./16},
 		{12, 8, 8, 1, 8, 3, 2 * work}, // four lanes have two groups, four have one
 		{1, 64, 1, 64, 64, 1 + 3, fill + multiply*2./128},

@@ -81,8 +81,8 @@ func (c *CPU) layout(r *graph.Recorder, workers int) (*layout, error) {
 		l.replicas /= 2
 	}
 	l.laneCount = l.replicas
-	if activations := 4 * round(p.groupArena); activations > 0 {
-		l.laneCount = max(1, min(l.laneCount, workers*c.laneMemory/activations))
+	for l.laneCount > 1 && l.laneCount*round(p.groupArena)*4 > workers*c.laneMemory {
+		l.laneCount /= 2
 	}
 	lw.team = (workers + l.laneCount - 1) / l.laneCount
 	if err := l.lower(&lw); err != nil {

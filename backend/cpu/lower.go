@@ -220,12 +220,12 @@ func (x *index) start(w *worker, sequence int) int {
 	return int(x.at(w)[sequence])
 }
 
-// rowParts is a kernel over n rows, in parts of whole rows. One worker to a lane takes the given number of rows at a time; several have two parts
-// each.
+// rowParts is a kernel over n rows, in parts of whole rows. One worker to a lane takes the given number of rows at a time; several take at most
+// as many, and have at least two parts each.
 func (l *lowering) rowParts(n, rows int, f func(w *worker, lo, hi int)) kernel {
 	parts := (n + rows - 1) / rows
 	if l.team > 1 {
-		parts = min(n, max(parts, 2*l.team))
+		parts = min(n, max(2, (parts+l.team-1)/l.team)*l.team)
 	}
 	return kernel{parts: parts, run: func(w *worker, part int) { f(w, n*part/parts, n*(part+1)/parts) }}
 }
