@@ -53,15 +53,12 @@ func (l *lowering) matmul(o *graph.Matmul) kernel {
 	}).needs(scratch, g.NeedMul())
 }
 
-// weightGradient is C (+)= Aᵀ·B. Several workers to a lane share the rows or columns of C, whichever there are more of, and one
-// adds up B's columns.
+// weightGradient is C (+)= Aᵀ·B. Several workers to a lane share the rows or columns of C, whichever there are more of, and with
+// the columns the sums of B's columns.
 func (l *lowering) weightGradient(o *graph.Matmul, epilogue func(w *worker, lo, hi int, product []float32, ld int), scratch int) kernel {
 	a, b, c, sums := l.matrix(o.A), l.matrix(o.B), l.matrix(o.C), l.matrix(o.Sums)
 	m, n, k := o.Shape()
 	g, v, apart, over := l.p.c.gemm, l.p.c.vec, l.productApart(o), l.writesFirst(o)
-	addUp := func(w *worker) {
-		v.ColumnSums(sums.row(sums.at(w), 0), b.at(w), b.stride, k)
-	}
 	unit, extent := 2*g.PanelWidth(), n
 	if m > n {
 		unit, extent = 4*g.TileRows(), m
@@ -74,20 +71,18 @@ func (l *lowering) weightGradient(o *graph.Matmul, epilogue func(w *worker, lo, 
 			}
 			return units * part / parts * unit
 		}
-		all := parts
-		if sums.exists() {
-			all++
-		}
-		return kernel{parts: all, run: func(w *worker, part int) {
-			if part == parts {
-				addUp(w)
-				return
+		return kernel{parts: parts, run: func(w *worker, part int) {
+			lo, hi, add, up := at(part), at(part+1), o.Accumulate && !(over && w.first), gemm.Sums{Add: v.ColumnSums}
+			switch {
+			case sums.exists() && m <= n:
+				up.To = sums.row(sums.at(w), 0)[lo:hi]
+			case sums.exists() && part == 0:
+				up.To = sums.row(sums.at(w), 0)
 			}
-			lo, hi, add := at(part), at(part+1), o.Accumulate && !(over && w.first)
 			if m > n {
-				g.MulTN(&w.gemm, hi-lo, n, k, a.at(w)[lo:], a.stride, b.at(w), b.stride, c.at(w)[lo*c.stride:], c.stride, add, gemm.Sums{})
+				g.MulTN(&w.gemm, hi-lo, n, k, a.at(w)[lo:], a.stride, b.at(w), b.stride, c.at(w)[lo*c.stride:], c.stride, add, up)
 			} else {
-				g.MulTN(&w.gemm, m, hi-lo, k, a.at(w), a.stride, b.at(w)[lo:], b.stride, c.at(w)[lo:], c.stride, add, gemm.Sums{})
+				g.MulTN(&w.gemm, m, hi-lo, k, a.at(w), a.stride, b.at(w)[lo:], b.stride, c.at(w)[lo:], c.stride, add, up)
 			}
 		}}.needs(scratch, g.NeedTN(m, n, k))
 	}
