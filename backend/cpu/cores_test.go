@@ -55,15 +55,18 @@ func TestCores(t *testing.T) {
 	}
 }
 
-// Workers share lanes whose activations are large: here they are 384 MiB, and 192 MiB for each worker is allowed.
+// Workers share lanes of long sequences whose activations are large: here they are 384 MiB, and 192 MiB for each worker is allowed.
 func TestLanesOfLargeGroups(t *testing.T) {
-	for _, x := range []struct{ workers, lanes, team int }{{1, 1, 1}, {2, 1, 2}, {3, 1, 3}, {4, 2, 2}, {9, 4, 3}} {
+	for _, x := range []struct{ workers, tokens, lanes, team int }{
+		{1, 1024, 1, 1}, {2, 1024, 1, 2}, {3, 1024, 1, 3}, {4, 1024, 2, 2}, {9, 1024, 4, 3}, {2, 512, 4, 1},
+	} {
 		c := newCPU(t, cpu.Options{Workers: x.workers})
 		w, err := c.NewBuffer(256 * 256)
 		if err != nil {
 			t.Fatal(err)
 		}
 		r := graph.NewRecorder(1, 4)
+		r.Input(x.tokens)
 		a, weight := r.Temporary(192<<10, 256), r.Parameter(w)
 		weight.Rows, weight.Cols, weight.Stride = 256, 256, 256
 		r.Record(&graph.Fill{Y: a, Value: 1})
@@ -76,7 +79,7 @@ func TestLanesOfLargeGroups(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got.Lanes != x.lanes || got.Team != x.team || got.Busy != x.workers || memory.Activations != int64(x.lanes)*384<<20 {
+		if got.Lanes != x.lanes || got.Team != x.team || got.Busy != x.workers || memory.Activations != int64(min(x.lanes, x.workers))*384<<20 {
 			t.Errorf("%d workers: %+v with %d bytes of activations, want %d lanes with %d workers", x.workers, got, memory.Activations, x.lanes, x.team)
 		}
 	}

@@ -35,7 +35,7 @@ type CPU struct {
 	pool *pool
 
 	headFloats int // about how many logits of a head a worker holds at a time
-	laneMemory int // bytes of activations that lanes may have for each worker
+	laneMemory int // bytes of activations that lanes of long sequences may have for each worker
 
 	mu       sync.Mutex
 	buffers  int64 // bytes of buffers

@@ -81,8 +81,10 @@ func (c *CPU) layout(r *graph.Recorder, workers int) (*layout, error) {
 		l.replicas /= 2
 	}
 	l.laneCount = l.replicas
-	for l.laneCount > 1 && l.laneCount*round(p.groupArena)*4 > workers*c.laneMemory {
-		l.laneCount /= 2
+	if longestInput(r) > groupTokens { // workers lose little by sharing the operations of a sequence that long
+		for l.laneCount > 1 && l.laneCount*round(p.groupArena)*4 > workers*c.laneMemory {
+			l.laneCount /= 2
+		}
 	}
 	lw.team = (workers + l.laneCount - 1) / l.laneCount
 	if err := l.lower(&lw); err != nil {
@@ -113,6 +115,16 @@ func (c *CPU) layout(r *graph.Recorder, workers int) (*layout, error) {
 		p.memory.Constants += int64(key.len()) * 4
 	}
 	return l, nil
+}
+
+// longestInput is the length of a group's longest input: the number of its tokens.
+func longestInput(r *graph.Recorder) (n int) {
+	for _, s := range r.Storages() {
+		if s.Space == graph.Input {
+			n = max(n, s.Len)
+		}
+	}
+	return n
 }
 
 // need is the memory that operations take of a worker.

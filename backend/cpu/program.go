@@ -17,7 +17,7 @@ const (
 	replicaMemory = 512 << 20
 )
 
-// laneMemory is the usual [CPU.laneMemory]. The operations of larger groups are so large that workers lose little by sharing them.
+// laneMemory is the usual [CPU.laneMemory].
 const laneMemory = 192 << 20
 
 // program is a compiled recording.
