@@ -193,7 +193,6 @@ func TestResumeContinuesTheData(t *testing.T) {
 
 // However a run ends, its feed leaves nothing behind.
 func TestFeedEnds(t *testing.T) {
-	t.Parallel()
 	c := tiny()
 	c.Train.Steps, c.Evaluate.Every = 30, 0
 	failed := errors.New("failed")
