@@ -121,7 +121,9 @@ func (c *CPU) NewBuffer(n int) (graph.Buffer, error) {
 		return nil, err
 	}
 	c.buffers += int64(n) * 4
-	return &buffer{c, make([]float32, n)}, nil
+	data := make([]float32, n)
+	hugePages(data)
+	return &buffer{c, data}, nil
 }
 
 func (b *buffer) Len() int { return len(b.data) }

@@ -6,6 +6,9 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
 )
 
 // machineMemory is the memory in bytes that this process may take: the machine's, or its control group's if less.
@@ -47,4 +50,16 @@ func field(b []byte, name string) string {
 		}
 	}
 	return ""
+}
+
+// hugePages asks the system to hold memory in pages of 2 MiB: a core keeps the addresses of few pages at a time. It is a wish that
+// the system may refuse.
+func hugePages(x []float32) {
+	const size = 2 << 20
+	if len(x)*4 < 2*size { // it may have no such page of its own
+		return
+	}
+	all := unsafe.Slice((*byte)(unsafe.Pointer(&x[0])), len(x)*4)
+	first := -int(uintptr(unsafe.Pointer(&x[0]))) & (size - 1)
+	unix.Madvise(all[first:first+(len(all)-first)/size*size], unix.MADV_HUGEPAGE)
 }

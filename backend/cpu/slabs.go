@@ -77,6 +77,7 @@ func (p *program) enter() {
 	for i, bytes := range [...]int64{p.memory.Accumulators, p.memory.Activations, p.memory.Workspace} {
 		if n := int(bytes / 4); len(s.parts[i]) < n {
 			s.parts[i] = gemm.Aligned(n)
+			hugePages(s.parts[i])
 			s.age++
 		}
 		parts[i] = s.parts[i]
