@@ -127,7 +127,7 @@ func removeAbandoned(root string) {
 		}
 		if lock, err := acquire(path); err == nil {
 			os.RemoveAll(path)
-			lock.Close()
+			release(lock)
 		}
 	}
 }
@@ -254,7 +254,7 @@ func fill(path string, config []byte, info Info, first []Snapshot) (_ *Run, err 
 	}
 	// From now on, no other process can be making a run here.
 	if err := checkFree(path); err != nil {
-		return nil, errors.Join(err, lock.Close())
+		return nil, errors.Join(err, release(lock))
 	}
 	r := &Run{path: path, lock: lock, create: createFile}
 	made := []string{infoName, infoName + temporarySuffix, configName, configName + temporarySuffix, eventsName, checkpointsName}
@@ -273,7 +273,7 @@ func fill(path string, config []byte, info Info, first []Snapshot) (_ *Run, err 
 			r.events.Close()
 		}
 		clear(lockName)
-		lock.Close()
+		release(lock)
 	}()
 	if err := clear(); err != nil {
 		return nil, err

@@ -18,7 +18,7 @@ func Exclusive(path string, do func() error) (err error) {
 	if err != nil {
 		return withHint(err, ", or choose another folder with --out")
 	}
-	defer func() { err = errors.Join(err, f.Close()) }() // and so it is unlocked
+	defer func() { err = errors.Join(err, release(f)) }()
 	for begin := time.Now(); ; time.Sleep(5 * time.Millisecond) {
 		err := flock(f, syscall.LOCK_EX)
 		switch {

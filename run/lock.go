@@ -47,11 +47,11 @@ func acquire(path string) (*os.File, error) {
 			return nil, errors.Join(err, f.Close())
 		}
 		if !isAt(f, name) { // its holder has removed it with the rest of the folder
-			f.Close()
+			release(f)
 			continue
 		}
 		if err := writeHolder(f); err != nil {
-			return nil, errors.Join(err, f.Close())
+			return nil, errors.Join(err, release(f))
 		}
 		return f, nil
 	}
@@ -75,10 +75,10 @@ func (r *Run) keepLock(step int) error {
 		return fmt.Errorf("%s was deleted while the run was training here: %w", lockName, err)
 	}
 	if fi, err := r.events.Stat(); err != nil || fi.Size() > r.digest.at {
-		return errors.Join(err, f.Close(), fmt.Errorf("%s was deleted while the run was training here, and another process has trained it since; this one stops, and its last steps are lost", lockName))
+		return errors.Join(err, release(f), fmt.Errorf("%s was deleted while the run was training here, and another process has trained it since; this one stops, and its last steps are lost", lockName))
 	}
 	if r.relock != nil {
-		r.relock.Close()
+		release(r.relock)
 	}
 	r.relock = f // not r.lock, which other goroutines read
 	return r.appendLine(Event{Kind: KindNote, Step: step, Text: lockName + " was deleted while the run was training, and made again"})
@@ -114,6 +114,12 @@ func flock(f *os.File, how int) error {
 		}
 		return os.NewSyscallError("flock "+f.Name(), err)
 	}
+}
+
+// release unlocks f and closes it. To close it would not do: a process that is just being started elsewhere in this program has a
+// copy of f, and with it the lock, until it runs its own program.
+func release(f *os.File) error {
+	return errors.Join(os.NewSyscallError("flock "+f.Name(), syscall.Flock(int(f.Fd()), syscall.LOCK_UN)), f.Close())
 }
 
 // writeHolder writes this process into the lock.
@@ -153,7 +159,7 @@ func (r *Run) Holder() (Holder, bool, error) {
 	if err != nil {
 		return Holder{}, false, err
 	}
-	defer f.Close()
+	defer release(f)
 	err = flock(f, syscall.LOCK_SH)
 	if errors.Is(err, syscall.EWOULDBLOCK) {
 		return readHolder(f), true, nil

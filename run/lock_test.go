@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 
 	"coil/thorough"
@@ -248,4 +249,19 @@ func TestLockIsTaken(t *testing.T) {
 		t.Fatal(err)
 	}
 	refused("another process has trained it since")
+}
+
+// A process that is just being started has copies of all files until it runs its own program. A lock that was released is free all the same.
+func TestReleaseDespiteCopies(t *testing.T) {
+	r := newRun(t)
+	held := must(syscall.Dup(int(r.lock.Fd())))(t)
+	defer syscall.Close(held)
+	if err := r.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, locked, err := r.Holder(); locked || err != nil {
+		t.Errorf("locked is %v, %v", locked, err)
+	}
+	f := must(acquire(r.path))(t)
+	f.Close()
 }

@@ -199,13 +199,13 @@ func (r *Run) openForWriting() (err error) {
 		return err
 	}
 	if err := os.Mkdir(r.checkpointsPath(), 0o777); err != nil && !errors.Is(err, fs.ErrExist) {
-		return errors.Join(err, r.lock.Close())
+		return errors.Join(err, release(r.lock))
 	}
 	if err := r.recoverCheckpoints(); err != nil {
-		return errors.Join(err, r.lock.Close())
+		return errors.Join(err, release(r.lock))
 	}
 	if err := r.openEvents(); err != nil {
-		return errors.Join(err, r.lock.Close())
+		return errors.Join(err, release(r.lock))
 	}
 	r.requests.from(r.path)
 	return nil
@@ -307,9 +307,9 @@ func (r *Run) Close() error {
 	}
 	r.appending.Lock()
 	defer r.appending.Unlock()
-	err := errors.Join(r.events.Sync(), r.events.Close(), r.lock.Close())
+	err := errors.Join(r.events.Sync(), r.events.Close(), release(r.lock))
 	if r.relock != nil {
-		err = errors.Join(err, r.relock.Close())
+		err = errors.Join(err, release(r.relock))
 	}
 	if err != nil {
 		return fmt.Errorf("close run %s: %w", r.path, withHint(err, ""))

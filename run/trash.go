@@ -25,7 +25,7 @@ func Trash(root, id string) (string, error) {
 		}
 		return "", fmt.Errorf("move %s to the trash: %w", path, withHint(err, ""))
 	}
-	defer lock.Close()
+	defer release(lock)
 	trash := filepath.Join(root, TrashName)
 	if err := MakeFolder(trash); err != nil {
 		return "", fmt.Errorf("move %s to the trash: %w", path, withHint(err, ""))
