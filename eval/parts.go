@@ -3,7 +3,6 @@ package eval
 import (
 	"fmt"
 
-	"coil/run"
 	"coil/task"
 )
 
@@ -57,7 +56,8 @@ func (p *parts) scores(count int) []Part {
 	var all []Part
 	for i, t := range p.tally[count] {
 		if t.targets > 0 {
-			all = append(all, Part{p.names[i], t.targets, run.Number(t.loss / float64(t.targets)), float64(t.right) / float64(t.targets)})
+			s := t.score(p.names[i])
+			all = append(all, Part{s.Kind, t.targets, s.Loss, s.Accuracy})
 		}
 	}
 	return all

@@ -52,8 +52,8 @@ func field(b []byte, name string) string {
 	return ""
 }
 
-// hugePages asks the system to hold memory in pages of 2 MiB: a core keeps the addresses of few pages at a time. It is a wish that
-// the system may refuse.
+// hugePages asks the system to hold memory in pages of 2 MiB: a core caches the addresses of a fixed number of pages. The
+// system may refuse.
 func hugePages(x []float32) {
 	const size = 2 << 20
 	if len(x)*4 < 2*size { // it may have no such page of its own
