@@ -200,7 +200,7 @@ func (c *CPU) mulDiagonal(w *worker, t tiling, x []float32, k, r0, r1 int, b pan
 	nr := c.gemm.PanelWidth()
 	for i := r0; i < r1; i += t.unit {
 		for j := 0; j < t.width; j += nr {
-			c.gemm.MulRising(&w.gemm, x[i-r0:], t.stride, min(t.unit, r1-i), k+i-r0, t.tile, b.at(j, 0), b.ld, min(nr, t.width-j), dst[i*ld+j:], ld)
+			c.gemm.MulRising(&w.gemm, x[i-r0:], t.stride, min(t.unit, r1-i), k+i-r0, t.tile, b.at(j, 0), b.ld, min(nr, t.width-j), dst[i*ld+j:], ld, false)
 		}
 	}
 }

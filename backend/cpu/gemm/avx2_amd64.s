@@ -7,18 +7,25 @@
 // C[i,j] = D[i,j] + (Σ_p A[i,p]·B[p,j] + bias[j]), D and bias left out if they are nil, for a tile of C that stays in registers, and for
 // the tiles below it:
 //
-//	func(k int, a *float32, ars, acs int, b *float32, bs int, c *float32, ldc, cols int, d *float32, ldd int, bias *float32, tiles, step, kstep, bstep int)
+//	func(k int, a *float32, ars, acs int, b *float32, bs int, c *float32, ldc, cols int, d *float32, ldd int, bias *float32, tiles, step, kstep, bstep, ahead int)
 //
 // A[i,p] is at a + i·ars + p·acs, B[p,:] at b + p·bs, C[i,:] at c + i·ldc and D[i,:] at d + i·ldd, all in bytes; cols of
 // C's columns are written. The next tile's part of A is step bytes after this one's,
-// its part of B bstep bytes, and it has kstep more terms.
+// its part of B bstep bytes, and it has kstep more terms. The caller's next panel is ahead bytes after this one,
+// which kernels may fetch into the cache; 0 if it is unknown.
 //
 // DX counts k; AX, BX, CX are rows 0, 5 and 10 of A, R8 one row's bytes, R9 three rows', R10 a column's; SI is B, R13 a
-// row of B, DI is C, R12 a row of C; behind the loop BX is the bias, R13 D, R11 a row of D. Vector registers: the sums, row by row, from 0; B's row and
+// row of B, R11 from the panel to the next one, DI is C, R12 a row of C; behind the loop BX is the bias, R13 D, R11 a row of D. Vector registers: the sums, row by row, from 0; B's row and
 // the elements of A, and behind the loop the bias, at the top.
 
 // A tile of 1×8.
-TEXT ·tile1x8AVX2(SB), NOSPLIT, $0-128
+TEXT ·tile1x8AVX2(SB), NOSPLIT, $0-136
+#define TERM \
+	VMOVUPS 0(SI), Y12; \
+	ADDQ R13, SI; \
+	VBROADCASTSS (AX), Y14; \
+	VFMADD231PS Y12, Y14, Y0; \
+	ADDQ R10, AX
 	MOVQ ars+16(FP), R8
 	MOVQ acs+24(FP), R10
 	MOVQ c+48(FP), DI
@@ -30,14 +37,23 @@ tile:
 	MOVQ b+32(FP), SI
 	MOVQ bs+40(FP), R13
 	VXORPS Y0, Y0, Y0
+	SUBQ $4, DX
+	JL   rest
 loop:
-	VMOVUPS 0(SI), Y12
-	ADDQ R13, SI
-	VBROADCASTSS (AX), Y14
-	VFMADD231PS Y12, Y14, Y0
-	ADDQ R10, AX
+	TERM
+	TERM
+	TERM
+	TERM
+	SUBQ $4, DX
+	JGE  loop
+rest:
+	ADDQ $4, DX
+	JZ   summed
+one:
+	TERM
 	DECQ DX
-	JNZ  loop
+	JNZ  one
+summed:
 	MOVQ cols+64(FP), CX
 	MOVQ bias+88(FP), BX
 	MOVQ d+72(FP), R13
@@ -94,9 +110,18 @@ next:
 	JNZ  tile
 	VZEROUPPER
 	RET
+#undef TERM
 
 // A tile of 2×8.
-TEXT ·tile2x8AVX2(SB), NOSPLIT, $0-128
+TEXT ·tile2x8AVX2(SB), NOSPLIT, $0-136
+#define TERM \
+	VMOVUPS 0(SI), Y12; \
+	ADDQ R13, SI; \
+	VBROADCASTSS (AX), Y14; \
+	VFMADD231PS Y12, Y14, Y0; \
+	VBROADCASTSS (AX)(R8*1), Y15; \
+	VFMADD231PS Y12, Y15, Y1; \
+	ADDQ R10, AX
 	MOVQ ars+16(FP), R8
 	MOVQ acs+24(FP), R10
 	MOVQ c+48(FP), DI
@@ -109,16 +134,23 @@ tile:
 	MOVQ bs+40(FP), R13
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
+	SUBQ $4, DX
+	JL   rest
 loop:
-	VMOVUPS 0(SI), Y12
-	ADDQ R13, SI
-	VBROADCASTSS (AX), Y14
-	VFMADD231PS Y12, Y14, Y0
-	VBROADCASTSS (AX)(R8*1), Y15
-	VFMADD231PS Y12, Y15, Y1
-	ADDQ R10, AX
+	TERM
+	TERM
+	TERM
+	TERM
+	SUBQ $4, DX
+	JGE  loop
+rest:
+	ADDQ $4, DX
+	JZ   summed
+one:
+	TERM
 	DECQ DX
-	JNZ  loop
+	JNZ  one
+summed:
 	MOVQ cols+64(FP), CX
 	MOVQ bias+88(FP), BX
 	MOVQ d+72(FP), R13
@@ -190,9 +222,20 @@ next:
 	JNZ  tile
 	VZEROUPPER
 	RET
+#undef TERM
 
 // A tile of 3×8.
-TEXT ·tile3x8AVX2(SB), NOSPLIT, $0-128
+TEXT ·tile3x8AVX2(SB), NOSPLIT, $0-136
+#define TERM \
+	VMOVUPS 0(SI), Y12; \
+	ADDQ R13, SI; \
+	VBROADCASTSS (AX), Y14; \
+	VFMADD231PS Y12, Y14, Y0; \
+	VBROADCASTSS (AX)(R8*1), Y15; \
+	VFMADD231PS Y12, Y15, Y1; \
+	VBROADCASTSS (AX)(R8*2), Y14; \
+	VFMADD231PS Y12, Y14, Y2; \
+	ADDQ R10, AX
 	MOVQ ars+16(FP), R8
 	MOVQ acs+24(FP), R10
 	MOVQ c+48(FP), DI
@@ -206,18 +249,23 @@ tile:
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
+	SUBQ $4, DX
+	JL   rest
 loop:
-	VMOVUPS 0(SI), Y12
-	ADDQ R13, SI
-	VBROADCASTSS (AX), Y14
-	VFMADD231PS Y12, Y14, Y0
-	VBROADCASTSS (AX)(R8*1), Y15
-	VFMADD231PS Y12, Y15, Y1
-	VBROADCASTSS (AX)(R8*2), Y14
-	VFMADD231PS Y12, Y14, Y2
-	ADDQ R10, AX
+	TERM
+	TERM
+	TERM
+	TERM
+	SUBQ $4, DX
+	JGE  loop
+rest:
+	ADDQ $4, DX
+	JZ   summed
+one:
+	TERM
 	DECQ DX
-	JNZ  loop
+	JNZ  one
+summed:
 	MOVQ cols+64(FP), CX
 	MOVQ bias+88(FP), BX
 	MOVQ d+72(FP), R13
@@ -304,9 +352,22 @@ next:
 	JNZ  tile
 	VZEROUPPER
 	RET
+#undef TERM
 
 // A tile of 4×8.
-TEXT ·tile4x8AVX2(SB), NOSPLIT, $0-128
+TEXT ·tile4x8AVX2(SB), NOSPLIT, $0-136
+#define TERM \
+	VMOVUPS 0(SI), Y12; \
+	ADDQ R13, SI; \
+	VBROADCASTSS (AX), Y14; \
+	VFMADD231PS Y12, Y14, Y0; \
+	VBROADCASTSS (AX)(R8*1), Y15; \
+	VFMADD231PS Y12, Y15, Y1; \
+	VBROADCASTSS (AX)(R8*2), Y14; \
+	VFMADD231PS Y12, Y14, Y2; \
+	VBROADCASTSS (AX)(R9*1), Y15; \
+	VFMADD231PS Y12, Y15, Y3; \
+	ADDQ R10, AX
 	MOVQ ars+16(FP), R8
 	MOVQ acs+24(FP), R10
 	MOVQ c+48(FP), DI
@@ -321,20 +382,23 @@ tile:
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
+	SUBQ $4, DX
+	JL   rest
 loop:
-	VMOVUPS 0(SI), Y12
-	ADDQ R13, SI
-	VBROADCASTSS (AX), Y14
-	VFMADD231PS Y12, Y14, Y0
-	VBROADCASTSS (AX)(R8*1), Y15
-	VFMADD231PS Y12, Y15, Y1
-	VBROADCASTSS (AX)(R8*2), Y14
-	VFMADD231PS Y12, Y14, Y2
-	VBROADCASTSS (AX)(R9*1), Y15
-	VFMADD231PS Y12, Y15, Y3
-	ADDQ R10, AX
+	TERM
+	TERM
+	TERM
+	TERM
+	SUBQ $4, DX
+	JGE  loop
+rest:
+	ADDQ $4, DX
+	JZ   summed
+one:
+	TERM
 	DECQ DX
-	JNZ  loop
+	JNZ  one
+summed:
 	MOVQ cols+64(FP), CX
 	MOVQ bias+88(FP), BX
 	MOVQ d+72(FP), R13
@@ -436,9 +500,24 @@ next:
 	JNZ  tile
 	VZEROUPPER
 	RET
+#undef TERM
 
 // A tile of 5×8.
-TEXT ·tile5x8AVX2(SB), NOSPLIT, $0-128
+TEXT ·tile5x8AVX2(SB), NOSPLIT, $0-136
+#define TERM \
+	VMOVUPS 0(SI), Y12; \
+	ADDQ R13, SI; \
+	VBROADCASTSS (AX), Y14; \
+	VFMADD231PS Y12, Y14, Y0; \
+	VBROADCASTSS (AX)(R8*1), Y15; \
+	VFMADD231PS Y12, Y15, Y1; \
+	VBROADCASTSS (AX)(R8*2), Y14; \
+	VFMADD231PS Y12, Y14, Y2; \
+	VBROADCASTSS (AX)(R9*1), Y15; \
+	VFMADD231PS Y12, Y15, Y3; \
+	VBROADCASTSS (AX)(R8*4), Y14; \
+	VFMADD231PS Y12, Y14, Y4; \
+	ADDQ R10, AX
 	MOVQ ars+16(FP), R8
 	MOVQ acs+24(FP), R10
 	MOVQ c+48(FP), DI
@@ -454,22 +533,23 @@ tile:
 	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
 	VXORPS Y4, Y4, Y4
+	SUBQ $4, DX
+	JL   rest
 loop:
-	VMOVUPS 0(SI), Y12
-	ADDQ R13, SI
-	VBROADCASTSS (AX), Y14
-	VFMADD231PS Y12, Y14, Y0
-	VBROADCASTSS (AX)(R8*1), Y15
-	VFMADD231PS Y12, Y15, Y1
-	VBROADCASTSS (AX)(R8*2), Y14
-	VFMADD231PS Y12, Y14, Y2
-	VBROADCASTSS (AX)(R9*1), Y15
-	VFMADD231PS Y12, Y15, Y3
-	VBROADCASTSS (AX)(R8*4), Y14
-	VFMADD231PS Y12, Y14, Y4
-	ADDQ R10, AX
+	TERM
+	TERM
+	TERM
+	TERM
+	SUBQ $4, DX
+	JGE  loop
+rest:
+	ADDQ $4, DX
+	JZ   summed
+one:
+	TERM
 	DECQ DX
-	JNZ  loop
+	JNZ  one
+summed:
 	MOVQ cols+64(FP), CX
 	MOVQ bias+88(FP), BX
 	MOVQ d+72(FP), R13
@@ -586,9 +666,27 @@ next:
 	JNZ  tile
 	VZEROUPPER
 	RET
+#undef TERM
 
 // A tile of 6×8.
-TEXT ·tile6x8AVX2(SB), NOSPLIT, $0-128
+TEXT ·tile6x8AVX2(SB), NOSPLIT, $0-136
+#define TERM \
+	VMOVUPS 0(SI), Y12; \
+	ADDQ R13, SI; \
+	VBROADCASTSS (AX), Y14; \
+	VFMADD231PS Y12, Y14, Y0; \
+	VBROADCASTSS (AX)(R8*1), Y15; \
+	VFMADD231PS Y12, Y15, Y1; \
+	VBROADCASTSS (AX)(R8*2), Y14; \
+	VFMADD231PS Y12, Y14, Y2; \
+	VBROADCASTSS (AX)(R9*1), Y15; \
+	VFMADD231PS Y12, Y15, Y3; \
+	VBROADCASTSS (AX)(R8*4), Y14; \
+	VFMADD231PS Y12, Y14, Y4; \
+	ADDQ R10, AX; \
+	VBROADCASTSS (BX), Y15; \
+	VFMADD231PS Y12, Y15, Y5; \
+	ADDQ R10, BX
 	MOVQ ars+16(FP), R8
 	MOVQ acs+24(FP), R10
 	MOVQ c+48(FP), DI
@@ -607,25 +705,23 @@ tile:
 	VXORPS Y3, Y3, Y3
 	VXORPS Y4, Y4, Y4
 	VXORPS Y5, Y5, Y5
+	SUBQ $4, DX
+	JL   rest
 loop:
-	VMOVUPS 0(SI), Y12
-	ADDQ R13, SI
-	VBROADCASTSS (AX), Y14
-	VFMADD231PS Y12, Y14, Y0
-	VBROADCASTSS (AX)(R8*1), Y15
-	VFMADD231PS Y12, Y15, Y1
-	VBROADCASTSS (AX)(R8*2), Y14
-	VFMADD231PS Y12, Y14, Y2
-	VBROADCASTSS (AX)(R9*1), Y15
-	VFMADD231PS Y12, Y15, Y3
-	VBROADCASTSS (AX)(R8*4), Y14
-	VFMADD231PS Y12, Y14, Y4
-	ADDQ R10, AX
-	VBROADCASTSS (BX), Y15
-	VFMADD231PS Y12, Y15, Y5
-	ADDQ R10, BX
+	TERM
+	TERM
+	TERM
+	TERM
+	SUBQ $4, DX
+	JGE  loop
+rest:
+	ADDQ $4, DX
+	JZ   summed
+one:
+	TERM
 	DECQ DX
-	JNZ  loop
+	JNZ  one
+summed:
 	MOVQ cols+64(FP), CX
 	MOVQ bias+88(FP), BX
 	MOVQ d+72(FP), R13
@@ -757,9 +853,18 @@ next:
 	JNZ  tile
 	VZEROUPPER
 	RET
+#undef TERM
 
 // A tile of 1×16.
-TEXT ·tile1x16AVX2(SB), NOSPLIT, $0-128
+TEXT ·tile1x16AVX2(SB), NOSPLIT, $0-136
+#define TERM \
+	VMOVUPS 0(SI), Y12; \
+	VMOVUPS 32(SI), Y13; \
+	ADDQ R13, SI; \
+	VBROADCASTSS (AX), Y14; \
+	VFMADD231PS Y12, Y14, Y0; \
+	VFMADD231PS Y13, Y14, Y1; \
+	ADDQ R10, AX
 	MOVQ ars+16(FP), R8
 	MOVQ acs+24(FP), R10
 	MOVQ c+48(FP), DI
@@ -772,16 +877,23 @@ tile:
 	MOVQ bs+40(FP), R13
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
+	SUBQ $4, DX
+	JL   rest
 loop:
-	VMOVUPS 0(SI), Y12
-	VMOVUPS 32(SI), Y13
-	ADDQ R13, SI
-	VBROADCASTSS (AX), Y14
-	VFMADD231PS Y12, Y14, Y0
-	VFMADD231PS Y13, Y14, Y1
-	ADDQ R10, AX
+	TERM
+	TERM
+	TERM
+	TERM
+	SUBQ $4, DX
+	JGE  loop
+rest:
+	ADDQ $4, DX
+	JZ   summed
+one:
+	TERM
 	DECQ DX
-	JNZ  loop
+	JNZ  one
+summed:
 	MOVQ cols+64(FP), CX
 	MOVQ bias+88(FP), BX
 	MOVQ d+72(FP), R13
@@ -848,9 +960,21 @@ next:
 	JNZ  tile
 	VZEROUPPER
 	RET
+#undef TERM
 
 // A tile of 2×16.
-TEXT ·tile2x16AVX2(SB), NOSPLIT, $0-128
+TEXT ·tile2x16AVX2(SB), NOSPLIT, $0-136
+#define TERM \
+	VMOVUPS 0(SI), Y12; \
+	VMOVUPS 32(SI), Y13; \
+	ADDQ R13, SI; \
+	VBROADCASTSS (AX), Y14; \
+	VFMADD231PS Y12, Y14, Y0; \
+	VFMADD231PS Y13, Y14, Y1; \
+	VBROADCASTSS (AX)(R8*1), Y15; \
+	VFMADD231PS Y12, Y15, Y2; \
+	VFMADD231PS Y13, Y15, Y3; \
+	ADDQ R10, AX
 	MOVQ ars+16(FP), R8
 	MOVQ acs+24(FP), R10
 	MOVQ c+48(FP), DI
@@ -865,19 +989,23 @@ tile:
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
+	SUBQ $4, DX
+	JL   rest
 loop:
-	VMOVUPS 0(SI), Y12
-	VMOVUPS 32(SI), Y13
-	ADDQ R13, SI
-	VBROADCASTSS (AX), Y14
-	VFMADD231PS Y12, Y14, Y0
-	VFMADD231PS Y13, Y14, Y1
-	VBROADCASTSS (AX)(R8*1), Y15
-	VFMADD231PS Y12, Y15, Y2
-	VFMADD231PS Y13, Y15, Y3
-	ADDQ R10, AX
+	TERM
+	TERM
+	TERM
+	TERM
+	SUBQ $4, DX
+	JGE  loop
+rest:
+	ADDQ $4, DX
+	JZ   summed
+one:
+	TERM
 	DECQ DX
-	JNZ  loop
+	JNZ  one
+summed:
 	MOVQ cols+64(FP), CX
 	MOVQ bias+88(FP), BX
 	MOVQ d+72(FP), R13
@@ -967,9 +1095,24 @@ next:
 	JNZ  tile
 	VZEROUPPER
 	RET
+#undef TERM
 
 // A tile of 3×16.
-TEXT ·tile3x16AVX2(SB), NOSPLIT, $0-128
+TEXT ·tile3x16AVX2(SB), NOSPLIT, $0-136
+#define TERM \
+	VMOVUPS 0(SI), Y12; \
+	VMOVUPS 32(SI), Y13; \
+	ADDQ R13, SI; \
+	VBROADCASTSS (AX), Y14; \
+	VFMADD231PS Y12, Y14, Y0; \
+	VFMADD231PS Y13, Y14, Y1; \
+	VBROADCASTSS (AX)(R8*1), Y15; \
+	VFMADD231PS Y12, Y15, Y2; \
+	VFMADD231PS Y13, Y15, Y3; \
+	VBROADCASTSS (AX)(R8*2), Y14; \
+	VFMADD231PS Y12, Y14, Y4; \
+	VFMADD231PS Y13, Y14, Y5; \
+	ADDQ R10, AX
 	MOVQ ars+16(FP), R8
 	MOVQ acs+24(FP), R10
 	MOVQ c+48(FP), DI
@@ -986,22 +1129,23 @@ tile:
 	VXORPS Y3, Y3, Y3
 	VXORPS Y4, Y4, Y4
 	VXORPS Y5, Y5, Y5
+	SUBQ $4, DX
+	JL   rest
 loop:
-	VMOVUPS 0(SI), Y12
-	VMOVUPS 32(SI), Y13
-	ADDQ R13, SI
-	VBROADCASTSS (AX), Y14
-	VFMADD231PS Y12, Y14, Y0
-	VFMADD231PS Y13, Y14, Y1
-	VBROADCASTSS (AX)(R8*1), Y15
-	VFMADD231PS Y12, Y15, Y2
-	VFMADD231PS Y13, Y15, Y3
-	VBROADCASTSS (AX)(R8*2), Y14
-	VFMADD231PS Y12, Y14, Y4
-	VFMADD231PS Y13, Y14, Y5
-	ADDQ R10, AX
+	TERM
+	TERM
+	TERM
+	TERM
+	SUBQ $4, DX
+	JGE  loop
+rest:
+	ADDQ $4, DX
+	JZ   summed
+one:
+	TERM
 	DECQ DX
-	JNZ  loop
+	JNZ  one
+summed:
 	MOVQ cols+64(FP), CX
 	MOVQ bias+88(FP), BX
 	MOVQ d+72(FP), R13
@@ -1114,9 +1258,27 @@ next:
 	JNZ  tile
 	VZEROUPPER
 	RET
+#undef TERM
 
 // A tile of 4×16.
-TEXT ·tile4x16AVX2(SB), NOSPLIT, $0-128
+TEXT ·tile4x16AVX2(SB), NOSPLIT, $0-136
+#define TERM \
+	VMOVUPS 0(SI), Y12; \
+	VMOVUPS 32(SI), Y13; \
+	ADDQ R13, SI; \
+	VBROADCASTSS (AX), Y14; \
+	VFMADD231PS Y12, Y14, Y0; \
+	VFMADD231PS Y13, Y14, Y1; \
+	VBROADCASTSS (AX)(R8*1), Y15; \
+	VFMADD231PS Y12, Y15, Y2; \
+	VFMADD231PS Y13, Y15, Y3; \
+	VBROADCASTSS (AX)(R8*2), Y14; \
+	VFMADD231PS Y12, Y14, Y4; \
+	VFMADD231PS Y13, Y14, Y5; \
+	VBROADCASTSS (AX)(R9*1), Y15; \
+	VFMADD231PS Y12, Y15, Y6; \
+	VFMADD231PS Y13, Y15, Y7; \
+	ADDQ R10, AX
 	MOVQ ars+16(FP), R8
 	MOVQ acs+24(FP), R10
 	MOVQ c+48(FP), DI
@@ -1135,25 +1297,23 @@ tile:
 	VXORPS Y5, Y5, Y5
 	VXORPS Y6, Y6, Y6
 	VXORPS Y7, Y7, Y7
+	SUBQ $4, DX
+	JL   rest
 loop:
-	VMOVUPS 0(SI), Y12
-	VMOVUPS 32(SI), Y13
-	ADDQ R13, SI
-	VBROADCASTSS (AX), Y14
-	VFMADD231PS Y12, Y14, Y0
-	VFMADD231PS Y13, Y14, Y1
-	VBROADCASTSS (AX)(R8*1), Y15
-	VFMADD231PS Y12, Y15, Y2
-	VFMADD231PS Y13, Y15, Y3
-	VBROADCASTSS (AX)(R8*2), Y14
-	VFMADD231PS Y12, Y14, Y4
-	VFMADD231PS Y13, Y14, Y5
-	VBROADCASTSS (AX)(R9*1), Y15
-	VFMADD231PS Y12, Y15, Y6
-	VFMADD231PS Y13, Y15, Y7
-	ADDQ R10, AX
+	TERM
+	TERM
+	TERM
+	TERM
+	SUBQ $4, DX
+	JGE  loop
+rest:
+	ADDQ $4, DX
+	JZ   summed
+one:
+	TERM
 	DECQ DX
-	JNZ  loop
+	JNZ  one
+summed:
 	MOVQ cols+64(FP), CX
 	MOVQ bias+88(FP), BX
 	MOVQ d+72(FP), R13
@@ -1289,9 +1449,31 @@ next:
 	JNZ  tile
 	VZEROUPPER
 	RET
+#undef TERM
 
 // A tile of 5×16.
-TEXT ·tile5x16AVX2(SB), NOSPLIT, $0-128
+TEXT ·tile5x16AVX2(SB), NOSPLIT, $0-136
+#define TERM \
+	VMOVUPS 0(SI), Y12; \
+	VMOVUPS 32(SI), Y13; \
+	PREFETCHT1 0(SI)(R11*1); \
+	ADDQ R13, SI; \
+	VBROADCASTSS (AX), Y14; \
+	VFMADD231PS Y12, Y14, Y0; \
+	VFMADD231PS Y13, Y14, Y1; \
+	VBROADCASTSS (AX)(R8*1), Y15; \
+	VFMADD231PS Y12, Y15, Y2; \
+	VFMADD231PS Y13, Y15, Y3; \
+	VBROADCASTSS (AX)(R8*2), Y14; \
+	VFMADD231PS Y12, Y14, Y4; \
+	VFMADD231PS Y13, Y14, Y5; \
+	VBROADCASTSS (AX)(R9*1), Y15; \
+	VFMADD231PS Y12, Y15, Y6; \
+	VFMADD231PS Y13, Y15, Y7; \
+	VBROADCASTSS (AX)(R8*4), Y14; \
+	VFMADD231PS Y12, Y14, Y8; \
+	VFMADD231PS Y13, Y14, Y9; \
+	ADDQ R10, AX
 	MOVQ ars+16(FP), R8
 	MOVQ acs+24(FP), R10
 	MOVQ c+48(FP), DI
@@ -1323,28 +1505,24 @@ tile:
 	VXORPS Y7, Y7, Y7
 	VXORPS Y8, Y8, Y8
 	VXORPS Y9, Y9, Y9
+	MOVQ ahead+128(FP), R11
+	SUBQ $4, DX
+	JL   rest
 loop:
-	VMOVUPS 0(SI), Y12
-	VMOVUPS 32(SI), Y13
-	ADDQ R13, SI
-	VBROADCASTSS (AX), Y14
-	VFMADD231PS Y12, Y14, Y0
-	VFMADD231PS Y13, Y14, Y1
-	VBROADCASTSS (AX)(R8*1), Y15
-	VFMADD231PS Y12, Y15, Y2
-	VFMADD231PS Y13, Y15, Y3
-	VBROADCASTSS (AX)(R8*2), Y14
-	VFMADD231PS Y12, Y14, Y4
-	VFMADD231PS Y13, Y14, Y5
-	VBROADCASTSS (AX)(R9*1), Y15
-	VFMADD231PS Y12, Y15, Y6
-	VFMADD231PS Y13, Y15, Y7
-	VBROADCASTSS (AX)(R8*4), Y14
-	VFMADD231PS Y12, Y14, Y8
-	VFMADD231PS Y13, Y14, Y9
-	ADDQ R10, AX
+	TERM
+	TERM
+	TERM
+	TERM
+	SUBQ $4, DX
+	JGE  loop
+rest:
+	ADDQ $4, DX
+	JZ   summed
+one:
+	TERM
 	DECQ DX
-	JNZ  loop
+	JNZ  one
+summed:
 	MOVQ cols+64(FP), CX
 	MOVQ bias+88(FP), BX
 	MOVQ d+72(FP), R13
@@ -1503,9 +1681,35 @@ next:
 	JNZ  tile
 	VZEROUPPER
 	RET
+#undef TERM
 
 // A tile of 6×16.
-TEXT ·tile6x16AVX2(SB), NOSPLIT, $0-128
+TEXT ·tile6x16AVX2(SB), NOSPLIT, $0-136
+#define TERM \
+	VMOVUPS 0(SI), Y12; \
+	VMOVUPS 32(SI), Y13; \
+	PREFETCHT1 0(SI)(R11*1); \
+	ADDQ R13, SI; \
+	VBROADCASTSS (AX), Y14; \
+	VFMADD231PS Y12, Y14, Y0; \
+	VFMADD231PS Y13, Y14, Y1; \
+	VBROADCASTSS (AX)(R8*1), Y15; \
+	VFMADD231PS Y12, Y15, Y2; \
+	VFMADD231PS Y13, Y15, Y3; \
+	VBROADCASTSS (AX)(R8*2), Y14; \
+	VFMADD231PS Y12, Y14, Y4; \
+	VFMADD231PS Y13, Y14, Y5; \
+	VBROADCASTSS (AX)(R9*1), Y15; \
+	VFMADD231PS Y12, Y15, Y6; \
+	VFMADD231PS Y13, Y15, Y7; \
+	VBROADCASTSS (AX)(R8*4), Y14; \
+	VFMADD231PS Y12, Y14, Y8; \
+	VFMADD231PS Y13, Y14, Y9; \
+	ADDQ R10, AX; \
+	VBROADCASTSS (BX), Y15; \
+	VFMADD231PS Y12, Y15, Y10; \
+	VFMADD231PS Y13, Y15, Y11; \
+	ADDQ R10, BX
 	MOVQ ars+16(FP), R8
 	MOVQ acs+24(FP), R10
 	MOVQ c+48(FP), DI
@@ -1543,32 +1747,24 @@ tile:
 	VXORPS Y9, Y9, Y9
 	VXORPS Y10, Y10, Y10
 	VXORPS Y11, Y11, Y11
+	MOVQ ahead+128(FP), R11
+	SUBQ $4, DX
+	JL   rest
 loop:
-	VMOVUPS 0(SI), Y12
-	VMOVUPS 32(SI), Y13
-	ADDQ R13, SI
-	VBROADCASTSS (AX), Y14
-	VFMADD231PS Y12, Y14, Y0
-	VFMADD231PS Y13, Y14, Y1
-	VBROADCASTSS (AX)(R8*1), Y15
-	VFMADD231PS Y12, Y15, Y2
-	VFMADD231PS Y13, Y15, Y3
-	VBROADCASTSS (AX)(R8*2), Y14
-	VFMADD231PS Y12, Y14, Y4
-	VFMADD231PS Y13, Y14, Y5
-	VBROADCASTSS (AX)(R9*1), Y15
-	VFMADD231PS Y12, Y15, Y6
-	VFMADD231PS Y13, Y15, Y7
-	VBROADCASTSS (AX)(R8*4), Y14
-	VFMADD231PS Y12, Y14, Y8
-	VFMADD231PS Y13, Y14, Y9
-	ADDQ R10, AX
-	VBROADCASTSS (BX), Y15
-	VFMADD231PS Y12, Y15, Y10
-	VFMADD231PS Y13, Y15, Y11
-	ADDQ R10, BX
+	TERM
+	TERM
+	TERM
+	TERM
+	SUBQ $4, DX
+	JGE  loop
+rest:
+	ADDQ $4, DX
+	JZ   summed
+one:
+	TERM
 	DECQ DX
-	JNZ  loop
+	JNZ  one
+summed:
 	MOVQ cols+64(FP), CX
 	MOVQ bias+88(FP), BX
 	MOVQ d+72(FP), R13
@@ -1750,6 +1946,7 @@ next:
 	JNZ  tile
 	VZEROUPPER
 	RET
+#undef TERM
 
 // C[i,:] = (C[i,:] if add) + Σ_p A[p,i]·B[p,:] for a tile as wide as a panel, which also copies B to a panel for the tiles after it, and
 // adds B's rows to sums, in their order, unless that is nil:

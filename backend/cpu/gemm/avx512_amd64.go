@@ -5,88 +5,88 @@
 package gemm
 
 //go:noescape
-func tile1x16AVX512(k int, a *float32, ars, acs int, b *float32, bs int, c *float32, ldc, cols int, d *float32, ldd int, bias *float32, tiles, step, kstep, bstep int)
+func tile1x16AVX512(k int, a *float32, ars, acs int, b *float32, bs int, c *float32, ldc, cols int, d *float32, ldd int, bias *float32, tiles, step, kstep, bstep, ahead int)
 
 //go:noescape
-func tile2x16AVX512(k int, a *float32, ars, acs int, b *float32, bs int, c *float32, ldc, cols int, d *float32, ldd int, bias *float32, tiles, step, kstep, bstep int)
+func tile2x16AVX512(k int, a *float32, ars, acs int, b *float32, bs int, c *float32, ldc, cols int, d *float32, ldd int, bias *float32, tiles, step, kstep, bstep, ahead int)
 
 //go:noescape
-func tile3x16AVX512(k int, a *float32, ars, acs int, b *float32, bs int, c *float32, ldc, cols int, d *float32, ldd int, bias *float32, tiles, step, kstep, bstep int)
+func tile3x16AVX512(k int, a *float32, ars, acs int, b *float32, bs int, c *float32, ldc, cols int, d *float32, ldd int, bias *float32, tiles, step, kstep, bstep, ahead int)
 
 //go:noescape
-func tile4x16AVX512(k int, a *float32, ars, acs int, b *float32, bs int, c *float32, ldc, cols int, d *float32, ldd int, bias *float32, tiles, step, kstep, bstep int)
+func tile4x16AVX512(k int, a *float32, ars, acs int, b *float32, bs int, c *float32, ldc, cols int, d *float32, ldd int, bias *float32, tiles, step, kstep, bstep, ahead int)
 
 //go:noescape
-func tile5x16AVX512(k int, a *float32, ars, acs int, b *float32, bs int, c *float32, ldc, cols int, d *float32, ldd int, bias *float32, tiles, step, kstep, bstep int)
+func tile5x16AVX512(k int, a *float32, ars, acs int, b *float32, bs int, c *float32, ldc, cols int, d *float32, ldd int, bias *float32, tiles, step, kstep, bstep, ahead int)
 
 //go:noescape
-func tile6x16AVX512(k int, a *float32, ars, acs int, b *float32, bs int, c *float32, ldc, cols int, d *float32, ldd int, bias *float32, tiles, step, kstep, bstep int)
+func tile6x16AVX512(k int, a *float32, ars, acs int, b *float32, bs int, c *float32, ldc, cols int, d *float32, ldd int, bias *float32, tiles, step, kstep, bstep, ahead int)
 
 //go:noescape
-func tile7x16AVX512(k int, a *float32, ars, acs int, b *float32, bs int, c *float32, ldc, cols int, d *float32, ldd int, bias *float32, tiles, step, kstep, bstep int)
+func tile7x16AVX512(k int, a *float32, ars, acs int, b *float32, bs int, c *float32, ldc, cols int, d *float32, ldd int, bias *float32, tiles, step, kstep, bstep, ahead int)
 
 //go:noescape
-func tile8x16AVX512(k int, a *float32, ars, acs int, b *float32, bs int, c *float32, ldc, cols int, d *float32, ldd int, bias *float32, tiles, step, kstep, bstep int)
+func tile8x16AVX512(k int, a *float32, ars, acs int, b *float32, bs int, c *float32, ldc, cols int, d *float32, ldd int, bias *float32, tiles, step, kstep, bstep, ahead int)
 
 //go:noescape
-func tile9x16AVX512(k int, a *float32, ars, acs int, b *float32, bs int, c *float32, ldc, cols int, d *float32, ldd int, bias *float32, tiles, step, kstep, bstep int)
+func tile9x16AVX512(k int, a *float32, ars, acs int, b *float32, bs int, c *float32, ldc, cols int, d *float32, ldd int, bias *float32, tiles, step, kstep, bstep, ahead int)
 
 //go:noescape
-func tile10x16AVX512(k int, a *float32, ars, acs int, b *float32, bs int, c *float32, ldc, cols int, d *float32, ldd int, bias *float32, tiles, step, kstep, bstep int)
+func tile10x16AVX512(k int, a *float32, ars, acs int, b *float32, bs int, c *float32, ldc, cols int, d *float32, ldd int, bias *float32, tiles, step, kstep, bstep, ahead int)
 
 //go:noescape
-func tile11x16AVX512(k int, a *float32, ars, acs int, b *float32, bs int, c *float32, ldc, cols int, d *float32, ldd int, bias *float32, tiles, step, kstep, bstep int)
+func tile11x16AVX512(k int, a *float32, ars, acs int, b *float32, bs int, c *float32, ldc, cols int, d *float32, ldd int, bias *float32, tiles, step, kstep, bstep, ahead int)
 
 //go:noescape
-func tile12x16AVX512(k int, a *float32, ars, acs int, b *float32, bs int, c *float32, ldc, cols int, d *float32, ldd int, bias *float32, tiles, step, kstep, bstep int)
+func tile12x16AVX512(k int, a *float32, ars, acs int, b *float32, bs int, c *float32, ldc, cols int, d *float32, ldd int, bias *float32, tiles, step, kstep, bstep, ahead int)
 
 //go:noescape
-func tile13x16AVX512(k int, a *float32, ars, acs int, b *float32, bs int, c *float32, ldc, cols int, d *float32, ldd int, bias *float32, tiles, step, kstep, bstep int)
+func tile13x16AVX512(k int, a *float32, ars, acs int, b *float32, bs int, c *float32, ldc, cols int, d *float32, ldd int, bias *float32, tiles, step, kstep, bstep, ahead int)
 
 //go:noescape
-func tile14x16AVX512(k int, a *float32, ars, acs int, b *float32, bs int, c *float32, ldc, cols int, d *float32, ldd int, bias *float32, tiles, step, kstep, bstep int)
+func tile14x16AVX512(k int, a *float32, ars, acs int, b *float32, bs int, c *float32, ldc, cols int, d *float32, ldd int, bias *float32, tiles, step, kstep, bstep, ahead int)
 
 //go:noescape
-func tile1x32AVX512(k int, a *float32, ars, acs int, b *float32, bs int, c *float32, ldc, cols int, d *float32, ldd int, bias *float32, tiles, step, kstep, bstep int)
+func tile1x32AVX512(k int, a *float32, ars, acs int, b *float32, bs int, c *float32, ldc, cols int, d *float32, ldd int, bias *float32, tiles, step, kstep, bstep, ahead int)
 
 //go:noescape
-func tile2x32AVX512(k int, a *float32, ars, acs int, b *float32, bs int, c *float32, ldc, cols int, d *float32, ldd int, bias *float32, tiles, step, kstep, bstep int)
+func tile2x32AVX512(k int, a *float32, ars, acs int, b *float32, bs int, c *float32, ldc, cols int, d *float32, ldd int, bias *float32, tiles, step, kstep, bstep, ahead int)
 
 //go:noescape
-func tile3x32AVX512(k int, a *float32, ars, acs int, b *float32, bs int, c *float32, ldc, cols int, d *float32, ldd int, bias *float32, tiles, step, kstep, bstep int)
+func tile3x32AVX512(k int, a *float32, ars, acs int, b *float32, bs int, c *float32, ldc, cols int, d *float32, ldd int, bias *float32, tiles, step, kstep, bstep, ahead int)
 
 //go:noescape
-func tile4x32AVX512(k int, a *float32, ars, acs int, b *float32, bs int, c *float32, ldc, cols int, d *float32, ldd int, bias *float32, tiles, step, kstep, bstep int)
+func tile4x32AVX512(k int, a *float32, ars, acs int, b *float32, bs int, c *float32, ldc, cols int, d *float32, ldd int, bias *float32, tiles, step, kstep, bstep, ahead int)
 
 //go:noescape
-func tile5x32AVX512(k int, a *float32, ars, acs int, b *float32, bs int, c *float32, ldc, cols int, d *float32, ldd int, bias *float32, tiles, step, kstep, bstep int)
+func tile5x32AVX512(k int, a *float32, ars, acs int, b *float32, bs int, c *float32, ldc, cols int, d *float32, ldd int, bias *float32, tiles, step, kstep, bstep, ahead int)
 
 //go:noescape
-func tile6x32AVX512(k int, a *float32, ars, acs int, b *float32, bs int, c *float32, ldc, cols int, d *float32, ldd int, bias *float32, tiles, step, kstep, bstep int)
+func tile6x32AVX512(k int, a *float32, ars, acs int, b *float32, bs int, c *float32, ldc, cols int, d *float32, ldd int, bias *float32, tiles, step, kstep, bstep, ahead int)
 
 //go:noescape
-func tile7x32AVX512(k int, a *float32, ars, acs int, b *float32, bs int, c *float32, ldc, cols int, d *float32, ldd int, bias *float32, tiles, step, kstep, bstep int)
+func tile7x32AVX512(k int, a *float32, ars, acs int, b *float32, bs int, c *float32, ldc, cols int, d *float32, ldd int, bias *float32, tiles, step, kstep, bstep, ahead int)
 
 //go:noescape
-func tile8x32AVX512(k int, a *float32, ars, acs int, b *float32, bs int, c *float32, ldc, cols int, d *float32, ldd int, bias *float32, tiles, step, kstep, bstep int)
+func tile8x32AVX512(k int, a *float32, ars, acs int, b *float32, bs int, c *float32, ldc, cols int, d *float32, ldd int, bias *float32, tiles, step, kstep, bstep, ahead int)
 
 //go:noescape
-func tile9x32AVX512(k int, a *float32, ars, acs int, b *float32, bs int, c *float32, ldc, cols int, d *float32, ldd int, bias *float32, tiles, step, kstep, bstep int)
+func tile9x32AVX512(k int, a *float32, ars, acs int, b *float32, bs int, c *float32, ldc, cols int, d *float32, ldd int, bias *float32, tiles, step, kstep, bstep, ahead int)
 
 //go:noescape
-func tile10x32AVX512(k int, a *float32, ars, acs int, b *float32, bs int, c *float32, ldc, cols int, d *float32, ldd int, bias *float32, tiles, step, kstep, bstep int)
+func tile10x32AVX512(k int, a *float32, ars, acs int, b *float32, bs int, c *float32, ldc, cols int, d *float32, ldd int, bias *float32, tiles, step, kstep, bstep, ahead int)
 
 //go:noescape
-func tile11x32AVX512(k int, a *float32, ars, acs int, b *float32, bs int, c *float32, ldc, cols int, d *float32, ldd int, bias *float32, tiles, step, kstep, bstep int)
+func tile11x32AVX512(k int, a *float32, ars, acs int, b *float32, bs int, c *float32, ldc, cols int, d *float32, ldd int, bias *float32, tiles, step, kstep, bstep, ahead int)
 
 //go:noescape
-func tile12x32AVX512(k int, a *float32, ars, acs int, b *float32, bs int, c *float32, ldc, cols int, d *float32, ldd int, bias *float32, tiles, step, kstep, bstep int)
+func tile12x32AVX512(k int, a *float32, ars, acs int, b *float32, bs int, c *float32, ldc, cols int, d *float32, ldd int, bias *float32, tiles, step, kstep, bstep, ahead int)
 
 //go:noescape
-func tile13x32AVX512(k int, a *float32, ars, acs int, b *float32, bs int, c *float32, ldc, cols int, d *float32, ldd int, bias *float32, tiles, step, kstep, bstep int)
+func tile13x32AVX512(k int, a *float32, ars, acs int, b *float32, bs int, c *float32, ldc, cols int, d *float32, ldd int, bias *float32, tiles, step, kstep, bstep, ahead int)
 
 //go:noescape
-func tile14x32AVX512(k int, a *float32, ars, acs int, b *float32, bs int, c *float32, ldc, cols int, d *float32, ldd int, bias *float32, tiles, step, kstep, bstep int)
+func tile14x32AVX512(k int, a *float32, ars, acs int, b *float32, bs int, c *float32, ldc, cols int, d *float32, ldd int, bias *float32, tiles, step, kstep, bstep, ahead int)
 
 //go:noescape
 func first1x32AVX512(k int, a *float32, as int, b *float32, bs int, panel, sums, c *float32, ldc, add int)

@@ -14,7 +14,7 @@ import (
 )
 
 // microKernel computes tiles of C: see generate/main.go.
-type microKernel func(k int, a *float32, ars, acs int, b *float32, bs int, c *float32, ldc, cols int, d *float32, ldd int, bias *float32, tiles, step, kstep, bstep int)
+type microKernel func(k int, a *float32, ars, acs int, b *float32, bs int, c *float32, ldc, cols int, d *float32, ldd int, bias *float32, tiles, step, kstep, bstep, ahead int)
 
 // firstKernel computes a tile of C from a panel's width of B, which it packs for the tiles after it: see generate/main.go.
 type firstKernel func(k int, a *float32, as int, b *float32, bs int, panel, sums, c *float32, ldc, add int)
@@ -148,6 +148,17 @@ func (p Packed) panel(nr, kb, q int) []float32 {
 	return p.data[(kb*p.panels+q)*p.size*nr:][:p.size*nr]
 }
 
+// next is from a panel to the one after it: the next in memory, or from the last to the first, if all are used again.
+func (p Packed) next(nr, kb, q int, again bool) int {
+	switch n := kb*p.panels + q; {
+	case n < p.blocks*p.panels-1:
+		return p.size * nr
+	case again:
+		return -n * p.size * nr
+	}
+	return 0
+}
+
 // Plus is what is added to a product: rows of D, ld apart, and a bias to each row. Both may be nil.
 type Plus struct {
 	D    []float32
@@ -162,7 +173,7 @@ func (kn *Kernel) Mul(s *Scratch, m int, a []float32, lda int, p Packed, c []flo
 		for kb := range p.blocks {
 			for q := range p.panels {
 				to := c[i*ldc+q*kn.nr:]
-				kn.mulRows(s, min(p.size, p.k-kb*p.size), a[i*lda+kb*p.size:], lda, min(mc, m-i), p.panel(kn.nr, kb, q), kn.nr,
+				kn.mulRows(s, min(p.size, p.k-kb*p.size), a[i*lda+kb*p.size:], lda, min(mc, m-i), p.panel(kn.nr, kb, q), kn.nr, p.next(kn.nr, kb, q, i+mc < m),
 					to, ldc, min(kn.nr, p.n-q*kn.nr), old(accumulate || kb > 0, to, ldc))
 			}
 		}
@@ -179,7 +190,7 @@ func (kn *Kernel) MulPlus(s *Scratch, m int, a []float32, lda int, p Packed, c [
 		for q := range p.panels {
 			j := q * kn.nr
 			rows, w := min(mc, m-i), min(kn.nr, p.n-j)
-			kn.mulRows(s, p.k, a[i*lda:], lda, rows, p.panel(kn.nr, 0, q), kn.nr, c[i*ldc+j:], ldc, w, plus.at(i, rows, j, w))
+			kn.mulRows(s, p.k, a[i*lda:], lda, rows, p.panel(kn.nr, 0, q), kn.nr, p.next(kn.nr, 0, q, i+mc < m), c[i*ldc+j:], ldc, w, plus.at(i, rows, j, w))
 		}
 	}
 }
@@ -226,10 +237,11 @@ func (kn *Kernel) MulTN(s *Scratch, m, n, k int, a []float32, lda int, b []float
 	np := (n + kn.nr - 1) / kn.nr
 	blocks, size := kn.blocks(k)
 	bp := grow(&s.b, np*kn.nr*size)
+	rows := kn.cutTN(m)
 	for kb := range blocks {
 		k0 := kb * size
 		left := leftBlock{a[k0*lda:], 1, lda, lda > inPlace}
-		kn.mulBlock(s, kn.cut(m), left, rightBlock{bp, b[k0*ldb:], ldb}, n, min(size, k-k0), size, c, ldc, accumulate || kb > 0, sums)
+		kn.mulBlock(s, rows, left, rightBlock{bp, b[k0*ldb:], ldb}, n, min(size, k-k0), size, c, ldc, accumulate || kb > 0, sums)
 	}
 }
 
@@ -307,7 +319,11 @@ func (kn *Kernel) mulPart(s *Scratch, r run, a leftBlock, b rightBlock, n, kk, s
 				}
 			}
 		}
-		kn.tile(s, kk, &left[0], 4, ld*4, step{a: next}, panel, nr, to, ldc, tiles, r.height, w, old(accumulate, to, ldc))
+		after := 0
+		if b.from == nil && (p+1)*nr < n {
+			after = nr * size
+		}
+		kn.tile(s, kk, &left[0], 4, ld*4, step{a: next, panel: after}, panel, nr, to, ldc, tiles, r.height, w, old(accumulate, to, ldc))
 	}
 }
 
@@ -368,18 +384,18 @@ func (kn *Kernel) MulPackedTN(s *Scratch, a PackedT, b Packed, c []float32, ldc 
 }
 
 // mulRows is C[0:m, 0:w] = A[0:m, 0:k]·panel, and what is added to it.
-func (kn *Kernel) mulRows(s *Scratch, k int, a []float32, lda, m int, panel []float32, ldp int, c []float32, ldc, w int, plus addend) {
+func (kn *Kernel) mulRows(s *Scratch, k int, a []float32, lda, m int, panel []float32, ldp, next int, c []float32, ldc, w int, plus addend) {
 	rows := kn.cut(m)
 	_ = a[(m-1)*lda+k-1]
 	if n := rows.taller; n > 0 {
 		h := rows.height + 1
-		kn.tile(s, k, &a[0], lda*4, 4, step{a: h * lda}, panel, ldp, c, ldc, n, h, w, plus)
+		kn.tile(s, k, &a[0], lda*4, 4, step{a: h * lda, panel: next}, panel, ldp, c, ldc, n, h, w, plus)
 		a, c = a[n*h*lda:], c[n*h*ldc:]
 		if plus.d != nil {
 			plus.d = (*float32)(unsafe.Add(unsafe.Pointer(plus.d), n*h*plus.ld*4))
 		}
 	}
-	kn.tile(s, k, &a[0], lda*4, 4, step{a: rows.height * lda}, panel, ldp, c, ldc, rows.count-rows.taller, rows.height, w, plus)
+	kn.tile(s, k, &a[0], lda*4, 4, step{a: rows.height * lda, panel: next}, panel, ldp, c, ldc, rows.count-rows.taller, rows.height, w, plus)
 }
 
 // cut is n rows in as few tiles as there need be, all of nearly one height.
@@ -389,9 +405,19 @@ func (kn *Kernel) cut(n int) cut {
 	if n <= kn.mr {
 		return cut{min(n, 1), n, 0}
 	}
-	mr, rows := uint32(kn.mr), uint32(n) // short divisions are much faster than long ones
-	count := (rows + mr - 1) / mr
-	return cut{int(count), int(rows / count), int(rows % count)}
+	mr := uint32(kn.mr) // short divisions are much faster than long ones
+	return cutInto((uint32(n)+mr-1)/mr, uint32(n))
+}
+
+func cutInto(count, rows uint32) cut { return cut{int(count), int(rows / count), int(rows % count)} }
+
+// cutTN is the cut of MulTN: where all tiles would be of full height, one tile more makes some of them a row lower, which can be first tiles.
+func (kn *Kernel) cutTN(m int) cut {
+	c := kn.cut(m)
+	if more := c.count + 1; c.height == kn.mr && m/more == len(kn.first) {
+		return cutInto(uint32(more), uint32(m))
+	}
+	return c
 }
 
 // run is tiles of one height, below each other.
@@ -402,8 +428,9 @@ func (c cut) runs() [2]run {
 	return [2]run{{0, c.taller, c.height + 1}, {c.taller * (c.height + 1), c.count - c.taller, c.height}}
 }
 
-// step is from a tile to the next: floats of A, terms of the sums, and rows of the panel.
-type step struct{ a, k, b int }
+// step is from a tile to the next: floats of A, terms of the sums, and rows of the panel; and from the panel to the one that comes after
+// all tiles, floats, or 0.
+type step struct{ a, k, b, panel int }
 
 // tile computes the first w columns of tiles of h rows of c, one below the other; A must have what each needs.
 func (kn *Kernel) tile(s *Scratch, k int, a *float32, ars, acs int, next step, panel []float32, ldp int, c []float32, ldc, tiles, h, w int, plus addend) {
@@ -412,13 +439,13 @@ func (kn *Kernel) tile(s *Scratch, k int, a *float32, ars, acs int, next step, p
 	rows := tiles * h
 	_, _ = c[(rows-1)*ldc+w-1], panel[(k-1+(tiles-1)*max(next.k+next.b, 0))*ldp+v*kn.lanes-1]
 	if kn.masks || w == v*kn.lanes {
-		micro(k, a, ars, acs, &panel[0], ldp*4, &c[0], ldc*4, w, plus.d, plus.ld*4, plus.bias, tiles, next.a*4, next.k, next.b*ldp*4)
+		micro(k, a, ars, acs, &panel[0], ldp*4, &c[0], ldc*4, w, plus.d, plus.ld*4, plus.bias, tiles, next.a*4, next.k, next.b*ldp*4, next.panel*4)
 		return
 	}
 	wide := v * kn.lanes
 	t := grow(&s.tile, h*wide)
 	for i := range tiles {
-		micro(k+i*next.k, (*float32)(unsafe.Add(unsafe.Pointer(a), i*next.a*4)), ars, acs, &panel[i*next.b*ldp], ldp*4, &t[0], wide*4, wide, nil, 0, nil, 1, 0, 0, 0)
+		micro(k+i*next.k, (*float32)(unsafe.Add(unsafe.Pointer(a), i*next.a*4)), ars, acs, &panel[i*next.b*ldp], ldp*4, &t[0], wide*4, wide, nil, 0, nil, 1, 0, 0, 0, 0)
 		for r := range h {
 			dst, src := c[(i*h+r)*ldc:][:w], t[r*wide:][:w]
 			if plus.bias != nil {

@@ -323,19 +323,25 @@ func TestDiagonal(t *testing.T) {
 			kernel.Panels(panel, b.x, b.step, k+m, w)
 			s := newScratch(kernel.NeedMul())
 
-			a, c := newMatrix(t, rng, k+m, m), newMatrix(t, rng, m, w)
-			for i := range m {
-				for p := k + end(i); p < k+m; p++ {
-					a.x[p*a.step+i] = nan
+			for _, accumulate := range []bool{false, true} {
+				a, c := newMatrix(t, rng, k+m, m), newMatrix(t, rng, m, w)
+				for i := range m {
+					for p := k + end(i); p < k+m; p++ {
+						a.x[p*a.step+i] = nan
+					}
 				}
+				var old []float32
+				if accumulate {
+					old = append(old, c.x...)
+				}
+				kernel.MulRising(&s, a.x, a.step, m, k, tile, panel, kernel.PanelWidth(), w, c.x, c.step, accumulate)
+				c.product(t, fmt.Sprintf("%s rising, accumulate=%v", label, accumulate), old, k+m, func(i, p int) float64 {
+					if p >= k+end(i) {
+						return 0
+					}
+					return a.at(p, i)
+				}, b.at)
 			}
-			kernel.MulRising(&s, a.x, a.step, m, k, tile, panel, kernel.PanelWidth(), w, c.x, c.step)
-			c.product(t, label+" rising", nil, k+m, func(i, p int) float64 {
-				if p >= k+end(i) {
-					return 0
-				}
-				return a.at(p, i)
-			}, b.at)
 
 			for _, accumulate := range []bool{false, true} {
 				a, c := newMatrix(t, rng, m, k+m), newMatrix(t, rng, m, w)

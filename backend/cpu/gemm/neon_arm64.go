@@ -5,76 +5,76 @@
 package gemm
 
 //go:noescape
-func tile1x4NEON(k int, a *float32, ars, acs int, b *float32, bs int, c *float32, ldc, cols int, d *float32, ldd int, bias *float32, tiles, step, kstep, bstep int)
+func tile1x4NEON(k int, a *float32, ars, acs int, b *float32, bs int, c *float32, ldc, cols int, d *float32, ldd int, bias *float32, tiles, step, kstep, bstep, ahead int)
 
 //go:noescape
-func tile2x4NEON(k int, a *float32, ars, acs int, b *float32, bs int, c *float32, ldc, cols int, d *float32, ldd int, bias *float32, tiles, step, kstep, bstep int)
+func tile2x4NEON(k int, a *float32, ars, acs int, b *float32, bs int, c *float32, ldc, cols int, d *float32, ldd int, bias *float32, tiles, step, kstep, bstep, ahead int)
 
 //go:noescape
-func tile3x4NEON(k int, a *float32, ars, acs int, b *float32, bs int, c *float32, ldc, cols int, d *float32, ldd int, bias *float32, tiles, step, kstep, bstep int)
+func tile3x4NEON(k int, a *float32, ars, acs int, b *float32, bs int, c *float32, ldc, cols int, d *float32, ldd int, bias *float32, tiles, step, kstep, bstep, ahead int)
 
 //go:noescape
-func tile4x4NEON(k int, a *float32, ars, acs int, b *float32, bs int, c *float32, ldc, cols int, d *float32, ldd int, bias *float32, tiles, step, kstep, bstep int)
+func tile4x4NEON(k int, a *float32, ars, acs int, b *float32, bs int, c *float32, ldc, cols int, d *float32, ldd int, bias *float32, tiles, step, kstep, bstep, ahead int)
 
 //go:noescape
-func tile5x4NEON(k int, a *float32, ars, acs int, b *float32, bs int, c *float32, ldc, cols int, d *float32, ldd int, bias *float32, tiles, step, kstep, bstep int)
+func tile5x4NEON(k int, a *float32, ars, acs int, b *float32, bs int, c *float32, ldc, cols int, d *float32, ldd int, bias *float32, tiles, step, kstep, bstep, ahead int)
 
 //go:noescape
-func tile6x4NEON(k int, a *float32, ars, acs int, b *float32, bs int, c *float32, ldc, cols int, d *float32, ldd int, bias *float32, tiles, step, kstep, bstep int)
+func tile6x4NEON(k int, a *float32, ars, acs int, b *float32, bs int, c *float32, ldc, cols int, d *float32, ldd int, bias *float32, tiles, step, kstep, bstep, ahead int)
 
 //go:noescape
-func tile1x8NEON(k int, a *float32, ars, acs int, b *float32, bs int, c *float32, ldc, cols int, d *float32, ldd int, bias *float32, tiles, step, kstep, bstep int)
+func tile1x8NEON(k int, a *float32, ars, acs int, b *float32, bs int, c *float32, ldc, cols int, d *float32, ldd int, bias *float32, tiles, step, kstep, bstep, ahead int)
 
 //go:noescape
-func tile2x8NEON(k int, a *float32, ars, acs int, b *float32, bs int, c *float32, ldc, cols int, d *float32, ldd int, bias *float32, tiles, step, kstep, bstep int)
+func tile2x8NEON(k int, a *float32, ars, acs int, b *float32, bs int, c *float32, ldc, cols int, d *float32, ldd int, bias *float32, tiles, step, kstep, bstep, ahead int)
 
 //go:noescape
-func tile3x8NEON(k int, a *float32, ars, acs int, b *float32, bs int, c *float32, ldc, cols int, d *float32, ldd int, bias *float32, tiles, step, kstep, bstep int)
+func tile3x8NEON(k int, a *float32, ars, acs int, b *float32, bs int, c *float32, ldc, cols int, d *float32, ldd int, bias *float32, tiles, step, kstep, bstep, ahead int)
 
 //go:noescape
-func tile4x8NEON(k int, a *float32, ars, acs int, b *float32, bs int, c *float32, ldc, cols int, d *float32, ldd int, bias *float32, tiles, step, kstep, bstep int)
+func tile4x8NEON(k int, a *float32, ars, acs int, b *float32, bs int, c *float32, ldc, cols int, d *float32, ldd int, bias *float32, tiles, step, kstep, bstep, ahead int)
 
 //go:noescape
-func tile5x8NEON(k int, a *float32, ars, acs int, b *float32, bs int, c *float32, ldc, cols int, d *float32, ldd int, bias *float32, tiles, step, kstep, bstep int)
+func tile5x8NEON(k int, a *float32, ars, acs int, b *float32, bs int, c *float32, ldc, cols int, d *float32, ldd int, bias *float32, tiles, step, kstep, bstep, ahead int)
 
 //go:noescape
-func tile6x8NEON(k int, a *float32, ars, acs int, b *float32, bs int, c *float32, ldc, cols int, d *float32, ldd int, bias *float32, tiles, step, kstep, bstep int)
+func tile6x8NEON(k int, a *float32, ars, acs int, b *float32, bs int, c *float32, ldc, cols int, d *float32, ldd int, bias *float32, tiles, step, kstep, bstep, ahead int)
 
 //go:noescape
-func tile1x12NEON(k int, a *float32, ars, acs int, b *float32, bs int, c *float32, ldc, cols int, d *float32, ldd int, bias *float32, tiles, step, kstep, bstep int)
+func tile1x12NEON(k int, a *float32, ars, acs int, b *float32, bs int, c *float32, ldc, cols int, d *float32, ldd int, bias *float32, tiles, step, kstep, bstep, ahead int)
 
 //go:noescape
-func tile2x12NEON(k int, a *float32, ars, acs int, b *float32, bs int, c *float32, ldc, cols int, d *float32, ldd int, bias *float32, tiles, step, kstep, bstep int)
+func tile2x12NEON(k int, a *float32, ars, acs int, b *float32, bs int, c *float32, ldc, cols int, d *float32, ldd int, bias *float32, tiles, step, kstep, bstep, ahead int)
 
 //go:noescape
-func tile3x12NEON(k int, a *float32, ars, acs int, b *float32, bs int, c *float32, ldc, cols int, d *float32, ldd int, bias *float32, tiles, step, kstep, bstep int)
+func tile3x12NEON(k int, a *float32, ars, acs int, b *float32, bs int, c *float32, ldc, cols int, d *float32, ldd int, bias *float32, tiles, step, kstep, bstep, ahead int)
 
 //go:noescape
-func tile4x12NEON(k int, a *float32, ars, acs int, b *float32, bs int, c *float32, ldc, cols int, d *float32, ldd int, bias *float32, tiles, step, kstep, bstep int)
+func tile4x12NEON(k int, a *float32, ars, acs int, b *float32, bs int, c *float32, ldc, cols int, d *float32, ldd int, bias *float32, tiles, step, kstep, bstep, ahead int)
 
 //go:noescape
-func tile5x12NEON(k int, a *float32, ars, acs int, b *float32, bs int, c *float32, ldc, cols int, d *float32, ldd int, bias *float32, tiles, step, kstep, bstep int)
+func tile5x12NEON(k int, a *float32, ars, acs int, b *float32, bs int, c *float32, ldc, cols int, d *float32, ldd int, bias *float32, tiles, step, kstep, bstep, ahead int)
 
 //go:noescape
-func tile6x12NEON(k int, a *float32, ars, acs int, b *float32, bs int, c *float32, ldc, cols int, d *float32, ldd int, bias *float32, tiles, step, kstep, bstep int)
+func tile6x12NEON(k int, a *float32, ars, acs int, b *float32, bs int, c *float32, ldc, cols int, d *float32, ldd int, bias *float32, tiles, step, kstep, bstep, ahead int)
 
 //go:noescape
-func tile1x16NEON(k int, a *float32, ars, acs int, b *float32, bs int, c *float32, ldc, cols int, d *float32, ldd int, bias *float32, tiles, step, kstep, bstep int)
+func tile1x16NEON(k int, a *float32, ars, acs int, b *float32, bs int, c *float32, ldc, cols int, d *float32, ldd int, bias *float32, tiles, step, kstep, bstep, ahead int)
 
 //go:noescape
-func tile2x16NEON(k int, a *float32, ars, acs int, b *float32, bs int, c *float32, ldc, cols int, d *float32, ldd int, bias *float32, tiles, step, kstep, bstep int)
+func tile2x16NEON(k int, a *float32, ars, acs int, b *float32, bs int, c *float32, ldc, cols int, d *float32, ldd int, bias *float32, tiles, step, kstep, bstep, ahead int)
 
 //go:noescape
-func tile3x16NEON(k int, a *float32, ars, acs int, b *float32, bs int, c *float32, ldc, cols int, d *float32, ldd int, bias *float32, tiles, step, kstep, bstep int)
+func tile3x16NEON(k int, a *float32, ars, acs int, b *float32, bs int, c *float32, ldc, cols int, d *float32, ldd int, bias *float32, tiles, step, kstep, bstep, ahead int)
 
 //go:noescape
-func tile4x16NEON(k int, a *float32, ars, acs int, b *float32, bs int, c *float32, ldc, cols int, d *float32, ldd int, bias *float32, tiles, step, kstep, bstep int)
+func tile4x16NEON(k int, a *float32, ars, acs int, b *float32, bs int, c *float32, ldc, cols int, d *float32, ldd int, bias *float32, tiles, step, kstep, bstep, ahead int)
 
 //go:noescape
-func tile5x16NEON(k int, a *float32, ars, acs int, b *float32, bs int, c *float32, ldc, cols int, d *float32, ldd int, bias *float32, tiles, step, kstep, bstep int)
+func tile5x16NEON(k int, a *float32, ars, acs int, b *float32, bs int, c *float32, ldc, cols int, d *float32, ldd int, bias *float32, tiles, step, kstep, bstep, ahead int)
 
 //go:noescape
-func tile6x16NEON(k int, a *float32, ars, acs int, b *float32, bs int, c *float32, ldc, cols int, d *float32, ldd int, bias *float32, tiles, step, kstep, bstep int)
+func tile6x16NEON(k int, a *float32, ars, acs int, b *float32, bs int, c *float32, ldc, cols int, d *float32, ldd int, bias *float32, tiles, step, kstep, bstep, ahead int)
 
 //go:noescape
 func first1x16NEON(k int, a *float32, as int, b *float32, bs int, panel, sums, c *float32, ldc, add int)

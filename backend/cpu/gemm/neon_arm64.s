@@ -7,11 +7,12 @@
 // C[i,j] = D[i,j] + (Σ_p A[i,p]·B[p,j] + bias[j]), D and bias left out if they are nil, for a tile of C that stays in registers, and for
 // the tiles below it:
 //
-//	func(k int, a *float32, ars, acs int, b *float32, bs int, c *float32, ldc, cols int, d *float32, ldd int, bias *float32, tiles, step, kstep, bstep int)
+//	func(k int, a *float32, ars, acs int, b *float32, bs int, c *float32, ldc, cols int, d *float32, ldd int, bias *float32, tiles, step, kstep, bstep, ahead int)
 //
 // A[i,p] is at a + i·ars + p·acs, B[p,:] at b + p·bs, C[i,:] at c + i·ldc and D[i,:] at d + i·ldd, all in bytes; cols of
 // C's columns are written. The next tile's part of A is step bytes after this one's,
-// its part of B bstep bytes, and it has kstep more terms.
+// its part of B bstep bytes, and it has kstep more terms. The caller's next panel is ahead bytes after this one,
+// which kernels may fetch into the cache; 0 if it is unknown.
 //
 // R0 counts k; R1 and up are the rows of A, R9 a row's bytes, R10 a column's; R11 is B, R24 a row of B, R12 is C, R13 a row of C; R15 is D, R19 a row of D;
 // R20 is the bias, R21 counts tiles, R22, R8 and R7 are A, B and k of the tile, R23, R26 and R25
@@ -23,7 +24,7 @@
 // What is left of k, and other strides, take one element at a time (singles).
 
 // A tile of 1×4.
-TEXT ·tile1x4NEON(SB), NOSPLIT, $0-128
+TEXT ·tile1x4NEON(SB), NOSPLIT, $0-136
 	MOVD a+8(FP), R22
 	MOVD ars+16(FP), R9
 	MOVD acs+24(FP), R10
@@ -107,7 +108,7 @@ store:
 	RET
 
 // A tile of 2×4.
-TEXT ·tile2x4NEON(SB), NOSPLIT, $0-128
+TEXT ·tile2x4NEON(SB), NOSPLIT, $0-136
 	MOVD a+8(FP), R22
 	MOVD ars+16(FP), R9
 	MOVD acs+24(FP), R10
@@ -207,7 +208,7 @@ store:
 	RET
 
 // A tile of 3×4.
-TEXT ·tile3x4NEON(SB), NOSPLIT, $0-128
+TEXT ·tile3x4NEON(SB), NOSPLIT, $0-136
 	MOVD a+8(FP), R22
 	MOVD ars+16(FP), R9
 	MOVD acs+24(FP), R10
@@ -324,7 +325,7 @@ store:
 	RET
 
 // A tile of 4×4.
-TEXT ·tile4x4NEON(SB), NOSPLIT, $0-128
+TEXT ·tile4x4NEON(SB), NOSPLIT, $0-136
 	MOVD a+8(FP), R22
 	MOVD ars+16(FP), R9
 	MOVD acs+24(FP), R10
@@ -456,7 +457,7 @@ store:
 	RET
 
 // A tile of 5×4.
-TEXT ·tile5x4NEON(SB), NOSPLIT, $0-128
+TEXT ·tile5x4NEON(SB), NOSPLIT, $0-136
 	MOVD a+8(FP), R22
 	MOVD ars+16(FP), R9
 	MOVD acs+24(FP), R10
@@ -605,7 +606,7 @@ store:
 	RET
 
 // A tile of 6×4.
-TEXT ·tile6x4NEON(SB), NOSPLIT, $0-128
+TEXT ·tile6x4NEON(SB), NOSPLIT, $0-136
 	MOVD a+8(FP), R22
 	MOVD ars+16(FP), R9
 	MOVD acs+24(FP), R10
@@ -770,7 +771,7 @@ store:
 	RET
 
 // A tile of 1×8.
-TEXT ·tile1x8NEON(SB), NOSPLIT, $0-128
+TEXT ·tile1x8NEON(SB), NOSPLIT, $0-136
 	MOVD a+8(FP), R22
 	MOVD ars+16(FP), R9
 	MOVD acs+24(FP), R10
@@ -868,7 +869,7 @@ store:
 	RET
 
 // A tile of 2×8.
-TEXT ·tile2x8NEON(SB), NOSPLIT, $0-128
+TEXT ·tile2x8NEON(SB), NOSPLIT, $0-136
 	MOVD a+8(FP), R22
 	MOVD ars+16(FP), R9
 	MOVD acs+24(FP), R10
@@ -991,7 +992,7 @@ store:
 	RET
 
 // A tile of 3×8.
-TEXT ·tile3x8NEON(SB), NOSPLIT, $0-128
+TEXT ·tile3x8NEON(SB), NOSPLIT, $0-136
 	MOVD a+8(FP), R22
 	MOVD ars+16(FP), R9
 	MOVD acs+24(FP), R10
@@ -1140,7 +1141,7 @@ store:
 	RET
 
 // A tile of 4×8.
-TEXT ·tile4x8NEON(SB), NOSPLIT, $0-128
+TEXT ·tile4x8NEON(SB), NOSPLIT, $0-136
 	MOVD a+8(FP), R22
 	MOVD ars+16(FP), R9
 	MOVD acs+24(FP), R10
@@ -1313,7 +1314,7 @@ store:
 	RET
 
 // A tile of 5×8.
-TEXT ·tile5x8NEON(SB), NOSPLIT, $0-128
+TEXT ·tile5x8NEON(SB), NOSPLIT, $0-136
 	MOVD a+8(FP), R22
 	MOVD ars+16(FP), R9
 	MOVD acs+24(FP), R10
@@ -1512,7 +1513,7 @@ store:
 	RET
 
 // A tile of 6×8.
-TEXT ·tile6x8NEON(SB), NOSPLIT, $0-128
+TEXT ·tile6x8NEON(SB), NOSPLIT, $0-136
 	MOVD a+8(FP), R22
 	MOVD ars+16(FP), R9
 	MOVD acs+24(FP), R10
@@ -1736,7 +1737,7 @@ store:
 	RET
 
 // A tile of 1×12.
-TEXT ·tile1x12NEON(SB), NOSPLIT, $0-128
+TEXT ·tile1x12NEON(SB), NOSPLIT, $0-136
 	MOVD a+8(FP), R22
 	MOVD ars+16(FP), R9
 	MOVD acs+24(FP), R10
@@ -1848,7 +1849,7 @@ store:
 	RET
 
 // A tile of 2×12.
-TEXT ·tile2x12NEON(SB), NOSPLIT, $0-128
+TEXT ·tile2x12NEON(SB), NOSPLIT, $0-136
 	MOVD a+8(FP), R22
 	MOVD ars+16(FP), R9
 	MOVD acs+24(FP), R10
@@ -1994,7 +1995,7 @@ store:
 	RET
 
 // A tile of 3×12.
-TEXT ·tile3x12NEON(SB), NOSPLIT, $0-128
+TEXT ·tile3x12NEON(SB), NOSPLIT, $0-136
 	MOVD a+8(FP), R22
 	MOVD ars+16(FP), R9
 	MOVD acs+24(FP), R10
@@ -2175,7 +2176,7 @@ store:
 	RET
 
 // A tile of 4×12.
-TEXT ·tile4x12NEON(SB), NOSPLIT, $0-128
+TEXT ·tile4x12NEON(SB), NOSPLIT, $0-136
 	MOVD a+8(FP), R22
 	MOVD ars+16(FP), R9
 	MOVD acs+24(FP), R10
@@ -2389,7 +2390,7 @@ store:
 	RET
 
 // A tile of 5×12.
-TEXT ·tile5x12NEON(SB), NOSPLIT, $0-128
+TEXT ·tile5x12NEON(SB), NOSPLIT, $0-136
 	MOVD a+8(FP), R22
 	MOVD ars+16(FP), R9
 	MOVD acs+24(FP), R10
@@ -2638,7 +2639,7 @@ store:
 	RET
 
 // A tile of 6×12.
-TEXT ·tile6x12NEON(SB), NOSPLIT, $0-128
+TEXT ·tile6x12NEON(SB), NOSPLIT, $0-136
 	MOVD a+8(FP), R22
 	MOVD ars+16(FP), R9
 	MOVD acs+24(FP), R10
@@ -2921,7 +2922,7 @@ store:
 	RET
 
 // A tile of 1×16.
-TEXT ·tile1x16NEON(SB), NOSPLIT, $0-128
+TEXT ·tile1x16NEON(SB), NOSPLIT, $0-136
 	MOVD a+8(FP), R22
 	MOVD ars+16(FP), R9
 	MOVD acs+24(FP), R10
@@ -3047,7 +3048,7 @@ store:
 	RET
 
 // A tile of 2×16.
-TEXT ·tile2x16NEON(SB), NOSPLIT, $0-128
+TEXT ·tile2x16NEON(SB), NOSPLIT, $0-136
 	MOVD a+8(FP), R22
 	MOVD ars+16(FP), R9
 	MOVD acs+24(FP), R10
@@ -3216,7 +3217,7 @@ store:
 	RET
 
 // A tile of 3×16.
-TEXT ·tile3x16NEON(SB), NOSPLIT, $0-128
+TEXT ·tile3x16NEON(SB), NOSPLIT, $0-136
 	MOVD a+8(FP), R22
 	MOVD ars+16(FP), R9
 	MOVD acs+24(FP), R10
@@ -3429,7 +3430,7 @@ store:
 	RET
 
 // A tile of 4×16.
-TEXT ·tile4x16NEON(SB), NOSPLIT, $0-128
+TEXT ·tile4x16NEON(SB), NOSPLIT, $0-136
 	MOVD a+8(FP), R22
 	MOVD ars+16(FP), R9
 	MOVD acs+24(FP), R10
@@ -3684,7 +3685,7 @@ store:
 	RET
 
 // A tile of 5×16.
-TEXT ·tile5x16NEON(SB), NOSPLIT, $0-128
+TEXT ·tile5x16NEON(SB), NOSPLIT, $0-136
 	MOVD a+8(FP), R22
 	MOVD ars+16(FP), R9
 	MOVD acs+24(FP), R10
@@ -3983,7 +3984,7 @@ store:
 	RET
 
 // A tile of 6×16.
-TEXT ·tile6x16NEON(SB), NOSPLIT, $0-128
+TEXT ·tile6x16NEON(SB), NOSPLIT, $0-136
 	MOVD a+8(FP), R22
 	MOVD ars+16(FP), R9
 	MOVD acs+24(FP), R10

@@ -29,7 +29,7 @@ func (kn *Kernel) InPlace(w int) bool { return w%kn.lanes == 0 }
 func (kn *Kernel) MulPanel(s *Scratch, a []float32, lda, i0, i1, k int, panel []float32, ldp, w int, c []float32, ldc int, accumulate bool) {
 	if i0 < i1 {
 		c = c[i0*ldc:]
-		kn.mulRows(s, k, a[i0*lda:], lda, i1-i0, panel, ldp, c, ldc, w, old(accumulate, c, ldc))
+		kn.mulRows(s, k, a[i0*lda:], lda, i1-i0, panel, ldp, 0, c, ldc, w, old(accumulate, c, ldc))
 	}
 }
 
@@ -44,18 +44,19 @@ func (kn *Kernel) MulPanelT(s *Scratch, a []float32, lda, m, k int, panel []floa
 	}
 }
 
-// MulRising is C[0:m, 0:w] = A[0:k+m, 0:m]ᵀ·panel by tiles of some columns of A. What is more than k rows below the first row of a tile's
+// MulRising is C[0:m, 0:w] (+)= A[0:k+m, 0:m]ᵀ·panel by tiles of some columns of A. What is more than k rows below the first row of a tile's
 // diagonal is left out: the first tile has k+tile terms, each one after it tile more.
-func (kn *Kernel) MulRising(s *Scratch, a []float32, lda, m, k, tile int, panel []float32, ldp, w int, c []float32, ldc int) {
+func (kn *Kernel) MulRising(s *Scratch, a []float32, lda, m, k, tile int, panel []float32, ldp, w int, c []float32, ldc int, accumulate bool) {
 	whole, rest := m/tile, m%tile
 	if whole > 0 {
 		_ = a[(k+whole*tile-1)*lda+whole*tile-1]
-		kn.tile(s, k+tile, &a[0], 4, lda*4, step{a: tile, k: tile}, panel, ldp, c, ldc, whole, tile, w, addend{})
+		kn.tile(s, k+tile, &a[0], 4, lda*4, step{a: tile, k: tile}, panel, ldp, c, ldc, whole, tile, w, old(accumulate, c, ldc))
 	}
 	if rest > 0 {
 		at := whole * tile
 		_ = a[(k+m-1)*lda+m-1]
-		kn.tile(s, k+m, &a[at], 4, lda*4, step{}, panel, ldp, c[at*ldc:], ldc, 1, rest, w, addend{})
+		c = c[at*ldc:]
+		kn.tile(s, k+m, &a[at], 4, lda*4, step{}, panel, ldp, c, ldc, 1, rest, w, old(accumulate, c, ldc))
 	}
 }
 

@@ -20,7 +20,7 @@ type sums [4][4]float32
 
 // tileOf is the micro-kernel for a number of rows: add computes the sums of a tile.
 func tileOf(rows int, add func(s *sums, k int, a *float32, ars, acs int, b *float32, bs int)) microKernel {
-	return func(k int, a *float32, ars, acs int, b *float32, bs int, c *float32, ldc, _ int, d *float32, ldd int, bias *float32, tiles, step, kstep, bstep int) {
+	return func(k int, a *float32, ars, acs int, b *float32, bs int, c *float32, ldc, _ int, d *float32, ldd int, bias *float32, tiles, step, kstep, bstep, _ int) {
 		for t := range tiles {
 			var s sums
 			add(&s, k+t*kstep, &row(a, t*step)[0], ars, acs, &row(b, t*bstep)[0], bs)

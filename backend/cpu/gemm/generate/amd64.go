@@ -3,9 +3,12 @@ package main
 import "fmt"
 
 const aboutAMD64 = `// DX counts k; AX, BX, CX are rows 0, 5 and 10 of A, R8 one row's bytes, R9 three rows', R10 a column's; SI is B, R13 a
-// row of B, DI is C, R12 a row of C; behind the loop BX is the bias, R13 D, R11 a row of D. Vector registers: the sums, row by row, from 0; B's row and
+// row of B, R11 from the panel to the next one, DI is C, R12 a row of C; behind the loop BX is the bias, R13 D, R11 a row of D. Vector registers: the sums, row by row, from 0; B's row and
 // the elements of A, and behind the loop the bias, at the top.
 `
+
+// unroll is how many terms the loop of a tile adds in a turn.
+const unroll = 4
 
 // amd64Kernel writes a tile with the registers of aboutAMD64. K1, or the first element's register, is the mask of the
 // last vector of C.
@@ -19,6 +22,28 @@ func amd64Kernel(w *writer, t tile, rows, vectors int) {
 	bRow := func(j int) string { return fmt.Sprintf("%s%d", kind, registers-4+j) }
 	element := func(i int) string { return fmt.Sprintf("%s%d", kind, registers-2+i%2) }
 
+	ahead := rows*vectors > 8 // large tiles are those of large panels
+	bases := []string{"AX", "BX", "CX"}[:(rows+4)/5]
+	w.macro("TERM", func() {
+		for j := range vectors {
+			w.line("VMOVUPS %d(SI), %s", j*t.lanes*4, bRow(j))
+		}
+		for at := 0; ahead && at < vectors*t.lanes*4; at += 64 {
+			w.line("PREFETCHT1 %d(SI)(R11*1)", at)
+		}
+		w.line("ADDQ R13, SI")
+		for i := range rows {
+			base := bases[i/5]
+			address := []string{"(%s)", "(%s)(R8*1)", "(%s)(R8*2)", "(%s)(R9*1)", "(%s)(R8*4)"}[i%5]
+			w.line("VBROADCASTSS "+address+", %s", base, element(i))
+			for j := range vectors {
+				w.line("VFMADD231PS %s, %s, %s", bRow(j), element(i), sum(i, j))
+			}
+			if i%5 == 4 || i == rows-1 {
+				w.line("ADDQ R10, %s", base)
+			}
+		}
+	})
 	w.line("MOVQ ars+16(FP), R8")
 	w.line("MOVQ acs+24(FP), R10")
 	w.line("MOVQ c+48(FP), DI")
@@ -29,7 +54,6 @@ func amd64Kernel(w *writer, t tile, rows, vectors int) {
 	w.line("MOVQ a+8(FP), AX")
 	w.line("MOVQ b+32(FP), SI")
 	w.line("MOVQ bs+40(FP), R13")
-	bases := []string{"AX", "BX", "CX"}[:(rows+4)/5]
 	if rows > 5 {
 		w.line("LEAQ (R8)(R8*4), R11")
 		w.line("LEAQ (AX)(R11*1), BX")
@@ -37,7 +61,7 @@ func amd64Kernel(w *writer, t tile, rows, vectors int) {
 			w.line("LEAQ (BX)(R11*1), CX")
 		}
 	}
-	if rows*vectors > 8 { // C arrives while the sums are made
+	if ahead { // C arrives while the sums are made
 		w.line("MOVQ DI, R11")
 		for range rows {
 			w.line("PREFETCHT0 (R11)")
@@ -56,24 +80,25 @@ func amd64Kernel(w *writer, t tile, rows, vectors int) {
 			}
 		}
 	}
+	if ahead {
+		w.line("MOVQ ahead+128(FP), R11")
+	}
+	w.line("SUBQ $%d, DX", unroll)
+	w.line("JL   rest")
 	w.label("loop")
-	for j := range vectors {
-		w.line("VMOVUPS %d(SI), %s", j*t.lanes*4, bRow(j))
+	for range unroll {
+		w.line("TERM")
 	}
-	w.line("ADDQ R13, SI")
-	for i := range rows {
-		base := bases[i/5]
-		address := []string{"(%s)", "(%s)(R8*1)", "(%s)(R8*2)", "(%s)(R9*1)", "(%s)(R8*4)"}[i%5]
-		w.line("VBROADCASTSS "+address+", %s", base, element(i))
-		for j := range vectors {
-			w.line("VFMADD231PS %s, %s, %s", bRow(j), element(i), sum(i, j))
-		}
-		if i%5 == 4 || i == rows-1 {
-			w.line("ADDQ R10, %s", base)
-		}
-	}
+	w.line("SUBQ $%d, DX", unroll)
+	w.line("JGE  loop")
+	w.label("rest")
+	w.line("ADDQ $%d, DX", unroll)
+	w.line("JZ   summed")
+	w.label("one")
+	w.line("TERM")
 	w.line("DECQ DX")
-	w.line("JNZ  loop")
+	w.line("JNZ  one")
+	w.label("summed")
 
 	// Whole vectors, then the same with a mask on the last.
 	bias := func(j int) string { return fmt.Sprintf("%s%d", kind, registers-4+j) }
@@ -171,6 +196,7 @@ func amd64Kernel(w *writer, t tile, rows, vectors int) {
 	w.line("JNZ  tile")
 	w.line("VZEROUPPER")
 	w.line("RET")
+	w.WriteString("#undef TERM\n")
 }
 
 // amd64First: DX counts k, AX is A, R10 a column of it, SI B, R13 a row of it, R11 the panel, BX sums, DI C and R12 a row of C. Vector
