@@ -106,12 +106,12 @@ func summed(sums []total, rows, cols int) matrix {
 	return m
 }
 
-// The long sequences of narrow heads are several blocks of rows for a backend that holds 2¹⁶ scores at a time or fewer.
+// Sequences of more than 256 are several blocks of queries, and of keys, for a backend that holds 2¹⁶ scores at a time or fewer.
 func attentionCases(s *suite) {
 	for i, a := range []struct{ length, heads, width, sequences int }{
 		{1, 1, 1, 1}, {1, 3, 5, 4}, {2, 1, 1, 1}, {2, 2, 3, 3}, {3, 4, 2, 2}, {5, 1, 16, 2}, {7, 2, 33, 1}, {13, 1, 5, 1}, {14, 1, 32, 1},
 		{15, 2, 5, 2}, {16, 2, 16, 1}, {17, 1, 16, 2}, {28, 1, 8, 1}, {29, 2, 12, 1}, {31, 1, 3, 1}, {32, 1, 64, 1}, {33, 2, 16, 2},
-		{48, 1, 2, 1}, {65, 1, 33, 1}, {130, 2, 8, 1}, {257, 1, 5, 1}, {601, 1, 3, 1},
+		{48, 1, 2, 1}, {65, 1, 33, 1}, {130, 2, 8, 1}, {257, 1, 5, 1}, {601, 1, 3, 1}, {259, 1, 20, 1},
 		// Heads of usual widths around blocks of 16, 32 and 64 positions, with and without rows of whole vectors.
 		{1, 2, 32, 2}, {31, 2, 32, 2}, {32, 1, 32, 1}, {33, 1, 64, 1}, {63, 1, 16, 2}, {64, 1, 64, 1}, {64, 2, 16, 1}, {65, 1, 32, 2},
 		{65, 1, 64, 1}, {97, 2, 64, 1}, {128, 1, 32, 1}, {130, 1, 16, 1}, {130, 1, 32, 1}, {150, 1, 64, 1},
@@ -143,7 +143,7 @@ func attentionCases(s *suite) {
 		scale                               float32
 	}{
 		{1, 2, 1, 3, 2, 0}, {5, 6, 2, 5, 2, 0.7}, {9, 4, 4, 8, 1, 3}, {33, 4, 2, 16, 2, 0}, {70, 4, 1, 16, 1, 1}, {65, 2, 1, 32, 2, 0.1}, {40, 6, 3, 32, 1, 0},
-		{34, 2, 1, 64, 2, 0}, {130, 3, 1, 64, 1, 0.25}, {37, 6, 2, 12, 3, 0}, {66, 4, 2, 48, 1, 0.05}, {20, 2, 2, 16, 1, 1e-4}, {257, 2, 1, 5, 1, 0},
+		{34, 2, 1, 64, 2, 0}, {130, 3, 1, 64, 1, 0.25}, {37, 6, 2, 12, 3, 0}, {66, 4, 2, 48, 1, 0.05}, {20, 2, 2, 16, 1, 1e-4}, {515, 2, 1, 5, 1, 0},
 	} {
 		s.inBoth(fmt.Sprintf("length=%d heads=%d of %d, width=%d sequences=%d scale=%g", a.length, a.heads, a.kv, a.width, a.sequences, a.scale), func(c *trial) {
 			n, d, cols := a.length*a.sequences, a.heads*a.width, (a.heads+2*a.kv)*a.width

@@ -7,14 +7,18 @@ import (
 	"coil/graph"
 )
 
-// blockFloats is about how many scores of one head are held at a time, few enough for a core's cache.
-const blockFloats = 1 << 16
+// blockFloats is about how many scores of one head are held at a time, few enough for a core's cache; blockKeys is the keys of a block in
+// the backward pass, a multiple of its queries.
+const (
+	blockFloats = 1 << 16
+	blockKeys   = 256
+)
 
 // tiling is how one head's scores are cut. They are held transposed, a column for each query, so that what softmax does for a query
 // is done for a register of them at once. Strips of queries see the keys up to their own end; blocks of strips are held at a time.
 type tiling struct {
 	length, width int // positions, and the width of a head
-	keys          int // that a position may see; length, unless some come from a cache
+	keys          int // of a block; in the forward pass all that a position may see
 	strip         int // queries of a strip
 	tile          int // rows of a tile of the matmul on the diagonal; they divide a unit, or the last is smaller
 	unit          int // queries whose tiles on the diagonal are one product: a strip, or a block if tiles divide strips
@@ -44,13 +48,23 @@ func (c *CPU) tiling(width, length, keys int) tiling {
 	return t
 }
 
-// attentionScratch is what both passes need: keys, and values or keys in panels, of a strip's queries and of the gradients of its results
-// each a panel, of a block's the same the other way, two blocks of scores, and three values of each query.
-func (c *CPU) attentionScratch(t tiling) (int, gemm.Need) {
+// forwardScratch is what attendHead needs: keys, values in panels, a strip of queries, a block of scores, and two values of each query.
+func (c *CPU) forwardScratch(t tiling) (int, gemm.Need) {
 	g := c.gemm
-	panels := round(t.keys*t.width) + round(g.PanelLen(t.keys, t.width)) + 2*round(g.PanelLen(t.width, t.strip)) + round(g.PanelLen(t.block, t.width))
-	return panels + 2*round(t.keys*t.stride) + 3*round(t.block), g.NeedMul()
+	panels := round(t.keys*t.width) + round(g.PanelLen(t.keys, t.width)) + round(g.PanelLen(t.width, t.strip))
+	return panels + round(t.keys*t.stride) + round(t.strip) + round(t.block), g.NeedMul()
 }
+
+// backwardScratch is what attendHeadBackward needs: all keys twice, a block of queries and of gradients twice, two blocks of scores, and two
+// values of each query.
+func (c *CPU) backwardScratch(t tiling) (int, gemm.Need) {
+	g := c.gemm
+	panels := 2*round(t.length*t.width) + round(g.PanelLen(t.length, t.width)) + 2*round(t.strips()*g.PanelLen(t.width, t.strip)) + 2*round(g.PanelLen(t.block, t.width))
+	return panels + 2*round(t.keys*t.stride) + 2*round(t.block), g.NeedMul()
+}
+
+// strips is how many strips a block has.
+func (t *tiling) strips() int { return (t.block + t.strip - 1) / t.strip }
 
 // round makes room end on a cache line.
 func round(n int) int { return (n + 15) / 16 * 16 }
@@ -84,7 +98,7 @@ func (l *lowering) attention(o *graph.Attention) kernel {
 			head.logSum, head.heads = ls[seq*o.Heads+h:], o.Heads
 		}
 		c.attendHead(w, t, &head)
-	}).needs(c.attentionScratch(t))
+	}).needs(c.forwardScratch(t))
 }
 
 // forwardHead is one head of one sequence.
@@ -130,7 +144,7 @@ func (c *CPU) attendHead(w *worker, t tiling, h *forwardHead) {
 				}
 			}
 		}
-		c.mulDiagonal(w, t, all, h.before+r0, r0, r1, values, h.out, h.ldOut)
+		c.mulDiagonal(w, t, all, h.before+r0, r1-r0, values, h.out[r0*h.ldOut:], h.ldOut, false)
 		v.ScaleRows(h.out[r0*h.ldOut:], allSums[:r1-r0], h.ldOut, t.width)
 	}
 }
@@ -195,12 +209,15 @@ func (c *CPU) panels(scratch *[]float32, x []float32, ld, rows, width int) panel
 // at is the panel that begins at a column, from a row on.
 func (p panels) at(column, row int) []float32 { return p.data[column*p.column+row*p.ld:] }
 
-// mulDiagonal is dst[r0:r1] = X[0:k+r1-r0, 0:r1-r0]ᵀ·B, X a block whose last rows, from k on, are upper triangular.
-func (c *CPU) mulDiagonal(w *worker, t tiling, x []float32, k, r0, r1 int, b panels, dst []float32, ld int) {
+// from is the panels' rows from number row on.
+func (p panels) from(row int) panels { return panels{p.data[row*p.ld:], p.ld, p.column} }
+
+// mulDiagonal is dst[0:m] (+)= X[0:k+m, 0:m]ᵀ·B, X a block whose last rows, from k on, are upper triangular.
+func (c *CPU) mulDiagonal(w *worker, t tiling, x []float32, k, m int, b panels, dst []float32, ld int, adds bool) {
 	nr := c.gemm.PanelWidth()
-	for i := r0; i < r1; i += t.unit {
+	for i := 0; i < m; i += t.unit {
 		for j := 0; j < t.width; j += nr {
-			c.gemm.MulRising(&w.gemm, x[i-r0:], t.stride, min(t.unit, r1-i), k+i-r0, t.tile, b.at(j, 0), b.ld, min(nr, t.width-j), dst[i*ld+j:], ld, false)
+			c.gemm.MulRising(&w.gemm, x[i:], t.stride, min(t.unit, m-i), k+i, t.tile, b.at(j, 0), b.ld, min(nr, t.width-j), dst[i*ld+j:], ld, adds)
 		}
 	}
 }
@@ -208,7 +225,7 @@ func (c *CPU) mulDiagonal(w *worker, t tiling, x []float32, k, r0, r1 int, b pan
 func (l *lowering) attentionBackward(o *graph.AttentionBackward) kernel {
 	qkv, out, logSum, dout, dqkv := l.matrix(o.QKV), l.matrix(o.Out), l.matrix(o.LogSum), l.matrix(o.DOut), l.matrix(o.DQKV)
 	c, lay := l.p.c, o.Layout()
-	t := c.tiling(lay.Width, o.Length, o.Length)
+	t := c.tiling(lay.Width, o.Length, min(o.Length, blockKeys))
 	return headParts(qkv.rows, o.Length, lay, func(w *worker, seq, h int) {
 		x, dx, kv := qkv.at(w)[seq*qkv.stride:], dqkv.at(w)[seq*dqkv.stride:], lay.KVColumn(h)
 		c.attendHeadBackward(w, t, &backwardHead{
@@ -217,7 +234,7 @@ func (l *lowering) attentionBackward(o *graph.AttentionBackward) kernel {
 			dq: dx[h*t.width:], dk: dx[lay.Keys()+kv:], dv: dx[lay.Values()+kv:], ldGrad: dqkv.stride, adds: h%lay.Shared() != 0,
 			dout: dout.at(w)[seq*dout.stride+h*t.width:], ldDout: dout.stride,
 		})
-	}).needs(c.attentionScratch(t))
+	}).needs(c.backwardScratch(t))
 }
 
 type backwardHead struct {
@@ -229,13 +246,15 @@ type backwardHead struct {
 	ldDout     int
 }
 
-// attendHeadBackward follows the formulas of graph.AttentionBackward, with P and DS transposed.
+// attendHeadBackward follows the formulas of graph.AttentionBackward, with P and DS transposed, by blocks of keys and of queries.
 func (c *CPU) attendHeadBackward(w *worker, t tiling, h *backwardHead) {
 	g, v := c.gemm, c.vec
 	scratch := w.scratch
 	keys, ldK := closeRows(&scratch, h.k, h.ld, t.length, t.width)
+	values, ldV := closeRows(&scratch, h.v, h.ld, t.length, t.width)
 	keyPanels := c.panels(&scratch, h.k, h.ld, t.length, t.width)
-	queries, douts := cut(&scratch, g.PanelLen(t.width, t.strip)), cut(&scratch, g.PanelLen(t.width, t.strip))
+	strip := g.PanelLen(t.width, t.strip)
+	queriesT, doutsT := cut(&scratch, t.strips()*strip), cut(&scratch, t.strips()*strip)
 	p, ds := cut(&scratch, t.keys*t.stride), cut(&scratch, t.keys*t.stride)
 	allShifts, allDeltas := cut(&scratch, t.block), cut(&scratch, t.block)
 	for r0 := 0; r0 < t.length; r0 += t.block {
@@ -245,22 +264,40 @@ func (c *CPU) attendHeadBackward(w *worker, t tiling, h *backwardHead) {
 			shifts[i] = -h.logSum[(r0+i)*h.heads]
 		}
 		v.DotRows(deltas, h.dout[r0*h.ldDout:], h.out[r0*h.ldOut:], h.ldDout, h.ldOut, t.width)
-		for q0 := r0; q0 < r1; q0 += t.strip {
-			q1 := min(r1, q0+t.strip)
-			n, at := q1-q0, q0-r0
-			g.PanelsT(queries, h.q[q0*h.ld:], h.ld, t.width, n)
-			g.PanelsT(douts, h.dout[q0*h.ldDout:], h.ldDout, t.width, n)
-			g.MulPanel(&w.gemm, keys, ldK, 0, q1, t.width, queries, g.PanelWidth(), n, p[at:], t.stride, false)
-			g.MulPanel(&w.gemm, h.v, h.ld, 0, q1, t.width, douts, g.PanelWidth(), n, ds[at:], t.stride, false)
-			v.SoftmaxBackwardColumns(p[at:], ds[at:], shifts[at:][:n], deltas[at:][:n], t.stride, q1, h.scale)
-			t.aboveDiagonalOfTiles(p[at:], q0, n)
-			t.aboveDiagonalOfTiles(ds[at:], q0, n)
+		for at := 0; at < r1-r0; at += t.strip {
+			n := min(r1-r0-at, t.strip)
+			g.PanelsT(queriesT[at/t.strip*strip:], h.q[(r0+at)*h.ld:], h.ld, t.width, n)
+			g.PanelsT(doutsT[at/t.strip*strip:], h.dout[(r0+at)*h.ldDout:], h.ldDout, t.width, n)
 		}
-		c.mulDiagonal(w, t, ds, r0, r0, r1, keyPanels, h.dq, h.ldGrad)
 		block := scratch
-		c.mulTriangle(w, t, ds, c.panels(&block, h.q[r0*h.ld:], h.ld, r1-r0, t.width), r0, r1, h.dk, h.ldGrad, h.adds)
-		block = scratch
-		c.mulTriangle(w, t, p, c.panels(&block, h.dout[r0*h.ldDout:], h.ldDout, r1-r0, t.width), r0, r1, h.dv, h.ldGrad, h.adds)
+		queries, douts := c.panels(&block, h.q[r0*h.ld:], h.ld, r1-r0, t.width), c.panels(&block, h.dout[r0*h.ldDout:], h.ldDout, r1-r0, t.width)
+		for k0 := 0; k0 < r1; k0 += t.keys {
+			k1 := min(r1, k0+t.keys)
+			for at := 0; at < r1-r0; at += t.strip {
+				n := min(r1-r0-at, t.strip)
+				seen := min(k1, r0+at+n) - k0
+				g.MulPanel(&w.gemm, keys[k0*ldK:], ldK, 0, seen, t.width, queriesT[at/t.strip*strip:], g.PanelWidth(), n, p[at:], t.stride, false)
+				g.MulPanel(&w.gemm, values[k0*ldV:], ldV, 0, seen, t.width, doutsT[at/t.strip*strip:], g.PanelWidth(), n, ds[at:], t.stride, false)
+				v.SoftmaxBackwardColumns(p[at:], ds[at:], shifts[at:][:n], deltas[at:][:n], t.stride, seen, h.scale)
+				if k1 == r1 {
+					t.aboveDiagonalOfTiles(p[at:], seen-n, n)
+					t.aboveDiagonalOfTiles(ds[at:], seen-n, n)
+				}
+			}
+			dq, dk, dv := h.dq[r0*h.ldGrad:], h.dk[k0*h.ldGrad:], h.dv[k0*h.ldGrad:]
+			if k1 == r1 {
+				c.mulDiagonal(w, t, ds, r0-k0, r1-r0, keyPanels.from(k0), dq, h.ldGrad, k0 > 0)
+				c.mulTriangle(w, t, ds, queries, r0-k0, r1-k0, dk, h.ldGrad, h.adds)
+				c.mulTriangle(w, t, p, douts, r0-k0, r1-k0, dv, h.ldGrad, h.adds)
+				continue
+			}
+			for j := 0; j < t.width; j += g.PanelWidth() {
+				n := min(g.PanelWidth(), t.width-j)
+				g.MulPanelT(&w.gemm, ds, t.stride, r1-r0, k1-k0, keyPanels.at(j, k0), keyPanels.ld, n, dq[j:], h.ldGrad, k0 > 0)
+				g.MulPanel(&w.gemm, ds, t.stride, 0, k1-k0, r1-r0, queries.at(j, 0), queries.ld, n, dk[j:], h.ldGrad, true)
+				g.MulPanel(&w.gemm, p, t.stride, 0, k1-k0, r1-r0, douts.at(j, 0), douts.ld, n, dv[j:], h.ldGrad, true)
+			}
+		}
 	}
 }
 

@@ -6,7 +6,7 @@ func (l *lowering) cachedAttention(o *graph.CachedAttention) kernel {
 	qkv, keys, values, out, at := l.matrix(o.QKV), l.matrix(o.Keys), l.matrix(o.Values), l.matrix(o.Out), l.index(o.At)
 	c, lay, context := l.p.c, o.Layout(), o.Context()
 	t, rows := c.tiling(lay.Width, o.Length, context), c.rowTiling(lay.Width, o.Length, context)
-	scratch, need := c.attentionScratch(t)
+	scratch, need := c.forwardScratch(t)
 	if o.Hard {
 		scratch, need = c.choiceScratch(rows)
 	}
