@@ -15,8 +15,9 @@
 // which kernels may fetch into the cache; 0 if it is unknown.
 //
 // DX counts k; AX, BX, CX are rows 0, 5 and 10 of A, R8 one row's bytes, R9 three rows', R10 a column's; SI is B, R13 a
-// row of B, R11 from the panel to the next one, DI is C, R12 a row of C; behind the loop BX is the bias, R13 D, R11 a row of D. Vector registers: the sums, row by row, from 0; B's row and
-// the elements of A, and behind the loop the bias, at the top.
+// row of B, R11 the distance to the next panel, DI is C, R12 a row of C; behind the loop BX is the bias, R13 D, R11 a row
+// of D. Vector registers: the sums, row by row, from 0; B's row and the elements of A, and behind the loop the bias, at
+// the top. TERM adds one term to each sum.
 
 // A tile of 1×16.
 TEXT ·tile1x16AVX512(SB), NOSPLIT, $0-136

@@ -3,8 +3,9 @@ package main
 import "fmt"
 
 const aboutAMD64 = `// DX counts k; AX, BX, CX are rows 0, 5 and 10 of A, R8 one row's bytes, R9 three rows', R10 a column's; SI is B, R13 a
-// row of B, R11 from the panel to the next one, DI is C, R12 a row of C; behind the loop BX is the bias, R13 D, R11 a row of D. Vector registers: the sums, row by row, from 0; B's row and
-// the elements of A, and behind the loop the bias, at the top.
+// row of B, R11 the distance to the next panel, DI is C, R12 a row of C; behind the loop BX is the bias, R13 D, R11 a row
+// of D. Vector registers: the sums, row by row, from 0; B's row and the elements of A, and behind the loop the bias, at
+// the top. TERM adds one term to each sum.
 `
 
 // unroll is how many terms the loop of a tile adds in a turn.
@@ -22,7 +23,7 @@ func amd64Kernel(w *writer, t tile, rows, vectors int) {
 	bRow := func(j int) string { return fmt.Sprintf("%s%d", kind, registers-4+j) }
 	element := func(i int) string { return fmt.Sprintf("%s%d", kind, registers-2+i%2) }
 
-	ahead := rows*vectors > 8 // large tiles are those of large panels
+	ahead := rows*vectors > 8 // C and the next panel arrive while the sums are made
 	bases := []string{"AX", "BX", "CX"}[:(rows+4)/5]
 	w.macro("TERM", func() {
 		for j := range vectors {
@@ -61,7 +62,7 @@ func amd64Kernel(w *writer, t tile, rows, vectors int) {
 			w.line("LEAQ (BX)(R11*1), CX")
 		}
 	}
-	if ahead { // C arrives while the sums are made
+	if ahead {
 		w.line("MOVQ DI, R11")
 		for range rows {
 			w.line("PREFETCHT0 (R11)")
