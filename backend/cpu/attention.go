@@ -59,12 +59,9 @@ func (c *CPU) forwardScratch(t tiling) (int, gemm.Need) {
 // values of each query.
 func (c *CPU) backwardScratch(t tiling) (int, gemm.Need) {
 	g := c.gemm
-	panels := 2*round(t.length*t.width) + round(g.PanelLen(t.length, t.width)) + 2*round(t.strips()*g.PanelLen(t.width, t.strip)) + 2*round(g.PanelLen(t.block, t.width))
+	panels := 2*round(t.length*t.width) + round(g.PanelLen(t.length, t.width)) + 2*round(t.block/t.strip*g.PanelLen(t.width, t.strip)) + 2*round(g.PanelLen(t.block, t.width))
 	return panels + 2*round(t.keys*t.stride) + 2*round(t.block), g.NeedMul()
 }
-
-// strips is how many strips a block has.
-func (t *tiling) strips() int { return (t.block + t.strip - 1) / t.strip }
 
 // round makes room end on a cache line.
 func round(n int) int { return (n + 15) / 16 * 16 }
@@ -254,7 +251,7 @@ func (c *CPU) attendHeadBackward(w *worker, t tiling, h *backwardHead) {
 	values, ldV := closeRows(&scratch, h.v, h.ld, t.length, t.width)
 	keyPanels := c.panels(&scratch, h.k, h.ld, t.length, t.width)
 	strip := g.PanelLen(t.width, t.strip)
-	queriesT, doutsT := cut(&scratch, t.strips()*strip), cut(&scratch, t.strips()*strip)
+	queriesT, doutsT := cut(&scratch, t.block/t.strip*strip), cut(&scratch, t.block/t.strip*strip)
 	p, ds := cut(&scratch, t.keys*t.stride), cut(&scratch, t.keys*t.stride)
 	allShifts, allDeltas := cut(&scratch, t.block), cut(&scratch, t.block)
 	for r0 := 0; r0 < t.length; r0 += t.block {
@@ -284,35 +281,32 @@ func (c *CPU) attendHeadBackward(w *worker, t tiling, h *backwardHead) {
 					t.aboveDiagonalOfTiles(ds[at:], seen-n, n)
 				}
 			}
-			dq, dk, dv := h.dq[r0*h.ldGrad:], h.dk[k0*h.ldGrad:], h.dv[k0*h.ldGrad:]
+			dq, seenByAll := h.dq[r0*h.ldGrad:], min(k1, r0)-k0
 			if k1 == r1 {
-				c.mulDiagonal(w, t, ds, r0-k0, r1-r0, keyPanels.from(k0), dq, h.ldGrad, k0 > 0)
-				c.mulTriangle(w, t, ds, queries, r0-k0, r1-k0, dk, h.ldGrad, h.adds)
-				c.mulTriangle(w, t, p, douts, r0-k0, r1-k0, dv, h.ldGrad, h.adds)
-				continue
+				c.mulDiagonal(w, t, ds, seenByAll, r1-r0, keyPanels.from(k0), dq, h.ldGrad, k0 > 0)
+			} else {
+				for j := 0; j < t.width; j += g.PanelWidth() {
+					g.MulPanelT(&w.gemm, ds, t.stride, r1-r0, k1-k0, keyPanels.at(j, k0), keyPanels.ld, min(g.PanelWidth(), t.width-j), dq[j:], h.ldGrad, k0 > 0)
+				}
 			}
-			for j := 0; j < t.width; j += g.PanelWidth() {
-				n := min(g.PanelWidth(), t.width-j)
-				g.MulPanelT(&w.gemm, ds, t.stride, r1-r0, k1-k0, keyPanels.at(j, k0), keyPanels.ld, n, dq[j:], h.ldGrad, k0 > 0)
-				g.MulPanel(&w.gemm, ds, t.stride, 0, k1-k0, r1-r0, queries.at(j, 0), queries.ld, n, dk[j:], h.ldGrad, true)
-				g.MulPanel(&w.gemm, p, t.stride, 0, k1-k0, r1-r0, douts.at(j, 0), douts.ld, n, dv[j:], h.ldGrad, true)
-			}
+			c.mulTriangle(w, t, ds, queries, seenByAll, k1-k0, r1-r0, h.dk[k0*h.ldGrad:], h.ldGrad, h.adds)
+			c.mulTriangle(w, t, p, douts, seenByAll, k1-k0, r1-r0, h.dv[k0*h.ldGrad:], h.ldGrad, h.adds)
 		}
 	}
 }
 
-// mulTriangle is dst[0:r1] += X[0:r1, r0:r1]·B[r0:r1], X upper triangular. It writes rows from r0 on over, unless it adds to
-// them too.
-func (c *CPU) mulTriangle(w *worker, t tiling, x []float32, b panels, r0, r1 int, dst []float32, ld int, adds bool) {
+// mulTriangle is dst[0:rows] += X[0:rows, 0:k]·B[0:k], the rows of X from number full on upper triangular. It writes those of dst over, unless it
+// adds to them too.
+func (c *CPU) mulTriangle(w *worker, t tiling, x []float32, b panels, full, rows, k int, dst []float32, ld int, adds bool) {
 	g := c.gemm
-	nr, k := g.PanelWidth(), r1-r0
+	nr := g.PanelWidth()
 	for j := 0; j < t.width; j += nr {
 		n := min(nr, t.width-j)
-		if r0 > 0 {
-			g.MulPanel(&w.gemm, x, t.stride, 0, r0, k, b.at(j, 0), b.ld, n, dst[j:], ld, true)
+		if full > 0 {
+			g.MulPanel(&w.gemm, x, t.stride, 0, full, k, b.at(j, 0), b.ld, n, dst[j:], ld, true)
 		}
-		for i := r0; i < r1; i += t.unit { // of keys, which queries before them do not see
-			g.MulFalling(&w.gemm, x[i*t.stride+i-r0:], t.stride, min(t.unit, r1-i), r1-i, t.tile, b.at(j, i-r0), b.ld, n, dst[i*ld+j:], ld, adds)
+		for i := full; i < rows; i += t.unit { // of keys, which queries before them do not see
+			g.MulFalling(&w.gemm, x[i*t.stride+i-full:], t.stride, min(t.unit, rows-i), rows-i, t.tile, b.at(j, i-full), b.ld, n, dst[i*ld+j:], ld, adds)
 		}
 	}
 }
