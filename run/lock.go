@@ -105,7 +105,7 @@ func lockFor(f *os.File) error {
 	}
 }
 
-// flock locks f without waiting. The error is EWOULDBLOCK if another process has locked it.
+// flock locks or unlocks f without waiting. The error is EWOULDBLOCK if another process has locked it.
 func flock(f *os.File, how int) error {
 	for {
 		err := syscall.Flock(int(f.Fd()), how|syscall.LOCK_NB)
@@ -119,7 +119,7 @@ func flock(f *os.File, how int) error {
 // release unlocks f and closes it. To close it would not do: a process that is just being started elsewhere in this program has a
 // copy of f, and with it the lock, until it runs its own program.
 func release(f *os.File) error {
-	return errors.Join(os.NewSyscallError("flock "+f.Name(), syscall.Flock(int(f.Fd()), syscall.LOCK_UN)), f.Close())
+	return errors.Join(flock(f, syscall.LOCK_UN), f.Close())
 }
 
 // writeHolder writes this process into the lock.
