@@ -3,6 +3,7 @@ package graph_test
 import (
 	"math"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -93,6 +94,37 @@ func TestShapes(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// TestDense puts gaps between the rows of each operand of each operation: those that the recorder refuses are exact ones, or of an
+// operation of the update. So a backend may put gaps in all others.
+func TestDense(t *testing.T) {
+	dense := 0
+	for k := range newScene().valid() {
+		for f := range reflect.TypeOf(newScene().valid()[k]).Elem().NumField() {
+			s := newScene()
+			op := s.valid()[k]
+			x, ok := reflect.ValueOf(op).Elem().Field(f).Addr().Interface().(*graph.Tensor)
+			if !ok || x.Rows < 2 {
+				continue
+			}
+			x.Stride++
+			s.Record(op)
+			if s.Err() == nil {
+				continue
+			}
+			name := op.Name() + "." + reflect.TypeOf(op).Elem().Field(f).Name
+			if !strings.Contains(s.Err().Error(), "strided") {
+				t.Errorf("%s with gaps between its rows: %v", name, s.Err())
+			}
+			if dense++; !slices.Contains(graph.Describe(op).Exact, *x) && !graph.Describe(op).Gated {
+				t.Errorf("%s may have no gaps between its rows and is not exact", name)
+			}
+		}
+	}
+	if dense == 0 {
+		t.Error("the recorder refuses gaps between the rows of no operand")
 	}
 }
 

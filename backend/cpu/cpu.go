@@ -36,6 +36,7 @@ type CPU struct {
 
 	headFloats int // about how many logits of a head a worker holds at a time
 	laneMemory int // bytes of activations that lanes of long sequences may have for each worker
+	crowdedRow int // floats; rows of a multiple of it get gaps
 
 	mu       sync.Mutex
 	buffers  int64 // bytes of buffers
@@ -66,7 +67,7 @@ func New(o Options) (*CPU, error) {
 	if o.Memory == 0 {
 		o.Memory = machineMemory()
 	}
-	c := &CPU{gemm: g, vec: v, pool: newPool(o.Workers), headFloats: headFloats, laneMemory: laneMemory, slabs: slabs{live: map[*program]bool{}}}
+	c := &CPU{gemm: g, vec: v, pool: newPool(o.Workers), headFloats: headFloats, laneMemory: laneMemory, crowdedRow: crowdedRow, slabs: slabs{live: map[*program]bool{}}}
 	c.info = backend.Info{Name: "cpu", Device: deviceName(), Kernels: g.Name, Workers: o.Workers, Memory: o.Memory, Depth: 1}
 	return c, nil
 }

@@ -38,12 +38,14 @@ func (c *CPU) layout(r *graph.Recorder, workers int) (*layout, error) {
 		return nil, err
 	}
 	heads := c.findHeads(r)
-	group, step, err := graph.PlanArenas(r, heads.size(c.gemm, r), heads.span)
+	p := &program{c: c, rec: r, heads: heads, rows: c.gappedRows(r, heads), offsets: make([]int, len(r.Storages())), scalars: make([]float32, r.Scalars()+1),
+		results: make([]float32, r.ResultLen()), floats: make([][]float32, len(r.Storages())), ints: make([][]int32, len(r.Storages()))}
+	size := heads.size(c.gemm, r)
+	group, step, err := graph.PlanArenas(r, func(i int) int { return p.withGaps(i, size(i)) }, heads.span)
 	if err != nil {
 		return nil, err
 	}
-	p := &program{c: c, rec: r, heads: heads, groupArena: group.Len, stepArena: step.Len, offsets: make([]int, len(r.Storages())), scalars: make([]float32, r.Scalars()+1),
-		results: make([]float32, r.ResultLen()), floats: make([][]float32, len(r.Storages())), ints: make([][]int32, len(r.Storages()))}
+	p.groupArena, p.stepArena = group.Len, step.Len
 	l := &layout{program: p, tables: map[turnKey]*turnTable{}}
 	for i, s := range r.Storages() {
 		bytes := int64(s.Len) * 4

@@ -139,7 +139,10 @@ func (l *lowering) matrix(t graph.Tensor) matrix {
 		return m
 	}
 	s, p := l.p.rec.Storages()[t.Storage-1], l.p
-	at := p.offsets[t.Storage-1] + t.Offset
+	at := p.offsets[t.Storage-1] + p.withGaps(t.Storage-1, t.Offset)
+	if p.rows[t.Storage-1] > 0 {
+		m.stride += rowGap
+	}
 	switch s.Space {
 	case graph.Parameter, graph.Constant:
 		m.space, m.base = fixed, p.floats[t.Storage-1][t.Offset:]

@@ -41,6 +41,7 @@ type program struct {
 	floats   [][]float32      // what has memory of its own, by storage
 	ints     [][]int32        // inputs, by storage
 	offsets  []int            // of accumulators in a replica, of temporaries in their arena; by storage
+	rows     []int            // of temporaries with gaps behind their rows: how long these are; 0 for others; by storage
 	scalars  []float32
 
 	accumulators          int // floats of the first replica
