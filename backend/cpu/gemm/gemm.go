@@ -502,7 +502,7 @@ func (kn *Kernel) packRows(dst, x []float32, ld, k, size, tiles, h int) {
 	}
 }
 
-// packTransposed packs rows [j0,j0+w) and columns [k0,k0+kc) of b as one panel dst[kc][nr], padded with zeros.
+// packTransposed packs rows [j0,j0+w) and columns [k0,k0+kc) of b as one panel dst[kc][nr], padded with zeros up to whole vectors.
 func (kn *Kernel) packTransposed(dst, b []float32, ldb, k0, kc, j0, w int) {
 	nr, j := kn.nr, 0
 	if kn.transpose != nil {
@@ -519,16 +519,15 @@ func (kn *Kernel) packTransposed(dst, b []float32, ldb, k0, kc, j0, w int) {
 			}
 		}
 	}
-	for ; j < nr; j++ {
-		if j >= w {
-			for k := range kc {
-				dst[k*nr+j] = 0
-			}
-			continue
-		}
+	for ; j < w; j++ {
 		row := b[(j0+j)*ldb+k0:][:kc]
 		for k, x := range row {
 			dst[k*nr+j] = x
+		}
+	}
+	if wide := (w + kn.lanes - 1) / kn.lanes * kn.lanes; w < wide {
+		for k := range kc {
+			clear(dst[k*nr:][w:wide])
 		}
 	}
 }

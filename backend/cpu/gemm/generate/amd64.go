@@ -36,9 +36,13 @@ func amd64Kernel(w *writer, t tile, rows, vectors int) {
 		for i := range rows {
 			base := bases[i/5]
 			address := []string{"(%s)", "(%s)(R8*1)", "(%s)(R8*2)", "(%s)(R9*1)", "(%s)(R8*4)"}[i%5]
-			w.line("VBROADCASTSS "+address+", %s", base, element(i))
-			for j := range vectors {
-				w.line("VFMADD231PS %s, %s, %s", bRow(j), element(i), sum(i, j))
+			if wide && vectors == 1 {
+				w.line("VFMADD231PS.BCST "+address+", %s, %s", base, bRow(0), sum(i, 0)) // a broadcast of its own takes time from the multiply-adds
+			} else {
+				w.line("VBROADCASTSS "+address+", %s", base, element(i))
+				for j := range vectors {
+					w.line("VFMADD231PS %s, %s, %s", bRow(j), element(i), sum(i, j))
+				}
 			}
 			if i%5 == 4 || i == rows-1 {
 				w.line("ADDQ R10, %s", base)
