@@ -26,24 +26,26 @@ type tiling struct {
 	stride        int // of a row of scores; not a multiple of a memory page
 }
 
-// narrowStrip is how many queries a strip of a short sequence has at most, no fewer than a register has lanes: what a strip computes above
-// the diagonal is lost.
-const narrowStrip = 16
+// stripQueries is how many queries a strip has at most, no fewer than a register has lanes: what a strip computes above the diagonal is lost.
+const stripQueries = 16
+
+// fewPositions is the length up to which a product for each strip costs more than tiles so low that they divide a strip.
+const fewPositions = 255
 
 // copiedKeys is from how many keys on they are copied to lie close together: in the rows of Q, K and V they compete for few sets of the
 // caches.
 const copiedKeys = 128
 
 func (c *CPU) tiling(width, length, keys int) tiling {
-	strip := c.gemm.PanelWidth()
-	if length < 16*narrowStrip {
-		strip = min(strip, narrowStrip)
-	}
+	strip, rows := min(c.gemm.PanelWidth(), stripQueries), c.gemm.TileRows()
 	block := max(1, min((length+strip-1)/strip, blockFloats/keys/strip)) * strip
-	t := tiling{length: length, width: width, keys: keys, strip: strip, block: block, stride: round(block) | 16, tile: c.gemm.TileRows(), unit: strip}
-	if length < 16*narrowStrip {
-		for t.unit = block; strip%t.tile > 0; t.tile-- {
-		}
+	tiles := (strip + rows - 1) / rows
+	t := tiling{length: length, width: width, keys: keys, strip: strip, block: block, stride: round(block) | 16, tile: (strip + tiles - 1) / tiles, unit: strip}
+	for length <= fewPositions && strip%t.tile > 0 {
+		t.tile--
+	}
+	if strip%t.tile == 0 {
+		t.unit = block
 	}
 	return t
 }
