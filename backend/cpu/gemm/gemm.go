@@ -9,6 +9,7 @@ package gemm
 
 import (
 	"fmt"
+	"math"
 	"strings"
 	"unsafe"
 )
@@ -76,7 +77,11 @@ func (kn *Kernel) NeedMul() Need { return Need{tile: kn.mr * kn.nr} }
 // NeedTN is the workspace of MulTN.
 func (kn *Kernel) NeedTN(m, n, k int) Need {
 	_, size := kn.blocks(k)
-	return Need{min(m, kn.partRows(size)) * size, (n + kn.nr - 1) / kn.nr * kn.nr * size, kn.mr * kn.nr}
+	packed := 0
+	if kn.packs(math.MaxInt, n) {
+		packed = min(m, kn.partRows(size)) * size
+	}
+	return Need{packed, (n + kn.nr - 1) / kn.nr * kn.nr * size, kn.mr * kn.nr}
 }
 
 // Cut is scratch in memory of Len floats.
@@ -240,14 +245,15 @@ func (kn *Kernel) MulTN(s *Scratch, m, n, k int, a []float32, lda int, b []float
 	rows := kn.cutTN(m)
 	for kb := range blocks {
 		k0 := kb * size
-		left := leftBlock{a[k0*lda:], 1, lda, lda > inPlace}
+		left := leftBlock{a[k0*lda:], 1, lda, kn.packs(lda, n)}
 		kn.mulBlock(s, rows, left, rightBlock{bp, b[k0*ldb:], ldb}, n, min(size, k-k0), size, c, ldc, accumulate || kb > 0, sums)
 	}
 }
 
-// inPlace is the longest row of A, in floats, with which MulTN reads A where it is. Packing reads each row once, and makes a tile's
-// part of them contiguous; without it, a tile takes a line of the cache from each row, which as long as rows are short costs less.
-const inPlace = 256
+// packs reports whether MulTN packs A with rows of lda floats, which makes a tile's part of them contiguous. Without it, a tile takes
+// one or two lines of the cache from each row. That costs less where rows are short, where C has few columns to repay the packing, or
+// where tiles are so high that they need most of these lines.
+func (kn *Kernel) packs(lda, n int) bool { return lda > 256 && n >= 512 && kn.mr < 8 }
 
 // leftBlock is a block of the left operand of MulTN: column i begins at i·step, and its next element is ld behind it, or, if ld is 0,
 // as far as its tile is high. It is packed part by part if pack is set.
