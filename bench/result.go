@@ -32,7 +32,8 @@ type Result struct {
 	Operations []Operations `json:"operations,omitempty"`
 	Steps      []Step       `json:"steps,omitempty"`
 	Cores      []Cores      `json:"cores,omitempty"`
-	Resident   int64        `json:"peak_resident_bytes"` // of the process that measured, all configurations together
+	Resident   int64        `json:"peak_resident_bytes"`           // of the process that measured, all configurations together
+	Files      int64        `json:"resident_file_bytes,omitempty"` // of these, pages of files: the program's own
 }
 
 // Finish computes the figures from the rounds, which it needs all of: the upper quartile of all peaks decides which are discarded.

@@ -5,6 +5,7 @@ package machine
 type Reading struct {
 	Resident    int64   // bytes of this process that are in memory
 	Peak        int64   // the most that ever were
+	Files       int64   // of those in memory, bytes of files, such as the program's own
 	Temperature float64 // °C, of the hottest part of the processor
 	Power       Power
 }

@@ -15,7 +15,7 @@ func Read() Reading { return read(os.DirFS("/")) }
 func read(root fs.FS) Reading {
 	var r Reading
 	status, _ := fs.ReadFile(root, "proc/self/status")
-	r.Resident, r.Peak = kilobytes(status, "VmRSS:"), kilobytes(status, "VmHWM:")
+	r.Resident, r.Peak, r.Files = kilobytes(status, "VmRSS:"), kilobytes(status, "VmHWM:"), kilobytes(status, "RssFile:")
 	zones, _ := fs.Glob(root, "sys/class/thermal/thermal_zone*")
 	for _, zone := range zones {
 		if !ofProcessor(text(root, path.Join(zone, "type"))) {

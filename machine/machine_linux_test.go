@@ -16,13 +16,13 @@ func files(m map[string]string) fstest.MapFS {
 }
 
 func TestRead(t *testing.T) {
-	status := "Name:\tcoil\nVmHWM:\t   20000 kB\nVmRSS:\t   10000 kB\n"
+	status := "Name:\tcoil\nVmHWM:\t   20000 kB\nVmRSS:\t   10000 kB\nRssFile:\t    3000 kB\n"
 	for name, k := range map[string]struct {
 		files map[string]string
 		want  Reading
 	}{
 		"nothing":  {nil, Reading{}},
-		"a server": {map[string]string{"proc/self/status": status}, Reading{Resident: 10000 << 10, Peak: 20000 << 10}},
+		"a server": {map[string]string{"proc/self/status": status}, Reading{Resident: 10000 << 10, Peak: 20000 << 10, Files: 3000 << 10}},
 		"nonsense": {map[string]string{"proc/self/status": "x\nVmRSS: many kB\n", "sys/class/thermal/thermal_zone0/type": "cpu", "sys/class/thermal/thermal_zone0/temp": "hot"}, Reading{}},
 		"a laptop": {map[string]string{"proc/self/status": status,
 			"sys/class/thermal/thermal_zone0/type": "acpitz\n", "sys/class/thermal/thermal_zone0/temp": "95000\n",
@@ -30,7 +30,7 @@ func TestRead(t *testing.T) {
 			"sys/class/thermal/thermal_zone2/type": "cpu-thermal\n", "sys/class/thermal/thermal_zone2/temp": "60000\n",
 			"sys/class/power_supply/AC/type": "Mains\n", "sys/class/power_supply/AC/online": "0\n",
 			"sys/class/power_supply/BAT0/type": "Battery\n", "sys/class/power_supply/BAT0/status": "Discharging\n"},
-			Reading{Resident: 10000 << 10, Peak: 20000 << 10, Temperature: 61.5, Power: Battery}},
+			Reading{Resident: 10000 << 10, Peak: 20000 << 10, Files: 3000 << 10, Temperature: 61.5, Power: Battery}},
 		"plugged in": {map[string]string{"sys/class/power_supply/AC/type": "Mains\n", "sys/class/power_supply/AC/online": "1\n",
 			"sys/class/power_supply/BAT0/type": "Battery\n", "sys/class/power_supply/BAT0/status": "Discharging\n"}, Reading{Power: Mains}},
 	} {

@@ -186,7 +186,8 @@ func measure(progress io.Writer, m *bench.Meter, subjects []*bench.Subject, r *b
 		if r.Steps, err = m.Steps(subjects, rounds, d); err != nil {
 			return err
 		}
-		r.Resident = machine.Read().Peak
+		now := machine.Read()
+		r.Resident, r.Files = now.Peak, now.Files
 	}
 	if wanted("machine") {
 		say("the machine")
@@ -316,7 +317,11 @@ func printMeasurements(w io.Writer, r *bench.Result) {
 		}
 		fmt.Fprintf(w, "\nWhole training steps\n%s", table(rows))
 		if r.Resident > 0 {
-			fmt.Fprintf(w, "peak resident memory of this process: %s\n", format.Bytes(r.Resident))
+			fmt.Fprintf(w, "peak resident memory of this process: %s", format.Bytes(r.Resident))
+			if r.Files > 0 {
+				fmt.Fprintf(w, ", including %s of the program's file", format.Bytes(r.Files))
+			}
+			fmt.Fprintln(w)
 		}
 	}
 	for _, x := range r.Cores {
