@@ -53,15 +53,24 @@ func (l *lowering) matmul(o *graph.Matmul) kernel {
 	}).needs(scratch, g.NeedMul())
 }
 
+// partColumns and partRows are about how many columns or rows of C a part of a weight's gradient has at least.
+const (
+	partColumns = 32
+	partRows    = 24
+)
+
+// whole rounds n up to a multiple of unit.
+func whole(n, unit int) int { return (n + unit - 1) / unit * unit }
+
 // weightGradient is C (+)= Aᵀ·B. Several workers to a lane share the rows or columns of C, whichever there are more of, and with
 // the columns the sums of B's columns.
 func (l *lowering) weightGradient(o *graph.Matmul, epilogue func(w *worker, lo, hi int, product []float32, ld int), scratch int) kernel {
 	a, b, c, sums := l.matrix(o.A), l.matrix(o.B), l.matrix(o.C), l.matrix(o.Sums)
 	m, n, k := o.Shape()
 	g, v, apart, over := l.p.c.gemm, l.p.c.vec, l.productApart(o), l.writesFirst(o)
-	unit, extent := 2*g.PanelWidth(), n
+	unit, extent := whole(partColumns, g.PanelWidth()), n
 	if m > n {
-		unit, extent = 4*g.TileRows(), m
+		unit, extent = whole(partRows, g.TileRows()), m
 	}
 	units := extent / unit
 	if parts := min(2*l.team, units); l.team > 1 && parts > 1 && epilogue == nil && !apart {
@@ -110,7 +119,7 @@ func (l *lowering) spreadMatmul(o *graph.Matmul) kernel {
 	a, b, c := l.matrix(o.A), l.matrix(o.B), l.matrix(o.C)
 	m, n, k := o.Shape()
 	g := l.p.c.gemm
-	width := (updateColumns + g.PanelWidth() - 1) / g.PanelWidth() * g.PanelWidth()
+	width := whole(updateColumns, g.PanelWidth())
 	part := kernel{parts: (n + width - 1) / width}
 	if o.TransA {
 		part.run = func(w *worker, part int) {
