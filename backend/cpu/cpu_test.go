@@ -46,6 +46,9 @@ func TestConformance(t *testing.T) {
 			name := fmt.Sprintf("%s with %d workers", k.Name, workers)
 			backends = append(backends, conformance.Named{Name: name, Backend: newCPU(t, cpu.Options{Kernels: k.Name, Workers: workers})})
 		}
+		gaps := newCPU(t, cpu.Options{Kernels: k.Name, Workers: 2})
+		cpu.PutGaps(gaps)
+		backends = append(backends, conformance.Named{Name: k.Name + " with gaps behind rows", Backend: gaps})
 	}
 	o := suite
 	o.Every = max(1, o.Every) * thorough.Every(t, 40, "cases")

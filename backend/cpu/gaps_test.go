@@ -3,10 +3,7 @@ package cpu
 import (
 	"testing"
 
-	"coil/backend/conformance"
-	"coil/backend/cpu/gemm"
 	"coil/graph"
-	"coil/thorough"
 )
 
 // TestGappedRows: temporaries have gaps behind rows of a multiple of 512 floats, unless an operation sees them otherwise, or must not see gaps.
@@ -51,17 +48,5 @@ func TestGappedRows(t *testing.T) {
 	}
 }
 
-// TestGaps holds the kernels to the suite with gaps behind the rows of all temporaries that can have them.
-func TestGaps(t *testing.T) {
-	var backends []conformance.Named
-	for _, k := range gemm.Kernels() {
-		b, err := New(Options{Kernels: k.Name, Workers: 2})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { b.Close() })
-		b.crowdedRow = 1
-		backends = append(backends, conformance.Named{Name: k.Name, Backend: b})
-	}
-	conformance.RunTogether(t, backends, conformance.Options{Every: thorough.Every(t, 40, "cases")})
-}
+// PutGaps makes c put gaps behind the rows of all temporaries that can have them.
+func PutGaps(c *CPU) { c.crowdedRow = 1 }
