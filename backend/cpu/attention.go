@@ -38,7 +38,7 @@ const copiedKeys = 128
 
 func (c *CPU) tiling(width, length, keys int) tiling {
 	strip, rows := min(c.gemm.PanelWidth(), stripQueries), c.gemm.TileRows()
-	block := max(1, min((length+strip-1)/strip, blockFloats/keys/strip)) * strip
+	block := min(whole(length, strip), max(1, blockFloats/keys/strip)*strip)
 	tiles := (strip + rows - 1) / rows
 	t := tiling{length: length, width: width, keys: keys, strip: strip, block: block, stride: round(block) | 16, tile: (strip + tiles - 1) / tiles, unit: strip}
 	for length <= fewPositions && strip%t.tile > 0 {
@@ -66,7 +66,7 @@ func (c *CPU) backwardScratch(t tiling) (int, gemm.Need) {
 }
 
 // round makes room end on a cache line.
-func round(n int) int { return (n + 15) / 16 * 16 }
+func round(n int) int { return whole(n, 16) }
 
 // cut takes n floats from the front of scratch.
 func cut(scratch *[]float32, n int) []float32 {

@@ -121,7 +121,7 @@ func TestMul(t *testing.T) {
 							if m*k > 20_000 {
 								continue
 							}
-							before, n = 600, 512+n%40 // so many that it may pay to pack A
+							before, n = 600, 512+n%40 // enough columns that packing A may pay
 							c = newMatrix(t, rng, m, n)
 							if accumulate {
 								old = slices.Clone(c.x)
